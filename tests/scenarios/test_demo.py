@@ -127,7 +127,7 @@ def test_an_interrupted_demo_leaves_no_process(directory: Path, when: str) -> No
             next(iter(demo.stderr))
             second = secureflow("demo", "--directory", str(directory))
             assert second.returncode == 5
-            assert "Another demo is at work" in second.stderr
+            assert "Another demo is running" in second.stderr
         for told in demo.stderr:
             if when in told:
                 break

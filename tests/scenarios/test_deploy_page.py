@@ -120,7 +120,7 @@ def test_the_page_does_what_it_says(machine: Path) -> None:
         for sentence in (
             "holds",  # the log was proven
             "log in again",
-            "no job that is older than this restore",
+            "any job that is older than this restore",
             "secureflow agent data settle DOMAIN",
         ):
             assert sentence in said, sentence

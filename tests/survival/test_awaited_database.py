@@ -120,7 +120,7 @@ def test_one_that_never_comes_is_named_without_its_password(cluster: Cluster, ce
     told = json.loads(done.stderr.splitlines()[-1])["event"]
     assert told.startswith("database_unavailable: The database postgresql+psycopg://sf:***@/")
     assert "cannot be opened: connection" in told
-    assert "It was waited for, 1 s (database.wait_seconds)." in told
+    assert "The wait was 1 s (database.wait_seconds)." in told
     assert "that the service runs" in told
     assert "hunter2" not in done.stderr
     assert "Traceback" not in done.stderr
@@ -157,7 +157,7 @@ def test_text_that_is_not_unicode_is_refused_by_name(
             "TEMPLATE template0"
         )
     url = cluster.url.replace("/postgres?", "/plain?")
-    with pytest.raises(SecureFlowError, match="keeps text as SQL_ASCII") as caught:
+    with pytest.raises(SecureFlowError, match="stores text as SQL_ASCII") as caught:
         initialise(tmp_path / "new", trust_domain="test.example", database=url)
     assert caught.value.code == "database_encoding"
     assert "createdb --encoding UTF8" in caught.value.hint

@@ -89,7 +89,7 @@ def test_a_killed_one_is_finished_by_the_next(tmp_path: Path, url: str, lock: ob
         stranger = run(tmp_path / "other", url)
         assert stranger.returncode == 5
         assert "the unfinished centre test.example/log" in stranger.stderr
-        assert "drop and create the database" in stranger.stderr
+        assert "drop and recreate the database" in stranger.stderr
     done = run(centre, url)
     assert done.returncode == 0, done.stderr
     assert ((centre / "log.key").read_text(), (centre / "ca" / "ca.pem").read_text()) == before

@@ -66,10 +66,10 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
         raise SecureFlowError(
             "invalid_file",
             f"The token file {token_file} cannot be read: "
-            f"{getattr(error, 'strerror', '') or 'it is no text'}.",
+            f"{getattr(error, 'strerror', '') or 'it is not text'}.",
             DENIED
             if isinstance(error, PermissionError)
-            else "Give the path of the file that the operator handed over: --token-file.",
+            else "Give the path of the file that the operator gave you: --token-file.",
         ) from error
     return enrol(directory, token, server, name)
 

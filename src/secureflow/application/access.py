@@ -92,7 +92,7 @@ def require(principal: Principal, action: str) -> None:
         raise SecureFlowError(
             "forbidden",
             f"{principal.name} may not do this ({action}).",
-            f"It takes one of the roles: {wanted}. Ask an administrator of your organisation.",
+            f"This needs one of the roles: {wanted}. Ask an administrator of your organisation.",
             {"action": action},
         )
 
@@ -102,7 +102,7 @@ def missing(noun: str, key: str) -> SecureFlowError:
     return SecureFlowError(
         "not_found",
         f"There is no {noun} {key!r:.100} that you can see.",
-        f"List the {noun}s that you can see; membership and grants decide it.",
+        f"List the {noun}s that you can see; membership and grants decide which.",
         {"noun": noun},
     )
 
@@ -134,8 +134,8 @@ async def active_project(work: UnitOfWork, principal: Principal, key: str) -> Pr
     if not project.has_member(principal.organisation):
         raise SecureFlowError(
             "not_a_member",
-            f"{principal.organisation or 'The operator'} is no active member of {project.id}.",
-            "An organisation admin accepts the invitation first.",
+            f"{principal.organisation or 'The operator'} is not an active member of {project.id}.",
+            "An organisation admin must accept the invitation first.",
         )
     if project.closed is not None:
         raise SecureFlowError("project_closed", f"The project {project.id} is closed.")

@@ -209,7 +209,7 @@ class Charters:
                 "charter_mismatch",
                 f"Charter version {charter.version} is for the log {charter.origin}, and the log "
                 f"here is {self._ledger.origin}: this centre is older than that, or another one.",
-                "Put a database back that is newer than it.",
+                "Put a newer database back.",
             )
 
     async def _next(self, work: UnitOfWork, members: Sequence[Member]) -> Charter:
@@ -257,9 +257,10 @@ def _check_enrolled(charter: Charter, enrolled: Mapping[str, Member]) -> None:
     if strange or charter.version != 1:
         raise SecureFlowError(
             "charter_mismatch",
-            f"Charter version {charter.version} was handed over to a centre that has none, and it "
-            f"names members that are not enrolled here so: {', '.join(strange) or 'none'}.",
-            "Enrol their agents with the keys that they have, then hand version 1 over.",
+            f"Charter version {charter.version} was submitted to a centre that has none, and it "
+            "names members that are not enrolled here with its keys: "
+            f"{', '.join(strange) or 'none'}.",
+            "Enrol their agents with the keys that they have, then submit version 1.",
             {"missing": strange},
         )
 

@@ -105,7 +105,7 @@ class Continuing:
             if pinned is None:
                 raise SecureFlowError(
                     "charter_missing",
-                    "There is no charter whose members could let the log go on.",
+                    "There is no charter whose members could continue the log.",
                     "Put the newest database back.",
                 )
             draft = SignedCharter(_next(pinned.charter, continuation))
@@ -230,9 +230,10 @@ class Continuing:
             if taken > most:
                 raise SecureFlowError(
                     "quota_exceeded",
-                    f"{organisation} submits more entries again than the log ever lost: at most "
+                    f"{organisation} submits more entries again than the log has lost: at most "
                     f"{most}.",
-                    "Its owner looks why: secureflow agent doctor. Nothing else of it is refused.",
+                    "Its owner checks why: secureflow agent doctor. Nothing else that it sends "
+                    "is refused.",
                     {"limit": most},
                 )
             if fresh:
@@ -256,7 +257,7 @@ class Continuing:
                 "charter_mismatch",
                 f"{hold.by} holds a head of {head.origin}, which continues this log: this centre "
                 "is older than that continuation.",
-                "Put a database back that is newer than it.",
+                "Put a newer database back.",
             )
         root = (await self._ledger.root(hold.start)).hex()
         return Continuation(head.origin, head.size, head.root.hex(), note, hold.start, root)
@@ -325,7 +326,7 @@ def _check_weight(leaves: Sequence[JSON]) -> None:
         if left < 0:
             raise SecureFlowError(
                 "invalid_request",
-                f"Entries that are submitted again weigh at most {MAX_WEIGHT} bytes at once.",
+                f"At most {MAX_WEIGHT} bytes of entries may be submitted again at once.",
                 "An agent submits them in smaller parts.",
             )
         if isinstance(one, dict):
@@ -350,8 +351,8 @@ def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> Pending
     if leaf.author != organisation or not earlier or not verify(signed, key):
         raise SecureFlowError(
             "leaf_forged",
-            f"The leaf {signed.hash()} is none that {organisation} signed before the log went on "
-            f"as {origin}.",
+            f"The leaf {signed.hash()} is not one that {organisation} signed before the log "
+            f"continued as {origin}.",
             "An agent submits its own leaves of an earlier origin only.",
         )
     document, salt = entry.get("document"), entry.get("salt")
@@ -359,7 +360,9 @@ def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> Pending
         return PendingLeaf(leaf.job, 0, 0, leaf.kind, leaf.author, signed.data())
     opened = bytes.fromhex(salt) if isinstance(salt, str) and _SALT.fullmatch(salt) else b""
     if commitment(opened, document) != leaf.commitment:
-        raise SecureFlowError("leaf_forged", f"The leaf {signed.hash()} does not open so.")
+        raise SecureFlowError(
+            "leaf_forged", f"The leaf {signed.hash()} does not fit its document and salt."
+        )
     return PendingLeaf(leaf.job, 0, 0, leaf.kind, leaf.author, signed.data(), document, opened)
 
 

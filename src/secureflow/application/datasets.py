@@ -180,7 +180,7 @@ class Datasets:
         purposes: Sequence[str],
         expires: int,
     ) -> Grant:
-        """Let a project use columns of an own dataset for purposes until a time.
+        """Let a project use columns of one of the caller's datasets for purposes until a time.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `unknown_column`,
@@ -315,7 +315,7 @@ def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: in
         )
     if not now < expires <= now + MAX_GRANT_SECONDS:
         raise SecureFlowError(
-            "invalid_request", "A grant ends in the future, at most five years from now."
+            "invalid_request", "A grant must end in the future, at most five years from now."
         )
 
 

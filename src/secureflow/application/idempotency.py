@@ -21,5 +21,5 @@ def conflict() -> SecureFlowError:
     return SecureFlowError(
         "idempotency_conflict",
         "This Idempotency-Key was used for another request.",
-        "Take a fresh key for each new request.",
+        "Use a new key for each new request.",
     )

@@ -120,8 +120,8 @@ async def lapsed(work: UnitOfWork, party: str, now: int) -> str:
         if -CLOCK_SKEW <= timedelta(seconds=now - at) <= PARTY_LIFE - CLOCK_SKEW:
             return ""
         message = (
-            f"The centre issued its link certificate at {_minute(at)}; by the centre's clock it is "
-            f"{_minute(now)} now, and the certificate does not hold."
+            f"The centre issued its link certificate at {_minute(at)}; by the centre's clock it "
+            f"is {_minute(now)} now, and the certificate is not valid."
         )
     return message
 

@@ -55,7 +55,7 @@ def check_candidate(draft: SignedCharter, organisation: str, digest: str) -> Non
             "charter_mismatch",
             f"The signature of {organisation} is for charter {digest[:64]}, the candidate is "
             f"{draft.charter.digest}.",
-            "Look at the candidate again and sign that.",
+            "Look at the candidate again and sign it.",
         )
 
 
@@ -71,7 +71,7 @@ def with_signature(
     if key is None or not crypto.verify(key, "charter", signed.charter.json(), signature):
         raise SecureFlowError(
             "signature_refused",
-            f"The signature does not hold under the key of {organisation}.",
+            f"The signature is not valid under the key of {organisation}.",
             "Sign with the key that the agent enrolled: secureflow agent charter sign.",
         )
     return SignedCharter(signed.charter, {**signed.signatures, organisation: signature})

@@ -109,7 +109,7 @@ class Models:
         model = await self.get(principal, key)
         stored = await self._artifacts.stat(model.artifact)
         if stored.size % 4:
-            raise SecureFlowError("internal", f"The artifact of {key} is no float32 array.")
+            raise SecureFlowError("internal", f"The artifact of {key} is not a float32 array.")
         header = safetensors_header(stored.size // 4, {"model": model.id, "digest": model.digest})
 
         async def stream() -> AsyncIterator[bytes]:

@@ -33,7 +33,7 @@ class NamedLocks:
         if self._asked[name] >= self._most:
             raise SecureFlowError(
                 "rate_limited",
-                f"{name} already waits for {self._most} answers that take long.",
+                f"{name} is already waiting for {self._most} answers that take long.",
                 "Wait for them, then ask again.",
                 {"retry_after": 1},
             )

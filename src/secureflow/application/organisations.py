@@ -184,7 +184,7 @@ class Organisations:
             raise missing("organisation", organisation)
         if (kind == "agent") != bool(organisation):
             raise SecureFlowError(
-                "invalid_request", "An agent has an organisation, an enclave has none."
+                "invalid_request", "An agent must have an organisation, an enclave must have none."
             )
         if organisation:
             await self.get(principal, organisation)
@@ -373,9 +373,9 @@ class Organisations:
             raise SecureFlowError(
                 "token_refused",
                 "The enrolment token is unknown, used or expired.",
-                "Ask the operator for a new one; each serves once. If the answer to an earlier try "
-                "was lost, use the new one with the same directory: its key stays, and nothing "
-                "needs to be revoked.",
+                "Ask the operator for a new one; each works once. If the answer to an earlier "
+                "try was lost, use the new one with the same directory: its key stays, and "
+                "nothing needs to be revoked.",
             )
         used = replace(enrolment, used=now)
         await transaction.work.enrolments.save(used)
@@ -452,7 +452,7 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
             raise SecureFlowError(
                 "already_exists",
                 f"The signing key of {agent.organisation} belongs to another organisation.",
-                "Make a fresh key at the agent: one key, one vote.",
+                "Create a new key at the agent: each organisation has a key of its own.",
             )
     old = await work.agents.find(agent.id)
     if old is None:
@@ -464,7 +464,7 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
         # made anew has another key each time; the token says that the operator wants it.
         raise SecureFlowError(
             "already_exists",
-            f"{agent.id} was enrolled before, with another key or revoked since.",
+            f"{agent.id} was enrolled before with another key, or has been revoked since.",
             "Revoke it if it is lost, and enrol under another name (--name).",
         )
     else:

@@ -36,8 +36,8 @@ class Passwords:
         if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
             raise SecureFlowError(
                 "weak_password",
-                f"The password does not have {MIN_LENGTH} to {MAX_LENGTH} characters.",
-                "Take a longer one; a phrase of four random words is good.",
+                f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters.",
+                "Choose a longer one; a phrase of four random words is good.",
             )
         async with self._slots:
             return await asyncio.to_thread(self._hasher.hash, password)

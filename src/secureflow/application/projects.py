@@ -36,7 +36,7 @@ class Projects:
     async def create(
         self, principal: Principal, *, name: str, purpose: str, description: str = ""
     ) -> Project:
-        """Found a project; the caller's organisation is its first member.
+        """Create a project; the caller's organisation is its first member.
 
         Raises:
             SecureFlowError: `forbidden`, `quota_exceeded`.

@@ -165,5 +165,5 @@ def _unproved() -> SecureFlowError:
     return SecureFlowError(
         "proof_refused",
         "The renewal is not proven by the signing key that was enrolled for this identity.",
-        "Ask for a fresh challenge, on the machine that holds signing.key; each serves once.",
+        "Ask for a fresh challenge, on the machine that holds signing.key; each works once.",
     )

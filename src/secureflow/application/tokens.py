@@ -239,7 +239,7 @@ def _digest(secret: str) -> str:
 def _bad_credentials() -> SecureFlowError:
     return SecureFlowError(
         "bad_credentials",
-        "Name and password do not fit together.",
+        "Name and password do not match.",
         "Check both; a disabled account cannot log in either.",
     )
 

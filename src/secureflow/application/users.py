@@ -185,7 +185,7 @@ class Users:
                 self._guesses.forget(principal.user)
                 return
         if not held:
-            raise SecureFlowError("bad_credentials", "The old password is not right.")
+            raise SecureFlowError("bad_credentials", "The old password is wrong.")
         self._guesses.forget(principal.user)
         hashed = await self._hash(principal, new)
         async with self._transactions(held=True) as transaction:
@@ -194,7 +194,7 @@ class Users:
             ):  # a stale copy would undo a dismissal
                 raise SecureFlowError(
                     "stale_version",
-                    "The account was changed by someone else meanwhile.",
+                    "The account was changed by someone else in the meantime.",
                     "Log in again and repeat the change.",
                 )
             await transaction.work.users.save(replace(user, password=hashed))

@@ -77,6 +77,6 @@ class Witnessing:
         except SecureFlowError:
             valid = False
         if not valid:
-            _log.warning("a cosignature does not hold", party=party)
+            _log.warning("a cosignature is not valid", party=party)
             return
         await self._ledger.cosign(note.checkpoint.size, [line])

@@ -26,7 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
 
 app = group("One organisation's agent: data, keys and consent stay here.")
-charter = group("The charter that this agent goes by.")
+charter = group("The charter that this agent uses.")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(owndata.app, name="data")
 app.add_typer(charter, name="charter")
@@ -97,7 +97,7 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     show(answer, output)
 
 
-@app.command("reload", help=t("Bring the edited settings into force, without a restart."))
+@app.command("reload", help=t("Apply the edited settings without a restart."))
 def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Reload agent.yaml; a privacy budget grows only with a yes."""
     from secureflow.agent import api
@@ -116,7 +116,7 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
             )
         )
     if any(one["grows"] for one in changes["budgets"]):
-        confirmed(t("A privacy budget grows; what it reveals cannot be taken back. Go on?"), yes)
+        confirmed(t("A privacy budget grows; what it reveals cannot be taken back. Continue?"), yes)
     changes = api.reload(config, agreed=changes["budgets"])
     show(changes, output, ("changed", "restart"))
     if not changes["changed"]:
@@ -172,16 +172,14 @@ def _in_force(settings: dict[str, Any]) -> str:
     parts = []
     if settings["changed"]:
         names = ", ".join(settings["changed"])
-        parts.append(t("edited, not in force: {names} (secureflow agent reload)", names=names))
+        parts.append(t("edited, not applied: {names} (secureflow agent reload)", names=names))
     if settings["restart"]:
         names = ", ".join(settings["restart"])
         parts.append(t("edited, needs a restart: {names}", names=names))
     return "; ".join(parts) or t("as in the file")
 
 
-@app.command(
-    "doctor", help=t("Check this agent and its connection to the centre; name what fails.")
-)
+@app.command("doctor", help=t("Check the connection to the centre and show which check fails."))
 def doctor(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Make every check; the exit code is that of the first failure."""
     from secureflow.agent import api
@@ -192,8 +190,8 @@ def doctor(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
 
 @app.command("log", help=t("Show what this agent did."))
 def log(
-    limit: Annotated[int, typer.Option(min=1, help=t("At most so many."))] = 100,
-    job: Annotated[str, typer.Option(help=t("Only of this job."))] = "",
+    limit: Annotated[int, typer.Option(min=1, help=t("Show at most this many."))] = 100,
+    job: Annotated[str, typer.Option(help=t("Only for this job."))] = "",
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
@@ -215,9 +213,9 @@ def leaves(
     show(api.leaves(config, job=job), output, ("kind", "hash", "proved"))
 
 
-@app.command("clear-alarm", help=t("Let the agent go on after an alarm that it raised."))
+@app.command("clear-alarm", help=t("Let the agent continue after an alarm that it raised."))
 def clear_alarm(
-    reason: Annotated[str, typer.Option(help=t("Words for the log."))],
+    reason: Annotated[str, typer.Option(help=t("A note for the log."))],
     yes: Yes = False,
     config: Config = _CONFIG,
     output: Output = Form.YAML,
@@ -225,7 +223,7 @@ def clear_alarm(
     """Clear an alarm: the centre did what it must not, and the owner says why to go on."""
     from secureflow.agent import api
 
-    confirmed(t("Go on although the agent raised an alarm?"), yes)
+    confirmed(t("Continue although the agent raised an alarm?"), yes)
     outcome = api.clear_alarm(config, reason)
     show(outcome, output)
     if outcome.get("cleared") is None:
@@ -250,7 +248,7 @@ def backup(
     advise_on_keys(made, "signing.key, link.pem")
 
 
-@app.command("restore", help=t("Make an agent's folder out of a backup."))
+@app.command("restore", help=t("Restore an agent's folder from a backup."))
 def restore(
     file: Given,
     directory: Into,
@@ -275,7 +273,7 @@ def restore(
             "keys": t("there") if found.keys else t("missing"),
         }
     show(summary, output)
-    say(t("This agent votes, trains and spends in no job that is older than this restore."))
+    say(t("This agent does not vote, train or spend in any job that is older than this restore."))
     say(
         t(
             "Its privacy budgets are locked until you say what was spent since the backup: "
@@ -287,8 +285,8 @@ def restore(
     else:
         say(
             t(
-                "The keys are missing: put signing.key and link.pem of this agent into {path}, or "
-                "enrol it anew with another key.",
+                "The keys are missing: put signing.key and link.pem of this agent into {path}, "
+                "or enrol it again with another key.",
                 path=found.config.parent,
             )
         )
@@ -317,7 +315,7 @@ def show_charter(
     say(t("Written to {path}.", path=save))
 
 
-@charter.command("pin", help=t("Go by this charter from now on."))
+@charter.command("pin", help=t("Use this charter from now on."))
 def pin(
     file: Annotated[
         Path | None, typer.Argument(help=t("Charter file; default: the server's."))

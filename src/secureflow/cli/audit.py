@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from secureflow.engines.ledger.ends import AuthorEnd
     from secureflow.engines.ledger.gaps import Gap
 
-app = group("Read the ledger, and verify a job's story offline.")
+app = group("Read the ledger, and verify a job's record offline.")
 
-Job = Annotated[str, typer.Option("--job", help=t("Only of this job."))]
+Job = Annotated[str, typer.Option("--job", help=t("Only for this job."))]
 
 
 @app.command("head", help=t("Show the newest signed head."))
@@ -36,7 +36,7 @@ def head(output: Output = Form.TABLE) -> None:
 def entries(
     job: Job = "",
     start: Annotated[int, typer.Option(min=0, help=t("First index."))] = 0,
-    limit: Annotated[int, typer.Option(min=1, help=t("At most so many."))] = 100,
+    limit: Annotated[int, typer.Option(min=1, help=t("Show at most this many."))] = 100,
     output: Output = Form.TABLE,
 ) -> None:
     """List log entries."""
@@ -145,9 +145,8 @@ def _print_gap(gap: Gap) -> None:
     """Say what the log lost, how it goes on, and who let it."""
     say(
         t(
-            "Gap: the log {origin} was set back from {size} entries to {start} ({lost} lost) "
-            "and goes on as {name} since {when}; signed by {signed} of {members} members: "
-            "{who}.",
+            "Gap: the log {origin} was set back from {size} entries to {start} ({lost} lost) and "
+            "continues as {name} since {when}; signed by {signed} of {members} members: {who}.",
             origin=gap.origin,
             size=gap.size,
             start=gap.start,

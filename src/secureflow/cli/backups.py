@@ -36,7 +36,7 @@ IntoExisting = Annotated[
     bool,
     typer.Option(
         "--into-existing",
-        help=t("Keep keys and settings of the folder; put its record aside, not the rest."),
+        help=t("Keep the folder's keys and settings; move only its record aside."),
     ),
 ]
 
@@ -55,7 +55,7 @@ def passphrase(file: Path | None) -> str | None:
         raise SecureFlowError(
             "invalid_file",
             f"The passphrase file {file} cannot be read: "
-            f"{getattr(error, 'strerror', '') or 'it is no text'}.",
+            f"{getattr(error, 'strerror', '') or 'it is not text'}.",
             DENIED
             if isinstance(error, PermissionError)
             else "Name a file with one line of text in UTF-8.",
@@ -78,8 +78,8 @@ def advise_on_keys(manifest: BackupManifest, names: str) -> None:
     if manifest.keys is None:
         say(
             t(
-                "No passphrase, no keys: keep {names} yourself, or make the backup with "
-                "--passphrase-file.",
+                "Without a passphrase the backup has no keys: keep {names} yourself, or make the "
+                "backup with --passphrase-file.",
                 names=names,
             )
         )

@@ -44,7 +44,7 @@ def show_metrics(report: Mapping[str, Any]) -> None:
         else ("metric", "value"),
     )
     if any(one.noised for one in metrics):
-        write(t("± holds the value without noise 95 times in 100; the row count has noise too."))
+        write(t("± covers the value without noise 95 times in 100; the row count has noise too."))
 
 
 def _facts(card: Mapping[str, Any]) -> dict[str, str]:

@@ -47,7 +47,9 @@ def show_charter(
 def draft(
     member: Annotated[
         list[str] | None,
-        typer.Option(help=t("Slug of a member; repeat it. Default: every enrolled organisation.")),
+        typer.Option(
+            help=t("Slug of a member; may be repeated. Default: every enrolled organisation.")
+        ),
     ] = None,
     output: Output = Form.TABLE,
 ) -> None:
@@ -58,7 +60,7 @@ def draft(
     say(t("Each member now compares the words and signs: secureflow agent charter sign."))
 
 
-@app.command("continue", help=t("Let a log that was set back go on, if its members agree."))
+@app.command("continue", help=t("Continue a log that was set back, if its members agree."))
 def draft_continuation(output: Output = Form.TABLE) -> None:
     """Draft the charter that continues a log whose newest database is gone."""
     with client() as connection:
@@ -72,7 +74,7 @@ def draft_continuation(output: Output = Form.TABLE) -> None:
     )
 
 
-@app.command("compare", help=t("Say how two charter files differ; exit code 7 if they do."))
+@app.command("compare", help=t("Show how two charter files differ; exit code 7 if they do."))
 def compare_files(first: File, second: File) -> None:
     """Compare two charter files."""
     from secureflow.domain.charter import compare
@@ -131,12 +133,12 @@ def show_both(charters: Mapping[str, Any]) -> None:
     """Write what an agent knows: the charter that it goes by, the one that waits, what differs."""
     pinned, waiting = charters.get("pinned"), charters.get("candidate")
     if pinned:
-        write(t("This agent goes by:"))
+        write(t("This agent uses:"))
         _show(_signed(pinned), Form.TABLE)
     else:
         say(t("No charter is pinned yet."))
     if waiting and (not pinned or waiting["charter"] != pinned["charter"]):
-        write(("\n" if pinned else "") + t("Waits to be signed:"))
+        write(("\n" if pinned else "") + t("Waiting to be signed:"))
         _show(_signed(waiting), Form.TABLE)
     for line in charters.get("differences") or ():
         write(t("differs from the pinned one: {what}", what=said(line)))
@@ -149,7 +151,7 @@ def print_continuations(charter: Charter) -> None:
         say(
             t(
                 "The log {origin} was set back from {size} entries to {start}: {lost} entries, "
-                "from {first} to {last}, are lost at the centre. It goes on as {name}.",
+                "from {first} to {last}, are lost at the centre. It continues as {name}.",
                 origin=one.origin,
                 size=one.size,
                 start=one.start,

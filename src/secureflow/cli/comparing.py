@@ -44,6 +44,6 @@ def compared(config: Path) -> str:
             'secureflow agent charter sign --confirm "WORDS"',
         )
     confirmed(
-        t("Did every other member read out these words, by telephone or in a room?"), yes=False
+        t("Did every other member read out these words, by telephone or in person?"), yes=False
     )
     return charter.digest

@@ -31,8 +31,8 @@ class Form(StrEnum):
     YAML = "yaml"
 
 
-Output = Annotated[Form, typer.Option("--output", "-o", help=t("How to write the result."))]
-Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask."))]
+Output = Annotated[Form, typer.Option("--output", "-o", help=t("The format of the output."))]
+Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask for confirmation."))]
 
 
 def group(help_text: str) -> typer.Typer:
@@ -95,7 +95,9 @@ def confirmed(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise SecureFlowError(
-            "not_confirmed", t("Nobody is there to confirm."), t("Say yes beforehand: --yes.")
+            "not_confirmed",
+            t("There is nobody to ask for confirmation."),
+            t("Confirm in advance: --yes."),
         )
     if not typer.confirm(shown(question, several=True), err=True):
         raise SecureFlowError("not_confirmed", t("Nothing was done."))

@@ -10,7 +10,7 @@ from secureflow.cli import session
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
 from secureflow.cli.texts import t, untranslated
 
-app = group("Contexts: which user of which server you speak as.")
+app = group("Contexts: which user of which server you are.")
 
 Name = Annotated[str, typer.Argument(help=t("Name of the context."))]
 _COLUMNS = ("name", "chosen", "user", "url", "ca", "token")
@@ -37,7 +37,7 @@ def show_context(
     show(row, output, _COLUMNS)
 
 
-@app.command("use", help=t("Choose the context of your later commands."))
+@app.command("use", help=t("Choose the context for later commands."))
 def use(name: Name) -> None:
     """Choose a context."""
     from secureflow.sdk.profile import use_context
@@ -52,7 +52,7 @@ def remove(name: Name, yes: Yes = False) -> None:
     from secureflow.sdk.profile import checked_name, remove_context
 
     checked_name(name)
-    confirmed(t("Forget context {what}? Its token lives on until you log out.", what=name), yes)
+    confirmed(t("Forget context {what}? Its token stays valid until you log out.", what=name), yes)
     remove_context(name)
     say(t("{what} is forgotten.", what=name))
 

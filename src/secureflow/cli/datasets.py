@@ -38,28 +38,32 @@ def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
     if described.privacy is not None:
         unit, rows = described.privacy.unit, described.privacy.rows_per_person
         write(
-            t("Its budget is kept per {unit}; {rows} rows of one count.", unit=t(unit), rows=rows)
+            t(
+                "Its budget is kept per {unit}; at most {rows} rows of each count.",
+                unit=t(unit),
+                rows=rows,
+            )
         )
     clipped = ("clip",) if any(column.clip for column in described.columns) else ()
     columns = ("name", "type", "categories", "bounds", *clipped, "sensitive")
     show(list(described.columns), output, columns)
 
 
-@app.command("grant", help=t("Let a project use a dataset of yours."))
+@app.command("grant", help=t("Let a project use one of your datasets."))
 def grant(
     dataset: Id,
     project: Annotated[str, typer.Argument(help=t("Id or name of the project."))],
     column: Annotated[
-        list[str] | None, typer.Option(help=t("A column; repeat it. Default: all columns."))
+        list[str] | None, typer.Option(help=t("A column; may be repeated. Default: all columns."))
     ] = None,
     purpose: Annotated[
-        list[str] | None, typer.Option(help=t("A purpose; repeat it. Default: any purpose."))
+        list[str] | None, typer.Option(help=t("A purpose; may be repeated. Default: any purpose."))
     ] = None,
     days: Annotated[int, typer.Option(min=1, max=3650, help=t("How long it lasts."))] = 90,
     yes: Yes = False,
     output: Output = Form.TABLE,
 ) -> None:
-    """Grant a project the use of a dataset."""
+    """Grant a dataset to a project of a dataset."""
     with client() as connection:
         question = t("Grant {project} the use of {dataset}?")
         given = {"dataset": dataset, "project": project}

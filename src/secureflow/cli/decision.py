@@ -185,7 +185,7 @@ def _parties(spec: JobSpec) -> str:
     text = t("every sum is over at least {least} of {count}: {names}",
              least=least, count=parties, names=names)  # fmt: skip
     if two_sum(spec):
-        text += _and() + t("THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum less its own")
+        text += _and() + t("THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum minus its own")
     return text
 
 
@@ -204,7 +204,7 @@ def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
 def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
     privacy, epsilon = spec.privacy, item.request.get("epsilon")
     if privacy is None:
-        return t("NONE: what is released may tell of single rows")
+        return t("NONE: what is released may reveal single rows")
     text = t("ε {epsilon} per {unit}, {noise} noise",
              epsilon=cost(epsilon), unit=t(privacy.unit), noise=t(privacy.noise))  # fmt: skip
     budget = here.get("budget")

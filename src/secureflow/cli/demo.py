@@ -26,7 +26,7 @@ Table = Annotated[
     Path | None, typer.Option(help=t("Your own table instead of UCI Adult: CSV or Parquet."))
 ]
 By = Annotated[
-    str, typer.Option(help=t("Sort by this column and cut, so that the owners' rows are unlike."))
+    str, typer.Option(help=t("Sort by this column and cut, so that the owners' rows differ."))
 ]
 
 
@@ -35,12 +35,14 @@ def run(
     context: typer.Context,
     data: Table = None,
     label: Annotated[str, typer.Option(help=t("The column of the table to predict."))] = "",
-    positive: Annotated[str, typer.Option(help=t("Its value that is to be predicted."))] = "",
+    positive: Annotated[str, typer.Option(help=t("The value of it to predict."))] = "",
     by: By = "",
     parties: Annotated[
         int, typer.Option("--parties", "--split", min=3, max=16, help=t("How many organisations."))
     ] = 3,
-    rounds: Annotated[int, typer.Option(min=1, max=1000, help=t("At most so many rounds."))] = 40,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=1000, help=t("The maximum number of rounds."))
+    ] = 40,
     json: Annotated[bool, typer.Option("--json", help=t("End with one line of JSON."))] = False,
     keep: Annotated[bool, typer.Option("--keep", help=t("Leave the platform running."))] = False,
     directory: Directory = _HERE,
@@ -54,7 +56,7 @@ def run(
     if context.invoked_subcommand is not None:
         return
     if bool(data) != bool(label):
-        raise typer.BadParameter(t("--data and --label belong together."))
+        raise typer.BadParameter(t("--data and --label must be given together."))
     if positive and not data:
         raise typer.BadParameter(t("--positive needs --data and --label."))
     from secureflow.demo import launcher

@@ -146,7 +146,7 @@ def _connection(so_far: Diagnosis) -> str:
         raise SecureFlowError(
             "unavailable",
             t("Port {port} does not answer: {reason}.", port=so_far.port, reason=reason),
-            t("Ask whether the server runs and whether a firewall stands in between."),
+            t("Ask whether the server runs and whether a firewall is in between."),
         ) from error
     return t("port {port} answers in {ms} ms", port=so_far.port, ms=round(took * 1000))
 
@@ -172,7 +172,7 @@ def _tls(so_far: Diagnosis) -> str:
             raise SecureFlowError(
                 "certificate_not_valid_now",
                 t(
-                    "By this machine's clock the server's certificate does not hold: {reason}.",
+                    "By this machine's clock the server's certificate is not valid: {reason}.",
                     reason=error.verify_message,
                 ),
                 t("Set this machine's clock (NTP); if it is right, tell the operator."),
@@ -186,7 +186,7 @@ def _tls(so_far: Diagnosis) -> str:
         raise SecureFlowError(
             "unavailable",
             t("TLS fails: {reason}.", reason=error),
-            t("Is it an https port, and does no proxy break TLS open?"),
+            t("Is it an https port, and is there no proxy that inspects TLS?"),
         ) from error
 
 
@@ -214,7 +214,7 @@ def _clock(so_far: Diagnosis) -> str:
     try:
         skew = parsedate_to_datetime(stamp).timestamp() - time.time()
     except ValueError:
-        return t("the server names no time")
+        return t("the server gives no time")
     if abs(skew) > MAX_SKEW:
         raise SecureFlowError(
             "clock_skew",
@@ -269,9 +269,9 @@ def _readiness(so_far: Diagnosis) -> str:
             body.get("code"), body.get("message"), body.get("hint"), body.get("details")
         )
     if answer.is_success:
-        return t("the server can work")
+        return t("the server is ready")
     if not isinstance(parts, dict) or answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-        return t("the server does not tell")
+        return t("the server does not say")
     bad = ", ".join(shown(str(name)) for name, works in parts.items() if works is False)
     raise SecureFlowError(
         "unavailable",
@@ -290,7 +290,7 @@ def _restored(so_far: Diagnosis) -> str:
         return t("never")
     return t(
         "on {at}, from a backup of {taken}: what was revoked, disabled or withdrawn in between "
-        "counts again, until somebody repeats it",
+        "is valid again until somebody repeats it",
         at=moment(times.get("restored_at")),
         taken=moment(times.get("taken_at")),
     )
@@ -310,10 +310,10 @@ def _parties(so_far: Diagnosis) -> str:
         raise SecureFlowError(
             "links_elsewhere",
             t(
-                "These have no link to this server but dialled another one of its database: "
+                "These have no link to this server, but to another one of the same database: "
                 "{parties}.",
                 parties=", ".join(f"{shown(one)} ({shown(at)})" for one, at in elsewhere.items()),
             ),
-            t("A job waits for them here: submit it at the server that they dialled."),
+            t("A job waits for them here: submit it at the server that they are connected to."),
         )
-    return t("{count} connected, and no clock of theirs differs", count=len(links))
+    return t("{count} connected, and their clocks agree with the centre's", count=len(links))

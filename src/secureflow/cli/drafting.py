@@ -35,7 +35,7 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
     lines.append("  columns:")
     if any(column.bounds for column in draft.columns):
         lines.append(
-            f"    # {t('Bounds come from the rows: put what the quantity can be at all.')}"
+            f"    # {t('Bounds come from the rows: enter what the quantity can be at all.')}"
         )
     lines += [_column(column) for column in draft.columns if column.type is not None]
     left = [column for column in draft.columns if column.left_out is not None]
@@ -44,7 +44,7 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
     for one in left:
         lines.append(f"  #   {_word(one.name)}: {_reason(one.left_out)}")
     lines.append(
-        f"  # {t('Without a budget, jobs with differential privacy are refused. Decide it:')}"
+        f"  # {t('Without a budget, jobs with differential privacy are refused. Choose one:')}"
     )
     lines.append(f"  # privacy: {_yaml(_privacy(draft, name))}")
     return lines
@@ -60,12 +60,13 @@ def remarks(draft: TableDraft) -> Iterator[str]:
         yield t(
             "Bounds taken from the data are data: everybody who sees the description learns "
             "roughly what your smallest and largest rows are, and a row that comes later may not "
-            "fit. Put what the quantity can be at all (an age: 0 to 120), without looking."
+            "fit. Enter what the quantity can be at all (an age: 0 to 120), without looking at "
+            "the data."
         )
     listed = [column.name for column in draft.columns if column.categories]
     if listed:
         yield t(
-            "Categories are published as they stand: take out what names somebody ({names}).",
+            "Categories are published as they are: remove those that name somebody ({names}).",
             names=", ".join(listed),
         )
     sensitive = [column.name for column in draft.columns if column.sensitive and column.type]
@@ -103,14 +104,14 @@ def _column(column: ColumnDraft) -> str:
 
 def _reason(left_out: str | None) -> str:
     reasons = {
-        "identifier": t("it tells rows or persons apart"),
+        "identifier": t("it identifies rows or persons"),
         "text": t("free text, or too many different values for categories"),
         "mixed": t("most of its cells are numbers, some are not"),
         "date": t("dates or times: derive an age or a duration"),
         "constant": t("the same value in every row"),
         "empty": t("no value in any row"),
         "infinite": t("it holds infinite numbers"),
-        "name": t("its name is empty, doubled, too long or not printable"),
+        "name": t("its name is empty, duplicated, too long or not printable"),
     }
     return reasons.get(left_out or "", t("neither numbers nor categories"))
 

@@ -58,13 +58,13 @@ def read_mapping(path: Path) -> dict[str, Any]:
         value = yaml.load(read_bytes(path, 1 << 20), _loader())  # noqa: S506  a safe one
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise SecureFlowError("invalid_file", f"{path} is no YAML: {reason}.") from error
+        raise SecureFlowError("invalid_file", f"{path} is not YAML: {reason}.") from error
     return _named_fields(path, value)
 
 
 def _named_fields(path: Path, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise SecureFlowError("invalid_file", f"{path} holds no object of named fields.")
+        raise SecureFlowError("invalid_file", f"{path} must hold an object with named fields.")
     return value
 
 

@@ -33,7 +33,7 @@ Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
 ]
 Item = Annotated[str, typer.Argument(help=t("Full id of the request: 64 digits."))]
-Reason = Annotated[str, typer.Option(help=t("Words for the log."))]
+Reason = Annotated[str, typer.Option(help=t("A note for the log."))]
 Refusal = Annotated[str, typer.Option(help=t("Reason, for the submitter"))]
 Details = Annotated[bool, typer.Option("--details", help=t("Show everything, the spec too."))]
 _CONFIG = Path("agent.yaml")
@@ -43,7 +43,7 @@ _PASSED_OVER = {"already_decided", "expired", "not_found", "record_damaged"}
 
 @app.command("list", help=t("List the requests that wait."))
 def list_inbox(
-    every: Annotated[bool, typer.Option("--all", help=t("Also the decided ones."))] = False,
+    every: Annotated[bool, typer.Option("--all", help=t("Include the decided ones."))] = False,
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
@@ -68,7 +68,7 @@ def _print_held(config: Path) -> None:
     held = api.status(config).get("set_back")
     if held:
         error = SecureFlowError.from_json(held)
-        say(t("No job goes on now: {why}", why=explained(error.code, error.message)))
+        say(t("No job can continue now: {why}", why=explained(error.code, error.message)))
         say(said(error.hint))
 
 
@@ -122,7 +122,7 @@ def review(config: Config = _CONFIG) -> None:
     if not sys.stdin.isatty():
         raise SecureFlowError(
             "not_confirmed",
-            t("Nobody is there to confirm."),
+            t("There is nobody to ask for confirmation."),
             "secureflow agent inbox approve ID --yes",
         )
     waiting = [one["id"] for one in reversed(api.inbox_list(config, waiting=True))]

@@ -65,7 +65,7 @@ def submit(
     file: RequestFile,
     resume: From = "",
     dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
-    watch: Annotated[bool, typer.Option(help=t("Follow it until it has ended."))] = False,
+    watch: Annotated[bool, typer.Option(help=t("Follow it until it ends."))] = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Submit a job file."""
@@ -93,11 +93,13 @@ def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -
         show_dry_run(connection.jobs.dry_run(request), output)
 
 
-app.command("statistics", help=t("Ask several owners' data for noised statistics."))(statistics)
+app.command("statistics", help=t("Query the data of several owners for statistics with noise."))(
+    statistics
+)
 
 
 @app.command(
-    "watch", help=t("Follow a job until it has ended; exit code 8 if it failed or was cancelled.")
+    "watch", help=t("Follow a job until it ends; exit code 8 if it failed or was cancelled.")
 )
 def watch(job: Id) -> None:
     """Follow a job."""
@@ -117,7 +119,10 @@ def watch(job: Id) -> None:
 def wait(
     job: Id,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help=t("Seconds to wait at most. Default: to its end."))
+        float | None,
+        typer.Option(
+            min=0, help=t("The maximum number of seconds to wait. Default: until it ends.")
+        ),
     ] = None,
     output: Output = Form.TABLE,
 ) -> None:
@@ -141,13 +146,13 @@ def cancel(job: Id, yes: Yes = False) -> None:
     say(t("{what} is cancelled.", what=key))
 
 
-@app.command("resume", help=t("Go on with a paused job, if its script has not changed meanwhile."))
+@app.command("resume", help=t("Resume a paused job, if its script has not changed."))
 def resume(job: Id) -> None:
     """Resume a paused job."""
     with client() as connection:
         key = named(connection, "job", job)
         connection.jobs.resume(key)
-    say(t("{what} goes on.", what=key))
+    say(t("{what} continues.", what=key))
 
 
 @app.command("report", help=t("Show an ended job's report, or write it as a page."))
@@ -175,7 +180,10 @@ def report(
         show_answers(answer, output)
 
 
-@app.command("explain", help=t("Who could see what of a job, what it cost, what is stopped."))
+@app.command(
+    "explain",
+    help=t("Show who could see what of a job, what it cost and which attacks are stopped."),
+)
 def explain(job: Id, output: Output = Form.TABLE) -> None:
     """Explain a job."""
     from secureflow.cli.explaining import show_explanation

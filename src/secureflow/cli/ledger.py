@@ -33,7 +33,7 @@ def head(charter: CharterFile = None) -> None:
     write(text.rstrip("\n"))
 
 
-@app.command("proof", help=t("Prove that an entry stands in the log."))
+@app.command("proof", help=t("Prove that an entry is in the log."))
 def proof(
     index: Annotated[int, typer.Argument(min=0, help=t("Index of the entry."))],
     charter: CharterFile = None,
@@ -52,15 +52,15 @@ def proof(
     leaf = _hash(entry["hash"])
     hashes = [_hash(one) for one in path]
     if not verify_inclusion(leaf, index, checkpoint.size, hashes, checkpoint.root):
-        raise SecureFlowError("proof_refused", t("The inclusion proof does not hold."))
+        raise SecureFlowError("proof_refused", t("The inclusion proof is not valid."))
     answer = {"index": index, "hash": leaf.hex(), "size": checkpoint.size, "proof": path}
     show({**answer, "root": checkpoint.root.hex()}, output)
-    say(t("The proof holds."))
+    say(t("The proof is valid."))
 
 
 @app.command("consistency", help=t("Prove that the log only grew between two sizes."))
 def consistency(
-    old: Annotated[Path, typer.Argument(help=t("File with a checkpoint kept from before."))],
+    old: Annotated[Path, typer.Argument(help=t("File with a checkpoint that you kept earlier."))],
     charter: CharterFile = None,
     output: Output = Form.TABLE,
 ) -> None:
@@ -82,7 +82,7 @@ def consistency(
             t("Keep both heads: two conflicting signed heads are proof of fraud."),
         )
     show({"from": before.size, "to": now.size, "proof": path}, output)
-    say(t("The proof holds."))
+    say(t("The proof is valid."))
 
 
 def _pinned(path: Path | None) -> Charter | None:

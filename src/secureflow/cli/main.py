@@ -57,7 +57,9 @@ app.add_typer(jobs.app, name="job")
 app.add_typer(models.app, name="model")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
-app.command("doctor", help=t("Check the connection to the server; name what fails."))(doctor.doctor)
+app.command("doctor", help=t("Check the connection to the server and show which check fails."))(
+    doctor.doctor
+)
 app.add_typer(server.app, name="server")
 app.add_typer(enclave.app, name="enclave")
 app.add_typer(agent.app, name="agent")
@@ -76,7 +78,7 @@ def _options(
         typer.Option("--version", callback=_version, is_eager=True, help=t("Show the version.")),
     ] = False,
     context: Annotated[
-        str, typer.Option(metavar="NAME", help=t("Speak as the user of this context."))
+        str, typer.Option(metavar="NAME", help=t("Act as the user of this context."))
     ] = "",
 ) -> None:
     del version

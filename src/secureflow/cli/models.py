@@ -25,7 +25,7 @@ _COLUMNS = ("id", "name", "version", "family", "job", "created")
 @app.command("list", help=t("List models."))
 def list_models(
     project: Annotated[str, typer.Option(help=t("Only of this project."))] = "",
-    job: Annotated[str, typer.Option(help=t("Only of this job."))] = "",
+    job: Annotated[str, typer.Option(help=t("Only for this job."))] = "",
     output: Output = Form.TABLE,
 ) -> None:
     """List models."""
@@ -115,5 +115,5 @@ def _cell(row: int, name: str, text: str | None, number: bool) -> float | str | 
     except ValueError:
         raise SecureFlowError(
             "malformed_cell",
-            t("Row {row}, column {name}: {text!r} is no number.", row=row, name=name, text=text),
+            t("Row {row}, column {name}: {text!r} is not a number.", row=row, name=name, text=text),
         ) from None

@@ -106,7 +106,7 @@ def _found(client: Client, noun: str, given: str) -> tuple[str, bool]:
     if not fitting:
         raise SecureFlowError(
             "not_found",
-            t("You see no {noun} that is called {name!r}.", noun=t(noun), name=given[:80]),
+            t("There is no {noun} named {name!r} that you can see.", noun=t(noun), name=given[:80]),
             f"secureflow {_COMMAND.get(noun, noun)} list",
         )
     if len(fitting) > 1:
@@ -114,7 +114,7 @@ def _found(client: Client, noun: str, given: str) -> tuple[str, bool]:
         facts = {"count": len(fitting), "name": given[:80], "listed": listed}
         raise SecureFlowError(
             "ambiguous_name",
-            t("{count} things are called {name!r}: {listed}.", **facts),
+            t("{count} items are named {name!r}: {listed}.", **facts),
             t("Give the id."),
             {"candidates": [one.id for one in fitting[:_LISTED]]},
         )

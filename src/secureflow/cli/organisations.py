@@ -42,7 +42,7 @@ def show_organisation(slug: Slug, output: Output = Form.TABLE) -> None:
 @app.command("create", help=t("Register an organisation."))
 def create(
     slug: Slug,
-    name: Annotated[str, typer.Option(help=t("Its name for people."))] = "",
+    name: Annotated[str, typer.Option(help=t("Its display name."))] = "",
     output: Output = Form.TABLE,
 ) -> None:
     """Register an organisation."""
@@ -50,19 +50,19 @@ def create(
         show(connection.organisations.create(slug, name), output)
 
 
-@app.command("disable", help=t("Shut an organisation out: its people and its agent."))
+@app.command("disable", help=t("Disable an organisation: its people and its agent."))
 def disable(slug: Slug, yes: Yes = False) -> None:
     """Disable an organisation."""
-    confirmed(t("Shut out {what}?", what=slug), yes)
+    confirmed(t("Disable {what}?", what=slug), yes)
     with client() as connection:
         connection.organisations.disable(slug)
     say(t("{what} is disabled.", what=slug))
 
 
-@app.command("enable", help=t("Let a disabled organisation in again."))
+@app.command("enable", help=t("Enable a disabled organisation again."))
 def enable(slug: Slug, yes: Yes = False) -> None:
     """Enable an organisation."""
-    confirmed(t("Let in {what}?", what=slug), yes)
+    confirmed(t("Enable {what}?", what=slug), yes)
     with client() as connection:
         connection.organisations.enable(slug)
     say(t("{what} is enabled.", what=slug))
@@ -76,7 +76,7 @@ def list_enrolments(output: Output = Form.TABLE) -> None:
         show(list(connection.enrolments.list()), output, columns)
 
 
-@enrolments.command("create", help=t("Make a one-time enrolment token."))
+@enrolments.command("create", help=t("Create a one-time enrolment token."))
 def create_enrolment(
     organisation: Annotated[str, typer.Argument(help=t("Slug of the organisation."))] = "",
     kind: Annotated[str, typer.Option(help="agent | enclave")] = "agent",
@@ -118,7 +118,7 @@ def revoke(
     yes: Yes = False,
 ) -> None:
     """Revoke an enrolled process."""
-    confirmed(t("Shut out {what}?", what=agent), yes)
+    confirmed(t("Revoke {what}?", what=agent), yes)
     with client() as connection:
         connection.agents.revoke(agent)
     say(t("{what} is revoked.", what=agent))

@@ -51,7 +51,7 @@ def inspect(
 
     confirmed(t("Add it to {path}?", path=config), yes)
     add_dataset(config, called, lines)
-    say(t("{what} stands in {path}: confirm its bounds there.", what=called, path=config))
+    say(t("{what} is now in {path}: confirm its bounds there.", what=called, path=config))
     say(
         t(
             "Next: secureflow agent reload (or agent start), then "
@@ -82,7 +82,7 @@ def _declared(one: dict[str, Any]) -> dict[str, Any]:
 @app.command("publish", help=t("Check a dataset against its schema and publish its description."))
 def publish(
     name: Name,
-    title: Annotated[str, typer.Option(help=t("Its title for people."))] = "",
+    title: Annotated[str, typer.Option(help=t("Its display title."))] = "",
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
@@ -109,8 +109,8 @@ def _print_grants(published: dict[str, Any]) -> None:
     if grants["reduced"] or grants["ended"]:
         say(
             t(
-                "Some columns now let more through, or are gone: {reduced} grants lost them, "
-                "{ended} ended, {kept} are as before. Grant anew what shall be used.",
+                "Some columns now reveal more, or are gone: {reduced} grants lost them, {ended} "
+                "ended, {kept} are unchanged. Grant again what is to be used.",
                 **grants,
             )
         )
@@ -136,13 +136,13 @@ def _ends(uses: dict[str, Any]) -> str:
         error = SecureFlowError.from_json(unsaid)
         return t(
             "The server does not say which grants this ends: {why} It refuses {waiting} requests "
-            "that wait; {approved} jobs that were approved go on.",
+            "that wait; {approved} approved jobs continue.",
             why=explained(error.code, error.message),
             **{name: uses[name] for name in ("waiting", "approved")},
         )
     return t(
         "This ends {grants} grants of {projects} projects and refuses {waiting} requests that "
-        "wait; {approved} jobs that were approved go on.",
+        "wait; {approved} approved jobs continue.",
         **{name: uses[name] for name in ("grants", "projects", "waiting", "approved")},
     )
 
@@ -157,13 +157,15 @@ def budget(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
 
 
 @app.command(
-    "settle", help=t("Say what a restored agent spent of a privacy budget, and unlock it.")
+    "settle", help=t("State what a restored agent spent of a privacy budget, and unlock it.")
 )
 def settle(
     domain: Annotated[str, typer.Argument(help=t("Name of the privacy domain."))],
     bundle: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help=t("Audit bundle of a job since the backup; repeat it.")),
+        typer.Option(
+            metavar="FILE", help=t("Audit bundle of a job since the backup; may be repeated.")
+        ),
     ] = None,
     yes: Yes = False,
     config: Config = _CONFIG,
@@ -176,8 +178,8 @@ def settle(
     bundles = [read_object(one) for one in bundle or ()]
     confirmed(
         t(
-            "Nothing else was spent of {domain} since the backup, in {count} jobs named here? "
-            "What a lying or restored centre does not show, only you can know.",
+            "Was nothing else spent of {domain} since the backup, beyond the {count} jobs named "
+            "here? Only you can know what a lying or restored centre does not show.",
             domain=domain,
             count=len(bundles),
         ),

@@ -38,11 +38,11 @@ def show_project(project: Id, output: Output = Form.TABLE) -> None:
         _show(connection.projects.get(named(connection, "project", project)), output)
 
 
-@app.command("create", help=t("Found a project."))
+@app.command("create", help=t("Create a project."))
 def create(
     name: Annotated[str, typer.Argument(help=t("Name of the project."))],
-    purpose: Annotated[str, typer.Option(help=t("What data may be used for in it."))],
-    description: Annotated[str, typer.Option(help=t("More words for people."))] = "",
+    purpose: Annotated[str, typer.Option(help=t("What data may be used for in the project."))],
+    description: Annotated[str, typer.Option(help=t("A longer description for people."))] = "",
     output: Output = Form.TABLE,
 ) -> None:
     """Found a project."""

@@ -39,7 +39,7 @@ EmptyDatabase = Annotated[
 ]
 
 
-@app.command("init", help=t("Make a new centre: CA, log key, first admin, enclave token."))
+@app.command("init", help=t("Create a new centre: CA, log key, first admin, enclave token."))
 def init(
     directory: Annotated[Path, typer.Argument(help=t("New directory."))],
     trust_domain: Annotated[str, typer.Option(help=t("SPIFFE trust domain of the consortium."))],
@@ -113,7 +113,7 @@ def show_settings(config: Config = Path("server.yaml"), output: Output = Form.YA
     show(ServerSettings.load(config).masked(), output)
 
 
-@app.command("backup", help=t("Write the whole centre of this moment into one file."))
+@app.command("backup", help=t("Write the whole centre, as it is now, into one file."))
 def backup(
     file: NewFile,
     passphrase_file: PassphraseFile = None,
@@ -135,7 +135,7 @@ def backup(
     advise_on_keys(made, "log.key, ca/ca.key")
 
 
-@app.command("restore", help=t("Make a centre's folder out of a backup; prove its log first."))
+@app.command("restore", help=t("Restore a centre's folder from a backup, once its log is proved."))
 def restore(
     file: Given,
     directory: Into,
@@ -143,7 +143,8 @@ def restore(
     database: Annotated[
         str,
         typer.Option(
-            metavar="URL", help=t("URL of an empty PostgreSQL database, or sqlite; else as before.")
+            metavar="URL",
+            help=t("URL of an empty PostgreSQL database, or sqlite. Default: as before."),
         ),
     ] = "",
     into_existing: IntoExisting = False,
@@ -161,7 +162,7 @@ def restore(
 
 @app.command(
     "restored",
-    help=t("Say that the database was brought back by other means; prove its log first."),
+    help=t("State that the database was restored by other means, once its log is proved."),
 )
 def restored(config: Config = Path("server.yaml"), output: Output = Form.TABLE) -> None:
     """Mark a database that was restored with its own tools."""
@@ -185,7 +186,7 @@ def _print_restored(found: Restored, output: Form) -> None:
             "keys": t("there") if found.keys else t("missing"),
         }
     show(summary, output)
-    say(t("Every entry, node and signed head of the log was recomputed, and holds."))
+    say(t("Every entry, node and signed head of the log was recomputed and is valid."))
     say(
         t(
             "What was recorded after the backup is gone here; the members' agents may know of it. "
@@ -195,17 +196,17 @@ def _print_restored(found: Restored, output: Form) -> None:
     say(
         t(
             "An agent that has seen more than {size} entries says that the log was set back; "
-            "secureflow doctor and docs/deploy.md say how the log goes on then.",
+            "secureflow doctor and docs/deploy.md say how the log then continues.",
             size=log.size,
         )
     )
     say(t("Sessions, access tokens and unused invitations were not restored: log in again."))
     say(
         t(
-            "Whoever was shut out after {at} is let in again, and old passwords and grants count: "
-            "this centre has forgotten it, and only people know. Repeat it at once, which works "
-            "while the log signs nothing: secureflow org disable, party revoke, user disable; "
-            "each user: user password; each owner: data revoke.",
+            "Whoever was shut out after {at} is let in again, and old passwords and grants are "
+            "valid again: this centre no longer knows of it, only people do. Repeat it at once; "
+            "that works while the log signs nothing: secureflow org disable, party revoke, user "
+            "disable; each user: user password; each owner: data revoke.",
             at=moment(found.manifest.facts.get("made_at")),
         )
     )

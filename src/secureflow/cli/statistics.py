@@ -22,18 +22,20 @@ Query = Annotated[
     list[str],
     typer.Option(
         "--query",
-        help=t("MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]; repeat it."),
+        help=t("MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]; may be repeated."),
     ),
 ]
 Datasets = Annotated[
     list[str] | None,
-    typer.Option("--dataset", help=t("A dataset; repeat it. Default: all granted to the project.")),
+    typer.Option(
+        "--dataset", help=t("A dataset; may be repeated. Default: all granted to the project.")
+    ),
 ]
 Epsilon = Annotated[
     float | None, typer.Option(help=t("What all queries together may cost each owner."))
 ]
 Multiplier = Annotated[
-    float | None, typer.Option(help=t("The noise itself, in place of an epsilon."))
+    float | None, typer.Option(help=t("The noise multiplier, instead of an epsilon."))
 ]
 Delta = Annotated[float, typer.Option(help=t("δ of the whole job; far below one in all rows."))]
 Noise = Annotated[str, typer.Option(help=t("shared, party or local: who adds how much noise."))]
@@ -53,7 +55,7 @@ def statistics(
     mechanism: Mechanism = "gaussian",
     library: Library = "opendp",
     name: Annotated[str, typer.Option(help=t("Name of the job."))] = "statistics",
-    dry_run: Annotated[bool, typer.Option(help=t("Only say what it would cost."))] = False,
+    dry_run: Annotated[bool, typer.Option(help=t("Only show what it would cost."))] = False,
     watch: Annotated[bool, typer.Option(help=t("Wait for the answers."))] = False,
     output: Output = Form.TABLE,
 ) -> None:
@@ -111,7 +113,7 @@ def show_answers(report: Mapping[str, Any], output: Form) -> None:
         for row in answer["rows"]
     ]
     show(rows, output, _filled(rows))
-    write(t("Every value is noised; low and high hold the one without noise 95 times in 100."))
+    write(t("Every value has noise; low and high enclose the value without noise 95 times in 100."))
 
 
 def _filled(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -76,20 +76,20 @@ def create(
         show(connection.users.create(name, password, organisation, roles), output)
 
 
-@app.command("disable", help=t("Lock a user out."))
+@app.command("disable", help=t("Disable a user."))
 def disable(user: User, yes: Yes = False) -> None:
     """Disable a user."""
     with client() as connection:
-        (key,) = decided(connection, t("Lock out {user}?"), yes, user=user)
+        (key,) = decided(connection, t("Disable {user}?"), yes, user=user)
         connection.users.change(key, disabled=True)
     say(t("{what} is disabled.", what=key))
 
 
-@app.command("enable", help=t("Let a disabled user in again."))
+@app.command("enable", help=t("Enable a disabled user again."))
 def enable(user: User, yes: Yes = False) -> None:
     """Enable a user."""
     with client() as connection:
-        (key,) = decided(connection, t("Let in {user}?"), yes, user=user)
+        (key,) = decided(connection, t("Enable {user}?"), yes, user=user)
         connection.users.change(key, disabled=False)
     say(t("{what} is enabled.", what=key))
 
@@ -125,7 +125,7 @@ def list_tokens(output: Output = Form.TABLE) -> None:
         show(list(connection.tokens.list()), output, _TOKEN_COLUMNS)
 
 
-@tokens.command("create", help=t("Make a token; its text is shown only now."))
+@tokens.command("create", help=t("Create a token; it is shown only once."))
 def create_token(
     label: Annotated[str, typer.Argument(help=t("What it is for."))] = "",
     days: Annotated[int, typer.Option(min=1, max=90, help=t("How long it lasts."))] = 30,
@@ -136,7 +136,7 @@ def create_token(
         show(connection.tokens.create(label, days), output, ("id", "token", "expires"))
 
 
-@tokens.command("revoke", help=t("End a token."))
+@tokens.command("revoke", help=t("Revoke a token."))
 def revoke_token(token: Annotated[str, typer.Argument(help=t("Id of the token."))]) -> None:
     """End a token."""
     with client() as connection:

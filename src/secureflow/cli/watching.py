@@ -95,7 +95,7 @@ def waiting_lines(entries: Any) -> list[str]:
     waiting = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
     return [
         t(
-            "{party} waits since {since}: {what}",
+            "{party} has been waiting since {since}: {what}",
             party=t("the centre") if one.get("party") in _CENTRE else _text(one, "party"),
             since=moment(one.get("since")) or "?",
             what=explained(_text(one, "code"), _text(one, "message")),

@@ -9,7 +9,7 @@ _NAMES: Final = {f"Bank {letter}": f"银行 {letter}" for letter in ascii_upperc
     f"Party {letter}": f"机构 {letter}" for letter in ascii_uppercase[:16]
 }
 _PAGE: Final[dict[str, str]] = {
-    "So high an AUC is rare: does a column tell the label?": (
+    "Such a high AUC is rare: does a column reveal the label?": (
         "如此高的 AUC 很少见：是否有某一列直接透露了标签？"
     ),
     "Demonstration": "演示",
@@ -20,7 +20,7 @@ _PAGE: Final[dict[str, str]] = {
     "alone": "单独训练",
     "All rows in one place": "数据集中在一处",
     "all rows in one place": "数据集中在一处",
-    "for reference: what the owners may not do": "仅供参考：数据方不得如此",
+    "for reference: what the owners may not do": "仅供参考：数据所有者不得如此",
     "Together: {together}. The best alone: {alone}.": (
         "共同训练：{together}；单独训练最佳：{alone}。"
     ),
@@ -64,17 +64,17 @@ _PAGE: Final[dict[str, str]] = {
         "后发布的模型绘出。"
     ),
     "Who has what": "各方拥有的数据",
-    "The rows are sorted by {column} and cut, so that the owners' clients are unlike. No other "
+    "The rows are sorted by {column} and cut, so that the owners' clients differ. No other "
     "column was looked at, and not what is predicted.": (
         "数据行按 {column} 排序后切分，使各方的客户互不相同。切分时没有查看其他任何列，也没有查"
         "看预测目标。"
     ),
-    "The rows are dealt at random: all shares are alike but for their size. --by COLUMN cuts "
-    "them by a column, as unlike as real owners are.": (
+    "The rows are dealt at random: all shares are similar except for their size. --by COLUMN "
+    "cuts them by a column, as different as real owners are.": (
         "数据行随机分配：除大小之外，各份数据彼此相似。用 --by 列名 可按某一列切分，使各份像真"
         "实机构那样互不相同。"
     ),
-    "Owner": "数据方",
+    "Owner": "数据所有者",
     "Rows": "行数",
     "Share of rows": "行数占比",
     "positive": "正样本",
@@ -120,9 +120,9 @@ _PAGE: Final[dict[str, str]] = {
         "只是真实硬件的预演，对运行机器的人不提供任何保护。"
     ),
     "Separation: none. In this demonstration one script on one machine plays the operator and "
-    "all owners, approvals included; what keeps owners apart in earnest is that each runs its "
+    "all owners, approvals included; what keeps owners apart in real use is that each runs its "
     "own agent.": (
-        "隔离：没有。本演示由一台机器上的一个脚本扮演运营方与所有数据方，包括审批；真实使用时，"
+        "隔离：没有。本演示由一台机器上的一个脚本扮演运营方与所有数据所有者，包括审批；真实使用时，"
         "各方各自运行自己的代理，才使彼此隔离。"
     ),
     "The job's own report": "任务自身的报告",
@@ -133,8 +133,8 @@ _SCREEN: Final[dict[str, str]] = {
     ),
     "{rows} rows": "{rows} 行",
     "{share} positive": "正样本 {share}",
-    "  cut by {column}, unlike on purpose": "  按 {column} 切分，有意使各份互不相同",
-    "  dealt at random; --by COLUMN makes the shares unlike": (
+    "  cut by {column}, different on purpose": "  按 {column} 切分，有意使各份互不相同",
+    "  dealt at random; --by COLUMN makes the shares differ": (
         "  随机分配；--by 列名 可使各份互不相同"
     ),
     "  left out: {columns}": "  未使用的列：{columns}",
@@ -144,7 +144,7 @@ _SCREEN: Final[dict[str, str]] = {
     ),
     "Enrolling one agent per owner: keys are made there": "为每一方注册代理：密钥在代理处生成",
     "Signing and pinning the charter (this script plays all owners)": (
-        "签署并钉定章程（由本脚本扮演所有数据方）"
+        "签署并钉定章程（由本脚本扮演所有数据所有者）"
     ),
     "Founding the project, publishing and granting datasets": "创建项目，发布并授权数据集",
     "Training each owner alone and all rows in one place, to compare": (
@@ -168,11 +168,11 @@ _SCREEN: Final[dict[str, str]] = {
         "密封：{tee}。只是 TEE 的演练，此处不提供任何保护。"
     ),
     "One script played the operator and all owners: use no data that matters.": (
-        "运营方与所有数据方均由同一脚本扮演：请勿使用重要数据。"
+        "运营方与所有数据所有者均由同一脚本扮演：请勿使用重要数据。"
     ),
     "Ledger verified: {size} entries, cosigned by {parties} parties, checked against "
     "the charter.": "账本已验证：{size} 条记录，{parties} 方联署，已对照章程核对。",
-    "The ledger does NOT hold:": "账本验证不通过：",
+    "The ledger is NOT valid:": "账本验证不通过：",
     "Report: {path}": "报告：{path}",
     "round {round}/{rounds}": "第 {round}/{rounds} 轮",
     "loss": "损失",
@@ -195,11 +195,11 @@ _SCREEN: Final[dict[str, str]] = {
     "The platform keeps running. Look around:": "平台仍在运行。可以查看：",
 }
 _REFUSALS: Final[dict[str, str]] = {
-    "its values are too long, or characters hide in them": "其值过长，或含有不可见字符",
+    "its values are too long, or hold hidden characters": "其值过长，或含有不可见字符",
     "The table has no usable column {name}.": "表中没有可用的列 {name}。",
     "Name one of its columns: {names}.": "请指定其中一列：{names}。",
     "Did you mean {near}? Its columns: {names}.": "是否指 {near}？其中的列有：{names}。",
-    "It stands in the table twice: give each column a name of its own.": (
+    "It is in the table twice: give each column a name of its own.": (
         "它在表中出现了两次：请让每一列的列名各不相同。"
     ),
     "Column {column} cannot cut the table: {reason}.": "列 {column} 不能用来切分：{reason}。",
@@ -215,7 +215,7 @@ _REFUSALS: Final[dict[str, str]] = {
     "Name one of its values: --positive VALUE (found: {values}).": (
         "请指定其中一个值：--positive 值（现有：{values}）。"
     ),
-    "Say which one is to be told from the rest: --positive VALUE (found: {values}).": (
+    "Say which one is to be predicted: --positive VALUE (found: {values}).": (
         "请指明要预测哪一个值：--positive 值（现有：{values}）。"
     ),
     "Column {label} cannot be predicted: {reason}.": "无法预测列 {label}：{reason}。",
@@ -242,7 +242,7 @@ _REFUSALS: Final[dict[str, str]] = {
     ),
 }
 _LEFT_OUT: Final[dict[str, str]] = {
-    "it tells rows or persons apart": "它用于区分行或个人",
+    "it identifies rows or persons": "它用于区分行或个人",
     "it holds free text or too many categories": "它是自由文本，或类别过多",
     "most of its cells are numbers, some are not": "大多数单元格是数字，少数不是",
     "it holds dates or times; derive an age or a duration from it": (
@@ -252,7 +252,7 @@ _LEFT_OUT: Final[dict[str, str]] = {
     "it has no value in any row": "任何一行都没有值",
     "it holds infinite numbers": "它含有无穷大的数",
     "its type is neither number nor category": "其类型既不是数字也不是类别",
-    "its name is empty, doubled, too long or not printable": "其列名为空、重复、过长或不可打印",
+    "its name is empty, duplicated, too long or not printable": "其列名为空、重复、过长或不可打印",
 }
 
 TEXTS: Final[dict[str, str]] = {**_NAMES, **_PAGE, **_SCREEN, **_REFUSALS, **_LEFT_OUT}

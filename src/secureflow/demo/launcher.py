@@ -86,7 +86,7 @@ def _run(options: Options) -> int:
     if options.own is not None and options.own.path.resolve().is_relative_to(directory):
         raise SecureFlowError(
             "directory_in_use",
-            f"{options.own.path} lies in the directory that the demo empties.",
+            f"{options.own.path} is in the directory that the demo empties.",
             "Move the file, or name another directory: --directory.",
         )
     # Before anything of an earlier demo is taken away.
@@ -164,7 +164,7 @@ def _claimed(directory: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise SecureFlowError(
                 "directory_in_use",
-                f"Another demo is at work in {directory}.",
+                f"Another demo is running in {directory}.",
                 "Wait for its end, or name another directory: --directory.",
             ) from error
         yield

@@ -187,14 +187,14 @@ def _label_problem(positive: str, known: list[str], say: Words) -> tuple[str, st
             "Add a column of two values to the table, e.g. above or below a bound."
         )
     if not all(map(can_be_declared, known)):
-        return say("its values are too long, or characters hide in them"), ""
+        return say("its values are too long, or hold hidden characters"), ""
     if positive and positive not in known:
         return say("no row has the value {value} in it", value=repr(positive)), say(
             "Name one of its values: --positive VALUE (found: {values}).", values=values
         )
     if not positive and len(known) > 2:
         return say("it has {count} values", count=len(known)), say(
-            "Say which one is to be told from the rest: --positive VALUE (found: {values}).",
+            "Say which one is to be predicted: --positive VALUE (found: {values}).",
             values=values,
         )
     return None

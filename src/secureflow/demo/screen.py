@@ -71,9 +71,9 @@ class Screen:
             positive = say("{share} positive", share=f"{share.positives:6.1%}")
             self._print(_visible(f"  {self._names[share.party]}  {rows:>12}  {positive}  {means}"))
         if study.by:
-            self._print(_visible(say("  cut by {column}, unlike on purpose", column=study.by)))
+            self._print(_visible(say("  cut by {column}, different on purpose", column=study.by)))
         else:
-            self._print(say("  dealt at random; --by COLUMN makes the shares unlike"))
+            self._print(say("  dealt at random; --by COLUMN makes the shares differ"))
         if study.left_out:
             pairs = study.left_out.items()
             left = [say("{name} ({reason})", name=name, reason=say(why)) for name, why in pairs]
@@ -123,9 +123,8 @@ class Screen:
         self._results.print(self._comparison(outcome))
         self._print_result(f"[bold]{_visible(self._verdict(outcome))}[/]")
         if outcome.comparison.suspicious:
-            self._print_result(
-                f"[yellow]{say('So high an AUC is rare: does a column tell the label?')}[/]"
-            )
+            doubt = say("Such a high AUC is rare: does a column reveal the label?")
+            self._print_result(f"[yellow]{doubt}[/]")
         self._print_result("")
         for line in self._protection(outcome):
             self._print_result(line)
@@ -138,7 +137,7 @@ class Screen:
             )
             self._print_result(f"[green]{told}[/]")
         else:
-            self._print_result(f"[red]{say('The ledger does NOT hold:')}[/]")
+            self._print_result(f"[red]{say('The ledger is NOT valid:')}[/]")
             for failure in ledger.get("failures", ()):
                 self._print_result(_visible(f"  {failure}"))
         self._print_result(_visible(say("Report: {path}", path=outcome.report)))

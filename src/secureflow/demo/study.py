@@ -149,7 +149,7 @@ def unknown_column(name: str, known: Sequence[str], say: Words) -> SecureFlowErr
     near = difflib.get_close_matches(name, once, n=1, cutoff=0.6)
     names = ", ".join(once[:LISTED]) + (", …" if len(once) > LISTED else "")
     if name in known and name not in once:
-        hint = say("It stands in the table twice: give each column a name of its own.")
+        hint = say("It is in the table twice: give each column a name of its own.")
     elif near:
         hint = say("Did you mean {near}? Its columns: {names}.", near=near[0], names=names)
     else:

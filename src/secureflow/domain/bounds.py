@@ -51,7 +51,7 @@ def bounds_problem(bounds: Bounds) -> str:
     if largest > MAX_BOUND:
         return f"a bound is beyond ±{MAX_BOUND:g}"
     if high - low < max(largest * LEAST_WIDTH, 1 / MAX_BOUND):
-        return "the bounds are so close that float64 hardly tells the values between them apart"
+        return "the bounds are so close that float64 can hardly distinguish the values between them"
     return ""
 
 

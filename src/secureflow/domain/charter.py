@@ -90,7 +90,7 @@ class Charter:
         body = _exact(value, {one.name for one in fields(cls)} - _without(continuations), "charter")
         listed = body["members"]
         if not isinstance(listed, list) or len(listed) > MAX_MEMBERS:
-            raise _malformed(f"members is no list of at most {MAX_MEMBERS}")
+            raise _malformed(f"members must be a list of at most {MAX_MEMBERS} entries")
         names = {one.name for one in fields(Member)}
         members = tuple(Member(**_exact(one, names, "member")) for one in listed)
         return cls(**(body | {"members": members, "continuations": continuations}))
@@ -160,9 +160,9 @@ class SignedCharter:
         body = _exact(value, {"charter", "signatures"}, "signed charter")
         signatures = body["signatures"]
         if not isinstance(signatures, dict) or len(signatures) > MAX_MEMBERS:
-            raise _malformed(f"signatures is no object of at most {MAX_MEMBERS}")
+            raise _malformed(f"signatures must be an object of at most {MAX_MEMBERS} entries")
         if not all(isinstance(one, str) and len(one) <= 128 for one in signatures.values()):
-            raise _malformed("a signature is no short text")
+            raise _malformed("a signature must be a short string")
         return cls(Charter.from_json(body["charter"]), signatures)
 
     @classmethod
@@ -237,7 +237,7 @@ def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
         raise SecureFlowError(
             "charter_mismatch",
             f"The new charter is for {new.trust_domain}, the pinned one for {pinned.trust_domain}.",
-            "Another trust domain is another consortium: pin its charter afresh.",
+            "Another trust domain is another consortium: pin its charter as a new one.",
         )
     signers = candidate.signers(pinned.keys)
     if not _most(len(signers), len(pinned.members)):
@@ -302,13 +302,13 @@ def _check_head(charter: Charter) -> None:
     }
     for name, (value, form) in texts.items():
         if not isinstance(value, str) or not form.fullmatch(value):
-            raise _malformed(f"{name} is not as the format demands")
+            raise _malformed(f"{name} is not as the format requires")
     if type(charter.version) is not int or not 1 <= charter.version < 1 << 31:
-        raise _malformed("version is no positive integer")
+        raise _malformed("version must be a positive integer")
     first = charter.version == 1
     previous = charter.previous
     if not isinstance(previous, str) or not (_DIGEST.fullmatch(previous) or previous == ""):
-        raise _malformed("previous is no hex SHA-256")
+        raise _malformed("previous must be a hex SHA-256")
     if first != (previous == ""):
         raise _malformed("previous must be empty in version 1 and only there")
     _check_key(charter.log_key, "log_key")
@@ -320,7 +320,7 @@ def _check_members(members: tuple[Member, ...], log_key: str) -> None:
     for member in members:
         _check_member(member)
     if len({member.organisation for member in members}) != len(members):
-        raise _malformed("an organisation stands in it twice")
+        raise _malformed("an organisation is listed twice")
     # One key, one vote: else an operator that shares a member's key would count twice.
     if len({member.key for member in members} | {log_key}) != len(members) + 1:
         raise _malformed("two members, or a member and the log, have the same key")
@@ -331,7 +331,7 @@ def _check_member(member: Member) -> None:
     if not isinstance(slug, str) or not _ORGANISATION.fullmatch(slug) or slug in RESERVED:
         raise _malformed(f"{slug!r:.80} cannot name an organisation")
     if not isinstance(name, str) or not 1 <= len(name) <= 200 or hidden(name):
-        raise _malformed(f"the name of {slug} is no printable text of at most 200 characters")
+        raise _malformed(f"the name of {slug} must be a printable string of at most 200 characters")
     _check_key(member.key, f"the key of {slug}")
 
 
@@ -339,15 +339,15 @@ def _check_key(key: Any, what: str) -> None:
     try:
         crypto.public_key(key if isinstance(key, str) else "")
     except SecureFlowError as error:
-        raise _malformed(f"{what} is no base64 Ed25519 key") from error
+        raise _malformed(f"{what} must be a base64 Ed25519 key") from error
 
 
 def _continuations(value: Any) -> tuple[Continuation, ...]:
     listed = value.get("continuations", []) if isinstance(value, dict) else []
     if not isinstance(listed, list) or len(listed) > MAX_CONTINUATIONS:
-        raise _malformed(f"continuations is no list of at most {MAX_CONTINUATIONS}")
+        raise _malformed(f"continuations must be a list of at most {MAX_CONTINUATIONS} entries")
     if isinstance(value, dict) and "continuations" in value and not listed:
-        raise _malformed("continuations is empty: then it is left out")
+        raise _malformed("continuations is empty: leave it out")
     return tuple(Continuation.from_json(one) for one in listed)
 
 
@@ -357,7 +357,7 @@ def _without(members: tuple[Continuation, ...]) -> set[str]:
 
 def _exact(value: Any, names: set[str], what: str) -> dict[str, Any]:
     if not isinstance(value, dict) or set(value) != names:
-        raise _malformed(f"a {what} needs exactly {', '.join(sorted(names))}")
+        raise _malformed(f"a {what} must have exactly {', '.join(sorted(names))}")
     return value
 
 
@@ -365,5 +365,5 @@ def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_charter",
         f"The charter is malformed: {reason}.",
-        "Ask its sender for the file again; a charter is not edited by hand.",
+        "Ask its sender for the file again; do not edit a charter by hand.",
     )

@@ -13,7 +13,7 @@ from secureflow.kit.errors import SecureFlowError
 
 HINT: Final = (
     "Set the clock that is wrong (NTP): certificates, approvals and verdicts depend on it. It is "
-    "noticed within a minute; nothing needs a restart."
+    "noticed within a minute; no restart is needed."
 )
 _SUSPECTS: Final = CLOCK_CODES | {"link_broken"}
 

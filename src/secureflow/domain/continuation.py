@@ -64,16 +64,16 @@ class Continuation:
         """Return what makes it none, or nothing."""
         texts = (self.origin, self.root, self.note, self.start_root)
         if not all(isinstance(one, str) for one in texts) or len(self.note) > MAX_NOTE:
-            return "a continuation's texts are none, or too long"
+            return "a continuation's texts must be strings that are not too long"
         if not _ORIGIN.fullmatch(self.origin):
             return "a continuation's origin needs 1-255 printable characters"
         return self._number_problem()
 
     def _number_problem(self) -> str:
         if not (_ROOT.fullmatch(self.root) and _ROOT.fullmatch(self.start_root)):
-            return "a continuation's root is no hex SHA-256"
+            return "a continuation's root must be a hex SHA-256"
         if type(self.size) is not int or type(self.start) is not int:
-            return "a continuation's size is no number"
+            return "a continuation's size must be an integer"
         if not 0 <= self.start <= self.size < _MAX_SIZE:
             return "a continuation does not start at or before the old head"
         if self.start == self.size and self.start_root != self.root:
@@ -94,7 +94,7 @@ def check_continuations(origin: str, continuations: Sequence[Continuation]) -> N
             raise _malformed(problem)
     starts = [one.start for one in continuations]
     if any(after <= before for before, after in pairwise(starts)):
-        raise _malformed("a continuation starts before the entry with which an earlier one began")
+        raise _malformed("a continuation starts before the first entry of an earlier one")
     names = [one.origin for one in continuations] + [origin]
     for before, after in pairwise(names):
         if after != following(before):
@@ -131,7 +131,7 @@ def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_charter",
         f"The charter is malformed: {reason}.",
-        "Ask its sender for the file again; a charter is not edited by hand.",
+        "Ask its sender for the file again; do not edit a charter by hand.",
     )
 
 

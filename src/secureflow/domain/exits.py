@@ -46,13 +46,13 @@ EXITS: Final[tuple[Exit, ...]] = (
     ),
     Exit(
         4,
-        "not found (also what lies outside your projects)",
+        "not found (also what is outside your projects)",
         (_C.NOT_FOUND,),
         ("`not_found`", "`dataset_unknown`"),
     ),
     Exit(
         5,
-        "conflict with the state of things",
+        "conflict with the present state",
         (_C.CONFLICT,),
         ("`already_exists`", "`illegal_transition`", "`job wait` on a paused job"),
     ),
@@ -77,7 +77,7 @@ EXITS: Final[tuple[Exit, ...]] = (
             "`worker_died`",
         ),
     ),
-    Exit(INTERNAL, "a defect of ours", (_C.INTERNAL,), ("`internal`",)),
+    Exit(INTERNAL, "an internal error", (_C.INTERNAL,), ("`internal`",)),
     Exit(INTERRUPTED, "interrupted", (), ("Ctrl-C, or a question that nobody answered",)),
 )
 

@@ -14,7 +14,7 @@ from secureflow.kit.errors import SecureFlowError
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     DRAFT = "draft"
     PROPOSED = "proposed"
@@ -74,7 +74,7 @@ FIGURES: Final[tuple[str, ...]] = ("round", "rounds", "loss", "accuracy", "auc")
 
 @dataclass(frozen=True)
 class JobSummary:
-    """What a list tells of a job: no spec and no report, which a page of fifty would be full of.
+    """What a list shows of a job: no spec and no report, which would fill a page of fifty.
 
     `error` is `{code, message, hint}` of a failed job; `progress` its newest figures.
     """

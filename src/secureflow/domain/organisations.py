@@ -43,8 +43,8 @@ class Agent:
 
     `id` is its SPIFFE id, `party` the name that rosters use (the organisation's slug, or
     `enclave`), `key` its organisation's Ed25519 signing key (empty for an enclave), `address`
-    where an enclave's uplink listens, `server` the one of this database's servers that it dialled
-    last.
+    where an enclave's uplink listens, `server` the one of this database's servers that it
+    connected to last.
     """
 
     id: str

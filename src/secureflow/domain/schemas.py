@@ -30,8 +30,8 @@ class ColumnConfig:
         bounds: closed interval of a number column, in its own unit; a dataset with a row outside is
             not published. Private jobs clamp to it, and are refused where none is declared.
         clip: whether a number outside counts as the near bound instead, in every job. Noise grows
-            with the bounds' width, so that a few far values can cost a private job its use.
-        sensitive: personal or protected; shown at approval, and to be granted on its own.
+            with the bounds' width, so that a few far values can make a private job useless.
+        sensitive: personal or protected; shown at approval, and must be granted on its own.
     """
 
     __pydantic_config__ = STRICT
@@ -74,7 +74,7 @@ class DatasetPrivacy:
 
 @dataclass(frozen=True)
 class PublicPrivacy:
-    """What a description tells of a dataset's privacy; limit and spending are the owner's own."""
+    """What a description says of a dataset's privacy; limit and spending stay with the owner."""
 
     __pydantic_config__ = STRICT
     unit: PrivacyUnit
@@ -191,9 +191,12 @@ def _privacy_problem(privacy: DatasetPrivacy | None) -> str:
     if privacy is None:
         return ""
     if (privacy.unit == "person") != (privacy.person is not None):
-        return "unit person needs the column `person` that tells whose a row is, and only it does"
+        return (
+            "`person`, the column that says whose a row is, is needed for unit person and "
+            "only for it"
+        )
     if privacy.unit != "person" and privacy.rows_per_person != 1:
-        return "rows_per_person bounds a person, which is not the unit"
+        return "rows_per_person is only for unit person"
     return ""
 
 
@@ -208,5 +211,5 @@ def _problem(column: ColumnConfig) -> str:
     if column.bounds and column.type != "number":
         return "only a number column has bounds"
     if column.clip and not column.bounds:
-        return "only to bounds can a column be clipped"
+        return "a column can be clipped only to bounds"
     return bounds_problem(column.bounds) if column.bounds else ""

@@ -35,11 +35,11 @@ def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dic
     credentials = CredentialFiles(settings.directory)
     pair = list(refused("keys", credentials.check))
     keys = [*pair, *_keys(settings, credentials, clock)]
-    yield from report("keys", keys, "they fit their certificates, nobody else reads")
+    yield from report("keys", keys, "they match their certificates, and nobody else can read them")
     if not pair:
         found = refused("certificate", lambda: _certificate(settings, credentials, clock))
-        yield from report("certificate", found, "it is an enclave's, and holds now")
-    yield from report("platform", _platform(settings), "its keys fit the root that agents pin")
+        yield from report("certificate", found, "it belongs to an enclave, and is valid now")
+    yield from report("platform", _platform(settings), "its keys match the root that agents pin")
 
 
 def _settings(settings: EnclaveSettings) -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def _keys(
     identity = settings.directory / IDENTITY
     if not identity.exists() or not settings.rest:
         what = f"{identity} is missing" if settings.rest else "`rest` is missing in enclave.yaml"
-        message = f"{what}: a certificate that runs out is not renewed by itself."
+        message = f"{what}: an expired certificate is not renewed automatically."
         yield Finding("keys", message, ANEW, "key_unreadable")
 
 
@@ -77,7 +77,7 @@ def _certificate(
     if identity.role != "enclave":
         raise SecureFlowError(
             "certificate_foreign",
-            f"{settings.directory / 'link.pem'} is for {identity}, which is no enclave.",
+            f"{settings.directory / 'link.pem'} is for {identity}, which is not an enclave.",
             ANEW,
         )
     try:
@@ -110,7 +110,7 @@ def _root(place: Path) -> None:
         raise SecureFlowError(
             "simulated_platform_unreadable",
             f"{place / 'root.pem'} is not the root of the platform beside it.",
-            "Put it back from a backup.",
+            "Restore it from a backup.",
         )
 
 

@@ -66,10 +66,12 @@ def enrol(
         raise no_attester()
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "enclave":
-        raise SecureFlowError("token_other_kind", "The token invites an agent, not an enclave.")
+        raise SecureFlowError("token_other_kind", "The token is for an agent, not for an enclave.")
     if CredentialFiles(directory).complete or (directory / IDENTITY).exists():
         raise SecureFlowError(
-            "already_enrolled", f"{directory} holds an enrolled enclave.", "Choose another one."
+            "already_enrolled",
+            f"{directory} already holds an enrolled enclave.",
+            "Choose another one.",
         )
     check_folder(directory)
     ca = fetch_authority(server, parsed.ca_fingerprint)

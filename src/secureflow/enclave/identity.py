@@ -19,7 +19,7 @@ IDENTITY: Final = "identity.key"
 
 NEXT_STEP: Final = (
     "A running enclave (secureflow enclave start) renews it by itself with identity.key, over "
-    "`rest` in enclave.yaml: look whether that URL answers, and at both machines' clocks."
+    "`rest` in enclave.yaml: check that URL and both machines' clocks."
 )
 ANEW: Final = (
     "This enclave was enrolled before enclaves kept an identity key, or it knows no `rest`: make a "
@@ -48,7 +48,7 @@ def certificate_recovery(
         raise SecureFlowError(
             "key_unreadable",
             f"The enclave's identity key {path} cannot be read.",
-            "Restore it from a backup, or make the enclave anew: secureflow enclave init.",
+            "Restore it from a backup, or create the enclave again: secureflow enclave init.",
         ) from error
     method = RenewalMethod(settings.rest, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
     return CertificateRecovery(method, credentials, clock)

@@ -324,7 +324,7 @@ class EnclaveJob:
             raise SecureFlowError(
                 "model_conflict",
                 f"This enclave holds model {held[:16]}… of {self.plan.job}, not {digest[:16]}….",
-                "Finish the job here first: its keys serve one course of the job.",
+                "Finish the job here first: its keys are for one run of the job.",
             )
 
     def _shape(self, stage: Any) -> Binding:

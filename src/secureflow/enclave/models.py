@@ -155,7 +155,7 @@ async def _load(
     if model.digest != digest:
         raise SecureFlowError(
             "model_mismatch",
-            f"What the centre offers as model {digest[:16]}… has another content.",
+            f"What the centre offers as model {digest[:16]}… has different content.",
             "Restore the blob, or start from another round.",
         )
     return model

@@ -95,7 +95,8 @@ class JobPlan:
             raise SecureFlowError(
                 "party_not_in_roster",
                 f"{party} is not in the roster that the parties of {self.job} signed.",
-                "A certificate from the link's authority makes no party: the signed spec does.",
+                "A certificate from the link's authority does not make a party: the signed spec "
+                "does.",
                 {"party": party},
             )
         if party not in self.approved:
@@ -165,7 +166,7 @@ def verify_recipients(plan: JobPlan, request: OpenRequest) -> dict[str, str]:
             raise SecureFlowError(
                 "recipient_forged",
                 f"{party} did not sign this recipient key.",
-                "Someone wants intermediate models of the job sealed to himself.",
+                "Someone tries to have intermediate models of the job sealed to another key.",
                 {"party": party},
             )
         parse_recipient(recipient)

@@ -155,7 +155,7 @@ class Uploads:
         if start:
             raise SecureFlowError(
                 "resume_mismatch",
-                f"The enclave holds no beginning of this update of {place[1]}.",
+                f"The enclave holds no part of this update of {place[1]}.",
                 "Offer again: the answer says where to begin.",
             )
         parsed = parse_header(header)
@@ -224,14 +224,14 @@ async def _next(upload: PendingUpload, messages: AsyncIterator[bytes]) -> bytes:
                 {reading, newer}, timeout=look, return_when=asyncio.FIRST_COMPLETED
             )
             if newer in done:
-                raise SecureFlowError("upload_superseded", "A newer upload took this one's place.")
+                raise SecureFlowError("upload_superseded", "A newer upload replaced this one.")
             looked, now = now, loop.time()
             since = now if stood_still(look, now - looked) else since
             if not done and now - since >= STALL and upload.job.buffers.wanted:
                 raise SecureFlowError(
                     "upload_stalled",
                     f"No chunk came for {STALL:g} seconds while others waited for the buffer.",
-                    "The upload begins again; look at the link's speed if it repeats.",
+                    "The upload begins again; check the link's speed if it happens again.",
                 )
     finally:
         newer.cancel()
@@ -246,7 +246,7 @@ def _check_offer(offer: Mapping[str, JSON]) -> None:
     known = offer.keys() == _OFFER.keys()
     typed = known and all(type(offer[name]) is kind for name, kind in _OFFER.items())
     if not typed or not all(_HEX.fullmatch(offer[name]) for name in ("update", "header")):
-        raise SecureFlowError("malformed_offer", "The offer has other fields than expected.")
+        raise SecureFlowError("malformed_offer", "The offer does not have the expected fields.")
 
 
 def _accepted(

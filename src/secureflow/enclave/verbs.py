@@ -108,7 +108,7 @@ class EnclaveVerbs:
             raise SecureFlowError(
                 "job_not_open",
                 f"Job {name[:80]} is not open in this enclave.",
-                "It was restarted or the job is over: the centre opens it anew.",
+                "It was restarted or the job is over: the centre opens it again.",
             )
         return job
 

@@ -97,7 +97,7 @@ def check_passphrase(passphrase: str) -> None:
             "weak_password",
             f"The passphrase has fewer than {LEAST_PASSPHRASE} characters: whoever finds the "
             "backup would have its keys soon.",
-            "Take a longer one; a phrase of four random words is good.",
+            "Choose a longer one; a phrase of four random words is good.",
         )
 
 
@@ -167,7 +167,7 @@ def unwritable(target: Path, error: OSError) -> SecureFlowError:
 def _exists(target: Path) -> SecureFlowError:
     return SecureFlowError(
         "backup_exists",
-        f"{target} is there already.",
+        f"{target} already exists.",
         "Name a new file: a backup never replaces an older one.",
     )
 
@@ -230,9 +230,9 @@ class Backup:
         ) as error:
             raise SecureFlowError(
                 "passphrase_refused",
-                "The keys in the backup do not open: the passphrase is another one, or the backup "
+                "The keys in the backup cannot be opened: the passphrase is wrong, or the backup "
                 "was altered.",
-                "Give the passphrase with which it was made.",
+                "Give the passphrase that it was made with.",
             ) from error
 
     def extract(self, directory: Path) -> None:
@@ -271,7 +271,7 @@ class Backup:
     def _member(self, name: str, size: int | None, most: int = 0) -> Iterator[bytes]:
         found, length = _header(self._path, self._block())
         if found != name or (length > most if size is None else length != size):
-            raise unreadable(self._path, f"{name} is not where and what it should be")
+            raise unreadable(self._path, f"{name} is not the member that is expected here")
         if length > self._left:
             raise unreadable(self._path, "it is cut off")
         rest = length
@@ -310,13 +310,13 @@ def unreadable(path: Path, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "backup_unreadable",
         f"{path} is not a complete backup of SecureFlow: {reason}.",
-        "Take another backup; nothing was restored.",
+        "Use another backup; nothing was restored.",
     )
 
 
 def _measured(name: str, path: Path) -> ArchivedFile:
     if not _NAME.fullmatch(name):
-        message = f"{name!r} is no name of a member"
+        message = f"{name!r} is not the name of a member"
         raise ValueError(message)
     found, size = hashlib.sha256(), 0
     with path.open("rb") as file:
@@ -437,7 +437,7 @@ def _header(path: Path, block: bytes) -> tuple[str, int]:
     except ValueError as error:
         raise unreadable(path, "it has a header that cannot be read") from error
     if checksum != total or block[156:157] not in {b"0", b"\0"} or any(block[345:500]):
-        raise unreadable(path, "it has a member that is no plain file")
+        raise unreadable(path, "it has a member that is not a regular file")
     return name, size
 
 
@@ -451,7 +451,7 @@ def _number(value: bytes) -> int:
 def _octal(value: bytes) -> int:
     digits = value.strip(b"\0 ") or b"0"
     if not _OCTAL.fullmatch(digits):
-        message = "it is no octal number"
+        message = "it is not an octal number"
         raise ValueError(message)
     return int(digits, 8)
 

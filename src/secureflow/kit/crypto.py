@@ -67,7 +67,7 @@ class SigningKey:
             raise SecureFlowError(
                 "key_unreadable",
                 f"{place} holds no signing key.",
-                "Put the key back from a backup.",
+                "Restore the key from a backup.",
             ) from error
 
     def save(self, path: Path) -> None:

@@ -26,8 +26,8 @@ TOO_MANY: Final = "too_many_files"
 WAITED_FOR: Final = frozenset({FULL, FAILED, BUSY, TOO_MANY})
 """Codes of what a process's own disk, or its limit of open files, does to it."""
 RAISE_LIMIT: Final = (
-    "Raise its limit of open files (ulimit -n; LimitNOFILE= of its service) and look what holds so "
-    "many; what waits goes on by itself then."
+    "Raise its limit of open files (ulimit -n; LimitNOFILE= of its service) and check what holds "
+    "so many; waiting work then continues by itself."
 )
 PARTS: Final = frozenset(
     {
@@ -112,11 +112,11 @@ def full(place: Place, needed: int) -> InfrastructureError:
 def describe(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -> str:
     """Say in a sentence what a place suffers from."""
     if code == TOO_MANY:
-        return f"{whose} has as many files open as it may."
+        return f"{whose} has reached its limit of open files."
     if code == BUSY:
-        return f"Another process holds files of {whose}: its {part}."
+        return f"Another process is using files of {whose}: its {part}."
     if code == FAILED:
-        return f"The disk of {whose} refuses to be written: its {part}."
+        return f"The disk of {whose} refuses writes: its {part}."
     if not needed:
         return f"The disk of {whose} is full: its {part} cannot grow, {size(free)} are free."
     return f"The disk of {whose} is full: its {part} need {size(needed)}, {size(free)} are free."
@@ -224,16 +224,19 @@ def _hint(code: str, place: Place) -> str:
     if code == TOO_MANY:
         return RAISE_LIMIT
     if place.public:
-        return "The operator looks after it; what waits goes on by itself then."
+        return "The operator takes care of it; waiting work then continues by itself."
     if code == FULL:
         ways = "df -h; df -i: files"
-        return f"Free space in {place.folder} ({ways}); what waits goes on by itself then."
+        return f"Free space in {place.folder} ({ways}); waiting work then continues by itself."
     if code == FAILED:
         return (
             f"Look at the disk of {place.folder}: is it mounted for writing, and for this user? "
-            "What waits goes on by itself then."
+            "Waiting work then continues by itself."
         )
-    return f"End what holds the file in {place.folder}; what waits goes on by itself then."
+    return (
+        f"End the process that holds the file in {place.folder}; waiting work then continues "
+        "by itself."
+    )
 
 
 def remove(path: Path) -> None:

@@ -178,7 +178,7 @@ def checked_url(server: str) -> SplitResult:
     if not secure or not url.hostname:
         raise SecureFlowError(
             "insecure_url",
-            f"{server} is no https URL.",
+            f"{server} is not an https URL.",
             "The token is a secret: use https (http only on the same machine).",
         )
     return url

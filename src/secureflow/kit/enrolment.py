@@ -76,7 +76,7 @@ class EnrolmentToken:
             if not isinstance(value[name], str) or not shape.fullmatch(value[name]):
                 raise _malformed(f"its field {name} is malformed")
         if bool(value["organisation"]) != (value["kind"] == "agent"):
-            raise _malformed("an agent has an organisation, an enclave has none")
+            raise _malformed("an agent must have an organisation, an enclave must have none")
         return cls(**value)
 
 

@@ -65,7 +65,7 @@ def refused(part: str, look: Callable[[], object], hint: str = "") -> Iterator[F
         yield finding(part, error, hint)
     except OSError as error:
         message = f"{error.filename} cannot be read: {error.strerror}."
-        yield Finding(part, message, "Put it back from a backup.")
+        yield Finding(part, message, "Restore it from a backup.")
 
 
 def report(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str, Any]]:

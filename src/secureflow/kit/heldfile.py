@@ -137,7 +137,7 @@ class HeldFile:
         return self._error(
             CODE,
             "The file of the record was removed or replaced while its process runs: nothing is "
-            "recorded any more, and nothing is read from what lies there now.",
+            "recorded any more, and nothing is read from what is there now.",
             "The log of the process names the copy of its record that it has put beside that file. "
             "Then stop it, put the copy in the file's place and start it again (docs/deploy.md).",
         )

@@ -52,14 +52,14 @@ def parse_address(text: object, what: str = "The address") -> Address:
         SecureFlowError: `invalid_address`.
     """
     if not isinstance(text, str) or len(text) > MAX_ADDRESS:
-        raise _invalid(what, f"it is no text of at most {MAX_ADDRESS} characters")
+        raise _invalid(what, f"it must be a string of at most {MAX_ADDRESS} characters")
     host, colon, port = text.rpartition(":")
     if not colon or not _PORT.fullmatch(port) or int(port) > 0xFFFF:
-        raise _invalid(what, "its end is no port of 1 to 65535")
+        raise _invalid(what, "it must end in a port from 1 to 65535")
     if host.startswith("[") and host.endswith("]"):
         return Address(_ipv6(host[1:-1], what), int(port))
     if not _is_name(host):
-        raise _invalid(what, "its host is no DNS name, IPv4 address or [IPv6 address]")
+        raise _invalid(what, "its host must be a DNS name, an IPv4 address or an [IPv6 address]")
     return Address(host, int(port))
 
 
@@ -85,9 +85,9 @@ def _ipv6(text: str, what: str) -> str:
     try:
         found = ipaddress.IPv6Address(text)
     except ValueError as error:
-        raise _invalid(what, "what stands in brackets is no IPv6 address") from error
+        raise _invalid(what, "an IPv6 address must be in the brackets") from error
     if found.scope_id is not None:
-        raise _invalid(what, "it names a zone of one machine")
+        raise _invalid(what, "it must not name a zone of one machine")
     return str(found)
 
 

@@ -77,7 +77,7 @@ def process_logging(
                 str(error), code=error.code, message=error.message, hint=error.hint
             )
         except Exception:  # the edge of a process: the trace is a line of the log
-            log.exception("process stopped by a defect")
+            log.exception("process stopped by an internal error")
             raise SystemExit(_DEFECT) from None
 
 

@@ -147,14 +147,14 @@ class Authority:
         if identity.trust_domain != self.trust_domain:
             raise SecureFlowError(
                 "spiffe_foreign",
-                f"{uri} lies outside the trust domain {self.trust_domain}.",
+                f"{uri} is outside the trust domain {self.trust_domain}.",
             )
         longest = SERVER_LIFE if identity.role == "server" else PARTY_LIFE
         if not timedelta(0) < life <= longest:
             raise SecureFlowError(
                 "leaf_life_too_long",
-                f"A certificate for {uri} may live at most {longest}, not {life}.",
-                "Ask for a shorter life; renewal is automatic.",
+                f"A certificate for {uri} may be valid for at most {longest}, not {life}.",
+                "Ask for a shorter validity; renewal is automatic.",
             )
         names = _names(identity, dns, ips)
         start = _instant(now) - CLOCK_SKEW
@@ -245,7 +245,7 @@ def issued_chain(pem: str, ca_pem: str) -> str:
         raise SecureFlowError(
             "certificate_foreign",
             "The certificate that the server sent is not issued by the link's authority.",
-            "Tell the operator; somebody may sit between you and the server.",
+            "Tell the operator; somebody may be between you and the server.",
         ) from error
     form = serialization.Encoding.PEM
     return (leaf.public_bytes(form) + ca.public_bytes(form)).decode("ascii")
@@ -267,7 +267,7 @@ def pin_authority(pem: str, fingerprint: str) -> str:
         raise SecureFlowError(
             "ca_mismatch",
             f"The server shows CA {found}, the enrolment token names {fingerprint}.",
-            "Do not go on: someone may sit between you and the server. Ask for a new token.",
+            "Do not continue: someone may be between you and the server. Ask for a new token.",
         )
     return parse_certificate(pem).public_bytes(serialization.Encoding.PEM).decode("ascii")
 
@@ -306,15 +306,15 @@ def check_leaf(
     identity = SpiffeId.parse(spiffe_id(certificate))
     if identity.trust_domain != trust_domain:
         raise SecureFlowError(
-            "spiffe_foreign", f"{identity} lies outside the trust domain {trust_domain}."
+            "spiffe_foreign", f"{identity} is outside the trust domain {trust_domain}."
         )
     if not certificate.not_valid_before_utc <= _instant(now) <= certificate.not_valid_after_utc:
         raise SecureFlowError(
             "certificate_not_valid_now",
             f"The certificate of {identity} is valid from {certificate.not_valid_before_utc} "
             f"to {certificate.not_valid_after_utc}; it is {_instant(now)}.",
-            "Compare the clocks of both machines (NTP). An agent renews its certificate by itself: "
-            "secureflow agent doctor names what keeps it from that.",
+            "Compare the clocks of both machines (NTP). An agent renews its certificate by "
+            "itself: secureflow agent doctor shows what prevents it.",
         )
     if serial(certificate) in revoked.serials:
         raise SecureFlowError(

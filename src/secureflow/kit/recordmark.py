@@ -67,8 +67,8 @@ def read_mark(directory: Path) -> RecordMark | None:
     raise SecureFlowError(
         "record_mark_malformed",
         f"{path}, which says how far the record beside it went, cannot be read.",
-        "Put it back from a backup of the folder. If the database is certainly the newest one, "
-        "remove the file: the next start writes it anew.",
+        "Restore it from a backup of the folder. If the database is certainly the newest one, "
+        "remove the file: the next start writes it again.",
     )
 
 

@@ -75,7 +75,7 @@ class ProcessSettings(BaseSettings):
         for name in _secrets_in(cls, values):
             raise _invalid(
                 f"{path}: {name} is a secret",
-                f"Take it out and set {_variable(cls, name)}, or name a file that holds it.",
+                f"Remove it and set {_variable(cls, name)}, or name a file that holds it.",
             )
         _refuse_unknown_variables(cls)
         try:
@@ -143,7 +143,7 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise _invalid(
-            f"{path} is no mapping of names to values", f"See the examples in {examples()}."
+            f"{path} must be a mapping of names to values", f"See the examples in {examples()}."
         )
     return values
 

@@ -41,7 +41,7 @@ def page(of: type[T]) -> Callable[[httpx.Response], Page[T]]:
     def read(response: httpx.Response) -> Page[T]:
         body = _json(response)
         if not isinstance(body, dict) or not isinstance(body.get("items"), list):
-            raise _unreadable(response, "it is no list page")
+            raise _unreadable(response, "it is not a list page")
         items = tuple(build(of, item) for item in body["items"])
         damaged = body.get("damaged")
         keys = damaged if isinstance(damaged, list) else ()
@@ -54,7 +54,7 @@ def document(response: httpx.Response) -> dict[str, Any]:
     """Read a JSON object as it is."""
     body = _json(response)
     if not isinstance(body, dict):
-        raise _unreadable(response, "it is no JSON object")
+        raise _unreadable(response, "it is not a JSON object")
     return body
 
 
@@ -105,7 +105,7 @@ def problem(response: httpx.Response) -> SecureFlowError:
     return SecureFlowError(
         code,
         f"{response.request.url.host} answered {response.status_code} without a reason.",
-        "Check that the URL is a SecureFlow server and that no proxy stands in between.",
+        "Check that the URL is a SecureFlow server and that no proxy is in between.",
         {"status": response.status_code},
     )
 
@@ -124,7 +124,7 @@ def unreachable(
     if untrusted:
         return SecureFlowError(
             "server_untrusted",
-            f"The certificate of {url} is not vouched for by the CA in use: {untrusted}.",
+            f"The certificate of {url} is not trusted by the CA in use: {untrusted}.",
             "Give the CA file of this server (`--ca`), as its operator published it.",
         )
     tried = tried or {}
@@ -133,13 +133,13 @@ def unreachable(
         message = f"{url} did not answer in time."
         if tries > 1:
             message = f"{url} did not answer: {tries} tries in {seconds:g} s."
-        hint = "Try again; `secureflow doctor` names the check that fails."
+        hint = "Try again; `secureflow doctor` shows which check fails."
         return SecureFlowError("unavailable", message, hint, tried)
     reason = str(error) or type(error).__name__
     message = f"{url} cannot be reached: {reason}."
     if tries > 1:
         message = f"{url} cannot be reached, after {tries} tries in {seconds:g} s: {reason}."
-    hint = "Check the URL and that the server runs; `secureflow doctor` names the check that fails."
+    hint = "Check the URL and that the server runs; `secureflow doctor` shows which check fails."
     return SecureFlowError("unavailable", message, hint, tried)
 
 
@@ -162,12 +162,12 @@ def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
     except (ValueError, RecursionError) as error:
-        raise _unreadable(response, "it is no JSON") from error
+        raise _unreadable(response, "it is not JSON") from error
 
 
 def _unreadable(response: httpx.Response, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_answer",
         f"{response.request.url.host} answered what this client cannot read: {reason}.",
-        "Check that the URL is a SecureFlow server and that no proxy stands in between.",
+        "Check that the URL is a SecureFlow server and that no proxy is in between.",
     )

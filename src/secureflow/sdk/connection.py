@@ -226,7 +226,7 @@ def _check_url(url: str) -> None:
         return
     raise SecureFlowError(
         "invalid_url",
-        f"{url!r} is no URL that a token may be sent to.",
+        f"{url!r} is not a URL that a token may be sent to.",
         "Use https://HOST[:PORT] (plain http only to a loopback address).",
     )
 

@@ -41,8 +41,8 @@ def patience(given: float | None) -> float:
     if not 0 < seconds < float("inf"):
         raise SecureFlowError(
             "invalid_settings",
-            f"{text or given!r} is no time that a call may take.",
-            f"Set {VARIABLE} to seconds above 0.",
+            f"{text or given!r} is not a valid time limit for a call.",
+            f"Set {VARIABLE} to a number of seconds above 0.",
         )
     return seconds
 

@@ -69,7 +69,7 @@ class Subscription:
             raise SecureFlowError(
                 "timed_out",
                 f"Job {self.job} has not ended in time.",
-                f"It goes on: secureflow job watch {self.job}.",
+                f"It continues: secureflow job watch {self.job}.",
             )
         return left
 
@@ -130,13 +130,13 @@ def _event(fields: dict[str, list[str]]) -> Event:
     kind = fields.get("event", ["message"])[-1]
     number = "0" if kind == NOW else fields.get("id", [""])[-1]
     if not number.isascii() or not number.isdecimal() or len(number) > 18:
-        raise _malformed(f"{number[:40]!r} is no event id")
+        raise _malformed(f"{number[:40]!r} is not an event id")
     try:
         value = parse_json("\n".join(fields["data"]), MAX_EVENT_BYTES)
     except SecureFlowError as error:
         raise _malformed(error.message) from error
     if not isinstance(value, dict):
-        raise _malformed("its data is no JSON object")
+        raise _malformed("its data must be a JSON object")
     return Event(int(number), kind, value)
 
 

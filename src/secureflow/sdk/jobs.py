@@ -206,7 +206,7 @@ def raise_if_stuck(job: Job) -> None:
     raise SecureFlowError(
         "job_paused",
         f"Job {job.id} is paused until somebody resumes it.",
-        f"When the cause is mended: secureflow job resume {job.id}. Or: secureflow job cancel "
+        f"When the cause is fixed: secureflow job resume {job.id}. Or: secureflow job cancel "
         f"{job.id}.",
         {"job": job.id, "cause": cause},
     )

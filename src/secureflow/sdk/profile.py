@@ -133,7 +133,7 @@ def load_profile(path: Path | None = None) -> Profile:
         raise _invalid(path, str(error)) from error
     names = set(asdict(Profile()))
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
-        raise _invalid(path, "it is no JSON object of texts")
+        raise _invalid(path, "it must be a JSON object of strings")
     profile = Profile(**{name: value[name] for name in names & set(value)})
     if profile.token and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise SecureFlowError(

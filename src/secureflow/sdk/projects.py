@@ -17,7 +17,7 @@ class Projects(Resource[D_co]):
 
     @operation
     def create(self, name: str, purpose: str, description: str = "") -> Call[Project]:
-        """Found a project; the caller's organisation is its first member."""
+        """Create a project; the caller's organisation is its first member."""
         body = {"name": name, "purpose": purpose, "description": description}
         return verbs.post("/projects", body, answers.value(Project))
 

@@ -22,7 +22,7 @@ def query(text: str) -> StatisticsQuery:
     """
     measure, *parts = text.split(":")
     if measure not in get_args(Measure):
-        raise _unreadable(text, f"{measure!r} is no measure ({', '.join(get_args(Measure))})")
+        raise _unreadable(text, f"{measure!r} is not a measure ({', '.join(get_args(Measure))})")
     value: dict[str, Any] = {"measure": measure}
     for part in parts:
         option, equals, given = part.partition("=")

@@ -45,7 +45,7 @@ def common_features(
     if target.categories and positive not in target.categories:
         raise SecureFlowError(
             "unknown_category",
-            f"The label {label!r} never holds {positive!r}.",
+            f"The label {label!r} never has the value {positive!r}.",
             f"It holds: {', '.join(target.categories[:10])}.",
         )
     kept_out = {label, *leave_out} if sensitive else {label, *leave_out, *_sensitive(datasets)}
@@ -62,7 +62,8 @@ def common_features(
         raise SecureFlowError(
             "invalid_request",
             "The datasets share no column that a model can use.",
-            "A feature is a number with bounds or a category, declared alike by every owner.",
+            "A feature is a number with bounds or a category, declared in the same way by every "
+            "owner.",
         )
     return FeatureSpec(Label(label, positive), numeric, categorical)
 

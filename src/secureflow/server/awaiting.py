@@ -55,6 +55,6 @@ async def awaited(work: Callable[[], Awaitable[None]], database: str, seconds: f
 
 
 def _given_up(error: InfrastructureError, database: str, seconds: float) -> InfrastructureError:
-    how = f" It was waited for, {seconds:g} s (database.wait_seconds)." if seconds else ""
+    how = f" The wait was {seconds:g} s (database.wait_seconds)." if seconds else ""
     named = error.message if database in error.message else f"{database}: {error.message}"
     return InfrastructureError(error.code, named + how, error.hint, error.details)

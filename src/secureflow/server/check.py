@@ -55,10 +55,12 @@ def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]
         SecureFlowError: `invalid_settings`.
     """
     settings = ServerSettings.load(config)
-    yield from report("folder", _folder(settings), "its version and its secrets' modes are right")
+    yield from report(
+        "folder", _folder(settings), "its version and the file modes of its secrets are right"
+    )
     key = _key(settings)
     yield from report(
-        "keys", _keys(settings, key), "they fit their certificates, nobody else reads"
+        "keys", _keys(settings, key), "they match their certificates, and nobody else can read them"
     )
     where = named(settings.database_url)
     # First the mark, then the database: a running server is never behind what it wrote there.
@@ -89,15 +91,13 @@ def _database(
     if not pages and not has_tables(connection):
         compare(where, settings.directory, _file(settings), None, mark)
     schema = list(check_schema(connection, where, newest_schema()))
-    sound = f"{where} is intact, of this version's schema"
+    sound = f"{where} is intact and has this version's schema"
     yield from report("database", [*pages, *schema], sound)
     if schema:
         return
     rows = RowsCheck(connection)
-    yield from report("rows", list(rows.findings()), f"{rows.rows} rows are what they stand for")
-    yield from report(
-        "jobs", _jobs(rows, scripts), f"{len(rows.jobs)} jobs are where their journals lead"
-    )
+    yield from report("rows", list(rows.findings()), f"{rows.rows} rows are consistent")
+    yield from report("jobs", _jobs(rows, scripts), f"{len(rows.jobs)} jobs match their journals")
     found = []
     if key is not None:
         log = LogCheck(connection, settings.origin, key.public, rows.keys)
@@ -110,14 +110,14 @@ def _database(
     summary = None if found else read_open_summary(connection, size_of(mark))
     if summary is not None:  # of a damaged log it is told already
         older = partial(compare, where, settings.directory, _file(settings), summary, mark)
-        sound = "it is this folder's, and not older than the folder knows"
+        sound = "it belongs to this folder, and is not older than the folder knows"
         yield from report("record", refused("record", older), sound)
     blobs = ArtifactsCheck(settings.artifacts)
     found = list(blobs.findings())
     for model in rows.models.values():
         found += blobs.missing(model.artifact, model.id)
     yield from report(
-        "artefacts", found, f"{len(blobs.known)} blobs have the digests that name them"
+        "artefacts", found, f"{len(blobs.known)} blobs match the digests that name them"
     )
 
 
@@ -133,9 +133,9 @@ def _jobs(rows: RowsCheck, scripts: Scripts) -> Iterator[Finding]:
         except SecureFlowError as error:
             problem = error.message
         if problem:
-            hint = f"See it: secureflow job show {job.id}. Go on from the newest sound backup."
+            hint = f"See it: secureflow job show {job.id}. Restore the newest intact backup."
             yield Finding(
-                "jobs", f"The record of job {job.id} ({job.state}) does not hold: {problem}", hint
+                "jobs", f"The record of job {job.id} ({job.state}) is inconsistent: {problem}", hint
             )
 
 
@@ -154,7 +154,7 @@ def _problem(job: Job, lines: list[Journalled], scripts: Scripts) -> str:
     if course.effect is not None:
         return "its journal ends before the job does."
     succeeded = course.error is None
-    return "" if succeeded == (job.state is JobState.SUCCEEDED) else "its journal ends otherwise."
+    return "" if succeeded == (job.state is JobState.SUCCEEDED) else "its journal ends differently."
 
 
 def _folder(settings: ServerSettings) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ async def show(services: Services, peer: PeerIdentity, body: Body) -> JSON:
         SecureFlowError: `forbidden`, `invalid_request`.
     """
     if peer.party == ENCLAVE:
-        raise SecureFlowError("forbidden", "An enclave is no witness of the log.")
+        raise SecureFlowError("forbidden", "An enclave is not a witness of the log.")
     heads, places = _heads(body.get("heads")), _places(body.get("places"))
     settled = not await _newer(services, body.get("charter"))
     await services.guard.shown(peer.party, heads, places, settled=settled)
@@ -56,7 +56,7 @@ async def adopt_charter(services: Services, peer: PeerIdentity, body: Body) -> J
         SecureFlowError: `forbidden`, `malformed_charter`, `charter_mismatch`, `charter_not_signed`.
     """
     if peer.party == ENCLAVE:
-        raise SecureFlowError("forbidden", "An enclave is no member.")
+        raise SecureFlowError("forbidden", "An enclave is not a member.")
     signed = await asyncio.to_thread(SignedCharter.from_json, body.get("charter"))
     await services.charters.adopt_forgotten(peer.party, signed)
     return {}
@@ -92,7 +92,7 @@ async def resubmit(services: Services, peer: PeerIdentity, body: Body) -> JSON:
         raise SecureFlowError("forbidden", "An enclave has no leaves to submit again.")
     leaves, jobs = body.get("leaves", []), _jobs(body.get("jobs", []))
     if not isinstance(leaves, list) or len(leaves) > MAX_AGAIN:
-        raise _invalid(f"leaves is no list of at most {MAX_AGAIN}")
+        raise _invalid(f"leaves must be a list of at most {MAX_AGAIN} entries")
     taken = await services.continuing.take_resubmitted(peer.party, leaves)
     return {"taken": taken, "jobs": await services.continuing.states(peer.party, jobs)}
 
@@ -112,7 +112,7 @@ async def ends(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 async def own_leaves(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     """Return an organisation's own newest leaves: what its record must hold."""
     if peer.party == ENCLAVE:
-        raise SecureFlowError("forbidden", "An enclave has no leaves of its own name.")
+        raise SecureFlowError("forbidden", "An enclave has no leaves under its own name.")
     limit = min(_size(body.get("limit", MAX_SHOWN)), MAX_SHOWN)
     found = await services.ledger.newest_of(peer.party, limit)
     leaves = [{"index": one.index, "leaf": parse_leaf(one.data).json()} for one in found]
@@ -144,17 +144,17 @@ async def _newer(services: Services, value: JSON) -> bool:
 
 def _jobs(value: JSON) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_AGAIN:
-        raise _invalid(f"jobs is no list of at most {MAX_AGAIN}")
+        raise _invalid(f"jobs must be a list of at most {MAX_AGAIN} entries")
     if not all(isinstance(job, str) and _JOB.fullmatch(job) for job in value):
-        raise _invalid("a job's id is none")
+        raise _invalid("a job's id is malformed")
     return value
 
 
 def _heads(value: JSON) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_SHOWN:
-        raise _invalid(f"heads is no list of at most {MAX_SHOWN}")
+        raise _invalid(f"heads must be a list of at most {MAX_SHOWN} entries")
     if not all(isinstance(one, str) and len(one) <= MAX_NOTE for one in value):
-        raise _invalid("a head is no signed note without cosignatures")
+        raise _invalid("a head must be a signed note without cosignatures")
     return value
 
 
@@ -162,7 +162,7 @@ def _places(value: JSON) -> list[tuple[str, int]]:
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > MAX_SHOWN:
-        raise _invalid(f"places is no list of at most {MAX_SHOWN}")
+        raise _invalid(f"places must be a list of at most {MAX_SHOWN} entries")
     return [_place(one) for one in value]
 
 
@@ -172,12 +172,12 @@ def _place(value: JSON) -> tuple[str, int]:
         named = isinstance(leaf, str) and _HASH.fullmatch(leaf) is not None
         if named and type(index) is int and 0 <= index < 1 << 53:
             return leaf, index
-    raise _invalid("a place is no leaf hash with its index")
+    raise _invalid("a place must be a leaf hash with its index")
 
 
 def _size(value: JSON) -> int:
     if type(value) is not int or not 0 <= value < 1 << 53:
-        raise _invalid("a size is no number")
+        raise _invalid("a size must be an integer")
     return value
 
 

@@ -32,7 +32,7 @@ class _Wire(h11.Connection):
         elif isinstance(event, h11.Data) and len(event.data) < CRUMB:
             self._crumbs += 1
             if self._crumbs > MOST_CRUMBS:
-                raise h11.RemoteProtocolError("the body comes in crumbs")
+                raise h11.RemoteProtocolError("the body comes in too many small pieces")
         return event
 
 

@@ -34,8 +34,8 @@ def serving(directory: Path) -> AbstractContextManager[None]:
     """
     refusal = SecureFlowError(
         "server_running",
-        f"A restore is at work in {directory}.",
-        "Start the server when it has ended.",
+        f"A restore is running in {directory}.",
+        "Start the server once it has ended.",
     )
     return folder_lock(directory, refusal, shared=True)
 
@@ -48,7 +48,8 @@ def locked_folder(directory: Path) -> AbstractContextManager[None]:
     """
     refusal = SecureFlowError(
         "server_running",
-        f"A server runs in {directory}, or another restore: it would write into what is replaced.",
+        f"A server or another restore is running in {directory}: it would write into what is "
+        "being replaced.",
         "Stop it first; on PostgreSQL, every server of this database.",
     )
     return folder_lock(directory, refusal)
@@ -144,7 +145,7 @@ def _compare(where: str, found: RecordSummary, mark: RecordMark) -> None:
             f"The log in the database {where} has {found.size} entries; this folder knows that "
             f"there were {size} on {origin}: the database is an older one.",
             "Put the newest database back. If there is none: secureflow server restored, which "
-            "goes on from this one (docs/deploy.md says what members see then).",
+            "continues from this one (docs/deploy.md says what members see then).",
             {"size": found.size, "known": size},
         )
     if found.root != root:

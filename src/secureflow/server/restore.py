@@ -178,8 +178,8 @@ def failed(directory: Path, error: OSError) -> SecureFlowError:
     return SecureFlowError(
         "restore_failed",
         f"The backup cannot be restored into {directory}: {error.strerror}.",
-        "Free space, or choose another folder that this user may write; nothing that was there "
-        "before is lost.",
+        "Free space, or choose another folder that this user may write to; nothing that was "
+        "there before is lost.",
     )
 
 
@@ -193,8 +193,8 @@ def refuse_filled(directory: Path) -> None:
         raise SecureFlowError(
             "folder_not_empty",
             f"{directory} is not empty.",
-            "Name a new folder, or --into-existing to put the database of this folder aside and "
-            "the backup's in its place; stop the process first.",
+            "Name a new folder, or use --into-existing to move this folder's database aside and "
+            "put the backup's in its place; stop the process first.",
         )
 
 
@@ -285,8 +285,8 @@ async def _load(url: str, staging: Path, manifest: BackupManifest) -> _Found:
     except SecureFlowError as error:
         if error.code == "database_in_use":
             error.hint = (
-                "Name an empty database (createdb NAME). If a restore filled this one that was cut "
-                "off: dropdb NAME, createdb NAME, and restore again."
+                "Name an empty database (createdb NAME). If an interrupted restore has filled "
+                "this one: dropdb NAME, createdb NAME, and restore again."
             )
         raise
     facts = manifest.facts
@@ -356,7 +356,7 @@ def _check_models(staging: Path) -> int:
     folder, count = staging / "artifacts", 0
     for path in folder.iterdir() if folder.exists() else ():
         if file_digest(path).hex() != path.name:
-            raise unreadable(path, "a model is not what its name says")
+            raise unreadable(path, "a model does not match its name")
         count += 1
     return count
 
@@ -405,8 +405,8 @@ def _check_key(path: Path, keys: Mapping[str, bytes], log: Proven) -> None:
     if public != log.key:
         raise SecureFlowError(
             "fenced",
-            f"The log in the backup is not of the key {path}.",
-            "Restore the backup of this very centre, or into a new folder.",
+            f"The log in the backup does not belong to the key {path}.",
+            "Restore a backup of this centre, or restore into a new folder.",
         )
 
 

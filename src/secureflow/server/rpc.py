@@ -213,7 +213,7 @@ class PartyDesk:
         if handler is None:
             raise SecureFlowError(
                 "unknown_kind",
-                f"The server knows no call {kind[:64]!r}.",
+                f"The server does not know the call {kind[:64]!r}.",
                 "Use an agent and a server of the same version.",
             )
         return await handler(await self._services, peer, body)
@@ -333,19 +333,21 @@ async def _entries(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 def _organisation(peer: PeerIdentity) -> str:
     if peer.party == ENCLAVE:
-        raise SecureFlowError("forbidden", "An enclave acts for no organisation.")
+        raise SecureFlowError("forbidden", "An enclave does not act for an organisation.")
     return peer.party
 
 
 def _text(body: Body, name: str, longest: int) -> str:
     value = body.get(name)
     if not isinstance(value, str) or len(value) > longest:
-        raise SecureFlowError("invalid_request", f"{name} is no text of at most {longest}.")
+        raise SecureFlowError(
+            "invalid_request", f"{name} must be a string of at most {longest} characters."
+        )
     return value
 
 
 def _number(body: Body, name: str) -> int:
     value = body.get(name, 0)
     if type(value) is not int or not 0 <= value < 1 << 53:
-        raise SecureFlowError("invalid_request", f"{name} is no number.")
+        raise SecureFlowError("invalid_request", f"{name} must be a number.")
     return value

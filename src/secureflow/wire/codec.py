@@ -89,7 +89,7 @@ def decode(data: bytes) -> Envelope:
     try:
         message = link_pb2.Envelope.FromString(data)
     except DecodeError as error:
-        raise _malformed("it is no protobuf envelope") from error
+        raise _malformed("it is not a protobuf envelope") from error
     if len(UnknownFieldSet(message)):
         raise _malformed("it has unknown fields")
     _check_names(message.id, message.kind)

@@ -453,7 +453,7 @@ async def test_a_story_from_the_database_verifies_offline(ledger: SqlLedger) -> 
         bundle = bundle_json(note=note, job=job, spec=SPEC, charter=charter.digest, entries=entries)
         verdict = verify_bundle(bundle, charter)
         assert (verdict.status, verdict.failures) == ("unfinished", ())
-        assert "the centre's end (job.closed) is not there" in verdict.missing[0]
+        assert "the centre's end (job.closed) is missing" in verdict.missing[0]
         assert verdict.cosigners == tuple(BANKS)
 
 

@@ -261,7 +261,7 @@ def test_a_head_that_the_log_did_not_sign_of_this_tree_is_not_served(
     error = refusal(restore, tmp_path / "b.tar", tmp_path / "new", database="sqlite")
     assert error.code == "log_unproven"
     found = [one["message"] for one in check(centre) if one["check"] == "log" and not one["ok"]]
-    named = "signature does not hold" if forged == "another key" else "not of the leaves"
+    named = "signature is not valid" if forged == "another key" else "does not match the stored"
     assert any(f"the head of size {size}" in told and named in told for told in found), found
 
 

@@ -238,7 +238,7 @@ async def test_a_party_that_was_given_up_is_waited_for_again_once(centre: Centre
 async def test_the_silence_of_a_party_whose_certificate_does_not_hold_names_the_clock(
     centre: Centre,
 ) -> None:
-    said = "By the centre's clock the certificate does not hold."
+    said = "By the centre's clock the certificate is not valid."
 
     async def lapsed(who: str) -> str:
         return said if who == "bank-a" else ""

@@ -173,7 +173,7 @@ async def test_a_party_that_can_open_no_more_files_waits_and_is_named(
         with pytest.raises(SecureFlowError) as caught:
             await centre.ask("bank-a", "train", seq=2, patience=2.0)
     assert caught.value.code == "too_many_files"
-    assert caught.value.message == "bank-a has as many files open as it may."
+    assert caught.value.message == "bank-a has reached its limit of open files."
     assert "LimitNOFILE" in caught.value.hint
 
 

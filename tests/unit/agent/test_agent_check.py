@@ -135,8 +135,8 @@ def test_an_emptied_record_is_missing(folder: Path, harm: str) -> None:
         ("UPDATE facts SET value = '{' WHERE name = 'charter'", "record", "facts: charter"),
         ("UPDATE deeds SET facts = 'x' WHERE id = 1", "record", "deeds: 1"),
         ("UPDATE leaves SET bundle = '{' WHERE number = 1", "record", "leaves: "),
-        ("UPDATE jobs SET digest = x'00'", "record", "its digest is no text"),
-        ("UPDATE jobs SET expires = 'soon'", "record", "its expires is no number"),
+        ("UPDATE jobs SET digest = x'00'", "record", "its digest must be a string"),
+        ("UPDATE jobs SET expires = 'soon'", "record", "its expires must be a number"),
         ("DELETE FROM leaves WHERE number = 1", "leaves", "before it is missing"),
         ("DELETE FROM leaves WHERE number = 2", "leaves", "before it is missing"),
         ("UPDATE leaves SET hash = 'ab' WHERE number = 2", "leaves", "the hash"),
@@ -163,7 +163,7 @@ def test_leaves_of_before_a_change_of_the_key_are_this_agents(folder: Path) -> N
     SigningKey.generate().save(folder / "signing.key")
     assert failed(folder) == {}
     change(folder, "DELETE FROM facts WHERE name = 'charter'")
-    assert "not this agent's" in failed(folder)["leaves"]
+    assert "not signed by this agent" in failed(folder)["leaves"]
 
 
 def test_a_fact_that_is_no_text_is_named(folder: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_folder_may_have_any_name(folder: Path) -> None:
 def test_a_head_that_another_key_signed_is_named(folder: Path) -> None:
     forged = sign_checkpoint(Checkpoint(ORIGIN, 2, b"\x05" * 32), SigningKey.generate())
     change(folder, f"INSERT OR REPLACE INTO heads VALUES ('{ORIGIN}', 2, '{forged}')")
-    assert "heads: size 2: the log's signature does not hold" in failed(folder)["heads"]
+    assert "heads: size 2: the log's signature is not valid" in failed(folder)["heads"]
 
 
 def test_a_record_that_is_gone_is_named(folder: Path) -> None:

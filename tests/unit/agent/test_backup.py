@@ -236,7 +236,7 @@ def pin(folder: Path, key: SigningKey, signed: SignedCharter) -> Charter:
 def unsigned(folder: Path) -> list[str]:
     """Return what a check says of signatures."""
     told = check_record(AgentSettings.load(folder / "agent.yaml"))
-    return [one["message"] for one in told if "not this agent's" in one["message"]]
+    return [one["message"] for one in told if "not signed by this agent" in one["message"]]
 
 
 def add_leaf(folder: Path, leaf: OwnLeaf) -> None:

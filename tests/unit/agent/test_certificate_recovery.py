@@ -221,14 +221,14 @@ async def test_where_the_servers_clock_jumped_its_time_decides(world: World) -> 
     assert await world.recovery(BROKEN) is BROKEN, "a short break is no reason to look again"
     ticks[0] += backoff.LAST / 2  # the shortest of the longest pauses: a job's patience lasts
     assert await world.lapsed(0) == ""
-    assert "the certificate does not hold" in await world.lapsed(-2 * 3600)
-    assert "the certificate does not hold" in await world.lapsed(25 * 3600)
+    assert "the certificate is not valid" in await world.lapsed(-2 * 3600)
+    assert "the certificate is not valid" in await world.lapsed(25 * 3600)
     assert world.coming == []
     assert await world.recovery(BROKEN) is None
     assert world.serial() != old
     assert world.coming == ["bank-a"]
     assert await world.lapsed(25 * 3600) == ""
-    assert "the certificate does not hold" in await world.lapsed(0)
+    assert "the certificate is not valid" in await world.lapsed(0)
 
 
 @pytest.mark.parametrize(

@@ -346,7 +346,7 @@ async def test_an_expired_certificate_is_told(tmp_path: Path) -> None:
     async with patient(tmp_path, at=now() - two_days, life=timedelta(hours=1)) as sick:
         checks = await sick.checks()
         assert checks["certificate"]["code"] == "certificate_not_valid_now"
-        assert "ran out on" in checks["certificate"]["message"]
+        assert "expired on" in checks["certificate"]["message"]
         assert "secureflow agent start" in checks["certificate"]["hint"]
 
 

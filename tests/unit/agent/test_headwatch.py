@@ -246,7 +246,7 @@ def test_the_doctor_says_that_the_centre_was_restored() -> None:
     log = {"origin": ORIGIN, "size": 9, "restored": {"restored_at": 86_400, "taken_at": 0}}
     told = describe_log(log, {})
     assert "restored on 1970-01-02 00:00 UTC from a backup of 1970-01-01" in told
-    assert "until it is repeated" in told
+    assert "until that is repeated" in told
 
 
 @pytest.mark.parametrize(

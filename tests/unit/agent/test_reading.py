@@ -24,7 +24,7 @@ PRIVATE: dict[str, Any] = {
 ROW = SecureFlowError("schema_mismatch", "row 17 of column 'age' is 131", "", {"row": 17})
 CAUSES = [
     ROW,
-    SecureFlowError("worker_died", "The training worker died over the request 'train'."),
+    SecureFlowError("worker_died", "The training worker died on the request 'train'."),
     SecureFlowError("worker_out_of_memory", "The training worker failed: it needs more memory."),
     SecureFlowError("worker_failed", "The training worker failed: a ZeroDivisionError inside."),
     SecureFlowError("dataset_too_large", "Dataset 'customers' has more rows or bytes."),
@@ -102,8 +102,8 @@ async def test_what_fails_once_rows_are_read_is_charged_and_says_nothing(
     told = SecureFlowError("private_step_failed", error.message, error.hint)
     assert error.as_json() == told.as_json()
     assert error.message == (
-        f"{ME} could not compute its part of {JOB}, for a reason that its own log tells and "
-        "nobody else is told. What it would have cost is charged."
+        f"{ME} could not compute its part of {JOB}; the reason is in its own log and is told to "
+        "nobody else. What it would have cost is charged."
     )
     assert error.__cause__ is None
     assert error.__suppress_context__

@@ -85,10 +85,10 @@ async def test_what_no_person_decided_is_told_with_its_code() -> None:
 
 
 async def test_an_agent_that_could_not_answer_did_not_refuse() -> None:
-    full = SecureFlowError("inbox_full", "256 requests wait for a person here.")
+    full = SecureFlowError("inbox_full", "256 requests already wait for a person here.")
     error = await refused(bank_a={"approval": {}}, bank_b=full)
     assert error.code == "too_few_answers"
-    assert error.message.startswith("bank-b could not answer (inbox_full): 256 requests wait")
+    assert error.message.startswith("bank-b could not answer (inbox_full): 256 requests already")
     assert error.details["refusals"][0]["refused"] is False
     malformed = await refused(bank_a={"approval": {}, "leaves": 7})
     assert malformed.code == "too_few_answers"

@@ -105,5 +105,5 @@ async def test_a_private_jobs_bounds_are_held_to_the_owners(
         await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted)
     plain = stage.wanted(parts={**parts, "privacy": None})
     told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), plain)
-    taken = f"bank-a declares age within [0, 120]; the job takes [{bounds[0]}, {bounds[1]}]."
+    taken = f"bank-a declares age within [0, 120]; the job uses [{bounds[0]}, {bounds[1]}]."
     assert taken in told.notes

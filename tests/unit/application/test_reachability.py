@@ -59,7 +59,7 @@ async def test_the_submitter_is_told_where_the_agents_are(both: tuple[Stage, Sta
     scientist = second.scientist("bank-a")
     dry = await second.services.jobs.dry_run(scientist, second.wanted(**masked(second)))
     assert [note for note in dry.notes if "has no link to this server" in note] == [
-        f"{bank} has no link to this server: it dialled the server {HERE}. A job that is "
+        f"{bank} has no link to this server: it is connected to the server {HERE}. A job that is "
         "submitted here waits for it; submit it at that server."
         for bank in BANKS
     ]
@@ -91,8 +91,8 @@ async def test_a_party_that_is_off_is_told_without_another_server(
     assert job.progress["absent"] == absent
     assert list(absence_notes({"bank-b": ""})) == [
         (
-            "bank-b has no link to this server. A job waits for its consent until it dials in, and "
-            "once it runs only for the `patience_seconds` of its spec."
+            "bank-b has no link to this server. A job waits for its consent until it connects; "
+            "once it runs, it waits only for the `patience_seconds` of its spec."
         )
     ]
     links = await links_of(second)

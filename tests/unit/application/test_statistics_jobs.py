@@ -81,7 +81,9 @@ async def test_bounds_and_categories_are_the_widest_of_all_owners(stage: Stage) 
          "categories": ["clerk", "farmer", "maid"]},
     ]  # fmt: skip
     told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted(stage))
-    differs = "bank-a declares age within [0, 120]; the noise fits the widest of all, [-1, 120]."
+    differs = (
+        "bank-a declares age within [0, 120]; the noise fits the widest bounds of all, [-1, 120]."
+    )
     assert differs in told.notes
 
 

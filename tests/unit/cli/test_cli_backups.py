@@ -133,8 +133,8 @@ def test_an_agent_goes_through_a_file_and_says_what_it_no_longer_does(tmp_path: 
     assert "keep signing.key, link.pem yourself" in done.stderr
     done = runner.invoke(app, ["agent", "restore", str(made), "--dir", str(tmp_path / "new")])
     assert done.exit_code == 0, done.output
-    assert "no job that is older" in done.stderr
+    assert "any job that is older" in done.stderr
     assert "secureflow agent data settle DOMAIN" in done.stderr
-    assert "enrol it anew with another key" in done.stderr
+    assert "enrol it again with another key" in done.stderr
     assert ended(["server", "restore", str(made), "--dir", str(tmp_path / "other")]) == 2
     assert ended(["agent", "restore", str(made), "--dir", str(folder)]) == 5

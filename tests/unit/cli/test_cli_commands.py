@@ -162,7 +162,7 @@ def test_showing_a_job_says_who_waits(centre: Any, cli: Any) -> None:
     job = JOB | {"progress": {"round": 1, "waiting": waiting}}
     centre.answers["GET /jobs/job_00000000"] = (200, job)
     out = " ".join(cli("job", "show", "job_00000000")[1].split())
-    assert f"bank-b waits since {moment(1_790_000_000)}: {message}" in out
+    assert f"bank-b has been waiting since {moment(1_790_000_000)}: {message}" in out
     assert json.loads(cli("job", "show", "job_00000000", "-o", "json")[1])["progress"] == {
         "round": 1, "waiting": waiting,
     }  # fmt: skip

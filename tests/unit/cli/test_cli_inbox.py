@@ -144,7 +144,7 @@ def test_one_screen_holds_what_a_person_decides_on(
 
 def test_the_screen_says_what_is_simulated_and_what_is_not_private() -> None:
     text = "\n".join(lines_of(TRAINING))
-    assert "NONE: what is released may tell of single rows" in text
+    assert "NONE: what is released may reveal single rows" in text
     assert "SIMULATED enclave is accepted here" in text
     masked = "\n".join(lines_of({**TRAINING, "protection": "secagg"}))
     assert "masked; only the sum can be opened" in masked
@@ -256,7 +256,8 @@ def test_the_list_shows_full_ids_on_a_line_of_their_own(
 
 
 @pytest.mark.parametrize(
-    ("lang", "said"), [("en", "No job goes on now: it was set back"), ("zh", "目前没有任务在进行")]
+    ("lang", "said"),
+    [("en", "No job can continue now: it was set back"), ("zh", "目前没有任务能继续")],
 )
 def test_the_list_says_when_the_log_is_held(
     cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch, lang: str, said: str

@@ -101,7 +101,7 @@ def test_a_draft_is_yaml_for_the_settings_and_sends_nothing(
     ]
     assert "bounds: [10, 90]}  # to be confirmed" in out
     assert "# to be confirmed; has missing values" in out
-    assert "#   customer_id: it tells rows or persons apart" in out
+    assert "#   customer_id: it identifies rows or persons" in out
     assert "# privacy: {domain: bank-customers, unit: record" in out
     assert "Bounds taken from the data are data" in err
     assert not asked
@@ -224,7 +224,7 @@ def test_status_says_how_the_file_stands(cli: Any, asked: Any, answers: Any) -> 
     settings = {"changed": ["datasets.a"], "restart": ["link"], "problem": None, "state": "edited"}
     answers["status"] = {"settings": settings}
     out = cli("agent", "status")[1]
-    assert "edited, not in force: datasets.a" in out
+    assert "edited, not applied: datasets.a" in out
     assert "needs a restart: link" in out
     problem = {"message": "x is wrong"}
     answers["status"] = {"settings": {**settings, "state": "invalid", "problem": problem}}

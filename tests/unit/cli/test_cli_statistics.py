@@ -15,7 +15,7 @@ ASK = ("job", "statistics", "--project", "prj_0", "--purpose", "research")
 DRY = {
     "digest": "d" * 64,
     "spec": {},
-    "notes": ["The sum needs all 3 contributors: it survives no dropout."],
+    "notes": ["The sum needs all 3 contributors: it does not survive a dropout."],
     "details": {
         "privacy": {"unit": "record", "noise_multiplier": 7.5, "epsilon": {"rdp-cks20": 0.99}},
         "expected": [
@@ -70,7 +70,7 @@ def test_a_dry_run_over_every_granted_dataset(centre: Any, cli: Any) -> None:
     assert (body["privacy"]["epsilon"], body["privacy"]["noise"]) == (1.0, "shared")
     assert re.search(r"noise_multiplier +7\.5\n", out)
     assert "- The sum needs all 3 contributors" in out, "a note stands on a line of its own"
-    assert "survives no dropout" in out
+    assert "does not survive a dropout" in out
     assert [line.split() for line in out.splitlines() if " 1000" in line] == [
         ["count", "count", "1000", "13"], ["mean-age", "mean", "1000"],
     ]  # fmt: skip
@@ -117,7 +117,7 @@ def test_waiting_shows_the_answers(centre: Any, cli: Any) -> None:
     assert lines[1] == ["count", "812", "787", "838", "13"]
     assert lines[2][:3] == ["mean-age", "f", "42"]
     assert lines[3][-1] == "too_few_rows"
-    assert "Every value is noised" in out
+    assert "Every value has noise" in out
 
 
 def test_a_report_has_its_answers_below(cli: Any) -> None:

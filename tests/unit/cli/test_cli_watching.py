@@ -136,14 +136,14 @@ def test_who_waits_is_told_and_drawn_until_nobody_does(monkeypatch: pytest.Monke
     begun = ("state", {"state": "running"})
     since = moment(1_800_000_000)
     assert told(begun, ("waiting", WAITING))[1].splitlines() == [
-        f"{who} waits since {since}: {one['message']}"
+        f"{who} has been waiting since {since}: {one['message']}"
         for who, one in zip(("bank-b", "the centre"), WAITING["waiting"], strict=True)
     ]
-    assert "bank-b waits since" in drawn(fed(begun, ("waiting", WAITING)))
+    assert "bank-b has been waiting since" in drawn(fed(begun, ("waiting", WAITING)))
     gone = (begun, ("waiting", WAITING), ("waiting", {"waiting": []}))
     assert told(*gone)[2] == "nobody waits any more"
-    assert "waits" not in drawn(fed(*gone))
-    assert "waits" not in drawn(fed(begun, ("waiting", WAITING), ("done", {})))
+    assert "waiting" not in drawn(fed(*gone))
+    assert "waiting" not in drawn(fed(begun, ("waiting", WAITING), ("done", {})))
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
     first, second = waiting_lines(WAITING["waiting"])
     assert first.endswith("起等待：bank-b 的磁盘已满：其模型文件需要 5.0 MB，可用 2.0 MB。")

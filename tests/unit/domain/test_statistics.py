@@ -93,13 +93,13 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("privacy.library", {"privacy": {**LOCALLY, "library": "pydp"}, "queries": LOCAL}, "PyDP"),
     ("queries.q.measure", _local(measure="count", column=None), "released as it is"),
     ("queries.q.measure", _local(measure="count", by="sex"), "released as it is"),
-    ("queries.q.by", _local(by="sex"), "takes two"),
+    ("queries.q.by", _local(by="sex"), "needs two"),
     ("queries.q.column", {"privacy": LOCALLY, **_sex(categories=["f"])}, "no value to hide"),
     ("privacy.noise_multiplier", {"privacy": {"delta": 1e-6, "epsilon": 1.0}}, "calibrated"),
     ("privacy.noise_multiplier", {"privacy": PERSON | {"noise_multiplier": 2e5},
-                                  "contributions": 6}, "nothing is left"),
+                                  "contributions": 6}, "only noise is left"),
     ("privacy.noise_multiplier", {"privacy": LOCALLY | {"noise_multiplier": 1001},
-                                  "queries": LOCAL}, "nothing is left"),
+                                  "queries": LOCAL}, "only noise is left"),
     ("queries", {"queries": [
         {"name": f"q{i}", "measure": "mean", "column": "age", "by": "sex"} for i in range(9)
     ], "columns": [COLUMNS[0], {**COLUMNS[2], "categories": MANY}]}, "73728 numbers"),

@@ -38,7 +38,7 @@ def test_of_files(tmp_path: Path, number: int, code: str) -> None:
     assert error.code == code
     assert "a text of the system's" not in str(error)
     if code == "too_many_files":
-        assert error.message == "bank-a has as many files open as it may."
+        assert error.message == "bank-a has reached its limit of open files."
         assert "ulimit -n" in error.hint
         return
     assert error.message.startswith("The disk of bank-a ")

@@ -58,7 +58,8 @@ def test_own_lines_pass_but_the_same_trace_again_does_not() -> None:
 
     def defect(line: int) -> logging.LogRecord:
         trace = f'Traceback:\n  File "a.py", line {line}, in f\n    g()\nValueError: {line}'
-        return record({"event": "request failed by a defect", "exception": trace}, logging.ERROR)
+        told = {"event": "request failed with an internal error", "exception": trace}
+        return record(told, logging.ERROR)
 
     assert calm.filter(defect(1))
     assert not calm.filter(defect(1))

@@ -90,5 +90,5 @@ def test_patience_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (patience(None), patience(7.0)) == (5.0, 7.0)
     for wrong in ("soon", "0", "-1", "inf", "nan"):
         monkeypatch.setenv("SECUREFLOW_PATIENCE", wrong)
-        with pytest.raises(SecureFlowError, match="is no time that a call may take"):
+        with pytest.raises(SecureFlowError, match="is not a valid time limit for a call"):
             patience(None)

@@ -44,8 +44,8 @@ def test_a_line_is_a_query(text: str, expected: StatisticsQuery) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "no measure"),
-        ("median:age", "no measure"),
+        ("", "not a measure"),
+        ("median:age", "not a measure"),
         ("mean:age:sex", "not understood"),
         ("mean:age:per=sex", "not understood"),
         ("mean:age:by=sex:by=job", "not understood"),

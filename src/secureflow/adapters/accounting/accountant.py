@@ -133,11 +133,11 @@ class ProcessAccountant:
         except (IndexError, SecureFlowError) as error:
             raise SecureFlowError(
                 "accounting_failed",
-                "The privacy accounting gave no answer, so nothing is spent or started.",
-                "Try again; if it repeats, lower the number of rounds or raise the noise.",
+                "The privacy accounting did not answer, so nothing was spent or started.",
+                "Try again; if it happens again, lower the number of rounds or raise the noise.",
             ) from error
         if not isinstance(answer, dict) or not answer.keys() & {"answer", "error"}:
-            raise SecureFlowError("accounting_failed", "The privacy accounting gave no answer.")
+            raise SecureFlowError("accounting_failed", "The privacy accounting did not answer.")
         return answer
 
 

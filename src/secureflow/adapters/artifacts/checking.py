@@ -14,7 +14,7 @@ from secureflow.kit.plain import shown
 
 PART: Final = "artefacts"
 REMEDY: Final = (
-    "Put the file back from a backup; without it, whoever needs it is told that it is missing."
+    "Restore the file from a backup; until then, whoever needs it is told that it is missing."
 )
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CHUNK: Final = 1 << 20
@@ -46,7 +46,9 @@ class ArtifactsCheck:
             if folder.name in _OTHERS:
                 continue
             if not folder.is_dir():
-                yield Finding(self._part, f"{folder} is no blob of ours.", "Move it away.")
+                yield Finding(
+                    self._part, f"{folder} is not a blob of this platform.", "Move it away."
+                )
                 continue
             for path in sorted(folder.iterdir()):
                 yield from self._blob(path)
@@ -58,7 +60,7 @@ class ArtifactsCheck:
 
     def _blob(self, path: Path) -> Iterator[Finding]:
         if not _DIGEST.fullmatch(path.name) or path.parent.name != path.name[:2]:
-            yield Finding(self._part, f"{path} is no blob of ours.", "Move it away.")
+            yield Finding(self._part, f"{path} is not a blob of this platform.", "Move it away.")
             return
         hasher = self._hasher()
         try:
@@ -72,4 +74,4 @@ class ArtifactsCheck:
             return
         self.known.add(path.name)
         if hasher.hexdigest() != path.name:
-            yield Finding(self._part, f"{path} does not hold what its name says.", REMEDY)
+            yield Finding(self._part, f"The content of {path} does not match its name.", REMEDY)

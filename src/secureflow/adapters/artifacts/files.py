@@ -93,7 +93,7 @@ class FileArtifacts:
                 if expect and artifact.digest != expect:
                     raise SecureFlowError(
                         "digest_mismatch",
-                        f"The bytes have digest {artifact.digest}, promised was {expect}.",
+                        f"The bytes have digest {artifact.digest}, expected {expect}.",
                         "They were altered or cut off on the way: send them again.",
                     )
                 if self._durable:
@@ -141,8 +141,8 @@ class FileArtifacts:
             if size > limit:
                 raise SecureFlowError(
                     "too_large",
-                    f"The blob is longer than the {limit} bytes that it may have.",
-                    "Its manifest or the job's spec says how long it may be.",
+                    f"The blob is longer than its limit of {limit} bytes.",
+                    "Its manifest or the job's spec sets the limit.",
                 )
             with writing(self._place, limit):
                 await _off(_write, file, hasher.update, chunk)

@@ -26,7 +26,7 @@ from secureflow.adapters.database.tables import METADATA
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding
 
-RESTORE: Final = "Stop the server, and go on from the newest backup that is sound."
+RESTORE: Final = "Stop the server and restore the newest intact backup."
 _PAGES: Final = 100
 """Problems of its pages that SQLite is asked for."""
 _BUSY_MS: Final = 5000
@@ -124,8 +124,8 @@ def check_schema(connection: sa.Connection, where: str, newest: str) -> Iterator
     if version != newest:
         raise SecureFlowError(
             "database_newer",
-            f"The database {where} is of schema {version}, this version reads {newest}.",
-            "Check it with the version that runs on it; an older one is migrated by the next "
+            f"The database {where} has schema version {version}; this program reads {newest}.",
+            "Check it with the version that runs on it; an older schema is migrated at the next "
             "secureflow server start.",
         )
     try:

@@ -111,7 +111,7 @@ class LogCheck:
             yield from self._nodes(made)
         while due is not None:
             if due.size != tree.size:
-                yield self._bad(f"log_checkpoints: {due.size} is no size of the log.")
+                yield self._bad(f"log_checkpoints: the log has no size {due.size}.")
             else:
                 yield from self._head(due, tree)
             due = next(coming, None)
@@ -137,7 +137,7 @@ class LogCheck:
     def _leaf(self, row: Any) -> Iterator[Finding]:
         where, data = f"log_leaves: leaf {row.number}", in_bytes(row.data)
         if leaf_hash(data) != in_bytes(row.hash):
-            yield self._bad(f"{where} does not have the hash that it stands under.")
+            yield self._bad(f"{where} does not have the hash that it is stored under.")
             return
         try:
             signed = parse_leaf(data)
@@ -146,12 +146,12 @@ class LogCheck:
             return
         leaf = signed.leaf
         if not verify(signed, signed.key) or (leaf.author == "server" and signed.key != self._key):
-            yield self._bad(f"{where}: its signature does not hold.")
+            yield self._bad(f"{where}: its signature is not valid.")
         if not continues(self._origin, leaf.origin):
-            yield self._bad(f"{where} is of the log {shown(leaf.origin)}.")
+            yield self._bad(f"{where} belongs to the log {shown(leaf.origin)}.")
         columns = (row.job, row.kind, row.author, row.at)
         if columns != (leaf.job, leaf.kind, leaf.author, leaf.at):
-            yield self._bad(f"{where}: its columns say something else than its author signed.")
+            yield self._bad(f"{where}: its columns do not match what its author signed.")
         yield from self._opened(where, row, signed)
 
     def _opened(self, where: str, row: Any, signed: SignedLeaf) -> Iterator[Finding]:
@@ -163,7 +163,7 @@ class LogCheck:
         except (SecureFlowError, ValueError, TypeError, RecursionError):
             opens = False
         if not opens:
-            yield self._bad(f"{where}: document and salt are not what it commits to.")
+            yield self._bad(f"{where}: document and salt do not match its commitment.")
 
     def _nodes(self, made: Mapping[int, bytes]) -> Iterator[Finding]:
         query = raw(LOG_NODES).where(LOG_NODES.c.place.in_(list(made)))
@@ -184,9 +184,9 @@ class LogCheck:
             return
         checkpoint = note.checkpoint
         if not signed or not continues(self._origin, checkpoint.origin):
-            yield self._bad(f"{where}: its signature does not hold.")
+            yield self._bad(f"{where}: its signature is not valid.")
         elif (checkpoint.size, checkpoint.root) != (tree.size, tree.root()):
-            yield self._bad(f"{where} is not of the leaves that are there.")
+            yield self._bad(f"{where} does not match the stored leaves.")
 
     def _cosignatures(self) -> Iterator[Finding]:
         note = LOG_CHECKPOINTS.c.note
@@ -198,7 +198,7 @@ class LogCheck:
             if row.note is None:
                 yield self._bad(f"{where}: there is no such head.")
             elif not self._cosigned(row):
-                yield self._bad(f"{where}: the cosignature does not hold.")
+                yield self._bad(f"{where}: the cosignature is not valid.")
 
     def _cosigned(self, row: Any) -> bool:
         try:
@@ -218,7 +218,7 @@ class LogCheck:
             try:
                 parse_leaf(in_bytes(row.data))
             except SecureFlowError:
-                yield self._bad(f"{where}: what waits there is no leaf.")
+                yield self._bad(f"{where}: what is stored there is not a leaf.")
 
     def _one(self, query: sa.Select[Any]) -> Any:
         return self._connection.execute(query).first()

@@ -91,7 +91,7 @@ class RowsCheck:
             wrong = [name for name, value in columns.items() if getattr(row, name) != value]
             if wrong or type(row.version) is not int or row.version < 1:
                 named = ", ".join(wrong) or "version"
-                yield self._bad(f"{where}: its column {named} says something else than the row.")
+                yield self._bad(f"{where}: its column {named} does not match the row.")
             self._keep(kind, entity)
 
     def _keep(self, kind: EntityKind[Any], entity: Any) -> None:
@@ -110,7 +110,7 @@ class RowsCheck:
         self.rows += len(there)
         for project, organisation, _ in sorted(there ^ self._members):
             where = f"memberships: {shown(organisation)} in {shown(project)}"
-            yield self._bad(f"{where} is not what the project says.")
+            yield self._bad(f"{where} does not match the project.")
 
     def _settings(self) -> Iterator[Finding]:
         for row in self._raw(tables.SETTINGS):
@@ -132,7 +132,7 @@ class RowsCheck:
             self.keys.setdefault(party, []).append(key)
         known = {name: keys.get(name) or self.keys.get(name, [""])[0] for name in signed.signatures}
         for name in sorted(set(signed.signatures) - signed.signers(known)):
-            yield self._bad(f"{where}: the signature of {shown(name)} does not hold.")
+            yield self._bad(f"{where}: the signature of {shown(name)} is not valid.")
 
     def _journal(self) -> Iterator[Finding]:
         last: dict[str, int] = {}

@@ -43,7 +43,7 @@ class SqlClaims:
                 SecureFlowError(
                     "fenced",
                     f"Job {job} is being run by another replica.",
-                    "Nothing to do: the other replica goes on with the job.",
+                    "Nothing to do: the other replica continues the job.",
                 )
             )
 

@@ -66,7 +66,7 @@ class WriteTurn:
         return InfrastructureError(
             "database_busy",
             f"The database was locked by another writer for {self._seconds:g} s.",
-            "Try again; if it lasts, look for another process on the same database file.",
+            "Try again; if it persists, look for another process on the same database file.",
         )
 
 

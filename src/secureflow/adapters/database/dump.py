@@ -201,7 +201,7 @@ def _value(name: str, value: Any, kind: type | None) -> Any:
     except (KeyError, TypeError, UnicodeError, SecureFlowError) as error:
         raise _unfit(f"a row of the table {name} cannot be read") from error
     if type(value) is not kind:
-        raise _unfit(f"a row of the table {name} holds what its column does not")
+        raise _unfit(f"a row of the table {name} has a value that does not fit its column")
     return value
 
 
@@ -229,6 +229,6 @@ def _leap_sqlite(connection: sa.Connection) -> None:
 def _unfit(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "backup_unreadable",
-        f"The backup's database cannot be taken in: {reason}.",
-        "Take another backup; nothing was restored.",
+        f"The backup's database cannot be loaded: {reason}.",
+        "Use another backup; nothing was restored.",
     )

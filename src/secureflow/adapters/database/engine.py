@@ -125,7 +125,7 @@ class Database:
         return SecureFlowError(
             "record_damaged",
             f"The database {self.name} is damaged: {what}.",
-            "secureflow server check names all that is damaged; go on from the newest backup.",
+            "secureflow server check lists everything that is damaged; restore the newest backup.",
         )
 
     def begin(self) -> SqlUnitOfWork:

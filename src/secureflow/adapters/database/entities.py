@@ -136,7 +136,7 @@ class EntityStore(Generic[T]):
         if not await self._unit.insert_once(self._table, row):
             raise SecureFlowError(
                 "already_exists",
-                f"A {self._kind.noun} like {key} exists already.",
+                f"A {self._kind.noun} like {key} already exists.",
                 "Choose another name, or change the one that exists.",
             )
         self._seen[key] = 1
@@ -165,7 +165,7 @@ class EntityStore(Generic[T]):
             raise self._not_found(key)
         raise SecureFlowError(
             "stale_version",
-            f"The {self._kind.noun} {key} was changed by someone else meanwhile.",
+            f"The {self._kind.noun} {key} was changed by someone else in the meantime.",
             "Read it again and repeat the change.",
         )
 

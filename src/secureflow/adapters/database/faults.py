@@ -93,15 +93,15 @@ def fault(code: str) -> InfrastructureError:
 _WORDS: Final = {
     "database_busy": (
         "The database is locked by another writer.",
-        "Try again; if it lasts, look for another process on the same database.",
+        "Try again; if it persists, look for another process on the same database.",
     ),
     "database_unavailable": (
         "The database cannot be reached at the moment.",
-        "Try again soon; if it lasts, the operator looks whether its service runs.",
+        "Try again soon; if it persists, the operator checks whether its service runs.",
     ),
     "disk_full": (
         "The database cannot grow: the disk of the server is full.",
-        "The operator frees space; what waits goes on by itself then.",
+        "The operator frees space; waiting work then continues by itself.",
     ),
     TOO_MANY: (describe(TOO_MANY, "The centre", ""), RAISE_LIMIT),
     "record_damaged": ("The server's database is damaged.", CHECK),

@@ -95,5 +95,5 @@ def _held(connection: sa.Connection, log: tuple[str, str] | None) -> tuple[str, 
         )
     return (
         f"the unfinished centre {name}, whose `secureflow server init` did not end",
-        "Run it again on the same directory; if that is lost, drop and create the database anew.",
+        "Run it again on the same directory; if that is lost, drop and recreate the database.",
     )

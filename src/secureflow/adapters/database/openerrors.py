@@ -68,9 +68,9 @@ def check_encoding(connection: sa.Connection, name: str) -> None:
     if found != _ENCODING:
         raise SecureFlowError(
             "database_encoding",
-            f"The database {name} keeps text as {found}, not as {_ENCODING}: names in any script "
-            "but English would be lost.",
-            "Make another one: createdb --encoding UTF8 --template template0 NAME.",
+            f"The database {name} stores text as {found}, not as {_ENCODING}: names in other "
+            "scripts than the Latin one would be lost.",
+            "Create another one: createdb --encoding UTF8 --template template0 NAME.",
         )
 
 

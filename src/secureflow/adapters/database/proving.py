@@ -156,6 +156,6 @@ def _seen(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, int]:
 def _unproven(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "log_unproven",
-        f"The log in the database does not hold: {reason}.",
-        "Do not serve it: restore another backup.",
+        f"The log in the database is not valid: {reason}.",
+        "Do not start a server on it: restore another backup.",
     )

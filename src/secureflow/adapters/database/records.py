@@ -60,9 +60,9 @@ class SqlJournal:
             raise self._unit.fail(
                 SecureFlowError(
                     "fenced",
-                    f"Job {job} is being run by another replica: effect {lines[0].seq} has an "
-                    "answer already.",
-                    "Nothing to do: the other replica goes on with the job.",
+                    f"Job {job} is being run by another replica: effect {lines[0].seq} already "
+                    "has an answer.",
+                    "Nothing to do: the other replica continues the job.",
                 )
             )
 

@@ -104,7 +104,7 @@ class SqlTransaction:
             raise self.fail(
                 SecureFlowError(
                     "already_exists",
-                    "What was to be stored conflicts with something that exists already.",
+                    "What was to be stored conflicts with something that already exists.",
                     "Choose another name, or change the one that exists.",
                 )
             ) from error

@@ -99,7 +99,7 @@ class SqlUnitOfWork(SqlTransaction):
             raise self.fail(
                 SecureFlowError(
                     "stale_version",
-                    f"The setting {name} was changed by someone else meanwhile.",
+                    f"The setting {name} was changed by someone else in the meantime.",
                     "Read it again and repeat the change.",
                 )
             )

@@ -51,8 +51,8 @@ def changed(dataset: str) -> SecureFlowError:
     return SecureFlowError(
         "dataset_changed",
         f"The file of dataset {dataset!r} is not the one that its owner published.",
-        "Its owner brings the file back, or publishes it again (secureflow agent data publish) and "
-        "has the job submitted again.",
+        "Its owner restores the file, or publishes it again (secureflow agent data publish); "
+        "then submit the job again.",
         {"dataset": dataset},
     )
 
@@ -61,7 +61,7 @@ def unreadable(dataset: str) -> SecureFlowError:
     """Return the error for a file that is not there."""
     return SecureFlowError(
         "dataset_unreadable",
-        f"The file of dataset {dataset!r} is not there or is not a file.",
+        f"The file of dataset {dataset!r} does not exist or is not a file.",
         "Check `path` in the agent's configuration.",
         {"dataset": dataset},
     )
@@ -72,6 +72,7 @@ def still_written(dataset: str) -> SecureFlowError:
     return SecureFlowError(
         "dataset_changed",
         f"The file of dataset {dataset!r} changed while it was read.",
-        "Publish it when nobody writes it any more: write another file and rename it into place.",
+        "Publish it when nothing writes to it any more: write another file and rename it into "
+        "place.",
         {"dataset": dataset},
     )

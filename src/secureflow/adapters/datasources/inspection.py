@@ -28,7 +28,7 @@ LeftOut = Literal[
     "identifier", "text", "mixed", "date", "constant", "empty", "infinite", "kind", "name"
 ]
 REASONS: Final[dict[LeftOut, str]] = {
-    "identifier": "it tells rows or persons apart",
+    "identifier": "it identifies rows or persons",
     "text": "it holds free text or too many categories",
     "mixed": "most of its cells are numbers, some are not",
     "date": "it holds dates or times; derive an age or a duration from it",
@@ -36,7 +36,7 @@ REASONS: Final[dict[LeftOut, str]] = {
     "empty": "it has no value in any row",
     "infinite": "it holds infinite numbers",
     "kind": "its type is neither number nor category",
-    "name": "its name is empty, doubled, too long or not printable",
+    "name": "its name is empty, duplicated, too long or not printable",
 }
 """Why a column was left out, in words that end a sentence."""
 
@@ -119,7 +119,7 @@ class TableDraft:
         """
         usable = tuple(column.config for column in self.columns if column.config is not None)
         if not usable:
-            raise _unreadable(path, "no column of it can be used as a number or category")
+            raise _unreadable(path, "none of its columns can be used as a number or category")
         return DatasetConfig(name, str(path), self.format, usable, self.missing)
 
 
@@ -171,7 +171,7 @@ def file_format(path: Path) -> Format:
         SecureFlowError: `invalid_file` for a missing one, `dataset_unreadable` for another suffix.
     """
     if not path.is_file():
-        reason = "it is no file" if path.exists() else "there is no such file"
+        reason = "it is not a file" if path.exists() else "there is no such file"
         raise SecureFlowError(
             "invalid_file",
             f"{path} cannot be used: {reason}.",
@@ -184,7 +184,7 @@ def file_format(path: Path) -> Format:
         raise _unreadable(
             path,
             "its name ends neither in .csv nor in .parquet",
-            "Rename it by what it holds, or export it as CSV in UTF-8.",
+            "Rename it to match its content, or export it as CSV in UTF-8.",
         )
     return found
 
@@ -405,9 +405,7 @@ def _parsing() -> arrow_csv.ParseOptions:
     return arrow_csv.ParseOptions(newlines_in_values=True)
 
 
-_NEEDS: Final = (
-    "It needs UTF-8, a header line, commas between cells (CSV), or to be a Parquet file."
-)
+_NEEDS: Final = "Use a CSV file in UTF-8 with a header line and commas, or a Parquet file."
 
 
 def _unreadable(path: Path, reason: str, hint: str = _NEEDS) -> SecureFlowError:

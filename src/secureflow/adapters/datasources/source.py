@@ -60,7 +60,7 @@ def too_large(dataset: str) -> SecureFlowError:
     """Return the error for more rows or bytes than are read; how many there are is not told."""
     return SecureFlowError(
         "dataset_too_large",
-        f"Dataset {dataset!r} has more rows or bytes than are read.",
+        f"Dataset {dataset!r} has more rows or bytes than the agent reads.",
         "Raise the agent's limits, or split the dataset.",
         {"dataset": dataset},
     )

@@ -154,7 +154,7 @@ class NumpyRunner:
             raise SecureFlowError(
                 "empty_dataset",
                 "The party's dataset has no rows.",
-                "Bring a dataset with rows, or leave the job.",
+                "Use a dataset with rows, or leave the job.",
             )
         parts = split_validation(count, self._spec.plan.seed, self._spec.plan.validation)
         self._train_columns, self._valid_columns = (
@@ -232,6 +232,6 @@ class NumpyRunner:
 def _invalid_model(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_model",
-        f"The global model's file cannot be trained from: {reason}.",
+        f"Training cannot start from the global model's file: {reason}.",
         "Fetch the model again and compare its digest with the release.",
     )

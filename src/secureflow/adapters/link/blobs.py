@@ -186,8 +186,8 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
             return await _fetch_rest(channel, digest, part, size)
         raise SecureFlowError(
             "digest_mismatch",
-            f"The server sent other bytes than blob {digest}.",
-            "It is fetched afresh at the next request; tell the operator if it repeats.",
+            f"The bytes that the server sent are not those of blob {digest}.",
+            "It is fetched again at the next request; tell the operator if this happens again.",
         )
     return None
 

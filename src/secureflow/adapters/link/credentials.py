@@ -40,7 +40,7 @@ from secureflow.kit.private import read_private
 ASKED = 512
 """Keys that are remembered; one is made for each renewal."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
-_ANEW = "Put it back from a backup, or enrol again with a new token from the operator."
+_ANEW = "Restore it from a backup, or enrol again with a new token from the operator."
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ class CredentialFiles:
         except (ValueError, TypeError, UnsupportedAlgorithm, SecureFlowError) as error:
             raise SecureFlowError(
                 "certificate_malformed",
-                f"{self._directory / name} holds no link credentials that can be read.",
+                f"The link credentials in {self._directory / name} cannot be read.",
                 _ANEW,
             ) from error
 
@@ -330,6 +330,6 @@ def _pair(key: bytes, certificate: str, ca: str) -> bytes:
         raise SecureFlowError(
             "certificate_foreign",
             "The certificate that the server sent is for another key.",
-            "Keep the old certificate and ask again; tell the operator if it repeats.",
+            "Keep the old certificate and ask again; tell the operator if this happens again.",
         )
     return key + chain.encode("ascii")

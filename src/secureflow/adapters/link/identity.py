@@ -78,7 +78,7 @@ class Gate:
         certificates = tuple(facts.get("x509_pem_cert", ()))
         if len(certificates) != 1:
             raise SecureFlowError(
-                "certificate_missing", "The peer shows no certificate.", "Enrol first."
+                "certificate_missing", "The peer presented no certificate.", "Enrol first."
             )
         if tuple(facts.get("ssl_tls_version", ())) != (b"TLSv1.3",):
             raise SecureFlowError("tls_too_old", "The link does not speak TLS 1.3.")

@@ -46,7 +46,7 @@ class LogProgress:
         good = type(size) is int and size >= 0 and isinstance(unproved, list)
         if not good or len(unproved) > MAX_UNPROVED or not all(map(_is_hash, unproved)):
             raise SecureFlowError(
-                "malformed_standing", "log_size or unproved of the message is malformed."
+                "malformed_standing", "log_size or unproved in the message is malformed."
             )
         return cls(size, tuple(unproved))
 
@@ -113,7 +113,9 @@ def parse_revoked(value: JSON) -> frozenset[str]:
         SecureFlowError: `malformed_request`, `spiffe_malformed`.
     """
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise SecureFlowError("malformed_request", "The list of revoked parties is none.")
+        raise SecureFlowError(
+            "malformed_request", "The list of revoked parties must be a list of strings."
+        )
     return frozenset(str(SpiffeId.parse(one)) for one in value)
 
 
@@ -124,7 +126,9 @@ def parse_disabled(value: JSON) -> frozenset[str]:
         SecureFlowError: `malformed_request`.
     """
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise SecureFlowError("malformed_request", "The list of disabled organisations is none.")
+        raise SecureFlowError(
+            "malformed_request", "The list of disabled organisations must be a list of strings."
+        )
     return frozenset(value)
 
 

@@ -109,8 +109,8 @@ class CertificateRecovery:
             return naming_clocks(error, WHOSE, ahead)
         return SecureFlowError(
             "clock_skew",
-            f"{difference(WHOSE, ahead)} The link does not come about: {error.message}",
-            "Set the clock that is wrong (NTP); the link comes back by itself then.",
+            f"{difference(WHOSE, ahead)} The link cannot be established: {error.message}",
+            "Set the clock that is wrong (NTP); the link then comes back by itself.",
             {"clock_ahead": ahead},
         )
 
@@ -126,8 +126,8 @@ def expired(credentials: CredentialFiles, now: int, next_step: str) -> SecureFlo
     leaf = credentials().leaf
     until = leaf.not_valid_after_utc
     if now > until.timestamp():
-        message = f"The link certificate ran out on {until:%Y-%m-%d %H:%M} UTC."
+        message = f"The link certificate expired on {until:%Y-%m-%d %H:%M} UTC."
     else:
         since = leaf.not_valid_before_utc
-        message = f"The link certificate holds from {since:%Y-%m-%d %H:%M} UTC only."
+        message = f"The link certificate is not valid before {since:%Y-%m-%d %H:%M} UTC."
     return SecureFlowError("certificate_not_valid_now", message, next_step)

@@ -81,7 +81,7 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
     return SecureFlowError(
         "link_broken",
         f"The link to {whom} broke: {status.name.lower()}: {details[:500]}.",
-        "It is dialled again; `secureflow agent doctor` names the check that fails.",
+        "The agent reconnects by itself; `secureflow agent doctor` shows which check fails.",
         {"status": status.name},
     )
 
@@ -89,7 +89,7 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
 def _hung_up(whom: str) -> SecureFlowError:
     return SecureFlowError(
         "link_broken",
-        f"The link to {whom} was hung up while it was in use.",
-        "It is dialled again; `secureflow agent doctor` names the check that fails.",
+        f"The link to {whom} was closed while it was in use.",
+        "The agent reconnects by itself; `secureflow agent doctor` shows which check fails.",
         {"status": "CANCELLED"},
     )

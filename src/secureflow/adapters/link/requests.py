@@ -167,6 +167,6 @@ def silent(request: Request) -> SecureFlowError:
     return SecureFlowError(
         "party_silent",
         f"{request.party} made no progress for {request.patience:g} seconds.",
-        f"Look whether {request.party} runs and is connected (`secureflow doctor` there).",
+        f"Check that {request.party} runs and is connected (`secureflow doctor` there).",
         {"party": request.party, "verb": request.verb},
     )

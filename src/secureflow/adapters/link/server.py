@@ -258,7 +258,9 @@ class LinkServer:
             return encode(failure("", error))
         except Exception as error:  # noqa: BLE001  the edge of a call: a defect must not cut it
             _log.exception("call_failed", party=peer.party)
-            defect = SecureFlowError("internal", "The server met a defect; its log has the trace.")
+            defect = SecureFlowError(
+                "internal", "The server had an internal error; its log has the trace."
+            )
             return encode(failure("", exhausted(error, "The centre") or defect))
 
     async def _connect(self, _: Any, context: Context) -> None:
@@ -294,7 +296,7 @@ class LinkServer:
     async def _welcome(self, peer: PeerIdentity, stream: Stream) -> None:
         hello = await stream.read()
         if hello is None or hello.kind != "hello":
-            raise SecureFlowError("hello_missing", f"{peer.party} did not begin with a hello.")
+            raise SecureFlowError("hello_missing", f"{peer.party} did not start with a hello.")
         standing, address = LogProgress.parse(hello.body), hello.body.get("address", "")
         if address != "":
             address = str(parse_address(address, f"The uplink address of {peer.party}"))

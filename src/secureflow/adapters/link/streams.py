@@ -133,7 +133,7 @@ class Stream:
                     looking.stop()
         except TimeoutError as error:
             raise SecureFlowError(
-                "link_silent", f"The link said nothing for {SILENCE:g} seconds."
+                "link_silent", f"The link was silent for {SILENCE:g} seconds."
             ) from error
         if not isinstance(data, bytes):
             return None

@@ -84,7 +84,7 @@ class RequestTasks:
         """
         before, ids = self._tasks.get(request.id), self._tasks.keys() | self._at_work.keys()
         if request.id not in ids and len(ids) >= MAX_OPEN:
-            busy = f"{request.id} is one request too many: {MAX_OPEN} are being worked on."
+            busy = f"{request.id} is one request too many: {MAX_OPEN} are already in progress."
             self._send(request.id, SecureFlowError("party_busy", busy, "Ask again later."))
         elif before is None or before.cancelling():
             task = asyncio.create_task(self._work_in_turn(request), name=f"request {request.id}")
@@ -155,7 +155,9 @@ class RequestTasks:
         except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect
             _log.exception("request_failed", request=request.id)
             hint = "The party's log has the trace."
-            outcome = SecureFlowError("internal", f"{request.id} met a defect.", hint)
+            outcome = SecureFlowError(
+                "internal", f"{request.id} failed with an internal error.", hint
+            )
         if not _passes(outcome):  # asked again after such a one, the party tries again
             self._answered[request.id] = outcome
         if len(self._answered) > MAX_ANSWERED:

@@ -108,8 +108,8 @@ def listen(server: grpc.aio.Server, bind: str, current: Callable[[], Credentials
     except RuntimeError as error:
         raise SecureFlowError(
             "address_unavailable",
-            f"{bind} cannot be listened on.",
-            "Another process may hold it: stop that one, or choose another port (0 = any).",
+            f"The process cannot listen on {bind}.",
+            "Another process may be using it: stop that one, or choose another port (0 = any).",
         ) from error
 
 

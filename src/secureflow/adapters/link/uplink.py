@@ -124,7 +124,7 @@ class UplinkServer:
     async def _authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
         """Admit every agent that is not shut out: the signed spec decides who may send what."""
         if spiffe.role != "agent":
-            raise SecureFlowError("forbidden", f"{spiffe} is no agent and uploads nothing.")
+            raise SecureFlowError("forbidden", f"{spiffe} is not an agent: only agents upload.")
         if (refusal := self._refusal_of(spiffe)) is not None:
             raise refusal
         return PeerIdentity(spiffe.organisation, spiffe, serial)
@@ -134,7 +134,7 @@ class UplinkServer:
         try:
             offer = parse_json(data, MAX_OFFER)
             if not isinstance(offer, dict):
-                raise SecureFlowError("malformed_offer", "The offer is no JSON object.")
+                raise SecureFlowError("malformed_offer", "The offer must be a JSON object.")
             return canonical_bytes(await self._handler.offer(peer, offer))
         except SecureFlowError as error:
             await refuse(context, error)
@@ -302,7 +302,7 @@ _NAMES: Final = ("job", "round", "stage", "party")
 def _parse(data: bytes) -> dict[str, JSON]:
     value = parse_json(data, 1 << 16)
     if not isinstance(value, dict):
-        raise SecureFlowError("malformed_receipt", "The enclave's answer is no JSON object.")
+        raise SecureFlowError("malformed_receipt", "The enclave's answer is not a JSON object.")
     return value
 
 
@@ -313,6 +313,6 @@ def _unreachable(error: SecureFlowError, address: str) -> SecureFlowError:
     _log.warning("uplink_broken", address=address, message=error.message, **error.details)
     return SecureFlowError(
         "link_broken",
-        "The enclave cannot be reached under the address that the centre names.",
-        "This agent's own log says why.",
+        "The enclave cannot be reached at the address that the centre gives.",
+        "The reason is in this agent's own log.",
     )

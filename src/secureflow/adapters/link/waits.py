@@ -28,7 +28,7 @@ from secureflow.kit.errors import SecureFlowError
 CENTRE: Final = "the centre"
 ENCLAVE: Final = "enclave"
 ROOM: Final = (
-    "Whoever runs it frees space (secureflow agent doctor, secureflow doctor); then submit the job "
+    "Its operator frees space (secureflow agent doctor, secureflow doctor); then submit the job "
     "again."
 )
 WORKING: Final = 5.0

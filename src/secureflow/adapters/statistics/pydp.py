@@ -33,7 +33,7 @@ class PyDpStatistician:
     ) -> NDArray[np.int64]:
         """Return the party's vector, noise included (see the port)."""
         whole = (spec.privacy.noise, spec.privacy.mechanism) == ("party", "laplace")
-        require(whole, "PyDP knows no other noise than a party's whole Laplace noise")
+        require(whole, "PyDP adds no other noise than a party's whole Laplace noise")
         return fill(spec, own, columns, units, honest, _noised)
 
 

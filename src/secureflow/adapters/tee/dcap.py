@@ -68,7 +68,7 @@ class DcapVerifier:
                 itself refuses `evidence_not_acceptable`.
         """
         if evidence.format != "dcap":
-            raise not_authentic("format", f"{evidence.format} is no DCAP quote.")
+            raise not_authentic("format", f"{evidence.format} is not a DCAP quote.")
         if evidence.collateral is None:
             raise not_authentic("collateral", "The quote came without its collateral.")
         named = _named_root(evidence.blob)
@@ -169,7 +169,7 @@ def _simulated_root(pem: str) -> bytes:
         certificate = x509.load_pem_x509_certificate(pem.encode("utf-8"))
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except (ValueError, x509.InvalidVersion) as error:
-        raise _root_refused("it is no certificate") from error
+        raise _root_refused("it is not a certificate") from error
     if not any("SIMULATED" in str(name.value) for name in names):
         raise _root_refused("its name does not say SIMULATED")
     return certificate.public_bytes(serialization.Encoding.DER)

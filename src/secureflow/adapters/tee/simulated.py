@@ -119,7 +119,7 @@ class SimulatedPlatform:
             raise SecureFlowError(
                 "simulated_platform_unreadable",
                 f"The simulated platform in {directory} cannot be read.",
-                "Make a new one; agents must then pin its new root.",
+                "Create a new one; agents must then pin its new root.",
             ) from error
         return cls(keys, certificates)
 
@@ -135,7 +135,7 @@ class SimulatedPlatform:
                 raise SecureFlowError(
                     "simulated_platform_unreadable",
                     f"The simulated platform's key {name} does not fit its certificate.",
-                    "Make a new one; agents must then pin its new root.",
+                    "Create a new one; agents must then pin its new root.",
                 )
 
     @property

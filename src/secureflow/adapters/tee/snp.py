@@ -77,7 +77,7 @@ class SnpVerifier:
             SecureFlowError: `evidence_not_authentic`.
         """
         if evidence.format != "snp-report":
-            raise not_authentic("format", f"{evidence.format} is no SNP report.")
+            raise not_authentic("format", f"{evidence.format} is not an SNP report.")
         report = parse_report(evidence.blob)
         collateral = dict(evidence.collateral or {})
         try:
@@ -85,7 +85,7 @@ class SnpVerifier:
             root = sha256(ark.public_bytes(serialization.Encoding.DER)).hex()
             product = self._roots.get(root)
             if product is None:
-                raise not_authentic("root", f"The ARK {root} is no pinned AMD root.")
+                raise not_authentic("root", f"The ARK {root} is not a pinned AMD root.")
             until = _check_chain(leaf, ask, ark, now)
             unchecked = () if "crl" in collateral else ("revocation",)
             if not unchecked:
@@ -133,7 +133,7 @@ def _no_crl() -> SecureFlowError:
         "crl",
         "The report came without AMD's list of revoked keys.",
         "Nothing was sent. The operator staples the list of AMD's key server; without it, only "
-        "`attestation.snp_without_crl: true` in this agent's own settings accepts.",
+        "`attestation.snp_without_crl: true` in this agent's own settings accepts the report.",
     )
 
 
@@ -158,7 +158,9 @@ def _check_chain(
                 f"A certificate of the report's chain is not valid at {now}.",
             )
     if not ask.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-        raise not_authentic("certificate_chain", "The intermediate certificate is no CA.")
+        raise not_authentic(
+            "certificate_chain", "The intermediate certificate is not a CA certificate."
+        )
     return int(min(one.not_valid_after_utc.timestamp() for one in (leaf, ask, ark)))
 
 
@@ -193,7 +195,7 @@ def _check_binding(report: SnpReport, leaf: x509.Certificate, product: str) -> T
     oids = _TCB_OIDS if product == "Turin" else _TCB_OIDS[1:]
     certified = tuple(_small_integer(values.get(oid, b"")) for oid in oids)
     if certified != tcb[len(tcb) - len(oids) :]:
-        raise not_authentic("tcb", "The report's TCB is not the one that its key is made for.")
+        raise not_authentic("tcb", "The report's TCB is not the one that its key was made for.")
     chip = values.get(_HARDWARE_ID)
     if report.signer == "vcek":
         length = 8 if product == "Turin" else 64
@@ -202,7 +204,7 @@ def _check_binding(report: SnpReport, leaf: x509.Certificate, product: str) -> T
         if any(report.chip_id[length:]):
             raise not_authentic("chip", "The report's chip id is longer than its certificate's.")
     elif chip is not None or _PROVIDER_ID not in values:
-        raise not_authentic("chip", "The report names a VLEK, its certificate is none.")
+        raise not_authentic("chip", "The report names a VLEK, but its certificate is not one.")
     return tcb
 
 
@@ -214,7 +216,7 @@ def _check_signature(report: SnpReport, leaf: x509.Certificate) -> None:
         signature = encode_dss_signature(*report.signature)
         key.verify(signature, report.signed, ec.ECDSA(hashes.SHA384()))
     except (InvalidSignature, ValueError) as error:
-        raise not_authentic("report_signature", "The report's signature does not hold.") from error
+        raise not_authentic("report_signature", "The report's signature is not valid.") from error
 
 
 def _small_integer(der: bytes) -> int:
@@ -233,7 +235,7 @@ def _der(collateral: Mapping[str, Any], name: str) -> bytes:
     try:
         return b64decode(value, 64 * 1024)
     except SecureFlowError as error:
-        raise not_authentic("certificate_format", f"{name} is no base64.") from error
+        raise not_authentic("certificate_format", f"{name} is not base64.") from error
 
 
 def _certificate(collateral: Mapping[str, Any], name: str) -> x509.Certificate:
@@ -245,7 +247,7 @@ def _simulated_digest(pem: str) -> str:
         root = x509.load_pem_x509_certificate(pem.encode("utf-8"))
         names = root.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except _UNREADABLE as error:
-        raise _refused("it is no certificate") from error
+        raise _refused("it is not a certificate") from error
     if not any("SIMULATED" in str(name.value) for name in names):
         raise _refused("its name does not say SIMULATED")
     return sha256(root.public_bytes(serialization.Encoding.DER)).hex()

@@ -37,7 +37,7 @@ def _check_bounds(dataset: DatasetConfig, column: ColumnConfig, asked: Bounds) -
         raise SecureFlowError(
             code,
             f"Column {column.name!r} of dataset {dataset.name!r} {reason}.",
-            "Take the bounds that the dataset's description declares; its owner may have to "
+            "Use the bounds that the dataset's description declares; its owner may have to "
             "declare them, and publish the dataset again.",
             {"dataset": dataset.name, "column": column.name},
         )
@@ -55,7 +55,7 @@ def declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig
         raise SecureFlowError(
             "column_not_granted",
             f"Column {name!r} of dataset {dataset.name!r} {reason}.",
-            f"Declared are: {', '.join(one.name for one in dataset.columns)}.",
+            f"The declared columns are: {', '.join(one.name for one in dataset.columns)}.",
             {"dataset": dataset.name, "column": name},
         )
     return column
@@ -80,6 +80,6 @@ def unknown_category(
         "unknown_category",
         f"Category {category!r} of column {column.name!r} in dataset {dataset.name!r} is not in "
         "both the job's spec and the owner's declaration.",
-        "Give the job the categories that every owner declares.",
+        "Use the categories that every owner declares.",
         {"dataset": dataset.name, "column": column.name},
     )

@@ -251,7 +251,7 @@ def _changed(job: str) -> SecureFlowError:
 def _died(verb: str) -> SecureFlowError:
     return SecureFlowError(
         "worker_died",
-        f"The training worker died over the request {verb!r}, and again when it was repeated.",
+        f"The training worker died on the request {verb!r}, and again when it was repeated.",
         "See the agent's log; raise the worker's memory limit if the dataset is large.",
         {"verb": verb},
     )

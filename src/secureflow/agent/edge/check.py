@@ -42,7 +42,7 @@ from secureflow.kit.folder import check_folder
 from secureflow.kit.plain import shown
 from secureflow.kit.recordmark import RecordMark, read_mark
 
-RESTORE: Final = "Stop the agent, and go on from the newest backup that is sound."
+RESTORE: Final = "Stop the agent and restore the newest intact backup."
 _PAGES: Final = 100
 _TABLES: Final = {
     "jobs": ("job", JobRecord),
@@ -68,7 +68,9 @@ def check(config: Path) -> Iterator[dict[str, JSON]]:
     """
     settings = AgentSettings.load(config)
     yield from report("settings", _settings(settings), "its policies and folder can be read")
-    yield from report("keys", _keys(settings), "they fit their certificates, nobody else reads")
+    yield from report(
+        "keys", _keys(settings), "they match their certificates, and nobody else can read them"
+    )
     yield from check_record(settings)
 
 
@@ -83,7 +85,7 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
         yield finding("record", error, RESTORE).as_json()
     models = ModelsCheck(settings.models)
     found = list(models.findings())
-    yield from report("models", found, f"{models.count} models have the digests that name them")
+    yield from report("models", found, f"{models.count} models match the digests that name them")
 
 
 def _record(
@@ -97,11 +99,11 @@ def _record(
         "record", found, f"{settings.record} is intact, {check.count} rows can be read"
     )
     found = list(check.leaves())
-    yield from report("leaves", found, f"{check.own} own leaves are a chain with own signatures")
+    yield from report("leaves", found, f"{check.own} own leaves form a chain with valid signatures")
     found = list(check.heads())
     yield from report("heads", found, f"{check.held} heads are signed by the pinned charter's log")
     found = list(check.budgets())
-    yield from report("budgets", found, f"{check.domains} budgets are what their leaves say")
+    yield from report("budgets", found, f"{check.domains} budgets match their leaves")
 
 
 class RecordCheck:
@@ -146,10 +148,10 @@ class RecordCheck:
         if version != len(MIGRATIONS):
             raise SecureFlowError(
                 "store_too_new",
-                f"{self._settings.record} is of version {version}, this program reads "
+                f"{self._settings.record} has version {version}; this program reads "
                 f"{len(MIGRATIONS)}.",
-                "Check it with the version that runs on it; an older one is migrated by the next "
-                "secureflow agent start.",
+                "Check it with the version that runs on it; an older schema is migrated at the "
+                "next secureflow agent start.",
             )
         check_columns(self._database, self._settings.record)
 
@@ -194,7 +196,7 @@ class RecordCheck:
         for where, note in notes:
             self.held += 1
             if note and not _signed(str(note), charter):
-                yield self._bad("heads", where, "the log's signature does not hold")
+                yield self._bad("heads", where, "the log's signature is not valid")
 
     def budgets(self) -> Iterator[Finding]:
         """Yield every budget whose events do not add up, or differ from the own leaves."""
@@ -224,10 +226,10 @@ class RecordCheck:
         leaf = signed.leaf
         columns = (one.job, one.kind, self._settings.organisation)
         rules = {
-            "it does not have the hash that it stands under": signed.hash() == one.hash,
-            "its signature is not this agent's": not keys or bears(signed, keys),
-            "document and salt are not what it commits to": opens,
-            "its columns say something else than was signed": (
+            "it does not have the hash that it is stored under": signed.hash() == one.hash,
+            "it is not signed by this agent": not keys or bears(signed, keys),
+            "document and salt do not match its commitment": opens,
+            "its columns do not match what was signed": (
                 (leaf.job, leaf.kind, leaf.author) == columns
             ),
             # What `record.rollback` took out of the log lacks its document, and some of the rest.
@@ -306,7 +308,7 @@ class ModelsCheck:
             self.count += 1
             if found != path.stem:
                 hint = "Remove it: the agent fetches it again when it needs it."
-                yield Finding("models", f"{path} does not hold what its name says.", hint)
+                yield Finding("models", f"The content of {path} does not match its name.", hint)
 
 
 def _settings(settings: AgentSettings) -> Iterator[Finding]:
@@ -328,10 +330,10 @@ def _types(record: Any) -> str:
     """Return a problem where a value has another type than its column."""
     for name in ("job", "digest", "hash", "kind", "id", "state", "model", "content"):
         if not isinstance(getattr(record, name, ""), str):
-            return f"its {name} is no text"
+            return f"its {name} must be a string"
     for name in ("approved_at", "expires", "at", "round", "rows", "generation", "proved"):
         if not isinstance(getattr(record, name, 0), int):
-            return f"its {name} is no number"
+            return f"its {name} must be a number"
     return ""
 
 

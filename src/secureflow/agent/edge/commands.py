@@ -422,8 +422,8 @@ def _withdrawn_here(error: SecureFlowError, name: str) -> SecureFlowError:
     return SecureFlowError(
         error.code,
         error.message,
-        "It is withdrawn here, no new job gets it; its grants end once the server was told. "
-        f"Repeat: secureflow agent data remove {name}",
+        "It is withdrawn here, and no new job gets it; its grants end once the server knows. Run "
+        f"again: secureflow agent data remove {name}",
         error.details,
     )
 

@@ -117,7 +117,7 @@ class ControlServer:
                 raise SecureFlowError(
                     "unknown_command",
                     f"The agent has no command {name!r}.",
-                    "Command line and agent must be of one version.",
+                    "The command line and the agent must have the same version.",
                 )
             try:
                 inspect.signature(command).bind(**arguments)
@@ -138,7 +138,7 @@ class ControlServer:
                 return known
         _log.exception("command_failed")
         return SecureFlowError(
-            "internal", "The agent met a defect.", "The agent's log has the trace."
+            "internal", "The agent had an internal error.", "The agent's log has the trace."
         )
 
 
@@ -153,8 +153,8 @@ def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float
     if len(line) > MAX_LINE:
         raise SecureFlowError(
             "too_large",
-            f"What the agent is to take has {size(len(line))}, more than {size(MAX_LINE)}.",
-            "Give it less at once.",
+            f"The request to the agent has {size(len(line))}, more than {size(MAX_LINE)}.",
+            "Send less at once.",
         )
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

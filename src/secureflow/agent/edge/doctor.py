@@ -111,7 +111,7 @@ def _settings(so_far: Diagnosis) -> str:
         if not Path(dataset.path).is_file():
             raise SecureFlowError(
                 "missing_data",
-                f"The file of dataset {dataset.name} is not there: {dataset.path}.",
+                f"The file of dataset {dataset.name} does not exist: {dataset.path}.",
                 "Correct its path in agent.yaml.",
             )
     place = parse_address(so_far.settings.link, "link")
@@ -171,22 +171,22 @@ def _tls(so_far: Diagnosis) -> str:
         if error.verify_code in OUT_OF_TIME:
             raise SecureFlowError(
                 "certificate_not_valid_now",
-                "By this machine's clock the server's certificate does not hold: "
+                "By this machine's clock the server's certificate is not valid: "
                 f"{error.verify_message}.",
-                "One of the two clocks is wrong (see the check clock): set it (NTP). If they "
+                "One of the two clocks is wrong (see the check `clock`): set it (NTP). If they "
                 "agree, the operator restarts the server, which renews its certificate.",
             ) from error
         raise SecureFlowError(
             "server_untrusted",
             f"The server's certificate is refused: {error.verify_message}.",
-            "It is not of the authority that the enrolment token named. A proxy that breaks TLS "
-            "open must let this address through; otherwise tell the operator.",
+            "It was not issued by the authority that the enrolment token names. A proxy that "
+            "inspects TLS must let this address through; otherwise tell the operator.",
         ) from error
     except OSError as error:
         raise SecureFlowError(
             "unavailable",
             f"TLS fails: {error}.",
-            "Is it the link's port (gRPC), and does no proxy stand in between?",
+            "Is it the link's port (gRPC), and is there no proxy in between?",
         ) from error
 
 
@@ -231,17 +231,17 @@ def _authorisation(so_far: Diagnosis) -> str:
         if error.code == "link_broken" and so_far.time and not start <= so_far.time <= end:
             raise SecureFlowError(
                 "certificate_not_valid_now",
-                "By the centre's clock this agent's link certificate does not hold, so its link "
-                "lets nobody in.",
-                "A running agent (secureflow agent start) renews it by itself within a minute; set "
-                "the clock that is wrong (see the check clock).",
+                "By the centre's clock this agent's link certificate is not valid, so its link "
+                "is refused.",
+                "A running agent (secureflow agent start) renews it by itself within a minute; "
+                "set the clock that is wrong (see the check `clock`).",
             ) from error
         raise
     party = so_far.status.get("party")
     if party != so_far.known.organisation:
         raise SecureFlowError(
             "forbidden",
-            f"The centre takes this agent for {party}.",
+            f"The centre identifies this agent as {party}.",
             "Ask the operator which organisation the agent was enrolled for.",
         )
     return f"the centre knows this agent as {party}"
@@ -272,7 +272,7 @@ def _renewals(so_far: Diagnosis) -> str:
         renewals = asyncio.run(_ask(so_far.known, "certificate.list")).get("renewed", [])
     except SecureFlowError as error:
         if error.code == "unknown_kind":
-            return "the centre does not tell of them"
+            return "the centre does not report them"
         raise
     listed = renewals if isinstance(renewals, list) else []
     renewed = [one for one in listed if isinstance(one, dict)]
@@ -288,7 +288,7 @@ def _renewals(so_far: Diagnosis) -> str:
             "revoke) and enrol a new one with a fresh key.",
             {"serials": [str(one.get("serial")) for one in foreign]},
         )
-    return f"{len(renewed)} renewals on record, all of them asked for here"
+    return f"{len(renewed)} renewals on record, all requested here"
 
 
 def _day(at: JSON) -> str:
@@ -299,7 +299,7 @@ def _day(at: JSON) -> str:
 def _clock(so_far: Diagnosis) -> str:
     centre_time = so_far.status.get("time", so_far.time)
     if type(centre_time) is not int:
-        return "not compared: the centre names no time"
+        return "not compared: the centre gives no time"
     skew = centre_time - so_far.clock()
     if abs(skew) > MAX_SKEW:
         raise SecureFlowError(
@@ -334,15 +334,15 @@ def _charter(so_far: Diagnosis) -> str:
     if ours != [read_signing_key(so_far.known).public]:
         raise SecureFlowError(
             "charter_mismatch",
-            f"The pinned charter does not name this agent's signing key for "
-            f"{so_far.known.organisation}: nobody would believe its signatures.",
-            "Put the key back from its backup, or agree on a new charter with the present key.",
+            "The pinned charter does not name this agent's signing key for "
+            f"{so_far.known.organisation}: nobody would accept its signatures.",
+            "Restore the key from its backup, or agree on a new charter with the current key.",
         )
     theirs = so_far.status.get("charter")
     if theirs and theirs != charter.digest:
         raise SecureFlowError(
             "charter_mismatch",
-            f"The centre goes by charter {str(theirs)[:64]}, pinned is {charter.digest}.",
+            f"The centre uses charter {str(theirs)[:64]}; the pinned one is {charter.digest}.",
             "See the differences: secureflow agent charter show. Pin the newer version if enough "
             "members signed it.",
         )
@@ -350,8 +350,8 @@ def _charter(so_far: Diagnosis) -> str:
     if log and (log.get("origin"), log.get("key")) != (charter.origin, charter.log_key):
         raise SecureFlowError(
             "ledger_wrong_log",
-            "The centre keeps another log than the one that the charter names.",
-            "Do not go on: compare the charter's log key with the other members.",
+            "The centre keeps a different log from the one that the charter names.",
+            "Do not continue: compare the charter's log key with the other members.",
         )
     return f"version {charter.version} with {len(charter.members)} members, {charter.digest}"
 
@@ -414,10 +414,10 @@ def _running(so_far: Diagnosis) -> str:
     if settings["state"] != "same":
         raise SecureFlowError(
             "settings_edited",
-            f"The running agent does not go by {so_far.config} as it is now: {edited}.",
-            "Bring it into force: secureflow agent reload. It names what needs a restart.",
+            f"The running agent does not use {so_far.config} as it is now: {edited}.",
+            "Apply it: secureflow agent reload. It names what needs a restart.",
         )
-    return "the running agent goes by this file"
+    return "the running agent uses this file"
 
 
 def _data(so_far: Diagnosis) -> str:
@@ -431,7 +431,8 @@ def _data(so_far: Diagnosis) -> str:
         if differs(kept, dataset):
             raise SecureFlowError(
                 "declaration_changed",
-                f"{dataset.name} is declared otherwise than it was published: jobs are refused.",
+                f"The declaration of {dataset.name} differs from the published one: jobs are "
+                "refused.",
                 f"Publish it again: secureflow agent data publish {dataset.name}.",
             )
         Publication(dataset, kept["salt"], kept["commitment"]).check_file()
@@ -446,7 +447,7 @@ def _record(so_far: Diagnosis) -> str:
     for one in check_record(so_far.known):
         if not one["ok"]:
             raise SecureFlowError(one["code"], one["message"], one["hint"])
-    return "whatever is stored can be read"
+    return "everything that is stored can be read"
 
 
 def _alarm(so_far: Diagnosis) -> str:
@@ -455,7 +456,7 @@ def _alarm(so_far: Diagnosis) -> str:
         raise SecureFlowError.from_json(alarm)
     accused = stored_fact(so_far.known.record, ACCUSED) or ()
     if accused:
-        return f"none now; {len(accused)} against the log are kept as evidence for ever"
+        return f"none now; {len(accused)} against the log are kept as evidence"
     return "none"
 
 

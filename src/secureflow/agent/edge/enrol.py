@@ -119,15 +119,15 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
     if parsed.kind != "agent":
         raise SecureFlowError(
             "token_other_kind",
-            "The token invites an enclave, not an agent.",
+            "The token is for an enclave, not for an agent.",
             "Ask the operator for a token for your organisation.",
         )
     if CredentialFiles(directory).complete:
         raise SecureFlowError(
             "already_enrolled",
-            f"{directory} holds an enrolled agent.",
-            "Its certificate renews itself. To enrol anew, move link.pem and ca.pem away; "
-            "signing.key stays.",
+            f"{directory} already holds an enrolled agent.",
+            "Its certificate is renewed automatically. To enrol anew, move link.pem and ca.pem "
+            "away; signing.key stays.",
         )
     return parsed
 

@@ -12,8 +12,9 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.renewal import DOMAIN
 
 NEXT_STEP: Final = (
-    "A running agent (secureflow agent start) renews it by itself with signing.key, over `server` "
-    "in agent.yaml; secureflow agent doctor compares the clocks and names what is in the way."
+    "A running agent (secureflow agent start) renews it by itself with signing.key, over "
+    "`server` in agent.yaml; secureflow agent doctor compares the clocks and shows what prevents "
+    "it."
 )
 
 

@@ -106,7 +106,7 @@ class Reload:
                 "settings_edited",
                 f"{self._config} was edited since this agent read it"
                 + (f", and does not load: {why}" if why else f": datasets.{dataset} differs."),
-                "Bring the file into force first: secureflow agent reload.",
+                "Apply the file first: secureflow agent reload.",
             )
 
     async def preview(self) -> dict[str, JSON]:
@@ -175,7 +175,7 @@ class Reload:
                     "invalid_settings",
                     f"{self._config}: {name} is {getattr(settings, name)}, this agent's is "
                     f"{getattr(now, name)}.",
-                    "Another agent has a process of its own.",
+                    "Another agent needs a process of its own.",
                 )
         known = {one.name: one for one in now.datasets}
         for dataset in settings.datasets:
@@ -202,7 +202,7 @@ def _refuse_growth(changes: Sequence[Mapping[str, JSON]], agreed: Sequence[JSON]
         raise SecureFlowError(
             "budget_grows",
             f"The privacy budget of {', '.join(growing)} would grow.",
-            "What is revealed cannot be taken back: secureflow agent reload asks, and confirms it.",
+            "What is revealed cannot be taken back: confirm it with secureflow agent reload.",
             {"domains": growing},
         )
 

@@ -35,7 +35,7 @@ def check_verb(spec: JobSpec, job: str, verb: str) -> None:
         SecureFlowError: `protection_unsupported`.
     """
     if verb not in PROTECTIONS[spec.protection].verbs:
-        raise _other_protection(spec, job, f"{verb!r} is no part of it")
+        raise _other_protection(spec, job, f"{verb!r} is not part of it")
 
 
 def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
@@ -62,7 +62,7 @@ def check_step(rounds: range, request: TrainRequest | MaskRequest) -> None:
         raise SecureFlowError(
             "stale_round",
             f"The approved plan of {request.job} has no round {request.round} ({request.stage}).",
-            "Only what was approved is worked on; more rounds are another job.",
+            "The agent computes only what was approved; more rounds need another job.",
         )
 
 
@@ -76,7 +76,7 @@ def check_no_model(request: TrainRequest | MaskRequest) -> None:
         raise SecureFlowError(
             "invalid_request",
             f"The statistics job {request.job} comes with a model, means or moments.",
-            "It has none: the centre must go by the spec that was approved.",
+            "It has none: the centre must follow the spec that was approved.",
         )
 
 
@@ -117,14 +117,14 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
         raise SecureFlowError(
             "approval_expired",
             f"The approval of job {job} has expired.",
-            "Submit the job again; consent is asked anew.",
+            "Submit the job again; consent is asked for again.",
         )
     return record
 
 
 def job_finished(record: JobRecord) -> SecureFlowError:
     """Return the refusal of a job that has ended here."""
-    reason = f"Job {record.job} is over here: {record.outcome}."
+    reason = f"Job {record.job} has ended at this agent: {record.outcome}."
     return SecureFlowError("job_finished", reason, "Submit a new job.")
 
 
@@ -141,14 +141,14 @@ def check_admission(
         raise SecureFlowError(
             "not_admitted",
             f"This agent has not verified the enclave of generation {generation}.",
-            "The centre must bring fresh evidence first.",
+            "The centre must provide fresh evidence first.",
             {"verified": newest.generation if newest else None},
         )
     if now >= newest.expires:
         raise SecureFlowError(
             "attestation_expired",
             f"The verdict on the enclave of generation {generation} has expired.",
-            "The centre must bring fresh evidence.",
+            "The centre must provide fresh evidence.",
         )
     return newest
 
@@ -178,7 +178,7 @@ def check_position(
             "update_already_sealed",
             f"Round {request.round} ({request.stage}) of {request.job} was trained from another "
             "model.",
-            "One round, one model, one update: the centre shows two models.",
+            "A round has one model and one update of each party: the centre shows two models.",
             {"trained": known.model, "shown": model},
         )
     if known is not None and known == newest:
@@ -188,7 +188,7 @@ def check_position(
             "stale_round",
             f"{request.job} ended with the evaluation of round {newest.round}; there is no round "
             f"{request.round} ({request.stage}) after it.",
-            "What is evaluated is the output. A centre that could go on would have any "
+            "The evaluated model is the output. If rounds could follow, a centre could have any "
             "intermediate model opened by evaluating it.",
             {"asked": request.round, "newest": newest.round},
         )
@@ -196,7 +196,7 @@ def check_position(
     if newest is not None and asked <= (newest.round, place(newest.stage)):
         raise SecureFlowError(
             "stale_round",
-            f"Round {request.round} ({request.stage}) of {request.job} lies behind round "
+            f"Round {request.round} ({request.stage}) of {request.job} comes before round "
             f"{newest.round} ({newest.stage}), which this agent has trained.",
             "An old round is never trained or sent again.",
             {"asked": request.round, "newest": newest.round},
@@ -226,9 +226,9 @@ def check_one_set(
         if set(voted) != set(survivors):
             raise SecureFlowError(
                 "model_repeated",
-                f"Round {number} started from model {model[:16]}… too, and was opened over other "
+                f"Round {number} also started from model {model[:16]}…, and was opened for other "
                 "contributors.",
-                "Nothing was revealed: the difference of the two sums would be single updates.",
+                "Nothing was revealed: the difference of the two sums would show single updates.",
                 {"round": number, **({"innocent": True} if innocent else {})},
             )
 
@@ -257,7 +257,7 @@ def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admitt
     if release.model != model.digest:
         raise SecureFlowError(
             "unreleased_model",
-            f"The release vouches for model {release.model[:16]}…, not {model.digest[:16]}….",
+            f"The release is for model {release.model[:16]}…, not {model.digest[:16]}….",
             "Refuse it: the centre shows another model than the enclave signed.",
         )
     if (release.stage, release.round) != ("train", request.round - 1):
@@ -286,8 +286,8 @@ def check_cosigned(
     if parsed.checkpoint.size < record.head_size:
         raise SecureFlowError(
             "ledger_rollback",
-            f"Round {record.round} began under a head of size {record.head_size}; it is to close "
-            f"under one of size {parsed.checkpoint.size}.",
+            f"Round {record.round} began under a head of size {record.head_size}; it is asked to "
+            f"close under one of size {parsed.checkpoint.size}.",
             "The centre reuses old cosignatures: stop the job.",
         )
     pinned = charter.keys
@@ -333,5 +333,5 @@ def _other_protection(spec: JobSpec, job: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "protection_unsupported",
         f"Job {job} was approved with the protection {spec.protection}: {reason}.",
-        "The centre must go by the spec that was approved.",
+        "The centre must follow the spec that was approved.",
     )

@@ -53,7 +53,7 @@ async def paid_reading(
         _log.error("private_step_failed", job=job.job, code=error.code, message=error.message)
         raise SecureFlowError(
             "private_step_failed",
-            f"{context.party} could not compute its part of {job.job}, for a reason that its own "
-            "log tells and nobody else is told. What it would have cost is charged.",
+            f"{context.party} could not compute its part of {job.job}; the reason is in its own "
+            "log and is told to nobody else. What it would have cost is charged.",
             f"Ask {context.party} to look into its agent's log.",
         ) from None

@@ -347,6 +347,6 @@ def _keep_only(path: Path) -> None:
 def _other_content(model: ReleasedModel) -> SecureFlowError:
     return SecureFlowError(
         "unreleased_model",
-        f"What the centre offers as model {model.digest[:16]}… has another content.",
+        f"What the centre offers as model {model.digest[:16]}… has different content.",
         "Refuse it: the centre shows another model than the enclave signed.",
     )

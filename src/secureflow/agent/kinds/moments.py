@@ -43,7 +43,7 @@ def check_masked_moments(
     """
     moments, needed = request.moments, request.stage != "moments" and spec.needs_moments
     if (moments is not None) != needed:
-        raise _invalid_moments(request, "they come exactly where the job needs them")
+        raise _invalid_moments(request, "they must come exactly where the job needs them")
     if moments is None or not traits_of(spec).enclave:
         return moments
     shown = ReleasedMoments(moments, request.moments_release or {})
@@ -61,7 +61,7 @@ def _released_sums(
     if place != (0, "moments", initial) or list(release.sums) != moments.sums:
         raise SecureFlowError(
             "unreleased_model",
-            f"The moments that come with round {request.round} are not those that the enclave "
+            f"The moments that came with round {request.round} are not those that the enclave "
             "released.",
             "Refuse them: with false moments a centre could steer what the updates reveal.",
         )

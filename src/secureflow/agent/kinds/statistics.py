@@ -203,6 +203,6 @@ def _checked(answer: Mapping[str, JSON], length: int) -> bytes:
         raise SecureFlowError(
             "update_length_wrong",
             f"The worker's sums are {len(sums)} numbers instead of {length} whole ones.",
-            "The worker and this agent must be of one version.",
+            "The worker and this agent must have the same version.",
         )
     return np.asarray(sums, "<i8").tobytes()

@@ -94,6 +94,6 @@ class Steps:
 def _inconsistent(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "model_inconsistent",
-        f"The centre's account of the global model does not hold: {reason}.",
+        f"The centre's account of the global model is not valid: {reason}.",
         "Refuse it: from a model of its own choice a centre could learn more than sums.",
     )

@@ -160,7 +160,7 @@ class Updates:
                     f"{self._context.party} has already sealed another update of {job.job} from "
                     f"model {model[:16]}… in round {other.round}.",
                     "Two different updates from one model would reveal more than their sums: "
-                    "check that data and worker are what they were.",
+                    "check that data and worker have not changed.",
                     {"innocent": True},
                 )
 
@@ -202,6 +202,6 @@ def _checked_sums(answer: Mapping[str, JSON], length: int, request: RoundRequest
             "update_length_wrong",
             f"The worker's sums of round {request.round} ({request.stage}) are {len(sums)} numbers "
             f"instead of {length} finite ones.",
-            "The worker and this agent must be of one version.",
+            "The worker and this agent must have the same version.",
         )
     return sums

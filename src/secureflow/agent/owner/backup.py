@@ -165,8 +165,8 @@ def restore(
         raise SecureFlowError(
             "restore_failed",
             f"The backup cannot be restored into {directory}: {error.strerror}.",
-            "Free space, or choose another folder that this user may write; nothing that was there "
-            "before is lost.",
+            "Free space, or choose another folder that this user may write to; nothing that was "
+            "there before is lost.",
         ) from error
 
 
@@ -191,7 +191,7 @@ def _copy_record(record: Path, copy: Path) -> dict[str, JSON]:
         raise SecureFlowError(
             "store_unreadable",
             f"The agent's record {record} cannot be copied: {error}.",
-            "Look for free space, and whether the agent's version is this one.",
+            "Check the free space, and that the agent has this version.",
         ) from error
 
 
@@ -264,7 +264,7 @@ def _keys(settings: AgentSettings) -> dict[str, bytes]:
         raise SecureFlowError(
             "not_enrolled",
             f"{error.filename} cannot be read: {error.strerror}.",
-            "Put it back, or enrol the agent again. A backup without a passphrase needs no "
+            "Restore it, or enrol the agent again. A backup without a passphrase needs no "
             "link.pem, and has no keys.",
         ) from error
 
@@ -338,8 +338,8 @@ def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None
     if path.exists() and SigningKey.load(path).public != public:
         raise SecureFlowError(
             "record_foreign",
-            f"The backup is not of the agent whose key {path} is.",
-            "Restore the backup of this very agent, or into a new folder.",
+            f"The backup is not of the agent that has the key {path}.",
+            "Restore a backup of this agent, or restore into a new folder.",
         )
     if path.exists() or KEYS[0] not in keys:
         return
@@ -360,10 +360,10 @@ def _check_schema(record: Path) -> None:
             version = database.execute("PRAGMA user_version").fetchone()[0]
             sound = database.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok"
     except sqlite3.DatabaseError as error:
-        raise unreadable(record, "its record is no sound database") from error
+        raise unreadable(record, "its record is not an intact database") from error
     foreign = theirs - ours if version <= len(MIGRATIONS) else set()
     if not sound or foreign or any(kind not in {"table", "index"} for kind, _ in theirs):
-        raise unreadable(record, "its record holds what no agent's record does")
+        raise unreadable(record, "its record holds something that no agent's record has")
 
 
 def _schema(path: Path) -> Iterator[tuple[str, str]]:
@@ -372,7 +372,7 @@ def _schema(path: Path) -> Iterator[tuple[str, str]]:
         yield from database.execute("SELECT type, name FROM sqlite_schema").fetchall()
 
 
-_UNSIGNED: Final = "its own leaf {} does not bear its signature"
+_UNSIGNED: Final = "its own leaf {} does not have its signature"
 
 
 def _foreign_leaf(record: Path, party: str, public: str) -> str:
@@ -423,7 +423,7 @@ def _named(facts: Mapping[str, JSON], members: Collection[str]) -> dict[str, str
     """Return where files that the settings name belong; nothing outside of the folder."""
     named = facts.get("named", {})
     if not isinstance(named, dict):
-        raise unreadable(Path("manifest.json"), "it names files in a way that no agent does")
+        raise unreadable(Path("manifest.json"), "it names files in a form that no agent uses")
     # A path of this machine would be moved away.
     if not all(name in members and _NAMED.fullmatch(name) for name in named):
         raise unreadable(Path("manifest.json"), "it names files that are not in it")
@@ -480,6 +480,6 @@ def _filled(directory: Path) -> SecureFlowError:
     return SecureFlowError(
         "folder_not_empty",
         f"{directory} is not empty.",
-        "Name a new folder, or --into-existing to put the record of this folder aside and the "
-        "backup's in its place; stop the process first.",
+        "Name a new folder, or use --into-existing to move this folder's record aside and put "
+        "the backup's in its place; stop the process first.",
     )

@@ -116,7 +116,7 @@ class Budgets:
             raise SecureFlowError(
                 "contradictory_spec",
                 f"Job {job} costs ε = {cost:.4g}, more than the {spec.privacy.epsilon:g} it names.",
-                "Whoever made the spec miscounted: do not approve.",
+                "The spec names too small a cost: do not approve.",
                 {"field": "privacy.epsilon"},
             )
         await asyncio.to_thread(self._check, job, policy, wanted)
@@ -156,7 +156,8 @@ class Budgets:
                     "update_already_sealed",
                     f"Rows were read for round {place[0]} ({place[1]}) of {job.job} from another "
                     "model.",
-                    "One round, one model, one update: the centre shows two models.",
+                    "A round has one model and one update of each party: the centre shows two "
+                    "models.",
                     {"trained": known, "shown": model},
                 )
             self.spend(job)
@@ -176,8 +177,8 @@ class Budgets:
         if not ledger.covers(job.job, self._charge(spec, rounds, evaluated=evaluated)):
             raise SecureFlowError(
                 "budget_conflict",
-                f"Nothing is reserved in {policy.domain} that pays for reading rows for {job.job}.",
-                "The job was settled or given back: submit a new one.",
+                f"No reservation in {policy.domain} pays for reading rows for {job.job}.",
+                "The job's charge was settled or given back: submit a new job.",
             )
         if ledger.state_of(job.job) != "committed":
             ledger.commit(job.job)
@@ -318,9 +319,9 @@ class Budgets:
             if policy is not None and policy.required:
                 raise SecureFlowError(
                     "privacy_required",
-                    f"{self._settings.organisation} lets {name} into jobs with differential "
-                    "privacy only: its budget would mean nothing otherwise.",
-                    "Add a privacy part to the job.",
+                    f"{self._settings.organisation} allows {name} only in jobs with differential "
+                    "privacy: its budget would mean nothing otherwise.",
+                    "Add a privacy section to the job.",
                     {"dataset": name},
                 )
             return None
@@ -341,7 +342,7 @@ class Budgets:
         if spec.tells_rows and not policy.tells_rows:
             raise SecureFlowError(
                 "row_count_private",
-                f"{self._settings.organisation} does not tell how many rows {name} has, and "
+                f"{self._settings.organisation} does not reveal how many rows {name} has, and "
                 "statistics with local noise do.",
                 'Ask with noise "shared" or "party", or ask the owner for `tells_rows: true`.',
                 {"dataset": name},
@@ -480,7 +481,7 @@ class Budgets:
                 "budget_rolled_back",
                 f"The log holds a budget entry of {self._settings.organisation} "
                 f"(job {signed.leaf.job}) that this agent's record lacks.",
-                "Bring back the newest record. If it is gone, its owner says what was spent, with "
+                "Put the newest record back. If it is lost, its owner says what was spent, with "
                 "that job's bundle: secureflow agent data settle DOMAIN --bundle FILE.",
                 {"job": signed.leaf.job, "leaf": signed.hash()},
             )

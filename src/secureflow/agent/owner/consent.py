@@ -77,8 +77,8 @@ def check_request(
     if spec.min_contributors < fewest:
         raise SecureFlowError(
             "too_few_parties",
-            f"{party} opens no sum of fewer than {fewest} parties; the "
-            f"job allows {spec.min_contributors}.",
+            f"{party} does not open sums of fewer than {fewest} parties; the job allows "
+            f"{spec.min_contributors}.",
             "Raise min_contributors.",
         )
     _check_two(spec, party, settings)
@@ -119,8 +119,9 @@ def _check_two(spec: JobSpec, party: str, settings: AgentSettings) -> None:
         "too_few_parties",
         f"{party} does not compute sums with one other party alone: each of the two could compute "
         "what the other one contributed.",
-        "Use differential privacy for all that is released, or take a third party. The owner may "
-        "accept it for one dataset and one partner's key: consent.two_party in agent.yaml.",
+        "Use differential privacy for everything that is released, or add a third party. The "
+        "owner may accept it for one dataset and one partner's key: consent.two_party in "
+        "agent.yaml.",
     )
 
 

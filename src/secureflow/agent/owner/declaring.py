@@ -28,7 +28,7 @@ def add_dataset(config: Path, name: str, lines: Sequence[str]) -> None:
     if any(one.name == name for one in known.datasets):
         raise SecureFlowError(
             "already_exists",
-            f"{config} declares a dataset {name} already.",
+            f"{config} already declares a dataset {name}.",
             "Give the new one another name: --name NAME.",
         )
     text = with_dataset(config.read_text("utf-8"), lines)
@@ -66,7 +66,7 @@ def with_dataset(text: str, lines: Sequence[str]) -> str:
     if value.value:
         raise SecureFlowError(
             "invalid_settings",
-            "`datasets` stand in brackets, where no entry can be added.",
+            "`datasets` is written in brackets, where no entry can be added.",
             "Write them as a list with dashes, or paste the entry yourself.",
         )
     first, last = key.start_mark.line, value.end_mark.line

@@ -96,9 +96,9 @@ class Inbox:
         if found is None:
             raise SecureFlowError(
                 "not_found",
-                f"The inbox has no item of the id {item[:80]!r}.",
-                "Give the full id, all 64 digits of it; `secureflow agent inbox list` shows "
-                "those that wait, `--all` every one.",
+                f"The inbox has no item with the id {item[:80]!r}.",
+                "Give the whole id, all 64 digits; `secureflow agent inbox list` shows those "
+                "that wait, `--all` all of them.",
             )
         return found
 
@@ -179,13 +179,13 @@ class Inbox:
                 raise SecureFlowError(
                     "already_decided",
                     f"Inbox item {item} is already {found.state}.",
-                    "A decision stands; a changed job comes as a new item.",
+                    "A decision is final; a changed job comes as a new item.",
                 )
             if now >= found.expires:
                 raise SecureFlowError(
                     "expired",
                     f"Inbox item {item} has expired: nobody waits for it any more.",
-                    "Let the job be submitted again.",
+                    "Have the job submitted again.",
                 )
             decided = replace(checked(found), state=state, decided_at=now, reason=reason)
             self._store.decide_inbox_item(decided)
@@ -250,7 +250,8 @@ class Inbox:
         if len(self._store.inbox(waiting=True)) >= MAX_WAITING:
             raise SecureFlowError(
                 "inbox_full",
-                f"{MAX_WAITING} requests wait for a person here; {job} finds no place.",
+                f"{MAX_WAITING} requests already wait for a person here; there is no room for "
+                f"{job}.",
                 "Approve or reject some: `secureflow agent inbox review`.",
             )
 
@@ -266,7 +267,7 @@ def _plain(request: Mapping[str, JSON]) -> dict[str, JSON]:
 def _changed(item: str, how: str) -> SecureFlowError:
     return SecureFlowError(
         "inbox_item_changed",
-        f"Inbox item {item} is not what its id was computed over: {how}.",
+        f"Inbox item {item} does not match its id: {how}.",
         "Approve nothing until it is explained: the agent's record was changed, or ids were made "
         "to collide.",
     )

@@ -139,8 +139,8 @@ def check_lineage(
         "privacy_fixed",
         f"The privacy budget of dataset {dataset.name!r} is kept in {_words(known)}; the settings "
         f"say {_words(now) if now else 'that it has none'}.",
-        "What the data has revealed stays revealed: put domain, unit and person back. Other data "
-        "takes another name.",
+        "What the data has revealed stays revealed: put domain, unit and person back. Give other "
+        "data another name.",
         {"dataset": dataset.name},
     )
 

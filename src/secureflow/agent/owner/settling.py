@@ -107,8 +107,8 @@ class Settling:
         if not isinstance(job, str) or not isinstance(spec, dict):
             raise SecureFlowError(
                 "invalid_file",
-                "What was given is no audit bundle: it names no job and spec.",
-                "Take what `secureflow job bundle JOB --save FILE` writes.",
+                "This is not an audit bundle: it names no job and spec.",
+                "Use what `secureflow job bundle JOB --save FILE` writes.",
             )
         parsed = self._budgets.kinds.specs.parse(spec, stored=True)
         if self._party not in parsed.parties:
@@ -128,7 +128,7 @@ class Settling:
             raise SecureFlowError(
                 "server_unreachable",
                 f"The centre does not show its whole log within {READ_WITHIN:.0f} s.",
-                "secureflow agent doctor shows the way to the centre; then settle again.",
+                "Check the connection with secureflow agent doctor; then settle again.",
             ) from error
 
     async def _read_log(self) -> list[tuple[SignedLeaf, int]]:
@@ -183,8 +183,8 @@ def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> 
             "bundle_missing",
             "The record does not know what these jobs spent, in which this organisation signed "
             f"entries: {', '.join(missing[:20])}.",
-            "Give the audit bundle of each: secureflow job bundle JOB --save FILE. Of a job that "
-            "the centre lost, another member's secureflow agent inbox show ID -o json serves.",
+            "Give the audit bundle of each: secureflow job bundle JOB --save FILE. For a job "
+            "that the centre lost, use another member's secureflow agent inbox show ID -o json.",
             {"jobs": missing},
         )
     for job, spec in unknown.items():
@@ -192,5 +192,5 @@ def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> 
             raise SecureFlowError(
                 "spec_digest_mismatch",
                 f"The bundle of {job} holds another spec than the one that was approved here.",
-                "Take the bundle from another member.",
+                "Use the bundle of another member.",
             )

@@ -12,7 +12,7 @@ from typing import Any, Final
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 
-CHECK: Final = "Find what is damaged with: secureflow agent check. Go on from the newest backup."
+CHECK: Final = "Find what is damaged with: secureflow agent check. Restore the newest backup."
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 

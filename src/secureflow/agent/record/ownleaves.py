@@ -83,13 +83,13 @@ async def _signed_size(call: Call, store: RecordStore, party: str) -> int:
     answer = await call("audit.head", {"from": 0})
     note = answer.get("note") if isinstance(answer, dict) else None
     if not isinstance(note, str):
-        raise _invalid("is no head of its log")
+        raise _invalid("is not a head of its log")
     head = parse_note(note)
     if not head.verify_log(SignedCharter.from_json(kept).charter.log_key):
         raise SecureFlowError(
             "ledger_bad_signature",
             f"The head of size {head.checkpoint.size} is not signed by the log's pinned key.",
-            "Do not go on: compare the charter's log key with the other members, out of band.",
+            "Do not continue: compare the charter's log key with the other members, out of band.",
         )
     return head.checkpoint.size
 
@@ -97,7 +97,7 @@ async def _signed_size(call: Call, store: RecordStore, party: str) -> int:
 def _page(answer: JSON) -> list[dict[str, JSON]]:
     found = answer.get("entries") if isinstance(answer, dict) else None
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise _invalid("is no page of its log")
+        raise _invalid("is not a page of its log")
     if len(found) > _PAGE:
         raise _invalid(f"is a page of {len(found)} entries, where {_PAGE} were asked for")
     return found

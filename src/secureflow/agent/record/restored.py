@@ -208,7 +208,7 @@ def check_unlocked(store: RecordStore, domain: str) -> None:
     if lock is None:
         return
     name, fact = lock
-    how = "goes on with a record that was set back"
+    how = "continues with a record that was set back"
     if name == FACT:
         how = f"was restored from a backup of {moment(fact['taken_at'])}"
     raise SecureFlowError(

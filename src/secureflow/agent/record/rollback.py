@@ -146,7 +146,7 @@ class RollbackCheck:
             raise SecureFlowError(
                 "server_unreachable",
                 f"The centre does not say which entries of {self._party} the record lacks.",
-                "secureflow agent doctor shows the way to the centre; then clear the alarm again.",
+                "Check the connection with secureflow agent doctor; then clear the alarm again.",
             ) from error
         return newest | self._read
 
@@ -196,10 +196,10 @@ class RollbackCheck:
         error = SecureFlowError(
             CODE,
             f"The log holds entries that {self._party} signed and that this agent's record "
-            f"lacks{named}: the record is an older copy. It takes part in nothing.",
-            "Put the newest record back and start the agent again. If that is gone: secureflow "
-            "agent clear-alarm ends every job that runs here, locks the privacy budgets and goes "
-            "on.",
+            f"lacks{named}: the record is an older copy. The agent takes part in nothing.",
+            "Put the newest record back and start the agent again. If that is lost: secureflow "
+            "agent clear-alarm ends every job that runs here, locks the privacy budgets and "
+            "continues.",
             {"jobs": jobs, "leaves": [one.hash() for one, _ in lacking], "specs": specs},
         )
         _log.error("record_set_back", message=error.message)

@@ -145,7 +145,7 @@ class RecordStore(WitnessedRows):
         """Return an own leaf by its hash; `not_found`."""
         row = self._one("SELECT * FROM leaves WHERE hash = ?", leaf)
         if row is None:
-            raise SecureFlowError("not_found", f"There is no own leaf {leaf}.")
+            raise SecureFlowError("not_found", f"This agent has no own leaf {leaf}.")
         return OwnLeaf.from_row(row)
 
     def proved_any(self) -> bool:

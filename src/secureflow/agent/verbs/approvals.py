@@ -197,6 +197,6 @@ def _as_json(publication: Publication | None) -> dict[str, JSON] | None:
 def _changed(job: str) -> SecureFlowError:
     return SecureFlowError(
         "declaration_changed",
-        f"What {job} asks for was declared or published anew while the request waited.",
+        f"What {job} asks for was declared or published again while the request waited.",
         "An approval covers what was asked: submit the job again.",
     )

@@ -138,7 +138,7 @@ class AgentVerbs:
         if handler is None:
             raise SecureFlowError(
                 "unknown_verb",
-                f"An agent does not answer {verb!r}.",
+                f"Agents do not answer {verb!r}.",
                 "Server and agent must be of compatible versions.",
             )
         self._context.store.held.check()

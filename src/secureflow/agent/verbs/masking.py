@@ -196,8 +196,8 @@ class Masking:
         if client.number != number:
             raise SecureFlowError(
                 "stale_round",
-                f"Round {request.round} ({request.stage}) of {request.job} comes with the keys of "
-                f"another one, number {client.number}.",
+                f"Round {request.round} ({request.stage}) of {request.job} comes with the keys "
+                f"of another round, number {client.number}.",
                 "A round is masked under its own keys.",
             )
 
@@ -282,9 +282,9 @@ class Masking:
         if record is None or client.number != number:
             raise SecureFlowError(
                 "stale_round",
-                f"Round {request.round} ({request.stage}) of {request.job} is put with a question "
-                "of another one.",
-                "What a vote needs, witnesses among it, is told by the round's own record.",
+                f"Round {request.round} ({request.stage}) of {request.job} comes with the "
+                "question of another round.",
+                "The round's own record says what its vote needs, witnesses included.",
             )
         if client.vote is not None:
             self._check_one_set(spec, record, client.vote.question.survivors)

@@ -46,7 +46,7 @@ class ModelKeys:
         release = released(model.release, job.job, job.digest, admissions)
         if release.model != model.digest:
             raise SecureFlowError(
-                "unreleased_model", "The release vouches for another model than the one named."
+                "unreleased_model", "The release is for another model than the one named."
             )
         sealed = ReleasedModel(model.digest, model.digest, 0, model.release, model.keys)
         newest = max(admissions, key=lambda one: one.generation)

@@ -168,8 +168,8 @@ class SealedRounds:
         raise SecureFlowError(
             "not_contributed",
             f"{self._context.party} contributed nothing to round {request.round} "
-            f"({request.stage}) of {request.job} and votes on none.",
-            "Only those vote whose updates will be opened.",
+            f"({request.stage}) of {request.job} and does not vote on it.",
+            "Only parties whose updates will be opened vote.",
         )
 
     def _commit_vote(self, vote: Vote, observed: Observed) -> None:
@@ -221,7 +221,7 @@ async def send_sealed(
             raise
         raise SecureFlowError(
             "enclave_lost",
-            f"The enclave of generation {admission.generation} does not take round "
+            f"The enclave of generation {admission.generation} does not accept round "
             f"{held.round} of {job.job}: {error.message}",
             "It was restarted: the centre must open the job in it again.",
             {"cause": error.code},

@@ -188,8 +188,8 @@ def _check_confirmation(charter: Charter, confirmation: str) -> None:
     if not any(hmac.compare_digest(typed, one.encode()) for one in right):
         raise SecureFlowError(
             "charter_not_confirmed",
-            "The typed fingerprint is not that of the charter that the server shows."
+            "The typed fingerprint does not match the charter that the server shows."
             if typed
-            else "It takes the charter's fingerprint, compared out of band.",
+            else "Type the charter's fingerprint, compared out of band.",
             "Read the words to every other member by telephone; do not copy them from this screen.",
         )

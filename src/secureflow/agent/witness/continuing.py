@@ -169,7 +169,8 @@ class Continuer:
         if last.size > fact["size"] or (last.size == fact["size"] and last.start < fact["start"]):
             return
         raise _refused(
-            "another continuation of the same version was signed here, which names as great a head",
+            "another continuation of the same version, with a head at least as large, was signed "
+            "here",
         )
 
     def _check_old_head(self, pinned: Charter, last: Continuation) -> None:
@@ -216,8 +217,8 @@ class Continuer:
             proof = parse_proof(proofs[number]) if number < len(proofs) else ()
             if not verify_inclusion(bytes.fromhex(leaf), place, start, proof, root):
                 raise _refused(
-                    f"this organisation's entry {leaf} stood at {place}, and the log that it keeps "
-                    "has another one there"
+                    f"this organisation's entry {leaf} was at {place}, and the kept part of the "
+                    "log has another one there"
                 )
 
     def _anchor(self, last: Continuation) -> tuple[int, bytes]:
@@ -299,6 +300,6 @@ def _refused(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "continuation_refused",
         f"The continuation of the log is not signed or pinned here: {reason}.",
-        "Tell the other members and the operator, who drafts it anew by what you hold; "
+        "Tell the other members and the operator, who drafts it again from what you hold; "
         "`secureflow agent doctor` says what that is.",
     )

@@ -135,9 +135,8 @@ class HeadWatch:
                 return None
         return SecureFlowError(
             "charter_mismatch",
-            f"The centre's log goes by the name {origin}, the pinned charter names "
-            f"{pinned.origin}.",
-            "See what the members agreed on, and pin it if it is so: secureflow agent charter "
+            f"The centre's log is named {origin}; the pinned charter names {pinned.origin}.",
+            "See what the members agreed on, and pin it if it is right: secureflow agent charter "
             "show, secureflow agent charter pin.",
         )
 
@@ -216,7 +215,7 @@ def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     """
     theirs, ours = log.get("size"), noted_size(kept["note"]) if kept.get("note") else 0
     if type(theirs) is not int:
-        return "the centre does not tell"
+        return "the centre does not say"
     if kept.get("origin") == log.get("origin") and theirs < ours:
         raise set_back_error(kept["origin"], ours, theirs)
     held = judged("", log)
@@ -232,9 +231,9 @@ def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
         return seen
     at, taken = (moment(int(one)) for one in dates if one is not None)
     return (
-        f"{ours} of its {theirs} entries were seen; the centre was restored on {at} from a backup "
-        f"of {taken}: what was revoked, disabled or withdrawn in between counts again, until it is "
-        "repeated"
+        f"{ours} of its {theirs} entries were seen; the centre was restored on {at} from a "
+        f"backup of {taken}: what was revoked, disabled or withdrawn in between is valid again "
+        "until that is repeated"
     )
 
 
@@ -244,7 +243,7 @@ def set_back_error(origin: str, ours: int, theirs: int) -> SecureFlowError:
         "log_set_back",
         f"The centre's log {origin} was set back: it has {theirs} entries, and this agent holds "
         f"its signed head of size {ours}. {ours - theirs} entries are lost.",
-        "Nothing of yours is lost. Ask the operator to put the newest database back; if it is "
-        "gone, the members let the log go on: secureflow agent charter show.",
+        "None of your records is lost. Ask the operator to put the newest database back; if it "
+        "is lost, the members continue the log: secureflow agent charter show.",
         {"origin": origin, "old": ours, "own": theirs, "lost": ours - theirs},
     )

@@ -49,11 +49,11 @@ def parse_log_proofs(value: Any) -> LogProofs:
     if value is None or value == {}:
         return LogProofs()
     if not isinstance(value, dict) or not value.keys() <= {"consistency", "inclusion"}:
-        raise _malformed("it has other parts than consistency and inclusion")
+        raise _malformed("it must have no parts but consistency and inclusion")
     consistency = value.get("consistency")
     listed = value.get("inclusion") or []
     if not isinstance(listed, list) or len(listed) > MAX_INCLUSIONS:
-        raise _malformed(f"inclusion is no list of at most {MAX_INCLUSIONS}")
+        raise _malformed(f"inclusion must be a list of at most {MAX_INCLUSIONS} entries")
     inclusion = tuple(_inclusion(one) for one in listed)
     if consistency is None:
         return LogProofs(inclusion=inclusion)
@@ -69,7 +69,7 @@ def parse_proof(value: Any) -> tuple[bytes, ...]:
         SecureFlowError: `malformed_rider`.
     """
     if not isinstance(value, list) or len(value) > MAX_PROOF:
-        raise _malformed(f"a proof is no list of at most {MAX_PROOF} hashes")
+        raise _malformed(f"a proof must be a list of at most {MAX_PROOF} hashes")
     return tuple(bytes.fromhex(_hash(one)) for one in value)
 
 
@@ -82,19 +82,19 @@ def _inclusion(value: Any) -> Inclusion:
 
 def _exact(value: Any, names: set[str], what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict) or value.keys() != names:
-        raise _malformed(f"{what} needs exactly {', '.join(sorted(names))}")
+        raise _malformed(f"{what} must have exactly {', '.join(sorted(names))}")
     return value
 
 
 def _hash(value: Any) -> str:
     if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise _malformed("a hash is no hex SHA-256")
+        raise _malformed("a hash must be a hex SHA-256")
     return value
 
 
 def _size(value: Any) -> int:
     if type(value) is not int or not 0 <= value < MAX_SIZE:
-        raise _malformed("a size or index is no possible one")
+        raise _malformed("a size or index is out of range")
     return value
 
 

@@ -204,8 +204,8 @@ class Witness:
                 "end_left_out",
                 f"The log at size {observed.checkpoint.size} closes job {job} without "
                 f"{len(out)} of the leaves that {self._party} signed in it.",
-                "An audit bundle calls what is left out not provable; `secureflow agent leaves` "
-                "shows it. It may be that the answer came too late: ask the operator.",
+                "An audit bundle lists what is left out as not provable; `secureflow agent "
+                "leaves` shows it. The answer may have come too late: ask the operator.",
                 {"leaves": [leaf.hash for leaf in out]},
             )
 

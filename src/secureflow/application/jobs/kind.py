@@ -135,8 +135,8 @@ class JobKinds(Mapping[str, JobKind]):
         if kind is None:
             raise SecureFlowError(
                 "invalid_spec",
-                f"The spec is not valid: kind: {wanted.kind[:40]!r} is no kind of job.",
-                f"Kinds are: {', '.join(self._kinds)}.",
+                f"The spec is not valid: kind: {wanted.kind[:40]!r} is not a kind of job.",
+                f"The kinds are: {', '.join(self._kinds)}.",
                 {"fields": [{"field": "kind", "problem": "unknown"}]},
             )
         return kind

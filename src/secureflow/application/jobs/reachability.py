@@ -79,11 +79,11 @@ def absence_notes(absent: Mapping[str, str]) -> Iterator[str]:
     for party, server in absent.items():
         if server:
             yield (
-                f"{party} has no link to this server: it dialled the server {server}. A job that "
-                "is submitted here waits for it; submit it at that server."
+                f"{party} has no link to this server: it is connected to the server {server}. A "
+                "job that is submitted here waits for it; submit it at that server."
             )
         else:
             yield (
-                f"{party} has no link to this server. A job waits for its consent until it dials "
-                "in, and once it runs only for the `patience_seconds` of its spec."
+                f"{party} has no link to this server. A job waits for its consent until it "
+                "connects; once it runs, it waits only for the `patience_seconds` of its spec."
             )

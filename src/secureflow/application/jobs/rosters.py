@@ -50,7 +50,7 @@ def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) ->
         raise SecureFlowError(
             "contradictory_spec",
             f"{name}: a sum of fewer than three parties shows each party the others' data.",
-            "Take datasets of at least three organisations.",
+            "Use datasets of at least three organisations.",
             {"field": name},
         )
     return {"min_contributors": floor if asked is None else asked}
@@ -60,14 +60,14 @@ def two_party_notes(spec: JobSpec) -> Iterator[str]:
     """Yield what a job of two parties means for both."""
     if two_sum(spec):
         yield (
-            "There are two parties: each of them can compute the other's contribution, for it is "
-            "the sum less its own. Each owner's own settings must accept that for this dataset and "
-            "this partner (consent.two_party), or its agent refuses the job."
+            "There are two parties: each of them can compute the other's contribution, which is "
+            "the sum minus its own. Each owner's own settings must accept that for this dataset "
+            "and this partner (consent.two_party), or its agent refuses the job."
         )
     elif len(spec.roster) == 2:
         yield (
             "There are two parties: each of them sees the other's contribution with its noise, "
-            "for it is the sum less its own. Differential privacy bounds what that tells."
+            "which is the sum minus its own. Differential privacy bounds what that reveals."
         )
 
 
@@ -84,7 +84,7 @@ async def granted_datasets(
         if dataset.organisation in chosen:
             raise SecureFlowError(
                 "contradictory_spec",
-                f"datasets: {dataset.organisation} stands in it with two datasets.",
+                f"datasets: {dataset.organisation} is listed with two datasets.",
                 "Name one dataset for each contributor.",
                 {"field": "datasets"},
             )
@@ -104,7 +104,7 @@ def roster_lines(
         if party not in members:
             raise SecureFlowError(
                 "charter_mismatch",
-                f"{party} does not stand in the adopted charter.",
+                f"{party} is not in the adopted charter.",
                 "The operator proposes a charter with it, and the members sign.",
                 {"party": party},
             )

@@ -194,8 +194,8 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
     if replace(priced.spec, privacy=_unpriced(drafted)) != drafted.spec:
         raise SecureFlowError(
             "stale_version",
-            "A dataset was published anew while the job was priced.",
-            "Ask again: the job is made for what its owners declare now.",
+            "A dataset was published again while the job was priced.",
+            "Submit again: the job is made for what its owners declare now.",
         )
     return replace(
         drafted,
@@ -210,9 +210,9 @@ def _check_requested(parts: Mapping[str, Any]) -> None:
     for name in sorted(set(parts) - {*_REQUESTED, "privacy"}):
         raise SecureFlowError(
             "invalid_spec",
-            f"The spec is not valid: {name}: no analyst names it.",
+            f"The spec is not valid: {name}: it is set by the owners, not by the analyst.",
             "Bounds, categories, unit and contributions are what the owners declared.",
-            {"fields": [{"field": name, "problem": "not an analyst's to name"}]},
+            {"fields": [{"field": name, "problem": "set by the owners, not by the analyst"}]},
         )
 
 
@@ -256,7 +256,7 @@ def _unit(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
         raise SecureFlowError(
             "budget_unit_mismatch",
             f"The owners keep their budgets in different units: {listed}.",
-            "One noise hides one unit: ask datasets of one unit together.",
+            "One noise hides one unit: query only datasets of the same unit together.",
             {"units": found},
         )
     return next(iter(found.values())), rows
@@ -270,8 +270,8 @@ def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
         listed = ", ".join(f"{party}: {column.type}" for party, column in declared.items())
         raise _contradictory(
             name,
-            f"not every owner declares it as one of number and category ({listed})",
-            "Ask for a column that all declare alike.",
+            f"the owners do not all declare it as a number or all as a category ({listed})",
+            "Use a column that all declare in the same way.",
         )
     if "category" in kinds:
         values = dict.fromkeys(v for column in declared.values() for v in column.categories)
@@ -296,7 +296,8 @@ def _hull(name: str, declared: Mapping[str, ColumnConfig]) -> tuple[float, float
             raise SecureFlowError(
                 code,
                 f"{name} of {party} {reason}: that is the widest of all owners.",
-                "Ask owners together whose bounds are of one magnitude, or let them declare such.",
+                "Query owners together whose bounds have the same magnitude, or have them "
+                "declare such.",
                 {"party": party, "column": name},
             )
     return hull
@@ -321,17 +322,20 @@ def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
 
 def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
-        yield f"The sum needs all {len(spec.roster)} contributors: it survives no dropout."
+        yield f"The sum needs all {len(spec.roster)} contributors: it does not survive a dropout."
     yield from two_party_notes(spec)
     if spec.privacy.noise == "local":
         yield (
-            "Local noise hides which value a cell has: in how many rows a column is filled is told "
-            "exactly, and so is whether a certain row's cell is empty."
+            "Local noise hides which value a cell has: in how many rows a column is filled is "
+            "revealed exactly, and so is whether a certain row's cell is empty."
         )
     if spec.privacy.unit == "record":
         yield "The unit is a record: a person with many records is protected less."
     else:
-        yield "A person with rows at several owners is protected less: they link no identities."
+        yield (
+            "A person with rows at several owners is protected less: the owners do not link "
+            "identities."
+        )
     for column in spec.columns:
         if column.bounds is None:
             continue
@@ -339,8 +343,8 @@ def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
             own = _declared(column.column, party, dataset).bounds
             if own is not None and own != column.bounds:
                 yield (
-                    f"{party} declares {column.column} within {interval(own)}; the noise fits the "
-                    f"widest of all, {interval(column.bounds)}."
+                    f"{party} declares {column.column} within {interval(own)}; the noise fits "
+                    f"the widest bounds of all, {interval(column.bounds)}."
                 )
 
 

@@ -112,8 +112,8 @@ async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str])
         if not entity.has_member(party):
             raise SecureFlowError(
                 "not_a_member",
-                f"{party} is no active member of the project {project}.",
-                "Invite it, and let it accept.",
+                f"{party} is not an active member of the project {project}.",
+                "Invite it, and have it accept.",
                 {"party": party},
             )
 
@@ -166,7 +166,7 @@ def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
             raise SecureFlowError(
                 code,
                 f"{numeric.column} in the dataset {dataset.name} of {party} {reason}.",
-                "Take the bounds that its owner declares, or let the owner declare some.",
+                "Use the bounds that its owner declares, or have the owner declare some.",
                 {"party": party, "column": numeric.column},
             )
 
@@ -190,7 +190,7 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
             "unknown_category",
             f"Category {value!r} of column {column!r} is not in both the job and the dataset "
             f"{dataset.name} of {party}.",
-            "Give the job the categories that every owner declares.",
+            "Use the categories that every owner declares.",
             {"party": party, "column": column},
         )
 
@@ -215,9 +215,9 @@ async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
 
 def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
-        yield f"A round needs all {len(spec.roster)} contributors: it survives no dropout."
+        yield f"A round needs all {len(spec.roster)} contributors: it does not survive a dropout."
     if traits_of(spec).enclave:
-        yield "Updates are as safe as the enclave: look at its attestation verdict."
+        yield "Updates are only as safe as the enclave: check its attestation verdict."
     yield from two_party_notes(spec)
     if spec.privacy is None:
         yield (
@@ -242,10 +242,10 @@ def _differing_bounds(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iter
             own = {one.name: one.bounds for one in dataset.columns}[numeric.column]
             taken = interval(numeric.bounds)
             if own is None:
-                yield f"{party} declares no bounds of {numeric.column}; the job takes {taken}."
+                yield f"{party} declares no bounds for {numeric.column}; the job uses {taken}."
             elif own != numeric.bounds:
                 within = interval(own)
-                yield f"{party} declares {numeric.column} within {within}; the job takes {taken}."
+                yield f"{party} declares {numeric.column} within {within}; the job uses {taken}."
 
 
 def _details(spec: TrainingSpec) -> dict[str, Any]:

@@ -21,9 +21,9 @@ class Request:
 
 @dataclass(frozen=True)
 class PartyStatus:
-    """What the centre knows of a party's link; an enclave's TEE and code are claims, no evidence.
+    """What the centre knows of a party's link; an enclave's TEE and code are claims, not evidence.
 
-    `clock_ahead`: seconds, when it dialled in; `server`: another one that it dialled last.
+    `clock_ahead`: seconds, when it connected; `server`: another one that it connected to last.
     """
 
     party: str

@@ -114,7 +114,7 @@ DISCLOSED: Final[dict[str, str]] = {
     "metrics of the final model": "最终模型的指标",
     "metrics, row counts": "指标、行数",
     "row counts": "行数",
-    "declared bounds": "声明的界限",
+    "declared bounds": "声明的范围",
     "declared in the spec": "在规格中声明",
     "fixed in the spec": "由规格固定",
     "public constant": "公开常数",

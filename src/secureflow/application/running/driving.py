@@ -81,6 +81,6 @@ def defect(job: str) -> SecureFlowError:
     return SecureFlowError(
         "internal",
         f"Job {job} met a defect of the server.",
-        f"The operator finds the trace in the server's log. When it is mended: secureflow job "
+        "The operator finds the trace in the server's log. When it is fixed: secureflow job "
         f"resume {job}.",
     )

@@ -93,8 +93,8 @@ def _changed(running: RunningJob, line: Journalled) -> SecureFlowError:
         digest = effect_digest(asked)
     return SecureFlowError(
         "script_changed",
-        f"Job {running.job} cannot go on: its effect {line.seq} was {line.digest[:12]}…, and "
-        f"today's script {_described(asked)}.",
+        f"Job {running.job} cannot continue: its effect {line.seq} was {line.digest[:12]}…, and "
+        f"the current script {_described(asked)}.",
         f"Run the server version that started the job, then secureflow job resume {running.job}; "
         f"or cancel it: secureflow job cancel {running.job}.",
         {"effect": line.seq, "recorded": line.digest, "asked": digest},

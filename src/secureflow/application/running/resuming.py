@@ -47,7 +47,7 @@ def check_resumable(job: Job) -> None:
         raise SecureFlowError(
             "not_paused",
             f"Job {job.id} is {job.state}, not paused.",
-            f"It goes on by itself: secureflow job watch {job.id}.",
+            f"It continues by itself: secureflow job watch {job.id}.",
         )
     if ends_without_script(job):  # a leaf of ours behind its end would not verify
         raise SecureFlowError(
@@ -59,8 +59,8 @@ def check_resumable(job: Job) -> None:
         raise SecureFlowError(
             "resumed_too_often",
             f"Job {job.id} was resumed {MOST} times and paused again each time.",
-            f"Cancel it: secureflow job cancel {job.id}. Its last released model can be gone on "
-            "from in a new job (--from).",
+            f"Cancel it: secureflow job cancel {job.id}. A new job can continue from its last "
+            "released model (--from).",
             {"resumed": tries(job)},
         )
 

@@ -264,7 +264,7 @@ class Runner:
         except Exception as error:  # the edge of a job: others go on
             if (fault := exhausted(error, "The centre")) is not None:
                 raise fault from error
-            _log.exception("job stopped by a defect", job=job)
+            _log.exception("job stopped by an internal error", job=job)
             await self._pause(job, defect(job))
 
     async def _drive(self, job: str, backoff: DriverPauses) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
-    "Read the ledger, and verify a job's story offline.": "查看账本，并离线验证任务全过程。",
+    "Read the ledger, and verify a job's record offline.": "查看账本，并离线验证任务全过程。",
     "Show the newest signed head.": "显示最新的已签名日志头。",
     "List entries of the log.": "列出日志条目。",
     "Written to {path}.": "已写入 {path}。",
@@ -60,11 +60,11 @@ TEXTS: Final[dict[str, str]] = {
         "透明日志的日志头与证明（RFC 9162、C2SP 检查点）。"
     ),
     "Write the newest signed checkpoint.": "输出最新的已签名检查点。",
-    "The proof holds.": "证明成立。",
-    "Prove that an entry stands in the log.": "证明某条目已收录在日志中。",
+    "The proof is valid.": "证明成立。",
+    "Prove that an entry is in the log.": "证明某条目已收录在日志中。",
     "Prove that the log only grew between two sizes.": "证明日志在两次之间只增不改。",
     "The log has no entry {index}.": "日志中没有第 {index} 条。",
-    "The inclusion proof does not hold.": "收录证明不成立。",
+    "The inclusion proof is not valid.": "收录证明不成立。",
     "The log was rewritten: its head does not extend the one that you kept.": (
         "日志被改写：其日志头并非您所保存者的延伸。"
     ),
@@ -80,9 +80,9 @@ TEXTS: Final[dict[str, str]] = {
     ),
     "The server sent no hash.": "服务器返回的不是哈希值。",
     "Index of the entry.": "条目序号。",
-    "File with a checkpoint kept from before.": "存放以前所保存检查点的文件。",
-    "Gap: the log {origin} was set back from {size} entries to {start} ({lost} lost) and goes on "
-    "as {name} since {when}; signed by {signed} of {members} members: {who}.": (
+    "File with a checkpoint that you kept earlier.": "存放以前所保存检查点的文件。",
+    "Gap: the log {origin} was set back from {size} entries to {start} ({lost} lost) and "
+    "continues as {name} since {when}; signed by {signed} of {members} members: {who}.": (
         "缺口：日志 {origin} 由 {size} 条回退到 {start} 条（丢失 {lost} 条），"
         "以 {name} 继续，自 {when} 起；已签名 {signed}/{members} 个成员：{who}。"
     ),

@@ -7,7 +7,7 @@ from typing import Final
 TEXTS: Final[dict[str, str]] = {
     "Requests that wait for a person.": "等待人工处理的请求。",
     "List the requests that wait.": "列出等待处理的请求。",
-    "Also the decided ones.": "也包括已处理的。",
+    "Include the decided ones.": "也包括已处理的。",
     "Full id of the request: 64 digits.": "请求的完整编号：64 位。",
     "Show one request on one screen: who asks for what, and who sees it.": (
         "用一屏显示一条请求：谁要什么，谁能看到什么。"
@@ -20,7 +20,7 @@ TEXTS: Final[dict[str, str]] = {
     "{what} is rejected.": "已拒绝 {what}。",
     "Go through what waits, one request at a time, and decide.": "逐条查看等待的请求并作出决定。",
     "\nRequest {number} of {count}": "\n第 {number} 条请求，共 {count} 条",
-    "No job goes on now: {why}": "目前没有任务在进行：{why}",
+    "No job can continue now: {why}": "目前没有任务能继续：{why}",
     "Nothing waits.": "没有等待处理的请求。",
     "Nothing more waits.": "没有其他等待处理的请求。",
     "a approve, r reject, s skip, d details, q quit": "a 批准，r 拒绝，s 跳过，d 详情，q 退出",
@@ -53,7 +53,7 @@ TEXTS: Final[dict[str, str]] = {
     "training of {family}, {rounds} rounds": "训练 {family}，{rounds} 轮",
     "statistics: {queries}": "统计：{queries}",
     "{submitter}, in project {project} (the centre says so)": (
-        "{submitter}，项目 {project}（以中心所述为准）"
+        "{submitter}，项目 {project}（以协调中心所述为准）"
     ),
     "{dataset}, {count} columns": "{dataset}，{count} 列",
     "SENSITIVE: {names}": "敏感列：{names}",
@@ -74,7 +74,7 @@ TEXTS: Final[dict[str, str]] = {
     "every sum is over at least {least} of {count}: {names}": (
         "每个总和至少包含 {least} 方，共 {count} 方：{names}"
     ),
-    "THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum less its own": (
+    "THE OTHER PARTY CAN COMPUTE YOUR CONTRIBUTION: the sum minus its own": (
         "对方可以算出您的贡献：总和减去对方自己的那一份"
     ),
     "nothing is contributed": "不贡献任何内容",
@@ -86,7 +86,7 @@ TEXTS: Final[dict[str, str]] = {
     "a SIMULATED enclave is accepted here and protects nothing": (
         "本处接受模拟（SIMULATED）飞地，它不提供任何保护"
     ),
-    "NONE: what is released may tell of single rows": "无：发布的内容可能透露单行数据",
+    "NONE: what is released may reveal single rows": "无：发布的内容可能透露单行数据",
     "ε {epsilon} per {unit}, {noise} noise": "ε {epsilon}，保护单位：{unit}，噪声：{noise}",
     "of your {limit}, {spent} is spent (δ {delta})": (
         "您的额度 {limit}，已消耗 {spent}（δ {delta}）"
@@ -95,7 +95,7 @@ TEXTS: Final[dict[str, str]] = {
     "rejected": "已拒绝",
     "withdrawn": "已撤回",
     "expired": "已过期",
-    "shared": "共担",
+    "shared": "各方分担",
     "local": "本地",
     "enclave": "飞地",
 }

@@ -7,7 +7,7 @@ from typing import Final
 TEXTS: Final[dict[str, str]] = {
     "noised": "已加噪",
     "none": "无",
-    "± holds the value without noise 95 times in 100; the row count has noise too.": (
+    "± covers the value without noise 95 times in 100; the row count has noise too.": (
         "无噪声的真值有 95% 的可能落在 ± 范围内；行数同样加了噪声。"
     ),
     "{family}: how likely is {column} = {positive}": "{family}：{column} = {positive} 的可能性",
@@ -24,7 +24,7 @@ TEXTS: Final[dict[str, str]] = {
     "Write a model's parameters and card, checked by digest.": "下载模型参数与卡片，并按摘要校验。",
     "Predict rows of a CSV file with a downloaded model.": "用已下载的模型预测 CSV 文件中的各行。",
     "Id or name of the model, or NAME@VERSION.": "模型编号或名称，或“名称@版本”。",
-    "Row {row}, column {name}: {text!r} is no number.": (
+    "Row {row}, column {name}: {text!r} is not a number.": (
         "第 {row} 行、列 {name}：{text!r} 不是数字。"
     ),
     "File to write (safetensors).": "要写入的文件（safetensors）。",

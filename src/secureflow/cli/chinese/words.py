@@ -53,7 +53,7 @@ TEXTS: Final[dict[str, str]] = {
     "project": "项目",
     "job": "任务",
     "state": "状态",
-    "submitter": "提交人",
+    "submitter": "提交者",
     "digest": "摘要",
     "progress": "进度",
     "part": "部分",

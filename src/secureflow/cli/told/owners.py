@@ -6,34 +6,35 @@ from typing import Final
 
 TEXTS: Final[dict[str, str]] = {
     # a withdrawal that the server was not told of yet
-    "It is withdrawn here, no new job gets it; its grants end once the server was told. "
-    "Repeat: secureflow agent data remove {}": (
+    "It is withdrawn here, and no new job gets it; its grants end once the server knows. Run "
+    "again: secureflow agent data remove {}": (
         "它已在本机撤回，新任务不再使用它；服务器得知后，其授权才会终止。"
         "请重复：secureflow agent data remove {0}"
     ),
     # more than the control socket takes
     "The agent's answer has {}, more than {}.": "代理的应答有 {0}，超过 {1}。",
     "Ask for fewer entries at once.": "请一次少取几条。",
-    "What the agent is to take has {}, more than {}.": "要交给代理的内容有 {0}，超过 {1}。",
-    "Give it less at once.": "请一次少给一些。",
+    "The request to the agent has {}, more than {}.": "要交给代理的内容有 {0}，超过 {1}。",
     # files of data
     "{} cannot be used: {}.": "{0} 无法使用：{1}。",
     "there is no such file": "没有这个文件",
-    "it is no file": "它不是文件",
+    "it is not a file": "它不是文件",
     "it has no row": "其中没有数据行",
     "it is not a readable file of its kind": "它不是可读的该类文件",
     "its name ends neither in .csv nor in .parquet": "文件名既不以 .csv 也不以 .parquet 结尾",
-    "no column of it can be used as a number or category": "没有任何列可用作数字或类别",
+    "none of its columns can be used as a number or category": "没有任何列可用作数字或类别",
     "Check the path.": "请检查路径。",
-    "Rename it by what it holds, or export it as CSV in UTF-8.": (
+    "Rename it to match its content, or export it as CSV in UTF-8.": (
         "请按内容改名，或导出为 UTF-8 编码的 CSV。"
     ),
-    "It needs UTF-8, a header line, commas between cells (CSV), or to be a Parquet file.": (
+    "Use a CSV file in UTF-8 with a header line and commas, or a Parquet file.": (
         "需要 UTF-8 编码、有表头、以逗号分隔的 CSV，或 Parquet 文件。"
     ),
     "{} has no column {}.": "{0} 没有列 {1}。",
     "Its columns are: {}{}.": "其中的列有：{0}{1}。",
-    "The file of dataset {} is not there or is not a file.": "数据集 {0} 的文件不存在或不是文件。",
+    "The file of dataset {} does not exist or is not a file.": (
+        "数据集 {0} 的文件不存在或不是文件。"
+    ),
     "Check `path` in the agent's configuration.": "请检查代理配置中的 `path`。",
     "Dataset {} does not fit its declared schema: {}: {}.": "数据集 {0} 与其声明不符：{1}：{2}。",
     "Correct the file or the declaration in the agent's configuration.": (
@@ -47,7 +48,9 @@ TEXTS: Final[dict[str, str]] = {
         "数据集 {0} 的文件不是可读的 Parquet 文件。"
     ),
     "Check the file and the declared format.": "请检查文件与所声明的格式。",
-    "Dataset {} has more rows or bytes than are read.": "数据集 {0} 的行数或字节数超出读取上限。",
+    "Dataset {} has more rows or bytes than the agent reads.": (
+        "数据集 {0} 的行数或字节数超出读取上限。"
+    ),
     "Raise the agent's limits, or split the dataset.": "请提高代理的上限，或拆分数据集。",
     "{} has no dataset {}.": "{0} 没有数据集 {1}。",
     "Declare it in agent.yaml under `datasets`, or name one that is declared.": (
@@ -59,7 +62,7 @@ TEXTS: Final[dict[str, str]] = {
     # settings and policies
     "Known: {}.": "已知的有：{0}。",
     "See the examples in {}.": "请参照 {0} 中的示例。",
-    "Take it out and set {}, or name a file that holds it.": (
+    "Remove it and set {}, or name a file that holds it.": (
         "请将其移出并设置 {0}，或写出存放它的文件。"
     ),
     "Correct the named field.": "请更正所指的字段。",
@@ -76,16 +79,16 @@ TEXTS: Final[dict[str, str]] = {
     "Correct `attestation.roots` in agent.yaml.": "请更正 agent.yaml 中的 `attestation.roots`。",
     "An agent already runs in {}.": "{0} 中已有代理在运行。",
     "Stop it first: one organisation has one agent.": "请先停止它：每个机构只有一个代理。",
-    "{} declares a dataset {} already.": "{0} 已声明数据集 {1}。",
+    "{} already declares a dataset {}.": "{0} 已声明数据集 {1}。",
     "{} cannot be written: {}.": "无法写入 {0}：{1}。",
-    "`datasets` stand in brackets, where no entry can be added.": (
+    "`datasets` is written in brackets, where no entry can be added.": (
         "`datasets` 写在方括号内，无法添加条目。"
     ),
     "Write them as a list with dashes, or paste the entry yourself.": (
         "请改写为短横线列表，或自行粘贴该条目。"
     ),
     "The token file {} cannot be read: {}.": "无法读取令牌文件 {0}：{1}。",
-    "Give the path of the file that the operator handed over: --token-file.": (
+    "Give the path of the file that the operator gave you: --token-file.": (
         "请用 --token-file 给出运营方所交文件的路径。"
     ),
     "The passphrase file {} cannot be read: {}.": "无法读取口令文件 {0}：{1}。",
@@ -101,9 +104,9 @@ TEXTS: Final[dict[str, str]] = {
     ),
     # backups
     "{} is not a complete backup of SecureFlow: {}.": "{0} 不是完整的 SecureFlow 备份：{1}。",
-    "{} is there already.": "{0} 已经存在。",
-    "its own leaf {} does not bear its signature": "其本方叶子 {0} 没有本方的签名",
-    "Put it back, or enrol the agent again. A backup without a passphrase needs no link.pem, and "
+    "{} already exists.": "{0} 已经存在。",
+    "its own leaf {} does not have its signature": "其本方叶子 {0} 没有本方的签名",
+    "Restore it, or enrol the agent again. A backup without a passphrase needs no link.pem, and "
     "has no keys.": ("请将其放回，或重新注册代理。不设口令的备份无需 link.pem，其中也没有密钥。"),
     # charter
     "Charter version {} is signed by {} of its {} members; it needs {}. Missing: {}.": (
@@ -126,45 +129,45 @@ TEXTS: Final[dict[str, str]] = {
     "{} has not pinned a charter yet, so it knows no other member.": (
         "{0} 尚未钉定章程，因此不认识任何其他成员。"
     ),
-    "The centre has no charter that waits for this agent.": "中心没有等待本代理签署的章程。",
+    "The centre has no charter that waits for this agent.": "协调中心没有等待本代理签署的章程。",
     "The operator drafts one once every organisation is enrolled: secureflow charter draft.": (
         "各机构都注册之后由运营方起草：secureflow charter draft。"
     ),
     # consent
-    "The inbox has no item of the id {}.": "收件箱中没有编号为 {0} 的请求。",
-    "Give the full id, all 64 digits of it; `secureflow agent inbox list` shows those that "
-    "wait, `--all` every one.": (
+    "The inbox has no item with the id {}.": "收件箱中没有编号为 {0} 的请求。",
+    "Give the whole id, all 64 digits; `secureflow agent inbox list` shows those that wait, "
+    "`--all` all of them.": (
         "编号须完整给出，共 64 位；`secureflow agent inbox list` 列出等待中的，`--all` 列出全部。"
     ),
     "Inbox item {} has expired: nobody waits for it any more.": "请求 {0} 已过期：已无人等待。",
-    "Let the job be submitted again.": "请让对方重新提交任务。",
-    "Inbox item {} is not what its id was computed over: {}.": "请求 {0} 的内容与其编号不符：{1}。",
+    "Have the job submitted again.": "请让对方重新提交任务。",
+    "Inbox item {} does not match its id: {}.": "请求 {0} 的内容与其编号不符：{1}。",
     "Approve nothing until it is explained: the agent's record was changed, or ids were made to "
     "collide.": "查明之前请勿批准任何请求：代理的记录被改动，或编号被人为制造碰撞。",
     "Inbox item {} is already {}.": "请求 {0} 已处理：{1:word}。",
-    "A decision stands; a changed job comes as a new item.": (
+    "A decision is final; a changed job comes as a new item.": (
         "决定不可更改；修改后的任务会作为新请求到来。"
     ),
-    "{} requests wait for a person here; {} finds no place.": (
+    "{} requests already wait for a person here; there is no room for {}.": (
         "此处已有 {0} 条请求等待处理；{1} 没有位置了。"
     ),
     "Approve or reject some: `secureflow agent inbox review`.": (
         "请先批准或拒绝一些：`secureflow agent inbox review`。"
     ),
     "Job {} was refused: {}.": "任务 {0} 被拒绝：{1}。",
-    "{} lets {} into jobs with differential privacy only: its budget would mean nothing "
+    "{} allows {} only in jobs with differential privacy: its budget would mean nothing "
     "otherwise.": "{0} 只允许 {1} 用于差分隐私任务：否则其预算没有意义。",
-    "Add a privacy part to the job.": "请在任务中加上 privacy 部分。",
+    "Add a privacy section to the job.": "请在任务中加上 privacy 部分。",
     "{} does not take part in jobs protected by {}.": "{0} 不参加以 {1} 保护的任务。",
     "Submit it with one of: {}.": "请改用以下之一提交：{0}。",
-    "{} opens no sum of fewer than {} parties; the job allows {}.": (
+    "{} does not open sums of fewer than {} parties; the job allows {}.": (
         "{0} 不打开少于 {1} 方的总和；该任务允许 {2} 方。"
     ),
     "Raise min_contributors.": "请提高 min_contributors。",
     "{} does not compute sums with one other party alone: each of the two could compute what the "
     "other one contributed.": "{0} 不与单独一方求和：两方中的每一方都能算出对方的贡献。",
-    "Use differential privacy for all that is released, or take a third party. The owner may "
-    "accept it for one dataset and one partner's key: consent.two_party in agent.yaml.": (
+    "Use differential privacy for everything that is released, or add a third party. The owner "
+    "may accept it for one dataset and one partner's key: consent.two_party in agent.yaml.": (
         "请对所有发布的结果使用差分隐私，或再加入一方。数据所有者也可以在 agent.yaml 的 "
         "consent.two_party 中，针对一个数据集和一个伙伴的密钥接受这一点。"
     ),
@@ -175,16 +178,16 @@ TEXTS: Final[dict[str, str]] = {
     "Write MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME].": (
         "请写成 MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]。"
     ),
-    "{} is no measure ({})": "{0} 不是统计量（{1}）",
+    "{} is not a measure ({})": "{0} 不是统计量（{1}）",
     "{} is not understood": "无法理解 {0}",
     # the demo
-    "Another demo is at work in {}.": "另一个演示正在使用 {0}。",
+    "Another demo is running in {}.": "另一个演示正在使用 {0}。",
     "Wait for its end, or name another directory: --directory.": (
         "请等它结束，或用 --directory 指定另一目录。"
     ),
     "{} holds files that no demo made.": "{0} 中有并非演示生成的文件。",
     "Name another directory: --directory.": "请用 --directory 指定另一目录。",
-    "{} lies in the directory that the demo empties.": "{0} 位于演示将清空的目录中。",
+    "{} is in the directory that the demo empties.": "{0} 位于演示将清空的目录中。",
     "Move the file, or name another directory: --directory.": (
         "请移动该文件，或用 --directory 指定另一目录。"
     ),
@@ -204,8 +207,8 @@ TEXTS: Final[dict[str, str]] = {
     ),
     # files of the command line
     "{} has more than {} bytes.": "{0} 超过 {1} 字节。",
-    "{} holds no object of named fields.": "{0} 中不是由命名字段组成的对象。",
-    "{} is no YAML: {}.": "{0} 不是 YAML：{1}。",
+    "{} must hold an object with named fields.": "{0} 中须为由命名字段组成的对象。",
+    "{} is not YAML: {}.": "{0} 不是 YAML：{1}。",
     # the operator's machine
     "{} already holds a centre.": "{0} 中已有协调中心。",
     "Start it, or choose another directory: new keys would cut every party off.": (
@@ -216,12 +219,12 @@ TEXTS: Final[dict[str, str]] = {
         "请用该信任域完成它，或另选目录。"
     ),
     "The database is locked by another writer.": "数据库被另一写入者锁定。",
-    "Try again; if it lasts, look for another process on the same database.": (
+    "Try again; if it persists, look for another process on the same database.": (
         "请重试；若持续如此，请查看是否有其他进程在用同一数据库。"
     ),
     # kit.heldfile
     "The file of the record was removed or replaced while its process runs: nothing is recorded "
-    "any more, and nothing is read from what lies there now.": (
+    "any more, and nothing is read from what is there now.": (
         "记录文件在其进程运行时被移走或替换：不再记录任何内容，也不读取现在该处的文件。"
     ),
     "The log of the process names the copy of its record that it has put beside that file. Then "
@@ -232,25 +235,24 @@ TEXTS: Final[dict[str, str]] = {
     "Stop the process; remove {}-wal and {}-shm if they are there; mv {} {}; then start it "
     "again.": ("请停止进程；若有 {0}-wal 与 {1}-shm 则删除；执行 mv {2} {3}；再重新启动。"),
     "The database cannot be reached at the moment.": "数据库暂时无法访问。",
-    "Try again soon; if it lasts, the operator looks whether its service runs.": (
+    "Try again soon; if it persists, the operator checks whether its service runs.": (
         "请稍后重试；若持续如此，请运营方查看数据库服务是否在运行。"
     ),
     "The database cannot grow: the disk of the server is full.": (
         "数据库无法增长：服务器磁盘已满。"
     ),
-    "The operator frees space; what waits goes on by itself then.": (
+    "The operator frees space; waiting work then continues by itself.": (
         "请运营方腾出空间；等待中的工作随后会自行继续。"
     ),
-    "The centre": "中心",
+    "The centre": "协调中心",
     "The database {} is locked by another process.": "数据库 {0} 被另一进程锁定。",
     "End the other process that writes to it: a second server, a backup, a shell.": (
         "请结束写入它的其他进程：另一个服务器、备份或命令行工具。"
     ),
     "The database {} cannot grow: its disk is full.": "数据库 {0} 无法增长：磁盘已满。",
-    "The database {} keeps text as {}, not as {}: names in any script but English would be lost.": (
-        "数据库 {0} 以 {1} 而非 {2} 存储文本：非英文名称会丢失。"
-    ),
-    "Make another one: createdb --encoding UTF8 --template template0 NAME.": (
+    "The database {} stores text as {}, not as {}: names in other scripts than the Latin one "
+    "would be lost.": ("数据库 {0} 以 {1} 而非 {2} 存储文本：非拉丁文字的名称会丢失。"),
+    "Create another one: createdb --encoding UTF8 --template template0 NAME.": (
         "请另建一个：createdb --encoding UTF8 --template template0 NAME。"
     ),
     "The database {} already holds {}.": "数据库 {0} 中已有{1}。",
@@ -263,14 +265,14 @@ TEXTS: Final[dict[str, str]] = {
         "请指定一个专用的空数据库：createdb NAME。"
     ),
     "Name an empty database (createdb NAME), or start that centre from its own directory.": (
-        "请指定空数据库（createdb NAME），或从其原目录启动该中心。"
+        "请指定空数据库（createdb NAME），或从其原目录启动该协调中心。"
     ),
-    "Name an empty database (createdb NAME). If a restore filled this one that was cut off: dropdb "
-    "NAME, createdb NAME, and restore again.": (
+    "Name an empty database (createdb NAME). If an interrupted restore has filled this one: "
+    "dropdb NAME, createdb NAME, and restore again.": (
         "请指定空数据库（createdb NAME）。若它是被中断的恢复所填充的：先 dropdb NAME，"
         "再 createdb NAME，然后重新恢复。"
     ),
-    "Run it again on the same directory; if that is lost, drop and create the database anew.": (
+    "Run it again on the same directory; if that is lost, drop and recreate the database.": (
         "请对同一目录再次运行该命令；若目录已丢失，请删除该数据库并重新建立。"
     ),
     "The database URL holds a password: others on this machine could read it.": (
@@ -305,7 +307,7 @@ TEXTS: Final[dict[str, str]] = {
     "The locked requirements are not installed.": "没有安装锁定的依赖清单。",
     "{} both bring {}.": "{0} 都带有 {1}。",
     "No installed distribution records the module {}.": "没有任何已安装的发行包登记了模块 {0}。",
-    "{}: RECORD has a checksum that is no SHA-256.": "{0}：RECORD 中有校验和不是 SHA-256。",
+    "{}: RECORD has a checksum that is not a SHA-256.": "{0}：RECORD 中有校验和不是 SHA-256。",
     "The enclave does not load {}: it is not part of what was measured.": (
         "飞地不加载 {0}：它不在度量范围之内。"
     ),

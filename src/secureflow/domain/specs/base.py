@@ -284,12 +284,12 @@ def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
     if len(spec.roster) < smallest:
         return "roster", f"it has fewer than {smallest} parties", "Invite another organisation."
     if len(set(spec.parties)) != len(spec.roster):
-        return "roster", "a party stands in it twice", "List each organisation once."
+        return "roster", "a party is listed twice", "List each organisation once."
     if len({c.key for c in spec.roster}) != len(spec.roster):
         return "roster", "two parties have the same signing key", "Each party has its own key."
     if spec.min_contributors < floor_of(len(spec.roster)):
         reason = "a sum of fewer than three parties shows each party the others' data"
-        return "min_contributors", reason, "Set it to 3 at least."
+        return "min_contributors", reason, "Set it to at least 3."
     if spec.min_contributors > len(spec.roster):
         return "min_contributors", "it exceeds the roster", "Lower it or invite more parties."
     return None

@@ -69,8 +69,8 @@ class SpecKinds(Mapping[str, SpecKind]):
         if kind is None:
             raise SecureFlowError(
                 "invalid_spec",
-                f"The spec is not valid: kind: {str(name)[:40]!r} is no kind of job.",
-                f"Kinds are: {', '.join(self._kinds)}.",
+                f"The spec is not valid: kind: {str(name)[:40]!r} is not a kind of job.",
+                f"The kinds are: {', '.join(self._kinds)}.",
                 {"fields": [{"field": "kind", "problem": "unknown"}]},
             )
         return parse(kind.spec, value, stored=stored)

@@ -72,8 +72,8 @@ class StatisticsQuery:
             `variance`, `quantile` and `histogram` (of a number, over `bins` equal cells of its
             bounds; of a category, over its categories).
         column: what is measured; only `count` needs none.
-        by: a category column; the measure is told for each of its categories.
-        bins: cells of a histogram or of the grid on which quantiles are looked for.
+        by: a category column; the measure is given for each of its categories.
+        bins: cells of a histogram or of the grid on which quantiles are searched.
         quantiles: which quantiles, each in [0, 1].
     """
 
@@ -272,9 +272,9 @@ def _column_rules(spec: StatisticsSpec) -> Problem | None:
     for column in spec.columns:
         problem = _column_problem(column)
         if names.count(column.column) > 1:
-            problem = "it stands in the spec twice", "List each column once."
+            problem = "it is listed twice", "List each column once."
         elif column.column not in asked:
-            problem = "no query asks for it", "Leave it out: agents read what is asked for alone."
+            problem = "no query uses it", "Leave it out: agents read only what queries use."
         if problem:
             return f"columns.{column.column}", *problem
     return None
@@ -286,7 +286,7 @@ def _column_problem(column: StatisticsColumn) -> tuple[str, str] | None:
             return "a category has no bounds", "Remove them."
         once = len(set(column.categories)) == len(column.categories)
         if not column.categories or not once:
-            return "its categories are missing, or one stands there twice", "List each once."
+            return "its categories are missing, or one is listed twice", "List each once."
         return None
     return _number_problem(column)
 
@@ -319,11 +319,11 @@ def _reference_problem(spec: StatisticsSpec, query: StatisticsQuery) -> Problem 
         if name is not None and name not in types:
             return field_name, f"no column {name!r} is declared", "Ask for a declared column."
     if query.by is not None and types[query.by] != "category":
-        return "by", "groups are told apart by a category, not by a number", "Use a histogram."
+        return "by", "groups are formed by a category, not by a number", "Use a histogram."
     if query.by is not None and query.by == query.column:
         return "by", "it is the measured column itself", "Leave out one of them."
     if query.column is None and query.measure != "count":
-        return "column", f"a {query.measure} is of a column", "Name it."
+        return "column", f"a {query.measure} needs a column", "Name it."
     return None
 
 
@@ -332,10 +332,10 @@ def _measure_problem(spec: StatisticsSpec, query: StatisticsQuery) -> Problem | 
     if category and query.measure in {"sum", "mean", "variance", "quantile"}:
         return "measure", f"a category has no {query.measure}", 'Use "count" or "histogram".'
     if (query.measure == "quantile") != bool(query.quantiles):
-        reason = "exactly the queries of measure quantile say which quantiles"
+        reason = "queries of measure quantile, and only they, must say which quantiles"
         return "quantiles", reason, "Give them there and nowhere else."
     if len(set(query.quantiles)) != len(query.quantiles):
-        return "quantiles", "one stands there twice", "List each once."
+        return "quantiles", "one is listed twice", "List each once."
     return None
 
 
@@ -374,7 +374,7 @@ def _local_rules(spec: StatisticsSpec) -> Problem | None:
             reason = "local noise hides values: a count of rows would be released as it is"
             return f"{name}.measure", reason, 'Count `by` a category alone, or use noise "shared".'
         if query.measure != "count" and query.by is not None:
-            reason = "local noise randomises one value of a row, and this takes two"
+            reason = "local noise randomises one value of a row, and this needs two"
             return f"{name}.by", reason, 'Leave it out, or use noise "shared" or "party".'
         if query.measure in {"count", "histogram"} and _choices(spec, query) < 2:
             reason = "a column of one category has no value to hide"
@@ -391,11 +391,11 @@ def _range_rules(spec: StatisticsSpec) -> Problem | None:
     if spec.privacy.noise == "local":
         most = MAX_LOCAL_NOISE
     if multiplier > most:
-        reason = f"above {most:g} (at {spec.contributions} rows of one unit) nothing is left"
+        reason = f"above {most:g} (at {spec.contributions} rows of a unit) only noise is left"
         return "privacy.noise_multiplier", reason, "Lower it, or ask for less."
     slots = sum(slots_of(spec, query) for query in spec.queries)
     if slots > MAX_SLOTS:
-        reason = f"they add up {slots} numbers, more than {MAX_SLOTS}"
+        reason = f"together they add up {slots} numbers, more than {MAX_SLOTS}"
         return "queries", reason, "Ask for fewer groups, bins or queries."
     return None
 

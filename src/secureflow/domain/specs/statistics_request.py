@@ -32,7 +32,7 @@ class NoiseRequest:
 class StatisticsRequest(RequestBase):
     """Questions to several owners' data, and how much they may cost.
 
-    Bounds, categories, the unit and how many of its rows count are what the owners declared: no
+    Bounds, categories, the unit and how many of its rows count are what the owners declared; no
     field is for them.
     """
 

@@ -33,17 +33,17 @@ def _feature_rules(spec: TrainingSpec) -> Problem | None:
     if features is None:
         return None
     if len(set(features.columns)) != len(features.columns):
-        return "features", "a column stands in it twice (or is the label)", "Use each column once."
+        return "features", "a column is listed twice (or is the label)", "Use each column once."
     if not features.width:
         return "features", "there is no feature", "Name at least one numeric or categorical column."
     for numeric in features.numeric:
         problem = bounds_problem(numeric.bounds)
         if problem:
-            return f"features.{numeric.column}.bounds", problem, "Take the owners' declared bounds."
+            return f"features.{numeric.column}.bounds", problem, "Use the owners' declared bounds."
     for categorical in features.categorical:
         if len(set(categorical.categories)) != len(categorical.categories):
             name = f"features.{categorical.column}.categories"
-            return name, "a category stands in it twice", "List each category once."
+            return name, "a category is listed twice", "List each category once."
     return None
 
 
@@ -74,7 +74,7 @@ def _masking_rules(spec: TrainingSpec) -> Problem | None:
 
 def _noop_rules(spec: TrainingSpec) -> Problem | None:
     if spec.features is not None:
-        return "features", "a rehearsal touches no data", "Remove the features."
+        return "features", "a rehearsal uses no data", "Remove the features."
     if spec.model.parameters < 1:
         return "model.parameters", "a rehearsal needs at least one", "Set it."
     return None
@@ -99,9 +99,11 @@ def privacy_problem(spec: TrainingSpec) -> Problem | None:
 
 def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     if spec.model.family == "rehearsal":
-        return "privacy", "a rehearsal touches no data", "Remove it."
+        return "privacy", "a rehearsal uses no data", "Remove it."
     if privacy.unit == "person":
-        reason = "a training step clips each record and bounds nobody's number of records"
+        reason = (
+            "a training step clips each record, but does not bound how many records a person has"
+        )
         return "privacy.unit", reason, "Only statistics jobs hide whole persons."
     wanted = "dp-sgd" if privacy.unit == "record" else "central"
     if privacy.mechanism != wanted:
@@ -110,7 +112,7 @@ def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     if privacy.unit == "party":
         return _party_rules(spec, privacy)
     if privacy.adaptive is not None:
-        reason = "a quantile of the records' gradient norms would be released besides"
+        reason = "a quantile of the records' gradient norms would be released as well"
         return "privacy.adaptive", reason, 'It is for unit "party"; choose a clipping_norm.'
     return None
 

@@ -95,7 +95,7 @@ def appraise(
 def _check_bound(claims: Claims, evidence: Evidence, challenge: Challenge) -> None:
     runtime = evidence.runtime_data
     if claims.tee != evidence.tee:
-        raise _not_bound("tee", f"The evidence says {evidence.tee}, its report {claims.tee}.")
+        raise _not_bound("tee", f"The evidence says {evidence.tee}, but its report {claims.tee}.")
     if not hmac.compare_digest(claims.report_data, report_data(runtime).hex()):
         raise _not_bound(
             "report_data", "The enclave's report does not cover the keys that came with it."
@@ -105,7 +105,7 @@ def _check_bound(claims: Claims, evidence: Evidence, challenge: Challenge) -> No
     for part, expected in (("job", challenge.job), ("spec", challenge.spec)):
         if runtime[part] != expected:
             raise _not_bound(
-                part, f"The evidence is for {part} {runtime[part]}, expected is {expected}."
+                part, f"The evidence is for {part} {runtime[part]}, expected {expected}."
             )
 
 
@@ -137,10 +137,12 @@ def _check_debug(claims: Claims, policy: AppraisalPolicy) -> None:
 
 def _check_technology(claims: Claims, policy: AppraisalPolicy) -> None:
     if claims.tee not in policy.allowed_tees:
-        raise _not_acceptable("tee", f"{claims.tee} is none of {', '.join(policy.allowed_tees)}.")
+        raise _not_acceptable(
+            "tee", f"{claims.tee} is not one of {', '.join(policy.allowed_tees)}."
+        )
     if policy.trust_roots and claims.root not in policy.trust_roots:
         raise _not_acceptable(
-            "root", f"The evidence's root {claims.root} is no accepted trust root."
+            "root", f"The evidence's root {claims.root} is not an accepted trust root."
         )
 
 
@@ -232,7 +234,7 @@ def _not_bound(part: str, message: str) -> SecureFlowError:
     return SecureFlowError(
         "evidence_not_bound",
         message,
-        "Do not seal to this key: someone may have put another enclave's report in front.",
+        "Do not seal to this key: someone may have shown another enclave's report.",
         {"stage": "fresh", "leg": part},
     )
 

@@ -111,16 +111,16 @@ def parse_evidence(value: Any) -> Evidence:
 
 def _evidence(value: Any) -> Evidence:
     if not isinstance(value, dict) or value.keys() != _FIELDS:
-        raise _malformed(f"its fields are not {', '.join(sorted(_FIELDS))}")
+        raise _malformed(f"its fields must be {', '.join(sorted(_FIELDS))}")
     for name, known in (("tee", TEES), ("format", FORMATS)):
         if not isinstance(value[name], str) or value[name] not in known:
-            raise _malformed(f"{name} is none of {', '.join(sorted(known))}")
+            raise _malformed(f"{name} must be one of {', '.join(sorted(known))}")
     if not isinstance(value["blob"], str):
-        raise _malformed("blob is no base64 text")
+        raise _malformed("blob must be base64 text")
     if not isinstance(value["collateral"], dict | None):
-        raise _malformed("collateral is neither an object nor null")
+        raise _malformed("collateral must be an object or null")
     if type(value["collected_at"]) is not int or not 0 <= value["collected_at"] < 2**40:
-        raise _malformed("collected_at is no Unix time")
+        raise _malformed("collected_at must be a Unix time")
     return Evidence(
         value["tee"],
         value["format"],
@@ -133,7 +133,7 @@ def _evidence(value: Any) -> Evidence:
 
 def _runtime(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or value.keys() != _RUNTIME.keys():
-        raise _malformed(f"the fields of runtime_data are not {', '.join(sorted(_RUNTIME))}")
+        raise _malformed(f"the fields of runtime_data must be {', '.join(sorted(_RUNTIME))}")
     for name, shape in _RUNTIME.items():
         if not isinstance(value[name], str) or not shape.fullmatch(value[name]):
             raise _malformed(f"runtime_data.{name}")

@@ -160,7 +160,7 @@ def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
         yield "a roster of one: whoever colludes with the centre would be its only witness"
     spec = digest(bundle.spec)
     if expected and spec != expected:
-        yield f"it tells of the spec {spec}, not of {expected}"
+        yield f"it is about the spec {spec}, not about {expected}"
     for entry in bundle.entries:
         leaf = entry.signed.leaf
         optional = leaf.author == SERVER and not leaf.spec
@@ -174,7 +174,7 @@ def _entry_failures(bundle: Bundle, origins: frozenset[str]) -> Iterator[str]:
     last = -1
     for entry in bundle.entries:
         if entry.index <= last:
-            yield f"{entry.title}: entries are not in rising order"
+            yield f"{entry.title}: entries are not in ascending order"
         last = entry.index
         if entry.signed.leaf.origin not in origins:
             yield f"{entry.title}: it was signed for the log {entry.signed.leaf.origin}"
@@ -214,7 +214,9 @@ def _path_failures(chain: list[BundleEntry], known: set[str], job: str) -> Itera
     following: dict[str, BundleEntry] = {}
     for entry in chain:
         if entry.signed.leaf.prev in following:
-            yield f"{entry.title}: another leaf of its author has the same prev, or it stands twice"
+            yield (
+                f"{entry.title}: another leaf of its author has the same prev, or it appears twice"
+            )
         following[entry.signed.leaf.prev] = entry
     unknown = [entry for entry in chain if entry.signed.leaf.prev not in known]
     first, gaps = (unknown or chain)[0], unknown[1:]  # the server's may hang on one without a link
@@ -227,7 +229,7 @@ def _path_failures(chain: list[BundleEntry], known: set[str], job: str) -> Itera
     while step is not None:
         if step.signed.leaf.job == job:
             if step.index < last:
-                yield f"{step.title}: it stands before an earlier leaf of its author"
+                yield f"{step.title}: it comes before an earlier leaf of its author"
             last = step.index
         step = following.get(step.signed.hash())
 
@@ -250,7 +252,7 @@ def _self_signed_failures(bundle: Bundle) -> Iterator[str]:
     for entry in bundle.entries:
         signed = entry.signed
         if not leaves.verify(signed, signed.key):
-            yield f"{entry.title}: its signature does not hold under the key that it carries"
+            yield f"{entry.title}: its signature is not valid under the key that it carries"
         if signed.leaf.author == ENCLAVE:
             continue
         if claimed.setdefault(signed.leaf.author, signed.key) != signed.key:
@@ -274,7 +276,7 @@ def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
             elif not leaves.verify(signed, signed.key):
                 yield f"{entry.title}: the attested enclave key did not sign it"
         elif author not in keys:
-            yield f"{entry.title}: its author is no member of the charter"
+            yield f"{entry.title}: its author is not a member of the charter"
         elif not leaves.verify(signed, keys[author]):
             yield f"{entry.title}: the charter's key of {author} did not sign it"
         elif author != SERVER and signed.leaf.job == bundle.job and author not in bundle.roster:
@@ -309,7 +311,7 @@ def _head_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
         yield "the head is not signed by the charter's log key"
     for party, key in bundle.contributors:
         if charter.keys.get(party) != key:
-            yield f"roster member {party} does not stand in the charter with the spec's key"
+            yield f"roster member {party} is not in the charter with the spec's key"
 
 
 def _roster_keys(bundle: Bundle, charter: Charter) -> dict[str, str]:

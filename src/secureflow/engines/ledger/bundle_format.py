@@ -108,10 +108,10 @@ def parse_bundle(value: Any) -> Bundle:
         raise _malformed(f"it needs v = 1 and exactly {', '.join(sorted(_FIELDS))}")
     for name in ("origin", "note", "job", "charter"):
         if not isinstance(value[name], str):
-            raise _malformed(f"{name} is no text")
+            raise _malformed(f"{name} must be a string")
     listed = value["entries"]
     if not isinstance(listed, list) or len(listed) > MAX_ENTRIES:
-        raise _malformed(f"entries is no list of at most {MAX_ENTRIES}")
+        raise _malformed(f"entries must be a list of at most {MAX_ENTRIES} entries")
     spec = value["spec"]
     return Bundle(
         origin=value["origin"],
@@ -128,15 +128,15 @@ def parse_bundle(value: Any) -> Bundle:
 
 def _history(value: Any) -> tuple[SignedCharter, ...]:
     if not isinstance(value, list) or len(value) > MAX_HISTORY:
-        raise _malformed(f"history is no list of at most {MAX_HISTORY} charters")
+        raise _malformed(f"history must be a list of at most {MAX_HISTORY} charters")
     return tuple(SignedCharter.from_json(one) for one in value)
 
 
 def _roster(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= MAX_ROSTER:
-        raise _malformed(f"roster is no list of 1 to {MAX_ROSTER} parties")
+        raise _malformed(f"roster must be a list of 1 to {MAX_ROSTER} parties")
     if not all(isinstance(one, str) for one in value) or len(set(value)) != len(value):
-        raise _malformed("roster does not name each party once")
+        raise _malformed("roster must name each party once")
     return tuple(value)
 
 
@@ -144,7 +144,7 @@ def _contributors(spec: Any) -> tuple[tuple[str, str], ...]:
     """Read the roster out of the spec, the only part of it that an audit needs."""
     lines = spec.get("roster") if isinstance(spec, dict) else None
     if not isinstance(lines, list) or len(lines) > MAX_ROSTER:
-        raise _malformed("spec is no job spec with a roster")
+        raise _malformed("spec must be a job spec with a roster")
     canonical_bytes(spec)
     pairs = [
         (line.get("party"), line.get("key")) if isinstance(line, dict) else (None, None)
@@ -160,10 +160,10 @@ def _entry(value: Any) -> BundleEntry:
         raise _malformed("an entry needs index, leaf and proof, and may have document with salt")
     index = value["index"]
     if type(index) is not int or not 0 <= index < MAX_SIZE:
-        raise _malformed("an entry's index is no possible index")
+        raise _malformed("an entry's index is out of range")
     proof = value["proof"]
     if not isinstance(proof, list) or len(proof) > MAX_PROOF:
-        raise _malformed(f"the proof of entry {index} is no list of at most {MAX_PROOF} hashes")
+        raise _malformed(f"the proof of entry {index} must be a list of at most {MAX_PROOF} hashes")
     path = tuple(_hash(one, f"the proof of entry {index}") for one in proof)
     signed = leaf_from_json(value["leaf"])
     if "salt" not in value:
@@ -175,7 +175,7 @@ def _entry(value: Any) -> BundleEntry:
 
 def _hash(value: Any, what: str) -> bytes:
     if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise _malformed(f"{what} is no hex of {SALT_BYTES} bytes")
+        raise _malformed(f"{what} must be hex of {SALT_BYTES} bytes")
     return bytes.fromhex(value)
 
 

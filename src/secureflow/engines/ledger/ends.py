@@ -136,7 +136,7 @@ def judge_ends(bundle: Bundle) -> Judgement:
     closes = [e for e in own if (e.signed.leaf.author, e.signed.leaf.kind) == (SERVER, CLOSED)]
     if not closes:
         found.missing.append(
-            "the centre's end (job.closed) is not there: the job goes on, it ran before ends were "
+            "the centre's end (job.closed) is missing: the job is running, it ran before ends were "
             "recorded, or the end was cut off"
         )
         _judge_authors(found, bundle, _chains(own), {})
@@ -164,7 +164,7 @@ def _lines_of(found: Judgement, close: BundleEntry) -> dict[Chain, End] | None:
         return None
     read = read_closed(close.document)
     if read is None:
-        found.broken.append(f"{close.title}: its document is no end of a job")
+        found.broken.append(f"{close.title}: its document is not the end of a job")
         return None
     found.outcome, ends = read
     lines = dict(ends)
@@ -211,7 +211,7 @@ def _late(
         if entry.index <= close.index:
             continue
         if entry.signed.leaf.author in (SERVER, ENCLAVE):
-            found.broken.append(f"{entry.title}: it stands after the job's end")
+            found.broken.append(f"{entry.title}: it comes after the job's end")
         else:
             late[_chain(entry)].append(entry)
     return dict(late)
@@ -262,7 +262,7 @@ def _own_end(found: Judgement, chain: Chain, entries: list[BundleEntry]) -> str 
         return None
     read = read_finished(last.document)
     if read is None:
-        found.broken.append(f"{last.title}: its document is no end")
+        found.broken.append(f"{last.title}: its document is not an end")
         return None
     outcome, end = read
     if end != _end_of(entries[:-1]) or last.signed.leaf.prev != end.last:

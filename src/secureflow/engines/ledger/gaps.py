@@ -131,7 +131,7 @@ def _gap(
                 f"the continuation of {one.origin} is signed by {len(signed)} of {members} members"
             )
         if entry is not None and not _says(entry, after.charter, one):
-            wrong.append(f"the entry with which {name} begins tells of another continuation")
+            wrong.append(f"the entry with which {name} begins names another continuation")
     if not signed_by_the_log(one, charter.log_key):
         wrong.append(f"the old head of {one.origin} is not signed by the log")
     at = entry.signed.leaf.at if entry else 0

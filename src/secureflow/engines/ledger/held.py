@@ -68,7 +68,7 @@ def judge_held(
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > MAX_ENTRIES:
-        raise _malformed(f"they are no list of at most {MAX_ENTRIES}")
+        raise _malformed(f"they must be a list of at most {MAX_ENTRIES} entries")
     there = {entry.signed.hash() for entry in bundle.entries}
     ended = {end.author for end in ends if end.signed}
     names = origins | {bundle.origin}
@@ -84,7 +84,7 @@ def _judge(
     origins: frozenset[str],
 ) -> HeldLeaf:
     if not isinstance(value, dict):
-        raise _malformed("one of them is no object")
+        raise _malformed("each of them must be an object")
     signed = leaf_from_json(value.get("leaf"))
     leaf = signed.leaf
 
@@ -100,10 +100,10 @@ def _judge(
     if signed.hash() in there:
         return found("in the story")
     if _stood_before_the_end(bundle, signed, value):
-        return found("contradicts", "it stands in the log before the job's end, which left it out")
+        return found("contradicts", "it is in the log before the job's end, which left it out")
     if leaf.author in ended:
         return found("contradicts", f"the end that {leaf.author} signed does not count it")
-    return found("not provable", f"{leaf.author} signed no end: the centre's word stands alone")
+    return found("not provable", f"{leaf.author} signed no end: there is only the centre's word")
 
 
 def _stood_before_the_end(bundle: Bundle, signed: SignedLeaf, value: dict[str, Any]) -> bool:
@@ -125,6 +125,6 @@ def _stood_before_the_end(bundle: Bundle, signed: SignedLeaf, value: dict[str, A
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_bundle",
-        f"The leaves to hold against the bundle are malformed: {reason}.",
+        f"The leaves to compare with the bundle are malformed: {reason}.",
         "Write them with: secureflow agent leaves JOB -o json.",
     )

@@ -112,7 +112,7 @@ def cosign(note_text: str, name: str, key: SigningKey, time_s: int) -> str:
     if not is_key_name(name):
         raise _malformed(f"{name!r} cannot name a key")
     if not 0 < time_s < 1 << 63:
-        raise _malformed(f"{time_s} is no time in Unix seconds")
+        raise _malformed(f"{time_s} is not a time in Unix seconds")
     signature = key.private.sign(_cosigned_message(checkpoint, time_s))
     return _line(name, key, _COSIGNATURE_KEY, time_s.to_bytes(8, "big") + signature)
 
@@ -167,17 +167,17 @@ def is_key_name(name: object) -> bool:
 
 def _parse_checkpoint(origin: str, size: str, root: str) -> Checkpoint:
     if not _SIZE.fullmatch(size):
-        raise _malformed("line 2 is no decimal size")
+        raise _malformed("line 2 must be a decimal size")
     return _checked(Checkpoint(origin, int(size), _decode(root, 64, "line 3")))
 
 
 def _checked(checkpoint: Checkpoint) -> Checkpoint:
     if not is_key_name(checkpoint.origin):
-        raise _malformed("line 1 is no origin: it needs printable text without spaces or '+'")
+        raise _malformed("line 1 must be an origin: printable text without spaces or '+'")
     if not 0 <= checkpoint.size < MAX_SIZE:
-        raise _malformed("line 2 is no possible size")
+        raise _malformed("line 2 is out of range")
     if len(checkpoint.root) != HASH_BYTES:
-        raise _malformed("line 3 is no 32-byte root")
+        raise _malformed("line 3 must be a 32-byte root")
     if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
         raise _malformed("an empty log has only one root")
     return checkpoint
@@ -186,7 +186,7 @@ def _checked(checkpoint: Checkpoint) -> Checkpoint:
 def _parse_signature(line: str) -> NoteSignature:
     name, _, encoded = line.removeprefix(_DASH).partition(" ")
     if not line.startswith(_DASH) or not is_key_name(name):
-        raise _malformed("a signature line does not begin with a dash and a key name")
+        raise _malformed("a signature line must begin with a dash and a key name")
     blob = _decode(encoded, MAX_NOTE_BYTES, f"the signature of {name}")
     if len(blob) < 5:
         raise _malformed(f"the signature of {name} is shorter than a key id and a byte")

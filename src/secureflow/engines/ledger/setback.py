@@ -144,8 +144,8 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
     return InfrastructureError(
         "log_set_back",
         message,
-        "Put the newest database back and start the server again. If that is gone, the members "
-        f"can let the log go on under a new name: {CONTINUE}.",
+        "Put the newest database back and start the server again. If it is lost, the members can "
+        f"continue the log under a new name: {CONTINUE}.",
         facts,
     )
 
@@ -155,7 +155,7 @@ def not_set_back(origin: str) -> SecureFlowError:
     return SecureFlowError(
         "log_not_set_back",
         f"The log {origin} is not held: nothing shows that it was set back.",
-        "There is nothing to continue. `secureflow doctor` says how the server stands.",
+        "There is nothing to continue. `secureflow doctor` shows the state of the server.",
     )
 
 
@@ -164,7 +164,7 @@ def start_differs(start: int) -> SecureFlowError:
     return SecureFlowError(
         "continuation_refused",
         f"The first {start} entries of the log are not those that the continuation names.",
-        f"Draft it anew: {CONTINUE}.",
+        f"Draft it again: {CONTINUE}.",
     )
 
 

@@ -54,7 +54,7 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
         raise SecureFlowError(
             "ledger_bad_signature",
             f"The head of size {head.size} is not signed by the pinned key of {view.origin}.",
-            "Do not go on: compare the charter's log key with the other members, out of band.",
+            "Do not continue: compare the charter's log key with the other members, out of band.",
         )
     if view.size == 0:
         return replace(view, size=head.size, root=head.root, note=note_text if head.size else "")

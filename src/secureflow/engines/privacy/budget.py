@@ -340,7 +340,7 @@ class BudgetLedger:
             raise SecureFlowError(
                 "budget_corrupt",
                 f"Event {len(self._heads) + 1} of the budget of {self.limit.domain} is unreadable.",
-                "Restore the newest copy; the ledger tells which events it must have.",
+                "Restore the newest copy; the ledger shows which events it must have.",
             ) from error
         self._chain(event)
 
@@ -380,7 +380,7 @@ def check_sums(events: Sequence[Event]) -> None:
                 "budget_exceeded",
                 f"Event {number} brings {limit.domain} to ε = {ledger.spent:.3f}; the limit of "
                 f"that time is {ledger.limit.epsilon:g}.",
-                "No agent reserves that: the record was changed.",
+                "No agent would reserve that: the record was changed.",
             )
 
 
@@ -440,5 +440,5 @@ def unit_fixed(domain: str, unit: PrivacyUnit, wanted: PrivacyUnit) -> SecureFlo
 
 def _conflict(reservation: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
-        "budget_conflict", f"The reservation {reservation} cannot be used so: {reason}."
+        "budget_conflict", f"The reservation {reservation} cannot be used: {reason}."
     )

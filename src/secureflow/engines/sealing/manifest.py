@@ -135,7 +135,7 @@ def _tensor(value: Any) -> Tensor:
     if not isinstance(value, dict) or value.keys() != {"name", "dtype", "shape"}:
         raise _malformed("a tensor has other fields than name, dtype and shape")
     if not isinstance(value["shape"], list):
-        raise _malformed("a shape is no list")
+        raise _malformed("a shape must be a list")
     return Tensor(value["name"], value["dtype"], tuple(value["shape"]))
 
 

@@ -156,7 +156,7 @@ class Opener:
             raise SecureFlowError(
                 "update_aborted",
                 f"The upload of {self.header.binding.party} has ended or has no buffer.",
-                "Start the upload afresh.",
+                "Start the upload again.",
             )
         return self._buffer
 

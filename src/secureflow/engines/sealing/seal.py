@@ -91,7 +91,7 @@ class SealedUpdate:
             raise SecureFlowError(
                 "update_changed",
                 f"Chunk {index} of the update is not what was sealed at first.",
-                "Seal the changed update afresh; a content key serves one plaintext.",
+                "Seal the changed update again; a content key is for one plaintext.",
             )
         return chunk
 

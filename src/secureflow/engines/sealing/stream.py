@@ -70,7 +70,7 @@ class ChunkCipher:
             raise SecureFlowError(
                 "chunk_forged",
                 f"Chunk {index} is not what its sender sealed at this place.",
-                "It was altered, moved or cut off on the way; the sender starts afresh.",
+                "It was altered, moved or cut off on the way; the sender starts again.",
             ) from error
 
     def _nonce(self, index: int) -> bytes:

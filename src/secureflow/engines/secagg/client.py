@@ -243,7 +243,7 @@ class SecAggClient:
         """
         message, _ = messages.unpack(self.plan, data)
         if not isinstance(message, Question | Certificate):
-            raise _refusal("unexpected_message", self.party, "this is no closing question")
+            raise _refusal("unexpected_message", self.party, "this is not a closing question")
         at = self._open_round()
         question = message if isinstance(message, Question) else message.question
         guards.check_question(self._position(at), question)

@@ -69,7 +69,7 @@ class Opened:
             "model", "keys", "certificate", "secrets",
         }  # fmt: skip
         if not known or not isinstance(value["keys"], list) or len(value["keys"]) > MAX_PARTIES:
-            raise _invalid("it is no opened round")
+            raise _invalid("it is not an opened round")
         if not isinstance(value["secrets"], dict) or not isinstance(value["model"], str):
             raise _invalid("its secrets or its model are missing")
         keys = tuple(parse(RoundKey, key, "secagg_message") for key in value["keys"])

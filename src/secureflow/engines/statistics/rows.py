@@ -86,7 +86,7 @@ class _Reader:
         if units is None and spec.privacy.unit == "person":
             raise SecureFlowError(
                 "missing_column",
-                "The job hides persons, but nothing tells whose each row is.",
+                "The job hides persons, but nothing says whose each row is.",
                 "Declare the column `person` in the dataset's privacy section.",
             )
         self._own = own

@@ -157,7 +157,7 @@ class ModelFile:
         try:
             return moments_from_sums(features, np.array(sums, dtype=np.float64))
         except OverflowError:
-            raise _invalid("its card's moments are no float64 numbers") from None
+            raise _invalid("its card's moments are not float64 numbers") from None
 
 
 def parse_safetensors(data: bytes) -> tuple[NDArray[np.float32], dict[str, str]]:
@@ -175,7 +175,7 @@ def parse_safetensors(data: bytes) -> tuple[NDArray[np.float32], dict[str, str]]
     header = _json_object(data[8 : 8 + length], "header")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise _invalid("its metadata are not text by name")
+        raise _invalid("its metadata must be strings by name")
     if set(header) != {TENSOR}:
         raise _invalid(f"it does not hold exactly the tensor {TENSOR!r}")
     count = _element_count(header[TENSOR])
@@ -257,5 +257,5 @@ def _invalid(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_model",
         f"The model file cannot be used: {reason}.",
-        "Download it again; if it stays so, whoever made it must correct it.",
+        "Download it again; if that does not help, whoever made it must correct it.",
     )

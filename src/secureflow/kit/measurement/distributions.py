@@ -175,7 +175,7 @@ def _sha256(checksum: str, whose: str) -> bytes:
     except binascii.Error:
         digest = b""
     if kind != "sha256" or len(digest) != hashlib.sha256().digest_size:
-        raise unmeasurable(f"{whose}: RECORD has a checksum that is no SHA-256.")
+        raise unmeasurable(f"{whose}: RECORD has a checksum that is not a SHA-256.")
     return digest
 
 

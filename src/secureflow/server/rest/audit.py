@@ -23,8 +23,8 @@ class Head(BaseModel):
     """The newest signed checkpoint (C2SP note) with its cosignatures.
 
     `held` is the problem by which the log signs nothing now: it was set back, or restored.
-    `restored` tells of a centre that came out of a backup when it did, and of when the backup was:
-    what was revoked, disabled or withdrawn in between is in force again until somebody repeats it.
+    `restored` says when the centre was restored from a backup, and when that was made: what was
+    revoked, disabled or withdrawn in between is in force again until somebody repeats it.
     """
 
     note: str
@@ -36,7 +36,7 @@ class Head(BaseModel):
 
 
 class Entry(BaseModel):
-    """A log entry. What the caller may not see of it is absent, its hash never."""
+    """A log entry. Parts that the caller may not see are absent; its hash never is."""
 
     index: int
     hash: str

@@ -115,7 +115,9 @@ async def _read(request: Request, most: int) -> bytes:
             parts.append(part)
     except ClientDisconnect:
         # No defect of ours, and nobody is there to read it: strangers can do so all day.
-        raise SecureFlowError("malformed_request", "The body is cut off.") from None
+        raise SecureFlowError(
+            "malformed_request", "The body ended before it was complete."
+        ) from None
     return b"".join(parts)
 
 

@@ -30,7 +30,7 @@ def _shown(value: dict[str, Any]) -> CharterShown:
 
 
 class CandidateRequest(RequestBody):
-    """Who shall be members; by default every organisation with an enrolled agent."""
+    """Who is to be a member; by default every organisation with an enrolled agent."""
 
     members: list[Slug] | None = Field(None, max_length=1000, examples=[["bank-a", "bank-b"]])
 

@@ -57,13 +57,13 @@ async def get_dataset(key: Key, use: Use, caller: Caller) -> Dataset:
 
 @router.delete("/datasets/{key}", summary="Withdraw a dataset", status_code=204)
 async def delete_dataset(key: Key, use: Use, caller: Caller) -> None:
-    """Withdraw an own description; its grants end."""
+    """Withdraw a description of the caller's organisation; its grants end."""
     await use.datasets.remove(caller, key)
 
 
-@router.post("/datasets/{key}/grants", summary="Grant a project the use", status_code=201)
+@router.post("/datasets/{key}/grants", summary="Grant a dataset to a project", status_code=201)
 async def create_grant(key: Key, body: GrantRequest, use: Use, caller: Caller) -> Grant:
-    """Let a project use columns of an own dataset for purposes until a time."""
+    """Let a project use columns of one of the caller's datasets for purposes until a time."""
     return await use.datasets.grant(
         caller,
         key,
@@ -87,5 +87,5 @@ async def list_grants(
 
 @router.delete("/grants/{key}", summary="Revoke a grant", status_code=204)
 async def delete_grant(key: Key, use: Use, caller: Caller) -> None:
-    """End an own grant."""
+    """End a grant of the caller's organisation."""
     await use.datasets.revoke(caller, key)

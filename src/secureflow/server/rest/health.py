@@ -23,22 +23,22 @@ router = APIRouter(tags=["health"])
 Parts = dict[str, bool | dict[str, Any]]
 
 
-@router.get("/healthz", summary="Is the process alive")
+@router.get("/healthz", summary="Check liveness")
 async def get_health() -> dict[str, str]:
-    """Answer at all, with the version: clients see early that they do not fit."""
+    """Answer with the version, so that clients see early whether they fit."""
     return {"status": "ok", "version": __version__}
 
 
 @router.get(
     "/readyz",
-    summary="Can the server work",
+    summary="Check readiness",
     response_model=Parts,
-    responses={503: {"description": "A part does not work", "model": Parts}},
+    responses={503: {"description": "A part of the server does not work", "model": Parts}},
 )
 async def get_readiness(use: Use) -> Response:
     """Return which parts work; 503 when one does not. Of a log that is held, what is known.
 
-    The same of a record whose file was removed or replaced.
+    Also of a record whose file was removed or replaced.
     """
     hold, record = use.ledger.hold, use.record()
     parts: Parts = {**await use.readiness(), "signing": hold is None}
@@ -51,11 +51,11 @@ async def get_readiness(use: Use) -> Response:
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
 async def get_metrics(request: Request, use: Use) -> Response:
-    """Return counts and sizes in Prometheus text format: to this machine, or for its token."""
+    """Return counts and sizes in Prometheus text format: to this machine, or with its token."""
     if not _may_scrape(request):
         raise SecureFlowError(
             "unauthenticated",
-            "Metrics are for this machine only, or for who shows their token.",
+            "Metrics are only for this machine, or for callers with their token.",
             "Set SECUREFLOW_SERVER__REST__METRICS_TOKEN and send it as the bearer token.",
         )
     text = await use.metrics.render(use.begin, use.courier, use.ledger)

@@ -50,7 +50,7 @@ def key_of(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not _SHAPE.fullmatch(key):
         raise SecureFlowError(
-            "invalid_request", "The Idempotency-Key is not 1 to 128 visible characters."
+            "invalid_request", "The Idempotency-Key must be 1 to 128 visible characters."
         )
     return key
 

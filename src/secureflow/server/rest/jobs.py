@@ -58,7 +58,7 @@ async def get_job(key: Key, use: Use, caller: Caller) -> Job:
 
     While somebody waits for room on a disk, for the database, or for a log that signs nothing,
     `progress.waiting` lists who does: `party`, `since` (unix seconds), `code`, `message`, the bytes
-    `needed` and `free`, and of the log the `hint` how it goes on.
+    `needed` and `free`, and for the log the `hint` how it continues.
     """
     return await use.jobs.get(caller, key)
 
@@ -71,9 +71,10 @@ async def cancel_job(key: Key, use: Use, caller: Caller) -> Job:
 
 @router.post("/{key}/resume", summary="Resume a paused job")
 async def resume_job(key: Key, use: Use, caller: Caller) -> Job:
-    """Go on with a paused job, if the server's script asks for what the job has recorded.
+    """Resume a paused job, if the server's script asks for what the job has recorded.
 
-    Else it is refused (`script_changed`), naming what differs. A job is resumed five times at most.
+    Otherwise it is refused (`script_changed`), naming what differs. A job is resumed at most
+    five times.
     """
     return await use.jobs.resume(caller, key)
 
@@ -100,8 +101,8 @@ async def watch_job(
     """Stream the job's events (`state`, `party`, `round`, `error`, `done`) until it is finished.
 
     `waiting` events say who waits for what (for room on a disk, for the database), nobody where
-    they are empty; they have no id. A broken stream is resumed with `Last-Event-ID`. It ends, too,
-    soon after the caller's token does.
+    they are empty; they have no id. A broken stream is resumed with `Last-Event-ID`. It also ends
+    soon after the caller's token.
     """
     events = use.jobs.events(caller, key, max(after, int(last or 0)))
     async for event in while_let_in(events, lambda: use.tokens.holds(caller)):

@@ -20,20 +20,23 @@ _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "A random text that makes repeating this request harmless",
+    "description": "A random string that makes it safe to repeat this request",
     "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
 }
 _ALWAYS: Final = {
     "400": "The request cannot be read",
-    "422": "The request is not valid, or what it asks for contradicts itself",
+    "422": "The request is not valid or contradicts itself",
     "429": "Too many requests",
 }
 _CALLED: Final = {
     "401": "No valid token",
     "403": "The caller's roles, or the owner's grants, do not allow it",
-    "404": "Not there, or not for the caller to see",
+    "404": "Not found, or not visible to the caller",
 }
-_WRITING: Final = {"409": "It conflicts with the present state", "413": "The body is too large"}
+_WRITING: Final = {
+    "409": "The request conflicts with the present state",
+    "413": "The body is too large",
+}
 
 
 def describe(app: FastAPI) -> None:
@@ -74,7 +77,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     if operation["operationId"] == "login":
         common["401"] = "Name and password do not fit together"
     if operation["operationId"] == "get_metrics":
-        common["401"] = "Not this machine, and no valid token for metrics"
+        common["401"] = "Neither from this machine nor with a valid token for metrics"
     if method != "get" or "report" in operation["operationId"]:
         common |= _WRITING
     for status, description in common.items():

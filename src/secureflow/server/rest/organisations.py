@@ -55,7 +55,7 @@ class EnrolmentRequest(RequestBody):
 
 
 class EnrolmentShown(BaseModel):
-    """An enrolment; `token` is its text, in the answer that makes it and never again."""
+    """An enrolment; `token` is its text, only in the answer that creates it."""
 
     id: str
     kind: Literal["agent", "enclave"]
@@ -90,7 +90,7 @@ class LogIdentity(BaseModel):
 
 
 class Enrolled(BaseModel):
-    """The newcomer's certificate chain (PEM), the CA, and where to dial."""
+    """The newcomer's certificate chain (PEM), the CA, and where to connect."""
 
     certificate: str
     ca: str
@@ -116,7 +116,7 @@ def _shown(enrolment: Enrolment, text: str = "") -> EnrolmentShown:
 async def list_organisations(
     use: Use, caller: Caller, cursor: Cursor = "", limit: Limit = LIMIT
 ) -> object:
-    """Return the directory of organisations; like the charter it is open to all who log in."""
+    """Return the directory of organisations; it is open to everyone who is logged in."""
     page = await use.organisations.list(caller, cursor=decode_cursor(cursor), limit=limit)
     return listed(page)
 
@@ -135,13 +135,13 @@ async def get_organisation(key: Key, use: Use, caller: Caller) -> Organisation:
 
 @router.post("/organisations/{key}/disable", summary="Disable an organisation")
 async def disable_organisation(key: Key, use: Use, caller: Caller) -> Organisation:
-    """Shut an organisation out: its people, its agent, and its certificate's renewal."""
+    """Disable an organisation: its people, its agent, and the renewal of its certificate."""
     return await use.organisations.set_disabled(caller, key, True)
 
 
 @router.post("/organisations/{key}/enable", summary="Enable an organisation")
 async def enable_organisation(key: Key, use: Use, caller: Caller) -> Organisation:
-    """Let a disabled organisation in again; nothing needs to be enrolled anew."""
+    """Enable a disabled organisation again; nothing needs to be enrolled again."""
     return await use.organisations.set_disabled(caller, key, False)
 
 
@@ -156,7 +156,7 @@ async def list_agents(
 
 @router.post("/agents/{key:path}/revoke", summary="Revoke an agent")
 async def revoke_agent(key: Key, use: Use, caller: Caller) -> Agent:
-    """Shut an agent out for good; `key` is its SPIFFE id."""
+    """Revoke an agent for good; `key` is its SPIFFE id."""
     return await use.organisations.revoke(caller, key)
 
 
@@ -176,13 +176,13 @@ async def list_enrolments(
     return Listed[EnrolmentShown](**listed(Page(items, page.next)))
 
 
-@secret_router.post("/enrolments", summary="Make an enrolment token", status_code=201)
+@secret_router.post("/enrolments", summary="Create an enrolment token", status_code=201)
 async def create_enrolment(
     body: EnrolmentRequest, use: Use, caller: Caller, request: Request
 ) -> EnrolmentShown:
-    """Make a one-time token; its text is shown only in this answer.
+    """Create a one-time token; its text is shown only in this answer.
 
-    Asked again under the same `Idempotency-Key`, a new one takes the place of the unheard one.
+    If the request is repeated under the same `Idempotency-Key`, a new token replaces the first one.
     """
     key = key_of(request) or ""
     enrolment, text = await use.organisations.invite(caller, body.kind, body.organisation, key)

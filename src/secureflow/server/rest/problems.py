@@ -185,8 +185,8 @@ async def _http(request: Request, error: Exception) -> Response:
         ),
         405: SecureFlowError(
             "method_not_allowed",
-            f"{request.method} is not possible at {path:.200}.",
-            "See the Allow header for what is.",
+            f"The method {request.method} is not allowed at {path:.200}.",
+            "See the Allow header for those that are.",
         ),
         413: SecureFlowError("too_large", "The body is too large.", "Send less at once."),
     }.get(error.status_code)
@@ -199,10 +199,10 @@ async def _defect(request: Request, error: Exception) -> Response:
     if (fault := exhausted(error, "The centre")) is not None:
         _log.error("request failed", path=request.url.path, code=fault.code)
         return _answer(request, fault)
-    _log.error("request failed by a defect", path=request.url.path, exc_info=error)
+    _log.error("request failed with an internal error", path=request.url.path, exc_info=error)
     failure = SecureFlowError(
         "internal",
-        "The server met a defect.",
+        "The server had an internal error.",
         "Tell the operator the X-Request-Id; the log has the trace.",
     )
     return _answer(request, failure)

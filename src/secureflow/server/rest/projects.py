@@ -47,9 +47,9 @@ async def list_projects(
     return listed(await use.projects.list(caller, cursor=decode_cursor(cursor), limit=limit))
 
 
-@router.post("", summary="Found a project", status_code=201)
+@router.post("", summary="Create a project", status_code=201)
 async def create_project(body: ProjectRequest, use: Use, caller: Caller) -> Project:
-    """Found a project; the caller's organisation is its first member."""
+    """Create a project; the caller's organisation is its first member."""
     return await use.projects.create(
         caller, name=body.name, purpose=body.purpose, description=body.description
     )

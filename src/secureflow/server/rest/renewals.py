@@ -30,7 +30,7 @@ class RenewalChallengeRequest(RequestBody):
 
 
 class ChallengeShown(BaseModel):
-    """What to sign, and what time it is here."""
+    """What to sign, and the server's time."""
 
     nonce: str
     time: int = Field(description="Unix seconds")

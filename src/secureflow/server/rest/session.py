@@ -26,7 +26,7 @@ ending = APIRouter(tags=["session"], route_class=OnceRoute)
 
 
 class Account(BaseModel):
-    """A person, without what is secret."""
+    """A person, without secrets."""
 
     id: str = Field(examples=["usr_01jf2k"])
     name: str = Field(examples=["ada"])
@@ -45,7 +45,7 @@ class LoginRequest(RequestBody):
 
 
 class Session(BaseModel):
-    """A bearer token, shown this once."""
+    """A bearer token, shown only once."""
 
     token: str = Field(repr=False, examples=["sft_01jf2k…"])
     expires: int = Field(description="Unix seconds")
@@ -67,7 +67,7 @@ class TokenRequest(RequestBody):
 
 
 class TokenShown(BaseModel):
-    """A token of one's own; `token` is its text, in the answer that makes it and never again."""
+    """A token of one's own; `token` is its text, only in the answer that creates it."""
 
     id: str
     label: str
@@ -106,7 +106,7 @@ async def login(body: LoginRequest, request: Request, use: Use) -> Session:
 
 @router.post("/logout", summary="Log out", status_code=204)
 async def logout(use: Use, token: Shown) -> None:
-    """Forget the token that this request carries; that it is over already is no error."""
+    """Revoke the token that this request carries; one that has already ended is not an error."""
     await use.tokens.logout(token)
 
 
@@ -118,31 +118,31 @@ async def get_me(use: Use, caller: Caller) -> Account:
 
 @router.post("/me/password", summary="Change my password", status_code=204)
 async def change_password(body: PasswordChange, use: Use, caller: Caller) -> None:
-    """Set a new password; the caller's other tokens end."""
+    """Set a new password; the caller's other tokens are revoked."""
     await use.users.change_password(caller, body.old, body.new)
 
 
 @router.get("/tokens", summary="List my tokens")
 async def list_tokens(use: Use, caller: Caller) -> Listed[TokenShown]:
-    """Return the caller's living tokens, without their text."""
+    """Return the caller's valid tokens, without their text."""
     tokens = await use.tokens.list(caller)
     return Listed[TokenShown](**listed(Page([_shown(token) for token in tokens])))
 
 
-@router.post("/tokens", summary="Make a token", status_code=201)
+@router.post("/tokens", summary="Create a token", status_code=201)
 async def create_token(
     body: TokenRequest, use: Use, caller: Caller, request: Request
 ) -> TokenShown:
-    """Make a further token of the caller; its text is shown only in this answer.
+    """Create a further token of the caller; its text is shown only in this answer.
 
-    Asked again under the same `Idempotency-Key`, a new one takes the place of the unheard one.
+    If the request is repeated under the same `Idempotency-Key`, a new token replaces the first one.
     """
     key = key_of(request) or ""
     issued = await use.tokens.create(caller, body.label, body.days * 86_400, key)
     return _shown(issued.token, issued.text)
 
 
-@ending.delete("/tokens/{key}", summary="End a token", status_code=204)
+@ending.delete("/tokens/{key}", summary="Revoke a token", status_code=204)
 async def delete_token(key: Key, use: Use, caller: Caller) -> None:
-    """End one of the caller's tokens."""
+    """Revoke one of the caller's tokens."""
     await use.tokens.revoke(caller, key)

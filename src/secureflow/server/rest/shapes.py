@@ -23,9 +23,11 @@ Key = Annotated[
     str, ONE_LINE, Path(max_length=512, description="The object's id", examples=["job_01jf2k"])
 ]
 Cursor = Annotated[
-    str, Query(max_length=MAX_CURSOR, description="`next` of the page before; empty at first")
+    str, Query(max_length=MAX_CURSOR, description="`next` of the previous page; empty at first")
 ]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The most items of a page")]
+Limit = Annotated[
+    int, Query(ge=1, le=MAX_LIMIT, description="The maximum number of items on a page")
+]
 LIMIT = DEFAULT_LIMIT
 
 
@@ -41,7 +43,7 @@ class Listed(BaseModel, Generic[T]):
     items: list[T]
     next: str = Field("", description="Pass as `cursor` for the next page; empty at the end")
     damaged: list[str] = Field(
-        [], description="Ids of what is there and cannot be read: the operator mends it"
+        [], description="Ids of stored items that cannot be read: the operator repairs them"
     )
 
 

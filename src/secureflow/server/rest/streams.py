@@ -38,7 +38,7 @@ class Streams:
         if self._open[user] >= self._most:
             raise SecureFlowError(
                 "rate_limited",
-                f"You watch {self._most} jobs already.",
+                f"You already watch {self._most} jobs.",
                 "Close a stream, or ask for the job's state now and then.",
             )
         self._open[user] += 1

@@ -37,7 +37,7 @@ class UserRequest(RequestBody):
 
 
 class UserChange(RequestBody):
-    """What is to change; what is absent stays."""
+    """What to change; fields that are absent stay as they are."""
 
     display: OptionalLine | None = None
     roles: list[Role] | None = Field(None, min_length=1, max_length=8)
@@ -63,7 +63,7 @@ async def list_users(
 @router.post("", summary="Create a user", status_code=201)
 @shown_as(account)
 async def create_user(body: UserRequest, use: Use, caller: Caller) -> Account:
-    """Make an account in an organisation."""
+    """Create an account in an organisation."""
     user = await use.users.create(
         caller,
         name=body.name,

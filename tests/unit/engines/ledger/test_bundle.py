@@ -268,12 +268,12 @@ def test_a_jobs_own_leaves_stand_in_their_authors_order() -> None:
     story = Story(honest_actions())
     order = list(range(26))
     order[7], order[13] = 13, 7  # bank-a's update before its attestation
-    assert "it stands before an earlier leaf of its author" in failures(reordered(story, order))
+    assert "it comes before an earlier leaf of its author" in failures(reordered(story, order))
 
 
 def test_a_leaf_cannot_stand_twice_nor_an_author_tell_two_stories() -> None:
     story = Story(honest_actions())
-    assert "or it stands twice" in failures(reordered(story, [*range(26), 13]))
+    assert "or it appears twice" in failures(reordered(story, [*range(26), 13]))
     actions = [*honest_actions(), Action("bank-a", "update", {"round": 2})]
     actions[-1] = replace(actions[-1], changes=(("prev", story.signed[7].hash()),))
     assert "has the same prev" in failures(Story(actions).bundle())
@@ -307,7 +307,7 @@ def test_the_operator_is_not_the_log_key_to_a_charter() -> None:
 
 def test_an_organisation_outside_the_charter_is_nobody() -> None:
     bundle = forged_leaf(13, author="bank-z", key=EVIL)
-    assert "(update by bank-z): its author is no member" in failures(bundle)
+    assert "(update by bank-z): its author is not a member" in failures(bundle)
 
 
 def test_a_member_outside_the_roster_has_no_part_in_the_job() -> None:

@@ -158,7 +158,7 @@ def _says(**changes: Any) -> Callable[[], dict[str, Any]]:
 
 
 MISSING = f"the entry with which {NAME} begins is not in it"
-OTHER = f"the entry with which {NAME} begins tells of another continuation"
+OTHER = f"the entry with which {NAME} begins names another continuation"
 UNSIGNED = f"the old head of {ORIGIN} is not signed by the log"
 LIES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "no version before": (
