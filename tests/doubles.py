@@ -269,7 +269,7 @@ class MemoryLedger:
         self.hold = decide(self.hold, self._tree.size)
         return self.hold
 
-    async def go_on(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
+    async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
         if self.origin == origin:
             return
         assert await self.root(start) == root

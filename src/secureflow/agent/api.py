@@ -16,6 +16,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED
+from secureflow.kit.text import Text
 
 PATIENCE = 15.0
 """Seconds to wait for an answer."""
@@ -65,8 +66,11 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
             "invalid_file",
-            f"The token file {token_file} cannot be read: "
-            f"{getattr(error, 'strerror', '') or 'it is not text'}.",
+            Text(
+                "The token file {token_file} cannot be read: {reason}.",
+                token_file=token_file,
+                reason=getattr(error, "strerror", "") or "it is not text",
+            ),
             DENIED
             if isinstance(error, PermissionError)
             else "Give the path of the file that the operator gave you: --token-file.",

@@ -26,6 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
 from secureflow.kit.logging import Form, Level
 from secureflow.kit.settings import ProcessSettings, Section
+from secureflow.kit.text import Text
 
 DAY = 86_400
 _MEASUREMENT = r"^(?:[0-9a-f]{64}|[0-9a-f]{96}(?::[0-9a-f]{96}){4}|[0-9a-f]{96})$"
@@ -157,7 +158,9 @@ class AgentSettings(ProcessSettings):
                 return dataset
         raise SecureFlowError(
             "dataset_unknown",
-            f"{self.organisation} has no dataset {name!r}.",
+            Text(
+                "{organisation} has no dataset {name!r}.", organisation=self.organisation, name=name
+            ),
             "Declare it in agent.yaml under `datasets`, or name one that is declared.",
             {"dataset": name, "known": [one.name for one in self.datasets]},
         )

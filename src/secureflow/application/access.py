@@ -17,6 +17,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Role
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _PLATFORM: Final = frozenset({Role.PLATFORM_ADMIN})
 _ADMINS: Final = frozenset({Role.PLATFORM_ADMIN, Role.ORGANISATION_ADMIN})
@@ -91,8 +92,11 @@ def require(principal: Principal, action: str) -> None:
         wanted = ", ".join(sorted(ACTIONS[action]))
         raise SecureFlowError(
             "forbidden",
-            f"{principal.name} may not do this ({action}).",
-            f"This needs one of the roles: {wanted}. Ask an administrator of your organisation.",
+            Text("{name} may not do this ({action}).", name=principal.name, action=action),
+            Text(
+                "This needs one of the roles: {wanted}. Ask an administrator of your organisation.",
+                wanted=wanted,
+            ),
             {"action": action},
         )
 
@@ -101,8 +105,8 @@ def missing(noun: str, key: str) -> SecureFlowError:
     """Return the one answer for what is not there and for what the caller must not see."""
     return SecureFlowError(
         "not_found",
-        f"There is no {noun} {key!r:.100} that you can see.",
-        f"List the {noun}s that you can see; membership and grants decide which.",
+        Text("There is no {noun} {key!r:.100} that you can see.", noun=noun, key=key),
+        Text("List the {noun}s that you can see; membership and grants decide which.", noun=noun),
         {"noun": noun},
     )
 
@@ -134,11 +138,15 @@ async def active_project(work: UnitOfWork, principal: Principal, key: str) -> Pr
     if not project.has_member(principal.organisation):
         raise SecureFlowError(
             "not_a_member",
-            f"{principal.organisation or 'The operator'} is not an active member of {project.id}.",
+            Text(
+                "{organisation} is not an active member of {id}.",
+                organisation=principal.organisation or "The operator",
+                id=project.id,
+            ),
             "An organisation admin must accept the invitation first.",
         )
     if project.closed is not None:
-        raise SecureFlowError("project_closed", f"The project {project.id} is closed.")
+        raise SecureFlowError("project_closed", Text("The project {id} is closed.", id=project.id))
     return project
 
 

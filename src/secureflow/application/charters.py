@@ -35,6 +35,7 @@ from secureflow.domain.charter import (
     accept_first,
 )
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class Charters:
@@ -108,7 +109,10 @@ class Charters:
             if absent or not chosen:
                 raise SecureFlowError(
                     "not_enrolled",
-                    f"No enrolled agent of: {', '.join(absent) or 'any organisation'}.",
+                    Text(
+                        "There is no enrolled agent of: {absent}.",
+                        absent=", ".join(absent) or "any organisation",
+                    ),
                     "Each member enrols its agent first: secureflow agent enroll.",
                     {"missing": absent},
                 )
@@ -207,8 +211,13 @@ class Charters:
         if (charter.trust_domain, charter.origin, charter.log_key) != here:
             raise SecureFlowError(
                 "charter_mismatch",
-                f"Charter version {charter.version} is for the log {charter.origin}, and the log "
-                f"here is {self._ledger.origin}: this centre is older than that, or another one.",
+                Text(
+                    "Charter version {version} is for the log {origin}, and the log here "
+                    "is {ledger_origin}: this centre is older than that, or another one.",
+                    version=charter.version,
+                    origin=charter.origin,
+                    ledger_origin=self._ledger.origin,
+                ),
                 "Put a newer database back.",
             )
 
@@ -257,9 +266,12 @@ def _check_enrolled(charter: Charter, enrolled: Mapping[str, Member]) -> None:
     if strange or charter.version != 1:
         raise SecureFlowError(
             "charter_mismatch",
-            f"Charter version {charter.version} was submitted to a centre that has none, and it "
-            "names members that are not enrolled here with its keys: "
-            f"{', '.join(strange) or 'none'}.",
+            Text(
+                "Charter version {version} was submitted to a centre that has none, and "
+                "it names members that are not enrolled here with its keys: {strange}.",
+                version=charter.version,
+                strange=", ".join(strange) or "none",
+            ),
             "Enrol their agents with the keys that they have, then submit version 1.",
             {"missing": strange},
         )

@@ -48,6 +48,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 HISTORY: Final = "charter_history"
 """Signed charters from the version before the first continuation on, oldest first."""
@@ -230,8 +231,12 @@ class Continuing:
             if taken > most:
                 raise SecureFlowError(
                     "quota_exceeded",
-                    f"{organisation} submits more entries again than the log has lost: at most "
-                    f"{most}.",
+                    Text(
+                        "{organisation} submits more entries again than the log has lost:"
+                        " at most {most}.",
+                        organisation=organisation,
+                        most=most,
+                    ),
                     "Its owner checks why: secureflow agent doctor. Nothing else that it sends "
                     "is refused.",
                     {"limit": most},
@@ -255,8 +260,12 @@ class Continuing:
         if head.origin != self._ledger.origin:
             raise SecureFlowError(
                 "charter_mismatch",
-                f"{hold.by} holds a head of {head.origin}, which continues this log: this centre "
-                "is older than that continuation.",
+                Text(
+                    "{party} holds a head of {origin}, which continues this log: this centre"
+                    " is older than that continuation.",
+                    party=hold.by,
+                    origin=head.origin,
+                ),
                 "Put a newer database back.",
             )
         root = (await self._ledger.root(hold.start)).hex()
@@ -326,7 +335,10 @@ def _check_weight(leaves: Sequence[JSON]) -> None:
         if left < 0:
             raise SecureFlowError(
                 "invalid_request",
-                f"At most {MAX_WEIGHT} bytes of entries may be submitted again at once.",
+                Text(
+                    "At most {max_weight} bytes of entries may be submitted again at once.",
+                    max_weight=MAX_WEIGHT,
+                ),
                 "An agent submits them in smaller parts.",
             )
         if isinstance(one, dict):
@@ -351,8 +363,13 @@ def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> Pending
     if leaf.author != organisation or not earlier or not verify(signed, key):
         raise SecureFlowError(
             "leaf_forged",
-            f"The leaf {signed.hash()} is not one that {organisation} signed before the log "
-            f"continued as {origin}.",
+            Text(
+                "The leaf {hash} is not one that {organisation} signed before the log "
+                "continued as {origin}.",
+                hash=signed.hash(),
+                organisation=organisation,
+                origin=origin,
+            ),
             "An agent submits its own leaves of an earlier origin only.",
         )
     document, salt = entry.get("document"), entry.get("salt")
@@ -361,7 +378,8 @@ def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> Pending
     opened = bytes.fromhex(salt) if isinstance(salt, str) and _SALT.fullmatch(salt) else b""
     if commitment(opened, document) != leaf.commitment:
         raise SecureFlowError(
-            "leaf_forged", f"The leaf {signed.hash()} does not fit its document and salt."
+            "leaf_forged",
+            Text("The leaf {hash} does not fit its document and salt.", hash=signed.hash()),
         )
     return PendingLeaf(leaf.job, 0, 0, leaf.kind, leaf.author, signed.data(), document, opened)
 

@@ -33,6 +33,7 @@ from secureflow.domain.specs.base import STRICT, Digest, Slug, parse
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_GRANT_SECONDS: Final = 5 * 366 * 86_400
 
@@ -309,7 +310,11 @@ def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: in
     if unknown:
         raise SecureFlowError(
             "unknown_column",
-            f"The dataset {dataset.name} declares no column {unknown[0]!r:.130}.",
+            Text(
+                "The dataset {name} declares no column {unknown!r:.130}.",
+                name=dataset.name,
+                unknown=unknown[0],
+            ),
             "Grant declared columns only.",
             {"columns": unknown[:20]},
         )

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from secureflow.application.ports.storage import Filter, Page, Store
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 T = TypeVar("T")
 EMPTY = Page([])
@@ -57,7 +58,7 @@ async def first(store: Store[T], **equals: Filter) -> T | None:
 def _damaged(key: str) -> SecureFlowError:
     return SecureFlowError(
         "record_damaged",
-        f"{key} is damaged in the server's record.",
+        Text("{key} is damaged in the server's record.", key=key),
         "The operator finds what is damaged with: secureflow server check.",
         {"id": key},
     )

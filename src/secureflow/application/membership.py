@@ -10,6 +10,7 @@ from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.charter import SignedCharter, accept_change, accept_first
 from secureflow.kit import crypto
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 CURRENT: Final = "charter"
 CANDIDATE: Final = "charter_candidate"
@@ -53,8 +54,13 @@ def check_candidate(draft: SignedCharter, organisation: str, digest: str) -> Non
     if draft.charter.digest != digest:
         raise SecureFlowError(
             "charter_mismatch",
-            f"The signature of {organisation} is for charter {digest[:64]}, the candidate is "
-            f"{draft.charter.digest}.",
+            Text(
+                "The signature of {organisation} is for charter {digest}, the candidate "
+                "is {charter_digest}.",
+                organisation=organisation,
+                digest=digest[:64],
+                charter_digest=draft.charter.digest,
+            ),
             "Look at the candidate again and sign it.",
         )
 
@@ -71,7 +77,10 @@ def with_signature(
     if key is None or not crypto.verify(key, "charter", signed.charter.json(), signature):
         raise SecureFlowError(
             "signature_refused",
-            f"The signature is not valid under the key of {organisation}.",
+            Text(
+                "The signature is not valid under the key of {organisation}.",
+                organisation=organisation,
+            ),
             "Sign with the key that the agent enrolled: secureflow agent charter sign.",
         )
     return SignedCharter(signed.charter, {**signed.signatures, organisation: signature})

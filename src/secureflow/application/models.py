@@ -19,6 +19,7 @@ from secureflow.application.ports.storage import Page, UnitOfWorkFactory
 from secureflow.domain.models import Model
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 TENSOR: Final = "parameters"
 
@@ -109,7 +110,9 @@ class Models:
         model = await self.get(principal, key)
         stored = await self._artifacts.stat(model.artifact)
         if stored.size % 4:
-            raise SecureFlowError("internal", f"The artifact of {key} is not a float32 array.")
+            raise SecureFlowError(
+                "internal", Text("The artifact of {key} is not a float32 array.", key=key)
+            )
         header = safetensors_header(stored.size // 4, {"model": model.id, "digest": model.digest})
 
         async def stream() -> AsyncIterator[bytes]:

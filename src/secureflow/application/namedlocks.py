@@ -10,6 +10,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MOST_WAITING: Final = 8
 """Pieces that one member may have begun or wait for."""
@@ -33,7 +34,11 @@ class NamedLocks:
         if self._asked[name] >= self._most:
             raise SecureFlowError(
                 "rate_limited",
-                f"{name} is already waiting for {self._most} answers that take long.",
+                Text(
+                    "{name} is already waiting for {most} answers that take long.",
+                    name=name,
+                    most=self._most,
+                ),
                 "Wait for them, then ask again.",
                 {"retry_after": 1},
             )

@@ -38,6 +38,7 @@ from secureflow.kit.pki import (
     serial,
 )
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.text import Text
 
 ENCLAVE: Final = "enclave"
 ENROLMENT_SECONDS: Final = 7 * 86_400
@@ -115,8 +116,11 @@ class Organisations:
         if not _SLUG.fullmatch(slug) or slug in RESERVED:
             raise SecureFlowError(
                 "invalid_name",
-                f"{slug!r:.80} cannot name an organisation.",
-                f"Use lowercase letters, digits and hyphens, not {' or '.join(sorted(RESERVED))}.",
+                Text("{name!r:.80} cannot name an organisation.", name=slug),
+                Text(
+                    "Use lowercase letters, digits and hyphens, not {reserved}.",
+                    reserved=" or ".join(sorted(RESERVED)),
+                ),
             )
         organisation = Organisation(slug, name, self._clock())
         async with self._transactions() as transaction:
@@ -317,8 +321,11 @@ class Organisations:
         if agent.key and key and key != agent.key:
             raise SecureFlowError(
                 "key_mismatch",
-                f"{spiffe} enrolled another signing key than it uses now.",
-                "Restore the key, or revoke the agent and enrol a new one; the charter follows.",
+                Text("{spiffe} enrolled another signing key than it uses now.", spiffe=spiffe),
+                (
+                    "Restore the key, or revoke the agent and enrol a new one; then the "
+                    "charter must be changed too."
+                ),
             )
         address = address if agent.party == ENCLAVE else agent.address
         if (agent.address, agent.server) == (address, self._centre.server):
@@ -386,7 +393,7 @@ def revoked(spiffe: str) -> SecureFlowError:
     """Return the refusal of a link whose agent is not (or no longer) enrolled."""
     return SecureFlowError(
         "certificate_revoked",
-        f"{spiffe} is not enrolled, or has been revoked.",
+        Text("{spiffe} is not enrolled, or has been revoked.", spiffe=spiffe),
         "Enrol again with a new token from the operator.",
     )
 
@@ -444,14 +451,21 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
             if other.revoked is None and other.id != agent.id:
                 raise SecureFlowError(
                     "already_exists",
-                    f"{agent.organisation} already has the agent {other.id}.",
+                    Text(
+                        "{organisation} already has the agent {id}.",
+                        organisation=agent.organisation,
+                        id=other.id,
+                    ),
                     "Revoke it first: an organisation has one agent.",
                 )
         twin = await first(work.agents, key=agent.key)
         if twin is not None and twin.organisation != agent.organisation:
             raise SecureFlowError(
                 "already_exists",
-                f"The signing key of {agent.organisation} belongs to another organisation.",
+                Text(
+                    "The signing key of {organisation} belongs to another organisation.",
+                    organisation=agent.organisation,
+                ),
                 "Create a new key at the agent: each organisation has a key of its own.",
             )
     old = await work.agents.find(agent.id)
@@ -464,7 +478,9 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
         # made anew has another key each time; the token says that the operator wants it.
         raise SecureFlowError(
             "already_exists",
-            f"{agent.id} was enrolled before with another key, or has been revoked since.",
+            Text(
+                "{id} was enrolled before with another key, or has been revoked since.", id=agent.id
+            ),
             "Revoke it if it is lost, and enrol under another name (--name).",
         )
     else:

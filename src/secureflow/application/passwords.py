@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MIN_LENGTH = 12
 MAX_LENGTH = 256
@@ -36,7 +37,11 @@ class Passwords:
         if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
             raise SecureFlowError(
                 "weak_password",
-                f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters.",
+                Text(
+                    "The password must have {min_length} to {max_length} characters.",
+                    min_length=MIN_LENGTH,
+                    max_length=MAX_LENGTH,
+                ),
                 "Choose a longer one; a phrase of four random words is good.",
             )
         async with self._slots:

@@ -20,6 +20,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.projects import Membership, MemberState, Project
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class Projects:
@@ -90,14 +91,21 @@ class Projects:
             if not principal.acts_for(project.organisation):
                 raise SecureFlowError(
                     "forbidden",
-                    f"{principal.organisation} did not found {project.id} and cannot invite.",
-                    f"Ask {project.organisation}.",
+                    Text(
+                        "{organisation} did not found {id} and cannot invite.",
+                        organisation=principal.organisation,
+                        id=project.id,
+                    ),
+                    Text("Ask {organisation}.", organisation=project.organisation),
                 )
             if await transaction.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
             if project.has_member(organisation, active=False):
                 raise SecureFlowError(
-                    "already_exists", f"{organisation} is already a member or invited."
+                    "already_exists",
+                    Text(
+                        "{organisation} is already a member or invited.", organisation=organisation
+                    ),
                 )
             await self._quotas.another_invitation(transaction.work, project)
             project = self._with(project, organisation, "invited")

@@ -17,6 +17,7 @@ from secureflow.domain.jobs import JobState
 from secureflow.domain.projects import Project
 from secureflow.domain.specs.base import STRICT
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Limit = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -86,7 +87,11 @@ class Quotas:
         if living >= self.jobs:
             raise SecureFlowError(
                 "too_many_jobs",
-                f"{organisation} already has {living} unfinished jobs.",
+                Text(
+                    "{organisation} already has {living} unfinished jobs.",
+                    organisation=organisation,
+                    living=living,
+                ),
                 "Wait for some to end, or cancel them.",
             )
 
@@ -113,7 +118,13 @@ class Quotas:
         if held >= most:
             raise SecureFlowError(
                 "quota_exceeded",
-                f"{owner} already has {held} {noun}; the quota is {most}.",
+                Text(
+                    "{owner} already has {held} {noun}; the quota is {most}.",
+                    owner=owner,
+                    held=held,
+                    noun=noun,
+                    most=most,
+                ),
                 "End some that are not needed, or ask the operator to raise the quota.",
                 {"quota": most},
             )

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class Throttle:
@@ -65,6 +66,6 @@ def too_fast(seconds: float) -> SecureFlowError:
     return SecureFlowError(
         "rate_limited",
         "Too many requests from here.",
-        f"Wait {wait} s and try again.",
+        Text("Wait {wait} s and try again.", wait=wait),
         {"retry_after": wait},
     )

@@ -24,6 +24,7 @@ from secureflow.domain.ids import new_id
 from secureflow.domain.users import Role, User
 from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.text import Text
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
@@ -94,7 +95,9 @@ class Users:
             await self._quotas.another_user(transaction.work, organisation)
             if await first(transaction.work.users, name=name):
                 raise SecureFlowError(
-                    "already_exists", f"The user name {name} is taken.", "Choose another one."
+                    "already_exists",
+                    Text("The user name {name} is taken.", name=name),
+                    "Choose another one.",
                 )
             await transaction.work.users.add(user)
             transaction.record("user.created", _document(user, by=principal.user))
@@ -211,7 +214,7 @@ class Users:
         if not _NAME.fullmatch(name):
             raise SecureFlowError(
                 "invalid_name",
-                f"{name!r:.80} cannot be a user name.",
+                Text("{name!r:.80} cannot be a user name.", name=name),
                 "Use up to 64 lowercase letters, digits and . _ @ -",
             )
         chosen = _roles(roles, organisation)
@@ -252,7 +255,7 @@ async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None
     if not any(rules(user) for user in others):
         raise SecureFlowError(
             "last_administrator",
-            f"{old.name} is the platform's last administrator.",
+            Text("{name} is the platform's last administrator.", name=old.name),
             "Make another platform admin first.",
         )
 

@@ -21,7 +21,7 @@ from secureflow.cli.backups import (
 )
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
-from secureflow.cli.texts import explained, said, t, untranslated
+from secureflow.cli.texts import explained, part_of, said, t, untranslated
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
 
@@ -151,7 +151,7 @@ def _trouble(error: dict[str, Any] | None) -> str:
     """Return what is wrong, as a sentence, and the next step."""
     if not error:
         return t("no")
-    code, message, hint = (str(error.get(name) or "") for name in ("code", "message", "hint"))
+    code, message, hint = (part_of(error, name) for name in ("code", "message", "hint"))
     return explained(code, message) + (f" → {said(hint)}" if hint else "")
 
 

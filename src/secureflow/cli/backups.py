@@ -13,6 +13,7 @@ from secureflow.cli.console import moment, say
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED, read_private
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.kit.archive import BackupManifest
@@ -54,8 +55,11 @@ def passphrase(file: Path | None) -> str | None:
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
             "invalid_file",
-            f"The passphrase file {file} cannot be read: "
-            f"{getattr(error, 'strerror', '') or 'it is not text'}.",
+            Text(
+                "The passphrase file {file} cannot be read: {reason}.",
+                file=file,
+                reason=getattr(error, "strerror", "") or "it is not text",
+            ),
             DENIED
             if isinstance(error, PermissionError)
             else "Name a file with one line of text in UTF-8.",

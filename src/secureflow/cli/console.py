@@ -71,12 +71,15 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
 
 def fail(error: SecureFlowError) -> None:
     """Write the one line of an error: code, message, hint."""
-    message, hint = (shown(" ".join(text.split("\n"))) for text in (error.message, error.hint))
     line = _styled(shown(error.code), fg=typer.colors.RED, bold=True)
-    line += f": {explained(error.code, message)}"
-    if hint:
-        line += f" {_styled('→', fg=typer.colors.CYAN)} {runnable(said(hint))}"
+    line += f": {_one_line(explained(error.code, error.message))}"
+    if error.hint:
+        line += f" {_styled('→', fg=typer.colors.CYAN)} {runnable(_one_line(said(error.hint)))}"
     typer.echo(line, err=True)
+
+
+def _one_line(text: str) -> str:
+    return shown(" ".join(text.split("\n")))
 
 
 def _styled(text: str, **style: Any) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
-from secureflow.cli.texts import language, t
+from secureflow.cli.texts import language, said, t
 from secureflow.domain.specs.base import two_sum
 from secureflow.domain.specs.protections import traits_of
 from secureflow.kit.canonical import JSON
@@ -225,11 +225,7 @@ def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[
 
 def _spoken(english: str) -> str:
     """Return a text of the report in the person's language."""
-    if language() != "zh":
-        return english
-    from secureflow.application.reports.texts import translated
-
-    return translated(english) or english
+    return said(english)
 
 
 def visible(text: str) -> str:

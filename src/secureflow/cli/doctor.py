@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from secureflow.cli.console import Form, Output, moment, show, write
 from secureflow.cli.session import profile
-from secureflow.cli.texts import explained, language, said, t, untranslated
+from secureflow.cli.texts import explained, language, part_of, said, t, untranslated
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
@@ -68,15 +68,16 @@ def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
         for one in found:
             mark = "✓" if one["ok"] else "✗"
             name = _named(one["check"])
-            write(f"{mark} {name}{' ' * (_NAME_WIDTH - cell_len(name))} {said(one['message'])}")
+            space = " " * (_NAME_WIDTH - cell_len(name))
+            write(f"{mark} {name}{space} {said(part_of(one, 'message'))}")
     else:
         show(found, output)
     bad = next((one for one in found if not one["ok"]), None)
     if bad is not None:
         code = str(bad.get("code") or "unavailable")
-        told = explained(code, bad["message"])
+        told = explained(code, part_of(bad, "message"))
         message = t("{check}: {told}", check=_named(bad["check"]), told=told)
-        raise SecureFlowError(code, message, said(bad.get("hint", "")))
+        raise SecureFlowError(code, message, said(part_of(bad, "hint")))
 
 
 def _named(check: str) -> str:
@@ -266,7 +267,7 @@ def _readiness(so_far: Diagnosis) -> str:
     body = next((part for part in named if isinstance(part, dict)), None)
     if body is not None:
         raise SecureFlowError.foreign(
-            body.get("code"), body.get("message"), body.get("hint"), body.get("details")
+            *(body.get(name) for name in ("code", "message", "hint", "details", "texts"))
         )
     if answer.is_success:
         return t("the server is ready")

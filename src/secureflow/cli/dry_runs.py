@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import Form, say, show, write
 from secureflow.cli.texts import said, t
+from secureflow.kit.text import foreign
 
 if TYPE_CHECKING:
     from secureflow.sdk.views import DryRun
@@ -28,8 +30,10 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
     if expected := answer.details.get("expected"):
         say(t("Standard errors that noise alone would give, with so many rows in each group:"))
         show(expected, Form.TABLE, _EXPECTED)
-    for note in answer.notes:
-        write(f"- {said(note)}")
+    made_of = answer.texts.get("notes")
+    known = made_of if isinstance(made_of, list) else []
+    for note, one in zip_longest(answer.notes, known[: len(answer.notes)]):
+        write(f"- {said(foreign(note, one))}")
 
 
 def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

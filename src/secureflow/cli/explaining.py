@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.cli.console import Form, show, write
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import part_of, said, t
 
 _HEAD: Final = ("protection", "tee", "rounds")
 _COST: Final = (
@@ -36,7 +36,13 @@ def _section(title: str, rows: Any, columns: Sequence[str]) -> None:
     if not rows:
         return
     write(f"\n{title}")
-    show([{name: _spoken(row.get(name)) for name in columns} for row in rows], Form.TABLE, columns)
+    told = [{name: _part(row, name) for name in columns} for row in rows]
+    show(told, Form.TABLE, columns)
+
+
+def _part(row: Mapping[str, Any], name: str) -> Any:
+    value = row.get(name)
+    return said(part_of(row, name)) if isinstance(value, str) else value
 
 
 def _spoken(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED, read_private
+from secureflow.kit.text import Text
 
 _LIMIT = 64 << 20
 
@@ -28,7 +29,9 @@ def read_bytes(path: Path, limit: int = _LIMIT) -> bytes:
         hint = DENIED if isinstance(error, PermissionError) else ""
         raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
     if len(data) > limit:
-        raise SecureFlowError("invalid_file", f"{path} has more than {limit} bytes.")
+        raise SecureFlowError(
+            "invalid_file", Text("{path} has more than {limit} bytes.", path=path, limit=limit)
+        )
     return data
 
 
@@ -58,13 +61,17 @@ def read_mapping(path: Path) -> dict[str, Any]:
         value = yaml.load(read_bytes(path, 1 << 20), _loader())  # noqa: S506  a safe one
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise SecureFlowError("invalid_file", f"{path} is not YAML: {reason}.") from error
+        raise SecureFlowError(
+            "invalid_file", Text("{path} is not YAML: {reason}.", path=path, reason=reason)
+        ) from error
     return _named_fields(path, value)
 
 
 def _named_fields(path: Path, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise SecureFlowError("invalid_file", f"{path} must hold an object with named fields.")
+        raise SecureFlowError(
+            "invalid_file", Text("{path} must hold an object with named fields.", path=path)
+        )
     return value
 
 

@@ -16,8 +16,9 @@ from secureflow.cli.files import read_mapping, write_text
 from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
 from secureflow.cli.statistics import show_answers, statistics
-from secureflow.cli.texts import explained, language, said, t
+from secureflow.cli.texts import explained, language, part_of, said, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
@@ -245,7 +246,7 @@ def _why(error: dict[str, Any] | None) -> str | None:
     """Return why a job ended, as the line that an error is everywhere; details are for programs."""
     if not error:
         return None
-    code, message, hint = (str(error.get(name) or "") for name in ("code", "message", "hint"))
+    code, message, hint = (part_of(error, name) for name in ("code", "message", "hint"))
     return f"{code}: {explained(code, message)}" + (f" → {said(hint)}" if hint else "")
 
 
@@ -277,5 +278,5 @@ def _resumed(connection: Client, start: str) -> dict[str, Any]:
     raise SecureFlowError(
         "not_found",
         t("Job {job} released no model in round {number}.", job=job, number=number),
-        f"secureflow job report {job}",
+        Text("secureflow job report {job}", job=job),
     )

@@ -38,6 +38,7 @@ from secureflow.cli.console import fail, group
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import leave
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
 app = group("Organisations that may not share raw data compute together.")
@@ -126,7 +127,7 @@ def _run(arguments: list[str]) -> int:
         if (unusable := _unusable(error)) is not None:
             fail(unusable)
             return exit_code(unusable)
-        message = f"{type(error).__name__}: {error}"
+        message = Text("{name}: {error}", name=type(error).__name__, error=error)
         fail(SecureFlowError("internal", message, t("SECUREFLOW_DEBUG=1 shows where.")))
         return INTERNAL
     return 0
@@ -145,7 +146,9 @@ def _occupy_streams() -> None:
         sys.stderr = nowhere.open("w")
     if sys.stdout is None:
         sys.stdout = nowhere.open("w")
-        raise SecureFlowError("invalid_file", f"stdout: {os.strerror(errno.EBADF)}.")
+        raise SecureFlowError(
+            "invalid_file", Text("stdout: {strerror}.", strerror=os.strerror(errno.EBADF))
+        )
 
 
 def _unusable(error: Exception) -> SecureFlowError | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from secureflow.cli.console import confirmed, say
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client
@@ -107,7 +108,7 @@ def _found(client: Client, noun: str, given: str) -> tuple[str, bool]:
         raise SecureFlowError(
             "not_found",
             t("There is no {noun} named {name!r} that you can see.", noun=t(noun), name=given[:80]),
-            f"secureflow {_COMMAND.get(noun, noun)} list",
+            Text("secureflow {command} list", command=_COMMAND.get(noun, noun)),
         )
     if len(fitting) > 1:
         listed = "; ".join(f"{one.id} {kind.shown(one)}" for one in fitting[:_LISTED])

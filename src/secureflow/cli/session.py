@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client, Profile
@@ -83,7 +84,7 @@ def _nobody(named: str) -> SecureFlowError:
         )
     step = "secureflow login URL --ca FILE"
     if named and kept:
-        step = f"secureflow login --context {named}"
+        step = Text("secureflow login --context {named}", named=named)
     elif kept:
         step = "secureflow context use NAME"
     return SecureFlowError("unauthenticated", t("You are not logged in."), step)

@@ -1,21 +1,23 @@
-"""The language that people read: English in the code, Chinese in the catalogues beside it.
+"""The language that people read: English in the code, Chinese in `secureflow.texts`.
 
 `t` works like gettext: the English text is the key, so the code reads without the catalogue and a
-missing translation shows English. `said` is for what other processes wrote in English. Chosen by
-`SECUREFLOW_LANG`, else by the locale's variables.
+missing translation shows English. `said` is for texts of other parts and processes, which have
+their facts in them. Chosen by `SECUREFLOW_LANG`, else by the locale's variables.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
-from secureflow.cli.chinese import CHINESE
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text, foreign
+from secureflow.texts import Language, catalogue, told
+from secureflow.texts import explained as explained_in
 
 _ENGLISH: Final[ContextVar[bool]] = ContextVar("english", default=False)
 
@@ -30,7 +32,7 @@ def untranslated(programs: bool) -> Iterator[None]:
         _ENGLISH.reset(before)
 
 
-def language() -> str:
+def language() -> Language:
     """Return `zh` or `en`."""
     if _ENGLISH.get():
         return "en"
@@ -41,7 +43,7 @@ def language() -> str:
 
 def t(english: str, **values: object) -> str:
     """Return the text in the chosen language, with `{named}` values filled in."""
-    text = CHINESE.get(english, english) if language() == "zh" else english
+    text = catalogue().get(english, english) if language() == "zh" else english
     return text.format(**{name: _plain(one) for name, one in values.items()}) if values else text
 
 
@@ -50,30 +52,23 @@ def _plain(value: object) -> object:
     return shown(str(value)) if isinstance(value, str | PurePath) else value
 
 
-def said(english: str) -> str:
-    """Return a text of another process in the chosen language, or as it is."""
-    if language() != "zh":
-        return english
-    from secureflow.application.reports.texts import translated
-    from secureflow.cli.told import chinese_of
-
-    return chinese_of(english) or translated(english) or english
+def said(text: str) -> str:
+    """Return a text in the chosen language, or in English where the catalogue lacks it."""
+    return told(text, language())
 
 
 def explained(code: str, message: str) -> str:
     """Return an error's message in the chosen language.
 
-    Where no template fits, the Chinese sentence of the code precedes the English, which has the
-    values of the case. A message of the command line itself is Chinese already.
+    Where the catalogue lacks it, the Chinese sentence of the code precedes the English. A message
+    of the command line itself is Chinese already.
     """
-    text = said(message)
-    if language() != "zh" or text != message or message.endswith(_ENDS):
-        return text
-    from secureflow.domain.error_texts import CHINESE as SENTENCES
-
-    sentence = SENTENCES.get(code)
-    return f"{sentence}：{message}" if sentence else message
+    return explained_in(code, message, language())
 
 
-_ENDS = ("。", "？", "！")
-"""How a Chinese sentence ends, and no English one."""
+def part_of(plain: Mapping[str, Any], name: str) -> str:
+    """Return a text out of a JSON form that has its facts beside it (`texts`), on one line."""
+    if isinstance(value := plain.get(name), Text):
+        return value
+    made_of = plain.get("texts")
+    return foreign(value or "", made_of.get(name) if isinstance(made_of, Mapping) else None)

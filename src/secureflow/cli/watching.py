@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment, say
-from secureflow.cli.texts import explained, said, t
+from secureflow.cli.texts import explained, part_of, said, t
 from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Progress:
         match event.kind:
             case "state":
                 self.state = _text(data, "state")
-                self.reason = "" if self.ended else said(_text(data, "reason"))
+                self.reason = "" if self.ended else said(part_of(data, "reason"))
             case "waiting":
                 self.waiting = waiting_lines(data.get("waiting"))
             case "done":
@@ -58,8 +58,8 @@ class Progress:
                     if one.get("refused"):
                         self.parties[_text(one, "party") or "?"] = "refused"
                 code = _text(data, "code")
-                message = explained(code, _text(data, "message") or code)
-                hint = said(_text(data, "hint")) if self.state == "paused" else ""
+                message = explained(code, part_of(data, "message") or code)
+                hint = said(part_of(data, "hint")) if self.state == "paused" else ""
                 known = message == self.reason
                 self.repeated = self.ended or (known and not hint)
                 lines = [*([] if known and hint else [message]), *([f"→ {hint}"] if hint else [])]
@@ -98,9 +98,9 @@ def waiting_lines(entries: Any) -> list[str]:
             "{party} has been waiting since {since}: {what}",
             party=t("the centre") if one.get("party") in _CENTRE else _text(one, "party"),
             since=moment(one.get("since")) or "?",
-            what=explained(_text(one, "code"), _text(one, "message")),
+            what=explained(_text(one, "code"), part_of(one, "message")),
         )
-        + (f" → {said(_text(one, 'hint'))}" if one.get("hint") else "")
+        + (f" → {said(part_of(one, 'hint'))}" if one.get("hint") else "")
         for one in waiting
     ]
 
@@ -119,7 +119,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 
 def _dropped(one: dict[str, Any]) -> str:
     facts = {name: str(one.get(name, "")) for name in ("party", "round", "stage", "reason")}
-    facts |= {"stage": t(facts["stage"]), "reason": said(facts["reason"])}
+    facts |= {"stage": t(facts["stage"]), "reason": explained(_text(one, "code"), facts["reason"])}
     return t("{party} dropped out of round {round} ({stage}): {reason}", **facts)
 
 

@@ -28,12 +28,14 @@ from secureflow.demo.platform import Platform
 from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
-from secureflow.demo.words import Language, Words
+from secureflow.demo.words import Words
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.kit.commandline import runnable
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
+from secureflow.kit.text import Text
 from secureflow.server.settings import ServerSettings
+from secureflow.texts import Language
 
 STATE = "demo.json"
 
@@ -86,7 +88,7 @@ def _run(options: Options) -> int:
     if options.own is not None and options.own.path.resolve().is_relative_to(directory):
         raise SecureFlowError(
             "directory_in_use",
-            f"{options.own.path} is in the directory that the demo empties.",
+            Text("{path} is in the directory that the demo empties.", path=options.own.path),
             "Move the file, or name another directory: --directory.",
         )
     # Before anything of an earlier demo is taken away.
@@ -164,7 +166,7 @@ def _claimed(directory: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise SecureFlowError(
                 "directory_in_use",
-                f"Another demo is running in {directory}.",
+                Text("Another demo is running in {directory}.", directory=directory),
                 "Wait for its end, or name another directory: --directory.",
             ) from error
         yield
@@ -190,7 +192,7 @@ def _make_room(directory: Path, say: Words) -> None:
     if any(directory.iterdir()) and not (directory / "data").exists():
         raise SecureFlowError(
             "directory_in_use",
-            f"{directory} holds files that no demo made.",
+            Text("{directory} holds files that no demo made.", directory=directory),
             "Name another directory: --directory.",
         )
     if _processes(directory):

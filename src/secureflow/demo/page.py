@@ -14,10 +14,9 @@ from markupsafe import Markup, escape
 
 from secureflow.application.reports import page as report_page
 from secureflow.application.reports.charts import ChartFrame, Plot, plot, spread
-from secureflow.demo.chinese import TEXTS
 from secureflow.demo.comparison import Comparison
 from secureflow.demo.study import BINS, Share, Study
-from secureflow.demo.words import Language
+from secureflow.texts import Language, catalogue
 
 CURVES = ChartFrame(width=760, height=330, left=52, right=225, top=30, bottom=34)
 RANGE = ChartFrame(width=760, height=0, left=150, right=70, top=0, bottom=0)
@@ -42,7 +41,7 @@ def render(
     return environment.get_template("demo.html.jinja").render(
         **report_page.contents(report, lang),
         say=bilingual,
-        chinese=lambda text: TEXTS.get(text, text),
+        chinese=lambda text: catalogue().get(text, text),
         study=study,
         comparison=comparison,
         names=study.owners,
@@ -60,15 +59,13 @@ def render(
 
 def both(english: Any) -> Markup:
     """Return a text of the demo, or else of every report, in both languages."""
-    text = str(english)
-    chinese = TEXTS.get(text)
-    return report_page.both(text) if chinese is None else report_page.in_both(text, chinese)
+    return report_page.both(english)
 
 
 def bilingual(english: str, **values: Any) -> Markup:
     """Return a sentence with `{named}` values in both languages; values may be bilingual."""
     return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(
-        escape(english).format(**values), escape(TEXTS[english]).format(**values)
+        escape(english).format(**values), escape(catalogue()[english]).format(**values)
     )
 
 

@@ -26,6 +26,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.domain.users import Role
 from secureflow.enclave.enrol import enrol as enrol_enclave
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.sdk import Client
 from secureflow.server.initialise import initialise as initialise_server
 
@@ -271,7 +272,7 @@ def free_ports(count: int) -> list[int]:
 def _edit(path: Path, changes: Mapping[str, Any]) -> None:
     """Set top-level keys of a YAML file, as an owner would in an editor."""
     if not path.exists():
-        raise SecureFlowError("process_failed", f"{path} was not made.")
+        raise SecureFlowError("process_failed", Text("{path} was not made.", path=path))
     settings = yaml.safe_load(path.read_text()) or {}
     for key, value in changes.items():
         nested = isinstance(value, Mapping) and isinstance(settings.get(key), Mapping)

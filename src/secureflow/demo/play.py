@@ -20,13 +20,14 @@ from secureflow.demo import page
 from secureflow.demo.comparison import Comparison, Line, compare
 from secureflow.demo.platform import Platform
 from secureflow.demo.study import Study
-from secureflow.demo.words import Language
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.training.export import ModelFile, model_digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.sdk import Client, TrainingRequest
+from secureflow.texts import Language
 
 CONSENT_SECONDS = 60.0
 MODEL = "model.safetensors"
@@ -128,8 +129,12 @@ def consent(platform: Platform, job: str) -> None:
         if time.monotonic() > deadline:
             raise SecureFlowError(
                 "consent_missing",
-                f"The agents of {', '.join(waiting)} did not ask for consent to {job}.",
-                f"Look at {platform.directory / 'logs'}.",
+                Text(
+                    "The agents of {waiting} did not ask for consent to {job}.",
+                    waiting=", ".join(waiting),
+                    job=job,
+                ),
+                Text("Look at {directory}.", directory=platform.directory / "logs"),
             )
         time.sleep(0.05)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 START_SECONDS = 60.0
 _BIND = """
@@ -87,11 +88,20 @@ class Process:
             if not self.alive:
                 break
             time.sleep(0.02)
-        state = "ended" if not self.alive else f"is not up after {patience:.0f} s"
+        state = (
+            "has ended"
+            if not self.alive
+            else Text("is not up after {patience:.0f} s", patience=patience)
+        )
         raise SecureFlowError(
             "process_failed",
-            f"{self.name} {state}. Its log ends with:\n{self.tail()}",
-            f"The whole log is in {self.log}.",
+            Text(
+                "{name} {state}. Its log ends with:\n{tail}",
+                name=self.name,
+                state=state,
+                tail=self.tail(),
+            ),
+            Text("The whole log is in {log}.", log=self.log),
         )
 
     def tail(self, lines: int = 15) -> str:
@@ -138,7 +148,7 @@ class Process:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None:
-            raise SecureFlowError("process_failed", f"{self.name} was not started.")
+            raise SecureFlowError("process_failed", Text("{name} was not started.", name=self.name))
         return self._child
 
 

@@ -1,13 +1,10 @@
-"""The language that the demo speaks to people: English in the code, Chinese in `demo.chinese`."""
+"""The language that the demo speaks to people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from secureflow.demo.chinese import TEXTS
-
-Language = Literal["en", "zh"]
+from secureflow.texts import Language, catalogue
 
 
 @dataclass(frozen=True)
@@ -18,5 +15,5 @@ class Words:
 
     def __call__(self, english: str, **values: object) -> str:
         """Return the text in the language, with `{named}` values filled in."""
-        text = TEXTS.get(english, english) if self.language == "zh" else english
+        text = catalogue().get(english, english) if self.language == "zh" else english
         return text.format(**values) if values else text

@@ -21,6 +21,8 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
+from secureflow.kit.text import Text
+
 Bounds = tuple[float, float]
 Verdict = Literal["same", "wider", "narrower", "too_wide", "undeclared"]
 
@@ -49,7 +51,7 @@ def bounds_problem(bounds: Bounds) -> str:
         return "the lower bound is not below the upper"
     largest = max(abs(low), abs(high))
     if largest > MAX_BOUND:
-        return f"a bound is beyond ±{MAX_BOUND:g}"
+        return Text("a bound is beyond ±{max_bound:g}", max_bound=MAX_BOUND)
     if high - low < max(largest * LEAST_WIDTH, 1 / MAX_BOUND):
         return "the bounds are so close that float64 can hardly distinguish the values between them"
     return ""
@@ -80,10 +82,17 @@ def refusal(own: Bounds | None, asked: Bounds) -> tuple[str, str]:
     if own is None:
         return code, "has no declared bounds, and noise needs them"
     reasons = {
-        "narrower": f"has the bounds {interval(own)}, which do not lie within the job's "
-        f"{interval(asked)}",
-        "too_wide": f"has the bounds {interval(own)}; the job's {interval(asked)} are more than "
-        f"{MAX_WIDENING:,.0f} times as wide",
+        "narrower": Text(
+            "has the bounds {own}, which do not lie within the job's {asked}",
+            own=interval(own),
+            asked=interval(asked),
+        ),
+        "too_wide": Text(
+            "has the bounds {own}; the job's {asked} are more than {times:,.0f} times as wide",
+            own=interval(own),
+            asked=interval(asked),
+            times=MAX_WIDENING,
+        ),
     }
     return code, reasons.get(verdict, "")
 

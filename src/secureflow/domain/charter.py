@@ -25,6 +25,7 @@ from secureflow.domain.fingerprintwords import WORDS
 from secureflow.kit import canonical, crypto
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import hidden
+from secureflow.kit.text import Text
 
 MAX_MEMBERS = 1000
 RESERVED = frozenset({"server", "enclave", "aggregator"})
@@ -90,7 +91,12 @@ class Charter:
         body = _exact(value, {one.name for one in fields(cls)} - _without(continuations), "charter")
         listed = body["members"]
         if not isinstance(listed, list) or len(listed) > MAX_MEMBERS:
-            raise _malformed(f"members must be a list of at most {MAX_MEMBERS} entries")
+            raise _malformed(
+                Text(
+                    "members must be a list of at most {max_members} entries",
+                    max_members=MAX_MEMBERS,
+                )
+            )
         names = {one.name for one in fields(Member)}
         members = tuple(Member(**_exact(one, names, "member")) for one in listed)
         return cls(**(body | {"members": members, "continuations": continuations}))
@@ -160,7 +166,12 @@ class SignedCharter:
         body = _exact(value, {"charter", "signatures"}, "signed charter")
         signatures = body["signatures"]
         if not isinstance(signatures, dict) or len(signatures) > MAX_MEMBERS:
-            raise _malformed(f"signatures must be an object of at most {MAX_MEMBERS} entries")
+            raise _malformed(
+                Text(
+                    "signatures must be an object of at most {max_members} entries",
+                    max_members=MAX_MEMBERS,
+                )
+            )
         if not all(isinstance(one, str) and len(one) <= 128 for one in signatures.values()):
             raise _malformed("a signature must be a short string")
         return cls(Charter.from_json(body["charter"]), signatures)
@@ -199,8 +210,15 @@ def accept_first(candidate: SignedCharter) -> Charter:
         missing = sorted(keys.keys() - signers)
         raise SecureFlowError(
             "charter_not_signed",
-            f"Charter version {charter.version} is signed by {len(signers)} of its {len(keys)} "
-            f"members; it needs {needed}. Missing: {', '.join(missing)}.",
+            Text(
+                "Charter version {version} is signed by {count} of its {keys_count} "
+                "members; it needs {needed}. Missing: {missing}.",
+                version=charter.version,
+                count=len(signers),
+                keys_count=len(keys),
+                needed=needed,
+                missing=", ".join(missing),
+            ),
             "Each of them compares the words and runs `secureflow agent charter sign`; pin it "
             "after that.",
             {"signed": sorted(signers), "missing": missing},
@@ -229,22 +247,35 @@ def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
     if (new.version, new.previous) != (pinned.version + 1, pinned.digest):
         raise SecureFlowError(
             "charter_mismatch",
-            f"Charter version {new.version} does not follow the pinned version {pinned.version}.",
+            Text(
+                "Charter version {version} does not follow the pinned version {pinned_version}.",
+                version=new.version,
+                pinned_version=pinned.version,
+            ),
             "Ask for the versions in between, or compare fingerprints with the other members.",
             {"differences": compare(pinned, new)},
         )
     if new.trust_domain != pinned.trust_domain:
         raise SecureFlowError(
             "charter_mismatch",
-            f"The new charter is for {new.trust_domain}, the pinned one for {pinned.trust_domain}.",
+            Text(
+                "The new charter is for {trust_domain}, the pinned one for {pinned_trust_domain}.",
+                trust_domain=new.trust_domain,
+                pinned_trust_domain=pinned.trust_domain,
+            ),
             "Another trust domain is another consortium: pin its charter as a new one.",
         )
     signers = candidate.signers(pinned.keys)
     if not _most(len(signers), len(pinned.members)):
         raise SecureFlowError(
             "charter_not_signed",
-            f"Charter version {new.version} has valid signatures of {len(signers)} of the "
-            f"{len(pinned.members)} pinned members; it needs more than two thirds.",
+            Text(
+                "Charter version {version} has valid signatures of {count} of the "
+                "{members_count} pinned members; it needs more than two thirds.",
+                version=new.version,
+                count=len(signers),
+                members_count=len(pinned.members),
+            ),
             "Ask the missing members to sign it: secureflow agent charter sign.",
             {"signed": sorted(signers), "missing": sorted(pinned.keys.keys() - signers)},
         )
@@ -272,23 +303,43 @@ def is_change_quorum(signed: int, members: int) -> bool:
 def compare(a: Charter, b: Charter) -> list[str]:
     """Return one line per difference, in the words of a person; empty when equal."""
     heads = ("version", "trust_domain", "origin", "log_key", "previous")
-    lines = [
-        f"{name}: {getattr(a, name) or 'none'} → {getattr(b, name) or 'none'}"
+    lines: list[str] = [
+        Text(
+            "{name}: {before} → {after}", name=name, before=before or "none", after=after or "none"
+        )
         for name in heads
-        if getattr(a, name) != getattr(b, name)
+        if (before := getattr(a, name)) != (after := getattr(b, name))
     ]
     lines += [
-        f"log {one.origin}: set back from {one.size} entries to {one.start}, {one.lost} are lost"
+        Text(
+            "log {origin}: set back from {size} entries to {start}, {lost} are lost",
+            origin=one.origin,
+            size=one.size,
+            start=one.start,
+            lost=one.lost,
+        )
         for one in b.continuations
         if one not in a.continuations
     ]
     old = {member.organisation: member for member in a.members}
     new = {member.organisation: member for member in b.members}
-    lines += [f"member {one}: removed" for one in sorted(old.keys() - new.keys())]
-    lines += [f"member {one}: added, key {new[one].key}" for one in sorted(new.keys() - old.keys())]
+    lines += [
+        Text("member {organisation}: removed", organisation=one)
+        for one in sorted(old.keys() - new.keys())
+    ]
+    lines += [
+        Text("member {organisation}: added, key {key}", organisation=one, key=new[one].key)
+        for one in sorted(new.keys() - old.keys())
+    ]
     for one in sorted(old.keys() & new.keys()):
         lines += [
-            f"member {one}: {name} {before} → {after}"
+            Text(
+                "member {organisation}: {name} {before} → {after}",
+                organisation=one,
+                name=name,
+                before=before,
+                after=after,
+            )
             for name in ("name", "key")
             if (before := getattr(old[one], name)) != (after := getattr(new[one], name))
         ]
@@ -302,7 +353,7 @@ def _check_head(charter: Charter) -> None:
     }
     for name, (value, form) in texts.items():
         if not isinstance(value, str) or not form.fullmatch(value):
-            raise _malformed(f"{name} is not as the format requires")
+            raise _malformed(Text("{name} is not as the format requires", name=name))
     if type(charter.version) is not int or not 1 <= charter.version < 1 << 31:
         raise _malformed("version must be a positive integer")
     first = charter.version == 1
@@ -316,7 +367,7 @@ def _check_head(charter: Charter) -> None:
 
 def _check_members(members: tuple[Member, ...], log_key: str) -> None:
     if not 1 <= len(members) <= MAX_MEMBERS:
-        raise _malformed(f"there must be 1 to {MAX_MEMBERS} members")
+        raise _malformed(Text("there must be 1 to {max_members} members", max_members=MAX_MEMBERS))
     for member in members:
         _check_member(member)
     if len({member.organisation for member in members}) != len(members):
@@ -329,23 +380,33 @@ def _check_members(members: tuple[Member, ...], log_key: str) -> None:
 def _check_member(member: Member) -> None:
     slug, name = member.organisation, member.name
     if not isinstance(slug, str) or not _ORGANISATION.fullmatch(slug) or slug in RESERVED:
-        raise _malformed(f"{slug!r:.80} cannot name an organisation")
+        raise _malformed(Text("{name!r:.80} cannot name an organisation", name=slug))
     if not isinstance(name, str) or not 1 <= len(name) <= 200 or hidden(name):
-        raise _malformed(f"the name of {slug} must be a printable string of at most 200 characters")
-    _check_key(member.key, f"the key of {slug}")
+        raise _malformed(
+            Text(
+                "the name of {organisation} must be a printable string of at most 200 characters",
+                organisation=slug,
+            )
+        )
+    _check_key(member.key, Text("the key of {organisation}", organisation=slug))
 
 
 def _check_key(key: Any, what: str) -> None:
     try:
         crypto.public_key(key if isinstance(key, str) else "")
     except SecureFlowError as error:
-        raise _malformed(f"{what} must be a base64 Ed25519 key") from error
+        raise _malformed(Text("{what} must be a base64 Ed25519 key", what=what)) from error
 
 
 def _continuations(value: Any) -> tuple[Continuation, ...]:
     listed = value.get("continuations", []) if isinstance(value, dict) else []
     if not isinstance(listed, list) or len(listed) > MAX_CONTINUATIONS:
-        raise _malformed(f"continuations must be a list of at most {MAX_CONTINUATIONS} entries")
+        raise _malformed(
+            Text(
+                "continuations must be a list of at most {max_continuations} entries",
+                max_continuations=MAX_CONTINUATIONS,
+            )
+        )
     if isinstance(value, dict) and "continuations" in value and not listed:
         raise _malformed("continuations is empty: leave it out")
     return tuple(Continuation.from_json(one) for one in listed)
@@ -357,13 +418,15 @@ def _without(members: tuple[Continuation, ...]) -> set[str]:
 
 def _exact(value: Any, names: set[str], what: str) -> dict[str, Any]:
     if not isinstance(value, dict) or set(value) != names:
-        raise _malformed(f"a {what} must have exactly {', '.join(sorted(names))}")
+        raise _malformed(
+            Text("a {what} must have exactly {names}", what=what, names=", ".join(sorted(names)))
+        )
     return value
 
 
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_charter",
-        f"The charter is malformed: {reason}.",
+        Text("The charter is malformed: {reason}.", reason=reason),
         "Ask its sender for the file again; do not edit a charter by hand.",
     )

@@ -10,6 +10,7 @@ from typing import Final
 
 from secureflow.kit.clock import CLOCK_CODES, MAX_SKEW, differ
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 HINT: Final = (
     "Set the clock that is wrong (NTP): certificates, approvals and verdicts depend on it. It is "
@@ -29,11 +30,12 @@ def wrong_clocks(ahead: Mapping[str, int | None]) -> SecureFlowError | None:
     if not wrong:
         return None
     listed = _listed(wrong)
-    message = f"These clocks differ from the centre's: {listed}."
+    message = Text("These clocks differ from the centre's: {listed}.", listed=listed)
     if len(wrong) > 1 and wrong == known and _close(wrong.values()):
-        message = (
-            f"These clocks differ from the centre's: {listed}. They agree with each other: the "
-            "centre's own clock is probably wrong."
+        message = Text(
+            "These clocks differ from the centre's: {listed}. They agree with each "
+            "other: the centre's own clock is probably wrong.",
+            listed=listed,
         )
     return SecureFlowError("clock_skew", message, HINT, {"clock_ahead": wrong})
 
@@ -49,7 +51,12 @@ def naming(error: SecureFlowError, ahead: Mapping[str, int | None]) -> SecureFlo
     if wrong is None or error.code not in _SUSPECTS or "clock_ahead" in error.details:
         return error
     details = {**error.details, **wrong.details}
-    return SecureFlowError(error.code, f"{error.message} {wrong.message}", wrong.hint, details)
+    return SecureFlowError(
+        error.code,
+        Text("{message} {reason}", message=error.message, reason=wrong.message),
+        wrong.hint,
+        details,
+    )
 
 
 def _listed(wrong: Mapping[str, int]) -> str:

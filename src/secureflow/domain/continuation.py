@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from secureflow.domain.origins import following
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_CONTINUATIONS: Final = 64
 MAX_NOTE: Final = 2048
@@ -57,7 +58,9 @@ class Continuation:
         """Build it from parsed foreign JSON; raises `malformed_charter`."""
         names = {one.name for one in fields(cls)}
         if not isinstance(value, dict) or set(value) != names:
-            raise _malformed(f"a continuation needs exactly {', '.join(sorted(names))}")
+            raise _malformed(
+                Text("a continuation needs exactly {names}", names=", ".join(sorted(names)))
+            )
         return cls(**value)
 
     def problem(self) -> str:
@@ -88,7 +91,12 @@ def check_continuations(origin: str, continuations: Sequence[Continuation]) -> N
         SecureFlowError: `malformed_charter`.
     """
     if len(continuations) > MAX_CONTINUATIONS:
-        raise _malformed(f"there are more than {MAX_CONTINUATIONS} continuations")
+        raise _malformed(
+            Text(
+                "there are more than {max_continuations} continuations",
+                max_continuations=MAX_CONTINUATIONS,
+            )
+        )
     for one in continuations:
         if problem := one.problem():
             raise _malformed(problem)
@@ -98,7 +106,7 @@ def check_continuations(origin: str, continuations: Sequence[Continuation]) -> N
     names = [one.origin for one in continuations] + [origin]
     for before, after in pairwise(names):
         if after != following(before):
-            raise _malformed(f"{after} does not continue {before}")
+            raise _malformed(Text("{after} does not continue {before}", after=after, before=before))
 
 
 def check_following(
@@ -122,7 +130,13 @@ def check_following(
             raise _mismatch("It names another log without a continuation.")
         return
     if new[-1].origin != before[0]:
-        raise _mismatch(f"It continues {new[-1].origin}, and the log is {before[0]}.")
+        raise _mismatch(
+            Text(
+                "It continues {origin}, and the log is {before}.",
+                origin=new[-1].origin,
+                before=before[0],
+            )
+        )
     if (after[1], list(after[2])) != (before[1], list(before[2])):
         raise _mismatch("It continues the log and changes the log's key or members as well.")
 
@@ -130,7 +144,7 @@ def check_following(
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_charter",
-        f"The charter is malformed: {reason}.",
+        Text("The charter is malformed: {reason}.", reason=reason),
         "Ask its sender for the file again; do not edit a charter by hand.",
     )
 
@@ -138,6 +152,6 @@ def _malformed(reason: str) -> SecureFlowError:
 def _mismatch(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "charter_mismatch",
-        f"The new charter does not follow the pinned one. {reason}",
+        Text("The new charter does not follow the pinned one. {reason}", reason=reason),
         "Do not sign or pin it: show it to the other members, and ask the operator.",
     )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Joined, Text
 
 
 class JobState(StrEnum):
@@ -76,7 +77,8 @@ FIGURES: Final[tuple[str, ...]] = ("round", "rounds", "loss", "accuracy", "auc")
 class JobSummary:
     """What a list shows of a job: no spec and no report, which would fill a page of fifty.
 
-    `error` is `{code, message, hint}` of a failed job; `progress` its newest figures.
+    `error` is `{code, message, hint}` of a failed job (`texts`: their templates and facts);
+    `progress` its newest figures.
     """
 
     id: str
@@ -89,15 +91,14 @@ class JobSummary:
     state: JobState
     created: int
     updated: int
-    error: dict[str, str] | None = None
+    error: dict[str, Any] | None = None
     progress: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job) -> JobSummary:
         """Return the summary of a job."""
-        error = job.error and {
-            part: str(job.error.get(part, "")) for part in ("code", "message", "hint")
-        }
+        parts = ("code", "message", "hint", "texts")
+        error = job.error and {part: job.error[part] for part in parts if part in job.error}
         figures = {name: job.progress[name] for name in FIGURES if name in job.progress}
         return cls(
             job.id, job.project, job.organisation, job.name, job.submitter, job.kind, job.digest,
@@ -117,6 +118,10 @@ def check_transition(job: str, old: JobState, new: JobState) -> None:
     if new != old and new not in TRANSITIONS[old]:
         raise SecureFlowError(
             "illegal_transition",
-            f"Job {job} is {old} and cannot become {new}.",
-            f"From {old} it can become: {', '.join(sorted(TRANSITIONS[old])) or 'nothing'}.",
+            Text("Job {job} is {old} and cannot become {new}.", job=job, old=old, new=new),
+            Text(
+                "From {old} it can become: {transitions}.",
+                old=old,
+                transitions=Joined(", ", sorted(TRANSITIONS[old])) or "no other state",
+            ),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 AgentKind = Literal["agent", "enclave"]
 
@@ -63,7 +64,12 @@ def shut_out(organisation: str) -> SecureFlowError:
     """Return the refusal of whoever speaks for an organisation that the operator disabled."""
     return SecureFlowError(
         "organisation_disabled",
-        f"The operator has disabled the organisation {organisation}.",
-        "Ask the operator why. An administrator lets it in again: secureflow org enable "
-        f"{organisation}. Nothing needs to be enrolled anew then.",
+        Text(
+            "The operator has disabled the organisation {organisation}.", organisation=organisation
+        ),
+        Text(
+            "Ask the operator why. An administrator lets it in again: secureflow org "
+            "enable {organisation}. Nothing needs to be enrolled anew then.",
+            organisation=organisation,
+        ),
     )

@@ -15,6 +15,7 @@ from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs.base import STRICT, Category, Column, Slug
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 ColumnType = Literal["number", "category", "text"]
 
@@ -113,7 +114,9 @@ class DatasetConfig:
                 return column
         raise SecureFlowError(
             "unknown_column",
-            f"The dataset {self.name!r} declares no column {name!r}.",
+            Text(
+                "The dataset {name!r} declares no column {column!r}.", name=self.name, column=name
+            ),
             "Ask for a declared column, or let its owner declare it.",
             {"dataset": self.name, "column": name},
         )
@@ -140,7 +143,7 @@ def check_dataset(config: DatasetConfig) -> None:
     if problem:
         raise SecureFlowError(
             "contradictory_schema",
-            f"Dataset {config.name!r}, privacy: {problem}.",
+            Text("Dataset {name!r}, privacy: {problem}.", name=config.name, problem=problem),
             "Correct the declaration in the agent's configuration.",
             {"dataset": config.name, "field": "privacy"},
         )
@@ -152,7 +155,12 @@ def check_dataset(config: DatasetConfig) -> None:
         if problem:
             raise SecureFlowError(
                 "contradictory_schema",
-                f"Dataset {config.name!r}, column {column.name!r}: {problem}.",
+                Text(
+                    "Dataset {name!r}, column {column_name!r}: {problem}.",
+                    name=config.name,
+                    column_name=column.name,
+                    problem=problem,
+                ),
                 "Correct the declaration in the agent's configuration.",
                 {"dataset": config.name, "column": column.name},
             )
@@ -211,5 +219,5 @@ def _problem(column: ColumnConfig) -> str:
     if column.bounds and column.type != "number":
         return "only a number column has bounds"
     if column.clip and not column.bounds:
-        return "a column can be clipped only to bounds"
+        return "a column without bounds cannot be clipped"
     return bounds_problem(column.bounds) if column.bounds else ""

@@ -22,6 +22,7 @@ from secureflow.kit.folder import check_folder
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import RevocationList, check_leaf, parse_certificate, spiffe_id
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.text import Text
 
 
 def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
@@ -64,8 +65,12 @@ def _keys(
     yield from refused("keys", lambda: certificate_recovery(settings, credentials, clock))
     identity = settings.directory / IDENTITY
     if not identity.exists() or not settings.rest:
-        what = f"{identity} is missing" if settings.rest else "`rest` is missing in enclave.yaml"
-        message = f"{what}: an expired certificate is not renewed automatically."
+        what = (
+            Text("{identity} is missing", identity=identity)
+            if settings.rest
+            else "`rest` is missing in enclave.yaml"
+        )
+        message = Text("{what}: an expired certificate is not renewed automatically.", what=what)
         yield Finding("keys", message, ANEW, "key_unreadable")
 
 
@@ -77,7 +82,11 @@ def _certificate(
     if identity.role != "enclave":
         raise SecureFlowError(
             "certificate_foreign",
-            f"{settings.directory / 'link.pem'} is for {identity}, which is not an enclave.",
+            Text(
+                "{directory} is for {identity}, which is not an enclave.",
+                directory=settings.directory / "link.pem",
+                identity=identity,
+            ),
             ANEW,
         )
     try:
@@ -109,7 +118,7 @@ def _root(place: Path) -> None:
     if not same:
         raise SecureFlowError(
             "simulated_platform_unreadable",
-            f"{place / 'root.pem'} is not the root of the platform beside it.",
+            Text("{place} is not the root of the platform beside it.", place=place / "root.pem"),
             "Restore it from a backup.",
         )
 

@@ -26,6 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder, claim_folder
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def enrol(
     if CredentialFiles(directory).complete or (directory / IDENTITY).exists():
         raise SecureFlowError(
             "already_enrolled",
-            f"{directory} already holds an enrolled enclave.",
+            Text("{directory} already holds an enrolled enclave.", directory=directory),
             "Choose another one.",
         )
     check_folder(directory)

@@ -178,7 +178,10 @@ class MaskedFold:
     def add(self, vector: NDArray[np.unsignedinteger]) -> None:
         """Add a verified vector, shape `(slots,)`."""
         if vector.shape != self._total.shape or vector.dtype != self._total.dtype:
-            raise SecureFlowError("update_shape_wrong", "The masked vector has another shape.")
+            raise SecureFlowError(
+                "update_shape_wrong",
+                ("The masked vector does not have the shape of this job's sums."),
+            )
         np.add(self._total, vector, out=self._total)
         self.count += 1
 
@@ -189,7 +192,7 @@ class MaskedFold:
             SecureFlowError: those of `open_sum`; `invalid_request` when nothing came.
         """
         if opened is None:
-            raise SecureFlowError("invalid_request", "Nothing came that opens the masked sum.")
+            raise SecureFlowError("invalid_request", "What opens the masked sum was not sent.")
         self._weight = open_sum(self._plan, number, opened, self._total)
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:

@@ -35,6 +35,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement.closure import OURS, file_of
 from secureflow.kit.measurement.distributions import changed, digest_of
 from secureflow.kit.measurement.manifest import CodeManifest
+from secureflow.kit.text import Text
 
 _PACKAGE: Final = Path(__file__).parents[1]
 
@@ -130,7 +131,7 @@ def not_measured(name: str) -> SecureFlowError:
     """Return the refusal of a module that is not part of the measurement."""
     return SecureFlowError(
         "module_not_measured",
-        f"The enclave does not load {name}: it is not part of what was measured.",
+        Text("The enclave does not load {name}: it is not part of what was measured.", name=name),
         "Start the enclave with `secureflow enclave start`. What it needs is imported at the top "
         "of its modules, where it is measured.",
     )

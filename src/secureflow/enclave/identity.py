@@ -14,6 +14,7 @@ from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.renewal import DOMAIN
+from secureflow.kit.text import Text
 
 IDENTITY: Final = "identity.key"
 
@@ -47,7 +48,7 @@ def certificate_recovery(
             raise
         raise SecureFlowError(
             "key_unreadable",
-            f"The enclave's identity key {path} cannot be read.",
+            Text("The enclave's identity key {path} cannot be read.", path=path),
             "Restore it from a backup, or create the enclave again: secureflow enclave init.",
         ) from error
     method = RenewalMethod(settings.rest, lambda body: key.sign(DOMAIN, body), NEXT_STEP)

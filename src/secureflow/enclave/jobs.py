@@ -34,6 +34,7 @@ from secureflow.engines.secagg import Opened
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 BUFFERS: Final = 2
 ENCLAVE: Final = "enclave"
@@ -88,7 +89,9 @@ class EnclaveJob:
         if self._model is None:
             raise SecureFlowError(
                 "model_missing",
-                f"The enclave does not have the current model of {self.plan.job} yet.",
+                Text(
+                    "The enclave does not have the current model of {job} yet.", job=self.plan.job
+                ),
                 "The agents hand over its content key when they admit the enclave.",
             )
         return self._model
@@ -164,7 +167,10 @@ class EnclaveJob:
         if binding.evidence not in self._evidence.get(party, ()):
             raise SecureFlowError(
                 "evidence_unknown",
-                f"The update of {party} is bound to evidence that this enclave did not give it.",
+                Text(
+                    "The update of {party} is bound to evidence that this enclave did not give it.",
+                    party=party,
+                ),
                 "Verify this enclave first.",
             )
         return self.plan.binding(step, party, model=self.model.digest, evidence=binding.evidence)
@@ -181,7 +187,16 @@ class EnclaveJob:
             # The round may have moved on while the chunks came in.
             self.rounds.check_upload(step, binding.party)
             if binding.model != self.model.digest:
-                raise SecureFlowError("stale_round", f"{step} starts from another model now.")
+                raise SecureFlowError(
+                    "stale_round",
+                    Text(
+                        (
+                            "The update is for another model than the one"
+                            " that {step} starts from now."
+                        ),
+                        step=step,
+                    ),
+                )
             fold = self.rounds.fold(step, self.model.digest)
             seed = await asyncio.to_thread(fold.fold, update)
             receipt = upload_receipt(update, at)
@@ -223,12 +238,18 @@ class EnclaveJob:
             elif released.certificate != certificate.digest:
                 raise SecureFlowError(
                     "already_released",
-                    f"{step} of {self.plan.job} was released to another contributor set.",
+                    Text(
+                        "{step} of {job} was released to another contributor set.",
+                        step=step,
+                        job=self.plan.job,
+                    ),
                     "A round opens once. Keep both certificates: together they are evidence.",
                 )
             if not released.stored:
                 if self._over:  # it ended while this was computed
-                    raise SecureFlowError("job_not_open", f"Job {self.plan.job} is over.")
+                    raise SecureFlowError(
+                        "job_not_open", Text("Job {job} is over.", job=self.plan.job)
+                    )
                 self._storing = asyncio.ensure_future(self._store(step))
                 released.answer |= await self._storing
                 released.stored = True
@@ -323,7 +344,12 @@ class EnclaveJob:
         if not fresh and digest != held:
             raise SecureFlowError(
                 "model_conflict",
-                f"This enclave holds model {held[:16]}… of {self.plan.job}, not {digest[:16]}….",
+                Text(
+                    "This enclave holds model {held}… of {job}, not {digest}….",
+                    held=held[:16],
+                    job=self.plan.job,
+                    digest=digest[:16],
+                ),
                 "Finish the job here first: its keys are for one run of the job.",
             )
 

@@ -35,6 +35,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import scratch, temporary
+from secureflow.kit.text import Text
 
 _FLOAT: Final = 4
 _FOLDER: Final = ".secureflow-model-"
@@ -155,7 +156,10 @@ async def _load(
     if model.digest != digest:
         raise SecureFlowError(
             "model_mismatch",
-            f"What the centre offers as model {digest[:16]}… has different content.",
+            Text(
+                "What the centre offers as model {digest}… has different content.",
+                digest=digest[:16],
+            ),
             "Restore the blob, or start from another round.",
         )
     return model

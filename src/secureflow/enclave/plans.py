@@ -22,6 +22,7 @@ from secureflow.engines.secagg import MaskingPlan
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _LONGEST: Final = 32
 """Characters of a stage's name."""
@@ -44,12 +45,15 @@ class RoundId:
         named = isinstance(stage, str) and len(stage) <= _LONGEST
         if type(number) is not int or not 0 <= number < 1 << 31 or not named:
             raise SecureFlowError(
-                "invalid_request", f"There is no round {number!r:.20} ({stage!r:.40})."
+                "invalid_request",
+                Text(
+                    "There is no round {number!r:.20} ({stage!r:.40}).", number=number, stage=stage
+                ),
             )
         return cls(number, stage)
 
     def __str__(self) -> str:
-        return f"round {self.number} ({self.stage})"
+        return Text("round {number} ({stage})", number=self.number, stage=self.stage)
 
 
 @dataclass(frozen=True)
@@ -94,20 +98,29 @@ class JobPlan:
         if party not in self.spec.keys:
             raise SecureFlowError(
                 "party_not_in_roster",
-                f"{party} is not in the roster that the parties of {self.job} signed.",
+                Text(
+                    "{party} is not in the roster that the parties of {job} signed.",
+                    party=party,
+                    job=self.job,
+                ),
                 "A certificate from the link's authority does not make a party: the signed spec "
                 "does.",
                 {"party": party},
             )
         if party not in self.approved:
             raise SecureFlowError(
-                "party_not_approved", f"{party} has not approved {self.job}.", "", {"party": party}
+                "party_not_approved",
+                Text("{party} has not approved {job}.", party=party, job=self.job),
+                "",
+                {"party": party},
             )
 
     def check_step(self, step: RoundId) -> None:
         """Refuse steps that the plan does not hold (`stale_round`)."""
         if step.number not in self.kind.engine.rounds_of(self.spec, step.stage):
-            raise SecureFlowError("stale_round", f"The plan of {self.job} has no {step}.")
+            raise SecureFlowError(
+                "stale_round", Text("The plan of {job} has no {step}.", job=self.job, step=step)
+            )
 
     def min_contributors(self, survivors: tuple[str, ...]) -> int:
         """Return how many contributors a release to these survivors needs at least."""
@@ -135,7 +148,10 @@ def verify_plan(request: OpenRequest, now: int, kinds: EnclaveKinds) -> JobPlan:
     kinds.engines.specs.check(spec)
     if not traits_of(spec).enclave:
         raise SecureFlowError(
-            "protection_unsupported", f"This enclave opens sealed updates, not {spec.protection}."
+            "protection_unsupported",
+            Text(
+                "This enclave opens sealed updates, not {protection}.", protection=spec.protection
+            ),
         )
     digest = spec_digest(spec)
     approved = {
@@ -146,7 +162,13 @@ def verify_plan(request: OpenRequest, now: int, kinds: EnclaveKinds) -> JobPlan:
     if len(approved) < needed:
         raise SecureFlowError(
             "approvals_missing",
-            f"{len(approved)} of {len(spec.roster)} parties approved {job}; {needed} are needed.",
+            Text(
+                "{count} of {roster_count} parties approved {job}; {needed} are needed.",
+                count=len(approved),
+                roster_count=len(spec.roster),
+                job=job,
+                needed=needed,
+            ),
         )
     return JobPlan(job, kinds[spec.kind], spec, digest, approved)
 
@@ -165,7 +187,7 @@ def verify_recipients(plan: JobPlan, request: OpenRequest) -> dict[str, str]:
         if not verify(plan.spec.keys[party], "recipient", body, entry.signature):
             raise SecureFlowError(
                 "recipient_forged",
-                f"{party} did not sign this recipient key.",
+                Text("{party} did not sign this recipient key.", party=party),
                 "Someone tries to have intermediate models of the job sealed to another key.",
                 {"party": party},
             )
@@ -179,7 +201,7 @@ def _approval(party: str, approval: JSON, *, job: str, spec: JobSpec, digest: st
     if party not in spec.keys:
         raise SecureFlowError(
             "party_not_in_roster",
-            f"{party} approves {job} but is not in its roster.",
+            Text("{party} approves {job} but is not in its roster.", party=party, job=job),
             "",
             {"party": party},
         )
@@ -190,14 +212,14 @@ def _approval(party: str, approval: JSON, *, job: str, spec: JobSpec, digest: st
     if not readable or not verify(spec.keys[party], "approval", body, signature):
         raise SecureFlowError(
             "approval_forged",
-            f"{party} did not sign the approval that is shown in its name.",
+            Text("{party} did not sign the approval that is shown in its name.", party=party),
             "Keep it as evidence against the centre.",
             {"party": party},
         )
     if (body.get("job"), body.get("spec"), body.get("party")) != (job, digest, party):
         raise SecureFlowError(
             "approval_mismatch",
-            f"The approval of {party} is for another job or spec.",
+            Text("The approval of {party} is for another job or spec.", party=party),
             "A changed spec needs new approvals.",
             {"party": party},
         )
@@ -205,7 +227,7 @@ def _approval(party: str, approval: JSON, *, job: str, spec: JobSpec, digest: st
     if type(expires) is not int or type(fewest) is not int or now >= expires:
         raise SecureFlowError(
             "approval_expired",
-            f"The approval of {party} has expired.",
+            Text("The approval of {party} has expired.", party=party),
             "Ask for consent again.",
             {"party": party},
         )

@@ -20,6 +20,7 @@ from secureflow.engines.secagg.opening import checked_context
 from secureflow.engines.training.noising import joint_seed, seed_binding
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass
@@ -85,18 +86,22 @@ class JobRounds:
         if self.expected is not None and party not in self.expected:
             raise SecureFlowError(
                 "party_not_expected",
-                f"{party} is not among the certified contributors of {step}.",
+                Text(
+                    "{party} is not among the certified contributors of {step}.",
+                    party=party,
+                    step=step,
+                ),
                 "The certificate is final for this round; the next one takes updates again.",
             )
         current = self._check_step(step)
         if current is not None and party in current.receipts:
             raise SecureFlowError(
                 "already_uploaded",
-                f"{party} has already contributed to {step}.",
+                Text("{party} has already contributed to {step}.", party=party, step=step),
                 "One update per party and round.",
             )
         if current is not None and current.frozen:
-            raise SecureFlowError("round_frozen", f"{step} takes no more updates.")
+            raise SecureFlowError("round_frozen", Text("{step} takes no more updates.", step=step))
 
     def fold(self, step: RoundId, model: str) -> Fold:
         """Open the step if it is unopened, and return its sum."""
@@ -152,21 +157,33 @@ class JobRounds:
         if (*question.slot, question.context) != self._closes(step, model, opened):
             raise SecureFlowError(
                 "certificate_mismatch",
-                f"The certificate closes another round or model than {step} of {self._plan.job}.",
+                Text(
+                    "The certificate closes another round or model than {step} of {job}.",
+                    step=step,
+                    job=self._plan.job,
+                ),
             )
         verify_certificate(certificate, self._plan.spec.keys)
         needed = self._plan.min_contributors(certificate.survivors)
         if len(certificate.survivors) < needed:
             raise SecureFlowError(
                 "contributors_too_few",
-                f"{len(certificate.survivors)} parties contributed to {step}; {needed} are needed.",
+                Text(
+                    "{count} parties contributed to {step}; {needed} are needed.",
+                    count=len(certificate.survivors),
+                    step=step,
+                    needed=needed,
+                ),
                 "A party's approval says how many contributors it accepts at least.",
             )
         current = self._check_step(step)
         if current is None or current.folded != certificate.survivors:
             raise SecureFlowError(
                 "survivors_mismatch",
-                f"The certificate of {step} names other contributors than this enclave holds.",
+                Text(
+                    "The certificate of {step} names other contributors than this enclave holds.",
+                    step=step,
+                ),
                 "Bring exactly the certified updates, or the round is lost.",
                 {"folded": list(current.folded) if current else []},
             )
@@ -186,7 +203,7 @@ class JobRounds:
             return plan.job, step.number, step.stage, context
         masked = plan.masked(step.stage)
         if masked is None:
-            raise SecureFlowError("invalid_request", f"{plan.job} is not masked.")
+            raise SecureFlowError("invalid_request", Text("{job} is not masked.", job=plan.job))
         number = plan.kind.engine.session_round(step.stage, step.number)
         return masked.job, number, MASKED, checked_context(masked, number, opened)
 
@@ -210,10 +227,17 @@ class JobRounds:
         taken = current is not None and bool(current.receipts)
         frozen = any(other.frozen for other in self._open.values())
         if taken or frozen or not self._is_next(step):
-            now = ", ".join(str(one.step) for one in self._open.values()) or f"round {self.due}"
+            now = ", ".join(str(one.step) for one in self._open.values()) or Text(
+                "round {due}", due=self.due
+            )
             raise SecureFlowError(
                 "stale_round",
-                f"{step} of {self._plan.job} is not open; the enclave is at {now}.",
+                Text(
+                    "{step} of {job} is not open; the enclave is at {now}.",
+                    step=step,
+                    job=self._plan.job,
+                    now=now,
+                ),
                 "Ask the centre for the round that is open now.",
             )
         return None

@@ -24,6 +24,7 @@ from secureflow.engines.sealing import OpenedUpdate, Opener, parse_header
 from secureflow.kit.canonical import JSON, sha256
 from secureflow.kit.clock import LOOK, Clock, stood_still
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 STALL: Final = 10.0
 """Seconds without a chunk after which an upload gives its buffer up, if somebody waits for it."""
@@ -141,7 +142,7 @@ class Uploads:
         if offer is None or offer.header != sha256(header).hex():
             raise SecureFlowError(
                 "offer_missing",
-                f"{place[1]} sends an update that it did not offer.",
+                Text("{place} sends an update that it did not offer.", place=place[1]),
                 "Offer first.",
             )
         while (old := self._uploads.get(place)) is not None and not old.idle.is_set():
@@ -155,7 +156,7 @@ class Uploads:
         if start:
             raise SecureFlowError(
                 "resume_mismatch",
-                f"The enclave holds no part of this update of {place[1]}.",
+                Text("The enclave holds no part of this update of {place}.", place=place[1]),
                 "Offer again: the answer says where to begin.",
             )
         parsed = parse_header(header)
@@ -230,7 +231,10 @@ async def _next(upload: PendingUpload, messages: AsyncIterator[bytes]) -> bytes:
             if not done and now - since >= STALL and upload.job.buffers.wanted:
                 raise SecureFlowError(
                     "upload_stalled",
-                    f"No chunk came for {STALL:g} seconds while others waited for the buffer.",
+                    Text(
+                        "No chunk came for {stall:g} seconds while others waited for the buffer.",
+                        stall=STALL,
+                    ),
                     "The upload begins again; check the link's speed if it happens again.",
                 )
     finally:
@@ -255,7 +259,11 @@ def _accepted(
     if commitment != offer.update:
         raise SecureFlowError(
             "already_uploaded",
-            f"{party} has already contributed another update to {offer.step}.",
+            Text(
+                "{party} has already contributed another update to {step}.",
+                party=party,
+                step=offer.step,
+            ),
             "One update per party and round.",
         )
     return {"state": "accepted", "next": 0, "receipt": dict(receipt)}
@@ -265,6 +273,6 @@ def _check_sender(peer: PeerIdentity, party: str) -> None:
     if peer.party != party:
         raise SecureFlowError(
             "sender_mismatch",
-            f"{peer.spiffe} sends in the name of {party}.",
+            Text("{spiffe} sends in the name of {party}.", spiffe=peer.spiffe, party=party),
             "Each agent uploads over its own link.",
         )

@@ -37,6 +37,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 Body = Mapping[str, JSON]
 
@@ -94,7 +95,9 @@ class EnclaveVerbs:
         del log_proofs  # proofs about the log are for parties that keep its head
         handler = self._verbs.get(verb)
         if handler is None:
-            raise SecureFlowError("unknown_verb", f"The enclave does not know '{verb}'.")
+            raise SecureFlowError(
+                "unknown_verb", Text("The enclave does not know '{verb}'.", verb=verb)
+            )
         return await handler(body)
 
     def job(self, name: str) -> EnclaveJob:
@@ -107,8 +110,11 @@ class EnclaveVerbs:
         if job is None:
             raise SecureFlowError(
                 "job_not_open",
-                f"Job {name[:80]} is not open in this enclave.",
-                "It was restarted or the job is over: the centre opens it again.",
+                Text("Job {name} is not open in this enclave.", name=name[:80]),
+                (
+                    "The enclave was restarted or the job is over: the centre opens a job"
+                    " again that goes on."
+                ),
             )
         return job
 
@@ -127,7 +133,9 @@ class EnclaveVerbs:
             _log.info("job_opened", job=plan.job, roster=len(plan.spec.roster))
         elif job.plan.digest != plan.digest:
             raise SecureFlowError(
-                "spec_digest_mismatch", f"{plan.job} is open with another spec.", "Finish it first."
+                "spec_digest_mismatch",
+                Text("{job} is open with another spec.", job=plan.job),
+                "Finish it first.",
             )
         await job.begin_with(request.model)
         job.recipients |= recipients

@@ -20,7 +20,6 @@ import os
 import re
 import secrets
 import stat
-import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,9 +30,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from secureflow.kit import tarformat
 from secureflow.kit.atomic import flush_directory
 from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 FORMAT: Final = "secureflow-backup/1"
 MANIFEST: Final = "manifest.json"
@@ -41,7 +42,6 @@ KEYS: Final = "keys.sealed"
 MAX_MANIFEST: Final = 64 << 20
 MAX_KEYS: Final = 1 << 20
 LEAST_PASSPHRASE: Final = 12
-_BLOCK: Final = 512
 _MAX_TIME: Final = 1 << 36
 _PIECE: Final = 1 << 20
 _WORK = 1 << 17
@@ -53,7 +53,6 @@ _PARTIAL: Final = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
 _BEGINNING: Final = MANIFEST.encode() + b"\0"
 """Of a backup that is being written."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_OCTAL: Final = re.compile(rb"[0-7]+")
 """Python reads signs, prefixes and underscores too; a size below nothing would never be read."""
 
 
@@ -95,8 +94,11 @@ def check_passphrase(passphrase: str) -> None:
     if len(passphrase) < LEAST_PASSPHRASE:
         raise SecureFlowError(
             "weak_password",
-            f"The passphrase has fewer than {LEAST_PASSPHRASE} characters: whoever finds the "
-            "backup would have its keys soon.",
+            Text(
+                "The passphrase has fewer than {least_passphrase} characters: whoever "
+                "finds the backup would have its keys soon.",
+                least_passphrase=LEAST_PASSPHRASE,
+            ),
             "Choose a longer one; a phrase of four random words is good.",
         )
 
@@ -131,12 +133,12 @@ def write_backup(
         if passphrase is not None and keys:
             manifest, sealed = _seal(manifest, keys, passphrase)
         with _fresh(target) as file:
-            _add(file, MANIFEST, json.dumps(manifest.json()).encode())
+            tarformat.add(file, MANIFEST, json.dumps(manifest.json()).encode())
             if sealed:
-                _add(file, KEYS, sealed)
+                tarformat.add(file, KEYS, sealed)
             for member, path in zip(members, files.values(), strict=True):
                 _copy(file, member, path)
-            file.write(bytes(2 * _BLOCK))
+            file.write(bytes(2 * tarformat.BLOCK))
     except OSError as error:
         raise unwritable(target, error) from error
     return manifest
@@ -158,7 +160,11 @@ def unwritable(target: Path, error: OSError) -> SecureFlowError:
     """Return the error of a backup that cannot be written."""
     return SecureFlowError(
         "backup_unwritable",
-        f"The backup {target} cannot be written: {error.strerror}.",
+        Text(
+            "The backup {target} cannot be written: {strerror}.",
+            target=target,
+            strerror=error.strerror,
+        ),
         "Free space or choose another place; a backup needs as much as the database and the "
         "models, twice.",
     )
@@ -167,7 +173,7 @@ def unwritable(target: Path, error: OSError) -> SecureFlowError:
 def _exists(target: Path) -> SecureFlowError:
     return SecureFlowError(
         "backup_exists",
-        f"{target} already exists.",
+        Text("{target} already exists.", target=target),
         "Name a new file: a backup never replaces an older one.",
     )
 
@@ -255,7 +261,9 @@ class Backup:
                 target.flush()
                 os.fsync(target.fileno())
             if found.hexdigest() != member.sha256:
-                raise unreadable(self._path, f"{member.name} is not what the manifest says")
+                raise unreadable(
+                    self._path, Text("{name} is not what the manifest says", name=member.name)
+                )
         if self._block().strip(b"\0"):
             raise unreadable(self._path, "it holds more than its manifest names")
 
@@ -269,9 +277,14 @@ class Backup:
         return b"".join(self._member(name, None, most))
 
     def _member(self, name: str, size: int | None, most: int = 0) -> Iterator[bytes]:
-        found, length = _header(self._path, self._block())
+        try:
+            found, length = tarformat.parse_header(self._block())
+        except ValueError as error:
+            raise unreadable(self._path, str(error)) from error
         if found != name or (length > most if size is None else length != size):
-            raise unreadable(self._path, f"{name} is not the member that is expected here")
+            raise unreadable(
+                self._path, Text("{name} is not the member that is expected here", name=name)
+            )
         if length > self._left:
             raise unreadable(self._path, "it is cut off")
         rest = length
@@ -279,11 +292,11 @@ class Backup:
             piece = self._read(min(_PIECE, rest))
             rest -= len(piece)
             yield piece
-        if length % _BLOCK:
-            self._read(_BLOCK - length % _BLOCK)
+        if length % tarformat.BLOCK:
+            self._read(tarformat.BLOCK - length % tarformat.BLOCK)
 
     def _block(self) -> bytes:
-        return self._read(_BLOCK)
+        return self._read(tarformat.BLOCK)
 
     def _read(self, size: int) -> bytes:
         data = self._file.read(size) if self._file else b""
@@ -309,7 +322,7 @@ def unreadable(path: Path, reason: str) -> SecureFlowError:
     """Return the error of a file that is no complete backup."""
     return SecureFlowError(
         "backup_unreadable",
-        f"{path} is not a complete backup of SecureFlow: {reason}.",
+        Text("{path} is not a complete backup of SecureFlow: {reason}.", path=path, reason=reason),
         "Use another backup; nothing was restored.",
     )
 
@@ -397,24 +410,8 @@ def _clear(partial: Path) -> None:
         os.close(handle)
 
 
-def _tar_header(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = size, 0o600
-    return info.tobuf(tarfile.GNU_FORMAT)
-
-
-def _pad(file: BinaryIO, size: int) -> None:
-    file.write(bytes(-size % _BLOCK))
-
-
-def _add(file: BinaryIO, name: str, data: bytes) -> None:
-    file.write(_tar_header(name, len(data)))
-    file.write(data)
-    _pad(file, len(data))
-
-
 def _copy(file: BinaryIO, member: ArchivedFile, path: Path) -> None:
-    file.write(_tar_header(member.name, member.size))
+    file.write(tarformat.header(member.name, member.size))
     found, rest = hashlib.sha256(), member.size
     with path.open("rb") as source:
         while piece := source.read(min(_PIECE, rest)):
@@ -424,36 +421,7 @@ def _copy(file: BinaryIO, member: ArchivedFile, path: Path) -> None:
     if rest or found.hexdigest() != member.sha256:
         message = "a file changed while it was read"
         raise OSError(0, message, str(path))
-    _pad(file, member.size)
-
-
-def _header(path: Path, block: bytes) -> tuple[str, int]:
-    """Read name and size of a plain file's header; everything else is refused."""
-    total = sum(block) - sum(block[148:156]) + 8 * 0x20
-    try:
-        checksum = _octal(block[148:156])
-        name = block[:100].rstrip(b"\0").decode("ascii")
-        size = _number(block[124:136])
-    except ValueError as error:
-        raise unreadable(path, "it has a header that cannot be read") from error
-    if checksum != total or block[156:157] not in {b"0", b"\0"} or any(block[345:500]):
-        raise unreadable(path, "it has a member that is not a regular file")
-    return name, size
-
-
-def _number(value: bytes) -> int:
-    """Read octal digits, or the binary form for files of 8 GiB and more."""
-    if value[0] == 0x80:
-        return int.from_bytes(value[1:], "big")
-    return _octal(value)
-
-
-def _octal(value: bytes) -> int:
-    digits = value.strip(b"\0 ") or b"0"
-    if not _OCTAL.fullmatch(digits):
-        message = "it is not an octal number"
-        raise ValueError(message)
-    return int(digits, 8)
+    tarformat.pad(file, member.size)
 
 
 def _manifest(data: bytes) -> BackupManifest:
@@ -468,7 +436,9 @@ def _manifest(data: bytes) -> BackupManifest:
             message = "malformed"
             raise ValueError(message)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise unreadable(Path(MANIFEST), f"its manifest cannot be read ({error})") from error
+        raise unreadable(
+            Path(MANIFEST), Text("its manifest cannot be read ({error})", error=error)
+        ) from error
     return BackupManifest(value["process"], facts, files, keys)
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 import rfc8785
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 JSON = Any
 """A JSON value from elsewhere, or on its way there: nobody has read what is in it yet."""
@@ -86,7 +87,9 @@ def parse_json(data: bytes | str, limit: int = 1 << 20) -> Any:
         SecureFlowError: `malformed_json` naming the reason.
     """
     if len(data) > limit:
-        raise _malformed(f"it has {len(data)} bytes, more than {limit}")
+        raise _malformed(
+            Text("it has {count} bytes, more than {limit}", count=len(data), limit=limit)
+        )
     try:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         return json.loads(
@@ -115,11 +118,15 @@ def b64decode(text: str, limit: int = 1 << 20) -> bytes:
         SecureFlowError: `malformed_base64`.
     """
     if len(text) > limit:
-        raise SecureFlowError("malformed_base64", f"base64 text longer than {limit} characters")
+        raise SecureFlowError(
+            "malformed_base64", Text("base64 text longer than {limit} characters", limit=limit)
+        )
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise SecureFlowError("malformed_base64", f"not base64: {error}") from error
+        raise SecureFlowError(
+            "malformed_base64", Text("not base64: {error}", error=error)
+        ) from error
     if b64encode(data) != text:
         raise SecureFlowError("malformed_base64", "not canonical base64: stray padding or bits")
     return data
@@ -128,7 +135,7 @@ def b64decode(text: str, limit: int = 1 << 20) -> bytes:
 def _not_canonical(error: Exception) -> SecureFlowError:
     return SecureFlowError(
         "not_canonical",
-        f"The value has no canonical JSON form: {error}",
+        Text("The value has no canonical JSON form: {error}", error=error),
         "Use strings, finite numbers, integers below 2^53, lists and objects.",
     )
 
@@ -181,7 +188,9 @@ def _units(key: str) -> bytes:
 
 
 def _malformed(reason: str) -> SecureFlowError:
-    return SecureFlowError("malformed_json", f"The JSON text is malformed: {reason}.")
+    return SecureFlowError(
+        "malformed_json", Text("The JSON text is malformed: {reason}.", reason=reason)
+    )
 
 
 def _integer(text: str) -> int | float:

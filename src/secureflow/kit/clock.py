@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Clock = Callable[[], int]
 """Returns the time in whole unix seconds."""
@@ -78,7 +79,7 @@ def naming_clocks(error: SecureFlowError, whose: str, ahead: int | None) -> Secu
         return error
     return SecureFlowError(
         error.code,
-        f"{error.message} {difference(whose, ahead)}",
+        Text("{message} {difference}", message=error.message, difference=difference(whose, ahead)),
         "Set the clock that is wrong (NTP), on that machine; then try again.",
         {**error.details, "clock_ahead": ahead},
     )
@@ -86,5 +87,12 @@ def naming_clocks(error: SecureFlowError, whose: str, ahead: int | None) -> Secu
 
 def difference(whose: str, ahead: int) -> str:
     """Say by how much a clock differs from the centre's; which one is wrong, nobody knows here."""
-    way = "ahead of" if ahead > 0 else "behind"
-    return f"The clock of {whose} is {abs(ahead)} s {way} the centre's."
+    if ahead > 0:
+        return Text(
+            "The clock of {whose} is {seconds} s ahead of the centre's.",
+            whose=whose,
+            seconds=ahead,
+        )
+    return Text(
+        "The clock of {whose} is {seconds} s behind the centre's.", whose=whose, seconds=-ahead
+    )

@@ -12,6 +12,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from secureflow.kit.text import Text
+
 _HERE = Path(__file__).resolve()
 _COMMAND = re.compile(r"(?<![\w./-])secureflow (?=[a-z])")
 
@@ -20,8 +22,14 @@ def install_hint(extra: str, module: Path = _HERE) -> str:
     """Return the next step for who lacks an extra, e.g. `stats`; `module` is a file of the code."""
     checkout = module.parents[3]
     cloned = (checkout / "pyproject.toml").is_file() and (checkout / "src").is_dir()
-    what = f"-e {shlex.quote(f'{checkout}[{extra}]')}" if cloned else f"'secureflow[{extra}]'"
-    return f"Install it: {shlex.quote(sys.executable)} -m pip install {what}"
+    what = (
+        f"-e {shlex.quote(f'{checkout}[{extra}]')}"
+        if cloned
+        else Text("'secureflow[{extra}]'", extra=extra)
+    )
+    return Text(
+        "Install it: {quote} -m pip install {what}", quote=shlex.quote(sys.executable), what=what
+    )
 
 
 def examples(module: Path = _HERE) -> Path:

@@ -18,6 +18,7 @@ from secureflow.kit.atomic import write_new
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import read_private
+from secureflow.kit.text import Text
 
 _PREFIX = b"secureflow/v1\n"
 
@@ -66,7 +67,7 @@ class SigningKey:
         except (ValueError, SecureFlowError) as error:
             raise SecureFlowError(
                 "key_unreadable",
-                f"{place} holds no signing key.",
+                Text("{place} holds no signing key.", place=place),
                 "Restore the key from a backup.",
             ) from error
 

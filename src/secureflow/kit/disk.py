@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from secureflow.kit.errors import InfrastructureError
+from secureflow.kit.text import Text
 
 FULL: Final = "disk_full"
 FAILED: Final = "disk_failed"
@@ -112,14 +113,27 @@ def full(place: Place, needed: int) -> InfrastructureError:
 def describe(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -> str:
     """Say in a sentence what a place suffers from."""
     if code == TOO_MANY:
-        return f"{whose} has reached its limit of open files."
+        return Text("{whose} has reached its limit of open files.", whose=whose)
     if code == BUSY:
-        return f"Another process is using files of {whose}: its {part}."
+        return Text(
+            "Another process is using files of {whose}: its {part}.", whose=whose, part=part
+        )
     if code == FAILED:
-        return f"The disk of {whose} refuses writes: its {part}."
+        return Text("The disk of {whose} refuses writes: its {part}.", whose=whose, part=part)
     if not needed:
-        return f"The disk of {whose} is full: its {part} cannot grow, {size(free)} are free."
-    return f"The disk of {whose} is full: its {part} need {size(needed)}, {size(free)} are free."
+        return Text(
+            "The disk of {whose} is full: its {part} cannot grow, {size} are free.",
+            whose=whose,
+            part=part,
+            size=size(free),
+        )
+    return Text(
+        "The disk of {whose} is full: its {part} need {needed}, {free} are free.",
+        whose=whose,
+        part=part,
+        needed=size(needed),
+        free=size(free),
+    )
 
 
 def size(count: int) -> str:
@@ -129,7 +143,7 @@ def size(count: int) -> str:
         if value < 1000 or unit == units[-1]:
             break
         value /= 1000
-    return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+    return Text("{count} bytes", count=count) if unit == "bytes" else f"{value:.1f} {unit}"
 
 
 @contextmanager
@@ -227,15 +241,20 @@ def _hint(code: str, place: Place) -> str:
         return "The operator takes care of it; waiting work then continues by itself."
     if code == FULL:
         ways = "df -h; df -i: files"
-        return f"Free space in {place.folder} ({ways}); waiting work then continues by itself."
-    if code == FAILED:
-        return (
-            f"Look at the disk of {place.folder}: is it mounted for writing, and for this user? "
-            "Waiting work then continues by itself."
+        return Text(
+            "Free space in {folder} ({ways}); waiting work then continues by itself.",
+            folder=place.folder,
+            ways=ways,
         )
-    return (
-        f"End the process that holds the file in {place.folder}; waiting work then continues "
-        "by itself."
+    if code == FAILED:
+        return Text(
+            "Look at the disk of {folder}: is it mounted for writing, and for this "
+            "user? Waiting work then continues by itself.",
+            folder=place.folder,
+        )
+    return Text(
+        "End the process that holds the file in {folder}; waiting work then continues by itself.",
+        folder=place.folder,
     )
 
 

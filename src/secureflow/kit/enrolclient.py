@@ -26,6 +26,7 @@ from secureflow.kit.pki import (
     spiffe_id,
 )
 from secureflow.kit.plain import hidden
+from secureflow.kit.text import Text
 
 TIMEOUT: Final = 30.0
 MAX_ANSWER: Final = 1 << 20
@@ -46,7 +47,7 @@ def fetch_authority(server: str, fingerprint: str) -> str:
     url = checked_url(server)
     status, data, _ = exchange(url, "GET", "/api/v1/ca", b"", context)
     if status != 200:
-        raise _unreachable(url, f"it shows no authority ({status})")
+        raise _unreachable(url, Text("it shows no authority ({status})", status=status))
     return pin_authority(data.decode("ascii", "replace"), fingerprint)
 
 
@@ -84,6 +85,7 @@ def send(
             answer.get("detail", "The centre refused the enrolment."),
             answer.get("hint", "Ask the operator for a new token."),
             {"status": status},
+            answer.get("texts"),
         )
     return answer
 
@@ -97,7 +99,7 @@ def check_health(server: str, authority: str) -> None:
     url = checked_url(server)
     status, _, _ = exchange(url, "GET", "/healthz", b"", pinned_context(authority))
     if status != 200:
-        raise _unreachable(url, f"/healthz answers {status}")
+        raise _unreachable(url, Text("/healthz answers {status}", status=status))
 
 
 @dataclass(frozen=True)
@@ -139,10 +141,24 @@ def check_issued(
     identity = SpiffeId.parse(spiffe_id(parse_certificate(chain)))
     if (identity.role, identity.organisation, identity.name) != wanted:
         role, organisation, name = wanted
+        message = Text(
+            "The centre's certificate is for {identity}, not for {role} {name}.",
+            identity=identity,
+            role=role,
+            name=name,
+        )
+        if organisation:
+            message = Text(
+                "The centre's certificate is for {identity}, not for {role} {name} of"
+                " {organisation}.",
+                identity=identity,
+                role=role,
+                name=name,
+                organisation=organisation,
+            )
         raise SecureFlowError(
             "certificate_foreign",
-            f"The centre's certificate is for {identity}, not for {role} {name}"
-            + (f" of {organisation}." if organisation else "."),
+            message,
             "Tell the operator; the token is used up.",
         )
     return IssuedIdentity(identity, chain, str(place))
@@ -178,7 +194,7 @@ def checked_url(server: str) -> SplitResult:
     if not secure or not url.hostname:
         raise SecureFlowError(
             "insecure_url",
-            f"{server} is not an https URL.",
+            Text("{server} is not an https URL.", server=server),
             "The token is a secret: use https (http only on the same machine).",
         )
     return url
@@ -216,6 +232,6 @@ def exchange(
 def _unreachable(url: SplitResult, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "server_unreachable",
-        f"{url.netloc} cannot be reached: {reason}.",
+        Text("{host} cannot be reached: {reason}.", host=url.netloc, reason=reason),
         "Check the URL, and whether the server runs with a certificate of its own authority.",
     )

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 PREFIX: Final = "sfe_"
 MAX_TEXT: Final = 1024
@@ -74,7 +75,7 @@ class EnrolmentToken:
             raise _malformed("its fields are not the five expected ones")
         for name, shape in _SHAPE.items():
             if not isinstance(value[name], str) or not shape.fullmatch(value[name]):
-                raise _malformed(f"its field {name} is malformed")
+                raise _malformed(Text("its field {name} is malformed", name=name))
         if bool(value["organisation"]) != (value["kind"] == "agent"):
             raise _malformed("an agent must have an organisation, an enclave must have none")
         return cls(**value)
@@ -92,7 +93,7 @@ def proof_body(token_id: str, csr_pem: str, key: str) -> dict[str, str]:
 
 def _decode(text: str) -> Any:
     if not text.startswith(PREFIX) or len(text) > MAX_TEXT:
-        raise _malformed(f"it does not start with {PREFIX} or is too long")
+        raise _malformed(Text("it does not start with {prefix} or is too long", prefix=PREFIX))
     body = text.removeprefix(PREFIX)
     try:
         data = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
@@ -107,6 +108,6 @@ def _decode(text: str) -> Any:
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "token_malformed",
-        f"The enrolment token cannot be read: {reason}.",
+        Text("The enrolment token cannot be read: {reason}.", reason=reason),
         "Copy the whole line that the operator gave you.",
     )

@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
-from secureflow.kit.plain import shown
+from secureflow.kit.text import Joined, Text, foreign, text_in, with_texts
 
-MAX_FOREIGN: Final = 8192
-"""The most characters of a message or hint that is taken from somebody else."""
+MAX_DEPTH: Final = 32
+"""The deepest details that are taken from somebody else: JSON is read and written by recursion."""
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -40,34 +40,54 @@ class SecureFlowError(Exception):
         return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the JSON form that journals and answers carry."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
-            "details": self.details,
-        }
+        """Return the JSON form that journals and answers carry.
+
+        `texts` has the templates and facts of message and hint, where these have facts.
+        """
+        return with_texts(
+            {
+                "code": self.code,
+                "message": self.message,
+                "hint": self.hint,
+                "details": self.details,
+            }
+        )
 
     @classmethod
-    def foreign(cls, code: Any, message: Any, hint: Any = "", details: Any = None) -> Self:
+    def foreign(
+        cls, code: Any, message: Any, hint: Any = "", details: Any = None, texts: Any = None
+    ) -> Self:
         """Build an error that somebody else tells of: bounded, and nothing hidden in its texts."""
         known = isinstance(code, str) and _CODE.fullmatch(code)
+        made_of = texts if isinstance(texts, Mapping) else {}
         return cls(
             str(code) if known else "internal",
-            _one_line(message),
-            _one_line(hint),
-            details if isinstance(details, Mapping) else None,
+            foreign(message, made_of.get("message")),
+            foreign(hint, made_of.get("hint")),
+            details if isinstance(details, Mapping) and _is_shallow(details) else None,
         )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> SecureFlowError:
         """Rebuild an error from `as_json`; missing parts become empty strings."""
+        details = value.get("details")
         return cls(
             str(value.get("code", "internal")),
-            str(value.get("message", "")),
-            str(value.get("hint", "")),
-            value.get("details") or {},
+            text_in(value, "message"),
+            text_in(value, "hint"),
+            details if isinstance(details, Mapping) else None,
         )
+
+
+def reasons_of(failures: Mapping[str, Any]) -> str:
+    """Return why several parties failed, each by its name: `party → error` as JSON."""
+    return Joined(
+        "; ",
+        [
+            Text("{party}: {message}", party=party, message=text_in(error, "message"))
+            for party, error in failures.items()
+        ],
+    )
 
 
 class InfrastructureError(SecureFlowError):
@@ -77,5 +97,9 @@ class InfrastructureError(SecureFlowError):
     """
 
 
-def _one_line(text: Any) -> str:
-    return shown(" ".join(str(text)[:MAX_FOREIGN].split("\n")))
+def _is_shallow(value: object, depth: int = MAX_DEPTH) -> bool:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return True
+    return depth > 0 and all(_is_shallow(one, depth - 1) for one in value)

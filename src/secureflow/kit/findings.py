@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MOST: Final = 50
 """Findings of one part that are told one by one; the rest are counted."""
@@ -64,7 +65,11 @@ def refused(part: str, look: Callable[[], object], hint: str = "") -> Iterator[F
     except SecureFlowError as error:
         yield finding(part, error, hint)
     except OSError as error:
-        message = f"{error.filename} cannot be read: {error.strerror}."
+        message = Text(
+            "{filename} cannot be read: {strerror}.",
+            filename=error.filename,
+            strerror=error.strerror,
+        )
         yield Finding(part, message, "Restore it from a backup.")
 
 
@@ -85,4 +90,6 @@ def report(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str
     if last is None:
         yield Sound(part, sound).as_json()
     elif count > MOST:
-        yield Finding(part, f"{count - MOST} more of these.", last.hint, last.code).as_json()
+        yield Finding(
+            part, Text("{count} more of these.", count=count - MOST), last.hint, last.code
+        ).as_json()

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
 FILE: Final = "version.json"
@@ -52,9 +53,17 @@ def check_folder(directory: Path, version: str = __version__) -> str:
     if _numbers(wrote) > _numbers(version):
         raise SecureFlowError(
             "data_newer",
-            f"{directory} was last used by SecureFlow {wrote}; this is {version}.",
-            f"Install SecureFlow {wrote} or newer, or restore the backup that was made before the "
-            "upgrade into another folder.",
+            Text(
+                "{directory} was last used by SecureFlow {newer}; this is {version}.",
+                directory=directory,
+                newer=wrote,
+                version=version,
+            ),
+            Text(
+                "Install SecureFlow {version} or newer, or restore the backup that was made"
+                " before the upgrade into another folder.",
+                version=wrote,
+            ),
             {"wrote": wrote, "version": version},
         )
     return wrote
@@ -69,7 +78,7 @@ def _read(path: Path, data: bytes) -> str:
     if not isinstance(wrote, str) or _VERSION.fullmatch(wrote) is None:
         raise SecureFlowError(
             "data_version_malformed",
-            f"{path} does not name the version that wrote the folder.",
+            Text("{path} does not name the version that wrote the folder.", path=path),
             'Restore it from a backup, or write {"version": "..."} with the version that ran here '
             "last.",
         )

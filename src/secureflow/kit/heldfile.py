@@ -22,6 +22,7 @@ from secureflow.kit.atomic import flush_directory
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 CODE: Final = "record_replaced"
 RECOVERED: Final = ".recovered"
@@ -155,9 +156,11 @@ def recovered_hint(path: Path | None) -> str:
 
 def restore_command(path: Path, copy: Path) -> str:
     """Say how such a copy becomes the record again."""
-    return (
-        f"Stop the process; remove {path}-wal and {path}-shm if they are there; mv {copy} {path}; "
-        "then start it again."
+    return Text(
+        "Stop the process; remove {path}-wal and {path}-shm if they are there; mv "
+        "{copy} {path}; then start it again.",
+        path=path,
+        copy=copy,
     )
 
 

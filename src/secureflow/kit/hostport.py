@@ -16,6 +16,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_ADDRESS: Final = 262
 """A host name of 253 characters, brackets, a colon and a port."""
@@ -52,7 +53,12 @@ def parse_address(text: object, what: str = "The address") -> Address:
         SecureFlowError: `invalid_address`.
     """
     if not isinstance(text, str) or len(text) > MAX_ADDRESS:
-        raise _invalid(what, f"it must be a string of at most {MAX_ADDRESS} characters")
+        raise _invalid(
+            what,
+            Text(
+                "it must be a string of at most {max_address} characters", max_address=MAX_ADDRESS
+            ),
+        )
     host, colon, port = text.rpartition(":")
     if not colon or not _PORT.fullmatch(port) or int(port) > 0xFFFF:
         raise _invalid(what, "it must end in a port from 1 to 65535")
@@ -107,6 +113,6 @@ def _is_name(host: str) -> bool:
 def _invalid(what: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_address",
-        f"{what} is not of the form host:port: {reason}.",
+        Text("{what} is not of the form host:port: {reason}.", what=what, reason=reason),
         "Write a DNS name, an IPv4 address or an [IPv6 address], a colon and a port.",
     )

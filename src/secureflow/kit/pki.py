@@ -31,6 +31,7 @@ from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
+from secureflow.kit.text import Text
 
 __all__ = [
     "Authority",
@@ -93,7 +94,7 @@ class Authority:
         except FileExistsError as error:
             raise SecureFlowError(
                 "ca_exists",
-                f"{directory} already holds a certificate authority.",
+                Text("{directory} already holds a certificate authority.", directory=directory),
                 "Load it, or choose another directory: a new key would cut every party off.",
             ) from error
         write_atomically(directory / "ca.pem", authority.pem.encode("ascii"), 0o666)
@@ -147,13 +148,22 @@ class Authority:
         if identity.trust_domain != self.trust_domain:
             raise SecureFlowError(
                 "spiffe_foreign",
-                f"{uri} is outside the trust domain {self.trust_domain}.",
+                Text(
+                    "{identity} is outside the trust domain {trust_domain}.",
+                    identity=uri,
+                    trust_domain=self.trust_domain,
+                ),
             )
         longest = SERVER_LIFE if identity.role == "server" else PARTY_LIFE
         if not timedelta(0) < life <= longest:
             raise SecureFlowError(
                 "leaf_life_too_long",
-                f"A certificate for {uri} may be valid for at most {longest}, not {life}.",
+                Text(
+                    "A certificate for {identity} may be valid for at most {longest}, not {life}.",
+                    identity=uri,
+                    longest=longest,
+                    life=life,
+                ),
                 "Ask for a shorter validity; renewal is automatic.",
             )
         names = _names(identity, dns, ips)
@@ -199,7 +209,7 @@ def check_csr(pem: str) -> _Leaf:
         public = csr.public_key()
         authentic = csr.is_signature_valid
     except (*_UNREADABLE, InvalidSignature) as error:
-        message = f"The certificate signing request is malformed: {error}."
+        message = Text("The certificate signing request is malformed: {error}.", error=error)
         raise SecureFlowError("csr_malformed", message) from error
     if not authentic:
         raise SecureFlowError(
@@ -225,7 +235,7 @@ def parse_certificate(pem: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate(_bounded(pem))
     except _UNREADABLE as error:
         raise SecureFlowError(
-            "certificate_malformed", f"The certificate is malformed: {error}."
+            "certificate_malformed", Text("The certificate is malformed: {error}.", error=error)
         ) from error
 
 
@@ -266,7 +276,11 @@ def pin_authority(pem: str, fingerprint: str) -> str:
     if found != fingerprint:
         raise SecureFlowError(
             "ca_mismatch",
-            f"The server shows CA {found}, the enrolment token names {fingerprint}.",
+            Text(
+                "The server shows CA {found}, the enrolment token names {fingerprint}.",
+                found=found,
+                fingerprint=fingerprint,
+            ),
             "Do not continue: someone may be between you and the server. Ask for a new token.",
         )
     return parse_certificate(pem).public_bytes(serialization.Encoding.PEM).decode("ascii")
@@ -306,20 +320,30 @@ def check_leaf(
     identity = SpiffeId.parse(spiffe_id(certificate))
     if identity.trust_domain != trust_domain:
         raise SecureFlowError(
-            "spiffe_foreign", f"{identity} is outside the trust domain {trust_domain}."
+            "spiffe_foreign",
+            Text(
+                "{identity} is outside the trust domain {trust_domain}.",
+                identity=identity,
+                trust_domain=trust_domain,
+            ),
         )
     if not certificate.not_valid_before_utc <= _instant(now) <= certificate.not_valid_after_utc:
         raise SecureFlowError(
             "certificate_not_valid_now",
-            f"The certificate of {identity} is valid from {certificate.not_valid_before_utc} "
-            f"to {certificate.not_valid_after_utc}; it is {_instant(now)}.",
+            Text(
+                "The certificate of {identity} is valid from {begin} to {end}; it is {now}.",
+                identity=identity,
+                begin=certificate.not_valid_before_utc,
+                end=certificate.not_valid_after_utc,
+                now=_instant(now),
+            ),
             "Compare the clocks of both machines (NTP). An agent renews its certificate by "
             "itself: secureflow agent doctor shows what prevents it.",
         )
     if serial(certificate) in revoked.serials:
         raise SecureFlowError(
             "certificate_revoked",
-            f"The certificate of {identity} has been revoked.",
+            Text("The certificate of {identity} has been revoked.", identity=identity),
             "Enrol again with a new token from the operator.",
         )
     return identity
@@ -373,13 +397,17 @@ def _trust_domain(certificate: x509.Certificate) -> str:
 def _names(identity: SpiffeId, dns: Sequence[str], ips: Sequence[str]) -> list[x509.GeneralName]:
     if identity.role == "agent" and (dns or ips):
         # A client leaf with a host name could stand in for the server.
-        raise SecureFlowError("san_refused", f"{identity} is a client and gets no host names.")
+        raise SecureFlowError(
+            "san_refused", Text("{identity} is a client and gets no host names.", identity=identity)
+        )
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(str(identity))]
     try:
         names += [x509.DNSName(name) for name in dns]
         names += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
     except ValueError as error:
-        raise SecureFlowError("san_refused", f"Not a host name or address: {error}.") from error
+        raise SecureFlowError(
+            "san_refused", Text("Not a host name or address: {error}.", error=error)
+        ) from error
     return names
 
 
@@ -424,6 +452,10 @@ def _bounded(pem: str) -> bytes:
 def _unreadable(directory: Path, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "ca_unreadable",
-        f"The certificate authority in {directory} cannot be read: {reason}.",
+        Text(
+            "The certificate authority in {directory} cannot be read: {reason}.",
+            directory=directory,
+            reason=reason,
+        ),
         "Run `secureflow server init`, or restore ca.key and ca.pem from a backup.",
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _ROOT = 0
 DENIED: Final = (
@@ -56,8 +57,8 @@ def read_private(path: Path) -> bytes:
         if exposed(os.fstat(file.fileno()), {os.getegid(), *os.getgroups()}):
             raise SecureFlowError(
                 "key_exposed",
-                f"{path} can be read by others.",
-                f"chmod 600 {path}, and think about who may have read it.",
+                Text("{path} can be read by others.", path=path),
+                Text("chmod 600 {path}, and think about who may have read it.", path=path),
             )
         return file.read()
 

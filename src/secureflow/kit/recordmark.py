@@ -21,6 +21,7 @@ from secureflow.kit.atomic import write_shared
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 FILE: Final = "record.json"
 INTERVAL: Final = 1.0
@@ -66,7 +67,7 @@ def read_mark(directory: Path) -> RecordMark | None:
             return RecordMark(identity, value["reached"])
     raise SecureFlowError(
         "record_mark_malformed",
-        f"{path}, which says how far the record beside it went, cannot be read.",
+        Text("{path}, which says how far the record beside it went, cannot be read.", path=path),
         "Restore it from a backup of the folder. If the database is certainly the newest one, "
         "remove the file: the next start writes it again.",
     )

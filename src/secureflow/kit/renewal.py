@@ -16,6 +16,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolclient import checked_url, exchange, pinned_context, send
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 CHALLENGE_SECONDS: Final = MAX_SKEW
 """How long a challenge may be answered."""
@@ -61,5 +62,7 @@ def renewed(server: str, authority: str, agent: str, csr: str, sign: Callable[[J
 def _text(answer: dict[str, JSON], name: str) -> str:
     value = answer.get(name)
     if not isinstance(value, str) or not value:
-        raise SecureFlowError("invalid_answer", f"The centre's answer names no {name}.")
+        raise SecureFlowError(
+            "invalid_answer", Text("The centre's answer names no {name}.", name=name)
+        )
     return value

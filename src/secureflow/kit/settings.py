@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from secureflow.kit.commandline import examples
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder
+from secureflow.kit.text import Text
 
 MAX_FILE: Final = 1 << 20
 
@@ -74,8 +75,11 @@ class ProcessSettings(BaseSettings):
         values = _read(path)
         for name in _secrets_in(cls, values):
             raise _invalid(
-                f"{path}: {name} is a secret",
-                f"Remove it and set {_variable(cls, name)}, or name a file that holds it.",
+                Text("{path}: {name} is a secret", path=path, name=name),
+                Text(
+                    "Remove it and set {variable}, or name a file that holds it.",
+                    variable=_variable(cls, name),
+                ),
             )
         _refuse_unknown_variables(cls)
         try:
@@ -131,19 +135,28 @@ def _anchor(value: Any, base: Path) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE:
-            raise _invalid(f"{path} has more than {MAX_FILE} bytes", "Is it the right file?")
+            raise _invalid(
+                Text("{path} has more than {max_file} bytes", path=path, max_file=MAX_FILE),
+                "Is it the right file?",
+            )
         values = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         hint = "Give the path of the YAML file with --config."
-        raise _invalid(f"{path} cannot be read: {error.strerror}", hint) from error
+        raise _invalid(
+            Text("{path} cannot be read: {strerror}", path=path, strerror=error.strerror), hint
+        ) from error
     except (yaml.YAMLError, UnicodeError) as error:
         reason = str(error).replace("\n", " ")
-        raise _invalid(f"{path} is not YAML: {reason}", "Correct the named line.") from error
+        raise _invalid(
+            Text("{path} is not YAML: {reason}", path=path, reason=reason),
+            "Correct the named line.",
+        ) from error
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise _invalid(
-            f"{path} must be a mapping of names to values", f"See the examples in {examples()}."
+            Text("{path} must be a mapping of names to values", path=path),
+            Text("See the examples in {examples}.", examples=examples()),
         )
     return values
 
@@ -168,7 +181,10 @@ def _refuse_unknown_variables(cls: type[ProcessSettings]) -> None:
             continue
         name = variable[len(prefix) :].lower().split("__")[0]
         if name not in known:
-            raise _invalid(f"{variable} names no setting", f"Known: {', '.join(sorted(known))}.")
+            raise _invalid(
+                Text("{variable} names no setting", variable=variable),
+                Text("Known: {known}.", known=", ".join(sorted(known))),
+            )
 
 
 def _variable(cls: type[ProcessSettings], name: str) -> str:
@@ -189,4 +205,4 @@ def _masked(value: Any) -> Any:
 
 
 def _invalid(message: str, hint: str) -> SecureFlowError:
-    return SecureFlowError("invalid_settings", f"{message}.", hint)
+    return SecureFlowError("invalid_settings", Text("{message}.", message=message), hint)

@@ -9,6 +9,7 @@ from typing import Final, Literal
 from cryptography import x509
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Role = Literal["agent", "enclave", "server"]
 
@@ -106,14 +107,14 @@ def spiffe_id(certificate: x509.Certificate) -> str:
         raise _malformed(str(error)) from error
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if constraints.ca or len(uris) != 1:
-        kind = "a CA" if constraints.ca else f"{len(uris)} URI names"
-        raise _malformed(f"a certificate with {kind}")
+        kind = "a CA" if constraints.ca else Text("{count} URI names", count=len(uris))
+        raise _malformed(Text("a certificate with {kind}", kind=kind))
     return str(SpiffeId.parse(uris[0]))
 
 
 def _malformed(found: str) -> SecureFlowError:
     return SecureFlowError(
         "spiffe_malformed",
-        f"Not the SPIFFE identity of a link: {found}.",
+        Text("Not the SPIFFE identity of a link: {found}.", found=found),
         "Expected spiffe://<domain>/org/<org>/agent/<name>, /enclave/<name> or /server.",
     )

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from secureflow.domain.specs.base import adapter
 from secureflow.domain.texts import STORED
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.sdk.calls import Page
 
 T = TypeVar("T")
@@ -85,7 +86,12 @@ def build(of: type[T], body: Any) -> T:
         where = ".".join(map(str, first["loc"])) or of.__name__
         raise SecureFlowError(
             "invalid_answer",
-            f"The server's {of.__name__} does not fit this client: {where}: {first['msg']}.",
+            Text(
+                "The server's {name} does not fit this client: {where}: {reason}.",
+                name=of.__name__,
+                where=where,
+                reason=first["msg"],
+            ),
             "Use a client and a server of the same version.",
         ) from None  # pydantic's own words would show the answer, and with it a token
     return built
@@ -100,11 +106,17 @@ def problem(response: httpx.Response) -> SecureFlowError:
     if isinstance(body, dict) and isinstance(body.get("code"), str):
         message = body.get("detail") or body.get("title") or body["code"]
         hint = body.get("hint") or ""
-        return SecureFlowError.foreign(body["code"], message, hint, body.get("details"))
+        return SecureFlowError.foreign(
+            body["code"], message, hint, body.get("details"), body.get("texts")
+        )
     code = _BY_STATUS.get(response.status_code, "internal")
     return SecureFlowError(
         code,
-        f"{response.request.url.host} answered {response.status_code} without a reason.",
+        Text(
+            "{host} answered {status_code} without a reason.",
+            host=response.request.url.host,
+            status_code=response.status_code,
+        ),
         "Check that the URL is a SecureFlow server and that no proxy is in between.",
         {"status": response.status_code},
     )
@@ -124,21 +136,36 @@ def unreachable(
     if untrusted:
         return SecureFlowError(
             "server_untrusted",
-            f"The certificate of {url} is not trusted by the CA in use: {untrusted}.",
+            Text(
+                "The certificate of {url} is not trusted by the CA in use: {untrusted}.",
+                url=url,
+                untrusted=untrusted,
+            ),
             "Give the CA file of this server (`--ca`), as its operator published it.",
         )
     tried = tried or {}
     tries, seconds = tried.get("tries", 0), tried.get("seconds", 0)
     if isinstance(error, httpx.TimeoutException):
-        message = f"{url} did not answer in time."
+        message = Text("{url} did not answer in time.", url=url)
         if tries > 1:
-            message = f"{url} did not answer: {tries} tries in {seconds:g} s."
+            message = Text(
+                "{url} did not answer: {tries} tries in {seconds:g} s.",
+                url=url,
+                tries=tries,
+                seconds=seconds,
+            )
         hint = "Try again; `secureflow doctor` shows which check fails."
         return SecureFlowError("unavailable", message, hint, tried)
     reason = str(error) or type(error).__name__
-    message = f"{url} cannot be reached: {reason}."
+    message = Text("{url} cannot be reached: {reason}.", url=url, reason=reason)
     if tries > 1:
-        message = f"{url} cannot be reached, after {tries} tries in {seconds:g} s: {reason}."
+        message = Text(
+            "{url} cannot be reached, after {tries} tries in {seconds:g} s: {reason}.",
+            url=url,
+            tries=tries,
+            seconds=seconds,
+            reason=reason,
+        )
     hint = "Check the URL and that the server runs; `secureflow doctor` shows which check fails."
     return SecureFlowError("unavailable", message, hint, tried)
 
@@ -168,6 +195,10 @@ def _json(response: httpx.Response) -> Any:
 def _unreadable(response: httpx.Response, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_answer",
-        f"{response.request.url.host} answered what this client cannot read: {reason}.",
+        Text(
+            "{host} answered what this client cannot read: {reason}.",
+            host=response.request.url.host,
+            reason=reason,
+        ),
         "Check that the URL is a SecureFlow server and that no proxy is in between.",
     )

@@ -21,6 +21,7 @@ import httpx
 
 from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.kit.unpicklable import Unpicklable
 from secureflow.kit.version import __version__
 from secureflow.sdk import answers, deadline
@@ -91,7 +92,7 @@ class Connection(Unpicklable):
         except (TypeError, ValueError) as error:
             raise SecureFlowError(
                 "invalid_request",
-                f"The request cannot be written as JSON: {error}.",
+                Text("The request cannot be written as JSON: {error}.", error=error),
                 "Use plain JSON values: finite numbers, valid Unicode text, lists and objects.",
             ) from None  # its frames hold the body
 
@@ -212,7 +213,11 @@ def trust(ca: str | Path | None) -> ssl.SSLContext | bool:
     except OSError as error:  # ssl.SSLError is one too
         raise SecureFlowError(
             "invalid_ca",
-            f"The CA file {ca} cannot be used: {error.strerror or error}.",
+            Text(
+                "The CA file {ca} cannot be used: {strerror}.",
+                ca=ca,
+                strerror=error.strerror or error,
+            ),
             "Give the PEM file that the server's operator published.",
         ) from error
     return context
@@ -226,7 +231,7 @@ def _check_url(url: str) -> None:
         return
     raise SecureFlowError(
         "invalid_url",
-        f"{url!r} is not a URL that a token may be sent to.",
+        Text("{url!r} is not a URL that a token may be sent to.", url=url),
         "Use https://HOST[:PORT] (plain http only to a loopback address).",
     )
 

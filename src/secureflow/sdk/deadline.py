@@ -12,6 +12,7 @@ import httpx
 
 from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 SECONDS: Final = 30.0
 """For a read; `SECUREFLOW_PATIENCE` and the client's `patience` say otherwise."""
@@ -41,8 +42,8 @@ def patience(given: float | None) -> float:
     if not 0 < seconds < float("inf"):
         raise SecureFlowError(
             "invalid_settings",
-            f"{text or given!r} is not a valid time limit for a call.",
-            f"Set {VARIABLE} to a number of seconds above 0.",
+            Text("{text!r} is not a valid time limit for a call.", text=text or given),
+            Text("Set {variable} to a number of seconds above 0.", variable=VARIABLE),
         )
     return seconds
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_EVENT_BYTES = 1 << 20
 _NAMES = frozenset({"data", "event", "id"})
@@ -68,8 +69,8 @@ class Subscription:
         if left <= 0:
             raise SecureFlowError(
                 "timed_out",
-                f"Job {self.job} has not ended in time.",
-                f"It continues: secureflow job watch {self.job}.",
+                Text("Job {job} has not ended in time.", job=self.job),
+                Text("It continues: secureflow job watch {job}.", job=self.job),
             )
         return left
 
@@ -90,7 +91,9 @@ class Subscription:
         self._buffer = rest
         events = [event for line in lines if (event := self._line(bytes(line))) is not None]
         if self._size + len(rest) > MAX_EVENT_BYTES:
-            raise _malformed(f"an event exceeds {MAX_EVENT_BYTES} bytes")
+            raise _malformed(
+                Text("an event exceeds {max_event_bytes} bytes", max_event_bytes=MAX_EVENT_BYTES)
+            )
         return events
 
     def forget_partial(self) -> None:
@@ -130,7 +133,7 @@ def _event(fields: dict[str, list[str]]) -> Event:
     kind = fields.get("event", ["message"])[-1]
     number = "0" if kind == NOW else fields.get("id", [""])[-1]
     if not number.isascii() or not number.isdecimal() or len(number) > 18:
-        raise _malformed(f"{number[:40]!r} is not an event id")
+        raise _malformed(Text("{number!r} is not an event id", number=number[:40]))
     try:
         value = parse_json("\n".join(fields["data"]), MAX_EVENT_BYTES)
     except SecureFlowError as error:
@@ -143,6 +146,6 @@ def _event(fields: dict[str, list[str]]) -> Event:
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_event",
-        f"The server sent a malformed event: {reason}.",
+        Text("The server sent a malformed event: {reason}.", reason=reason),
         "Check that the URL is a SecureFlow server and that no proxy rewrites its answers.",
     )

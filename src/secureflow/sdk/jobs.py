@@ -19,6 +19,7 @@ from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsR
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
@@ -205,9 +206,11 @@ def raise_if_stuck(job: Job) -> None:
         return
     raise SecureFlowError(
         "job_paused",
-        f"Job {job.id} is paused until somebody resumes it.",
-        f"When the cause is fixed: secureflow job resume {job.id}. Or: secureflow job cancel "
-        f"{job.id}.",
+        Text("Job {id} is paused until somebody resumes it.", id=job.id),
+        Text(
+            "When the cause is fixed: secureflow job resume {id}. Or: secureflow job cancel {id}.",
+            id=job.id,
+        ),
         {"job": job.id, "cause": cause},
     )
 
@@ -222,11 +225,13 @@ def raise_if_unsuccessful(job: Job) -> None:
         return
     cause = job.error or {}
     cancelled = job.state == "cancelled"
+    names = ("code", "message", "hint", "details", "texts")
+    told = SecureFlowError.foreign(*(cause.get(name) or "" for name in names))
     raise UnsuccessfulJobError(
         "cancelled" if cancelled else str(cause.get("code") or "job_failed"),
-        str(cause.get("message") or f"Job {job.id} is {job.state}."),
-        str(cause.get("hint") or f"See what happened: secureflow job show {job.id}."),
-        {**(cause.get("details") or {}), "job": job.id, "state": str(job.state)},
+        told.message or Text("Job {id} is {state}.", id=job.id, state=job.state),
+        told.hint or Text("See what happened: secureflow job show {id}.", id=job.id),
+        {**told.details, "job": job.id, "state": str(job.state)},
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from secureflow.domain.models import Model as ModelDescription
 from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
 
@@ -70,7 +71,10 @@ def _fetch(model: str) -> Generator[Any, Any, ModelFile]:
     if described.digest != card["digest"]:
         raise SecureFlowError(
             "model_digest_mismatch",
-            f"The card of {model} describes a model of another digest than its entry.",
+            Text(
+                "The card of {model} describes a model of another digest than its entry.",
+                model=model,
+            ),
             "Do not use it; ask the operator which of the two the ledger holds.",
             {"expected": described.digest, "found": card["digest"]},
         )

@@ -22,6 +22,7 @@ from secureflow.engines.preparation import feature_matrix
 from secureflow.engines.training.export import ModelFile, to_sklearn
 from secureflow.engines.training.logistic import logits, probabilities
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _NEITHER: Final = (complex, np.complexfloating, np.datetime64, np.timedelta64)
 """NumPy makes a number of these without asking; no agent trained on it."""
@@ -41,7 +42,10 @@ class Predictor:
         if file.card.get("family") != "logistic_regression":
             raise SecureFlowError(
                 "invalid_model",
-                f"A model of the family {file.card.get('family')!r} predicts nothing.",
+                Text(
+                    "A model of the family {family!r} predicts nothing.",
+                    family=file.card.get("family"),
+                ),
                 "Choose a model that a training job released.",
             )
         self.card = file.card
@@ -106,7 +110,7 @@ def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
         present = [name for name in wanted if name in names]
         for name in present:
             if names.count(name) > 1:
-                raise _invalid_rows(f"they have two columns {name!r}")
+                raise _invalid_rows(Text("they have two columns {name!r}", name=name))
         return {n: _cells(n, rows[n].to_pylist() if arrow else rows[n]) for n in present}
     try:
         records = list(iter(rows))
@@ -128,13 +132,15 @@ def _cells(name: str, values: Any) -> NDArray[Any]:
         values = values.tolist()  # None where it is masked
     unordered = isinstance(values, str | bytes | bytearray | Mapping | Set)
     if unordered or not hasattr(values, "__len__") or getattr(values, "ndim", 1) != 1:
-        raise _invalid_rows(f"the column {name!r} is a single value, or no list of them")
+        raise _invalid_rows(
+            Text("the column {name!r} is a single value, or no list of them", name=name)
+        )
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return values
     cells = np.empty(len(values), dtype=object)
     cells[:] = [None if _missing(value) else value for value in values]
     if any(isinstance(cell, _NEITHER) for cell in cells):
-        raise _invalid_rows(f"the column {name!r} holds times or complex numbers")
+        raise _invalid_rows(Text("the column {name!r} holds times or complex numbers", name=name))
     return cells
 
 
@@ -168,6 +174,6 @@ def _text(value: Any) -> Any:
 def _invalid_rows(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_rows",
-        f"The rows cannot be read: {reason}.",
+        Text("The rows cannot be read: {reason}.", reason=reason),
         'Pass a list of dicts such as [{"age": 41}], columns such as {"age": [41]}, or a table.',
     )

@@ -20,6 +20,7 @@ from typing import Final
 from secureflow.kit.atomic import write_result
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.kit.unpicklable import Unpicklable
 
 DEFAULT: Final = "default"
@@ -46,7 +47,10 @@ def profile_path(context: str = "") -> Path:
     if single and context:
         raise SecureFlowError(
             "invalid_profile",
-            f"SECUREFLOW_PROFILE names one profile file, so there is no context {context!r}.",
+            Text(
+                "SECUREFLOW_PROFILE names one profile file, so there is no context {context!r}.",
+                context=context,
+            ),
             "Unset SECUREFLOW_PROFILE to work with contexts.",
         )
     if single:
@@ -75,8 +79,10 @@ def use_context(name: str) -> None:
     if checked_name(name) not in contexts():
         raise SecureFlowError(
             "not_found",
-            f"There is no context {name!r}.",
-            f"secureflow login URL --context {name}, or see: secureflow context list",
+            Text("There is no context {name!r}.", name=name),
+            Text(
+                "secureflow login URL --context {name}, or see: secureflow context list", name=name
+            ),
         )
     _write(_folder() / "context", name + "\n")
 
@@ -100,7 +106,7 @@ def remove_context(name: str) -> None:
         path.unlink()
     except FileNotFoundError as error:
         raise SecureFlowError(
-            "not_found", f"There is no context {name!r}.", "secureflow context list"
+            "not_found", Text("There is no context {name!r}.", name=name), "secureflow context list"
         ) from error
     chosen = _folder() / "context"
     if chosen.exists() and chosen.read_text("ascii", "replace").strip() == name:
@@ -112,7 +118,7 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise SecureFlowError(
             "invalid_profile",
-            f"{name[:80]!r} cannot name a context.",
+            Text("{name!r} cannot name a context.", name=name[:80]),
             "Use lowercase letters, digits and . _ -",
         )
     return name
@@ -138,8 +144,8 @@ def load_profile(path: Path | None = None) -> Profile:
     if profile.token and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise SecureFlowError(
             "key_exposed",
-            f"{path} can be read by others.",
-            f"chmod 600 {path}, and think about who may have read it.",
+            Text("{path} can be read by others.", path=path),
+            Text("chmod 600 {path}, and think about who may have read it.", path=path),
         )
     return profile
 
@@ -164,6 +170,6 @@ def _write(path: Path, text: str) -> None:
 def _invalid(path: Path, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_profile",
-        f"The profile {path} cannot be used: {reason}.",
+        Text("The profile {path} cannot be used: {reason}.", path=path, reason=reason),
         "Log in again: secureflow login URL --ca FILE.",
     )

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.statistics import Measure, StatisticsQuery
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _OPTIONS: Final = {"by": "by", "bins": "bins", "q": "quantiles", "name": "name"}
 _EXAMPLE: Final = "Write MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]."
@@ -22,13 +23,20 @@ def query(text: str) -> StatisticsQuery:
     """
     measure, *parts = text.split(":")
     if measure not in get_args(Measure):
-        raise _unreadable(text, f"{measure!r} is not a measure ({', '.join(get_args(Measure))})")
+        raise _unreadable(
+            text,
+            Text(
+                "{measure!r} is not a measure ({measures})",
+                measure=measure,
+                measures=", ".join(get_args(Measure)),
+            ),
+        )
     value: dict[str, Any] = {"measure": measure}
     for part in parts:
         option, equals, given = part.partition("=")
         field = _OPTIONS.get(option) if equals else "column"
         if field is None or field in value:
-            raise _unreadable(text, f"{part!r} is not understood")
+            raise _unreadable(text, Text("{part!r} is not understood", part=part))
         value[field] = given.split(",") if field == "quantiles" else given or part
     value.setdefault("name", _name(value))
     return parse(StatisticsQuery, value, "request")
@@ -48,5 +56,7 @@ def _name(value: dict[str, Any]) -> str:
 
 def _unreadable(text: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
-        "invalid_request", f"The query {text!r} cannot be read: {reason}.", _EXAMPLE
+        "invalid_request",
+        Text("The query {text!r} cannot be read: {reason}.", text=text, reason=reason),
+        _EXAMPLE,
     )

@@ -8,6 +8,7 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label, NumericFeature
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def common_features(
@@ -39,14 +40,18 @@ def common_features(
     if target is None:
         raise SecureFlowError(
             "unknown_column",
-            f"Not every dataset declares the label {label!r} in the same way.",
+            Text("Not every dataset declares the label {label!r} in the same way.", label=label),
             "Compare the declarations: secureflow data show DATASET.",
         )
     if target.categories and positive not in target.categories:
         raise SecureFlowError(
             "unknown_category",
-            f"The label {label!r} never has the value {positive!r}.",
-            f"It holds: {', '.join(target.categories[:10])}.",
+            Text(
+                "The label {label!r} never has the value {positive!r}.",
+                label=label,
+                positive=positive,
+            ),
+            Text("It holds: {categories}.", categories=", ".join(target.categories[:10])),
         )
     kept_out = {label, *leave_out} if sensitive else {label, *leave_out, *_sensitive(datasets)}
     columns = [column for name, column in shared.items() if name not in kept_out]

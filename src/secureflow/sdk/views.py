@@ -86,9 +86,13 @@ class PublishedCharter:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a job would be: its spec's digest, the spec, remarks for people, and details."""
+    """What a job would be: its spec's digest, the spec, remarks for people, and details.
+
+    `texts` has, under `notes`, the template and facts of each note, or None.
+    """
 
     digest: str
     spec: dict[str, Any]
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)

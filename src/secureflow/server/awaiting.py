@@ -14,6 +14,7 @@ from typing import Final
 from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pauses import Pauses
+from secureflow.kit.text import Joined, Text
 
 FIRST: Final = 0.25
 LONGEST: Final = 5.0
@@ -55,6 +56,12 @@ async def awaited(work: Callable[[], Awaitable[None]], database: str, seconds: f
 
 
 def _given_up(error: InfrastructureError, database: str, seconds: float) -> InfrastructureError:
-    how = f" The wait was {seconds:g} s (database.wait_seconds)." if seconds else ""
-    named = error.message if database in error.message else f"{database}: {error.message}"
-    return InfrastructureError(error.code, named + how, error.hint, error.details)
+    named = (
+        error.message
+        if database in error.message
+        else Text("{database}: {message}", database=database, message=error.message)
+    )
+    if seconds:
+        how = Text("The wait was {seconds:g} s (database.wait_seconds).", seconds=seconds)
+        named = Joined(" ", [named, how])
+    return InfrastructureError(error.code, named, error.hint, error.details)

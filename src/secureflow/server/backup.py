@@ -34,6 +34,7 @@ from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import scratch
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.record import check_record
 from secureflow.server.settings import ServerSettings
@@ -139,8 +140,13 @@ def _check_models(settings: ServerSettings, tables: Path) -> None:
         named = ", ".join(missing[:NAMED]) + (", …" if len(missing) > NAMED else "")
         raise SecureFlowError(
             "model_missing",
-            f"The files of {len(missing)} of {len(models)} models are not in {settings.artifacts} "
-            f"({named}).",
+            Text(
+                "The files of {count} of {models_count} models are not in {artifacts} ({named}).",
+                count=len(missing),
+                models_count=len(models),
+                artifacts=settings.artifacts,
+                named=named,
+            ),
             "Mount the disk that they are on, or put them back from an older backup. If they are "
             "lost: --without-missing backs up the rest.",
         )
@@ -184,6 +190,10 @@ def _keys(settings: ServerSettings) -> dict[str, bytes]:
     except (OSError, ValueError) as error:
         raise SecureFlowError(
             "key_unreadable",
-            f"The keys of the centre ({settings.log_key}, {settings.ca}) cannot be read.",
+            Text(
+                "The keys of the centre ({log_key}, {ca}) cannot be read.",
+                log_key=settings.log_key,
+                ca=settings.ca,
+            ),
             "Run this as the user of the centre, on its machine.",
         ) from error

@@ -47,6 +47,7 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
 from secureflow.kit.reserve import Reserve
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
@@ -271,7 +272,7 @@ def log_key(path: Path) -> SigningKey:
             raise
         raise SecureFlowError(
             "key_unreadable",
-            f"The log's signing key {path} cannot be read.",
+            Text("The log's signing key {path} cannot be read.", path=path),
             "Run `secureflow server init`, or restore the key from a backup.",
         ) from error
 

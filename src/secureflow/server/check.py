@@ -42,6 +42,7 @@ from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.pki import Authority
 from secureflow.kit.private import read_private
 from secureflow.kit.recordmark import RecordMark, read_mark
+from secureflow.kit.text import Text
 from secureflow.server.record import BACK, compare, size_of
 from secureflow.server.settings import ServerSettings
 
@@ -91,13 +92,19 @@ def _database(
     if not pages and not has_tables(connection):
         compare(where, settings.directory, _file(settings), None, mark)
     schema = list(check_schema(connection, where, newest_schema()))
-    sound = f"{where} is intact and has this version's schema"
+    sound: str = Text("{where} is intact and has this version's schema", where=where)
     yield from report("database", [*pages, *schema], sound)
     if schema:
         return
     rows = RowsCheck(connection)
-    yield from report("rows", list(rows.findings()), f"{rows.rows} rows are consistent")
-    yield from report("jobs", _jobs(rows, scripts), f"{len(rows.jobs)} jobs match their journals")
+    yield from report(
+        "rows", list(rows.findings()), Text("{rows} rows are consistent", rows=rows.rows)
+    )
+    yield from report(
+        "jobs",
+        _jobs(rows, scripts),
+        Text("{count} jobs match their journals", count=len(rows.jobs)),
+    )
     found = []
     if key is not None:
         log = LogCheck(connection, settings.origin, key.public, rows.keys)
@@ -105,7 +112,12 @@ def _database(
         yield from report(
             "log",
             found,
-            f"{log.leaves} leaves make {log.heads} heads, with {log.cosignatures} cosignatures",
+            Text(
+                "{leaves} leaves make {heads} heads, with {cosignatures} cosignatures",
+                leaves=log.leaves,
+                heads=log.heads,
+                cosignatures=log.cosignatures,
+            ),
         )
     summary = None if found else read_open_summary(connection, size_of(mark))
     if summary is not None:  # of a damaged log it is told already
@@ -117,7 +129,9 @@ def _database(
     for model in rows.models.values():
         found += blobs.missing(model.artifact, model.id)
     yield from report(
-        "artefacts", found, f"{len(blobs.known)} blobs match the digests that name them"
+        "artefacts",
+        found,
+        Text("{count} blobs match the digests that name them", count=len(blobs.known)),
     )
 
 
@@ -133,9 +147,18 @@ def _jobs(rows: RowsCheck, scripts: Scripts) -> Iterator[Finding]:
         except SecureFlowError as error:
             problem = error.message
         if problem:
-            hint = f"See it: secureflow job show {job.id}. Restore the newest intact backup."
+            hint = Text(
+                "See it: secureflow job show {id}. Restore the newest intact backup.", id=job.id
+            )
             yield Finding(
-                "jobs", f"The record of job {job.id} ({job.state}) is inconsistent: {problem}", hint
+                "jobs",
+                Text(
+                    "The record of job {id} ({state}) is inconsistent: {problem}",
+                    id=job.id,
+                    state=job.state,
+                    problem=problem,
+                ),
+                hint,
             )
 
 
@@ -150,7 +173,7 @@ def _problem(job: Job, lines: list[Journalled], scripts: Scripts) -> str:
     replay(course, lines)
     if not job.state.final:
         same = job.state in {JobState.PAUSED, course.state}
-        return "" if same else f"its journal leads to {course.state}."
+        return "" if same else Text("its journal leads to {state}.", state=course.state)
     if course.effect is not None:
         return "its journal ends before the job does."
     succeeded = course.error is None
@@ -167,8 +190,10 @@ def _folder(settings: ServerSettings) -> Iterator[Finding]:
         for suffix in ("", "-wal"):
             path = settings.directory / f"secureflow.db{suffix}"
             if path.exists() and path.stat().st_mode & 0o077:
-                hint = f"chmod 600 {path}, and think about who may have read it."
-                yield Finding("folder", f"{path} can be read by others.", hint, "key_exposed")
+                hint = Text("chmod 600 {path}, and think about who may have read it.", path=path)
+                yield Finding(
+                    "folder", Text("{path} can be read by others.", path=path), hint, "key_exposed"
+                )
 
 
 def _key(settings: ServerSettings) -> SigningKey | None:

@@ -27,6 +27,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.pki import Authority, ca_fingerprint, write_private
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.text import Text
 from secureflow.server.centre import open_ledger
 from secureflow.server.settings import ServerSettings
 
@@ -66,7 +67,7 @@ def initialise(
     if config.exists() or (not draft.exists() and _any_key(directory)):
         raise SecureFlowError(
             "already_initialised",
-            f"{directory} already holds a centre.",
+            Text("{directory} already holds a centre.", directory=directory),
             "Start it, or choose another directory: new keys would cut every party off.",
         )
     SpiffeId(trust_domain, "server")  # refuses a malformed trust domain
@@ -136,7 +137,11 @@ def _authority(directory: Path, trust_domain: str) -> Authority:
     if authority.trust_domain != trust_domain:
         raise SecureFlowError(
             "already_initialised",
-            f"{directory.parent} holds the unfinished centre of {authority.trust_domain}.",
+            Text(
+                "{parent} holds the unfinished centre of {trust_domain}.",
+                parent=directory.parent,
+                trust_domain=authority.trust_domain,
+            ),
             "Finish it with that trust domain, or choose another directory.",
         )
     return authority

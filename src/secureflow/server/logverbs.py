@@ -15,6 +15,7 @@ from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.setback import MAX_SHOWN
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.server.services import Services
 
 Body = Mapping[str, JSON]
@@ -92,7 +93,9 @@ async def resubmit(services: Services, peer: PeerIdentity, body: Body) -> JSON:
         raise SecureFlowError("forbidden", "An enclave has no leaves to submit again.")
     leaves, jobs = body.get("leaves", []), _jobs(body.get("jobs", []))
     if not isinstance(leaves, list) or len(leaves) > MAX_AGAIN:
-        raise _invalid(f"leaves must be a list of at most {MAX_AGAIN} entries")
+        raise _invalid(
+            Text("leaves must be a list of at most {max_again} entries", max_again=MAX_AGAIN)
+        )
     taken = await services.continuing.take_resubmitted(peer.party, leaves)
     return {"taken": taken, "jobs": await services.continuing.states(peer.party, jobs)}
 
@@ -144,7 +147,9 @@ async def _newer(services: Services, value: JSON) -> bool:
 
 def _jobs(value: JSON) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_AGAIN:
-        raise _invalid(f"jobs must be a list of at most {MAX_AGAIN} entries")
+        raise _invalid(
+            Text("jobs must be a list of at most {max_again} entries", max_again=MAX_AGAIN)
+        )
     if not all(isinstance(job, str) and _JOB.fullmatch(job) for job in value):
         raise _invalid("a job's id is malformed")
     return value
@@ -152,7 +157,9 @@ def _jobs(value: JSON) -> list[str]:
 
 def _heads(value: JSON) -> list[str]:
     if not isinstance(value, list) or len(value) > MAX_SHOWN:
-        raise _invalid(f"heads must be a list of at most {MAX_SHOWN} entries")
+        raise _invalid(
+            Text("heads must be a list of at most {max_shown} entries", max_shown=MAX_SHOWN)
+        )
     if not all(isinstance(one, str) and len(one) <= MAX_NOTE for one in value):
         raise _invalid("a head must be a signed note without cosignatures")
     return value
@@ -162,7 +169,9 @@ def _places(value: JSON) -> list[tuple[str, int]]:
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > MAX_SHOWN:
-        raise _invalid(f"places must be a list of at most {MAX_SHOWN} entries")
+        raise _invalid(
+            Text("places must be a list of at most {max_shown} entries", max_shown=MAX_SHOWN)
+        )
     return [_place(one) for one in value]
 
 
@@ -182,4 +191,6 @@ def _size(value: JSON) -> int:
 
 
 def _invalid(reason: str) -> SecureFlowError:
-    return SecureFlowError("invalid_request", f"What is shown of the log is malformed: {reason}.")
+    return SecureFlowError(
+        "invalid_request", Text("What is said of the log is malformed: {reason}.", reason=reason)
+    )

@@ -26,6 +26,7 @@ from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.memory import be_frugal, settle
 from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_stopped
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.centre import open_centre
 from secureflow.server.connections import Connections
@@ -188,7 +189,12 @@ def _listen(settings: ServerSettings) -> socket.socket:
         listener.close()
         raise SecureFlowError(
             "address_unavailable",
-            f"REST cannot listen on {bind}:{port}: {error.strerror}.",
+            Text(
+                "REST cannot listen on {bind}:{port}: {strerror}.",
+                bind=bind,
+                port=port,
+                strerror=error.strerror,
+            ),
             "Stop the other process on this port, or set rest.port (0 picks a free one).",
         ) from error
     return listener

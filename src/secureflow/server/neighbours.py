@@ -17,6 +17,7 @@ from secureflow.application.jobs.jobs import topic
 from secureflow.application.ports.ledger import Ledger
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import folder_lock
+from secureflow.kit.text import Text
 
 
 @contextmanager
@@ -26,7 +27,9 @@ def own_name(directory: Path) -> Iterator[str]:
     Servers may share a folder: each takes the first place in it that no other process holds. One
     that died comes back to its place, so to its name and the jobs that it drove.
     """
-    taken = SecureFlowError("server_running", f"Another server runs in {directory}.")
+    taken = SecureFlowError(
+        "server_running", Text("Another server runs in {directory}.", directory=directory)
+    )
     for place in itertools.count():
         held = folder_lock(lock := directory / f"server-{place}.lock", taken)
         try:

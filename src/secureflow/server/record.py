@@ -19,6 +19,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import folder_lock
 from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
+from secureflow.kit.text import Text
 
 BACK = (
     "Put the newest database back, or restore a backup into a new folder: secureflow server "
@@ -34,7 +35,7 @@ def serving(directory: Path) -> AbstractContextManager[None]:
     """
     refusal = SecureFlowError(
         "server_running",
-        f"A restore is running in {directory}.",
+        Text("A restore is running in {directory}.", directory=directory),
         "Start the server once it has ended.",
     )
     return folder_lock(directory, refusal, shared=True)
@@ -48,8 +49,11 @@ def locked_folder(directory: Path) -> AbstractContextManager[None]:
     """
     refusal = SecureFlowError(
         "server_running",
-        f"A server or another restore is running in {directory}: it would write into what is "
-        "being replaced.",
+        Text(
+            "A server or another restore is running in {directory}: it would write into "
+            "what is being replaced.",
+            directory=directory,
+        ),
         "Stop it first; on PostgreSQL, every server of this database.",
     )
     return folder_lock(directory, refusal)
@@ -136,20 +140,31 @@ def _compare(where: str, found: RecordSummary, mark: RecordMark) -> None:
         raise _foreign(where, "another platform, or another copy of this one")
     before, now = _continued(origin), _continued(found.origin)
     if before[0] != now[0]:
-        raise _foreign(where, f"the log {found.origin}")
+        raise _foreign(where, Text("the log {origin}", origin=found.origin))
     if now[1] > before[1]:  # the log goes on under a new origin: the mark follows
         return
     if found.size < size or now[1] < before[1]:
         raise SecureFlowError(
             "record_set_back",
-            f"The log in the database {where} has {found.size} entries; this folder knows that "
-            f"there were {size} on {origin}: the database is an older one.",
+            Text(
+                "The log in the database {where} has {size} entries; this folder knows "
+                "that there were {known} on {origin}: the database is an older one.",
+                where=where,
+                size=found.size,
+                known=size,
+                origin=origin,
+            ),
             "Put the newest database back. If there is none: secureflow server restored, which "
             "continues from this one (docs/deploy.md says what members see then).",
             {"size": found.size, "known": size},
         )
     if found.root != root:
-        raise _foreign(where, f"another history of {found.origin} from entry {size} on")
+        raise _foreign(
+            where,
+            Text(
+                "another history of {origin} from entry {size} on", origin=found.origin, size=size
+            ),
+        )
 
 
 def _continued(origin: str) -> tuple[str, int]:
@@ -162,10 +177,15 @@ def _missing(
     where: str, directory: Path, file: Path | None, mark: RecordMark | None
 ) -> SecureFlowError:
     size = mark.reached.get("size") if mark else None
-    had = f"; it had {size} log entries" if size else ""
+    had = Text("; it had {size} log entries", size=size) if size else ""
     return SecureFlowError(
         "record_missing",
-        f"The database {where} is missing or empty, but {directory} is a centre's folder{had}.",
+        Text(
+            "The database {where} is missing or empty, but {directory} is a centre's folder{had}.",
+            where=where,
+            directory=directory,
+            had=had,
+        ),
         recovered_hint(file) or BACK,
         {"known": size},
     )
@@ -174,6 +194,10 @@ def _missing(
 def _foreign(where: str, what: str) -> SecureFlowError:
     return SecureFlowError(
         "record_foreign",
-        f"The database {where} does not belong to this folder: it holds {what}.",
+        Text(
+            "The database {where} does not belong to this folder: it holds {what}.",
+            where=where,
+            what=what,
+        ),
         "Correct `database` in server.yaml, or start that centre from its own folder.",
     )

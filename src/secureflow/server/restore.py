@@ -50,6 +50,7 @@ from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, write_mark
 from secureflow.kit.replaced import keep_replaced
 from secureflow.kit.settings import anchored
+from secureflow.kit.text import Text
 from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER
 from secureflow.server.record import locked_folder
 from secureflow.server.settings import ServerSettings
@@ -144,7 +145,7 @@ async def _mark_in_place(settings: ServerSettings) -> _Found:
         if await read_summary(database) is None:
             raise SecureFlowError(
                 "record_missing",
-                f"The database {database.name} is missing or empty.",
+                Text("The database {name} is missing or empty.", name=database.name),
                 "Put the database there first.",
             )
         await database.start()
@@ -168,8 +169,12 @@ def check_kind(manifest: BackupManifest, process: str) -> None:
     if manifest.process != process:
         raise SecureFlowError(
             "backup_other_kind",
-            f"The backup is of a {manifest.process}, not of a {process}.",
-            f"Use `secureflow {manifest.process} restore`.",
+            Text(
+                "The backup is of a {process}, not of a {wanted}.",
+                process=manifest.process,
+                wanted=process,
+            ),
+            Text("Use `secureflow {process} restore`.", process=manifest.process),
         )
 
 
@@ -177,7 +182,11 @@ def failed(directory: Path, error: OSError) -> SecureFlowError:
     """Return the error of a folder that cannot be written."""
     return SecureFlowError(
         "restore_failed",
-        f"The backup cannot be restored into {directory}: {error.strerror}.",
+        Text(
+            "The backup cannot be restored into {directory}: {strerror}.",
+            directory=directory,
+            strerror=error.strerror,
+        ),
         "Free space, or choose another folder that this user may write to; nothing that was "
         "there before is lost.",
     )
@@ -192,7 +201,7 @@ def refuse_filled(directory: Path) -> None:
     if any(path.name != _STAGING for path in directory.iterdir()):
         raise SecureFlowError(
             "folder_not_empty",
-            f"{directory} is not empty.",
+            Text("{directory} is not empty.", directory=directory),
             "Name a new folder, or use --into-existing to move this folder's database aside and "
             "put the backup's in its place; stop the process first.",
         )
@@ -405,7 +414,7 @@ def _check_key(path: Path, keys: Mapping[str, bytes], log: Proven) -> None:
     if public != log.key:
         raise SecureFlowError(
             "fenced",
-            f"The log in the backup does not belong to the key {path}.",
+            Text("The log in the backup does not belong to the key {path}.", path=path),
             "Restore a backup of this centre, or restore into a new folder.",
         )
 

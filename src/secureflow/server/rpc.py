@@ -31,6 +31,7 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import ca_fingerprint
 from secureflow.kit.plain import shown
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.logverbs import (
     adopt_charter,
@@ -213,7 +214,7 @@ class PartyDesk:
         if handler is None:
             raise SecureFlowError(
                 "unknown_kind",
-                f"The server does not know the call {kind[:64]!r}.",
+                Text("The server does not know the call {kind!r}.", kind=kind[:64]),
                 "Use an agent and a server of the same version.",
             )
         return await handler(await self._services, peer, body)
@@ -314,7 +315,7 @@ async def _head(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     if old > size:
         raise SecureFlowError(
             "not_found",
-            f"The log has {size} leaves, not {old}.",
+            Text("The log has {size} leaves, not {old}.", size=size, old=old),
             "If you saw more before, the log was rolled back: tell the other members.",
         )
     proof = await services.ledger.consistency(old, size) if 0 < old < size else []
@@ -341,7 +342,12 @@ def _text(body: Body, name: str, longest: int) -> str:
     value = body.get(name)
     if not isinstance(value, str) or len(value) > longest:
         raise SecureFlowError(
-            "invalid_request", f"{name} must be a string of at most {longest} characters."
+            "invalid_request",
+            Text(
+                "{name} must be a string of at most {longest} characters.",
+                name=name,
+                longest=longest,
+            ),
         )
     return value
 
@@ -349,5 +355,5 @@ def _text(body: Body, name: str, longest: int) -> str:
 def _number(body: Body, name: str) -> int:
     value = body.get(name, 0)
     if type(value) is not int or not 0 <= value < 1 << 53:
-        raise SecureFlowError("invalid_request", f"{name} must be a number.")
+        raise SecureFlowError("invalid_request", Text("{name} must be a number.", name=name))
     return value

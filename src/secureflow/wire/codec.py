@@ -30,6 +30,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.wire.v1 import link_pb2
 
 MAX_BODY: Final = 1 << 20
@@ -66,8 +67,13 @@ def encode(envelope: Envelope) -> bytes:
     if len(body) > MAX_BODY:
         raise SecureFlowError(
             "envelope_too_large",
-            f"The body of {envelope.kind} {envelope.id} has {len(body)} bytes, "
-            f"more than {MAX_BODY}.",
+            Text(
+                "The body of {kind} {id} has {count} bytes, more than {max_body}.",
+                kind=envelope.kind,
+                id=envelope.id,
+                count=len(body),
+                max_body=MAX_BODY,
+            ),
             "Send large things as artifacts.",
         )
     _check_names(envelope.id, envelope.kind)
@@ -84,7 +90,12 @@ def decode(data: bytes) -> Envelope:
     """
     if len(data) > MAX_ENVELOPE:
         raise SecureFlowError(
-            "envelope_too_large", f"An envelope has {len(data)} bytes, more than {MAX_ENVELOPE}."
+            "envelope_too_large",
+            Text(
+                "An envelope has {count} bytes, more than {max_envelope}.",
+                count=len(data),
+                max_envelope=MAX_ENVELOPE,
+            ),
         )
     try:
         message = link_pb2.Envelope.FromString(data)
@@ -115,6 +126,6 @@ def _check_names(identifier: str, kind: str) -> None:
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_envelope",
-        f"The envelope is malformed: {reason}.",
+        Text("The envelope is malformed: {reason}.", reason=reason),
         "Both ends of the link must run the same major version.",
     )

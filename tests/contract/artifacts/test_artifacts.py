@@ -91,7 +91,7 @@ async def test_what_is_refused_leaves_nothing(
 async def test_false_bytes_do_not_harm_the_true_ones(artifacts: Artifacts) -> None:
     """Content that is known, promised under another digest, is refused; the known blob stays."""
     await artifacts.put(_stream(CONTENT), limit=len(CONTENT))
-    with pytest.raises(SecureFlowError, match="promised"):
+    with pytest.raises(SecureFlowError, match="expected"):
         await artifacts.put(_stream(CONTENT), limit=len(CONTENT), expect="ab" * 32)
     assert await _content(artifacts, DIGEST) == CONTENT
 

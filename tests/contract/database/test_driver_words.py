@@ -41,7 +41,7 @@ def paused(key: str, error: dict[str, Any]) -> Job:
 
 
 async def stored(database: Database, jobs: list[Job]) -> None:
-    """Store jobs and their events as the older version did, and its schema's number."""
+    """Store jobs and their events as the older version did."""
     async with database.begin() as unit:
         for job in jobs:
             error = job.error or {}
@@ -50,11 +50,19 @@ async def stored(database: Database, jobs: list[Job]) -> None:
             await unit.events.append(job.id, "state", 6, state)
             await unit.events.append(job.id, "error", 6, error)
             await unit.events.append(job.id, "round", 6, {"round": 1})
+        await unit.commit()
+
+
+async def outdate(database: Database) -> None:
+    """Give the database the older version's schema, and its number."""
+    async with database.begin() as unit:
         await unit.write(
             sa.text(f"UPDATE alembic_version SET version_num = '{step.down_revision}'")
         )
         for later in ("claims", "servers"):
             await unit.write(sa.text(f"DROP TABLE {later}"))
+        await unit.write(sa.text("DROP INDEX ix_jobs_kind"))
+        await unit.write(sa.text("ALTER TABLE jobs DROP COLUMN kind"))
         await unit.commit()
 
 
@@ -75,6 +83,7 @@ async def test_a_drivers_words_become_the_faults_name(url: str) -> None:
         cancelled = {"code": "cancelled", "message": "", "hint": "", "details": {}}
         await unit.jobs.save(replace(gone, state=JobState.CANCELLED, error=cancelled))
         await unit.commit()
+    await outdate(database)
     await database.close()
     database = Database(url)
     await database.start()
@@ -102,6 +111,7 @@ async def test_what_this_version_or_another_job_says_stays(url: str, message: st
     await database.start()
     error = {"code": "internal", "message": message, "hint": "", "details": {}}
     await stored(database, [paused("job_9", error)])
+    await outdate(database)
     await database.close()
     database = Database(url)
     await database.start()

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.adapters.database.log_store import MAX_BATCH, LogStore, _landed, place
+from secureflow.adapters.database.log_batch import landed_of
+from secureflow.adapters.database.log_store import MAX_BATCH, LogStore, place
 from secureflow.adapters.database.tables import LOG_HEAD, LOG_LEAVES
 from secureflow.application.ports.ledger import Ledger, LogEntry, Recorded
 from secureflow.application.ports.storage import PendingLeaf
@@ -474,12 +475,12 @@ async def test_the_database_keeps_one_copy_of_a_leaf(database: Database, ledger:
         assert len((await connection.execute(sa.select(LOG_LEAVES))).all()) == 1
 
 
-def test_an_effect_that_two_batches_share_has_not_landed() -> None:
+def test_an_effect_that_two_batches_share_has_notlanded_of() -> None:
     """Its numbers stand in the database; one batch knows only some of them."""
 
     def leaf(seq: int, position: int) -> Any:
         return SimpleNamespace(effect=("job_1", seq), position=position)
 
     rest = [leaf(1, 2), leaf(1, 3), leaf(2, 0), leaf(2, 1)]
-    assert _landed(rest, [10, 11, 12, 13], cut=False) == {("job_1", 2): (12, 13)}
-    assert _landed([leaf(2, 0), leaf(3, 0)], [12, 13], cut=True) == {("job_1", 2): (12,)}
+    assert landed_of(rest, [10, 11, 12, 13], cut=False) == {("job_1", 2): (12, 13)}
+    assert landed_of([leaf(2, 0), leaf(3, 0)], [12, 13], cut=True) == {("job_1", 2): (12,)}

@@ -175,7 +175,7 @@ async def test_a_password_in_the_urls_query_is_in_no_error(
     url, config = f"{empty_postgres()}&password=hunter2", tmp_path / "server.yaml"
     config.write_text(json.dumps({"directory": ".", "database": {"url": url}}))
     told = [str(await refusal(named(url, tmp_path))), checking.named(url)]
-    with pytest.raises(SecureFlowError, match="holds no platform") as refused:
+    with pytest.raises(SecureFlowError, match="holds no centre") as refused:
         dump(Database(url), tmp_path)
     told.append(str(refused.value))
     with pytest.raises(SecureFlowError, match="is missing or empty") as refused:

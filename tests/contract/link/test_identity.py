@@ -311,6 +311,14 @@ async def test_garbage_on_the_stream_closes_it_with_a_reason(
         assert (await centre.ask("bank-a", "x"))["verb"] == "x"
 
 
+def test_an_enrolment_keeps_no_certificate_of_another_identity(pki: Pki, tmp_path: Path) -> None:
+    (tmp_path / "link.before").write_bytes(b"of an agent that was here before")
+    key, uri = new_link_key(), f"spiffe://{pki.authority.trust_domain}/org/bank-a/agent/a1"
+    chain = pki.authority.issue(make_csr(key), uri, now(), life=timedelta(hours=1))
+    CredentialFiles.create(tmp_path, pki.authority.pem, key, chain)
+    assert not (tmp_path / "link.before").exists()
+
+
 def test_credentials_need_a_directory_that_holds_them(tmp_path: Path) -> None:
     with pytest.raises(SecureFlowError) as caught:
         CredentialFiles(tmp_path)()
@@ -336,7 +344,7 @@ async def test_a_damaged_file_is_named_and_no_link_ends_of_it(
     sound = path.read_bytes()
     path.write_bytes(sound[:at] + byte + sound[at + 1 :])
     credentials = CredentialFiles(credentials._directory)
-    with pytest.raises(SecureFlowError, match=f"{name} holds"):
+    with pytest.raises(SecureFlowError, match=f"{name} cannot be read"):
         credentials.check()
     peer = Party(centre.address, credentials, echo).start()
     await until(lambda: peer.link.trouble)

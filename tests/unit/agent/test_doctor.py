@@ -17,7 +17,7 @@ from peers.links import DOMAIN, Centre, Pki, now
 from secureflow import __version__
 from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.tee import SimulatedPlatform
-from secureflow.agent.edge import control, doctor
+from secureflow.agent.edge import control, doctor, ownchecks
 from secureflow.agent.edge.doctor import examine
 from secureflow.agent.owner.publications import declaration
 from secureflow.agent.record.store import RecordStore
@@ -111,14 +111,14 @@ async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 def running(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent runs by the file that is looked at."""
     told = {"settings": {"state": "same", "changed": [], "restart": [], "problem": None}}
-    monkeypatch.setattr(doctor, "call", lambda *_: told)
+    monkeypatch.setattr(ownchecks, "call", lambda *_: told)
 
 
 async def test_an_agent_that_does_not_run_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever watches the doctor's exit code must hear of it."""
-    monkeypatch.setattr(doctor, "call", control.call)
+    monkeypatch.setattr(ownchecks, "call", control.call)
     async with patient(tmp_path) as sick:
         assert await sick.failed() == {"running": "agent_not_running"}
         assert "secureflow agent start" in (await sick.checks())["running"]["hint"]
@@ -434,18 +434,18 @@ async def test_a_running_agent_that_goes_by_other_settings_is_told(
         "problem": None,
     }
     async with patient(tmp_path) as sick:
-        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": told})
+        monkeypatch.setattr(ownchecks, "call", lambda *_: {"settings": told})
         checks = await sick.checks()
         assert checks["running"]["code"] == "settings_edited"
         assert "datasets.people, link" in checks["running"]["message"]
         problem = SecureFlowError("privacy_fixed", "The domain stays.").as_json()
         invalid = {**told, "state": "invalid", "problem": problem}
-        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": invalid})
+        monkeypatch.setattr(ownchecks, "call", lambda *_: {"settings": invalid})
         assert await sick.failed() == {"running": "privacy_fixed"}
         gone = SecureFlowError("record_replaced", "It was removed.").as_json()
-        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": told, "record": gone})
+        monkeypatch.setattr(ownchecks, "call", lambda *_: {"settings": told, "record": gone})
         assert await sick.failed() == {"running": "record_replaced"}
-        monkeypatch.setattr(doctor, "call", lambda *_: {"settings": {**told, "state": "same"}})
+        monkeypatch.setattr(ownchecks, "call", lambda *_: {"settings": {**told, "state": "same"}})
         assert await sick.failed() == {}
 
 

@@ -206,7 +206,7 @@ async def test_a_centre_cannot_drain_a_budget(tmp_path: Path) -> None:
     await agent.ask("finish", agent.body(outcome="failed", model=None, head=agent.head()))
     rounds = sum(stage == "train" for _, stage in agent.store.readings(JOB))
     assert charged(agent) == rounds + 1 <= planned
-    with pytest.raises(SecureFlowError, match="is over"):
+    with pytest.raises(SecureFlowError, match="has ended"):
         await agent.ask("train", agent.train_body())
 
 

@@ -35,7 +35,7 @@ def script(job: Job) -> Script[dict[str, Any]]:
     if job.id != JOB.id:
         for state in ("approved", "admitted", "running"):
             yield Move(state, "")
-        yield Ask(("bank-a",), "sum")
+        yield Ask(("bank-a",), "second")
     return {}
 
 
@@ -61,7 +61,7 @@ class Server:
 
     async def ask(self, request: Request) -> dict[str, Any]:
         asked, answered = self.asked, self.trained
-        if request.verb == "sum":
+        if request.verb == "second":
             asked, answered = self.summing, self.summed
         asked.set()
         await answered.wait()

@@ -64,7 +64,7 @@ async def test_a_dry_run_makes_nothing(stage: Stage) -> None:
     told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), stage.wanted())
     assert told.details["quorum"] == 3
     assert told.details["dropouts_tolerated"] == 0
-    assert any("no dropout" in note for note in told.notes)
+    assert any("not survive a dropout" in note for note in told.notes)
     assert (len(stage.ledger.log), stage.driver.started) == before
     listed = (await stage.services.jobs.list(stage.operator)).items
     assert [type(one) for one in listed] == [JobSummary] * 2  # a list holds no spec and no report

@@ -15,8 +15,6 @@ from peers.statistics import LOCAL, LOCALLY, SHARED, statistics_spec
 
 import secureflow.application.reports.page as reports
 from secureflow.application.reports.charts import SMALL, chart, nice_steps
-from secureflow.application.reports.page import translated
-from secureflow.application.reports.texts import CHINESE
 from secureflow.domain.specs.training import ModelSpec, Release, TrainingSpec
 from secureflow.engines.privacy.accounting import Mechanism, curve
 from secureflow.engines.statistics import disclosure as statistics_disclosure
@@ -24,6 +22,7 @@ from secureflow.engines.statistics.charges import released
 from secureflow.engines.statistics.spending import spending
 from secureflow.engines.training import spending as training
 from secureflow.engines.training.disclosure import attacks, disclosure
+from secureflow.texts import catalogue, chinese
 
 TEMPLATE = Path(reports.__file__).parent / "templates" / "report.html.jinja"
 VOID = {"meta", "input", "line", "path", "circle", "br", "link"}
@@ -156,9 +155,7 @@ def test_the_page_tells_what_privacy_cost_and_who_dropped_out() -> None:
     assert 0 < history[0]["epsilon"] < history[2]["epsilon"]
     for text in ("rdp-cks20", "δ = 1e-06", "party_silent", "记录", "无响应", "合谋"):
         assert text in page
-    numbers = translated("the roster is pinned members only, and 3 of 4 must contribute")
-    assert numbers == "名单只含已钉定的成员，且须有 3 方（共 4 方）贡献"
-    assert numbers in page
+    assert "名单只含已钉定的成员，且须有 3 方（共 4 方）贡献" in page
 
 
 def test_an_empty_report_makes_a_page() -> None:
@@ -170,7 +167,7 @@ def test_every_fixed_text_is_translated() -> None:
     fixed = set(re.findall(r'"([^"{}]+)"\|both', source))
     fixed |= set(re.findall(r'\("([A-Z][^"]+)", report', source))
     assert len(fixed) > 25
-    assert fixed <= set(CHINESE)
+    assert fixed <= set(catalogue())
 
 
 @pytest.mark.parametrize("tee", ["SGX", "SIMULATED SGX"])
@@ -179,7 +176,7 @@ def test_every_disclosure_is_translated(tee: str, intermediate: Any) -> None:
     for family in ("logistic_regression", "rehearsal"):
         told = spec(model=ModelSpec(family), release=Release(intermediate))
         for line in disclosure(told, tee):
-            assert {str(line[name]) for name in ("who", "sees", "why")} <= set(CHINESE)
+            assert {str(line[name]) for name in ("who", "sees", "why")} <= set(catalogue())
 
 
 ROW = {
@@ -240,11 +237,11 @@ def test_every_line_about_statistics_is_translated(unit: str, noise: dict[str, A
     queries = LOCAL if noise is LOCALLY else None
     spec = statistics_spec(queries, {**noise, "unit": unit})
     for line in statistics_disclosure.disclosure(spec):
-        assert {str(line[name]) for name in ("who", "sees", "why")} <= set(CHINESE)
+        assert {str(line[name]) for name in ("who", "sees", "why")} <= set(catalogue())
     for line in statistics_disclosure.attacks(spec):
-        assert all(reports.translated(str(line[name])) for name in ("attack", "stopped", "why"))
+        assert all(chinese(line[name]) for name in ("attack", "stopped", "why"))
     for row in released(spec):
-        assert reports.translated(row["mechanism"]), row
+        assert chinese(row["mechanism"]), row
 
 
 @given(

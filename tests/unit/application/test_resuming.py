@@ -23,6 +23,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.users import Role
 from secureflow.engines.script import Ask, Move, Record, Script, effect_digest
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.text import Text, with_texts
 from tests.doubles import SilentCourier
 from tests.stage import Stage
 from tests.unit.application.refusing import refused
@@ -90,7 +91,8 @@ async def test_it_goes_on_where_its_script_is_the_same(tmp_path: Path) -> None:
     assert entries[2].document == {
         "by": "usr_9", "organisation": "", "paused_by": "internal", "try": 1,
     }  # fmt: skip
-    assert ("state", {"state": "running", "reason": "resumed by root"}) in events
+    resumed = Text("resumed by {name}", name="root")
+    assert ("state", with_texts({"state": "running", "reason": resumed})) in events
     assert job.progress["resumed"] == [{"by": "root", "at": 9}]
 
 
@@ -104,7 +106,7 @@ async def test_it_is_refused_by_name_where_the_script_asks_for_something_else(
         with pytest.raises(SecureFlowError, match="its effect 4 was") as caught:
             await jobs.resume(ADMIN, JOB.id)
         assert caught.value.code == "script_changed"
-        assert "today's script asks 'evaluate' of bank-a" in caught.value.message
+        assert "the current script asks 'evaluate' of bank-a" in caught.value.message
         assert f"secureflow job resume {JOB.id}" in caught.value.hint
         assert caught.value.details["effect"] == 4
         assert await one.job() == before  # no try is counted, and nothing was changed

@@ -23,7 +23,7 @@ class Other:
 
     async def look(self) -> tuple[list[str], list[list[str]]]:
         """Look, and return who was expelled and what was told since the last time."""
-        await self._outs.look()
+        await self._outs.poll()
         heard = [agent.id for agent in self.expelled], list(self.told)
         self.expelled.clear()
         self.told.clear()

@@ -86,7 +86,7 @@ def test_why_a_passphrase_cannot_be_read_is_told(centre: Path, tmp_path: Path) -
     config = ["--config", str(centre / "server.yaml")]
     (tmp_path / "bytes").write_bytes(b"\xff\xff")
     (tmp_path / "bytes").chmod(0o600)
-    for name, why in (("none", "No such file or directory."), ("bytes", "it is no text.")):
+    for name, why in (("none", "No such file or directory."), ("bytes", "it is not text.")):
         words = ["server", "backup", str(tmp_path / "b"), "--passphrase-file", str(tmp_path / name)]
         error = CliRunner().invoke(app, [*words, *config]).exception
         assert isinstance(error, SecureFlowError)

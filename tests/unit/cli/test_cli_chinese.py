@@ -18,32 +18,14 @@ from secureflow.adapters.link.requests import silent
 from secureflow.cli import console
 from secureflow.cli.main import app
 from secureflow.cli.texts import t
-from secureflow.cli.told import (
-    TOLD,
-    check,
-    chinese_of,
-    doctor,
-    findings,
-    hints,
-    notes,
-    owners,
-    refusals,
-    setbacks,
-)
 from secureflow.domain.charter import Charter, Member, compare
-from secureflow.domain.error_texts import CHINESE
-from secureflow.domain.errors import CATALOGUE
 from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.engines.run.sealed import too_few_contributors
 from secureflow.kit.crypto import SigningKey
+from secureflow.texts import chinese
 
 SOURCE = Path(secureflow.__file__).parent
 CJK = re.compile(r"[\u4e00-\u9fff]")
-NOTES = (
-    "application/jobs/training.py",
-    "application/jobs/statistics.py",
-    "application/jobs/pricing.py",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -51,120 +33,10 @@ def _chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
 
 
-def _template(node: ast.AST) -> str:
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else ""
-    if isinstance(node, ast.JoinedStr):
-        return "".join(one.value if isinstance(one, ast.Constant) else "{}" for one in node.values)
-    if isinstance(node, ast.BinOp):
-        return _template(node.left) + (_template(node.right) or "{}")
-    return ""
-
-
 def _texts(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
-        if text := _template(node):
-            yield text
-
-
-def _sentences_of_the_doctor() -> set[str]:
-    tree = ast.parse((SOURCE / "agent" / "edge" / "doctor.py").read_text())
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Return) and node.value is not None:
-            found.add(_template(node.value))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "SecureFlowError":
-            found |= {_template(argument) for argument in node.args[1:3]}
-    return {text for text in found if text.replace("{}", "").strip(" →/:.…")}
-
-
-def test_every_error_code_has_its_chinese_sentence() -> None:
-    assert set(CATALOGUE) - set(CHINESE) == set(), "add them to domain/error_texts.py"
-    assert set(CHINESE) - set(CATALOGUE) == set()
-    assert all(CJK.search(sentence) for sentence in CHINESE.values())
-
-
-def test_no_template_is_left_over() -> None:
-    said = {text for path in SOURCE.rglob("*.py") if "told" not in path.parts
-            for text in _texts(path)}  # fmt: skip
-    left = set(TOLD) - said
-    assert not left, "nothing says this any more: mend or remove it in cli/told/"
-    modules = (check, doctor, findings, hints, notes, owners, refusals, setbacks)
-    parts = [module.TEXTS for module in modules]
-    assert sum(map(len, parts)) == len(TOLD)
-
-
-def test_templates_keep_their_values() -> None:
-    for english, chinese in TOLD.items():
-        places = sorted(int(place) for place in re.findall(r"{(\d+)(?::\w+)?}", chinese))
-        assert places == list(range(english.count("{}"))), english
-
-
-def test_the_doctor_and_a_dry_run_say_nothing_without_chinese() -> None:
-    remarks = {
-        text
-        for name in NOTES
-        for node in ast.walk(ast.parse((SOURCE / name).read_text()))
-        if isinstance(node, ast.Yield) and node.value is not None
-        for text in [_template(node.value)]
-        if " " in text
-    }
-    unsaid = [text for text in _sentences_of_the_doctor() | remarks
-              if chinese_of(text.replace("{}", "7")) is None]  # fmt: skip
-    assert remarks
-    assert not unsaid, "add them to cli/told/"
-
-
-OWNERS = (
-    *("adapters/datasources/inspection.py", "adapters/datasources/commitment.py"),
-    *("adapters/datasources/conform.py", "adapters/datasources/csv_file.py"),
-    *("adapters/datasources/parquet_file.py", "adapters/datasources/source.py"),
-    *("adapters/policy/cedar.py", "agent/owner/declaring.py"),
-    *("agent/owner/inbox.py", "agent/settings.py"),
-    *("agent/edge/main.py", "agent/api.py", "demo/launcher.py", "demo/play.py", "sdk/profile.py"),
-    *("kit/settings.py", "sdk/queries.py", "server/initialise.py", "domain/schemas.py"),
-)
-
-
-def test_the_next_step_at_an_owners_machine_is_told_in_chinese() -> None:
-    hints_there = {
-        text
-        for name in OWNERS
-        for node in ast.walk(ast.parse((SOURCE / name).read_text()))
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") in {"SecureFlowError", "_invalid", "_unreadable"}
-        for argument in node.args[1:]
-        for text in [_template(argument)]
-        if text.endswith(".") and text[0].isupper() and "secureflow " not in text[:11]
-    }
-    assert len(hints_there) > 30
-    unsaid = {text for text in hints_there if chinese_of(text.replace("{}", "7")) is None}
-    assert not unsaid, "add them to cli/told/owners.py"
-
-
-def test_a_reason_within_a_sentence_is_told_in_chinese_too() -> None:
-    told = chinese_of("a.csv cannot be used: it has no row.")
-    assert told == "a.csv 无法使用：其中没有数据行。"
-
-
-@pytest.mark.parametrize(
-    ("english", "expected"),
-    [
-        ("Job job_1 is proposed, not paused.", "任务 job_1 的状态为“待批准”，没有暂停。"),
-        ("Job job_1 is already failed.", "任务 job_1 已处于“失败”状态。"),
-        ("There is no job 'failed' that you can see.", "没有您可见的任务 'failed'。"),
-        (
-            "Job job_1 is cancelled and has no report: Job job_1 was cancelled.",
-            "任务 job_1 的状态为“已取消”，没有报告：任务 job_1 已被取消。",
-        ),
-        (
-            "/b.tar is not a complete backup of SecureFlow: gone.",
-            "/b.tar 不是完整的 SecureFlow 备份：gone。",
-        ),
-    ],
-)
-def test_states_within_a_sentence_are_chinese(english: str, expected: str) -> None:
-    assert chinese_of(english) == expected
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def test_a_round_that_cannot_be_summed_says_once_who_was_silent() -> None:
@@ -177,15 +49,15 @@ def test_a_round_that_cannot_be_summed_says_once_who_was_silent() -> None:
         "Round 2 (train) cannot be summed: b, c did not contribute, and 3 of 3 are needed. "
         "b: Who knows.; c made no progress for 40 seconds."
     )
-    assert chinese_of(failed.message) == (
+    assert chinese(failed.message) == (
         "第 2 轮（训练）无法求和：b, c 没有贡献，3 方中至少需要 3 方。"
-        "b: Who knows.；c 在 40 秒内没有进展。"
+        "b：Who knows.；c 在 40 秒内没有进展。"
     )
-    assert CJK.search(chinese_of(failed.hint) or "")
+    assert CJK.search(chinese(failed.hint) or "")
 
 
 def test_a_log_that_was_set_back_is_told_in_whole_sentences() -> None:
-    assert chinese_of(set_back(Hold("shrunk", 1, 3), "x.y").message) == (
+    assert chinese(set_back(Hold("shrunk", 1, 3), "x.y").message) == (
         "日志 x.y 被回退：它签署过大小为 3 的日志头，而日志现有 3 条。丢失 0 条。日志已停止签名。"
     )
 
@@ -203,7 +75,7 @@ def test_how_two_charters_differ_is_told_in_chinese() -> None:
     old = Charter(1, "a.example", "log.example", log, members)
     members = (Member("bank-b", "B", two), Member("bank-c", "Z", three))
     new = Charter(2, "a.example", "log.example/2", log, members, "cc" * 32)
-    assert list(map(chinese_of, compare(old, new))) == [
+    assert list(map(chinese, compare(old, new))) == [
         "版本：1 → 2",
         "日志名：log.example → log.example/2",
         f"上一版摘要：无 → {'cc' * 32}",
@@ -211,15 +83,6 @@ def test_how_two_charters_differ_is_told_in_chinese() -> None:
         f"成员 bank-b：新增，密钥 {two}",
         "成员 bank-c：名称 C → Z",
     ]
-    lost = "log log.example: set back from 1343 entries to 1115, 228 are lost"
-    assert chinese_of(lost) == "日志 log.example：由 1343 条回退到 1115 条，丢失 228 条"
-
-
-def test_values_come_through_and_strangers_do_not() -> None:
-    assert chinese_of("There is no job 'job_1' that you can see.") == "没有您可见的任务 'job_1'。"
-    assert chinese_of("The dataset a{b} declares no column c.") == "数据集 a{b} 没有声明列 c。"
-    assert chinese_of("Nobody has translated this.") is None
-    assert chinese_of("x" * 100_000) is None
 
 
 @pytest.mark.parametrize(
@@ -230,6 +93,16 @@ def test_values_come_through_and_strangers_do_not() -> None:
                 "code": "forbidden",
                 "detail": "sam may not do this (job.cancel).",
                 "hint": "Ask ann.",
+                "texts": {
+                    "message": {
+                        "template": "{name} may not do this ({action}).",
+                        "facts": {"name": "sam", "action": "job.cancel"},
+                    },
+                    "hint": {
+                        "template": "Ask {organisation}.",
+                        "facts": {"organisation": "ann"},
+                    },
+                },
             },
             "forbidden: sam 无权执行此操作（job.cancel）。 → 请联系 ann。\n",
         ),
@@ -241,7 +114,7 @@ def test_values_come_through_and_strangers_do_not() -> None:
     ],
 )
 def test_a_servers_error_is_told_in_chinese(
-    centre: Any, cli: Any, told: dict[str, str], expected: str
+    centre: Any, cli: Any, told: dict[str, Any], expected: str
 ) -> None:
     centre.answers["GET /jobs/job_00000000"] = (403, told)
     assert cli("job", "show", "job_00000000")[2] == expected
@@ -350,5 +223,5 @@ def test_what_a_database_that_is_away_says_has_chinese() -> None:
     for code in ("database_busy", "database_unavailable", "disk_full", "too_many_files"):
         told = fault(code)
         for text in (told.message, told.hint):
-            assert chinese_of(text), text
-            assert "The centre" not in (chinese_of(text) or "")
+            assert chinese(text), text
+            assert "The centre" not in (chinese(text) or "")

@@ -204,7 +204,7 @@ def test_a_job_file_that_is_none(centre: Any, cli: Any, tmp_path: Path, text: st
 def test_a_paused_job_is_resumed_by_name(centre: Any, cli: Any) -> None:
     centre.answers["POST /jobs/job_00000000/resume"] = (200, JOB | {"state": "running"})
     code, _, err = cli("job", "resume", "job_00000000")
-    assert (code, err) == (0, "job_00000000 goes on.\n")
+    assert (code, err) == (0, "job_00000000 continues.\n")
     detail = "Job job_00000000 was resumed 5 times and paused again each time."
     refusal = {"code": "resumed_too_often", "detail": detail, "hint": "", "details": {}}
     centre.answers["POST /jobs/job_00000000/resume"] = (409, refusal)

@@ -140,4 +140,4 @@ def test_a_job_file_may_be_of_statistics(centre: Any, cli: Any, tmp_path: Path) 
 
 
 def test_a_dataset_shows_its_unit_and_bound(cli: Any) -> None:
-    assert "kept per person; 3 rows of one count" in cli("data", "show", "dst_a")[1]
+    assert "kept per person; at most 3 rows of each count" in cli("data", "show", "dst_a")[1]

@@ -11,6 +11,8 @@ from rich.console import Console
 from secureflow.cli.console import moment
 from secureflow.cli.watching import Progress, picture, sparkline, waiting_lines
 from secureflow.engines.ledger.setback import Hold, set_back
+from secureflow.kit.disk import describe
+from secureflow.kit.text import Text, with_texts
 from secureflow.sdk import Event
 
 
@@ -113,21 +115,16 @@ def test_sparklines_span_their_values(values: list[float], bars: str) -> None:
     assert sparkline(values) == bars
 
 
+def waits(party: str, whose: str, part: str, *numbers: int) -> dict[str, Any]:
+    message = describe("disk_full", whose, part, *numbers)
+    told = with_texts({"code": "disk_full", "message": message})
+    return {"party": party, "since": 1_800_000_000, **told}
+
+
 WAITING = {
     "waiting": [
-        {
-            "party": "bank-b",
-            "since": 1_800_000_000,
-            "code": "disk_full",
-            "message": "The disk of bank-b is full: its model files need 5.0 MB, 2.0 MB are free.",
-        },
-        {
-            "party": "aggregator",
-            "since": 1_800_000_000,
-            "code": "disk_full",
-            "message": "The disk of the centre is full: its stored models cannot grow, 2 bytes "
-            "are free.",
-        },
+        waits("bank-b", "bank-b", "model files", 5_000_000, 2_000_000),
+        waits("aggregator", "the centre", "stored models", 0, 2),
     ]
 }
 
@@ -177,13 +174,16 @@ def test_the_state_of_a_party_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch
     assert Progress("job_00000000").line(event) == "bank-a  已批准"
 
 
+RESUMED = Text("resumed by {name}", name="ann")
+
+
 def test_rounds_and_reasons_are_told_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
     progress = Progress("job_00000000")
     told = []
     for kind, data in (
         ("state", {"state": "proposed", "reason": "submitted"}),
-        ("state", {"state": "running", "reason": "resumed by ann"}),
+        ("state", with_texts({"state": "running", "reason": RESUMED})),
         ("round", {"round": 1, "rounds": 400, "loss": 0.5, "accuracy": 0.75, "auc": 0.25}),
     ):
         progress.take(event := Event(1, kind, data))

@@ -12,7 +12,8 @@ from secureflow.demo.comparison import Comparison
 from secureflow.demo.play import Outcome
 from secureflow.demo.screen import Screen
 from secureflow.demo.study import Study
-from secureflow.demo.words import Language, Words
+from secureflow.demo.words import Words
+from secureflow.texts import Language
 from tests.unit.demo.test_comparison import comparison, study  # noqa: F401  (fixtures)
 
 

@@ -57,7 +57,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("privacy.mechanism", {"mechanism": "central"}, {}, "another unit"),
     ("privacy.mechanism", {**PARTY, "mechanism": "dp-sgd"}, {}, "another unit"),
     ("privacy.unit", {**PARTY, "party_unit_acknowledged": False}, {}, "whole party"),
-    ("privacy.unit", {"unit": "person"}, {}, "number of records"),
+    ("privacy.unit", {"unit": "person"}, {}, "how many records"),
     ("privacy.noise", {**PARTY, "noise": "local"}, {}, "no unit above"),
     ("privacy.sampling", {**PARTY, "sampling": 0.5}, {}, "all parties"),
     ("privacy.noise", {}, {"protection": "secagg"}, "sees no sum"),
@@ -105,7 +105,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
         "privacy",
         {},
         {"features": None, "model": {"family": "rehearsal", "parameters": 8}},
-        "touches no data",
+        "uses no data",
     ),
 ]
 

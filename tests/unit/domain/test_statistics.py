@@ -78,7 +78,7 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("queries.q.by", {**_query(by="town"), "columns": COLUMNS[:1]}, "declared"),
     ("queries.q.by", {**_query(by="cost"), "columns": COLUMNS[:2]}, "not by a number"),
     ("queries.q.by", _query(measure="count", column="sex", by="sex"), "itself"),
-    ("queries.q.column", _query(column=None), "of a column"),
+    ("queries.q.column", _query(column=None), "needs a column"),
     ("queries.q.measure", _query(column="sex"), "category has no mean"),
     ("queries.q.measure", _query(measure="quantile", column="sex", quantiles=[0.5]), "no quantile"),
     ("queries.q.quantiles", _query(measure="quantile"), "which quantiles"),

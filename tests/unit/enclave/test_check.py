@@ -160,7 +160,7 @@ async def test_a_start_names_the_damaged_file(folder: Path, name: str) -> None:
     data = bytearray((folder / name).read_bytes())
     data[-80] ^= 0x80  # no ASCII any more
     (folder / name).write_bytes(data)
-    with pytest.raises(SecureFlowError, match=f"{name} holds") as caught:
+    with pytest.raises(SecureFlowError, match=f"{name} cannot be read") as caught:
         await serve(EnclaveSettings.load(folder / "enclave.yaml"))
     assert caught.value.code == "certificate_malformed"
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from secureflow.kit import archive
+from secureflow.kit import archive, tarformat
 from secureflow.kit.archive import MANIFEST, Backup, BackupManifest, write_backup
 from secureflow.kit.errors import SecureFlowError
 
@@ -320,8 +320,8 @@ def test_a_cut_or_a_flipped_bit_is_always_found(
 
 def test_sizes_of_8_gib_and_more_are_read_and_written() -> None:
     for size in (0, 511, (8 << 30) - 1, 8 << 30, 1 << 45):
-        block = archive._tar_header("tables/jobs", size)
-        assert archive._header(Path("b"), block) == ("tables/jobs", size)
+        block = tarformat.header("tables/jobs", size)
+        assert tarformat.parse_header(block) == ("tables/jobs", size)
 
 
 @pytest.mark.parametrize(

@@ -205,15 +205,15 @@ def test_whatever_is_changed_is_found(config: Path, table: str, column: str) -> 
         ("DELETE FROM log_nodes WHERE place = 3", "log", "place 3 is missing"),
         ("DELETE FROM log_checkpoints WHERE size = 9", "log", "size 9"),
         ("UPDATE log_head SET size = 8", "log", "log_head says 8 leaves, there are 9"),
-        ("UPDATE log_leaves SET document = '{\"n\":7}' WHERE number = 3", "log", "commits to"),
+        ("UPDATE log_leaves SET document = '{\"n\":7}' WHERE number = 3", "log", "its commitment"),
         ("UPDATE log_cosignatures SET name = 'bank-b'", "log", "bank-b at size 9"),
-        ("UPDATE log_submissions SET data = x'7b' WHERE number IS NULL", "log", "is no leaf"),
+        ("UPDATE log_submissions SET data = x'7b' WHERE number IS NULL", "log", "is not a leaf"),
         ("UPDATE models SET doc = replace(doc, '\"artifact\":\"', '\"artifact\":\"0')",
          "artefacts", "mdl_1: its blob"),
         ("UPDATE journal SET seq = 3", "rows", "the effects before it are missing"),
         ("DROP TABLE grants", "database", "it lacks the tables grants"),
         ("DELETE FROM alembic_version", "database", "no history"),
-        ("UPDATE alembic_version SET version_num = '9999'", "database", "schema 9999"),
+        ("UPDATE alembic_version SET version_num = '9999'", "database", "schema version 9999"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(config: Path, statement: str, part: str, told: str) -> None:

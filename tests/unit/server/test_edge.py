@@ -32,7 +32,7 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
     assert body.keys() == {
-        "type", "title", "status", "detail", "code", "hint", "details", "instance",
+        "type", "title", "status", "detail", "code", "hint", "details", "instance", "texts",
     }  # fmt: skip
     assert (body["status"], body["code"]) == (status, code)
     assert body["type"] == f"urn:secureflow:problem:{code}"

@@ -50,13 +50,13 @@ async def test_who_watches_at_another_server_hears_the_end(tmp_path: Path) -> No
     async with stage.database.begin() as work:
         job = await work.jobs.get(key)
     await stage.finish(job, state=JobState.FAILED)  # there, and nobody publishes it here
-    await watchers.look()
+    await watchers.poll()
     driven.clear()
     others.clear()
-    await watchers.look()
+    await watchers.poll()
     assert bus.published == []  # driven here, or there is no other server
     others.add("host-2:8444")
-    await watchers.look()
+    await watchers.poll()
     await asyncio.wait_for(watching, 120)
     assert topic(key) not in bus.topics
 

@@ -34,7 +34,10 @@ async def test_a_title_has_the_language_that_was_asked_for(api: Api) -> None:
     assert chinese.json()["title"] == "尚未登录，或登录已失效"
     assert chinese.headers["content-language"] == "zh"
     assert "content-language" not in english.headers
-    assert chinese.json() == english.json() | {"title": chinese.json()["title"]}
+    assert chinese.json()["detail"] == "请求没有携带有效令牌。"
+    assert chinese.json()["hint"].startswith("请登录：")
+    told = {"title", "detail", "hint"}
+    assert chinese.json() == english.json() | {name: chinese.json()[name] for name in told}
 
 
 async def test_the_edge_speaks_it_too(api: Api) -> None:

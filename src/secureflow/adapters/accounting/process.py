@@ -33,6 +33,7 @@ from secureflow.engines.privacy.accounting import (
 from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import leave, loading
+from secureflow.kit.text import Text
 
 MEMORY: Final = 1 << 30
 """Bytes of address space; what is loaded takes 0.4 GB of it."""
@@ -49,7 +50,7 @@ def answer(line: bytes) -> dict[str, JSON]:
     except SecureFlowError as error:
         return {"error": error.as_json()}
     except (KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
-        reason = f"The accounting cannot answer: {type(error).__name__}."
+        reason = Text("The accounting cannot answer: {name}.", name=type(error).__name__)
         hint = "Raise the noise, or ask for fewer releases."
         return {"error": SecureFlowError("accounting_failed", reason, hint).as_json()}
     return {"answer": found}

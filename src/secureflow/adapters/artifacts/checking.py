@@ -11,6 +11,7 @@ from blake3 import blake3
 
 from secureflow.kit.findings import Finding
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
 
 PART: Final = "artefacts"
 REMEDY: Final = (
@@ -47,7 +48,9 @@ class ArtifactsCheck:
                 continue
             if not folder.is_dir():
                 yield Finding(
-                    self._part, f"{folder} is not a blob of this platform.", "Move it away."
+                    self._part,
+                    Text("{folder} is not a blob of this platform.", folder=folder),
+                    "Move it away.",
                 )
                 continue
             for path in sorted(folder.iterdir()):
@@ -56,11 +59,19 @@ class ArtifactsCheck:
     def missing(self, digest: str, whose: str) -> Iterator[Finding]:
         """Yield that a blob which something needs is not there."""
         if digest not in self.known:
-            yield Finding(self._part, f"{shown(whose)}: its blob {digest} is missing.", REMEDY)
+            yield Finding(
+                self._part,
+                Text("{whose}: its blob {digest} is missing.", whose=shown(whose), digest=digest),
+                REMEDY,
+            )
 
     def _blob(self, path: Path) -> Iterator[Finding]:
         if not _DIGEST.fullmatch(path.name) or path.parent.name != path.name[:2]:
-            yield Finding(self._part, f"{path} is not a blob of this platform.", "Move it away.")
+            yield Finding(
+                self._part,
+                Text("{path} is not a blob of this platform.", path=path),
+                "Move it away.",
+            )
             return
         hasher = self._hasher()
         try:
@@ -70,8 +81,16 @@ class ArtifactsCheck:
         except FileNotFoundError:  # removed by the server meanwhile
             return
         except OSError as error:
-            yield Finding(self._part, f"{path} cannot be read: {error.strerror}.", REMEDY)
+            yield Finding(
+                self._part,
+                Text("{path} cannot be read: {strerror}.", path=path, strerror=error.strerror),
+                REMEDY,
+            )
             return
         self.known.add(path.name)
         if hasher.hexdigest() != path.name:
-            yield Finding(self._part, f"The content of {path} does not match its name.", REMEDY)
+            yield Finding(
+                self._part,
+                Text("The content of {path} does not match its name.", path=path),
+                REMEDY,
+            )

@@ -27,6 +27,7 @@ from secureflow.application.ports.artifacts import Artifact
 from secureflow.kit.atomic import flush_directory
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.kit.threads import open_in_thread
 
 CHUNK: Final = 1 << 18
@@ -93,7 +94,11 @@ class FileArtifacts:
                 if expect and artifact.digest != expect:
                     raise SecureFlowError(
                         "digest_mismatch",
-                        f"The bytes have digest {artifact.digest}, expected {expect}.",
+                        Text(
+                            "The bytes have digest {digest}, expected {expect}.",
+                            digest=artifact.digest,
+                            expect=expect,
+                        ),
                         "They were altered or cut off on the way: send them again.",
                     )
                 if self._durable:
@@ -141,7 +146,7 @@ class FileArtifacts:
             if size > limit:
                 raise SecureFlowError(
                     "too_large",
-                    f"The blob is longer than its limit of {limit} bytes.",
+                    Text("The blob is longer than its limit of {limit} bytes.", limit=limit),
                     "Its manifest or the job's spec sets the limit.",
                 )
             with writing(self._place, limit):
@@ -163,7 +168,9 @@ class FileArtifacts:
     def _existing(self, digest: str) -> Path:
         path = self.path(digest)
         if path is None:
-            raise SecureFlowError("not_found", f"There is no blob {digest[:80]!r}.")
+            raise SecureFlowError(
+                "not_found", Text("There is no blob {digest!r}.", digest=digest[:80])
+            )
         return path
 
 
@@ -189,7 +196,7 @@ class ScratchFiles:
         """
         if job not in self._stores:
             if not _JOB.fullmatch(job) or job in self._discarded:
-                raise SecureFlowError("not_found", f"There is no job {job[:80]!r}.")
+                raise SecureFlowError("not_found", Text("There is no job {job!r}.", job=job[:80]))
             self._stores[job] = FileArtifacts(
                 self._directory / job, durable=False, reserve=self._reserve, part="masked vectors"
             )

@@ -25,6 +25,7 @@ from secureflow.adapters.database.soundness import (
 from secureflow.adapters.database.tables import METADATA
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding
+from secureflow.kit.text import Text
 
 RESTORE: Final = "Stop the server and restore the newest intact backup."
 _PAGES: Final = 100
@@ -72,11 +73,17 @@ def unreadable(where: str, error: Exception) -> SecureFlowError:
     what = damage_of(error)
     if what is not None:
         return SecureFlowError(
-            "record_damaged", f"The database {where} is damaged: {what}.", RESTORE
+            "record_damaged",
+            Text("The database {where} is damaged: {what}.", where=where, what=what),
+            RESTORE,
         )
     return SecureFlowError(
         "database_unavailable",
-        f"The database {where} cannot be opened: {str(error).splitlines()[0]}",
+        Text(
+            "The database {where} cannot be opened: {error}",
+            where=where,
+            error=str(error).splitlines()[0],
+        ),
         "Check the path or address, the permissions and that the service runs.",
     )
 
@@ -98,7 +105,9 @@ def check_pages(connection: sa.Connection, where: str) -> Iterator[Finding]:
         return
     for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_PAGES})"):
         if row[0] != "ok":
-            yield Finding("database", f"{where} is damaged: {row[0]}.", RESTORE)
+            yield Finding(
+                "database", Text("{where} is damaged: {row}.", where=where, row=row[0]), RESTORE
+            )
 
 
 def has_tables(connection: sa.Connection) -> bool:
@@ -119,12 +128,19 @@ def check_schema(connection: sa.Connection, where: str, newest: str) -> Iterator
         version = connection.execute(_VERSION).scalar_one()
     except SecureFlowError as error:
         reason = error.details.get("reason", error.message)
-        yield Finding("database", f"{where} is damaged: {reason}.", RESTORE)
+        yield Finding(
+            "database", Text("{where} is damaged: {reason}.", where=where, reason=reason), RESTORE
+        )
         return
     if version != newest:
         raise SecureFlowError(
             "database_newer",
-            f"The database {where} has schema version {version}; this program reads {newest}.",
+            Text(
+                "The database {where} has schema version {version}; this program reads {newest}.",
+                where=where,
+                version=version,
+                newest=newest,
+            ),
             "Check it with the version that runs on it; an older schema is migrated at the next "
             "secureflow server start.",
         )
@@ -132,7 +148,9 @@ def check_schema(connection: sa.Connection, where: str, newest: str) -> Iterator
         refuse_missing(connection)
     except SecureFlowError as error:
         reason = error.details.get("reason", error.message)
-        yield Finding("database", f"{where} is damaged: {reason}.", RESTORE)
+        yield Finding(
+            "database", Text("{where} is damaged: {reason}.", where=where, reason=reason), RESTORE
+        )
 
 
 def _engine(url: URL) -> sa.Engine:
@@ -140,7 +158,9 @@ def _engine(url: URL) -> sa.Engine:
         return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
     path = Path(url.database or "")
     if not path.is_file():
-        raise SecureFlowError("record_missing", f"The database {path} is missing.", RESTORE)
+        raise SecureFlowError(
+            "record_missing", Text("The database {path} is missing.", path=path), RESTORE
+        )
     engine = sa.create_engine(
         f"sqlite+pysqlite:///file:{path}?mode=ro&uri=true",
         poolclass=sa.NullPool,

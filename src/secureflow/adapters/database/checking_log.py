@@ -30,6 +30,7 @@ from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
 
 PART: Final = "log"
 _BATCH: Final = 500
@@ -70,14 +71,17 @@ class LogCheck:
         if head.key != self._key or not continues(str(head.origin), self._first):
             yield Finding(
                 PART,
-                f"log_head names the log {shown(str(head.origin))} under another key or name.",
+                Text(
+                    "log_head names the log {origin} under another key or name.",
+                    origin=shown(str(head.origin)),
+                ),
                 "Check the server with the settings, log key and database that belong together.",
             )
             return
         try:
             stored_hold(head.hold, head.origin)
         except SecureFlowError:
-            yield self._bad("log_head: its hold cannot be read.")
+            yield self._bad("log_head: why the log is held cannot be read.")
         self._origin = head.origin
         yield from self._walk(head.size)
         yield from self._cosignatures()
@@ -100,7 +104,7 @@ class LogCheck:
                     yield from self._head(due, tree)
                     due = next(coming, None)
                 if row.number != tree.size:
-                    yield self._bad(f"log_leaves: leaf {tree.size} is missing.")
+                    yield self._bad(Text("log_leaves: leaf {size} is missing.", size=tree.size))
                     return
                 yield from self._leaf(row)
                 for level, index, node in tree.append(leaf_hash(in_bytes(row.data))):
@@ -111,7 +115,7 @@ class LogCheck:
             yield from self._nodes(made)
         while due is not None:
             if due.size != tree.size:
-                yield self._bad(f"log_checkpoints: the log has no size {due.size}.")
+                yield self._bad(Text("log_checkpoints: the log has no size {size}.", size=due.size))
             else:
                 yield from self._head(due, tree)
             due = next(coming, None)
@@ -120,14 +124,20 @@ class LogCheck:
     def _ends(self, size: Any, leaves: int, nodes: int) -> Iterator[Finding]:
         self.leaves = leaves
         if leaves != size:
-            yield self._bad(f"log_head says {size} leaves, there are {leaves}.")
+            yield self._bad(
+                Text("log_head says {size} leaves, there are {leaves}.", size=size, leaves=leaves)
+            )
         if not self._one(sa.select(LOG_CHECKPOINTS.c.size).where(LOG_CHECKPOINTS.c.size == leaves)):
-            yield self._bad(f"log_checkpoints: the head of size {leaves} is missing.")
+            yield self._bad(
+                Text("log_checkpoints: the head of size {leaves} is missing.", leaves=leaves)
+            )
         count = self._connection.execute(
             sa.select(sa.func.count()).select_from(LOG_NODES)
         ).scalar_one()
         if count > nodes:
-            yield self._bad(f"log_nodes: {count - nodes} nodes belong to no leaf.")
+            yield self._bad(
+                Text("log_nodes: {count} nodes belong to no leaf.", count=count - nodes)
+            )
 
     def _leaves_from(self, number: int) -> Sequence[Any]:
         query = raw(LOG_LEAVES).where(LOG_LEAVES.c.number >= number)
@@ -135,23 +145,29 @@ class LogCheck:
         return self._connection.execute(query.limit(_BATCH)).all()
 
     def _leaf(self, row: Any) -> Iterator[Finding]:
-        where, data = f"log_leaves: leaf {row.number}", in_bytes(row.data)
+        where, data = Text("log_leaves: leaf {number}", number=row.number), in_bytes(row.data)
         if leaf_hash(data) != in_bytes(row.hash):
-            yield self._bad(f"{where} does not have the hash that it is stored under.")
+            yield self._bad(
+                Text("{where} does not have the hash that it is stored under.", where=where)
+            )
             return
         try:
             signed = parse_leaf(data)
         except SecureFlowError:
-            yield self._bad(f"{where} cannot be read.")
+            yield self._bad(Text("{where} cannot be read.", where=where))
             return
         leaf = signed.leaf
         if not verify(signed, signed.key) or (leaf.author == "server" and signed.key != self._key):
-            yield self._bad(f"{where}: its signature is not valid.")
+            yield self._bad(Text("{where}: its signature is not valid.", where=where))
         if not continues(self._origin, leaf.origin):
-            yield self._bad(f"{where} belongs to the log {shown(leaf.origin)}.")
+            yield self._bad(
+                Text("{where} belongs to the log {origin}.", where=where, origin=shown(leaf.origin))
+            )
         columns = (row.job, row.kind, row.author, row.at)
         if columns != (leaf.job, leaf.kind, leaf.author, leaf.at):
-            yield self._bad(f"{where}: its columns do not match what its author signed.")
+            yield self._bad(
+                Text("{where}: its columns do not match what its author signed.", where=where)
+            )
         yield from self._opened(where, row, signed)
 
     def _opened(self, where: str, row: Any, signed: SignedLeaf) -> Iterator[Finding]:
@@ -163,7 +179,9 @@ class LogCheck:
         except (SecureFlowError, ValueError, TypeError, RecursionError):
             opens = False
         if not opens:
-            yield self._bad(f"{where}: document and salt do not match its commitment.")
+            yield self._bad(
+                Text("{where}: document and salt do not match its commitment.", where=where)
+            )
 
     def _nodes(self, made: Mapping[int, bytes]) -> Iterator[Finding]:
         query = raw(LOG_NODES).where(LOG_NODES.c.place.in_(list(made)))
@@ -171,22 +189,22 @@ class LogCheck:
         for at, node in made.items():
             if there.get(at) != node:
                 what = "is missing" if at not in there else "is not the hash of its leaves"
-                yield self._bad(f"log_nodes: the node at place {at} {what}.")
+                yield self._bad(Text("log_nodes: the node at place {at} {what}.", at=at, what=what))
 
     def _head(self, row: Any, tree: GrowingTree) -> Iterator[Finding]:
         self.heads += 1
-        where = f"log_checkpoints: the head of size {row.size}"
+        where = Text("log_checkpoints: the head of size {size}", size=row.size)
         try:
             note = parse_note(str(row.note))
             signed = note.verify_log(self._key)
         except SecureFlowError:
-            yield self._bad(f"{where} cannot be read.")
+            yield self._bad(Text("{where} cannot be read.", where=where))
             return
         checkpoint = note.checkpoint
         if not signed or not continues(self._origin, checkpoint.origin):
-            yield self._bad(f"{where}: its signature is not valid.")
+            yield self._bad(Text("{where}: its signature is not valid.", where=where))
         elif (checkpoint.size, checkpoint.root) != (tree.size, tree.root()):
-            yield self._bad(f"{where} does not match the stored leaves.")
+            yield self._bad(Text("{where} does not match the stored leaves.", where=where))
 
     def _cosignatures(self) -> Iterator[Finding]:
         note = LOG_CHECKPOINTS.c.note
@@ -194,11 +212,13 @@ class LogCheck:
         query = query.outerjoin(LOG_CHECKPOINTS, LOG_CHECKPOINTS.c.size == LOG_COSIGNATURES.c.size)
         for row in self._connection.execute(query.order_by(LOG_COSIGNATURES.c.size)):
             self.cosignatures += 1
-            where = f"log_cosignatures: {shown(str(row.name))} at size {row.size}"
+            where = Text(
+                "log_cosignatures: {name} at size {size}", name=shown(str(row.name)), size=row.size
+            )
             if row.note is None:
-                yield self._bad(f"{where}: there is no such head.")
+                yield self._bad(Text("{where}: there is no such head.", where=where))
             elif not self._cosigned(row):
-                yield self._bad(f"{where}: the cosignature is not valid.")
+                yield self._bad(Text("{where}: the cosignature is not valid.", where=where))
 
     def _cosigned(self, row: Any) -> bool:
         try:
@@ -210,15 +230,21 @@ class LogCheck:
     def _submissions(self) -> Iterator[Finding]:
         query = raw(LOG_SUBMISSIONS).order_by(LOG_SUBMISSIONS.c.arrival)
         for row in self._connection.execution_options(yield_per=_BATCH).execute(query):
-            where = f"log_submissions: row {row.arrival} (job {shown(str(row.job))})"
+            where = Text(
+                "log_submissions: row {arrival} (job {job})",
+                arrival=row.arrival,
+                job=shown(str(row.job)),
+            )
             if row.number is not None:
                 if type(row.number) is not int or not 0 <= row.number < self.leaves:
-                    yield self._bad(f"{where}: there is no leaf {row.number}.")
+                    yield self._bad(
+                        Text("{where}: there is no leaf {number}.", where=where, number=row.number)
+                    )
                 continue
             try:
                 parse_leaf(in_bytes(row.data))
             except SecureFlowError:
-                yield self._bad(f"{where}: what is stored there is not a leaf.")
+                yield self._bad(Text("{where}: what is stored there is not a leaf.", where=where))
 
     def _one(self, query: sa.Select[Any]) -> Any:
         return self._connection.execute(query).first()

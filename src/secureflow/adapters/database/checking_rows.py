@@ -19,6 +19,7 @@ from secureflow.domain.jobs import Job
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
 
 PART: Final = "rows"
 KINDS: Final[tuple[EntityKind[Any], ...]] = (
@@ -85,13 +86,21 @@ class RowsCheck:
             except SecureFlowError as error:
                 cause = error.__cause__
                 reason = cause.message if isinstance(cause, SecureFlowError) else error.message
-                yield self._bad(f"{where} cannot be read ({shown(reason)}).")
+                yield self._bad(
+                    Text("{where} cannot be read ({reason}).", where=where, reason=shown(reason))
+                )
                 continue
             columns = kind.columns(entity)
             wrong = [name for name, value in columns.items() if getattr(row, name) != value]
             if wrong or type(row.version) is not int or row.version < 1:
                 named = ", ".join(wrong) or "version"
-                yield self._bad(f"{where}: its column {named} does not match the row.")
+                yield self._bad(
+                    Text(
+                        "{where}: its column {named} does not match the row.",
+                        where=where,
+                        named=named,
+                    )
+                )
             self._keep(kind, entity)
 
     def _keep(self, kind: EntityKind[Any], entity: Any) -> None:
@@ -109,15 +118,19 @@ class RowsCheck:
         there = {(str(row.project), str(row.organisation), str(row.state)) for row in rows}
         self.rows += len(there)
         for project, organisation, _ in sorted(there ^ self._members):
-            where = f"memberships: {shown(organisation)} in {shown(project)}"
-            yield self._bad(f"{where} does not match the project.")
+            where = Text(
+                "memberships: {organisation} in {project}",
+                organisation=shown(organisation),
+                project=shown(project),
+            )
+            yield self._bad(Text("{where} does not match the project.", where=where))
 
     def _settings(self) -> Iterator[Finding]:
         for row in self._raw(tables.SETTINGS):
-            where = f"settings: {shown(str(row.name))}"
+            where = Text("settings: {name}", name=shown(str(row.name)))
             value, broken = self._value(row.value)
             if broken:
-                yield self._bad(f"{where} cannot be read.")
+                yield self._bad(Text("{where} cannot be read.", where=where))
             elif row.name in _CHARTERS and value is not None:
                 yield from self._charter(where, value)
 
@@ -125,14 +138,22 @@ class RowsCheck:
         try:
             signed = SignedCharter.from_json(value)
         except SecureFlowError as error:
-            yield self._bad(f"{where} cannot be read ({shown(error.message)}).")
+            yield self._bad(
+                Text(
+                    "{where} cannot be read ({message}).", where=where, message=shown(error.message)
+                )
+            )
             return
         keys = signed.charter.keys
         for party, key in keys.items():
             self.keys.setdefault(party, []).append(key)
         known = {name: keys.get(name) or self.keys.get(name, [""])[0] for name in signed.signatures}
         for name in sorted(set(signed.signatures) - signed.signers(known)):
-            yield self._bad(f"{where}: the signature of {shown(name)} is not valid.")
+            yield self._bad(
+                Text(
+                    "{where}: the signature of {name} is not valid.", where=where, name=shown(name)
+                )
+            )
 
     def _journal(self) -> Iterator[Finding]:
         last: dict[str, int] = {}
@@ -140,12 +161,12 @@ class RowsCheck:
         query = raw(table).order_by(table.c.job, table.c.seq)
         for row in self._stream(query):
             self.rows += 1
-            where = f"journal: job {shown(str(row.job))}, effect {row.seq}"
+            where = Text("journal: job {job}, effect {seq}", job=shown(str(row.job)), seq=row.seq)
             answer, failure = self._value(row.answer), self._value(row.failure)
             if answer[1] or failure[1] or not _DIGEST.fullmatch(str(row.digest)):
-                yield self._bad(f"{where} cannot be read.")
+                yield self._bad(Text("{where} cannot be read.", where=where))
             if row.job not in self._known_jobs:
-                yield self._bad(f"{where}: there is no such job.")
+                yield self._bad(Text("{where}: there is no such job.", where=where))
             yield from self._follows(row, last.get(row.job, -1), where)
             last[row.job] = row.seq if type(row.seq) is int else -1
 
@@ -156,7 +177,7 @@ class RowsCheck:
         job = self.jobs.get(row.job)
         end = job.progress.get("windup") if job is not None else None
         if not (isinstance(end, Mapping) and end.get("first") == row.seq):
-            yield self._bad(f"{where}: the effects before it are missing.")
+            yield self._bad(Text("{where}: the effects before it are missing.", where=where))
 
     def _others(self) -> Iterator[Finding]:
         for table, column, key in (
@@ -166,11 +187,17 @@ class RowsCheck:
             for row in self._raw(table):
                 if self._value(getattr(row, column))[1]:
                     where = f"{table.name}: {shown(str(getattr(row, key)))}"
-                    yield self._bad(f"{where} cannot be read.")
+                    yield self._bad(Text("{where} cannot be read.", where=where))
         for row in self._connection.execute(raw(tables.OUTBOX)):
             self.rows += 1
             if row.job not in self._known_jobs:
-                yield self._bad(f"outbox: effect {row.seq}: there is no job {shown(str(row.job))}.")
+                yield self._bad(
+                    Text(
+                        "outbox: effect {seq}: there is no job {job}.",
+                        seq=row.seq,
+                        job=shown(str(row.job)),
+                    )
+                )
 
     def _raw(self, table: sa.Table) -> Iterator[Any]:
         for row in self._stream(raw(table)):

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database.tables import CLAIMS, SERVERS
 from secureflow.application.ports.storage import Beat, Claim
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.adapters.database.transaction import SqlTransaction
@@ -42,7 +43,7 @@ class SqlClaims:
             raise self._unit.fail(
                 SecureFlowError(
                     "fenced",
-                    f"Job {job} is being run by another replica.",
+                    Text("Job {job} is being run by another replica.", job=job),
                     "Nothing to do: the other replica continues the job.",
                 )
             )

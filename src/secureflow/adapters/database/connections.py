@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from secureflow.adapters.database.damage import decoded
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.heldfile import HeldFile
+from secureflow.kit.text import Text
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it says `database_busy`."""
@@ -65,7 +66,10 @@ class WriteTurn:
         """Return the error that says so."""
         return InfrastructureError(
             "database_busy",
-            f"The database was locked by another writer for {self._seconds:g} s.",
+            Text(
+                "The database was locked by another writer for {seconds:g} s.",
+                seconds=self._seconds,
+            ),
             "Try again; if it persists, look for another process on the same database file.",
         )
 

@@ -12,6 +12,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.logthrottle import OncePerMinute
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
 
 CHECK: Final = "The operator finds what is damaged with: secureflow server check."
 
@@ -37,7 +38,7 @@ def damaged(noun: str, key: str) -> SecureFlowError:
     facts = {"noun": noun, "id": shown(key)}
     return SecureFlowError(
         "record_damaged",
-        f"The {noun} {shown(key)} is damaged in the server's record.",
+        Text("The {noun} {key} is damaged in the server's record.", noun=noun, key=shown(key)),
         CHECK,
         facts,
     )
@@ -46,7 +47,9 @@ def damaged(noun: str, key: str) -> SecureFlowError:
 def damaged_log(what: str) -> SecureFlowError:
     """Return the error of a log that lacks a part of itself."""
     facts = {"noun": "log", "reason": what}
-    return SecureFlowError("record_damaged", f"The server's log is damaged: {what}.", CHECK, facts)
+    return SecureFlowError(
+        "record_damaged", Text("The server's log is damaged: {what}.", what=what), CHECK, facts
+    )
 
 
 def decoded(data: bytes) -> str:

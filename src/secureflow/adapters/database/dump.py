@@ -24,6 +24,7 @@ from secureflow.adapters.database.soundness import HISTORY
 from secureflow.adapters.database.tables import PASSING
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 T = TypeVar("T")
 _KINDS: Final = ((sa.LargeBinary, bytes), (sa.Integer, int), (sa.String, str))
@@ -56,7 +57,7 @@ def dump(database: Database, directory: Path) -> Dump:
         if HISTORY not in names:
             raise SecureFlowError(
                 "record_missing",
-                f"The database {database.name} holds no platform.",
+                Text("The database {name} holds no centre.", name=database.name),
                 "Correct `database` in server.yaml.",
             )
         history = sa.table(HISTORY, sa.column("version_num"))
@@ -140,7 +141,9 @@ def _fill(connection: sa.Connection, directory: Path, dump: Dump) -> None:
     there = set(sa.inspect(connection).get_table_names()) - {HISTORY}
     if not set(dump.tables) <= there:
         strange = ", ".join(sorted(set(dump.tables) - there))
-        raise _unfit(f"it has tables that its version does not know ({strange[:200]})")
+        raise _unfit(
+            Text("it has tables that its version does not know ({strange})", strange=strange[:200])
+        )
     for name, count in dump.tables.items():
         _fill_table(connection, name, directory / name, count)
     _skip_events(connection)
@@ -154,7 +157,9 @@ def _fill_table(connection: sa.Connection, name: str, path: Path, count: int) ->
     with path.open(encoding="ascii", errors="replace") as file:  # nothing else was written
         columns = _line(name, file.readline(_LONGEST))
         if not all(isinstance(one, str) for one in columns) or not set(columns) <= known.keys():
-            raise _unfit(f"the table {name} has columns that its version does not know")
+            raise _unfit(
+                Text("the table {name} has columns that its version does not know", name=name)
+            )
         kinds = [known[column] for column in columns]
         insert = sa.insert(sa.table(name, *map(sa.column, columns)))
         rows: list[dict[str, Any]] = []
@@ -162,14 +167,23 @@ def _fill_table(connection: sa.Connection, name: str, path: Path, count: int) ->
         while line := file.readline(_LONGEST):
             values = _line(name, line)
             if len(values) != len(columns):
-                raise _unfit(f"a row of the table {name} has another number of columns")
+                raise _unfit(
+                    Text("a row of the table {name} has another number of columns", name=name)
+                )
             values = [_value(name, *pair) for pair in zip(values, kinds, strict=True)]
             rows.append(dict(zip(columns, values, strict=True)))
             if len(rows) == _ROWS:
                 filled += _insert(connection, insert, rows)
         filled += _insert(connection, insert, rows)
     if filled != count:
-        raise _unfit(f"the table {name} has {filled} rows instead of {count}")
+        raise _unfit(
+            Text(
+                "the table {name} has {filled} rows instead of {count}",
+                name=name,
+                filled=filled,
+                count=count,
+            )
+        )
 
 
 def _insert(connection: sa.Connection, insert: sa.Insert, rows: list[dict[str, Any]]) -> int:
@@ -186,7 +200,7 @@ def _line(name: str, line: str) -> Sequence[Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, list) or not line.endswith("\n"):
-        raise _unfit(f"a line of the table {name} cannot be read")
+        raise _unfit(Text("a line of the table {name} is not a JSON list", name=name))
     return value
 
 
@@ -199,9 +213,11 @@ def _value(name: str, value: Any, kind: type | None) -> Any:
         elif isinstance(value, str):
             value.encode()  # half a surrogate pair is no text
     except (KeyError, TypeError, UnicodeError, SecureFlowError) as error:
-        raise _unfit(f"a row of the table {name} cannot be read") from error
+        raise _unfit(Text("a row of the table {name} cannot be read", name=name)) from error
     if type(value) is not kind:
-        raise _unfit(f"a row of the table {name} has a value that does not fit its column")
+        raise _unfit(
+            Text("a row of the table {name} has a value that does not fit its column", name=name)
+        )
     return value
 
 
@@ -229,6 +245,6 @@ def _leap_sqlite(connection: sa.Connection) -> None:
 def _unfit(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "backup_unreadable",
-        f"The backup's database cannot be loaded: {reason}.",
+        Text("The backup's database cannot be loaded: {reason}.", reason=reason),
         "Use another backup; nothing was restored.",
     )

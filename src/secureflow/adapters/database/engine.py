@@ -42,6 +42,7 @@ from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import keep_private
+from secureflow.kit.text import Text
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
@@ -72,7 +73,10 @@ class Database:
         except ImportError as error:
             raise SecureFlowError(
                 "library_missing",
-                f"The driver of {self.url.get_backend_name()} databases is not installed.",
+                Text(
+                    "The driver of {backend} databases is not installed.",
+                    backend=self.url.get_backend_name(),
+                ),
                 install_hint("postgres"),
             ) from error
         self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
@@ -124,7 +128,7 @@ class Database:
     def _damaged(self, what: str) -> SecureFlowError:
         return SecureFlowError(
             "record_damaged",
-            f"The database {self.name} is damaged: {what}.",
+            Text("The database {name} is damaged: {what}.", name=self.name, what=what),
             "secureflow server check lists everything that is damaged; restore the newest backup.",
         )
 

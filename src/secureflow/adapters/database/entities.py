@@ -20,6 +20,7 @@ from secureflow.domain.projects import Project
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.adapters.database.transaction import SqlTransaction
@@ -136,7 +137,7 @@ class EntityStore(Generic[T]):
         if not await self._unit.insert_once(self._table, row):
             raise SecureFlowError(
                 "already_exists",
-                f"A {self._kind.noun} like {key} already exists.",
+                Text("A {noun} like {key} already exists.", noun=self._kind.noun, key=key),
                 "Choose another name, or change the one that exists.",
             )
         self._seen[key] = 1
@@ -165,7 +166,11 @@ class EntityStore(Generic[T]):
             raise self._not_found(key)
         raise SecureFlowError(
             "stale_version",
-            f"The {self._kind.noun} {key} was changed by someone else in the meantime.",
+            Text(
+                "The {noun} {key} was changed by someone else in the meantime.",
+                noun=self._kind.noun,
+                key=key,
+            ),
             "Read it again and repeat the change.",
         )
 
@@ -246,7 +251,7 @@ class EntityStore(Generic[T]):
     def _not_found(self, key: str) -> SecureFlowError:
         return SecureFlowError(
             "not_found",
-            f"There is no {self._kind.noun} {key}.",
+            Text("There is no {noun} {key}.", noun=self._kind.noun, key=key),
             "Check the id; it may have been removed.",
         )
 

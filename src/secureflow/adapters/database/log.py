@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from secureflow.adapters.database.damage import damaged_log
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
-from secureflow.adapters.database.log_store import MAX_BATCH, Batch, Candidate, LogStore, place
+from secureflow.adapters.database.log_batch import Batch, Candidate
+from secureflow.adapters.database.log_store import MAX_BATCH, LogStore, place
 from secureflow.adapters.database.tables import (
     LOG_CHECKPOINTS,
     LOG_COSIGNATURES,
@@ -38,6 +39,7 @@ from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 T = TypeVar("T")
 MAX_PAGE = 1000
@@ -106,7 +108,7 @@ class SqlLedger:
     async def root(self, size: int) -> bytes:
         """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
         if not 0 <= size <= await self._size_at_least(size):
-            raise _not_found(f"no log of {size} leaves")
+            raise _not_found(Text("no log of {size} leaves", size=size))
         return (await self._prove(lambda read: [merkle.root(size, read)]))[0]
 
     async def caught_up(self) -> int:
@@ -132,8 +134,13 @@ class SqlLedger:
             if not continues(self.origin, leaf.origin):
                 raise SecureFlowError(
                     "malformed_leaf",
-                    f"The {leaf.kind} leaf of {leaf.author} is for the log {leaf.origin}, not for "
-                    f"{self.origin}.",
+                    Text(
+                        "The {kind} leaf of {author} is for the log {named}, not for {origin}.",
+                        kind=leaf.kind,
+                        author=leaf.author,
+                        named=leaf.origin,
+                        origin=self.origin,
+                    ),
                     "Its author must sign a leaf for this log.",
                 )
         group = self._gathering(len(candidates))
@@ -157,12 +164,20 @@ class SqlLedger:
                 return Recorded(batch.note, batch.size, landed)
             numbers = [row.number for row in await self._read(query.order_by(table.c.position))]
             if not numbers:
-                raise _not_found(f"no leaf submitted by effect {seq} of job {job}")
+                raise _not_found(
+                    Text("no leaf submitted by effect {seq} of job {job}", seq=seq, job=job)
+                )
             if None not in numbers:
                 return Recorded(batch.note, batch.size, tuple(numbers))
             tries += not batch.more
             if tries == UNNUMBERED:
-                raise damaged_log(f"it cannot take in what effect {seq} of job {job} submitted")
+                raise damaged_log(
+                    Text(
+                        "it cannot take in what effect {seq} of job {job} submitted",
+                        seq=seq,
+                        job=job,
+                    )
+                )
 
     @property
     def committed(self) -> str | None:
@@ -242,13 +257,13 @@ class SqlLedger:
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""
         if not 0 <= index < size <= await self._size_at_least(size):
-            raise _not_found(f"no leaf {index} in a log of {size}")
+            raise _not_found(Text("no leaf {index} in a log of {size}", index=index, size=size))
         return await self._prove(lambda read: merkle.inclusion_proof(index, size, read))
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """Return the consistency proof from old to new (`not_found` for sizes it never had)."""
         if not 0 <= old <= new <= await self._size_at_least(new):
-            raise _not_found(f"no growth of the log from {old} to {new}")
+            raise _not_found(Text("no growth of the log from {old} to {new}", old=old, new=new))
         return await self._prove(lambda read: merkle.consistency_proof(old, new, read))
 
     async def find(self, leaf_hash: bytes) -> int | None:
@@ -391,6 +406,6 @@ def _entry(row: Any, *, opened: bool = True) -> LogEntry:
 def _not_found(what: str) -> SecureFlowError:
     return SecureFlowError(
         "not_found",
-        f"The ledger has {what}.",
+        Text("The ledger has {what}.", what=what),
         "Ask for the head first: its size says what there is.",
     )

@@ -8,9 +8,8 @@ runs in the sequencer's own thread, because a batch is then one hop instead of o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import forget_rows, sync_engine
 from secureflow.adapters.database.damage import DamageLog, damaged_log
+from secureflow.adapters.database.log_batch import Batch, Candidate, landed_of, row_of
 from secureflow.adapters.database.log_cache import LogCache
 from secureflow.adapters.database.log_statements import compiled
 from secureflow.adapters.database.restored import hold_if_restored, stored_hold
@@ -26,12 +26,13 @@ from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.restored import RESTORED
 from secureflow.domain.origins import continues, following
 from secureflow.engines.ledger import merkle
-from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
+from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold, not_set_back, set_back, start_differs
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
+from secureflow.kit.text import Text
 
 MAX_BATCH = 2000
 """Leaves per transaction: bounds memory and how long the write lock is held."""
@@ -40,42 +41,6 @@ MAX_BATCH = 2000
 def place(level: int, index: int) -> int:
     """Return a node's place in an in-order walk of the infinite tree: one integer per node."""
     return (index << (level + 1)) + (1 << level) - 1
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A leaf on its way in; `arrival` is its row in `log_submissions`, None for a direct one.
-
-    `effect` is the (job, seq) that submitted it, `position` its place there; `document` is JSON
-    text, as it is stored.
-    """
-
-    signed: SignedLeaf
-    document: str | None
-    salt: bytes | None = field(repr=False)
-    arrival: int | None = None
-    effect: tuple[str, int] = ("", 0)
-    position: int = 0
-
-    @classmethod
-    def direct(cls, leaf: PendingLeaf) -> Candidate:
-        """Take a leaf that belongs to no job's transaction; raises `malformed_leaf`."""
-        return cls(parse_leaf(leaf.data), JsonText.dump(leaf.document), leaf.salt)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one transaction made: a head and the numbers of the direct leaves in order.
-
-    `landed` holds the numbers of what each effect submitted, if this batch has all of it, and
-    `more` tells that submissions are left waiting.
-    """
-
-    size: int
-    note: str
-    numbers: tuple[int, ...]
-    more: bool
-    landed: Mapping[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
 
 
 class LogStore:
@@ -140,19 +105,31 @@ class LogStore:
         """Hold the head against the newest leaf, the newest checkpoint and the tree."""
         last, newest = (self._one(cursor, name, {})[0] for name in ("last", "newest"))
         if last != (size - 1 if size else None):
-            raise damaged_log(f"its head says {size} leaves, the last one is {last}")
+            raise damaged_log(
+                Text("its head says {size} leaves, the last one is {last}", size=size, last=last)
+            )
         if newest != size:
-            raise damaged_log(f"its head says {size} leaves, its newest checkpoint {newest}")
+            raise damaged_log(
+                Text(
+                    "its head says {size} leaves, its newest checkpoint {newest}",
+                    size=size,
+                    newest=newest,
+                )
+            )
         self._follow(cursor, size)
         try:
             note = parse_note(self._note)
             signed = note.verify_log(self._key.public)
         except SecureFlowError as error:
-            raise damaged_log(f"its checkpoint of size {size} cannot be read") from error
+            raise damaged_log(
+                Text("its checkpoint of size {size} cannot be read", size=size)
+            ) from error
         named, root = note.checkpoint, merkle.root(size, self._read)
         ours = continues(self.origin, named.origin) and (named.size, named.root) == (size, root)
         if not signed or not ours:
-            raise damaged_log(f"its checkpoint of size {size} is not of this tree and key")
+            raise damaged_log(
+                Text("its checkpoint of size {size} is not of this tree and key", size=size)
+            )
 
     def close(self) -> None:
         """Close the connection."""
@@ -180,7 +157,7 @@ class LogStore:
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
             if size is None:
-                raise self._fenced("no log")
+                raise self._fenced("no log at all")
             self._keep_hold(cursor, decide(self.hold, size))
         return self.hold
 
@@ -206,7 +183,7 @@ class LogStore:
             self._run(cursor, "rename", {"origin": origin, "size": start})
             self.origin, self.hold = origin, None
             self._follow(cursor, start)
-            rows = [_row(one) for one in (Candidate.direct(leaf), *cut)]
+            rows = [row_of(one) for one in (Candidate.direct(leaf), *cut)]
             for number, row in enumerate(rows, start=start):
                 row["number"] = number
             self._append(cursor, rows)
@@ -238,7 +215,7 @@ class LogStore:
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
             if size is None:
-                raise self._fenced("no log")
+                raise self._fenced("no log at all")
             if self.hold is None and self._is_less(size):
                 raise _ShrunkError
             self._follow(cursor, size)
@@ -257,7 +234,7 @@ class LogStore:
             self._note,
             tuple(numbers[: len(direct)]),
             more,
-            _landed(submitted, numbers[len(direct) :], cut=more),
+            landed_of(submitted, numbers[len(direct) :], cut=more),
         )
 
     def _remember(self, fresh: Sequence[dict[str, Any]]) -> None:
@@ -280,7 +257,7 @@ class LogStore:
         numbers: list[int] = []
         fresh: dict[bytes, dict[str, Any]] = {}
         for candidate in candidates:
-            row = _row(candidate)
+            row = row_of(candidate)
             known = self._known(cursor, row["hash"]) if look_up else None
             if known is None:
                 row = fresh.setdefault(row["hash"], row)
@@ -310,12 +287,15 @@ class LogStore:
             return
         self._frontier = {
             (level, index): self._required(
-                cursor, "node", {"place": place(level, index)}, f"node {index} of level {level}"
+                cursor,
+                "node",
+                {"place": place(level, index)},
+                Text("node {index} of level {level}", index=index, level=level),
             )
             for level, index in merkle.frontier(size)
         }
         self._note = self._required(
-            cursor, "checkpoint", {"size": size}, f"the checkpoint of size {size}"
+            cursor, "checkpoint", {"size": size}, Text("the checkpoint of size {size}", size=size)
         )
         self._size = size
 
@@ -362,7 +342,7 @@ class LogStore:
             return None
         origin, key, size, hold = head
         if key != self._key.public or not continues(origin, self._first):
-            raise self._fenced(f"the log {origin} under another key or name")
+            raise self._fenced(Text("the log {origin} under another key or name", origin=origin))
         if origin != self.origin:  # it went on, by whichever server's hand
             self._forget(origin)
             self._size = -1
@@ -416,7 +396,7 @@ class LogStore:
         """Return the one value of a query whose row must be there."""
         found = self._one(cursor, name, row)
         if found is None:
-            raise damaged_log(f"{what} is missing")
+            raise damaged_log(Text("{what} is missing", what=what))
         return found[0]
 
     @contextmanager
@@ -445,7 +425,11 @@ class LogStore:
     def _fenced(self, what: str) -> SecureFlowError:
         return SecureFlowError(
             "fenced",
-            f"The database holds {what}, not the log {self._first} of this server's key.",
+            Text(
+                "The database holds {what}, not the log {origin} of this server's key.",
+                what=what,
+                origin=self._first,
+            ),
             "Start the server with the database, origin and log key that belong together.",
         )
 
@@ -456,31 +440,3 @@ class _StandsAlreadyError(Exception):
 
 class _ShrunkError(Exception):
     """The log is smaller than this process signed it."""
-
-
-def _landed(
-    submitted: Sequence[Candidate], numbers: Sequence[int], *, cut: bool
-) -> dict[tuple[str, int], tuple[int, ...]]:
-    """Group numbers by effect; one whose leaves another batch shares (`cut`) is left out."""
-    landed: dict[tuple[str, int], tuple[int, ...]] = {}
-    for candidate, number in zip(submitted, numbers, strict=True):
-        before = landed.get(candidate.effect, ())
-        if candidate.position == len(before):
-            landed[candidate.effect] = (*before, number)
-    if cut:
-        landed.pop(submitted[-1].effect, None)
-    return landed
-
-
-def _row(candidate: Candidate) -> dict[str, Any]:
-    leaf, data = candidate.signed.leaf, candidate.signed.data()
-    return {
-        "hash": merkle.leaf_hash(data),
-        "data": data,
-        "job": leaf.job,
-        "kind": leaf.kind,
-        "author": leaf.author,
-        "at": leaf.at,
-        "document": candidate.document,
-        "salt": candidate.salt,
-    }

@@ -14,6 +14,7 @@ from secureflow.adapters.database.openerrors import check_encoding
 from secureflow.adapters.database.soundness import HISTORY
 from secureflow.adapters.database.tables import LOG_HEAD, METADATA, USERS
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _NAMED: Final = 3
 """So many strange tables are named."""
@@ -43,7 +44,7 @@ async def refuse_occupied(url: str, log: tuple[str, str] | None = None) -> None:
         what, hint = held
         raise SecureFlowError(
             "database_in_use",
-            f"The database {database.name} already holds {what}.",
+            Text("The database {name} already holds {what}.", name=database.name, what=what),
             hint,
         )
 
@@ -78,7 +79,7 @@ def _held(connection: sa.Connection, log: tuple[str, str] | None) -> tuple[str, 
         strange = sorted(tables - set(METADATA.tables)) or sorted(tables)
         names = ", ".join([*strange[:_NAMED], *(["…"] if len(strange) > _NAMED else [])])
         return (
-            f"tables that SecureFlow did not make ({names})",
+            Text("tables that SecureFlow did not make ({names})", names=names),
             "Name an empty database of its own: createdb NAME.",
         )
     head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key)).first()
@@ -90,10 +91,10 @@ def _held(connection: sa.Connection, log: tuple[str, str] | None) -> tuple[str, 
     name = "without a name" if head is None else head.origin
     if peopled:
         return (
-            f"the centre {name}",
+            Text("the centre {name}", name=name),
             "Name an empty database (createdb NAME), or start that centre from its own directory.",
         )
     return (
-        f"the unfinished centre {name}, whose `secureflow server init` did not end",
+        Text("the unfinished centre {name}, whose `secureflow server init` did not end", name=name),
         "Run it again on the same directory; if that is lost, drop and recreate the database.",
     )

@@ -13,6 +13,7 @@ from secureflow.adapters.database.connections import spoken
 from secureflow.adapters.database.faults import fault_of
 from secureflow.kit import disk
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.text import Text
 
 START_SECONDS: Final = 2.0
 """How long a start waits for another writer before it says so."""
@@ -42,14 +43,16 @@ def open_error(
     fault = fault_of(error)
     if (fault is not None and fault.code == disk.FULL) or _lacks_room(error.orig, folder):
         return InfrastructureError(
-            disk.FULL, f"The database {name} cannot grow: its disk is full.", "Free space there."
+            disk.FULL,
+            Text("The database {name} cannot grow: its disk is full.", name=name),
+            "Free space there.",
         )
     if fault is None or _stays(error, str(error.orig)):
         return _unavailable(SecureFlowError, name, reason)
     if fault.code == "database_busy":
         return InfrastructureError(
             fault.code,
-            f"The database {name} is locked by another process.",
+            Text("The database {name} is locked by another process.", name=name),
             "End the other process that writes to it: a second server, a backup, a shell.",
         )
     return _unavailable(InfrastructureError, name, reason)
@@ -68,8 +71,13 @@ def check_encoding(connection: sa.Connection, name: str) -> None:
     if found != _ENCODING:
         raise SecureFlowError(
             "database_encoding",
-            f"The database {name} stores text as {found}, not as {_ENCODING}: names in other "
-            "scripts than the Latin one would be lost.",
+            Text(
+                "The database {name} stores text as {found}, not as {encoding}: names in "
+                "other scripts than the Latin one would be lost.",
+                name=name,
+                found=found,
+                encoding=_ENCODING,
+            ),
             "Create another one: createdb --encoding UTF8 --template template0 NAME.",
         )
 

@@ -25,6 +25,7 @@ from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.engines.ledger.merkle import GrowingTree, leaf_hash
 from secureflow.engines.ledger.notes import attach, parse_note
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _ROWS: Final = 1000
 
@@ -62,14 +63,14 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
     """
     head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size)).first()
     if head is None:
-        raise _unproven("there is none")
+        raise _unproven("there is no log")
     tree, fresh, last = GrowingTree(), dict[int, bytes](), b""
     heads = _heads(connection)
     recorded = next(heads, None)
     for number, data, kept in _leaves(connection):
         recorded = _compare(tree, recorded, heads, head.key)
         if number != tree.size or leaf_hash(bytes(data)) != bytes(kept):
-            raise _unproven(f"entry {tree.size} is missing or altered")
+            raise _unproven(Text("entry {size} is missing or altered", size=tree.size))
         last = bytes(data)
         fresh |= {place(level, index): node for level, index, node in tree.append(bytes(kept))}
         if len(fresh) >= _ROWS:
@@ -79,7 +80,11 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
     _check_nodes(connection, fresh, tree.size)
     if tree.size != head.size or recorded is not None:
         raise _unproven(
-            f"it has {tree.size} entries, and heads of {recorded[0] if recorded else head.size}"
+            Text(
+                "it has {size} entries, but a head of size {recorded}",
+                size=tree.size,
+                recorded=recorded[0] if recorded else head.size,
+            )
         )
     newest = parse_leaf(last).leaf.at if last else 0
     seen = _seen(connection, keys)
@@ -118,7 +123,9 @@ def _compare(
     note = parse_note(recorded[1])
     sound = note.checkpoint.size == tree.size and note.checkpoint.root == tree.root()
     if not sound or not note.verify_log(key):
-        raise _unproven(f"the signed head of size {tree.size} does not fit its entries")
+        raise _unproven(
+            Text("the signed head of size {size} does not fit its entries", size=tree.size)
+        )
     return next(heads, None)
 
 
@@ -131,7 +138,7 @@ def _check_nodes(connection: sa.Connection, fresh: Mapping[int, bytes], size: in
         some = query.where(LOG_NODES.c.place.in_(places[start : start + _ROWS // 2]))
         kept |= {row.place: bytes(row.hash) for row in connection.execute(some)}
     if kept != fresh:
-        raise _unproven(f"its tree before entry {size} is not that of its entries")
+        raise _unproven(Text("its tree before entry {size} is not that of its entries", size=size))
 
 
 def _seen(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, int]:
@@ -147,7 +154,13 @@ def _seen(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, int]:
         if row is None:
             continue
         if row.note is None:
-            raise _unproven(f"{name} cosigned its head of size {row.size}, which it does not have")
+            raise _unproven(
+                Text(
+                    "{name} cosigned its head of size {size}, which it does not have",
+                    name=name,
+                    size=row.size,
+                )
+            )
         if name in parse_note(attach(row.note, [row.line])).cosigners({name: keys[name]}):
             seen[name] = int(row.size)
     return seen
@@ -156,6 +169,6 @@ def _seen(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, int]:
 def _unproven(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "log_unproven",
-        f"The log in the database is not valid: {reason}.",
+        Text("The log in the database is not valid: {reason}.", reason=reason),
         "Do not start a server on it: restore another backup.",
     )

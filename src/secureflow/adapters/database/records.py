@@ -21,6 +21,7 @@ from secureflow.application.ports.storage import Event, Journalled, PendingLeaf
 from secureflow.engines.ledger.ends import End
 from secureflow.engines.ledger.leaves import parse_leaf
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.adapters.database.transaction import SqlTransaction
@@ -60,8 +61,12 @@ class SqlJournal:
             raise self._unit.fail(
                 SecureFlowError(
                     "fenced",
-                    f"Job {job} is being run by another replica: effect {lines[0].seq} already "
-                    "has an answer.",
+                    Text(
+                        "Job {job} is being run by another replica: effect {seq} already "
+                        "has an answer.",
+                        job=job,
+                        seq=lines[0].seq,
+                    ),
                     "Nothing to do: the other replica continues the job.",
                 )
             )

@@ -12,6 +12,7 @@ from secureflow.adapters.database.damage import damaged_log
 from secureflow.adapters.database.faults import fault_of
 from secureflow.adapters.database.tables import METADATA
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 DRIVER_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError)
 """What opening a database may raise."""
@@ -48,7 +49,7 @@ def refuse_half(connection: sa.Connection) -> None:
         return
     query = sa.text(f"SELECT count(*) FROM {HISTORY}")  # noqa: S608  a constant
     if HISTORY not in names or not connection.execute(query).scalar_one():
-        raise damaged_log(f"its tables have no history ({HISTORY})")
+        raise damaged_log(Text("its tables have no history ({history})", history=HISTORY))
 
 
 def refuse_missing(connection: sa.Connection) -> None:
@@ -65,4 +66,6 @@ def refuse_missing(connection: sa.Connection) -> None:
     wanted = {(table, column.name) for table, one in METADATA.tables.items() for column in one.c}
     missing = sorted({table for table, _ in wanted - there})
     if missing:
-        raise damaged_log(f"it lacks the tables {', '.join(missing)}, or columns of them")
+        raise damaged_log(
+            Text("it lacks the tables {missing}, or columns of them", missing=", ".join(missing))
+        )

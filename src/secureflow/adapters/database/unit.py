@@ -38,6 +38,7 @@ from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
+from secureflow.kit.text import Text
 
 ENROLMENT_KEPT: Final = 30 * 86_400
 """Seconds that an expired enrolment stays: lists still tell why an agent cannot join."""
@@ -99,7 +100,9 @@ class SqlUnitOfWork(SqlTransaction):
             raise self.fail(
                 SecureFlowError(
                     "stale_version",
-                    f"The setting {name} was changed by someone else in the meantime.",
+                    Text(
+                        "The setting {name} was changed by someone else in the meantime.", name=name
+                    ),
                     "Read it again and repeat the change.",
                 )
             )

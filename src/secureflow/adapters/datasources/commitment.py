@@ -11,6 +11,7 @@ from pathlib import Path
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
+from secureflow.kit.text import Text
 
 SALT_BYTES = 32
 
@@ -50,7 +51,10 @@ def changed(dataset: str) -> SecureFlowError:
     """Return the error for a file that is not the one committed to."""
     return SecureFlowError(
         "dataset_changed",
-        f"The file of dataset {dataset!r} is not the one that its owner published.",
+        Text(
+            "The file of dataset {dataset!r} is not the one that its owner published.",
+            dataset=dataset,
+        ),
         "Its owner restores the file, or publishes it again (secureflow agent data publish); "
         "then submit the job again.",
         {"dataset": dataset},
@@ -61,7 +65,7 @@ def unreadable(dataset: str) -> SecureFlowError:
     """Return the error for a file that is not there."""
     return SecureFlowError(
         "dataset_unreadable",
-        f"The file of dataset {dataset!r} does not exist or is not a file.",
+        Text("The file of dataset {dataset!r} does not exist or is not a file.", dataset=dataset),
         "Check `path` in the agent's configuration.",
         {"dataset": dataset},
     )
@@ -71,7 +75,7 @@ def still_written(dataset: str) -> SecureFlowError:
     """Return the error for a file that changed while it was read to be published."""
     return SecureFlowError(
         "dataset_changed",
-        f"The file of dataset {dataset!r} changed while it was read.",
+        Text("The file of dataset {dataset!r} changed while it was read.", dataset=dataset),
         "Publish it when nothing writes to it any more: write another file and rename it into "
         "place.",
         {"dataset": dataset},

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def conform(dataset: str, declared: ColumnConfig, column: pa.ChunkedArray) -> NDArray[Any]:
@@ -35,10 +36,19 @@ def conform(dataset: str, declared: ColumnConfig, column: pa.ChunkedArray) -> ND
 
 def mismatch(dataset: str, column: str, row: int | None, reason: str) -> SecureFlowError:
     """Return the error for a row (from 1) of a column, or for the whole column (None)."""
-    where = f"column {column!r}" if row is None else f"row {row}, column {column!r}"
+    where = (
+        Text("column {column!r}", column=column)
+        if row is None
+        else Text("row {row}, column {column!r}", row=row, column=column)
+    )
     return SecureFlowError(
         "schema_mismatch",
-        f"Dataset {dataset!r} does not fit its declared schema: {where}: {reason}.",
+        Text(
+            "Dataset {dataset!r} does not fit its declared schema: {where}: {reason}.",
+            dataset=dataset,
+            where=where,
+            reason=reason,
+        ),
         "Correct the file or the declaration in the agent's configuration.",
         {"dataset": dataset, "column": column, "row": row},
     )
@@ -57,13 +67,17 @@ def _number(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[A
                 pc.max_element_wise(values, low, skip_nulls=False), high, skip_nulls=False
             )
         inside = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
-        _require(dataset, declared, inside, f"it is outside [{low:g}, {high:g}]")
+        _require(
+            dataset, declared, inside, Text("it is outside [{low:g}, {high:g}]", low=low, high=high)
+        )
     return np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _text(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
     if pa.types.is_floating(column.type):
-        raise mismatch(dataset, declared.name, None, f"it holds numbers, not {declared.type}")
+        raise mismatch(
+            dataset, declared.name, None, Text("it holds numbers, not {type}", type=declared.type)
+        )
     values = _cast(dataset, declared, column, pa.string(), "it is not UTF-8 text")
     if declared.type == "category":
         known = pc.is_in(values, value_set=pa.array(declared.categories, pa.string()))
@@ -97,7 +111,11 @@ def _cast(
     try:
         return _cast_once(column, to)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        found = f"its type {column.type} cannot be a {declared.type}"
+        found = Text(
+            "its type {type} cannot be a {declared_type}",
+            type=column.type,
+            declared_type=declared.type,
+        )
         raise mismatch(dataset, declared.name, None, found) from None
     except pa.ArrowInvalid:
         row = _first_failure(column, to)

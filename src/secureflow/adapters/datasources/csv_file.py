@@ -16,6 +16,7 @@ from secureflow.adapters.datasources.source import SourceDescription, SourceLimi
 from secureflow.adapters.datasources.tolerant import latin_cells, tolerate
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _BOM = b"\xef\xbb\xbf"
 _LARGEST_BLOCK = (1 << 31) - 1
@@ -98,13 +99,17 @@ class CsvSource:
         if found is None:
             return self._no_csv()
         row, cells, expected = found
-        reason = f"the row has {cells} cells, the header {expected}"
+        reason = Text(
+            "the row has {cells} cells, the header {expected}", cells=cells, expected=expected
+        )
         return mismatch(self._config.name, self._config.columns[-1].name, row, reason)
 
     def _no_csv(self) -> SecureFlowError:
         return SecureFlowError(
             "dataset_unreadable",
-            f"The file of dataset {self._config.name!r} is not a readable CSV file.",
+            Text(
+                "The file of dataset {name!r} is not a readable CSV file.", name=self._config.name
+            ),
             "It needs a header line, commas, and quotes around cells that hold either.",
             {"dataset": self._config.name},
         )

@@ -22,6 +22,7 @@ from pyarrow import csv as arrow_csv
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import hidden
+from secureflow.kit.text import Text
 
 Format = Literal["csv", "parquet"]
 LeftOut = Literal[
@@ -158,8 +159,12 @@ def _check_named(path: Path, asked: Sequence[str], names: Sequence[str]) -> None
         if name not in names:
             raise SecureFlowError(
                 "unknown_column",
-                f"{path.name} has no column {name!r}.",
-                f"Its columns are: {', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)}.",
+                Text("{name} has no column {column!r}.", name=path.name, column=name),
+                Text(
+                    "Its columns are: {names}{more}.",
+                    names=", ".join(names[:_NAMED]),
+                    more=", …" * (len(names) > _NAMED),
+                ),
                 {"column": name},
             )
 
@@ -174,7 +179,7 @@ def file_format(path: Path) -> Format:
         reason = "it is not a file" if path.exists() else "there is no such file"
         raise SecureFlowError(
             "invalid_file",
-            f"{path} cannot be used: {reason}.",
+            Text("{path} cannot be used: {reason}.", path=path, reason=reason),
             "Check the path.",
             {"file": path.name},
         )
@@ -201,7 +206,9 @@ def column_names(path: Path, kind: Format) -> list[str]:
         with arrow_csv.open_csv(path, parse_options=_parsing()) as head:
             names = head.schema.names
     if len(names) > MAX_COLUMNS:
-        raise _unreadable(path, f"it has more than {MAX_COLUMNS} columns")
+        raise _unreadable(
+            path, Text("it has more than {max_columns} columns", max_columns=MAX_COLUMNS)
+        )
     return list(names)
 
 
@@ -215,7 +222,7 @@ def read_column(path: Path, kind: Format, name: str) -> pa.ChunkedArray:
         ((_, column),) = _columns(path, kind, [name])
         return _plain(column)
     except (pa.ArrowException, OSError, UnicodeError):
-        raise _unreadable(path, f"its column {name!r} cannot be read") from None
+        raise _unreadable(path, Text("its column {name!r} cannot be read", name=name)) from None
 
 
 def draft_column(
@@ -411,7 +418,7 @@ _NEEDS: Final = "Use a CSV file in UTF-8 with a header line and commas, or a Par
 def _unreadable(path: Path, reason: str, hint: str = _NEEDS) -> SecureFlowError:
     return SecureFlowError(
         "dataset_unreadable",
-        f"{path.name} cannot be used: {reason}.",
+        Text("{name} cannot be used: {reason}.", name=path.name, reason=reason),
         hint,
         {"file": path.name},
     )

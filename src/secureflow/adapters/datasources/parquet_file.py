@@ -14,6 +14,7 @@ from secureflow.adapters.datasources.source import SourceDescription, SourceLimi
 from secureflow.adapters.datasources.tolerant import tolerate
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class ParquetSource:
@@ -67,7 +68,7 @@ class ParquetSource:
         try:
             tolerate(declared, pa.array([], kind))
         except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid):
-            reason = f"its type {kind} cannot be a {declared.type}"
+            reason = Text("its type {kind} cannot be a {type}", kind=kind, type=declared.type)
             raise mismatch(self._config.name, name, None, reason) from None
 
     def _check_size(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
@@ -84,7 +85,10 @@ class ParquetSource:
     def _unreadable(self) -> SecureFlowError:
         return SecureFlowError(
             "dataset_unreadable",
-            f"The file of dataset {self._config.name!r} is not a readable Parquet file.",
+            Text(
+                "The file of dataset {name!r} is not a readable Parquet file.",
+                name=self._config.name,
+            ),
             "Check the file and the declared format.",
             {"dataset": self._config.name},
         )

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def too_large(dataset: str) -> SecureFlowError:
     """Return the error for more rows or bytes than are read; how many there are is not told."""
     return SecureFlowError(
         "dataset_too_large",
-        f"Dataset {dataset!r} has more rows or bytes than the agent reads.",
+        Text("Dataset {dataset!r} has more rows or bytes than the agent reads.", dataset=dataset),
         "Raise the agent's limits, or split the dataset.",
         {"dataset": dataset},
     )

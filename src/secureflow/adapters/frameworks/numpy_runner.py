@@ -31,6 +31,7 @@ from secureflow.engines.training.private import (
     private_sums,
 )
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _FLOAT32 = np.dtype("<f4")
 _Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -142,7 +143,10 @@ class NumpyRunner:
         if columns is None or features is None:
             raise SecureFlowError(
                 "missing_data",
-                f"The model family {self._spec.model.family!r} needs a dataset and features.",
+                Text(
+                    "The model family {family!r} needs a dataset and features.",
+                    family=self._spec.model.family,
+                ),
                 "Name a dataset for this party and features in the spec.",
             )
         if self._spec.privacy is not None:
@@ -196,7 +200,9 @@ class NumpyRunner:
     def _load(self, path: Path) -> NDArray[np.float32]:
         size = self._spec.parameters * _FLOAT32.itemsize
         if path.stat().st_size != size:
-            raise _invalid_model(f"it has {path.stat().st_size} bytes, not {size}")
+            raise _invalid_model(
+                Text("it has {found} bytes, not {size}", found=path.stat().st_size, size=size)
+            )
         model = np.memmap(path, dtype=_FLOAT32, mode="r")
         if not np.isfinite(model).all():
             raise _invalid_model("a parameter is not finite")
@@ -232,6 +238,6 @@ class NumpyRunner:
 def _invalid_model(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_model",
-        f"Training cannot start from the global model's file: {reason}.",
+        Text("Training cannot start from the global model's file: {reason}.", reason=reason),
         "Fetch the model again and compare its digest with the release.",
     )

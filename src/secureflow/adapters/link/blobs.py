@@ -30,6 +30,7 @@ from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 from secureflow.kit.threads import open_in_thread
 
 
@@ -176,7 +177,10 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
             offset += len(chunk)
             if offset > size:
                 await asyncio.to_thread(part.unlink)
-                raise SecureFlowError("too_large", f"Blob {digest} exceeds {size} bytes.")
+                raise SecureFlowError(
+                    "too_large",
+                    Text("Blob {digest} exceeds {size} bytes.", digest=digest, size=size),
+                )
             await asyncio.to_thread(_append, file, hasher, chunk)
     finally:
         file.close()
@@ -186,7 +190,7 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
             return await _fetch_rest(channel, digest, part, size)
         raise SecureFlowError(
             "digest_mismatch",
-            f"The bytes that the server sent are not those of blob {digest}.",
+            Text("The bytes that the server sent are not those of blob {digest}.", digest=digest),
             "It is fetched again at the next request; tell the operator if this happens again.",
         )
     return None

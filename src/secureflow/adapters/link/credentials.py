@@ -36,6 +36,7 @@ from secureflow.kit.pki import (
     write_private,
 )
 from secureflow.kit.private import read_private
+from secureflow.kit.text import Text
 
 ASKED = 512
 """Keys that are remembered; one is made for each renewal."""
@@ -207,8 +208,12 @@ class CredentialFiles:
         except SecureFlowError as error:
             raise SecureFlowError(
                 error.code,
-                f"Key and certificate in {self._directory / 'link.pem'} and the authority in "
-                f"{self._directory / 'ca.pem'} do not belong together.",
+                Text(
+                    "Key and certificate in {pair} and the authority in {authority} do "
+                    "not belong together.",
+                    pair=self._directory / "link.pem",
+                    authority=self._directory / "ca.pem",
+                ),
                 _ANEW,
             ) from error
 
@@ -229,14 +234,17 @@ class CredentialFiles:
         except (ValueError, TypeError, UnsupportedAlgorithm, SecureFlowError) as error:
             raise SecureFlowError(
                 "certificate_malformed",
-                f"The link credentials in {self._directory / name} cannot be read.",
+                Text(
+                    "The link credentials in {directory} cannot be read.",
+                    directory=self._directory / name,
+                ),
                 _ANEW,
             ) from error
 
     def _not_enrolled(self) -> SecureFlowError:
         return SecureFlowError(
             "not_enrolled",
-            f"{self._directory} holds no link credentials.",
+            Text("{directory} holds no link credentials.", directory=self._directory),
             "Enrol first, with a token from the operator.",
         )
 
@@ -272,7 +280,11 @@ class CredentialFiles:
         if old != new:
             raise SecureFlowError(
                 "certificate_foreign",
-                f"The certificate that the server sent is for {new}, not for {old}.",
+                Text(
+                    "The certificate that the server sent is for {new}, not for {old}.",
+                    new=new,
+                    old=old,
+                ),
                 "Keep the old certificate and tell the operator.",
             )
         fresh, before = self._directory / "link.pem.new", self._directory / "link.before"

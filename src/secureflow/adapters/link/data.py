@@ -19,6 +19,7 @@ from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.application.ports.artifacts import Artifact, Artifacts
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.text import Text
 
 MayRead = Callable[[PeerIdentity, str], Awaitable[bool]]
 """May the peer read the blob of this digest?"""
@@ -55,7 +56,10 @@ class DataService:
         try:
             digest, offset = parse_manifest(request, "offset")
             if not await self._may_read(peer, digest):
-                raise SecureFlowError("not_found", f"There is no blob {digest} for {peer.party}.")
+                raise SecureFlowError(
+                    "not_found",
+                    Text("{party} has no blob {digest} to read.", digest=digest, party=peer.party),
+                )
             async for chunk in await self._artifacts.open(digest, offset):
                 for start in range(0, len(chunk), CHUNK):
                     await context.write(chunk[start : start + CHUNK])
@@ -69,14 +73,22 @@ class DataService:
             place = await self._may_write(peer, digest, size)
             if place is None:
                 raise SecureFlowError(
-                    "forbidden", f"{peer.party} may not store a blob of {size} bytes."
+                    "forbidden",
+                    Text(
+                        "{party} may not store a blob of {size} bytes.", party=peer.party, size=size
+                    ),
                 )
             place.demand(size)
             await context.send_initial_metadata((TAKEN,))
             stored = await _stored(place, messages, digest, size)
             if stored.size != size:
                 raise SecureFlowError(
-                    "size_mismatch", f"The blob has {stored.size} bytes, its manifest says {size}."
+                    "size_mismatch",
+                    Text(
+                        "The blob has {size} bytes, its manifest says {expected}.",
+                        size=stored.size,
+                        expected=size,
+                    ),
                 )
             return canonical_bytes({"digest": stored.digest, "size": stored.size})
         except SecureFlowError as error:
@@ -114,4 +126,6 @@ def parse_manifest(data: bytes, number: str) -> tuple[str, int]:
         known = isinstance(digest, str) and _DIGEST.fullmatch(digest)
         if known and type(count) is int and 0 <= count < 1 << 53:
             return digest, count
-    raise SecureFlowError("malformed_manifest", f"Expected a digest and {number} in the manifest.")
+    raise SecureFlowError(
+        "malformed_manifest", Text("Expected a digest and {number} in the manifest.", number=number)
+    )

@@ -79,12 +79,13 @@ def failure(
 def parse_error(value: JSON) -> SecureFlowError:
     """Read a foreign error; what is malformed in it is left out."""
     if not isinstance(value, dict):
-        return SecureFlowError("malformed_failure", "The other end failed and did not say why.")
+        return SecureFlowError("malformed_failure", "The peer failed and did not say why.")
     return SecureFlowError.foreign(
         value.get("code", "internal"),
         value.get("message", ""),
         value.get("hint", ""),
         value.get("details"),
+        value.get("texts"),
     )
 
 

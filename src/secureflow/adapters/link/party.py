@@ -36,6 +36,7 @@ from secureflow.kit.clock import Clock, ahead_of, difference, is_news, naming_cl
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.kit.text import Text
 from secureflow.wire import Envelope, decode, encode
 
 Hello = Callable[[], dict[str, JSON]]
@@ -173,7 +174,7 @@ class Link:
         if str(spiffe) in self.revoked:
             return SecureFlowError(
                 "certificate_revoked",
-                f"{spiffe} has been revoked.",
+                Text("{spiffe} has been revoked.", spiffe=spiffe),
                 "Enrol again with a new token from the operator.",
             )
         return shut_out(spiffe.organisation) if spiffe.organisation in self.disabled else None
@@ -288,7 +289,9 @@ class Link:
         elif envelope.kind == "revoked":
             self._bar(envelope.body)
         else:
-            raise SecureFlowError("unknown_kind", f"The server sent an unknown '{envelope.kind}'.")
+            raise SecureFlowError(
+                "unknown_kind", Text("The server sent an unknown '{kind}'.", kind=envelope.kind)
+            )
 
     async def _keep_certificate(self, stream: Stream) -> None:
         """Renew while the old certificate still holds, then dial with the new one."""

@@ -21,6 +21,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import spiffe_id
 from secureflow.kit.renewal import renewed, server_time
+from secureflow.kit.text import Text
 
 AGAIN: Final = 5.0
 """Seconds between two looks at the server's time while the own clock finds no fault. Shorter than
@@ -109,7 +110,11 @@ class CertificateRecovery:
             return naming_clocks(error, WHOSE, ahead)
         return SecureFlowError(
             "clock_skew",
-            f"{difference(WHOSE, ahead)} The link cannot be established: {error.message}",
+            Text(
+                "{difference} The link cannot be established: {message}",
+                difference=difference(WHOSE, ahead),
+                message=error.message,
+            ),
             "Set the clock that is wrong (NTP); the link then comes back by itself.",
             {"clock_ahead": ahead},
         )
@@ -124,10 +129,13 @@ class CertificateRecovery:
 def expired(credentials: CredentialFiles, now: int, next_step: str) -> SecureFlowError:
     """Return the error of a certificate that does not hold now, with the next step."""
     leaf = credentials().leaf
-    until = leaf.not_valid_after_utc
+    since, until = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now > until.timestamp():
-        message = f"The link certificate expired on {until:%Y-%m-%d %H:%M} UTC."
+        message = Text(
+            "The link certificate expired on {until}.", until=f"{until:%Y-%m-%d %H:%M} UTC"
+        )
     else:
-        since = leaf.not_valid_before_utc
-        message = f"The link certificate is not valid before {since:%Y-%m-%d %H:%M} UTC."
+        message = Text(
+            "The link certificate is not valid before {since}.", since=f"{since:%Y-%m-%d %H:%M} UTC"
+        )
     return SecureFlowError("certificate_not_valid_now", message, next_step)

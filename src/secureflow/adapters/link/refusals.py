@@ -14,6 +14,7 @@ from secureflow.adapters.link.messages import parse_error
 from secureflow.domain.errors import Category, category
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_DETAILS: Final = 4096
 """A status travels in HTTP/2 headers, which are small."""
@@ -36,6 +37,9 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowE
     """End the RPC with the error."""
     status = _STATUS.get(category(error.code), grpc.StatusCode.FAILED_PRECONDITION)
     text = canonical_bytes(error.as_json())
+    if len(text) > MAX_DETAILS:  # first without what translates it, then without details
+        plain = SecureFlowError(error.code, str(error.message), str(error.hint), error.details)
+        text = canonical_bytes({**plain.as_json(), "texts": {}})
     if len(text) > MAX_DETAILS:
         short = SecureFlowError(error.code, error.message[:1000], error.hint[:500])
         text = canonical_bytes(short.as_json())
@@ -80,7 +84,12 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
     status = failure.code()
     return SecureFlowError(
         "link_broken",
-        f"The link to {whom} broke: {status.name.lower()}: {details[:500]}.",
+        Text(
+            "The link to {whom} broke: {name}: {details}.",
+            whom=whom,
+            name=status.name.lower(),
+            details=details[:500],
+        ),
         "The agent reconnects by itself; `secureflow agent doctor` shows which check fails.",
         {"status": status.name},
     )
@@ -89,7 +98,7 @@ def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
 def _hung_up(whom: str) -> SecureFlowError:
     return SecureFlowError(
         "link_broken",
-        f"The link to {whom} was closed while it was in use.",
+        Text("The link to {whom} was closed while it was in use.", whom=whom),
         "The agent reconnects by itself; `secureflow agent doctor` shows which check fails.",
         {"status": "CANCELLED"},
     )

@@ -23,6 +23,7 @@ from secureflow.application.running.waiting import WaitObserver, room_patience
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import LOOK, stood_still
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 REPORT_AGAIN: Final = 1.0
 """Seconds between two words about one request to watchers, whatever its party says meanwhile."""
@@ -123,7 +124,9 @@ class OpenRequests:
 
     def withdraw(self, job: str) -> Iterable[str]:
         """End the job's open requests as `cancelled` and return their parties."""
-        error = SecureFlowError("cancelled", f"The requests of job {job} were withdrawn.")
+        error = SecureFlowError(
+            "cancelled", Text("The requests of job {job} were withdrawn.", job=job)
+        )
         parties = set()
         for entry in list(self._open.values()):
             request = entry.request
@@ -166,7 +169,14 @@ def silent(request: Request) -> SecureFlowError:
     """Return the error of a party that showed no progress for the request's patience."""
     return SecureFlowError(
         "party_silent",
-        f"{request.party} made no progress for {request.patience:g} seconds.",
-        f"Check that {request.party} runs and is connected (`secureflow doctor` there).",
+        Text(
+            "{party} made no progress for {patience:g} seconds.",
+            party=request.party,
+            patience=request.patience,
+        ),
+        Text(
+            "Check that {party} runs and is connected (`secureflow doctor` there).",
+            party=request.party,
+        ),
         {"party": request.party, "verb": request.verb},
     )

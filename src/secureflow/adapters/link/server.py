@@ -43,6 +43,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
 from secureflow.wire import Envelope, decode, encode
 
 CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
@@ -191,8 +192,15 @@ class LinkServer:
         lapsed = await self._callbacks.lapsed(party)
         if not lapsed:
             return error
-        hint = f"{error.hint} If it runs, compare its clock with the centre's (NTP)."
-        return SecureFlowError(error.code, f"{error.message} {lapsed}", hint, error.details)
+        hint = Text(
+            "{hint} If it runs, compare its clock with the centre's (NTP).", hint=error.hint
+        )
+        return SecureFlowError(
+            error.code,
+            Text("{message} {lapsed}", message=error.message, lapsed=lapsed),
+            hint,
+            error.details,
+        )
 
     def expect(self, party: str) -> None:
         """Wait for a party anew that the centre's own refusal kept out: it has a certificate now.
@@ -296,10 +304,14 @@ class LinkServer:
     async def _welcome(self, peer: PeerIdentity, stream: Stream) -> None:
         hello = await stream.read()
         if hello is None or hello.kind != "hello":
-            raise SecureFlowError("hello_missing", f"{peer.party} did not start with a hello.")
+            raise SecureFlowError(
+                "hello_missing", Text("{party} did not start with a hello.", party=peer.party)
+            )
         standing, address = LogProgress.parse(hello.body), hello.body.get("address", "")
         if address != "":
-            address = str(parse_address(address, f"The uplink address of {peer.party}"))
+            address = str(
+                parse_address(address, Text("The uplink address of {party}", party=peer.party))
+            )
         disabled = self._disabled
         await self._callbacks.on_hello(peer, hello.body)
         self._let_in(peer.party, disabled)
@@ -307,7 +319,7 @@ class LinkServer:
             peer.party,
             SecureFlowError(
                 "link_replaced",
-                f"{peer.party} opened a newer link.",
+                Text("{party} opened a newer link.", party=peer.party),
                 "Run one process per party: look for a second one with the same credentials.",
             ),
         )
@@ -385,7 +397,9 @@ class LinkServer:
         except Exception:  # noqa: BLE001  the edge of a delivery: the asker must hear it
             _log.exception("delivery_failed", party=request.party, request=request.id)
             hint = "The server's log has the trace."
-            defect = SecureFlowError("internal", f"{request.id} could not be delivered.", hint)
+            defect = SecureFlowError(
+                "internal", Text("{id} could not be delivered.", id=request.id), hint
+            )
             self._requests.fail(request.id, request.party, defect)
 
     def _receive(self, party: str, envelope: Envelope) -> None:
@@ -404,7 +418,10 @@ class LinkServer:
             self._record_progress(party, standing)
             self._requests.fail(envelope.id, party, error)
         else:
-            raise SecureFlowError("unknown_kind", f"{party} sent an unknown '{envelope.kind}'.")
+            raise SecureFlowError(
+                "unknown_kind",
+                Text("{party} sent an unknown '{kind}'.", party=party, kind=envelope.kind),
+            )
 
     def _record_progress(self, party: str, standing: LogProgress) -> None:
         self._standings[party] = standing

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import LOOK, Clock, stood_still
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.wire import Envelope, decode, encode
 
 PING: Final = 5.0
@@ -133,7 +134,7 @@ class Stream:
                     looking.stop()
         except TimeoutError as error:
             raise SecureFlowError(
-                "link_silent", f"The link was silent for {SILENCE:g} seconds."
+                "link_silent", Text("The link was silent for {silence:g} seconds.", silence=SILENCE)
             ) from error
         if not isinstance(data, bytes):
             return None

@@ -24,6 +24,7 @@ from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.logthrottle import ThrottledLog
+from secureflow.kit.text import Text
 from secureflow.wire import Envelope
 
 Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
@@ -84,7 +85,11 @@ class RequestTasks:
         """
         before, ids = self._tasks.get(request.id), self._tasks.keys() | self._at_work.keys()
         if request.id not in ids and len(ids) >= MAX_OPEN:
-            busy = f"{request.id} is one request too many: {MAX_OPEN} are already in progress."
+            busy = Text(
+                "{id} is one request too many: {max_open} are already in progress.",
+                id=request.id,
+                max_open=MAX_OPEN,
+            )
             self._send(request.id, SecureFlowError("party_busy", busy, "Ask again later."))
         elif before is None or before.cancelling():
             task = asyncio.create_task(self._work_in_turn(request), name=f"request {request.id}")
@@ -156,7 +161,7 @@ class RequestTasks:
             _log.exception("request_failed", request=request.id)
             hint = "The party's log has the trace."
             outcome = SecureFlowError(
-                "internal", f"{request.id} failed with an internal error.", hint
+                "internal", Text("{id} failed with an internal error.", id=request.id), hint
             )
         if not _passes(outcome):  # asked again after such a one, the party tries again
             self._answered[request.id] = outcome
@@ -226,5 +231,7 @@ def _passes(outcome: JSON | SecureFlowError) -> bool:
 def _parse(request: Envelope) -> tuple[str, dict[str, JSON], JSON]:
     verb, body = request.body.get("verb"), request.body.get("body")
     if not isinstance(verb, str) or not isinstance(body, dict):
-        raise SecureFlowError("invalid_request", f"{request.id} names no verb or has no body.")
+        raise SecureFlowError(
+            "invalid_request", Text("{id} names no verb or has no body.", id=request.id)
+        )
     return verb, body, request.body.get("rider")

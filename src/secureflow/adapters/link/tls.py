@@ -12,6 +12,7 @@ import grpc.aio
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
+from secureflow.kit.text import Text
 from secureflow.wire import MAX_ENVELOPE
 
 SERVER_NAME: Final = "secureflow-server"
@@ -108,7 +109,7 @@ def listen(server: grpc.aio.Server, bind: str, current: Callable[[], Credentials
     except RuntimeError as error:
         raise SecureFlowError(
             "address_unavailable",
-            f"The process cannot listen on {bind}.",
+            Text("The process cannot listen on {bind}.", bind=bind),
             "Another process may be using it: stop that one, or choose another port (0 = any).",
         ) from error
 

@@ -35,6 +35,7 @@ from secureflow.kit.clock import LOOK, Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SpiffeId
+from secureflow.kit.text import Text
 
 MAX_OFFER: Final = 4096
 MAX_START: Final = 1 << 20
@@ -124,7 +125,9 @@ class UplinkServer:
     async def _authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
         """Admit every agent that is not shut out: the signed spec decides who may send what."""
         if spiffe.role != "agent":
-            raise SecureFlowError("forbidden", f"{spiffe} is not an agent: only agents upload.")
+            raise SecureFlowError(
+                "forbidden", Text("{spiffe} is not an agent: only agents upload.", spiffe=spiffe)
+            )
         if (refusal := self._refusal_of(spiffe)) is not None:
             raise refusal
         return PeerIdentity(spiffe.organisation, spiffe, serial)

@@ -24,6 +24,7 @@ from secureflow.kit.disk import (
     describe,
 )
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 CENTRE: Final = "the centre"
 ENCLAVE: Final = "enclave"
@@ -99,7 +100,7 @@ def claim(party: str, body: Mapping[str, JSON]) -> SecureFlowError | None:
     what = describe(code, whose, part, needed, free)
     return SecureFlowError(
         code,
-        f"{party} waits for the centre. {what}" if at_centre else what,
+        Text("{party} waits for the centre. {what}", party=party, what=what) if at_centre else what,
         RAISE_LIMIT if code == TOO_MANY else ROOM,
         {"party": party, "whose": whose, "part": part, "needed": needed, "free": free},
     )

@@ -24,6 +24,7 @@ from secureflow.domain.policies import Decision, Policy
 from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_POLICY_BYTES = 1 << 20
 _DIGIT = Decimal("0.0001")
@@ -118,7 +119,12 @@ def _read(path: Path) -> Policy:
     try:
         data = path.read_bytes()
         if len(data) > MAX_POLICY_BYTES:
-            raise _unreadable(path, f"it has more than {MAX_POLICY_BYTES} bytes")
+            raise _unreadable(
+                path,
+                Text(
+                    "it has more than {max_policy_bytes} bytes", max_policy_bytes=MAX_POLICY_BYTES
+                ),
+            )
         return Policy(path.name, data.decode("utf-8"), sha256(data).hexdigest())
     except (OSError, UnicodeError) as error:
         raise _unreadable(path, str(error)) from error
@@ -130,7 +136,11 @@ def _check(policy: Policy, known: str) -> None:
         problems = [str(error) for error in result.errors]
         raise SecureFlowError(
             "policy_invalid",
-            f"The policy file {policy.name} is not valid: {problems[0]}",
+            Text(
+                "The policy file {name} is not valid: {problems}",
+                name=policy.name,
+                problems=problems[0],
+            ),
             "Correct the file; `secureflow agent doctor` checks it again.",
             {"file": policy.name, "problems": problems},
         )
@@ -177,6 +187,6 @@ def _rounded_up(epsilon: float) -> str:
 def _unreadable(path: Path, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "policy_unreadable",
-        f"The policy file {path.name} cannot be read: {reason}.",
+        Text("The policy file {name} cannot be read: {reason}.", name=path.name, reason=reason),
         "Correct `consent.policies` in agent.yaml.",
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # a worker starts for each job, and needs nothing else of the application's
     from secureflow.application.ports.statistician import Statistician
@@ -37,8 +38,8 @@ def open_statistician(library: str) -> Statistician:
         raise _missing(library) from error
     raise SecureFlowError(
         "library_missing",
-        f"There is no library {library!r} for statistics.",
-        f"Libraries are: {', '.join(LIBRARIES)}.",
+        Text("There is no library {library!r} for statistics.", library=library),
+        Text("Libraries are: {libraries}.", libraries=", ".join(LIBRARIES)),
     )
 
 
@@ -55,7 +56,10 @@ def check_installed(library: str) -> None:
 def _missing(library: str) -> SecureFlowError:
     return SecureFlowError(
         "library_missing",
-        f"The library {library!r} for statistics is not installed at this agent.",
+        Text(
+            "The library {library!r} for statistics is not installed at this agent.",
+            library=library,
+        ),
         install_hint("stats"),
         {"library": library},
     )

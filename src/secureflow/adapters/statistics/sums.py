@@ -16,6 +16,7 @@ from secureflow.engines.statistics.declared import OwnBounds
 from secureflow.engines.statistics.layout import LIMIT, QueryLayout, slots
 from secureflow.engines.statistics.rows import Integers, Part, parts
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Fill = Callable[[QueryLayout, tuple[Part, ...]], Integers]
 
@@ -34,7 +35,10 @@ def fill(
         SecureFlowError: `statistics_refused` where the noise would be shared out among more than
             the roster's t − c; those of `parts`.
     """
-    require(1 <= honest <= certain(len(spec.roster)), "more shares of noise than are certain")
+    require(
+        1 <= honest <= certain(len(spec.roster)),
+        ("the noise would be split into more shares than are certain to be in the sum"),
+    )
     vector = np.zeros(slots(spec), np.int64)
     # A fresh key: which of a unit's rows count is as unpredictable as the noise.
     for place, query_parts in parts(spec, own, columns, units, secrets.token_bytes(32)):
@@ -61,6 +65,6 @@ def require(within: bool, what: str) -> None:
     if not within:
         raise SecureFlowError(
             "statistics_refused",
-            f"The library accounts for more than the job's charge: {what}.",
+            Text("The library accounts for more than the job's charge: {what}.", what=what),
             "Nothing was released. Use the library's version that this release was tested with.",
         )

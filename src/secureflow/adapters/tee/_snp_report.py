@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from secureflow.engines.attestation import not_authentic
+from secureflow.kit.text import Text
 
 REPORT_LENGTH: Final = 0x4A0
 SIGNED_LENGTH: Final = 0x2A0
@@ -71,14 +72,21 @@ def parse_report(data: bytes) -> SnpReport:
         SecureFlowError: `evidence_not_authentic`, part `report_format`.
     """
     if len(data) != REPORT_LENGTH:
-        raise not_authentic("report_format", f"An SNP report has 1184 bytes, not {len(data)}.")
+        raise not_authentic(
+            "report_format", Text("An SNP report has 1184 bytes, not {count}.", count=len(data))
+        )
     version, guest_svn, policy = struct.unpack_from("<IIQ", data, 0)
     vmpl, algorithm = struct.unpack_from("<II", data, 0x30)
     platform, key_info = struct.unpack_from("<QI", data, 0x40)
     if version not in VERSIONS:
-        raise not_authentic("report_format", f"SNP report version {version} is not known.")
+        raise not_authentic(
+            "report_format", Text("SNP report version {version} is not known.", version=version)
+        )
     if algorithm != _ECDSA_P384_SHA384:
-        raise not_authentic("report_format", f"SNP signature algorithm {algorithm} is not known.")
+        raise not_authentic(
+            "report_format",
+            Text("SNP signature algorithm {algorithm} is not known.", algorithm=algorithm),
+        )
     signer = _SIGNERS.get((key_info >> 2) & 7)
     if signer is None:
         raise not_authentic("report_format", "The SNP report is not signed by a VCEK or VLEK.")

@@ -21,6 +21,7 @@ from secureflow.adapters.tee._dcap_errors import refusal
 from secureflow.engines.attestation import Claims, Evidence, not_authentic
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 INTEL_ROOT: Final = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 """Hex SHA-256 of the Intel SGX Root CA's DER (what dcap-qvl pins)."""
@@ -68,7 +69,9 @@ class DcapVerifier:
                 itself refuses `evidence_not_acceptable`.
         """
         if evidence.format != "dcap":
-            raise not_authentic("format", f"{evidence.format} is not a DCAP quote.")
+            raise not_authentic(
+                "format", Text("{format} is not a DCAP quote.", format=evidence.format)
+            )
         if evidence.collateral is None:
             raise not_authentic("collateral", "The quote came without its collateral.")
         named = _named_root(evidence.blob)
@@ -159,8 +162,11 @@ def _identity(report: dict[str, Any], evaluation: int) -> dict[str, Any]:
 def _unknown_root(der: bytes) -> SecureFlowError:
     return not_authentic(
         "root",
-        f"The quote's chain ends in the unknown root {sha256(der).hex()}: neither Intel's nor the "
-        "SIMULATED one in this agent's own file.",
+        Text(
+            "The quote's chain ends in the unknown root {sha256}: neither Intel's nor the"
+            " SIMULATED one in this agent's own file.",
+            sha256=sha256(der).hex(),
+        ),
     )
 
 
@@ -178,6 +184,6 @@ def _simulated_root(pem: str) -> bytes:
 def _root_refused(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "simulated_root_refused",
-        f"The file with the simulated root is refused: {reason}.",
+        Text("The file with the simulated root is refused: {reason}.", reason=reason),
         "Name the root.pem of a simulated platform, or none for real hardware.",
     )

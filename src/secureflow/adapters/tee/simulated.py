@@ -25,6 +25,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import private_pem, write_private
 from secureflow.kit.private import read_private
+from secureflow.kit.text import Text
 
 SIGNER: Final = hashlib.sha256(b"secureflow/v1 SIMULATED signer").digest()
 _KEYS: Final = ("root", "platform", "pck", "tcb")
@@ -95,7 +96,7 @@ class SimulatedPlatform:
         except FileExistsError as error:
             raise SecureFlowError(
                 "simulated_platform_exists",
-                f"{directory} already holds a simulated platform.",
+                Text("{directory} already holds a simulated platform.", directory=directory),
                 "Load it, or choose another directory.",
             ) from error
         write_atomically(directory / "root.pem", platform.root_pem.encode("ascii"), 0o666)
@@ -118,7 +119,7 @@ class SimulatedPlatform:
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise SecureFlowError(
                 "simulated_platform_unreadable",
-                f"The simulated platform in {directory} cannot be read.",
+                Text("The simulated platform in {directory} cannot be read.", directory=directory),
                 "Create a new one; agents must then pin its new root.",
             ) from error
         return cls(keys, certificates)
@@ -134,7 +135,10 @@ class SimulatedPlatform:
             if certificate is not None and certificate.public_key() != key.public_key():
                 raise SecureFlowError(
                     "simulated_platform_unreadable",
-                    f"The simulated platform's key {name} does not fit its certificate.",
+                    Text(
+                        "The simulated platform's key {name} does not fit its certificate.",
+                        name=name,
+                    ),
                     "Create a new one; agents must then pin its new root.",
                 )
 

@@ -21,6 +21,7 @@ from secureflow.adapters.tee._snp_report import SnpReport, Tcb, parse_report, pa
 from secureflow.engines.attestation import Claims, Evidence, not_authentic
 from secureflow.kit.canonical import b64decode, sha256
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 ROOTS: Final = {
     "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd": "Milan",
@@ -77,7 +78,9 @@ class SnpVerifier:
             SecureFlowError: `evidence_not_authentic`.
         """
         if evidence.format != "snp-report":
-            raise not_authentic("format", f"{evidence.format} is not an SNP report.")
+            raise not_authentic(
+                "format", Text("{format} is not an SNP report.", format=evidence.format)
+            )
         report = parse_report(evidence.blob)
         collateral = dict(evidence.collateral or {})
         try:
@@ -85,7 +88,9 @@ class SnpVerifier:
             root = sha256(ark.public_bytes(serialization.Encoding.DER)).hex()
             product = self._roots.get(root)
             if product is None:
-                raise not_authentic("root", f"The ARK {root} is not a pinned AMD root.")
+                raise not_authentic(
+                    "root", Text("The ARK {root} is not a pinned AMD root.", root=root)
+                )
             until = _check_chain(leaf, ask, ark, now)
             unchecked = () if "crl" in collateral else ("revocation",)
             if not unchecked:
@@ -155,7 +160,7 @@ def _check_chain(
             early = now < child.not_valid_before_utc.timestamp()
             raise not_authentic(
                 "certificate_not_yet_valid" if early else "certificate_expired",
-                f"A certificate of the report's chain is not valid at {now}.",
+                Text("A certificate of the report's chain is not valid at {now}.", now=now),
             )
     if not ask.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
         raise not_authentic(
@@ -231,11 +236,13 @@ def _small_integer(der: bytes) -> int:
 def _der(collateral: Mapping[str, Any], name: str) -> bytes:
     value = collateral.get(name)
     if not isinstance(value, str):
-        raise not_authentic("collateral", f"The SNP collateral has no {name}.")
+        raise not_authentic("collateral", Text("The SNP collateral has no {name}.", name=name))
     try:
         return b64decode(value, 64 * 1024)
     except SecureFlowError as error:
-        raise not_authentic("certificate_format", f"{name} is not base64.") from error
+        raise not_authentic(
+            "certificate_format", Text("{name} is not base64.", name=name)
+        ) from error
 
 
 def _certificate(collateral: Mapping[str, Any], name: str) -> x509.Certificate:
@@ -256,6 +263,6 @@ def _simulated_digest(pem: str) -> str:
 def _refused(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "simulated_root_refused",
-        f"The file with the simulated ARK is refused: {reason}.",
+        Text("The file with the simulated ARK is refused: {reason}.", reason=reason),
         "Name the certificate of a simulated platform, or none for real hardware.",
     )

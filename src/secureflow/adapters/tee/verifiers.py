@@ -8,6 +8,7 @@ from secureflow.adapters.tee._snp_report import Tcb
 from secureflow.adapters.tee.dcap import DcapVerifier
 from secureflow.adapters.tee.snp import SnpVerifier
 from secureflow.engines.attestation import Claims, Evidence, EvidenceVerifier, not_authentic
+from secureflow.kit.text import Text
 
 
 class TeeVerifier:
@@ -42,5 +43,7 @@ class TeeVerifier:
         """
         verifier = self._by_format.get(evidence.format)
         if verifier is None:
-            raise not_authentic("format", f"Evidence of format {evidence.format} is not known.")
+            raise not_authentic(
+                "format", Text("Evidence of format {format} is not known.", format=evidence.format)
+            )
         return verifier.verify(evidence, now)

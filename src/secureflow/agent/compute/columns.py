@@ -10,6 +10,7 @@ from secureflow.domain.bounds import Bounds, difference, refusal
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:
@@ -36,7 +37,12 @@ def _check_bounds(dataset: DatasetConfig, column: ColumnConfig, asked: Bounds) -
     if code:
         raise SecureFlowError(
             code,
-            f"Column {column.name!r} of dataset {dataset.name!r} {reason}.",
+            Text(
+                "Column {name!r} of dataset {dataset_name!r} {reason}.",
+                name=column.name,
+                dataset_name=dataset.name,
+                reason=reason,
+            ),
             "Use the bounds that the dataset's description declares; its owner may have to "
             "declare them, and publish the dataset again.",
             {"dataset": dataset.name, "column": column.name},
@@ -51,11 +57,21 @@ def declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig
     """
     column = next((one for one in dataset.columns if one.name == name), None)
     if column is None or column.type not in types:
-        reason = "is not declared" if column is None else f"is declared as {column.type}"
+        reason = (
+            "is not declared" if column is None else Text("is declared as {type}", type=column.type)
+        )
         raise SecureFlowError(
             "column_not_granted",
-            f"Column {name!r} of dataset {dataset.name!r} {reason}.",
-            f"The declared columns are: {', '.join(one.name for one in dataset.columns)}.",
+            Text(
+                "Column {name!r} of dataset {dataset_name!r} {reason}.",
+                name=name,
+                dataset_name=dataset.name,
+                reason=reason,
+            ),
+            Text(
+                "The declared columns are: {columns}.",
+                columns=", ".join(one.name for one in dataset.columns),
+            ),
             {"dataset": dataset.name, "column": name},
         )
     return column
@@ -78,8 +94,13 @@ def unknown_category(
     """Return the error of a category that not both, spec and declaration, have."""
     return SecureFlowError(
         "unknown_category",
-        f"Category {category!r} of column {column.name!r} in dataset {dataset.name!r} is not in "
-        "both the job's spec and the owner's declaration.",
+        Text(
+            "Category {category!r} of column {name!r} in dataset {dataset_name!r} is not "
+            "in both the job's spec and the owner's declaration.",
+            category=category,
+            name=column.name,
+            dataset_name=dataset.name,
+        ),
         "Use the categories that every owner declares.",
         {"dataset": dataset.name, "column": column.name},
     )

@@ -12,6 +12,7 @@ from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import STATISTICS as SPEC
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
@@ -52,7 +53,9 @@ class StatisticsWorker:
 
 def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
     if config is None:
-        raise SecureFlowError("dataset_unknown", f"The statistics job {job} has no dataset.")
+        raise SecureFlowError(
+            "dataset_unknown", Text("The statistics job {job} has no dataset.", job=job)
+        )
     return config
 
 

@@ -17,6 +17,7 @@ from secureflow.agent.compute.worker_process import WorkerConfig, WorkerDied, Wo
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 __all__ = ["Trainer", "WorkerConfig"]
 
@@ -235,7 +236,7 @@ class Trainer:
 def _not_prepared(job: str) -> SecureFlowError:
     return SecureFlowError(
         "job_not_prepared",
-        f"The job {job!r} is not prepared at this agent.",
+        Text("The job {job!r} is not prepared at this agent.", job=job),
         "Prepare the job before it computes.",
     )
 
@@ -243,7 +244,7 @@ def _not_prepared(job: str) -> SecureFlowError:
 def _changed(job: str) -> SecureFlowError:
     return SecureFlowError(
         "dataset_changed",
-        f"The dataset of job {job!r} changed while the job ran.",
+        Text("The dataset of job {job!r} changed while the job ran.", job=job),
         "Restore the file that the job began with, or run the job again.",
     )
 
@@ -251,7 +252,10 @@ def _changed(job: str) -> SecureFlowError:
 def _died(verb: str) -> SecureFlowError:
     return SecureFlowError(
         "worker_died",
-        f"The training worker died on the request {verb!r}, and again when it was repeated.",
+        Text(
+            "The worker process died on the request {verb!r}, and again when it was repeated.",
+            verb=verb,
+        ),
         "See the agent's log; raise the worker's memory limit if the dataset is large.",
         {"verb": verb},
     )

@@ -38,6 +38,7 @@ from secureflow.kit.canonical import parse_json
 from secureflow.kit.disk import TOO_MANY, exhausted, is_full
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
+from secureflow.kit.text import Text
 
 LINE_BYTES = 8 << 20
 """Longest line either way; a spec with all its categories fits."""
@@ -73,12 +74,18 @@ class Worker:
         except OSError as error:
             limited = TOO_MANY if exhausted(error, "") else "worker_failed"
             code = "disk_full" if is_full(error) else limited
-            result = {"error": _failure(code, f"a {type(error).__name__} inside")}
+            result = {
+                "error": _failure(code, Text("{name} occurred inside", name=type(error).__name__))
+            }
         except MemoryError:
             result = {"error": _failure("worker_out_of_memory", "the dataset needs more memory")}
         except Exception as error:  # noqa: BLE001 - process edge: the parent must get an answer,
             # and the type alone, because a message may quote a cell.
-            result = {"error": _failure("worker_failed", f"a {type(error).__name__} inside")}
+            result = {
+                "error": _failure(
+                    "worker_failed", Text("{name} occurred inside", name=type(error).__name__)
+                )
+            }
         return json.dumps({"id": number, **result}, allow_nan=False).encode() + b"\n"
 
     def describe(
@@ -167,7 +174,7 @@ class Worker:
         if job not in self._jobs:
             raise SecureFlowError(
                 "job_not_prepared",
-                f"The worker holds no job {job!r}.",
+                Text("The worker holds no job {job!r}.", job=job),
                 "Prepare the job before it computes.",
             )
         return self._jobs[job]
@@ -222,7 +229,9 @@ def _timed(compute: Callable[[], Any]) -> dict[str, Any]:
 
 def _failure(code: str, reason: str) -> dict[str, Any]:
     hint = "See the agent's log; if it happens again, report it with the job's spec."
-    return SecureFlowError(code, f"The training worker failed: {reason}.", hint).as_json()
+    return SecureFlowError(
+        code, Text("The worker process failed: {reason}.", reason=reason), hint
+    ).as_json()
 
 
 if __name__ == "__main__":

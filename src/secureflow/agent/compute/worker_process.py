@@ -15,6 +15,7 @@ from secureflow.agent.compute.worker import LINE_BYTES
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.disk import FULL, TOO_MANY
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,14 @@ class WorkerProcess:
         body = {"id": self._next, "verb": verb, "arguments": dict(arguments)}
         line = json.dumps(body, allow_nan=False).encode() + b"\n"
         if len(line) > LINE_BYTES:
-            raise SecureFlowError("too_large", f"The request {verb!r} exceeds {LINE_BYTES} bytes.")
+            raise SecureFlowError(
+                "too_large",
+                Text(
+                    "The request {verb!r} exceeds {line_bytes} bytes.",
+                    verb=verb,
+                    line_bytes=LINE_BYTES,
+                ),
+            )
         try:
             reply = await self._exchange(line)
         except BaseException:  # cancellation too: a process with an open answer is of no use

@@ -41,6 +41,7 @@ from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.plain import shown
 from secureflow.kit.recordmark import RecordMark, read_mark
+from secureflow.kit.text import Text
 
 RESTORE: Final = "Stop the agent and restore the newest intact backup."
 _PAGES: Final = 100
@@ -85,7 +86,9 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
         yield finding("record", error, RESTORE).as_json()
     models = ModelsCheck(settings.models)
     found = list(models.findings())
-    yield from report("models", found, f"{models.count} models match the digests that name them")
+    yield from report(
+        "models", found, Text("{count} models match the digests that name them", count=models.count)
+    )
 
 
 def _record(
@@ -96,14 +99,26 @@ def _record(
     if mark is not None and not found:
         found = list(refused("record", lambda: check.belongs(mark)))
     yield from report(
-        "record", found, f"{settings.record} is intact, {check.count} rows can be read"
+        "record",
+        found,
+        Text(
+            "{record} is intact, {count} rows can be read",
+            record=settings.record,
+            count=check.count,
+        ),
     )
     found = list(check.leaves())
-    yield from report("leaves", found, f"{check.own} own leaves form a chain with valid signatures")
+    yield from report(
+        "leaves", found, Text("{own} own leaves form a chain with valid signatures", own=check.own)
+    )
     found = list(check.heads())
-    yield from report("heads", found, f"{check.held} heads are signed by the pinned charter's log")
+    yield from report(
+        "heads", found, Text("{held} heads are signed by the pinned charter's log", held=check.held)
+    )
     found = list(check.budgets())
-    yield from report("budgets", found, f"{check.domains} budgets match their leaves")
+    yield from report(
+        "budgets", found, Text("{domains} budgets match their leaves", domains=check.domains)
+    )
 
 
 class RecordCheck:
@@ -143,13 +158,21 @@ class RecordCheck:
         """Yield what SQLite finds in its pages, and a schema of another version."""
         for row in self._database.execute(f"PRAGMA integrity_check({_PAGES})"):
             if row[0] != "ok":
-                yield Finding("record", f"{self._settings.record} is damaged: {row[0]}.", RESTORE)
+                yield Finding(
+                    "record",
+                    Text("{record} is damaged: {row}.", record=self._settings.record, row=row[0]),
+                    RESTORE,
+                )
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version != len(MIGRATIONS):
             raise SecureFlowError(
                 "store_too_new",
-                f"{self._settings.record} has version {version}; this program reads "
-                f"{len(MIGRATIONS)}.",
+                Text(
+                    "{record} has version {version}; this program reads {count}.",
+                    record=self._settings.record,
+                    version=version,
+                    count=len(MIGRATIONS),
+                ),
                 "Check it with the version that runs on it; an older schema is migrated at the "
                 "next secureflow agent start.",
             )
@@ -175,7 +198,9 @@ class RecordCheck:
             problem = self._leaf(one, keys, known, first=at == 0)
             if problem:
                 yield self._bad(
-                    "leaves", f"leaf {shown(one.hash[:16])}… ({shown(one.kind)})", problem
+                    "leaves",
+                    Text("leaf {hash}… ({kind})", hash=shown(one.hash[:16]), kind=shown(one.kind)),
+                    problem,
                 )
 
     def heads(self) -> Iterator[Finding]:
@@ -203,7 +228,9 @@ class RecordCheck:
         told_by = [one.bundle.get("document") for one in self._leaves if one.kind == "budget"]
         named = {str(one.get("domain")) for one in told_by if isinstance(one, dict)}
         for domain in sorted(named - self._events.keys()):
-            yield self._bad("budgets", f"budget {shown(domain)}", "its events are missing")
+            yield self._bad(
+                "budgets", Text("budget {domain}", domain=shown(domain)), "its events are missing"
+            )
         for domain, events in sorted(self._events.items()):
             self.domains += 1
             try:
@@ -212,7 +239,9 @@ class RecordCheck:
                 check_sums(events)
             except (SecureFlowError, KeyError, TypeError, ValueError) as error:
                 reason = error.message if isinstance(error, SecureFlowError) else "it is malformed"
-                yield self._bad("budgets", f"budget {shown(domain)}", reason.rstrip("."))
+                yield self._bad(
+                    "budgets", Text("budget {domain}", domain=shown(domain)), reason.rstrip(".")
+                )
 
     def _leaf(self, one: OwnLeaf, keys: frozenset[str], known: set[str], *, first: bool) -> str:
         """Return what is wrong with an own leaf; empty where nothing is."""
@@ -288,7 +317,7 @@ class RecordCheck:
 
     @staticmethod
     def _bad(part: str, where: str, problem: str) -> Finding:
-        return Finding(part, f"{where}: {problem}.", RESTORE)
+        return Finding(part, Text("{where}: {problem}.", where=where, problem=problem), RESTORE)
 
 
 class ModelsCheck:
@@ -308,7 +337,11 @@ class ModelsCheck:
             self.count += 1
             if found != path.stem:
                 hint = "Remove it: the agent fetches it again when it needs it."
-                yield Finding("models", f"The content of {path} does not match its name.", hint)
+                yield Finding(
+                    "models",
+                    Text("The content of {path} does not match its name.", path=path),
+                    hint,
+                )
 
 
 def _settings(settings: AgentSettings) -> Iterator[Finding]:
@@ -317,8 +350,10 @@ def _settings(settings: AgentSettings) -> Iterator[Finding]:
     for suffix in ("", "-wal"):
         path = settings.record.with_name(settings.record.name + suffix)
         if path.exists() and path.stat().st_mode & 0o077:
-            hint = f"chmod 600 {path}, and think about who may have read it."
-            yield Finding("settings", f"{path} can be read by others.", hint, "key_exposed")
+            hint = Text("chmod 600 {path}, and think about who may have read it.", path=path)
+            yield Finding(
+                "settings", Text("{path} can be read by others.", path=path), hint, "key_exposed"
+            )
 
 
 def _keys(settings: AgentSettings) -> Iterator[Finding]:
@@ -330,10 +365,10 @@ def _types(record: Any) -> str:
     """Return a problem where a value has another type than its column."""
     for name in ("job", "digest", "hash", "kind", "id", "state", "model", "content"):
         if not isinstance(getattr(record, name, ""), str):
-            return f"its {name} must be a string"
+            return Text("its {name} must be a string", name=name)
     for name in ("approved_at", "expires", "at", "round", "rows", "generation", "proved"):
         if not isinstance(getattr(record, name, 0), int):
-            return f"its {name} must be a number"
+            return Text("its {name} must be a number", name=name)
     return ""
 
 
@@ -378,7 +413,9 @@ def _loaded(text: Any, what: str) -> JSON:
 @contextmanager
 def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.is_file():
-        raise SecureFlowError("record_missing", f"The record {path} is missing.", RESTORE)
+        raise SecureFlowError(
+            "record_missing", Text("The record {path} is missing.", path=path), RESTORE
+        )
     where = f"{path.resolve().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(where, uri=True, isolation_level=None)) as database:
@@ -387,8 +424,12 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
             database.execute("BEGIN")
             yield database
     except UnicodeDecodeError as error:  # the driver quotes a damaged schema
-        message = f"{path} is damaged: its schema cannot be read."
+        message = Text("{path} is damaged: its schema cannot be read.", path=path)
         raise SecureFlowError("record_damaged", message, RESTORE) from error
     except sqlite3.Error as error:
         what = "is damaged" if is_damage(error) else "cannot be read"
-        raise SecureFlowError("record_damaged", f"{path} {what}: {error}.", RESTORE) from error
+        raise SecureFlowError(
+            "record_damaged",
+            Text("{path} {what}: {error}.", path=path, what=what, error=error),
+            RESTORE,
+        ) from error

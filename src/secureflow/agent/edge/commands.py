@@ -24,6 +24,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import fingerprint
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
 _NAMED: Final = 8
@@ -331,7 +332,11 @@ class Commands:
             async with asyncio.timeout(_PATIENCE):
                 return await self.link.call(kind, {"name": dataset})
         except TimeoutError as error:
-            reason = f"The server does not answer {kind} within {_PATIENCE:.0f} s."
+            reason = Text(
+                "The server does not answer {kind} within {patience:.0f} s.",
+                kind=kind,
+                patience=_PATIENCE,
+            )
             raise SecureFlowError("link_broken", reason, "Try again.") from error
 
     def _waiting_for(self, dataset: str) -> list[InboxItem]:
@@ -422,8 +427,11 @@ def _withdrawn_here(error: SecureFlowError, name: str) -> SecureFlowError:
     return SecureFlowError(
         error.code,
         error.message,
-        "It is withdrawn here, and no new job gets it; its grants end once the server knows. Run "
-        f"again: secureflow agent data remove {name}",
+        Text(
+            "It is withdrawn here, and no new job gets it; its grants end once the server"
+            " knows. Run again: secureflow agent data remove {name}",
+            name=name,
+        ),
         error.details,
     )
 

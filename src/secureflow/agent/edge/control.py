@@ -23,6 +23,7 @@ from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.disk import Place, fault_of, size, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text, read_back, spelled
 
 Command = Callable[..., Awaitable[JSON]]
 MAX_LINE: Final = 64 << 20
@@ -100,7 +101,11 @@ class ControlServer:
                 if len(answer) > MAX_LINE:
                     error = SecureFlowError(
                         "too_large",
-                        f"The agent's answer has {size(len(answer))}, more than {size(MAX_LINE)}.",
+                        Text(
+                            "The agent's answer has {size}, more than {most}.",
+                            size=size(len(answer)),
+                            most=size(MAX_LINE),
+                        ),
                         "Ask for fewer entries at once.",
                     )
                     answer = _line({"error": error.as_json()})
@@ -116,13 +121,13 @@ class ControlServer:
             if command is None or not isinstance(arguments, dict):
                 raise SecureFlowError(
                     "unknown_command",
-                    f"The agent has no command {name!r}.",
+                    Text("The agent has no command {name!r}.", name=name),
                     "The command line and the agent must have the same version.",
                 )
             try:
                 inspect.signature(command).bind(**arguments)
             except TypeError as error:
-                reason = f"The arguments do not fit: {error}."
+                reason = Text("The arguments do not fit: {error}.", error=error)
                 raise SecureFlowError("invalid_request", reason) from error
             return {"result": await command(**arguments)}
         except SecureFlowError as error:
@@ -153,7 +158,11 @@ def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float
     if len(line) > MAX_LINE:
         raise SecureFlowError(
             "too_large",
-            f"The request to the agent has {size(len(line))}, more than {size(MAX_LINE)}.",
+            Text(
+                "The request to the agent has {size}, more than {most}.",
+                size=size(len(line)),
+                most=size(MAX_LINE),
+            ),
             "Send less at once.",
         )
     try:
@@ -167,24 +176,32 @@ def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float
     except TimeoutError as error:
         raise SecureFlowError(
             "agent_silent",
-            f"The agent does not answer {command!r} within {timeout:.0f} s.",
+            Text(
+                "The agent does not answer {command!r} within {timeout:.0f} s.",
+                command=command,
+                timeout=timeout,
+            ),
             "See the agent's log.",
         ) from error
     except OSError as error:
         raise SecureFlowError(
             "agent_not_running",
-            f"No agent answers at {path}: {error.strerror or error}.",
+            Text(
+                "No agent answers at {path}: {strerror}.",
+                path=path,
+                strerror=error.strerror or error,
+            ),
             "Start it: secureflow agent start --config FILE. It must run as your user.",
         ) from error
     return _result(data)
 
 
 def _line(value: Mapping[str, JSON]) -> bytes:
-    return json.dumps(value).encode() + b"\n"
+    return json.dumps(spelled(value)).encode() + b"\n"
 
 
 def _result(data: bytes) -> JSON:
-    answer = parse_json(data, MAX_LINE) if data else {}
+    answer = read_back(parse_json(data, MAX_LINE)) if data else {}
     if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
         raise SecureFlowError.from_json(answer["error"])
     if not isinstance(answer, dict) or "result" not in answer:

@@ -26,6 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder, claim_folder
 from secureflow.kit.pki import make_csr, new_link_key
 from secureflow.kit.settings import settings_text
+from secureflow.kit.text import Text
 
 _HEAD = (
     "# Written by `secureflow agent enroll`. Every setting is explained in\n"
@@ -125,7 +126,7 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
     if CredentialFiles(directory).complete:
         raise SecureFlowError(
             "already_enrolled",
-            f"{directory} already holds an enrolled agent.",
+            Text("{directory} already holds an enrolled agent.", directory=directory),
             "Its certificate is renewed automatically. To enrol anew, move link.pem and ca.pem "
             "away; signing.key stays.",
         )

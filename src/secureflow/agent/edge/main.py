@@ -45,6 +45,7 @@ from secureflow.kit.measurement import code_measurement
 from secureflow.kit.memory import be_frugal
 from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_stopped
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
 _log = get_logger(__name__)
@@ -245,7 +246,11 @@ def verifier(settings: AgentSettings) -> TeeVerifier:
     except (OSError, UnicodeError) as error:
         raise SecureFlowError(
             "simulated_root_refused",
-            f"The simulated root {path} cannot be read: {getattr(error, 'strerror', '') or error}.",
+            Text(
+                "The simulated root {path} cannot be read: {reason}.",
+                path=path,
+                reason=getattr(error, "strerror", "") or error,
+            ),
             "Correct `attestation.roots` in agent.yaml.",
         ) from error
     return make(root)
@@ -264,7 +269,7 @@ def read_signing_key(settings: AgentSettings) -> SigningKey:
             raise
         raise SecureFlowError(
             "not_enrolled",
-            f"{settings.directory} holds no readable signing key.",
+            Text("{directory} holds no readable signing key.", directory=settings.directory),
             "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
         ) from error
 

@@ -29,6 +29,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.process import Hangup
+from secureflow.kit.text import Text, text_in
 
 RELOADED: Final = ("datasets", "consent", "attestation")
 """The parts of the settings that a running agent can take anew."""
@@ -101,11 +102,22 @@ class Reload:
         """
         found = await self.difference()
         if found["problem"] is not None or f"datasets.{dataset}" in found["changed"]:
-            why = found["problem"] and found["problem"]["message"]
+            config, problem = self._config, found["problem"]
+            message = Text(
+                "{config} was edited since this agent read it: datasets.{dataset} differs.",
+                config=config,
+                dataset=dataset,
+            )
+            if problem is not None:
+                why = text_in(problem, "message")
+                message = Text(
+                    "{config} was edited since this agent read it, and does not load: {why}",
+                    config=config,
+                    why=why,
+                )
             raise SecureFlowError(
                 "settings_edited",
-                f"{self._config} was edited since this agent read it"
-                + (f", and does not load: {why}" if why else f": datasets.{dataset} differs."),
+                message,
                 "Apply the file first: secureflow agent reload.",
             )
 
@@ -173,8 +185,13 @@ class Reload:
             if getattr(settings, name) != getattr(now, name):
                 raise SecureFlowError(
                     "invalid_settings",
-                    f"{self._config}: {name} is {getattr(settings, name)}, this agent's is "
-                    f"{getattr(now, name)}.",
+                    Text(
+                        "{config}: {name} is {given}, this agent's is {own}.",
+                        config=self._config,
+                        name=name,
+                        given=getattr(settings, name),
+                        own=getattr(now, name),
+                    ),
                     "Another agent needs a process of its own.",
                 )
         known = {one.name: one for one in now.datasets}
@@ -201,7 +218,7 @@ def _refuse_growth(changes: Sequence[Mapping[str, JSON]], agreed: Sequence[JSON]
     if growing:
         raise SecureFlowError(
             "budget_grows",
-            f"The privacy budget of {', '.join(growing)} would grow.",
+            Text("The privacy budget of {growing} would grow.", growing=", ".join(growing)),
             "What is revealed cannot be taken back: confirm it with secureflow agent reload.",
             {"domains": growing},
         )

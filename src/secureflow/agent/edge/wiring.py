@@ -11,7 +11,8 @@ from secureflow.agent.job.retrying import call_with_retries
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.kinds.modelfiles import ModelFiles
-from secureflow.agent.owner.budgets import Accounting, Budgets
+from secureflow.agent.owner.accounting import Accounting
+from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.restored import ForgottenJobs

@@ -23,6 +23,7 @@ from secureflow.engines.run.messages import (
 from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.sealing import RoundRelease, verify_release
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def check_verb(spec: JobSpec, job: str, verb: str) -> None:
@@ -35,7 +36,7 @@ def check_verb(spec: JobSpec, job: str, verb: str) -> None:
         SecureFlowError: `protection_unsupported`.
     """
     if verb not in PROTECTIONS[spec.protection].verbs:
-        raise _other_protection(spec, job, f"{verb!r} is not part of it")
+        raise _other_protection(spec, job, Text("{verb!r} is not part of it", verb=verb))
 
 
 def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
@@ -61,7 +62,12 @@ def check_step(rounds: range, request: TrainRequest | MaskRequest) -> None:
     if request.round not in rounds:
         raise SecureFlowError(
             "stale_round",
-            f"The approved plan of {request.job} has no round {request.round} ({request.stage}).",
+            Text(
+                "The approved plan of {job} has no round {round} ({stage}).",
+                job=request.job,
+                round=request.round,
+                stage=request.stage,
+            ),
             "The agent computes only what was approved; more rounds need another job.",
         )
 
@@ -75,7 +81,7 @@ def check_no_model(request: TrainRequest | MaskRequest) -> None:
     if request.model is not None or request.moments is not None or _steps(request):
         raise SecureFlowError(
             "invalid_request",
-            f"The statistics job {request.job} comes with a model, means or moments.",
+            Text("The statistics job {job} comes with a model, means or moments.", job=request.job),
             "It has none: the centre must follow the spec that was approved.",
         )
 
@@ -101,13 +107,18 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
     if record is None:
         raise SecureFlowError(
             "not_approved",
-            f"This organisation has not approved job {job}.",
+            Text("This organisation has not approved job {job}.", job=job),
             "The centre must ask for consent first.",
         )
     if record.digest != digest and not forgotten(record):
         raise SecureFlowError(
             "spec_digest_mismatch",
-            f"Job {job} was approved with spec {record.digest}, not {digest[:64]}.",
+            Text(
+                "Job {job} was approved with spec {approved}, not {digest}.",
+                job=job,
+                approved=record.digest,
+                digest=digest[:64],
+            ),
             "An approval covers one spec; a changed spec is another job.",
             {"approved": record.digest, "named": digest},
         )
@@ -116,7 +127,7 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
     if now >= record.expires:
         raise SecureFlowError(
             "approval_expired",
-            f"The approval of job {job} has expired.",
+            Text("The approval of job {job} has expired.", job=job),
             "Submit the job again; consent is asked for again.",
         )
     return record
@@ -124,7 +135,9 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
 
 def job_finished(record: JobRecord) -> SecureFlowError:
     """Return the refusal of a job that has ended here."""
-    reason = f"Job {record.job} has ended at this agent: {record.outcome}."
+    reason = Text(
+        "Job {job} has ended at this agent: {outcome}.", job=record.job, outcome=record.outcome
+    )
     return SecureFlowError("job_finished", reason, "Submit a new job.")
 
 
@@ -140,14 +153,20 @@ def check_admission(
     if newest is None or newest.generation != generation:
         raise SecureFlowError(
             "not_admitted",
-            f"This agent has not verified the enclave of generation {generation}.",
+            Text(
+                "This agent has not verified the enclave of generation {generation}.",
+                generation=generation,
+            ),
             "The centre must provide fresh evidence first.",
             {"verified": newest.generation if newest else None},
         )
     if now >= newest.expires:
         raise SecureFlowError(
             "attestation_expired",
-            f"The verdict on the enclave of generation {generation} has expired.",
+            Text(
+                "The verdict on the enclave of generation {generation} has expired.",
+                generation=generation,
+            ),
             "The centre must provide fresh evidence.",
         )
     return newest
@@ -176,32 +195,57 @@ def check_position(
     if known is not None and known.model != model:
         raise SecureFlowError(
             "update_already_sealed",
-            f"Round {request.round} ({request.stage}) of {request.job} was trained from another "
-            "model.",
+            Text(
+                "Round {round} ({stage}) of {job} was trained from another model.",
+                round=request.round,
+                stage=request.stage,
+                job=request.job,
+            ),
             "A round has one model and one update of each party: the centre shows two models.",
             {"trained": known.model, "shown": model},
         )
     if known is not None and known == newest:
         return known
-    if newest is not None and newest.stage == "evaluate":
+    if newest is not None:
+        _check_follows(newest, request, place)
+    return None
+
+
+def _check_follows(
+    newest: RoundRecord, request: TrainRequest | MaskRequest, place: Callable[[str], int]
+) -> None:
+    """Refuse a round that does not come after the one that was trained last."""
+    if newest.stage == "evaluate":
         raise SecureFlowError(
             "stale_round",
-            f"{request.job} ended with the evaluation of round {newest.round}; there is no round "
-            f"{request.round} ({request.stage}) after it.",
+            Text(
+                "{job} ended with the evaluation of round {round}; there is no round "
+                "{request_round} ({stage}) after it.",
+                job=request.job,
+                round=newest.round,
+                request_round=request.round,
+                stage=request.stage,
+            ),
             "The evaluated model is the output. If rounds could follow, a centre could have any "
             "intermediate model opened by evaluating it.",
             {"asked": request.round, "newest": newest.round},
         )
     asked = request.round, place(request.stage)
-    if newest is not None and asked <= (newest.round, place(newest.stage)):
+    if asked <= (newest.round, place(newest.stage)):
         raise SecureFlowError(
             "stale_round",
-            f"Round {request.round} ({request.stage}) of {request.job} comes before round "
-            f"{newest.round} ({newest.stage}), which this agent has trained.",
+            Text(
+                "Round {round} ({stage}) of {job} comes before round {newest_round} "
+                "({newest_stage}), which this agent has trained.",
+                round=request.round,
+                stage=request.stage,
+                job=request.job,
+                newest_round=newest.round,
+                newest_stage=newest.stage,
+            ),
             "An old round is never trained or sent again.",
             {"asked": request.round, "newest": newest.round},
         )
-    return None
 
 
 def check_one_set(
@@ -226,8 +270,12 @@ def check_one_set(
         if set(voted) != set(survivors):
             raise SecureFlowError(
                 "model_repeated",
-                f"Round {number} also started from model {model[:16]}…, and was opened for other "
-                "contributors.",
+                Text(
+                    "Round {number} also started from model {model}…, and was opened for "
+                    "other contributors.",
+                    number=number,
+                    model=model[:16],
+                ),
                 "Nothing was revealed: the difference of the two sums would show single updates.",
                 {"round": number, **({"innocent": True} if innocent else {})},
             )
@@ -248,8 +296,11 @@ def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admitt
         if not first or (model is not None and model.digest != initial):
             raise SecureFlowError(
                 "unreleased_model",
-                f"Round {request.round} ({request.stage}) comes with a model that no enclave "
-                "released.",
+                Text(
+                    "Round {round} ({stage}) comes with a model that no enclave released.",
+                    round=request.round,
+                    stage=request.stage,
+                ),
                 "Only the first round starts from the spec's initial model.",
             )
         return initial
@@ -257,15 +308,23 @@ def check_model(request: TrainRequest, initial: str, admissions: Sequence[Admitt
     if release.model != model.digest:
         raise SecureFlowError(
             "unreleased_model",
-            f"The release is for model {release.model[:16]}…, not {model.digest[:16]}….",
+            Text(
+                "The release is for model {model}…, not {digest}….",
+                model=release.model[:16],
+                digest=model.digest[:16],
+            ),
             "Refuse it: the centre shows another model than the enclave signed.",
         )
     if (release.stage, release.round) != ("train", request.round - 1):
         raise SecureFlowError(
             "stale_round",
-            f"Round {request.round} comes with the model of round {release.round} "
-            f"({release.stage}).",
-            f"It must start from what round {request.round - 1} released.",
+            Text(
+                "Round {round} comes with the model of round {release_round} ({stage}).",
+                round=request.round,
+                release_round=release.round,
+                stage=release.stage,
+            ),
+            Text("It must start from what round {round} released.", round=request.round - 1),
         )
     return model.digest
 
@@ -286,8 +345,13 @@ def check_cosigned(
     if parsed.checkpoint.size < record.head_size:
         raise SecureFlowError(
             "ledger_rollback",
-            f"Round {record.round} began under a head of size {record.head_size}; it is asked to "
-            f"close under one of size {parsed.checkpoint.size}.",
+            Text(
+                "Round {round} began under a head of size {head_size}; it is asked to "
+                "close under one of size {size}.",
+                round=record.round,
+                head_size=record.head_size,
+                size=parsed.checkpoint.size,
+            ),
             "The centre reuses old cosignatures: stop the job.",
         )
     pinned = charter.keys
@@ -296,8 +360,14 @@ def check_cosigned(
     if len(found) < needed:
         raise SecureFlowError(
             "head_not_cosigned",
-            f"The head of round {record.round} is cosigned by {len(found)} of the "
-            f"{'charter' if first else 'roster'}; {needed} are needed.",
+            Text(
+                "The head of round {round} is cosigned by {count} of the {parties}; "
+                "{needed} are needed.",
+                round=record.round,
+                count=len(found),
+                parties="charter" if first else "roster",
+                needed=needed,
+            ),
             "Bring the other agents online; if one refuses, compare heads with it.",
             {"found": sorted(found), "needed": needed},
         )
@@ -316,7 +386,7 @@ def released(
     known = {one.generation for one in admissions}
     refusal = SecureFlowError(
         "unreleased_model",
-        f"No enclave that this agent verified released this result of {job}.",
+        Text("No enclave that this agent verified released this result of {job}.", job=job),
         "Refuse it: the centre shows a model or sums that no attested enclave signed.",
         {"innocent": True} if len(known) < max(known, default=0) else {},
     )
@@ -332,6 +402,11 @@ def released(
 def _other_protection(spec: JobSpec, job: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "protection_unsupported",
-        f"Job {job} was approved with the protection {spec.protection}: {reason}.",
+        Text(
+            "Job {job} was approved with the protection {protection}: {reason}.",
+            job=job,
+            protection=spec.protection,
+            reason=reason,
+        ),
         "The centre must follow the spec that was approved.",
     )

@@ -22,6 +22,7 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
@@ -53,7 +54,11 @@ async def paid_reading(
         _log.error("private_step_failed", job=job.job, code=error.code, message=error.message)
         raise SecureFlowError(
             "private_step_failed",
-            f"{context.party} could not compute its part of {job.job}; the reason is in its own "
-            "log and is told to nobody else. What it would have cost is charged.",
-            f"Ask {context.party} to look into its agent's log.",
+            Text(
+                "{party} could not compute its part of {job}; the reason is in its own "
+                "log and is told to nobody else. What it would have cost is charged.",
+                party=context.party,
+                job=job.job,
+            ),
+            Text("Ask {party} to look into its agent's log.", party=context.party),
         ) from None

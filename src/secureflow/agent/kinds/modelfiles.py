@@ -42,6 +42,7 @@ from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 _FLOAT32 = 4
 
@@ -146,7 +147,11 @@ class ModelFiles:
         if path.stat().st_size != length:
             raise SecureFlowError(
                 "update_length_wrong",
-                f"The worker wrote {path.stat().st_size} bytes of update, not {length}.",
+                Text(
+                    "The worker wrote {size} bytes of update, not {length}.",
+                    size=path.stat().st_size,
+                    length=length,
+                ),
                 "Check the free space of the agent's directory.",
             )
         with writing(self._place, len(tail)), path.open("r+b", 0) as file:
@@ -185,7 +190,7 @@ class ModelFiles:
         if sealed is None:
             raise SecureFlowError(
                 "model_not_sealed_to_us",
-                f"The intermediate model is not sealed to {self._party}.",
+                Text("The intermediate model is not sealed to {party}.", party=self._party),
                 "The enclave must be given this agent's recipient key at the next admission.",
             )
         info = model_key_info(
@@ -296,7 +301,10 @@ def other_model(digest: str) -> SecureFlowError:
     """Return the error of a published mean that does not lead to the model that is said."""
     return SecureFlowError(
         "model_inconsistent",
-        f"What the centre publishes as a mean does not lead to model {digest[:16]}….",
+        Text(
+            "What the centre publishes as a mean does not lead to model {digest}….",
+            digest=digest[:16],
+        ),
         "Refuse it: the next model is what every agent computes itself.",
     )
 
@@ -347,6 +355,9 @@ def _keep_only(path: Path) -> None:
 def _other_content(model: ReleasedModel) -> SecureFlowError:
     return SecureFlowError(
         "unreleased_model",
-        f"What the centre offers as model {model.digest[:16]}… has different content.",
+        Text(
+            "What the centre offers as model {digest}… has different content.",
+            digest=model.digest[:16],
+        ),
         "Refuse it: the centre shows another model than the enclave signed.",
     )

@@ -10,6 +10,7 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, ReleasedMoments, TrainRequest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def check_moments(
@@ -61,8 +62,10 @@ def _released_sums(
     if place != (0, "moments", initial) or list(release.sums) != moments.sums:
         raise SecureFlowError(
             "unreleased_model",
-            f"The moments that came with round {request.round} are not those that the enclave "
-            "released.",
+            Text(
+                "The moments that came with round {round} are not those that the enclave released.",
+                round=request.round,
+            ),
             "Refuse them: with false moments a centre could steer what the updates reveal.",
         )
     return list(release.sums)
@@ -71,5 +74,10 @@ def _released_sums(
 def _invalid_moments(request: TrainRequest | MaskRequest, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_request",
-        f"The moments of round {request.round} ({request.stage}) are wrong: {reason}.",
+        Text(
+            "The moments of round {round} ({stage}) are wrong: {reason}.",
+            round=request.round,
+            stage=request.stage,
+            reason=reason,
+        ),
     )

@@ -35,6 +35,7 @@ from secureflow.engines.statistics.plan import masked_values
 from secureflow.engines.statistics.stage import STAGE
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class NoisedSums:
@@ -104,8 +105,11 @@ class NoisedSums:
             if kept is None or tensor_digest(memoryview(kept)) != record.content:
                 raise SecureFlowError(
                     "state_unreadable",
-                    f"{self._context.party} no longer holds the sums that it recorded for "
-                    f"{job.job}.",
+                    Text(
+                        "{party} no longer holds the sums that it recorded for {job}.",
+                        party=self._context.party,
+                        job=job.job,
+                    ),
                     "Leave this job: other noise on the same sums would let it be averaged away.",
                 )
             return _held(kept, record.seconds)
@@ -178,8 +182,14 @@ def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
     if privacy is not None and privacy.rows_per_person > spec.contributions:
         raise SecureFlowError(
             "bounds_too_narrow",
-            f"One {privacy.unit} of dataset {dataset.name!r} counts with up to "
-            f"{privacy.rows_per_person} rows; the job's noise hides {spec.contributions}.",
+            Text(
+                "One {unit} of dataset {name!r} counts with up to {rows_per_person} rows;"
+                " the job's noise hides {contributions}.",
+                unit=privacy.unit,
+                name=dataset.name,
+                rows_per_person=privacy.rows_per_person,
+                contributions=spec.contributions,
+            ),
             "The centre fills in `contributions` from the descriptions: publish the dataset again.",
             {"dataset": dataset.name, "field": "contributions"},
         )
@@ -202,7 +212,11 @@ def _checked(answer: Mapping[str, JSON], length: int) -> bytes:
     if len(sums) != length or not integers:
         raise SecureFlowError(
             "update_length_wrong",
-            f"The worker's sums are {len(sums)} numbers instead of {length} whole ones.",
+            Text(
+                ("The worker's sums must be {length} integers; it sent {count} numbers."),
+                count=len(sums),
+                length=length,
+            ),
             "The worker and this agent must have the same version.",
         )
     return np.asarray(sums, "<i8").tobytes()

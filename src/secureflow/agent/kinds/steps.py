@@ -22,6 +22,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import PublishedStep, read
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class Steps:
@@ -57,7 +58,13 @@ class Steps:
             base = await self._files.apply(job.job, spec, step, base)
             held = step.model
         if held != target:
-            raise _inconsistent(f"the means lead to model {held[:16]}…, not {target[:16]}…")
+            raise _inconsistent(
+                Text(
+                    "the means lead to model {held}…, not {target}…",
+                    held=held[:16],
+                    target=target[:16],
+                )
+            )
 
     async def _start(
         self, job: JobRecord, spec: TrainingSpec, initial: str, steps: Sequence[PublishedStep]
@@ -71,8 +78,11 @@ class Steps:
                 return at, await self._files.model(job, spec, None)
         raise SecureFlowError(
             "model_missing",
-            f"{self._context.party} holds no model that the published means of {job.job} start "
-            "from.",
+            Text(
+                "{party} holds no model that the published means of {job} start from.",
+                party=self._context.party,
+                job=job.job,
+            ),
             "The centre must show every mean since this party's last round.",
         )
 
@@ -80,20 +90,26 @@ class Steps:
         self, job: JobRecord, spec: TrainingSpec, step: PublishedStep, raw: JSON, held: str
     ) -> None:
         if step.base != held:
-            raise _inconsistent(f"round {step.round} does not start where the one before it ended")
+            raise _inconsistent(
+                Text("round {round} does not start where the one before it ended", round=step.round)
+            )
         own = self._context.store.round(job.job, step.round, "train")
         if own is not None and own.model != step.base:
-            raise _inconsistent(f"this party masked another model's update in round {step.round}")
+            raise _inconsistent(
+                Text("this party masked another model's update in round {round}", round=step.round)
+            )
         if not traits_of(spec).enclave:
             return
         release = released(raw, job.job, job.digest, self._context.store.admissions(job.job))
         if (release.stage, release.round, release.model) != ("train", step.round, step.model):
-            raise _inconsistent(f"the enclave released another outcome of round {step.round}")
+            raise _inconsistent(
+                Text("the enclave released another outcome of round {round}", round=step.round)
+            )
 
 
 def _inconsistent(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "model_inconsistent",
-        f"The centre's account of the global model is not valid: {reason}.",
+        Text("The centre's account of the global model is not valid: {reason}.", reason=reason),
         "Refuse it: from a model of its own choice a centre could learn more than sums.",
     )

@@ -28,6 +28,7 @@ from secureflow.engines.training.models import initial_state, update_layout
 from secureflow.engines.training.private import reads_rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 RoundRequest = TrainRequest | MaskRequest
 """What asks for an update: its round, stage and model."""
@@ -157,8 +158,14 @@ class Updates:
             if other.content != content:
                 raise SecureFlowError(
                     "update_already_sealed",
-                    f"{self._context.party} has already sealed another update of {job.job} from "
-                    f"model {model[:16]}… in round {other.round}.",
+                    Text(
+                        "{party} has already sealed another update of {job} from model "
+                        "{model}… in round {round}.",
+                        party=self._context.party,
+                        job=job.job,
+                        model=model[:16],
+                        round=other.round,
+                    ),
                     "Two different updates from one model would reveal more than their sums: "
                     "check that data and worker have not changed.",
                     {"innocent": True},
@@ -200,8 +207,14 @@ def _checked_sums(answer: Mapping[str, JSON], length: int, request: RoundRequest
     if len(sums) != length or not np.isfinite(sums).all():
         raise SecureFlowError(
             "update_length_wrong",
-            f"The worker's sums of round {request.round} ({request.stage}) are {len(sums)} numbers "
-            f"instead of {length} finite ones.",
+            Text(
+                "The worker's sums of round {round} ({stage}) must be {length} finite"
+                " numbers; it sent {count}.",
+                round=request.round,
+                stage=request.stage,
+                count=len(sums),
+                length=length,
+            ),
             "The worker and this agent must have the same version.",
         )
     return sums

@@ -55,6 +55,7 @@ from secureflow.kit.pki import write_private
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
 from secureflow.kit.replaced import keep_replaced
+from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
 AGENT: Final = "agent"
@@ -164,7 +165,11 @@ def restore(
     except OSError as error:
         raise SecureFlowError(
             "restore_failed",
-            f"The backup cannot be restored into {directory}: {error.strerror}.",
+            Text(
+                "The backup cannot be restored into {directory}: {strerror}.",
+                directory=directory,
+                strerror=error.strerror,
+            ),
             "Free space, or choose another folder that this user may write to; nothing that was "
             "there before is lost.",
         ) from error
@@ -190,7 +195,9 @@ def _copy_record(record: Path, copy: Path) -> dict[str, JSON]:
     except sqlite3.DatabaseError as error:
         raise SecureFlowError(
             "store_unreadable",
-            f"The agent's record {record} cannot be copied: {error}.",
+            Text(
+                "The agent's record {record} cannot be copied: {error}.", record=record, error=error
+            ),
             "Check the free space, and that the agent has this version.",
         ) from error
 
@@ -263,7 +270,11 @@ def _keys(settings: AgentSettings) -> dict[str, bytes]:
     except OSError as error:
         raise SecureFlowError(
             "not_enrolled",
-            f"{error.filename} cannot be read: {error.strerror}.",
+            Text(
+                "{filename} cannot be read: {strerror}.",
+                filename=error.filename,
+                strerror=error.strerror,
+            ),
             "Restore it, or enrol the agent again. A backup without a passphrase needs no "
             "link.pem, and has no keys.",
         ) from error
@@ -279,7 +290,7 @@ def _signing_key(settings: AgentSettings) -> SigningKey:
 def _nothing(settings: AgentSettings) -> SecureFlowError:
     return SecureFlowError(
         "not_enrolled",
-        f"{settings.directory} holds no agent that has run.",
+        Text("{directory} holds no agent that has run.", directory=settings.directory),
         "Name its agent.yaml with --config, as the user of the agent.",
     )
 
@@ -294,15 +305,19 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
         if manifest.process != AGENT:
             raise SecureFlowError(
                 "backup_other_kind",
-                f"The backup is of a {manifest.process}, not of a {AGENT}.",
-                f"Use `secureflow {manifest.process} restore`.",
+                Text(
+                    "The backup is of a {process}, not of a {agent}.",
+                    process=manifest.process,
+                    agent=AGENT,
+                ),
+                Text("Use `secureflow {process} restore`.", process=manifest.process),
             )
         keys = opened.keys(passphrase) if passphrase is not None else {}
         opened.extract(staging)
     record, facts = staging / RECORD, manifest.facts
     for needed in (record, staging / CONFIG, staging / AUTHORITY):
         if not needed.exists():
-            raise unreadable(backup, f"{needed.name} is not in it")
+            raise unreadable(backup, Text("{name} is not in the backup", name=needed.name))
     public, party = str(facts.get("key", "")), str(facts.get("party", ""))
     _check_same(directory, keys, public)
     _check_schema(record)
@@ -338,13 +353,13 @@ def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None
     if path.exists() and SigningKey.load(path).public != public:
         raise SecureFlowError(
             "record_foreign",
-            f"The backup is not of the agent that has the key {path}.",
+            Text("The backup is not of the agent that has the key {path}.", path=path),
             "Restore a backup of this agent, or restore into a new folder.",
         )
     if path.exists() or KEYS[0] not in keys:
         return
     if SigningKey.from_text(keys[KEYS[0]], f"{KEYS[0]} of the backup").public != public:
-        raise unreadable(directory, "its signing key is not the one that it names")
+        raise unreadable(directory, ("its signing key is not the one that its manifest names"))
 
 
 def _check_schema(record: Path) -> None:
@@ -479,7 +494,7 @@ def _usual(source: Path, config: Path) -> bytes:
 def _filled(directory: Path) -> SecureFlowError:
     return SecureFlowError(
         "folder_not_empty",
-        f"{directory} is not empty.",
+        Text("{directory} is not empty.", directory=directory),
         "Name a new folder, or use --into-existing to move this folder's record aside and put "
         "the backup's in its place; stop the process first.",
     )

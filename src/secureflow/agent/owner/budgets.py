@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from secureflow.agent.activesettings import ActiveSettings
+from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.ownleaves import own_leaves
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.restored import check_unlocked, locked, remember, remembered
+from secureflow.agent.record.restored import check_complete, check_unlocked, locked, remember
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import QUIET, Witness
-from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import JobSpec, dataset_name
 from secureflow.engines.kinds import ENGINE_KINDS
@@ -34,7 +34,6 @@ from secureflow.engines.privacy import (
     BudgetLedger,
     Charge,
     Limit,
-    Mechanism,
     epsilon,
     unit_fixed,
 )
@@ -42,22 +41,13 @@ from secureflow.engines.privacy.accounting import Conversion
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 LEAF: Final = QUIET
 """Stages whose noised sums are released; a statistics job has one round of its own."""
 EVALUATION: Final = "evaluate"
 """Releases noised metrics, once; also where this party was away while the model was trained."""
 _SCANNED: Final = "budget.scanned"
-
-
-class Accounting(Accountant, Protocol):
-    """Also says what was spent (`adapters.accounting.ProcessAccountant`)."""
-
-    async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
-        """Make this process know the mechanisms' Rényi curves."""
-
-    async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
-        """Return conversion → ε of the charges together."""
 
 
 class Budgets:
@@ -115,7 +105,12 @@ class Budgets:
         if spec.privacy.epsilon is not None and cost > spec.privacy.epsilon:
             raise SecureFlowError(
                 "contradictory_spec",
-                f"Job {job} costs ε = {cost:.4g}, more than the {spec.privacy.epsilon:g} it names.",
+                Text(
+                    "Job {job} costs ε = {cost:.4g}, more than the {epsilon:g} it names.",
+                    job=job,
+                    cost=cost,
+                    epsilon=spec.privacy.epsilon,
+                ),
                 "The spec names too small a cost: do not approve.",
                 {"field": "privacy.epsilon"},
             )
@@ -154,8 +149,12 @@ class Budgets:
             elif known != model:
                 raise SecureFlowError(
                     "update_already_sealed",
-                    f"Rows were read for round {place[0]} ({place[1]}) of {job.job} from another "
-                    "model.",
+                    Text(
+                        "Rows were read for round {round} ({stage}) of {job} from another model.",
+                        round=place[0],
+                        stage=place[1],
+                        job=job.job,
+                    ),
                     "A round has one model and one update of each party: the centre shows two "
                     "models.",
                     {"trained": known, "shown": model},
@@ -177,7 +176,11 @@ class Budgets:
         if not ledger.covers(job.job, self._charge(spec, rounds, evaluated=evaluated)):
             raise SecureFlowError(
                 "budget_conflict",
-                f"No reservation in {policy.domain} pays for reading rows for {job.job}.",
+                Text(
+                    "No reservation in {domain} pays for reading rows for {job}.",
+                    domain=policy.domain,
+                    job=job.job,
+                ),
                 "The job's charge was settled or given back: submit a new job.",
             )
         if ledger.state_of(job.job) != "committed":
@@ -235,7 +238,9 @@ class Budgets:
         if found is None:
             raise SecureFlowError(
                 "budget_undeclared",
-                f"No dataset in agent.yaml declares the privacy domain {domain}.",
+                Text(
+                    "No dataset in agent.yaml declares the privacy domain {domain}.", domain=domain
+                ),
                 "Declare the dataset again as it was, then settle its domain.",
                 {"domain": domain},
             )
@@ -319,8 +324,12 @@ class Budgets:
             if policy is not None and policy.required:
                 raise SecureFlowError(
                     "privacy_required",
-                    f"{self._settings.organisation} allows {name} only in jobs with differential "
-                    "privacy: its budget would mean nothing otherwise.",
+                    Text(
+                        "{organisation} allows {name} only in jobs with differential "
+                        "privacy: its budget would mean nothing otherwise.",
+                        organisation=self._settings.organisation,
+                        name=name,
+                    ),
                     "Add a privacy section to the job.",
                     {"dataset": name},
                 )
@@ -328,22 +337,35 @@ class Budgets:
         if policy is None:
             raise SecureFlowError(
                 "budget_undeclared",
-                f"{self._settings.organisation} has declared no privacy budget for {name}.",
+                Text(
+                    "{organisation} has declared no privacy budget for {name}.",
+                    organisation=self._settings.organisation,
+                    name=name,
+                ),
                 "Declare `privacy: {domain, unit, epsilon, delta}` of the dataset in agent.yaml.",
                 {"dataset": name},
             )
         if policy.unit != spec.privacy.unit:
             raise SecureFlowError(
                 "budget_unit_mismatch",
-                f"{name} is accounted per {policy.unit}, the job protects a {spec.privacy.unit}.",
+                Text(
+                    "{name} is accounted per {unit}, the job protects a {privacy_unit}.",
+                    name=name,
+                    unit=policy.unit,
+                    privacy_unit=spec.privacy.unit,
+                ),
                 "ε of different units cannot be added: use the unit of the budget.",
                 {"dataset": name, "unit": policy.unit},
             )
         if spec.tells_rows and not policy.tells_rows:
             raise SecureFlowError(
                 "row_count_private",
-                f"{self._settings.organisation} does not reveal how many rows {name} has, and "
-                "statistics with local noise do.",
+                Text(
+                    "{organisation} does not reveal how many rows {name} has, and "
+                    "statistics with local noise do.",
+                    organisation=self._settings.organisation,
+                    name=name,
+                ),
                 'Ask with noise "shared" or "party", or ask the owner for `tells_rows: true`.',
                 {"dataset": name},
             )
@@ -454,14 +476,14 @@ class Budgets:
         async with self._lock:
             if self._reconciled:
                 return
-            self._check_held()
+            check_complete(self._store, self._settings.organisation)
             at = int(self._store.fact(_SCANNED) or 0)
             party = self._settings.organisation
             async for found, end in own_leaves(self._call, self._store, party, self._key, at, LEAF):
                 lacking = [one for one in found if not self._store.has_leaf(one[0].hash())]
                 if lacking:
                     await asyncio.to_thread(self._remember, lacking)
-                    self._check_held()
+                    check_complete(self._store, self._settings.organisation)
                 at = end
             await asyncio.to_thread(self._keep_scanned, at)
             self._reconciled = True
@@ -473,15 +495,3 @@ class Budgets:
     def _remember(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
         with self._store.transaction():
             remember(self._store, lacking)
-
-    def _check_held(self) -> None:
-        """Refuse to go on where the log ever showed a leaf that the record lacks."""
-        for signed, _ in remembered(self._store):
-            raise SecureFlowError(
-                "budget_rolled_back",
-                f"The log holds a budget entry of {self._settings.organisation} "
-                f"(job {signed.leaf.job}) that this agent's record lacks.",
-                "Put the newest record back. If it is lost, its owner says what was spent, with "
-                "that job's bundle: secureflow agent data settle DOMAIN --bundle FILE.",
-                {"job": signed.leaf.job, "leaf": signed.hash()},
-            )

@@ -29,6 +29,7 @@ from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.protections import contributes
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def read_spec(value: JSON, claimed: JSON, kinds: SpecKinds) -> JobSpec:
@@ -42,7 +43,11 @@ def read_spec(value: JSON, claimed: JSON, kinds: SpecKinds) -> JobSpec:
     if found != claimed:
         raise SecureFlowError(
             "spec_digest_mismatch",
-            f"The job's spec has digest {found}, not {str(claimed)[:64]} as claimed.",
+            Text(
+                "The job's spec has digest {found}, not {claimed} as claimed.",
+                found=found,
+                claimed=str(claimed)[:64],
+            ),
             "The server asks for one thing and shows another: do not approve.",
             {"found": found},
         )
@@ -67,20 +72,7 @@ def check_request(
             compares what the job asks of a dataset with what its owner declared.
     """
     _check_roster(spec, party, key, charter)
-    if contributes(spec) and spec.protection not in settings.consent.protections:
-        raise SecureFlowError(
-            "protection_refused",
-            f"{party} does not take part in jobs protected by {spec.protection}.",
-            f"Submit it with one of: {', '.join(settings.consent.protections)}.",
-        )
-    fewest = settings.consent.min_contributors or floor_of(len(spec.roster))
-    if spec.min_contributors < fewest:
-        raise SecureFlowError(
-            "too_few_parties",
-            f"{party} does not open sums of fewer than {fewest} parties; the job allows "
-            f"{spec.min_contributors}.",
-            "Raise min_contributors.",
-        )
+    _check_settings(spec, party, settings)
     _check_two(spec, party, settings)
     dataset = settings.dataset(dataset_name(spec, party)) if spec.reads_rows else None
     columns = spec.column_names
@@ -104,6 +96,36 @@ def check_request(
     }
 
 
+def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
+    """Refuse a protection, or sums of so few, that the owner's settings rule out."""
+    if contributes(spec) and spec.protection not in settings.consent.protections:
+        raise SecureFlowError(
+            "protection_refused",
+            Text(
+                "{party} does not take part in jobs protected by {protection}.",
+                party=party,
+                protection=spec.protection,
+            ),
+            Text(
+                "Submit it with one of: {protections}.",
+                protections=", ".join(settings.consent.protections),
+            ),
+        )
+    fewest = settings.consent.min_contributors or floor_of(len(spec.roster))
+    if spec.min_contributors < fewest:
+        raise SecureFlowError(
+            "too_few_parties",
+            Text(
+                "{party} does not open sums of fewer than {fewest} parties; the job "
+                "allows {min_contributors}.",
+                party=party,
+                fewest=fewest,
+                min_contributors=spec.min_contributors,
+            ),
+            "Raise min_contributors.",
+        )
+
+
 def _check_two(spec: JobSpec, party: str, settings: AgentSettings) -> None:
     """Refuse to be one of two whose sum shows each what the other contributed.
 
@@ -117,8 +139,11 @@ def _check_two(spec: JobSpec, party: str, settings: AgentSettings) -> None:
         return
     raise SecureFlowError(
         "too_few_parties",
-        f"{party} does not compute sums with one other party alone: each of the two could compute "
-        "what the other one contributed.",
+        Text(
+            "{party} does not compute sums with one other party alone: each of the two "
+            "could compute what the other one contributed.",
+            party=party,
+        ),
         "Use differential privacy for everything that is released, or add a third party. The "
         "owner may accept it for one dataset and one partner's key: consent.two_party in "
         "agent.yaml.",
@@ -186,7 +211,9 @@ class Consent:
         decided = await self._inbox.decision(item, job, digest)
         if decided.state != "approved":
             by = "a person" if decided.state == "rejected" else "nobody"
-            raise refused(job, decided.reason or f"it is {decided.state} in the inbox", by)
+            raise refused(
+                job, decided.reason or Text("it is {state} in the inbox", state=decided.state), by
+            )
         decision = self._policies.decide(request)  # they may have been reloaded meanwhile
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
@@ -198,7 +225,7 @@ def refused(job: str, reason: str, by: str) -> SecureFlowError:
     """Return the error of a refusal by a `policy`, `a person`, or `nobody` in time."""
     return SecureFlowError(
         "consent_refused",
-        f"Job {job} was refused: {reason}.",
+        Text("Job {job} was refused: {reason}.", job=job, reason=reason),
         "Change the job accordingly, or ask the data owner.",
         {"reason": reason, "by": by},
     )
@@ -209,7 +236,7 @@ def _check_roster(spec: JobSpec, party: str, key: str, charter: Charter) -> None
     if spec.keys.get(party) != key:
         raise SecureFlowError(
             "charter_mismatch",
-            f"The roster does not list {party} with its own signing key.",
+            Text("The roster does not list {party} with its own signing key.", party=party),
             "Somebody may have put another key under this organisation's name.",
             {"party": party},
         )
@@ -218,9 +245,15 @@ def _check_roster(spec: JobSpec, party: str, key: str, charter: Charter) -> None
             known = line.party in charter.keys
             raise SecureFlowError(
                 "charter_mismatch",
-                f"The roster lists {line.party} with a key that the pinned charter does not hold."
+                Text(
+                    "The roster lists {party} with a key that the pinned charter does not hold.",
+                    party=line.party,
+                )
                 if known
-                else f"The roster lists {line.party}, which the pinned charter does not name.",
+                else Text(
+                    "The roster lists {party}, which the pinned charter does not name.",
+                    party=line.party,
+                ),
                 "Pin the charter's newer version if there is one; otherwise the operator invents "
                 "a party, and a sum with invented parties reveals the real ones.",
                 {"party": line.party, "charter": charter.digest},

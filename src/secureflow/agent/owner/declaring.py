@@ -10,6 +10,7 @@ import yaml
 
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def add_dataset(config: Path, name: str, lines: Sequence[str]) -> None:
@@ -28,7 +29,7 @@ def add_dataset(config: Path, name: str, lines: Sequence[str]) -> None:
     if any(one.name == name for one in known.datasets):
         raise SecureFlowError(
             "already_exists",
-            f"{config} already declares a dataset {name}.",
+            Text("{config} already declares a dataset {name}.", config=config, name=name),
             "Give the new one another name: --name NAME.",
         )
     text = with_dataset(config.read_text("utf-8"), lines)
@@ -43,7 +44,8 @@ def add_dataset(config: Path, name: str, lines: Sequence[str]) -> None:
         partial.replace(config)
     except OSError as error:
         raise SecureFlowError(
-            "invalid_file", f"{config} cannot be written: {error.strerror}."
+            "invalid_file",
+            Text("{config} cannot be written: {strerror}.", config=config, strerror=error.strerror),
         ) from error
     finally:
         partial.unlink(missing_ok=True)

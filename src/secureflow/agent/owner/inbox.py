@@ -24,6 +24,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _ANEW: Final = "the data was declared or published anew: it is asked again"
 _LATE: Final = "nobody decided in time"
@@ -64,7 +65,7 @@ def checked(item: InboxItem) -> InboxItem:
     spec = digest(item.spec)
     found = item_id(item.job, spec, item.request, item.reasons, item.expires)
     if spec != item.digest or not hmac.compare_digest(found, item.id):
-        raise _changed(item.id, f"what is stored under it has the id {found}")
+        raise _changed(item.id, Text("what is stored under it has the id {found}", found=found))
     return item
 
 
@@ -96,7 +97,7 @@ class Inbox:
         if found is None:
             raise SecureFlowError(
                 "not_found",
-                f"The inbox has no item with the id {item[:80]!r}.",
+                Text("The inbox has no item with the id {item!r}.", item=item[:80]),
                 "Give the whole id, all 64 digits; `secureflow agent inbox list` shows those "
                 "that wait, `--all` all of them.",
             )
@@ -154,7 +155,9 @@ class Inbox:
         """Have an item wait; one that was decided as just this, earlier, stays decided."""
         same = self._store.inbox_item(new.id)
         if same is not None and (same.job, same.digest) != (new.job, new.digest):
-            raise _changed(new.id, f"another request than that of {new.job} is stored under it")
+            raise _changed(
+                new.id, Text("another request than that of {job} is stored under it", job=new.job)
+            )
         if same is not None and same.state != "withdrawn":
             return
         self._check_room(new.job)
@@ -178,13 +181,13 @@ class Inbox:
             if found.state != "waiting":
                 raise SecureFlowError(
                     "already_decided",
-                    f"Inbox item {item} is already {found.state}.",
+                    Text("Inbox item {item} is already {state}.", item=item, state=found.state),
                     "A decision is final; a changed job comes as a new item.",
                 )
             if now >= found.expires:
                 raise SecureFlowError(
                     "expired",
-                    f"Inbox item {item} has expired: nobody waits for it any more.",
+                    Text("Inbox item {item} has expired: nobody waits for it any more.", item=item),
                     "Have the job submitted again.",
                 )
             decided = replace(checked(found), state=state, decided_at=now, reason=reason)
@@ -223,7 +226,14 @@ class Inbox:
             event.clear()
             found = self.get(item)
             if (found.job, found.digest) != (job, spec_digest):
-                raise _changed(item, f"it is not the request of {job} with spec {spec_digest}")
+                raise _changed(
+                    item,
+                    Text(
+                        "it is not the request of {job} with spec {spec_digest}",
+                        job=job,
+                        spec_digest=spec_digest,
+                    ),
+                )
             left = found.expires - self._clock()
             if found.state == "approved":
                 return checked(found)
@@ -250,8 +260,12 @@ class Inbox:
         if len(self._store.inbox(waiting=True)) >= MAX_WAITING:
             raise SecureFlowError(
                 "inbox_full",
-                f"{MAX_WAITING} requests already wait for a person here; there is no room for "
-                f"{job}.",
+                Text(
+                    "{max_waiting} requests already wait for a person here; there is no "
+                    "room for {job}.",
+                    max_waiting=MAX_WAITING,
+                    job=job,
+                ),
                 "Approve or reject some: `secureflow agent inbox review`.",
             )
 
@@ -267,7 +281,7 @@ def _plain(request: Mapping[str, JSON]) -> dict[str, JSON]:
 def _changed(item: str, how: str) -> SecureFlowError:
     return SecureFlowError(
         "inbox_item_changed",
-        f"Inbox item {item} does not match its id: {how}.",
+        Text("Inbox item {item} does not match its id: {reason}.", item=item, reason=how),
         "Approve nothing until it is explained: the agent's record was changed, or ids were made "
         "to collide.",
     )

@@ -22,6 +22,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _TOLD: Final = ("columns", "privacy", "reading")
 
@@ -82,19 +83,31 @@ def published(store: RecordStore, organisation: str, dataset: DatasetConfig) -> 
         SecureFlowError: `dataset_not_published`, `declaration_changed`.
     """
     kept = store.fact(f"dataset/{dataset.name}")
-    hint = f"At {organisation}: secureflow agent data publish {dataset.name}; then submit again."
+    hint = Text(
+        "At {organisation}: secureflow agent data publish {name}; then submit again.",
+        organisation=organisation,
+        name=dataset.name,
+    )
     if kept is None:
         raise SecureFlowError(
             "dataset_not_published",
-            f"{organisation} has not published the dataset {dataset.name!r}, or withdrew it.",
+            Text(
+                "{organisation} has not published the dataset {name!r}, or withdrew it.",
+                organisation=organisation,
+                name=dataset.name,
+            ),
             hint,
             {"dataset": dataset.name},
         )
     if differs(kept, dataset):
         raise SecureFlowError(
             "declaration_changed",
-            f"{organisation} has changed its declaration of {dataset.name!r} since it published "
-            "the dataset.",
+            Text(
+                "{organisation} has changed its declaration of {name!r} since it "
+                "published the dataset.",
+                organisation=organisation,
+                name=dataset.name,
+            ),
             hint,
             {"dataset": dataset.name},
         )
@@ -137,8 +150,13 @@ def check_lineage(
     now = lineage(dataset)
     raise SecureFlowError(
         "privacy_fixed",
-        f"The privacy budget of dataset {dataset.name!r} is kept in {_words(known)}; the settings "
-        f"say {_words(now) if now else 'that it has none'}.",
+        Text(
+            "The privacy budget of dataset {name!r} is kept in {kept}; "
+            "the settings say {settings}.",
+            name=dataset.name,
+            kept=_words(known),
+            settings=_words(now) if now else "that it has none",
+        ),
         "What the data has revealed stays revealed: put domain, unit and person back. Give other "
         "data another name.",
         {"dataset": dataset.name},
@@ -154,4 +172,9 @@ def keep_lineage(store: RecordStore, dataset: DatasetConfig) -> None:
 
 def _words(lineage: Mapping[str, JSON]) -> str:
     person = f" ({lineage['person']})" if lineage.get("person") else ""
-    return f"domain {lineage['domain']} per {lineage['unit']}{person}"
+    return Text(
+        "domain {domain} per {unit}{person}",
+        domain=lineage["domain"],
+        unit=lineage["unit"],
+        person=person,
+    )

@@ -34,6 +34,7 @@ from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 READ_WITHIN: Final = 540.0
 """Seconds in which the log is read; the owner's command waits for 600."""
@@ -114,7 +115,7 @@ class Settling:
         if self._party not in parsed.parties:
             raise SecureFlowError(
                 "not_a_member",
-                f"{self._party} is not on the roster of job {job}.",
+                Text("{party} is not on the roster of job {job}.", party=self._party, job=job),
                 "Give the bundles of jobs in which this organisation took part.",
             )
         return _Given(job, digest(spec), parsed)
@@ -127,7 +128,10 @@ class Settling:
         except TimeoutError as error:
             raise SecureFlowError(
                 "server_unreachable",
-                f"The centre does not show its whole log within {READ_WITHIN:.0f} s.",
+                Text(
+                    "The centre does not show its whole log within {read_within:.0f} s.",
+                    read_within=READ_WITHIN,
+                ),
                 "Check the connection with secureflow agent doctor; then settle again.",
             ) from error
 
@@ -154,7 +158,7 @@ class Settling:
         if not locked(self._store, domain):
             raise SecureFlowError(
                 "budget_not_locked",
-                f"The privacy budget of {domain} is not locked.",
+                Text("The privacy budget of {domain} is not locked.", domain=domain),
                 "secureflow agent data budget shows every domain.",
             )
         _check_complete(self._unknown(), given)
@@ -181,8 +185,11 @@ def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> 
     if missing:
         raise SecureFlowError(
             "bundle_missing",
-            "The record does not know what these jobs spent, in which this organisation signed "
-            f"entries: {', '.join(missing[:20])}.",
+            Text(
+                "The record does not know what these jobs spent, in which this "
+                "organisation signed entries: {missing}.",
+                missing=", ".join(missing[:20]),
+            ),
             "Give the audit bundle of each: secureflow job bundle JOB --save FILE. For a job "
             "that the centre lost, use another member's secureflow agent inbox show ID -o json.",
             {"jobs": missing},
@@ -191,6 +198,9 @@ def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> 
         if spec and given[job].digest != spec:
             raise SecureFlowError(
                 "spec_digest_mismatch",
-                f"The bundle of {job} holds another spec than the one that was approved here.",
+                Text(
+                    "The bundle of {job} holds another spec than the one that was approved here.",
+                    job=job,
+                ),
                 "Use the bundle of another member.",
             )

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
 
 CHECK: Final = "Find what is damaged with: secureflow agent check. Restore the newest backup."
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -19,7 +20,7 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 def damaged(what: str) -> SecureFlowError:
     """Return the error of a record, or of something in it, that cannot be read."""
     return SecureFlowError(
-        "record_damaged", f"The agent's record is damaged: {shown(what)}.", CHECK
+        "record_damaged", Text("The agent's record is damaged: {what}.", what=shown(what)), CHECK
     )
 
 

@@ -19,6 +19,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import folder_lock
 from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read_mark
+from secureflow.kit.text import Text
 
 IDENTITY: Final = "record"
 """The fact that names this record among all others."""
@@ -40,7 +41,7 @@ def locked_folder(directory: Path) -> Iterator[None]:
     """
     refusal = SecureFlowError(
         "agent_running",
-        f"An agent already runs in {directory}.",
+        Text("An agent already runs in {directory}.", directory=directory),
         "Stop it first: one organisation has one agent.",
     )
     with folder_lock(directory, refusal), folder_lock(directory / LOCK, refusal):
@@ -58,8 +59,13 @@ def check_present(settings: AgentSettings) -> None:
         return
     raise SecureFlowError(
         "record_missing",
-        f"The record {settings.record} is missing or empty; this agent had one, with "
-        f"{mark.reached.get('leaves')} ledger entries of {settings.organisation}.",
+        Text(
+            "The record {record} is missing or empty; this agent had one, with {leaves} "
+            "ledger entries of {organisation}.",
+            record=settings.record,
+            leaves=mark.reached.get("leaves"),
+            organisation=settings.organisation,
+        ),
         recovered_hint(settings.record) or _BACK,
         {"known": mark.reached.get("leaves")},
     )
@@ -112,7 +118,10 @@ def compare(
     if identity not in {None, mark.identity}:
         raise SecureFlowError(
             "record_foreign",
-            f"The record {where} does not belong to this folder: it is another agent's.",
+            Text(
+                "The record {where} does not belong to this folder: it is another agent's.",
+                where=where,
+            ),
             "Put this folder's own record back, or start that agent from its own folder.",
         )
     known = mark.reached
@@ -120,8 +129,16 @@ def compare(
     if now["leaves"] < leaves or now["deeds"] < actions or (leaf and not has_leaf(leaf)):
         raise SecureFlowError(
             "record_set_back",
-            f"The record {where} ends at ledger entry {now['leaves']} and action {now['deeds']}; "
-            f"this folder knows of entry {leaves} and action {actions}: the record is older.",
+            Text(
+                "The record {where} ends at ledger entry {entry} and action {action}; "
+                "this folder knows of entry {known_entry} and action {known_action}: the record is"
+                " older.",
+                where=where,
+                entry=now["leaves"],
+                action=now["deeds"],
+                known_entry=leaves,
+                known_action=actions,
+            ),
             recovered_hint(where) or _BACK,
             {"leaves": now["leaves"], "known": leaves},
         )

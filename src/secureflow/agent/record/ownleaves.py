@@ -18,6 +18,7 @@ from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Call = Callable[[str, dict[str, JSON]], Awaitable[JSON]]
 _PAGE: Final = 500
@@ -53,7 +54,9 @@ async def own_leaves(
     while at < size:
         page = _page(await call("audit.entries", {"start": at, "limit": _PAGE}))
         if not page:
-            raise _invalid(f"shows {at} of the {size} entries that its log signed")
+            raise _invalid(
+                Text("shows {at} of the {size} entries that its log signed", at=at, size=size)
+            )
         # Entries of others come without what is not for this organisation's eyes.
         shown = [
             (leaf_from_json(entry["leaf"]), place)
@@ -77,7 +80,9 @@ async def _signed_size(call: Call, store: RecordStore, party: str) -> int:
     if kept is None:
         raise SecureFlowError(
             "charter_not_pinned",
-            f"{party} has not pinned a charter yet, so it knows no key of the log.",
+            Text(
+                "{party} has not pinned a charter yet, so it knows no key of the log.", party=party
+            ),
             HOW_TO_PIN,
         )
     answer = await call("audit.head", {"from": 0})
@@ -88,7 +93,10 @@ async def _signed_size(call: Call, store: RecordStore, party: str) -> int:
     if not head.verify_log(SignedCharter.from_json(kept).charter.log_key):
         raise SecureFlowError(
             "ledger_bad_signature",
-            f"The head of size {head.checkpoint.size} is not signed by the log's pinned key.",
+            Text(
+                "The head of size {size} is not signed by the log's pinned key.",
+                size=head.checkpoint.size,
+            ),
             "Do not continue: compare the charter's log key with the other members, out of band.",
         )
     return head.checkpoint.size
@@ -99,12 +107,18 @@ def _page(answer: JSON) -> list[dict[str, JSON]]:
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise _invalid("is not a page of its log")
     if len(found) > _PAGE:
-        raise _invalid(f"is a page of {len(found)} entries, where {_PAGE} were asked for")
+        raise _invalid(
+            Text(
+                "is a page of {count} entries, where {page} were asked for",
+                count=len(found),
+                page=_PAGE,
+            )
+        )
     return found
 
 
 def _invalid(reason: str) -> SecureFlowError:
-    return SecureFlowError("invalid_answer", f"The centre's answer {reason}.")
+    return SecureFlowError("invalid_answer", Text("The centre's answer {reason}.", reason=reason))
 
 
 def take_in(store: RecordStore, signed: SignedLeaf, place: int | None = None) -> None:

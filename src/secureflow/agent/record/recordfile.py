@@ -21,6 +21,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
 from secureflow.kit.private import keep_private
 from secureflow.kit.reserve import Reserve
+from secureflow.kit.text import Text
 
 
 class RecordFile:
@@ -72,7 +73,9 @@ class RecordFile:
                 raise
             raise SecureFlowError(
                 "store_unreadable",
-                f"The agent's record {path} cannot be opened: {error}.",
+                Text(
+                    "The agent's record {path} cannot be opened: {error}.", path=path, error=error
+                ),
                 "Check the directory's owner and free space; never delete the record: it holds "
                 "this organisation's votes.",
             ) from error
@@ -166,8 +169,13 @@ class RecordFile:
         if version > len(MIGRATIONS):
             raise SecureFlowError(
                 "store_too_new",
-                f"The agent's record {path} is of version {version}, this program knows "
-                f"{len(MIGRATIONS)}.",
+                Text(
+                    "The agent's record {path} is of version {version}; this program "
+                    "reads up to {count}.",
+                    path=path,
+                    version=version,
+                    count=len(MIGRATIONS),
+                ),
                 "Start the newer version of SecureFlow that wrote it.",
             )
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):

@@ -22,6 +22,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 FACT: Final = "restored"
 """{restored_at, taken_at, size, settled: [domain], looked_back?}; times in unix seconds, `size` of
@@ -210,12 +211,16 @@ def check_unlocked(store: RecordStore, domain: str) -> None:
     name, fact = lock
     how = "continues with a record that was set back"
     if name == FACT:
-        how = f"was restored from a backup of {moment(fact['taken_at'])}"
+        how = Text("was restored from a backup of {moment}", moment=moment(fact["taken_at"]))
     raise SecureFlowError(
         "budget_locked",
-        f"The privacy budget of {domain} is locked: this agent {how}, and what was spent since "
-        "then is not known here.",
-        f"Its owner says so: secureflow agent data settle {domain}.",
+        Text(
+            "The privacy budget of {domain} is locked: this agent {reason}, and what was "
+            "spent since then is not known here.",
+            domain=domain,
+            reason=how,
+        ),
+        Text("Its owner says so: secureflow agent data settle {domain}.", domain=domain),
         {"domain": domain},
     )
 
@@ -231,8 +236,12 @@ def settle(store: RecordStore, domain: str) -> None:
 def _older(job: str, fact: Mapping[str, JSON]) -> SecureFlowError:
     return SecureFlowError(
         "restored_since",
-        f"This agent was restored from a backup of {moment(fact['taken_at'])}; job {job} is older "
-        "than the restore, and what was promised in it since is not known here.",
+        Text(
+            "This agent was restored from a backup of {moment}; job {job} is older than "
+            "the restore, and what was promised in it since is not known here.",
+            moment=moment(fact["taken_at"]),
+            job=job,
+        ),
         "Submit a new job.",
         {"taken_at": fact["taken_at"], "restored_at": fact["restored_at"]},
     )
@@ -241,3 +250,24 @@ def _older(job: str, fact: Mapping[str, JSON]) -> SecureFlowError:
 def moment(seconds: int) -> str:
     """Return unix seconds as a date for people."""
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+
+
+def check_complete(store: RecordStore, organisation: str) -> None:
+    """Refuse to go on where the log ever showed a budget leaf that the record lacks.
+
+    Raises:
+        SecureFlowError: `budget_rolled_back`.
+    """
+    for signed, _ in remembered(store):
+        raise SecureFlowError(
+            "budget_rolled_back",
+            Text(
+                "The log holds a budget entry of {organisation} (job {job}) that this agent's "
+                "record lacks.",
+                organisation=organisation,
+                job=signed.leaf.job,
+            ),
+            "Put the newest record back. If it is lost, its owner says what was spent, with "
+            "that job's bundle: secureflow agent data settle DOMAIN --bundle FILE.",
+            {"job": signed.leaf.job, "leaf": signed.hash()},
+        )

@@ -33,6 +33,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 Forget = Callable[[str], Awaitable[None]]
@@ -145,7 +146,10 @@ class RollbackCheck:
         except TimeoutError as error:
             raise SecureFlowError(
                 "server_unreachable",
-                f"The centre does not say which entries of {self._party} the record lacks.",
+                Text(
+                    "The centre does not say which entries of {party} the record lacks.",
+                    party=self._party,
+                ),
                 "Check the connection with secureflow agent doctor; then clear the alarm again.",
             ) from error
         return newest | self._read
@@ -192,11 +196,16 @@ class RollbackCheck:
     def _alarm(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> SecureFlowError:
         specs = {one.leaf.job: one.leaf.spec for one, _ in lacking if one.leaf.job}
         jobs = sorted(specs)
-        named = f" (jobs {', '.join(jobs)})" if jobs else ""
+        named = Text(" (jobs {jobs})", jobs=", ".join(jobs)) if jobs else ""
         error = SecureFlowError(
             CODE,
-            f"The log holds entries that {self._party} signed and that this agent's record "
-            f"lacks{named}: the record is an older copy. The agent takes part in nothing.",
+            Text(
+                "The log holds entries that {party} signed and that this agent's record "
+                "lacks{named}: the record is an older copy. The agent takes part in "
+                "nothing.",
+                party=self._party,
+                named=named,
+            ),
             "Put the newest record back and start the agent again. If that is lost: secureflow "
             "agent clear-alarm ends every job that runs here, locks the privacy budgets and "
             "continues.",

@@ -19,6 +19,7 @@ from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.disk import Place, size
 from secureflow.kit.reserve import Reserve
+from secureflow.kit.text import Text
 
 LEAST: Final = 16 << 20
 """Bytes beside the reserve below which the doctor says so: settings, link, a small job."""
@@ -82,7 +83,11 @@ def room_left(settings: AgentSettings) -> str:
     place = Place(settings.directory, "own files", settings.organisation)
     held = reserve_of(settings)
     place.demand(held.missing + LEAST)
-    return f"{size(place.free())} are free, {size(held.size)} are kept for the record"
+    return Text(
+        "{free} are free, {kept} are kept for the record",
+        free=size(place.free()),
+        kept=size(held.size),
+    )
 
 
 def _taken(folder: Path) -> int:

@@ -29,6 +29,7 @@ from secureflow.agent.record.witnessed import WitnessedRows
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
@@ -145,7 +146,9 @@ class RecordStore(WitnessedRows):
         """Return an own leaf by its hash; `not_found`."""
         row = self._one("SELECT * FROM leaves WHERE hash = ?", leaf)
         if row is None:
-            raise SecureFlowError("not_found", f"This agent has no own leaf {leaf}.")
+            raise SecureFlowError(
+                "not_found", Text("This agent has no own leaf {leaf}.", leaf=leaf)
+            )
         return OwnLeaf.from_row(row)
 
     def proved_any(self) -> bool:

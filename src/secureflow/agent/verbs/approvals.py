@@ -27,6 +27,7 @@ from secureflow.engines.run.messages import ConsentReply, ConsentRequest, as_bod
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
@@ -88,7 +89,7 @@ class Approvals:
         if expires <= context.clock():
             raise SecureFlowError(
                 "approval_expired",
-                f"Job {request.job} asks for an approval that has already expired.",
+                Text("Job {job} asks for an approval that has already expired.", job=request.job),
                 "Submit the job again, and compare the clocks of both machines.",
             )
         try:
@@ -138,7 +139,7 @@ class Approvals:
         if job.digest != request.digest:
             raise SecureFlowError(
                 "spec_digest_mismatch",
-                f"Job {request.job} was already approved, with another spec.",
+                Text("Job {job} was already approved, with another spec.", job=request.job),
                 "A changed spec is another job.",
                 {"approved": job.digest, "named": request.digest},
             )
@@ -197,6 +198,8 @@ def _as_json(publication: Publication | None) -> dict[str, JSON] | None:
 def _changed(job: str) -> SecureFlowError:
     return SecureFlowError(
         "declaration_changed",
-        f"What {job} asks for was declared or published again while the request waited.",
+        Text(
+            "What {job} asks for was declared or published again while the request waited.", job=job
+        ),
         "An approval covers what was asked: submit the job again.",
     )

@@ -34,6 +34,7 @@ from secureflow.engines.run.messages import (
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
@@ -128,8 +129,11 @@ class Attestation:
         if known is None:
             raise SecureFlowError(
                 "evidence_not_fresh",
-                f"This agent asked for no evidence of generation {request.generation}, or has "
-                "already judged the one that it asked for.",
+                Text(
+                    "This agent asked for no evidence of generation {generation}, or has "
+                    "already judged the one that it asked for.",
+                    generation=request.generation,
+                ),
                 "Evidence counts once, for the nonce that this agent made.",
                 {"stage": "fresh", "leg": "nonce"},
             )
@@ -138,7 +142,11 @@ class Attestation:
         if age > self._context.settings.attestation.nonce_age:
             raise SecureFlowError(
                 "evidence_not_fresh",
-                f"The nonce of generation {request.generation} is {age} s old.",
+                Text(
+                    "The nonce of generation {generation} is {age} s old.",
+                    generation=request.generation,
+                    age=age,
+                ),
                 "The centre must ask for a fresh one.",
                 {"stage": "fresh", "leg": "age"},
             )

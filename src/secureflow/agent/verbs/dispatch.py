@@ -58,6 +58,7 @@ from secureflow.engines.run.messages import (
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger, job_context
+from secureflow.kit.text import Text
 
 Guarded = (
     AdmitRequest
@@ -138,7 +139,7 @@ class AgentVerbs:
         if handler is None:
             raise SecureFlowError(
                 "unknown_verb",
-                f"Agents do not answer {verb!r}.",
+                Text("Agents do not answer {verb!r}.", verb=verb),
                 "Server and agent must be of compatible versions.",
             )
         self._context.store.held.check()
@@ -272,7 +273,10 @@ class AgentVerbs:
         if job is not None and job.digest != request.digest and not forgotten(job):
             raise SecureFlowError(
                 "spec_digest_mismatch",
-                f"Job {request.job} was approved with another spec than the one that is finished.",
+                Text(
+                    "Job {job} was approved with another spec than the one that is finished.",
+                    job=request.job,
+                ),
                 "An approval covers one spec.",
             )
 

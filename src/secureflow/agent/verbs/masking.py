@@ -50,6 +50,7 @@ from secureflow.engines.sealing import vector_manifest
 from secureflow.engines.secagg import SecAggClient
 from secureflow.kit.canonical import JSON, b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _FRAME_LIMIT = 1 << 20
 
@@ -196,8 +197,14 @@ class Masking:
         if client.number != number:
             raise SecureFlowError(
                 "stale_round",
-                f"Round {request.round} ({request.stage}) of {request.job} comes with the keys "
-                f"of another round, number {client.number}.",
+                Text(
+                    "Round {round} ({stage}) of {job} comes with the keys of another "
+                    "round, number {number}.",
+                    round=request.round,
+                    stage=request.stage,
+                    job=request.job,
+                    number=client.number,
+                ),
                 "A round is masked under its own keys.",
             )
 
@@ -282,8 +289,12 @@ class Masking:
         if record is None or client.number != number:
             raise SecureFlowError(
                 "stale_round",
-                f"Round {request.round} ({request.stage}) of {request.job} comes with the "
-                "question of another round.",
+                Text(
+                    "Round {round} ({stage}) of {job} comes with the question of another round.",
+                    round=request.round,
+                    stage=request.stage,
+                    job=request.job,
+                ),
                 "The round's own record says what its vote needs, witnesses included.",
             )
         if client.vote is not None:

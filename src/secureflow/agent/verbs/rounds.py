@@ -35,6 +35,7 @@ from secureflow.engines.run.messages import (
 from secureflow.engines.sealing import Binding, Manifest, seal
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 ENCLAVE_RESTARTED = frozenset({"job_not_open", "sealed_key_refused", "link_broken", "buffer_lost"})
 """What an upload ends with when the enclave was restarted: it is admitted anew."""
@@ -167,8 +168,14 @@ class SealedRounds:
             return record
         raise SecureFlowError(
             "not_contributed",
-            f"{self._context.party} contributed nothing to round {request.round} "
-            f"({request.stage}) of {request.job} and does not vote on it.",
+            Text(
+                "{party} contributed nothing to round {round} ({stage}) of {job} and does"
+                " not vote on it.",
+                party=self._context.party,
+                round=request.round,
+                stage=request.stage,
+                job=request.job,
+            ),
             "Only parties whose updates will be opened vote.",
         )
 
@@ -221,8 +228,14 @@ async def send_sealed(
             raise
         raise SecureFlowError(
             "enclave_lost",
-            f"The enclave of generation {admission.generation} does not accept round "
-            f"{held.round} of {job.job}: {error.message}",
+            Text(
+                "The enclave of generation {generation} does not accept round {round} of "
+                "{job}: {message}",
+                generation=admission.generation,
+                round=held.round,
+                job=job.job,
+                message=error.message,
+            ),
             "It was restarted: the centre must open the job in it again.",
             {"cause": error.code},
         ) from error

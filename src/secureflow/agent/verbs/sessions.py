@@ -17,6 +17,7 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.secagg import SecAggClient
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class Sessions:
@@ -46,7 +47,12 @@ class Sessions:
         if client is None:
             raise SecureFlowError(
                 "not_set_up",
-                f"{self._context.party} has no keys for {stage!r} of {job.job}.",
+                Text(
+                    "{party} has no keys for {stage!r} of {job}.",
+                    party=self._context.party,
+                    stage=stage,
+                    job=job.job,
+                ),
                 "The centre must ask for `setup` first.",
             )
         self._clients[job.job, stage] = client

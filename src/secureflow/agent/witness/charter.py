@@ -18,6 +18,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 _FACT = "charter"
@@ -52,7 +53,10 @@ class CharterDesk:
         if signed is None:
             raise SecureFlowError(
                 "charter_not_pinned",
-                f"{self._party} has not pinned a charter yet, so it knows no other member.",
+                Text(
+                    "{party} has not pinned a charter yet, so it knows no other member.",
+                    party=self._party,
+                ),
                 HOW_TO_PIN,
             )
         return signed.charter
@@ -143,8 +147,12 @@ class CharterDesk:
             if charter != pinned and not follows:
                 raise SecureFlowError(
                     "charter_mismatch",
-                    f"Charter version {charter.version} does not follow the pinned version "
-                    f"{pinned.version}.",
+                    Text(
+                        "Charter version {version} does not follow the pinned version "
+                        "{pinned_version}.",
+                        version=charter.version,
+                        pinned_version=pinned.version,
+                    ),
                     "Pin the versions in between first.",
                     {"differences": compare(pinned, charter)},
                 )
@@ -165,7 +173,12 @@ class CharterDesk:
             what = "another signing key for" if listed else "no member"
             raise SecureFlowError(
                 "charter_mismatch",
-                f"The charter of digest {charter.digest} names {what} {self._party}.",
+                Text(
+                    "The charter of digest {digest} names {what} {party}.",
+                    digest=charter.digest,
+                    what=what,
+                    party=self._party,
+                ),
                 "Do not pin it. Ask the operator for a charter with the key that "
                 "`secureflow agent status` shows.",
                 {"own": self._key.public, "listed": listed},

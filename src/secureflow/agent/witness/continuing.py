@@ -30,6 +30,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 End = Callable[[str, str], Awaitable[None]]
@@ -179,11 +180,17 @@ class Continuer:
         view = self._witness.view
         if view.size > last.size:
             raise _refused(
-                f"it says that the log had {last.size} entries, and this agent holds its signed "
-                f"head of size {view.size}: the loss is greater"
+                Text(
+                    "it says that the log had {size} entries, and this agent holds its "
+                    "signed head of size {view_size}: the loss is greater",
+                    size=last.size,
+                    view_size=view.size,
+                )
             )
         if view.size == last.size and view.root.hex() != last.root:
-            raise _refused(f"this agent holds another head of size {view.size}: two histories")
+            raise _refused(
+                Text("this agent holds another head of size {size}: two histories", size=view.size)
+            )
 
     async def _check_start(self, last: Continuation) -> None:
         """Is what the log kept the beginning of what this agent saw?"""
@@ -204,8 +211,12 @@ class Continuer:
             proof = parse_proof(answered.get("consistency"))
             if size and not verify_consistency(size, last.start, root, start_root, proof):
                 raise _refused(
-                    f"the {last.start} entries that the log kept do not begin with the {size} that "
-                    "this agent saw"
+                    Text(
+                        "the {start} entries that the log kept do not begin with the "
+                        "{size} that this agent saw",
+                        start=last.start,
+                        size=size,
+                    )
                 )
             self._check_places(page, answered.get("inclusion"), last.start, start_root)
 
@@ -217,8 +228,12 @@ class Continuer:
             proof = parse_proof(proofs[number]) if number < len(proofs) else ()
             if not verify_inclusion(bytes.fromhex(leaf), place, start, proof, root):
                 raise _refused(
-                    f"this organisation's entry {leaf} was at {place}, and the kept part of the "
-                    "log has another one there"
+                    Text(
+                        "this organisation's entry {leaf} was at {place}, and the kept "
+                        "part of the log has another one there",
+                        leaf=leaf,
+                        place=place,
+                    )
                 )
 
     def _anchor(self, last: Continuation) -> tuple[int, bytes]:
@@ -299,7 +314,7 @@ def _as_sent(leaf: OwnLeaf) -> JSON:
 def _refused(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "continuation_refused",
-        f"The continuation of the log is not signed or pinned here: {reason}.",
+        Text("The continuation of the log is not signed or pinned here: {reason}.", reason=reason),
         "Tell the other members and the operator, who drafts it again from what you hold; "
         "`secureflow agent doctor` says what that is.",
     )

@@ -23,6 +23,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 INTERVAL: Final = 300.0
 """Seconds from one look to the next while the link stands."""
@@ -135,7 +136,11 @@ class HeadWatch:
                 return None
         return SecureFlowError(
             "charter_mismatch",
-            f"The centre's log is named {origin}; the pinned charter names {pinned.origin}.",
+            Text(
+                "The centre's log is named {origin}; the pinned charter names {pinned_origin}.",
+                origin=origin,
+                pinned_origin=pinned.origin,
+            ),
             "See what the members agreed on, and pin it if it is right: secureflow agent charter "
             "show, secureflow agent charter pin.",
         )
@@ -202,9 +207,8 @@ def judged(newest: str, status: JSON) -> SecureFlowError | None:
     held = status.get("held") if isinstance(status, dict) else None
     if not isinstance(held, dict):
         return None
-    return SecureFlowError.foreign(
-        held.get("code"), held.get("message"), held.get("hint"), held.get("details")
-    )
+    names = ("code", "message", "hint", "details", "texts")
+    return SecureFlowError.foreign(*(held.get(name) for name in names))
 
 
 def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
@@ -223,17 +227,21 @@ def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
         raise held
     if kept.get("origin") not in {None, log.get("origin")}:
         ours = 0  # it goes on under another name, of which no head was accepted yet
-    seen = f"{ours} of its {theirs} entries were seen"
+    seen = Text("{ours} of its {theirs} entries were seen", ours=ours, theirs=theirs)
     times = log.get("restored")
     restored = times if isinstance(times, dict) else {}
     dates = [restored.get(name) for name in ("restored_at", "taken_at")]
     if not all(type(one) is int and 0 <= one < _LATEST for one in dates):
         return seen
     at, taken = (moment(int(one)) for one in dates if one is not None)
-    return (
-        f"{ours} of its {theirs} entries were seen; the centre was restored on {at} from a "
-        f"backup of {taken}: what was revoked, disabled or withdrawn in between is valid again "
-        "until that is repeated"
+    return Text(
+        "{ours} of its {theirs} entries were seen; the centre was restored on {at} "
+        "from a backup of {taken}: what was revoked, disabled or withdrawn in between"
+        " is valid again until that is repeated",
+        ours=ours,
+        theirs=theirs,
+        at=at,
+        taken=taken,
     )
 
 
@@ -241,8 +249,14 @@ def set_back_error(origin: str, ours: int, theirs: int) -> SecureFlowError:
     """Return what an owner is told of a log that is smaller than what it signed for this agent."""
     return SecureFlowError(
         "log_set_back",
-        f"The centre's log {origin} was set back: it has {theirs} entries, and this agent holds "
-        f"its signed head of size {ours}. {ours - theirs} entries are lost.",
+        Text(
+            "The centre's log {origin} was set back: it has {theirs} entries, and this "
+            "agent holds its signed head of size {ours}. {lost} entries are lost.",
+            origin=origin,
+            theirs=theirs,
+            ours=ours,
+            lost=ours - theirs,
+        ),
         "None of your records is lost. Ask the operator to put the newest database back; if it "
         "is lost, the members continue the log: secureflow agent charter show.",
         {"origin": origin, "old": ours, "own": theirs, "lost": ours - theirs},

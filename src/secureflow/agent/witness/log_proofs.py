@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from secureflow.engines.ledger.merkle import MAX_SIZE
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_PROOF: Final = 64
 """A tree of 2^62 leaves has no longer proof."""
@@ -53,7 +54,12 @@ def parse_log_proofs(value: Any) -> LogProofs:
     consistency = value.get("consistency")
     listed = value.get("inclusion") or []
     if not isinstance(listed, list) or len(listed) > MAX_INCLUSIONS:
-        raise _malformed(f"inclusion must be a list of at most {MAX_INCLUSIONS} entries")
+        raise _malformed(
+            Text(
+                "inclusion must be a list of at most {max_inclusions} entries",
+                max_inclusions=MAX_INCLUSIONS,
+            )
+        )
     inclusion = tuple(_inclusion(one) for one in listed)
     if consistency is None:
         return LogProofs(inclusion=inclusion)
@@ -69,7 +75,9 @@ def parse_proof(value: Any) -> tuple[bytes, ...]:
         SecureFlowError: `malformed_rider`.
     """
     if not isinstance(value, list) or len(value) > MAX_PROOF:
-        raise _malformed(f"a proof must be a list of at most {MAX_PROOF} hashes")
+        raise _malformed(
+            Text("a proof must be a list of at most {max_proof} hashes", max_proof=MAX_PROOF)
+        )
     return tuple(bytes.fromhex(_hash(one)) for one in value)
 
 
@@ -82,7 +90,9 @@ def _inclusion(value: Any) -> Inclusion:
 
 def _exact(value: Any, names: set[str], what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict) or value.keys() != names:
-        raise _malformed(f"{what} must have exactly {', '.join(sorted(names))}")
+        raise _malformed(
+            Text("{what} must have exactly {names}", what=what, names=", ".join(sorted(names)))
+        )
     return value
 
 
@@ -99,4 +109,6 @@ def _size(value: Any) -> int:
 
 
 def _malformed(reason: str) -> SecureFlowError:
-    return SecureFlowError("malformed_rider", f"The ledger proofs are malformed: {reason}.")
+    return SecureFlowError(
+        "malformed_rider", Text("The ledger proofs are malformed: {reason}.", reason=reason)
+    )

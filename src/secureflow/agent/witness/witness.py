@@ -39,6 +39,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 UNHEARD = 8
@@ -202,8 +203,14 @@ class Witness:
         if out:
             raise SecureFlowError(
                 "end_left_out",
-                f"The log at size {observed.checkpoint.size} closes job {job} without "
-                f"{len(out)} of the leaves that {self._party} signed in it.",
+                Text(
+                    "The log at size {size} closes job {job} without {count} of the "
+                    "leaves that {party} signed in it.",
+                    size=observed.checkpoint.size,
+                    job=job,
+                    count=len(out),
+                    party=self._party,
+                ),
                 "An audit bundle lists what is left out as not provable; `secureflow agent "
                 "leaves` shows it. The answer may have come too late: ask the operator.",
                 {"leaves": [leaf.hash for leaf in out]},
@@ -257,15 +264,25 @@ class Witness:
             if not verify_consistency(size, newest.size, checkpoint.root, newest.root, proof):
                 raise SecureFlowError(
                     "ledger_inconsistent",
-                    f"The heads of size {size} and {newest.size} of {view.origin} do not belong "
-                    "to one history.",
+                    Text(
+                        "The heads of size {size} and {newest_size} of {origin} do not "
+                        "belong to one history.",
+                        size=size,
+                        newest_size=newest.size,
+                        origin=view.origin,
+                    ),
                     "Stop trusting this centre and give both notes to the other members.",
                     {"known": newest.note, "shown": head},
                 )
             return newest
         raise SecureFlowError(
             "ledger_rollback",
-            f"{view.origin} gave no proof from size {view.size} to size {size}.",
+            Text(
+                "{origin} gave no proof from size {old} to size {new}.",
+                origin=view.origin,
+                old=view.size,
+                new=size,
+            ),
             "Ask the operator why the log cannot prove its own history.",
             {"known": view.note, "shown": head},
         )
@@ -336,8 +353,13 @@ def _missing(job: str, leaves: list[OwnLeaf], checkpoint: Checkpoint) -> SecureF
     listed = ", ".join(f"{leaf.kind} {leaf.hash}" for leaf in leaves)
     return SecureFlowError(
         "leaf_missing",
-        f"The log at size {checkpoint.size} does not hold this organisation's own entries of job "
-        f"{job}: {listed}.",
+        Text(
+            "The log at size {size} does not hold this organisation's own entries of job "
+            "{job}: {listed}.",
+            size=checkpoint.size,
+            job=job,
+            listed=listed,
+        ),
         "The centre leaves out what was recorded: stop, and tell the other members. "
         "`secureflow agent leaves JOB` shows the entries.",
         {"leaves": [leaf.hash for leaf in leaves], "size": checkpoint.size},

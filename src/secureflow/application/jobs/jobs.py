@@ -44,6 +44,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.text import Text, text_in, with_texts
 
 CONSENT_SECONDS: Final = 7 * 86_400
 """How long approvals are asked for: a data owner may be on holiday."""
@@ -130,7 +131,8 @@ class Jobs:
         self._check_clocks(drafted)
         self._room(centre_bytes(drafted.spec))
         notes = (*drafted.notes, *absence_notes(absent))
-        return Submission(drafted.digest, spec, notes, drafted.details)
+        texts = {"notes": [one.as_json() if isinstance(one, Text) else None for one in notes]}
+        return Submission(drafted.digest, spec, notes, drafted.details, texts)
 
     async def submit(self, principal: Principal, wanted: Wanted) -> Job:
         """Propose a job to its contributors.
@@ -271,7 +273,9 @@ class Jobs:
             check_resumable(paused)
             job = resumed(paused, state, principal.name, now)
             await transaction.work.jobs.save(job)
-            data = {"state": state.value, "reason": f"resumed by {principal.name}"}
+            data = with_texts(
+                {"state": state.value, "reason": Text("resumed by {name}", name=principal.name)}
+            )
             await transaction.work.events.append(key, "state", now, data)
             transaction.record(
                 LEAF,
@@ -299,14 +303,21 @@ class Jobs:
         if job.error is not None and job.state.final:
             raise SecureFlowError(
                 "no_report",
-                f"Job {key} is {job.state} and has no report: {job.error.get('message', '?')}",
-                str(job.error.get("hint") or f"See how it ended: secureflow job show {key}."),
+                Text(
+                    "Job {key} is {state} and has no report: {message}",
+                    key=key,
+                    state=job.state,
+                    message=text_in(job.error, "message"),
+                ),
+                text_in(job.error, "hint")
+                or Text("See how it ended: secureflow job show {key}.", key=key),
                 {"error": job.error},
             )
         raise SecureFlowError(
-            "not_finished", f"Job {key} is {job.state}; its report comes at the end.",
-            f"Watch it: secureflow job watch {key}.",
-        )  # fmt: skip
+            "not_finished",
+            Text("Job {key} is {state}; its report comes at the end.", key=key, state=job.state),
+            Text("Watch it: secureflow job watch {key}.", key=key),
+        )
 
     async def explain(self, principal: Principal, key: str) -> dict[str, Any]:
         """Return who could see what of a job, running or ended, and what it has cost so far.
@@ -408,8 +419,12 @@ def _check_steers(principal: Principal, job: Job) -> None:
     if not principal.operator and principal.organisation not in parties:
         raise SecureFlowError(
             "forbidden",
-            f"{principal.organisation} neither submitted {job.id} nor contributes to it.",
-            f"Ask {job.organisation}.",
+            Text(
+                "{organisation} neither submitted {id} nor contributes to it.",
+                organisation=principal.organisation,
+                id=job.id,
+            ),
+            Text("Ask {organisation}.", organisation=job.organisation),
         )
 
 

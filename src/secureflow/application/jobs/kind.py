@@ -15,6 +15,7 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.request import JobRequest, parts_of
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,11 @@ class JobKinds(Mapping[str, JobKind]):
         if kind is None:
             raise SecureFlowError(
                 "invalid_spec",
-                f"The spec is not valid: kind: {wanted.kind[:40]!r} is not a kind of job.",
-                f"The kinds are: {', '.join(self._kinds)}.",
+                Text(
+                    "The spec is not valid: kind: {kind!r} is not a kind of job.",
+                    kind=wanted.kind[:40],
+                ),
+                Text("The kinds are: {kinds}.", kinds=", ".join(self._kinds)),
                 {"fields": [{"field": "kind", "problem": "unknown"}]},
             )
         return kind

@@ -17,6 +17,7 @@ from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 CEILING: Final = "rdp-cks20"
 """The conversion by which `privacy.epsilon` is a target and a ceiling."""
@@ -90,8 +91,12 @@ def epsilon_notes(epsilon: Mapping[str, JSON]) -> Iterator[str]:
     """Yield what people are told about the figures (conversion → ε) themselves."""
     if epsilon["pld"] is None:
         yield (
-            "ε by privacy loss distribution was left out: with so little noise, or so many "
-            f"releases, it is too large to compute. ε by {CEILING} is an upper bound."
+            Text(
+                "ε by privacy loss distribution was left out: with so little noise, or so"
+                " many releases, it is too large to compute. ε by {ceiling} is an upper "
+                "bound.",
+                ceiling=CEILING,
+            )
         )
 
 
@@ -109,8 +114,14 @@ def check_ceiling(privacy: Privacy | NoiseRequest, cost: float) -> None:
     if privacy.epsilon is not None and cost > privacy.epsilon:
         raise SecureFlowError(
             "contradictory_spec",
-            f"privacy.noise_multiplier: the job costs ε = {cost:.4g} ({CEILING}) at "
-            f"δ = {privacy.delta:g}, more than its ceiling of {privacy.epsilon:g}.",
+            Text(
+                "privacy.noise_multiplier: the job costs ε = {cost:.4g} ({ceiling}) at δ "
+                "= {delta:g}, more than its ceiling of {epsilon:g}.",
+                cost=cost,
+                ceiling=CEILING,
+                delta=privacy.delta,
+                epsilon=privacy.epsilon,
+            ),
             "Leave privacy.noise_multiplier out to have it calibrated, or raise privacy.epsilon.",
             {"field": "privacy.noise_multiplier"},
         )

@@ -19,6 +19,7 @@ from secureflow.domain.jobs import Job
 from secureflow.domain.organisations import Agent
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.engines.script import ENCLAVE
+from secureflow.kit.text import Text
 
 KEY: Final = "absent"
 """Where the progress of an unfinished job, as it is told, names them; nothing of it is stored."""
@@ -79,11 +80,20 @@ def absence_notes(absent: Mapping[str, str]) -> Iterator[str]:
     for party, server in absent.items():
         if server:
             yield (
-                f"{party} has no link to this server: it is connected to the server {server}. A "
-                "job that is submitted here waits for it; submit it at that server."
+                Text(
+                    "{party} has no link to this server: it is connected to the server "
+                    "{server}. A job that is submitted here waits for it; submit it at "
+                    "that server.",
+                    party=party,
+                    server=server,
+                )
             )
         else:
             yield (
-                f"{party} has no link to this server. A job waits for its consent until it "
-                "connects; once it runs, it waits only for the `patience_seconds` of its spec."
+                Text(
+                    "{party} has no link to this server. A job waits for its consent "
+                    "until it connects; once it runs, it waits only for the "
+                    "`patience_seconds` of its spec.",
+                    party=party,
+                )
             )

@@ -18,6 +18,7 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import floor_of, quorum_of
 from secureflow.domain.specs.base import JobSpec, two_sum
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 async def adopted_charter(work: UnitOfWork) -> Charter:
@@ -49,7 +50,10 @@ def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) ->
         name = "datasets" if count < 2 else "min_contributors"
         raise SecureFlowError(
             "contradictory_spec",
-            f"{name}: a sum of fewer than three parties shows each party the others' data.",
+            Text(
+                "{name}: a sum of fewer than three parties shows each party the others' data.",
+                name=name,
+            ),
             "Use datasets of at least three organisations.",
             {"field": name},
         )
@@ -84,7 +88,10 @@ async def granted_datasets(
         if dataset.organisation in chosen:
             raise SecureFlowError(
                 "contradictory_spec",
-                f"datasets: {dataset.organisation} is listed with two datasets.",
+                Text(
+                    "datasets: {organisation} is listed with two datasets.",
+                    organisation=dataset.organisation,
+                ),
                 "Name one dataset for each contributor.",
                 {"field": "datasets"},
             )
@@ -104,7 +111,7 @@ def roster_lines(
         if party not in members:
             raise SecureFlowError(
                 "charter_mismatch",
-                f"{party} is not in the adopted charter.",
+                Text("{party} is not in the adopted charter.", party=party),
                 "The operator proposes a charter with it, and the members sign.",
                 {"party": party},
             )
@@ -130,11 +137,20 @@ async def check_grants(
         covered = {column for grant in held for column in grant.columns}
         lacking = [column for column in columns if column not in covered]
         if not held or lacking:
-            what = f"the columns {', '.join(lacking)}" if held else f"purpose {spec.purpose!r}"
+            what = (
+                Text("the columns {lacking}", lacking=", ".join(lacking))
+                if held
+                else Text("purpose {purpose!r}", purpose=spec.purpose)
+            )
             raise SecureFlowError(
                 "column_not_granted",
-                f"{party} has not granted {what} of {dataset.name} to this project.",
-                f"Ask a data owner of {party} for a grant, or leave it out.",
+                Text(
+                    "{party} has not granted {what} of {name} to this project.",
+                    party=party,
+                    what=what,
+                    name=dataset.name,
+                ),
+                Text("Ask a data owner of {party} for a grant, or leave it out.", party=party),
                 {"party": party, "dataset": dataset.id, "columns": lacking},
             )
 

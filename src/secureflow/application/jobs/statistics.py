@@ -38,6 +38,7 @@ from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.statistics.kind import STATISTICS as ENGINE
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Joined, Text
 
 ROWS: Final = 1000
 """For how many rows of a group a dry run says how wide an answer's interval will be."""
@@ -210,7 +211,10 @@ def _check_requested(parts: Mapping[str, Any]) -> None:
     for name in sorted(set(parts) - {*_REQUESTED, "privacy"}):
         raise SecureFlowError(
             "invalid_spec",
-            f"The spec is not valid: {name}: it is set by the owners, not by the analyst.",
+            Text(
+                "The spec is not valid: {name}: it is set by the owners, not by the analyst.",
+                name=name,
+            ),
             "Bounds, categories, unit and contributions are what the owners declared.",
             {"fields": [{"field": name, "problem": "set by the owners, not by the analyst"}]},
         )
@@ -245,17 +249,24 @@ def _unit(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
         if dataset.privacy is None:
             raise SecureFlowError(
                 "budget_undeclared",
-                f"{party} has declared no privacy budget for {dataset.name}.",
+                Text(
+                    "{party} has declared no privacy budget for {name}.",
+                    party=party,
+                    name=dataset.name,
+                ),
                 "Its owner declares `privacy` in agent.yaml and publishes the dataset again.",
                 {"party": party, "dataset": dataset.id},
             )
         found[party] = dataset.privacy.unit
         rows = max(rows, dataset.privacy.rows_per_person)
     if len(set(found.values())) != 1:
-        listed = ", ".join(f"{party} per {unit}" for party, unit in found.items())
+        listed = Joined(
+            ", ",
+            [Text("{party} per {unit}", party=party, unit=unit) for party, unit in found.items()],
+        )
         raise SecureFlowError(
             "budget_unit_mismatch",
-            f"The owners keep their budgets in different units: {listed}.",
+            Text("The owners keep their budgets in different units: {listed}.", listed=listed),
             "One noise hides one unit: query only datasets of the same unit together.",
             {"units": found},
         )
@@ -267,10 +278,19 @@ def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
     declared = {party: _declared(name, party, dataset) for party, dataset in chosen.items()}
     kinds = {column.type for column in declared.values()}
     if len(kinds) > 1 or "text" in kinds:
-        listed = ", ".join(f"{party}: {column.type}" for party, column in declared.items())
+        listed = Joined(
+            ", ",
+            [
+                Text("{party}: {kind}", party=party, kind=column.type)
+                for party, column in declared.items()
+            ],
+        )
         raise _contradictory(
             name,
-            f"the owners do not all declare it as a number or all as a category ({listed})",
+            Text(
+                "the owners do not all declare it as a number or all as a category ({listed})",
+                listed=listed,
+            ),
             "Use a column that all declare in the same way.",
         )
     if "category" in kinds:
@@ -285,7 +305,10 @@ def _hull(name: str, declared: Mapping[str, ColumnConfig]) -> tuple[float, float
         if column.bounds is None:
             raise _contradictory(
                 name,
-                f"{party} declares no bounds for it, so one row could move a sum by anything",
+                Text(
+                    "{party} declares no bounds for it, so one row could move a sum by anything",
+                    party=party,
+                ),
                 "Ask its owner to declare bounds.",
             )
         bounds.append(column.bounds)
@@ -295,7 +318,12 @@ def _hull(name: str, declared: Mapping[str, ColumnConfig]) -> tuple[float, float
         if code:
             raise SecureFlowError(
                 code,
-                f"{name} of {party} {reason}: that is the widest of all owners.",
+                Text(
+                    "{name} of {party} {reason}: that is the widest of all owners.",
+                    name=name,
+                    party=party,
+                    reason=reason,
+                ),
                 "Query owners together whose bounds have the same magnitude, or have them "
                 "declare such.",
                 {"party": party, "column": name},
@@ -309,20 +337,33 @@ def _declared(name: str, party: str, dataset: Dataset) -> ColumnConfig:
             return column
     raise SecureFlowError(
         "unknown_column",
-        f"The dataset {dataset.name} of {party} declares no column {name!r:.130}.",
+        Text(
+            "The dataset {name} of {party} declares no column {column!r:.130}.",
+            name=dataset.name,
+            party=party,
+            column=name,
+        ),
         "Use columns that every contributor declares.",
         {"party": party, "column": name},
     )
 
 
 def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
-    name = f"columns.{column}"
-    return SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})
+    name = Text("columns.{column}", column=column)
+    return SecureFlowError(
+        "contradictory_spec",
+        Text("{name}: {reason}.", name=name, reason=reason),
+        hint,
+        {"field": name},
+    )
 
 
 def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
-        yield f"The sum needs all {len(spec.roster)} contributors: it does not survive a dropout."
+        yield Text(
+            "The sum needs all {count} contributors: it does not survive a dropout.",
+            count=len(spec.roster),
+        )
     yield from two_party_notes(spec)
     if spec.privacy.noise == "local":
         yield (
@@ -343,8 +384,14 @@ def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
             own = _declared(column.column, party, dataset).bounds
             if own is not None and own != column.bounds:
                 yield (
-                    f"{party} declares {column.column} within {interval(own)}; the noise fits "
-                    f"the widest bounds of all, {interval(column.bounds)}."
+                    Text(
+                        "{party} declares {column} within {interval}; the noise fits the "
+                        "widest bounds of all, {widest}.",
+                        party=party,
+                        column=column.column,
+                        interval=interval(own),
+                        widest=interval(column.bounds),
+                    )
                 )
 
 

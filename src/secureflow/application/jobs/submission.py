@@ -9,9 +9,13 @@ from secureflow.kit.canonical import JSON
 
 @dataclass(frozen=True)
 class Submission:
-    """What a dry run or a submission answers: digest, checks and expected disclosure."""
+    """What a dry run or a submission answers: digest, checks and expected disclosure.
+
+    `texts` has, under `notes`, the template and facts of each note, or null.
+    """
 
     digest: str
     spec: dict[str, JSON]
     notes: tuple[str, ...] = ()
     details: dict[str, JSON] = field(default_factory=dict)
+    texts: dict[str, JSON] = field(default_factory=dict)

@@ -36,6 +36,7 @@ from secureflow.domain.specs.training_rules import check
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.training.kind import TRAINING as ENGINE
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class TrainingJobs:
@@ -112,7 +113,11 @@ async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str])
         if not entity.has_member(party):
             raise SecureFlowError(
                 "not_a_member",
-                f"{party} is not an active member of the project {project}.",
+                Text(
+                    "{party} is not an active member of the project {project}.",
+                    party=party,
+                    project=project,
+                ),
                 "Invite it, and have it accept.",
                 {"party": party},
             )
@@ -126,7 +131,9 @@ def _check_bringing(spec: TrainingSpec) -> None:
     if without:
         raise SecureFlowError(
             "contradictory_spec",
-            f"parties: {', '.join(without)} would contribute without a dataset.",
+            Text(
+                "parties: {without} would contribute without a dataset.", without=", ".join(without)
+            ),
             "Name a granted dataset of each contributor; `parties` is for rehearsals.",
             {"field": "parties"},
         )
@@ -139,15 +146,26 @@ def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
             if column not in types:
                 raise SecureFlowError(
                     "unknown_column",
-                    f"The dataset {dataset.name} of {party} declares no column {column!r}.",
+                    Text(
+                        "The dataset {name} of {party} declares no column {column!r}.",
+                        name=dataset.name,
+                        party=party,
+                        column=column,
+                    ),
                     "Use columns that every contributor declares.",
                     {"party": party, "column": column},
                 )
             if types[column] not in kinds:
                 raise SecureFlowError(
                     "contradictory_spec",
-                    f"features.{column}: {party} declares it as {types[column]}, "
-                    f"the job uses it as {kinds[0]}.",
+                    Text(
+                        "features.{column}: {party} declares it as {types}, the job uses "
+                        "it as {kinds}.",
+                        column=column,
+                        party=party,
+                        types=types[column],
+                        kinds=kinds[0],
+                    ),
                     "Use the column as its owner declares it.",
                     {"field": f"features.{column}", "party": party},
                 )
@@ -165,7 +183,13 @@ def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
         if code:
             raise SecureFlowError(
                 code,
-                f"{numeric.column} in the dataset {dataset.name} of {party} {reason}.",
+                Text(
+                    "{column} in the dataset {name} of {party} {reason}.",
+                    column=numeric.column,
+                    name=dataset.name,
+                    party=party,
+                    reason=reason,
+                ),
                 "Use the bounds that its owner declares, or have the owner declare some.",
                 {"party": party, "column": numeric.column},
             )
@@ -188,8 +212,14 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
     for column, value in wrong:
         raise SecureFlowError(
             "unknown_category",
-            f"Category {value!r} of column {column!r} is not in both the job and the dataset "
-            f"{dataset.name} of {party}.",
+            Text(
+                "Category {value!r} of column {column!r} is not in both the job and the "
+                "dataset {name} of {party}.",
+                value=value,
+                column=column,
+                name=dataset.name,
+                party=party,
+            ),
             "Use the categories that every owner declares.",
             {"party": party, "column": column},
         )
@@ -215,7 +245,10 @@ async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
 
 def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
-        yield f"A round needs all {len(spec.roster)} contributors: it does not survive a dropout."
+        yield Text(
+            "A round needs all {count} contributors: it does not survive a dropout.",
+            count=len(spec.roster),
+        )
     if traits_of(spec).enclave:
         yield "Updates are only as safe as the enclave: check its attestation verdict."
     yield from two_party_notes(spec)
@@ -231,8 +264,12 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             extra = sorted(set(declared) - set(categorical.categories))
             if extra:
                 yield (
-                    f"{party} declares values of {categorical.column} that the job does not "
-                    f"list: {', '.join(extra[:5])}."
+                    Text(
+                        "{party} declares values of {column} that the job does not list: {extra}.",
+                        party=party,
+                        column=categorical.column,
+                        extra=", ".join(extra[:5]),
+                    )
                 )
 
 
@@ -242,10 +279,21 @@ def _differing_bounds(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iter
             own = {one.name: one.bounds for one in dataset.columns}[numeric.column]
             taken = interval(numeric.bounds)
             if own is None:
-                yield f"{party} declares no bounds for {numeric.column}; the job uses {taken}."
+                yield Text(
+                    "{party} declares no bounds for {column}; the job uses {taken}.",
+                    party=party,
+                    column=numeric.column,
+                    taken=taken,
+                )
             elif own != numeric.bounds:
                 within = interval(own)
-                yield f"{party} declares {numeric.column} within {within}; the job uses {taken}."
+                yield Text(
+                    "{party} declares {column} within {within}; the job uses {taken}.",
+                    party=party,
+                    column=numeric.column,
+                    within=within,
+                    taken=taken,
+                )
 
 
 def _details(spec: TrainingSpec) -> dict[str, Any]:

@@ -24,8 +24,9 @@ from markupsafe import Markup, escape
 
 from secureflow.application.reports.charts import Chart, chart
 from secureflow.application.reports.figures import answer_figures, figure, metric_figures
-from secureflow.application.reports.texts import translated
 from secureflow.kit.plain import shown
+from secureflow.kit.text import Text, foreign, text_in
+from secureflow.texts import chinese
 
 _CURVES = ("loss", "auc", "accuracy")
 
@@ -63,6 +64,7 @@ def environment(*loaders: BaseLoader) -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
+    made.filters["told"] = text_in
     made.filters["answer"] = answer_figures
     return made
 
@@ -70,6 +72,8 @@ def environment(*loaders: BaseLoader) -> Environment:
 def _visible(value: Any) -> Any:
     """Escape what would turn text round or hide in it: the template engine escapes only markup."""
     if isinstance(value, str):
+        if isinstance(value, Text):
+            return foreign(value, value.as_json())
         return shown(value, several=True)
     if isinstance(value, Mapping):
         return {_visible(name): _visible(one) for name, one in value.items()}
@@ -78,9 +82,9 @@ def _visible(value: Any) -> Any:
 
 def both(english: Any) -> Markup:
     """Return an escaped text in both languages; CSS shows one of them."""
-    text = str(english)
-    chinese = translated(text)
-    return escape(text) if chinese is None else in_both(text, chinese)
+    text = english if isinstance(english, str) else str(english)
+    told = chinese(text)
+    return escape(text) if told is None else in_both(text, told)
 
 
 def in_both(english: str, chinese: str) -> Markup:

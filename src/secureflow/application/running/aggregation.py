@@ -21,6 +21,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.memory import give_back
+from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
@@ -101,7 +102,9 @@ class Aggregation:
             await asyncio.to_thread(give_back)
             return as_body(Empty())
         if verb != SumRequest.verb:
-            raise SecureFlowError("unknown_verb", f"The aggregator does not know '{verb}'.")
+            raise SecureFlowError(
+                "unknown_verb", Text("The aggregator does not know '{verb}'.", verb=verb)
+            )
         return await self._sum(read(SumRequest, body))
 
     async def check_arrival(self, request: Request, reply: JSON) -> None:
@@ -169,7 +172,7 @@ def _vector_missing(parties: list[str]) -> SecureFlowError:
     names = ", ".join(parties)
     return SecureFlowError(
         "vector_missing",
-        f"The masked vector that {names} named is not at the centre.",
+        Text("The masked vector that {names} named is not at the centre.", names=names),
         "Its agent is faulty, or the centre's disk has lost it: it is asked for once more.",
         {"parties": parties},
     )

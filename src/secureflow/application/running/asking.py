@@ -16,7 +16,8 @@ from secureflow.application.running.replies import checked_reply
 from secureflow.domain.errors import name_of
 from secureflow.engines.script import Ask
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError, reasons_of
+from secureflow.kit.text import Text, text_in
 
 _WITNESSING = frozenset({"cosign", "finish"})
 """Verbs on the heads that start and end a job: their cosignatures are kept beside the log. Those of
@@ -52,7 +53,7 @@ class Asking:
             await asyncio.wait({waiting, cancelling}, return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 await self._courier.withdraw(job)
-                raise SecureFlowError("cancelled", f"Job {job} was cancelled.")
+                raise SecureFlowError("cancelled", Text("Job {job} was cancelled.", job=job))
             replies, failures = waiting.result()
         finally:
             waiting.cancel()
@@ -121,11 +122,17 @@ def _too_few(
         return disapproval(ask.to, replies, failures)
     if len(ask.to) == 1 and failures:
         return SecureFlowError.from_json(next(iter(failures.values())))
-    reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
+    reasons = reasons_of(failures)
     return SecureFlowError(
         name_of(failures.values(), "too_few_answers"),
-        f"{len(ask.to) - len(failures)} of {len(ask.to)} parties can answer '{ask.verb}', "
-        f"{need} are needed. {reasons}",
-        next((error["hint"] for error in failures.values() if error.get("hint")), ""),
+        Text(
+            "{count} of {to_count} parties can answer '{verb}', {need} are needed. {reasons}",
+            count=len(ask.to) - len(failures),
+            to_count=len(ask.to),
+            verb=ask.verb,
+            need=need,
+            reasons=reasons,
+        ),
+        next((text_in(error, "hint") for error in failures.values() if error.get("hint")), ""),
         {"verb": ask.verb, "failures": failures},
     )

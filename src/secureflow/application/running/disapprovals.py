@@ -11,6 +11,7 @@ from typing import Any, Final
 from secureflow.domain.errors import CATALOGUE, Category
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Joined, Text, text_in, with_texts, without_stop
 
 _UNABLE: Final = frozenset({Category.UNAVAILABLE, Category.INTERNAL})
 """Such an agent did not say no: it could not answer."""
@@ -36,7 +37,7 @@ def disapproval(
     refusals = [_refusal(party, error) for party, error in sorted(failures.items())]
     undecided = sorted(set(asked) - replies.keys() - failures.keys())
     no = any(one["refused"] for one in refusals)
-    hint = next((str(one["hint"]) for one in failures.values() if one.get("hint")), "")
+    hint = next((text_in(one, "hint") for one in failures.values() if one.get("hint")), "")
     return SecureFlowError(
         "consent_refused" if no else "too_few_answers",
         _sentence(refusals, sorted(replies), undecided),
@@ -57,34 +58,43 @@ def _refusal(party: str, error: Mapping[str, JSON]) -> dict[str, JSON]:
     details = error.get("details")
     reason = details.get("reason") if isinstance(details, Mapping) else None
     reason_given = reason if known == "consent_refused" and isinstance(reason, str) else None
-    return {
-        "party": party,
-        "code": known,
-        "reason": _one_line(reason_given or error.get("message", "")),
-        "refused": CATALOGUE[known] not in _UNABLE and known != "malformed_reply",
-    }
+    return with_texts(
+        {
+            "party": party,
+            "code": known,
+            "reason": _one_line(reason_given or text_in(error, "message")),
+            "refused": CATALOGUE[known] not in _UNABLE and known != "malformed_reply",
+        }
+    )
 
 
 def _sentence(
     refusals: Sequence[Mapping[str, Any]], approved: Sequence[str], undecided: Sequence[str]
 ) -> str:
-    """Say it in one sentence of few forms: each of them stands in the Chinese catalogue."""
+    """Say who refused, why, and where the others stand."""
     first, *more = refusals
-    party, code = first["party"], first["code"]
-    why = ". ".join([first["reason"].rstrip("."), *(_reason(one) for one in more[: _NAMED - 1])])
+    alone = first["code"] == "consent_refused"
+    why = [_reason(first, coded=not alone), *(_reason(one) for one in more[: _NAMED - 1])]
     if len(more) >= _NAMED:
-        why += f". So {len(more) - _NAMED + 1} more"
+        why.append(f"So {len(more) - _NAMED + 1} more")
     yes, open_ = _listed(approved), _listed(undecided)
-    if not first["refused"]:
-        return f"{party} could not answer ({code}): {why}. Approved: {yes}; undecided: {open_}."
-    if code != "consent_refused":
-        return f"{party} refused ({code}): {why}. Approved: {yes}; undecided: {open_}."
-    return f"{party} refused: {why}. Approved: {yes}; undecided: {open_}."
+    return Text(
+        "{refusals}. Approved: {approved}; undecided: {undecided}.",
+        refusals=Joined(". ", why),
+        approved=yes,
+        undecided=open_,
+    )
 
 
-def _reason(one: Mapping[str, Any]) -> str:
-    did = "refused" if one["refused"] else "could not answer"
-    return f"{one['party']} {did} ({one['code']}): {one['reason'].rstrip('.')}"
+def _reason(one: Mapping[str, Any], *, coded: bool = True) -> str:
+    party, code, reason = one["party"], one["code"], without_stop(one["reason"])
+    if not coded:
+        return Text("{party} refused: {reason}", party=party, reason=reason)
+    if one["refused"]:
+        return Text("{party} refused ({code}): {reason}", party=party, code=code, reason=reason)
+    return Text(
+        "{party} could not answer ({code}): {reason}", party=party, code=code, reason=reason
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -92,7 +102,8 @@ def _listed(names: Sequence[str]) -> str:
     return (", ".join(names[:_NAMED]) or "–") + (f" + {rest}" if rest > 0 else "")
 
 
-def _one_line(text: Any) -> str:
-    words = " ".join(str(text).split())
+def _one_line(text: str) -> str:
+    words = " ".join(text.split())
     line = "".join(one if one.isprintable() else "�" for one in words)
-    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
+    short = line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
+    return text if short == text else short  # which keeps its facts

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.pauses import Pauses
+from secureflow.kit.text import Text
 
 FIRST: Final = 0.25
 """Seconds before the second try; each later pause is twice as long."""
@@ -80,7 +81,10 @@ def defect(job: str) -> SecureFlowError:
     """Return what is told of a job that a defect stopped: its trace is for the log alone."""
     return SecureFlowError(
         "internal",
-        f"Job {job} met a defect of the server.",
-        "The operator finds the trace in the server's log. When it is fixed: secureflow job "
-        f"resume {job}.",
+        Text("Job {job} met a defect of the server.", job=job),
+        Text(
+            "The operator finds the trace in the server's log. When it is fixed: "
+            "secureflow job resume {job}.",
+            job=job,
+        ),
     )

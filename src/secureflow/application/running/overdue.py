@@ -30,6 +30,7 @@ from secureflow.engines.script import Ask
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
 
 MOST: Final = 100
 """Jobs that a party may ask about at once."""
@@ -176,8 +177,12 @@ class OverdueEnds:
         if not complete:
             raise SecureFlowError(
                 "leaf_forged",
-                f"What {party} signed after the end of job {job} does not continue its entries to "
-                "an end of its own.",
+                Text(
+                    "What {party} signed after the end of job {job} does not follow "
+                    "on from its earlier entries to its own end.",
+                    party=party,
+                    job=job,
+                ),
                 "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
                 {"party": party},
             )

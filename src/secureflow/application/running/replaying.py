@@ -12,6 +12,7 @@ from secureflow.domain.jobs import JobState
 from secureflow.engines.script import Ask, Effect, Move, Record, Script, effect_digest
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 UNFIT: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What a script meets in an answer of another form. It took the answer before that was kept."""
@@ -80,8 +81,12 @@ def replay(running: RunningJob, lines: Iterable[Journalled]) -> None:
 def _damaged(running: RunningJob, line: Journalled) -> SecureFlowError:
     return SecureFlowError(
         "record_damaged",
-        f"The journal of job {running.job} is damaged: the script cannot take the outcome of "
-        f"effect {line.seq}.",
+        Text(
+            "The journal of job {job} is damaged: the script cannot take the outcome of "
+            "effect {seq}.",
+            job=running.job,
+            seq=line.seq,
+        ),
         "The operator finds what is damaged with: secureflow server check.",
         {"noun": "job", "id": running.job, "effect": line.seq},
     )
@@ -93,10 +98,19 @@ def _changed(running: RunningJob, line: Journalled) -> SecureFlowError:
         digest = effect_digest(asked)
     return SecureFlowError(
         "script_changed",
-        f"Job {running.job} cannot continue: its effect {line.seq} was {line.digest[:12]}…, and "
-        f"the current script {_described(asked)}.",
-        f"Run the server version that started the job, then secureflow job resume {running.job}; "
-        f"or cancel it: secureflow job cancel {running.job}.",
+        Text(
+            "Job {job} cannot continue: its effect {seq} was {digest}…, and the current "
+            "script {described}.",
+            job=running.job,
+            seq=line.seq,
+            digest=line.digest[:12],
+            described=_described(asked),
+        ),
+        Text(
+            "Run the server version that started the job, then secureflow job resume "
+            "{job}; or cancel it: secureflow job cancel {job}.",
+            job=running.job,
+        ),
         {"effect": line.seq, "recorded": line.digest, "asked": digest},
     )
 
@@ -106,14 +120,23 @@ def _described(effect: Effect | None) -> str:
     if effect is None:
         return "has ended before it"
     if isinstance(effect, Ask):
-        more = f" and {len(effect.to) - NAMED} more" if len(effect.to) > NAMED else ""
-        return f"asks '{effect.verb}' of {', '.join(effect.to[:NAMED])}{more}"
+        more = (
+            Text(" and {count} more", count=len(effect.to) - NAMED)
+            if len(effect.to) > NAMED
+            else ""
+        )
+        return Text(
+            "asks '{verb}' of {to}{more}",
+            verb=effect.verb,
+            to=", ".join(effect.to[:NAMED]),
+            more=more,
+        )
     if isinstance(effect, Record):
         kinds = {str(entry.get("kind", "a party's leaf")) for entry in effect.entries}
-        return f"records {', '.join(sorted(kinds)) or 'nothing'}"
+        return Text("records {kinds}", kinds=", ".join(sorted(kinds)) or "no leaf")
     if isinstance(effect, Move):
-        return f"moves to {effect.state}"
-    return f"does '{effect.effect}'"
+        return Text("moves to {state}", state=effect.state)
+    return Text("does '{effect}'", effect=effect.effect)
 
 
 def is_cancellation(line: Journalled) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from secureflow.application.running.windups import ends_without_script
 from secureflow.domain.jobs import Job, JobState, check_transition
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 RESUMED: Final = "resumed"
 """Where a job's progress holds who resumed it, and when: `[{"by", "at"}]`."""
@@ -30,8 +31,8 @@ def already_finished(job: Job) -> SecureFlowError:
     """Return the refusal of whatever would change how a job ended."""
     return SecureFlowError(
         "already_finished",
-        f"Job {job.id} is already {job.state}.",
-        f"See how it ended: secureflow job show {job.id}.",
+        Text("Job {id} is already {state}.", id=job.id, state=job.state),
+        Text("See how it ended: secureflow job show {id}.", id=job.id),
     )
 
 
@@ -46,21 +47,28 @@ def check_resumable(job: Job) -> None:
     if job.state is not JobState.PAUSED:
         raise SecureFlowError(
             "not_paused",
-            f"Job {job.id} is {job.state}, not paused.",
-            f"It continues by itself: secureflow job watch {job.id}.",
+            Text("Job {id} is {state}, not paused.", id=job.id, state=job.state),
+            Text("It continues by itself: secureflow job watch {id}.", id=job.id),
         )
     if ends_without_script(job):  # a leaf of ours behind its end would not verify
         raise SecureFlowError(
             "not_paused",
-            f"Job {job.id} is about to end and cannot be resumed.",
-            f"See how it ends: secureflow job watch {job.id}.",
+            Text("Job {id} is about to end and cannot be resumed.", id=job.id),
+            Text("See how it ends: secureflow job watch {id}.", id=job.id),
         )
     if len(tries(job)) >= MOST:
         raise SecureFlowError(
             "resumed_too_often",
-            f"Job {job.id} was resumed {MOST} times and paused again each time.",
-            f"Cancel it: secureflow job cancel {job.id}. A new job can continue from its last "
-            "released model (--from).",
+            Text(
+                "Job {id} was resumed {most} times and paused again each time.",
+                id=job.id,
+                most=MOST,
+            ),
+            Text(
+                "Cancel it: secureflow job cancel {id}. A new job can continue from its "
+                "last released model (--from).",
+                id=job.id,
+            ),
             {"resumed": tries(job)},
         )
 

@@ -59,6 +59,7 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.memory import give_back
+from secureflow.kit.text import with_texts
 
 _log = get_logger(__name__)
 
@@ -448,7 +449,9 @@ class Runner:
         moved = replace(entity, state=state, updated=self._now_ms() // 1000)
         if moved.state != entity.state:
             await unit.jobs.save(moved)
-            await self._event(unit, job, "state", {"state": state.value, "reason": reason})
+            await self._event(
+                unit, job, "state", with_texts({"state": state.value, "reason": reason})
+            )
         return moved
 
     async def _publish(self, unit: UnitOfWork, job: str, model: dict[str, Any]) -> JSON:

@@ -16,6 +16,7 @@ from secureflow.engines.run.kind import EngineKind, EngineKinds, Rows
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def course_of(
@@ -74,8 +75,12 @@ class Scripts:
             return None
         return SecureFlowError(
             "script_retired",
-            f"Job {job.id} was begun by an older version of SecureFlow (script {job.script}), "
-            "which this version reads but does not go on with.",
+            Text(
+                "Job {id} was begun by an older version of SecureFlow (script {script}), "
+                "which this version reads but does not go on with.",
+                id=job.id,
+                script=job.script,
+            ),
             "Its parties are told and its budgets settled. Submit it again.",
             {"script": job.script},
         )
@@ -107,7 +112,14 @@ class Scripts:
 def _unknown(job: Job) -> SecureFlowError:
     return SecureFlowError(
         "script_changed",
-        f"Job {job.id} needs the script {job.script}, which this server does not have.",
-        f"Run the server version that started the job, then secureflow job resume {job.id}; or "
-        f"cancel it: secureflow job cancel {job.id}.",
+        Text(
+            "Job {id} needs the script {script}, which this server does not have.",
+            id=job.id,
+            script=job.script,
+        ),
+        Text(
+            "Run the server version that started the job, then secureflow job resume "
+            "{id}; or cancel it: secureflow job cancel {id}.",
+            id=job.id,
+        ),
     )

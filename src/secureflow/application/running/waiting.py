@@ -14,6 +14,7 @@ from secureflow.application.ports.courier import Request
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import with_texts
 
 WaitObserver = Callable[[Request, SecureFlowError | None], None]
 """Told of a request that begins to wait, and (None) that it waits no more."""
@@ -66,7 +67,8 @@ def _of(error: SecureFlowError) -> dict[str, JSON]:
     entry: dict[str, JSON] = {"code": error.code, "message": error.message}
     if error.code == HELD:  # nobody's wait ends it: it takes people, who must know how
         entry["hint"] = error.hint
-    return entry | {name: error.details[name] for name in _NUMBERS if name in error.details}
+    numbers = {name: error.details[name] for name in _NUMBERS if name in error.details}
+    return with_texts(entry | numbers)
 
 
 def room_patience(request: Request) -> float:

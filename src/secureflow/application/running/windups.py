@@ -18,6 +18,7 @@ from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 KEY: Final = "windup"
 """Where a job's progress holds it."""
@@ -88,7 +89,7 @@ def cancellation(job: Job) -> SecureFlowError | None:
     """Return the error by which a cancelled job ends; None when nobody cancelled it."""
     if "cancel" not in job.progress:
         return None
-    return SecureFlowError("cancelled", f"Job {job.id} was cancelled.")
+    return SecureFlowError("cancelled", Text("Job {id} was cancelled.", id=job.id))
 
 
 def overtaken(job: Job) -> SecureFlowError | None:
@@ -97,7 +98,10 @@ def overtaken(job: Job) -> SecureFlowError | None:
         return None
     return SecureFlowError(
         "job_set_back",
-        f"Job {job.id} began before the centre was set back to an earlier state, and cannot go on.",
+        Text(
+            "Job {id} began before the centre was set back to an earlier state, and cannot go on.",
+            id=job.id,
+        ),
         "Submit it again; consent is asked anew.",
     )
 

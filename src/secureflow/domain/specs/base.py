@@ -19,6 +19,7 @@ from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
 
@@ -243,7 +244,12 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
         first = fields[0]
         raise SecureFlowError(
             f"invalid_{what}",
-            f"The {what} is not valid: {first['field']}: {first['problem']}.",
+            Text(
+                "The {what} is not valid: {field}: {problem}.",
+                what=what,
+                field=first["field"],
+                problem=first["problem"],
+            ),
             "Correct the named field; `details.fields` lists every one.",
             {"fields": fields},
         ) from error
@@ -308,4 +314,9 @@ def refuse(problem: Problem | None) -> None:
     """
     if problem:
         name, reason, hint = problem
-        raise SecureFlowError("contradictory_spec", f"{name}: {reason}.", hint, {"field": name})
+        raise SecureFlowError(
+            "contradictory_spec",
+            Text("{name}: {reason}.", name=name, reason=reason),
+            hint,
+            {"field": name},
+        )

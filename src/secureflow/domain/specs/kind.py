@@ -9,6 +9,7 @@ from typing import Any, Literal
 from secureflow.domain.specs.base import JobSpec, parse
 from secureflow.domain.specs.request import JobRequest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 FIRST = "training"
 """The kind of a spec that names none, as the first ones did."""
@@ -69,8 +70,11 @@ class SpecKinds(Mapping[str, SpecKind]):
         if kind is None:
             raise SecureFlowError(
                 "invalid_spec",
-                f"The spec is not valid: kind: {str(name)[:40]!r} is not a kind of job.",
-                f"The kinds are: {', '.join(self._kinds)}.",
+                Text(
+                    "The spec is not valid: kind: {name!r} is not a kind of job.",
+                    name=str(name)[:40],
+                ),
+                Text("The kinds are: {kinds}.", kinds=", ".join(self._kinds)),
                 {"fields": [{"field": "kind", "problem": "unknown"}]},
             )
         return parse(kind.spec, value, stored=stored)

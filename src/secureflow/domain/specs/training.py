@@ -22,6 +22,7 @@ from secureflow.domain.specs.base import (
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ class Label:
         except ValueError:
             raise SecureFlowError(
                 "malformed_label",
-                f"The label column {self.column!r} is numeric, but its positive value is text.",
+                Text(
+                    "The label column {column!r} is numeric, but its positive value is text.",
+                    column=self.column,
+                ),
                 "Name the number that stands for the positive class.",
                 {"column": self.column},
             ) from None

@@ -23,6 +23,7 @@ from secureflow.engines.attestation.policy import AppraisalPolicy
 from secureflow.engines.attestation.verdict import Verdict
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _NO_FLOOR: Final = (
     "AMD gives no verdict on firmware: name the lowest versions of the product that you accept in "
@@ -95,17 +96,32 @@ def appraise(
 def _check_bound(claims: Claims, evidence: Evidence, challenge: Challenge) -> None:
     runtime = evidence.runtime_data
     if claims.tee != evidence.tee:
-        raise _not_bound("tee", f"The evidence says {evidence.tee}, but its report {claims.tee}.")
+        raise _not_bound(
+            "tee",
+            Text(
+                "The evidence says {tee}, but its report {claims_tee}.",
+                tee=evidence.tee,
+                claims_tee=claims.tee,
+            ),
+        )
     if not hmac.compare_digest(claims.report_data, report_data(runtime).hex()):
         raise _not_bound(
             "report_data", "The enclave's report does not cover the keys that came with it."
         )
     if runtime["suite"] != SUITE:
-        raise _not_bound("suite", f"The enclave's HPKE suite {runtime['suite']} is unknown.")
+        raise _not_bound(
+            "suite", Text("The enclave's HPKE suite {suite} is unknown.", suite=runtime["suite"])
+        )
     for part, expected in (("job", challenge.job), ("spec", challenge.spec)):
         if runtime[part] != expected:
             raise _not_bound(
-                part, f"The evidence is for {part} {runtime[part]}, expected {expected}."
+                part,
+                Text(
+                    "The evidence is for {part} {runtime}, expected {expected}.",
+                    part=part,
+                    runtime=runtime[part],
+                    expected=expected,
+                ),
             )
 
 
@@ -115,10 +131,12 @@ def _check_fresh(
     if not hmac.compare_digest(evidence.runtime_data["nonce"], challenge.nonce):
         raise _not_fresh("nonce", "The evidence answers another nonce: it may be a replay.")
     if not 0 <= now - challenge.asked_at <= policy.max_age_s:
-        raise _not_fresh("age", f"The nonce is {now - challenge.asked_at} s old.")
+        raise _not_fresh("age", Text("The nonce is {now} s old.", now=now - challenge.asked_at))
     # The prover's clock proves nothing; a wild difference is still worth a clear refusal.
     if abs(now - evidence.collected_at) > policy.max_age_s + MAX_SKEW:
-        raise _not_fresh("clock", f"The evidence is {now - evidence.collected_at} s old.")
+        raise _not_fresh(
+            "clock", Text("The evidence is {now} s old.", now=now - evidence.collected_at)
+        )
 
 
 def _check_simulated(claims: Claims, policy: AppraisalPolicy) -> None:
@@ -138,11 +156,17 @@ def _check_debug(claims: Claims, policy: AppraisalPolicy) -> None:
 def _check_technology(claims: Claims, policy: AppraisalPolicy) -> None:
     if claims.tee not in policy.allowed_tees:
         raise _not_acceptable(
-            "tee", f"{claims.tee} is not one of {', '.join(policy.allowed_tees)}."
+            "tee",
+            Text(
+                "{tee} is not one of {allowed_tees}.",
+                tee=claims.tee,
+                allowed_tees=", ".join(policy.allowed_tees),
+            ),
         )
     if policy.trust_roots and claims.root not in policy.trust_roots:
         raise _not_acceptable(
-            "root", f"The evidence's root {claims.root} is not an accepted trust root."
+            "root",
+            Text("The evidence's root {root} is not an accepted trust root.", root=claims.root),
         )
 
 
@@ -150,9 +174,16 @@ def _check_code(claims: Claims, policy: AppraisalPolicy) -> None:
     if claims.measurement not in policy.measurements:
         _check_references(claims, policy)
     if policy.signers and claims.signer not in policy.signers:
-        raise _not_acceptable("signer", f"The enclave's signer is {claims.signer}.")
+        raise _not_acceptable(
+            "signer", Text("The enclave's signer is {signer}.", signer=claims.signer)
+        )
     if claims.svn < policy.min_svn:
-        raise _not_acceptable("svn", f"The security version is {claims.svn} < {policy.min_svn}.")
+        raise _not_acceptable(
+            "svn",
+            Text(
+                "The security version is {svn} < {min_svn}.", svn=claims.svn, min_svn=policy.min_svn
+            ),
+        )
 
 
 def _check_references(claims: Claims, policy: AppraisalPolicy) -> None:
@@ -171,14 +202,31 @@ def _check_references(claims: Claims, policy: AppraisalPolicy) -> None:
     if first is None:
         raise _not_acceptable(
             "measurement",
-            f"The enclave runs code {claims.measurement}, which this agent has not pinned.",
+            Text(
+                "The enclave runs code {measurement}, which this agent has not pinned.",
+                measurement=claims.measurement,
+            ),
             hint,
         )
-    reason = f"{first.name} is {first.found}, accepted is {first.accepted}"
-    more = f", and none of {len(missed) - 1} other reference values fits" if missed[1:] else ""
+    reason = Text(
+        "{name} is {found}, accepted is {accepted}",
+        name=first.name,
+        found=first.found,
+        accepted=first.accepted,
+    )
+    more = (
+        Text(", and none of {count} other reference values fits", count=len(missed) - 1)
+        if missed[1:]
+        else ""
+    )
     raise _not_acceptable(
         first.part,
-        f"The {claims.tee} enclave does not fit this agent's reference values: {reason}{more}.",
+        Text(
+            "The {tee} enclave does not fit this agent's reference values: {reason}{more}.",
+            tee=claims.tee,
+            reason=reason,
+            more=more,
+        ),
         hint,
     )
 
@@ -187,21 +235,34 @@ def _check_platform(claims: Claims, policy: AppraisalPolicy) -> None:
     if claims.tcb_status not in policy.tcb_statuses:
         raise _not_acceptable(
             "tcb",
-            f"The platform is {claims.tcb_status} ({', '.join(claims.advisories) or 'no advisory'})"
-            f"; accepted is {', '.join(policy.tcb_statuses) or 'nothing'}.",
+            Text(
+                "The platform is {tcb_status} ({advisories}); accepted is {tcb_statuses}.",
+                tcb_status=claims.tcb_status,
+                advisories=", ".join(claims.advisories) or "no advisory",
+                tcb_statuses=", ".join(policy.tcb_statuses) or "none of them",
+            ),
             _NO_FLOOR
             if claims.tcb_status == "Unknown"
             else "The operator updates firmware and microcode, or you accept the state explicitly.",
         )
     denied = sorted(set(claims.advisories) & set(policy.denied_advisories))
     if denied:
-        raise _not_acceptable("advisory", f"The platform is open to {', '.join(denied)}.")
+        raise _not_acceptable(
+            "advisory",
+            Text(
+                ("The platform is affected by {denied}, which the policy does not accept."),
+                denied=", ".join(denied),
+            ),
+        )
     facts = sorted(name for name, true in claims.platform.items() if true)
     refused = [name for name in facts if name not in policy.allowed_platform]
     if refused:
         raise _not_acceptable(
             "platform",
-            f"The platform has {', '.join(refused)}, which the policy does not allow.",
+            Text(
+                "The platform has {refused}, which the policy does not allow.",
+                refused=", ".join(refused),
+            ),
             "List them in allowed_platform if the cloud's hosts are like that by design.",
         )
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, digest, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_EVIDENCE: Final = 256 * 1024
 MAX_BLOB: Final = 64 * 1024
@@ -101,7 +102,9 @@ def parse_evidence(value: Any) -> Evidence:
         if isinstance(value, bytes | str):
             value = parse_json(value, MAX_EVIDENCE)
         elif len(canonical_bytes(value)) > MAX_EVIDENCE:
-            raise _malformed(f"it is longer than {MAX_EVIDENCE} bytes")
+            raise _malformed(
+                Text("it is longer than {max_evidence} bytes", max_evidence=MAX_EVIDENCE)
+            )
         return _evidence(value)
     except SecureFlowError as error:
         if error.code == "evidence_malformed":
@@ -111,10 +114,12 @@ def parse_evidence(value: Any) -> Evidence:
 
 def _evidence(value: Any) -> Evidence:
     if not isinstance(value, dict) or value.keys() != _FIELDS:
-        raise _malformed(f"its fields must be {', '.join(sorted(_FIELDS))}")
+        raise _malformed(Text("its fields must be {fields}", fields=", ".join(sorted(_FIELDS))))
     for name, known in (("tee", TEES), ("format", FORMATS)):
         if not isinstance(value[name], str) or value[name] not in known:
-            raise _malformed(f"{name} must be one of {', '.join(sorted(known))}")
+            raise _malformed(
+                Text("{name} must be one of {known}", name=name, known=", ".join(sorted(known)))
+            )
     if not isinstance(value["blob"], str):
         raise _malformed("blob must be base64 text")
     if not isinstance(value["collateral"], dict | None):
@@ -133,17 +138,21 @@ def _evidence(value: Any) -> Evidence:
 
 def _runtime(value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or value.keys() != _RUNTIME.keys():
-        raise _malformed(f"the fields of runtime_data must be {', '.join(sorted(_RUNTIME))}")
+        raise _malformed(
+            Text(
+                "the fields of runtime_data must be {runtime}", runtime=", ".join(sorted(_RUNTIME))
+            )
+        )
     for name, shape in _RUNTIME.items():
         if not isinstance(value[name], str) or not shape.fullmatch(value[name]):
-            raise _malformed(f"runtime_data.{name}")
+            raise _malformed(Text("runtime_data.{name}", name=name))
     return value
 
 
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "evidence_malformed",
-        f"The enclave's evidence is malformed: {reason}.",
+        Text("The enclave's evidence is malformed: {reason}.", reason=reason),
         "Ask the operator which enclave version runs; nothing was sent to it.",
         {"stage": "authentic", "leg": "format"},
     )

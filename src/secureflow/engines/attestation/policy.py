@@ -15,6 +15,7 @@ from secureflow.engines.attestation.evidence import TEES
 from secureflow.engines.attestation.references import Reference
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _LISTS: Final = {
     "allowed_tees": re.compile("|".join(sorted(TEES))),
@@ -110,7 +111,7 @@ class AppraisalPolicy:
 def _malformed(field: str) -> SecureFlowError:
     return SecureFlowError(
         "policy_malformed",
-        f"The appraisal policy is malformed: {field}.",
+        Text("The appraisal policy is malformed: {field}.", field=field),
         "Correct the attestation section of the agent's configuration.",
         {"field": field},
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Tier = Literal["hardware", "SIMULATED"]
 Status = Literal["affirming", "warning"]
@@ -93,7 +94,11 @@ class Verdict:
         if not self.issued <= now < self.expires:
             raise SecureFlowError(
                 "attestation_expired",
-                f"The verdict on {self.title} for {self.job} is not valid any more.",
+                Text(
+                    "The verdict on {title} for {job} is not valid any more.",
+                    title=self.title,
+                    job=self.job,
+                ),
                 "Ask the enclave for fresh evidence.",
                 {"issued": self.issued, "expires": self.expires, "now": now},
             )

@@ -15,6 +15,7 @@ from secureflow.domain.quorum import threshold_of
 from secureflow.engines.closing.vote import MAX_PARTIES, Question, Vote, check_set
 from secureflow.kit.canonical import digest, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_BYTES: Final = 1 << 20
 
@@ -57,11 +58,11 @@ class Certificate:
         rest = dict(value)
         votes = rest.pop("votes")
         if len(votes) > MAX_PARTIES:
-            raise _malformed(f"it holds {len(votes)} votes")
+            raise _malformed(Text("it holds {count} votes", count=len(votes)))
         question = Question.from_json(rest)
         for voter, signature in votes.items():
             if not isinstance(signature, str):
-                raise _malformed("a signature is no text")
+                raise _malformed("a signature is not a string")
             Vote(question, voter, signature)
         return cls(question, votes)
 
@@ -89,7 +90,10 @@ def certify(votes: Iterable[Vote]) -> Certificate:
         if vote.question != question:
             raise SecureFlowError(
                 "certificate_mixed",
-                f"The vote of {vote.voter} answers another question than the votes before it.",
+                Text(
+                    "The vote of {voter} answers another question than the votes before it.",
+                    voter=vote.voter,
+                ),
                 "Votes for different contributor sets never make one certificate.",
             )
         if signatures.setdefault(vote.voter, vote.signature) != vote.signature:
@@ -122,8 +126,14 @@ def verify_certificate(certificate: Certificate, roster: Mapping[str, str]) -> N
     if len(certificate.votes) < needed:
         raise SecureFlowError(
             "certificate_short",
-            f"Round {certificate.question.round} is closed by {len(certificate.votes)} of "
-            f"{len(roster)} parties; {needed} are needed.",
+            Text(
+                "Round {round} is closed by {count} of {roster_count} parties; {needed} "
+                "are needed.",
+                round=certificate.question.round,
+                count=len(certificate.votes),
+                roster_count=len(roster),
+                needed=needed,
+            ),
             "Wait for more votes: nothing opens before.",
             {"found": len(certificate.votes), "needed": needed},
         )
@@ -132,7 +142,11 @@ def verify_certificate(certificate: Certificate, roster: Mapping[str, str]) -> N
 def _forged(voter: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "certificate_forged",
-        f"The closing certificate is not authentic: {voter} {reason}.",
+        Text(
+            "The closing certificate is not authentic: {voter} {reason}.",
+            voter=voter,
+            reason=reason,
+        ),
         "Do not open anything on it; keep it as evidence.",
         {"voter": voter},
     )
@@ -140,5 +154,6 @@ def _forged(voter: str, reason: str) -> SecureFlowError:
 
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
-        "certificate_malformed", f"The closing certificate is malformed: {reason}."
+        "certificate_malformed",
+        Text("The closing certificate is malformed: {reason}.", reason=reason),
     )

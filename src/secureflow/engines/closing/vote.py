@@ -18,6 +18,7 @@ from secureflow.domain.quorum import floor_of, threshold_of
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 KIND: Final = "vote"
 MAX_PARTIES: Final = 4096
@@ -95,7 +96,7 @@ class Question:
             raise _malformed("context")
         for name, parties in (("survivors", self.survivors), ("dead", self.dead)):
             if list(parties) != sorted(set(parties)) or len(parties) > MAX_PARTIES:
-                raise _malformed(f"{name} (sorted, each party once)")
+                raise _malformed(Text("{name} (sorted, each party once)", name=name))
             if not all(_NAME.fullmatch(party) for party in parties):
                 raise _malformed(name)
 
@@ -118,10 +119,10 @@ class Question:
             SecureFlowError: `vote_malformed`.
         """
         if not isinstance(value, dict) or value.keys() != cls.__dataclass_fields__.keys():
-            raise _malformed("the set of fields")
+            raise _malformed("it does not have the fields that it must have")
         text = all(isinstance(value[name], str) for name in ("job", "stage", "context"))
         if not text or not all(_is_names(value[name]) for name in ("survivors", "dead")):
-            raise _malformed("the type of a field")
+            raise _malformed("a field has the wrong type")
         parties = {name: tuple(value[name]) for name in ("survivors", "dead")}
         return cls(**{**value, **parties})
 
@@ -159,7 +160,7 @@ class Vote:
             SecureFlowError: `vote_malformed`.
         """
         if not isinstance(value, dict) or value.keys() != {"body", "signature"}:
-            raise _malformed("no object of body and signature")
+            raise _malformed("it is not an object of body and signature")
         if not isinstance(value["body"], dict):
             raise _malformed("body")
         rest, signature = dict(value["body"]), value["signature"]
@@ -183,7 +184,10 @@ def check_set(question: Question, roster: Mapping[str, Any]) -> None:
     if strangers:
         raise SecureFlowError(
             "survivors_unknown",
-            f"{', '.join(strangers)} is listed as a contributor but not in the job's roster.",
+            Text(
+                "Listed as contributors but not in the job's roster: {strangers}.",
+                strangers=", ".join(strangers),
+            ),
             "Do not trust this server: the roster is fixed by the signed spec.",
             {"strangers": strangers},
         )
@@ -197,13 +201,22 @@ def check_set(question: Question, roster: Mapping[str, Any]) -> None:
     found = len(question.survivors)
     if found < needed:
         reason = (
-            "a sum of two shows each of the two the other's update"
+            ("a sum of two updates shows each of the two parties the other one's update")
             if found < floor_of(len(roster))
-            else f"a roster of {len(roster)} opens sums of at least {needed}"
+            else Text(
+                "a roster of {count} opens sums of at least {needed}",
+                count=len(roster),
+                needed=needed,
+            )
         )
         raise SecureFlowError(
             "survivors_too_few",
-            f"Round {question.round} has {found} contributors: {reason}.",
+            Text(
+                "Round {round} has {found} contributors: {reason}.",
+                round=question.round,
+                found=found,
+                reason=reason,
+            ),
             "Bring the missing parties back, or submit a job with another roster.",
             {"found": found, "needed": needed, "dead": list(question.dead)},
         )
@@ -239,35 +252,67 @@ def may_vote(
         if vote.question == question:
             return vote
         if vote.question.slot == question.slot:
-            raise SecureFlowError(
-                "vote_already_cast",
-                f"{voter} has already voted in round {question.round} ({question.stage}) of "
-                f"{question.job}, on another set of contributors.",
-                "A party votes once per round. Keep both questions: together they are evidence.",
-                {"voted": vote.question.as_json(), "asked": question.as_json()},
-            )
+            raise _already_cast(vote, question, voter)
     if question.context != context:
         raise SecureFlowError(
             "vote_other_context",
-            f"{voter} contributed to round {question.round} under another context.",
+            Text(
+                "{voter} contributed to round {round} under another context.",
+                voter=voter,
+                round=question.round,
+            ),
             "The server shows parties different models, rosters or parameters: stop the job.",
         )
     check_set(question, roster)
+    _check_contributors(question, voter, least)
+    return None
+
+
+def _already_cast(vote: Vote, question: Question, voter: str) -> SecureFlowError:
+    return SecureFlowError(
+        "vote_already_cast",
+        Text(
+            "{voter} has already voted in round {round} ({stage}) of {job}, on "
+            "another set of contributors.",
+            voter=voter,
+            round=question.round,
+            stage=question.stage,
+            job=question.job,
+        ),
+        "A party votes once per round. Keep both questions: together they are evidence.",
+        {"voted": vote.question.as_json(), "asked": question.as_json()},
+    )
+
+
+def _check_contributors(question: Question, voter: str, least: int) -> None:
+    """Refuse a set that this party did not approve, or that says of it that it dropped out."""
     if len(question.survivors) < least:
         raise SecureFlowError(
             "survivors_too_few",
-            f"Round {question.round} has {len(question.survivors)} contributors; "
-            f"{voter} approved the job for at least {least}.",
+            Text(
+                "Round {round} has {count} contributors; {voter} approved the job for at "
+                "least {least}.",
+                round=question.round,
+                count=len(question.survivors),
+                voter=voter,
+                least=least,
+            ),
             "Bring the missing parties back, or ask for approval of a smaller job.",
             {"found": len(question.survivors), "needed": least, "dead": list(question.dead)},
         )
     if voter not in question.survivors:
         raise SecureFlowError(
             "voted_dead",
-            f"{voter} is asked to certify that it dropped out of round {question.round}.",
-            "A living party does not certify its own death: let the server retry its upload.",
+            Text(
+                "{voter} is asked to certify that it dropped out of round {round}.",
+                voter=voter,
+                round=question.round,
+            ),
+            (
+                "A party that is there does not certify that it dropped out: let the "
+                "server retry its upload."
+            ),
         )
-    return None
 
 
 def cast_vote(question: Question, voter: str, key: SigningKey) -> Vote:
@@ -280,4 +325,6 @@ def _is_names(value: Any) -> bool:
 
 
 def _malformed(part: str) -> SecureFlowError:
-    return SecureFlowError("vote_malformed", f"The closing question or vote is malformed: {part}.")
+    return SecureFlowError(
+        "vote_malformed", Text("The closing question or vote is malformed: {part}.", part=part)
+    )

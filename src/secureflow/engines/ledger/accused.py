@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
+from secureflow.kit.text import Text
 
 ACCUSATION: Final = "accusation"
 _MOST: Final = 16  # accused of one accusation; honest ones name one or two
@@ -55,7 +56,7 @@ def silenced(bundle: Bundle) -> Iterator[str]:
     """Does every accusation say whom it accuses of what? The accused may have exported this."""
     for entry in _entries(bundle):
         if entry.salt is None:
-            yield f"{entry.title}: the accusation comes without its document"
+            yield Text("{title}: the accusation comes without its document", title=entry.title)
 
 
 def _entries(bundle: Bundle) -> Iterator[BundleEntry]:

@@ -42,6 +42,7 @@ from secureflow.engines.ledger.held import HeldLeaf, judge_held
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Status = Literal["verified", "unfinished", "broken", "consistent, unauthenticated"]
 
@@ -114,9 +115,7 @@ def verify_bundle(
         failures += _head_failures(bundle, charter)
         cosigners = bundle.note.cosigners(_roster_keys(bundle, charter))
         if len(cosigners) < quorum:
-            missing.append(
-                f"the head has {len(cosigners)} valid cosignatures of the roster, not {quorum}"
-            )
+            missing.append(_few_cosigners(len(cosigners), quorum))
     status = _status(failures, missing, charter)
     return BundleVerdict(
         ok=status == "verified",
@@ -138,6 +137,14 @@ def verify_bundle(
     )
 
 
+def _few_cosigners(count: int, quorum: int) -> str:
+    return Text(
+        "the head has {count} valid cosignatures of the roster, not {quorum}",
+        count=count,
+        quorum=quorum,
+    )
+
+
 def _status(failures: list[str], missing: list[str], charter: Charter | None) -> Status:
     if failures:
         return "broken"
@@ -149,9 +156,13 @@ def _status(failures: list[str], missing: list[str], charter: Charter | None) ->
 def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
     """Do job, spec and roster belong together? The leaves bind the spec, the spec the roster."""
     if bundle.note.checkpoint.origin != bundle.origin:
-        yield f"the head is of the log {bundle.note.checkpoint.origin}, not {bundle.origin}"
+        yield Text(
+            "the head is of the log {origin}, not {bundle_origin}",
+            origin=bundle.note.checkpoint.origin,
+            bundle_origin=bundle.origin,
+        )
     if not any(entry.signed.leaf.job == bundle.job for entry in bundle.entries):
-        yield f"no entry belongs to job {bundle.job}"
+        yield Text("no entry belongs to job {job}", job=bundle.job)
     if [party for party, _ in bundle.contributors] != list(bundle.roster):
         yield "the roster is not the one in the spec"
     if quorum_of(len(bundle.roster)) <= colluders_of(len(bundle.roster)):
@@ -160,12 +171,14 @@ def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
         yield "a roster of one: whoever colludes with the centre would be its only witness"
     spec = digest(bundle.spec)
     if expected and spec != expected:
-        yield f"it is about the spec {spec}, not about {expected}"
+        yield Text(
+            "it is about the spec {spec}, not about {expected}", spec=spec, expected=expected
+        )
     for entry in bundle.entries:
         leaf = entry.signed.leaf
         optional = leaf.author == SERVER and not leaf.spec
         if leaf.job == bundle.job and leaf.spec != spec and not optional:
-            yield f"{entry.title}: it binds another spec than the bundle's"
+            yield Text("{title}: it binds another spec than the bundle's", title=entry.title)
 
 
 def _entry_failures(bundle: Bundle, origins: frozenset[str]) -> Iterator[str]:
@@ -174,15 +187,21 @@ def _entry_failures(bundle: Bundle, origins: frozenset[str]) -> Iterator[str]:
     last = -1
     for entry in bundle.entries:
         if entry.index <= last:
-            yield f"{entry.title}: entries are not in ascending order"
+            yield Text("{title}: entries are not in ascending order", title=entry.title)
         last = entry.index
         if entry.signed.leaf.origin not in origins:
-            yield f"{entry.title}: it was signed for the log {entry.signed.leaf.origin}"
+            yield Text(
+                "{title}: it was signed for the log {origin}",
+                title=entry.title,
+                origin=entry.signed.leaf.origin,
+            )
         node = leaf_hash(entry.signed.data())
         if not verify_inclusion(node, entry.index, head.size, entry.proof, head.root):
-            yield f"{entry.title}: its inclusion proof does not lead to the head's root"
+            yield Text(
+                "{title}: its inclusion proof does not lead to the head's root", title=entry.title
+            )
         if not _opens(entry):
-            yield f"{entry.title}: document and salt do not open its commitment"
+            yield Text("{title}: document and salt do not open its commitment", title=entry.title)
 
 
 def _opens(entry: BundleEntry) -> bool:
@@ -215,21 +234,29 @@ def _path_failures(chain: list[BundleEntry], known: set[str], job: str) -> Itera
     for entry in chain:
         if entry.signed.leaf.prev in following:
             yield (
-                f"{entry.title}: another leaf of its author has the same prev, or it appears twice"
+                Text(
+                    "{title}: another leaf of its author has the same prev, or it appears twice",
+                    title=entry.title,
+                )
             )
         following[entry.signed.leaf.prev] = entry
     unknown = [entry for entry in chain if entry.signed.leaf.prev not in known]
     first, gaps = (unknown or chain)[0], unknown[1:]  # the server's may hang on one without a link
     if first.signed.leaf.author == ENCLAVE and first.signed.leaf.prev:
-        yield f"{first.title}: this enclave key's first leaf is missing"
+        yield Text("{title}: this enclave key's first leaf is missing", title=first.title)
     for entry in gaps:
-        yield f"{entry.title}: the leaf that its prev names is missing: one was dropped or inserted"
+        yield Text(
+            "{title}: the leaf that its prev names is missing: one was dropped or inserted",
+            title=entry.title,
+        )
     last = -1
     step: BundleEntry | None = first
     while step is not None:
         if step.signed.leaf.job == job:
             if step.index < last:
-                yield f"{step.title}: it comes before an earlier leaf of its author"
+                yield Text(
+                    "{title}: it comes before an earlier leaf of its author", title=step.title
+                )
             last = step.index
         step = following.get(step.signed.hash())
 
@@ -243,7 +270,10 @@ def _consent_failures(bundle: Bundle) -> Iterator[str]:
             continue
         approved.add(leaf.author)
         if leaf.kind != "approval":
-            yield f"{entry.title}: its author's approval of the job does not come before it"
+            yield Text(
+                "{title}: its author's approval of the job does not come before it",
+                title=entry.title,
+            )
 
 
 def _self_signed_failures(bundle: Bundle) -> Iterator[str]:
@@ -252,11 +282,14 @@ def _self_signed_failures(bundle: Bundle) -> Iterator[str]:
     for entry in bundle.entries:
         signed = entry.signed
         if not leaves.verify(signed, signed.key):
-            yield f"{entry.title}: its signature is not valid under the key that it carries"
+            yield Text(
+                "{title}: its signature is not valid under the key that it carries",
+                title=entry.title,
+            )
         if signed.leaf.author == ENCLAVE:
             continue
         if claimed.setdefault(signed.leaf.author, signed.key) != signed.key:
-            yield f"{entry.title}: its author signs with two keys"
+            yield Text("{title}: its author signs with two keys", title=entry.title)
 
 
 def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
@@ -270,17 +303,26 @@ def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
         if author == ENCLAVE:
             if len(vouchers[signed.key]) < needed:
                 yield (
-                    f"{entry.title}: its key is vouched for by {len(vouchers[signed.key])} roster "
-                    f"members' attested leaves, not by {needed}"
+                    Text(
+                        "{title}: its key is vouched for by {count} roster members' "
+                        "attested leaves, not by {needed}",
+                        title=entry.title,
+                        count=len(vouchers[signed.key]),
+                        needed=needed,
+                    )
                 )
             elif not leaves.verify(signed, signed.key):
-                yield f"{entry.title}: the attested enclave key did not sign it"
+                yield Text("{title}: the attested enclave key did not sign it", title=entry.title)
         elif author not in keys:
-            yield f"{entry.title}: its author is not a member of the charter"
+            yield Text("{title}: its author is not a member of the charter", title=entry.title)
         elif not leaves.verify(signed, keys[author]):
-            yield f"{entry.title}: the charter's key of {author} did not sign it"
+            yield Text(
+                "{title}: the charter's key of {author} did not sign it",
+                title=entry.title,
+                author=author,
+            )
         elif author != SERVER and signed.leaf.job == bundle.job and author not in bundle.roster:
-            yield f"{entry.title}: its author is not on the job's roster"
+            yield Text("{title}: its author is not on the job's roster", title=entry.title)
 
 
 def _vouchers(bundle: Bundle, charter: Charter) -> Mapping[str, set[str]]:
@@ -306,12 +348,18 @@ def _attested(bundle: Bundle) -> Iterable[BundleEntry]:
 def _head_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
     """Is the head the pinned log's, and is the roster the charter's?"""
     if bundle.origin != charter.origin:
-        yield f"the bundle is of the log {bundle.origin}; the charter names {charter.origin}"
+        yield Text(
+            "the bundle is of the log {origin}; the charter names {charter_origin}",
+            origin=bundle.origin,
+            charter_origin=charter.origin,
+        )
     if not bundle.note.verify_log(charter.log_key):
         yield "the head is not signed by the charter's log key"
     for party, key in bundle.contributors:
         if charter.keys.get(party) != key:
-            yield f"roster member {party} is not in the charter with the spec's key"
+            yield Text(
+                "roster member {party} is not in the charter with the spec's key", party=party
+            )
 
 
 def _roster_keys(bundle: Bundle, charter: Charter) -> dict[str, str]:

@@ -13,6 +13,7 @@ from secureflow.engines.ledger.merkle import MAX_SIZE
 from secureflow.engines.ledger.notes import Note, parse_note
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_ENTRIES = 200_000
 MAX_PROOF = 64
@@ -105,13 +106,17 @@ def parse_bundle(value: Any) -> Bundle:
     """
     names = set(value) - {"history"} if isinstance(value, dict) else set()
     if not isinstance(value, dict) or names != _FIELDS or value["v"] != 1:
-        raise _malformed(f"it needs v = 1 and exactly {', '.join(sorted(_FIELDS))}")
+        raise _malformed(
+            Text("it needs v = 1 and exactly {fields}", fields=", ".join(sorted(_FIELDS)))
+        )
     for name in ("origin", "note", "job", "charter"):
         if not isinstance(value[name], str):
-            raise _malformed(f"{name} must be a string")
+            raise _malformed(Text("{name} must be a string", name=name))
     listed = value["entries"]
     if not isinstance(listed, list) or len(listed) > MAX_ENTRIES:
-        raise _malformed(f"entries must be a list of at most {MAX_ENTRIES} entries")
+        raise _malformed(
+            Text("entries must be a list of at most {max_entries} entries", max_entries=MAX_ENTRIES)
+        )
     spec = value["spec"]
     return Bundle(
         origin=value["origin"],
@@ -128,13 +133,19 @@ def parse_bundle(value: Any) -> Bundle:
 
 def _history(value: Any) -> tuple[SignedCharter, ...]:
     if not isinstance(value, list) or len(value) > MAX_HISTORY:
-        raise _malformed(f"history must be a list of at most {MAX_HISTORY} charters")
+        raise _malformed(
+            Text(
+                "history must be a list of at most {max_history} charters", max_history=MAX_HISTORY
+            )
+        )
     return tuple(SignedCharter.from_json(one) for one in value)
 
 
 def _roster(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= MAX_ROSTER:
-        raise _malformed(f"roster must be a list of 1 to {MAX_ROSTER} parties")
+        raise _malformed(
+            Text("roster must be a list of 1 to {max_roster} parties", max_roster=MAX_ROSTER)
+        )
     if not all(isinstance(one, str) for one in value) or len(set(value)) != len(value):
         raise _malformed("roster must name each party once")
     return tuple(value)
@@ -163,25 +174,33 @@ def _entry(value: Any) -> BundleEntry:
         raise _malformed("an entry's index is out of range")
     proof = value["proof"]
     if not isinstance(proof, list) or len(proof) > MAX_PROOF:
-        raise _malformed(f"the proof of entry {index} must be a list of at most {MAX_PROOF} hashes")
-    path = tuple(_hash(one, f"the proof of entry {index}") for one in proof)
+        raise _malformed(
+            Text(
+                "the proof of entry {index} must be a list of at most {max_proof} hashes",
+                index=index,
+                max_proof=MAX_PROOF,
+            )
+        )
+    path = tuple(_hash(one, Text("the proof of entry {index}", index=index)) for one in proof)
     signed = leaf_from_json(value["leaf"])
     if "salt" not in value:
         return BundleEntry(index, signed, path)
-    salt = _hash(value["salt"], f"the salt of entry {index}")
+    salt = _hash(value["salt"], Text("the salt of entry {index}", index=index))
     canonical_bytes(value["document"])
     return BundleEntry(index, signed, path, value["document"], salt)
 
 
 def _hash(value: Any, what: str) -> bytes:
     if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise _malformed(f"{what} must be hex of {SALT_BYTES} bytes")
+        raise _malformed(
+            Text("{what} must be hex of {salt_bytes} bytes", what=what, salt_bytes=SALT_BYTES)
+        )
     return bytes.fromhex(value)
 
 
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_bundle",
-        f"The audit bundle is malformed: {reason}.",
+        Text("The audit bundle is malformed: {reason}.", reason=reason),
         "Export it again: secureflow audit export JOB.",
     )

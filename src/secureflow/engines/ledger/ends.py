@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from secureflow.domain.quorum import quorum_of
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
+from secureflow.kit.text import Text
 
 SERVER: Final = "server"
 ENCLAVE: Final = "enclave"
@@ -141,7 +142,9 @@ def judge_ends(bundle: Bundle) -> Judgement:
         )
         _judge_authors(found, bundle, _chains(own), {})
         return found
-    found.broken += [f"{again.title}: the job is closed twice" for again in closes[1:]]
+    found.broken += [
+        Text("{title}: the job is closed twice", title=again.title) for again in closes[1:]
+    ]
     close = closes[0]
     chains = _chains(entry for entry in own if entry.index < close.index)
     lines = _lines_of(found, close)
@@ -152,24 +155,31 @@ def judge_ends(bundle: Bundle) -> Judgement:
     if len(ended) < need:
         away = ", ".join(party for party in bundle.roster if party not in ended)
         found.missing.append(
-            f"{len(ended)} parties of the roster signed their end, not {need}: for {away} there is "
-            "only the centre's word"
+            Text(
+                "{count} parties of the roster signed their end, not {need}: for {away} "
+                "there is only the centre's word",
+                count=len(ended),
+                need=need,
+                away=away,
+            )
         )
     return found
 
 
 def _lines_of(found: Judgement, close: BundleEntry) -> dict[Chain, End] | None:
     if close.salt is None:
-        found.missing.append(f"{close.title}: the end comes without its document")
+        found.missing.append(Text("{title}: the end comes without its document", title=close.title))
         return None
     read = read_closed(close.document)
     if read is None:
-        found.broken.append(f"{close.title}: its document is not the end of a job")
+        found.broken.append(
+            Text("{title}: its document is not the end of a job", title=close.title)
+        )
         return None
     found.outcome, ends = read
     lines = dict(ends)
     if len(lines) != len(ends):
-        found.broken.append(f"{close.title}: it counts an author twice")
+        found.broken.append(Text("{title}: it counts an author twice", title=close.title))
     return lines
 
 
@@ -184,22 +194,38 @@ def _compare(
     wanted: dict[Chain, None] = dict.fromkeys([(SERVER, ""), *((p, "") for p in bundle.roster)])
     for chain in wanted | dict.fromkeys(chains):
         if chain not in lines:
-            found.broken.append(f"{close.title}: it has no line for {_name(chain)}")
+            found.broken.append(
+                Text("{title}: it has no line for {name}", title=close.title, name=_name(chain))
+            )
     for chain, end in lines.items():
         have = _end_of(chains.get(chain, []))
         if have.count < end.count:
             found.broken.append(
-                f"{_name(chain)}: {have.count} leaves are there, the centre's end counts "
-                f"{end.count}: leaves were cut off"
+                Text(
+                    "{name}: {count} leaves are there, the centre's end counts "
+                    "{end_count}: leaves were cut off",
+                    name=_name(chain),
+                    count=have.count,
+                    end_count=end.count,
+                )
             )
         elif have != end:
             found.broken.append(
-                f"{_name(chain)}: {have.count} leaves up to {have.last or 'none'} are there, the "
-                f"centre's end counts {end.count} up to {end.last or 'none'}"
+                Text(
+                    "{name}: {count} leaves up to {last} are there, the centre's end "
+                    "counts {end_count} up to {end_last}",
+                    name=_name(chain),
+                    count=have.count,
+                    last=have.last or "none",
+                    end_count=end.count,
+                    end_last=end.last or "none",
+                )
             )
     centre = lines.get((SERVER, ""))
     if centre is not None and close.signed.leaf.prev != centre.last:
-        found.broken.append(f"{close.title}: it does not follow the leaf that it counts last")
+        found.broken.append(
+            Text("{title}: it does not follow the leaf that it counts last", title=close.title)
+        )
 
 
 def _late(
@@ -211,7 +237,7 @@ def _late(
         if entry.index <= close.index:
             continue
         if entry.signed.leaf.author in (SERVER, ENCLAVE):
-            found.broken.append(f"{entry.title}: it comes after the job's end")
+            found.broken.append(Text("{title}: it comes after the job's end", title=entry.title))
         else:
             late[_chain(entry)].append(entry)
     return dict(late)
@@ -234,7 +260,9 @@ def _judge_authors(
         party = chain[0] not in (SERVER, ENCLAVE)
         outcome = _own_end(found, chain, entries) if party else None
         if outcome is not None and after:
-            found.broken.append(f"{after[0].title}: its author had signed its own end before")
+            found.broken.append(
+                Text("{title}: its author had signed its own end before", title=after[0].title)
+            )
         came_late = False
         if outcome is None and after and party:
             outcome = _own_end(found, chain, [*entries, *after])
@@ -252,23 +280,31 @@ def _own_end(found: Judgement, chain: Chain, entries: list[BundleEntry]) -> str 
     """Return the outcome that a party's own end tells, None where there is none that holds."""
     for entry in entries[:-1]:
         if entry.signed.leaf.kind == FINISHED:
-            found.broken.append(f"{entry.title}: its author signed more after its own end")
+            found.broken.append(
+                Text("{title}: its author signed more after its own end", title=entry.title)
+            )
             return None
     last = entries[-1] if entries else None
     if last is None or last.signed.leaf.kind != FINISHED:
         return None
     if last.salt is None:
-        found.missing.append(f"{last.title}: the end comes without its document")
+        found.missing.append(Text("{title}: the end comes without its document", title=last.title))
         return None
     read = read_finished(last.document)
     if read is None:
-        found.broken.append(f"{last.title}: its document is not an end")
+        found.broken.append(Text("{title}: its document is not an end", title=last.title))
         return None
     outcome, end = read
     if end != _end_of(entries[:-1]) or last.signed.leaf.prev != end.last:
         found.broken.append(
-            f"{last.title}: {_name(chain)} counts {end.count} leaves of its own up to "
-            f"{end.last or 'none'}, {len(entries) - 1} are there"
+            Text(
+                "{title}: {name} counts {count} leaves of its own up to {last}, {found} are there",
+                title=last.title,
+                name=_name(chain),
+                count=end.count,
+                last=end.last or "none",
+                found=len(entries) - 1,
+            )
         )
         return None
     return outcome

@@ -19,6 +19,7 @@ from secureflow.engines.ledger.ends import SERVER
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 CONTINUED: Final = "log.continued"
 """The kind of the entry with which a new origin begins."""
@@ -118,22 +119,33 @@ def _gap(
     """Judge the continuation of this number; `path` are versions that follow by their hashes."""
     one = charter.continuations[number - 1]
     entry = _entry(bundle, one, name)
-    wrong = [] if entry else [f"the entry with which {name} begins is not in it"]
+    wrong: list[str] = (
+        []
+        if entry
+        else [Text("the entry with which {name} begins is not in the bundle", name=name)]
+    )
     opening = next((two for two in pairwise(path) if _opens(*two, number)), None)
     signed, members = frozenset[str](), 0
     if opening is None:
-        wrong.append(f"the continuation of {one.origin} is not in it")
+        wrong.append(Text("the continuation of {origin} is not in the bundle", origin=one.origin))
     else:
         before, after = opening
         signed, members = after.signers(before.charter.keys), len(before.charter.members)
         if not is_change_quorum(len(signed), members):
             wrong.append(
-                f"the continuation of {one.origin} is signed by {len(signed)} of {members} members"
+                Text(
+                    "the continuation of {origin} is signed by {count} of {members} members",
+                    origin=one.origin,
+                    count=len(signed),
+                    members=members,
+                )
             )
         if entry is not None and not _says(entry, after.charter, one):
-            wrong.append(f"the entry with which {name} begins names another continuation")
+            wrong.append(
+                Text("the entry with which {name} begins names another continuation", name=name)
+            )
     if not signed_by_the_log(one, charter.log_key):
-        wrong.append(f"the old head of {one.origin} is not signed by the log")
+        wrong.append(Text("the old head of {origin} is not signed by the log", origin=one.origin))
     at = entry.signed.leaf.at if entry else 0
     gap = Gap(one.origin, name, one.size, one.start, one.lost, at, tuple(sorted(signed)), members)
     return gap, wrong
@@ -203,5 +215,11 @@ def _forward(pinned: Charter, path: Sequence[SignedCharter]) -> list[str]:
             known = accept_change(known, signed)
         except SecureFlowError as error:
             version = signed.charter.version
-            return [f"charter version {version} does not follow from yours: {error.message}"]
+            return [
+                Text(
+                    "charter version {version} does not follow from yours: {message}",
+                    version=version,
+                    message=error.message,
+                )
+            ]
     return []

@@ -24,6 +24,7 @@ from secureflow.engines.ledger.ends import CLOSED, SERVER, AuthorEnd
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json, verify
 from secureflow.engines.ledger.merkle import leaf_hash, verify_inclusion
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Standing = Literal["in the story", "contradicts", "not provable", "foreign"]
 
@@ -43,7 +44,12 @@ class HeldLeaf:
     @property
     def title(self) -> str:
         """How failures name this leaf."""
-        return f"the leaf {self.hash} ({self.kind} by {self.author})"
+        return Text(
+            "the leaf {hash} ({kind} by {author})",
+            hash=self.hash,
+            kind=self.kind,
+            author=self.author,
+        )
 
 
 def judge_held(
@@ -68,7 +74,9 @@ def judge_held(
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > MAX_ENTRIES:
-        raise _malformed(f"they must be a list of at most {MAX_ENTRIES} entries")
+        raise _malformed(
+            Text("they must be a list of at most {max_entries} entries", max_entries=MAX_ENTRIES)
+        )
     there = {entry.signed.hash() for entry in bundle.entries}
     ended = {end.author for end in ends if end.signed}
     names = origins | {bundle.origin}
@@ -96,14 +104,20 @@ def _judge(
     if foreign or leaf.author not in bundle.roster:
         return found("foreign", "it belongs to another job, log or author")
     if key is None or not verify(signed, key):
-        return found("foreign", f"the key of {leaf.author} did not sign it")
+        return found("foreign", Text("the key of {author} did not sign it", author=leaf.author))
     if signed.hash() in there:
         return found("in the story")
     if _stood_before_the_end(bundle, signed, value):
         return found("contradicts", "it is in the log before the job's end, which left it out")
     if leaf.author in ended:
-        return found("contradicts", f"the end that {leaf.author} signed does not count it")
-    return found("not provable", f"{leaf.author} signed no end: there is only the centre's word")
+        return found(
+            "contradicts",
+            Text("the end that {author} signed does not count it", author=leaf.author),
+        )
+    return found(
+        "not provable",
+        Text("{author} signed no end: there is only the centre's word", author=leaf.author),
+    )
 
 
 def _stood_before_the_end(bundle: Bundle, signed: SignedLeaf, value: dict[str, Any]) -> bool:
@@ -125,6 +139,6 @@ def _stood_before_the_end(bundle: Bundle, signed: SignedLeaf, value: dict[str, A
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_bundle",
-        f"The leaves to compare with the bundle are malformed: {reason}.",
+        Text("The leaves to compare with the bundle are malformed: {reason}.", reason=reason),
         "Write them with: secureflow agent leaves JOB -o json.",
     )

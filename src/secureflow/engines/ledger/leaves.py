@@ -20,6 +20,7 @@ from secureflow.engines.ledger.notes import is_key_name
 from secureflow.kit import crypto
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_LEAF_BYTES = 4096
 SALT_BYTES = 32
@@ -110,7 +111,11 @@ def commitment(salt: bytes, document: Any) -> str:
         SecureFlowError: `malformed_leaf` for a salt of another length, `not_canonical`.
     """
     if len(salt) != SALT_BYTES:
-        raise _malformed(f"a salt has {SALT_BYTES} bytes, not {len(salt)}")
+        raise _malformed(
+            Text(
+                "a salt has {salt_bytes} bytes, not {count}", salt_bytes=SALT_BYTES, count=len(salt)
+            )
+        )
     return hashlib.sha256(salt + canonical_bytes(document)).hexdigest()
 
 
@@ -140,7 +145,13 @@ def parse_leaf(data: bytes) -> SignedLeaf:
         SecureFlowError: `malformed_leaf` naming the reason.
     """
     if len(data) > MAX_LEAF_BYTES:
-        raise _malformed(f"it has {len(data)} bytes, more than {MAX_LEAF_BYTES}")
+        raise _malformed(
+            Text(
+                "it has {count} bytes, more than {max_leaf_bytes}",
+                count=len(data),
+                max_leaf_bytes=MAX_LEAF_BYTES,
+            )
+        )
     try:
         value = parse_json(data, MAX_LEAF_BYTES)
     except SecureFlowError as error:
@@ -162,7 +173,7 @@ def leaf_from_json(value: Any) -> SignedLeaf:
         raise _malformed("it needs exactly leaf, key and signature")
     body, key, signature = value["leaf"], value["key"], value["signature"]
     if not isinstance(body, dict) or set(body) != _FIELDS:
-        raise _malformed(f"its body needs exactly {', '.join(sorted(_FIELDS))}")
+        raise _malformed(Text("its body needs exactly {fields}", fields=", ".join(sorted(_FIELDS))))
     if not (isinstance(key, str) and _KEY.fullmatch(key)):
         raise _malformed("its key is no base64 of 32 bytes")
     if not (isinstance(signature, str) and _SIGNATURE.fullmatch(signature)):
@@ -180,6 +191,6 @@ _FIELDS = {field.name for field in fields(Leaf)}
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_leaf",
-        f"The ledger leaf is malformed: {reason}.",
+        Text("The ledger leaf is malformed: {reason}.", reason=reason),
         "A leaf is the canonical JSON that its author signed; ask the author for it again.",
     )

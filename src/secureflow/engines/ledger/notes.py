@@ -21,6 +21,7 @@ from secureflow.engines.ledger.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.crypto import SigningKey, public_key
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_NOTE_BYTES = 64 << 10
 MAX_SIGNATURES = 300
@@ -110,9 +111,9 @@ def cosign(note_text: str, name: str, key: SigningKey, time_s: int) -> str:
     """Return the witness's `cosignature/v1` line over a note seen at `time_s` (Unix seconds)."""
     checkpoint = parse_note(note_text).checkpoint
     if not is_key_name(name):
-        raise _malformed(f"{name!r} cannot name a key")
+        raise _malformed(Text("{name!r} cannot name a key", name=name))
     if not 0 < time_s < 1 << 63:
-        raise _malformed(f"{time_s} is not a time in Unix seconds")
+        raise _malformed(Text("{time} is not a time in Unix seconds", time=time_s))
     signature = key.private.sign(_cosigned_message(checkpoint, time_s))
     return _line(name, key, _COSIGNATURE_KEY, time_s.to_bytes(8, "big") + signature)
 
@@ -136,10 +137,14 @@ def parse_note(text: str) -> Note:
         SecureFlowError: `malformed_note` naming the line and the reason.
     """
     if len(text) > MAX_NOTE_BYTES or len(text.encode(errors="replace")) > MAX_NOTE_BYTES:
-        raise _malformed(f"it has more than {MAX_NOTE_BYTES} bytes")
+        raise _malformed(
+            Text("it has more than {max_note_bytes} bytes", max_note_bytes=MAX_NOTE_BYTES)
+        )
     lines = text.split("\n")
     if len(lines) > MAX_SIGNATURES + 5:
-        raise _malformed(f"it has more than {MAX_SIGNATURES} signature lines")
+        raise _malformed(
+            Text("it has more than {max_signatures} signature lines", max_signatures=MAX_SIGNATURES)
+        )
     if len(lines) < 6 or lines[3] or lines[-1]:
         raise _malformed("it is not three lines, an empty line and at least one signature line")
     checkpoint = _parse_checkpoint(lines[0], lines[1], lines[2])
@@ -187,9 +192,11 @@ def _parse_signature(line: str) -> NoteSignature:
     name, _, encoded = line.removeprefix(_DASH).partition(" ")
     if not line.startswith(_DASH) or not is_key_name(name):
         raise _malformed("a signature line must begin with a dash and a key name")
-    blob = _decode(encoded, MAX_NOTE_BYTES, f"the signature of {name}")
+    blob = _decode(encoded, MAX_NOTE_BYTES, Text("the signature of {name}", name=name))
     if len(blob) < 5:
-        raise _malformed(f"the signature of {name} is shorter than a key id and a byte")
+        raise _malformed(
+            Text("the signature of {name} is shorter than a key id and a byte", name=name)
+        )
     return NoteSignature(name, blob[:4], blob[4:])
 
 
@@ -213,12 +220,12 @@ def _decode(text: str, limit: int, what: str) -> bytes:
     try:
         return b64decode(text, limit)
     except SecureFlowError as error:
-        raise _malformed(f"{what} is not base64") from error
+        raise _malformed(Text("{what} is not base64", what=what)) from error
 
 
 def _malformed(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_note",
-        f"The checkpoint note is malformed: {reason}.",
+        Text("The checkpoint note is malformed: {reason}.", reason=reason),
         "Ask its sender for a C2SP tlog-checkpoint; do not edit notes by hand.",
     )

@@ -18,6 +18,7 @@ from typing import Final, Literal, Self, get_args
 from secureflow.engines.ledger.notes import noted_size, parse_note
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.text import Text
 
 Cause = Literal["restored", "shown", "shrunk"]
 
@@ -125,27 +126,50 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
         missing = ", ".join(waiting) or "the members' agents"
         return InfrastructureError(
             "log_set_back",
-            f"The centre was restored from a backup: its log {origin} of {hold.own} entries signs "
-            f"nothing until every member's agent has shown its newest head. Not yet: {missing}.",
-            f"Have them start their agents. Where one holds a newer head: {CONTINUE}.",
+            Text(
+                "The centre was restored from a backup: its log {origin} of {own} entries"
+                " signs nothing until every member's agent has shown its newest head. Not"
+                " yet: {missing}.",
+                origin=origin,
+                own=hold.own,
+                missing=missing,
+            ),
+            Text(
+                "Have them start their agents. Where one holds a newer head: {command}.",
+                command=CONTINUE,
+            ),
             facts,
         )
-    who = f"{hold.by} holds" if hold.by else "it signed"
-    message = (
-        f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log has "
-        f"{hold.own} entries now. {hold.lost} entries are lost. It signs nothing."
+    who = Text("{party} holds", party=hold.by) if hold.by else "it signed"
+    message = Text(
+        "The log {origin} was set back: {who} its head of size {old_size}, and the "
+        "log has {own} entries now. {lost} entries are lost. It signs nothing.",
+        origin=origin,
+        who=who,
+        old_size=hold.old_size,
+        own=hold.own,
+        lost=hold.lost,
     )
     if hold.forked:
-        message = (
-            f"The log {origin} was set back: {who} its head of size {hold.old_size}, and the log "
-            f"has {hold.own} entries now, and differs from it after {hold.start}. {hold.lost} "
-            "entries are lost. It signs nothing."
+        message = Text(
+            "The log {origin} was set back: {who} its head of size {old_size}, and "
+            "the log has {own} entries now, and differs from it after {start}. {lost}"
+            " entries are lost. It signs nothing.",
+            origin=origin,
+            who=who,
+            old_size=hold.old_size,
+            own=hold.own,
+            start=hold.start,
+            lost=hold.lost,
         )
     return InfrastructureError(
         "log_set_back",
         message,
-        "Put the newest database back and start the server again. If it is lost, the members can "
-        f"continue the log under a new name: {CONTINUE}.",
+        Text(
+            "Put the newest database back and start the server again. If it is lost, the "
+            "members can continue the log under a new name: {command}.",
+            command=CONTINUE,
+        ),
         facts,
     )
 
@@ -154,7 +178,7 @@ def not_set_back(origin: str) -> SecureFlowError:
     """Return the refusal to continue a log that is intact."""
     return SecureFlowError(
         "log_not_set_back",
-        f"The log {origin} is not held: nothing shows that it was set back.",
+        Text("The log {origin} is not held: nothing shows that it was set back.", origin=origin),
         "There is nothing to continue. `secureflow doctor` shows the state of the server.",
     )
 
@@ -163,8 +187,11 @@ def start_differs(start: int) -> SecureFlowError:
     """Return the refusal of a continuation whose beginning the log does not hold."""
     return SecureFlowError(
         "continuation_refused",
-        f"The first {start} entries of the log are not those that the continuation names.",
-        f"Draft it again: {CONTINUE}.",
+        Text(
+            "The first {start} entries of the log are not those that the continuation names.",
+            start=start,
+        ),
+        Text("Draft it again: {command}.", command=CONTINUE),
     )
 
 

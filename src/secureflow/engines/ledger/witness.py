@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from secureflow.engines.ledger.merkle import EMPTY_ROOT, verify_consistency
 from secureflow.engines.ledger.notes import Checkpoint, parse_note
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,21 @@ def observe(view: WitnessView, note_text: str, consistency_proof: Sequence[bytes
     if head.origin != view.origin:
         raise SecureFlowError(
             "ledger_wrong_log",
-            f"A head of the log {head.origin} was shown where {view.origin} is pinned.",
+            Text(
+                "A head of the log {origin} was shown where {view_origin} is pinned.",
+                origin=head.origin,
+                view_origin=view.origin,
+            ),
             "Check that this agent is connected to the centre that its charter names.",
         )
     if not note.verify_log(view.log_key):
         raise SecureFlowError(
             "ledger_bad_signature",
-            f"The head of size {head.size} is not signed by the pinned key of {view.origin}.",
+            Text(
+                "The head of size {size} is not signed by the pinned key of {origin}.",
+                size=head.size,
+                origin=view.origin,
+            ),
             "Do not continue: compare the charter's log key with the other members, out of band.",
         )
     if view.size == 0:
@@ -89,7 +98,12 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
         raise _inconsistent(view, head, note)
     raise SecureFlowError(
         "ledger_rollback",
-        f"The log {view.origin} shows size {head.size}; this agent has already seen {view.size}.",
+        Text(
+            "The log {origin} shows size {size}; this agent has already seen {view_size}.",
+            origin=view.origin,
+            size=head.size,
+            view_size=view.size,
+        ),
         "The centre may run on a restored backup: stop, keep both notes, tell the other members.",
         {"known": view.note, "shown": note},
     )
@@ -98,8 +112,13 @@ def _check_prefix(view: WitnessView, head: Checkpoint, note: str, proof: Sequenc
 def _inconsistent(view: WitnessView, head: Checkpoint, note: str) -> SecureFlowError:
     return SecureFlowError(
         "ledger_inconsistent",
-        f"The log {view.origin} at size {head.size} does not extend what this agent saw at size "
-        f"{view.size}: history was changed, or two histories are being shown.",
+        Text(
+            "The log {origin} at size {size} does not extend what this agent saw at size "
+            "{view_size}: history was changed, or two histories are being shown.",
+            origin=view.origin,
+            size=head.size,
+            view_size=view.size,
+        ),
         "Stop trusting this centre and give both notes to the other members.",
         {"known": view.note, "shown": note},
     )

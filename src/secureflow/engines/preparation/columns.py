@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Columns = Mapping[str, NDArray[Any]]
 """Column name to array of shape (rows,)."""
@@ -43,7 +44,7 @@ def column(columns: Columns, name: str) -> NDArray[Any]:
     if name not in columns:
         raise SecureFlowError(
             "missing_column",
-            f"The column {name!r} is missing from the data.",
+            Text("The column {name!r} is missing from the data.", name=name),
             "Add the column, or declare a feature spec without it.",
             {"column": name},
         )
@@ -71,7 +72,12 @@ def malformed_cell(name: str, index: int, reason: str) -> SecureFlowError:
     """Return the error for the cell of this column at this index (counted from 0)."""
     return SecureFlowError(
         "malformed_cell",
-        f"Row {index + 1} of column {name!r} does not fit: {reason}.",
+        Text(
+            "Row {index} of column {name!r} does not fit: {reason}.",
+            index=index + 1,
+            name=name,
+            reason=reason,
+        ),
         "Correct the cell, or leave it empty if the value is unknown.",
         {"row": index + 1, "column": name},
     )

@@ -20,6 +20,7 @@ from secureflow.engines.preparation.columns import (
 )
 from secureflow.engines.preparation.moments import Moments
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _MISSING, _UNKNOWN = -1, -2
 
@@ -73,7 +74,7 @@ def label_vector(label: Label, columns: Columns) -> NDArray[np.float32]:
         row = int(missing.argmax()) + 1
         raise SecureFlowError(
             "missing_label",
-            f"Row {row} has no label in column {label.column!r}.",
+            Text("Row {row} has no label in column {column!r}.", row=row, column=label.column),
             "Remove rows without a label from the dataset.",
             {"row": row, "column": label.column},
         )
@@ -105,7 +106,14 @@ def _code(positions: dict[Any, int], cell: Any) -> int:
 def _unknown_category(feature: CategoricalFeature, row: int) -> SecureFlowError:
     return SecureFlowError(
         "unknown_category",
-        f"Row {row} of column {feature.column!r} has a category that the spec does not declare.",
-        f"Declare it among the {len(feature.categories)} categories, or correct the row.",
+        Text(
+            "Row {row} of column {column!r} has a category that the spec does not declare.",
+            row=row,
+            column=feature.column,
+        ),
+        Text(
+            "Add it to the {count} declared categories, or correct the row.",
+            count=len(feature.categories),
+        ),
         {"row": row, "column": feature.column},
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.training import FeatureSpec, NumericFeature
 from secureflow.engines.preparation.columns import Columns, numeric_column, row_count
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _SLACK = 1e-3
 """Relative rounding (fixed point, several parties) that sums may show beyond their exact range."""
@@ -86,11 +87,13 @@ def _mean_and_std(feature: NumericFeature, triple: list[float], rows: float) -> 
     if present < 0.5:
         return middle, half
     if present > rows + 0.5 or max(abs(z), z2) > present * (1 + _SLACK) or z2 < 0:
-        raise _invalid(f"no data within the bounds of {feature.column!r} has these sums")
+        raise _invalid(
+            Text("no data within the bounds of {column!r} has these sums", column=feature.column)
+        )
     mean = z / present
     variance = z2 / present - mean * mean
     if variance < -_SLACK:
-        raise _invalid(f"the variance of {feature.column!r} is negative")
+        raise _invalid(Text("the variance of {column!r} is negative", column=feature.column))
     # Below 1e-12 of the squared half-range it is rounding: the column is constant.
     std = math.sqrt(variance) * half if variance > 1e-12 else 1.0
     return middle + half * mean, std
@@ -110,6 +113,6 @@ def _unit_scaled(feature: NumericFeature, values: NDArray[np.float64]) -> NDArra
 def _invalid(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_moments",
-        f"The federated moments cannot be used: {reason}.",
+        Text("The federated moments cannot be used: {reason}.", reason=reason),
         "Check that every party's data and the declared bounds belong to this job's spec.",
     )

@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Conversion = Literal["rdp-cks20", "rdp-mironov17", "rdp-filter", "pld"]
 Kind = Literal["gaussian", "laplace", "tree", "response"]
@@ -79,7 +80,9 @@ class Mechanism:
         if not 0.0 < self.sampling <= 1.0 or (self.sampling < 1.0 and self.kind != "gaussian"):
             raise _invalid("sampling", "in (0, 1], and 1 unless the mechanism is gaussian")
         if type(self.count) is not int or not 1 <= self.count <= _MAX_COUNT:
-            raise _invalid("count", f"a whole number between 1 and {_MAX_COUNT}")
+            raise _invalid(
+                "count", Text("a whole number between 1 and {max_count}", max_count=_MAX_COUNT)
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -134,7 +137,7 @@ def learn(mechanism: Mechanism, divergences: Sequence[float | None]) -> None:
     """
     values = np.array([math.inf if d is None else d for d in divergences], np.float64)
     if values.shape != ORDERS.shape or not (values >= 0).all():
-        raise _invalid("curve", f"{len(ORDERS)} divergences of 0 or more")
+        raise _invalid("curve", Text("{count} divergences of 0 or more", count=len(ORDERS)))
     values.setflags(write=False)
     _LEARNED[_single(mechanism)[0]] = values
 
@@ -384,5 +387,8 @@ def _check_delta(delta: float) -> None:
 
 def _invalid(field: str, allowed: str) -> SecureFlowError:
     return SecureFlowError(
-        "invalid_mechanism", f"{field} must be {allowed}.", "Correct it.", {"field": field}
+        "invalid_mechanism",
+        Text("{field} must be {allowed}.", field=field, allowed=allowed),
+        "Correct it.",
+        {"field": field},
     )

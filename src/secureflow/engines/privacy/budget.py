@@ -35,6 +35,7 @@ from secureflow.engines.privacy.accounting import (
 )
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Event = Mapping[str, Any]
 Append = Callable[[Event], None]
@@ -127,7 +128,7 @@ class BudgetLedger:
         if known is not None:
             same = (known.job, known.charge, known.state) == (job, charge, "reserved")
             if not same:
-                raise _conflict(reservation, f"it is {known.state}")
+                raise _conflict(reservation, Text("it is {state}", state=known.state))
             return self.spent
         after = self.check(job, charge)
         # Spent first, stored second: a write that fails half way is not free.
@@ -156,8 +157,15 @@ class BudgetLedger:
     def _exceeded(self, job: str, after: float) -> SecureFlowError:
         return SecureFlowError(
             "budget_exceeded",
-            f"{job} would bring {self.limit.domain} to ε = {after:.3f} at "
-            f"δ = {self.limit.delta:g}; the owner allows {self.limit.epsilon:g}.",
+            Text(
+                "{job} would bring {domain} to ε = {after:.3f} at δ = {delta:g}; the "
+                "owner allows {epsilon:g}.",
+                job=job,
+                domain=self.limit.domain,
+                after=after,
+                delta=self.limit.delta,
+                epsilon=self.limit.epsilon,
+            ),
             _HINT,
             {"domain": self.limit.domain, "spent": self.spent, "after": after},
         )
@@ -176,7 +184,9 @@ class BudgetLedger:
         if known.state == "committed" and known.charge == charge:
             return
         if known.state == "voided" or not _covers(known.charge, charge):
-            raise _conflict(reservation, f"it is {known.state} for another charge")
+            raise _conflict(
+                reservation, Text("it is {state} for another charge", state=known.state)
+            )
         self._store({"kind": "commit", "id": reservation, "charge": [m.as_json() for m in charge]})
         known.charge, known.state = charge, "committed"
 
@@ -191,7 +201,9 @@ class BudgetLedger:
         if known.state == "voided":
             return
         if known.state != "reserved":
-            raise _conflict(reservation, f"it is {known.state}, and unknown counts as spent")
+            raise _conflict(
+                reservation, Text("it is {state}, and unknown counts as spent", state=known.state)
+            )
         self._store({"kind": "void", "id": reservation})
         known.state = "voided"
 
@@ -299,8 +311,13 @@ class BudgetLedger:
             if at > len(self._heads) or self._heads[at - 1] != leaf["digest"]:
                 raise SecureFlowError(
                     "budget_rolled_back",
-                    f"The budget of {self.limit.domain} has {len(self._heads)} events and lacks "
-                    f"number {at}, which this agent has recorded in the ledger.",
+                    Text(
+                        "The budget of {domain} has {count} events and lacks number {at},"
+                        " which this agent has recorded in the ledger.",
+                        domain=self.limit.domain,
+                        count=len(self._heads),
+                        at=at,
+                    ),
                     "A backup was restored: what was spent since then stays spent. Bring back the "
                     "newest state, or close the domain.",
                     {"domain": self.limit.domain, "events": len(self._heads), "recorded": at},
@@ -318,8 +335,10 @@ class BudgetLedger:
         if not self._settled:
             raise SecureFlowError(
                 "budget_unsettled",
-                f"A write to the budget of {self.limit.domain} failed; whether it is stored is "
-                "unknown.",
+                Text(
+                    "A write to the budget of {domain} failed; whether it is stored is unknown.",
+                    domain=self.limit.domain,
+                ),
                 "Load the budget again; what is open then counts as spent.",
             )
 
@@ -339,7 +358,11 @@ class BudgetLedger:
         except (KeyError, TypeError, SecureFlowError) as error:
             raise SecureFlowError(
                 "budget_corrupt",
-                f"Event {len(self._heads) + 1} of the budget of {self.limit.domain} is unreadable.",
+                Text(
+                    "Event {count} of the budget of {domain} is unreadable.",
+                    count=len(self._heads) + 1,
+                    domain=self.limit.domain,
+                ),
                 "Restore the newest copy; the ledger shows which events it must have.",
             ) from error
         self._chain(event)
@@ -378,8 +401,14 @@ def check_sums(events: Sequence[Event]) -> None:
         if event["kind"] == "reserve" and ledger.spent > ledger.limit.epsilon * (1 + _ROUNDING):
             raise SecureFlowError(
                 "budget_exceeded",
-                f"Event {number} brings {limit.domain} to ε = {ledger.spent:.3f}; the limit of "
-                f"that time is {ledger.limit.epsilon:g}.",
+                Text(
+                    "Event {number} brings {domain} to ε = {spent:.3f}; the limit of that"
+                    " time is {epsilon:g}.",
+                    number=number,
+                    domain=limit.domain,
+                    spent=ledger.spent,
+                    epsilon=ledger.limit.epsilon,
+                ),
                 "No agent would reserve that: the record was changed.",
             )
 
@@ -433,12 +462,22 @@ def unit_fixed(domain: str, unit: PrivacyUnit, wanted: PrivacyUnit) -> SecureFlo
     """Return the error for a domain that shall be accounted in another unit."""
     return SecureFlowError(
         "budget_unit_fixed",
-        f"{domain} is accounted per {unit}, not per {wanted}.",
+        Text(
+            "{domain} is accounted per {unit}, not per {wanted}.",
+            domain=domain,
+            unit=unit,
+            wanted=wanted,
+        ),
         "The unit of a domain is fixed once: ε of different units cannot be added.",
     )
 
 
 def _conflict(reservation: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
-        "budget_conflict", f"The reservation {reservation} cannot be used: {reason}."
+        "budget_conflict",
+        Text(
+            "The reservation {reservation} cannot be used: {reason}.",
+            reservation=reservation,
+            reason=reason,
+        ),
     )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Vector = NDArray[np.float64]
 _Float = TypeVar("_Float", bound=np.floating[Any])
@@ -130,8 +131,12 @@ class AdaptiveClip:
         if rest <= 0:
             raise SecureFlowError(
                 "invalid_mechanism",
-                f"The quantile bit with noise {self.bit_noise} costs more than {noise} in all.",
-                f"Use a bit noise above {noise / 2}.",
+                Text(
+                    "The quantile bit with noise {bit_noise} costs more than {noise} in all.",
+                    bit_noise=self.bit_noise,
+                    noise=noise,
+                ),
+                Text("Use a bit noise above {noise}.", noise=noise / 2),
                 {"field": "bit_noise"},
             )
         return float(rest**-0.5)

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MIN_SIGMA = 0.1
 MAX_SIGMA = float(1 << 17)
@@ -127,7 +128,12 @@ def _check(sigma: float) -> None:
     if not MIN_SIGMA <= sigma <= MAX_SIGMA:
         raise SecureFlowError(
             "noise_out_of_range",
-            f"σ is {sigma} ring steps; it must lie between {MIN_SIGMA} and {MAX_SIGMA:.0f}.",
+            Text(
+                "σ is {sigma} ring steps; it must lie between {min_sigma} and {max_sigma:.0f}.",
+                sigma=sigma,
+                min_sigma=MIN_SIGMA,
+                max_sigma=MAX_SIGMA,
+            ),
             "Change the resolution (bits) of the encoding.",
             {"field": "sigma"},
         )

@@ -34,7 +34,8 @@ from secureflow.engines.run.run import READMISSION_CODES, Course, record, take_l
 from secureflow.engines.script import ENCLAVE, Script, Tell
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import SecureFlowError, reasons_of
+from secureflow.kit.text import Text, text_in
 
 MAX_GENERATIONS = 64
 EVIDENCE_AT_ONCE = 32
@@ -81,7 +82,7 @@ def _check_approval(course: Course[Any], party: str, approval: Mapping[str, JSON
     if not isinstance(signature, str) or not verify(key, "approval", body, signature):
         raise SecureFlowError(
             "approval_forged",
-            f"The approval in {party}'s answer is not {party}'s for this job.",
+            Text("The approval in {party}'s answer is not {party}'s for this job.", party=party),
             "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
             {"party": party},
         )
@@ -118,7 +119,11 @@ def _admit_once(
     if course.admission.generation > MAX_GENERATIONS:
         raise SecureFlowError(
             "enclave_unstable",
-            f"The enclave was lost {MAX_GENERATIONS} times during job {course.context.job}.",
+            Text(
+                "The enclave was lost {max_generations} times during job {job}.",
+                max_generations=MAX_GENERATIONS,
+                job=course.context.job,
+            ),
             "Look at the enclave's log: it does not stay up.",
         )
     generation = course.admission.generation
@@ -200,13 +205,13 @@ def _hand_over_model_keys(course: Course[Any], replies: Mapping[str, AdmitReply]
 
 
 def _refused(course: Course[Any], failures: dict[str, JSON]) -> SecureFlowError:
-    reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
+    reasons = reasons_of(failures)
     codes = {error["code"] for error in failures.values()}
     code = codes.pop() if len(codes) == 1 else "too_few_answers"
-    hint = next((error["hint"] for error in failures.values() if error.get("hint")), "")
+    hint = next((text_in(error, "hint") for error in failures.values() if error.get("hint")), "")
     return SecureFlowError(
         code,
-        f"Job {course.context.job} is not admitted. {reasons}",
+        Text("Job {job} is not admitted. {reasons}", job=course.context.job, reasons=reasons),
         hint,
         {"verb": "admit", "failures": failures},
     )

@@ -7,18 +7,22 @@ from collections.abc import Iterable, Iterator
 from secureflow.domain.quorum import honest_of, threshold_of
 from secureflow.domain.specs.base import JobSpec, two_sum
 from secureflow.kit.canonical import JSON
+from secureflow.kit.text import Text, with_texts
 
 Row = tuple[str, str, str]
 
 
 def sight_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
     """Return who sees what, and why, as JSON."""
-    return [{"who": who, "sees": sees, "why": why} for who, sees, why in rows]
+    return [with_texts({"who": who, "sees": sees, "why": why}) for who, sees, why in rows]
 
 
 def attack_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
     """Return attacks, whether they are stopped, and why, as JSON."""
-    return [{"attack": attack, "stopped": stopped, "why": why} for attack, stopped, why in rows]
+    return [
+        with_texts({"attack": attack, "stopped": stopped, "why": why})
+        for attack, stopped, why in rows
+    ]
 
 
 def two_parties(spec: JobSpec) -> Iterator[Row]:
@@ -43,7 +47,11 @@ def sybils(spec: JobSpec) -> Row:
     """Return what invented parties gain an operator."""
     attack = "the operator adds invented parties and keeps one real one"
     least = max(threshold_of(len(spec.roster)), spec.min_contributors)
-    why = f"the roster is pinned members only, and {least} of {len(spec.roster)} must contribute"
+    why = Text(
+        "the roster is pinned members only, and {least} of {count} must contribute",
+        least=least,
+        count=len(spec.roster),
+    )
     return attack, "yes", why
 
 
@@ -57,5 +65,11 @@ def subtracting(spec: JobSpec, noise: str) -> Row:
         return attack, "yes", "each party's own noise is the whole noise"
     parties = len(spec.roster)
     least = honest_of(parties)
-    why = f"the shares of the {least} honest parties that every sum holds make up the noise"
-    return attack, "yes", f"{why}; more than {threshold_of(parties) - least} colluders get below"
+    most = threshold_of(parties) - least
+    why = Text(
+        "the shares of the {least} honest parties that every sum holds make up the "
+        "noise; more than {most} colluders get below",
+        least=least,
+        most=most,
+    )
+    return attack, "yes", why

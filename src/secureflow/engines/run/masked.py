@@ -43,7 +43,8 @@ from secureflow.engines.run.run import (
 from secureflow.engines.script import Script
 from secureflow.engines.secagg import Conductor, MaskingPlan, Opened
 from secureflow.kit.canonical import JSON, b64decode, b64encode, digest
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import SecureFlowError, reasons_of
+from secureflow.kit.text import Text
 
 MAX_FRAME = 1 << 20
 """Characters of a frame in an answer; a link's message is no longer."""
@@ -338,29 +339,46 @@ def _record_round(
 
 def _frame(value: JSON, name: str) -> bytes:
     if not isinstance(value, str):
-        raise SecureFlowError("malformed_frame", f"The answer holds no {name}.")
+        raise SecureFlowError("malformed_frame", Text("The answer holds no {name}.", name=name))
     return b64decode(value, MAX_FRAME)
 
 
 def _absent(party: str) -> dict[str, JSON]:
-    reason = f"{party} has no keys of this round."
-    return SecureFlowError("party_silent", reason, "It comes back with the next one.").as_json()
+    reason = Text("{party} has no keys of this round.", party=party)
+    return SecureFlowError(
+        "party_silent", reason, "It takes part again in the next round."
+    ).as_json()
 
 
 def _lied(party: str) -> dict[str, JSON]:
-    reason = f"{party} revealed a share that is not the one it was given; the others sufficed."
+    reason = Text(
+        "{party} revealed a share that is not the one it was given; the others sufficed.",
+        party=party,
+    )
     return SecureFlowError("share_mismatch", reason).as_json()
 
 
 def round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
     """Return the error of a round whose certified sum cannot be opened any more."""
     names = ", ".join(sorted(failures))
-    reasons = "; ".join(f"{party}: {error['message']}" for party, error in failures.items())
+    reasons = reasons_of(failures)
     return SecureFlowError(
         "round_lost",
-        f"Round {step.number} ({step.stage}) cannot be opened: {names} did not answer, and "
-        f"{course.threshold} of {len(course.parties)} must. {reasons}",
-        f"Nothing was opened. Submit a new job from the last released round: --from "
-        f"{course.context.job}@{max(0, step.number - 1)}; it needs new approvals.",
+        Text(
+            "Round {number} ({stage}) cannot be opened: {names} did not answer, and "
+            "{threshold} of {count} must. {reasons}",
+            number=step.number,
+            stage=step.stage,
+            names=names,
+            threshold=course.threshold,
+            count=len(course.parties),
+            reasons=reasons,
+        ),
+        Text(
+            "Nothing was opened. Submit a new job from the last released round: --from "
+            "{job}@{most}; it needs new approvals.",
+            job=course.context.job,
+            most=max(0, step.number - 1),
+        ),
         {"parties": sorted(failures), "failures": dict(failures)},
     )

@@ -13,6 +13,7 @@ from secureflow.engines.run.run import Course, record, report_dropouts, take_lea
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Joined, Text, text_in
 
 CONTRIBUTING: Final = frozenset({"train", "statistics"})
 """Stages that count as a party's contribution."""
@@ -70,14 +71,26 @@ def too_few_contributors(
 ) -> SecureFlowError:
     """Return the error of a round that fewer parties contributed to than may be summed."""
     names = ", ".join(sorted(failures))
-    reasons = "; ".join(
-        message if (message := str(error["message"])).startswith(party) else f"{party}: {message}"
-        for party, error in failures.items()
-    )
+    reasons = Joined("; ", [_reason(party, error) for party, error in failures.items()])
     return SecureFlowError(
         name_of(failures.values(), "too_few_contributors"),
-        f"Round {step.number} ({step.stage}) cannot be summed: {names} did not contribute, and "
-        f"{course.threshold} of {len(course.parties)} are needed. {reasons}",
+        Text(
+            "Round {number} ({stage}) cannot be summed: {names} did not contribute, and "
+            "{threshold} of {count} are needed. {reasons}",
+            number=step.number,
+            stage=step.stage,
+            names=names,
+            threshold=course.threshold,
+            count=len(course.parties),
+            reasons=reasons,
+        ),
         "Bring the named organisations' agents back and submit the job again.",
         {"parties": sorted(failures), "failures": dict(failures)},
     )
+
+
+def _reason(party: str, error: Mapping[str, JSON]) -> str:
+    """Return why a party did not contribute; its name stands first, and once."""
+    message = text_in(error, "message")
+    named = message.startswith(f"{party} ")
+    return message if named else Text("{party}: {message}", party=party, message=message)

@@ -29,6 +29,7 @@ from secureflow.engines.script import Now, Record, Script, Tell
 from secureflow.engines.secagg import Conductor
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 READMISSION_CODES = frozenset(
     {"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"}
@@ -317,7 +318,7 @@ def _own_leaf(course: Course[Any], party: str, offered: ShownLeaf) -> SignedLeaf
         course.context.digest,
     )
     if not bound or not verify(signed, course.spec.keys[party]):
-        raise _leaf_forged(party, f"is not {party}'s for this job")
+        raise _leaf_forged(party, Text("is not {party}'s for this job", party=party))
     return signed
 
 
@@ -332,7 +333,7 @@ def _is_committed(signed: SignedLeaf, document: JSON, salt: JSON) -> bool:
 def _leaf_forged(party: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "leaf_forged",
-        f"The ledger leaf in {party}'s answer {reason}.",
+        Text("The ledger leaf in {party}'s answer {reason}.", party=party, reason=reason),
         "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
         {"party": party},
     )
@@ -346,10 +347,18 @@ def _record_set_back(party: str, job: str, signed: SignedLeaf) -> SecureFlowErro
     """
     return SecureFlowError(
         "record_set_back",
-        f"{party} signed another {signed.leaf.kind} entry of job {job} in the place of one that "
-        "the log holds already: its agent runs on an older copy of its record.",
-        f"{party}: put the newest record back (secureflow agent doctor). Submit the job again "
-        "afterwards.",
+        Text(
+            "{party} signed another {kind} entry of job {job} in the place of one that "
+            "the log holds already: its agent runs on an older copy of its record.",
+            party=party,
+            kind=signed.leaf.kind,
+            job=job,
+        ),
+        Text(
+            "{party}: put the newest record back (secureflow agent doctor). Submit the "
+            "job again afterwards.",
+            party=party,
+        ),
         {"party": party, "leaf": signed.hash()},
     )
 
@@ -446,7 +455,12 @@ def head_not_cosigned(found: int, need: int, whom: str) -> SecureFlowError:
     """Return the error of a head that too few witnesses cosigned."""
     return SecureFlowError(
         "head_not_cosigned",
-        f"The ledger's head is cosigned by {found} {whom}; {need} are needed.",
+        Text(
+            "The ledger's head is cosigned by {found} {whom}; {need} are needed.",
+            found=found,
+            whom=whom,
+            need=need,
+        ),
         "Bring their agents online; if one refuses, it saw another history: compare heads.",
         {"found": found, "needed": need},
     )

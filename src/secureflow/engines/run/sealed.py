@@ -45,6 +45,7 @@ from secureflow.engines.run.run import (
 from secureflow.engines.script import ENCLAVE, Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -251,10 +252,19 @@ def _round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) ->
     names = ", ".join(sorted(failures))
     return SecureFlowError(
         "round_lost",
-        f"Round {step.number} ({step.stage}) was certified and its enclave lost; {names} cannot "
-        "seal the update again.",
-        f"Submit a new job from the last released round: --from {course.context.job}@"
-        f"{max(0, step.number - 1)}; it needs new approvals.",
+        Text(
+            "Round {number} ({stage}) was certified and its enclave lost; {names} cannot "
+            "seal the update again.",
+            number=step.number,
+            stage=step.stage,
+            names=names,
+        ),
+        Text(
+            "Submit a new job from the last released round: --from {job}@{most}; it needs"
+            " new approvals.",
+            job=course.context.job,
+            most=max(0, step.number - 1),
+        ),
         {"parties": sorted(failures), "failures": dict(failures)},
     )
 

@@ -37,7 +37,8 @@ from secureflow.engines.script import ENCLAVE, Script
 from secureflow.engines.secagg import Conductor
 from secureflow.engines.secagg.messages import Upload, pack
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import SecureFlowError, reasons_of
+from secureflow.kit.text import Text
 
 
 class EnclaveAdds:
@@ -140,13 +141,24 @@ def _guilty(
 
 def _spoilt(course: Course[Any], step: Step, guilty: Mapping[str, Any]) -> SecureFlowError:
     names = ", ".join(sorted(guilty))
-    reasons = "; ".join(f"{party}: {error['message']}" for party, error in guilty.items())
+    reasons = reasons_of(guilty)
     return SecureFlowError(
         "round_lost",
-        f"Round {step.number} ({step.stage}) cannot be opened: the enclave's sum and what {names} "
-        f"said of it do not agree. {reasons}",
-        f"Nothing was opened. Ask {names}; then submit a new job from the last released round: "
-        f"--from {course.context.job}@{max(0, step.number - 1)}; it needs new approvals.",
+        Text(
+            "Round {number} ({stage}) cannot be opened: the enclave's sum and what "
+            "{names} said of it do not agree. {reasons}",
+            number=step.number,
+            stage=step.stage,
+            names=names,
+            reasons=reasons,
+        ),
+        Text(
+            "Nothing was opened. Ask {names}; then submit a new job from the last "
+            "released round: --from {job}@{most}; it needs new approvals.",
+            names=names,
+            job=course.context.job,
+            most=max(0, step.number - 1),
+        ),
         {"parties": sorted(guilty), "failures": dict(guilty)},
     )
 

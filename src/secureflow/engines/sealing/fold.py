@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 BLOCK: Final = 1 << 16
 """Elements per block: a block's float64 and int64 scratch stay in the second-level cache."""
@@ -75,7 +76,8 @@ class FixedPointAccumulator:
         caps = (max_weight, total_weight_cap, max_abs, 1.0 if clip_norm is None else clip_norm)
         if d < 0 or k < 1 or not all(math.isfinite(cap) and cap > 0 for cap in caps):
             raise SecureFlowError(
-                "fold_impossible", "An accumulator needs a weight and positive, finite caps."
+                "fold_impossible",
+                ("An accumulator needs room for a weight, and positive, finite caps."),
             )
         self._d, self._k = d, k
         self._max_weight, self._total_weight_cap = max_weight, total_weight_cap
@@ -109,14 +111,24 @@ class FixedPointAccumulator:
         if parameters.shape != (self._d,) or sums.shape != (self._k,):
             raise SecureFlowError(
                 "update_shape_wrong",
-                f"The update has shapes {parameters.shape} and {sums.shape}, "
-                f"expected are ({self._d},) and ({self._k},).",
+                Text(
+                    "The update has shapes {shape} and {sums_shape}, expected are ({d},) "
+                    "and ({k},).",
+                    shape=parameters.shape,
+                    sums_shape=sums.shape,
+                    d=self._d,
+                    k=self._k,
+                ),
             )
         if parameters.dtype != np.float32 or sums.dtype != np.float64:
             raise SecureFlowError(
                 "update_shape_wrong",
-                f"The update has dtypes {parameters.dtype} and {sums.dtype}, "
-                "expected are float32 and float64.",
+                Text(
+                    "The update has dtypes {dtype} and {sums_dtype}, expected are float32"
+                    " and float64.",
+                    dtype=parameters.dtype,
+                    sums_dtype=sums.dtype,
+                ),
             )
         self._check_sums(sums)
         self._check_parameters(parameters)
@@ -168,8 +180,12 @@ class FixedPointAccumulator:
         if not 0 < weight <= self._max_weight or self.weight + weight > self._total_weight_cap:
             raise SecureFlowError(
                 "weight_out_of_bounds",
-                f"The update weighs {weight}; the spec allows more than 0 and at most "
-                f"{self._max_weight}.",
+                Text(
+                    "The update weighs {weight}; the spec allows more than 0 and at most "
+                    "{max_weight}.",
+                    weight=weight,
+                    max_weight=self._max_weight,
+                ),
                 "Raise limits.max_weight in the spec, or use fewer rows.",
             )
 
@@ -187,19 +203,26 @@ class FixedPointAccumulator:
             if not math.isfinite(squares):  # squares of finite float32 never overflow a float64
                 raise SecureFlowError(
                     "update_not_finite",
-                    f"A parameter from {start} on is NaN or infinite.",
+                    Text("A parameter from {start} on is NaN or infinite.", start=start),
                     "Lower the learning rate: the local training diverged.",
                 )
             if not bounded and float(max(part.max(), -part.min())) > self._max_abs:
                 raise SecureFlowError(
                     "value_out_of_bounds",
-                    f"A parameter from {start} on exceeds {self._max_abs:g}.",
+                    Text(
+                        "A parameter from {start} on exceeds {max_abs:g}.",
+                        start=start,
+                        max_abs=self._max_abs,
+                    ),
                 )
         if math.sqrt(squares) > self._max_norm:
             raise SecureFlowError(
                 "norm_exceeded",
-                f"The update's L2 norm is {math.sqrt(squares):.6g}; "
-                f"the spec allows {self._max_norm:.6g}.",
+                Text(
+                    "The update's L2 norm is {norm:.6g}; the spec allows {max_norm:.6g}.",
+                    norm=math.sqrt(squares),
+                    max_norm=self._max_norm,
+                ),
                 "Clip the update to limits.clip_norm before sending it.",
             )
 
@@ -217,7 +240,12 @@ def fold_exponent(total_weight_cap: float, max_abs: float) -> int:
     ):
         raise SecureFlowError(
             "fold_impossible",
-            f"Caps of {total_weight_cap:g} (weight) and {max_abs:g} (value) leave no fixed point.",
+            Text(
+                "Caps of {total_weight_cap:g} (weight) and {max_abs:g} (value) leave "
+                "no bits for a fixed-point sum.",
+                total_weight_cap=total_weight_cap,
+                max_abs=max_abs,
+            ),
             "Lower limits.max_weight or limits.clip_norm.",
         )
     return exponent

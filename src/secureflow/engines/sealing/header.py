@@ -17,6 +17,7 @@ from secureflow.engines.sealing.manifest import (
 from secureflow.engines.sealing.stream import CHUNK
 from secureflow.kit.canonical import canonical_bytes, parse_json, sha256
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 VERSION: Final = 1
 MAX_HEADER: Final = 64 * 1024
@@ -124,7 +125,7 @@ def parse_header(data: bytes) -> UpdateHeader:
     """
     value = parse_json(data, MAX_HEADER)
     if not isinstance(value, dict) or value.keys() != _FIELDS:
-        raise _malformed("the set of fields")
+        raise _malformed("it does not have the fields that it must have")
     _check_texts(value)
     manifest = parse_manifest(value["manifest"])
     binding = {field.name: value[field.name] for field in fields(Binding)}
@@ -132,7 +133,7 @@ def parse_header(data: bytes) -> UpdateHeader:
     wanted = {"v": VERSION, "chunk": CHUNK, "length": header.binding.length}
     for name, number in wanted.items():
         if type(value[name]) is not int or value[name] != number:
-            raise _malformed(f"{name} is not {number}")
+            raise _malformed(Text("{name} is not {number}", name=name, number=number))
     return header
 
 
@@ -153,7 +154,13 @@ def check_binding(found: Binding, expected: Binding) -> None:
             code = "stale_round" if field.name in {"round", "model"} else "update_unexpected"
         raise SecureFlowError(
             code,
-            f"The update of {expected.party} is for {field.name} {one}, expected is {other}.",
+            Text(
+                "The update of {party} is for {name} {found}, expected is {expected}.",
+                party=expected.party,
+                name=field.name,
+                found=one,
+                expected=other,
+            ),
             "Seal the update for the round that is open now.",
             {"field": field.name},
         )
@@ -170,4 +177,6 @@ def _check_texts(value: Mapping[str, Any]) -> None:
 
 
 def _malformed(part: str) -> SecureFlowError:
-    return SecureFlowError("header_malformed", f"The update's header is malformed: {part}.")
+    return SecureFlowError(
+        "header_malformed", Text("The update's header is malformed: {part}.", part=part)
+    )

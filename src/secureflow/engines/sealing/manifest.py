@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_TENSORS: Final = 256
 MAX_BYTES: Final = 1 << 40
@@ -50,10 +51,10 @@ class Tensor:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise _malformed("a tensor's name")
         if not isinstance(self.dtype, str) or self.dtype not in _DTYPES:
-            raise _malformed(f"the dtype of {self.name}")
+            raise _malformed(Text("the dtype of {name}", name=self.name))
         sizes = all(type(size) is int and 0 <= size <= _MAX_DIMENSION for size in self.shape)
         if not sizes or len(self.shape) > _MAX_RANK or self.length > MAX_BYTES:
-            raise _malformed(f"the shape of {self.name}")
+            raise _malformed(Text("the shape of {name}", name=self.name))
 
     @property
     def length(self) -> int:
@@ -100,12 +101,12 @@ def parse_manifest(value: Any) -> Manifest:
         SecureFlowError: `manifest_malformed`.
     """
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_TENSORS:
-        raise _malformed(f"no list of 1 to {MAX_TENSORS} tensors")
+        raise _malformed(Text("no list of 1 to {max_tensors} tensors", max_tensors=MAX_TENSORS))
     manifest = tuple(_tensor(entry) for entry in value)
     if len({tensor.name for tensor in manifest}) != len(manifest):
         raise _malformed("two tensors have one name")
     if manifest_length(manifest) > MAX_BYTES:
-        raise _malformed(f"more than {MAX_BYTES} bytes")
+        raise _malformed(Text("more than {max_bytes} bytes", max_bytes=MAX_BYTES))
     return manifest
 
 
@@ -140,4 +141,6 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _malformed(part: str) -> SecureFlowError:
-    return SecureFlowError("manifest_malformed", f"The tensor manifest is malformed: {part}.")
+    return SecureFlowError(
+        "manifest_malformed", Text("The tensor manifest is malformed: {part}.", part=part)
+    )

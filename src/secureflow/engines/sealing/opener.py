@@ -21,6 +21,7 @@ from secureflow.engines.sealing.stream import ChunkCipher
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 MAX_TRAILER: Final = 1024
 
@@ -97,7 +98,11 @@ class Opener:
         if len(buffer) < self.length:
             raise SecureFlowError(
                 "buffer_too_small",
-                f"The update needs {self.length} bytes, the buffer has {len(buffer)}.",
+                Text(
+                    "The update needs {length} bytes, the buffer has {count}.",
+                    length=self.length,
+                    count=len(buffer),
+                ),
             )
         self._buffer = buffer[: self.length]
 
@@ -129,8 +134,12 @@ class Opener:
         if not self.complete:
             raise SecureFlowError(
                 "stream_short",
-                f"The update of {self.header.binding.party} ended after {self.received} of "
-                f"{self._cipher.count} chunks.",
+                Text(
+                    "The update of {party} ended after {received} of {count} chunks.",
+                    party=self.header.binding.party,
+                    received=self.received,
+                    count=self._cipher.count,
+                ),
                 "Send the missing chunks.",
             )
         body_digest = self._hash.hexdigest()
@@ -139,7 +148,7 @@ class Opener:
         ):
             raise SecureFlowError(
                 "update_forged",
-                f"{self.header.binding.party} did not sign this update.",
+                Text("{party} did not sign this update.", party=self.header.binding.party),
                 "Someone seals in its name, or it signs with another key than the spec's roster.",
                 {"party": self.header.binding.party},
             )
@@ -155,7 +164,10 @@ class Opener:
         if self._ended or self._buffer is None:
             raise SecureFlowError(
                 "update_aborted",
-                f"The upload of {self.header.binding.party} has ended or has no buffer.",
+                Text(
+                    "The upload of {party} has ended or has no buffer.",
+                    party=self.header.binding.party,
+                ),
                 "Start the upload again.",
             )
         return self._buffer

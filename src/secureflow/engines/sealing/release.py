@@ -18,6 +18,7 @@ from secureflow.engines.sealing.manifest import tensor_digest
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 KIND: Final = "release"
 MAX_SUMS: Final = 1 << 16
@@ -91,7 +92,7 @@ def verify_release(value: Any, *, job: str, spec: str, release_key: str) -> Roun
     ):
         raise SecureFlowError(
             "unreleased_model",
-            f"The enclave did not release this result of round {release.round}.",
+            Text("The enclave did not release this result of round {round}.", round=release.round),
             "Refuse it: the server shows a model or sums that no attested enclave signed.",
             {"model": release.model},
         )
@@ -122,10 +123,10 @@ def model_key_info(*, job: str, round_number: int, stage: str, model: str, party
 
 def _parse(value: Any, job: str, spec: str) -> RoundRelease:
     if not isinstance(value, dict) or not value.keys() >= _FIELDS:
-        raise _malformed("the set of fields")
+        raise _malformed("it does not have the fields that it must have")
     texts = ("stage", "model", "sums_digest", "signature")
     if not all(isinstance(value[name], str) for name in texts) or type(value["round"]) is not int:
-        raise _malformed("the type of a field")
+        raise _malformed("a field has the wrong type")
     if not _HEX.fullmatch(value["model"]):
         raise _malformed("model")
     survivors, sums = value["survivors"], value["sums"]
@@ -149,4 +150,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _malformed(part: str) -> SecureFlowError:
-    return SecureFlowError("release_malformed", f"The release is malformed: {part}.")
+    return SecureFlowError(
+        "release_malformed", Text("The release is malformed: {part}.", part=part)
+    )

@@ -19,6 +19,7 @@ from secureflow.engines.sealing.stream import TAG, ChunkCipher
 from secureflow.kit.canonical import b64decode, canonical_bytes
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 KIND: Final = "update"
 
@@ -57,7 +58,11 @@ class SealedUpdate:
         if not 0 <= start_chunk <= len(self._tags):
             raise SecureFlowError(
                 "resume_beyond",
-                f"The receiver asks for chunk {start_chunk}, but only {len(self._tags)} were sent.",
+                Text(
+                    "The receiver asks for chunk {start_chunk}, but only {count} were sent.",
+                    start_chunk=start_chunk,
+                    count=len(self._tags),
+                ),
                 "Start again from chunk 0.",
             )
         for index in range(start_chunk, self.chunk_count):
@@ -77,7 +82,11 @@ class SealedUpdate:
         if len(self._tags) < self.chunk_count:
             raise SecureFlowError(
                 "update_unfinished",
-                f"Only {len(self._tags)} of {self.chunk_count} chunks were sealed so far.",
+                Text(
+                    "Only {count} of {chunk_count} chunks were sealed so far.",
+                    count=len(self._tags),
+                    chunk_count=self.chunk_count,
+                ),
             )
         return self._hash.hexdigest()
 
@@ -90,7 +99,7 @@ class SealedUpdate:
         elif tag != self._tags[index]:
             raise SecureFlowError(
                 "update_changed",
-                f"Chunk {index} of the update is not what was sealed at first.",
+                Text("Chunk {index} of the update is not what was sealed at first.", index=index),
                 "Seal the changed update again; a content key is for one plaintext.",
             )
         return chunk
@@ -117,7 +126,11 @@ def seal(
     if len(data) != binding.length:
         raise SecureFlowError(
             "update_length_wrong",
-            f"The update has {len(data)} bytes, its manifest says {binding.length}.",
+            Text(
+                "The update has {count} bytes, its manifest says {length}.",
+                count=len(data),
+                length=binding.length,
+            ),
         )
     key = new_content_key()
     header = UpdateHeader(binding, seal_key(key, recipient, binding.info))

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 CHUNK: Final = 1 << 20
 """Plaintext bytes of every chunk but the last."""
@@ -55,13 +56,23 @@ class ChunkCipher:
         """
         if not 0 <= index < self.count:
             raise SecureFlowError(
-                "chunk_unexpected", f"Chunk {index} comes after the last of {self.count} chunks."
+                "chunk_unexpected",
+                Text(
+                    "Chunk {index} comes after the last of {count} chunks.",
+                    index=index,
+                    count=self.count,
+                ),
             )
         length = chunk_length(self._length, index)
         if len(chunk) != length + TAG:
             raise SecureFlowError(
                 "chunk_length_wrong",
-                f"Chunk {index} has {len(chunk)} bytes instead of {length + TAG}.",
+                Text(
+                    "Chunk {index} has {count} bytes instead of {length}.",
+                    index=index,
+                    count=len(chunk),
+                    length=length + TAG,
+                ),
             )
         place = buffer[index * CHUNK : index * CHUNK + length]
         try:
@@ -69,7 +80,7 @@ class ChunkCipher:
         except InvalidTag as error:
             raise SecureFlowError(
                 "chunk_forged",
-                f"Chunk {index} is not what its sender sealed at this place.",
+                Text("Chunk {index} is not what its sender sealed at this place.", index=index),
                 "It was altered, moved or cut off on the way; the sender starts again.",
             ) from error
 
@@ -98,5 +109,10 @@ def decrypt_stream(key: bytes, chunks: Iterable[bytes], buffer: memoryview) -> N
         received += 1
     if received != cipher.count:
         raise SecureFlowError(
-            "stream_short", f"The stream ended after {received} of {cipher.count} chunks."
+            "stream_short",
+            Text(
+                "The stream ended after {received} of {count} chunks.",
+                received=received,
+                count=cipher.count,
+            ),
         )

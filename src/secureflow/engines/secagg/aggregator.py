@@ -41,6 +41,7 @@ from secureflow.engines.secagg.recovery import RevealedShares, recover, unmask
 from secureflow.engines.secagg.shamir import PRIME, SHARE_BYTES
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _STATE_LIMIT = 1 << 28
 
@@ -105,7 +106,9 @@ class Aggregator:
                 the message's own check says; the state is then unchanged.
         """
         if party not in self.plan.index:
-            raise SecureFlowError("unknown_party", f"{party} is not in the job's roster.")
+            raise SecureFlowError(
+                "unknown_party", Text("{party} is not in the job's roster.", party=party)
+            )
         message, body = messages.unpack(self.plan, data)
         handlers: dict[type[Any], Callable[[str, Any, memoryview], None]] = {
             Setup: self._on_setup,
@@ -149,7 +152,9 @@ class Aggregator:
         """
         at = self._round
         if at is not None and round_ <= at.number:
-            raise SecureFlowError("stale_round", f"Round {round_} is not a coming one.")
+            raise SecureFlowError(
+                "stale_round", Text("Round {round} is not a coming one.", round=round_)
+            )
         members = self.ready(round_)
         if len(members) < self.plan.threshold:
             raise self._lost(round_, "keys of", len(members), set(self.plan.index) - set(members))
@@ -272,7 +277,12 @@ class Aggregator:
             return cls._restored(plan, state)
         except (KeyError, TypeError, ValueError, SecureFlowError) as error:
             raise SecureFlowError(
-                "state_unreadable", f"The stored aggregator of {plan.job} is unreadable: {error}."
+                "state_unreadable",
+                Text(
+                    "The stored aggregator of {job} is unreadable: {error}.",
+                    job=plan.job,
+                    error=error,
+                ),
             ) from error
 
     @classmethod
@@ -314,7 +324,9 @@ class Aggregator:
         at = self._round
         setup = self._setups.get(party)
         if not (-1 if at is None else at.number) < key.round < self.plan.rounds:
-            raise _refused("stale_round", party, f"round {key.round} is not a coming one")
+            raise _refused(
+                "stale_round", party, Text("round {round} is not a coming one", round=key.round)
+            )
         if setup is None or setup.digest != key.sealing:
             raise _refused("unknown_setup", party, "its sealing key is not the one it showed")
         if not messages.in_roster_order(self.plan, advance.recipients):
@@ -330,7 +342,9 @@ class Aggregator:
         if party in at.uploaded:
             return
         if at.question is not None:
-            raise _refused("upload_too_late", party, f"round {at.number} is closed")
+            raise _refused(
+                "upload_too_late", party, Text("round {number} is closed", number=at.number)
+            )
         size = self.plan.vector_bytes if self.carries else 0
         if len(body) < size or (upload.advance is None and len(body) != size):
             raise _refused("malformed_frame", party, "its vector has another length")
@@ -372,7 +386,11 @@ class Aggregator:
         if at.question is None or not self.complete:
             raise SecureFlowError(
                 "too_few_openings",
-                f"{len(at.shares)} of the {self.plan.threshold} needed parties have opened.",
+                Text(
+                    "{count} of the {threshold} needed parties have opened.",
+                    count=len(at.shares),
+                    threshold=self.plan.threshold,
+                ),
             )
         answers = RevealedShares(at.keys, frozenset(at.question.survivors), at.shares)
         secrets, self._liars = recover(self.plan, answers)
@@ -397,16 +415,22 @@ class Aggregator:
 
     def _in_context(self, at: _Round, party: str, round_: int, context: str) -> None:
         if round_ != at.number:
-            raise _refused("stale_round", party, f"round {round_} is not open")
+            raise _refused("stale_round", party, Text("round {round} is not open", round=round_))
         if context != at.context:
             raise _refused("other_context", party, "it masked under another context")
         if party not in at.roster:
-            raise _refused("unknown_party", party, f"it is not in round {round_}")
+            raise _refused("unknown_party", party, Text("it is not in round {round}", round=round_))
 
     def _lost(self, round_: int, what: str, found: int, missing: set[str]) -> SecureFlowError:
         return SecureFlowError(
             "round_lost",
-            f"Round {round_} has {what} {found} parties; it needs {self.plan.threshold}.",
+            Text(
+                "Round {round} has {what} {found} parties; it needs {threshold}.",
+                round=round_,
+                what=what,
+                found=found,
+                threshold=self.plan.threshold,
+            ),
             "Nothing was opened. Bring back the parties in `details.missing`.",
             {"missing": sorted(missing), "round": round_},
         )
@@ -414,10 +438,13 @@ class Aggregator:
 
 def _same_sender(party: str, named: str) -> None:
     if party != named:
-        raise _refused("forged_sender", party, f"it speaks for {named}")
+        raise _refused("forged_sender", party, Text("it speaks for {named}", named=named))
 
 
 def _refused(code: str, party: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
-        code, f"The message of {party} is refused: {reason}.", "", {"party": party}
+        code,
+        Text("The message of {party} is refused: {reason}.", party=party, reason=reason),
+        "",
+        {"party": party},
     )

@@ -54,6 +54,7 @@ from secureflow.engines.secagg.shares import (
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes, parse_json
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _STATE_LIMIT = 1 << 24
 
@@ -139,7 +140,7 @@ class SecAggClient:
                 continue
             messages.check_statement(self.plan, setup)
             if known is not None or setup.party in fresh:
-                reason = f"{setup.party} shows a second key"
+                reason = Text("{party} shows a second key", party=setup.party)
                 raise _refusal("setup_changed", self.party, reason, signer=setup.party)
             fresh[setup.party] = setup
         agreed = {p: agree(self._sealing, s.key, p) for p, s in fresh.items()}
@@ -174,9 +175,17 @@ class SecAggClient:
             return current.context
         begin, body = self._expect(Begin, data)
         if current and begin.round == current.number:
-            raise _refusal("second_context", self.party, f"round {begin.round} has a context")
+            raise _refusal(
+                "second_context",
+                self.party,
+                Text(("round {round} already has another context"), round=begin.round),
+            )
         if begin.round not in self._secrets or (current and begin.round < current.number):
-            raise _refusal("stale_round", self.party, f"round {begin.round} is not a coming one")
+            raise _refusal(
+                "stale_round",
+                self.party,
+                Text("round {round} is not a coming one", round=begin.round),
+            )
         self._check_roster(begin)
         shares = self._open_shares(begin, body)
         listed = [(k.party, k.digest) for k in begin.keys]
@@ -296,7 +305,12 @@ class SecAggClient:
         except (KeyError, TypeError, ValueError, SecureFlowError) as error:
             raise SecureFlowError(
                 "state_unreadable",
-                f"{party}'s stored state of {plan.job} is unreadable: {error}.",
+                Text(
+                    "{party}'s stored state of {job} is unreadable: {error}.",
+                    party=party,
+                    job=plan.job,
+                    error=error,
+                ),
                 "Leave this job: a party that forgot what it has said must not speak again.",
             ) from error
 
@@ -322,7 +336,9 @@ class SecAggClient:
     def _expect(self, kind: type[Any], data: bytes) -> tuple[Any, memoryview]:
         message, body = messages.unpack(self.plan, data)
         if not isinstance(message, kind):
-            raise _refusal("unexpected_message", self.party, f"it waits for {kind.__name__}")
+            raise _refusal(
+                "unexpected_message", self.party, Text("it waits for {name}", name=kind.__name__)
+            )
         return message, body
 
     def _open_round(self) -> _Round:
@@ -354,7 +370,9 @@ class SecAggClient:
     def _advance(self, round_: int) -> tuple[Advance, bytes]:
         floor = -1 if self._round is None else self._round.number
         if not floor < round_ < self.plan.rounds:
-            raise _refusal("stale_round", self.party, f"round {round_} is not a coming one")
+            raise _refusal(
+                "stale_round", self.party, Text("round {round} is not a coming one", round=round_)
+            )
         self._secrets.setdefault(round_, self._derive(secrets.token_bytes(32)))
         key = self._round_key(round_)
         shares = self._secrets[round_].shares
@@ -385,7 +403,11 @@ class SecAggClient:
         if not messages.in_roster_order(self.plan, names):
             raise _refusal("other_roster", self.party, "the round's parties are not the spec's")
         if len(names) < self.plan.threshold:
-            reason = f"{len(names)} parties are fewer than {self.plan.threshold}"
+            reason = Text(
+                "there are {count} parties, and {threshold} are needed",
+                count=len(names),
+                threshold=self.plan.threshold,
+            )
             raise _refusal("roster_below_threshold", self.party, reason)
         own = self._round_key(begin.round)
         if own not in begin.keys:
@@ -395,11 +417,11 @@ class SecAggClient:
                 continue
             messages.check_statement(self.plan, key)
             if key.round != begin.round:
-                reason = f"{key.party}'s key is of round {key.round}"
+                reason = Text("{party}'s key is of round {round}", party=key.party, round=key.round)
                 raise _refusal("stale_key", self.party, reason)
             setup = self._setups.get(key.party)
             if setup is None or setup.digest != key.sealing:
-                reason = f"{key.party}'s sealing key is not the one it met"
+                reason = Text("{party}'s sealing key is not the one shown before", party=key.party)
                 raise _refusal("unknown_setup", self.party, reason)
 
     def _open_shares(self, begin: Begin, body: memoryview) -> dict[str, tuple[int, int]]:
@@ -440,7 +462,7 @@ class SecAggClient:
 def _refusal(code: str, party: str, reason: str, **details: str) -> SecureFlowError:
     return SecureFlowError(
         code,
-        f"{party} refuses: {reason}.",
+        Text("{party} refuses: {reason}.", party=party, reason=reason),
         "Nothing was revealed; a server that asks this is faulty or hostile.",
         {"party": party, **details},
     )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from secureflow.engines.secagg.masks import Ring
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 CHECK_SLOTS = 4
 MAX_LENGTH = 1 << 30
@@ -106,7 +107,12 @@ class Encoding:
             return np.dtype("<u8")
         raise SecureFlowError(
             "ring_overflow",
-            f"A sum over {parties} parties may reach {bound}, more than a signed 64-bit integer.",
+            Text(
+                "A sum over {parties} parties may reach {bound}, more than a signed "
+                "64-bit integer.",
+                parties=parties,
+                bound=bound,
+            ),
             "Lower bits, max_weight or the noise.",
         )
 
@@ -147,11 +153,17 @@ def encode(
         SecureFlowError: `invalid_update` naming what is wrong.
     """
     if values.shape != (encoding.length,):
-        raise _invalid(f"its shape is {values.shape}, not ({encoding.length},)")
+        raise _invalid(
+            Text(
+                "its shape is {shape}, not ({length},)", shape=values.shape, length=encoding.length
+            )
+        )
     if weight < 0:
-        raise _invalid(f"its weight {weight} is negative")
+        raise _invalid(Text("its weight {weight} is negative", weight=weight))
     if set(metrics) != {m.name for m in encoding.metrics}:
-        raise _invalid(f"its metrics are {sorted(metrics)}, not those of the plan")
+        raise _invalid(
+            Text("its metrics are {metrics}, not those of the plan", metrics=sorted(metrics))
+        )
     capped = min(weight, encoding.max_weight)
     signed = out.view(np.dtype(f"<i{out.itemsize}"))
     limit = capped << encoding.bits
@@ -244,21 +256,35 @@ def _add_noise(
     encoding: Encoding, noise: NDArray[np.int64], slots: NDArray[np.signedinteger[Any]]
 ) -> None:
     if noise.shape != slots.shape:
-        raise _invalid(f"its noise has shape {noise.shape}, not {slots.shape}")
+        raise _invalid(
+            Text(
+                "its noise has shape {shape}, not {slots_shape}",
+                shape=noise.shape,
+                slots_shape=slots.shape,
+            )
+        )
     if int(np.abs(noise).max()) > encoding.noise_bound:
         raise _invalid("its noise exceeds the plan's bound")
     slots += noise.astype(slots.dtype)
 
 
 def _invalid(reason: str) -> SecureFlowError:
-    return SecureFlowError("invalid_update", f"The update cannot be masked: {reason}.")
+    return SecureFlowError(
+        "invalid_update", Text("The update cannot be masked: {reason}.", reason=reason)
+    )
 
 
 def _require(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise SecureFlowError(
             "invalid_encoding",
-            f"{name} is {value}; it must lie between {low} and {high}.",
+            Text(
+                "{name} is {value}; it must lie between {low} and {high}.",
+                name=name,
+                value=value,
+                low=low,
+                high=high,
+            ),
             "Correct the job's quantisation.",
             {"field": name},
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _PREFIX = struct.Struct(">4sIQ")
 _MAGIC = b"SFA1"
@@ -54,7 +55,9 @@ def prefix(kind: FrameKind, header: Mapping[str, Any], body_bytes: int) -> bytes
     text = canonical_bytes(dict(header))
     padded = text + b" " * (-(_PREFIX.size + len(text)) % _ALIGN)
     if len(padded) > HEADER_LIMIT:
-        raise SecureFlowError("malformed_frame", f"A header of {len(padded)} bytes is too long.")
+        raise SecureFlowError(
+            "malformed_frame", Text("A header of {count} bytes is too long.", count=len(padded))
+        )
     return _PREFIX.pack(_MAGIC, kind << 24 | len(padded), body_bytes) + padded
 
 
@@ -77,7 +80,13 @@ def decode_frame(data: bytes | bytearray | memoryview, body_limit: int) -> Frame
     if magic != _MAGIC or kind not in _KINDS:
         raise _malformed("it is not a secure aggregation frame")
     if header_bytes > HEADER_LIMIT or body_bytes > body_limit:
-        raise _malformed(f"it announces {header_bytes} + {body_bytes} bytes, over the limit")
+        raise _malformed(
+            Text(
+                "it announces {header_bytes} + {body_bytes} bytes, over the limit",
+                header_bytes=header_bytes,
+                body_bytes=body_bytes,
+            )
+        )
     end = _PREFIX.size + header_bytes
     if end + body_bytes != len(view):
         raise _malformed("its length is not the announced one")
@@ -88,4 +97,6 @@ def decode_frame(data: bytes | bytearray | memoryview, body_limit: int) -> Frame
 
 
 def _malformed(reason: str) -> SecureFlowError:
-    return SecureFlowError("malformed_frame", f"The frame is malformed: {reason}.")
+    return SecureFlowError(
+        "malformed_frame", Text("The frame is malformed: {reason}.", reason=reason)
+    )

@@ -16,6 +16,7 @@ from secureflow.engines import closing
 from secureflow.engines.closing import Question, Vote
 from secureflow.engines.secagg.plan import MaskingPlan
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 STAGE = "secagg"
 
@@ -47,7 +48,9 @@ class RoundPosition:
 
 def _stale_round(at: RoundPosition, asked: Question) -> str | None:
     slot = (at.plan.job, at.round, STAGE)
-    return f"{asked.slot} is not its open round {slot}" if asked.slot != slot else None
+    if asked.slot == slot:
+        return None
+    return Text("{asked} is not its open round {slot}", asked=asked.slot, slot=slot)
 
 
 def _not_masked(at: RoundPosition, _: Question) -> str | None:
@@ -56,17 +59,21 @@ def _not_masked(at: RoundPosition, _: Question) -> str | None:
 
 def _active_and_dead(_: RoundPosition, asked: Question) -> str | None:
     both = sorted(set(asked.survivors) & set(asked.dead))
-    return f"{', '.join(both)} are both active and dead" if both else None
+    return Text("{both} are both active and dead", both=", ".join(both)) if both else None
 
 
 def _other_roster(at: RoundPosition, asked: Question) -> str | None:
     strangers = sorted(set(asked.survivors) - set(at.roster))
-    return f"it did not mask towards {', '.join(strangers)}" if strangers else None
+    if not strangers:
+        return None
+    return Text("it did not mask towards {strangers}", strangers=", ".join(strangers))
 
 
 def _fewer_than_three(at: RoundPosition, asked: Question) -> str | None:
-    few = len(asked.survivors) < floor_of(len(at.roster))
-    return f"a sum of {len(asked.survivors)} shows single updates" if few else None
+    count = len(asked.survivors)
+    if count >= floor_of(len(at.roster)):
+        return None
+    return Text("a sum of {count} shows single updates", count=count)
 
 
 RULES: dict[str, Callable[[RoundPosition, Question], str | None]] = {
@@ -90,7 +97,12 @@ def check_question(at: RoundPosition, asked: Question) -> None:
         if reason:
             raise SecureFlowError(
                 code,
-                f"{at.party} refuses the closing question of round {asked.round}: {reason}.",
+                Text(
+                    "{party} refuses the closing question of round {round}: {reason}.",
+                    party=at.party,
+                    round=asked.round,
+                    reason=reason,
+                ),
                 "Nothing was revealed. A server that asks this is faulty or hostile.",
                 {"party": at.party, "round": asked.round},
             )

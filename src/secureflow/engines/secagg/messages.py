@@ -24,6 +24,7 @@ from secureflow.engines.secagg.shamir import SHARE_BYTES
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import SigningKey, verify
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 SEALED_BYTES = 2 * SHARE_BYTES + 16
 
@@ -171,7 +172,13 @@ def pieces(body: memoryview, size: int, count: int) -> Iterator[memoryview]:
     """
     if len(body) != size * count:
         raise SecureFlowError(
-            "malformed_frame", f"The body has {len(body)} bytes instead of {count} × {size}."
+            "malformed_frame",
+            Text(
+                "The body has {count} bytes instead of {elements} × {size}.",
+                count=len(body),
+                elements=count,
+                size=size,
+            ),
         )
     return (body[at : at + size] for at in range(0, len(body), size))
 
@@ -211,14 +218,18 @@ def check_statement(plan: MaskingPlan, statement: Setup | RoundKey) -> None:
     """
     party = statement.party
     if party not in plan.index:
-        raise SecureFlowError("unknown_party", f"{party} does not stand in the job's roster.")
+        raise SecureFlowError(
+            "unknown_party", Text("{party} does not stand in the job's roster.", party=party)
+        )
     if (statement.job, statement.spec) != (plan.job, plan.spec):
-        raise SecureFlowError("other_job", f"{party}'s key was signed for another job or spec.")
+        raise SecureFlowError(
+            "other_job", Text("{party}'s key was signed for another job or spec.", party=party)
+        )
     kind = "secagg_setup" if isinstance(statement, Setup) else "secagg_round_key"
     if not verify(plan.keys[party], kind, signed_body(statement), statement.signature):
         raise SecureFlowError(
             "forged_key",
-            f"The signature on {party}'s key is not {party}'s.",
+            Text("The signature on {party}'s key is not {party}'s.", party=party),
             "The server or the link has replaced it; compare the charter out of band.",
             {"party": party},
         )

@@ -30,6 +30,7 @@ from secureflow.engines.secagg.recovery import RevealedShares, unmask
 from secureflow.engines.secagg.shares import commit, public_text
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,20 @@ def checked_context(plan: MaskingPlan, round_: int, opened: Opened) -> str:
     for key in opened.keys:
         messages.check_statement(plan, key)
         if key.round != round_:
-            raise SecureFlowError("stale_key", f"{key.party}'s key is of round {key.round}.")
+            raise SecureFlowError(
+                "stale_key",
+                Text("{party}'s key is of round {round}.", party=key.party, round=key.round),
+            )
     listed = [(key.party, key.digest) for key in opened.keys]
     context = plan.context(round_, opened.model, listed)
     question = opened.certificate.question
     if (*question.slot, question.context) != (plan.job, round_, STAGE, context):
         raise SecureFlowError(
             "certificate_mismatch",
-            f"The certificate closes another round, roster or model than round {round_}.",
+            Text(
+                "The certificate closes another round, roster or model than round {round}.",
+                round=round_,
+            ),
         )
     verify_certificate(opened.certificate, plan.keys)
     if not set(question.survivors) <= set(names):
@@ -171,11 +178,16 @@ def _check_secrets(plan: MaskingPlan, opened: Opened, survivors: frozenset[str])
         if not fits:
             raise SecureFlowError(
                 "share_mismatch",
-                f"What is said to open {key.party}'s part is not what {key.party} committed to.",
+                Text(
+                    "What is said to open {party}'s part is not what {party} committed to.",
+                    party=key.party,
+                ),
                 "Nothing was released.",
                 {"party": key.party},
             )
 
 
 def _invalid(reason: str) -> SecureFlowError:
-    return SecureFlowError("invalid_secagg_message", f"The opening cannot be read: {reason}.")
+    return SecureFlowError(
+        "invalid_secagg_message", Text("The opening cannot be read: {reason}.", reason=reason)
+    )

@@ -20,6 +20,7 @@ from secureflow.engines.secagg.encoding import Encoding
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import fingerprint
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 PROTOCOL = "sf-secagg-1"
 MIN_PARTIES = 2
@@ -57,7 +58,12 @@ class MaskingPlan:
         if not MIN_PARTIES <= size <= MAX_PARTIES:
             raise SecureFlowError(
                 "invalid_roster",
-                f"The roster has {size} parties, not {MIN_PARTIES} to {MAX_PARTIES}.",
+                Text(
+                    "The roster has {size} parties, not {min_parties} to {max_parties}.",
+                    size=size,
+                    min_parties=MIN_PARTIES,
+                    max_parties=MAX_PARTIES,
+                ),
                 "One party alone has nobody to be summed with.",
             )
         if len(self.index) != size or len({c.key for c in self.roster}) != size:

@@ -18,6 +18,7 @@ from secureflow.engines.secagg.plan import MaskingPlan
 from secureflow.engines.secagg.shamir import combine, lagrange
 from secureflow.engines.secagg.shares import agree, commit, public_text
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _liar(plan: MaskingPlan, answers: RevealedShares, place: int, holders: Seque
 def _mismatch(party: str) -> SecureFlowError:
     return SecureFlowError(
         "share_mismatch",
-        f"The shares of {party}'s secret do not give what {party} committed to.",
+        Text("The shares of {party}'s secret do not give what {party} committed to.", party=party),
         "Nothing was released. The party, or one that holds its shares, is faulty.",
         {"party": party},
     )

@@ -22,6 +22,7 @@ from secureflow.engines.secagg.messages import RoundKey, Setup
 from secureflow.engines.secagg.shamir import PRIME, SHARE_BYTES, split
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _NONCE = bytes(12)
 
@@ -80,7 +81,7 @@ def agree(private: X25519PrivateKey, public: str, party: str) -> bytes:
     except ValueError as error:
         raise SecureFlowError(
             "weak_key",
-            f"{party}'s X25519 key is malformed or of low order.",
+            Text("{party}'s X25519 key is malformed or of low order.", party=party),
             "",
             {"party": party, "signer": party},
         ) from error
@@ -122,7 +123,7 @@ def _cipher(agreed: bytes, sender: Setup, receiver: Setup, round_key: str, round
 def _unopenable(party: str, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "share_unopenable",
-        f"The share from {party} {reason}.",
+        Text("The share from {party} {reason}.", party=party, reason=reason),
         "No mask was made. If it repeats, the party or the server is at fault: leave it out.",
         {"party": party, "signer": party},
     )

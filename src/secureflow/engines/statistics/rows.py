@@ -87,7 +87,7 @@ class _Reader:
             raise SecureFlowError(
                 "missing_column",
                 "The job hides persons, but nothing says whose each row is.",
-                "Declare the column `person` in the dataset's privacy section.",
+                "Name that column as `person` in the dataset's privacy section.",
             )
         self._own = own
         self._spec = spec

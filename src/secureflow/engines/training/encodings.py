@@ -33,6 +33,7 @@ from secureflow.engines.training.noising import (
 from secureflow.engines.training.private import noise_shared, noises_metrics
 from secureflow.engines.training.strategies import next_state
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _STEP_BITS: Final = 24
 """Lattice coordinates of an update stay below 2^24 (`domain.specs.privacy.MAX_COORDINATE`)."""
@@ -175,7 +176,13 @@ def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:
         return
     raise SecureFlowError(
         "model_inconsistent",
-        f"The published mean update has norm {norm:.6g} and a coordinate of {largest:.6g}; the "
-        f"spec allows {most:.6g} and {clip:.6g}.",
+        Text(
+            "The published mean update has norm {norm:.6g} and a coordinate of "
+            "{largest:.6g}; the spec allows {most:.6g} and {clip:.6g}.",
+            norm=norm,
+            largest=largest,
+            most=most,
+            clip=clip,
+        ),
         "Refuse it: no contributors within the caps have this mean.",
     )

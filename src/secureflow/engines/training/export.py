@@ -27,6 +27,7 @@ from secureflow.engines.preparation import (
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 TENSOR = "parameters"
 """The one tensor: float32, shape (parameters,); weights in design-matrix order, then intercept."""
@@ -112,7 +113,10 @@ class ModelFile:
         if card.get("digest") != found:
             raise SecureFlowError(
                 "model_digest_mismatch",
-                f"The parameters have digest {found[:16]}…, the card describes another model.",
+                Text(
+                    "The parameters have digest {found}…, the card describes another model.",
+                    found=found[:16],
+                ),
                 "Do not use it; download model and card again.",
                 {"expected": str(card.get("digest"))[:64], "found": found},
             )
@@ -133,7 +137,13 @@ class ModelFile:
         needed = features.width + 1 + bool(self.card.get("adapts_clipping"))
         if len(self.parameters) != needed:
             found = len(self.parameters)
-            raise _invalid(f"it has {found} parameters, its features need {needed}")
+            raise _invalid(
+                Text(
+                    "it has {found} parameters, its features need {needed}",
+                    found=found,
+                    needed=needed,
+                )
+            )
         _ = self.moments
 
     @property
@@ -175,9 +185,9 @@ def parse_safetensors(data: bytes) -> tuple[NDArray[np.float32], dict[str, str]]
     header = _json_object(data[8 : 8 + length], "header")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise _invalid("its metadata must be strings by name")
+        raise _invalid("its metadata must map names to strings")
     if set(header) != {TENSOR}:
-        raise _invalid(f"it does not hold exactly the tensor {TENSOR!r}")
+        raise _invalid(Text("it does not hold exactly the tensor {tensor!r}", tensor=TENSOR))
     count = _element_count(header[TENSOR])
     if len(data) != 8 + length + count * _FLOAT32.itemsize:
         raise _invalid("its data are not as long as its header says")
@@ -215,7 +225,9 @@ def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
             install_hint("sklearn"),
         ) from None
     if card.get("family") != "logistic_regression":
-        raise _invalid(f"the family {card.get('family')!r} has no scikit-learn counterpart")
+        raise _invalid(
+            Text("the family {family!r} has no scikit-learn counterpart", family=card.get("family"))
+        )
     model = LogisticRegression()
     model.coef_ = parameters[None, :-1].astype(np.float64)
     model.intercept_ = parameters[-1:].astype(np.float64)
@@ -236,7 +248,9 @@ def _element_count(tensor: Any) -> int:
         raise _invalid("its shape is not one integer")
     count: int = shape[0]
     if not 0 < count <= PARAMETER_LIMIT:
-        raise _invalid(f"its size is not between 1 and {PARAMETER_LIMIT}")
+        raise _invalid(
+            Text("its size is not between 1 and {parameter_limit}", parameter_limit=PARAMETER_LIMIT)
+        )
     # As text, because in Python true equals 1 and 4.0 equals 4.
     if json.dumps(tensor["data_offsets"]) != f"[0, {count * _FLOAT32.itemsize}]":
         raise _invalid("its offsets are not those of its shape")
@@ -247,15 +261,15 @@ def _json_object(data: bytes, what: str) -> dict[str, Any]:
     try:
         value = parse_json(data, HEADER_LIMIT)
     except SecureFlowError:
-        raise _invalid(f"its {what} is not JSON") from None
+        raise _invalid(Text("its {what} is not JSON", what=what)) from None
     if not isinstance(value, dict):
-        raise _invalid(f"its {what} is not a JSON object")
+        raise _invalid(Text("its {what} is not a JSON object", what=what))
     return value
 
 
 def _invalid(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_model",
-        f"The model file cannot be used: {reason}.",
+        Text("The model file cannot be used: {reason}.", reason=reason),
         "Download it again; if that does not help, whoever made it must correct it.",
     )

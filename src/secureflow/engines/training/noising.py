@@ -33,6 +33,7 @@ from secureflow.engines.training.private import (
 )
 from secureflow.kit.canonical import canonical_bytes, digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _WORD = 32
 _BOUND = b"secureflow noise seed\n"
@@ -51,7 +52,9 @@ def split_sums(spec: TrainingSpec, stage: Stage, sums: Vector) -> tuple[Vector, 
     if sums[0] != 1.0:
         raise SecureFlowError(
             "weight_out_of_bounds",
-            f"The update weighs {sums[0]}; under differential privacy each weighs 1.",
+            Text(
+                "The update weighs {sums}; under differential privacy each weighs 1.", sums=sums[0]
+            ),
             "A weight that depends on the data would be released without noise.",
         )
     seeds = update_layout(spec, stage).seeds

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _BY_INSTALLER: Final = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
 _REQUIRES: Final = re.compile(r"^Requires-Dist: *([\w.-]+)(.*)$", re.MULTILINE)
@@ -113,7 +114,9 @@ def digest_of(path: Path) -> bytes:
 def changed(whose: str, path: str) -> SecureFlowError:
     """Return the refusal of a file that is not the one that was measured."""
     return SecureFlowError(
-        "code_changed", f"{whose}: {path} is not the file that was installed.", REINSTALL
+        "code_changed",
+        Text("{whose}: {path} is not the file that was installed.", whose=whose, path=path),
+        REINSTALL,
     )
 
 
@@ -145,8 +148,12 @@ def _owner(module: str, records: Mapping[str, str]) -> str:
         if len(owners) == 1:
             return owners[0]
         if owners:
-            raise unmeasurable(f"{' and '.join(owners)} both bring {place}.")
-    raise unmeasurable(f"No installed distribution records the module {module}.")
+            raise unmeasurable(
+                Text("{owners} both bring {place}.", owners=" and ".join(owners), place=place)
+            )
+    raise unmeasurable(
+        Text("No installed distribution records the module {module}.", module=module)
+    )
 
 
 def _rows(info: Path) -> dict[str, bytes]:
@@ -175,7 +182,9 @@ def _sha256(checksum: str, whose: str) -> bytes:
     except binascii.Error:
         digest = b""
     if kind != "sha256" or len(digest) != hashlib.sha256().digest_size:
-        raise unmeasurable(f"{whose}: RECORD has a checksum that is not a SHA-256.")
+        raise unmeasurable(
+            Text("{whose}: RECORD has a checksum that is not a SHA-256.", whose=whose)
+        )
     return digest
 
 

@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from secureflow.application.access import Principal
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.server.rest.callers import authenticate, bearer_of, caller_of, rates_of
 from secureflow.server.settings import RestSettings
 
@@ -127,7 +128,7 @@ def _check_size(text: bytes, most: int, caller: Principal | None, request: Reque
     if values > most:
         raise SecureFlowError(
             "too_large",
-            f"The body holds more than {most} names and values.",
+            Text("The body holds more than {most} names and values.", most=most),
             "Send less at once.",
             {"limit": most},
         )
@@ -144,7 +145,10 @@ def _parse_large(text: bytes, model: TypeAdapter[Any]) -> Any:
         if error.error_count() > MANY_PROBLEMS:
             raise SecureFlowError(
                 "invalid_request",
-                f"The request is not valid, in {error.error_count()} places.",
+                Text(
+                    "The request is not valid, in {count} places.",
+                    count=error.error_count(),
+                ),
                 "Compare it with the API's description; is it the right file?",
             ) from None
         return value
@@ -158,7 +162,8 @@ def _parse(text: bytes) -> Any:
         if not level:
             return value
     raise SecureFlowError(
-        "malformed_json", f"The JSON text is nested deeper than {MAX_DEPTH} levels."
+        "malformed_json",
+        Text("The JSON text is nested deeper than {max_depth} levels.", max_depth=MAX_DEPTH),
     )
 
 
@@ -172,7 +177,7 @@ def too_large(most: int) -> SecureFlowError:
     """Return the refusal of a body of more than `most` bytes."""
     return SecureFlowError(
         "too_large",
-        f"The body has more than {most} bytes.",
+        Text("The body has more than {most} bytes.", most=most),
         "Send less at once.",
         {"limit": most},
     )

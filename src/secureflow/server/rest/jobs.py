@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -13,6 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.languages import Spoken, spoken
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -24,16 +26,23 @@ from secureflow.server.rest.shapes import (
     listed,
 )
 from secureflow.server.rest.streams import Counted, while_let_in
+from secureflow.texts import Language
 
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
 
 
+def _spoken(job: Job, language: Language) -> Job:
+    error, progress = spoken(job.error, language), spoken(job.progress, language)
+    return replace(job, error=error, progress=progress)
+
+
 @router.get("", summary="List jobs", response_model=Listed[JobSummary])
 async def list_jobs(
     use: Use,
     caller: Caller,
+    language: Spoken,
     project: Reference = "",
     state: JobState | Literal[""] = "",
     kind: Annotated[str, Query(max_length=64)] = "",
@@ -49,18 +58,19 @@ async def list_jobs(
         cursor=decode_cursor(cursor),
         limit=limit,
     )
-    return listed(page)
+    rows = [replace(one, error=spoken(one.error, language)) for one in page.items]
+    return listed(replace(page, items=rows))
 
 
 @router.get("/{key}", summary="Get a job")
-async def get_job(key: Key, use: Use, caller: Caller) -> Job:
+async def get_job(key: Key, use: Use, caller: Caller, language: Spoken) -> Job:
     """Return a job with its spec, state, progress, and at the end its report.
 
     While somebody waits for room on a disk, for the database, or for a log that signs nothing,
     `progress.waiting` lists who does: `party`, `since` (unix seconds), `code`, `message`, the bytes
     `needed` and `free`, and for the log the `hint` how it continues.
     """
-    return await use.jobs.get(caller, key)
+    return _spoken(await use.jobs.get(caller, key), language)
 
 
 @router.post("/{key}/cancel", summary="Cancel a job")
@@ -94,6 +104,7 @@ async def _watched(key: Key, use: Use, caller: Counted) -> str:
 async def watch_job(
     use: Use,
     caller: Caller,
+    language: Spoken,
     key: Annotated[str, Depends(_watched)],
     after: Annotated[int, Query(ge=0, lt=1 << 53, description="Only events with id > this")] = 0,
     last: Annotated[str, Header(alias="Last-Event-ID", pattern=r"^[0-9]{0,15}$")] = "",
@@ -107,7 +118,9 @@ async def watch_job(
     events = use.jobs.events(caller, key, max(after, int(last or 0)))
     async for event in while_let_in(events, lambda: use.tokens.holds(caller)):
         yield ServerSentEvent(
-            id=str(event.id) if event.id else None, event=event.kind, data=event.data
+            id=str(event.id) if event.id else None,
+            event=event.kind,
+            data=spoken(event.data, language),
         )
 
 
@@ -139,9 +152,10 @@ async def get_job_report(
 
 
 @router.get("/{key}/explain", summary="Explain a job")
-async def explain_job(key: Key, use: Use, caller: Caller) -> dict[str, Any]:
+async def explain_job(key: Key, use: Use, caller: Caller, language: Spoken) -> dict[str, Any]:
     """Return who could see what, ε so far and per round, and which attacks the options stop."""
-    return await use.jobs.explain(caller, key)
+    explained: dict[str, Any] = spoken(await use.jobs.explain(caller, key), language)
+    return explained
 
 
 @router.get("/{key}/bundle", summary="Get a job's audit bundle")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,11 +12,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from secureflow.domain.error_texts import CHINESE
 from secureflow.domain.errors import Category, category
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
+from secureflow.server.rest.languages import prefers_chinese
+from secureflow.texts import codes, error_in
 
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_FIELDS: Final = 20
@@ -42,17 +43,19 @@ _BY_CODE: Final = {
     "record_damaged": 500,
 }
 
-_WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
-
 _log = get_logger(__name__)
 
 
 class Problem(BaseModel):
-    """What went wrong, for people (`detail`, `hint`) and for programs (`code`, `details`)."""
+    """What went wrong, for people (`detail`, `hint`) and for programs (`code`, `details`).
+
+    `title`, `detail` and `hint` are Chinese where `Accept-Language` prefers it; in English,
+    `texts` has the template and facts of `message` (`detail`) and `hint`.
+    """
 
     type: str = Field(examples=["urn:secureflow:problem:not_found"])
     title: str = Field(
-        description="What the code means; in Chinese where `Accept-Language` prefers it",
+        description="What the code means",
         examples=["Not Found"],
     )
     status: int = Field(examples=[404])
@@ -61,6 +64,7 @@ class Problem(BaseModel):
     hint: str = Field(examples=["List the jobs that you can see."])
     details: dict[str, Any] = Field(examples=[{"noun": "job"}])
     instance: str = Field(examples=["/api/v1/jobs/job_01"])
+    texts: dict[str, Any] = Field(default_factory=dict)
 
 
 def status_of(code: str) -> int:
@@ -77,9 +81,6 @@ def problem(
 ) -> Response:
     """Return an error as a problem+json answer.
 
-    Only the title has a language, as RFC 9457 (3.1.3) allows: `detail` and `hint` stay English,
-    so that logs, tickets and clients of any language quote the same words.
-
     Args:
         error: what happened.
         instance: the path that was asked.
@@ -88,7 +89,8 @@ def problem(
     """
     status = status_of(error.code)
     sent = dict(headers or {})
-    chinese = CHINESE.get(error.code) if prefers_chinese(languages) else None
+    chinese = codes().get(error.code) if prefers_chinese(languages) else None
+    said = error_in(error.as_json(), "zh") if chinese else error.as_json()
     if chinese:
         sent["Content-Language"] = "zh"
     if status == HTTPStatus.UNAUTHORIZED:
@@ -99,28 +101,14 @@ def problem(
         type=f"urn:secureflow:problem:{error.code}",
         title=chinese or HTTPStatus(status).phrase,
         status=status,
-        detail=error.message,
+        detail=said["message"],
         code=error.code,
-        hint=error.hint,
+        hint=said["hint"],
         details=error.details,
         instance=instance[:512],
+        texts=said.get("texts", {}),
     )
     return JSONResponse(body.model_dump(), status, sent, media_type=MEDIA_TYPE)
-
-
-def prefers_chinese(languages: str) -> bool:
-    """Tell whether an `Accept-Language` (RFC 9110, 12.5.4) puts Chinese before English.
-
-    What cannot be read counts as English; only the first ranges of a long header are looked at.
-    """
-    best = {"zh": 0.0, "en": 0.0}
-    for one in languages[:512].lower().split(",")[:16]:
-        tag, *parameters = (part.strip() for part in one.split(";"))
-        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-        family = tag.partition("-")[0]
-        if family in best and _WEIGHT.fullmatch(weight):
-            best[family] = max(best[family], float(weight))
-    return best["zh"] > best["en"]
 
 
 def install(app: FastAPI) -> None:
@@ -152,7 +140,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
     first = fields[0]
     refusal = SecureFlowError(
         "invalid_request",
-        f"The request is not valid: {first['field']}: {first['problem']}.",
+        Text(
+            "The request is not valid: {field}: {problem}.",
+            field=first["field"],
+            problem=first["problem"],
+        ),
         "Correct the named field; `details.fields` lists every one.",
         {"fields": fields},
     )
@@ -181,11 +173,17 @@ async def _http(request: Request, error: Exception) -> Response:
     known = {
         400: SecureFlowError("malformed_request", "The body cannot be read.", "Send valid JSON."),
         404: SecureFlowError(
-            "not_found", f"There is nothing at {path:.200}.", "See /api/v1/openapi.json."
+            "not_found",
+            Text("There is nothing at {path:.200}.", path=path),
+            "See /api/v1/openapi.json.",
         ),
         405: SecureFlowError(
             "method_not_allowed",
-            f"The method {request.method} is not allowed at {path:.200}.",
+            Text(
+                "The method {method} is not allowed at {path:.200}.",
+                method=request.method,
+                path=path,
+            ),
             "See the Allow header for those that are.",
         ),
         413: SecureFlowError("too_large", "The body is too large.", "Send less at once."),

@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from secureflow.application.access import Principal
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 from secureflow.server.rest.callers import Caller
 
 LOOK_AGAIN_SECONDS: Final = 30.0
@@ -38,7 +39,7 @@ class Streams:
         if self._open[user] >= self._most:
             raise SecureFlowError(
                 "rate_limited",
-                f"You already watch {self._most} jobs.",
+                Text("You already watch {most} jobs.", most=self._most),
                 "Close a stream, or ask for the job's state now and then.",
             )
         self._open[user] += 1

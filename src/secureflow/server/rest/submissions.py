@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any
@@ -15,6 +16,8 @@ from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.request import JobRequest
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
+from secureflow.server.rest.languages import Spoken
+from secureflow.texts import told
 
 
 def submissions(kinds: SpecKinds) -> APIRouter:
@@ -26,9 +29,16 @@ def submissions(kinds: SpecKinds) -> APIRouter:
         return await use.jobs.submit(caller, Wanted.of(body))
 
     @changes_nothing
-    async def dry_run_job(body: JobRequest, use: Use, caller: Caller) -> Submission:
+    async def dry_run_job(
+        body: JobRequest, use: Use, caller: Caller, language: Spoken
+    ) -> Submission:
         """Check a job and return its spec, digest, and what it costs; nothing is made."""
-        return await use.jobs.dry_run(caller, Wanted.of(body))
+        checked = await use.jobs.dry_run(caller, Wanted.of(body))
+        if language == "en":
+            return checked
+        return replace(
+            checked, notes=tuple(told(note, language) for note in checked.notes), texts={}
+        )
 
     for endpoint in (submit_job, dry_run_job):
         endpoint.__annotations__["body"] = _any_of(kinds)

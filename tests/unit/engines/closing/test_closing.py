@@ -56,7 +56,7 @@ def code(error: pytest.ExceptionInfo[SecureFlowError]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("n", "t"), [(1, 3), (2, 3), (3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (64, 43), (100, 67)]
+    ("n", "t"), [(1, 1), (2, 2), (3, 3), (4, 3), (5, 4), (6, 5), (7, 5), (64, 43), (100, 67)]
 )
 def test_threshold(n: int, t: int) -> None:
     assert threshold_of(n) == t
@@ -90,11 +90,17 @@ def test_n_is_the_roster_not_those_online() -> None:
     assert code(error) == "survivors_too_few"
 
 
-def test_two_party_sum_is_refused_with_the_reason() -> None:
-    asked = question(2)
-    with pytest.raises(SecureFlowError, match="shows each of the two the other's update") as error:
-        verify_certificate(certify(votes(asked, 2)), roster(2))
+def test_a_sum_of_two_of_three_is_refused_with_the_reason() -> None:
+    asked = question(3, ("bank-2",))
+    with pytest.raises(SecureFlowError, match="shows each of the two") as error:
+        verify_certificate(certify(votes(asked, 2)), roster(3))
     assert code(error) == "survivors_too_few"
+
+
+def test_two_parties_close_a_round_together() -> None:
+    verify_certificate(certify(votes(question(2), 2)), roster(2))
+    with pytest.raises(SecureFlowError):
+        verify_certificate(certify(votes(question(2), 1)), roster(2))
 
 
 def test_stranger_in_the_set_is_refused() -> None:

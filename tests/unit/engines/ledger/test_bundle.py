@@ -215,9 +215,9 @@ def test_what_is_wrong_is_wrong_without_a_charter_too(charter: Charter | None) -
     assert "inclusion proof" in failures(set_in(a, kind, "index", STORY.tree.size), charter)
     assert "inclusion proof" in failures(set_in(a, kind, "proof", []), charter)
     swapped = edit(lambda b: b["entries"].reverse())
-    assert "rising order" in failures(swapped, charter)
+    assert "ascending order" in failures(swapped, charter)
     doubled = edit(lambda b: b["entries"].append(b["entries"][-1]))
-    assert "rising order" in failures(doubled, charter)
+    assert "ascending order" in failures(doubled, charter)
     assert "the leaf that its prev names is missing" in failures(drop(a, "attested"), charter)
     assert "no entry belongs" in failures(edit(lambda b: b.update(entries=[])), charter)
     assert "no entry belongs" in failures(edit(lambda b: b.update(job="job_else")), charter)
@@ -406,7 +406,7 @@ def test_a_roster_key_that_is_not_the_charters_is_named() -> None:
     roster = [dict(line) for line in SPEC["roster"]]
     roster[3]["key"] = EVIL.public
     bundle = STORY.bundle(spec=SPEC | {"roster": roster})
-    assert "roster member bank-d does not stand in the charter" in failures(bundle)
+    assert "roster member bank-d is not in the charter" in failures(bundle)
 
 
 def test_another_charter_or_log_is_named() -> None:

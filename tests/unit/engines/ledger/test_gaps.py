@@ -157,13 +157,13 @@ def _says(**changes: Any) -> Callable[[], dict[str, Any]]:
     return lambda: bundle(Told(), opening(continued(), document=document))
 
 
-MISSING = f"the entry with which {NAME} begins is not in it"
+MISSING = f"the entry with which {NAME} begins is not in the bundle"
 OTHER = f"the entry with which {NAME} begins names another continuation"
 UNSIGNED = f"the old head of {ORIGIN} is not signed by the log"
 LIES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "no version before": (
         _edit(lambda told: told["history"].pop(0)),
-        f"the continuation of {ORIGIN} is not in it",
+        f"the continuation of {ORIGIN} is not in the bundle",
     ),
     "too few": (
         lambda: bundle(Told(signers=("bank-a", "bank-b"))),

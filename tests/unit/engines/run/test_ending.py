@@ -232,7 +232,7 @@ def test_an_older_head_does_not_hide_the_end(kind: str) -> None:
     verdict = judge(world, exported(world, size))
     assert (verdict.status, verdict.failures) == ("unfinished", ())
     assert len(verdict.cosigners) >= verdict.quorum
-    assert "the centre's end (job.closed) is not there" in verdict.missing[0]
+    assert "the centre's end (job.closed) is missing" in verdict.missing[0]
 
 
 def exported(world: World, size: int) -> Bundle:

@@ -20,6 +20,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
 from secureflow.kit.plain import hidden
+from secureflow.kit.text import Text
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -231,7 +232,12 @@ def read_reply(of: type[T], party: str, verb: str, reply: JSON, *, stored: bool 
     except SecureFlowError as error:
         raise SecureFlowError(
             "malformed_reply",
-            f"The answer of {party} to '{verb}' is malformed: {error.message}",
+            Text(
+                "The answer of {party} to '{verb}' is malformed: {message}",
+                party=party,
+                verb=verb,
+                message=error.message,
+            ),
             "Its agent is faulty or of another version: ask the organisation.",
             {"party": party, "verb": verb},
         ) from error

@@ -1,0 +1,77 @@
+"""What goes into the log in one transaction, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from secureflow.adapters.database.tables import JsonText
+from secureflow.application.ports.storage import PendingLeaf
+from secureflow.engines.ledger import merkle
+from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A leaf on its way in; `arrival` is its row in `log_submissions`, None for a direct one.
+
+    `effect` is the (job, seq) that submitted it, `position` its place there; `document` is JSON
+    text, as it is stored.
+    """
+
+    signed: SignedLeaf
+    document: str | None
+    salt: bytes | None = field(repr=False)
+    arrival: int | None = None
+    effect: tuple[str, int] = ("", 0)
+    position: int = 0
+
+    @classmethod
+    def direct(cls, leaf: PendingLeaf) -> Candidate:
+        """Take a leaf that belongs to no job's transaction; raises `malformed_leaf`."""
+        return cls(parse_leaf(leaf.data), JsonText.dump(leaf.document), leaf.salt)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one transaction made: a head and the numbers of the direct leaves in order.
+
+    `landed` holds the numbers of what each effect submitted, if this batch has all of it, and
+    `more` tells that submissions are left waiting.
+    """
+
+    size: int
+    note: str
+    numbers: tuple[int, ...]
+    more: bool
+    landed: Mapping[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+
+
+def landed_of(
+    submitted: Sequence[Candidate], numbers: Sequence[int], *, cut: bool
+) -> dict[tuple[str, int], tuple[int, ...]]:
+    """Group numbers by effect; one whose leaves another batch shares (`cut`) is left out."""
+    landed: dict[tuple[str, int], tuple[int, ...]] = {}
+    for candidate, number in zip(submitted, numbers, strict=True):
+        before = landed.get(candidate.effect, ())
+        if candidate.position == len(before):
+            landed[candidate.effect] = (*before, number)
+    if cut:
+        landed.pop(submitted[-1].effect, None)
+    return landed
+
+
+def row_of(candidate: Candidate) -> dict[str, Any]:
+    """Return the row of `log_leaves` that a candidate becomes."""
+    leaf, data = candidate.signed.leaf, candidate.signed.data()
+    return {
+        "hash": merkle.leaf_hash(data),
+        "data": data,
+        "job": leaf.job,
+        "kind": leaf.kind,
+        "author": leaf.author,
+        "at": leaf.at,
+        "document": candidate.document,
+        "salt": candidate.salt,
+    }

@@ -1,0 +1,40 @@
+"""What the doctor's checks know of an agent so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from secureflow.agent.settings import AgentSettings
+from secureflow.kit.canonical import JSON
+from secureflow.kit.clock import system_clock
+from secureflow.kit.errors import SecureFlowError
+
+PATIENCE = 10.0
+"""Seconds that one check may take."""
+
+
+@dataclass
+class Diagnosis:
+    """What earlier checks found, for later ones."""
+
+    config: Path
+    clock: Callable[[], int] = system_clock
+    settings: AgentSettings | None = None
+    host: str = ""
+    port: int = 0
+    status: dict[str, JSON] = field(default_factory=dict)
+    time: int | None = None
+    """What time it is at the server's REST address: known even where the link lets nobody in."""
+
+    @property
+    def known(self) -> AgentSettings:
+        """The settings; only checks after `settings` ask."""
+        if self.settings is None:
+            raise SecureFlowError("invalid_settings", "There are no settings.")
+        return self.settings
+
+    def answered(self) -> dict[str, JSON]:
+        """The centre's answer; only checks after `authorisation` ask."""
+        return self.status

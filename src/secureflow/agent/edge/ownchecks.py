@@ -1,0 +1,192 @@
+"""The doctor's checks of what this agent holds and accepts: charter, log, enclave, data, record."""
+
+from __future__ import annotations
+
+from secureflow.agent.edge.check import check_record as read_record
+from secureflow.agent.edge.check import stored_fact
+from secureflow.agent.edge.control import call
+from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
+from secureflow.agent.edge.main import read_signing_key, verifier
+from secureflow.agent.owner.publications import Publication, differs
+from secureflow.agent.record.folder import check_present
+from secureflow.agent.record.ownkeys import HOW_TO_PIN
+from secureflow.agent.verbs.attestation import appraisal_policy
+from secureflow.agent.witness.continuing import ACCUSED
+from secureflow.agent.witness.headwatch import describe_log
+from secureflow.domain.charter import SignedCharter
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.measurement import code_measurement
+from secureflow.kit.text import Text
+
+
+def check_charter(so_far: Diagnosis) -> str:
+    """Compare the pinned charter with the own key, and with what the centre goes by."""
+    kept = stored_fact(so_far.known.record, "charter")
+    if kept is None:
+        raise SecureFlowError(
+            "charter_not_pinned",
+            "No charter is pinned: this agent knows no other member.",
+            HOW_TO_PIN,
+        )
+    charter = SignedCharter.from_json(kept).charter
+    ours = [one.key for one in charter.members if one.organisation == so_far.known.organisation]
+    if ours != [read_signing_key(so_far.known).public]:
+        raise SecureFlowError(
+            "charter_mismatch",
+            Text(
+                "The pinned charter does not name this agent's signing key for "
+                "{organisation}: nobody would accept its signatures.",
+                organisation=so_far.known.organisation,
+            ),
+            "Restore the key from its backup, or agree on a new charter with the current key.",
+        )
+    theirs = so_far.status.get("charter")
+    if theirs and theirs != charter.digest:
+        raise SecureFlowError(
+            "charter_mismatch",
+            Text(
+                "The centre uses charter {theirs}; the pinned one is {digest}.",
+                theirs=str(theirs)[:64],
+                digest=charter.digest,
+            ),
+            "See the differences: secureflow agent charter show. Pin the newer version if enough "
+            "members signed it.",
+        )
+    log = so_far.status.get("log") or {}
+    if log and (log.get("origin"), log.get("key")) != (charter.origin, charter.log_key):
+        raise SecureFlowError(
+            "ledger_wrong_log",
+            "The centre keeps a different log from the one that the charter names.",
+            "Do not continue: compare the charter's log key with the other members.",
+        )
+    return Text(
+        "version {version} with {count} members, {digest}",
+        version=charter.version,
+        count=len(charter.members),
+        digest=charter.digest,
+    )
+
+
+def check_log(so_far: Diagnosis) -> str:
+    """Compare the centre's log with the newest head that this agent accepted."""
+    kept = stored_fact(so_far.known.record, "head") or {}
+    return describe_log(so_far.answered().get("log") or {}, kept)
+
+
+def check_attestation(so_far: Diagnosis) -> str:
+    """Tell which enclaves this agent accepts."""
+    policy = appraisal_policy(so_far.known.attestation, code_measurement)
+    verifier(so_far.known)
+    references = (f"a reference of {one.tee}" for one in policy.references)
+    listed = ", ".join((*policy.measurements, *references))
+    if not listed:
+        raise SecureFlowError(
+            "invalid_settings",
+            "attestation names neither measurements nor references: every enclave is refused.",
+            "List the reviewed code's measurement, or `installed`, or a reference of its hardware.",
+        )
+    if policy.allow_simulated:
+        return Text(
+            "SIMULATED enclaves are accepted: they protect nothing. Code {listed}", listed=listed
+        )
+    return Text("hardware only, code {listed}", listed=listed)
+
+
+def check_enclave(so_far: Diagnosis) -> str:
+    """Compare what the centre's enclave says of itself with what this agent would accept."""
+    enclave = so_far.answered().get("enclave") or {}
+    if not enclave.get("connected"):
+        return "none is connected: jobs with sealed updates must wait"
+    policy = appraisal_policy(so_far.known.attestation, code_measurement)
+    simulated, code = enclave.get("tee") == "SIMULATED", str(enclave.get("measurement", ""))
+    if simulated and not policy.allow_simulated:
+        raise SecureFlowError(
+            "evidence_not_acceptable",
+            "The centre's enclave is SIMULATED, and this agent accepts none that is.",
+            "Ask the operator for real hardware. For a rehearsal only: attestation.allow_simulated "
+            "and its root in agent.yaml.",
+        )
+    if code not in policy.measurements:
+        raise SecureFlowError(
+            "evidence_not_acceptable",
+            Text(
+                "The centre's enclave runs code {code}, which attestation.measurements "
+                "does not list.",
+                code=code,
+            ),
+            "Install the release that the enclave runs, or list its measurement once reviewed.",
+        )
+    if simulated:
+        return Text(
+            "it says that it runs accepted code {code} in a SIMULATED TEE: no protection", code=code
+        )
+    return Text("it says that it runs accepted code {code}", code=code)
+
+
+def check_running(so_far: Diagnosis) -> str:
+    """Ask the running agent whether it goes by this file."""
+    status = call(so_far.known.socket, "status", {}, PATIENCE)
+    if status.get("record") is not None:  # an agent of an older version says nothing of it
+        raise SecureFlowError.from_json(status["record"])
+    settings = status["settings"]
+    if settings["problem"] is not None:
+        raise SecureFlowError.from_json(settings["problem"])
+    edited = ", ".join([*settings["changed"], *settings["restart"]])
+    if settings["state"] != "same":
+        raise SecureFlowError(
+            "settings_edited",
+            Text(
+                "The running agent does not use {config} as it is now: {edited}.",
+                config=so_far.config,
+                edited=edited,
+            ),
+            "Apply it: secureflow agent reload. It names what needs a restart.",
+        )
+    return "the running agent uses this file"
+
+
+def check_data(so_far: Diagnosis) -> str:
+    """Compare declarations and files with what was published."""
+    known = 0
+    for dataset in so_far.known.datasets:
+        kept = stored_fact(so_far.known.record, f"dataset/{dataset.name}")
+        if kept is None:
+            continue
+        known += 1
+        if differs(kept, dataset):
+            raise SecureFlowError(
+                "declaration_changed",
+                Text(
+                    "The declaration of {name} differs from the published one: jobs are refused.",
+                    name=dataset.name,
+                ),
+                Text("Publish it again: secureflow agent data publish {name}.", name=dataset.name),
+            )
+        Publication(dataset, kept["salt"], kept["commitment"]).check_file()
+    return Text(
+        "{known} of {count} datasets are published, and unchanged since",
+        known=known,
+        count=len(so_far.known.datasets),
+    )
+
+
+def check_record(so_far: Diagnosis) -> str:
+    """Read the whole record, as `secureflow agent check` does."""
+    check_present(so_far.known)
+    if not so_far.known.record.exists():
+        return "there is none yet"
+    for one in read_record(so_far.known):
+        if not one["ok"]:
+            raise SecureFlowError(one["code"], one["message"], one["hint"])
+    return "everything that is stored can be read"
+
+
+def check_alarm(so_far: Diagnosis) -> str:
+    """Tell whether an alarm stands."""
+    alarm = stored_fact(so_far.known.record, "alarm")
+    if alarm is not None:
+        raise SecureFlowError.from_json(alarm)
+    accused = stored_fact(so_far.known.record, ACCUSED) or ()
+    if accused:
+        return Text("none now; {count} against the log are kept as evidence", count=len(accused))
+    return "none"

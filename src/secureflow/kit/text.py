@@ -1,0 +1,235 @@
+"""Texts that people read: English, which keeps what it was made of, so that it can be translated.
+
+`Text("{party} is away.", party=name)` is the English sentence, and remembers its template and the
+facts in it. The template is the key of the catalogue (`secureflow.texts`), as in gettext; a text
+without facts is its own key, and an ordinary `str` does. Between processes the facts travel beside
+the English sentence: whoever shows it looks its own catalogue up, and never formats a template
+that somebody else sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
+from numbers import Integral
+from typing import Any, Final, Self
+
+from secureflow.kit.plain import shown
+
+BETWEEN: Final = ("; ", ". ", ", ", " ")
+"""What may stand between texts in a row."""
+MAX_FACTS: Final = 64
+"""The most facts of a text, or texts in a row, that are read."""
+MAX_NAME: Final = 64
+"""Characters of a fact's name."""
+MAX_FACT: Final = 2048
+"""Characters of a fact that is no text; more are cut off."""
+MAX_DEPTH: Final = 5
+"""Texts within texts that are read; deeper ones are read as plain English."""
+MAX_INTEGER: Final = 2**53 - 1
+"""Greater ones are kept as texts: not every reader of JSON has them."""
+MAX_FOREIGN: Final = 8192
+"""The most characters of a text, everything that it is made of included, that are read."""
+_SPELLED: Final = "$text"
+"""The one member of a spelled text."""
+Fact = bool | int | float | str
+
+
+class Text(str):
+    """An English text with its template and facts.
+
+    Args:
+        template: a format string (`str.format`) whose fields are names.
+        facts: their values; what is neither a number, truth value nor text is kept as `str`.
+    """
+
+    __slots__ = ("facts", "from_json", "template")
+
+    template: str
+    facts: Mapping[str, Fact]
+    from_json: bool
+    """Whether it was read from JSON: then only a comparison says that both belong together."""
+
+    def __new__(cls, template: str, /, **facts: object) -> Self:
+        """Fill the template in."""
+        return cls._of(template.format(**facts), template, facts)
+
+    @classmethod
+    def _of(
+        cls, english: str, template: str, facts: Mapping[str, object], *, from_json: bool = False
+    ) -> Self:
+        made = super().__new__(cls, english)
+        made.template = template
+        made.facts = {name: _fact(value) for name, value in facts.items()}
+        made.from_json = from_json
+        return made
+
+    def as_json(self) -> dict[str, Any]:
+        """Return template and facts; the English text travels beside them."""
+        return {"template": self.template, "facts": _facts(self.facts)}
+
+    def __copy__(self) -> Self:
+        """Return itself: it does not change, and its English is no template."""
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Return itself."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be made again from what it was made of."""
+        return remade, (str(self), self.as_json())
+
+
+class Joined(Text):
+    """Texts in a row: `Joined("; ", texts)`; its template is what stands between them."""
+
+    __slots__ = ()
+
+    def __new__(cls, between: str, texts: Sequence[str], /) -> Self:
+        """Join them; `between` is one of `BETWEEN`."""
+        facts = {str(place): text for place, text in enumerate(texts)}
+        return cls._of(between.join(texts), between, facts)
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts."""
+        return [one if isinstance(one, str) else str(one) for one in self.facts.values()]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what stands between the texts, and the texts."""
+        return {"between": self.template, "texts": list(_facts(self.facts).values())}
+
+
+def with_texts(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON object with its `texts`: template and facts of each member that has facts."""
+    texts = {name: one.as_json() for name, one in plain.items() if isinstance(one, Text)}
+    return {**plain, "texts": texts} if texts else dict(plain)
+
+
+def text_in(plain: Mapping[str, Any], name: str) -> str:
+    """Return a member of one's own JSON object as a text, with the facts that `texts` has of it."""
+    value, texts = plain.get(name), plain.get("texts")
+    if isinstance(value, Text):
+        return value
+    return remade(str(value or ""), texts.get(name) if isinstance(texts, Mapping) else None)
+
+
+def without_stop(text: str) -> str:
+    """Return a text without its full stop, to stand within another one."""
+    if not text.endswith("."):
+        return text
+    english = text.rstrip(".")
+    if isinstance(text, Text):
+        return type(text)._of(english, text.template, text.facts)
+    return Text._of(english, text.replace("{", "{{").replace("}", "}}"), {})
+
+
+def spelled(value: Any) -> Any:
+    """Return a JSON value in which every text with facts is an object, for `read_back`."""
+    if isinstance(value, Text):
+        return {_SPELLED: value.as_json() | {"english": str(value)}}
+    if isinstance(value, Mapping):
+        plain = {name: spelled(one) for name, one in value.items()}
+        return {_SPELLED: {"object": plain}} if _SPELLED in plain else plain
+    return [spelled(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def read_back(value: Any) -> Any:
+    """Return what was `spelled`."""
+    if isinstance(value, list):
+        return [read_back(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    inner = value.get(_SPELLED) if len(value) == 1 else None
+    if isinstance(inner, dict) and isinstance(inner.get("english"), str):
+        return foreign(inner["english"], inner)
+    if isinstance(inner, dict) and isinstance(inner.get("object"), dict):
+        value = inner["object"]
+    return {name: read_back(one) for name, one in value.items()}
+
+
+def foreign(english: Any, made_of: Any = None) -> str:
+    """Return a text that somebody else tells, on one line, with its facts where it has sound ones.
+
+    The English is taken as it came: it is not made anew from the foreign template.
+    """
+    return _Reader(_line).read(_line(english), made_of)
+
+
+def remade(english: str, made_of: Any) -> str:
+    """Return a text of one's own that was stored, with its facts where it has any."""
+    return _Reader(str).read(english, made_of)
+
+
+class _Reader:
+    """Reads one text from JSON, of bounded size in all."""
+
+    def __init__(self, clean: Callable[[Any], str]) -> None:
+        self._clean = clean
+        self._left = MAX_FOREIGN
+
+    def read(self, english: str, value: Any) -> str:
+        """Return it with its facts, or plain where these are none."""
+        text = self._read(english, value, MAX_DEPTH)
+        return english if text is None or self._left < 0 else text
+
+    def _read(self, english: str, value: Any, depth: int) -> Text | None:
+        if not isinstance(value, Mapping) or not depth:
+            return None
+        template, facts = value.get("template"), value.get("facts")
+        if isinstance(template, str) and isinstance(facts, Mapping):
+            kept = self._kept(facts, depth)
+            template = self._spent(template)
+            return None if kept is None else Text._of(english, template, kept, from_json=True)
+        between, texts = value.get("between"), value.get("texts")
+        if between in BETWEEN and isinstance(texts, list):
+            kept = self._kept({str(place): one for place, one in enumerate(texts)}, depth)
+            return None if kept is None else Joined._of(english, between, kept, from_json=True)
+        return None
+
+    def _kept(self, facts: Mapping[Any, Any], depth: int) -> dict[str, Fact] | None:
+        """Return facts as they can be kept, or None where one of them is none."""
+        if len(facts) > MAX_FACTS:
+            return None
+        kept: dict[str, Fact] = {}
+        for name, value in facts.items():
+            one = value
+            if isinstance(value, Mapping):
+                english = self._spent(value.get("english", ""))
+                one = self._read(english, value, depth - 1) or english
+            elif isinstance(value, str):
+                one = self._spent(value)
+            if not isinstance(name, str) or not isinstance(one, bool | int | float | str):
+                return None
+            if self._left < 0:
+                return None
+            kept[name[:MAX_NAME]] = one
+        return kept
+
+    def _spent(self, text: Any) -> str:
+        clean = self._clean(text)
+        self._left -= len(clean)
+        return clean
+
+
+def _fact(value: object) -> Fact:
+    """Return a value as JSON can hold it, everywhere alike."""
+    if isinstance(value, bool | Text):
+        return value
+    if isinstance(value, Integral) and abs(int(value)) <= MAX_INTEGER:
+        return int(value)
+    if isinstance(value, float) and isfinite(value):
+        return float(value)
+    return str(value)[:MAX_FACT]
+
+
+def _facts(facts: Mapping[str, Fact]) -> dict[str, Any]:
+    return {
+        name: one.as_json() | {"english": str(one)} if isinstance(one, Text) else one
+        for name, one in facts.items()
+    }
+
+
+def _line(text: Any) -> str:
+    return shown(" ".join(str(text)[:MAX_FOREIGN].split("\n")))[:MAX_FOREIGN]

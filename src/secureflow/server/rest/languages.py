@@ -1,0 +1,72 @@
+"""The language of an answer: English, or Chinese where `Accept-Language` prefers it (RFC 9110).
+
+Only sentences that people read are told in a language: names, codes and figures are the same in
+every one. An English answer keeps the templates and facts of its sentences (`texts`), for clients
+that translate themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Header
+
+from secureflow.kit.text import text_in
+from secureflow.texts import Language, error_in, told
+
+_WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+_SENTENCES: Final = frozenset(
+    {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "who", "why"}
+)
+"""Members whose values are sentences or words of ours, in explanations and events."""
+
+
+def prefers_chinese(languages: str) -> bool:
+    """Tell whether an `Accept-Language` (RFC 9110, 12.5.4) puts Chinese before English.
+
+    What cannot be read counts as English; only the first ranges of a long header are looked at.
+    """
+    best = {"zh": 0.0, "en": 0.0}
+    for one in languages[:512].lower().split(",")[:16]:
+        tag, *parameters = (part.strip() for part in one.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        family = tag.partition("-")[0]
+        if family in best and _WEIGHT.fullmatch(weight):
+            best[family] = max(best[family], float(weight))
+    return best["zh"] > best["en"]
+
+
+def _asked(
+    accepted: Annotated[
+        str, Header(alias="Accept-Language", description="Sentences for people: en or zh")
+    ] = "",
+) -> Language:
+    return "zh" if prefers_chinese(accepted) else "en"
+
+
+Spoken = Annotated[Language, Depends(_asked)]
+"""The language that a request asks for."""
+
+
+def spoken(value: Any, language: Language) -> Any:
+    """Return a JSON value with its sentences in a language; English is as it is stored.
+
+    The `details` of an error are for programs, and in every language the same.
+    """
+    if language == "en":
+        return value
+    if isinstance(value, Mapping):
+        if "code" in value and "message" in value:
+            return error_in(value, language)
+        return {
+            name: told(text_in(value, name), language)
+            if name in _SENTENCES and isinstance(one, str)
+            else one
+            if name == "details"
+            else spoken(one, language)
+            for name, one in value.items()
+            if name != "texts"
+        }
+    return [spoken(one, language) for one in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,144 @@
+"""The catalogue of texts that people read: the English stands in the code, the Chinese here.
+
+As in gettext, the English template is the key: a text reads in the code, and one that is missing
+here is shown in English. `zh/*.json` has one file for each package that writes texts, `words.json`
+for single words (states, titles of columns), and `codes.json` for the sentence of each error code.
+The command line, REST, the report, the explanation and the demo look all of it up here; the
+console reads the same files.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from string import Formatter
+from typing import Any, Final, Literal
+
+from secureflow.kit.text import Joined, Text, remade
+
+Language = Literal["en", "zh"]
+
+_WORDS: Final = "words"
+_CODES: Final = "codes"
+_BETWEEN: Final = {"; ": "；", ". ": "。", ", ": "、", " ": ""}
+_ENDS: Final = ("。", "？", "！")
+"""How a Chinese sentence ends, and no English one."""
+
+
+def chinese(text: str) -> str | None:
+    """Return the Chinese of a text, or None where the catalogue has none."""
+    if isinstance(text, Joined):
+        return _in_a_row(text)
+    if not isinstance(text, Text):
+        return catalogue().get(text)
+    template = catalogue().get(text.template)
+    if template is None:
+        return None
+    try:
+        if text.from_json and _english_of(text) != text.rstrip("."):
+            return None  # somebody says one thing in English, and another in Chinese
+        return _CHINESE.vformat(template, (), text.facts).replace("。。", "。")
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError):
+        return None  # facts that another version, or somebody else, sent do not fit
+
+
+def told(text: str, language: Language) -> str:
+    """Return a text in a language, or in English where the catalogue lacks it."""
+    return (chinese(text) if language == "zh" else None) or str(text)
+
+
+def explained(code: str, message: str, language: Language) -> str:
+    """Return an error's message in a language.
+
+    Where the catalogue lacks it, the Chinese sentence of the code precedes the English, which has
+    the facts of the case.
+    """
+    if language != "zh" or message.endswith(_ENDS):
+        return message
+    sentence = codes().get(code)
+    return chinese(message) or (f"{sentence}：{message}" if sentence else message)
+
+
+def error_in(error: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """Return the JSON form of an error (`SecureFlowError.as_json`) in a language.
+
+    What it was made of (`texts`) is left out: it is for those who translate.
+    """
+    texts = error.get("texts")
+    made_of = texts if isinstance(texts, Mapping) else {}
+    code, message = str(error.get("code", "")), str(error.get("message", ""))
+    said = explained(code, remade(message, made_of.get("message")), language)
+    hint = told(remade(str(error.get("hint", "")), made_of.get("hint")), language)
+    rest = {name: value for name, value in error.items() if name != "texts"}
+    return rest | {"message": str(said), "hint": hint}
+
+
+@functools.cache
+def catalogue() -> Mapping[str, str]:
+    """Return the Chinese of every English template, of words too."""
+    sentences = {
+        english: chinese
+        for table in sorted(files(__name__).joinpath("zh").iterdir(), key=str)
+        if table.name not in (f"{_CODES}.json", f"{_WORDS}.json")
+        for english, chinese in _read(table.name).items()
+    }
+    return {**sentences, **words()}
+
+
+@functools.cache
+def words() -> Mapping[str, str]:
+    """Return the Chinese of single words: states, titles of columns."""
+    return _read(f"{_WORDS}.json")
+
+
+@functools.cache
+def codes() -> Mapping[str, str]:
+    """Return the Chinese sentence of each error code."""
+    return _read(f"{_CODES}.json")
+
+
+def _read(name: str) -> dict[str, str]:
+    read: dict[str, str] = json.loads(files(__name__).joinpath("zh", name).read_text("utf-8"))
+    return read
+
+
+def _english_of(text: Text) -> str:
+    """Return what a text of the catalogue says in English, without its full stop."""
+    return _PLAIN.vformat(text.template, (), text.facts).rstrip(".")
+
+
+def _in_a_row(row: Joined) -> str | None:
+    if row.from_json and row.template.join(row.texts) != row:
+        return None
+    between = _BETWEEN.get(row.template, row.template)
+    told = between.join(chinese(one) or str(one) for one in row.texts)
+    return told.replace("。；", "；").replace("。。", "。")
+
+
+class _Plain(Formatter):
+    """Fills templates in by the plain names of facts."""
+
+    def get_field(self, field_name: str, _: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Return a fact by its plain name: no attribute or item of it."""
+        return kwargs[field_name], field_name
+
+
+class _Chinese(_Plain):
+    """Fills Chinese templates in: a fact that is a text of ours is Chinese too.
+
+    `{name:word}` looks a single word up, which might as well be a name that somebody chose.
+    """
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Return a fact in Chinese as far as it is ours."""
+        if format_spec == "word":
+            return catalogue().get(str(value), str(value))
+        if isinstance(value, Text) or (isinstance(value, str) and " " in value):
+            value = chinese(value) or str(value)
+        return str(super().format_field(value, format_spec))
+
+
+_PLAIN: Final[Formatter] = _Plain()
+_CHINESE: Final[Formatter] = _Chinese()

@@ -1,0 +1,112 @@
+"""Every text that people can meet is in the catalogue, in both languages, with all its facts."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import Counter
+from importlib.resources import files
+from string import Formatter
+
+import pytest
+
+import secureflow.texts
+from secureflow.domain.errors import CATALOGUE
+from secureflow.texts import catalogue, codes
+from tests.texts_in_source import SOURCE, Reading, Said
+
+CJK = re.compile(r"[\u4e00-\u9fff]")
+LETTERS = re.compile(r"[A-Za-z]{2}")
+ROWS = ("engines/training/disclosure.py", "engines/statistics/disclosure.py")
+"""Their rows are a closed set, each in the catalogue as a whole: reports hold no facts of them."""
+TABLES = files(secureflow.texts).joinpath("zh")
+
+
+@pytest.fixture(scope="module")
+def said() -> Said:
+    return Reading().said
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+
+
+def read(text: str) -> bool:
+    """Tell whether there is anything to translate in it: no name of a command, no sign."""
+    return bool(LETTERS.search(re.sub(r"{[^{}]*}", "", text))) and not text.startswith(
+        "secureflow "
+    )
+
+
+def test_it_follows_what_is_said(said: Said) -> None:
+    assert len(said.templates) > 900
+    assert len(said.constants) > 1000
+
+
+def test_every_text_with_facts_has_its_chinese(said: Said) -> None:
+    missing = {f"{place}: {text}" for text, (_, place) in said.templates.items()
+               if text not in catalogue()}  # fmt: skip
+    assert not missing
+
+
+def test_every_other_text_has_its_chinese(said: Said) -> None:
+    missing = {f"{place}: {text}" for text, place in said.constants.items()
+               if " " in text and read(text) and text not in catalogue()}  # fmt: skip
+    assert not missing
+
+
+def test_a_text_has_the_facts_that_it_names(said: Said) -> None:
+    wrong = {text for text, (facts, _) in said.templates.items() if fields(text) != facts}
+    assert not wrong
+
+
+def test_no_text_loses_its_facts(said: Said) -> None:
+    lost = {f"{place}: {text}" for text, place in said.formatted.items()
+            if re.search("[a-z]{2}", re.sub(r"{[^{}]*}", "", text[2:-1]))
+            and not place.startswith((*ROWS, "kit/commandline.py"))}  # fmt: skip
+    assert not lost, "write Text(template, fact=…) where an f-string stands"
+
+
+def test_translations_name_the_facts_of_their_texts() -> None:
+    for english, chinese in catalogue().items():
+        if "{" in english:
+            assert Counter(_names(chinese)) == Counter(_names(english)), english
+
+
+def _names(template: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+
+
+def test_nothing_is_left_over() -> None:
+    there: set[str] = set()
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                there.add(node.value)
+    pages = "".join(path.read_text() for path in SOURCE.rglob("*.jinja"))
+    rows = set(_table("report")) | set(_table("demo"))  # whose tests walk every one
+    left = {text for text in catalogue() if " " in text and text not in there | rows}
+    assert not {text for text in left if text not in pages}
+
+
+def test_no_text_stands_in_two_tables() -> None:
+    names = {one.name.removesuffix(".json") for one in TABLES.iterdir()} - {"codes"}
+    assert sum(len(_table(name)) for name in names) == len(catalogue())
+
+
+def _table(name: str) -> dict[str, str]:
+    read: dict[str, str] = json.loads(TABLES.joinpath(f"{name}.json").read_text())
+    return read
+
+
+def test_every_error_code_has_its_sentence() -> None:
+    assert set(codes()) == set(CATALOGUE)
+    assert all(CJK.search(sentence) for sentence in codes().values())
+
+
+def test_sentences_are_chinese() -> None:
+    sentences = {english: chinese for english, chinese in catalogue().items()
+                 if re.search(r"\b[a-z]{2,} [a-z]{2,}", english) and read(english)}  # fmt: skip
+    assert len(sentences) > 2000
+    assert not {english for english, chinese in sentences.items() if not CJK.search(chinese)}
