@@ -51,7 +51,7 @@ async def run(operator: Operator) -> AsyncIterator[Run]:
 
 def conductor(run: Run) -> Conductor:
     """Return the operator's own half of the open session."""
-    found: Conductor = run.course.conductors["train"]
+    found: Conductor = run.course.masked.conductors["train"]
     return found
 
 
@@ -139,8 +139,8 @@ async def test_a_party_away_at_the_set_up_comes_back(operator: Operator, protect
     await run.until("answer", round=3)
     assert roster(run) == (*others, "bank-d")
     await run.until("finish")
-    assert run.course.rounds["bank-d"] == 3
-    dropouts = run.course.dropouts
+    assert run.course.contributed.rounds["bank-d"] == 3
+    dropouts = run.course.contributed.dropouts
     assert {(one["party"], one["code"]) for one in dropouts} == {("bank-d", "party_silent")}
     assert {one["round"] for one in dropouts} == {0, 1, 2}
     await run.give_up()
@@ -195,7 +195,7 @@ async def test_a_question_of_another_round(run: Run) -> None:
     assert await put(run, first) == "stale_round"
     # A round that is on no record would be voted on under no witnesses at all.
     frame = b64encode(pack(question(run, "abcd")))
-    unwitnessed = asked(run, frame=frame, round=9, cosigned=run.course.note)
+    unwitnessed = asked(run, frame=frame, round=9, cosigned=run.course.ledger.note)
     assert await refused(run, "answer", unwitnessed) == "stale_round"
 
 
@@ -395,11 +395,11 @@ async def test_an_accusation_that_the_operator_leaves_out(operator: Operator) ->
     run = Run(operator, operator.spec(protection="secagg"))
     await run.until("answer", round=1)
     assert await put(run, question(run, "bcd")) == "voted_dead"
-    known = list(run.course.waiting)
+    known = list(run.course.ledger.waiting)
     run.tamper = lambda effect: without(effect, known)
     try:
         await run.until("sum", round=4)
-        dropped = {(one["party"], one["code"]) for one in run.course.dropouts}
+        dropped = {(one["party"], one["code"]) for one in run.course.contributed.dropouts}
         assert ("bank-a", "leaf_missing") in dropped
         await run.give_up()
     finally:
