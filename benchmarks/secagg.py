@@ -17,7 +17,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.base import Contributor
+from secureflow.domain.specs.base import RosterEntry
 from secureflow.engines.secagg import Aggregator, Encoding, MaskingPlan, SecAggClient
 from secureflow.kit.crypto import SigningKey
 
@@ -37,7 +37,7 @@ class Job:
     def __init__(self, parties: int, dim: int, rounds: int) -> None:
         names = [f"party-{i:03d}" for i in range(parties)]
         keys = {name: SigningKey.generate() for name in names}
-        roster = tuple(Contributor(name, key.public) for name, key in keys.items())
+        roster = tuple(RosterEntry(name, key.public) for name, key in keys.items())
         encoding = Encoding(length=dim, clip=8.0, bits=20, max_weight=100)
         self.plan = MaskingPlan("job_benchmark", "cd" * 32, roster, encoding, rounds)
         self._keys = keys

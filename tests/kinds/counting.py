@@ -155,7 +155,7 @@ class CountingJobs:
 
     engine: Final = ENGINE
 
-    def opening(self, artifacts: Artifacts) -> None:
+    def sum_handler(self, artifacts: Artifacts) -> None:
         return None
 
     async def draft(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from secureflow.domain.specs.base import Contributor
+from secureflow.domain.specs.base import RosterEntry
 from secureflow.engines.secagg import Aggregator, Encoding, MaskingPlan, Metric, SecAggClient
 from secureflow.kit.crypto import SigningKey
 
@@ -20,7 +20,7 @@ class Table:
     def __init__(self, parties: int = 4, dim: int = 5, rounds: int = 3, **encoding: object) -> None:
         self.names = [f"org-{i}" for i in range(parties)]
         self.keys = {n: SigningKey.generate() for n in self.names}
-        roster = tuple(Contributor(n, k.public) for n, k in self.keys.items())
+        roster = tuple(RosterEntry(n, k.public) for n, k in self.keys.items())
         options = {"clip": 4.0, "bits": 12, "max_weight": 50, "metrics": (Metric("loss", 10.0),)}
         self.plan = MaskingPlan(
             "job_test1234", "ef" * 32, roster, Encoding(length=dim, **(options | encoding)), rounds

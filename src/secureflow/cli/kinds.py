@@ -11,8 +11,8 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind, EngineKinds
-from secureflow.engines.statistics.kind import STATISTICS
-from secureflow.engines.training.kind import TRAINING
+from secureflow.engines.statistics.kind import STATISTICS_ENGINE
+from secureflow.engines.training.kind import TRAINING_ENGINE
 
 
 class CliKind(Protocol):
@@ -32,7 +32,7 @@ class CliKind(Protocol):
 class TrainingText:
     """`CliKind`."""
 
-    engine: Final[EngineKind] = TRAINING
+    engine: Final[EngineKind] = TRAINING_ENGINE
 
     def task(self, spec: TrainingSpec) -> str:
         """Return family and rounds."""
@@ -60,7 +60,7 @@ class TrainingText:
 class StatisticsText:
     """`CliKind`."""
 
-    engine: Final[EngineKind] = STATISTICS
+    engine: Final[EngineKind] = STATISTICS_ENGINE
 
     def task(self, spec: StatisticsSpec) -> str:
         """Return the queries."""

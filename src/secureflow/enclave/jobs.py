@@ -286,7 +286,10 @@ class EnclaveJob:
 
     async def _store(self, step: RoundId) -> dict[str, JSON]:
         """Store the model if this step puts one out."""
-        model, whom = self.model, self.plan.kind.puts_out(self.plan.spec, step.stage, step.number)
+        model, whom = (
+            self.model,
+            self.plan.kind.model_audience(self.plan.spec, step.stage, step.number),
+        )
         if not whom:
             return {}
         mean = {} if self._mean is None else {"mean": await self._mean.store(self._blobs)}

@@ -39,7 +39,7 @@ class EnclaveKind(Protocol):
     def initial(self, spec: Any) -> NDArray[np.float32]:
         """Return the model before the first round, float32, shape `(spec.parameters,)`."""
 
-    def puts_out(self, spec: Any, stage: str, number: int) -> str:
+    def model_audience(self, spec: Any, stage: str, number: int) -> str:
         """Return who gets the model of a step that was released.
 
         Returns:

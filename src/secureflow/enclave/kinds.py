@@ -5,6 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.enclave.kind import EnclaveKinds
-from secureflow.enclave.training import TRAINING
+from secureflow.enclave.training import TRAINING_ENCLAVE
 
-ENCLAVE_KINDS: Final = EnclaveKinds(TRAINING)
+ENCLAVE_KINDS: Final = EnclaveKinds(TRAINING_ENCLAVE)

@@ -12,14 +12,14 @@ from secureflow.enclave.folds import Fold, training_fold, training_manifest
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.sealing import Manifest
 from secureflow.engines.secagg import MaskingPlan
-from secureflow.engines.training.kind import TRAINING as ENGINE
+from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.engines.training.models import Stage, initial_state
 
 
 class TrainingEnclaveKind:
     """`enclave.kind.EnclaveKind`."""
 
-    engine: Final[EngineKind] = ENGINE
+    engine: Final[EngineKind] = TRAINING_ENGINE
 
     def manifest(self, spec: TrainingSpec, stage: str, plan: MaskingPlan | None) -> Manifest:
         """Return how an update, or a masked vector, is laid out."""
@@ -37,7 +37,7 @@ class TrainingEnclaveKind:
         """Return the parameters before the first round."""
         return initial_state(spec)
 
-    def puts_out(self, spec: TrainingSpec, stage: str, number: int) -> str:
+    def model_audience(self, spec: TrainingSpec, stage: str, number: int) -> str:
         """Return who gets the model.
 
         The plan's output is open to the operator; an early stop shows only when it is evaluated.
@@ -48,4 +48,4 @@ class TrainingEnclaveKind:
         return "all" if stage == "evaluate" and agents_only else ""
 
 
-TRAINING: Final = TrainingEnclaveKind()
+TRAINING_ENCLAVE: Final = TrainingEnclaveKind()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.engines.run.kind import EngineKinds
-from secureflow.engines.statistics.kind import STATISTICS
-from secureflow.engines.training.kind import TRAINING
+from secureflow.engines.statistics.kind import STATISTICS_ENGINE
+from secureflow.engines.training.kind import TRAINING_ENGINE
 
-ENGINE_KINDS: Final = EngineKinds(TRAINING, STATISTICS)
+ENGINE_KINDS: Final = EngineKinds(TRAINING_ENGINE, STATISTICS_ENGINE)

@@ -204,7 +204,7 @@ def _parties(
     waits: Waits,
 ) -> LocalParties:
     """Return the parties behind the link, and the aggregator of masked sums here."""
-    aggregation = Aggregation(kinds.engines, kinds.openings(artifacts), vectors)
+    aggregation = Aggregation(kinds.engines, kinds.sum_handlers(artifacts), vectors)
     here = {AGGREGATOR: aggregation.handle}
     return LocalParties(link, here, {"mask": aggregation.check_arrival}, waits.observe)
 

@@ -14,7 +14,7 @@ from peers.statistics_world import BUDGET, COLUMNS, QUERIES, StatisticsWorld
 
 from secureflow.domain.specs.base import dump
 from secureflow.engines.secagg import SecAggClient, open_sum
-from secureflow.engines.statistics.kind import STATISTICS
+from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.statistics.plan import opened_total
 from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
@@ -178,7 +178,7 @@ async def test_a_job_that_ends_before_its_sum_is_not_paid(world: StatisticsWorld
 
 
 def test_a_round_that_never_came_costs_nothing(world: StatisticsWorld) -> None:
-    charge = STATISTICS.charge
+    charge = STATISTICS_ENGINE.charge
     assert charge(world.spec, 0) == ()
     assert charge(world.spec, 1) == charge(world.spec) != ()
 

@@ -13,7 +13,7 @@ from peers.accounting import Analytic
 from peers.agent_world import JOB, ME, World
 from peers.statistics_world import StatisticsWorld
 
-from secureflow.engines.training.kind import TRAINING
+from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.errors import SecureFlowError
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}
@@ -109,7 +109,7 @@ async def test_what_fails_once_rows_are_read_is_charged_and_says_nothing(
     assert error.__suppress_context__
     await agent.ask("finish", agent.body(outcome="failed", model=None, head=agent.head()))
     assert events(agent) == ["limit", "reserve", "commit", "commit"]
-    assert charged(agent) == sum(one.count for one in TRAINING.charge(agent.spec, 1)) == 2
+    assert charged(agent) == sum(one.count for one in TRAINING_ENGINE.charge(agent.spec, 1)) == 2
 
 
 async def test_what_fails_before_rows_are_read_is_free_and_says_why(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ async def test_a_centre_cannot_drain_a_budget(tmp_path: Path) -> None:
     await agent.admitted()
     chance, planned = (
         random.Random(3),
-        sum(one.count for one in TRAINING.charge(agent.spec)),
+        sum(one.count for one in TRAINING_ENGINE.charge(agent.spec)),
     )
     outcomes: dict[str, int] = {}
     for at in range(1000):

@@ -23,7 +23,7 @@ from secureflow.agent.compute.worker import LINE_BYTES, Worker
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.job.context import Computing
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs.base import Contributor, Limits, dump, parse
+from secureflow.domain.specs.base import Limits, RosterEntry, dump, parse
 from secureflow.domain.specs.training import (
     CategoricalFeature,
     FeatureSpec,
@@ -45,7 +45,7 @@ SPEC = TrainingSpec(
     name="t",
     purpose="t",
     submitter="t",
-    roster=tuple(Contributor(f"bank-{n}", f"{n}" * 44, "clients") for n in "abc"),
+    roster=tuple(RosterEntry(f"bank-{n}", f"{n}" * 44, "clients") for n in "abc"),
     features=FeatureSpec(
         Label("y", "1"),
         (NumericFeature("x", (-10.0, 10.0)),),

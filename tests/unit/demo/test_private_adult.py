@@ -19,7 +19,7 @@ from secureflow.demo.data import (
     split_silos,
     test_set,
 )
-from secureflow.domain.specs.base import Contributor
+from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import FeatureSpec, TrainingPlan, TrainingSpec
 from secureflow.domain.specs.training_rules import check
@@ -44,7 +44,7 @@ def spec(
     features: FeatureSpec, plan: TrainingPlan, privacy: Privacy | None, **changes: Any
 ) -> TrainingSpec:
     keys = (SigningKey.from_seed(p.ljust(32).encode()).public for p in PARTIES)
-    roster = tuple(Contributor(p, k, "adult") for p, k in zip(PARTIES, keys, strict=True))
+    roster = tuple(RosterEntry(p, k, "adult") for p, k in zip(PARTIES, keys, strict=True))
     made = TrainingSpec(
         "prj_0123456789", "income", "scoring", "t", roster, features, plan=plan,
         privacy=privacy, **changes,

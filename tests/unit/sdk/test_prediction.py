@@ -12,7 +12,7 @@ import pytest
 
 from secureflow.adapters.datasources import open_source
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
-from secureflow.domain.specs.base import Contributor
+from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.training import (
     CategoricalFeature,
     FeatureSpec,
@@ -36,7 +36,7 @@ SPEC = TrainingSpec(
     name="income",
     purpose="credit",
     submitter="ada",
-    roster=tuple(Contributor(f"bank-{n}", f"{n}" * 44, "clients") for n in "abc"),
+    roster=tuple(RosterEntry(f"bank-{n}", f"{n}" * 44, "clients") for n in "abc"),
     features=FEATURES,
 )
 ROWS: list[dict[str, Any]] = [

@@ -9,7 +9,7 @@ from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.kind import Prepared, Step
 from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.kind import SpecKind
-from secureflow.domain.specs.kinds import STATISTICS as SPEC
+from secureflow.domain.specs.kinds import STATISTICS_SPEC
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # NumPy loads with the first job
 class StatisticsWorker:
     """`agent.compute.kind.WorkerKind`."""
 
-    spec: Final[SpecKind] = SPEC
+    spec: Final[SpecKind] = STATISTICS_SPEC
 
     def __init__(self) -> None:
         self.steps: Mapping[str, Step] = {"statistics": _noised_sums}
@@ -65,4 +65,4 @@ def _noised_sums(counting: Any) -> NDArray[Any]:
     return sums
 
 
-STATISTICS: Final = StatisticsWorker()
+STATISTICS_WORKER: Final = StatisticsWorker()

@@ -10,7 +10,7 @@ from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.kind import Prepared, Step
 from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.kind import SpecKind
-from secureflow.domain.specs.kinds import TRAINING as SPEC
+from secureflow.domain.specs.kinds import TRAINING_SPEC
 from secureflow.domain.specs.training import TrainingSpec
 
 if TYPE_CHECKING:  # NumPy loads with the first job
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # NumPy loads with the first job
 class TrainingWorker:
     """`agent.compute.kind.WorkerKind`."""
 
-    spec: Final[SpecKind] = SPEC
+    spec: Final[SpecKind] = TRAINING_SPEC
 
     def __init__(self) -> None:
         self.steps: Mapping[str, Step] = {
@@ -74,4 +74,4 @@ def _evaluate(runner: Any, model: str, moments: list[float] | None, seed: str) -
     return sums
 
 
-TRAINING: Final = TrainingWorker()
+TRAINING_WORKER: Final = TrainingWorker()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.agent.kinds.kind import AgentKinds
-from secureflow.agent.kinds.statistics import STATISTICS
-from secureflow.agent.kinds.training import TRAINING
+from secureflow.agent.kinds.statistics import STATISTICS_AGENT
+from secureflow.agent.kinds.training import TRAINING_AGENT
 
-AGENT_KINDS: Final = AgentKinds(TRAINING, STATISTICS)
+AGENT_KINDS: Final = AgentKinds(TRAINING_AGENT, STATISTICS_AGENT)

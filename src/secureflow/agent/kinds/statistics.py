@@ -29,7 +29,7 @@ from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, tensor_digest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
-from secureflow.engines.statistics.kind import STATISTICS as ENGINE
+from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.statistics.layout import LIMIT, slots
 from secureflow.engines.statistics.plan import masked_values
 from secureflow.engines.statistics.stage import STAGE
@@ -149,7 +149,7 @@ class NoisedSums:
 class StatisticsAgentKind:
     """`agent.kinds.kind.AgentKind`."""
 
-    engine: Final[EngineKind] = ENGINE
+    engine: Final[EngineKind] = STATISTICS_ENGINE
 
     def check_columns(self, spec: StatisticsSpec, dataset: DatasetConfig) -> None:
         """Refuse columns that do not fit; besides those of every kind, `library_missing`."""
@@ -163,7 +163,7 @@ class StatisticsAgentKind:
         return NoisedSums(context, computing)
 
 
-STATISTICS: Final = StatisticsAgentKind()
+STATISTICS_AGENT: Final = StatisticsAgentKind()
 
 
 def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:

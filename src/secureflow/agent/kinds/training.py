@@ -23,7 +23,7 @@ from secureflow.engines.sealing import Manifest, update_manifest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.training.encodings import masked_parts
-from secureflow.engines.training.kind import TRAINING as ENGINE
+from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.private import noise_shared
 
@@ -109,7 +109,7 @@ class TrainingContribution:
 class TrainingAgentKind:
     """`agent.kinds.kind.AgentKind`."""
 
-    engine: Final[EngineKind] = ENGINE
+    engine: Final[EngineKind] = TRAINING_ENGINE
 
     def check_columns(self, spec: TrainingSpec, dataset: DatasetConfig) -> None:
         """Refuse columns that do not fit; besides those of every kind, `malformed_label`."""
@@ -122,4 +122,4 @@ class TrainingAgentKind:
         return TrainingContribution(context, computing, files)
 
 
-TRAINING: Final = TrainingAgentKind()
+TRAINING_AGENT: Final = TrainingAgentKind()

@@ -68,8 +68,8 @@ class JobKind(Protocol):
     def engine(self) -> EngineKind:
         """What the engines know of it."""
 
-    def opening(self, artifacts: Artifacts) -> SumHandler | None:
-        """Return what becomes of its masked sums at the centre; None where it has none.
+    def sum_handler(self, artifacts: Artifacts) -> SumHandler | None:
+        """Return what takes its masked sums, once opened at the centre; None where it has none.
 
         `artifacts` is where what a round releases is stored.
         """
@@ -121,9 +121,9 @@ class JobKinds(Mapping[str, JobKind]):
         """Return how many kinds there are."""
         return len(self._kinds)
 
-    def openings(self, artifacts: Artifacts) -> dict[str, SumHandler]:
+    def sum_handlers(self, artifacts: Artifacts) -> dict[str, SumHandler]:
         """Return what becomes of each kind's masked sums."""
-        made = {name: kind.opening(artifacts) for name, kind in self._kinds.items()}
+        made = {name: kind.sum_handler(artifacts) for name, kind in self._kinds.items()}
         return {name: one for name, one in made.items() if one is not None}
 
     def asked(self, wanted: Wanted) -> JobKind:

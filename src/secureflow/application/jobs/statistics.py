@@ -35,7 +35,7 @@ from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of
 from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.statistics.kind import STATISTICS as ENGINE
+from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Joined, Text
@@ -93,9 +93,9 @@ class Totals:
 class StatisticsJobs:
     """`application.jobs.kind.JobKind`."""
 
-    engine: Final[EngineKind] = ENGINE
+    engine: Final[EngineKind] = STATISTICS_ENGINE
 
-    def opening(self, artifacts: Artifacts) -> SumHandler:
+    def sum_handler(self, artifacts: Artifacts) -> SumHandler:
         """Return what becomes of the job's masked sum: whole numbers."""
         del artifacts
         return Totals()
@@ -122,7 +122,7 @@ class StatisticsJobs:
         return await price_statistics(await draft(), wanted.parts, accountant)
 
 
-STATISTICS: Final = StatisticsJobs()
+STATISTICS_JOBS: Final = StatisticsJobs()
 
 
 async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:

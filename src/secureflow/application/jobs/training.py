@@ -34,7 +34,7 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.training.kind import TRAINING as ENGINE
+from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -42,9 +42,9 @@ from secureflow.kit.text import Text
 class TrainingJobs:
     """`application.jobs.kind.JobKind`."""
 
-    engine: Final[EngineKind] = ENGINE
+    engine: Final[EngineKind] = TRAINING_ENGINE
 
-    def opening(self, artifacts: Artifacts) -> SumHandler:
+    def sum_handler(self, artifacts: Artifacts) -> SumHandler:
         """Return what becomes of the job's masked sums: models."""
         return ModelSums(artifacts)
 
@@ -62,7 +62,7 @@ class TrainingJobs:
         return await price(wanted.parts, accountant)
 
 
-TRAINING: Final = TrainingJobs()
+TRAINING_JOBS: Final = TrainingJobs()
 
 
 async def draft(

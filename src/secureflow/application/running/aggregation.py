@@ -56,7 +56,7 @@ class OpenedSum:
 
     Args:
         request: for it.
-        spec: the job's, of the opening's kind.
+        spec: the job's, of the handler's kind.
         plan: of the stage's masked sums (`engines.secagg.MaskingPlan`).
         total: ring elements, shape `(plan.encoding.slots,)`.
         weight: of all contributions together.
@@ -76,15 +76,15 @@ class Aggregation:
 
     Args:
         kinds: what the engines know of each kind of job.
-        openings: what becomes of each kind's sums.
+        handlers: what becomes of each kind's sums.
         vectors: where parties put their masked vectors.
     """
 
     def __init__(
-        self, kinds: EngineKinds, openings: Mapping[str, SumHandler], vectors: Scratch
+        self, kinds: EngineKinds, handlers: Mapping[str, SumHandler], vectors: Scratch
     ) -> None:
         self._kinds = kinds
-        self._openings = openings
+        self._handlers = handlers
         self._vectors = vectors
 
     async def handle(self, verb: str, body: Mapping[str, JSON]) -> JSON:
@@ -96,8 +96,8 @@ class Aggregation:
         """
         if verb == ForgetRequest.verb:
             job = read(ForgetRequest, body).job
-            for opening in self._openings.values():
-                opening.forget(job)
+            for handler in self._handlers.values():
+                handler.forget(job)
             await self._vectors.discard(job)
             await asyncio.to_thread(give_back)
             return as_body(Empty())
@@ -145,7 +145,7 @@ class Aggregation:
         weight = await asyncio.to_thread(open_sum, plan, number, opened, total)
         event = {"round": request.round, "stage": stage, "survivors": list(survivors)}
         sum_ = OpenedSum(request, spec, plan, total, weight, survivors)
-        return event | await self._openings[spec.kind].release(sum_)
+        return event | await self._handlers[spec.kind].release(sum_)
 
     async def _fold(self, store: Artifacts, plan: Any, digests: Sequence[str]) -> Any:
         import numpy as np

@@ -42,8 +42,8 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 @dataclass(frozen=True)
-class Contributor:
-    """One roster line: the organisation, its signing key, and the dataset that it brings."""
+class RosterEntry:
+    """One line of a roster: the organisation, its signing key, the dataset that it brings."""
 
     __pydantic_config__ = STRICT
     party: Slug
@@ -114,8 +114,8 @@ class JobSpec(Protocol):
         """Who asks, as the centre names that person."""
 
     @property
-    def roster(self) -> tuple[Contributor, ...]:
-        """The contributors, in their order."""
+    def roster(self) -> tuple[RosterEntry, ...]:
+        """Who takes part, in their order."""
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ class SpecBase:
     name: Title
     purpose: Title
     submitter: UserId
-    roster: Annotated[tuple[Contributor, ...], Field(min_length=1, max_length=256)]
+    roster: Annotated[tuple[RosterEntry, ...], Field(min_length=1, max_length=256)]
 
     @property
     def parties(self) -> tuple[str, ...]:

@@ -11,14 +11,14 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.domain.specs.training_rules import check
 
-TRAINING: Final = SpecKind(
+TRAINING_SPEC: Final = SpecKind(
     "training",
     TrainingSpec,
     TrainingRequest,
     check,
     {"family": "text", "rounds": "number", "release": "text"},
 )
-STATISTICS: Final = SpecKind(
+STATISTICS_SPEC: Final = SpecKind(
     "statistics",
     StatisticsSpec,
     StatisticsRequest,
@@ -28,4 +28,4 @@ STATISTICS: Final = SpecKind(
         **{"contributions": "number", "noise": "text"},
     },
 )
-SPEC_KINDS: Final = SpecKinds(TRAINING, STATISTICS)
+SPEC_KINDS: Final = SpecKinds(TRAINING_SPEC, STATISTICS_SPEC)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from secureflow.domain.quorum import threshold_of
-from secureflow.domain.specs.base import Contributor
+from secureflow.domain.specs.base import RosterEntry
 from secureflow.engines.secagg.encoding import Encoding
 from secureflow.kit.canonical import digest
 from secureflow.kit.crypto import fingerprint
@@ -43,7 +43,7 @@ class MaskingPlan:
 
     job: str
     spec: str
-    roster: tuple[Contributor, ...]
+    roster: tuple[RosterEntry, ...]
     encoding: Encoding
     rounds: int = 1
     dp: Mapping[str, Any] = field(default_factory=dict)

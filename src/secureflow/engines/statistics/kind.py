@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from secureflow.domain.specs.kind import SpecKind
-from secureflow.domain.specs.kinds import STATISTICS as SPEC
+from secureflow.domain.specs.kinds import STATISTICS_SPEC
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.kind import Rows
 from secureflow.engines.script import Script
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class StatisticsEngineKind:
     """`engines.run.kind.EngineKind`."""
 
-    spec: Final[SpecKind] = SPEC
+    spec: Final[SpecKind] = STATISTICS_SPEC
     scripts: Final = frozenset({"statistics/2"})
     retired: Final = frozenset({"statistics/1"})
     stages: Final = (STAGE,)
@@ -91,4 +91,4 @@ class StatisticsEngineKind:
         return explanation(spec, accounting=accounting, rounds=rounds, dropouts=dropouts)
 
 
-STATISTICS: Final = StatisticsEngineKind()
+STATISTICS_ENGINE: Final = StatisticsEngineKind()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, cast
 
 from secureflow.domain.specs.kind import SpecKind
-from secureflow.domain.specs.kinds import TRAINING as SPEC
+from secureflow.domain.specs.kinds import TRAINING_SPEC
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import Rows
 from secureflow.engines.script import Script
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class TrainingEngineKind:
     """`engines.run.kind.EngineKind`."""
 
-    spec: Final[SpecKind] = SPEC
+    spec: Final[SpecKind] = TRAINING_SPEC
     scripts: Final = frozenset({"training/2"})
     retired: Final = frozenset({"training/1"})
     stages: Final = ("moments", "train", "evaluate")
@@ -92,4 +92,4 @@ class TrainingEngineKind:
         return explanation(spec, tee=tee, accounting=accounting, rounds=rounds, dropouts=dropouts)
 
 
-TRAINING: Final = TrainingEngineKind()
+TRAINING_ENGINE: Final = TrainingEngineKind()

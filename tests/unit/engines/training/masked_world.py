@@ -92,7 +92,7 @@ class MaskedWorld(World):
         self._disk = {p: _Party() for p in self.names(self.count)}
         self.artifacts, self.scratch = MemoryArtifacts(), Scratch()
         self.aggregation = Aggregation(
-            ENGINE_KINDS, JOB_KINDS.openings(self.artifacts), self.scratch
+            ENGINE_KINDS, JOB_KINDS.sum_handlers(self.artifacts), self.scratch
         )
         self._planned = {(f.party, f.verb, f.nth): f for f in self.faults}
         self.visits: Counter[tuple[str, str]] = Counter()

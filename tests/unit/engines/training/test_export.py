@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load
 
-from secureflow.domain.specs.base import Contributor, spec_digest
+from secureflow.domain.specs.base import RosterEntry, spec_digest
 from secureflow.domain.specs.training import (
     CategoricalFeature,
     FeatureSpec,
@@ -40,7 +40,7 @@ SPEC = TrainingSpec(
     name="income",
     purpose="credit",
     submitter="ada",
-    roster=tuple(Contributor(f"bank-{n}", f"{n}" * 44, "clients") for n in "abc"),
+    roster=tuple(RosterEntry(f"bank-{n}", f"{n}" * 44, "clients") for n in "abc"),
     features=FEATURES,
 )
 PARAMETERS = np.array([0.5, -1.0, 0.25, 2.0, -0.125, 0.75], np.float32)
