@@ -22,12 +22,13 @@ from secureflow.agent.compute.derivation import training_seed
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.enclave.folds import training_fold
 from secureflow.enclave.models import GlobalModel
+from secureflow.enclave.trainingfolds import training_fold
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound
+from secureflow.engines.privacy.seeds import joint_seed
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan
-from secureflow.engines.training.noising import joint_seed, noise_of, split_sums
+from secureflow.engines.training.noising import noise_of, split_sums
 
 Vector = NDArray[np.float64]
 THREE = PARTIES[:3]

@@ -38,7 +38,7 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.enclave.folds import training_fold
+from secureflow.enclave.trainingfolds import training_fold
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.statistics.layout import LIMIT, slots
 from secureflow.engines.statistics.plan import masked_values, statistics_plan

@@ -1,4 +1,7 @@
-"""The sum of one step's contributions, and what becomes of it: one class for each way to add up."""
+"""The sum of one step's contributions, and what becomes of it: one class for each way to add up.
+
+A kind brings its own `Fold`s. What every sum of masked vectors has in common is `MaskedSum`.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.privacy import MAX_COORDINATE
-from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel, PublishedMean
-from secureflow.engines.sealing import (
-    FixedPointAccumulator,
-    Manifest,
-    OpenedUpdate,
-    update_manifest,
-    vector_manifest,
-)
+from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import MaskingPlan, Opened, open_sum
 from secureflow.engines.secagg.masks import Ring
-from secureflow.engines.training.encodings import apply_mean, opened_sums
-from secureflow.engines.training.models import Stage, update_layout
-from secureflow.engines.training.noising import noise_of, released_sums, split_sums
-from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
 from secureflow.kit.errors import SecureFlowError
 
 Seed = Callable[[], bytes]
@@ -69,103 +60,20 @@ class Fold(Protocol):
         """Forget everything folded; memory stays."""
 
 
-class MeanFold:
-    """The weighted mean of updates in clear; memory is that of one model."""
-
-    def __init__(self, spec: TrainingSpec, stage: Stage) -> None:
-        self._spec, self._stage = spec, stage
-        layout = update_layout(spec, stage)
-        self._sum = self._accumulator(layout.parameters, layout.sums - layout.seeds)
-
-    @property
-    def count(self) -> int:
-        """How many updates are in it."""
-        return self._sum.count
-
-    def fold(self, update: OpenedUpdate) -> bytes:
-        """Add an update: `norm_exceeded`, `weight_out_of_bounds`, … if it is beyond the caps."""
-        sums, seed = split_sums(self._spec, self._stage, update.sums)
-        self._sum.fold(update.parameters, sums)
-        return seed
-
-    def open(self, number: int, opened: Opened | None) -> None:
-        """There are no masks."""
-
-    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Add the weighted mean to the model."""
-        del seed
-        model.move(self._spec, self._sum.mean())
-        return None
-
-    def sums(self, seed: Seed) -> list[float]:
-        """Return weight and metrics as they are."""
-        del seed
-        return released_sums(self._spec, self._stage, self._sum.sums().tolist())
-
-    def reset(self) -> None:
-        """Forget everything folded; memory stays."""
-        self._sum.reset()
-
-    def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
-        limits = self._spec.limits
-        weight = float(limits.max_weight) if self._spec.privacy is None else 1.0
-        return FixedPointAccumulator(
-            parameters,
-            sums,
-            max_weight=weight,
-            total_weight_cap=weight * len(self._spec.roster),
-            clip_norm=limits.clip_norm,
-            max_abs=limits.clip_norm,
-        )
-
-
-class NoisedFold(MeanFold):
-    """The sum of updates in lattice steps, to which noise is added here, once, before it is told.
-
-    Weights are 1. The fold adds lattice steps exactly.
-    """
-
-    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Go on from the noised sum: the exact one leaves no trace."""
-        if not self._sum.count:
-            raise SecureFlowError("nothing_folded", "No update was folded into this round.")
-        exact = self._sum.fixed >> self._sum.exponent
-        model.move(self._spec, exact + noise_of(self._spec, "train", seed()))
-        return None
-
-    def sums(self, seed: Seed) -> list[float]:
-        """Return weight and metrics; those of an evaluation are noised."""
-        sums = self._sum.sums()
-        if self._stage == "evaluate" and noises_metrics(self._spec):
-            sums[1:] += noise_of(self._spec, self._stage, seed())
-        return released_sums(self._spec, self._stage, sums.tolist())
-
-    def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
-        return FixedPointAccumulator(
-            parameters,
-            sums,
-            max_weight=1.0,
-            total_weight_cap=float(len(self._spec.roster)),
-            clip_norm=norm_cap(self._spec),
-            max_abs=MAX_COORDINATE,
-        )
-
-
-class MaskedFold:
+class MaskedSum:
     """The sum of masked vectors inside the seal (`sealed+secagg`): ring elements, and no more.
 
-    Not even the enclave sees a single update: it opens seals and finds masks. What opens the sum
-    comes from the parties by way of the centre, and is checked here against the keys and
-    commitments that they signed and against a closing certificate of t of them.
+    Not even the enclave sees a single contribution: it opens seals and finds masks. What opens the
+    sum comes from the parties by way of the centre, and is checked here against the keys and
+    commitments that they signed and against a closing certificate of t of them. A kind's own fold
+    says what becomes of the opened sum (`advance`, `sums`).
 
     Args:
-        spec: the job's.
-        stage: the step's stage.
-        plan: of its masked sums.
+        plan: of the stage's masked sums.
     """
 
-    def __init__(self, spec: TrainingSpec, stage: Stage, plan: MaskingPlan) -> None:
-        self._spec, self._stage, self._plan = spec, stage, plan
+    def __init__(self, plan: MaskingPlan) -> None:
+        self._plan = plan
         self.count = 0
         self._total: Ring = np.zeros(plan.encoding.slots, plan.ring)
         self._weight = 0
@@ -195,37 +103,7 @@ class MaskedFold:
             raise SecureFlowError("invalid_request", "What opens the masked sum was not sent.")
         self._weight = open_sum(self._plan, number, opened, self._total)
 
-    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Move the model on by the mean of the opened sum, and return the mean."""
-        del seed
-        mean = np.empty(self._spec.parameters, np.float32)
-        model.digest, digest = apply_mean(
-            self._spec, self._plan, self._total, self._weight, model.parameters, mean
-        )
-        return PublishedMean(mean, digest)
-
-    def sums(self, seed: Seed) -> list[float]:
-        """Return the opened sums: weight, then metrics; noise is in them already."""
-        del seed
-        opened = opened_sums(self._spec, self._stage, self._plan, self._total, self._weight)
-        return [float(value) for value in opened]
-
     def reset(self) -> None:
         """Forget everything folded; memory stays."""
         self._total.fill(0)
         self.count = self._weight = 0
-
-
-def training_manifest(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Manifest:
-    """Return how a contribution to a stage is laid out; `plan` as of `training_fold`."""
-    if plan is not None:
-        return vector_manifest(plan.encoding.slots, plan.ring.itemsize)
-    layout = update_layout(spec, stage)
-    return update_manifest(layout.parameters, layout.sums)
-
-
-def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Fold:
-    """Return the fold of a stage; `plan` is that of its masked sums, where there are any."""
-    if plan is not None:
-        return MaskedFold(spec, stage, plan)
-    return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)

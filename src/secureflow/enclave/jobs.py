@@ -286,10 +286,8 @@ class EnclaveJob:
 
     async def _store(self, step: RoundId) -> dict[str, JSON]:
         """Store the model if this step puts one out."""
-        model, whom = (
-            self.model,
-            self.plan.kind.model_audience(self.plan.spec, step.stage, step.number),
-        )
+        model, plan = self.model, self.plan
+        whom = plan.kind.model_audience(plan.spec, step.stage, step.number)
         if not whom:
             return {}
         mean = {} if self._mean is None else {"mean": await self._mean.store(self._blobs)}
@@ -341,7 +339,7 @@ class EnclaveJob:
 
     def _check_same(self, digest: str) -> None:
         held = self._model.digest if self._model else self._locked.digest if self._locked else ""
-        # The moments are released from the initial model and leave it as it is.
+        # Stages before it (in training the moments) leave the initial model as it is.
         moving = self.plan.kind.engine.contributing
         fresh = not digest and not any(step.stage == moving for step in self.rounds.releases)
         if not fresh and digest != held:

@@ -19,7 +19,6 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from secureflow.adapters.link import Chunked, Source
-from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import (
     CHUNK,
     TAG,
@@ -30,7 +29,6 @@ from secureflow.engines.sealing import (
     seal_key,
     tensor_digest,
 )
-from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
@@ -73,13 +71,8 @@ class GlobalModel:
         """Raw bytes."""
         return self.parameters.nbytes
 
-    def move(self, spec: TrainingSpec, release: Blocks) -> None:
-        """Go on from what a round releases.
-
-        Raises:
-            SecureFlowError: `model_not_finite`; the model is unusable then.
-        """
-        next_state(spec, self.parameters, release, self.parameters)
+    def moved(self) -> None:
+        """Note that the parameters are others now."""
         self.digest = tensor_digest(self.parameters)
 
     async def store_open(self, blobs: Blobs) -> dict[str, JSON]:

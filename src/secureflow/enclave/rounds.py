@@ -13,11 +13,11 @@ from typing import Any
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.plans import JobPlan, RoundId
 from secureflow.engines.closing import Certificate, round_context, verify_certificate
+from secureflow.engines.privacy.seeds import joint_seed, seed_binding
 from secureflow.engines.sealing import OpenedUpdate
 from secureflow.engines.secagg import Opened
 from secureflow.engines.secagg.guards import STAGE as MASKED
 from secureflow.engines.secagg.opening import checked_context
-from secureflow.engines.training.noising import joint_seed, seed_binding
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -58,7 +58,7 @@ class JobRounds:
         self._previous: Round | None = None
         self._last: RoundId | None = None
         self.due: int | None = 1
-        """The round after the model's, for training and for an evaluation; None if unknown."""
+        """The round after the model's, whatever its stage; None if unknown."""
         self.releases: dict[RoundId, ReleaseRecord] = {}
         self.expected: frozenset[str] | None = None
         """Only these parties' updates are taken until the next release (a certified set)."""
@@ -217,8 +217,9 @@ class JobRounds:
     def _check_step(self, step: RoundId) -> Round | None:
         """Return the open round of this step, None if it may open now, or refuse it.
 
-        Only the centre knows whether training goes on or the evaluation comes, so both may be open
-        until one is frozen or released: a party that runs ahead keeps nobody out.
+        Only the centre knows which stage comes next (in training another round, or the evaluation),
+        so several may be open until one is frozen or released: a party that runs ahead keeps
+        nobody out.
         """
         self._plan.check_step(step)
         current = self._open.get(step.stage)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.enclave.folds import Fold, training_fold, training_manifest
+from secureflow.enclave.folds import Fold
+from secureflow.enclave.trainingfolds import training_fold, training_manifest
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.sealing import Manifest
 from secureflow.engines.secagg import MaskingPlan

@@ -30,8 +30,9 @@ from secureflow.engines.preparation import (
     moments_from_sums,
 )
 from secureflow.engines.privacy import epsilon
+from secureflow.engines.privacy.seeds import joint_seed
 from secureflow.engines.training.logistic import LogisticRegression
-from secureflow.engines.training.noising import joint_seed, noise_of, noised_state, split_sums
+from secureflow.engines.training.noising import noise_of, noised_state, split_sums
 from secureflow.engines.training.private import charge, private_delta, private_sums
 from secureflow.kit.crypto import SigningKey
 

@@ -49,7 +49,7 @@ def round_context(
         model: hex BLAKE3 of the global model that the round starts from.
         roster: the spec's parties; their order has no meaning.
         noise: where an enclave draws noise from the contributors' seeds, what binds them
-            (`engines.training.noising.seed_binding`). Votes fix it with the set.
+            (`engines.privacy.seeds.seed_binding`). Votes fix it with the set.
     """
     return digest(
         {

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +30,10 @@ from secureflow.engines.training.private import (
     norm_cap,
     privacy_of,
 )
-from secureflow.kit.canonical import canonical_bytes, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _WORD = 32
-_BOUND = b"secureflow noise seed\n"
 _TAIL = 12.0
 """A Gaussian vector of d coordinates is longer than σ(√d + 12) with probability below e^-72."""
 
@@ -78,23 +75,6 @@ def seed_of(words: Sequence[float] | Vector) -> bytes:
             "Use an agent of the same version: noise that somebody else draws protects nobody.",
         )
     return given.astype("<u4").tobytes()
-
-
-def joint_seed(seeds: Mapping[str, bytes], **facts: Any) -> bytes:
-    """Return the seed of a release's noise: of all contributors, bound to what is released."""
-    body = {"v": 1, "use": "noise", **facts, "seeds": {p: s.hex() for p, s in seeds.items()}}
-    return hashlib.sha256(canonical_bytes(body)).digest()
-
-
-def seed_binding(seeds: Mapping[str, bytes]) -> str:
-    """Return what a closing certificate binds of the seeds, without telling them; "" of none.
-
-    Else a contributor that seals another seed to each restarted enclave has the same sum released
-    under fresh noise, as often as the operator likes.
-    """
-    if not seeds:
-        return ""
-    return digest({p: hashlib.sha256(_BOUND + s).hexdigest() for p, s in seeds.items()})
 
 
 def noise_of(spec: TrainingSpec, stage: Stage, seed: bytes) -> NDArray[np.int64]:

@@ -21,8 +21,8 @@ from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.aggregation import Aggregation
 from secureflow.domain.specs.protections import traits_of
-from secureflow.enclave.folds import MaskedFold
 from secureflow.enclave.models import GlobalModel
+from secureflow.enclave.trainingfolds import MaskedFold
 from secureflow.engines.closing import Certificate
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.ledger.notes import cosign

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from peers.private_jobs import PARTIES, private_spec, rows
 
 from secureflow.engines.privacy.accounting import Mechanism
+from secureflow.engines.privacy.seeds import joint_seed
 from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import update_layout
-from secureflow.engines.training.noising import joint_seed, noise_of, noised_state, seed_of
+from secureflow.engines.training.noising import noise_of, noised_state, seed_of
 from secureflow.engines.training.private import (
     SEED_WORDS,
     charge,

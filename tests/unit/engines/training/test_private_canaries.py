@@ -13,7 +13,8 @@ from peers.private_jobs import private_spec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy import epsilon
 from secureflow.engines.privacy.audit import best_threshold, count, epsilon_lower_bound
-from secureflow.engines.training.noising import joint_seed, noise_of, noised_state, split_sums
+from secureflow.engines.privacy.seeds import joint_seed
+from secureflow.engines.training.noising import noise_of, noised_state, split_sums
 from secureflow.engines.training.private import charge, private_delta, private_sums
 
 CANARY = np.array([[50.0, -50.0, 50.0]], np.float32)

@@ -31,6 +31,7 @@ from secureflow.engines.ledger.ends import FINISHED, SERVER, End, finished_docum
 from secureflow.engines.ledger.leaves import Leaf, commitment, leaf_from_json, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, parse_note, sign_checkpoint
+from secureflow.engines.privacy.seeds import seed_binding
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import (
     ENCLAVE,
@@ -46,7 +47,6 @@ from secureflow.engines.script import (
 from secureflow.engines.sealing import RoundRelease, tensor_digest
 from secureflow.engines.training.federated import federated_training, initial_model_digest
 from secureflow.engines.training.models import update_sums_length
-from secureflow.engines.training.noising import seed_binding
 from secureflow.engines.training.private import noised_once
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

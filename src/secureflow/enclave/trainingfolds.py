@@ -1,0 +1,156 @@
+"""How the enclave adds up training: the mean, the noised sum, and the masked one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from secureflow.domain.specs.privacy import MAX_COORDINATE
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.enclave.folds import Fold, MaskedSum, Seed
+from secureflow.enclave.models import GlobalModel, PublishedMean
+from secureflow.engines.sealing import (
+    FixedPointAccumulator,
+    Manifest,
+    OpenedUpdate,
+    update_manifest,
+    vector_manifest,
+)
+from secureflow.engines.secagg import MaskingPlan, Opened
+from secureflow.engines.training.encodings import apply_mean, opened_sums
+from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.noising import noise_of, released_sums, split_sums
+from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
+from secureflow.engines.training.strategies import Blocks, next_state
+from secureflow.kit.errors import SecureFlowError
+
+
+class MeanFold:
+    """The weighted mean of updates in clear; memory is that of one model."""
+
+    def __init__(self, spec: TrainingSpec, stage: Stage) -> None:
+        self._spec, self._stage = spec, stage
+        layout = update_layout(spec, stage)
+        self._sum = self._accumulator(layout.parameters, layout.sums - layout.seeds)
+
+    @property
+    def count(self) -> int:
+        """How many updates are in it."""
+        return self._sum.count
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        """Add an update: `norm_exceeded`, `weight_out_of_bounds`, … if it is beyond the caps."""
+        sums, seed = split_sums(self._spec, self._stage, update.sums)
+        self._sum.fold(update.parameters, sums)
+        return seed
+
+    def open(self, number: int, opened: Opened | None) -> None:
+        """There are no masks."""
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Add the weighted mean to the model."""
+        del seed
+        _move(self._spec, model, self._sum.mean())
+        return None
+
+    def sums(self, seed: Seed) -> list[float]:
+        """Return weight and metrics as they are."""
+        del seed
+        return released_sums(self._spec, self._stage, self._sum.sums().tolist())
+
+    def reset(self) -> None:
+        """Forget everything folded; memory stays."""
+        self._sum.reset()
+
+    def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
+        limits = self._spec.limits
+        weight = float(limits.max_weight) if self._spec.privacy is None else 1.0
+        return FixedPointAccumulator(
+            parameters,
+            sums,
+            max_weight=weight,
+            total_weight_cap=weight * len(self._spec.roster),
+            clip_norm=limits.clip_norm,
+            max_abs=limits.clip_norm,
+        )
+
+
+class NoisedFold(MeanFold):
+    """The sum of updates in lattice steps, to which noise is added here, once, before it is told.
+
+    Weights are 1. The fold adds lattice steps exactly.
+    """
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Go on from the noised sum: the exact one leaves no trace."""
+        if not self._sum.count:
+            raise SecureFlowError("nothing_folded", "No update was folded into this round.")
+        exact = self._sum.fixed >> self._sum.exponent
+        _move(self._spec, model, exact + noise_of(self._spec, "train", seed()))
+        return None
+
+    def sums(self, seed: Seed) -> list[float]:
+        """Return weight and metrics; those of an evaluation are noised."""
+        sums = self._sum.sums()
+        if self._stage == "evaluate" and noises_metrics(self._spec):
+            sums[1:] += noise_of(self._spec, self._stage, seed())
+        return released_sums(self._spec, self._stage, sums.tolist())
+
+    def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
+        return FixedPointAccumulator(
+            parameters,
+            sums,
+            max_weight=1.0,
+            total_weight_cap=float(len(self._spec.roster)),
+            clip_norm=norm_cap(self._spec),
+            max_abs=MAX_COORDINATE,
+        )
+
+
+class MaskedFold(MaskedSum):
+    """The sum of masked updates: what opens is their weighted mean.
+
+    Args:
+        spec: the job's.
+        stage: the step's stage.
+        plan: of its masked sums.
+    """
+
+    def __init__(self, spec: TrainingSpec, stage: Stage, plan: MaskingPlan) -> None:
+        super().__init__(plan)
+        self._spec, self._stage = spec, stage
+
+    def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
+        """Move the model on by the mean of the opened sum, and return the mean."""
+        del seed
+        mean = np.empty(self._spec.parameters, np.float32)
+        model.digest, digest = apply_mean(
+            self._spec, self._plan, self._total, self._weight, model.parameters, mean
+        )
+        return PublishedMean(mean, digest)
+
+    def sums(self, seed: Seed) -> list[float]:
+        """Return the opened sums: weight, then metrics; noise is in them already."""
+        del seed
+        opened = opened_sums(self._spec, self._stage, self._plan, self._total, self._weight)
+        return [float(value) for value in opened]
+
+
+def training_manifest(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Manifest:
+    """Return how a contribution to a stage is laid out; `plan` as of `training_fold`."""
+    if plan is not None:
+        return vector_manifest(plan.encoding.slots, plan.ring.itemsize)
+    layout = update_layout(spec, stage)
+    return update_manifest(layout.parameters, layout.sums)
+
+
+def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Fold:
+    """Return the fold of a stage; `plan` is that of its masked sums, where there are any."""
+    if plan is not None:
+        return MaskedFold(spec, stage, plan)
+    return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)
+
+
+def _move(spec: TrainingSpec, model: GlobalModel, release: Blocks) -> None:
+    """Let the model go on from what a round releases; it is unusable where that fails."""
+    next_state(spec, model.parameters, release, model.parameters)
+    model.moved()
