@@ -42,6 +42,7 @@ from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpo
 from secureflow.engines.run.run import Course, JobContext, accusations
 from secureflow.engines.script import ENCLAVE, Ask, Effect, Now, Publish, Record
 from secureflow.engines.training.federated import federated_training
+from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -219,7 +220,8 @@ class Run:
     def __post_init__(self) -> None:
         self.digest = spec_digest(self.spec)
         expires = int(time.time()) + 3600
-        context = JobContext(self.job, self.spec, self.digest, self.operator.keys, expires)
+        stage = TRAINING_ENGINE.contributing
+        context = JobContext(self.job, self.spec, self.digest, self.operator.keys, expires, stage)
         self._script = federated_training(context)
         self._asking = Asking(self.operator.courier, _ignored)
         self._seq = 0

@@ -272,6 +272,26 @@ async def test_a_stale_round_is_not_trained_again(world: World) -> None:
     assert len(world.uplink.sent) == sent
 
 
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        ("statistics", "stale_round"),
+        ("of-no-kind", "stale_round"),
+        ("", "invalid_request"),
+        ("train\n", "invalid_request"),
+        ("s" * 33, "invalid_request"),
+    ],
+)
+async def test_a_stage_that_the_approved_kind_does_not_have_is_refused(
+    world: World, stage: str, code: str
+) -> None:
+    """Messages bound a stage's name; which there are, the job's kind says."""
+    await world.admitted()
+    body = world.train_body(1)
+    assert (await refused(world, "train", {**body, "stage": stage})).code == code
+    assert world.uplink.sent == []
+
+
 async def test_the_model_of_a_round_before_the_last_is_stale(world: World) -> None:
     await world.admitted()
     await world.round(1)

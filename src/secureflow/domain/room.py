@@ -8,8 +8,6 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of
 
 _FLOAT32: Final = 4
-_SLOT: Final = 8
-"""Bytes of a masked number at most."""
 _BESIDE: Final = 1 << 16
 """Sums, tags and headers beside a model or a vector."""
 _STEP: Final = 1 << 14
@@ -34,11 +32,15 @@ def record_bytes(spec: JobSpec) -> int:
     return _STEP * (len(spec.roster) + 4 * (spec.planned_rounds + 2))
 
 
-def centre_bytes(spec: JobSpec) -> int:
-    """Return what the job stores at the centre: the models of its rounds, vectors of one round."""
-    traits = traits_of(spec)
-    stored = 2 if traits.masks else 1  # under masks the mean too, from which agents compute
-    vectors = 0
-    if traits.masks and not traits.enclave:
-        vectors = len(spec.roster) * (_SLOT * spec.parameters + _BESIDE)
+def centre_bytes(spec: JobSpec, vector: int) -> int:
+    """Return what the job stores at the centre: the models of its rounds, and masked vectors.
+
+    A round's vectors are spent, and go, when the next one's are added up.
+
+    Args:
+        spec: the job's.
+        vector: bytes of the longest masked vector that a party sends to the centre; 0 for none.
+    """
+    stored = 2 if traits_of(spec).masks else 1  # under masks the mean too: agents compute from it
+    vectors = 2 * len(spec.roster) * (vector + _BESIDE) if vector else 0
     return stored * spec.planned_rounds * model_bytes(spec) + vectors

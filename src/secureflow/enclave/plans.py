@@ -7,9 +7,9 @@ malicious centre can neither mint a party nor change a limit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from secureflow.domain.quorum import threshold_of
 from secureflow.domain.specs.base import JobSpec, spec_digest
@@ -17,15 +17,13 @@ from secureflow.domain.specs.protections import traits_of
 from secureflow.enclave.folds import Fold
 from secureflow.enclave.kind import EnclaveKind, EnclaveKinds
 from secureflow.engines.run.messages import OpenRequest
+from secureflow.engines.run.stages import STAGE_NAME
 from secureflow.engines.sealing import Binding, parse_recipient
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-
-_LONGEST: Final = 32
-"""Characters of a stage's name."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class RoundId:
         Raises:
             SecureFlowError: `invalid_request`.
         """
-        named = isinstance(stage, str) and len(stage) <= _LONGEST
+        named = isinstance(stage, str) and re.fullmatch(STAGE_NAME, stage)
         if type(number) is not int or not 0 <= number < 1 << 31 or not named:
             raise SecureFlowError(
                 "invalid_request",

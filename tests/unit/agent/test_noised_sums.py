@@ -201,6 +201,8 @@ async def test_a_restart_between_reserving_and_the_sum_leaves_one_charge(
         ({"stage": "train"}, "stale_round"),
         ({"stage": "evaluate"}, "stale_round"),
         ({"stage": "moments", "round": 0}, "stale_round"),
+        ({"stage": "of-no-kind"}, "stale_round"),
+        ({"stage": "Statistics"}, "invalid_request"),
         ({"moments": [1.0]}, "invalid_request"),
         ({"model": {"digest": "ab" * 32, "artifact": "ab" * 32, "size": 4}}, "invalid_request"),
         ({"steps": [{}]}, "invalid_request"),

@@ -10,6 +10,10 @@ import pytest
 from secureflow.application.jobs.kind import Wanted
 from secureflow.application.jobs.statistics import draft_statistics, price_statistics, with_price
 from secureflow.domain.jobs import JobState
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.engines.statistics.layout import slots
+from secureflow.engines.statistics.plan import statistics_plan
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import BANKS, COLUMNS, YEAR, Stage
 from tests.unit.application.refusing import refused
@@ -230,3 +234,16 @@ async def test_a_submitted_job_keeps_its_price_and_is_explained(stage: Stage) ->
     stopped = {line["attack"]: line["stopped"] for line in told["attacks"]}
     assert stopped["the operator reads a single party's sums"] == "yes"
     assert stopped["a contributor sends false sums"] == "no"
+
+
+async def test_room_is_asked_for_the_vectors_that_a_job_sends(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no model: what takes room is the kind's masked sums, as its plan has them."""
+    asked: list[int] = []
+    monkeypatch.setattr(stage.services.jobs, "_room", asked.append)
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted(stage))
+    spec = parse(StatisticsSpec, told.spec)
+    vector = statistics_plan(spec, "", told.digest).vector_bytes
+    assert vector >= 4 * slots(spec)
+    assert asked == [2 * len(BANKS) * (vector + (1 << 16))]

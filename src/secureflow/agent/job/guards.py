@@ -15,11 +15,7 @@ from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.ledger.notes import parse_note
-from secureflow.engines.run.messages import (
-    MaskRequest,
-    TrainingStage,
-    TrainRequest,
-)
+from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.run.protections import PROTECTIONS
 from secureflow.engines.sealing import RoundRelease, verify_release
 from secureflow.kit.errors import SecureFlowError
@@ -88,13 +84,6 @@ def check_no_model(request: TrainRequest | MaskRequest) -> None:
 
 def _steps(request: TrainRequest | MaskRequest) -> Sequence[object]:
     return request.steps if isinstance(request, MaskRequest) else ()
-
-
-def training_stage(request: TrainRequest | MaskRequest) -> TrainingStage:
-    """Return the stage of a training job's request; `check_step` let no other pass."""
-    if request.stage == "statistics":
-        raise AssertionError
-    return request.stage
 
 
 def check_approved(record: JobRecord | None, job: str, digest: str, now: int) -> JobRecord:

@@ -10,21 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from secureflow.agent.compute.derivation import training_seed
 from secureflow.agent.job.context import AgentContext, Computing, reading
-from secureflow.agent.job.guards import training_stage
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.features import check_features
 from secureflow.agent.kinds.kind import Held
 from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.run.messages import MaskRequest, TrainingStage, TrainRequest
+from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.training.models import initial_state, update_layout
+from secureflow.engines.training.models import Stage, initial_state, update_layout
 from secureflow.engines.training.private import reads_rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -98,7 +98,7 @@ class Updates:
         """Compute the update of a round, from a verified model and verified moments."""
         self._held.pop(job.job, None)  # its buffer is about to be written over
         await self.prepare(job, spec)
-        stage = training_stage(request)
+        stage = cast("Stage", request.stage)  # `check_step` let no other pass
         layout = update_layout(spec, stage)
         if not reads_rows(spec, stage):
             answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
@@ -119,7 +119,7 @@ class Updates:
         self,
         job: JobRecord,
         spec: TrainingSpec,
-        stage: TrainingStage,
+        stage: Stage,
         path: Path | None,
         model: str,
         moments: list[float] | None,

@@ -129,7 +129,7 @@ class Jobs:
             spec = dump(drafted.spec)
             absent = await self._reachability.absent(work, parties_of(spec))
         self._check_clocks(drafted)
-        self._room(centre_bytes(drafted.spec))
+        self._room(self._bytes(drafted))
         notes = (*drafted.notes, *absence_notes(absent))
         texts = {"notes": [one.as_json() if isinstance(one, Text) else None for one in notes]}
         return Submission(drafted.digest, spec, notes, drafted.details, texts)
@@ -160,7 +160,7 @@ class Jobs:
         async with self._transactions() as transaction:
             drafted = await self._draft(transaction.work, principal, wanted, priced)
             self._check_clocks(drafted)
-            self._room(centre_bytes(drafted.spec))
+            self._room(self._bytes(drafted))
             await self._quotas.another_job(transaction.work, principal.organisation)
             job = Job(
                 id=key,
@@ -397,6 +397,11 @@ class Jobs:
             await active_project(work, principal, wanted.project)
         async with self._locks.hold(principal.organisation):
             return await self._kinds.asked(wanted).price(wanted, self._accountant, unpriced)
+
+    def _bytes(self, drafted: Drafted) -> int:
+        """Return what the job stores here."""
+        vector = self._kinds.engines.sent_vector(drafted.spec, drafted.digest)
+        return centre_bytes(drafted.spec, vector)
 
     def _check_clocks(self, drafted: Drafted) -> None:
         """Say before, not by an approval that has expired, that a clock is wrong."""

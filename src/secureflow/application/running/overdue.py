@@ -138,7 +138,7 @@ class OverdueEnds:
         )
 
         async with self._lock:  # a party signs one end, whatever it answers twice
-            context = JobContext[Any](job.id, _Keys(_keys(job)), job.digest, {}, 0)
+            context = JobContext[Any](job.id, _Keys(_keys(job)), job.digest, {}, 0, "")
             course: Course[Any] = Course(context)
             offered = [leaf_from_json(one.leaf) for one in reply.all]
             for leaf in {one.hash() for one in offered}:

@@ -65,6 +65,7 @@ class Scripts:
             job.digest,
             job.progress["members"],
             int(job.progress["expires"]),
+            kind.contributing,
             job.progress.get("accounting"),
         )
         return kind.script(job.script, context)

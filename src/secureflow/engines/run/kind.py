@@ -5,10 +5,13 @@ NumPy loads with the first job that needs it: a record's methods import what the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
+from secureflow.domain.specs.protections import traits_of
+from secureflow.engines.run.stages import MAX_STAGES, STAGE_NAME
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 
@@ -38,11 +41,14 @@ class EngineKind(Protocol):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages of a job in their order."""
+        """The stages of a job in their order; the names are no other kind's."""
 
     @property
     def contributing(self) -> str:
-        """The stage that counts as a party's contribution, and for which budgets are charged."""
+        """The stage that counts as a party's contribution; empty for none.
+
+        Budgets are charged for it, and it alone moves a model on where there is one.
+        """
 
     def script(self, version: str, context: JobContext[Any]) -> Script[dict[str, JSON]]:
         """Return a fresh script, of a version that is one of `scripts`."""
@@ -96,11 +102,18 @@ class EngineKind(Protocol):
 
 
 class EngineKinds(Mapping[str, EngineKind]):
-    """A table of kinds by their names."""
+    """A table of kinds by their names.
+
+    A stage belongs to one kind alone: records and requests name it without the kind.
+
+    Raises:
+        ValueError: the kinds do not go together; it says which stage of which kind.
+    """
 
     def __init__(self, *kinds: EngineKind) -> None:
         self._kinds = {kind.spec.name: kind for kind in kinds}
         self.specs = SpecKinds(*(kind.spec for kind in kinds))
+        self._places = _places(kinds)
 
     def __getitem__(self, name: str) -> EngineKind:
         """Return a kind by its name."""
@@ -118,8 +131,35 @@ class EngineKinds(Mapping[str, EngineKind]):
         """Return a spec's kind."""
         return self._kinds[spec.kind]
 
+    def sent_vector(self, spec: JobSpec, spec_digest: str) -> int:
+        """Return the bytes of the longest vector that a party sends to the centre; 0 for none.
+
+        Raises:
+            SecureFlowError: those of `EngineKind.masked_plan`.
+        """
+        traits, kind = traits_of(spec), self.of(spec)
+        if not traits.masks or traits.enclave:
+            return 0
+        plans = (kind.masked_plan(spec, "", spec_digest, one) for one in kind.masked_stages(spec))
+        return max((plan.vector_bytes for plan in plans), default=0)
+
     def place(self, stage: str) -> int:
         """Return where a stage stands among those of its kind."""
-        return next(
-            kind.stages.index(stage) for kind in self._kinds.values() if stage in kind.stages
-        )
+        return self._places[stage]
+
+
+def _places(kinds: Iterable[EngineKind]) -> dict[str, int]:
+    owners: dict[str, str] = {}
+    for kind in kinds:
+        name = kind.spec.name
+        if len(kind.stages) > MAX_STAGES:
+            raise ValueError(f"kind {name!r} has more than {MAX_STAGES} stages")
+        if kind.contributing and kind.contributing not in kind.stages:
+            raise ValueError(f"{kind.contributing!r} is no stage of kind {name!r}")
+        for stage in kind.stages:
+            if not re.fullmatch(STAGE_NAME, stage):
+                raise ValueError(f"kind {name!r} has a stage {stage!r}; names match {STAGE_NAME}")
+            if stage in owners:
+                raise ValueError(f"stage {stage!r} is of two kinds: {owners[stage]!r} and {name!r}")
+            owners[stage] = name
+    return {stage: kind.stages.index(stage) for kind in kinds for stage in kind.stages}

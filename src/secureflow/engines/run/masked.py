@@ -7,8 +7,9 @@ frames and learns what opens one sum per round. Vectors never come through the s
 them up (`secagg`: the centre; `sealed_secagg`: the enclave to which they are sealed as well) is
 given only what opens the sum.
 
-Every agent computes the next model itself from the published mean; its digest stands in the next
-round's context, so parties that were shown different means have masks that do not cancel.
+Where a kind's contributing rounds publish a mean, every agent computes the next model from it
+itself; its digest stands in the next round's context, so parties that were shown different means
+have masks that do not cancel.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def run_masked_round(
     yield from _record_round(course, step, release, opened.certificate, replies)
     for party in conductor.uploaded:
         course.masked.seen[party] = len(course.masked.steps)
-    if step.stage == "train":
+    if step.stage == course.context.contributing and "mean" in release.body:
         course.masked.steps.append(release.pick(*_STEP))
     return release
 

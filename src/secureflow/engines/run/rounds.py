@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from secureflow.domain.errors import name_of
 from secureflow.engines.closing import Certificate
@@ -15,16 +15,13 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Joined, Text, text_in
 
-CONTRIBUTING: Final = frozenset({"train", "statistics"})
-"""Stages that count as a party's contribution."""
-
 
 @dataclass(frozen=True)
 class Step:
     """Which round of the job, and which stage it is; `session` counts the rounds of its stage.
 
-    In training: `moments` (0), `train` (1..R), `evaluate` (last). `noised`: an enclave draws noise
-    from seeds that come with the updates.
+    Round 0 comes before any model moves on. `noised`: an enclave draws noise from seeds that come
+    with the contributions.
     """
 
     number: int
@@ -49,7 +46,7 @@ def record_round(
 
     `shown` is what the entry holds of the release.
     """
-    if step.stage in CONTRIBUTING:
+    if step.stage == course.context.contributing:
         for party in certificate.survivors:
             course.contributed.rounds[party] = course.contributed.rounds.get(party, 0) + 1
     document = {

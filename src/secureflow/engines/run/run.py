@@ -52,6 +52,7 @@ class JobContext(Generic[S]):
         digest: its hex SHA-256.
         members: the adopted charter's organisation → base64 signing key.
         expires: unix seconds until which approvals are asked for.
+        contributing: the stage that counts as a party's contribution (`EngineKind.contributing`).
         accounting: under differential privacy, what the plan costs: `epsilon` by conversion, and
             the Rényi `curve` of one release.
     """
@@ -61,6 +62,7 @@ class JobContext(Generic[S]):
     digest: str
     members: Mapping[str, str]
     expires: int
+    contributing: str
     accounting: Mapping[str, JSON] | None = None
 
 

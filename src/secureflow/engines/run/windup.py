@@ -64,7 +64,7 @@ def wind_up(
     """
     keys = {line["party"]: line["key"] for line in spec["roster"]}
     roster = _Roster(keys, script, stored_traits(spec).name, _Limits(patience))
-    course: Course[Any] = Course(JobContext[Any](job, roster, digest, {}, 0))
+    course: Course[Any] = Course(JobContext[Any](job, roster, digest, {}, 0, ""))
     for author, leaf in leaves:
         if author != SERVER:
             course.ledger.ends[author] = course.ledger.ends.get(author, End()).after(leaf)

@@ -34,6 +34,7 @@ from secureflow.engines.run.messages import (
     read,
     read_reply,
 )
+from secureflow.engines.run.stages import MAX_STAGES
 from secureflow.engines.script import AGGREGATOR, ENCLAVE, Ask, Effect
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.run.test_ending import COURSES, world_of
@@ -135,6 +136,18 @@ def test_what_a_request_may_hold_is_bounded(
     with pytest.raises(SecureFlowError) as caught:
         read(made(), body | changes)
     assert caught.value.code == "invalid_request"
+
+
+def test_the_stages_of_one_request_are_few_and_have_short_names() -> None:
+    def advance(stages: list[str]) -> dict[str, Any]:
+        return {**JOB, "meet": dict.fromkeys(stages, ""), "rounds": dict.fromkeys(stages, 0)}
+
+    most = [f"stage-{number}" for number in range(MAX_STAGES)]
+    assert as_body(read(AdvanceRequest, advance(most))) == advance(most)
+    for stages in ([*most, "more"], ["Train"], [""], ["s" * 33], ["stage\n"], ["-"]):
+        with pytest.raises(SecureFlowError) as caught:
+            read(AdvanceRequest, advance(stages))
+        assert caught.value.code == "invalid_request"
 
 
 def test_a_malformed_answer_in_a_journal_is_its_partys_failure() -> None:

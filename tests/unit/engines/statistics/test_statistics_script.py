@@ -17,6 +17,7 @@ from secureflow.engines.secagg import Opened, SecAggClient, open_sum
 from secureflow.engines.statistics.layout import UNIT, slots
 from secureflow.engines.statistics.plan import masked_values, opened_total, statistics_plan
 from secureflow.engines.statistics.script import federated_statistics
+from secureflow.engines.statistics.stage import STAGE
 from secureflow.kit.canonical import b64decode, b64encode, digest
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.training.world import JOB, World
@@ -45,7 +46,7 @@ class StatisticsWorld(World):
         self.digest = spec_digest(self.spec)
         members = self._public(self.everybody)
         self.context: Any = JobContext(
-            JOB, self.spec, self.digest, members, 2_000_000_000, ACCOUNTING
+            JOB, self.spec, self.digest, members, 2_000_000_000, STAGE, ACCOUNTING
         )
         self.plan = statistics_plan(self.spec, JOB, self.digest)
         self.clients = {p: SecAggClient(self.plan, p, key) for p, key in self.keys.items()}

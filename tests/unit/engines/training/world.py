@@ -46,6 +46,7 @@ from secureflow.engines.script import (
 )
 from secureflow.engines.sealing import RoundRelease, tensor_digest
 from secureflow.engines.training.federated import federated_training, initial_model_digest
+from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.engines.training.models import update_sums_length
 from secureflow.engines.training.private import noised_once
 from secureflow.kit.crypto import SigningKey
@@ -108,8 +109,9 @@ class World:
         self.spec = make_spec(self.keys, self.rounds, **more)
         self.digest = spec_digest(self.spec)
         self.context = JobContext(
-            JOB, self.spec, self.digest, self._public(self.everybody), 2_000_000_000
-        )
+            JOB, self.spec, self.digest, self._public(self.everybody), 2_000_000_000,
+            TRAINING_ENGINE.contributing,
+        )  # fmt: skip
         self.tree = MemoryTree()
         self.entries: list[dict[str, Any]] = []
         self.log: list[PendingLeaf] = []

@@ -19,12 +19,12 @@ from secureflow.engines.run.messages.parts import (
     Members,
     Number,
     R_co,
+    Stage,
     VerbRequest,
 )
 from secureflow.kit.canonical import JSON
 
 JobName = Annotated[str, Field(max_length=128)]
-StageName = Annotated[str, Field(max_length=32)]
 Names = list[str]
 
 
@@ -41,7 +41,7 @@ class OfStep(Named[R_co]):
     """A request on one round and stage."""
 
     round: Number
-    stage: StageName
+    stage: Stage
 
 
 @dataclass(frozen=True, kw_only=True)

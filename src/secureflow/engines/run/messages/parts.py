@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 
 from secureflow.domain.specs.base import Digest, Slug, parse
 from secureflow.domain.texts import STORED
+from secureflow.engines.run.stages import STAGE_NAME
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import HostPort
@@ -38,8 +39,8 @@ Size = Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
 Note = Annotated[str, Field(max_length=64 << 10)]
 Frame = Annotated[str, Field(max_length=1 << 20)]
 Sealed = Annotated[str, Field(max_length=8192)]
-TrainingStage = Literal["moments", "train", "evaluate"]
-Stage = Literal[TrainingStage, "statistics"]
+Stage = Annotated[str, Field(pattern=STAGE_NAME)]
+"""A stage's name. Which stages a job has is its kind's to say (`EngineKind.stages`)."""
 Sums = Annotated[list[Annotated[float, Field(strict=True)]], Field(max_length=1 << 16)]
 Parties = Annotated[list[Slug], Field(max_length=256)]
 Members = dict[str, Any]

@@ -35,11 +35,11 @@ from secureflow.engines.run.messages.parts import (
     Stage,
     StoredModel,
     Sums,
-    TrainingStage,
     UplinkAddress,
     VectorSize,
     VerbRequest,
 )
+from secureflow.engines.run.stages import MAX_STAGES
 from secureflow.kit.canonical import JSON
 
 
@@ -126,7 +126,7 @@ class TrainRequest(OfJob[TrainReply]):
     verb: ClassVar = "train"
     reply: ClassVar = TrainReply
     round: Number
-    stage: TrainingStage
+    stage: Stage
     generation: Generation
     head: Note
     uplink: UplinkAddress
@@ -149,7 +149,7 @@ class CloseRequest(OfJob[CloseReply]):
     verb: ClassVar = "close"
     reply: ClassVar = CloseReply
     round: Number
-    stage: TrainingStage
+    stage: Stage
     context: Digest
     survivors: Parties
     dead: Parties
@@ -187,8 +187,8 @@ class AdvanceRequest(OfJob[AdvanceReply]):
 
     verb: ClassVar = "advance"
     reply: ClassVar = AdvanceReply
-    meet: dict[Stage, Frame]
-    rounds: dict[Stage, Number]
+    meet: Annotated[dict[Stage, Frame], Field(max_length=MAX_STAGES)]
+    rounds: Annotated[dict[Stage, Number], Field(max_length=MAX_STAGES)]
 
 
 @dataclass(frozen=True, kw_only=True)
