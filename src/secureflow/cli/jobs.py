@@ -265,6 +265,8 @@ def _resumed(connection: Client, start: str) -> dict[str, Any]:
     """Turn JOB@ROUND into the `resume` field: the digest is the one that the ledger recorded."""
     if not start:
         return {}
+    from secureflow.engines.training.kind import TRAINING_ENGINE  # only training resumes
+
     job, _, number = start.partition("@")
     if not number.isascii() or not number.isdecimal():
         raise SecureFlowError("invalid_request", t("--from needs JOB@ROUND, e.g. job_01jf2k…@12."))
@@ -272,7 +274,7 @@ def _resumed(connection: Client, start: str) -> dict[str, Any]:
         document = entry.get("document")
         if not isinstance(document, dict) or entry["leaf"]["leaf"]["kind"] != "round.closed":
             continue
-        if (document["round"], document["stage"]) == (int(number), "train"):
+        if (document["round"], document["stage"]) == (int(number), TRAINING_ENGINE.contributing):
             model = document["release"]["model"]
             return {"resume": {"job": job, "round": int(number), "model": model}}
     raise SecureFlowError(
