@@ -1,7 +1,8 @@
 """Summing: a kind that contributes, with a stage and a sum of its own, through the tables alone.
 
-In each of a few rounds every party brings a small vector of whole numbers, masked (`secagg`), and
-only the total is opened. Nothing is trained and no rows are read.
+In each of a few rounds every party brings a small vector of whole numbers, masked (`secagg`) or
+sealed to an enclave that has a fold for them, and only the total is opened. Nothing is trained and
+no rows are read.
 """
 
 from __future__ import annotations
@@ -30,7 +31,12 @@ from secureflow.domain.specs.base import (
     spec_digest,
 )
 from secureflow.domain.specs.kind import SpecKind
+from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.request import REQUEST, RequestBase
+from secureflow.enclave.folds import Seed
+from secureflow.enclave.kind import EnclaveKinds
+from secureflow.enclave.kinds import ENCLAVE_KINDS
+from secureflow.enclave.models import GlobalModel
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
 from secureflow.engines.run.kind import Rows
@@ -38,7 +44,9 @@ from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext
 from secureflow.engines.script import JSON, Script, Tell
-from secureflow.engines.secagg import Encoding, MaskingPlan
+from secureflow.engines.sealing import Manifest, OpenedUpdate
+from secureflow.engines.sealing.manifest import Tensor
+from secureflow.engines.secagg import Encoding, MaskingPlan, Opened
 from secureflow.engines.secagg.encoding import decode
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
@@ -57,7 +65,7 @@ class SummingSpec(SpecBase):
     rounds: int = 2
     limits: Limits = field(default_factory=Limits)
     min_contributors: int = 3
-    protection: Literal["secagg"] = "secagg"
+    protection: Literal["secagg", "sealed"] = "secagg"
     kind: Literal["summing"] = "summing"
     script: Literal["summing/1"] = "summing/1"
 
@@ -148,7 +156,7 @@ class SummingEngine:
         return range(1, spec.rounds + 1) if stage == STAGE else range(0)
 
     def masked_stages(self, spec: SummingSpec) -> tuple[str, ...]:
-        return self.stages
+        return self.stages if traits_of(spec).masks else ()
 
     def masked_plan(self, spec: SummingSpec, job: str, spec_digest: str, stage: str) -> MaskingPlan:
         return summing_plan(spec, job, spec_digest)
@@ -218,7 +226,62 @@ class SummingJobs:
         return None
 
 
-# --- what a party masks --------------------------------------------------------------------------
+# --- enclave -------------------------------------------------------------------------------------
+
+
+class TotalFold:
+    """`enclave.folds.Fold`: whole numbers; there is no model to move."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._total = np.zeros(LENGTH, np.int64)
+
+    def fold(self, update: OpenedUpdate) -> bytes:
+        numbers = update.tensors["numbers"]
+        if (np.abs(numbers) > LARGEST).any():
+            raise SecureFlowError("norm_exceeded", "A number is too large.")
+        self._total += numbers
+        self.count += 1
+        return b""
+
+    def open(self, number: int, opened: Opened | None) -> None:
+        return None
+
+    def advance(self, model: GlobalModel, seed: Seed) -> None:
+        return None
+
+    def sums(self, seed: Seed) -> list[float]:
+        return [float(self.count), *map(float, self._total)]
+
+    def reset(self) -> None:
+        self._total.fill(0)
+        self.count = 0
+
+
+class SummingEnclave:
+    """`enclave.kind.EnclaveKind`."""
+
+    engine: Final = ENGINE
+
+    def manifest(self, spec: SummingSpec, stage: str, plan: MaskingPlan | None) -> Manifest:
+        return MANIFEST
+
+    def fold(self, spec: SummingSpec, stage: str, plan: MaskingPlan | None) -> TotalFold:
+        return TotalFold()
+
+    def starts_from(self, spec: SummingSpec) -> str:
+        return ""
+
+    def initial(self, spec: SummingSpec) -> NDArray[np.float32]:
+        return np.zeros(0, np.float32)
+
+    def model_audience(self, spec: SummingSpec, stage: str, number: int) -> str:
+        return ""
+
+
+# --- what a party brings, masked and sealed ------------------------------------------------------
+
+MANIFEST: Final = (Tensor("numbers", "i64", (LENGTH,)),)
 
 
 def values_of(party: str, number: int) -> NDArray[np.float64]:
@@ -226,6 +289,12 @@ def values_of(party: str, number: int) -> NDArray[np.float64]:
     return np.array(brought(party, number), np.float64)
 
 
+def sealed_of(party: str, number: int) -> bytes:
+    """Return what a party brings, as it is sealed."""
+    return np.array(brought(party, number), "<i8").tobytes()
+
+
 # --- the tables ----------------------------------------------------------------------------------
 
 JOBS: Final = JobKinds(*JOB_KINDS.values(), SummingJobs())
+ENCLAVES: Final = EnclaveKinds(*ENCLAVE_KINDS.values(), SummingEnclave())
