@@ -8,7 +8,8 @@ import pytest
 from peers.accounting import InlineAccountant
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.application.jobs.pricing import epsilon_notes, price, with_noise
+from secureflow.application.jobs.pricing import epsilon_notes
+from secureflow.application.jobs.trainingprice import price, with_noise
 from secureflow.kit.errors import SecureFlowError
 
 ACCOUNTANT = InlineAccountant()

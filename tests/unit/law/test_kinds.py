@@ -64,7 +64,7 @@ def test_what_tells_kinds_apart_in_a_template_is_found() -> None:
         assert not COMPARED.search(text), text
 
 
-@pytest.mark.parametrize("layer", ["domain", "engines", "enclave"])
+@pytest.mark.parametrize("layer", ["domain", "engines", "application", "agent", "enclave"])
 def test_what_all_kinds_share_imports_nothing_of_one(layer: str) -> None:
     """`engines.preparation` reads the columns that a training job names, for whoever trains."""
     own = own_modules()

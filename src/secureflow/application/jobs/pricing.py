@@ -1,20 +1,10 @@
-"""What a differentially private job will cost, before anything runs and anybody is asked.
-
-A request may name ε instead of a noise multiplier; the spec that people sign has the multiplier.
-The calibration takes seconds, so it is done before a unit of work is opened.
-"""
+"""What is told of the price of a differentially private job, and when it is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, Protocol
 
-from secureflow.application.ports.accountant import Accountant
-from secureflow.domain.specs.base import dump, parse
-from secureflow.domain.specs.privacy import Privacy
-from secureflow.domain.specs.statistics_request import NoiseRequest
-from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -23,68 +13,16 @@ CEILING: Final = "rdp-cks20"
 """The conversion by which `privacy.epsilon` is a target and a ceiling."""
 
 
-@dataclass(frozen=True)
-class Price:
-    """A job's cost.
+class Capped(Protocol):
+    """What a request says of its privacy, whatever the kind of job."""
 
-    Args:
-        privacy: the part with its multiplier filled in.
-        rounds: of the plan.
-        answer: the accountant's.
-    """
+    @property
+    def delta(self) -> float:
+        """δ of the job."""
 
-    privacy: Privacy
-    rounds: int
-    answer: Mapping[str, JSON]
-
-    def facts(self) -> dict[str, JSON]:
-        """Return what people are told before anything runs."""
-        privacy = self.privacy
-        return {
-            "unit": privacy.unit,
-            "mechanism": privacy.mechanism,
-            "noise": privacy.noise,
-            "noise_multiplier": privacy.multiplier,
-            "sampling": privacy.sampling,
-            "releases": self.rounds * privacy.local_steps,
-            "delta": privacy.delta,
-            "metrics_noise": privacy.metrics_noise,
-            "epsilon": dict(self.answer["epsilon"]),
-            "budget_conversion": "rdp-filter",
-        }
-
-
-async def price(parts: Mapping[str, Any], accountant: Accountant) -> Price | None:
-    """Return what the requested job costs; None without differential privacy.
-
-    A part that does not parse, or has neither multiplier nor ε, is left to the spec's own checks.
-
-    Raises:
-        SecureFlowError: `contradictory_spec` when it costs more than its own ceiling;
-            `budget_impossible`, `accounting_failed`.
-    """
-    if parts.get("privacy") is None:
-        return None
-    try:
-        privacy = parse(Privacy, parts["privacy"])
-        plan = parse(TrainingPlan, parts.get("plan") or {})
-    except SecureFlowError:
-        return None
-    if privacy.noise_multiplier is None and privacy.epsilon is None:
-        return None
-    from secureflow.engines.training.private import evaluation_charge  # it brings NumPy
-
-    answer = await accountant.quote(
-        delta=privacy.delta,
-        sampling=privacy.sampling,
-        count=plan.rounds * privacy.local_steps,
-        noise=privacy.noise_multiplier,
-        epsilon=privacy.epsilon,
-        besides=evaluation_charge(privacy),
-    )
-    priced = Price(replace(privacy, noise_multiplier=answer["noise"]), plan.rounds, answer)
-    check_ceiling(privacy, answer["epsilon"][CEILING])
-    return priced
+    @property
+    def epsilon(self) -> float | None:
+        """The most that it may cost; None for no ceiling."""
 
 
 def epsilon_notes(epsilon: Mapping[str, JSON]) -> Iterator[str]:
@@ -100,12 +38,7 @@ def epsilon_notes(epsilon: Mapping[str, JSON]) -> Iterator[str]:
         )
 
 
-def with_noise(parts: Mapping[str, Any], priced: Price | None) -> dict[str, Any]:
-    """Return the request's parts with the calibrated multiplier."""
-    return dict(parts) if priced is None else {**parts, "privacy": dump(priced.privacy)}
-
-
-def check_ceiling(privacy: Privacy | NoiseRequest, cost: float) -> None:
+def check_ceiling(privacy: Capped, cost: float) -> None:
     """Refuse a job that costs more than it says.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from secureflow.application.access import missing
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.models import ModelSums
-from secureflow.application.jobs.pricing import Price, epsilon_notes, price, with_noise
+from secureflow.application.jobs.pricing import epsilon_notes
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
@@ -22,6 +22,7 @@ from secureflow.application.jobs.rosters import (
     spare_parties,
     two_party_notes,
 )
+from secureflow.application.jobs.trainingprice import Price, price, with_noise
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
