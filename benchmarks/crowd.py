@@ -39,7 +39,7 @@ from secureflow.kit.process import run_until_stopped
 
 
 class NoOpTraining:
-    """Computation for agents whose jobs touch no data; see `agent.compute.trainer.Trainer`."""
+    """Computation for agents whose jobs touch no data; see `agent.compute.workers.Workers`."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}

@@ -41,7 +41,7 @@ LOADED = (
     "secureflow.adapters.datasources.parquet_file",
     "secureflow.adapters.frameworks",
     "secureflow.adapters.statistics.opendp",
-    "secureflow.agent.compute.counting",
+    "secureflow.agent.compute.statistics_rows",
     "secureflow.agent.edge.main",
     "secureflow.agent.compute.worker",
     "secureflow.application.reports.page",

@@ -32,7 +32,7 @@ from secureflow.adapters.database import connections
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.tee import SimulatedPlatform, simulated
-from secureflow.agent.compute import trainer
+from secureflow.agent.compute import workers
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.edge import main as agent_main
 from secureflow.agent.owner.publications import declaration, keep_lineage
@@ -122,7 +122,7 @@ class InlineWorker:
             await asyncio.sleep(0.1 + loop.dice.random())
             worker = self._worker
             if worker is None:
-                raise trainer.WorkerDied
+                raise workers.WorkerDied
             line = json.dumps({"id": 1, "verb": verb, "arguments": dict(arguments)}).encode()
             reply: Any = parse_json(worker.answer(line), 1 << 24)
         except BaseException:
@@ -150,7 +150,7 @@ def in_process(loop: VirtualLoop, network: Network) -> Iterator[None]:
         stack.enter_context(network.instead())
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         for target, name, replacement in (
-            (trainer, "WorkerProcess", InlineWorker),
+            (workers, "WorkerProcess", InlineWorker),
             (agent_main, "ProcessAccountant", InlineAccountant),
             (server_centre, "ProcessAccountant", InlineAccountant),
             (server_centre, "poll_forever", partial(poll_forever, interval=ALONE)),
@@ -178,7 +178,7 @@ async def be_server(directory: Path, up: asyncio.Future[Any]) -> None:
 async def be_agent(directory: Path) -> None:
     """An agent's process."""
     settings = AgentSettings.load(directory / "agent.yaml")
-    await agent_main.serve(settings, await trainer.Trainer.start())
+    await agent_main.serve(settings, await workers.Workers.start())
 
 
 async def be_enclave(directory: Path) -> None:

@@ -18,9 +18,9 @@ import pytest
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.frameworks import NumpyRunner
-from secureflow.agent.compute.trainer import Trainer
 from secureflow.agent.compute.worker import LINE_BYTES, Worker
 from secureflow.agent.compute.worker_process import WorkerConfig
+from secureflow.agent.compute.workers import Workers
 from secureflow.agent.job.context import Computing
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import Limits, RosterEntry, dump, parse
@@ -78,10 +78,10 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def trainer() -> AsyncIterator[Trainer]:
-    trainer = await Trainer.start()
-    yield trainer
-    await trainer.stop()
+async def workers() -> AsyncIterator[Workers]:
+    workers = await Workers.start()
+    yield workers
+    await workers.stop()
 
 
 def raw(path: Path, values: Any) -> Path:
@@ -113,17 +113,17 @@ def runner(dataset: DatasetConfig, spec: TrainingSpec = SPEC) -> NumpyRunner:
 
 
 async def test_a_job_computes_what_the_engine_computes(
-    trainer: Trainer, dataset: DatasetConfig, model: Path, tmp_path: Path
+    workers: Workers, dataset: DatasetConfig, model: Path, tmp_path: Path
 ) -> None:
-    prepared = await trainer.prepare("job", dump(SPEC), dataset, SALT)
-    described = await trainer.describe(dataset, SALT)
+    prepared = await workers.prepare("job", dump(SPEC), dataset, SALT)
+    described = await workers.describe(dataset, SALT)
     assert prepared["commitment"] == described["commitment"]
     assert prepared["rows"] + prepared["validation"] == described["rows"] == 400
     assert (described["bucket"], described["name"]) == ("<1k", "clients")
     assert [c["name"] for c in described["columns"]] == ["x", "kind", "y"]
-    sums = (await trainer.moments("job"))["sums"]
-    trained = await trainer.train("job", model, tmp_path / "update", sums, SEED)
-    evaluated = await trainer.evaluate("job", model, sums, SEED)
+    sums = (await workers.moments("job"))["sums"]
+    trained = await workers.train("job", model, tmp_path / "update", sums, SEED)
+    evaluated = await workers.evaluate("job", model, sums, SEED)
     here = runner(dataset)
     assert sums == here.moments().tolist()
     # The worker has one thread; a BLAS with more may add in another order.
@@ -142,141 +142,141 @@ async def test_a_job_computes_what_the_engine_computes(
 
 
 async def test_a_killed_worker_is_replaced_and_the_update_is_the_same(
-    trainer: Trainer, dataset: DatasetConfig, model: Path, tmp_path: Path
+    workers: Workers, dataset: DatasetConfig, model: Path, tmp_path: Path
 ) -> None:
-    await trainer.prepare("job", dump(SPEC), dataset, SALT)
-    sums = (await trainer.moments("job"))["sums"]
-    first = await trainer.train("job", model, tmp_path / "first", sums, SEED)
-    pid = trainer.pids()["job"]
+    await workers.prepare("job", dump(SPEC), dataset, SALT)
+    sums = (await workers.moments("job"))["sums"]
+    first = await workers.train("job", model, tmp_path / "first", sums, SEED)
+    pid = workers.pids()["job"]
     os.kill(pid, signal.SIGSTOP)  # the request is surely unanswered when the process dies
-    asking = asyncio.create_task(trainer.train("job", model, tmp_path / "again", sums, SEED))
+    asking = asyncio.create_task(workers.train("job", model, tmp_path / "again", sums, SEED))
     await asyncio.sleep(0)
     os.kill(pid, signal.SIGKILL)
     again = await asking
-    assert trainer.pids()["job"] != pid
+    assert workers.pids()["job"] != pid
     assert again["sums"] == first["sums"]
     assert (tmp_path / "first").read_bytes() == (tmp_path / "again").read_bytes()
 
 
 async def test_a_worker_that_always_dies_is_an_error(dataset: DatasetConfig) -> None:
-    trainer = await Trainer.start(WorkerConfig(python="/bin/false"))
-    assert await code_of(trainer.prepare("job", dump(SPEC), dataset)) == "worker_died"
-    assert await code_of(trainer.describe(dataset, SALT)) == "worker_died"
-    assert await code_of(trainer.moments("job")) == "job_not_prepared"
+    workers = await Workers.start(WorkerConfig(python="/bin/false"))
+    assert await code_of(workers.prepare("job", dump(SPEC), dataset)) == "worker_died"
+    assert await code_of(workers.describe(dataset, SALT)) == "worker_died"
+    assert await code_of(workers.moments("job")) == "job_not_prepared"
 
 
 async def test_changed_data_are_not_silently_trained_on(
-    trainer: Trainer, dataset: DatasetConfig
+    workers: Workers, dataset: DatasetConfig
 ) -> None:
-    await trainer.prepare("job", dump(SPEC), dataset)
+    await workers.prepare("job", dump(SPEC), dataset)
     append(dataset, "0.5,a,1,z\n")
-    os.kill(trainer.pids()["job"], signal.SIGKILL)
-    assert await code_of(trainer.moments("job")) == "dataset_changed"
-    assert await code_of(trainer.moments("job")) == "dataset_changed"
-    await trainer.prepare("job", dump(SPEC), dataset)
-    assert (await trainer.moments("job"))["sums"][0] > 0
+    os.kill(workers.pids()["job"], signal.SIGKILL)
+    assert await code_of(workers.moments("job")) == "dataset_changed"
+    assert await code_of(workers.moments("job")) == "dataset_changed"
+    await workers.prepare("job", dump(SPEC), dataset)
+    assert (await workers.moments("job"))["sums"][0] > 0
 
 
 async def test_a_cancelled_request_leaves_the_job_usable(
-    trainer: Trainer, dataset: DatasetConfig
+    workers: Workers, dataset: DatasetConfig
 ) -> None:
-    await trainer.prepare("job", dump(SPEC), dataset)
-    expected = (await trainer.moments("job"))["sums"]
-    pid = trainer.pids()["job"]
+    await workers.prepare("job", dump(SPEC), dataset)
+    expected = (await workers.moments("job"))["sums"]
+    pid = workers.pids()["job"]
     os.kill(pid, signal.SIGSTOP)
-    asking = asyncio.create_task(trainer.moments("job"))
+    asking = asyncio.create_task(workers.moments("job"))
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     with pytest.raises(ProcessLookupError):  # a stopped worker is ended, not left behind
         os.kill(pid, 0)
-    assert (await trainer.moments("job"))["sums"] == expected
+    assert (await workers.moments("job"))["sums"] == expected
 
 
 async def test_closing_ends_the_process_and_the_open_request(
-    trainer: Trainer, dataset: DatasetConfig
+    workers: Workers, dataset: DatasetConfig
 ) -> None:
-    await trainer.prepare("job", dump(SPEC), dataset)
-    os.kill(trainer.pids()["job"], signal.SIGSTOP)
-    asking = asyncio.create_task(trainer.moments("job"))
+    await workers.prepare("job", dump(SPEC), dataset)
+    os.kill(workers.pids()["job"], signal.SIGSTOP)
+    asking = asyncio.create_task(workers.moments("job"))
     await asyncio.sleep(0)
-    await trainer.close("job")
+    await workers.close("job")
     assert await code_of(asking) == "job_not_prepared"
-    assert trainer.pids() == {}
-    await trainer.close("job")
+    assert workers.pids() == {}
+    await workers.close("job")
 
 
-async def test_errors_cross_with_row_and_column(trainer: Trainer, dataset: DatasetConfig) -> None:
+async def test_errors_cross_with_row_and_column(workers: Workers, dataset: DatasetConfig) -> None:
     append(dataset, "SECRET,a,1,z\n")
     with pytest.raises(SecureFlowError) as caught:
-        await trainer.describe(dataset, SALT)
+        await workers.describe(dataset, SALT)
     error = caught.value
     assert error.code == "schema_mismatch"
     assert error.details == {"dataset": "clients", "column": "x", "row": 401}
     assert "SECRET" not in str(error.as_json())
     assert error.hint
-    assert await code_of(trainer.prepare("job", dump(SPEC), None)) == "missing_data"
-    assert await code_of(trainer.prepare("job", {"name": "x"}, dataset)) == "invalid_spec"
-    assert trainer.pids() == {}
+    assert await code_of(workers.prepare("job", dump(SPEC), None)) == "missing_data"
+    assert await code_of(workers.prepare("job", {"name": "x"}, dataset)) == "invalid_spec"
+    assert workers.pids() == {}
 
 
 async def test_models_that_do_not_fit_are_refused(
-    trainer: Trainer, dataset: DatasetConfig, tmp_path: Path
+    workers: Workers, dataset: DatasetConfig, tmp_path: Path
 ) -> None:
-    await trainer.prepare("job", dump(SPEC), dataset)
-    sums = (await trainer.moments("job"))["sums"]
+    await workers.prepare("job", dump(SPEC), dataset)
+    sums = (await workers.moments("job"))["sums"]
     update = tmp_path / "update"
     for number, values in enumerate([[0.0] * 3, [0.0] * 5, [0.0, 0.0, np.nan, 0.0], []]):
         model = raw(tmp_path / f"m{number}", values)
-        assert await code_of(trainer.train("job", model, update, sums, SEED)) == "invalid_model"
+        assert await code_of(workers.train("job", model, update, sums, SEED)) == "invalid_model"
     assert not update.exists()
     good = raw(tmp_path / "good", [0.0] * 4)
-    assert await code_of(trainer.train("job", good, update, None, SEED)) == "missing_moments"
+    assert await code_of(workers.train("job", good, update, None, SEED)) == "missing_moments"
     wrong = [sums[0], 1e9, *sums[2:]]
-    assert await code_of(trainer.train("job", good, update, wrong, SEED)) == "invalid_moments"
+    assert await code_of(workers.train("job", good, update, wrong, SEED)) == "invalid_moments"
 
 
 async def test_memory_is_limited_and_its_end_is_a_typed_error() -> None:
     roomy, cramped = (WorkerConfig(memory=size) for size in (4 << 30, 1 << 20))
-    trainer = await Trainer.start(roomy)
+    workers = await Workers.start(roomy)
     try:
-        await trainer.prepare("job", dump(REHEARSAL), None)
-        limits = limits_of(trainer.pids()["job"])
+        await workers.prepare("job", dump(REHEARSAL), None)
+        limits = limits_of(workers.pids()["job"])
     finally:
-        await trainer.stop()
+        await workers.stop()
     assert f"Max address space {roomy.memory}" in limits
     assert "Max core file size 0 0" in limits
-    trainer = await Trainer.start(cramped)
-    refused = await code_of(trainer.prepare("job", dump(REHEARSAL), None))
+    workers = await Workers.start(cramped)
+    refused = await code_of(workers.prepare("job", dump(REHEARSAL), None))
     # Where exactly memory ends is the allocator's affair: in an import, or before any answer.
     assert refused in {"worker_failed", "worker_out_of_memory", "worker_died"}
-    assert trainer.pids() == {}
+    assert workers.pids() == {}
 
 
 async def test_the_environment_is_stripped(
-    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECUREFLOW_AGENT_TOKEN", "hunter2")
-    await trainer.prepare("job", dump(REHEARSAL), None)
-    environment = environment_of(trainer.pids()["job"])
+    await workers.prepare("job", dump(REHEARSAL), None)
+    environment = environment_of(workers.pids()["job"])
     assert b"hunter2" not in environment
     assert b"OMP_NUM_THREADS=1\0" in environment
 
 
-async def test_a_rehearsal_writes_its_zeros_once(trainer: Trainer, tmp_path: Path) -> None:
-    await trainer.prepare("job", dump(REHEARSAL), None)
+async def test_a_rehearsal_writes_its_zeros_once(workers: Workers, tmp_path: Path) -> None:
+    await workers.prepare("job", dump(REHEARSAL), None)
     model, update = tmp_path / "never read", tmp_path / "update"
-    assert (await trainer.moments("job"))["sums"] == [1.0]
-    assert (await trainer.train("job", model, update, None, SEED))["sums"] == [1.0]
-    assert (await trainer.evaluate("job", model, None, SEED))["sums"] == [1.0]
+    assert (await workers.moments("job"))["sums"] == [1.0]
+    assert (await workers.train("job", model, update, None, SEED))["sums"] == [1.0]
+    assert (await workers.evaluate("job", model, None, SEED))["sums"] == [1.0]
     before = update.stat()
     assert before.st_size == 4 << 20
     assert before.st_blocks == 0, "a sparse file: nothing was written"
-    await trainer.train("job", model, update, None, SEED)
+    await workers.train("job", model, update, None, SEED)
     assert update.stat().st_mtime_ns == before.st_mtime_ns
     update.write_bytes(b"short")
-    await trainer.train("job", model, update, None, SEED)
+    await workers.train("job", model, update, None, SEED)
     assert not np.fromfile(update, "<f4").any()
 
 
@@ -379,12 +379,12 @@ def test_the_process_answers_until_its_stdin_ends_or_a_line_is_too_long() -> Non
 PARENT = """
 import asyncio, json, sys
 from secureflow.agent.job.context import Computing
-from secureflow.agent.compute.trainer import Trainer
+from secureflow.agent.compute.workers import Workers
 
 async def main():
-    trainer = await Trainer.start()
-    await trainer.prepare("job", json.loads(sys.argv[1]), None)
-    print(trainer.pids()["job"], flush=True)
+    workers = await Workers.start()
+    await workers.prepare("job", json.loads(sys.argv[1]), None)
+    print(workers.pids()["job"], flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -403,8 +403,8 @@ def test_a_worker_does_not_outlive_its_agent() -> None:
     assert ended
 
 
-def test_the_trainer_is_what_the_agent_asks_for() -> None:
-    computing: Computing = Trainer(WorkerConfig())  # held to it by the type checker
+def test_the_workers_are_what_the_agent_asks_for() -> None:
+    computing: Computing = Workers(WorkerConfig())  # held to it by the type checker
     for name in ("prepare", "moments", "train", "evaluate", "close"):
         wanted = inspect.signature(getattr(Computing, name)).parameters
         assert (
@@ -414,5 +414,5 @@ def test_the_trainer_is_what_the_agent_asks_for() -> None:
 
 
 def test_the_agent_side_imports_no_pyarrow() -> None:
-    code = "import sys, secureflow.agent.compute.trainer; sys.exit('pyarrow' in sys.modules)"
+    code = "import sys, secureflow.agent.compute.workers; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -35,7 +35,7 @@ class StatisticsWorker:
             SecureFlowError: `dataset_unknown`, `library_missing`, those of `DataSource.check`.
         """
         from secureflow.adapters.statistics import open_statistician
-        from secureflow.agent.compute.counting import columns_read
+        from secureflow.agent.compute.statistics_rows import columns_read
 
         declared = _declared(job, config)
         source = open_source(with_person(declared), limits, tolerant=True)
@@ -46,9 +46,9 @@ class StatisticsWorker:
         self, job: str, spec: StatisticsSpec, config: DatasetConfig | None, limits: SourceLimits
     ) -> Prepared:
         """Read the rows; how many there are is told to nobody, and nothing here needs it."""
-        from secureflow.agent.compute.counting import Counting
+        from secureflow.agent.compute.statistics_rows import StatisticsRows
 
-        return Prepared(Counting(job, spec, _declared(job, config), limits))
+        return Prepared(StatisticsRows(job, spec, _declared(job, config), limits))
 
 
 def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:

@@ -37,7 +37,7 @@ _PATIENCE: Final = 10.0
 
 
 class Describing(Protocol):
-    """Reads a whole dataset (`agent.compute.trainer.Trainer`)."""
+    """Reads a whole dataset (`agent.compute.workers.Workers`)."""
 
     async def describe(
         self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None

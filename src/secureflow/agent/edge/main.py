@@ -13,8 +13,8 @@ from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
-from secureflow.agent.compute.trainer import Trainer
 from secureflow.agent.compute.worker_process import WorkerConfig
+from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.control import ControlServer
@@ -52,7 +52,7 @@ _log = get_logger(__name__)
 
 
 class LocalComputing(Computing, Describing, Protocol):
-    """All local computation of an agent (`agent.compute.trainer.Trainer`)."""
+    """All local computation of an agent (`agent.compute.workers.Workers`)."""
 
     async def stop(self) -> None:
         """Let go of every job's rows."""
@@ -87,15 +87,15 @@ async def serve(
         refuse_headless(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
             check_lineage(store, dataset)
-        trainer = training or await Trainer.start(
+        workers = training or await Workers.start(
             WorkerConfig(memory=settings.worker.memory_mb << 20)
         )
-        link, uplink, assembly = _put_together(settings, key, store, trainer, kinds)
+        link, uplink, assembly = _put_together(settings, key, store, workers, kinds)
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
         watch = ClockWatch(link)
-        commands = Commands(assembly, link, trainer, reload, watch)
+        commands = Commands(assembly, link, workers, reload, watch)
         control = ControlServer(settings.socket, commands.table())
         heads = _head_watch(link, assembly)
         overdue = MissedEnds(link, store)
@@ -112,7 +112,7 @@ async def serve(
             for task in looking:
                 task.cancel()
             await control.stop()
-            await trainer.stop()
+            await workers.stop()
             await uplink.close()
 
 
@@ -136,7 +136,7 @@ def _put_together(
     settings: AgentSettings,
     key: SigningKey,
     store: RecordStore,
-    trainer: LocalComputing,
+    workers: LocalComputing,
     kinds: AgentKinds,
 ) -> tuple[Link, Uplink, Assembly]:
     read = rules(settings, kinds.engines.specs)
@@ -161,7 +161,7 @@ def _put_together(
     outside = Outside(
         link=link,
         uplink=uplink,
-        computing=trainer,
+        computing=workers,
         policies=read.policies,
         verifier=read.verifier,
         appraisal=read.appraisal,

@@ -30,7 +30,7 @@ from secureflow.kit.crypto import SigningKey
 
 
 class Computing(Protocol):
-    """Local computation on the rows (`agent.compute.trainer.Trainer`)."""
+    """Local computation on the rows (`agent.compute.workers.Workers`)."""
 
     async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
         """Refuse what cannot be computed, without a look at rows."""

@@ -19,7 +19,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-__all__ = ["Trainer", "WorkerConfig"]
+__all__ = ["WorkerConfig", "Workers"]
 
 NO_SALT = "00" * 32
 """For a preparation whose commitment nobody will compare."""
@@ -35,8 +35,8 @@ class _Job:
     prepared: dict[str, Any] | None = None
 
 
-class Trainer:
-    """Local computation for an agent: `await Trainer.start(config)`, then per job prepare … close.
+class Workers:
+    """Local computation for an agent: `await Workers.start(config)`, then per job prepare … close.
 
     Answers carry `sums` (float64 as JSON numbers, laid out as `engines.training.models` says) and
     `seconds`; updates are files of raw float32. Jobs run beside each other, one request at a time
@@ -48,8 +48,8 @@ class Trainer:
         self._jobs: dict[str, _Job] = {}
 
     @classmethod
-    async def start(cls, config: WorkerConfig | None = None) -> Trainer:
-        """Return a trainer; processes start with the first request of each job."""
+    async def start(cls, config: WorkerConfig | None = None) -> Workers:
+        """Return the hold on them; processes start with the first request of each job."""
         return cls(config or WorkerConfig())
 
     async def describe(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secureflow.application.ports.statistician import Statistician
 
 
-class Counting:
+class StatisticsRows:
     """The rows of a prepared statistics job.
 
     Args:
@@ -54,7 +54,7 @@ class Counting:
 
 def columns_read(spec: StatisticsSpec, config: DatasetConfig) -> tuple[str, ...]:
     """Return what is read: the job's columns, and the owner's own of whose a row is."""
-    # Counting rows touches no column; how many there are is told by any.
+    # StatisticsRows rows touches no column; how many there are is told by any.
     names = spec.column_names or (config.columns[0].name,)
     person = config.privacy.person if config.privacy else None
     return names if person is None else tuple(dict.fromkeys((*names, person)))

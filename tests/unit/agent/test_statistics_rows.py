@@ -14,8 +14,8 @@ import pytest
 from peers.statistics import statistics_value
 
 from secureflow.adapters.datasources import SourceLimits
-from secureflow.agent.compute.trainer import Trainer
 from secureflow.agent.compute.worker import Worker
+from secureflow.agent.compute.workers import Workers
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import dump
 from secureflow.engines.statistics.layout import UNIT
@@ -112,16 +112,16 @@ def test_a_contradictory_spec_reads_nothing(dataset: DatasetConfig) -> None:
 
 @pytest.mark.slow
 async def test_a_worker_that_died_draws_again_on_the_same_rows(dataset: DatasetConfig) -> None:
-    trainer = await Trainer.start()
+    workers = await Workers.start()
     try:
-        await trainer.prepare("job_1", spec(), dataset)
-        first = await trainer.statistics("job_1")
-        process = trainer._jobs["job_1"].process
+        await workers.prepare("job_1", spec(), dataset)
+        first = await workers.statistics("job_1")
+        process = workers._jobs["job_1"].process
         assert process is not None
         await process.kill()
-        again = await trainer.statistics("job_1")
+        again = await workers.statistics("job_1")
     finally:
-        await trainer.stop()
+        await workers.stop()
     rows = np.array([first["sums"][0], again["sums"][0]]) / UNIT
     assert rows == pytest.approx([PEOPLE * VISITS] * 2, abs=1)
     assert first["sums"] != again["sums"]
