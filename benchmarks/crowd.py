@@ -64,30 +64,13 @@ class NoOpTraining:
         self._sizes[job] = training.parameters
         return {"rows": 1, "validation": 0}
 
-    async def moments(self, job: str) -> dict[str, Any]:
-        """Return {sums, seconds}."""
-        del job
-        return {"sums": [1.0], "seconds": 0.0}
-
-    async def train(
-        self, job: str, model: Path, update: Path, moments: Sequence[float] | None, seed: str
+    async def compute(
+        self, job: str, step: str, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Write the delta to `update`; return {sums, seconds}."""
-        del model, moments, seed
-        await asyncio.to_thread(self._write, job, update)
+        """Return {sums, seconds}; a step that trains writes its delta."""
+        if step == "train" and arguments is not None:
+            await asyncio.to_thread(self._write, job, Path(arguments["update"]))
         return {"sums": [1.0], "seconds": 0.0}
-
-    async def evaluate(
-        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
-    ) -> dict[str, Any]:
-        """Return {sums, seconds}."""
-        del job, model, moments, seed
-        return {"sums": [1.0], "seconds": 0.0}
-
-    async def statistics(self, job: str) -> dict[str, Any]:
-        """Refuse: there is no data."""
-        del job
-        raise _missing_data()
 
     async def describe(
         self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None

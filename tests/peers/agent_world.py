@@ -91,23 +91,16 @@ class Worker:
         self.calls.append("prepare")
         return {"rows": 40, "validation": 4}
 
-    async def moments(self, job: str) -> dict[str, Any]:
-        return self._answer("moments")
-
-    async def train(
-        self, job: str, model: Path, update: Path, moments: Sequence[float] | None, seed: str
+    async def compute(
+        self, job: str, step: str, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        before = np.fromfile(model, np.float32)
-        assert len(before) == self.spec.parameters
-        generator = np.random.Generator(np.random.PCG64(int(seed, 16)))
-        delta = generator.normal(size=len(before)).astype(np.float32) + np.float32(self.noise)
-        delta.tofile(update)
-        return self._answer("train")
-
-    async def evaluate(
-        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
-    ) -> dict[str, Any]:
-        return self._answer("evaluate")
+        if step == "train" and arguments is not None:
+            before = np.fromfile(arguments["model"], np.float32)
+            assert len(before) == self.spec.parameters
+            generator = np.random.Generator(np.random.PCG64(int(arguments["seed"], 16)))
+            delta = generator.normal(size=len(before)).astype(np.float32) + np.float32(self.noise)
+            delta.tofile(arguments["update"])
+        return self._answer(step)
 
     async def close(self, job: str) -> None:
         self.closed.append(job)

@@ -61,8 +61,8 @@ class Counting:
         self.asked = dataset
         return {"rows": 0, "validation": 0}
 
-    async def statistics(self, job: str) -> dict[str, Any]:
-        self.calls.append("statistics")
+    async def compute(self, job: str, step: str, arguments: Any = None) -> dict[str, Any]:
+        self.calls.append(step)
         self.drawn.append([secrets.randbelow(2 * LIMIT) - LIMIT for _ in range(self.length)])
         return {"sums": self.drawn[-1], "seconds": 0.25}
 

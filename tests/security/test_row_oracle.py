@@ -502,15 +502,8 @@ class InProcess:
     async def prepare(self, job: str, spec: Any, dataset: DatasetConfig | None, *_: Any) -> Any:
         return self._ask("prepare", **self._facts(job, spec, dataset), salt="00" * 32)
 
-    async def train(self, job: str, model: Path, update: Path, moments: Any, seed: str) -> Any:
-        facts = {"model": str(model), "update": str(update), "moments": moments, "seed": seed}
-        return self._ask("train", job=job, **facts)
-
-    async def evaluate(self, job: str, model: Path, moments: Any, seed: str) -> Any:
-        return self._ask("evaluate", job=job, model=str(model), moments=moments, seed=seed)
-
-    async def statistics(self, job: str) -> Any:
-        return self._ask("statistics", job=job)
+    async def compute(self, job: str, step: str, arguments: Any = None) -> Any:
+        return self._ask(step, job=job, **(arguments or {}))
 
     async def close(self, job: str) -> None:
         self._ask("close", job=job)

@@ -41,13 +41,14 @@ def counted(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def watched(world: World) -> list[bytes]:
     """Return what the worker trains from, as it comes."""
     seen: list[bytes] = []
-    train = world.worker.train
+    compute = world.worker.compute
 
-    async def spy(job: str, model: Path, *more: Any) -> dict[str, Any]:
-        seen.append(np.fromfile(model, np.float32).tobytes())
-        return await train(job, model, *more)
+    async def spy(job: str, step: str, arguments: Any = None) -> dict[str, Any]:
+        if step == "train":
+            seen.append(np.fromfile(arguments["model"], np.float32).tobytes())
+        return await compute(job, step, arguments)
 
-    world.worker.train = spy  # type: ignore[method-assign]
+    world.worker.compute = spy  # type: ignore[method-assign]
     return seen
 
 

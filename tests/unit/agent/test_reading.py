@@ -54,14 +54,16 @@ async def refused(of: World, verb: str, body: dict[str, Any]) -> SecureFlowError
 
 
 def breaks(of: Any, verb: str, how: Callable[[], None]) -> None:
-    """Let the worker do something before (or instead of) answering a verb."""
-    real = getattr(type(of), verb)
+    """Let the worker do something before (or instead of) answering a verb, or a step."""
+    asked = verb if hasattr(of, verb) else "compute"
+    real = getattr(of, asked)
 
     async def broken(*arguments: Any) -> Any:
-        how()
-        return await real(of, *arguments)
+        if asked == verb or arguments[1] == verb:
+            how()
+        return await real(*arguments)
 
-    setattr(of, verb, broken)
+    setattr(of, asked, broken)
 
 
 def failing(error: BaseException) -> Callable[[], None]:
@@ -143,7 +145,7 @@ async def test_a_failed_round_is_not_asked_again_from_another_model(tmp_path: Pa
     error = await refused(agent, "train", other)
     assert error.code == "update_already_sealed"
     assert error.details["accusation"]
-    del agent.worker.train  # the fault is mended: the same question is answered, for one charge
+    del agent.worker.compute  # the fault is mended: the same question is answered, for one charge
     await agent.ask("train", body)
     assert agent.store.readings(JOB) == [(1, "train"), (2, "train")]
 
@@ -217,7 +219,7 @@ async def _provoke(agent: World, chance: random.Random, number: int) -> str:
         agent.store._db.execute("PRAGMA synchronous=OFF")
     fault = chance.choice([None, ROW, ROW, ROW, KeyboardInterrupt()])
     if fault is not None:
-        for verb in ("prepare", "train", "evaluate"):
+        for verb in ("prepare", "compute"):
             breaks(agent.worker, verb, failing(fault))
     number += chance.choice([-1, *[0] * 30, 1])
     stage = "train" if number < 4 else "evaluate"
@@ -237,6 +239,6 @@ async def _provoke(agent: World, chance: random.Random, number: int) -> str:
         agent.store._db.execute("PRAGMA synchronous=OFF")
         return "killed"
     finally:
-        for verb in ("prepare", "train", "evaluate"):
+        for verb in ("prepare", "compute"):
             vars(agent.worker).pop(verb, None)
     return ""

@@ -115,11 +115,11 @@ async def test_a_worker_that_died_draws_again_on_the_same_rows(dataset: DatasetC
     workers = await Workers.start()
     try:
         await workers.prepare("job_1", spec(), dataset)
-        first = await workers.statistics("job_1")
+        first = await workers.compute("job_1", "statistics")
         process = workers._jobs["job_1"].process
         assert process is not None
         await process.kill()
-        again = await workers.statistics("job_1")
+        again = await workers.compute("job_1", "statistics")
     finally:
         await workers.stop()
     rows = np.array([first["sums"][0], again["sums"][0]]) / UNIT

@@ -18,6 +18,7 @@ import pytest
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.agent.compute.training import evaluate_arguments, train_arguments
 from secureflow.agent.compute.worker import LINE_BYTES, Worker
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
@@ -102,6 +103,14 @@ def limits_of(pid: int) -> str:
     return " ".join(Path(f"/proc/{pid}/limits").read_text().split())
 
 
+async def train(workers: Workers, model: Path, update: Path, moments: Any) -> dict[str, Any]:
+    return await workers.compute("job", "train", train_arguments(model, update, moments, SEED))
+
+
+async def evaluate(workers: Workers, model: Path, moments: Any) -> dict[str, Any]:
+    return await workers.compute("job", "evaluate", evaluate_arguments(model, moments, SEED))
+
+
 async def code_of(waiting: Any) -> str:
     with pytest.raises(SecureFlowError) as caught:
         await waiting
@@ -121,9 +130,9 @@ async def test_a_job_computes_what_the_engine_computes(
     assert prepared["rows"] + prepared["validation"] == described["rows"] == 400
     assert (described["bucket"], described["name"]) == ("<1k", "clients")
     assert [c["name"] for c in described["columns"]] == ["x", "kind", "y"]
-    sums = (await workers.moments("job"))["sums"]
-    trained = await workers.train("job", model, tmp_path / "update", sums, SEED)
-    evaluated = await workers.evaluate("job", model, sums, SEED)
+    sums = (await workers.compute("job", "moments"))["sums"]
+    trained = await train(workers, model, tmp_path / "update", sums)
+    evaluated = await evaluate(workers, model, sums)
     here = runner(dataset)
     assert sums == here.moments().tolist()
     # The worker has one thread; a BLAS with more may add in another order.
@@ -145,11 +154,11 @@ async def test_a_killed_worker_is_replaced_and_the_update_is_the_same(
     workers: Workers, dataset: DatasetConfig, model: Path, tmp_path: Path
 ) -> None:
     await workers.prepare("job", dump(SPEC), dataset, SALT)
-    sums = (await workers.moments("job"))["sums"]
-    first = await workers.train("job", model, tmp_path / "first", sums, SEED)
+    sums = (await workers.compute("job", "moments"))["sums"]
+    first = await train(workers, model, tmp_path / "first", sums)
     pid = workers.pids()["job"]
     os.kill(pid, signal.SIGSTOP)  # the request is surely unanswered when the process dies
-    asking = asyncio.create_task(workers.train("job", model, tmp_path / "again", sums, SEED))
+    asking = asyncio.create_task(train(workers, model, tmp_path / "again", sums))
     await asyncio.sleep(0)
     os.kill(pid, signal.SIGKILL)
     again = await asking
@@ -162,7 +171,7 @@ async def test_a_worker_that_always_dies_is_an_error(dataset: DatasetConfig) -> 
     workers = await Workers.start(WorkerConfig(python="/bin/false"))
     assert await code_of(workers.prepare("job", dump(SPEC), dataset)) == "worker_died"
     assert await code_of(workers.describe(dataset, SALT)) == "worker_died"
-    assert await code_of(workers.moments("job")) == "job_not_prepared"
+    assert await code_of(workers.compute("job", "moments")) == "job_not_prepared"
 
 
 async def test_changed_data_are_not_silently_trained_on(
@@ -171,27 +180,27 @@ async def test_changed_data_are_not_silently_trained_on(
     await workers.prepare("job", dump(SPEC), dataset)
     append(dataset, "0.5,a,1,z\n")
     os.kill(workers.pids()["job"], signal.SIGKILL)
-    assert await code_of(workers.moments("job")) == "dataset_changed"
-    assert await code_of(workers.moments("job")) == "dataset_changed"
+    assert await code_of(workers.compute("job", "moments")) == "dataset_changed"
+    assert await code_of(workers.compute("job", "moments")) == "dataset_changed"
     await workers.prepare("job", dump(SPEC), dataset)
-    assert (await workers.moments("job"))["sums"][0] > 0
+    assert (await workers.compute("job", "moments"))["sums"][0] > 0
 
 
 async def test_a_cancelled_request_leaves_the_job_usable(
     workers: Workers, dataset: DatasetConfig
 ) -> None:
     await workers.prepare("job", dump(SPEC), dataset)
-    expected = (await workers.moments("job"))["sums"]
+    expected = (await workers.compute("job", "moments"))["sums"]
     pid = workers.pids()["job"]
     os.kill(pid, signal.SIGSTOP)
-    asking = asyncio.create_task(workers.moments("job"))
+    asking = asyncio.create_task(workers.compute("job", "moments"))
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     with pytest.raises(ProcessLookupError):  # a stopped worker is ended, not left behind
         os.kill(pid, 0)
-    assert (await workers.moments("job"))["sums"] == expected
+    assert (await workers.compute("job", "moments"))["sums"] == expected
 
 
 async def test_closing_ends_the_process_and_the_open_request(
@@ -199,7 +208,7 @@ async def test_closing_ends_the_process_and_the_open_request(
 ) -> None:
     await workers.prepare("job", dump(SPEC), dataset)
     os.kill(workers.pids()["job"], signal.SIGSTOP)
-    asking = asyncio.create_task(workers.moments("job"))
+    asking = asyncio.create_task(workers.compute("job", "moments"))
     await asyncio.sleep(0)
     await workers.close("job")
     assert await code_of(asking) == "job_not_prepared"
@@ -225,16 +234,16 @@ async def test_models_that_do_not_fit_are_refused(
     workers: Workers, dataset: DatasetConfig, tmp_path: Path
 ) -> None:
     await workers.prepare("job", dump(SPEC), dataset)
-    sums = (await workers.moments("job"))["sums"]
+    sums = (await workers.compute("job", "moments"))["sums"]
     update = tmp_path / "update"
     for number, values in enumerate([[0.0] * 3, [0.0] * 5, [0.0, 0.0, np.nan, 0.0], []]):
         model = raw(tmp_path / f"m{number}", values)
-        assert await code_of(workers.train("job", model, update, sums, SEED)) == "invalid_model"
+        assert await code_of(train(workers, model, update, sums)) == "invalid_model"
     assert not update.exists()
     good = raw(tmp_path / "good", [0.0] * 4)
-    assert await code_of(workers.train("job", good, update, None, SEED)) == "missing_moments"
+    assert await code_of(train(workers, good, update, None)) == "missing_moments"
     wrong = [sums[0], 1e9, *sums[2:]]
-    assert await code_of(workers.train("job", good, update, wrong, SEED)) == "invalid_moments"
+    assert await code_of(train(workers, good, update, wrong)) == "invalid_moments"
 
 
 async def test_memory_is_limited_and_its_end_is_a_typed_error() -> None:
@@ -267,16 +276,16 @@ async def test_the_environment_is_stripped(
 async def test_a_rehearsal_writes_its_zeros_once(workers: Workers, tmp_path: Path) -> None:
     await workers.prepare("job", dump(REHEARSAL), None)
     model, update = tmp_path / "never read", tmp_path / "update"
-    assert (await workers.moments("job"))["sums"] == [1.0]
-    assert (await workers.train("job", model, update, None, SEED))["sums"] == [1.0]
-    assert (await workers.evaluate("job", model, None, SEED))["sums"] == [1.0]
+    assert (await workers.compute("job", "moments"))["sums"] == [1.0]
+    assert (await train(workers, model, update, None))["sums"] == [1.0]
+    assert (await evaluate(workers, model, None))["sums"] == [1.0]
     before = update.stat()
     assert before.st_size == 4 << 20
     assert before.st_blocks == 0, "a sparse file: nothing was written"
-    await workers.train("job", model, update, None, SEED)
+    await train(workers, model, update, None)
     assert update.stat().st_mtime_ns == before.st_mtime_ns
     update.write_bytes(b"short")
-    await workers.train("job", model, update, None, SEED)
+    await train(workers, model, update, None)
     assert not np.fromfile(update, "<f4").any()
 
 
@@ -405,7 +414,7 @@ def test_a_worker_does_not_outlive_its_agent() -> None:
 
 def test_the_workers_are_what_the_agent_asks_for() -> None:
     computing: Computing = Workers(WorkerConfig())  # held to it by the type checker
-    for name in ("prepare", "moments", "train", "evaluate", "close"):
+    for name in ("check", "prepare", "compute", "close"):
         wanted = inspect.signature(getattr(Computing, name)).parameters
         assert (
             list(inspect.signature(getattr(computing, name)).parameters)[: len(wanted) - 1]

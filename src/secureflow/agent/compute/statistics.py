@@ -1,4 +1,7 @@
-"""In the worker: what a statistics job reads, and that it answers noised sums."""
+"""Statistics: the step that the agent asks of a job's worker, and what the worker reads for it.
+
+Unlike any other step it answers differently each time: its noise is drawn afresh.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,17 @@ if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
 
 
+SUMS: Final = "statistics"
+"""The step that answers noised sums, whole numbers laid out as `engines.statistics` says."""
+
+
 class StatisticsWorker:
     """`agent.compute.kind.WorkerKind`."""
 
     spec: Final[SpecKind] = STATISTICS_SPEC
 
     def __init__(self) -> None:
-        self.steps: Mapping[str, Step] = {"statistics": _noised_sums}
+        self.steps: Mapping[str, Step] = {SUMS: _noised_sums}
 
     def check(
         self, job: str, spec: StatisticsSpec, config: DatasetConfig | None, limits: SourceLimits

@@ -1,8 +1,12 @@
-"""In the worker: the rows of a training job, and the framework that trains on them."""
+"""Local training: what the agent asks of a job's worker, and what the worker makes of the rows.
+
+A step answers sums, laid out as `engines.training.models` says; models and updates pass as files of
+raw float32. The first half is the agent's, the second one the worker's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,9 +16,38 @@ from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import TRAINING_SPEC
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
+
+MOMENTS: Final = "moments"
+"""The step that sums up columns; it takes nothing."""
+TRAIN: Final = "train"
+EVALUATE: Final = "evaluate"
+
+
+def train_arguments(
+    model: Path, update: Path, moments: Sequence[float] | None, seed: str
+) -> dict[str, JSON]:
+    """Return what step `train` takes; it writes the delta, bit-equal when repeated.
+
+    Args:
+        model: the global model, raw float32, absolute path.
+        update: where the delta goes, raw float32; a reused path saves page faults.
+        moments: the released federated sums, or None where the spec needs none.
+        seed: hex; it alone decides the shuffles, so derive it from the round.
+    """
+    return {"model": str(model), "update": str(update), "moments": _sums(moments), "seed": seed}
+
+
+def evaluate_arguments(model: Path, moments: Sequence[float] | None, seed: str) -> dict[str, JSON]:
+    """Return what step `evaluate` takes; see `train_arguments`."""
+    return {"model": str(model), "moments": _sums(moments), "seed": seed}
+
+
+def _sums(moments: Sequence[float] | None) -> list[float] | None:
+    return None if moments is None else list(moments)
 
 
 class TrainingWorker:
@@ -24,9 +57,9 @@ class TrainingWorker:
 
     def __init__(self) -> None:
         self.steps: Mapping[str, Step] = {
-            "moments": _moments,
-            "train": _train,
-            "evaluate": _evaluate,
+            MOMENTS: _moments,
+            TRAIN: _train,
+            EVALUATE: _evaluate,
         }
 
     def check(

@@ -2,6 +2,8 @@
 
     python -I -m secureflow.agent.compute.worker
 
+Its table of kinds is an argument of `main`: a platform of other kinds has a module of its own that
+calls it, and names that module where it puts the agent together (`agent.edge.main.run`).
 It speaks JSON lines (at most `LINE_BYTES` each) on stdin and stdout: a request is
 `{"id", "verb", "arguments"}`, the answer `{"id", "answer"}` or `{"id", "error"}`, in order. It has
 no network, one thread, and ends with its parent or with its stdin. Models and updates pass as
@@ -53,14 +55,14 @@ class Worker:
         self._limits = limits
         self._kinds = kinds
         self._jobs: dict[str, tuple[WorkerKind, Prepared]] = {}
+        steps = {step for kind in kinds.values() for step in kind.steps}
         self._verbs: dict[str, Callable[..., Any]] = {
-            "describe": self.describe,
+            **{step: partial(self.compute, step) for step in steps},
+            "describe": self.describe,  # the worker's own: no step takes their places
             "check": self.check,
             "prepare": self.prepare,
             "close": self.close,
         }
-        for kind in kinds.values():
-            self._verbs |= {step: partial(self.compute, step) for step in kind.steps}
 
     def answer(self, line: bytes) -> bytes:
         """Return the answer line to a request line; no request ends the worker."""

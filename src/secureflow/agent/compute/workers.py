@@ -8,14 +8,14 @@ never imported here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from secureflow.agent.compute.worker_process import WorkerConfig, WorkerDied, WorkerProcess
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -38,9 +38,9 @@ class _Job:
 class Workers:
     """Local computation for an agent: `await Workers.start(config)`, then per job prepare … close.
 
-    Answers carry `sums` (float64 as JSON numbers, laid out as `engines.training.models` says) and
-    `seconds`; updates are files of raw float32. Jobs run beside each other, one request at a time
-    each. Cancelling a request ends its process; the next request starts another.
+    Jobs of every kind pass through the same door: what a step takes and answers is the kind's own
+    (`agent.compute.kind`). Jobs run beside each other, one request at a time each. Cancelling a
+    request ends its process; the next request starts another.
     """
 
     def __init__(self, config: WorkerConfig) -> None:
@@ -141,51 +141,20 @@ class Workers:
             raise
         return entry.prepared
 
-    async def moments(self, job: str) -> dict[str, Any]:
-        """Return `sums` of stage `moments`, and `seconds`."""
-        return await self._ask(job, "moments", {"job": job})
-
-    async def train(
-        self,
-        job: str,
-        model: Path,
-        update: Path,
-        moments: Sequence[float] | None,
-        seed: str,
+    async def compute(
+        self, job: str, step: str, arguments: Mapping[str, JSON] | None = None
     ) -> dict[str, Any]:
-        """Train from the model file and write the delta to `update`; bit-equal when repeated.
+        """Return the `sums` of a step of the job's kind, and the `seconds` that they took.
+
+        A step that died with its worker is asked again. So it writes nothing that its repetition
+        would not write over, and what differs each time, as noise does, was seen by nobody.
 
         Args:
             job: a prepared job.
-            model: the global model, raw float32, absolute path.
-            update: where the delta goes, raw float32; a reused path saves page faults.
-            moments: the released federated sums, or None where the spec needs none.
-            seed: hex; it alone decides the shuffles, so derive it from the round.
+            step: one of the steps of the job's kind (`WorkerKind.steps`).
+            arguments: what the step takes, as the kind's own module in `agent.compute` says.
         """
-        arguments = {
-            "job": job,
-            "model": str(model),
-            "update": str(update),
-            "moments": None if moments is None else list(moments),
-            "seed": seed,
-        }
-        return await self._ask(job, "train", arguments)
-
-    async def evaluate(
-        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
-    ) -> dict[str, Any]:
-        """Return `sums` of stage `evaluate` for a model file, and `seconds`; see `train`."""
-        sums = None if moments is None else list(moments)
-        arguments = {"job": job, "model": str(model), "moments": sums, "seed": seed}
-        return await self._ask(job, "evaluate", arguments)
-
-    async def statistics(self, job: str) -> dict[str, Any]:
-        """Return `sums` (whole numbers, as `engines.statistics` lays them out), and `seconds`.
-
-        Unlike all others this answer differs each time: its noise is drawn afresh. One that died
-        with its worker was seen by nobody.
-        """
-        return await self._ask(job, "statistics", {"job": job})
+        return await self._ask(job, step, {"job": job, **(arguments or {})})
 
     async def close(self, job: str) -> None:
         """End the job's worker, and its rows in memory with it."""

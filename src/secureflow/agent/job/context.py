@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,21 +45,14 @@ class Computing(Protocol):
     ) -> dict[str, Any]:
         """Read and check the rows of the file that is committed to."""
 
-    async def moments(self, job: str) -> dict[str, Any]:
-        """Return {sums, seconds}."""
-
-    async def train(
-        self, job: str, model: Path, update: Path, moments: Sequence[float] | None, seed: str
+    async def compute(
+        self, job: str, step: str, arguments: Mapping[str, JSON] | None = None
     ) -> dict[str, Any]:
-        """Write the float32 delta to `update`; return {sums, seconds}."""
+        """Have one step of a prepared job computed; return {sums, seconds}.
 
-    async def evaluate(
-        self, job: str, model: Path, moments: Sequence[float] | None, seed: str
-    ) -> dict[str, Any]:
-        """Return {sums, seconds}."""
-
-    async def statistics(self, job: str) -> dict[str, Any]:
-        """Return {sums: noised whole numbers, seconds}; each time with fresh noise."""
+        Which steps there are, what they take and what their sums are is said by the job's kind
+        (`WorkerKind.steps`).
+        """
 
     async def close(self, job: str) -> None:
         """Forget the job's rows."""

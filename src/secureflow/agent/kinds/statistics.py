@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from secureflow.adapters.statistics import check_installed
 from secureflow.agent.compute.columns import check_bounds, check_categories, declared
+from secureflow.agent.compute.statistics import SUMS
 from secureflow.agent.job.context import AgentContext, Computing, reading
 from secureflow.agent.job.guards import check_no_model
 from secureflow.agent.job.reading import paid_reading
@@ -117,7 +118,7 @@ class NoisedSums:
         async with paid_reading(self._context, job, spec, (1, STAGE), job.digest):
             pinned = self._context.pinned(job, spec)
             await self._computing.prepare(job.job, job.spec, *reading(pinned))
-            answer = await self._computing.statistics(job.job)
+            answer = await self._computing.compute(job.job, SUMS)
             vector = _checked(answer, slots(spec))
         return _held(vector, float(answer["seconds"]))
 

@@ -15,6 +15,13 @@ from typing import cast
 import numpy as np
 
 from secureflow.agent.compute.derivation import training_seed
+from secureflow.agent.compute.training import (
+    EVALUATE,
+    MOMENTS,
+    TRAIN,
+    evaluate_arguments,
+    train_arguments,
+)
 from secureflow.agent.job.context import AgentContext, Computing, reading
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.features import check_features
@@ -130,12 +137,14 @@ class Updates:
             await self._computing.prepare(job.job, job.spec, *reading(pinned))
             self._read.add(job.job)
         if path is None:
-            return await self._computing.moments(job.job)
+            return await self._computing.compute(job.job, MOMENTS)
         seed = training_seed(job.secret, stage, model)
         if stage == "evaluate":
-            return await self._computing.evaluate(job.job, path, moments, seed)
+            asked = evaluate_arguments(path, moments, seed)
+            return await self._computing.compute(job.job, EVALUATE, asked)
         update = self._files.begin_update(job.job, update_layout(spec, stage).parameters)
-        return await self._computing.train(job.job, path, update, moments, seed)
+        asked = train_arguments(path, update, moments, seed)
+        return await self._computing.compute(job.job, TRAIN, asked)
 
     def _hold(
         self,
