@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from secureflow.agent.compute.worker import LINE_BYTES
 from secureflow.kit.canonical import parse_json
@@ -18,16 +18,23 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
 
+MODULE: Final = "secureflow.agent.compute.worker"
+"""The worker process that knows SecureFlow's own kinds of job."""
+
+
 @dataclass(frozen=True)
 class WorkerConfig:
     """How workers are run.
 
     Args:
+        module: what the process runs, whose table of kinds is its own (`worker.main(kinds)`). The
+            code that puts the agent together names it: no setting, no request, no spec does.
         memory: address space in bytes; 0 is unlimited.
         threads: of BLAS; more than one gives up bit-equal retraining on some machines.
         python: the interpreter.
     """
 
+    module: str = MODULE
     memory: int = 0
     threads: int = 1
     python: str = sys.executable
@@ -69,7 +76,7 @@ class WorkerProcess:
         """Spawn a worker in isolated mode with a stripped environment."""
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            *(config.python, "-I", "-m", "secureflow.agent.compute.worker"),
+            *(config.python, "-I", "-m", config.module),
             stdin=pipe,
             stdout=pipe,
             env=config.environment,

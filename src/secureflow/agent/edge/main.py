@@ -13,6 +13,7 @@ from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
+from secureflow.agent.compute.worker_process import MODULE as WORKER
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.clockwatch import ClockWatch
@@ -60,19 +61,21 @@ class LocalComputing(Computing, Describing, Protocol):
 
 async def serve(
     settings: AgentSettings,
-    training: LocalComputing | None = None,
+    computing: LocalComputing | None = None,
     config: Path | None = None,
     hangup: Hangup | None = None,
     kinds: AgentKinds = AGENT_KINDS,
+    worker: str = WORKER,
 ) -> None:
     """Be this party until cancelled.
 
     Args:
         settings: the agent's.
-        training: local computation; without it a warm worker process per job.
+        computing: local computation; without it a warm worker process per job.
         config: the file of the settings, which a reload reads again; by default `agent.yaml`.
         hangup: what SIGHUP does; it is made to reload.
         kinds: the kinds of job that it takes part in.
+        worker: the module that worker processes run, with the same kinds in its own table.
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
@@ -87,8 +90,8 @@ async def serve(
         refuse_headless(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
             check_lineage(store, dataset)
-        workers = training or await Workers.start(
-            WorkerConfig(memory=settings.worker.memory_mb << 20)
+        workers = computing or await Workers.start(
+            WorkerConfig(worker, settings.worker.memory_mb << 20)
         )
         link, uplink, assembly = _put_together(settings, key, store, workers, kinds)
         read = partial(rules, kinds=kinds.engines.specs)
@@ -179,8 +182,8 @@ def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
     )
 
 
-def run(config: Path, kinds: AgentKinds = AGENT_KINDS) -> int:
-    """Run the process until SIGTERM or SIGINT; return the exit code."""
+def run(config: Path, kinds: AgentKinds = AGENT_KINDS, worker: str = WORKER) -> int:
+    """Run the process until SIGTERM or SIGINT; return the exit code. See `serve`."""
     be_frugal()
     try:
         settings = AgentSettings.load(config)
@@ -190,7 +193,8 @@ def run(config: Path, kinds: AgentKinds = AGENT_KINDS) -> int:
     with process_logging("agent", form=settings.log_form, level=settings.log_level) as tell:
         hangup = Hangup()
         try:
-            run_until_stopped(serve(settings, config=config, hangup=hangup, kinds=kinds), hangup)
+            running = serve(settings, None, config, hangup, kinds, worker)
+            run_until_stopped(running, hangup)
         except SecureFlowError as error:
             tell(error)
             return exit_code(error.code)
