@@ -124,9 +124,7 @@ class CountingEngine:
     def session_round(self, stage: str, number: int) -> int:
         raise AssertionError(stage)
 
-    def charge(
-        self, spec: CountingSpec, made: int | None = None, *, evaluated: bool = False
-    ) -> tuple[()]:
+    def charge(self, spec: CountingSpec, read: Mapping[str, int] | None = None) -> tuple[()]:
         return ()
 
     def disclosure(self, spec: CountingSpec, tee: str) -> Rows:

@@ -179,8 +179,8 @@ async def test_a_job_that_ends_before_its_sum_is_not_paid(world: StatisticsWorld
 
 def test_a_round_that_never_came_costs_nothing(world: StatisticsWorld) -> None:
     charge = STATISTICS_ENGINE.charge
-    assert charge(world.spec, 0) == ()
-    assert charge(world.spec, 1) == charge(world.spec) != ()
+    assert charge(world.spec, {}) == ()
+    assert charge(world.spec, {"statistics": 1}) == charge(world.spec) != ()
 
 
 async def test_a_restart_between_reserving_and_the_sum_leaves_one_charge(

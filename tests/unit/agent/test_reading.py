@@ -111,7 +111,8 @@ async def test_what_fails_once_rows_are_read_is_charged_and_says_nothing(
     assert error.__suppress_context__
     await agent.ask("finish", agent.body(outcome="failed", model=None, head=agent.head()))
     assert events(agent) == ["limit", "reserve", "commit", "commit"]
-    assert charged(agent) == sum(one.count for one in TRAINING_ENGINE.charge(agent.spec, 1)) == 2
+    cost = TRAINING_ENGINE.charge(agent.spec, {"train": 1})
+    assert charged(agent) == sum(one.count for one in cost) == 2
 
 
 async def test_what_fails_before_rows_are_read_is_free_and_says_why(tmp_path: Path) -> None:

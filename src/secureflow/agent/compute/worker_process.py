@@ -17,7 +17,6 @@ from secureflow.kit.disk import FULL, TOO_MANY
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
-
 MODULE: Final = "secureflow.agent.compute.worker"
 """The worker process that knows SecureFlow's own kinds of job."""
 

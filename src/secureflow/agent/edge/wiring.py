@@ -10,7 +10,6 @@ from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uplo
 from secureflow.agent.job.retrying import call_with_retries
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
-from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.consent import Consent
@@ -24,7 +23,6 @@ from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
 from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.agent.verbs.masking import Masking
-from secureflow.agent.verbs.modelkeys import ModelKeys
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.charter import CharterDesk
@@ -83,9 +81,7 @@ def assemble(
     budgets = Budgets(active, store, witness, key.public, outside.accounting, call, kinds.engines)
     context = AgentContext(active, key, store, charter, witness, clock, budgets)
     inbox = Inbox(store, clock)
-    files = ModelFiles(settings.models, outside.link, party)
-    files.sweep(store.is_running)
-    contributions = Contributions(kinds, context, outside.computing, files)
+    contributions = Contributions(kinds, context, outside.computing, outside.link)
     sessions = Sessions(context)
     consent = Consent(outside.policies, inbox)
     attestation = Attestation(context, outside.verifier, outside.appraisal)
@@ -100,7 +96,6 @@ def assemble(
         SealedRounds(context, contributions, outside.uplink),
         Masking(context, contributions, sessions, outside.link, outside.uplink),
         sessions,
-        ModelKeys(context, files),
         room,
         lambda: rollback.check(),  # noqa: PLW0108  made later
     )

@@ -68,24 +68,6 @@ def check_step(rounds: range, request: TrainRequest | MaskRequest) -> None:
         )
 
 
-def check_no_model(request: TrainRequest | MaskRequest) -> None:
-    """Refuse a model, means or moments shown with a statistics job: nothing depends on any.
-
-    Raises:
-        SecureFlowError: `invalid_request`.
-    """
-    if request.model is not None or request.moments is not None or _steps(request):
-        raise SecureFlowError(
-            "invalid_request",
-            Text("The statistics job {job} comes with a model, means or moments.", job=request.job),
-            "It has none: the centre must follow the spec that was approved.",
-        )
-
-
-def _steps(request: TrainRequest | MaskRequest) -> Sequence[object]:
-    return request.steps if isinstance(request, MaskRequest) else ()
-
-
 def check_approved(record: JobRecord | None, job: str, digest: str, now: int) -> JobRecord:
     """Return the approved job, if the request names exactly what was approved.
 
@@ -167,15 +149,17 @@ def check_position(
     request: TrainRequest | MaskRequest,
     model: str,
     place: Callable[[str], int],
+    follows: Callable[[RoundRecord, TrainRequest | MaskRequest], None],
 ) -> RoundRecord | None:
     """Return the record if this very update was made before; rounds only go forward, and end.
 
     Args:
         known: the record of this round and stage, if there is one.
-        newest: the record of the round that was trained last.
+        newest: the record of the round that was computed last.
         request: what is asked now.
         model: hex digest of the verified model to start from.
         place: where a stage stands among those of its kind.
+        follows: what the kind refuses besides, given the newest round and what is asked.
 
     Raises:
         SecureFlowError: `update_already_sealed` for the same round on another model,
@@ -185,7 +169,7 @@ def check_position(
         raise SecureFlowError(
             "update_already_sealed",
             Text(
-                "Round {round} ({stage}) of {job} was trained from another model.",
+                "Round {round} ({stage}) of {job} was computed from another model.",
                 round=request.round,
                 stage=request.stage,
                 job=request.job,
@@ -196,43 +180,29 @@ def check_position(
     if known is not None and known == newest:
         return known
     if newest is not None:
-        _check_follows(newest, request, place)
+        follows(newest, request)
+        _check_later(newest, request, place)
     return None
 
 
-def _check_follows(
+def _check_later(
     newest: RoundRecord, request: TrainRequest | MaskRequest, place: Callable[[str], int]
 ) -> None:
-    """Refuse a round that does not come after the one that was trained last."""
-    if newest.stage == "evaluate":
-        raise SecureFlowError(
-            "stale_round",
-            Text(
-                "{job} ended with the evaluation of round {round}; there is no round "
-                "{request_round} ({stage}) after it.",
-                job=request.job,
-                round=newest.round,
-                request_round=request.round,
-                stage=request.stage,
-            ),
-            "The evaluated model is the output. If rounds could follow, a centre could have any "
-            "intermediate model opened by evaluating it.",
-            {"asked": request.round, "newest": newest.round},
-        )
+    """Refuse a round that does not come after the one that was computed last."""
     asked = request.round, place(request.stage)
     if asked <= (newest.round, place(newest.stage)):
         raise SecureFlowError(
             "stale_round",
             Text(
                 "Round {round} ({stage}) of {job} comes before round {newest_round} "
-                "({newest_stage}), which this agent has trained.",
+                "({newest_stage}), which this agent has computed.",
                 round=request.round,
                 stage=request.stage,
                 job=request.job,
                 newest_round=newest.round,
                 newest_stage=newest.stage,
             ),
-            "An old round is never trained or sent again.",
+            "An old round is never computed or sent again.",
             {"asked": request.round, "newest": newest.round},
         )
 
@@ -268,54 +238,6 @@ def check_one_set(
                 "Nothing was revealed: the difference of the two sums would show single updates.",
                 {"round": number, **({"innocent": True} if innocent else {})},
             )
-
-
-def check_model(request: TrainRequest, initial: str, admissions: Sequence[AdmittedEnclave]) -> str:
-    """Return the digest of the model to start from, if an attested enclave released it.
-
-    The model of round n is the one that round n-1 released; only the first round starts from the
-    spec's initial model.
-
-    Raises:
-        SecureFlowError: `unreleased_model`, `stale_round`.
-    """
-    model = request.model
-    if model is None or model.release is None:
-        first = request.round == 0 or (request.stage == "train" and request.round == 1)
-        if not first or (model is not None and model.digest != initial):
-            raise SecureFlowError(
-                "unreleased_model",
-                Text(
-                    "Round {round} ({stage}) comes with a model that no enclave released.",
-                    round=request.round,
-                    stage=request.stage,
-                ),
-                "Only the first round starts from the spec's initial model.",
-            )
-        return initial
-    release = released(model.release, request.job, request.digest, admissions)
-    if release.model != model.digest:
-        raise SecureFlowError(
-            "unreleased_model",
-            Text(
-                "The release is for model {model}…, not {digest}….",
-                model=release.model[:16],
-                digest=model.digest[:16],
-            ),
-            "Refuse it: the centre shows another model than the enclave signed.",
-        )
-    if (release.stage, release.round) != ("train", request.round - 1):
-        raise SecureFlowError(
-            "stale_round",
-            Text(
-                "Round {round} comes with the model of round {release_round} ({stage}).",
-                round=request.round,
-                release_round=release.round,
-                stage=release.stage,
-            ),
-            Text("It must start from what round {round} released.", round=request.round - 1),
-        )
-    return model.digest
 
 
 def check_cosigned(

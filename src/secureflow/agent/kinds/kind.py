@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from secureflow.agent.job.context import AgentContext, Computing
-from secureflow.agent.kinds.modelfiles import ModelFiles
+from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec
 from secureflow.engines.run.kind import EngineKind, EngineKinds
-from secureflow.engines.run.messages import MaskRequest, TrainRequest
+from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, SealedUpdate
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
+from secureflow.kit.canonical import JSON
 
 
 @dataclass
@@ -45,6 +45,9 @@ class Contributing(Protocol):
     async def prepare(self, job: JobRecord, spec: Any) -> None:
         """Reserve the budget, and have everything checked, once, that can be before a round."""
 
+    async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
+        """Return what a newly verified enclave needs of this party: members of `AdmitReply`."""
+
     def rows(self, job: str) -> int:
         """Return the rows behind a prepared job's contributions, as they may be told; else 0."""
 
@@ -53,6 +56,13 @@ class Contributing(Protocol):
 
         Raises:
             SecureFlowError: a model or moments that nobody released, or that are no part of it.
+        """
+
+    def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
+        """Refuse what may not come after the newest round, beyond what is no later than it.
+
+        Raises:
+            SecureFlowError: `stale_round`.
         """
 
     async def held(
@@ -77,6 +87,9 @@ class Contributing(Protocol):
     def masked(self, plan: MaskingPlan, spec: Any, held: Held) -> Contribution:
         """Return what is held as a client masks it."""
 
+    def tells_nothing(self, spec: Any) -> bool:
+        """Tell whether contributions hold nothing of anybody: any sum of them may be opened."""
+
     def may_repeat(self, spec: Any) -> bool:
         """Tell whether an honest run may start two rounds from one model."""
 
@@ -100,9 +113,15 @@ class AgentKind(Protocol):
         """
 
     def contributing(
-        self, context: AgentContext, computing: Computing, files: ModelFiles
+        self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing | None:
-        """Return what a party does for jobs of this kind; None where it contributes nothing."""
+        """Return what a party does for jobs of this kind; None where it contributes nothing.
+
+        Args:
+            context: the party.
+            computing: reads rows.
+            link: the centre's blobs and calls.
+        """
 
 
 class AgentKinds(Mapping[str, AgentKind]):
@@ -136,13 +155,13 @@ class Contributions:
         kinds: the table.
         context: the party.
         computing: reads rows.
-        files: models and updates on disk.
+        link: the centre's blobs and calls.
     """
 
     def __init__(
-        self, kinds: AgentKinds, context: AgentContext, computing: Computing, files: ModelFiles
+        self, kinds: AgentKinds, context: AgentContext, computing: Computing, link: Fetching
     ) -> None:
-        made = {name: kind.contributing(context, computing, files) for name, kind in kinds.items()}
+        made = {name: kind.contributing(context, computing, link) for name, kind in kinds.items()}
         self._each = {name: one for name, one in made.items() if one is not None}
 
     def of(self, spec: JobSpec) -> Contributing:

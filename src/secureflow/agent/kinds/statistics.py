@@ -17,16 +17,14 @@ from numpy.typing import NDArray
 from secureflow.adapters.statistics import check_installed
 from secureflow.agent.compute.columns import check_bounds, check_categories, declared
 from secureflow.agent.compute.statistics import SUMS
-from secureflow.agent.job.context import AgentContext, Computing, reading
-from secureflow.agent.job.guards import check_no_model
+from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.kind import Contributing, Held, Start
-from secureflow.agent.kinds.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.run.messages import MaskRequest, TrainRequest
+from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, tensor_digest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
@@ -69,6 +67,11 @@ class NoisedSums:
         await self._computing.check(job.job, job.spec, dataset)
         self._prepared.add(job.job)
 
+    async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
+        """Return nothing: no enclave takes part."""
+        del job, request
+        return {}
+
     def rows(self, job: str) -> int:
         """Return 0: how many rows there are is told to nobody."""
         del job
@@ -85,6 +88,9 @@ class NoisedSums:
         del spec
         check_no_model(request)
         return Start(job.digest)
+
+    def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
+        """Refuse nothing more: the plan has one round."""
 
     async def held(
         self,
@@ -135,6 +141,11 @@ class NoisedSums:
         del plan, spec
         return Contribution(masked_values(sums_of(held)), 1, {}, None)
 
+    def tells_nothing(self, spec: StatisticsSpec) -> bool:
+        """Sums are of rows."""
+        del spec
+        return False
+
     def may_repeat(self, spec: StatisticsSpec) -> bool:
         """There is one round."""
         del spec
@@ -157,10 +168,10 @@ class StatisticsAgentKind:
         check_declared(spec, dataset)
 
     def contributing(
-        self, context: AgentContext, computing: Computing, files: ModelFiles
+        self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing:
         """Return what a party does for statistics."""
-        del files
+        del link
         return NoisedSums(context, computing)
 
 
@@ -193,6 +204,21 @@ def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
             ),
             "The centre fills in `contributions` from the descriptions: publish the dataset again.",
             {"dataset": dataset.name, "field": "contributions"},
+        )
+
+
+def check_no_model(request: TrainRequest | MaskRequest) -> None:
+    """Refuse a model, means or moments shown with a statistics job: nothing depends on any.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    steps = request.steps if isinstance(request, MaskRequest) else ()
+    if request.model is not None or request.moments is not None or steps:
+        raise SecureFlowError(
+            "invalid_request",
+            Text("The statistics job {job} comes with a model, means or moments.", job=request.job),
+            "It has none: the centre must follow the spec that was approved.",
         )
 
 

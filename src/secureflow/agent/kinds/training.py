@@ -6,19 +6,24 @@ from typing import Final, cast
 
 import numpy as np
 
-from secureflow.agent.job.context import AgentContext, Computing
-from secureflow.agent.job.guards import check_model
+from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.kinds.features import check_features
 from secureflow.agent.kinds.kind import Contributing, Held, Start
 from secureflow.agent.kinds.modelfiles import ModelFiles
-from secureflow.agent.kinds.moments import check_masked_moments, check_moments
+from secureflow.agent.kinds.modelkeys import ModelKeys
+from secureflow.agent.kinds.shown import (
+    check_masked_moments,
+    check_model,
+    check_moments,
+    check_not_measured,
+)
 from secureflow.agent.kinds.steps import Steps
 from secureflow.agent.kinds.updates import Updates
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.run.messages import MaskRequest, TrainRequest
+from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, update_manifest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
@@ -26,6 +31,7 @@ from secureflow.engines.training.encodings import masked_parts
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.private import noise_shared
+from secureflow.kit.canonical import JSON
 
 
 class TrainingContribution:
@@ -34,17 +40,24 @@ class TrainingContribution:
     Args:
         context: the party.
         computing: local training.
-        files: models and updates on disk.
+        link: fetches models and means.
     """
 
-    def __init__(self, context: AgentContext, computing: Computing, files: ModelFiles) -> None:
+    def __init__(self, context: AgentContext, computing: Computing, link: Fetching) -> None:
+        files = ModelFiles(context.settings.models, link, context.party)
+        files.sweep(context.store.is_running)
         self._context = context
+        self._keys = ModelKeys(context, files)
         self._updates = Updates(context, computing, files)
         self._steps = Steps(context, files)
 
     async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
         """Reserve the budget; see `Updates.prepare`."""
         await self._updates.prepare(job, spec)
+
+    async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
+        """Return the content key of a sealed model, for the enclave; see `ModelKeys`."""
+        return await self._keys.hand_over(job, request)
 
     def rows(self, job: str) -> int:
         """Return the rows behind the job's updates, once it is prepared; 0 under DP."""
@@ -67,6 +80,10 @@ class TrainingContribution:
         moments = check_masked_moments(request, spec, initial, admissions)
         await self._steps.reach(job, spec, target, initial, request.steps)
         return Start(target, moments)
+
+    def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
+        """Refuse any round after the evaluation, whose model is the output."""
+        check_not_measured(newest, request)
 
     async def held(
         self,
@@ -97,6 +114,10 @@ class TrainingContribution:
         sums = np.frombuffer(held.plaintext[size:], "<f8")
         return masked_parts(spec, stage, plan, parameters, sums)
 
+    def tells_nothing(self, spec: TrainingSpec) -> bool:
+        """A rehearsal's updates are zeros, and its model is the same in every round."""
+        return not spec.reads_rows
+
     def may_repeat(self, spec: TrainingSpec) -> bool:
         """Training may come to rest; shared noise moves every model on."""
         return not noise_shared(spec)
@@ -116,10 +137,10 @@ class TrainingAgentKind:
         check_features(spec, dataset)
 
     def contributing(
-        self, context: AgentContext, computing: Computing, files: ModelFiles
+        self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing:
         """Return what a party does for training."""
-        return TrainingContribution(context, computing, files)
+        return TrainingContribution(context, computing, link)
 
 
 TRAINING_AGENT: Final = TrainingAgentKind()

@@ -15,6 +15,7 @@ What holds, whenever the agent is killed and whatever the centre asks:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
@@ -44,9 +45,6 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 LEAF: Final = QUIET
-"""Stages whose noised sums are released; a statistics job has one round of its own."""
-EVALUATION: Final = "evaluate"
-"""Releases noised metrics, once; also where this party was away while the model was trained."""
 _SCANNED: Final = "budget.scanned"
 
 
@@ -172,8 +170,7 @@ class Budgets:
         if spec is None or policy is None:
             return
         ledger = self._ledger(policy)
-        rounds, evaluated = self._made(job, self.kinds.of(spec).contributing)
-        if not ledger.covers(job.job, self._charge(spec, rounds, evaluated=evaluated)):
+        if not ledger.covers(job.job, self._charge(spec, self._read(job))):
             raise SecureFlowError(
                 "budget_conflict",
                 Text(
@@ -197,8 +194,7 @@ class Budgets:
             return
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
-        rounds, evaluated = self._made(job, self.kinds.of(spec).contributing)
-        released = self._charge(spec, rounds, evaluated=evaluated)
+        released = self._charge(spec, self._read(job))
         if state == "committed":
             ledger.commit(job.job, released)
         elif state == "reserved" and not released:
@@ -376,8 +372,8 @@ class Budgets:
             return self._settings.dataset(name)
         return Publication.from_json(job.declared).dataset
 
-    def _charge(self, spec: JobSpec, made: int | None = None, *, evaluated: bool = False) -> Charge:
-        return self.kinds.of(spec).charge(spec, made, evaluated=evaluated)
+    def _charge(self, spec: JobSpec, read: Mapping[str, int] | None = None) -> Charge:
+        return self.kinds.of(spec).charge(spec, read)
 
     def _private_spec(self, job: JobRecord) -> JobSpec | None:
         """Return the spec of a job with differential privacy."""
@@ -385,14 +381,13 @@ class Budgets:
             return None
         return self.kinds.specs.parse(job.spec, stored=True)
 
-    def _made(self, job: JobRecord, contributing: str) -> tuple[int, bool]:
-        """Return how many rounds rows were read for, and whether the evaluation was one.
+    def _read(self, job: JobRecord) -> Counter[str]:
+        """Return how many rounds of each stage rows were read for.
 
         What is on record counts too: a version before this one noted no readings.
         """
         places = {(one.round, one.stage) for one in self._store.rounds(job.job)}
-        stages = [stage for _, stage in places.union(self._store.readings(job.job))]
-        return sum(one == contributing for one in stages), EVALUATION in stages
+        return Counter(stage for _, stage in places.union(self._store.readings(job.job)))
 
     async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
         """Know every curve that the filter will need: it runs inside a transaction."""

@@ -33,7 +33,6 @@ from secureflow.agent.verbs.accusations import accuse
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
 from secureflow.agent.verbs.masking import Masking
-from secureflow.agent.verbs.modelkeys import ModelKeys
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
@@ -85,7 +84,6 @@ class AgentVerbs:
         rounds: sealed rounds.
         masking: masked rounds.
         sessions: their state.
-        model_keys: hands keys of sealed models to a verified enclave.
         room: refuses to begin what does not fit on the disk.
         check: looks, before the first answer, whether the record is an older copy of itself.
     """
@@ -99,7 +97,6 @@ class AgentVerbs:
         rounds: SealedRounds,
         masking: Masking,
         sessions: Sessions,
-        model_keys: ModelKeys,
         room: Room,
         check: Callable[[], Awaitable[None]],
     ) -> None:
@@ -111,7 +108,6 @@ class AgentVerbs:
         self._rounds = rounds
         self._masking = masking
         self._sessions = sessions
-        self._model_keys = model_keys
         self._room = room
         self._verbs: dict[str, Handler] = {
             "consent": self._consent,
@@ -193,9 +189,10 @@ class AgentVerbs:
             job, spec = self._context.approved(request.job, request.digest)
             check_verb(spec, job.job, "admit")
             # Rows that do not fit are found before the first round, not in it.
-            await self._contributions.of(spec).prepare(job, spec)
+            contributing = self._contributions.of(spec)
+            await contributing.prepare(job, spec)
             reply = await self._attestation.admit(request)
-            return {**reply, **await self._model_keys.hand_over(job, request)}
+            return {**reply, **await contributing.hand_over(job, request)}
 
     async def _train(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(TrainRequest, body)

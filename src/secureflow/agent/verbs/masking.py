@@ -133,7 +133,9 @@ class Masking:
         start = await contributing.start(job, spec, request)
         known = context.store.round(job.job, request.round, request.stage)
         newest = context.store.newest_round(job.job)
-        record = check_position(known, newest, request, start.model, context.kinds.place)
+        record = check_position(
+            known, newest, request, start.model, context.kinds.place, contributing.check_follows
+        )
         client = self._sessions.client(job, spec, request.stage)
         binding = model_binding(start.model, start.moments)
         await asyncio.to_thread(self._begin, client, spec, request, binding)
@@ -301,14 +303,15 @@ class Masking:
             self._check_one_set(spec, record, client.vote.question.survivors)
 
     def _check_one_set(self, spec: JobSpec, record: RoundRecord, survivors: Sequence[str]) -> None:
-        if not spec.reads_rows:
-            return  # its updates are zeros, and its model is the same in every round
+        contributing = self._contributions.of(spec)
+        if contributing.tells_nothing(spec):
+            return
         store, earlier = self._context.store, {}
         for other in store.rounds_from(record.job, record.stage, record.model):
             cast = store.vote(other.job, other.round, other.stage)
             if other.round != record.round and cast is not None:
                 earlier[other.round] = Vote.from_json(cast).question.survivors
-        innocent = self._contributions.of(spec).may_repeat(spec)
+        innocent = contributing.may_repeat(spec)
         check_one_set(record.model, survivors, earlier, innocent=innocent)
 
     def _commit_answer(

@@ -74,6 +74,7 @@ class SealedRounds:
             request,
             start.model,
             context.kinds.place,
+            contributing.check_follows,
         )
         if record is None:
             late = context.witness.earlier(job.job, observed)

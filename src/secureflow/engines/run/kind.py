@@ -47,7 +47,7 @@ class EngineKind(Protocol):
     def contributing(self) -> str:
         """The stage that counts as a party's contribution; empty for none.
 
-        Budgets are charged for it, and it alone moves a model on where there is one.
+        It alone moves a model on where there is one.
         """
 
     def script(self, version: str, context: JobContext[Any]) -> Script[dict[str, JSON]]:
@@ -69,13 +69,12 @@ class EngineKind(Protocol):
     def session_round(self, stage: str, number: int) -> int:
         """Return a round's number within its stage's masked session, from 0."""
 
-    def charge(self, spec: Any, made: int | None = None, *, evaluated: bool = False) -> Charge:
-        """Return what so many rounds cost (default: the whole plan); () without DP.
+    def charge(self, spec: Any, read: Mapping[str, int] | None = None) -> Charge:
+        """Return what the rounds that read rows cost (default: the whole plan); () without DP.
 
         Args:
             spec: the job's.
-            made: rounds of the contributing stage that read rows.
-            evaluated: whether the evaluation came, where no such round did.
+            read: stage → how many of its rounds read rows; other stages read none.
         """
 
     def disclosure(self, spec: Any, tee: str) -> Rows:

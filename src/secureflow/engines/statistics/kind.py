@@ -59,14 +59,11 @@ class StatisticsEngineKind:
         del stage
         return number - 1
 
-    def charge(
-        self, spec: StatisticsSpec, made: int | None = None, *, evaluated: bool = False
-    ) -> Charge:
+    def charge(self, spec: StatisticsSpec, read: Mapping[str, int] | None = None) -> Charge:
         """Return what the job costs; nothing before its rows were read."""
         from secureflow.engines.statistics.charges import charge
 
-        del evaluated
-        return () if made == 0 else charge(spec)
+        return charge(spec) if read is None or read.get(STAGE) else ()
 
     def disclosure(self, spec: StatisticsSpec, tee: str) -> Rows:
         """Return who sees what; no enclave takes part."""

@@ -63,13 +63,13 @@ class TrainingEngineKind:
         """Return a round's number within its stage's masked session, from 0."""
         return number - 1 if stage == "train" else 0
 
-    def charge(
-        self, spec: TrainingSpec, made: int | None = None, *, evaluated: bool = False
-    ) -> Charge:
-        """Return what so many rounds of the job cost."""
+    def charge(self, spec: TrainingSpec, read: Mapping[str, int] | None = None) -> Charge:
+        """Return what so many rounds of the job cost, and an evaluation that came."""
         from secureflow.engines.training.private import charge
 
-        return charge(spec, made, evaluated=evaluated)
+        if read is None:
+            return charge(spec)
+        return charge(spec, read.get("train", 0), evaluated=bool(read.get("evaluate")))
 
     def disclosure(self, spec: TrainingSpec, tee: str) -> Rows:
         """Return who sees what."""

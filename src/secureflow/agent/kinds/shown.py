@@ -1,16 +1,87 @@
-"""What an agent believes of the federated moments that it is shown."""
+"""What an agent believes of the model and the moments that a round is said to start from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from secureflow.agent.job.guards import released
-from secureflow.agent.record.records import AdmittedEnclave
+from secureflow.agent.record.records import AdmittedEnclave, RoundRecord
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, ReleasedMoments, TrainRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+
+def check_model(request: TrainRequest, initial: str, admissions: Sequence[AdmittedEnclave]) -> str:
+    """Return the digest of the model to start from, if an attested enclave released it.
+
+    The model of round n is the one that round n-1 released; only the first round starts from the
+    spec's initial model.
+
+    Raises:
+        SecureFlowError: `unreleased_model`, `stale_round`.
+    """
+    model = request.model
+    if model is None or model.release is None:
+        first = request.round == 0 or (request.stage == "train" and request.round == 1)
+        if not first or (model is not None and model.digest != initial):
+            raise SecureFlowError(
+                "unreleased_model",
+                Text(
+                    "Round {round} ({stage}) comes with a model that no enclave released.",
+                    round=request.round,
+                    stage=request.stage,
+                ),
+                "Only the first round starts from the spec's initial model.",
+            )
+        return initial
+    release = released(model.release, request.job, request.digest, admissions)
+    if release.model != model.digest:
+        raise SecureFlowError(
+            "unreleased_model",
+            Text(
+                "The release is for model {model}…, not {digest}….",
+                model=release.model[:16],
+                digest=model.digest[:16],
+            ),
+            "Refuse it: the centre shows another model than the enclave signed.",
+        )
+    if (release.stage, release.round) != ("train", request.round - 1):
+        raise SecureFlowError(
+            "stale_round",
+            Text(
+                "Round {round} comes with the model of round {release_round} ({stage}).",
+                round=request.round,
+                release_round=release.round,
+                stage=release.stage,
+            ),
+            Text("It must start from what round {round} released.", round=request.round - 1),
+        )
+    return model.digest
+
+
+def check_not_measured(newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
+    """Refuse any round after the evaluation.
+
+    Raises:
+        SecureFlowError: `stale_round`.
+    """
+    if newest.stage == "evaluate":
+        raise SecureFlowError(
+            "stale_round",
+            Text(
+                "{job} ended with the evaluation of round {round}; there is no round "
+                "{request_round} ({stage}) after it.",
+                job=request.job,
+                round=newest.round,
+                request_round=request.round,
+                stage=request.stage,
+            ),
+            "The evaluated model is the output. If rounds could follow, a centre could have any "
+            "intermediate model opened by evaluating it.",
+            {"asked": request.round, "newest": newest.round},
+        )
 
 
 def check_moments(
