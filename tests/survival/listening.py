@@ -55,7 +55,7 @@ def listening_server(directory: Path) -> Callable[[Path], int]:
 def telling_agent(directory: Path) -> Callable[[Path], int]:
     """Write each update in clear to `<party>-<stage>-<round>.update`; leak it when told to."""
     from secureflow.agent.edge.main import run
-    from secureflow.agent.kinds.updates import Updates
+    from secureflow.agent.kinds.training.updates import Updates
 
     compute = Updates.compute
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from peers.agent_world import JOB, ME, World
 
-from secureflow.agent.kinds import modelfiles
-from secureflow.agent.kinds.modelfiles import ModelFiles
-from secureflow.agent.kinds.steps import Steps
+from secureflow.agent.kinds.training import modelfiles
+from secureflow.agent.kinds.training.modelfiles import ModelFiles
+from secureflow.agent.kinds.training.steps import Steps
 from secureflow.agent.record.records import JobRecord
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.models import initial_state

@@ -6,6 +6,6 @@ from typing import Final
 
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.statistics import STATISTICS_AGENT
-from secureflow.agent.kinds.training import TRAINING_AGENT
+from secureflow.agent.kinds.training.kind import TRAINING_AGENT
 
 AGENT_KINDS: Final = AgentKinds(TRAINING_AGENT, STATISTICS_AGENT)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secureflow.agent.kinds.modelfiles import _Read, _Written
+from secureflow.agent.kinds.training.modelfiles import _Read, _Written
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.sealing import FixedPointAccumulator, tensor_digest
 from secureflow.engines.training.strategies import BLOCK, STRATEGIES, next_state

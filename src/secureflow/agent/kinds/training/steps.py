@@ -15,7 +15,7 @@ from pathlib import Path
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import released
-from secureflow.agent.kinds.modelfiles import ModelFiles
+from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec

@@ -24,9 +24,9 @@ from secureflow.agent.compute.training import (
 )
 from secureflow.agent.job.context import AgentContext, Computing, reading
 from secureflow.agent.job.reading import paid_reading
-from secureflow.agent.kinds.features import check_features
 from secureflow.agent.kinds.kind import Held
-from secureflow.agent.kinds.modelfiles import ModelFiles
+from secureflow.agent.kinds.training.features import check_features
+from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, TrainRequest

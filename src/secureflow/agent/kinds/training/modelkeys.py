@@ -11,7 +11,7 @@ import asyncio
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import released
-from secureflow.agent.kinds.modelfiles import ModelFiles
+from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord
 from secureflow.engines.run.messages import AdmitRequest, ReleasedModel
 from secureflow.engines.sealing import model_key_info, seal_key
