@@ -26,6 +26,7 @@ from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.schema import MIGRATIONS
 from secureflow.agent.record.store import RecordStore
 from secureflow.cli.decision import asked, screen
+from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.kit.errors import SecureFlowError
 
@@ -146,7 +147,7 @@ async def test_what_the_agent_shows_is_what_the_screen_computes_again(
     told = json.loads(json.dumps(await commands(world).inbox_show(item.id)))
     request = asked(told, item.id)
     assert request.item == item
-    text = "\n".join(screen(request))
+    text = "\n".join(screen(request, CLI_KINDS))
     private = item.request["epsilon"] is not None
     assert private == (kind is StatisticsWorld)
     assert ("is spent" in text) == private

@@ -24,7 +24,7 @@ from secureflow.kit.plain import shown
 
 if TYPE_CHECKING:
     from secureflow.agent.record.records import InboxItem
-    from secureflow.cli.kinds import CliKind
+    from secureflow.cli.kinds import CliKind, CliKinds
     from secureflow.domain.specs.base import JobSpec
 
 WIDTH, LINES = 80, 22
@@ -85,11 +85,17 @@ def asked(answer: Mapping[str, JSON], item: str) -> PendingRequest:
     return PendingRequest(checked(found), answer)
 
 
-def screen(request: PendingRequest, *, width: int = WIDTH, lines: int = LINES) -> list[str]:
-    """Return the lines of the screen: at most so many, none wider than `width` cells."""
+def screen(
+    request: PendingRequest, kinds: CliKinds, *, width: int = WIDTH, lines: int = LINES
+) -> list[str]:
+    """Return the lines of the screen: at most so many, none wider than `width` cells.
+
+    Raises:
+        SecureFlowError: `invalid_spec`, of a kind that is not in the table too.
+    """
     from rich.cells import cell_len
 
-    rows = list(_rows(request))
+    rows = list(_rows(request, kinds))
     label = max(cell_len(name) for name, _, _ in rows) + 2
     shown = [_Field(name, _wrapped(text, width - label), least) for name, text, least in rows]
     _fit(shown, lines)
@@ -114,13 +120,11 @@ def _fit(shown: list[_Field], lines: int) -> None:
         max(long, key=lambda field: len(field.lines)).shorten()
 
 
-def _rows(request: PendingRequest) -> Iterator[tuple[str, str, int]]:
+def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, int]]:
     """Yield label, text, and how many lines of it are shown in any case."""
-    from secureflow.cli.kinds import CLI_KINDS
-
     item = request.item
     here = request.details.get("here") or {}
-    kind, spec = CLI_KINDS.read(item.spec)
+    kind, spec = kinds.read(item.spec)
     yield t("Id"), item.id, 1
     yield t("Job"), f"{item.job}, {plain(spec.name)}: {kind.task(spec)}", 1
     yield t("Asked by"), _asker(spec), 1

@@ -26,6 +26,7 @@ from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
     from secureflow.cli.decision import PendingRequest
+    from secureflow.cli.kinds import CliKinds
 
 app = group("Requests that wait for a person.")
 
@@ -74,7 +75,11 @@ def _print_held(config: Path) -> None:
 
 @app.command("show", help=t("Show one request on one screen: who asks for what, and who sees it."))
 def show_item(
-    item: Item, details: Details = False, config: Config = _CONFIG, output: Output = Form.TABLE
+    context: typer.Context,
+    item: Item,
+    details: Details = False,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
 ) -> None:
     """Show a request."""
     from secureflow.agent import api
@@ -84,11 +89,12 @@ def show_item(
     if details or output is not Form.TABLE or answer.get("state") != "waiting":
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
-    write("\n".join(screen(asked(answer, item))))
+    write("\n".join(screen(asked(answer, item), _kinds(context))))
 
 
 @app.command("approve", help=t("Approve a request."))
 def approve(
+    context: typer.Context,
     item: Item,
     reason: Reason = "",
     yes: Yes = False,
@@ -99,7 +105,7 @@ def approve(
     from secureflow.agent import api
 
     if not yes:
-        _present(_asked(config, item), details=details)
+        _present(_asked(config, item), _kinds(context), details=details)
     confirmed(t("Approve exactly this?"), yes)
     api.inbox_approve(config, item, reason)
     say(t("{what} is approved.", what=item))
@@ -115,7 +121,7 @@ def reject(item: Item, reason: Refusal = "", config: Config = _CONFIG) -> None:
 
 
 @app.command("review", help=t("Go through what waits, one request at a time, and decide."))
-def review(config: Config = _CONFIG) -> None:
+def review(context: typer.Context, config: Config = _CONFIG) -> None:
     """Show each request that waits, the oldest first, and decide on exactly what was shown."""
     from secureflow.agent import api
 
@@ -129,7 +135,7 @@ def review(config: Config = _CONFIG) -> None:
     for number, item in enumerate(waiting, start=1):
         say(t("\nRequest {number} of {count}", number=number, count=len(waiting)))
         try:
-            if not _reviewed(config, item):
+            if not _reviewed(config, item, _kinds(context)):
                 return
         except SecureFlowError as error:
             if error.code not in _PASSED_OVER:
@@ -138,12 +144,12 @@ def review(config: Config = _CONFIG) -> None:
     say(t("Nothing more waits.") if waiting else t("Nothing waits."))
 
 
-def _reviewed(config: Path, item: str) -> bool:
+def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
     """Show one request and do what the person says; False ends the review."""
     from secureflow.agent import api
 
     request = _asked(config, item)
-    _present(request)
+    _present(request, kinds)
     while True:
         question = t("a approve, r reject, s skip, d details, q quit")
         match typer.prompt(question, err=True).strip().lower():
@@ -161,9 +167,16 @@ def _reviewed(config: Path, item: str) -> bool:
             case "s":
                 return True
             case "d":
-                _present(request, details=True)
+                _present(request, kinds, details=True)
             case "q":
                 return False
+
+
+def _kinds(context: typer.Context) -> CliKinds:
+    """Return the kinds of job that the command line was started with (`cli.main.run`)."""
+    from secureflow.cli.kinds import CLI_KINDS, CliKinds
+
+    return context.find_object(CliKinds) or CLI_KINDS
 
 
 def _asked(config: Path, item: str) -> PendingRequest:
@@ -173,7 +186,7 @@ def _asked(config: Path, item: str) -> PendingRequest:
     return asked(api.inbox_show(config, item), item)
 
 
-def _present(request: PendingRequest, *, details: bool = False) -> None:
+def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False) -> None:
     """Show a request where the question will stand: on stderr."""
     from secureflow.cli.decision import screen, visible
 
@@ -183,7 +196,7 @@ def _present(request: PendingRequest, *, details: bool = False) -> None:
         text = yaml.safe_dump(dict(request.details), allow_unicode=True, sort_keys=False)
         say(visible(text.rstrip()))
         return
-    say("\n".join(screen(request)))
+    say("\n".join(screen(request, kinds)))
 
 
 def _listed(one: Mapping[str, Any]) -> list[str]:

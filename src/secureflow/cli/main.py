@@ -11,7 +11,7 @@ import os
 import sys
 from contextvars import copy_context
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,6 +40,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import leave
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
+
+if TYPE_CHECKING:
+    from secureflow.cli.kinds import CliKinds
 
 app = group("Organisations that may not share raw data compute together.")
 app.add_typer(demo.app, name="demo")
@@ -99,17 +102,22 @@ def main() -> None:
     sys.exit(code)
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command; return its exit code (`domain.exits`, docs/cli.md)."""
-    return copy_context().run(_run, arguments)
+def run(arguments: list[str], kinds: CliKinds | None = None) -> int:
+    """Run one command; return its exit code (`domain.exits`, docs/cli.md).
+
+    Args:
+        arguments: those of the command line.
+        kinds: the kinds of job that people may have to decide about; SecureFlow's own, where None.
+    """
+    return copy_context().run(_run, arguments, kinds)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], kinds: CliKinds | None) -> int:
     from secureflow.domain.exits import INTERNAL, INTERRUPTED
 
     try:
         _occupy_streams()
-        _call(arguments)
+        _call(arguments, kinds)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         # Only a question that nobody answers (Ctrl-C, Ctrl-D, no terminal) ends with 1.
@@ -162,12 +170,12 @@ def _unusable(error: Exception) -> SecureFlowError | None:
     )
 
 
-def _call(arguments: list[str]) -> None:
+def _call(arguments: list[str], kinds: CliKinds | None) -> None:
     if language() == "zh":
         from secureflow.cli.usage import run_in_chinese
 
-        sys.exit(run_in_chinese(app, arguments))
-    app(arguments, prog_name="secureflow")
+        sys.exit(run_in_chinese(app, arguments, kinds))
+    app(arguments, prog_name="secureflow", obj=kinds)
 
 
 def exit_code(error: SecureFlowError) -> int:

@@ -52,8 +52,10 @@ _FAULTS: Final = (
 )
 
 
-def run_in_chinese(app: typer.Typer, arguments: list[str]) -> int:
+def run_in_chinese(app: typer.Typer, arguments: list[str], given: object = None) -> int:
     """Run one command; usage, help and faults of usage are told in Chinese.
+
+    `given` is what commands find in their context (`typer.Context.find_object`).
 
     Returns:
         The exit code; whatever a command raises comes through.
@@ -62,7 +64,7 @@ def run_in_chinese(app: typer.Typer, arguments: list[str]) -> int:
     heard = io.StringIO()
     try:
         with contextlib.redirect_stdout(heard) if helps else contextlib.nullcontext():
-            code = app(arguments, prog_name="secureflow", standalone_mode=False)
+            code = app(arguments, prog_name="secureflow", standalone_mode=False, obj=given)
     except _UsageError as fault:
         sys.stderr.write(_in_chinese(fault))
         return int(getattr(fault, "exit_code", 2))

@@ -113,7 +113,7 @@ def test_an_interrupt_in_the_middle_of_an_import_is_130(tmp_path: Path) -> None:
     """`python -m` would end by SIGINT: dataclasses execute texts, and CPython notes those."""
     (tmp_path / "interrupted.py").write_text(
         "from secureflow.cli import main\n"
-        "main._call = lambda _: exec('raise KeyboardInterrupt')\n"
+        "main._call = lambda *_: exec('raise KeyboardInterrupt')\n"
         "main.main()\n"
     )
     ended = subprocess.run([sys.executable, "-m", "interrupted"], cwd=tmp_path, check=False)

@@ -17,6 +17,7 @@ from secureflow.agent.owner.inbox import item_id
 from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import LINES, WIDTH, asked, screen
+from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
@@ -119,7 +120,7 @@ def _typing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 def lines_of(value: dict[str, Any], **request: Any) -> list[str]:
     one = told(value, **request)
-    return screen(asked(one, one["id"]))
+    return screen(asked(one, one["id"]), CLI_KINDS)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
