@@ -52,7 +52,11 @@ LOADED = (
     *("aiosqlite", "anyio._backends._asyncio", "dp_accounting.pld", "h11", "psycopg"),
     *("pyarrow.dataset", "uvicorn.protocols.http.auto"),
 )
-WORKERS = {"secureflow.agent.compute.worker", "secureflow.adapters.accounting.process"}
+WORKERS = {
+    "secureflow.agent.compute.worker",
+    "secureflow.adapters.accounting.process",
+    "tests.kinds.worker",
+}
 """What a nurse forks in place of `python -I -m MODULE`."""
 START_ENCLAVE = ["secureflow", "enclave", "start"]
 """Its command replaces the process by one that measures and guards itself (`enclave/__main__.py`),

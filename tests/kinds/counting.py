@@ -10,10 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from secureflow.agent.kinds.kind import AgentKinds
-from secureflow.agent.kinds.kinds import AGENT_KINDS
-from secureflow.application.jobs.kind import Drafted, JobKinds, Wanted
-from secureflow.application.jobs.kinds import JOB_KINDS
+from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import adopted_charter, contributors_floor, roster_lines
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -190,7 +187,16 @@ class CountingAgent:
         return None
 
 
-# --- the tables ----------------------------------------------------------------------------------
+# --- command line --------------------------------------------------------------------------------
 
-JOBS: Final = JobKinds(*JOB_KINDS.values(), CountingJobs())
-AGENTS: Final = AgentKinds(*AGENT_KINDS.values(), CountingAgent())
+
+class CountingText:
+    """`cli.kinds.CliKind`."""
+
+    engine: Final = ENGINE
+
+    def task(self, spec: CountingSpec) -> str:
+        return f"counting to {spec.to}"
+
+    def leaves(self, spec: CountingSpec) -> str:
+        return "nothing"

@@ -1,6 +1,6 @@
 """`python -m tests.kinds.entry server|enclave|agent start --config FILE`: a platform that counts.
 
-The processes of the platform, with one kind more in their tables; nothing else is changed.
+The processes of the platform, with two kinds more in their tables; nothing else is changed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Final
 from secureflow.agent.edge import main as agent
 from secureflow.enclave import main as enclave
 from secureflow.server import main as server
-from tests.kinds.counting import AGENTS, JOBS
+from tests.kinds.tables import AGENTS, JOBS
 
 RUN: Final[Mapping[str, Callable[[Path], int]]] = {
     "server": lambda config: server.run(config, JOBS),
     "enclave": enclave.run,
-    "agent": lambda config: agent.run(config, AGENTS),
+    "agent": lambda config: agent.run(config, AGENTS, "tests.kinds.worker"),
 }
 
 if __name__ == "__main__":

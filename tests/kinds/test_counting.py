@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
+from secureflow.cli.main import run
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import verify_ledger
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client
 from tests.kinds.counting import CountingRequest
+from tests.kinds.tables import CLI
 from tests.nursery import Born
 
 ALLOW = 'permit(principal, action == Action::"counting", resource) when { context.to <= 3 };'
@@ -68,12 +70,25 @@ def test_a_request_may_be_the_json_of_a_job_file(place: Platform, client: Client
     assert not list(client.jobs.list(kind="training"))
 
 
-def test_a_policy_decides_on_the_kinds_own_facts(place: Platform, client: Client) -> None:
-    """The owner's rule is about `to`; of more than three a person is asked."""
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_policy_decides_on_the_kinds_own_facts(
+    place: Platform,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    language: str,
+) -> None:
+    """The owner's rule is about `to`; of more than three a person is asked, and reads of what."""
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
     job = client.jobs.submit(counting(place, to=4))
     config = place.parties["bank-b"].config
-    while job.id not in [one["job"] for one in api.inbox_list(config, waiting=True)]:
+    while not (asked := [o for o in api.inbox_list(config, waiting=True) if o["job"] == job.id]):
         time.sleep(0.05)
+    command = ["agent", "inbox", "show", asked[0]["id"], "--config", str(config)]
+    assert run(command, CLI) == 0
+    assert "one, two, three: counting to 4" in capsys.readouterr().out
+    assert run(command) != 0  # SecureFlow's own command line knows no such kind
+    assert "counting" in capsys.readouterr().err
     client.jobs.cancel(job.id)
     with pytest.raises(SecureFlowError) as caught:
         client.jobs.wait(job.id, 120)

@@ -1,0 +1,90 @@
+"""A kind that contributes runs through the tables alone, its step in a real worker process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from secureflow.agent.compute.worker_process import WorkerConfig
+from secureflow.agent.compute.workers import Workers
+from secureflow.demo.platform import Platform
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import dump, parse
+from secureflow.kit.errors import SecureFlowError
+from tests.kinds.tallying import TallyingRequest, TallyingSpec
+from tests.kinds.test_counting import ENTRY
+from tests.survival.world import ROOT, await_end, check_story, platform
+
+ABOVE = 40.0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("tallying") / "p"
+    entry = dict.fromkeys(("server", "enclave", "agent"), ENTRY)
+    with platform(directory, mortal=False, entry=entry) as built:
+        yield built
+
+
+def above(place: Platform) -> int:
+    """Return in how many rows of all parties the age is above."""
+    files = sorted((place.directory / "data").glob("*.parquet"))
+    ages = [pq.read_table(path, columns=["age"])["age"].to_numpy() for path in files]
+    return sum(int((one > ABOVE).sum()) for one in ages)
+
+
+def test_three_parties_tally_rows(place: Platform) -> None:
+    datasets = tuple(owner.dataset_id for owner in place.parties.values())
+    request = TallyingRequest(place.project, "ages", place.purpose, datasets, "age", ABOVE)
+    with place.client("bank-a") as client:
+        job = await_end(client, client.jobs.submit(request).id)
+        assert job.state == "succeeded", job.error
+        assert job.report is not None
+        assert job.report["rows"] == above(place) > 0
+    check_story(place, job, models=0)
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    """An interpreter that finds the tests where workers are isolated."""
+    found = f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'src')!r}]\n"
+    run = "import runpy; runpy.run_module(sys.argv[-1], run_name='__main__')\n"
+    (tmp_path / "worker.py").write_text(found + run)
+    script = tmp_path / "python"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -I {tmp_path}/worker.py "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+async def test_a_worker_process_runs_what_the_agent_was_put_together_with(
+    tmp_path: Path, python: str
+) -> None:
+    """Started from nothing: the module that is named, with its own table, and no other one."""
+    rows = tmp_path / "rows.csv"
+    rows.write_text("age\n39\n40\n41\n42\n")
+    dataset = parse(
+        DatasetConfig,
+        {
+            "name": "rows", "path": str(rows), "format": "csv",
+            "columns": [{"name": "age", "type": "number"}],
+        },
+        "dataset",
+    )  # fmt: skip
+    roster = [{"party": f"bank-{c}", "key": c * 43 + "=", "dataset": "rows"} for c in "abc"]
+    named = {"project": "prj_0123456789", "name": "ages", "purpose": "p", "submitter": "usr_a"}
+    spec = dump(parse(TallyingSpec, {**named, "roster": roster, "column": "age", "above": ABOVE}))
+    workers = await Workers.start(WorkerConfig("tests.kinds.worker", python=python))
+    try:
+        await workers.prepare("job", spec, dataset)
+        answer = await workers.compute("job", "tally", {"above": ABOVE})
+        assert answer["sums"] == [2]
+    finally:
+        await workers.stop()
+    workers = await Workers.start()  # SecureFlow's own
+    with pytest.raises(SecureFlowError, match="'tallying' is not a kind of job"):
+        await workers.prepare("job", spec, dataset)
+    await workers.stop()
