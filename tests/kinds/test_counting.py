@@ -89,6 +89,12 @@ def test_a_policy_decides_on_the_kinds_own_facts(
     assert "one, two, three: counting to 4" in capsys.readouterr().out
     assert run(command) != 0  # SecureFlow's own command line knows no such kind
     assert "counting" in capsys.readouterr().err
+    checked = ["agent", "check", "--config", str(config)]  # its policy names the kind
+    assert run(checked, CLI) == 0
+    assert run(checked) != 0
+    examined = ["agent", "doctor", "--config", str(config)]
+    assert run(examined, CLI) == 0
+    assert run(examined) != 0
     client.jobs.cancel(job.id)
     with pytest.raises(SecureFlowError) as caught:
         client.jobs.wait(job.id, 120)

@@ -13,6 +13,7 @@ import yaml
 
 from secureflow.agent.edge.control import call
 from secureflow.agent.settings import AgentSettings
+from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.private import DENIED
@@ -78,11 +79,11 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
     return enrol(directory, token, server, name)
 
 
-def doctor(config: Path) -> list[dict[str, JSON]]:
+def doctor(config: Path, kinds: SpecKinds | None = None) -> list[dict[str, JSON]]:
     """Check the agent and its connection to the centre; see `agent.edge.doctor.examine`."""
     from secureflow.agent.edge.doctor import examine  # gRPC is loaded only here
 
-    return list(examine(config))
+    return list(examine(config) if kinds is None else examine(config, kinds=kinds))
 
 
 def status(config: Path) -> dict[str, JSON]:

@@ -65,12 +65,13 @@ def start(config: Config = _CONFIG) -> None:
 
 
 @app.command("check", help=t("Verify everything that the agent stores; it may run meanwhile."))
-def check(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+def check(context: typer.Context, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Verify everything; the exit code is that of the first finding."""
     from secureflow.agent.edge.check import check as findings
     from secureflow.cli.doctor import report
+    from secureflow.cli.kinds import given
 
-    report(findings(config), output)
+    report(findings(config, given(context).specs), output)
 
 
 @app.command("config", help=t("Show the effective settings, secrets masked."))
@@ -180,12 +181,13 @@ def _in_force(settings: dict[str, Any]) -> str:
 
 
 @app.command("doctor", help=t("Check the connection to the centre and show which check fails."))
-def doctor(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+def doctor(context: typer.Context, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """Make every check; the exit code is that of the first failure."""
     from secureflow.agent import api
     from secureflow.cli.doctor import report
+    from secureflow.cli.kinds import given
 
-    report(api.doctor(config), output)
+    report(api.doctor(config, given(context).specs), output)
 
 
 @app.command("log", help=t("Show what this agent did."))

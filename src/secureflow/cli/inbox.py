@@ -84,12 +84,13 @@ def show_item(
     """Show a request."""
     from secureflow.agent import api
     from secureflow.cli.decision import asked, screen
+    from secureflow.cli.kinds import given
 
     answer = api.inbox_show(config, item)
     if details or output is not Form.TABLE or answer.get("state") != "waiting":
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
-    write("\n".join(screen(asked(answer, item), _kinds(context))))
+    write("\n".join(screen(asked(answer, item), given(context))))
 
 
 @app.command("approve", help=t("Approve a request."))
@@ -103,9 +104,10 @@ def approve(
 ) -> None:
     """Approve a request: the agent signs the approval with the organisation's key."""
     from secureflow.agent import api
+    from secureflow.cli.kinds import given
 
     if not yes:
-        _present(_asked(config, item), _kinds(context), details=details)
+        _present(_asked(config, item), given(context), details=details)
     confirmed(t("Approve exactly this?"), yes)
     api.inbox_approve(config, item, reason)
     say(t("{what} is approved.", what=item))
@@ -124,6 +126,7 @@ def reject(item: Item, reason: Refusal = "", config: Config = _CONFIG) -> None:
 def review(context: typer.Context, config: Config = _CONFIG) -> None:
     """Show each request that waits, the oldest first, and decide on exactly what was shown."""
     from secureflow.agent import api
+    from secureflow.cli.kinds import given
 
     if not sys.stdin.isatty():
         raise SecureFlowError(
@@ -135,7 +138,7 @@ def review(context: typer.Context, config: Config = _CONFIG) -> None:
     for number, item in enumerate(waiting, start=1):
         say(t("\nRequest {number} of {count}", number=number, count=len(waiting)))
         try:
-            if not _reviewed(config, item, _kinds(context)):
+            if not _reviewed(config, item, given(context)):
                 return
         except SecureFlowError as error:
             if error.code not in _PASSED_OVER:
@@ -170,13 +173,6 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
                 _present(request, kinds, details=True)
             case "q":
                 return False
-
-
-def _kinds(context: typer.Context) -> CliKinds:
-    """Return the kinds of job that the command line was started with (`cli.main.run`)."""
-    from secureflow.cli.kinds import CLI_KINDS, CliKinds
-
-    return context.find_object(CliKinds) or CLI_KINDS
 
 
 def _asked(config: Path, item: str) -> PendingRequest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+import typer
+
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import t
 from secureflow.domain.specs.base import JobSpec
@@ -82,7 +84,7 @@ class CliKinds:
 
     def __init__(self, *kinds: CliKind) -> None:
         self._kinds = {kind.engine.spec.name: kind for kind in kinds}
-        self._engines = EngineKinds(*(kind.engine for kind in kinds))
+        self.specs = EngineKinds(*(kind.engine for kind in kinds)).specs
 
     def read(self, spec: Any) -> tuple[CliKind, JobSpec]:
         """Return a stored spec, and its kind.
@@ -90,8 +92,13 @@ class CliKinds:
         Raises:
             SecureFlowError: `invalid_spec`.
         """
-        parsed = self._engines.specs.parse(spec, stored=True)
+        parsed = self.specs.parse(spec, stored=True)
         return self._kinds[parsed.kind], parsed
 
 
 CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText())
+
+
+def given(context: typer.Context) -> CliKinds:
+    """Return the kinds that the command line was started with (`cli.main.run`)."""
+    return context.find_object(CliKinds) or CLI_KINDS

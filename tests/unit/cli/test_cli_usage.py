@@ -63,7 +63,7 @@ def test_what_commands_end_with_is_as_in_english(cli: Any, monkeypatch: pytest.M
         monkeypatch.setattr("secureflow.agent.edge.main.run", lambda config, code=code: code)
         assert run(["agent", "start"]) == code
     monkeypatch.setattr("secureflow.cli.doctor.report", _aborted)
-    monkeypatch.setattr("secureflow.agent.api.doctor", lambda config: [])
+    monkeypatch.setattr("secureflow.agent.api.doctor", lambda *_: [])
     assert run(["agent", "doctor"]) == 130
 
 

@@ -32,6 +32,8 @@ from secureflow.agent.record.schema import MIGRATIONS, check_columns
 from secureflow.agent.record.store import reached_in
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.charter import Charter, SignedCharter
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
@@ -61,14 +63,18 @@ _VALUES: Final = {
 }
 
 
-def check(config: Path) -> Iterator[dict[str, JSON]]:
+def check(config: Path, kinds: SpecKinds = SPEC_KINDS) -> Iterator[dict[str, JSON]]:
     """Yield `{check, ok, code, message, hint}` for each part, and for each thing wrong in it.
+
+    Args:
+        config: the agent's file.
+        kinds: the kinds of job that policies may be about.
 
     Raises:
         SecureFlowError: `invalid_settings`.
     """
     settings = AgentSettings.load(config)
-    yield from report("settings", _settings(settings), "its policies and folder can be read")
+    yield from report("settings", _settings(settings, kinds), "its policies and folder can be read")
     yield from report(
         "keys", _keys(settings), "they match their certificates, and nobody else can read them"
     )
@@ -344,8 +350,9 @@ class ModelsCheck:
                 )
 
 
-def _settings(settings: AgentSettings) -> Iterator[Finding]:
-    yield from refused("settings", lambda: CedarPolicies.load(settings.consent.policies), RESTORE)
+def _settings(settings: AgentSettings, kinds: SpecKinds) -> Iterator[Finding]:
+    policies = settings.consent.policies
+    yield from refused("settings", lambda: CedarPolicies.load(policies, kinds), RESTORE)
     yield from refused("settings", lambda: check_folder(settings.directory), RESTORE)
     for suffix in ("", "-wal"):
         path = settings.record.with_name(settings.record.name + suffix)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from secureflow.agent.settings import AgentSettings
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
@@ -21,6 +23,7 @@ class Diagnosis:
 
     config: Path
     clock: Callable[[], int] = system_clock
+    kinds: SpecKinds = SPEC_KINDS
     settings: AgentSettings | None = None
     host: str = ""
     port: int = 0

@@ -35,6 +35,8 @@ from secureflow.agent.edge.ownchecks import (
 from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.record.room import room_left
 from secureflow.agent.settings import AgentSettings
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.enrolclient import check_health
@@ -51,9 +53,17 @@ OUT_OF_TIME = frozenset({9, 10})
 """OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
 
 
-def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
-    """Yield `{check, ok, message, hint, code}` for each check that could be made."""
-    so_far = Diagnosis(config, clock)
+def examine(
+    config: Path, clock: Callable[[], int] = system_clock, kinds: SpecKinds = SPEC_KINDS
+) -> Iterator[dict[str, JSON]]:
+    """Yield `{check, ok, message, hint, code}` for each check that could be made.
+
+    Args:
+        config: the agent's file.
+        clock: tells the time.
+        kinds: the kinds of job that policies may be about.
+    """
+    so_far = Diagnosis(config, clock, kinds)
     failed: set[str] = set()
     for name, needs, look in _CHECKS:
         if failed & needs:
@@ -80,7 +90,7 @@ def examine(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[d
 
 def _settings(so_far: Diagnosis) -> str:
     so_far.settings = AgentSettings.load(so_far.config)
-    CedarPolicies.load(so_far.settings.consent.policies)
+    CedarPolicies.load(so_far.settings.consent.policies, so_far.kinds)
     for dataset in so_far.settings.datasets:
         if not Path(dataset.path).is_file():
             raise SecureFlowError(
