@@ -11,18 +11,26 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.frameworks import NumpyRunner
-from secureflow.agent.compute.training import evaluate_arguments, train_arguments
+from secureflow.agent.compute.kind import WorkerKinds
+from secureflow.agent.compute.training import (
+    TRAINING_WORKER,
+    evaluate_arguments,
+    train_arguments,
+)
 from secureflow.agent.compute.worker import LINE_BYTES, Worker
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.job.context import Computing
+from secureflow.agent.settings import WorkerSettings
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import Limits, RosterEntry, dump, parse
 from secureflow.domain.specs.training import (
@@ -425,3 +433,15 @@ def test_the_workers_are_what_the_agent_asks_for() -> None:
 def test_the_agent_side_imports_no_pyarrow() -> None:
     code = "import sys, secureflow.agent.compute.workers; sys.exit('pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_step_takes_the_place_of_a_verb_of_the_workers_own() -> None:
+    kind: Any = SimpleNamespace(spec=TRAINING_WORKER.spec, steps={"close": lambda _: 1 / 0})
+    worker = Worker(SourceLimits(), WorkerKinds(kind))
+    answer = worker.answer(b'{"id": 1, "verb": "close", "arguments": {"job": "job"}}')
+    assert json.loads(answer) == {"id": 1, "answer": {}}
+
+
+def test_no_setting_names_what_a_worker_process_runs() -> None:
+    with pytest.raises(ValidationError):
+        WorkerSettings.model_validate({"module": "tests.kinds.worker"})
