@@ -351,6 +351,25 @@ async def test_calls_are_answered_or_refused(centre: Centre) -> None:
         assert (await _failure(peer.link.call("status", {}))).code == "internal"
 
 
+@pytest.mark.parametrize(
+    ("message", "details"),
+    [("no", {"a": "x" * (1 << 20)}), ("no" + "x" * (1 << 20), {}), ("no\ud800", {"a": 1.5})],
+)
+async def test_a_refusal_that_cannot_be_sent_whole_keeps_its_name(
+    centre: Centre, message: str, details: JSON
+) -> None:
+    """Else the call ended without an answer, and the party tried again."""
+
+    def refuse(*_: JSON) -> JSON:
+        raise SecureFlowError("forbidden", message, "Ask.", details)
+
+    centre.answer_call = refuse
+    async with party(centre) as peer:
+        refused = await _failure(peer.link.call("dataset.publish", {}))
+    assert (refused.code, refused.hint, refused.details) == ("forbidden", "Ask.", {})
+    assert refused.message.startswith("no")
+
+
 async def test_a_hello_that_the_centre_refuses_is_told(centre: Centre) -> None:
     centre.refuse_hello = SecureFlowError("version_too_old", "Update the agent.", "To 2.0.")
     peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()

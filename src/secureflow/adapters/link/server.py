@@ -58,6 +58,8 @@ _TOLD = ("version", "tee", "measurement")
 MESSAGES_PER_SECOND: Final = 200.0
 """Of one organisation on its stream; a job needs a few per round, and a ping every five seconds."""
 MESSAGES_AT_ONCE: Final = 2000
+_SHORT: Final = 2000
+"""Characters of a failure's texts, where it is too large with its details."""
 UNIT: Final = 64 * 1024
 """Bytes of a message that count as one message more."""
 
@@ -263,7 +265,7 @@ class LinkServer:
             body = await self._callbacks.call(peer, envelope.kind, envelope.body)
             return encode(answer("", body))
         except SecureFlowError as error:
-            return encode(failure("", error))
+            return _refusal(error)
         except Exception as error:  # noqa: BLE001  the edge of a call: a defect must not cut it
             _log.exception("call_failed", party=peer.party)
             defect = SecureFlowError(
@@ -430,3 +432,12 @@ class LinkServer:
             last_progress=float(self._clock()),
             log_size=standing.log_size,
         )
+
+
+def _refusal(error: SecureFlowError) -> bytes:
+    """Return the failure of a call; without its details where it cannot be sent with them."""
+    try:
+        return encode(failure("", error))
+    except SecureFlowError:
+        message, hint = (shown(text[:_SHORT]) for text in (error.message, error.hint))
+        return encode(failure("", SecureFlowError(error.code, message, hint)))
