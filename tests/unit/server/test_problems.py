@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.server.rest.problems import prefers_chinese
+from secureflow.server.rest.languages import prefers_chinese
 from tests.unit.server.conftest import Api
 
 
@@ -33,7 +33,8 @@ async def test_a_title_has_the_language_that_was_asked_for(api: Api) -> None:
     assert english.json()["title"] == "Unauthorized"
     assert chinese.json()["title"] == "尚未登录，或登录已失效"
     assert chinese.headers["content-language"] == "zh"
-    assert "content-language" not in english.headers
+    assert english.headers["content-language"] == "en"
+    assert english.headers["vary"] == chinese.headers["vary"] == "Accept-Language"
     assert chinese.json()["detail"] == "请求没有携带有效令牌。"
     assert chinese.json()["hint"].startswith("请登录：")
     told = {"title", "detail", "hint"}

@@ -7,7 +7,8 @@ stand for two changes. The answer is kept in the transaction of the change
 just then, and asks again, is told so.
 Answers that hold a secret are not kept (routes without this class), because a secret is stored
 nowhere: there a new one takes the place of the one that was made under the same key
-(`application.idempotency`). What is kept of a request is bound to its key, of which only the digest
+(`application.idempotency`). What is kept is English; it is told in the language of whoever asks
+(`told_as`). What is kept of a request is bound to its key, of which only the digest
 is stored: the body may hold a password, and nobody who reads the database can try words on it.
 """
 
@@ -34,7 +35,10 @@ from secureflow.application.transactions import answering
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.bodies import Handler, StrictRoute
 from secureflow.server.rest.callers import authenticate, bearer_of, services_of
+from secureflow.server.rest.languages import asked, headers_in
+from secureflow.texts import Language
 
+_Tell = Callable[[Any, Language], object]
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 CHANGING: Final = frozenset({"POST", "PATCH", "DELETE"})
 """The methods of requests that are not harmless when they are repeated."""
@@ -66,6 +70,16 @@ def shown_as(shape: Callable[[Any], object]) -> Callable[[_Endpoint], _Endpoint]
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
         endpoint.__dict__["shape"] = shape
+        return endpoint
+
+    return mark
+
+
+def told_as(tell: _Tell) -> Callable[[_Endpoint], _Endpoint]:
+    """Say how the JSON of an endpoint's answer is told in a language; it is made in English."""
+
+    def mark(endpoint: _Endpoint) -> _Endpoint:
+        endpoint.__dict__["tell"] = tell
         return endpoint
 
     return mark
@@ -124,6 +138,7 @@ class OnceRoute(StrictRoute):
         if not CHANGING & set(self.methods or ()):
             return inner
         status, shape = self.status_code or 200, _shape_of(self.endpoint)
+        tell: _Tell | None = getattr(self.endpoint, "tell", None)
         locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
         async def once(request: Request) -> Response:
@@ -136,7 +151,22 @@ class OnceRoute(StrictRoute):
                 kept = _Kept(user, key, await _asked(request), status, shape)
                 return await _answer(request, inner, kept)
 
-        return once
+        async def told(request: Request) -> Response:
+            response = await once(request)
+            return response if tell is None else _told(request, response, tell)
+
+        return told
+
+
+def _told(request: Request, response: Response, tell: _Tell) -> Response:
+    """Return an answer in the language that the request asks for."""
+    language = asked(request.headers.get("Accept-Language", ""))
+    if language != "en":
+        headers = {n: v for n, v in response.headers.items() if n != "content-length"}
+        body = tell(json.loads(bytes(response.body)), language)
+        response = JSONResponse(body, response.status_code, headers)
+    response.headers.update(headers_in(language))
+    return response
 
 
 def _shape_of(endpoint: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -13,8 +13,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from secureflow.domain.jobs import Job, JobState, JobSummary
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
-from secureflow.server.rest.languages import Spoken, spoken
+from secureflow.server.rest.idempotency import OnceRoute, told_as
+from secureflow.server.rest.languages import SPOKEN, Spoken, spoken
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -36,6 +36,11 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
 def _spoken(job: Job, language: Language) -> Job:
     error, progress = spoken(job.error, language), spoken(job.progress, language)
     return replace(job, error=error, progress=progress)
+
+
+def _told(job: dict[str, Any], language: Language) -> dict[str, Any]:
+    """Return the JSON of a job in a language."""
+    return job | {name: spoken(job[name], language) for name in ("error", "progress")}
 
 
 @router.get("", summary="List jobs", response_model=Listed[JobSummary])
@@ -73,13 +78,15 @@ async def get_job(key: Key, use: Use, caller: Caller, language: Spoken) -> Job:
     return _spoken(await use.jobs.get(caller, key), language)
 
 
-@router.post("/{key}/cancel", summary="Cancel a job")
+@router.post("/{key}/cancel", summary="Cancel a job", dependencies=[SPOKEN])
+@told_as(_told)
 async def cancel_job(key: Key, use: Use, caller: Caller) -> Job:
     """Cancel a job that the own organisation submitted or contributes to."""
     return await use.jobs.cancel(caller, key)
 
 
-@router.post("/{key}/resume", summary="Resume a paused job")
+@router.post("/{key}/resume", summary="Resume a paused job", dependencies=[SPOKEN])
+@told_as(_told)
 async def resume_job(key: Key, use: Use, caller: Caller) -> Job:
     """Resume a paused job, if the server's script asks for what the job has recorded.
 

@@ -2,7 +2,8 @@
 
 Only sentences that people read are told in a language: names, codes and figures are the same in
 every one. An English answer keeps the templates and facts of its sentences (`texts`), for clients
-that translate themselves.
+that translate themselves. Each such answer names its language (`Content-Language`), and tells
+caches what chose it (`Vary`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Header
+from fastapi import Depends, Header, Response
 
 from secureflow.kit.text import text_in
 from secureflow.texts import Language, error_in, told
@@ -38,15 +39,30 @@ def prefers_chinese(languages: str) -> bool:
     return best["zh"] > best["en"]
 
 
+def asked(languages: str) -> Language:
+    """Return the language that an `Accept-Language` asks for."""
+    return "zh" if prefers_chinese(languages) else "en"
+
+
+def headers_in(language: Language) -> dict[str, str]:
+    """Return the headers of an answer in a language."""
+    return {"Content-Language": language, "Vary": "Accept-Language"}
+
+
 def _asked(
+    response: Response,
     accepted: Annotated[
         str, Header(alias="Accept-Language", description="Sentences for people: en or zh")
     ] = "",
 ) -> Language:
-    return "zh" if prefers_chinese(accepted) else "en"
+    language = asked(accepted)
+    response.headers.update(headers_in(language))
+    return language
 
 
-Spoken = Annotated[Language, Depends(_asked)]
+SPOKEN: Final = Depends(_asked)
+"""The dependency of a route whose answer has a language."""
+Spoken = Annotated[Language, SPOKEN]
 """The language that a request asks for."""
 
 

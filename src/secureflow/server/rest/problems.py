@@ -17,7 +17,7 @@ from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
-from secureflow.server.rest.languages import prefers_chinese
+from secureflow.server.rest.languages import asked, headers_in
 from secureflow.texts import codes, error_in
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -89,10 +89,9 @@ def problem(
     """
     status = status_of(error.code)
     sent = dict(headers or {})
-    chinese = codes().get(error.code) if prefers_chinese(languages) else None
+    chinese = codes().get(error.code) if asked(languages) == "zh" else None
     said = error_in(error.as_json(), "zh") if chinese else error.as_json()
-    if chinese:
-        sent["Content-Language"] = "zh"
+    sent |= headers_in("zh" if chinese else "en")
     if status == HTTPStatus.UNAUTHORIZED:
         sent["WWW-Authenticate"] = "Bearer"
     if "retry_after" in error.details:
