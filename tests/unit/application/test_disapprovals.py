@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from secureflow.application.running.disapprovals import disapproval
 from secureflow.cli.texts import explained
 from secureflow.engines.script import Ask
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 PARTIES = ("bank-a", "bank-b", "bank-c")
 NO = SecureFlowError(
@@ -123,3 +125,28 @@ async def test_what_a_party_says_is_one_line_of_bounded_length() -> None:
         assert text.isprintable()
         assert len(text) < 500
     assert error.details["refusals"][0]["code"] == "internal"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"job": "job_1", "more": "x" * 5000},
+        {"job": {"template": "{a}", "facts": {"a": "x" * 5000}, "english": "job_1"}},
+    ],
+)
+def test_what_a_reason_is_made_of_is_as_short_as_the_reason(facts: dict[str, Any]) -> None:
+    """Else each party fills what is stored of the job, and what other languages are told."""
+    message = "Job job_1 was cancelled."
+    texts = {"message": {"template": "Job {job} was cancelled.", "facts": facts}}
+    no = SecureFlowError.foreign("forbidden", message, "", {}, texts)
+    error = disapproval(PARTIES, {}, {"bank-b": no.as_json()})
+    (one,) = error.details["refusals"]
+    assert one["reason"] == message
+    assert len(json.dumps(one)) < 1000
+    assert len(json.dumps(error.as_json()["texts"])) < 1000
+
+
+def test_a_short_reason_keeps_its_facts() -> None:
+    no = SecureFlowError("forbidden", Text("Job {id} was cancelled.", id="job_1")).as_json()
+    (one,) = disapproval(PARTIES, {}, {"bank-b": no}).details["refusals"]
+    assert one["texts"]["reason"]["facts"] == {"id": "job_1"}

@@ -1,10 +1,12 @@
 """A job that an owner refuses says who refused and why: once, by party, code and reason.
 
-The words come from another organisation's agent: they are one line, and of bounded length.
+The words come from another organisation's agent: they are one line, and of bounded length, in
+Chinese as in English, with the facts that they are made of.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,10 +14,14 @@ from secureflow.domain.errors import CATALOGUE, Category
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Joined, Text, text_in, with_texts, without_stop
+from secureflow.texts import chinese
 
 _UNABLE: Final = frozenset({Category.UNAVAILABLE, Category.INTERNAL})
 """Such an agent did not say no: it could not answer."""
 _LONGEST: Final = 300
+"""Characters of a line."""
+_MADE_OF: Final = 4 * _LONGEST
+"""Characters of its template and facts as JSON."""
 _NAMED: Final = 20
 """Parties that the sentence names; `details.refusals` has every one."""
 
@@ -106,4 +112,12 @@ def _one_line(text: str) -> str:
     words = " ".join(text.split())
     line = "".join(one if one.isprintable() else "�" for one in words)
     short = line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
-    return text if short == text else short  # which keeps its facts
+    return text if short == text and _is_bounded(text) else short  # which keeps its facts
+
+
+def _is_bounded(text: str) -> bool:
+    """Tell whether a text is short in Chinese too, and in what it is made of."""
+    if not isinstance(text, Text):
+        return True
+    made_of = json.dumps(text.as_json(), ensure_ascii=False)
+    return len(made_of) <= _MADE_OF and len(chinese(text) or "") <= _LONGEST
