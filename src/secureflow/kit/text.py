@@ -10,8 +10,10 @@ that somebody else sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from numbers import Integral
+from string import Formatter
 from typing import Any, Final, Self
 
 from secureflow.kit.plain import shown
@@ -40,7 +42,8 @@ class Text(str):
 
     Args:
         template: a format string (`str.format`) whose fields are names.
-        facts: their values; what is neither a number, truth value nor text is kept as `str`.
+        facts: their values; what is neither a number, truth value nor text is kept as `str`, and a
+            number that the template rounds is kept as rounded: other languages tell no more of it.
     """
 
     __slots__ = ("facts", "from_json", "template")
@@ -52,7 +55,10 @@ class Text(str):
 
     def __new__(cls, template: str, /, **facts: object) -> Self:
         """Fill the template in."""
-        return cls._of(template.format(**facts), template, facts)
+        english = template.format(**facts)
+        if any(isinstance(value, float) for value in facts.values()):
+            facts = _rounded(template, facts)
+        return cls._of(english, template, facts)
 
     @classmethod
     def _of(
@@ -222,6 +228,21 @@ def _fact(value: object) -> Fact:
     if isinstance(value, float) and isfinite(value):
         return float(value)
     return str(value)[:MAX_FACT]
+
+
+def _rounded(template: str, facts: Mapping[str, object]) -> dict[str, object]:
+    """Return facts with each number as a template tells it, where it tells it once."""
+    told = dict(facts)
+    specs = [(name, spec) for _, name, spec, _ in Formatter().parse(template) if name]
+    for name, spec in specs:
+        value = facts.get(name)
+        if not spec or not isinstance(value, float) or [one for one, _ in specs].count(name) > 1:
+            continue
+        with suppress(ValueError):  # of one that is no number as it is told, such as 1,000.0
+            rounded = float(format(value, spec))
+            if format(rounded, spec) == format(value, spec):
+                told[name] = rounded
+    return told
 
 
 def _facts(facts: Mapping[str, Fact]) -> dict[str, Any]:

@@ -189,6 +189,23 @@ def test_numbers_that_json_lacks_are_kept_as_text() -> None:
     assert dict(text.facts) == {"a": str(1 << 60), "b": "inf", "c": True}
 
 
+@pytest.mark.parametrize(
+    ("spec", "kept"),
+    [(":.6g", 1.23457), (":.3f", 1.235), (":.0f", 1.0), (":,.2f", 1.23), ("", 1.23456789)],
+)
+def test_a_number_travels_as_rounded_as_it_is_told(spec: str, kept: float) -> None:
+    """Seventeen digits of a norm say more of an update than the sentence that tells six."""
+    text = Text(f"The norm is {{norm{spec}}}.", norm=1.23456789)
+    assert text.facts["norm"] == kept
+    assert text == f"The norm is {{norm{spec}}}.".format(norm=1.23456789)
+
+
+def test_a_number_that_cannot_be_told_from_a_rounded_one_is_kept() -> None:
+    text = Text("{a:.2f}, {a:.4f}, {b:,.1f}, {c:.1e}", a=0.12345, b=7654.321, c=float("inf"))
+    assert text == "0.12, 0.1235, 7,654.3, inf"
+    assert dict(text.facts) == {"a": 0.12345, "b": 7654.321, "c": "inf"}
+
+
 def test_a_json_value_with_texts_comes_back() -> None:
     text = Text("{party} is away.", party=Text("{count:,} rows", count=7000))
     row = Joined("; ", [text, "plain"])
