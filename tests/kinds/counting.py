@@ -91,7 +91,12 @@ def count(context: JobContext[CountingSpec]) -> Script[dict[str, JSON]]:
         yield from witness_by_charter(course)
         cosigners = yield from succeed(course, counted=context.spec.to)
         rows = {"disclosure": ENGINE.disclosure(context.spec, ""), "attacks": []}
-        return report_of(course, cosigners, counted=context.spec.to, **rows)
+        told = [
+            {"label": "Rounds run", "value": context.spec.to},
+            {"label": "Counted", "value": list(range(1, context.spec.to + 1))},
+        ]
+        sections = [{"title": context.spec.name, "rows": told}]
+        return report_of(course, cosigners, counted=context.spec.to, sections=sections, **rows)
     except SecureFlowError as error:
         yield from abandon(course, error)
         raise

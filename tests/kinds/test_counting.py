@@ -51,7 +51,11 @@ def test_three_parties_count_to_three(place: Platform, client: Client) -> None:
     assert told == [1, 2, 3]
     report = client.jobs.report(job.id)
     assert (report["counted"], report["state"], report["kind"]) == (3, "succeeded", "counting")
-    assert "one, two, three" in client.jobs.report_html(job.id)
+    page = client.jobs.report_html(job.id)
+    for text in ("<h2>one, two, three</h2>", "Rounds run", "完成轮数", "<dd>1, 2, 3</dd>"):
+        assert text in page, text
+    for text in ("contribute nothing that could be read", "各方不贡献任何可被读取的内容"):
+        assert text in page, text
     assert client.jobs.explain(job.id)["counted"] == 3
     verified = verify_ledger(place, client.jobs.bundle(job.id))
     assert verified["verified"], verified

@@ -22,6 +22,7 @@ from secureflow.engines.statistics.charges import released
 from secureflow.engines.statistics.spending import spending
 from secureflow.engines.training import spending as training
 from secureflow.engines.training.disclosure import attacks, disclosure
+from secureflow.kit.text import Text, with_texts
 from secureflow.texts import catalogue, chinese
 
 TEMPLATE = Path(reports.__file__).parent / "templates" / "report.html.jinja"
@@ -138,6 +139,55 @@ def test_a_job_without_an_enclave_is_not_said_to_have_verified_one() -> None:
     assert "verified the enclave" in reports.render(report())
 
 
+@pytest.mark.parametrize("more", [{}, {"model": {"id": "mdl_00000000"}}])
+def test_a_job_without_protection_is_not_said_to_have_masks(more: dict[str, Any]) -> None:
+    page = reports.render({"kind": "counting", "protection": "none", "tee": "", **more})
+    assert "masks alone protect" not in page
+    assert "the parties contribute nothing that could be read" in page
+    assert "各方不贡献任何可被读取的内容" in page
+
+
+SECTION = {
+    "title": "Outcome",
+    "rows": [
+        {"label": "Rounds run", "value": 12345},
+        {"label": "Stretches", "value": ["1–2", 0.25, True]},
+        with_texts({"label": "Reason", "value": Text("resumed by {name}", name="ann")}),
+    ],
+}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_a_kind_of_its_own_tells_is_shown_in_both_languages(lang: Any) -> None:
+    page = reports.render(
+        report(kind="counting", sections=[SECTION, SECTION | {"title": "X"}]), lang
+    )
+    parser = Balanced()
+    parser.feed(page)
+    assert not parser.open
+    for text in (
+        "完成轮数",
+        "12,345",
+        "Stretches",
+        "1–2, 0.2500, ",
+        "resumed by ann",
+        "由 ann 恢复",
+        ">X<",
+    ):
+        assert text in page, text
+
+
+def test_nothing_of_a_section_is_markup() -> None:
+    evil = "<script>alert(1)</script>\x1b\u202e"
+    made_of = {"template": evil, "facts": {evil: evil}}
+    row = {"label": evil, "value": evil, "texts": {"label": made_of, "value": made_of}}
+    rows = [row, row | {"value": [evil, {evil: [evil]}]}, row | {"value": {evil: evil}}, evil, None]
+    page = reports.render(report(sections=[{"title": evil, "rows": rows}, evil, {"rows": 7}]))
+    assert "<script" not in page
+    assert not {"\x1b", "\u202e"} & set(page)
+    assert "</html>" in reports.render(report(sections=evil))
+
+
 def test_the_page_tells_what_privacy_cost_and_who_dropped_out() -> None:
     made = private_spec()
     accounting = {
@@ -221,7 +271,7 @@ def test_statistics_are_a_table_of_answers(lang: Any) -> None:
     for text in ('<td class="n">812</td>', "787 – 838", ">13<", "f · 0 – 12.5", "x · 12.5 – 25",
                  "行数过少", "0.6000 (rdp-cks20", "count of rows", "opendp"):  # fmt: skip
         assert text in page, text
-    assert "Trusted execution" not in page  # no enclave takes part
+    assert "the masks alone protect" in page  # no enclave takes part
 
 
 def test_what_an_answer_says_is_escaped() -> None:

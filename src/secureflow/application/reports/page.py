@@ -3,11 +3,16 @@
 The language switch is a pair of radio buttons and CSS, so the page works under a content security
 policy that forbids scripts, and offline for ever. Everything that comes from the report is
 escaped by the template engine.
+
+The page knows the parts that training and statistics fill. A kind of job that has more to tell puts
+`sections` in its report, each a `title` and `rows` of `label` and `value`: a number, a text, or a
+list of such. Titles, labels and texts are told in both languages where the catalogue has them.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -24,6 +29,7 @@ from markupsafe import Markup, escape
 
 from secureflow.application.reports.charts import Chart, chart
 from secureflow.application.reports.figures import answer_figures, figure, metric_figures
+from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, foreign, text_in
 from secureflow.texts import chinese
@@ -48,6 +54,8 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "report": report,
         "metrics": metric_figures(report),
         "lang": lang,
+        "protection": stored_traits(report),
+        "sections": _sections(report.get("sections")),
         "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
         "charts": _charts(report.get("history") or []),
         "columns": _columns(report.get("history") or []),
@@ -65,6 +73,7 @@ def environment(*loaders: BaseLoader) -> Environment:
     )
     made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
     made.filters["told"] = text_in
+    made.filters["value"] = value_of
     made.filters["answer"] = answer_figures
     return made
 
@@ -94,6 +103,22 @@ def in_both(english: str, chinese: str) -> Markup:
     )
 
 
+def value_of(row: Mapping[str, Any]) -> Markup:
+    """Write the value of a section's row, escaped; texts in both languages."""
+    value = row.get("value")
+    if isinstance(value, str):
+        return both(text_in(row, "value"))
+    return Markup(", ").join(map(_one, value if isinstance(value, list) else [value]))
+
+
+def _one(value: Any) -> Markup:
+    if isinstance(value, bool):
+        return both("yes" if value else "no")
+    if isinstance(value, Mapping | list):
+        return escape(json.dumps(value, ensure_ascii=False))
+    return both(figure(value))
+
+
 def moment(seconds: Any) -> str:
     """Write unix seconds as UTC; empty when there are none."""
     if not isinstance(seconds, int | float) or not seconds:
@@ -113,6 +138,15 @@ def place(row: Mapping[str, Any]) -> str:
 @functools.cache
 def _template() -> Template:
     return environment().get_template("report.html.jinja")
+
+
+def _sections(value: Any) -> list[dict[str, Any]]:
+    """Return what a kind of its own tells, as far as it has the shape."""
+    return [{"told": one, "rows": _rows(one.get("rows"))} for one in _rows(value)]
+
+
+def _rows(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
