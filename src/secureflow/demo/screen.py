@@ -88,7 +88,7 @@ class Screen:
             "enclave": say("Enrolling the enclave: SIMULATED TEE, a rehearsal without protection"),
             "agents": say("Enrolling one agent per owner: keys are made there"),
             "charter": say("Signing and pinning the charter (this script plays all owners)"),
-            "project": say("Founding the project, publishing and granting datasets"),
+            "project": say("Creating the project, publishing and granting datasets"),
             "comparing": say("Training each owner alone and all rows in one place, to compare"),
         }
         elapsed = time.monotonic() - self._began

@@ -76,7 +76,8 @@ class Jobs(Resource[D_co]):
             leave_out: columns not to use.
             plan: the schedule; under differential privacy the default measures nothing unless
                 `privacy.metrics_noise` says with which noise.
-            protection: what hides single updates: `sealed` to the enclave, `secagg` by masks, both.
+            protection: what hides single updates: `secagg` by masks; `sealed` to the enclave, which
+                protects only on TEE hardware; or both. Name it: see the README.
             privacy: differential privacy, e.g. `Privacy(delta=1e-6, epsilon=3, rows=30_000)`, with
                 `noise="shared"` under masks, or the same as a mapping, as in a job file; numbers
                 are then scaled to their declared bounds.

@@ -360,4 +360,4 @@ def test_the_command(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
     chinese = runner.invoke(app, arguments)
     assert chinese.exit_code != 0
-    assert "✗ 日志头" in chinese.stdout
+    assert "✗ 账本头" in chinese.stdout

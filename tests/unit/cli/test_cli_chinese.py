@@ -58,7 +58,7 @@ def test_a_round_that_cannot_be_summed_says_once_who_was_silent() -> None:
 
 def test_a_log_that_was_set_back_is_told_in_whole_sentences() -> None:
     assert chinese(set_back(Hold("shrunk", 1, 3), "x.y").message) == (
-        "日志 x.y 被回退：它签署过大小为 3 的日志头，而日志现有 3 条。丢失 0 条。日志已停止签名。"
+        "账本 x.y 被回退：它签署过大小为 3 的账本头，而账本现有 3 条。丢失 0 条。账本已停止签名。"
     )
 
 
@@ -77,7 +77,7 @@ def test_how_two_charters_differ_is_told_in_chinese() -> None:
     new = Charter(2, "a.example", "log.example/2", log, members, "cc" * 32)
     assert list(map(chinese, compare(old, new))) == [
         "版本：1 → 2",
-        "日志名：log.example → log.example/2",
+        "账本名：log.example → log.example/2",
         f"上一版摘要：无 → {'cc' * 32}",
         "成员 bank-a：移除",
         f"成员 bank-b：新增，密钥 {two}",
