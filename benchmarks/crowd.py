@@ -34,7 +34,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.models import model_family
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import announce_ready, configure_logging
-from secureflow.kit.memory import be_frugal
+from secureflow.kit.memory import limit_arenas
 from secureflow.kit.process import run_until_stopped
 
 
@@ -120,7 +120,7 @@ def _missing_data() -> SecureFlowError:
 
 def main() -> None:
     """Host the agents that the file names."""
-    be_frugal()
+    limit_arenas()
     file = Path(sys.argv[sys.argv.index("--config") + 1])
     told = json.loads(file.read_text())
     step_back(told["nice"])

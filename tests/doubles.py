@@ -336,7 +336,7 @@ class MemoryLedger:
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
         return [(e.author, e.hash.hex()) for e in self.log[:size] if e.job == job]
 
-    async def story(self, job: str) -> list[LogEntry]:
+    async def job_leaves(self, job: str) -> list[LogEntry]:
         own = [e.index for e in self.log if e.job == job]
         authors = {e.author for e in self.log if e.job == job} - {"server", "enclave"}
         return [

@@ -19,7 +19,7 @@ import secureflow
 SOURCE = Path(secureflow.__file__).parent
 SPEAKERS = {
     "SecureFlowError": (1, 2), "InfrastructureError": (1, 2), "UnsuccessfulJobError": (1, 2),
-    "Finding": (1, 2), "Sound": (1,),
+    "Finding": (1, 2), "Passed": (1,),
 }  # fmt: skip
 """Positions of the arguments that people read."""
 SPOKEN = {"message", "hint"}
@@ -32,7 +32,7 @@ YIELDING = (
 """Modules whose generators yield remarks or rows for people."""
 SPEAKING = (
     *(f"engines/ledger/{name}.py" for name in ("accused", "bundle", "ends", "gaps", "held")),
-    "adapters/database/occupancy.py", "agent/record/room.py", "engines/run/explaining.py",
+    "adapters/database/emptiness.py", "agent/record/room.py", "engines/run/explaining.py",
 )  # fmt: skip
 """Modules that say nothing but what people read: no f-string of words stands in them."""
 WORDS = re.compile("[A-Za-z]{2}.* | .*[A-Za-z]{2}")

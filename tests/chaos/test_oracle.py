@@ -193,10 +193,10 @@ def test_a_job_that_nobody_drives_is_seen(
 ) -> None:
     """A driver that meets a fault of its database and gives up for good."""
 
-    async def for_ever(self: driving.DriverPauses) -> None:
+    async def for_ever(self: driving.DriverBackoff) -> None:
         await asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr(driving.DriverPauses, "wait", for_ever)
+    monkeypatch.setattr(driving.DriverBackoff, "wait", for_ever)
     monkeypatch.setattr(worlds, "ENDS_WITHIN", 100.0)
     schedule = Schedule(1, "sealed", (Fault(2.0, LOCK, SERVER, 1.0),))
     seen = worlds.play(schedule, template, memory / "undriven")

@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from secureflow.adapters.link import ENCLAVE_NAME, CredentialFiles
-from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.renewals import AT_ONCE, PER_HOUR
 from secureflow.domain.organisations import Agent
@@ -308,7 +308,7 @@ async def test_three_hundred_agents_behind_one_address_are_back_within_minutes(
             await work.agents.add(agent)
         await work.commit()
     began, csr, renewals = stage.ticks[0], make_csr(new_link_key()), stage.services.renewals
-    backoffs = [Backoff() for _ in names]
+    backoffs = [JitteredBackoff() for _ in names]
     waiting = [(began + backoffs[n].next(), n) for n in range(300)]
     heapq.heapify(waiting)
     while waiting:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from secureflow.adapters.database.emptiness import refuse_password
 from secureflow.adapters.database.engine import _MIGRATION_LOCK, Database
-from secureflow.adapters.database.occupancy import refuse_password
 from secureflow.kit.errors import SecureFlowError
 from tests import nursery
 from tests.survival.test_server_process import Process, login, token

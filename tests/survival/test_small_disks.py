@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.kit.reserve import Reserve
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.server.initialise import initialise
 from tests import nursery
 from tests.peers import full_disk
@@ -94,7 +94,7 @@ def test_a_centre_starts_again_on_a_full_disk(tmp_path: Path) -> None:
         assert not [path.name for path in held.parent.glob(".ready.*")]
         assert killed.ended(signal.SIGTERM) == 0
         disk.free()
-        assert Reserve(held, 1 << 20).keep()
+        assert DiskReserve(held, 1 << 20).keep()
         disk.fill()
         stopped = Centre(disk)  # SQLite has to make its shared memory anew
         assert stopped.serves(), stopped.log.read_text()

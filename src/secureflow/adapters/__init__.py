@@ -1,1 +1,1 @@
-"""Each port met by one real technology; the embedded default beside the production one."""
+"""Implementations of the ports: an embedded default and a production adapter for each."""

@@ -16,7 +16,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import DENIED
+from secureflow.kit.privatefiles import DENIED
 from secureflow.kit.text import Text
 
 PATIENCE = 15.0

@@ -1,1 +1,1 @@
-"""Use cases, the job runner, and the ports that adapters meet."""
+"""Use cases, the job runner, and the ports that adapters implement."""

@@ -1,10 +1,10 @@
 """Who may do what, and who may see what.
 
 Two rules, kept apart on purpose:
-- *authority* is a table: action → roles. It looks at the caller only, so a refusal (`forbidden`)
-  says nothing of any object;
-- *visibility* belongs to objects: what lies outside the caller's organisation and projects does
-  not exist for them (`not_found`, never `forbidden`), so ids cannot be probed.
+- *authority* is a table: action → roles. It depends on the caller only, so a refusal (`forbidden`)
+  says nothing about any object;
+- *visibility* belongs to objects: anything outside the caller's organisation and projects does not
+  exist for them (`not_found`, never `forbidden`), so ids cannot be probed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Role
@@ -102,7 +102,7 @@ def require(principal: Principal, action: str) -> None:
 
 
 def missing(noun: str, key: str) -> SecureFlowError:
-    """Return the one answer for what is not there and for what the caller must not see."""
+    """Return the same error for missing objects and for objects that the caller must not see."""
     return SecureFlowError(
         "not_found",
         Text("There is no {noun} {key!r:.100} that you can see.", noun=noun, key=key),
@@ -153,10 +153,10 @@ async def active_project(work: UnitOfWork, principal: Principal, key: str) -> Pr
 async def seen_projects(
     work: UnitOfWork, principal: Principal, only: str = ""
 ) -> dict[str, list[str]] | None:
-    """Return the filter by project for lists of what the caller sees; None when that is nothing.
+    """Return the project filter for the caller's lists; None if the caller sees nothing.
 
-    It is empty for the operator, who sees all. An organisation sees what belongs to projects in
-    which it is *active*; an invitation shows the project, not yet its work.
+    It is empty for the operator, who sees everything. An organisation sees what belongs to projects
+    in which it is *active*; an invitation shows the project, but not its work yet.
 
     Raises:
         SecureFlowError: `not_found` for a project that the caller cannot see.
@@ -169,7 +169,7 @@ async def seen_projects(
         return {}
     if not principal.organisation:
         return None
-    mine = await every(work.projects, active=principal.organisation)
+    mine = await list_readable(work.projects, active=principal.organisation)
     return {"project": [project.id for project in mine]} if mine else None
 
 

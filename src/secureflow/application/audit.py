@@ -1,7 +1,7 @@
-"""The ledger as people read it: heads, proofs, entries, and the bundle that verifies offline.
+"""The ledger for people: heads, proofs, entries, and the bundle that verifies offline.
 
-Everybody gets every hash, so everybody can check the whole tree. What a leaf says, its document
-and its salt are for those who may see the thing that it is about.
+Everyone gets every hash, so anyone can check the whole tree. The content of a leaf, its document
+and its salt are for those who may see the object that it is about.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Audit:
     async def entries(
         self, principal: Principal, *, start: int = 0, limit: int = 100, job: str = ""
     ) -> Sequence[dict[str, Any]]:
-        """Return entries from an index on, each as openly as the caller may see it."""
+        """Return entries from an index on, each as far as the caller may see it."""
         require(principal, "audit.read")
         async with self._begin() as work:
             if job:
@@ -96,7 +96,7 @@ class Audit:
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
             begun = await _charter_of(work, job)
-        story = await self._ledger.story(key)
+        story = await self._ledger.job_leaves(key)
         note = await self._note_of(job, story)
         size, origin = parse_note(note).checkpoint.size, parse_note(note).checkpoint.origin
         async with self._begin() as work:
@@ -124,7 +124,7 @@ class Audit:
     async def _beginnings(
         self, history: Sequence[SignedCharter], story: Sequence[LogEntry]
     ) -> list[LogEntry]:
-        """Return the entries with which the log's later origins begin, as far as they lack."""
+        """Return the missing ones of the entries with which the log's later origins begin."""
         starts = [one.start for one in history[-1].charter.continuations] if history else []
         there = {entry.index for entry in story}
         found = [
@@ -138,9 +138,9 @@ class Audit:
     async def _note_of(self, job: Job, story: Sequence[LogEntry]) -> str:
         """Return the first head over the job's last entry that most of the roster cosigned.
 
-        That is the one that they were asked for at the end, or a later one where somebody was away
-        then; where too few did, one that they were asked for at the end, without what came later.
-        Else the head that the report names, or the newest one.
+        That is the one that they were asked to cosign at the end, or a later one if someone was
+        away then; if too few did, one that they were asked to cosign at the end, without later
+        entries. Otherwise the head that the report names, or the newest one.
         """
         own = [entry for entry in story if entry.job == job.id]
         ends = [e.index for e in own if (e.author, e.kind) == (SERVER, CLOSED)]
@@ -148,7 +148,7 @@ class Audit:
         if ends:
             witnessed = await self._ledger.witnessed(own[-1].index, parties)
             if self._recosign is not None and _too_few(witnessed, parties):
-                # All of them: only signatures over one and the same head count together.
+                # All of them: only signatures over the same head count together.
                 await self._recosign(job.id, parties)
                 witnessed = await self._ledger.witnessed(own[-1].index, parties)
             if _too_few(witnessed, parties):
@@ -179,7 +179,7 @@ def _too_few(note: str | None, parties: Sequence[str]) -> bool:
 
 
 class _Sight:
-    """What one caller sees of the log; remembers what it found out about jobs."""
+    """One caller's view of the log; caches which jobs are visible."""
 
     def __init__(self, principal: Principal, projects: set[str]) -> None:
         self._principal = principal
@@ -212,7 +212,7 @@ class _Sight:
 
 
 def shown(entry: LogEntry, visible: bool) -> dict[str, Any]:
-    """Return an entry as JSON: always its place and hash, the rest only when it is visible."""
+    """Return an entry as JSON: always its index and hash, the rest only if it is visible."""
     bare: dict[str, Any] = {"index": entry.index, "hash": entry.hash.hex()}
     if not visible:
         return bare

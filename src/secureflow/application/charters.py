@@ -1,6 +1,6 @@
 """The charter at the centre: drafted from enrolled organisations, signed by their agents, adopted.
 
-The centre only carries paper. Each agent checks every signature again and pins what its people
+The centre is only a courier. Each agent checks every signature again and pins what its people
 compared (docs/threat-model.md, "Identity").
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.continuing import Continuing, remember
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.membership import (
     CANDIDATE,
     CHARTER_LOCK,
@@ -46,7 +46,7 @@ class Charters:
         transactions: opens recorded transactions.
         trust_domain: of the link CA.
         ledger: the log.
-        continuing: lets a log that was set back go on.
+        continuing: lets a log that was rolled back continue.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Charters:
             return await stored(work, CANDIDATE)
 
     async def show(self, principal: Principal, *, candidate: bool = False) -> dict[str, Any]:
-        """Return a charter with its digest and what people compare.
+        """Return a charter with its digest and its fingerprint words.
 
         Raises:
             SecureFlowError: `not_found`.
@@ -125,7 +125,7 @@ class Charters:
             return transaction.answer(await described(draft))
 
     async def draft_continuation(self, principal: Principal) -> dict[str, Any]:
-        """Draft the charter that continues a log that was set back.
+        """Draft the charter that continues a log that was rolled back.
 
         Raises:
             SecureFlowError: `forbidden`, `log_not_set_back`, `charter_missing`.
@@ -135,16 +135,16 @@ class Charters:
     async def sign(
         self, principal: Principal, organisation: str, digest: str, signature: str
     ) -> dict[str, Any]:
-        """Add an organisation's signature that somebody carries here; it authenticates itself."""
+        """Add an organisation's signature, no matter who submits it: it authenticates itself."""
         require(principal, "charter.sign")
         if not principal.operator and not principal.acts_for(organisation):
             raise missing("organisation", organisation)
         return await self.add_signature(organisation, digest, signature)
 
     async def add_signature(self, organisation: str, digest: str, signature: str) -> dict[str, Any]:
-        """Add a signature to the candidate and adopt it when they suffice, or to the adopted one.
+        """Add a signature to the candidate or the adopted charter; adopt a candidate with enough.
 
-        A change is adopted before everybody has signed; who signs it later is counted by newcomers.
+        A change is adopted before everyone has signed; later signatures count for newcomers.
 
         Raises:
             SecureFlowError: `not_found` without a candidate, `charter_mismatch` for another
@@ -175,17 +175,17 @@ class Charters:
     async def adopt_forgotten(self, organisation: str, signed: SignedCharter) -> None:
         """Adopt a version that its members signed and that this database has forgotten.
 
-        A restored centre may be older than a change of the charter, and the log may be held: the
-        leaf of it waits then. Whoever hands it over adds nothing to it: it counts by the signatures
-        of the members of the version before; a first one only if it names the keys that are
-        enrolled here, because whoever invents members can sign for all of them.
+        A restored centre may be older than a change of the charter, and the log may be held: then
+        its leaf waits. It does not matter who submits it: it counts by the signatures of the
+        previous version's members; a first one only if it names the keys that are enrolled here,
+        because anyone who makes up members can sign for all of them.
 
         Args:
-            organisation: whose agent hands it over.
-            signed: the version that follows the one here; that one itself changes nothing.
+            organisation: whose agent submits it.
+            signed: the version that follows the current one; the current one itself is ignored.
 
         Raises:
-            SecureFlowError: `charter_mismatch` for one that does not follow, names another log, or
+            SecureFlowError: `charter_mismatch` if it does not follow, names another log, or
                 continues this one; `charter_not_signed`.
         """
         async with self._transactions(held=True) as transaction:
@@ -196,7 +196,7 @@ class Charters:
             self._check_log(signed.charter)
             if pinned is None:
                 _check_enrolled(signed.charter, await _enrolled(transaction.work))
-            # Every signature is verified: in a thread, so that nobody else waits.
+            # Every signature is verified: in a thread, not to block the event loop.
             await asyncio.to_thread(_accept, pinned, signed)
             await transaction.work.set_setting(CURRENT, signed.json())
             await transaction.work.set_setting(CANDIDATE, None)
@@ -241,7 +241,7 @@ async def _keep(
 ) -> None:
     digest = signed.charter.digest
     transaction.record("charter.signed", {"digest": digest, "organisation": organisation})
-    # A change has every signature verified: in a thread, so that nobody else waits.
+    # A change has every signature verified: in a thread, not to block the event loop.
     if not await asyncio.to_thread(suffices, signed, pinned):
         await transaction.work.set_setting(CANDIDATE, signed.json())
         return
@@ -260,7 +260,7 @@ def _accept(pinned: SignedCharter | None, signed: SignedCharter) -> None:
 
 
 def _check_enrolled(charter: Charter, enrolled: Mapping[str, Member]) -> None:
-    """Refuse a first charter with members that nobody enrolled here under these keys."""
+    """Refuse a first charter with members that are not enrolled here under these keys."""
     known = {name: member.key for name, member in enrolled.items()}
     strange = sorted(name for name, key in charter.keys.items() if known.get(name) != key)
     if strange or charter.version != 1:
@@ -279,7 +279,7 @@ def _check_enrolled(charter: Charter, enrolled: Mapping[str, Member]) -> None:
 
 async def _enrolled(work: UnitOfWork) -> dict[str, Member]:
     members: dict[str, Member] = {}
-    for agent in await every(work.agents):
+    for agent in await list_readable(work.agents):
         if agent.kind == "agent" and agent.revoked is None:
             organisation = await work.organisations.get(agent.organisation)
             members[organisation.id] = Member(organisation.id, organisation.name, agent.key)

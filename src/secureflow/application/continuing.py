@@ -1,8 +1,8 @@
-"""How a log that was set back goes on: a charter version that continues it, signed by its members.
+"""How a log that was rolled back continues: by a charter version, signed by its members.
 
 While the log is held nothing can be recorded, so drafting and signing leave no entry; the first
-entry of the new origin is the continuation itself. Jobs that began before end by name. Each step
-can be done again: a crash in the middle is finished at the next start.
+entry of the new origin is the continuation itself. Jobs that began before it end with an error that
+says so. Each step can be repeated: after a crash in the middle the next start finishes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from secureflow.application.access import Principal, require
 from secureflow.application.jobs.jobs import Driver
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.membership import (
     CANDIDATE,
     CHARTER_LOCK,
@@ -54,9 +54,9 @@ HISTORY: Final = "charter_history"
 """Signed charters from the version before the first continuation on, oldest first."""
 _AGAIN: Final = "submitted_again"
 UNNUMBERED: Final = 1000
-"""Entries that one member may have signed and that never got a number before a gap."""
+"""Entries that one member may have signed without their ever having been numbered."""
 PAID: Final = 200
-"""Entries of one member that were counted and may not be in the log: its last two batches."""
+"""Counted entries of one member that may not be in the log: its last two batches."""
 PER_SECOND: Final = 2.0
 AT_ONCE: Final = 20
 """Batches of one member."""
@@ -73,7 +73,7 @@ class Continuing:
         key: the log's key.
         driver: drives jobs.
         clock: unix seconds.
-        ticks: paces members that submit entries again.
+        ticks: rate limit for members that resubmit entries.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Continuing:
         self._turns = Throttle(PER_SECOND, AT_ONCE, ticks)
 
     async def propose(self, principal: Principal) -> dict[str, Any]:
-        """Draft the charter that continues a log that is held; an older candidate is dropped.
+        """Draft the charter that continues a held log; an older candidate is dropped.
 
         Raises:
             SecureFlowError: `forbidden`, `log_not_set_back`, `charter_missing`.
@@ -119,9 +119,9 @@ class Continuing:
     async def add_signature(
         self, organisation: str, digest: str, signature: str
     ) -> SignedCharter | None:
-        """Add a signature to a continuation that waits, and go on when they suffice.
+        """Add a signature to a pending continuation, and continue once there are enough.
 
-        Returns None where no continuation waits: then it is a signature of another kind.
+        Returns None if no continuation is pending: then it is a signature of another kind.
 
         Raises:
             SecureFlowError: `charter_mismatch`, `signature_refused`.
@@ -141,7 +141,7 @@ class Continuing:
         return signed
 
     async def finish(self) -> None:
-        """Go on with a continuation that enough members signed; nothing to do is no error."""
+        """Carry out a continuation that enough members signed, if there is one."""
         async with self._begin() as work:
             pinned, draft = await stored(work, CURRENT), await stored(work, CANDIDATE)
         if pinned is None or draft is None or not _continues(pinned, draft):
@@ -150,30 +150,31 @@ class Continuing:
             return
         origin, hold = draft.charter.origin, self._ledger.hold
         if hold is None and self._ledger.origin != origin:
-            return  # the newest database came back: nothing was lost
+            return  # the newest database is back: nothing was lost
         last = draft.charter.continuations[-1]
         jobs = await self.end_jobs()
         try:
             document = continued_document(draft.charter, await self._withdrawn(last))
             leaf = server_leaf(CONTINUED, document, origin, self._key, self._clock())
             root = bytes.fromhex(last.start_root)
-            # Under the head's lock it finds out whether it was done; without it no charter is.
+            # It checks under the head's lock whether it was done; the charter is adopted only after
+            # it.
             await self._ledger.continue_as(origin, last.start, root, leaf)
             await self._adopt(pinned, draft, hold.at if hold else self._clock())
-        finally:  # they end, also where the answer to a commit was lost and nobody asks again
+        finally:  # they end even if the answer to a commit was lost and nobody retries
             await self.restart(jobs)
 
     async def end_jobs(self) -> list[str]:
-        """Have every job that goes on end by name: the log was set back under it.
+        """End every unfinished job with an error that says that the log was rolled back.
 
-        One that another server takes a step further meanwhile is looked at again.
+        One that another server advances meanwhile is tried again.
         """
         return await retry_stale(self._end_jobs)
 
     async def _end_jobs(self) -> list[str]:
         async with self._begin() as work:
             states = [s.value for s in JobState if not s.final and s is not JobState.DRAFT]
-            jobs = [job for state in states for job in await every(work.jobs, state=state)]
+            jobs = [job for state in states for job in await list_readable(work.jobs, state=state)]
             for job in jobs:
                 job.progress[SET_BACK] = True
                 await work.jobs.save(job)
@@ -181,12 +182,12 @@ class Continuing:
         return [job.id for job in jobs]
 
     async def restart(self, jobs: list[str]) -> None:
-        """Drive jobs afresh, to their end."""
+        """Restart the drivers of jobs, which end them."""
         for job in jobs:
             await self._driver.restart(job)
 
     async def take_resubmitted(self, organisation: str, leaves: Sequence[JSON]) -> int:
-        """Take leaves of a member that the log lost; one that it holds is not taken twice.
+        """Accept a member's leaves that the log lost; one that it holds is not added twice.
 
         Args:
             organisation: whose agent submits them.
@@ -210,9 +211,9 @@ class Continuing:
         return len(pending)
 
     async def _count(self, organisation: str, leaves: Sequence[PendingLeaf]) -> None:
-        """Count what the log does not hold yet: a member lost no more than the log did.
+        """Count the leaves that the log does not hold: no member can have lost more than the log.
 
-        What was counted and could not be written then is not counted again.
+        Leaves that were counted but could not be written are not counted again.
 
         Raises:
             SecureFlowError: `quota_exceeded`.
@@ -232,7 +233,7 @@ class Continuing:
                 raise SecureFlowError(
                     "quota_exceeded",
                     Text(
-                        "{organisation} submits more entries again than the log has lost:"
+                        "{organisation} resubmits more entries than the log has lost:"
                         " at most {most}.",
                         organisation=organisation,
                         most=most,
@@ -246,7 +247,7 @@ class Continuing:
                 await work.commit()
 
     async def states(self, organisation: str, jobs: Sequence[str]) -> dict[str, str]:
-        """Return how an organisation's jobs stand; empty for one that it takes no part in here."""
+        """Return the states of an organisation's jobs; empty for those that it has no part in."""
         async with self._begin() as work:
             found = {job: await work.jobs.find(job) for job in jobs}
         return {job: _state(one, organisation) for job, one in found.items()}
@@ -272,7 +273,7 @@ class Continuing:
         return Continuation(head.origin, head.size, head.root.hex(), note, hold.start, root)
 
     async def _withdrawn(self, last: Continuation) -> str:
-        """Return the greatest head that the log signed and that the continuation takes back."""
+        """Return the greatest signed head that the continuation withdraws."""
         note = await self._ledger.head()
         return head_only(note) if parse_note(note).checkpoint.size > last.start else ""
 
@@ -289,10 +290,10 @@ class Continuing:
 
 
 async def charter_naming(work: UnitOfWork, origin: str, digest: str) -> str:
-    """Return the charter that a head of a log goes with: the job's, or a later one.
+    """Return the charter for a head of a log: the job's, or a later one.
 
-    A job that was running when the log went on ends under its new name. The version that it began
-    under does not know of that name, nor of what was lost.
+    A job that was running when the log continued ends under the log's new name, which the charter
+    version that it began with does not know, nor what was lost.
     """
     history = [SignedCharter.from_json(one).charter for one in await work.setting(HISTORY) or ()]
     names = [one.digest for one in history if one.origin == origin]
@@ -302,7 +303,7 @@ async def charter_naming(work: UnitOfWork, origin: str, digest: str) -> str:
 async def history_up_to(work: UnitOfWork, digest: str) -> list[SignedCharter]:
     """Return the signed charters from the version before the first continuation up to a digest.
 
-    Empty for a version that knows of no continuation.
+    Empty for a version without a continuation.
     """
     history = [SignedCharter.from_json(one) for one in await work.setting(HISTORY) or ()]
     digests = [one.charter.digest for one in history]
@@ -311,7 +312,7 @@ async def history_up_to(work: UnitOfWork, digest: str) -> list[SignedCharter]:
 
 
 async def remember(work: UnitOfWork, signed: SignedCharter) -> None:
-    """Keep a later version beside the continuations that it knows of, in the caller's work."""
+    """Store a later version next to its continuations, in the caller's unit of work."""
     known = await work.setting(HISTORY)
     if known is not None:
         others = [one for one in known if one["charter"] != signed.charter.json()]
@@ -319,14 +320,14 @@ async def remember(work: UnitOfWork, signed: SignedCharter) -> None:
 
 
 def _counted(value: JSON) -> tuple[int, list[str]]:
-    """Return how many were counted, and which last; earlier versions kept the number alone."""
+    """Return how many were counted, and the last ones; earlier versions stored only the number."""
     if isinstance(value, dict):
         return int(value["taken"]), list(value["paid"])
     return int(value or 0), []
 
 
 def _check_weight(leaves: Sequence[JSON]) -> None:
-    """Refuse more than a batch may weigh, before anything is made of it."""
+    """Refuse a batch that is too large, before it is parsed."""
     left = MAX_WEIGHT
     stack: list[JSON] = list(leaves)
     while stack:
@@ -336,7 +337,7 @@ def _check_weight(leaves: Sequence[JSON]) -> None:
             raise SecureFlowError(
                 "invalid_request",
                 Text(
-                    "At most {max_weight} bytes of entries may be submitted again at once.",
+                    ("At most {max_weight} bytes of entries may be resubmitted at once."),
                     max_weight=MAX_WEIGHT,
                 ),
                 "An agent submits them in smaller parts.",
@@ -355,7 +356,7 @@ def _state(job: Job | None, organisation: str) -> str:
 
 
 def _lost_leaf(value: JSON, organisation: str, key: str, origin: str) -> PendingLeaf:
-    """Read one leaf that a member submits again."""
+    """Parse one leaf that a member resubmits."""
     entry = value if isinstance(value, dict) else {}
     signed = leaf_from_json(entry.get("leaf"))
     leaf = signed.leaf

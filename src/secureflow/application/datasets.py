@@ -1,8 +1,9 @@
 """Datasets: descriptions that agents publish, and the grants by which owners let projects use them.
 
-The rows stay at the agent, which checks every use again by its own rules: a grant here is what
-lets others see the description and ask. A name keeps its id for ever, also when it was withdrawn in
-between, so job files stay right; what a description newly lets through, no earlier grant covers.
+The rows stay at the agent, which checks every use again by its own rules: a grant here lets others
+see the description and ask. A name keeps its id permanently, even if it was withdrawn in between,
+so job files stay valid; earlier grants do not cover anything that a new description discloses in
+addition.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from secureflow.application.access import (
     seen_projects,
     sees_work_of,
 )
-from secureflow.application.listing import every, require_every, walked
+from secureflow.application.listing import list_complete, list_readable, list_with_damaged
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
@@ -42,7 +43,7 @@ _BUCKET: Final = re.compile(r"[<>=0-9kM-]{1,16}")
 
 @dataclass(frozen=True)
 class DatasetDescription:
-    """What an agent says of a dataset: columns, a row bucket, a salted commitment, its unit."""
+    """An agent's description of a dataset: columns, a row bucket, a salted commitment, its unit."""
 
     __pydantic_config__ = STRICT
     name: Slug
@@ -55,7 +56,7 @@ class DatasetDescription:
 
 @dataclass(frozen=True)
 class Published:
-    """A dataset as published, and its grants in force: untouched, with fewer columns, ended."""
+    """A published dataset, and the effect on its grants: unchanged, with fewer columns, ended."""
 
     dataset: Dataset
     kept: int = 0
@@ -80,17 +81,17 @@ class Datasets:
         self._quotas = quotas
 
     async def publish(self, organisation: str, body: Mapping[str, Any]) -> Published:
-        """Take a description in from the organisation's agent; the same name replaces it.
+        """Publish a description from the organisation's agent; one of the same name is replaced.
 
-        A withdrawn name comes back under its old id, without its grants. Where a column now lets
-        more through (`Dataset.widened`), or is gone, the grants lose it.
+        A withdrawn name gets its old id back, without its grants. If a column now discloses more
+        (`Dataset.widened`), or is gone, the grants lose it.
 
         Raises:
             SecureFlowError: `invalid_dataset` naming the field; `quota_exceeded`.
         """
         description = parse(DatasetDescription, dict(body), "dataset")
         async with self._transactions() as transaction:
-            await transaction.work.lock(f"datasets/{organisation}")  # one that comes twice is one
+            await transaction.work.lock(f"datasets/{organisation}")  # a repeated one is the same
             old = await _named(transaction.work, organisation, description.name)
             dataset = Dataset(
                 id=old.id if old else new_id("dst"),
@@ -120,7 +121,7 @@ class Datasets:
         return published
 
     async def unpublish(self, organisation: str, name: str) -> None:
-        """Take a description back on the agent's word; that it is withdrawn already is no error.
+        """Withdraw a description at the agent's request, if it is not withdrawn already.
 
         An agent whose answer was lost asks again.
         """
@@ -153,7 +154,9 @@ class Datasets:
             keys = await self._granted(work, principal, project)
             if not project and principal.organisation:
                 own = principal.organisation
-                mine, damaged = await walked(work.datasets, organisation=own, state="published")
+                mine, damaged = await list_with_damaged(
+                    work.datasets, organisation=own, state="published"
+                )
                 keys |= {*(dataset.id for dataset in mine), *damaged}
             if not keys:
                 return Page([])
@@ -162,7 +165,7 @@ class Datasets:
             )
 
     async def remove(self, principal: Principal, key: str) -> None:
-        """Take a description of the own organisation back; its grants end."""
+        """Withdraw a description of the caller's organisation; its grants end."""
         require(principal, "dataset.remove")
         async with self._transactions() as transaction:
             dataset = await transaction.work.datasets.find(key)
@@ -224,9 +227,9 @@ class Datasets:
             return await work.grants.list(cursor=cursor, limit=limit, **seen)
 
     async def revoke(self, principal: Principal, key: str) -> Grant:
-        """End an own grant; running jobs finish under the approvals that the agents signed.
+        """End a grant of the caller's organisation; running jobs finish under the signed approvals.
 
-        That does not wait for a log that is held: a restored centre has forgotten it.
+        This works while the log is held: a restored centre may have forgotten the withdrawal.
         """
         require(principal, "grant.revoke")
         async with self._transactions(held=True) as transaction:
@@ -247,7 +250,7 @@ class Datasets:
         if principal.operator or principal.acts_for(dataset.organisation):
             return dataset
         now = self._clock()
-        grants = await every(work.grants, dataset=key, state="granted", unexpired=now)
+        grants = await list_readable(work.grants, dataset=key, state="granted", unexpired=now)
         for project in {grant.project for grant in grants}:
             if await sees_work_of(work, principal, project):
                 return dataset
@@ -257,17 +260,17 @@ class Datasets:
         seen = await seen_projects(work, principal, project)
         if seen is None:
             return set()
-        grants = await every(work.grants, state="granted", unexpired=self._clock(), **seen)
+        grants = await list_readable(work.grants, state="granted", unexpired=self._clock(), **seen)
         return {grant.dataset for grant in grants}
 
     async def _in_force(self, work: UnitOfWork, dataset: Dataset) -> Sequence[Grant]:
         now = self._clock()
-        return await every(work.grants, dataset=dataset.id, state="granted", unexpired=now)
+        return await list_readable(work.grants, dataset=dataset.id, state="granted", unexpired=now)
 
     async def _reduce_grants(
         self, transaction: Transaction, dataset: Dataset, lost: frozenset[str]
     ) -> Published:
-        """Take columns out of the grants in force; one that has none left is revoked."""
+        """Remove columns from the grants in force; one without columns left is revoked."""
         reduced = ended = 0
         grants = await self._in_force(transaction.work, dataset)
         for grant in grants:
@@ -285,15 +288,17 @@ class Datasets:
     async def _remove(self, transaction: Transaction, dataset: Dataset, *, by: str) -> None:
         now = self._clock()
         await transaction.work.datasets.save(replace(dataset, removed=now))
-        for grant in await every(transaction.work.grants, dataset=dataset.id, state="granted"):
+        for grant in await list_readable(
+            transaction.work.grants, dataset=dataset.id, state="granted"
+        ):
             await transaction.work.grants.save(replace(grant, revoked=now))
         document = {"dataset": dataset.id, "organisation": dataset.organisation, "by": by}
         transaction.record("dataset.removed", document)
 
 
 async def _named(work: UnitOfWork, organisation: str, name: str) -> Dataset | None:
-    """Return the dataset of this name: the living one, else the one that was withdrawn last."""
-    known = await require_every(work.datasets, organisation=organisation, name=name)
+    """Return the dataset of this name: the published one, else the one that was withdrawn last."""
+    known = await list_complete(work.datasets, organisation=organisation, name=name)
     return max(known, key=lambda one: (one.removed is None, one.removed or 0), default=None)
 
 

@@ -1,7 +1,7 @@
-"""Requests under an Idempotency-Key whose answer holds a secret, which is stored nowhere.
+"""Requests under an Idempotency-Key whose answers hold a secret, which is never stored.
 
-Whoever did not hear the answer and asks again gets a new secret, in the same transaction in which
-the one that nobody heard of ends: nothing half made is left that works or counts.
+A caller who did not receive the answer and retries gets a new secret, in the same transaction that
+revokes the lost one: no unused secret stays valid or counts against a quota.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from secureflow.kit.errors import SecureFlowError
 
 
 def request_of(user: str, key: str) -> str:
-    """Return what tells a user's request under an Idempotency-Key; nothing without one."""
+    """Return what identifies a user's request under an Idempotency-Key; "" without one."""
     return hashlib.sha256(f"{user}\n{key}".encode()).hexdigest() if key else ""
 
 
 def conflict() -> SecureFlowError:
-    """Return the refusal of another request under the same key."""
+    """Return the error for another request under the same key."""
     return SecureFlowError(
         "idempotency_conflict",
         "This Idempotency-Key was used for another request.",

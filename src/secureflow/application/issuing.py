@@ -1,9 +1,9 @@
-"""Link certificates as the centre issues them: a renewal leaves a leaf, and a line for its owner.
+"""The issuing of link certificates: a renewal leaves a log leaf, and a record for its owner.
 
-Whoever holds a party's key can have its certificate renewed. The party itself knows what it asked
-for, so it can tell a renewal that somebody else asked for, once it is told of all of them: the leaf
-is for auditors, the line for the party's own doctor. A renewal does not wait for the log: an agent
-whose certificate ran out could else not come back while the log stands still.
+Anyone who holds a party's key can renew its certificate. The party knows its own requests, so it
+can detect a renewal that someone else requested, once it learns of all of them: the leaf is for
+auditors, the record for the party's own doctor. A renewal does not wait for the log: otherwise an
+agent with an expired certificate could not come back while the log is held.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.recording import server_leaf
@@ -40,7 +40,7 @@ ENCLAVE_NAME: Final = "secureflow-enclave"
 """The DNS name in every enclave's certificate; agents dial its address under this name."""
 RENEWED: Final = "certificate.renewed"
 REMEMBERED: Final = 64
-"""Lines that stay for the owner; the log keeps all."""
+"""Records kept for the owner; the log keeps all."""
 
 
 class Issuing:
@@ -71,10 +71,10 @@ class Issuing:
         return self.authority.issue(csr, str(identity), self._clock(), dns=dns)
 
     async def renew(self, work: UnitOfWork, agent: Agent, csr: str, by: By) -> tuple[str, int]:
-        """Issue a certificate in place of the agent's; the caller commits, then calls `number`.
+        """Issue a certificate to replace the agent's; the caller commits, then calls `number`.
 
         Returns:
-            The chain, and what `number` asks for.
+            The chain, and the argument of `number`.
         """
         certificate = self.issue(csr, SpiffeId.parse(agent.id))
         leaf = parse_certificate(certificate)
@@ -95,7 +95,7 @@ class Issuing:
         return certificate, seq
 
     async def number(self, seq: int) -> None:
-        """Have a renewal's leaf numbered, if the log can do that now; else it is when it can."""
+        """Have a renewal's leaf numbered now if the log can, else later."""
         with contextlib.suppress(SecureFlowError):
             await self._ledger.sequenced("", seq)
 
@@ -106,13 +106,14 @@ async def issued(work: UnitOfWork, agent: str) -> Sequence[dict[str, JSON]]:
     return lines
 
 
-async def lapsed(work: UnitOfWork, party: str, now: int) -> str:
-    """Say that a party's newest certificate does not hold by the centre's clock; empty: it does.
+async def certificate_problem(work: UnitOfWork, party: str, now: int) -> str:
+    """Return why a party's newest certificate is not valid by the centre's clock; empty if it is.
 
-    Whoever shows it is refused before anything is heard of it, and the clock may be the reason.
+    A party with such a certificate is refused before it can say anything; a wrong clock may be the
+    reason.
     """
     message = ""
-    for agent in await every(work.agents, party=party):
+    for agent in await list_readable(work.agents, party=party):
         lines = await issued(work, agent.id)
         at = int(lines[-1]["at"]) if lines else agent.created
         if agent.revoked is not None:

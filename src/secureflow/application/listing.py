@@ -1,4 +1,4 @@
-"""Walking through lists: pages have bounds, rules sometimes need every entity."""
+"""Complete lists: pages are bounded, but some rules need every entity."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ T = TypeVar("T")
 EMPTY = Page([])
 
 
-async def every(store: Store[T], **equals: Filter) -> list[T]:
-    """Return all entities that match, page by page; what cannot be read stops nothing else."""
-    return (await walked(store, **equals))[0]
+async def list_readable(store: Store[T], **equals: Filter) -> list[T]:
+    """Return all readable entities that match."""
+    return (await list_with_damaged(store, **equals))[0]
 
 
-async def require_every(store: Store[T], **equals: Filter) -> list[T]:
-    """Return all entities that match, for a rule that allows by what it does not find.
+async def list_complete(store: Store[T], **equals: Filter) -> list[T]:
+    """Return all entities that match, for a rule that permits what it finds no entity against.
 
     Raises:
-        SecureFlowError: `record_damaged` where one of them cannot be read.
+        SecureFlowError: `record_damaged` if one of them cannot be read.
     """
-    items, damaged = await walked(store, **equals)
+    items, damaged = await list_with_damaged(store, **equals)
     if damaged:
         raise _damaged(damaged[0])
     return items
 
 
-async def walked(store: Store[T], **equals: Filter) -> tuple[list[T], list[str]]:
-    """Return all entities that match, and the ids of what matches and cannot be read."""
+async def list_with_damaged(store: Store[T], **equals: Filter) -> tuple[list[T], list[str]]:
+    """Return all readable entities that match, and the ids of the unreadable ones."""
     items: list[T] = []
     damaged: list[str] = []
     cursor = ""
@@ -43,11 +43,11 @@ async def walked(store: Store[T], **equals: Filter) -> tuple[list[T], list[str]]
             return items, damaged
 
 
-async def first(store: Store[T], **equals: Filter) -> T | None:
+async def list_first(store: Store[T], **equals: Filter) -> T | None:
     """Return the first entity that matches, if any.
 
     Raises:
-        SecureFlowError: `record_damaged` where that one cannot be read: there is one.
+        SecureFlowError: `record_damaged` if that one exists but cannot be read.
     """
     page = await store.list(cursor="", limit=1, **equals)
     if page.damaged:

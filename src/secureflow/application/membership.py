@@ -1,4 +1,4 @@
-"""Who the members are, by the charter that the centre goes by; how it is shown and signed."""
+"""The members by the centre's adopted charter; how a charter is shown and signed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from secureflow.kit.text import Text
 
 CURRENT: Final = "charter"
 CANDIDATE: Final = "charter_candidate"
-"""Names of settings: the adopted charter, and the one that waits for signatures."""
+"""Names of settings: the adopted charter, and the candidate."""
 CHARTER_LOCK: Final = "charter"
-"""Whoever replaces either of them holds it."""
+"""The name of the lock held to replace either of them."""
 
 
 async def member_keys(begin: UnitOfWorkFactory) -> Mapping[str, str]:
@@ -27,7 +27,7 @@ async def member_keys(begin: UnitOfWorkFactory) -> Mapping[str, str]:
 
 
 async def stored(work: UnitOfWork, name: str) -> SignedCharter | None:
-    """Return the charter under a setting's name, if there is one."""
+    """Return the charter stored in a setting, if there is one."""
     value = await work.setting(name)
     return SignedCharter.from_json(value) if value is not None else None
 
@@ -35,7 +35,7 @@ async def stored(work: UnitOfWork, name: str) -> SignedCharter | None:
 async def described(signed: SignedCharter) -> dict[str, Any]:
     """Return a signed charter with its digest and its fingerprint in words and in digits."""
     charter = signed.charter
-    # scrypt takes some 50 ms: in a thread, so that nobody else waits.
+    # scrypt takes some 50 ms: in a thread, not to block the event loop.
     words = await asyncio.to_thread(charter.fingerprint_words)
     return {
         **signed.json(),
@@ -61,14 +61,14 @@ def check_candidate(draft: SignedCharter, organisation: str, digest: str) -> Non
                 digest=digest[:64],
                 charter_digest=draft.charter.digest,
             ),
-            "Look at the candidate again and sign it.",
+            "Check the candidate again and sign it.",
         )
 
 
 def with_signature(
     signed: SignedCharter, keys: Mapping[str, str], organisation: str, signature: str
 ) -> SignedCharter:
-    """Return the charter with one more signature, by a key of these.
+    """Return the charter with one more signature, by one of these keys.
 
     Raises:
         SecureFlowError: `signature_refused`.
@@ -87,7 +87,7 @@ def with_signature(
 
 
 def suffices(signed: SignedCharter, pinned: SignedCharter | None) -> bool:
-    """Tell whether enough members signed: all for a first charter, for a change more than 2/3."""
+    """Tell whether enough members signed: all for a first charter, more than 2/3 for a change."""
     try:
         if pinned is None:
             accept_first(signed)

@@ -1,4 +1,4 @@
-"""Models: what jobs released, where each comes from, and its parameters as safetensors."""
+"""Models: released by jobs, with their lineage, and their parameters as safetensors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Models:
     ) -> Page:
         """Return the models that the caller sees, optionally of one project or job.
 
-        Their `card` is left empty: what it holds grows with the features, and `card` tells it.
+        Their `card` is left empty, since it grows with the features; use `card`.
         """
         require(principal, "model.read")
         async with self._begin() as work:
@@ -65,7 +65,7 @@ class Models:
         return replace(page, items=[replace(model, card={}) for model in page.items])
 
     async def card(self, principal: Principal, key: str) -> dict[str, Any]:
-        """Return the model card: what it is, how it was made, what it was measured to do."""
+        """Return the model card: what it is, how it was made, and its metrics."""
         model = await self.get(principal, key)
         async with self._begin() as work:
             job = await work.jobs.get(model.job)
@@ -101,7 +101,7 @@ class Models:
     ) -> tuple[Model, int, AsyncIterator[bytes]]:
         """Return the model, the file's size in bytes, and the safetensors file as a stream.
 
-        The bytes after its header are exactly those that `model.digest` is the BLAKE3 of.
+        `model.digest` is the BLAKE3 of exactly the bytes after the header.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`.
@@ -124,7 +124,7 @@ class Models:
 
 
 def safetensors_header(count: int, metadata: dict[str, str]) -> bytes:
-    """Return what precedes `count` little-endian float32 values in a safetensors file.
+    """Return the header for `count` little-endian float32 values in a safetensors file.
 
     The format: u64 header length, a JSON header padded with spaces to 8 bytes, then raw data. It
     is written by hand so that a model of any size streams through without a copy.

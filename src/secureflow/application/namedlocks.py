@@ -1,4 +1,4 @@
-"""Locks by name: of one member's dear work, one piece at a time: others wait for one."""
+"""Locks by name: one piece of expensive work per member at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 MOST_WAITING: Final = 8
-"""Pieces that one member may have begun or wait for."""
+"""Maximum pieces of work per name, running or waiting."""
 
 
 class NamedLocks:
@@ -29,7 +29,7 @@ class NamedLocks:
         """Wait for the name's lock, and hold it inside the block.
 
         Raises:
-            SecureFlowError: `rate_limited` where too many wait already.
+            SecureFlowError: `rate_limited` if too many are waiting already.
         """
         if self._asked[name] >= self._most:
             raise SecureFlowError(

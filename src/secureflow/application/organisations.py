@@ -1,7 +1,7 @@
 """Organisations, and how their agents and the enclave join: one-time tokens and link certificates.
 
-The certificate says who may speak on a link. Who an organisation *is* is said by the charter, with
-the signing key whose possession is proven here.
+The certificate identifies the end of a link. The identity of an organisation is defined by the
+charter, with the signing key whose possession is proven here.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from typing import Final
 from secureflow.application import revocations
 from secureflow.application.access import Principal, missing, require
 from secureflow.application.idempotency import conflict, request_of
-from secureflow.application.issuing import Issuing, issued, lapsed
+from secureflow.application.issuing import Issuing, certificate_problem, issued
 from secureflow.application.jobs.reachability import Reachability
-from secureflow.application.listing import every, first, require_every, walked
+from secureflow.application.listing import (
+    list_complete,
+    list_first,
+    list_readable,
+    list_with_damaged,
+)
 from secureflow.application.ports.courier import Courier, PartyStatus
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
@@ -48,7 +53,7 @@ _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What a newcomer gets: a certificate chain, and how to find and check the centre."""
+    """A newcomer's result: a certificate chain, and how to reach and verify the centre."""
 
     certificate: str
     ca: str
@@ -60,11 +65,10 @@ class Enrolled:
 
 @dataclass(frozen=True)
 class CentreDescription:
-    """What the centre says of itself to newcomers. `link` is `host:port` of the gRPC link.
+    """The centre's description for newcomers. `link` is `host:port` of the gRPC link.
 
-    The log is asked each time: it goes by another name once its members let it go on. `server`
-    tells this one of the servers that share the database; `others` are the names of those that are
-    there.
+    The log is asked each time, since its name changes when its members let it continue. `server` is
+    this server's name; `others` are the names of the other running servers of the database.
     """
 
     link: str
@@ -76,8 +80,8 @@ class CentreDescription:
 class Organisations:
     """Use cases around organisations and their agents.
 
-    `expel` cuts a revoked agent's open link; `notify_disabled` gets all organisations that are
-    disabled, whenever one is or is let in again.
+    `expel` cuts a revoked agent's open link; `notify_disabled` gets all disabled organisations,
+    whenever one is disabled or enabled.
     """
 
     def __init__(
@@ -131,7 +135,7 @@ class Organisations:
         return organisation
 
     async def get(self, principal: Principal, slug: str) -> Organisation:
-        """Return an organisation; the directory, like the charter, is open to all who log in."""
+        """Return an organisation; the directory, like the charter, is open to all users."""
         require(principal, "organisation.read")
         async with self._begin() as work:
             organisation = await work.organisations.find(slug)
@@ -146,18 +150,16 @@ class Organisations:
             return await work.organisations.list(cursor=cursor, limit=limit)
 
     async def set_disabled(self, principal: Principal, slug: str, disabled: bool) -> Organisation:
-        """Shut an organisation out, its people and its agent, or let it in again.
+        """Disable an organisation, its people and its agent, or enable it again.
 
-        Shutting out does not wait for a log that is held: a restored centre has forgotten it.
+        Disabling works while the log is held: a restored centre may have forgotten it.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`.
         """
         require(principal, "organisation.disable")
         async with self._transactions(held=disabled) as transaction:
-            await transaction.work.lock(
-                "organisations"
-            )  # what is told below is all that are disabled
+            await transaction.work.lock("organisations")  # the list passed on below is complete
             organisation = await transaction.work.organisations.find(slug)
             if organisation is None:
                 raise missing("organisation", slug)
@@ -175,9 +177,9 @@ class Organisations:
     async def invite(
         self, principal: Principal, kind: AgentKind, organisation: str, key: str = ""
     ) -> tuple[Enrolment, str]:
-        """Make a one-time enrolment token; its text is shown once and kept nowhere.
+        """Make a one-time enrolment token; its text is shown once and not stored.
 
-        It takes the place of one that was made under the same `key`, whose text nobody heard.
+        It replaces one that was made under the same `key`, whose text was lost.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_request`, `quota_exceeded`,
@@ -197,7 +199,7 @@ class Organisations:
     async def make_token(
         self, kind: AgentKind, organisation: str, by: str, key: str = ""
     ) -> tuple[Enrolment, str]:
-        """Store and return a token without asking who wants it (`server init`)."""
+        """Store and return a token without an authority check (`server init`)."""
         token = EnrolmentToken.create(
             new_id("enr"), kind, organisation, ca_fingerprint(self._authority.pem)
         )
@@ -270,10 +272,10 @@ class Organisations:
         async with self._begin() as work:
             return await issued(work, spiffe)
 
-    async def lapsed(self, party: str) -> str:
-        """Say that a party's certificate does not hold by this clock, if it does not."""
+    async def certificate_problem(self, party: str) -> str:
+        """Return why a party's certificate is not valid by this clock, if it is not."""
         async with self._begin() as work:
-            return await lapsed(work, party, self._clock())
+            return await certificate_problem(work, party, self._clock())
 
     async def agents(self, principal: Principal, *, cursor: str = "", limit: int = 50) -> Page:
         """Return the agents of the caller's organisation (the operator sees all)."""
@@ -283,9 +285,9 @@ class Organisations:
             return await work.agents.list(cursor=cursor, limit=limit, **equals)
 
     async def revoke(self, principal: Principal, spiffe: str) -> Agent:
-        """Shut an agent out: every certificate that it ever got, not just the newest.
+        """Revoke an agent with every certificate that it ever got, not just the newest.
 
-        That does not wait for a log that is held: a restored centre has forgotten it.
+        This works while the log is held: a restored centre may have forgotten it.
         """
         require(principal, "agent.revoke")
         async with self._transactions(held=True) as transaction:
@@ -302,7 +304,7 @@ class Organisations:
             return transaction.answer(agent)
 
     async def admitted(self, spiffe: str) -> Agent:
-        """Return the enrolled agent of a link; asked at the start of every RPC.
+        """Return the enrolled agent of a link; called at the start of every RPC.
 
         Raises:
             SecureFlowError: `certificate_revoked`, `organisation_disabled`.
@@ -311,11 +313,11 @@ class Organisations:
             return await speaking(work, await _found(work, spiffe))
 
     async def arrived(self, spiffe: str, key: str, address: str) -> None:
-        """Note where a party is that greets: an enclave's address, and that it dialled this server.
+        """Record where a connecting party is: an enclave's address, and this server as its own.
 
         Raises:
-            SecureFlowError: `key_mismatch` when an agent signs with another key than it enrolled,
-                `certificate_revoked`, `organisation_disabled`.
+            SecureFlowError: `key_mismatch` if an agent signs with another key than the enrolled
+                one, `certificate_revoked`, `organisation_disabled`.
         """
         agent = await self.admitted(spiffe)
         if agent.key and key and key != agent.key:
@@ -339,27 +341,26 @@ class Organisations:
         except InfrastructureError:
             if address != agent.address:
                 raise
-            # Where it is is news for people: a database that cannot write cuts nobody off.
+            # Only information for people: a database that cannot write must not cut anyone off.
 
     async def revoked_lately(self) -> Sequence[str]:
-        """Return revoked SPIFFE ids that a certificate may still be valid for: what enclaves,
-        whose door the centre does not keep, must know.
-        """
+        """Return revoked SPIFFE ids for which a certificate may still be valid: enclaves, which
+        admit peers themselves, must know them."""
         since = self._clock() - int((PARTY_LIFE + CLOCK_SKEW).total_seconds())
         async with self._begin() as work:
-            agents, damaged = await walked(work.agents)
-        # Of those that cannot be read nobody knows whether they were revoked.
+            agents, damaged = await list_with_damaged(work.agents)
+        # Unreadable ones may have been revoked.
         gone = [agent.id for agent in agents if agent.revoked is not None and agent.revoked > since]
         return [*gone, *damaged]
 
     async def parties(self, principal: Principal, courier: Courier) -> Sequence[PartyStatus]:
-        """Return link statuses of the enclave, the own organisation, and fellow members."""
+        """Return link statuses of the enclave, the caller's organisation, and fellow members."""
         require(principal, "agent.read")
         async with self._begin() as work:
             wanted = {}
             if not principal.operator:
                 wanted["party"] = sorted(await _fellows(work, principal) | {ENCLAVE})
-            agents = await every(work.agents, **wanted)
+            agents = await list_readable(work.agents, **wanted)
         shown = {agent.party: agent for agent in agents if agent.revoked is None}
         reachability = Reachability(courier, self._centre.others)
         return [reachability.link_of(shown[party]) for party in sorted(shown)]
@@ -380,9 +381,9 @@ class Organisations:
             raise SecureFlowError(
                 "token_refused",
                 "The enrolment token is unknown, used or expired.",
-                "Ask the operator for a new one; each works once. If the answer to an earlier "
-                "try was lost, use the new one with the same directory: its key stays, and "
-                "nothing needs to be revoked.",
+                "Ask the operator for a new one; each works once. If the answer to an"
+                " earlier attempt was lost, use the new one with the same directory: "
+                "its key stays, and nothing needs to be revoked.",
             )
         used = replace(enrolment, used=now)
         await transaction.work.enrolments.save(used)
@@ -390,7 +391,7 @@ class Organisations:
 
 
 def revoked(spiffe: str) -> SecureFlowError:
-    """Return the refusal of a link whose agent is not (or no longer) enrolled."""
+    """Return the error for a link whose agent is not (or no longer) enrolled."""
     return SecureFlowError(
         "certificate_revoked",
         Text("{spiffe} is not enrolled, or has been revoked.", spiffe=spiffe),
@@ -399,14 +400,14 @@ def revoked(spiffe: str) -> SecureFlowError:
 
 
 async def speaking(work: UnitOfWork, agent: Agent) -> Agent:
-    """Return the agent if it and its organisation may still speak.
+    """Return the agent if it and its organisation are still admitted.
 
     Raises:
         SecureFlowError: `certificate_revoked`, `organisation_disabled`.
     """
     if agent.revoked is not None:
         raise revoked(agent.id)
-    if agent.organisation:  # an enclave is the operator's own
+    if agent.organisation:  # an enclave belongs to the operator
         organisation = await work.organisations.find(agent.organisation)
         if organisation is None or organisation.disabled:
             raise shut_out(agent.organisation)
@@ -414,9 +415,9 @@ async def speaking(work: UnitOfWork, agent: Agent) -> Agent:
 
 
 async def _end_lost(transaction: Transaction, request: str, by: str, now: int) -> None:
-    """End the token that was made by the same request before: nobody heard its text."""
+    """End the token made earlier by the same request: its text was lost."""
     await transaction.work.lock(f"requests/{request}")
-    for lost in await every(transaction.work.enrolments, unexpired=now):
+    for lost in await list_readable(transaction.work.enrolments, unexpired=now):
         if lost.request == request:
             if lost.used is not None:
                 raise conflict()
@@ -432,7 +433,7 @@ async def _found(work: UnitOfWork, spiffe: str) -> Agent:
 
 
 def _check_proof(token: EnrolmentToken, csr: str, key: str, signature: str) -> None:
-    """A newcomer proves that it holds its key; an enclave of an older version leaves it out."""
+    """Check that a newcomer holds its key; enclaves of older versions send no proof."""
     keyless = token.kind == "enclave" and key == "" and signature == ""
     if not keyless and not crypto.verify(key, "enrol", proof_body(token.id, csr, key), signature):
         raise SecureFlowError(
@@ -443,11 +444,11 @@ def _check_proof(token: EnrolmentToken, csr: str, key: str, signature: str) -> N
 
 
 async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
-    """Add the agent, or let it back in; one living agent per organisation, one owner per key."""
+    """Add the agent, or admit it again; one active agent per organisation, one owner per key."""
     if agent.kind == "agent":
         await work.lock(f"agents/{agent.organisation}")
         await work.lock(f"keys/{agent.key}")
-        for other in await require_every(work.agents, organisation=agent.organisation):
+        for other in await list_complete(work.agents, organisation=agent.organisation):
             if other.revoked is None and other.id != agent.id:
                 raise SecureFlowError(
                     "already_exists",
@@ -458,7 +459,7 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
                     ),
                     "Revoke it first: an organisation has one agent.",
                 )
-        twin = await first(work.agents, key=agent.key)
+        twin = await list_first(work.agents, key=agent.key)
         if twin is not None and twin.organisation != agent.organisation:
             raise SecureFlowError(
                 "already_exists",
@@ -474,8 +475,8 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
             await quotas.another_agent(work, agent.organisation)
         await work.agents.add(agent)
     elif old.revoked is not None or (agent.kind == "agent" and old.key != agent.key):
-        # Certificates that the old one still holds would come to life again. An enclave that is
-        # made anew has another key each time; the token says that the operator wants it.
+        # The old one's certificates would become valid again. An enclave that is set up again has a
+        # new key each time; the token shows that the operator wants it.
         raise SecureFlowError(
             "already_exists",
             Text(
@@ -488,9 +489,9 @@ async def _admit(work: UnitOfWork, agent: Agent, quotas: Quotas) -> None:
 
 
 async def _fellows(work: UnitOfWork, principal: Principal) -> set[str]:
-    """Return the organisations that share an active project with the caller's, and itself."""
+    """Return the organisations that share an active project with the caller's, and its own."""
     if not principal.organisation:
         return set()
-    shared = await every(work.projects, active=principal.organisation)
+    shared = await list_readable(work.projects, active=principal.organisation)
     members = {m.organisation for project in shared for m in project.members if m.state == "active"}
     return members | {principal.organisation}

@@ -1,8 +1,8 @@
 """Passwords: Argon2id (RFC 9106) with the OWASP parameters m = 7 MiB, t = 5, p = 1.
 
-Of OWASP's equivalent sets the one with the least memory, because the allocator keeps it: it counts
-in the server's size for ever. Hashing runs in threads, at most two at a time, so that logins never
-stop the event loop.
+Of OWASP's equivalent sets the one with the least memory, because the allocator never returns it: it
+adds permanently to the server's size. Hashing runs in threads, at most two at a time, so that
+logins never block the event loop.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Passwords:
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def matches(self, stored: str | None, password: str) -> bool:
-        """Compare with a stored hash; without one the same work is done and the answer is no.
+        """Compare with a stored hash; without one do the same work and return False.
 
-        Else the time of an answer would tell which names exist.
+        Otherwise the response time would reveal which names exist.
         """
         if not self._decoy:
             self._decoy = await self.hash(secrets.token_hex(16))

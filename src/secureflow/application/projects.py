@@ -1,4 +1,4 @@
-"""Projects: organisations that share a purpose. One founds, others are invited and accept."""
+"""Projects: organisations that share a purpose. One creates it, others accept its invitation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from secureflow.application.access import (
     require,
     visible_project,
 )
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
@@ -80,7 +80,7 @@ class Projects:
             return await work.projects.list(cursor=cursor, limit=limit, **equals)
 
     async def invite(self, principal: Principal, key: str, organisation: str) -> Project:
-        """Invite an organisation; only the founder invites.
+        """Invite an organisation; only the founder may invite.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `already_exists`, `quota_exceeded`.
@@ -131,7 +131,7 @@ class Projects:
         return project
 
     async def leave(self, principal: Principal, key: str) -> Project:
-        """Leave: the organisation's grants to the project end with its membership."""
+        """Leave a project: the organisation's grants to it end with its membership."""
         require(principal, "project.join")
         async with self._transactions() as transaction:
             project = await visible_project(transaction.work, principal, key)
@@ -147,7 +147,7 @@ class Projects:
 
     async def _end_grants(self, work: UnitOfWork, organisation: str, project: str) -> Sequence[str]:
         ended = []
-        for grant in await every(
+        for grant in await list_readable(
             work.grants, project=project, organisation=organisation, state="granted"
         ):
             await work.grants.save(replace(grant, revoked=self._clock()))

@@ -1,7 +1,7 @@
-"""How much one member may have of what lists, locks and queries carry for everybody.
+"""Limits on what one member may have of objects that burden everyone's lists, locks and queries.
 
-A quota is counted under a lock of its owner's name: two requests at once do not both take the last
-place. Nothing that exists is taken away when a quota is lowered; there is only nothing new.
+A quota is counted under a lock of its owner's name: two concurrent requests cannot both take the
+last place. Nothing existing is removed when a quota is lowered; only new objects are refused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import JobState
 from secureflow.domain.projects import Project
@@ -24,19 +24,19 @@ Limit = Annotated[int, Field(ge=1, le=1_000_000)]
 
 @dataclass(frozen=True)
 class Quotas:
-    """The most that one organisation may have at a time; of one user: tokens.
+    """The most that one organisation may have at a time; `tokens` is per user.
 
     Args:
         projects: that it founded and that are not closed.
         members: of one project, invited ones included.
-        invitations: that it sent and that nobody has answered.
+        invitations: that it sent and that are not answered.
         datasets: that it publishes.
         grants: in force.
         jobs: unfinished.
         users: accounts, disabled ones included.
         enrolments: unused and not expired.
-        agents: that were ever enrolled: revoked ones stay known, so that no name comes to life.
-        tokens: of one user; login beyond it forgets the oldest.
+        agents: that were ever enrolled: revoked ones stay known, so that no name is reused.
+        tokens: of one user; a further login removes the oldest.
     """
 
     __pydantic_config__ = STRICT
@@ -63,7 +63,7 @@ class Quotas:
         await work.lock(f"quota/{founder}")
         present = sum(member.state != "left" for member in project.members)
         self._keep(project.id, "members", present, self.members)
-        founded = await every(work.projects, organisation=founder)
+        founded = await list_readable(work.projects, organisation=founder)
         waiting = sum(member.state == "invited" for one in founded for member in one.members)
         self._keep(founder, "open invitations", waiting, self.invitations)
 
@@ -103,9 +103,9 @@ class Quotas:
             self._keep(organisation, "accounts", accounts, self.users)
 
     async def another_enrolment(self, work: UnitOfWork, organisation: str, now: int) -> None:
-        """Refuse one more enrolment token that somebody could still use."""
+        """Refuse one more enrolment token that could still be used."""
         await work.lock(f"quota/{organisation}")
-        listed = await every(work.enrolments, organisation=organisation, unexpired=now)
+        listed = await list_readable(work.enrolments, organisation=organisation, unexpired=now)
         unused = sum(one.used is None for one in listed)
         self._keep(organisation or "the operator", "unused enrolments", unused, self.enrolments)
 

@@ -1,9 +1,9 @@
-"""An expired link certificate renews by the signing key that was enrolled.
+"""Renewal of an expired link certificate with the signing key that was enrolled.
 
-Anybody may ask, so nothing is looked up and nothing is kept for a stranger: a challenge is signed
-by the server, not stored, and is read again before the database is. Only a proof by the enrolled
-key reaches the record, which holds each nonce that was used. What is refused says why only to who
-proved the key: a stranger learns of no identity whether it exists.
+Anyone may ask, so nothing is looked up or stored for a stranger: a challenge is signed by the
+server, not stored, and is verified before the database is read. Only a proof by the enrolled key
+reaches the record, which holds each nonce that was used. Reasons for refusals are given only to
+callers who proved the key: a stranger cannot learn whether an identity exists.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.renewal import CHALLENGE_SECONDS, DOMAIN, renewal_body
 
 PER_HOUR: Final = 6
-"""Renewals of one identity in an hour: a clock that goes wrong takes one, and one back."""
+"""Renewals of one identity in an hour: a wrong clock needs one, and one once it is corrected."""
 REMEMBERED: Final = 32
-"""Used nonces of one identity that stay on record; far more than can be answered in time."""
+"""Used nonces kept per identity; far more than can be answered in time."""
 HOUR: Final = 3600
 PER_SECOND: Final = 5.0
 AT_ONCE: Final = 60
-"""Challenges, and answers, of one address. Many agents may stand behind one (NAT), and all their
-certificates may have run out in one night: an answer that proves itself gives its share back."""
+"""Challenges, and answers, per address. Many agents may be behind one (NAT), and all their
+certificates may have expired in one night: an answer with a valid proof is not counted."""
 _CHALLENGE: Final = "renewal-challenge"
 _NONCE: Final = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9+/=]{88})")
 
@@ -56,8 +56,9 @@ class Renewals:
         issuing: issues certificates.
         key: the log's key; it signs challenges, so every replica knows them.
         clock: dates challenges and certificates.
-        ticks: paces addresses.
-        coming: told who proved its key and got a certificate: it will dial in with it.
+        ticks: rate limit per address.
+        coming: called with parties that proved their key and got a certificate: they will dial in
+            with it.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Renewals:
         self._answers = Throttle(PER_SECOND, AT_ONCE, ticks)
 
     def challenge(self, agent: str, address: str) -> RenewalChallenge:
-        """Return a challenge for whoever says to be this agent; nothing is kept of it.
+        """Return a challenge for a caller who claims to be this agent; it is not stored.
 
         Raises:
             SecureFlowError: `rate_limited`.
@@ -101,7 +102,7 @@ class Renewals:
         self._check_challenge(agent, nonce)
         async with self._begin() as work:
             known = await work.agents.find(agent)
-        # One computation whether or not the identity exists.
+        # The same work whether or not the identity exists.
         key = known.key if known is not None and known.key else self._key.public
         proved = crypto.verify(key, DOMAIN, renewal_body(agent, nonce, csr), signature)
         if not proved or known is None or not known.key:
@@ -130,7 +131,7 @@ class Renewals:
             raise _unproved()
 
     async def _use(self, work: UnitOfWork, agent: str, nonce: str) -> None:
-        """Put the nonce on record, unless it is there, or there are too many of late."""
+        """Record the nonce, unless it was used, or there were too many lately."""
         name = f"renewals/{hashlib.sha256(agent.encode()).hexdigest()[:32]}"
         used: list[dict[str, JSON]] = await work.setting(name) or []
         digest = hashlib.sha256(nonce.encode()).hexdigest()
@@ -145,7 +146,7 @@ class Renewals:
 
 
 async def _living(work: UnitOfWork, spiffe: str, key: str) -> Agent:
-    """Return the agent as it is now, if it and its organisation may still speak."""
+    """Return the agent as it is now, if it and its organisation are still admitted."""
     agent = await work.agents.find(spiffe)
     if agent is None or agent.key != key:
         raise revoked(spiffe)

@@ -1,7 +1,7 @@
-"""Revocations of other servers: who is shut out at one is cut off at every server of the database.
+"""Revocations by other servers: a party revoked at one is cut off at every server of the database.
 
-Whoever dials in is looked up in the record; who has a link already keeps it until the server hears
-of it. A mark in the record changes with each such action, so a look costs one row.
+A party that dials in is looked up in the record, but an open link stays until its server learns of
+the revocation. A mark in the record changes with each such action, so a check reads one row.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from secureflow.application.listing import every, walked
+from secureflow.application.listing import list_readable, list_with_damaged
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.domain.ids import new_id
 from secureflow.domain.organisations import Agent
 
 MARK: Final = "shut_out"
-"""The setting."""
+"""The name of the setting."""
 
 
 async def mark_changed(work: UnitOfWork) -> None:
-    """Note, with what was done, that somebody was shut out or let in again."""
+    """Change the mark, in the unit of work that disables, revokes or enables someone."""
     await work.set_setting(MARK, new_id("evt"))
 
 
 async def disabled(work: UnitOfWork) -> Sequence[str]:
-    """Return the organisations that are shut out."""
-    return [one.id for one in await every(work.organisations) if one.disabled]
+    """Return the disabled organisations."""
+    return [one.id for one in await list_readable(work.organisations) if one.disabled]
 
 
 class RevocationWatch:
-    """Does at this server what was decided at another.
+    """Carries out at this server what was decided at another.
 
     Args:
         begin: starts units of work.
@@ -50,13 +50,13 @@ class RevocationWatch:
         self._revoked: set[str] | None = None
 
     async def poll(self) -> None:
-        """Cut off whoever was shut out since the last look; the first one finds nobody linked."""
+        """Cut off parties revoked since the last check; the first check runs before any links."""
         async with self._begin() as work:
             fresh = await work.setting(MARK)
             if self._revoked is not None and fresh == self._mark:
                 return
             out = await disabled(work)
-            agents, _ = await walked(work.agents)
+            agents, _ = await list_with_damaged(work.agents)
         gone = {agent.id: agent for agent in agents if agent.revoked is not None}
         self._notify_disabled(out)
         for key in sorted(gone.keys() - (gone.keys() if self._revoked is None else self._revoked)):

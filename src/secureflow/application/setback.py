@@ -1,10 +1,10 @@
-"""Notices that the log was set back, and keeps it from signing until that is settled.
+"""Detects that the log was rolled back, and keeps it from signing until that is settled.
 
-A centre cannot tell from its own database that it was restored: what the members' agents hold of
-its own heads tells it. Each agent shows its newest head as it dials in, and more when it is asked;
-one that the log signed and does not hold stops the signer at once (`engines.ledger.setback`). A log
-that `server restore` brought back is held from the start, until every member has shown that it
-holds nothing newer.
+A centre cannot tell from its own database that it was restored, but from its heads that the
+members' agents hold. Each agent shows its newest head when it dials in, and more on request; one
+that the log signed but does not contain stops the signer at once (`engines.ledger.setback`). A log
+restored by `server restore` is held from the start, until every member has shown that it holds
+nothing newer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.membership import member_keys
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -29,13 +29,13 @@ _log = get_logger(__name__)
 
 
 class Ending(Protocol):
-    """Ends jobs that began before the log was set back (`application.continuing`)."""
+    """Ends jobs that began before the log was rolled back (`application.continuing`)."""
 
     async def end_jobs(self) -> list[str]:
-        """Have every job that goes on end by name."""
+        """End every unfinished job with an error that says so."""
 
     async def restart(self, jobs: list[str]) -> None:
-        """Drive jobs afresh, to their end."""
+        """Restart the drivers of jobs, which end them."""
 
 
 class LogGuard:
@@ -44,7 +44,7 @@ class LogGuard:
     Args:
         begin: starts units of work.
         ledger: the log.
-        ending: ends the jobs that began before a restored log goes on.
+        ending: ends the jobs that began before a restored log continues.
         clock: unix seconds.
     """
 
@@ -68,11 +68,11 @@ class LogGuard:
 
         Args:
             party: whose agent shows them.
-            notes: heads as the log signed them, the newest among them; what this log did not sign
-                under its present name counts for nothing.
+            notes: heads as the log signed them, the newest among them; heads that this log did not
+                sign under its current name are ignored.
             places: hex leaf hashes of the party and the index that each was proven to have. They
-                are the party's word: they only say how far a log that is held is the old one.
-            settled: whether the party goes by no newer charter than this centre. Else it does not
+                are the party's claims, and only show how far a held log matches the old one.
+            settled: whether the party has no newer charter than this centre. Otherwise it does not
                 count as seen yet: the newer one may name members who hold more.
         """
         origin = self._ledger.origin
@@ -97,12 +97,12 @@ class LogGuard:
         if not settled and not shown:
             return self._ledger.hold
         judged = await self._judge(origin, party, shown, kept, min(forks, default=0))
-        if self._ledger.origin != origin:  # the members let it go on meanwhile
+        if self._ledger.origin != origin:  # the members let it continue meanwhile
             return await self.shown(party, notes, places, settled=settled)
         return judged
 
     async def settle(self) -> Hold | None:
-        """Let a restored log go on once nobody who could hold a newer head is left."""
+        """Let a restored log continue once nobody can hold a newer head."""
         hold = self._ledger.hold
         if hold is None or hold.cause != "restored" or hold.head:
             return hold
@@ -114,30 +114,30 @@ class LogGuard:
                 await settle_restored(work, self._clock(), "unchanged")
                 await work.commit()
             after = await self._ledger.judge(lambda now, _: None if now == hold else now)
-        finally:  # they end, also where the answer to a commit was lost and nobody asks again
+        finally:  # they end even if the answer to a commit was lost and nobody retries
             await self._ending.restart(jobs)
         if after is None:
             _log.warning("log_goes_on", origin=self._ledger.origin, seen=list(hold.seen))
         return after
 
     async def waiting(self, hold: Hold) -> tuple[str, ...]:
-        """Return the members whose newest head is not known: without a charter, every agent's."""
+        """Return the members whose newest head is unknown: all agents without a charter."""
         members = set(await member_keys(self._begin))
         if not members:
             async with self._begin() as work:
-                agents = await every(work.agents, kind="agent")
+                agents = await list_readable(work.agents, kind="agent")
             members = {one.party for one in agents if one.revoked is None}
         return tuple(sorted(members - set(hold.seen)))
 
     async def hold_error(self) -> InfrastructureError | None:
-        """Return what people are told of a log that is held; None while it is not."""
+        """Return the error for a held log, for people; None while it is not held."""
         hold = self._ledger.hold
         if hold is None:
             return None
         return set_back(hold, self._ledger.origin, await self.waiting(hold))
 
     async def check(self) -> None:
-        """Fail while the log is held.
+        """Raise while the log is held.
 
         Raises:
             InfrastructureError: `log_set_back`.
@@ -147,9 +147,9 @@ class LogGuard:
             raise error
 
     def _signed(self, text: str) -> Checkpoint | None:
-        """Return what a head says, if this log signed it, under its present name or a later one.
+        """Return the content of a head, if this log signed it, under its current or a later name.
 
-        One under a later name says that this database is older than a continuation.
+        A later name means that this database is older than a continuation.
         """
         try:
             note = parse_note(text)
@@ -159,7 +159,7 @@ class LogGuard:
         return note.checkpoint if mine and note.verify_log(self._ledger.public) else None
 
     async def _root(self, size: int) -> bytes | None:
-        """Return the log's own root at a size; None where it does not reach so far."""
+        """Return the log's own root at a size; None if it is shorter."""
         try:
             return await self._ledger.root(size) if size else EMPTY_ROOT
         except SecureFlowError as error:
@@ -168,9 +168,9 @@ class LogGuard:
             return None
 
     async def _differing(self, places: Sequence[tuple[str, int]]) -> int:
-        """Return the size at which the first own leaf is not where it stood; 0 where none differs.
+        """Return the size at which the party's first displaced leaf was; 0 if there is none.
 
-        Beyond the end of the log it is lost, which says nothing of what is kept.
+        Leaves beyond the end of the log are lost, which says nothing about the kept ones.
         """
         for leaf, index in sorted(places[:MAX_SHOWN], key=lambda place: place[1]):
             entries = await self._ledger.entries(start=index, limit=1)
@@ -184,7 +184,7 @@ class LogGuard:
         now = self._clock()
 
         def decide(hold: Hold | None, size: int) -> Hold | None:
-            # What was compared is the log of this name; that of the next one holds what it kept.
+            # The comparison is with the log of this name; the next one contains what was kept.
             if self._ledger.origin != origin or (hold is None and not shown):
                 return hold
             known = (hold or Hold("shown", now, size)).confirmed(party, kept)

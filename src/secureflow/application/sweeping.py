@@ -1,4 +1,4 @@
-"""The sweeper: once an hour, what nobody can use any more is forgotten."""
+"""The sweeper: deletes expired rows once an hour."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = get_logger(__name__)
 
 
 async def sweep(begin: UnitOfWorkFactory, clock: Clock) -> int:
-    """Forget expired tokens, dead enrolments and old idempotent answers; return how many."""
+    """Delete expired tokens, dead enrolments and old idempotent answers; return how many."""
     async with begin() as work:
         gone = await work.sweep(clock())
         await work.commit()
@@ -26,16 +26,16 @@ async def sweep(begin: UnitOfWorkFactory, clock: Clock) -> int:
 async def keep_swept(begin: UnitOfWorkFactory, clock: Clock, interval: float = INTERVAL) -> None:
     """Sweep every `interval` seconds, until cancelled.
 
-    Not at once: a machine that just started may take another year for this one until its clock is
-    set, and tokens that were forgotten by it do not come back.
+    Not at once: a machine that has just started may have the wrong year until its clock is set, and
+    tokens deleted by mistake are lost.
     """
     while True:
         await asyncio.sleep(interval)
         try:
             gone = await sweep(begin, clock)
-        except SecureFlowError as error:  # a busy database; the next time does it
+        except SecureFlowError as error:  # a busy database; retried next time
             _log.warning("sweep_failed", code=error.code)
-        except Exception:  # noqa: BLE001  the edge of a task: a database that is away comes back
+        except Exception:  # noqa: BLE001  the edge of a task: an unavailable database comes back
             _log.exception("sweep_failed")
         else:
             if gone:

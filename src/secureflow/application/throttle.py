@@ -1,4 +1,4 @@
-"""Token buckets: a rate for each name, in bounded memory, on a clock that is given."""
+"""Token buckets: a rate for each key, in bounded memory, with a given clock."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from secureflow.kit.text import Text
 class Throttle:
     """Allows `burst` at once and `rate` per second after that, for each key.
 
-    Memory is bounded by `keys`: the key that was quiet longest is forgotten first, and a bucket
-    that has filled up again is the same as none.
+    Memory is bounded by `keys`: the least recently used key is forgotten first, and a full bucket
+    is the same as none.
     """
 
     def __init__(self, rate: float, burst: int, ticks: Ticks, *, keys: int = 10_000) -> None:
@@ -32,16 +32,16 @@ class Throttle:
         return 0.0
 
     def charge(self, key: str, amount: float) -> None:
-        """Take what was used already, even below empty: later ones wait for it."""
+        """Take what was already used, even below zero: later callers wait for it."""
         self._set(key, self._level(key) - amount)
 
     def pace(self, key: str, amount: float) -> float:
-        """Take what was used already; return how long to pause before the next, in seconds."""
+        """Take what was already used; return how long to pause before the next, in seconds."""
         self.charge(key, amount)
         return max(0.0, -self._level(key) / self._rate)
 
     def give_back(self, key: str) -> None:
-        """Put one back that turned out not to count."""
+        """Return one that turned out not to count."""
         if key in self._buckets:
             self._set(key, min(self._burst, self._level(key) + 1.0))
 
@@ -61,7 +61,7 @@ class Throttle:
 
 
 def too_fast(seconds: float) -> SecureFlowError:
-    """Return the refusal that tells how long to wait."""
+    """Return the error that says how long to wait."""
     wait = max(1, int(seconds + 0.999))
     return SecureFlowError(
         "rate_limited",

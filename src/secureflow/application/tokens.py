@@ -2,8 +2,9 @@
 
 A token is `sft_<id>_<secret>`: the id finds the row, the 256-bit secret is stored as SHA-256 only
 and compared in constant time. Login does the same work for unknown names as for known ones, and
-slows down guessing per (name, address) and per address. Many people may share an address: there
-only what fails counts, and whoever has logged in from it before does not wait for who guesses.
+slows down guessing per (name, address) and per address. Many people may share an address: only
+failures count there, and users who have logged in from it before are not slowed down by others'
+guesses.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 
 from secureflow.application.access import Principal, missing
 from secureflow.application.idempotency import conflict, request_of
-from secureflow.application.listing import every, first
+from secureflow.application.listing import list_first, list_readable
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.throttle import Throttle, too_fast
@@ -32,9 +33,9 @@ LOGIN_SECONDS: Final = 12 * 3600
 MAX_SECONDS: Final = 90 * 86_400
 
 GUESSES: Final = 400
-"""Failed logins at once from one address; after that one a second."""
+"""Burst of failed logins from one address; after that one per second."""
 FAMILIAR: Final = 10_000
-"""Most (name, address) pairs that are remembered as having logged in."""
+"""Maximum (name, address) pairs remembered as having logged in."""
 
 AGAIN: Final = "Log in again: secureflow login URL --ca FILE."
 
@@ -43,7 +44,7 @@ _SHAPE: Final = re.compile(r"sft_([0-9a-z]{20})_([A-Za-z0-9_-]{43})")
 
 @dataclass(frozen=True)
 class Issued:
-    """A fresh token: `text` is shown once and kept nowhere."""
+    """A fresh token: `text` is shown once and not stored."""
 
     text: str = field(repr=False)
     token: Token
@@ -57,8 +58,8 @@ class Tokens:
         begin: starts units of work.
         passwords: checks them.
         clock: dates tokens.
-        ticks: paces guessing.
-        most: tokens of one user at a time; one more forgets the oldest.
+        ticks: rate limit for guessing.
+        most: tokens of one user at a time; a further one removes the oldest.
     """
 
     def __init__(
@@ -78,10 +79,10 @@ class Tokens:
         Args:
             name: the account's.
             password: to compare.
-            address: where it comes from, as limits count it.
+            address: the source address, as counted by limits.
 
         Raises:
-            SecureFlowError: `bad_credentials` (whatever of the two is wrong), `rate_limited`.
+            SecureFlowError: `bad_credentials` (whichever of the two is wrong), `rate_limited`.
         """
         source = f"{name[:64]}\n{address}"
         wait, counted = self._by_name.take(source), source not in self._familiar
@@ -91,9 +92,9 @@ class Tokens:
             raise too_fast(wait)
         try:
             async with self._begin() as work:
-                user = await first(work.users, name=name)
+                user = await list_first(work.users, name=name)
                 active = user is not None and await _active(work, user)
-        except InfrastructureError:  # it was compared with nothing: no guess
+        except InfrastructureError:  # it was not compared with anything: not a guess
             self._by_name.give_back(source)
             if counted:
                 self._by_address.give_back(address)
@@ -105,7 +106,7 @@ class Tokens:
         return await self._issue(user, LOGIN_SECONDS, "login")
 
     def _welcome(self, source: str, address: str) -> None:
-        """Let a login that was right cost nothing, and the next one from there wait for nobody."""
+        """Do not count a successful login, and do not throttle the next one from there."""
         self._by_name.forget(source)
         if source not in self._familiar:
             self._by_address.give_back(address)
@@ -115,7 +116,7 @@ class Tokens:
             self._familiar.popitem(last=False)
 
     async def authenticate(self, text: str) -> Principal:
-        """Return who speaks with this bearer token.
+        """Return the principal of a bearer token.
 
         Raises:
             SecureFlowError: `unauthenticated` without saying which part is wrong.
@@ -132,7 +133,7 @@ class Tokens:
         return Principal(user.id, user.name, user.organisation, frozenset(user.roles), token.id)
 
     async def holds(self, principal: Principal) -> bool:
-        """Tell whether the token that the caller came with would still be let in."""
+        """Tell whether the caller's token is still valid."""
         async with self._begin() as work:
             token = await work.tokens.find(principal.token)
             user = await work.users.find(principal.user)
@@ -140,10 +141,10 @@ class Tokens:
         return active and token is not None and self._clock() < token.expires
 
     async def logout(self, text: str) -> None:
-        """Forget this token; one that is none any more, or never was, is no error (RFC 7009, 2.2).
+        """Revoke this token; an invalid one is not an error (RFC 7009, 2.2).
 
         Raises:
-            SecureFlowError: `unauthenticated` for what cannot be a token.
+            SecureFlowError: `unauthenticated` for a malformed token.
         """
         parts = _parts(text)
         async with self._begin() as work:
@@ -152,9 +153,9 @@ class Tokens:
                 await work.commit()
 
     async def create(self, principal: Principal, label: str, seconds: int, key: str = "") -> Issued:
-        """Return a further token of the caller that lives `seconds` (at most 90 days).
+        """Return another token of the caller, valid for `seconds` (at most 90 days).
 
-        It takes the place of one that was made under the same `key`, whose text nobody heard.
+        It replaces one that was made under the same `key`, whose text was lost.
 
         Raises:
             SecureFlowError: `idempotency_conflict`.
@@ -167,11 +168,11 @@ class Tokens:
     async def list(self, principal: Principal) -> list[Token]:
         """Return the caller's own tokens, digests left out."""
         async with self._begin() as work:
-            mine = await every(work.tokens, user=principal.user, unexpired=self._clock())
+            mine = await list_readable(work.tokens, user=principal.user, unexpired=self._clock())
         return [replace(token, digest="") for token in mine]
 
     async def revoke(self, principal: Principal, key: str) -> None:
-        """Forget one of the caller's tokens (`not_found` for anybody else's)."""
+        """Revoke one of the caller's tokens (`not_found` for anyone else's)."""
         async with self._begin() as work:
             token = await work.tokens.find(key)
             if token is None or token.user != principal.user:
@@ -186,7 +187,7 @@ class Tokens:
         token = Token(new_id("tok"), user.id, _digest(secret), now, now + seconds, label, request)
         async with self._begin() as work:
             await work.lock(f"tokens/{user.id}")
-            living = await every(work.tokens, user=user.id, unexpired=now)
+            living = await list_readable(work.tokens, user=user.id, unexpired=now)
             for lost in [one for one in living if request and one.request == request]:
                 if (lost.label, lost.expires - lost.created) != (label, seconds):
                     raise conflict()
@@ -196,8 +197,8 @@ class Tokens:
             for old in living[: max(0, len(living) + 1 - self._most)]:
                 await work.tokens.remove(old.id)
             await work.tokens.add(token)
-            # Since the password was checked it may have been changed, or the account disabled; who
-            # did that ended the tokens that there were, and not this one.
+            # Since the password was checked it may have been changed, or the account disabled; that
+            # ended the existing tokens, but not this one.
             if await work.users.find(user.id) != user:
                 raise _bad_credentials()
             await work.commit()
@@ -214,7 +215,7 @@ async def _active(work: UnitOfWork, user: User) -> bool:
 
 
 def _parts(text: str) -> tuple[str, str]:
-    """Return name and secret of a bearer text; no database is asked about what cannot be one.
+    """Parse a bearer token into name and secret, before the database is queried.
 
     Raises:
         SecureFlowError: `unauthenticated`.
@@ -226,7 +227,7 @@ def _parts(text: str) -> tuple[str, str]:
 
 
 async def _named(work: UnitOfWork, name: str, secret: str) -> Token | None:
-    """Return the token of this name and secret; None where there is none, or of another secret."""
+    """Return the token of this name; None if there is none, or the secret differs."""
     token = await work.tokens.find(f"tok_{name}")
     digest = token.digest if token else "0" * 64
     return token if hmac.compare_digest(_digest(secret), digest) else None

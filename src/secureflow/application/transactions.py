@@ -3,8 +3,8 @@
 A use case opens a transaction, changes entities through its unit of work, and records what it did.
 Leaving the block submits the leaves and commits them together with the change, then waits for their
 numbers: no state changes without a record, and nothing is recorded that did not happen. The answer
-to the caller can be kept in the same transaction (`answering`), so that whoever did not hear it,
-and asks again, gets the same.
+to the caller can be kept in the same transaction (`answering`), so that a caller who did not
+receive it gets the same on a retry.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ T = TypeVar("T")
 _log = get_logger(__name__)
 
 BEFORE_THE_SCRIPT = -1
-"""The `seq` of a job's proposal; later changes of it that no script asked for have smaller ones."""
+"""The `seq` of a job's proposal; later changes outside its script have smaller ones."""
 
 
 class Keeper(Protocol):
-    """Keeps the answer to the caller of a use case, in the transaction of its change."""
+    """Stores the answer to the caller of a use case, in the transaction of its change."""
 
     async def __call__(self, work: UnitOfWork, told: object) -> None:
-        """Keep it; the first transaction of a request counts."""
+        """Store it; the first transaction of a request counts."""
 
 
 _KEEPER: ContextVar[Keeper | None] = ContextVar("keeper", default=None)
@@ -43,7 +43,7 @@ _KEEPER: ContextVar[Keeper | None] = ContextVar("keeper", default=None)
 
 @contextmanager
 def answering(keeper: Keeper) -> Iterator[None]:
-    """Have the answer of the transaction in this block kept with it."""
+    """Store the answer of the transaction in this block with it."""
     token = _KEEPER.set(keeper)
     try:
         yield
@@ -52,7 +52,7 @@ def answering(keeper: Keeper) -> Iterator[None]:
 
 
 async def keep_answer(work: UnitOfWork, told: object) -> None:
-    """Have what a caller is told kept in a unit of work, if somebody keeps such."""
+    """Store the answer to a caller in a unit of work, if there is a keeper."""
     keeper = _KEEPER.get()
     if keeper is not None:
         await keeper(work, told)
@@ -72,21 +72,21 @@ class Transaction:
         self._following: list[Callable[[], object]] = []
 
     def answer(self, told: T) -> T:
-        """Say what the caller is told of it; return that."""
+        """Set the answer to the caller, and return it."""
         self._told = [told]
         return told
 
     def then(self, act: Callable[[], object]) -> None:
-        """Say what follows in this process; also where nobody knows whether the commit stands."""
+        """Set a follow-up in this process; it also runs if the commit's outcome is unknown."""
         self._following.append(act)
 
     def follow(self) -> None:
-        """Do what follows."""
+        """Run the follow-ups."""
         for act in self._following:
             act()
 
     async def keep_answer(self) -> None:
-        """Have the answer kept, if it was said and somebody keeps such."""
+        """Store the answer, if it was set and there is a keeper."""
         if self._told:
             await keep_answer(self.work, self._told[0])
 
@@ -99,9 +99,9 @@ class Transaction:
         spec: str = "",
         turn: int = 0,
     ) -> None:
-        """Say what is done; the document is kept beside the log, which holds its commitment.
+        """Record an action; its document is stored with the log, which holds a commitment to it.
 
-        `turn` tells changes of one job apart: 0 is its proposal.
+        `turn` distinguishes changes of one job: 0 is its proposal.
         """
         leaf = server_leaf(
             kind,
@@ -122,7 +122,7 @@ class Transactions:
 
     Args:
         begin: starts units of work.
-        ledger: numbers what was submitted.
+        ledger: numbers submitted leaves.
         key: the log's key; it signs the server's leaves.
         clock: dates them.
     """
@@ -140,12 +140,12 @@ class Transactions:
         """Open a transaction; an exception inside the block leaves nothing behind.
 
         Args:
-            held: also while the log is held: its leaves then wait until the log goes on. For what
-                shuts somebody out, which must not wait, and for what the members have signed.
+            held: also while the log is held: its leaves then wait until the log continues. For
+                revocations, which must not wait, and for what the members have signed.
 
         Raises:
-            InfrastructureError: `log_set_back` while the log is held: nothing is done then that
-                could not be recorded.
+            InfrastructureError: `log_set_back` while the log is held: nothing is done that cannot
+                be recorded.
         """
         if (hold := self._ledger.hold) is not None and not held:
             raise set_back(hold, self._ledger.origin)
@@ -158,7 +158,7 @@ class Transactions:
             try:
                 await work.commit()
             except InfrastructureError:
-                transaction.follow()  # it may stand, and whoever asks again is only told so
+                transaction.follow()  # it may be committed; a retry only returns the answer
                 raise
         transaction.follow()
         # Outside the block: the sequencer needs the database that the transaction held.
@@ -166,7 +166,7 @@ class Transactions:
             for place in {(leaf.job, leaf.seq) for leaf in transaction.leaves}:
                 await self._ledger.sequenced(*place)
         except InfrastructureError as error:
-            # It is done, and recorded with it: the next leaf's turn gives this one its number.
+            # It is committed with its leaf, which is numbered together with the next one.
             _log.warning(
                 "number_owed", code=error.code, kinds=[one.kind for one in transaction.leaves]
             )

@@ -1,7 +1,7 @@
 """Users: people with roles inside one organisation, or administrators of the platform.
 
-An organisation admin rules over their own organisation's people only and cannot make a platform
-admin; the platform keeps at least one administrator.
+An organisation admin manages only their own organisation's people and cannot make a platform admin;
+the platform keeps at least one administrator.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from secureflow.application.access import Principal, missing, require
-from secureflow.application.listing import every, first
+from secureflow.application.listing import list_first, list_readable
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.passwords import Passwords
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
@@ -30,9 +30,10 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
 
 class Users:
-    """Use cases around accounts; `ticks` paces who guesses an old password.
+    """Use cases around accounts; `ticks` limits guesses of an old password.
 
-    Hashing is dear, and logins wait for it: each organisation has one password hashed at a time.
+    Hashing is expensive, and logins wait for it: each organisation has one password hashed at a
+    time.
     """
 
     def __init__(
@@ -56,13 +57,13 @@ class Users:
         """Make the first platform admin, on the machine itself (`server init`).
 
         Raises:
-            SecureFlowError: `already_exists` when there is any user.
+            SecureFlowError: `already_exists` if there is any user.
         """
         hashed = await self._passwords.hash(password)
         user = self._new(name, name, "", (Role.PLATFORM_ADMIN,), hashed)
         async with self._transactions() as transaction:
             await transaction.work.lock("administrators")
-            if await first(transaction.work.users):
+            if await list_first(transaction.work.users):
                 raise SecureFlowError("already_exists", "The platform already has users.")
             await transaction.work.users.add(user)
             transaction.record("user.created", _document(user, by="init"))
@@ -93,7 +94,7 @@ class Users:
             if organisation and await transaction.work.organisations.find(organisation) is None:
                 raise missing("organisation", organisation)
             await self._quotas.another_user(transaction.work, organisation)
-            if await first(transaction.work.users, name=name):
+            if await list_first(transaction.work.users, name=name):
                 raise SecureFlowError(
                     "already_exists",
                     Text("The user name {name} is taken.", name=name),
@@ -136,7 +137,7 @@ class Users:
     ) -> User:
         """Change an account; disabling it or setting its password ends its tokens.
 
-        That does not wait for a log that is held: a restored centre has forgotten it.
+        This works while the log is held: a restored centre may have forgotten it.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `invalid_roles`, `weak_password`,
@@ -146,7 +147,7 @@ class Users:
         hashed = await self._hash(principal, password) if password is not None else None
         only_less = roles is None and display is None and disabled is not False
         async with self._transactions(held=only_less) as transaction:
-            # Two administrators who disable one another at once must not both succeed.
+            # Two administrators who disable each other at the same time must not both succeed.
             await transaction.work.lock("administrators")
             old = await _seen(transaction.work, principal, key)
             new = replace(
@@ -167,19 +168,19 @@ class Users:
     async def change_password(self, principal: Principal, old: str, new: str) -> None:
         """Set the caller's own password and end their other tokens.
 
-        Whose password is the new one already did not hear that it was changed: nothing is done.
+        If it is the new one already, the caller missed the answer: nothing is done.
 
         Raises:
             SecureFlowError: `bad_credentials`, `weak_password`; `rate_limited` after five wrong
-                ones (who has a stolen token guesses no faster than at the login);
-                `stale_version` when the account was changed while the passwords were hashed.
+                ones (a stolen token must not allow faster guesses than the login); `stale_version`
+                if the account was changed while the passwords were hashed.
         """
         if wait := self._guesses.take(principal.user):
             raise too_fast(wait)
         try:
             async with self._begin() as work:
                 user = await work.users.get(principal.user)
-        except InfrastructureError:  # it was compared with nothing: no guess
+        except InfrastructureError:  # it was not compared with anything: not a guess
             self._guesses.give_back(principal.user)
             raise
         async with self._locks.hold(principal.organisation or principal.user):
@@ -194,7 +195,7 @@ class Users:
         async with self._transactions(held=True) as transaction:
             if (
                 await transaction.work.users.get(user.id) != user
-            ):  # a stale copy would undo a dismissal
+            ):  # a stale copy would undo a disabling
                 raise SecureFlowError(
                     "stale_version",
                     "The account was changed by someone else in the meantime.",
@@ -230,7 +231,7 @@ def _roles(roles: Sequence[Role], organisation: str) -> tuple[Role, ...]:
     if (Role.PLATFORM_ADMIN in chosen) != (organisation == ""):
         raise SecureFlowError(
             "invalid_roles",
-            "Platform admins belong to no organisation, everybody else to one.",
+            "Platform admins belong to no organisation, everyone else to one.",
             "Give the operator's people the role platform-admin and no organisation.",
         )
     return chosen
@@ -251,7 +252,7 @@ async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None
 
     if not rules(old) or rules(new):
         return
-    others = [u for u in await every(work.users, organisation="") if u.id != old.id]
+    others = [u for u in await list_readable(work.users, organisation="") if u.id != old.id]
     if not any(rules(user) for user in others):
         raise SecureFlowError(
             "last_administrator",
@@ -261,13 +262,13 @@ async def _keep_an_administrator(work: UnitOfWork, old: User, new: User) -> None
 
 
 async def _end_tokens(work: UnitOfWork, user: str, but: str = "") -> None:
-    for token in await every(work.tokens, user=user):
+    for token in await list_readable(work.tokens, user=user):
         if token.id != but:
             await work.tokens.remove(token.id)
 
 
 def _document(user: User, *, by: str) -> dict[str, object]:
-    """Return what the ledger's document says: ids and roles, no personal name."""
+    """Return the ledger's document: ids and roles, no personal name."""
     return {
         "user": user.id,
         "organisation": user.organisation,

@@ -1,4 +1,4 @@
-"""What the log's witnesses need from the centre, and what they give it.
+"""The exchange with the log's witnesses.
 
 Checkpoint, proofs and cosignature travel with the messages of the job: at delivery a request that
 names a head gets the consistency proof from what this party saw last, and the inclusion proofs of
@@ -24,7 +24,7 @@ MemberKeys = Callable[[], Awaitable[Mapping[str, str]]]
 
 
 class Witnessing:
-    """Makes log proofs for parties and takes in their cosignatures.
+    """Makes log proofs for parties and stores their cosignatures.
 
     Args:
         ledger: the log.
@@ -38,7 +38,7 @@ class Witnessing:
     async def log_proofs(
         self, body: Mapping[str, Any], log_size: int, unproved: Sequence[str]
     ) -> dict[str, Any]:
-        """Return the proofs that go with a request which names a head; empty when none does.
+        """Return the proofs for a request that names a head; empty if it names none.
 
         Args:
             body: the request's body; `head` is a signed checkpoint note.
@@ -69,7 +69,7 @@ class Witnessing:
         return [{"hash": leaf, "index": index, "size": size, "proof": [h.hex() for h in proof]}]
 
     async def cosigned(self, party: str, head: str, line: str) -> None:
-        """Keep a cosignature if it holds under the charter's key of this party."""
+        """Store a cosignature if it is valid under this party's key in the charter."""
         key = (await self._keys()).get(party)
         try:
             note = parse_note(attach(head, [line]))

@@ -1,1 +1,1 @@
-"""Speaks to the platform from a terminal."""
+"""The command line."""

@@ -1,4 +1,4 @@
-"""`secureflow agent`: be one party. Commands reach the running agent through its 0600 socket."""
+"""`secureflow agent`: run one party. Commands reach the running agent through its 0600 socket."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def status(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
 
 @app.command("reload", help=t("Apply the edited settings without a restart."))
 def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
-    """Reload agent.yaml; a privacy budget grows only with a yes."""
+    """Reload agent.yaml; a privacy budget grows only after confirmation."""
     from secureflow.agent import api
 
     changes = api.reload(config, preview=True)
@@ -167,7 +167,7 @@ def _clocks(skew: int | None) -> str:
 
 
 def _in_force(settings: dict[str, Any]) -> str:
-    """Say in a line how the file stands to what is in force."""
+    """Describe in a line whether the settings in the file are in force."""
     if settings["state"] == "invalid":
         return t("the file does not load: {reason}", reason=settings["problem"]["message"])
     parts = []
@@ -209,7 +209,7 @@ def leaves(
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
-    """Show own leaves; as JSON they can be held against a bundle: `audit verify --held`."""
+    """Show own leaves; as JSON they can be compared with a bundle: `audit verify --held`."""
     from secureflow.agent import api
 
     show(api.leaves(config, job=job), output, ("kind", "hash", "proved"))
@@ -222,7 +222,7 @@ def clear_alarm(
     config: Config = _CONFIG,
     output: Output = Form.YAML,
 ) -> None:
-    """Clear an alarm: the centre did what it must not, and the owner says why to go on."""
+    """Clear an alarm about the centre; the owner gives the reason to continue."""
     from secureflow.agent import api
 
     confirmed(t("Continue although the agent raised an alarm?"), yes)
@@ -239,7 +239,7 @@ def backup(
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
-    """Back an agent up, while it runs or stands still."""
+    """Back up an agent, running or stopped."""
     from secureflow.agent.owner.backup import back_up
 
     made = back_up(config, file, passphrase(passphrase_file))
@@ -344,7 +344,7 @@ def sign(
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
-    """Sign the candidate whose words were compared; without them it is shown, and asked."""
+    """Sign the candidate whose words were compared; without them, show it and ask."""
     from secureflow.agent import api
     from secureflow.cli.comparing import compared
 

@@ -1,4 +1,4 @@
-"""`secureflow audit`: what the ledger says, and whether it is true."""
+"""`secureflow audit`: show and verify the ledger."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ def verify(
 ) -> None:
     """Verify an audit bundle without any server.
 
-    Its status is `verified` (exit code 0), `unfinished` where an end or a cosignature is not there,
-    `broken` where something contradicts, or `consistent, unauthenticated` without a charter, which
-    a forger manages too (all 7).
+    Its status is `verified` (exit code 0), `unfinished` if an end or a cosignature is missing,
+    `broken` if there is a contradiction, or `consistent, unauthenticated` without a charter, which
+    a forger can achieve too (all 7).
     """
     from secureflow.domain.charter import SignedCharter
     from secureflow.engines.ledger.bundle import verify_bundle
@@ -142,11 +142,12 @@ def _word(status: str) -> str:
 
 
 def _print_gap(gap: Gap) -> None:
-    """Say what the log lost, how it goes on, and who let it."""
+    """Describe what the log lost, how it continues, and who allowed it."""
     say(
         t(
-            "Gap: the log {origin} was set back from {size} entries to {start} ({lost} lost) and "
-            "continues as {name} since {when}; signed by {signed} of {members} members: {who}.",
+            "Gap: the log {origin} was rolled back from {size} entries to {start} "
+            "({lost} lost) and continues as {name} since {when}; signed by {signed} "
+            "of {members} members: {who}.",
             origin=gap.origin,
             size=gap.size,
             start=gap.start,
@@ -161,14 +162,14 @@ def _print_gap(gap: Gap) -> None:
 
 
 def _ended(end: AuthorEnd) -> str:
-    """Say by whose word an author's leaves end."""
+    """Describe who signed that an author's leaves end."""
     if end.late:
         return t("signed its end later, when it was back")
     return t("signed its end") if end.signed else t("the centre's word")
 
 
 def _show(verdict: BundleVerdict) -> None:
-    """Write a verdict for people: what was found, then how each author's leaves end."""
+    """Print a verdict for people: the findings, then how each author's leaves end."""
     facts = {
         "status": _word(verdict.status),
         "job": verdict.job,

@@ -1,4 +1,4 @@
-"""`server backup|restore`, `agent backup|restore`: options and words that both have."""
+"""`server backup|restore`, `agent backup|restore`: common options and texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from secureflow.cli.console import moment, say
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import DENIED, read_private
+from secureflow.kit.privatefiles import DENIED, read_private
 from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        readable=False,  # looked at by us: click has no next step
+        readable=False,  # checked by us: click's errors have no next step
         help=t("File with the passphrase that seals the keys; or SECUREFLOW_BACKUP_PASSPHRASE."),
     ),
 ]
@@ -43,7 +43,7 @@ IntoExisting = Annotated[
 
 
 def passphrase(file: Path | None) -> str | None:
-    """Return the passphrase of the file or of the environment; None where neither is.
+    """Return the passphrase from the file or the environment; None if there is neither.
 
     Raises:
         SecureFlowError: `invalid_file`, `key_exposed`.
@@ -67,7 +67,7 @@ def passphrase(file: Path | None) -> str | None:
 
 
 def backup_summary(target: Path, manifest: BackupManifest) -> dict[str, Any]:
-    """Return what is shown of a backup that was made."""
+    """Return the summary of a new backup."""
     keys = sorted((manifest.keys or {}).get("names", ()))
     return {
         "file": str(target),
@@ -78,7 +78,7 @@ def backup_summary(target: Path, manifest: BackupManifest) -> dict[str, Any]:
 
 
 def advise_on_keys(manifest: BackupManifest, names: str) -> None:
-    """Say what a backup without keys means."""
+    """Explain the consequences of a backup without keys."""
     if manifest.keys is None:
         say(
             t(
@@ -90,5 +90,5 @@ def advise_on_keys(manifest: BackupManifest, names: str) -> None:
 
 
 def counted(numbers: Mapping[str, int]) -> str:
-    """Return numbers by name in one line."""
+    """Format counts by name in one line."""
     return ", ".join(f"{t(name)}: {count}" for name, count in sorted(numbers.items())) or "-"

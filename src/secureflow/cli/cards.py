@@ -1,4 +1,4 @@
-"""A model card for people: what the model is for, from whom it learned, how good, how protected."""
+"""A model card for people: purpose, contributors, metrics and protection of the model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from secureflow.cli.console import Form, moment, show, write
 from secureflow.cli.texts import said, t
 
 _SHOWN = 12
-"""Features of a kind that are named one by one."""
+"""Maximum number of features of a kind that are listed."""
 
 
 def show_card(card: Mapping[str, Any]) -> None:
-    """Write a card as a page; its JSON and YAML forms hold everything."""
+    """Print a card as a page; its JSON and YAML forms have everything."""
     write(f"{card.get('name', '')}  v{card.get('version', '?')}  {card.get('id', '')}\n")
     show({name: text for name, text in _facts(card).items() if text}, Form.TABLE)
     show_metrics(card)
@@ -22,7 +22,7 @@ def show_card(card: Mapping[str, Any]) -> None:
 
 
 def show_metrics(report: Mapping[str, Any]) -> None:
-    """Write the metrics of a report or a card; noised ones with their ± and as noised."""
+    """Print the metrics of a report or a card; noised ones with their ± and marked so."""
     from secureflow.application.reports.figures import metric_figures
 
     metrics = metric_figures(report)

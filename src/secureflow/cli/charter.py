@@ -1,4 +1,4 @@
-"""`secureflow charter`: look, compare, verify. Pinning and signing are the agent's matter."""
+"""`secureflow charter`: show, compare and verify it. Pinning and signing are up to the agents."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def show_charter(
     save: Annotated[Path | None, typer.Option(help=t("Also write it to this file."))] = None,
     output: Output = Form.TABLE,
 ) -> None:
-    """Show the server's charter; fingerprints are computed here, not believed."""
+    """Show the server's charter; fingerprints are computed here, not taken from the server."""
     with client() as connection:
         resource = connection.charter
         published = resource.candidate() if candidate else resource.get()
@@ -60,9 +60,9 @@ def draft(
     say(t("Each member now compares the words and signs: secureflow agent charter sign."))
 
 
-@app.command("continue", help=t("Continue a log that was set back, if its members agree."))
+@app.command("continue", help=t("Continue a log that was rolled back, if its members agree."))
 def draft_continuation(output: Output = Form.TABLE) -> None:
-    """Draft the charter that continues a log whose newest database is gone."""
+    """Draft the charter that continues a log whose newest database is lost."""
     with client() as connection:
         published = connection.charter.draft_continuation()
     _show(_received(published), output)
@@ -130,7 +130,7 @@ def _signed(value: Any) -> SignedCharter:
 
 
 def show_both(charters: Mapping[str, Any]) -> None:
-    """Write what an agent knows: the charter that it goes by, the one that waits, what differs."""
+    """Print an agent's charters: the pinned one, the candidate, and their differences."""
     pinned, waiting = charters.get("pinned"), charters.get("candidate")
     if pinned:
         write(t("This agent uses:"))
@@ -145,13 +145,14 @@ def show_both(charters: Mapping[str, Any]) -> None:
 
 
 def print_continuations(charter: Charter) -> None:
-    """Say plainly what the log lost, and how it goes on."""
+    """Describe what the log lost, and how it continues."""
     names = [one.origin for one in charter.continuations[1:]] + [charter.origin]
     for one, name in zip(charter.continuations, names, strict=False):
         say(
             t(
-                "The log {origin} was set back from {size} entries to {start}: {lost} entries, "
-                "from {first} to {last}, are lost at the centre. It continues as {name}.",
+                "The log {origin} was rolled back from {size} entries to {start}: "
+                "{lost} entries, from {first} to {last}, are lost at the centre. It "
+                "continues as {name}.",
                 origin=one.origin,
                 size=one.size,
                 start=one.start,
@@ -181,5 +182,5 @@ def _show(signed: SignedCharter, output: Form) -> None:
             for one in charter.members]  # fmt: skip
     show(rows, output, ("organisation", "name", "key", "signed"))
     print_continuations(charter)
-    say(t("Compare with the other members, not over this server:"))
+    say(t("Compare with the other members, not through this server:"))
     write(f"  {facts['words']}\n  {facts['digits']}")

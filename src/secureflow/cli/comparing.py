@@ -1,4 +1,4 @@
-"""Signing a charter at a terminal: the words are shown, and what was shown is what is signed."""
+"""Signing a charter at a terminal: the words are shown, and exactly the shown charter is signed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from secureflow.kit.errors import SecureFlowError
 
 
 def compared(config: Path) -> str:
-    """Show the charter that would be signed, and return its digest once a person says yes.
+    """Show the charter to be signed, and return its digest after confirmation.
 
     Raises:
-        SecureFlowError: `charter_missing`; `not_confirmed`, also where nobody is at a terminal.
+        SecureFlowError: `charter_missing`; `not_confirmed`, also without a terminal.
     """
     from secureflow.agent import api
     from secureflow.cli.charter import print_continuations
@@ -35,7 +35,7 @@ def compared(config: Path) -> str:
     for line in charters.get("differences") or ():
         say(t("differs from the pinned one: {what}", what=said(line)))
     print_continuations(charter)
-    say(t("Compare with the other members, not over this server:"))
+    say(t("Compare with the other members, not through this server:"))
     say(f"  {charter.fingerprint_words('en')}\n  {charter.fingerprint_words('zh')}")
     if not sys.stdin.isatty():
         raise SecureFlowError(

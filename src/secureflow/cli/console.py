@@ -1,4 +1,4 @@
-"""How the command line speaks: results on stdout as table, JSON or YAML; all else on stderr."""
+"""Output of the command line: results on stdout as table, JSON or YAML; the rest on stderr."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """How results are written."""
+    """Output formats."""
 
     TABLE = "table"
     JSON = "json"
@@ -41,7 +41,7 @@ def group(help_text: str) -> typer.Typer:
 
 
 def say(text: str) -> None:
-    """Tell the person something on stderr."""
+    """Print a message for people on stderr."""
     typer.echo(runnable(shown(text, several=True)), err=True)
 
 
@@ -55,7 +55,7 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
 
     Args:
         value: a JSON value or (a list of) dataclasses.
-        form: table, JSON or YAML; JSON and YAML hold everything, a table only `columns`.
+        form: table, JSON or YAML; JSON and YAML have everything, a table only `columns`.
         columns: the table's columns; for one object its lines, by default all.
     """
     plain = _plain(value)
@@ -70,7 +70,7 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
 
 
 def fail(error: SecureFlowError) -> None:
-    """Write the one line of an error: code, message, hint."""
+    """Print an error in one line: code, message, hint."""
     line = _styled(shown(error.code), fg=typer.colors.RED, bold=True)
     line += f": {_one_line(explained(error.code, error.message))}"
     if error.hint:
@@ -83,13 +83,13 @@ def _one_line(text: str) -> str:
 
 
 def _styled(text: str, **style: Any) -> str:
-    """Return a text in colour, or as it is where the person wants none (no-color.org)."""
+    """Return a text in colour, or plain if `NO_COLOR` is set (no-color.org)."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return text if plain else typer.style(text, **style)
 
 
 def confirmed(question: str, yes: bool) -> None:
-    """Ask for a yes unless `--yes` was given; anything else ends the command.
+    """Ask for confirmation unless `--yes` was given; anything but yes ends the command.
 
     Raises:
         SecureFlowError: `not_confirmed`.
@@ -110,7 +110,7 @@ def ask(question: str, option: str) -> str:
     """Ask for one line.
 
     Raises:
-        SecureFlowError: `no_terminal` naming the option that answers instead.
+        SecureFlowError: `no_terminal` naming the option to use instead.
     """
     _need_terminal(option)
     return str(typer.prompt(question, err=True))
@@ -131,7 +131,7 @@ _LATEST: Final = 1 << 36
 
 
 def moment(seconds: Any) -> str:
-    """Write a unix time in the local zone; empty for none, and for what is no date."""
+    """Format a unix time in the local zone; empty for None, and for invalid dates."""
     if not isinstance(seconds, int | float) or not 0 < seconds < _LATEST:
         return ""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
@@ -150,11 +150,11 @@ def _plain(value: Any) -> Any:
 
 
 def _yaml(plain: Any) -> str:
-    """Return YAML in which hidden characters are escapes of quoted strings: it reads back equal."""
-    import yaml  # only when asked for
+    """Return YAML with hidden characters escaped in quoted strings, which reads back equal."""
+    import yaml  # only when needed
 
     class Dumper(yaml.SafeDumper):
-        """Quotes what has to be escaped."""
+        """Quotes strings that have to be escaped."""
 
     def quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
         style = '"' if hidden(text.replace("\n", "")) else None
@@ -169,9 +169,9 @@ _TIMES = frozenset(
     ["created", "expires", "updated", "used", "since", "revoked", "at", "removed", "taken_at"]
 )
 _WORDS = frozenset({"state", "kind", "type", "outcome", "link", "unit"})
-"""Fields whose values are words of a short list, told in the person's language."""
+"""Fields whose values are from a short list, translated for people."""
 _FACTS = frozenset({"progress"})
-"""Fields that hold facts by names of ours; in others the names are codes, or anybody's."""
+"""Fields whose member names are ours and translated; in others they are codes, or foreign."""
 
 
 def _cell(name: str, value: Any) -> str:
@@ -205,10 +205,10 @@ def _plain_cell(name: str, value: Any) -> str:
 
 
 def _table(rows: list[Any], columns: Sequence[str]) -> None:
-    """Write rows side by side, or, where a terminal is too narrow for that, one under another.
+    """Print rows as a table, or as records if the terminal is too narrow.
 
-    No word is ever folded: an identifier that a person copies stays in one piece. Only sentences
-    wrap, at their spaces or, in Chinese, anywhere.
+    Words are never broken: an identifier stays in one piece for copying. Only sentences wrap, at
+    their spaces or, in Chinese, anywhere.
     """
     if not rows:
         say(t("Nothing to show."))
@@ -224,9 +224,9 @@ def _table(rows: list[Any], columns: Sequence[str]) -> None:
 
 
 def _shared_out(columns: list[tuple[str, ...]], room: int) -> list[int]:
-    """Return each column's width, or nothing where no such widths fit.
+    """Return each column's width, or an empty list if none fit.
 
-    The table's own way of shrinking columns cuts off what stands in the last ones.
+    rich's own shrinking would cut off the last columns.
     """
     from rich.cells import cell_len
 
@@ -254,7 +254,7 @@ def _side_by_side(names: list[str], cells: list[list[str]], widths: list[int]) -
 
 
 def _records(names: list[str], cells: list[list[str]]) -> None:
-    """Write each row as lines `name  value`; the terminal itself wraps a value that is longer."""
+    """Print each row as lines `name value`; long values are wrapped by the terminal."""
     from rich.cells import cell_len
 
     titles = [shown(t(name)) for name in names]
@@ -264,7 +264,8 @@ def _records(names: list[str], cells: list[list[str]]) -> None:
             write("")
         for title, text in zip(titles, row, strict=True):
             if text:
-                # A value of several lines stays beside its name: it forges no line of its own.
+                # A value of several lines is indented under its name, so that it cannot forge
+                # lines.
                 value = text.replace("\n", "\n" + " " * (widest + _GAP))
                 write(f"{title}{' ' * (widest - cell_len(title) + _GAP)}{value}")
 
@@ -280,13 +281,13 @@ def _lines(value: Any, columns: Sequence[str]) -> None:
 _GAP = 2
 _EXACT = 2.0**53
 _FOLDED = 16
-"""Cells that a column of Chinese sentences has at least."""
+"""Minimum cells of a column of Chinese sentences."""
 _ENDLESS = 10_000
-"""Columns of a file or a pipe: nothing there is cut, wrapped or padded."""
+"""Width of a file or a pipe: nothing there is cut, wrapped or padded."""
 
 
 def _longest_word(text: str) -> int:
-    """Return the cells of a text's longest word; a Chinese sentence has none and folds anywhere."""
+    """Return the cells of a text's longest word; Chinese sentences can be broken anywhere."""
     from rich.cells import cell_len
 
     return max((min(cell_len(word), _longest_part(word)) for word in text.split()), default=0)

@@ -48,7 +48,7 @@ def use(name: Name) -> None:
 
 @app.command("remove", help=t("Forget a context and its token."))
 def remove(name: Name, yes: Yes = False) -> None:
-    """Forget a context. Its token lives on at the server until it ends: log out before."""
+    """Forget a context. Its token stays valid at the server until it expires: log out before."""
     from secureflow.sdk.profile import checked_name, remove_context
 
     checked_name(name)

@@ -18,7 +18,7 @@ app = typer.Typer(
 
 Directory = Annotated[Path, typer.Option(help=t("Where the demo keeps its files."))]
 _HERE = Path(".demo")
-# As in domain.specs.base, which loads too much for `--help`; the types say when they part.
+# As in domain.specs.base, which loads too much for `--help`; mypy reports a mismatch.
 ProtectionName = Literal["sealed", "secagg", "sealed+secagg"]
 
 

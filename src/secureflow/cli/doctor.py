@@ -1,4 +1,4 @@
-"""`secureflow doctor`: checks the connection to the server, until the first check that fails."""
+"""`secureflow doctor`: check the connection to the server, up to the first failed check."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from secureflow.sdk import Profile
 
 _NAME_WIDTH = 14
-"""Columns of a check's name."""
+"""Width of the names of checks."""
 _THINGS: Final = {"rows": "row", "leaves": "leaf"}
-"""Checks whose names are also titles of columns: those of Chinese mean numbers."""
+"""Checks whose names are also column titles, where the Chinese means numbers."""
 OUT_OF_TIME = frozenset({9, 10})
-"""OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
+"""OpenSSL's messages for a certificate that is not valid yet, and for an expired one."""
 PATIENCE = 10.0
-"""Seconds that one check may take."""
+"""Time limit of one check, in seconds."""
 
 
 @dataclass
 class Diagnosis:
-    """What earlier checks found, for later ones."""
+    """Results of earlier checks, for later ones."""
 
     known: Profile
     host: str = ""
@@ -56,7 +56,7 @@ def doctor(output: Output = Form.TABLE) -> None:
 
 
 def report(findings: Iterable[dict[str, Any]], output: Form) -> None:
-    """Show findings `{check, ok, message, hint, code?}`.
+    """Print findings `{check, ok, message, hint, code?}`.
 
     Raises:
         SecureFlowError: the first failed check's.
@@ -252,7 +252,7 @@ def _login(so_far: Diagnosis) -> str:
 
 
 def _readiness(so_far: Diagnosis) -> str:
-    """Ask which parts of the server work, and whether its log or its record is another one."""
+    """Check which parts of the server work, and whether its log or record was replaced."""
     import httpx
 
     from secureflow.sdk.connection import trust
@@ -282,7 +282,7 @@ def _readiness(so_far: Diagnosis) -> str:
 
 
 def _restored(so_far: Diagnosis) -> str:
-    """Say what a centre that came out of a backup has forgotten, to whoever can repeat it."""
+    """Report what a restored centre has forgotten, to those who can repeat it."""
     from secureflow.sdk import Client
 
     with Client.from_profile(so_far.known) as connection:
@@ -290,15 +290,15 @@ def _restored(so_far: Diagnosis) -> str:
     if not isinstance(times, dict):
         return t("never")
     return t(
-        "on {at}, from a backup of {taken}: what was revoked, disabled or withdrawn in between "
-        "is valid again until somebody repeats it",
+        "on {at}, from a backup of {taken}: what was revoked, disabled or withdrawn "
+        "in between is valid again until someone repeats it",
         at=moment(times.get("restored_at")),
         taken=moment(times.get("taken_at")),
     )
 
 
 def _parties(so_far: Diagnosis) -> str:
-    """Compare the clocks of the connected parties with the server's, which sees them all."""
+    """Compare the clocks of the connected parties with the server's, as the server sees them."""
     from secureflow.sdk import Client
 
     with Client.from_profile(so_far.known) as connection:

@@ -1,4 +1,4 @@
-"""A drafted declaration as the YAML that its owner reads, corrects and keeps."""
+"""A drafted declaration as YAML, for its owner to read, correct and keep."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
     """Return the lines of one entry of `datasets:`, not indented.
 
     Args:
-        draft: what the file looks like.
+        draft: the draft of the file.
         name: the dataset's name.
-        path: the file, as agent.yaml is to name it.
+        path: the file, as named in agent.yaml.
 
     Raises:
         SecureFlowError: `dataset_unreadable` when no column can be used.
@@ -35,7 +35,7 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
     lines.append("  columns:")
     if any(column.bounds for column in draft.columns):
         lines.append(
-            f"    # {t('Bounds come from the rows: enter what the quantity can be at all.')}"
+            f"    # {t('Bounds come from the rows: enter the range that the quantity can have.')}"
         )
     lines += [_column(column) for column in draft.columns if column.type is not None]
     left = [column for column in draft.columns if column.left_out is not None]
@@ -51,22 +51,22 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
 
 
 def remarks(draft: TableDraft) -> Iterator[str]:
-    """Yield what the owner should know before confirming the draft."""
+    """Yield notes for the owner to read before confirming the draft."""
     rows, columns = draft.rows, len(draft.columns)
     yield t(
         "{rows} rows, {columns} columns; nothing was sent anywhere.", rows=rows, columns=columns
     )
     if any(column.bounds for column in draft.columns):
         yield t(
-            "Bounds taken from the data are data: everybody who sees the description learns "
-            "roughly what your smallest and largest rows are, and a row that comes later may not "
-            "fit. Enter what the quantity can be at all (an age: 0 to 120), without looking at "
-            "the data."
+            "Bounds taken from the data are data: everyone who sees the description "
+            "learns roughly what your smallest and largest rows are, and a row that "
+            "comes later may not fit. Enter the range that the quantity can have (an "
+            "age: 0 to 120), without looking at the data."
         )
     listed = [column.name for column in draft.columns if column.categories]
     if listed:
         yield t(
-            "Categories are published as they are: remove those that name somebody ({names}).",
+            ("Categories are published as they are: remove those that name a person ({names})."),
             names=", ".join(listed),
         )
     sensitive = [column.name for column in draft.columns if column.sensitive and column.type]
@@ -78,7 +78,7 @@ def remarks(draft: TableDraft) -> Iterator[str]:
 
 
 def slug(stem: str) -> str:
-    """Return a dataset name made of a file's: small letters, digits and dashes."""
+    """Return a dataset name from a file's name: lowercase letters, digits and dashes."""
     plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")
     return plain[:40].strip("-") or "data"
 
@@ -117,7 +117,7 @@ def _reason(left_out: str | None) -> str:
 
 
 def _privacy(draft: TableDraft, name: str) -> dict[str, Any]:
-    """Return a budget to start from: δ well below one in the number of rows."""
+    """Return an initial budget: δ well below one over the number of rows."""
     power = max(5, math.ceil(math.log10(draft.rows)) + 1)
     return {"domain": name, "unit": "record", "epsilon": 3.0, "delta": float(f"1e-{power}")}
 
@@ -127,7 +127,7 @@ def _number(value: float) -> float | int:
 
 
 def _yaml(value: Any) -> str:
-    """Return a value on one line, whatever characters it has."""
+    """Return a value as YAML on one line, whatever characters it has."""
     text = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=math.inf
     )

@@ -1,4 +1,4 @@
-"""A dry run for people: what would be signed, what it costs, how wide answers get, what to know."""
+"""A dry run for people: the spec to sign, its cost, the width of answers, and notes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _COST: Final = (
 
 
 def show_dry_run(answer: DryRun, output: Form) -> None:
-    """Write a dry run; its JSON and YAML forms hold everything."""
+    """Print a dry run; its JSON and YAML forms have everything."""
     if output is not Form.TABLE:
         show(answer, output)
         return
     show({"digest": answer.digest, **dict(_facts(answer.details))}, Form.TABLE)
     if expected := answer.details.get("expected"):
-        say(t("Standard errors that noise alone would give, with so many rows in each group:"))
+        say(t("Standard errors that noise alone would give, with this many rows in each group:"))
         show(expected, Form.TABLE, _EXPECTED)
     made_of = answer.texts.get("notes")
     known = made_of if isinstance(made_of, list) else []

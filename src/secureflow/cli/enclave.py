@@ -1,4 +1,4 @@
-"""`secureflow enclave`: make and run the attested worker."""
+"""`secureflow enclave`: create and run the attested worker."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def start(config: Config = Path("enclave.yaml")) -> None:
     from secureflow.enclave.__main__ import become
     from secureflow.enclave.settings import EnclaveSettings
 
-    EnclaveSettings.load(config)  # what is wrong with it is said here, in the user's language
+    EnclaveSettings.load(config)  # errors in it are shown here, in the user's language
     become(str(config))
 
 

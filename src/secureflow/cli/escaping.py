@@ -1,4 +1,4 @@
-"""Foreign values as a terminal may show them."""
+"""Foreign values, escaped for a terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Final
 from secureflow.kit.plain import shown
 
 _LONGEST: Final = 400
-"""Of one value, in characters; a terminal line more is shown by `--details` alone."""
+"""Maximum characters of one value; more is shown only with `--details`."""
 
 
 def plain(value: Any) -> str:
-    """Return a foreign value as one line without anything that moves or hides text."""
+    """Return a foreign value as one line without characters that move or hide text."""
     line = shown(" ".join(str(value).split()))
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"

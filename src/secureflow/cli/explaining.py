@@ -1,4 +1,4 @@
-"""`job explain` for people: who could see what, what is stopped, what it cost, who dropped out."""
+"""`job explain` for people: who could see what, attacks prevented, the cost, and dropouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DROPPED: Final = ("party", "round", "stage", "reason")
 
 
 def show_explanation(explanation: Mapping[str, Any]) -> None:
-    """Write an explanation as tables; the JSON and YAML forms hold more."""
+    """Print an explanation as tables; the JSON and YAML forms have more."""
     show(
         {name: _spoken(explanation.get(name)) for name in _HEAD if explanation.get(name)},
         Form.TABLE,

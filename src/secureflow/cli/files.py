@@ -1,4 +1,4 @@
-"""Reading what people hand to commands: JSON and YAML files of bounded size."""
+"""Reading the files given to commands: JSON and YAML of bounded size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import DENIED, read_private
+from secureflow.kit.privatefiles import DENIED, read_private
 from secureflow.kit.text import Text
 
 _LIMIT = 64 << 20
@@ -48,9 +48,9 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """Parse a YAML or JSON file that a person wrote and that holds one object.
+    """Parse a YAML or JSON file, written by a person, that holds one object.
 
-    What a program wrote is read by `read_json`, number for number.
+    Files written by programs are read by `read_json`, which keeps numbers exact.
 
     Raises:
         SecureFlowError: `invalid_file` naming the path and the place.
@@ -77,7 +77,7 @@ def _named_fields(path: Path, value: Any) -> dict[str, Any]:
 
 @functools.cache
 def _loader() -> Any:
-    """Return a safe loader to which 1e-6 is a number, as in YAML 1.2; it is text in YAML 1.1."""
+    """Return a safe loader that reads 1e-6 as a number, as in YAML 1.2 (text in YAML 1.1)."""
     import yaml
 
     class Loader(yaml.SafeLoader):

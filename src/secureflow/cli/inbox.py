@@ -1,4 +1,4 @@
-"""`secureflow agent inbox`: what waits for a person, shown on one screen and decided as shown."""
+"""`secureflow agent inbox`: pending requests, shown on one screen and decided as shown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Refusal = Annotated[str, typer.Option(help=t("Reason, for the submitter"))]
 Details = Annotated[bool, typer.Option("--details", help=t("Show everything, the spec too."))]
 _CONFIG = Path("agent.yaml")
 _PASSED_OVER = {"already_decided", "expired", "not_found", "record_damaged"}
-"""What a review says of a request before it goes on: nobody can decide it, or not any more."""
+"""Codes of requests that a review skips: they cannot be decided, or no longer."""
 
 
 @app.command("list", help=t("List the requests that wait."))
@@ -58,12 +58,12 @@ def list_inbox(
     for one in found:
         write("\n".join(_listed(one)))
     if not found:
-        say(t("Nothing waits.") if not every else t("Nothing to show."))
+        say(t("No requests are waiting.") if not every else t("Nothing to show."))
     _print_held(config)
 
 
 def _print_held(config: Path) -> None:
-    """Say why no job goes on now, approved or not, where the centre's log signs nothing."""
+    """Explain why no job continues, approved or not, while the centre's log is held."""
     from secureflow.agent import api
 
     held = api.status(config).get("set_back")
@@ -122,9 +122,9 @@ def reject(item: Item, reason: Refusal = "", config: Config = _CONFIG) -> None:
     say(t("{what} is rejected.", what=item))
 
 
-@app.command("review", help=t("Go through what waits, one request at a time, and decide."))
+@app.command("review", help=t("Review the waiting requests one at a time, and decide."))
 def review(context: typer.Context, config: Config = _CONFIG) -> None:
-    """Show each request that waits, the oldest first, and decide on exactly what was shown."""
+    """Show each pending request, the oldest first, and decide on exactly what was shown."""
     from secureflow.agent import api
     from secureflow.cli.kinds import given
 
@@ -144,11 +144,11 @@ def review(context: typer.Context, config: Config = _CONFIG) -> None:
             if error.code not in _PASSED_OVER:
                 raise
             fail(error)
-    say(t("Nothing more waits.") if waiting else t("Nothing waits."))
+    say(t("No more requests are waiting.") if waiting else t("No requests are waiting."))
 
 
 def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
-    """Show one request and do what the person says; False ends the review."""
+    """Show one request and act on the answer; False ends the review."""
     from secureflow.agent import api
 
     request = _asked(config, item)
@@ -183,11 +183,11 @@ def _asked(config: Path, item: str) -> PendingRequest:
 
 
 def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False) -> None:
-    """Show a request where the question will stand: on stderr."""
+    """Show a request on stderr, where the question is asked."""
     from secureflow.cli.decision import screen, visible
 
     if details:
-        import yaml  # only when asked for
+        import yaml  # only when needed
 
         text = yaml.safe_dump(dict(request.details), allow_unicode=True, sort_keys=False)
         say(visible(text.rstrip()))
@@ -196,7 +196,7 @@ def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False)
 
 
 def _listed(one: Mapping[str, Any]) -> list[str]:
-    """Return an item's lines: its full id alone on one, to be pasted."""
+    """Return an item's lines: its full id on a line of its own, for copying."""
     from secureflow.cli.decision import cost
     from secureflow.cli.escaping import plain
 

@@ -113,8 +113,8 @@ def watch(job: Id) -> None:
 @app.command(
     "wait",
     help=t(
-        "Wait for a job and show it; exit code 8 if it failed or was cancelled, 5 if it is paused "
-        "until somebody resumes it, 6 if time is up."
+        "Wait for a job and show it; exit code 8 if it failed or was cancelled, 5 if "
+        "it is paused until someone resumes it, 6 if time is up."
     ),
 )
 def wait(
@@ -127,7 +127,7 @@ def wait(
     ] = None,
     output: Output = Form.TABLE,
 ) -> None:
-    """Wait for a job, for programs: silent but where it is paused, and says why."""
+    """Wait for a job, for programs: silent unless it is paused, then it prints why."""
 
     def paused(found: Job) -> None:
         say(t("{job} is paused: {why}", job=found.id, why=_why(found.error) or "?"))
@@ -226,7 +226,7 @@ def _show(job: Job, output: Form) -> None:
 
 
 def _absent(progress: Mapping[str, Any]) -> str:
-    """Return the parties that a job waits for as they have no link to the server that was asked."""
+    """Return the parties that a job waits for because they have no link to this server."""
     from secureflow.application.jobs.reachability import KEY, absence_notes
 
     absent = progress.get(KEY)
@@ -234,7 +234,7 @@ def _absent(progress: Mapping[str, Any]) -> str:
 
 
 def _contributors(contributions: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return who contributed to how many rounds, with rows where the report has them."""
+    """Return who contributed to how many rounds, with rows if the report has them."""
     return "\n".join(
         t("{party}: {rounds} rounds", party=party, rounds=one.get("rounds"))
         + (t(", {rows} rows", rows=f"{one['rows']:,}") if one.get("rows") is not None else "")
@@ -243,7 +243,7 @@ def _contributors(contributions: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _why(error: dict[str, Any] | None) -> str | None:
-    """Return why a job ended, as the line that an error is everywhere; details are for programs."""
+    """Return why a job ended, as a one-line error; details are for programs."""
     if not error:
         return None
     code, message, hint = (part_of(error, name) for name in ("code", "message", "hint"))
@@ -262,7 +262,7 @@ def _request(connection: Client, file: Path, resume: str) -> dict[str, Any]:
 
 
 def _resumed(connection: Client, start: str) -> dict[str, Any]:
-    """Turn JOB@ROUND into the `resume` field: the digest is the one that the ledger recorded."""
+    """Turn JOB@ROUND into the `resume` field: the digest is taken from the ledger."""
     if not start:
         return {}
     from secureflow.engines.training.kind import TRAINING_ENGINE  # only training resumes

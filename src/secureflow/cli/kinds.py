@@ -1,4 +1,4 @@
-"""The kinds of job, as a person reads of them before deciding about data."""
+"""Descriptions of the kinds of job for people who decide about data."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from secureflow.engines.training.kind import TRAINING_ENGINE
 
 
 class CliKind(Protocol):
-    """One kind of job. A `spec` is always one of this kind."""
+    """One kind of job. `spec` arguments are always of this kind."""
 
     @property
     def engine(self) -> EngineKind:
-        """What the engines know of it."""
+        """The engines' part of the kind."""
 
     def task(self, spec: Any) -> str:
-        """Return in a few words what is computed."""
+        """Return a short description of the computation."""
 
     def leaves(self, spec: Any) -> str:
         """Return what leaves the organisation, and in what form."""

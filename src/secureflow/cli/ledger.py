@@ -1,4 +1,4 @@
-"""`secureflow ledger`: heads and proofs, each checked here before it is shown."""
+"""`secureflow ledger`: heads and proofs, each verified here before it is shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CharterFile = Annotated[
 
 @app.command("head", help=t("Write the newest signed checkpoint."))
 def head(charter: CharterFile = None) -> None:
-    """Write the checkpoint note; with a charter its signature is checked."""
+    """Print the checkpoint note; with a charter its signature is verified."""
     with client() as connection:
         text = connection.audit.head()["note"]
     _checked(text, _pinned(charter))

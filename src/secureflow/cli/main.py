@@ -1,7 +1,7 @@
-"""`secureflow`: the command line. Groups by noun, verbs below, fixed exit codes.
+"""`secureflow`: the command line. One group per noun, commands are verbs.
 
-Every failure is one line on stderr and one of the exit codes of docs/cli.md. Heavy modules are
-imported inside commands, so that `secureflow --help` answers at once.
+Every failure is one line on stderr and one of the exit codes in docs/cli.md. Heavy modules are
+imported inside commands, so that `secureflow --help` is fast.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from secureflow.cli import (
 from secureflow.cli.console import fail, group
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.memory import leave
+from secureflow.kit.memory import skip_final_collection
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
@@ -95,9 +95,9 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 def main() -> None:
     """Run the command line and exit with its code."""
     code = run(sys.argv[1:])
-    leave()
-    # CPython ends itself by SIGINT, whatever the exit code, where Ctrl-C once passed through the
-    # execution of a text (dataclasses at an import) and none was executed since.
+    skip_final_collection()
+    # CPython ends by SIGINT, whatever the exit code, if Ctrl-C once interrupted an `exec` of source
+    # text (dataclasses during an import) and none has run since.
     exec("")  # noqa: S102
     sys.exit(code)
 
@@ -120,7 +120,7 @@ def _run(arguments: list[str], kinds: CliKinds | None) -> int:
         _call(arguments, kinds)
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        # Only a question that nobody answers (Ctrl-C, Ctrl-D, no terminal) ends with 1.
+        # Only an unanswered question (Ctrl-C, Ctrl-D, no terminal) ends with 1.
         return INTERRUPTED if code == 1 else code
     except SecureFlowError as error:
         if os.environ.get("SECUREFLOW_DEBUG"):
@@ -129,7 +129,7 @@ def _run(arguments: list[str], kinds: CliKinds | None) -> int:
         return exit_code(error)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # the process edge: a defect of ours must not look like a traceback
+    except Exception as error:  # the process edge: a bug must not print a traceback
         if os.environ.get("SECUREFLOW_DEBUG"):
             raise
         if (unusable := _unusable(error)) is not None:
@@ -142,10 +142,10 @@ def _run(arguments: list[str], kinds: CliKinds | None) -> int:
 
 
 def _occupy_streams() -> None:
-    """Put nothing in the place of a stream that the caller closed, or a file would get its number.
+    """Open /dev/null for streams that the caller closed: a file would get their descriptors.
 
     Raises:
-        SecureFlowError: `invalid_file`: there is nowhere to write a result.
+        SecureFlowError: `invalid_file`: there is no stdout for a result.
     """
     nowhere = Path(os.devnull)
     if sys.stdin is None:
@@ -160,7 +160,7 @@ def _occupy_streams() -> None:
 
 
 def _unusable(error: Exception) -> SecureFlowError | None:
-    """Return the refusal of a path that is wrong, or of an output that is full: no defect."""
+    """Return the error for a wrong path or a full disk, which are not bugs."""
     if not isinstance(error, OSError) or not (error.filename or error.errno in _FULL):
         return None
     return SecureFlowError(

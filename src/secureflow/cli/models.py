@@ -37,7 +37,7 @@ def list_models(
 
 @app.command("show", help=t("Show one model."))
 def show_model(model: Id, output: Output = Form.TABLE) -> None:
-    """Show a model; its metrics come with the noise that is in them."""
+    """Show a model; metrics are shown with their noise."""
     columns = (*_COLUMNS, "parents", "artifact", "digest")
     with client() as connection:
         found = connection.models.get(named(connection, "model", model))

@@ -1,8 +1,8 @@
-"""Names where an id is asked for: a name counts when it is that of one thing that one may see.
+"""Names in place of ids: a name works if exactly one visible thing has it.
 
-An id is always taken as an id, so nobody can give a thing the id of another one as its name. A name
-of several things is an error that lists them with full ids. What a name was taken for is said;
-where something is decided by it (granted, cancelled, joined) the person confirms the id first.
+An id is always taken as an id, so nobody can name a thing by the id of another one. A name of
+several things is an error that lists them with full ids. The id that a name resolves to is printed;
+for decisions (grant, cancel, join) the person confirms the id first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LISTED: Final = 20
 
 @dataclass(frozen=True)
 class _Noun:
-    """How ids of a kind begin, how things are listed, what they are called, how one is shown."""
+    """A kind of thing: its id prefix, its list, its names, how one is shown."""
 
     prefix: str
     listed: Callable[[Client], Iterable[Any]]
@@ -68,7 +68,7 @@ _NOUNS: Final[Mapping[str, _Noun]] = {
 
 
 def named(client: Client, noun: str, given: str) -> str:
-    """Return the id of what is named, and say it when it was not given as an id.
+    """Return the id for a name or id, and print it if a name was given.
 
     Raises:
         SecureFlowError: `not_found`, `ambiguous_name`.
@@ -82,11 +82,11 @@ def named_all(client: Client, noun: str, given: Iterable[str]) -> tuple[str, ...
 
 
 def decided(client: Client, question: str, yes: bool, **given: str) -> tuple[str, ...]:
-    """Return the ids of what a decision is about; names are confirmed with the ids they stand for.
+    """Return the ids for a decision; names are confirmed together with their ids.
 
     Args:
         client: the person's client.
-        question: what is decided, in the person's language, with a `{noun}` for each thing.
+        question: the decision, in the person's language, with a `{noun}` for each thing.
         yes: whether `--yes` was given.
         given: noun → id or name.
 

@@ -126,12 +126,12 @@ def revoke(
 
 @contextmanager
 def _place(path: Path | None) -> Iterator[FileIO | None]:
-    """Make a new 0600 file with room for a secret, before one is made that nobody could read.
+    """Create a 0600 file with room for a secret, before a secret is made that could not be kept.
 
-    What goes wrong meanwhile leaves no file.
+    A failure inside the block leaves no file.
 
     Raises:
-        SecureFlowError: `invalid_request` naming the path: there is one, or there is no room.
+        SecureFlowError: `invalid_request` naming the path: it exists, or the disk is full.
     """
     if path is None:
         yield None

@@ -1,4 +1,4 @@
-"""`secureflow agent data`: an owner's own datasets, from the first look at a file to withdrawal."""
+"""`secureflow agent data`: an owner's datasets, from inspecting a file to withdrawal."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def settle(
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
-    """Charge a domain for what was spent since the backup; only its owner can know all of it."""
+    """Charge a domain for budget spent since the backup; only its owner can know all of it."""
     from secureflow.agent import api
     from secureflow.cli.files import read_object
 
@@ -190,7 +190,7 @@ def settle(
 
 
 def _from(file: Path, config: Path) -> str:
-    """Return the file's path as agent.yaml names it: relative to its own directory if inside."""
+    """Return the file's path for agent.yaml: relative to its directory if inside."""
     path, base = file.resolve(), config.resolve().parent
     if config.exists() and path.is_relative_to(base):
         return str(path.relative_to(base))

@@ -45,7 +45,7 @@ def create(
     description: Annotated[str, typer.Option(help=t("A longer description for people."))] = "",
     output: Output = Form.TABLE,
 ) -> None:
-    """Found a project."""
+    """Create a project."""
     with client() as connection:
         _show(connection.projects.create(name, purpose, description), output)
 

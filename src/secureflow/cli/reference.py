@@ -1,7 +1,7 @@
-"""The tables of docs/cli.md: exit codes and commands, made from what the program itself goes by.
+"""The tables of docs/cli.md: exit codes and commands, generated from the program itself.
 
-`python -m secureflow.cli.reference docs/cli.md` rewrites what follows the page's marker; a test
-says when that was forgotten.
+`python -m secureflow.cli.reference docs/cli.md` rewrites everything after the page's marker; a test
+fails if it is out of date.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MARKER = "## Exit codes\n"
 
 
 def reference() -> str:
-    """Return what follows the marker in Markdown."""
+    """Return the Markdown that follows the marker."""
     return f"\n{_exits()}\n## Commands\n\n{_commands()}"
 
 

@@ -1,4 +1,4 @@
-"""`secureflow server`: make and run the coordination centre."""
+"""`secureflow server`: create and run the coordination centre."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def backup(
     config: Config = Path("server.yaml"),
     output: Output = Form.TABLE,
 ) -> None:
-    """Back a centre up, while it runs or stands still."""
+    """Back up a centre, running or stopped."""
     from secureflow.server.backup import back_up
 
     made = back_up(config, file, passphrase(passphrase_file), without_missing=without_missing)
@@ -195,18 +195,20 @@ def _print_restored(found: Restored, output: Form) -> None:
     )
     say(
         t(
-            "An agent that has seen more than {size} entries says that the log was set back; "
-            "secureflow doctor and docs/deploy.md say how the log then continues.",
+            "An agent that has seen more than {size} entries reports that the log was"
+            " rolled back; secureflow doctor and docs/deploy.md say how the log then "
+            "continues.",
             size=log.size,
         )
     )
     say(t("Sessions, access tokens and unused invitations were not restored: log in again."))
     say(
         t(
-            "Whoever was shut out after {at} is let in again, and old passwords and grants are "
-            "valid again: this centre no longer knows of it, only people do. Repeat it at once; "
-            "that works while the log signs nothing: secureflow org disable, party revoke, user "
-            "disable; each user: user password; each owner: data revoke.",
+            "Everyone who was shut out after {at} is let in again, and old passwords "
+            "and grants are valid again: this centre no longer knows of it, only "
+            "people do. Repeat it at once; that works while the log signs nothing: "
+            "secureflow org disable, party revoke, user disable; each user: user "
+            "password; each owner: data revoke.",
             at=moment(found.manifest.facts.get("made_at")),
         )
     )

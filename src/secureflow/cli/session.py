@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 NAMED: ContextVar[str] = ContextVar("NAMED", default="")
-"""The context of `secureflow --context`, for the one command that runs."""
+"""The context of `secureflow --context`, for the running command."""
 
 
 def context(named: str = "") -> str:
-    """Return the context that a command is for: its own option, else `secureflow --context`."""
+    """Return the context of a command: its own option, else `secureflow --context`."""
     return named or NAMED.get()
 
 
@@ -33,7 +33,7 @@ def place(named: str = "") -> Path:
 
 
 def profile(named: str = "") -> Profile:
-    """Return the kept profile with SECUREFLOW_URL, _CA and _TOKEN laid over it."""
+    """Return the saved profile, overridden by SECUREFLOW_URL, _CA and _TOKEN."""
     from dataclasses import replace
 
     from secureflow.sdk.profile import load_profile
@@ -45,7 +45,7 @@ def profile(named: str = "") -> Profile:
         if (value := os.environ.get(f"SECUREFLOW_{name.upper()}"))
     }
     if "url" in given and given["url"] != kept.url and "token" not in given:
-        given["token"] = ""  # one server's token is not for another one
+        given["token"] = ""  # one server's token must not be sent to another
     return replace(kept, **given)
 
 
@@ -66,7 +66,7 @@ def client() -> Client:
 
 
 def _print_damaged(keys: Sequence[str]) -> None:
-    """Name what a list leaves out, on stderr: its result stays for programs."""
+    """Report items that a list leaves out on stderr; stdout stays for programs."""
     from secureflow.cli.console import say
 
     names = ", ".join(keys)
@@ -74,7 +74,7 @@ def _print_damaged(keys: Sequence[str]) -> None:
 
 
 def _nobody(named: str) -> SecureFlowError:
-    """Return why there is no one to speak as, with the step that helps here."""
+    """Return the error for a missing login, with the next step."""
     from secureflow.sdk.profile import contexts
 
     kept = [] if os.environ.get("SECUREFLOW_PROFILE") else contexts()

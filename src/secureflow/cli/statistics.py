@@ -1,4 +1,4 @@
-"""`secureflow job statistics`: questions on the command line, and how their answers are shown."""
+"""`secureflow job statistics`: queries on the command line, and how their answers are shown."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _submit(connection: Client, request: StatisticsRequest, follow: Any, output:
 
 
 def show_answers(report: Mapping[str, Any], output: Form) -> None:
-    """Write the answers of a report with their 95 % intervals."""
+    """Print the answers of a report with their 95 % intervals."""
     from secureflow.application.reports.figures import answer_figures
 
     if output is not Form.TABLE:
@@ -117,5 +117,5 @@ def show_answers(report: Mapping[str, Any], output: Form) -> None:
 
 
 def _filled(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the columns in which any row has something."""
+    """Return the columns in which any row has a value."""
     return [name for name in _ANSWER if any(row.get(name) not in (None, "") for row in rows)]

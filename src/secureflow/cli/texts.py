@@ -1,8 +1,8 @@
-"""The language that people read: English in the code, Chinese in `secureflow.texts`.
+"""Translation for people: English in the code, Chinese in `secureflow.texts`.
 
-`t` works like gettext: the English text is the key, so the code reads without the catalogue and a
-missing translation shows English. `said` is for texts of other parts and processes, which have
-their facts in them. Chosen by `SECUREFLOW_LANG`, else by the locale's variables.
+`t` works like gettext: the English text is the key, so the code is readable without the catalogue
+and a missing translation shows English. `said` is for texts of other parts and processes, which
+carry their own facts. The language is chosen by `SECUREFLOW_LANG`, else by the locale's variables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ENGLISH: Final[ContextVar[bool]] = ContextVar("english", default=False)
 
 @contextmanager
 def untranslated(programs: bool) -> Iterator[None]:
-    """Keep to English within: what a program reads is the same in every language."""
+    """Use English inside the block, for output to programs, which is the same in every language."""
     before = _ENGLISH.set(programs)
     try:
         yield
@@ -48,26 +48,26 @@ def t(english: str, **values: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """A name or text that is filled in stays within its line."""
+    """Escape a name or text that is filled in, so that it stays on its line."""
     return shown(str(value)) if isinstance(value, str | PurePath) else value
 
 
 def said(text: str) -> str:
-    """Return a text in the chosen language, or in English where the catalogue lacks it."""
+    """Return a text in the chosen language, or in English if the catalogue lacks it."""
     return told(text, language())
 
 
 def explained(code: str, message: str) -> str:
     """Return an error's message in the chosen language.
 
-    Where the catalogue lacks it, the Chinese sentence of the code precedes the English. A message
-    of the command line itself is Chinese already.
+    If the catalogue lacks it, the Chinese sentence for the code precedes the English. A message of
+    the command line itself is Chinese already.
     """
     return explained_in(code, message, language())
 
 
 def part_of(plain: Mapping[str, Any], name: str) -> str:
-    """Return a text out of a JSON form that has its facts beside it (`texts`), on one line."""
+    """Return a text from a JSON form, with its facts from `texts`, on one line."""
     if isinstance(value := plain.get(name), Text):
         return value
     made_of = plain.get("texts")

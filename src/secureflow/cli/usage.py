@@ -1,4 +1,4 @@
-"""Usage and help in Chinese: what typer itself says, which it can say in English only."""
+"""Usage and help in Chinese: typer's own texts, which it only has in English."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _HELP: Final = (
     (re.compile(r"(?<=[\[ ])env var:(?: |(?=\n))"), "环境变量："),
 )
 _UsageError = cast("type[Exception]", typer.BadParameter.__mro__[1])
-"""What typer raises where a command line is wrong; it gives it no name of its own."""
+"""The exceptions that typer raises for a wrong command line; it does not export them."""
 _FAULTS: Final = (
     (r"No such option: (.+?)\.?", "没有选项 {0}。"),
     (r"No such option: (.+?)\.? Did you mean (.+)\?", "没有选项 {0}。是否指 {1}？"),
@@ -53,12 +53,12 @@ _FAULTS: Final = (
 
 
 def run_in_chinese(app: typer.Typer, arguments: list[str], given: object = None) -> int:
-    """Run one command; usage, help and faults of usage are told in Chinese.
+    """Run one command with usage, help and usage errors in Chinese.
 
     `given` is what commands find in their context (`typer.Context.find_object`).
 
     Returns:
-        The exit code; whatever a command raises comes through.
+        The exit code; exceptions of the command are passed on.
     """
     helps = "--help" in arguments
     heard = io.StringIO()
@@ -77,14 +77,14 @@ def run_in_chinese(app: typer.Typer, arguments: list[str], given: object = None)
 
 
 def help_in_chinese(text: str) -> str:
-    """Return a help text with typer's own words in Chinese."""
+    """Return a help text with typer's own texts in Chinese."""
     for english, chinese in _HELP:
         text = english.sub(chinese, text)
     return text
 
 
 def fault_in_chinese(message: str) -> str:
-    """Return what is wrong with a command line in Chinese; an unknown text stays as it is."""
+    """Return a usage error in Chinese; an unknown text is returned unchanged."""
     for pattern, chinese in _FAULTS:
         if found := re.fullmatch(pattern, message, re.DOTALL):
             told = [fault_in_chinese(one) for one in found.groups()]

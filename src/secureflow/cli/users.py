@@ -64,7 +64,7 @@ def create(
     ] = None,
     output: Output = Form.TABLE,
 ) -> None:
-    """Create a user. The password stands in no argument: every process could read it there."""
+    """Create a user. The password is never an argument: every process could read it there."""
     if password_file is None:
         password = ask_secret(
             t("Password"), t("--password-file FILE (`-` reads stdin)"), twice=True

@@ -1,4 +1,4 @@
-"""`job watch`: a live view of a job's events on stderr (plain lines where nobody looks)."""
+"""`job watch`: a live view of a job's events on stderr (plain lines without a terminal)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN_ROUNDS = 12
 _CENTRE = frozenset({"aggregator", "server"})
-"""Parts of the centre that wait in a job."""
+"""Parts of the centre that a job can wait for."""
 
 
 @dataclass
 class Progress:
-    """What is known of a job so far, fed by its events."""
+    """The state of a job so far, fed by its events."""
 
     job: str
     state: str = ""
@@ -34,10 +34,10 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     repeated: bool = False
-    """Whether the newest error was told already, as the reason of the state before it."""
+    """Whether the newest error was shown already, as the reason of the state before it."""
 
     def take(self, event: Event) -> None:
-        """Take one event; unknown kinds change nothing."""
+        """Process one event; unknown kinds are ignored."""
         data = event.data
         match event.kind:
             case "state":
@@ -67,11 +67,11 @@ class Progress:
 
     @property
     def ended(self) -> bool:
-        """Whether it ended without success: the command's own error says why, once."""
+        """Whether it ended without success; only the command's own error shows why."""
         return self.state in {"failed", "cancelled"}
 
     def line(self, event: Event) -> str:
-        """Return the plain line of an event that was taken, or nothing."""
+        """Return the plain line of a processed event, or ""."""
         match event.kind:
             case "state":
                 return f"{t(self.state)}  {self.reason}".rstrip()
@@ -84,14 +84,14 @@ class Progress:
             case "party":
                 return f"{_text(event.data, 'party')}  {t(_text(event.data, 'state'))}"
             case "waiting":
-                return "\n".join(self.waiting) or t("nobody waits any more")
+                return "\n".join(self.waiting) or t("nobody is waiting any more")
             case "dropouts":
                 return "\n".join(map(_dropped, event.data.get("dropouts") or ()))
         return self.reason if event.kind == "error" and not self.repeated else ""
 
 
 def waiting_lines(entries: Any) -> list[str]:
-    """Return a line for each of those who wait in a job: who, for what, how much, since when."""
+    """Return a line for everyone waiting in a job: who, for what, how much, since when."""
     waiting = [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
     return [
         t(
@@ -106,7 +106,7 @@ def waiting_lines(entries: Any) -> list[str]:
 
 
 def _refusals(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return who refused, and why, of a job that ended without consent."""
+    """Return who refused a job that ended without consent, and why."""
     details = data.get("details")
     found = details.get("refusals") if isinstance(details, Mapping) else None
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
@@ -185,7 +185,7 @@ def picture(progress: Progress) -> RenderableType:
 
 
 def sparkline(values: list[float]) -> str:
-    """Draw values as bars between their least and greatest."""
+    """Draw values as bars between their minimum and maximum."""
     low, high = min(values), max(values)
     span = high - low or 1.0
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)
@@ -200,7 +200,7 @@ def _rounds(progress: Progress) -> RenderableType:
     for name in names:
         table.add_column(t(name), justify="right")
     for row in progress.history[-_SHOWN_ROUNDS:]:
-        # What is no number is a stranger's text: neither terminal nor markup takes its orders.
+        # Anything but a number is foreign text: escape it for terminal and markup.
         table.add_row(
             *(
                 f"{row[name]:.4f}" if isinstance(row.get(name), float) else Text(_text(row, name))

@@ -1,8 +1,8 @@
-"""What training together is worth: each owner alone, all together, all rows in one place.
+"""The benefit of training together: each owner alone, all together, all rows in one place.
 
-The launcher computes this beside the platform, from the shares that it made itself; no real job
-could, and no report of one holds it. All three train the same model family from the same start,
-with the same preparation, schedule, seed and rows (the plan's validation rows are held back
+The launcher computes this outside the platform, from the shares that it made itself; no real job
+could do so, and no job report contains it. All three train the same model family from the same
+start, with the same preparation, schedule, seed and rows (the plan's validation rows are held back
 everywhere), and are measured on the same test rows after every pass. *Together* is measured on the
 models that the platform released; *alone* is one silo of the same loop, *pooled* one silo with
 everybody's rows.
@@ -31,7 +31,7 @@ from secureflow.engines.preparation import (
 from secureflow.engines.training.logistic import LogisticRegression, logits, probabilities
 
 MORE_SEEDS = 2
-"""Further orders of the training rows, to show how much of a figure is chance."""
+"""Additional orders of the training rows, to show how much of a figure is chance."""
 
 SUSPICIOUS = 0.995
 
@@ -40,7 +40,7 @@ Vector = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Line:
-    """One way to train, measured.
+    """Results of one way to train.
 
     Args:
         score: of the last model on the test rows.
@@ -54,13 +54,13 @@ class Line:
 
     @property
     def best(self) -> float:
-        """The AUC of the best pass: what stopping at the right moment could have given."""
+        """The AUC of the best pass, as with ideal early stopping."""
         return max(value for _, value in self.curve)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The lines of all ways to train.
+    """The results of all ways to train.
 
     Args:
         alone: party → line.
@@ -78,17 +78,17 @@ class Comparison:
 
     @property
     def best_alone(self) -> str:
-        """The owner whose own model is best."""
+        """The owner with the best model of its own."""
         return max(self.alone, key=lambda party: self.alone[party].score.auc)
 
     @property
     def suspicious(self) -> bool:
-        """Whether the rows are told apart so well that a column may give the label away."""
+        """Whether the classes are separated so well that a column may reveal the label."""
         return self.pooled.score.auc > SUSPICIOUS
 
     @property
     def weakest_alone(self) -> str:
-        """The owner whose own model is weakest."""
+        """The owner with the weakest model of its own."""
         return min(self.alone, key=lambda party: self.alone[party].score.auc)
 
 
@@ -161,7 +161,7 @@ class _Measured:
 
 
 class _Probe:
-    """The test rows as one set of moments prepares them."""
+    """The test rows, prepared with one set of moments."""
 
     def __init__(self, study: Study, moments: Moments) -> None:
         self._labels = study.labels
@@ -208,7 +208,7 @@ def _training_rows(study: Study, columns: Columns) -> Columns:
 
 
 def _spec(study: Study) -> TrainingSpec:
-    """Return a spec for local training: it has no roster, since nobody is asked."""
+    """Return a spec for local training: it has no roster, since no party takes part."""
     return TrainingSpec(
         project="prj_0000000000",
         name=study.title,

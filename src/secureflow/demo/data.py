@@ -1,8 +1,8 @@
 """The demo's own data and job: UCI Adult in shares by age, and what to train on them.
 
-The first bank's clients are young, the last one's old: income, schooling and working hours differ
-with age, so the shares are unlike in every one of them. The split looks at `age` and at no other
-column, the label least of all; the test rows are the official ones and cover all ages.
+The first bank's clients are young, the last one's old: income, schooling and working hours vary
+with age, so the shares differ in all of them. The split looks at `age` and at no other column, the
+label least of all; the test rows are the official ones and cover all ages.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_set() -> Columns:
 
 
 def adult_study(directory: Path, parties: int = 3, rounds: int = 40, by: str = BY) -> Study:
-    """Cut the training rows into the banks' shares and return all that the demo compares.
+    """Cut the training rows into the banks' shares and return everything that the demo compares.
 
     Sizes grow from bank to bank by half up to a factor of twelve overall (three banks: 21, 32 and
     47%). Equal arguments give equal files.
@@ -95,7 +95,7 @@ def adult_study(directory: Path, parties: int = 3, rounds: int = 40, by: str = B
 
 
 def adult_column(name: str, say: Words) -> str:
-    """Return a column that the demo's data can be cut by: this one, or `age` if it is empty.
+    """Check the column by which the demo's data is cut (default: `age`) and return it.
 
     Raises:
         SecureFlowError: `unknown_column`.
@@ -169,5 +169,5 @@ def private_features() -> FeatureSpec:
 
 
 def demo_plan(rounds: int = 40) -> TrainingPlan:
-    """Return the demo's schedule: many rounds of one local epoch, against drift of unlike silos."""
+    """Return the demo's schedule: many rounds of one local epoch, to limit client drift."""
     return TrainingPlan(rounds=rounds, local_epochs=1, batch_size=256, learning_rate=0.1)

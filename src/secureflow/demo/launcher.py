@@ -1,7 +1,7 @@
 """`secureflow demo`: three owners, one model, one command.
 
-Everything lives below one directory, on free ports; children end with the demo unless it is told
-to keep them, and a demo that was kept is ended before a new one takes its place.
+Everything lives below one directory, on free ports; child processes end with the demo unless it is
+told to keep them, and a kept demo is ended before a new one replaces it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from shlex import quote
 from typing import ParamSpec
 
-from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
+from secureflow.adapters.database.emptiness import refuse_password, require_empty
 from secureflow.demo.data import adult_column, adult_study
 from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import Platform
@@ -44,19 +44,19 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Options:
-    """What the visitor asks for.
+    """The user's options.
 
     Args:
         directory: the demo's own directory; what an earlier demo left there is replaced.
         parties: how many owners, 3 to 16.
-        rounds: at most so many rounds.
-        protection: what hides single updates: an enclave, masks, or both.
-        own: the visitor's own table; UCI Adult without it.
-        by: the column that UCI Adult is cut by; its age when empty.
-        database: URL of an empty PostgreSQL database; a SQLite file of its own without it.
-        json: end with one line of JSON on stdout.
-        keep: leave the platform running and say how to look around.
-        language: of what people read.
+        rounds: maximum number of rounds.
+        protection: how single updates are hidden: an enclave, masks, or both.
+        own: the user's own table; default: UCI Adult.
+        by: the column by which UCI Adult is cut; `age` if empty.
+        database: URL of an empty PostgreSQL database; default: a new SQLite file.
+        json: print one line of JSON on stdout at the end.
+        keep: leave the platform running and print how to explore it.
+        language: of texts for people.
     """
 
     directory: Path
@@ -76,7 +76,7 @@ def run(options: Options) -> int:
 
     Raises:
         SecureFlowError: `directory_in_use`, `database_in_use`, `invalid_database_url`, or why the
-            visitor's table does not fit.
+            user's table does not fit.
     """
     options = replace(options, directory=options.directory.resolve())
     with _claimed(options.directory):
@@ -91,14 +91,14 @@ def _run(options: Options) -> int:
             Text("{path} is in the directory that the demo empties.", path=options.own.path),
             "Move the file, or name another directory: --directory.",
         )
-    # Before anything of an earlier demo is taken away.
+    # Before anything of an earlier demo is removed.
     if options.database:
         _refuse_database(options.database)
     own = load(options.own, options.parties, say) if options.own else None
     by = adult_column(options.by, say) if own is None else ""
     _make_room(directory, say)
     interrupts = Interrupts()
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have had SIGINT ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have set SIGINT to be ignored
         signal.signal(number, interrupts.come)
     data = directory / "data"
     if own is None:
@@ -120,7 +120,7 @@ def _run(options: Options) -> int:
             platform.build()
             on_event = interrupts.before(screen.event)
             outcome = play(platform, study, on_event, options.protection, options.language)
-        except BaseException:  # Ctrl-C too: no child is left behind
+        except BaseException:  # also on Ctrl-C: no child is left behind
             platform.stop()
             raise
     screen.outcome(outcome)
@@ -135,7 +135,7 @@ def _run(options: Options) -> int:
 
 
 def stop(directory: Path, language: Language = "en") -> int:
-    """End a demo that was kept, or what is left of one; return 0 also when there is none."""
+    """End a kept demo, or what is left of one; return 0 also if there is none."""
     directory, say = directory.resolve(), Words(language)
     pids = _processes(directory)
     (directory / STATE).unlink(missing_ok=True)
@@ -157,7 +157,7 @@ def stop(directory: Path, language: Language = "en") -> int:
 
 @contextlib.contextmanager
 def _claimed(directory: Path) -> Iterator[None]:
-    """Hold the directory for this process alone: a second demo would empty it under our feet."""
+    """Lock the directory for this process: a second demo would empty it meanwhile."""
     directory.mkdir(parents=True, exist_ok=True)
     held = os.open(directory, os.O_RDONLY)
     try:
@@ -175,7 +175,7 @@ def _claimed(directory: Path) -> Iterator[None]:
 
 
 def _refuse_database(url: str) -> None:
-    """Refuse what is no PostgreSQL, and a database that holds something, naming what."""
+    """Refuse databases other than PostgreSQL, and ones that are not empty, naming their content."""
     refuse_password(url)
     if not url.startswith("postgresql"):
         raise SecureFlowError(
@@ -184,11 +184,11 @@ def _refuse_database(url: str) -> None:
             "Leave it out: the demo makes a SQLite file in its directory.",
         )
     # A password comes from the environment, as it does for the server.
-    asyncio.run(refuse_occupied(ServerSettings(database={"url": url}).database_url))
+    asyncio.run(require_empty(ServerSettings(database={"url": url}).database_url))
 
 
 def _make_room(directory: Path, say: Words) -> None:
-    """End what an earlier demo left and empty its directory; refuse a directory of other things."""
+    """End and remove an earlier demo; refuse a directory with other files."""
     if any(directory.iterdir()) and not (directory / "data").exists():
         raise SecureFlowError(
             "directory_in_use",
@@ -197,7 +197,7 @@ def _make_room(directory: Path, say: Words) -> None:
         )
     if _processes(directory):
         stop(directory, say.language)
-    for entry in directory.iterdir():  # the directory itself stays: it carries the claim
+    for entry in directory.iterdir():  # the directory itself stays: the lock is on it
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
@@ -220,16 +220,16 @@ def _leave(platform: Platform, say: Words) -> None:
         f"secureflow audit verify {bundle} --charter {quote(str(platform.charter_file()))}",
         f"secureflow demo stop --directory {quote(str(base))}",
     )
-    sys.stderr.write(f"\n{say('The platform keeps running. Look around:')}\n")
+    sys.stderr.write(f"\n{say('The platform keeps running. Explore it:')}\n")
     sys.stderr.write("".join(f"  {runnable(line)}\n" for line in lines))
 
 
 def _processes(directory: Path) -> list[int]:
-    """Return the platform's processes that run from this directory, whoever started them."""
+    """Return the platform's processes that run from this directory, no matter who started them."""
     mark = f"\0--config\0{directory}/".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has ended, or is somebody else's
+        with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             command = (entry / "cmdline").read_bytes()
             if mark in command and b"\0start\0" in command and entry.stat().st_uid == os.getuid():
                 found.append(int(entry.name))
@@ -237,18 +237,18 @@ def _processes(directory: Path) -> list[int]:
 
 
 class Interrupts:
-    """Ctrl-C and SIGTERM, remembered: raised in a finaliser or a callback, they would be lost."""
+    """Remembers Ctrl-C and SIGTERM, which would be lost if raised in a finaliser or callback."""
 
     def __init__(self) -> None:
         self._came = False
 
     def come(self, *_: object) -> None:
-        """Answer the signal."""
+        """Handle the signal."""
         self._came = True
         raise KeyboardInterrupt
 
     def before(self, step: Callable[P, None]) -> Callable[P, None]:
-        """Return a step that is not taken any more once a signal came."""
+        """Wrap a step so that it is skipped once a signal has arrived."""
 
         def wrapped(*given: P.args, **named: P.kwargs) -> None:
             if self._came:

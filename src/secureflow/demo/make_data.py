@@ -80,7 +80,7 @@ def adult_table(directory: Path) -> pa.Table:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the Parquet file beside this module (or to `--out`)."""
+    """Write the Parquet file next to this module (or to `--out`)."""
     parser = argparse.ArgumentParser(description="Make adult.parquet from the originals.")
     parser.add_argument("directory", type=Path, help="holds adult.data and adult.test")
     default = Path(__file__).parent / "adult" / "adult.parquet"

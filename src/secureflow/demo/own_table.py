@@ -1,8 +1,8 @@
-"""`demo --data FILE`: the visitor's own table in shares, with a drafted schema.
+"""`demo --data FILE`: the user's own table in shares, with a drafted schema.
 
-A fifth of the rows, drawn by the seed, is kept for the test and given to nobody. Numbers and
-categories become features as `adapters.datasources.inspection` drafts them; identifiers, dates,
-free text and constants are left out, and the report says so. The file is only read.
+A fifth of the rows, drawn by the seed, is held back for the test. Numbers and categories become
+features as `adapters.datasources.inspection` drafts them; identifiers, dates, free text and
+constants are left out, and the report says so. The file is only read.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from secureflow.kit.errors import SecureFlowError
 
 TEST_SHARE = 0.2
 LEAST_ROWS = 40
-"""A smaller share is refused, and a test with fewer than a quarter of it of either class."""
+"""A smaller share is refused, and a test set with fewer than a quarter of this of either class."""
 MOST_CELLS = 60_000_000
-"""Rows times model inputs: the demo holds them in the memory of one machine, twice."""
+"""Rows times model inputs: the demo holds them twice in the memory of one machine."""
 LIMITS = SourceLimits(max_bytes=1 << 30, max_rows=5_000_000)
 PURPOSE = "demonstration"
 SEED = 7
@@ -58,13 +58,13 @@ _SURE = ("1", "true", "yes", "y", "t", "positive", "bad", "default", "是", "有
 
 @dataclass(frozen=True)
 class OwnTable:
-    """What the visitor asks for.
+    """The user's options for an own table.
 
     Args:
         path: a CSV or Parquet file.
         label: the column to predict.
-        positive: its value that is predicted; may stay empty where the label has two values.
-        by: the column that the table is cut by; None deals the rows at random.
+        positive: the value to predict; may be empty if the label has two values.
+        by: the column by which the table is cut; None distributes the rows at random.
     """
 
     path: Path
@@ -75,16 +75,16 @@ class OwnTable:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A table that the demo can use: read, judged, and not yet cut.
+    """A table that the demo can use: read, checked, and not yet cut.
 
     Args:
-        asked: by whom it was named.
+        asked: the user's options.
         draft: its drafted schema.
-        features: what is learnt from it.
-        columns: the declaration of a share.
+        features: the features to train on.
+        columns: the declared schema of a share.
         table: features and label of the rows that have a label.
-        cutting: how the training rows are cut.
-        tested: which rows are for the test, shape (rows,).
+        cutting: how to cut the training rows.
+        tested: mask of the test rows, shape (rows,).
     """
 
     asked: OwnTable
@@ -96,7 +96,7 @@ class Loaded:
     tested: NDArray[np.bool_]
 
     def study(self, directory: Path, rounds: int) -> Study:
-        """Write the shares below a directory and return all that the demo compares."""
+        """Write the shares below a directory and return everything that the demo compares."""
         training = self.table.filter(pa.array(~self.tested))
         shares, edges = make_shares(directory, training, self.features, self.cutting)
         label = self.features.label
@@ -121,11 +121,11 @@ class Loaded:
 
 
 def load(asked: OwnTable, parties: int, say: Words) -> Loaded:
-    """Read the table, draft its schema, and judge whether the demo can use it.
+    """Read the table, draft its schema, and check whether the demo can use it.
 
     Raises:
         SecureFlowError: `dataset_unreadable`, `dataset_too_large`, `unknown_column`,
-            `unsuitable_label`, `unsuitable_table`: each says what would help.
+            `unsuitable_label`, `unsuitable_table`: each names a remedy.
     """
     draft = inspect_file(asked.path)
     words = _label_words(asked, draft, say)
@@ -165,7 +165,7 @@ def _label_words(asked: OwnTable, draft: TableDraft, say: Words) -> pa.ChunkedAr
 
 
 def _positive(asked: OwnTable, words: pa.ChunkedArray, say: Words) -> str:
-    """Return the value to predict: the one that was asked for, or the telling one of two."""
+    """Return the value to predict: the requested one, or the likelier positive one of two."""
     found = pc.value_counts(pc.drop_null(words)).to_pylist()
     counts = {row["values"]: row["counts"] for row in found}
     known = sorted(counts)
@@ -177,7 +177,7 @@ def _positive(asked: OwnTable, words: pa.ChunkedArray, say: Words) -> str:
 
 
 def _label_problem(positive: str, known: list[str], say: Words) -> tuple[str, str] | None:
-    """Return what is wrong with a label of these values, and what would help."""
+    """Return what is wrong with a label of these values, and a remedy."""
     values = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
     if len(known) < 2:
         same, none = "it has the same value in every row", "it has no value in any row"
@@ -189,12 +189,12 @@ def _label_problem(positive: str, known: list[str], say: Words) -> tuple[str, st
     if not all(map(can_be_declared, known)):
         return say("its values are too long, or hold hidden characters"), ""
     if positive and positive not in known:
-        return say("no row has the value {value} in it", value=repr(positive)), say(
+        return say("no row has the value {value}", value=repr(positive)), say(
             "Name one of its values: --positive VALUE (found: {values}).", values=values
         )
     if not positive and len(known) > 2:
         return say("it has {count} values", count=len(known)), say(
-            "Say which one is to be predicted: --positive VALUE (found: {values}).",
+            "Choose which one to predict: --positive VALUE (found: {values}).",
             values=values,
         )
     return None
@@ -225,7 +225,7 @@ def _features(draft: TableDraft, label: Label, say: Words) -> FeatureSpec:
 
 
 def _table(draft: TableDraft, asked: OwnTable, features: FeatureSpec) -> pa.Table:
-    """Return the features as agents read them, through the same door."""
+    """Return the features as agents read them, by the same code."""
     columns = open_source(draft.dataset("table", asked.path), LIMITS).read(features.columns[:-1])
     return pa.table({name: pa.array(cells, from_pandas=True) for name, cells in columns.items()})
 
@@ -240,7 +240,7 @@ def _declared(
 
 
 def _sorted_by(asked: OwnTable, draft: TableDraft, say: Words) -> pa.ChunkedArray | None:
-    """Return the cells of the column to cut by; numbers as numbers also where they are text."""
+    """Return the cells of the column to cut by; numeric text as numbers."""
     if asked.by is None:
         return None
     names = [column.name for column in draft.columns if column.name != asked.label]

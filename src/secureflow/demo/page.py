@@ -1,4 +1,4 @@
-"""The demo's page: what training together was worth, above the job's own report.
+"""The demo's page: the benefit of training together, above the job's own report.
 
 The upper part is the launcher's: it compares with models that no real job could train. The lower
 part is the report that every job has.
@@ -22,18 +22,18 @@ CURVES = ChartFrame(width=760, height=330, left=52, right=225, top=30, bottom=34
 RANGE = ChartFrame(width=760, height=0, left=150, right=70, top=0, bottom=0)
 ROW = 30.0
 NAMED = 8
-"""With more owners than this only the best and the weakest have their name beside the curve."""
+"""With more owners than this only the best and the weakest curve are labelled."""
 
 
 def render(
     report: Mapping[str, Any], study: Study, comparison: Comparison, lang: Language = "en"
 ) -> str:
-    """Return the HTML page: self-contained, both languages inside, without a script.
+    """Return the HTML page: self-contained, in both languages, without a script.
 
     Args:
         report: the finished job's report.
         study: what was compared.
-        comparison: and how it came out.
+        comparison: its results.
         lang: the language shown first.
     """
     environment = report_page.environment(PackageLoader("secureflow.demo"))
@@ -58,7 +58,7 @@ def render(
 
 
 def both(english: Any) -> Markup:
-    """Return a text of the demo, or else of every report, in both languages."""
+    """Return a text of the demo, or else of the report catalogue, in both languages."""
     return report_page.both(english)
 
 
@@ -70,7 +70,7 @@ def bilingual(english: str, **values: Any) -> Markup:
 
 
 def curves(study: Study, comparison: Comparison) -> Plot:
-    """Lay out the AUC on the test rows after each round of everybody."""
+    """Lay out everyone's AUC on the test rows after each round."""
     lines = {party: line.curve for party, line in comparison.alone.items()}
     lines |= {"pooled": comparison.pooled.curve, "together": comparison.together.curve}
     rounds = study.plan.rounds
@@ -79,13 +79,13 @@ def curves(study: Study, comparison: Comparison) -> Plot:
 
 
 def ranges(study: Study, comparison: Comparison) -> dict[str, Any]:
-    """Lay out one row an owner: from its own model's AUC to the joint one's."""
+    """Lay out one row per owner: from its own model's AUC to the joint one's."""
     aucs = {party: line.score.auc for party, line in comparison.alone.items()}
     joint, pooled = comparison.together.score.auc, comparison.pooled.score.auc
     frame = ChartFrame(
         width=RANGE.width, height=ROW * len(aucs) + 30, left=RANGE.left, right=RANGE.right
     )
-    # The vertical axis of a plot, laid across: its steps are round and hold every value.
+    # A plot's vertical axis, laid horizontally: round steps that cover every value.
     drawn = plot({"": [(0, value) for value in (*aucs.values(), joint, pooled)]}, frame)
     height, (low, high) = frame.height, (drawn.up[0], drawn.up[-1])
     first, last = float(low.text), float(high.text)
@@ -109,7 +109,7 @@ def ranges(study: Study, comparison: Comparison) -> dict[str, Any]:
 
 
 def picture(share: Share, width: float = 132.0, height: float = 26.0) -> list[dict[str, float]]:
-    """Lay out a share's rows per bin as columns, the highest as high as the picture."""
+    """Lay out a share's rows per bin as columns, scaled to the highest."""
     if not share.spread:
         return []
     step, most = width / len(share.spread), max(share.spread) or 1
@@ -125,7 +125,7 @@ def picture(share: Share, width: float = 132.0, height: float = 26.0) -> list[di
 
 
 def words(study: Study) -> dict[str, str]:
-    """Return each share's most common words with their part of it, where it was cut by words."""
+    """Return each share's most common words with their fraction, if it was cut by words."""
     if not study.edges or not isinstance(study.edges[0], str):
         return {}
     return {share.party: ", ".join(_most_common(share, study.edges)) for share in study.shares}
@@ -139,7 +139,7 @@ def _most_common(share: Share, names: Sequence[str]) -> Iterator[str]:
 
 
 def _reach(study: Study) -> str:
-    """Return the ends of the axis that the shares' pictures have in common."""
+    """Return the ends of the axis that the shares' pictures share."""
     if len(study.edges) < 2 or isinstance(study.edges[0], str):
         return ""
     first, second, *_ = study.edges
@@ -147,7 +147,7 @@ def _reach(study: Study) -> str:
 
 
 def _labels(study: Study, comparison: Comparison) -> list[dict[str, Any]]:
-    """Place the names at the curves' right ends, where they do not cover each other."""
+    """Place the names at the curves' right ends without overlaps."""
     shown = {"together", "pooled", comparison.best_alone, comparison.weakest_alone}
     ends = [
         curve

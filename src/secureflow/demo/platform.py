@@ -1,8 +1,8 @@
 """A whole platform on this machine, over real links: server, enclave and agents as processes.
 
-The code plays the operator and every owner in turn, through the same doors that people use: `init`
-and `enroll`, the agents' control sockets, and the REST client. The demo, the benchmarks, the
-scenario and the survival tests all stand on it.
+The code plays the operator and every owner in turn, through the same interfaces that people use:
+`init` and `enroll`, the agents' control sockets, and the REST client. The demo, the benchmarks, the
+scenario and the survival tests are all built on it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ HOST = "127.0.0.1"
 TRUST_DOMAIN = "demo.secureflow.example"
 MODULE = ("-m", "secureflow")
 PORTS = range(20_000, 32_768)
-"""Below those that systems give to whoever asks for any: a server that is away for a moment would
-find its own taken."""
+"""Below the ephemeral range: otherwise a server that restarts could find its port taken."""
 
 
 @dataclass
 class Owner:
-    """One organisation as the platform plays it."""
+    """One organisation in the demo platform."""
 
     party: str
     name: str
@@ -63,14 +62,14 @@ class Platform:
         directory: everything lives below it; it must be new.
         owners: party → display name.
         datasets: party → the dataset that its agent declares (none for rehearsals).
-        database: URL of the empty PostgreSQL database that it lives in; SQLite else.
-        policy: Cedar text of every owner's consent policy; without it a person is asked.
+        database: URL of an empty PostgreSQL database for it; default: SQLite.
+        policy: Cedar text of every owner's consent policy; default: a person is asked.
         purpose: what the project is for.
         stays: whether the processes outlive this one.
-        say: told of each step, for people.
-        entry: process kind → command in place of `-m secureflow` (tests inject kill points).
-        environment: variables of every process.
-        own: process → variables of its own (tests give it a clock).
+        say: called with each step, for people.
+        entry: process kind → command instead of `-m secureflow` (tests inject kill points).
+        environment: environment variables of every process.
+        own: process → its additional variables (tests set a clock).
         child: how a process is started (tests fork it).
     """
 
@@ -107,10 +106,10 @@ class Platform:
         self.url = ""
         self._admin: tuple[str, str] = ("", "")
 
-    # What people do, in order.
+    # The steps that people take, in order.
 
     def build(self) -> None:
-        """Bring everything up to granted data: the next step is a job."""
+        """Set everything up until data is granted; the next step is a job."""
         self.say("server")
         self._make_server()
         self.say("enclave")
@@ -168,7 +167,7 @@ class Platform:
         return client
 
     def charter_file(self) -> Path:
-        """Write the adopted charter where an auditor would keep it, and return the path."""
+        """Write the adopted charter to a file, as an auditor would keep it, and return the path."""
         path = self.directory / "charter.json"
         if not path.exists():
             shown = api.charter_show(next(iter(self.parties.values())).config)
@@ -259,7 +258,7 @@ class Platform:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback address that nobody listens on now."""
+    """Return free ports of the loopback address."""
     free: list[int] = []
     for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
         if len(free) == count:

@@ -1,6 +1,6 @@
 """The demo's story: a data scientist trains a model with every owner's consent.
 
-The result is measured as an outsider would: the released model is downloaded, applied to rows that
+The result is measured as by an outsider: the released model is downloaded and applied to rows that
 nobody trained on, and the ledger is verified offline against the charter.
 """
 
@@ -43,11 +43,11 @@ class Outcome:
         accuracy: of the released model on the test rows.
         auc: likewise.
         rounds: how many were run.
-        seconds: training time, consent to report.
-        protection: what hid single updates.
+        seconds: time from consent to report.
+        protection: how single updates were hidden.
         model_digest: hex BLAKE3 of the released parameters.
         ledger: size, verdict and cosigners of the verified ledger.
-        tee: the enclave's TEE; empty where none took part.
+        tee: the enclave's TEE; empty if none took part.
         report: the HTML page.
         comparison: each owner alone, all together, all rows in one place.
         study: what was trained on, in short.
@@ -97,7 +97,7 @@ def play(
     protection: ProtectionName = "sealed+secagg",
     language: Language = "en",
 ) -> Outcome:
-    """Submit, consent, train, verify, compare; `watch` is told every event of the job."""
+    """Submit, consent, train, verify, compare; `watch` is called with every event of the job."""
     party = next(iter(platform.parties))
     with platform.client(party) as client:
         job = client.jobs.submit(_request(platform, study, protection)).id
@@ -134,7 +134,7 @@ def consent(platform: Platform, job: str) -> None:
                     waiting=", ".join(waiting),
                     job=job,
                 ),
-                Text("Look at {directory}.", directory=platform.directory / "logs"),
+                Text("See {directory}.", directory=platform.directory / "logs"),
             )
         time.sleep(0.05)
 
@@ -156,7 +156,7 @@ def released_models(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield (round, parameters) of each training round, from the operator's own store.
 
-    The ledger names the model of every round; an open one's address is its digest.
+    The ledger names the model of every round; the address of an unsealed one is its digest.
     """
     for entry in bundle["entries"]:
         document = entry.get("document") or {}

@@ -1,7 +1,7 @@
 """Child processes of a local platform: started, waited for, killed, and never left behind.
 
-Each child says that it is up by writing `ready.json` into its directory. Children die with the
-process that started them (Linux: PR_SET_PDEATHSIG), unless they are meant to stay.
+Each child announces that it is up by writing `ready.json` into its directory. Children die with the
+process that started them (Linux: PR_SET_PDEATHSIG), unless they should stay.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Process:
             self._child = self._spawn(output, {**os.environ, **(environment or {})})
 
     def ready(self, patience: float = START_SECONDS) -> dict[str, Any]:
-        """Wait until the child is up and return what it says of itself.
+        """Wait until the child is up and return its `ready.json`.
 
         Raises:
             SecureFlowError: `process_failed` with the last lines of its log.
@@ -112,7 +112,7 @@ class Process:
             return "(no log)"
 
     def kill(self) -> None:
-        """SIGKILL the child and whatever it started; wait for the end."""
+        """SIGKILL the child and everything it started; wait for its end."""
         if self._child is not None:
             kill_group(self._child.pid, signal.SIGKILL)
             self._child.wait()
@@ -123,7 +123,7 @@ class Process:
             self._child.terminate()
 
     def join(self, patience: float = 8.0) -> None:
-        """Wait for a child that was asked to end, and insist when it does not."""
+        """Wait for a child that was asked to end, and kill it if it does not."""
         if self._child is None:
             return
         try:
@@ -133,7 +133,7 @@ class Process:
         kill_group(self._child.pid, signal.SIGKILL)
 
     def wait(self, patience: float) -> int:
-        """Wait for the child's own end and return its exit code."""
+        """Wait until the child ends by itself and return its exit code."""
         return self._running().wait(patience)
 
     def _spawn(self, output: BinaryIO, environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -153,7 +153,7 @@ class Process:
 
 
 def stop_all(processes: Sequence[Process]) -> None:
-    """Stop children side by side, the last started first."""
+    """Stop children concurrently, the last started first."""
     for process in reversed(processes):
         process.terminate()
     for process in reversed(processes):
@@ -161,17 +161,17 @@ def stop_all(processes: Sequence[Process]) -> None:
 
 
 def kill_group(pid: int, how: signal.Signals) -> None:
-    """Signal a child's process group; one that is gone is no error."""
+    """Signal a child's process group; one that is gone is not an error."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, how)
 
 
 def _bound(command: Sequence[str]) -> list[str]:
-    """Return the command, run by a child that asks to end with this process, where Linux can.
+    """Return the command wrapped so that, on Linux, the child ends with this process.
 
-    The child asks by itself, before it becomes the command: code run between fork and exec
-    (`preexec_fn`) makes the fork handlers of libraries with threads run there, and gRPC's kill
-    one child in six.
+    The child requests that itself before it executes the command: code run between fork and exec
+    (`preexec_fn`) runs the fork handlers of libraries with threads there, and gRPC's kill one child
+    in six.
     """
     if not sys.platform.startswith("linux"):
         return list(command)

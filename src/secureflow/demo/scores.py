@@ -1,4 +1,4 @@
-"""How well a model tells apart: accuracy, the exact AUC, and how sure the test rows make it.
+"""How well a model discriminates: accuracy, the exact AUC, and its confidence interval.
 
 The AUC is the Mann-Whitney statistic with ties counted half. Its variance, and that of the
 difference of two AUCs on the same rows, is DeLong's (DeLong, DeLong and Clarke-Pearson 1988).
@@ -24,7 +24,7 @@ class Score:
     """A model on test rows.
 
     Args:
-        accuracy: share of right decisions at a score of one half.
+        accuracy: share of correct decisions at a threshold of one half.
         auc: exact AUC.
         margin: half the width of the AUC's 95 % interval.
     """
@@ -43,21 +43,21 @@ class Gain:
 
     @property
     def sign(self) -> int:
-        """1 or −1 where the rows decide which model is better, 0 where they do not."""
+        """1 or −1 if the difference is significant, else 0."""
         if abs(self.auc) <= self.margin:
             return 0
         return 1 if self.auc > 0 else -1
 
 
 def score(labels: Labels, scores: Scores) -> Score:
-    """Return how probabilities of shape (rows,) fit labels of both classes."""
+    """Score probabilities of shape (rows,) against labels of both classes."""
     over, under = _placements(labels, scores)
     margin = NORMAL * math.sqrt(_variance(over, under))
     return Score(float(((scores > 0.5) == labels).mean()), float(over.mean()), margin)
 
 
 def auc(labels: Labels, scores: Scores) -> float:
-    """Return the exact AUC of scores of any scale, shape (rows,)."""
+    """Return the exact AUC of scores on any scale, shape (rows,)."""
     positives = int(labels.sum())
     ranks = _midranks(scores)[labels]
     below = float(ranks.sum()) - positives * (positives + 1) / 2
@@ -87,7 +87,7 @@ def _variance(over: NDArray[np.float64], under: NDArray[np.float64]) -> float:
 
 
 def _midranks(values: Scores) -> NDArray[np.float64]:
-    """Return ranks from 1, the mean rank where values are equal."""
+    """Return ranks from 1, mean ranks for ties."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
     return ranks

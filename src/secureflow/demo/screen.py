@@ -1,4 +1,4 @@
-"""What the demo shows: its course on stderr (live on a terminal), its result on stdout."""
+"""What the demo shows: its progress on stderr (live on a terminal), its result on stdout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from secureflow.kit.plain import shown
 
 _DIGEST = re.compile(r"\b[0-9a-f]{64,}\b")
 EVERY = 10
-"""Off a terminal, of the rounds after the second only every so-manieth gets a line."""
+"""Without a terminal, only every n-th round after the second gets a line."""
 
 
 class Screen:
@@ -29,7 +29,7 @@ class Screen:
 
     def __init__(self, study: Study, say: Words, *, json: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False)
-        # With --json the line of JSON is the result, and stdout is its alone.
+        # With --json only the line of JSON goes to stdout.
         self._results = Console(stderr=json, highlight=False)
         self._study = study
         self._say = say
@@ -53,7 +53,7 @@ class Screen:
             self._live.stop()
 
     def opening(self) -> None:
-        """Show what will be trained on, and what it is not safe for."""
+        """Show the data, and the demo's limits of safety."""
         say, study = self._say, self._study
         told = say(
             "{owners} owners train one model together: {title} ({source}).",
@@ -73,7 +73,7 @@ class Screen:
         if study.by:
             self._print(_visible(say("  cut by {column}, different on purpose", column=study.by)))
         else:
-            self._print(say("  dealt at random; --by COLUMN makes the shares differ"))
+            self._print(say("  distributed at random; --by COLUMN makes the shares differ"))
         if study.left_out:
             pairs = study.left_out.items()
             left = [say("{name} ({reason})", name=name, reason=say(why)) for name, why in pairs]
@@ -81,7 +81,7 @@ class Screen:
             self._print(_visible(say("  left out: {columns}", columns=named)))
 
     def step(self, name: str) -> None:
-        """Show that a step of the set-up begins."""
+        """Show the start of a set-up step."""
         say = self._say
         steps = {
             "server": say("Starting the coordination centre"),
@@ -95,7 +95,7 @@ class Screen:
         self._print(f"[dim]{elapsed:5.1f}s[/]  {_visible(steps.get(name, name))}")
 
     def event(self, kind: str, data: dict[str, Any]) -> None:
-        """Take in an event of the job."""
+        """Process an event of the job."""
         match kind:
             case "submitted":
                 told = self._say("Job {job} waits for every owner's approval", job=data["job"])
@@ -115,7 +115,7 @@ class Screen:
         self._refresh()
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show the end: what it was worth, what protected it, whether the ledger held."""
+        """Show the outcome: the benefit, the protection, the verdict on the ledger."""
         say, ledger = self._say, outcome.ledger
         rows = f"{outcome.comparison.test_rows:,}"
         self._print_result("")
@@ -233,5 +233,5 @@ def _figures(line: Line) -> tuple[str, str]:
 
 
 def _visible(text: str) -> str:
-    """Return a text that neither the console's markup nor the terminal takes for orders."""
+    """Escape a text for the console's markup and the terminal."""
     return escape_markup(shown(text))

@@ -1,10 +1,10 @@
-"""How one table becomes several owners' shares: of unequal size and, by a column, unlike.
+"""Splits one table into several owners' shares: of unequal size and, by a column, non-IID.
 
 Rows are sorted by a column (ties in the seed's order, unknown values last) and cut into consecutive
-shares: each owner then has a clientele of its own, as a bank of students and one of pensioners
-have. A column of words with at least as many values as owners is cut between values only. Without
-a column rows are dealt at random and the shares are alike. Equal arguments give equal shares, and
-the label is never looked at.
+shares: each owner then has its own kind of clients, like a bank for students and one for
+pensioners. A column of words with at least as many values as owners is cut only between values.
+Without a column rows are distributed at random and the shares are IID. Equal arguments give equal
+shares, and the label is never used.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 GROWTH = 1.5
 LARGEST = 12.0
-"""Each share is half as large again as the one before; the last at most so many times the first."""
+"""Each share is half as large again as the previous; the last is at most this times the first."""
 
 
 def cut(column: pa.ChunkedArray | None, rows: int, parties: int, seed: int) -> NDArray[np.int64]:
     """Return each row's owner, 0 to `parties` − 1, as int64 of shape (rows,).
 
     Args:
-        column: what to sort by, of length `rows`; None deals at random.
+        column: what to sort by, of length `rows`; None distributes at random.
         rows: how many rows there are.
         parties: how many owners.
-        seed: of the order among equal rows.
+        seed: for the order among equal rows.
     """
     draws = np.random.Generator(np.random.PCG64(seed)).random(rows)
     ranks = np.zeros(rows, np.int64) if column is None else _ranks(column)
@@ -40,14 +40,14 @@ def cut(column: pa.ChunkedArray | None, rows: int, parties: int, seed: int) -> N
 
 
 def _ends(rows: int, parties: int) -> NDArray[np.int64]:
-    """Return where each share but the last ends."""
+    """Return the end of each share but the last."""
     sizes = np.geomspace(1, min(GROWTH ** (parties - 1), LARGEST), parties)
     ends: NDArray[np.int64] = np.rint(sizes.cumsum()[:-1] / sizes.sum() * rows).astype(np.int64)
     return ends
 
 
 def _ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return each row's place among the sorted values, equal for equal values, unknown last."""
+    """Return each row's rank by value, equal for ties, unknown last."""
     coded = column.combine_chunks().dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
         coded = coded.unify_dictionaries().combine_chunks()
@@ -66,7 +66,7 @@ def _cuts_between_values(column: pa.ChunkedArray, parties: int) -> bool:
 
 
 def _between(ranks: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Move each end to the nearest change of value that leaves every share a value of its own."""
+    """Move each end to the nearest change of value that leaves every share at least one value."""
     changes = np.flatnonzero(np.diff(ranks)) + 1
     moved: list[int] = []
     for left, end in enumerate(ends):

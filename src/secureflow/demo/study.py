@@ -1,4 +1,4 @@
-"""What the demo compares: one table in shares, what to predict from it, and rows to test on."""
+"""The demo's data: one table in shares, what to predict from it, and rows to test on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from secureflow.domain.specs.training import FeatureSpec, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
 
 BINS = 24
-"""Columns of the small picture of a share's values; of words the most common `WORDS` are named."""
+"""Bins in the small picture of a share's values; of words the most common `WORDS` are named."""
 WORDS = 6
 LISTED = 12
 """Columns that a hint names."""
@@ -31,7 +31,7 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Share:
-    """One owner's rows: where they are, and what an onlooker can tell of them.
+    """One owner's rows: where they are, and a summary for the report.
 
     Args:
         party: the owner's name on the platform.
@@ -40,7 +40,7 @@ class Share:
         rows: how many.
         positives: share of rows of the positive class.
         means: numeric column → mean.
-        spread: rows per bin (of the column that the table was cut by) or per word.
+        spread: rows per bin (of the column by which the table was cut) or per word.
     """
 
     party: str
@@ -54,22 +54,22 @@ class Share:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that the platform and the comparison need of a table.
+    """Everything that the platform and the comparison need from a table.
 
     Args:
         title: what is predicted, for people.
-        source: where the rows are from, for people.
+        source: the origin of the rows, for people.
         purpose: what the owners are asked to consent to.
         features: the agreed preparation.
         plan: the schedule.
-        shares: the owners' rows, in the order of the column that they were cut by.
+        shares: the owners' rows, in the order of the column by which they were cut.
         datasets: party → the declaration of its share.
         test: rows that nobody trains on, as columns.
-        by: the column that the table was cut by, if any.
-        edges: of the bins of `Share.spread`: numbers, or words.
+        by: the column by which the table was cut, if any.
+        edges: edges of the bins of `Share.spread`: numbers, or words.
         seed: of the cut and of training.
         left_out: column → why no model uses it.
-        dropped: rows without a label, in no share and not tested on.
+        dropped: number of rows without a label, which are in no share and not in the test.
     """
 
     title: str
@@ -106,7 +106,7 @@ class Cutting:
         owners: party → display name.
         by: name of the column to sort by, or None.
         column: its cells.
-        seed: of ties, and of dealing at random.
+        seed: for ties, and for random distribution.
     """
 
     owners: Mapping[str, str]
@@ -144,7 +144,7 @@ def make_shares(
 
 
 def unknown_column(name: str, known: Sequence[str], say: Words) -> SecureFlowError:
-    """Return the error for a column that a table does not have, with the nearest that it has."""
+    """Return the error for a missing column, with the most similar ones."""
     once = [one for one in known if list(known).count(one) == 1]
     near = difflib.get_close_matches(name, once, n=1, cutoff=0.6)
     names = ", ".join(once[:LISTED]) + (", …" if len(once) > LISTED else "")
@@ -163,7 +163,7 @@ def unknown_column(name: str, known: Sequence[str], say: Words) -> SecureFlowErr
 
 
 def check_cut(name: str, column: pa.ChunkedArray, say: Words) -> None:
-    """Refuse to cut by a column that tells no row from another: the shares would not be unlike.
+    """Refuse to cut by a constant column: the shares would not differ.
 
     Raises:
         SecureFlowError: `unsuitable_table`.
@@ -187,7 +187,7 @@ def columns_of(table: pa.Table) -> Columns:
 
 
 def _means(rows: pa.Table, by: str | None, features: FeatureSpec) -> dict[str, float]:
-    """Return the means of the column that the table was cut by, and of two more."""
+    """Return the means of the column by which the table was cut, and of two more."""
     names = [feature.column for feature in features.numeric]
     names.sort(key=lambda name: name != by)  # stable: the others keep their order
     means = {name: pc.mean(rows[name]).as_py() for name in names[:3]}
@@ -195,7 +195,7 @@ def _means(rows: pa.Table, by: str | None, features: FeatureSpec) -> dict[str, f
 
 
 def _bins(column: pa.ChunkedArray | None) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Return each row's bin and what the bins are: lower edges of numbers, or words."""
+    """Return each row's bin and the bins: lower edges of numbers, or words."""
     if column is None:
         return np.zeros(0, np.int64), ()
     if pa.types.is_string(column.type):

@@ -1,4 +1,4 @@
-"""The language that the demo speaks to people."""
+"""The language of the demo's texts."""
 
 from __future__ import annotations
 

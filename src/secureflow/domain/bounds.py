@@ -1,19 +1,19 @@
-"""Bounds of a number column: which are sane, and how a job's compare with their owner's.
+"""Bounds of a number column: which are valid, and how a job's compare with the owner's.
 
-A job's bounds decide how much one value weighs. Its owner's declaration is what they are measured
-by, in training and statistics alike:
+A job's bounds decide how much one value weighs. They are compared with the owner's declaration, in
+training and in statistics alike:
 
 | a job's bounds …                            | with a privacy part   | without |
 |---------------------------------------------|-----------------------|---------|
 | are the owner's                             | accepted              | accepted |
-| hold the owner's, up to 1,000 times as wide | accepted, told        | accepted, told |
-| do not hold the owner's                     | `bounds_too_narrow`   | accepted, told |
-| are wider than that                         | `bounds_too_wide`     | accepted, told |
-| of a column without declared bounds         | `bounds_undeclared`   | accepted, told |
+| hold the owner's, up to 1,000 times as wide | accepted, shown       | accepted, shown |
+| do not hold the owner's                     | `bounds_too_narrow`   | accepted, shown |
+| are wider than that                         | `bounds_too_wide`     | accepted, shown |
+| of a column without declared bounds         | `bounds_undeclared`   | accepted, shown |
 
-*Told*: in the dry run, and in what the owner's policy and people decide on. Under differential
-privacy bounds that somebody else chooses would be an instrument: so narrow, or so wide, that what a
-single value does in floating point shows beyond the noise.
+*Shown*: in the dry run, and to the owner's policy and people. Under differential privacy, bounds
+chosen by someone else could be an attack: so narrow, or so wide, that the floating-point effect of
+a single value is visible beyond the noise.
 """
 
 from __future__ import annotations
@@ -27,23 +27,22 @@ Bounds = tuple[float, float]
 Verdict = Literal["same", "wider", "narrower", "too_wide", "undeclared"]
 
 MAX_BOUND: Final = 1e100
-"""Bounds up to this have a square that is finite, and a middle and a half-range that are exact
-enough."""
+"""Bounds up to this have a finite square, and a sufficiently exact midpoint and half-range."""
 LEAST_WIDTH: Final = 1e-9
-"""Least width, over the larger magnitude of the two: some millions of float64 lie between them."""
+"""Least width, relative to the larger magnitude: some millions of float64 values apart."""
 MAX_WIDENING: Final = 1000.0
-"""How many times as wide as the owner's a private job's bounds may be."""
+"""How many times as wide as the owner's bounds a private job's may be."""
 REFUSED: Final[dict[Verdict, str]] = {
     "narrower": "bounds_too_narrow",
     "too_wide": "bounds_too_wide",
     "undeclared": "bounds_undeclared",
 }
-"""What a job with a privacy part is refused with."""
+"""Codes with which a job with a privacy part is refused."""
 _SLACK: Final = 1.0 + 1e-9
 
 
 def bounds_problem(bounds: Bounds) -> str:
-    """Return why no number can be scaled to the bounds, or nothing."""
+    """Return why numbers cannot be scaled to the bounds, or ""."""
     low, high = bounds
     if not (math.isfinite(low) and math.isfinite(high)):
         return "a bound is not finite"
@@ -58,7 +57,7 @@ def bounds_problem(bounds: Bounds) -> str:
 
 
 def compare(own: Bounds | None, asked: Bounds) -> Verdict:
-    """Return how a job's bounds stand to those that the owner declared (None: it declared none)."""
+    """Return how a job's bounds compare with those that the owner declared (None: not declared)."""
     if own is None:
         return "undeclared"
     if not (asked[0] <= own[0] and own[1] <= asked[1]):
@@ -69,21 +68,21 @@ def compare(own: Bounds | None, asked: Bounds) -> Verdict:
 
 
 def difference(column: str, own: Bounds | None, asked: Bounds) -> str:
-    """Return the owner's bounds of a column and the job's where they differ, else ""."""
+    """Return a text with the owner's bounds and the job's if they differ, else ""."""
     if compare(own, asked) == "same":
         return ""
     return f"{column}: {'–' if own is None else interval(own)} → {interval(asked)}"
 
 
 def refusal(own: Bounds | None, asked: Bounds) -> tuple[str, str]:
-    """Return code and reason for which a private job is refused; ("", "") where it is not."""
+    """Return code and reason for which a private job is refused, or ("", "")."""
     verdict = compare(own, asked)
     code = REFUSED.get(verdict, "")
     if own is None:
         return code, "has no declared bounds, and noise needs them"
     reasons = {
         "narrower": Text(
-            "has the bounds {own}, which do not lie within the job's {asked}",
+            "has the bounds {own}, which are not within the job's {asked}",
             own=interval(own),
             asked=interval(asked),
         ),
@@ -98,7 +97,7 @@ def refusal(own: Bounds | None, asked: Bounds) -> tuple[str, str]:
 
 
 def interval(bounds: Bounds) -> str:
-    """Return bounds as people read them, every digit of them."""
+    """Format bounds for people, with every digit."""
     return f"[{_number(bounds[0])}, {_number(bounds[1])}]"
 
 

@@ -1,4 +1,4 @@
-"""The units of privacy budgets: whose presence an owner's limit hides."""
+"""The units of privacy budgets: whose presence an owner's limit protects."""
 
 from __future__ import annotations
 

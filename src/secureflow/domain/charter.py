@@ -1,7 +1,7 @@
 """The charter: who the organisations are, compared out of band once and then pinned.
 
 It holds the log's origin and key and every member's name and Ed25519 signing key. The operator
-hands it round but cannot change it: people compare its fingerprint on both screens and every member
+distributes it but cannot change it: people compare its fingerprint on both screens and every member
 signs it (`accept_first`); after that a new version counts only with the signatures of more than two
 thirds of the *pinned* version's members (`accept_change`; docs/threat-model.md, "Identity").
 """
@@ -29,7 +29,7 @@ from secureflow.kit.text import Text
 
 MAX_MEMBERS = 1000
 RESERVED = frozenset({"server", "enclave", "aggregator"})
-"""Authors of ledger leaves that are no organisations; a member of that name could pose as one."""
+"""Authors of ledger leaves that are not organisations; no member may have such a name."""
 
 _ORGANISATION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _TRUST_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9._-]{0,253}[a-z0-9])?")
@@ -42,7 +42,7 @@ _MAX_CHARTER_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Member:
-    """One organisation: its slug, its name for people, its base64 signing key."""
+    """One organisation: slug, display name and base64 signing key."""
 
     organisation: str
     name: str
@@ -51,10 +51,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Charter:
-    """One version of the charter. The order of members has no meaning: they are kept sorted.
+    """One version of the charter. The order of members is irrelevant: they are kept sorted.
 
     `previous` is the hex digest of the version before, "" for version 1; `continuations` are the
-    set-backs that the log went on from, oldest first.
+    rollbacks after which the log continued, oldest first.
 
     Raises:
         SecureFlowError: `malformed_charter` naming the field or member.
@@ -80,7 +80,7 @@ class Charter:
         members = [vars(member).copy() for member in self.members]
         body = {one.name: getattr(self, one.name) for one in fields(self)}
         body["continuations"] = [one.json() for one in self.continuations]
-        if not self.continuations:  # as it was signed before there were any
+        if not self.continuations:  # as signed before continuations existed
             del body["continuations"]
         return body | {"members": members}
 
@@ -112,10 +112,10 @@ class Charter:
         return {member.organisation: member.key for member in self.members}
 
     def fingerprint_words(self, lang: Literal["en", "zh"] = "en") -> str:
-        """Return what people compare: twelve English words, or the same 96 bits as digit groups.
+        """Return the fingerprint: twelve English words, or the same 96 bits as digit groups.
 
-        The operator could prepare two charters for two members, so 96 plain bits would cost it
-        2^48 tries; scrypt (16 MiB, some 50 ms) before each word makes that hopeless.
+        The operator could search for two charters with one fingerprint, which for 96 plain bits
+        takes 2^48 tries; scrypt (16 MiB, some 50 ms) per try makes that infeasible.
         """
         bits = self._fingerprint
         if lang == "en":
@@ -130,7 +130,7 @@ class Charter:
 
 @lru_cache(maxsize=64)
 def _stretched(digest: str) -> bytes:
-    """Return the fingerprint of a charter's digest; it is asked for wherever one is shown."""
+    """Return the stretched digest, cached because it is needed wherever a charter is shown."""
     salt, seed = b"secureflow/v1 charter fingerprint", bytes.fromhex(digest)
     return hashlib.scrypt(seed, salt=salt, n=1 << 14, r=8, p=1, dklen=_FINGERPRINT_BYTES)
 
@@ -187,21 +187,21 @@ class SignedCharter:
 
 
 def accept_first(candidate: SignedCharter) -> Charter:
-    """Return the charter that somebody may pin who has none yet, once its words were compared.
+    """Check the charter that is pinned first, once its words were compared, and return it.
 
     Version 1 needs the signature of every member: an agent signs only a charter that names its own
-    key and whose words a person compared, so nobody is a member who has not agreed, and no part of
-    the members goes by a charter that the others were not shown. A later version, which a newcomer
-    pins first, needs those of more than two thirds of the members that it names: one member that is
-    gone must not keep newcomers out. Signatures never stand in for the comparison: whoever invents
-    a member's key can sign with it (docs/adr/0006).
+    key and whose words a person compared, so everyone listed as a member has agreed, and no subset
+    of the members can be on a charter that the others were not shown. A later version, which a
+    newcomer pins first, needs those of more than two thirds of the members that it names: one
+    member that left must not keep newcomers out. Signatures never replace the comparison: anyone
+    who makes up a member's key can sign with it (docs/adr/0006).
 
     Raises:
         SecureFlowError: `charter_not_signed` naming who has not signed.
     """
     charter = candidate.charter
     keys = charter.keys
-    # Counted first: else each of N signatures would have all the earlier ones verified again.
+    # Counted first: otherwise each of N signatures would verify all the earlier ones again.
     offered = keys.keys() & candidate.signatures.keys()
     enough = _all if charter.version == 1 else _most
     signers = candidate.signers(keys) if enough(len(offered), len(keys)) else frozenset(offered)
@@ -238,7 +238,7 @@ def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
     """Return the charter to pin next; the pinned one again when the candidate is the same.
 
     Raises:
-        SecureFlowError: `charter_mismatch` when the candidate does not follow the pinned version;
+        SecureFlowError: `charter_mismatch` if the candidate does not follow the pinned version;
             `charter_not_signed` without more than two thirds of the pinned version's members.
     """
     new = candidate.charter
@@ -284,7 +284,7 @@ def accept_change(pinned: Charter, candidate: SignedCharter) -> Charter:
 
 
 def check_follows(before: Charter, after: Charter) -> None:
-    """Refuse a next version that hides a continuation of the log, or changes more beside one.
+    """Refuse a next version that drops a continuation of the log, or adds one with other changes.
 
     Raises:
         SecureFlowError: `charter_mismatch`.
@@ -296,12 +296,12 @@ def check_follows(before: Charter, after: Charter) -> None:
 
 
 def is_change_quorum(signed: int, members: int) -> bool:
-    """Tell whether so many of the members of a version may change it: more than two thirds."""
+    """Tell whether this many of a version's members may change it: more than two thirds."""
     return _most(signed, members)
 
 
 def compare(a: Charter, b: Charter) -> list[str]:
-    """Return one line per difference, in the words of a person; empty when equal."""
+    """Return one line per difference, for people; empty if equal."""
     heads = ("version", "trust_domain", "origin", "log_key", "previous")
     lines: list[str] = [
         Text(
@@ -312,7 +312,7 @@ def compare(a: Charter, b: Charter) -> list[str]:
     ]
     lines += [
         Text(
-            "log {origin}: set back from {size} entries to {start}, {lost} are lost",
+            ("log {origin}: rolled back from {size} entries to {start}, {lost} are lost"),
             origin=one.origin,
             size=one.size,
             start=one.start,
@@ -372,7 +372,7 @@ def _check_members(members: tuple[Member, ...], log_key: str) -> None:
         _check_member(member)
     if len({member.organisation for member in members}) != len(members):
         raise _malformed("an organisation is listed twice")
-    # One key, one vote: else an operator that shares a member's key would count twice.
+    # One key, one vote: otherwise an operator that shares a member's key would count twice.
     if len({member.key for member in members} | {log_key}) != len(members) + 1:
         raise _malformed("two members, or a member and the log, have the same key")
 

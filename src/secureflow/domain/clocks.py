@@ -1,6 +1,7 @@
-"""Clocks that differ, told so that somebody can set the right one.
+"""Reports of clocks that differ, so that someone can correct the wrong one.
 
-Nobody decides by another machine's clock; but where a job would fail on it, it is said before.
+No decision depends on another machine's clock; but if a job would fail because of it, that is
+reported in advance.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _SUSPECTS: Final = CLOCK_CODES | {"link_broken"}
 
 
 def wrong_clocks(ahead: Mapping[str, int | None]) -> SecureFlowError | None:
-    """Return what is wrong with the clocks of some parties; None: nothing that would matter.
+    """Return what is wrong with some parties' clocks; None if it does not matter.
 
     Args:
         ahead: party → seconds by which its clock is ahead of the centre's; None: unknown.
@@ -41,11 +42,11 @@ def wrong_clocks(ahead: Mapping[str, int | None]) -> SecureFlowError | None:
 
 
 def naming(error: SecureFlowError, ahead: Mapping[str, int | None]) -> SecureFlowError:
-    """Return a party's error with the clocks in it that may have caused it.
+    """Return a party's error, with the clock differences that may have caused it.
 
     Args:
-        error: what a clock cannot cause, or what names one already, stays as it is.
-        ahead: of the party, and of the enclave, that it may have spoken with.
+        error: unchanged if a clock cannot cause it, or if it names one already.
+        ahead: clock offsets of the party, and of the enclave that it may have spoken to.
     """
     wrong = wrong_clocks(ahead)
     if wrong is None or error.code not in _SUSPECTS or "clock_ahead" in error.details:

@@ -1,7 +1,7 @@
-"""A continuation: how the members let a log that was set back go on, and what it lost.
+"""A continuation: how the members let a log that was rolled back continue, and what it lost.
 
-It stands in the charter for ever: whoever goes by the charter knows every gap, and no operator can
-leave one out. It changes nothing else: members and log key stay as they were.
+It stays in the charter permanently: everyone who uses the charter knows every gap, and no operator
+can leave one out. It changes nothing else: members and log key stay the same.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ MAX_NOTE: Final = 2048
 _MAX_SIZE: Final = 1 << 53
 _ROOT: Final = re.compile(r"[0-9a-f]{64}")
 _ORIGIN: Final = re.compile(r"[!-*,-~]{1,255}")
-"""As in `charter`: what a message about it quotes is short and can be seen."""
+"""As in `charter`: messages quote only short, visible texts."""
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """One set-back that the members let the log go on from.
+    """One rollback after which the members let the log continue.
 
     Args:
-        origin: the log's name until then.
+        origin: the log's name before it.
         size: of the greatest head that members hold of it.
         root: that head's root, hex.
         note: that head as the log signed it.
-        start: how many entries the log still has: with them it goes on.
+        start: how many entries the log still has: it continues after them.
         start_root: the root over those, hex.
     """
 
@@ -46,7 +46,7 @@ class Continuation:
 
     @property
     def lost(self) -> int:
-        """How many entries the log had and has no more."""
+        """How many entries the log lost."""
         return self.size - self.start
 
     def json(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Continuation:
         return cls(**value)
 
     def problem(self) -> str:
-        """Return what makes it none, or nothing."""
+        """Return why it is invalid, or ""."""
         texts = (self.origin, self.root, self.note, self.start_root)
         if not all(isinstance(one, str) for one in texts) or len(self.note) > MAX_NOTE:
             return "a continuation's texts must be strings that are not too long"
@@ -113,7 +113,7 @@ def check_following(
     before: tuple[str, str, Sequence[Any], Sequence[Continuation]],
     after: tuple[str, str, Sequence[Any], Sequence[Continuation]],
 ) -> None:
-    """Refuse a next charter that hides a continuation, or changes other things beside one.
+    """Refuse a next charter that drops a continuation, or adds one with other changes.
 
     Args:
         before: origin, log key, members and continuations of the version before.

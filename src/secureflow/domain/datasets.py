@@ -9,11 +9,11 @@ from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
 
 @dataclass(frozen=True)
 class Dataset:
-    """What an organisation says about data that stays at its agent.
+    """An organisation's description of data that stays at its agent.
 
     `rows` is a bucket such as `10k-50k`; `commitment` is a salted SHA-256 over the file; `name` is
     the dataset's name in the agent's configuration; `privacy` the unit that its budget is kept in
-    and how many rows of one unit count, None without a budget.
+    and how many rows of one unit count; None without a budget.
     """
 
     id: str
@@ -28,10 +28,10 @@ class Dataset:
     privacy: PublicPrivacy | None = None
 
     def widened(self, later: Dataset) -> frozenset[str]:
-        """Return the columns that a later description of this dataset lets more of through.
+        """Return the columns that a later description of this dataset discloses more of.
 
-        That is: another type, wider bounds, further categories, newly sensitive, or not described
-        any more; every column, if more rows of one person count or another unit is protected.
+        That is: another type, wider bounds, more categories, newly sensitive, or no longer
+        described; every column, if more rows of one person count or another unit is protected.
         """
         now = {column.name: column for column in later.columns}
         if self.privacy is not None and not _as_strict(self.privacy, later.privacy):
@@ -66,7 +66,7 @@ class Grant:
 
 
 def _within(old: ColumnConfig, new: ColumnConfig) -> bool:
-    """Tell whether everything that the new declaration lets through, the old one did."""
+    """Tell whether the new declaration allows nothing that the old one did not."""
     if new.type != old.type or (new.sensitive and not old.sensitive):
         return False
     if not set(new.categories) <= set(old.categories):

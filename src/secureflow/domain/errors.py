@@ -1,7 +1,7 @@
 """The error catalogue: every code, and its category.
 
-A category is what edges map: `server/rest` to an HTTP status, `server/rpc` to a gRPC status, `cli`
-to an exit code. HTTP numbers never stand here.
+A category is mapped by the edges: `server/rest` to an HTTP status, `server/rpc` to a gRPC status,
+`cli` to an exit code. This module knows no HTTP statuses.
 """
 
 from __future__ import annotations
@@ -399,17 +399,17 @@ CATALOGUE: dict[str, Category] = {
 INFRASTRUCTURE: Final = frozenset(
     {"database_busy", "database_unavailable", "disk_full", "record_replaced", "too_many_files"}
 )
-"""What a server says while its database fails: it passes, and whoever waits may ask again."""
+"""Codes of a server whose database fails temporarily: callers may retry."""
 
 
 DISKS: Final = frozenset({"disk_full", "disk_failed", "too_many_files"})
-"""What a request ends with that waited for room until its patience was over."""
+"""Codes with which a request ends that waited for disk space until its timeout."""
 
 
 def name_of(failures: Iterable[Mapping[str, Any]], otherwise: str) -> str:
-    """Return the code of an end that parties' failures caused: a disk's, where it was disks alone.
+    """Return the code of a job that parties' failures ended: a disk's, if it was disks alone.
 
-    Nobody was away or refused then, and what helps is room.
+    Then nobody was away or refused, and the remedy is disk space.
     """
     codes = {str(failure.get("code")) for failure in failures}
     return codes.pop() if len(codes) == 1 and codes <= DISKS else otherwise

@@ -1,7 +1,7 @@
-"""What a process of the platform ends with: one table, by the category of what went wrong.
+"""Exit codes of the platform's processes: one table, by error category.
 
-`docs/cli.md` is made from this table, the command line and the server, enclave and agent processes
-return its codes, and a test walks every one of them.
+`docs/cli.md` is generated from this table; the command line and the server, enclave and agent
+processes return its codes, and a test covers every one of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ INTERRUPTED: Final = 130
 
 @dataclass(frozen=True)
 class Exit:
-    """One exit code: what it means, which categories of errors end with it, and examples."""
+    """One exit code: its meaning, the error categories that map to it, and examples."""
 
     code: int
     meaning: str
@@ -85,5 +85,5 @@ _BY_CATEGORY: Final = {kind: one.code for one in EXITS for kind in one.categorie
 
 
 def exit_code(code: str) -> int:
-    """Return the exit code of an error code; an unknown one is of the category `failed`."""
+    """Return the exit code of an error code; an unknown one counts as `failed`."""
     return _BY_CATEGORY[category(code)]

@@ -1,7 +1,7 @@
 """The 256 words in which people compare a charter's fingerprint: one word is one byte.
 
 Short, common, concrete English words that do not sound or look alike; no two begin with the same
-four letters, so that a misheard word does not pass for another. The order is part of the format.
+four letters, so that a misheard word is not taken for another. The order is part of the format.
 """
 
 from __future__ import annotations

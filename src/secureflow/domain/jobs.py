@@ -1,4 +1,4 @@
-"""Jobs and their life: the state machine is a table.
+"""Jobs and their life cycle: the state machine is a table.
 
 draft → proposed → approved → admitted → running ⇄ paused → succeeded | failed | cancelled.
 *Proposed* waits for the data owners, *admitted* means attested and budget reserved.
@@ -29,7 +29,7 @@ class JobState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Tell whether nothing follows."""
+        """Tell whether the state is final."""
         return not TRANSITIONS[self]
 
 
@@ -70,12 +70,12 @@ class Job:
 
 
 FIGURES: Final[tuple[str, ...]] = ("round", "rounds", "loss", "accuracy", "auc")
-"""What of a job's progress a list tells."""
+"""Members of a job's progress that lists show."""
 
 
 @dataclass(frozen=True)
 class JobSummary:
-    """What a list shows of a job: no spec and no report, which would fill a page of fifty.
+    """What lists show of a job: no spec and no report, which would bloat a page of fifty.
 
     `error` is `{code, message, hint}` of a failed job (`texts`: their templates and facts);
     `progress` its newest figures.
@@ -107,14 +107,14 @@ class JobSummary:
 
 
 class UnsuccessfulJobError(SecureFlowError):
-    """An ended job that did not succeed: its own code, message and hint, and what it is.
+    """An ended job that did not succeed: its own code, message and hint.
 
-    A program that waits can tell it from a failure of the waiting; `details` hold `job`, `state`.
+    A waiting program can tell it from a failure of the wait itself; `details` hold `job`, `state`.
     """
 
 
 def check_transition(job: str, old: JobState, new: JobState) -> None:
-    """Refuse a move that the table does not hold (`illegal_transition`); same state is no move."""
+    """Refuse a transition that is not in the table (`illegal_transition`); staying is allowed."""
     if new != old and new not in TRANSITIONS[old]:
         raise SecureFlowError(
             "illegal_transition",

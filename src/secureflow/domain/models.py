@@ -11,7 +11,7 @@ class Model:
     """A released model. `digest` is BLAKE3 over the raw float32 parameters.
 
     `artifact` is the content address (BLAKE3) of the parameters' file; `card` the JSON model card;
-    `parents` what it descends from, as `JOB@ROUND`.
+    `parents` the models it was made from, as `JOB@ROUND`.
     """
 
     id: str

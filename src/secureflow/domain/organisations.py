@@ -25,7 +25,7 @@ class Organisation:
 class Enrolment:
     """A one-time permission to get a link certificate; only the secret's SHA-256 is stored.
 
-    `request` tells the request that made it, if that may be repeated.
+    `request` identifies the request that made it, if that may be repeated.
     """
 
     id: str
@@ -43,9 +43,8 @@ class Agent:
     """An enrolled process: an organisation's agent or an enclave.
 
     `id` is its SPIFFE id, `party` the name that rosters use (the organisation's slug, or
-    `enclave`), `key` its organisation's Ed25519 signing key (empty for an enclave), `address`
-    where an enclave's uplink listens, `server` the one of this database's servers that it
-    connected to last.
+    `enclave`), `key` its organisation's Ed25519 signing key (empty for an enclave), `address` where
+    an enclave's uplink listens, `server` the server of this database that it connected to last.
     """
 
     id: str
@@ -61,7 +60,7 @@ class Agent:
 
 
 def shut_out(organisation: str) -> SecureFlowError:
-    """Return the refusal of whoever speaks for an organisation that the operator disabled."""
+    """Return the error for callers from an organisation that the operator disabled."""
     return SecureFlowError(
         "organisation_disabled",
         Text(
@@ -69,7 +68,7 @@ def shut_out(organisation: str) -> SecureFlowError:
         ),
         Text(
             "Ask the operator why. An administrator lets it in again: secureflow org "
-            "enable {organisation}. Nothing needs to be enrolled anew then.",
+            "enable {organisation}. Nothing needs to be enrolled again then.",
             organisation=organisation,
         ),
     )

@@ -1,7 +1,7 @@
-"""The names that one log goes by: each continuation after a set-back opens a new origin.
+"""The names of one log: each continuation after a rollback starts a new origin.
 
 The first origin is the operator's; the next ones are `<first>~2`, `<first>~3`. A smaller head under
-the old name would be the log's own proof of fraud, so what goes on goes on under another one.
+the old name would prove fraud by the log, so the log continues under another one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ _NAME: Final = re.compile(r"(?P<first>.+?)(?:~(?P<number>[1-9][0-9]{0,8}))?", re
 
 
 def following(origin: str) -> str:
-    """Return the origin that a continuation of this one opens."""
+    """Return the origin that a continuation of this one starts."""
     first, number = _split(origin)
     return f"{first}~{number + 1}"
 
 
 def continues(origin: str, earlier: str) -> bool:
-    """Tell whether an origin is the earlier one, or opened by continuations of it."""
+    """Tell whether an origin is the earlier one, or was started by continuations of it."""
     (first, number), (other, before) = _split(origin), _split(earlier)
     return first == other and number >= before
 

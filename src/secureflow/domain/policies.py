@@ -10,7 +10,7 @@ Effect = Literal["allow", "refuse", "ask"]
 
 @dataclass(frozen=True)
 class Policy:
-    """A reviewed policy file (Cedar) beside the agent, named by its digest."""
+    """A reviewed policy file (Cedar) of an agent, identified by its digest."""
 
     name: str
     text: str
@@ -19,7 +19,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the policy says of one request: allow, refuse, or ask a person, with the reasons."""
+    """A policy's decision on one request: allow, refuse, or ask a person, with the reasons."""
 
     effect: Effect
     reasons: tuple[str, ...] = ()

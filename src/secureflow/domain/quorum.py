@@ -19,16 +19,16 @@ def quorum_of(parties: int) -> int:
 def threshold_of(parties: int) -> int:
     """Return t for a roster of N parties: more than two thirds of them, and of two, both.
 
-    Three of three, three of four: never below 3 where there are as many.
+    Three of three, three of four: never below 3 if there are that many.
     """
     return quorum_of(parties)
 
 
 def floor_of(parties: int) -> int:
-    """Return the fewest contributors whose sum is ever opened: 3; of a roster of two, both."""
+    """Return the fewest contributors whose sum may be opened: 3, or both of a roster of two."""
     return min(3, parties)
 
 
 def honest_of(parties: int) -> int:
-    """Return t - c: how many honest parties are in any sum that opens; 1 of two."""
+    """Return t - c: how many honest parties are in any sum that is opened; 1 of two."""
     return threshold_of(parties) - colluders_of(parties)

@@ -1,4 +1,4 @@
-"""How much of a disk a job takes, from its spec alone: upper bounds, looked at before it begins."""
+"""Disk space that a job takes, from its spec alone: upper bounds, checked before it begins."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from secureflow.domain.specs.protections import traits_of
 
 _FLOAT32: Final = 4
 _BESIDE: Final = 1 << 16
-"""Sums, tags and headers beside a model or a vector."""
+"""Sums, tags and headers that come with a model or a vector."""
 _STEP: Final = 1 << 14
-"""What one step of a job leaves in a record, and again for each party of the roster."""
+"""What one step of a job leaves in a record, plus the same for each party of the roster."""
 
 
 def model_bytes(spec: JobSpec) -> int:
-    """Return the bytes of the job's model; a job that only counts has none."""
+    """Return the bytes of the job's model; a statistics job has none."""
     return _FLOAT32 * spec.parameters
 
 
 def agent_bytes(spec: JobSpec) -> int:
-    """Return what a party's files of the job take at one time.
+    """Return the most that a party's files of the job take at one time.
 
-    The model, the next one as it comes (sealed, or as a mean) and as it is written, the update.
+    The model, the next one as received (sealed, or as a mean) and as written, and the update.
     """
     return 4 * (model_bytes(spec) + _BESIDE)
 

@@ -1,7 +1,7 @@
 """What an organisation declares about a dataset before anyone may ask for it.
 
-The declaration is the owner's: types, categories, bounds and what is sensitive. Everything but
-the path is public to the project; rows that do not fit it are refused where they are read.
+The declaration is the owner's: types, categories, bounds and what is sensitive. Everything but the
+path is public to the project; rows that do not fit it are refused when they are read.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class ColumnConfig:
         type: `number` (float64), `category` (one of `categories`) or `text`.
         categories: every value that a category column may hold.
         bounds: closed interval of a number column, in its own unit; a dataset with a row outside is
-            not published. Private jobs clamp to it, and are refused where none is declared.
-        clip: whether a number outside counts as the near bound instead, in every job. Noise grows
-            with the bounds' width, so that a few far values can make a private job useless.
-        sensitive: personal or protected; shown at approval, and must be granted on its own.
+            not published. Private jobs clamp to it, and are refused if none is declared.
+        clip: whether a number outside counts as the nearest bound instead, in every job. Noise
+            grows with the width of the bounds, so a few outliers can make a private job useless.
+        sensitive: personal or protected; shown at approval, and must be granted explicitly.
     """
 
     __pydantic_config__ = STRICT
@@ -46,7 +46,7 @@ class ColumnConfig:
 
 @dataclass(frozen=True)
 class DatasetPrivacy:
-    """What a dataset may reveal, ever.
+    """The lifetime privacy budget of a dataset.
 
     Args:
         domain: the dataset's lineage: versions, subsets and joins of it name the same one.
@@ -54,12 +54,12 @@ class DatasetPrivacy:
         epsilon: all of ε that the domain has, at `delta`.
         delta: δ of the budget.
         required: whether jobs without differential privacy are refused.
-        person: under unit `person`, the column of the file that tells whose a row is. It need not
-            be declared: it is read here only.
-        rows_per_person: the contribution bound: so many rows of one person count at most.
-        tells_rows: whether statistics with `local` noise are allowed. They hide which value a cell
-            has, and tell exactly, for each column asked, in how many rows it is not empty: whether
-            a certain row's cell is filled is no secret then.
+        person: under unit `person`, the column of the file that identifies the person of a row. It
+            need not be declared: it is read only here.
+        rows_per_person: the contribution bound: at most this many rows of one person count.
+        tells_rows: whether statistics with `local` noise are allowed. They hide the value of a
+            cell, but reveal exactly, for each queried column, in how many rows it is not empty:
+            whether a certain row has a value is not protected.
     """
 
     __pydantic_config__ = STRICT
@@ -75,7 +75,7 @@ class DatasetPrivacy:
 
 @dataclass(frozen=True)
 class PublicPrivacy:
-    """What a description says of a dataset's privacy; limit and spending stay with the owner."""
+    """The public part of a dataset's privacy settings; limit and spending stay with the owner."""
 
     __pydantic_config__ = STRICT
     unit: PrivacyUnit
@@ -91,7 +91,7 @@ class DatasetConfig:
         path: the file, on the organisation's own disk; never leaves the agent.
         format: `csv` (UTF-8, with a header line) or `parquet`.
         columns: the declared schema; columns of the file beyond it are never read.
-        missing: texts that stand for an unknown value in a CSV file.
+        missing: texts that mean an unknown value in a CSV file.
         privacy: the privacy budget that jobs on it are charged to.
     """
 
@@ -167,7 +167,7 @@ def check_dataset(config: DatasetConfig) -> None:
 
 
 def with_person(config: DatasetConfig) -> DatasetConfig:
-    """Return the declaration with the `person` column as one of its own, for reading it here."""
+    """Return the declaration with the `person` column added, for reading it here."""
     person = config.privacy.person if config.privacy else None
     if person is None or any(column.name == person for column in config.columns):
         return config
@@ -200,8 +200,8 @@ def _privacy_problem(privacy: DatasetPrivacy | None) -> str:
         return ""
     if (privacy.unit == "person") != (privacy.person is not None):
         return (
-            "`person`, the column that says whose a row is, is needed for unit person and "
-            "only for it"
+            "`person`, the column that identifies the person of a row, is needed for "
+            "unit person and only for it"
         )
     if privacy.unit != "person" and privacy.rows_per_person != 1:
         return "rows_per_person is only for unit person"

@@ -1,4 +1,4 @@
-"""What names and texts of members may hold: the rules of `kit.plain` as marks on a field's type."""
+"""What names and texts of members may contain: the rules of `kit.plain` as field annotations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from secureflow.kit import plain
 
 STORED: Final = {"stored": True}
-"""Validation context of what was taken in before: older than the rule, it is shown escaped."""
+"""Validation context for stored values, which may be older than the rule and are shown escaped."""
 
 
 @dataclass(frozen=True)

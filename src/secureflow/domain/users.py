@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a person may do; every role but the platform admin's is inside one organisation."""
+    """What a person may do; every role except platform admin applies within one organisation."""
 
     PLATFORM_ADMIN = "platform-admin"
     ORGANISATION_ADMIN = "organisation-admin"
@@ -37,7 +37,7 @@ class User:
 class Token:
     """A bearer token of a user: only its SHA-256 is stored. Times in unix seconds.
 
-    `request` tells the request that made it, if that may be repeated.
+    `request` identifies the request that made it, if that may be repeated.
     """
 
     id: str

@@ -25,7 +25,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
-from secureflow.kit.memory import be_frugal
+from secureflow.kit.memory import limit_arenas
 from secureflow.kit.pki import SpiffeId, spiffe_id
 from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_stopped
@@ -94,7 +94,7 @@ async def serve(
 
 def run(config: Path, kinds: EnclaveKinds = ENCLAVE_KINDS, measurement: str | None = None) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
-    be_frugal()
+    limit_arenas()
     try:
         settings = EnclaveSettings.load(config)
     except SecureFlowError as error:

@@ -22,7 +22,7 @@ from secureflow.enclave.plans import RoundId
 from secureflow.enclave.uncancelled import Uncancelled
 from secureflow.engines.sealing import OpenedUpdate, Opener, parse_header
 from secureflow.kit.canonical import JSON, sha256
-from secureflow.kit.clock import LOOK, Clock, stood_still
+from secureflow.kit.clock import CHECK_INTERVAL, Clock, stalled
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -217,7 +217,7 @@ async def _next(upload: PendingUpload, messages: AsyncIterator[bytes]) -> bytes:
     """
     reading = asyncio.ensure_future(anext(messages, None))
     newer = asyncio.ensure_future(upload.superseded.wait())
-    loop, look = asyncio.get_running_loop(), min(STALL, LOOK)
+    loop, look = asyncio.get_running_loop(), min(STALL, CHECK_INTERVAL)
     since = now = loop.time()
     try:
         while not reading.done():
@@ -227,7 +227,7 @@ async def _next(upload: PendingUpload, messages: AsyncIterator[bytes]) -> bytes:
             if newer in done:
                 raise SecureFlowError("upload_superseded", "A newer upload replaced this one.")
             looked, now = now, loop.time()
-            since = now if stood_still(look, now - looked) else since
+            since = now if stalled(look, now - looked) else since
             if not done and now - since >= STALL and upload.job.buffers.wanted:
                 raise SecureFlowError(
                     "upload_stalled",

@@ -1,1 +1,1 @@
-"""Shared mechanics without a business word: errors, canonical JSON, keys, PKI, settings."""
+"""Shared infrastructure without domain concepts: errors, canonical JSON, keys, PKI, settings."""

@@ -1,4 +1,4 @@
-"""Network addresses of callers: who is counted as one, and whose word about an address counts."""
+"""Network addresses of callers: what counts as one caller, and which proxies are believed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 UNKNOWN: Final = "unknown"
 HOST_BITS: Final = 64
-"""Of an IPv6 address: one subscriber has a /64, so single addresses in it are free (RFC 6177)."""
+"""IPv6 addresses are counted by /64, which one subscriber has as a whole (RFC 6177)."""
 
 
 def source_of(address: str) -> str:
@@ -25,13 +25,13 @@ def source_of(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether the address is this machine's own."""
+    """Tell whether the address is a loopback address."""
     parsed = _parsed(address)
     return parsed is not None and parsed.is_loopback
 
 
 def within(address: str, networks: Iterable[Network]) -> bool:
-    """Tell whether the address lies in one of the networks."""
+    """Tell whether the address is in one of the networks."""
     parsed = _parsed(address)
     return parsed is not None and any(parsed in one for one in networks)
 
@@ -42,11 +42,11 @@ def caller_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Networ
     Args:
         peer: the other end of the connection.
         forwarded: the `X-Forwarded-For` headers, in order.
-        proxies: the reverse proxies whose word counts.
+        proxies: the reverse proxies that are believed.
 
     Returns:
-        The peer, unless it is one of the proxies: then the right-most hop that is none of them.
-        What stands further left was written by whoever called, and is not read.
+        The peer, unless it is one of the proxies: then the right-most hop that is not a proxy.
+        Anything further left was written by the caller and is not read.
     """
     if not within(peer, proxies):
         return peer

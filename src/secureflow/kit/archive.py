@@ -1,14 +1,14 @@
-"""A backup is one file: a tar of a manifest, of files with their digests, and of sealed keys.
+"""A backup is one file: a tar of a manifest, files with their digests, and sealed keys.
 
-Format `secureflow-backup/1`. The first member, `manifest.json`, lists every other one in order with
-size and SHA-256; nothing else may follow. Members are plain files whose names are one of a few
-folders and one plain name: there are no links, no paths, no devices. What the manifest calls
-`keys` is a JSON object of files that only ever leave a machine sealed: AES-256-GCM under a key
-that scrypt (RFC 7914; N = 2^17, r = 8, p = 1) makes from the passphrase, over the manifest's own
-digest as associated data, so that keys open only in the backup that they were sealed in.
+Format `secureflow-backup/1`. The first member, `manifest.json`, lists every other member in order,
+with size and SHA-256; nothing else may follow. Members are plain files whose names are one of a few
+folders and one plain name; there are no links, paths or devices. `keys` is a JSON object of files
+that only ever leave a machine sealed: AES-256-GCM under a key that scrypt (RFC 7914; N = 2^17, r =
+8, p = 1) makes from the passphrase, with the manifest's own digest as associated data, so that keys
+open only in the backup that they were sealed in.
 
-A reader believes no size before it has compared it with what is left of the file, and holds no
-more than a manifest or a block in memory.
+A reader checks every size against what is left of the file before it uses it, and never holds more
+than the manifest or one block in memory.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ LEAST_PASSPHRASE: Final = 12
 _MAX_TIME: Final = 1 << 36
 _PIECE: Final = 1 << 20
 _WORK = 1 << 17
-"""N of scrypt: half a second and 128 MiB for each passphrase that is tried."""
+"""N of scrypt: half a second and 128 MiB for each attempted passphrase."""
 _NAME: Final = re.compile(
     r"(?:config|tables|artifacts|evidence|record)/[A-Za-z0-9_][A-Za-z0-9._-]{0,89}"
 )
 _PARTIAL: Final = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
 _BEGINNING: Final = MANIFEST.encode() + b"\0"
-"""Of a backup that is being written."""
+"""Prefix of a backup that is being written."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-"""Python reads signs, prefixes and underscores too; a size below nothing would never be read."""
+"""`int` also accepts signs, prefixes and underscores; a negative size must never be read."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ArchivedFile:
 
 @dataclass(frozen=True)
 class BackupManifest:
-    """What a backup says of itself: `facts` are the process's own."""
+    """The description of a backup; `facts` are set by the process that made it."""
 
     process: str
     facts: Mapping[str, JSON]
@@ -75,7 +75,7 @@ class BackupManifest:
     keys: Mapping[str, JSON] | None = field(default=None, repr=False)
 
     def json(self, *, keys: bool = True) -> dict[str, JSON]:
-        """Return the JSON form, with or without what stands for the sealed keys."""
+        """Return the JSON form, with or without the entry for the sealed keys."""
         value: dict[str, JSON] = {
             "format": FORMAT,
             "process": self.process,
@@ -86,7 +86,7 @@ class BackupManifest:
 
 
 def check_passphrase(passphrase: str) -> None:
-    """Refuse one that is guessed soon.
+    """Refuse a passphrase that is easy to guess.
 
     Raises:
         SecureFlowError: `weak_password`.
@@ -95,8 +95,8 @@ def check_passphrase(passphrase: str) -> None:
         raise SecureFlowError(
             "weak_password",
             Text(
-                "The passphrase has fewer than {least_passphrase} characters: whoever "
-                "finds the backup would have its keys soon.",
+                "The passphrase has fewer than {least_passphrase} characters: anyone "
+                "who finds the backup could soon open its keys.",
                 least_passphrase=LEAST_PASSPHRASE,
             ),
             "Choose a longer one; a phrase of four random words is good.",
@@ -116,9 +116,9 @@ def write_backup(
     Args:
         target: the new file.
         process: `server` or `agent`.
-        facts: canonical JSON that the manifest tells.
-        files: member names to files; none may change meanwhile.
-        keys: secrets; left out without a passphrase.
+        facts: canonical JSON for the manifest.
+        files: member names to files; none may change while the backup is written.
+        keys: secrets; left out if there is no passphrase.
         passphrase: seals them.
 
     Raises:
@@ -145,7 +145,7 @@ def write_backup(
 
 
 def check_target(target: Path) -> None:
-    """Refuse early what could not be written at the end.
+    """Refuse a target early if it could not be written at the end.
 
     Raises:
         SecureFlowError: `backup_exists`, `backup_unwritable`.
@@ -157,7 +157,7 @@ def check_target(target: Path) -> None:
 
 
 def unwritable(target: Path, error: OSError) -> SecureFlowError:
-    """Return the error of a backup that cannot be written."""
+    """Return the error for a backup that cannot be written."""
     return SecureFlowError(
         "backup_unwritable",
         Text(
@@ -179,10 +179,10 @@ def _exists(target: Path) -> SecureFlowError:
 
 
 class Backup:
-    """A backup that is read, member by member; a context manager.
+    """A backup opened for reading, member by member; a context manager.
 
     Raises:
-        SecureFlowError: `backup_unreadable` for what is no complete backup of this format.
+        SecureFlowError: `backup_unreadable` if it is not a complete backup of this format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -202,7 +202,7 @@ class Backup:
         except OSError as error:
             self.__exit__()
             raise unreadable(self._path, str(error.strerror)) from error
-        except BaseException:  # whatever it was, the file must not stay open
+        except BaseException:  # whatever the error, the file must not stay open
             self.__exit__()
             raise
         return self
@@ -213,7 +213,7 @@ class Backup:
             self._file.close()
 
     def keys(self, passphrase: str) -> dict[str, bytes]:
-        """Return the sealed files; none where there are none.
+        """Return the sealed files, or an empty mapping.
 
         Raises:
             SecureFlowError: `passphrase_refused`.
@@ -245,7 +245,7 @@ class Backup:
         """Write every member below a new directory, each checked against the manifest.
 
         Raises:
-            SecureFlowError: `backup_unreadable`; what was written by then stays.
+            SecureFlowError: `backup_unreadable`; files already written stay.
             OSError: the directory cannot be written.
         """
         directory.mkdir(mode=0o700)
@@ -268,7 +268,7 @@ class Backup:
             raise unreadable(self._path, "it holds more than its manifest names")
 
     def _check_sizes(self) -> None:
-        """Believe the manifest only as far as the file goes: nothing is written for nothing."""
+        """Check the manifest's sizes against the file before anything is written."""
         named = sum(one.size for one in self.manifest.files)
         if named > self._left:
             raise unreadable(self._path, "it is cut off")
@@ -307,7 +307,7 @@ class Backup:
 
 
 def made_at(manifest: BackupManifest) -> int:
-    """Return when a backup was made, as it says: unix seconds, a time that people can read.
+    """Return when a backup was made, as it claims: unix seconds that can be shown as a date.
 
     Raises:
         SecureFlowError: `backup_unreadable`.
@@ -319,7 +319,7 @@ def made_at(manifest: BackupManifest) -> int:
 
 
 def unreadable(path: Path, reason: str) -> SecureFlowError:
-    """Return the error of a file that is no complete backup."""
+    """Return the error for a file that is not a complete backup."""
     return SecureFlowError(
         "backup_unreadable",
         Text("{path} is not a complete backup of SecureFlow: {reason}.", path=path, reason=reason),
@@ -359,7 +359,7 @@ def _bound(manifest: BackupManifest) -> bytes:
 
 @contextmanager
 def _fresh(target: Path) -> Iterator[BinaryIO]:
-    """Write beside the new file; it gets its name when all of it is on the disk."""
+    """Write to a temporary file next to the target; it is renamed once it is on disk."""
     for left in target.parent.glob(".*.partial"):
         if _PARTIAL.fullmatch(left.name):
             _clear(left)
@@ -381,18 +381,18 @@ def _fresh(target: Path) -> Iterator[BinaryIO]:
 
 
 def _name(partial: Path, target: Path) -> None:
-    """Give a complete file its name, at once, unless something has it: `FileExistsError`."""
+    """Give a complete file its name atomically; `FileExistsError` if the name is taken."""
     try:
         os.link(partial, target)
     except FileExistsError:
         raise
-    except OSError:  # a disk without links: FAT, some network shares
+    except OSError:  # a file system without hard links: FAT, some network shares
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         partial.replace(target)
 
 
 def _clear(partial: Path) -> None:
-    """Remove what a killed backup left half written; what else bears such a name stays."""
+    """Remove what a killed backup left half written; other things of such a name stay."""
     try:
         handle = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -400,7 +400,7 @@ def _clear(partial: Path) -> None:
     try:
         about = os.fstat(handle)
         own = stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid()
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever writes one holds it
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a writer holds its file's lock
         begun = os.read(handle, len(_BEGINNING))
         if own and begun == _BEGINNING and os.lstat(partial).st_ino == about.st_ino:
             partial.unlink()

@@ -1,4 +1,4 @@
-"""Files that are written atomically, whatever is killed or loses its power meanwhile."""
+"""Files that are written atomically, even across kills and power loss."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from typing import Final
 
 _NEXT: Final = ".next"
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
-"""What network and FUSE file systems without hard links say."""
+"""Errors of network and FUSE file systems without hard links."""
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Replace a file: a crash leaves the old one or the new one, and both are on the disk.
+    """Replace a file durably: a crash leaves either the old one or the new one.
 
     Raises:
-        OSError: it cannot be written; what was there before still is.
+        OSError: it cannot be written; the old file is unchanged.
     """
     _write(path, path.with_name(path.name + _NEXT), os.O_TRUNC, data, mode)
 
 
 def write_shared(path: Path, data: bytes) -> None:
-    """Replace a file with mode 0600 that other processes replace as well: the last one counts.
+    """Replace a file with mode 0600 that other processes replace as well: the last writer wins.
 
     Raises:
-        OSError: it cannot be written; what was there before still is.
+        OSError: it cannot be written; the old file is unchanged.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}{_NEXT}")  # two would tear one in halves
+    beside = path.with_name(f"{path.name}.{os.getpid()}{_NEXT}")  # two must not share it
     _write(path, beside, os.O_TRUNC, data, 0o600)
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Make a file with mode 0600 that is not there yet: complete and on the disk, or not at all.
+    """Make a new file with mode 0600: complete and on disk, or not at all.
 
     Raises:
         FileExistsError: an existing file is never overwritten.
-        OSError: it cannot be written; nothing has its name.
+        OSError: it cannot be written; the name is still free.
     """
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         write_atomically(fresh, data)
-        _name_anew(fresh, path)
+        _take_name(fresh, path)
     except OSError as error:
         error.filename = str(path)
         raise
@@ -53,8 +53,8 @@ def write_new(path: Path, data: bytes) -> None:
     flush_directory(path.parent)
 
 
-def _name_anew(fresh: Path, path: Path) -> None:
-    """Give a file a name that nothing has."""
+def _take_name(fresh: Path, path: Path) -> None:
+    """Give a file a name that is not taken."""
     try:
         path.hardlink_to(fresh)
     except OSError as error:
@@ -75,11 +75,11 @@ def flush_directory(directory: Path) -> None:
 
 
 def write_result(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Write a file where a person said: completely, or what was there before stays as it was.
+    """Write a file at a path chosen by a person: completely, or the old file stays as it was.
 
-    A link leads to the file that is replaced; what is no plain file (a pipe) is written into.
-    Without a mode an older file keeps its own. The part that is being written has a name that no
-    other file has: the folder is not ours.
+    A link is followed to the file that is replaced; anything but a plain file (a pipe) is written
+    into. Without a mode an existing file keeps its own. The temporary file has a unique name, since
+    the folder belongs to the person.
 
     Raises:
         OSError: naming the path.
@@ -105,6 +105,6 @@ def _write(path: Path, fresh: Path, how: int, data: bytes, mode: int) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             fresh.unlink()
-        error.filename = str(path)  # write(2) names none, and nobody knows the other one
+        error.filename = str(path)  # not the temporary file
         raise
     flush_directory(path.parent)

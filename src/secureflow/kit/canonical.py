@@ -1,9 +1,9 @@
 """Canonical JSON (RFC 8785, JCS) and digests over it.
 
 Everything that is signed or hashed as JSON goes through `canonical_bytes`. Integers beyond
-±(2^53-1) and NaN/Infinity have no canonical form and are refused. The centre spells every message
-of every party this way, so strings are escaped by Python's C encoder, many times as fast as the
-`rfc8785` package does it; that package spells the numbers, and a test holds both together.
+±(2^53-1) and NaN/Infinity have no canonical form and are refused. The centre serialises every
+message of every party this way, so strings are escaped by Python's C encoder, many times as fast as
+in the `rfc8785` package; that package serialises the numbers, and a test compares both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 JSON = Any
-"""A JSON value from elsewhere, or on its way there: nobody has read what is in it yet."""
+"""A JSON value to or from elsewhere, whose content has not been checked."""
 MAX_INTEGER: Final = 2**53 - 1
 _AT_ONCE: Final = 4096
 _NO_FORM: Final = (rfc8785.CanonicalizationError, RecursionError, UnicodeError)
@@ -52,7 +52,7 @@ def sha256(data: bytes) -> bytes:
 def digest(value: Any) -> str:
     """Return the lowercase hex SHA-256 of the canonical bytes of a JSON value.
 
-    They are never in memory as a whole: what a script asks of hundreds of parties is long.
+    The bytes are never in memory as a whole: a script's question to hundreds of parties is long.
 
     Raises:
         SecureFlowError: `not_canonical`.
@@ -81,7 +81,7 @@ def parse_json(data: bytes | str, limit: int = 1 << 20) -> Any:
     """Parse foreign JSON: size-bounded, strict UTF-8, no NaN or Infinity, no duplicate keys.
 
     A number is a double (RFC 8785), whole ones up to ±(2^53-1) are `int`: a larger one is read as
-    the double that JCS spells without a point, so what was written as a float comes back as one.
+    the double that JCS writes without a point, so a value written as a float is read as one.
 
     Raises:
         SecureFlowError: `malformed_json` naming the reason.
@@ -109,10 +109,10 @@ def b64encode(data: bytes) -> str:
 
 
 def b64decode(text: str, limit: int = 1 << 20) -> bytes:
-    """Decode standard base64 text of at most `limit` characters, in its one canonical spelling.
+    """Decode standard base64 text of at most `limit` characters, in its one canonical form.
 
-    Python's own strict mode lets stray padding and trailing bits through: two spellings of one
-    key would pass for two keys.
+    Python's own strict mode lets stray padding and trailing bits through: two encodings of one key
+    would pass for two keys.
 
     Raises:
         SecureFlowError: `malformed_base64`.
@@ -165,7 +165,7 @@ def _spell_object(value: dict[Any, Any], add: Callable[[str], None]) -> None:
     before = "{"
     for key in _in_order(value):
         one = value[key]
-        if type(one) is str:  # most are: one piece less each
+        if type(one) is str:  # most strings are: saves one piece each
             add(f"{before}{encode_basestring(key)}:{encode_basestring(one)}")
         else:
             add(f"{before}{encode_basestring(key)}:")
@@ -175,7 +175,7 @@ def _spell_object(value: dict[Any, Any], add: Callable[[str], None]) -> None:
 
 
 def _in_order(value: dict[Any, Any]) -> list[str]:
-    """Return the keys sorted by their UTF-16 code units; ASCII ones are by themselves."""
+    """Return the keys sorted by UTF-16 code units, which for ASCII is Python's own order."""
     try:
         plain = "".join(value).isascii()
     except TypeError as error:
@@ -194,7 +194,7 @@ def _malformed(reason: str) -> SecureFlowError:
 
 
 def _integer(text: str) -> int | float:
-    if len(text) < 16:  # nearly all: no need to look closer
+    if len(text) < 16:  # nearly all keys: no closer check needed
         return int(text)
     value = _finite(text)
     return value if abs(value) > MAX_INTEGER else int(text)

@@ -1,7 +1,7 @@
-"""Time as an argument: whoever needs the time is given a clock, so tests decide what time it is.
+"""Time as an argument: code that needs the time is given a clock, so that tests control it.
 
-Two machines' clocks are compared when they meet, and the difference is *told*: beside errors that a
-wrong clock causes, in logs and in statuses. Nothing is decided by another machine's clock.
+Two machines compare their clocks when they connect, and the difference is *reported*: with errors
+that a wrong clock causes, in logs and in statuses. No decision depends on another machine's clock.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Clock = Callable[[], int]
 """Returns the time in whole unix seconds."""
 
 Ticks = Callable[[], float]
-"""Returns monotonic seconds: for rates and patience, never for dates."""
+"""Returns monotonic seconds: for rates and timeouts, never for dates."""
 
-LOOK: Final = 1.0
-"""Seconds between the looks of whoever waits for others: so it notices its own standstill."""
-STOOD: Final = 1.0
-"""Seconds by which a look may come late; beyond that, this process itself stood still."""
+CHECK_INTERVAL: Final = 1.0
+"""Seconds between the checks of a loop that waits for others, to notice its own stalls."""
+STALL_TOLERANCE: Final = 1.0
+"""Seconds by which such a check may be late; beyond that this process itself was stalled."""
 
 MAX_SKEW: Final = 300
 """Seconds by which two clocks may differ before certificates, verdicts and approvals suffer."""
@@ -38,29 +38,29 @@ def system_clock() -> int:
     return int(time.time())
 
 
-def stood_still(asked: float, took: float) -> bool:
-    """Tell whether this process itself stood still: it asked to be woken and came far too late.
+def stalled(asked: float, took: float) -> bool:
+    """Tell whether this process itself was stalled: a sleep took far longer than asked.
 
-    A stopped process, a machine that slept: nobody else was silent meanwhile. What others said
-    waits to be read, so whoever waits for them begins to wait anew.
+    The process was stopped or the machine slept, so the others were not silent. Their messages wait
+    to be read, so a timeout for them starts over.
     """
-    return took - asked > STOOD
+    return took - asked > STALL_TOLERANCE
 
 
 def ahead_of(theirs: object, own: int) -> int | None:
-    """Return by how many seconds the own clock is ahead of a foreign time, None for no time."""
+    """Return by how many seconds our clock is ahead of a foreign time; None without one."""
     return own - theirs if type(theirs) is int and 0 <= theirs < 1 << 53 else None
 
 
 def differ(ahead: int | None) -> bool:
-    """Tell whether a difference of clocks is more than may be."""
+    """Tell whether two clocks differ by more than is tolerated."""
     return ahead is not None and abs(ahead) > MAX_SKEW
 
 
 def is_news(ahead: int, before: int | None) -> bool:
-    """Tell whether a difference of clocks is to be said, that was `before` when it was looked at.
+    """Tell whether a clock difference should be logged, given the one `before`.
 
-    Clocks are compared at every ping: one that differs is said once, and again when it was set.
+    Clocks are compared at every ping: a difference is logged once, and again when it changes.
     """
     if not differ(ahead):
         return False
@@ -68,11 +68,11 @@ def is_news(ahead: int, before: int | None) -> bool:
 
 
 def naming_clocks(error: SecureFlowError, whose: str, ahead: int | None) -> SecureFlowError:
-    """Return an error that a wrong clock may have caused with the difference named in it.
+    """Return the error, with the clock difference in it if a wrong clock may have caused it.
 
     Args:
-        error: the error; others than those of `CLOCK_CODES` stay as they are.
-        whose: the owner of the clock that is compared with the centre's.
+        error: the error; codes outside `CLOCK_CODES` are returned unchanged.
+        whose: the owner of the clock compared with the centre's.
         ahead: by how many seconds it is ahead.
     """
     if ahead is None or not differ(ahead) or error.code not in CLOCK_CODES:
@@ -86,7 +86,7 @@ def naming_clocks(error: SecureFlowError, whose: str, ahead: int | None) -> Secu
 
 
 def difference(whose: str, ahead: int) -> str:
-    """Say by how much a clock differs from the centre's; which one is wrong, nobody knows here."""
+    """Describe by how much a clock differs from the centre's; either may be the wrong one."""
     if ahead > 0:
         return Text(
             "The clock of {whose} is {seconds} s ahead of the centre's.",

@@ -1,7 +1,7 @@
-"""Commands to paste: how an optional part is installed here, and what this program is called.
+"""Commands to paste: how to install an optional extra here, and how to call this program.
 
-A checkout installs its own extras; what came as a wheel names the distribution. The interpreter is
-the very one that lacks it: `pip` on the path may be another one's.
+A checkout installs its own extras; an installed wheel names the distribution. The interpreter is
+this process's own: `pip` on the path may belong to another one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _COMMAND = re.compile(r"(?<![\w./-])secureflow (?=[a-z])")
 
 
 def install_hint(extra: str, module: Path = _HERE) -> str:
-    """Return the next step for who lacks an extra, e.g. `stats`; `module` is a file of the code."""
+    """Return the next step if an extra (`stats`) is missing; `module` is a file of the code."""
     checkout = module.parents[3]
     cloned = (checkout / "pyproject.toml").is_file() and (checkout / "src").is_dir()
     what = (
@@ -33,16 +33,16 @@ def install_hint(extra: str, module: Path = _HERE) -> str:
 
 
 def examples(module: Path = _HERE) -> Path:
-    """Return the folder of commented configurations: a wheel carries it beside the code."""
+    """Return the folder of commented configurations, which a wheel ships with the code."""
     carried = module.parents[1] / "configs"
     return carried if carried.is_dir() else module.parents[3] / "configs"
 
 
 def command(called: str = "") -> str:
-    """Return how this program is called: by its name where the path has it, else as it was called.
+    """Return how to call this program: by name if it is on the path, else as it was called.
 
     Args:
-        called: the program as it was called; by default this process's.
+        called: how the program was called; default: this process's.
     """
     called = called or sys.argv[0]
     if Path(called).name != "secureflow":

@@ -1,4 +1,4 @@
-"""Ed25519 signing keys and the one form of signature.
+"""Ed25519 signing keys and the one signature format.
 
 Every signature except C2SP cosignatures covers
 `"secureflow/v1" ‖ 0x0A ‖ kind ‖ 0x0A ‖ SHA-256(JCS(body))` (docs/threat-model.md, "Identity").
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from secureflow.kit.atomic import write_new
 from secureflow.kit.canonical import b64decode, b64encode, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import read_private
+from secureflow.kit.privatefiles import read_private
 from secureflow.kit.text import Text
 
 _PREFIX = b"secureflow/v1\n"
@@ -36,7 +36,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls) -> SigningKey:
-        """Make a fresh key."""
+        """Generate a key."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
@@ -49,15 +49,15 @@ class SigningKey:
         """Read a key written by `save`.
 
         Raises:
-            SecureFlowError: `key_exposed` when others can read it, `key_unreadable` when it holds
-                no key.
+            SecureFlowError: `key_exposed` if others can read it, `key_unreadable` if it does not
+                hold a key.
             OSError: it cannot be read.
         """
         return cls.from_text(read_private(path), str(path))
 
     @classmethod
     def from_text(cls, data: bytes, place: str) -> SigningKey:
-        """Rebuild a key from what `save` wrote; the place is named where it is none.
+        """Rebuild a key from what `save` wrote; `place` is named in the error.
 
         Raises:
             SecureFlowError: `key_unreadable`.
@@ -67,7 +67,7 @@ class SigningKey:
         except (ValueError, SecureFlowError) as error:
             raise SecureFlowError(
                 "key_unreadable",
-                Text("{place} holds no signing key.", place=place),
+                Text("{place} does not hold a signing key.", place=place),
                 "Restore the key from a backup.",
             ) from error
 
@@ -118,7 +118,7 @@ def verify(public: str, kind: str, body: Any, signature: str) -> bool:
 def holds(public: str, message: bytes, signature: str) -> bool:
     """Tell whether the base64 signature over a `signed_message` holds under the key.
 
-    For many signatures over one body: it is spelt and hashed once.
+    For many signatures over one body, which is serialised and hashed only once.
     """
     try:
         public_key(public).verify(b64decode(signature, 128), message)

@@ -1,8 +1,8 @@
-"""A disk that is full or fails, told apart from defects: whose, what for, how much room there is.
+"""Full and failing disks, told apart from bugs: whose disk, for what, how much room is left.
 
-Whoever writes does so inside `writing(place)`; what a full disk raises there, or SQLite on it,
-becomes an `InfrastructureError` that whoever waits may wait for. The path stands in the hint, which
-stays at this process's own people unless the place is told to others (`Place.public`).
+Writers work inside `writing(place)`; what a full disk, or SQLite on it, raises there becomes an
+`InfrastructureError` that callers may wait out. The path is in the hint, which only this process's
+own people see unless the place is shown to others (`Place.public`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FAILED: Final = "disk_failed"
 BUSY: Final = "database_busy"
 TOO_MANY: Final = "too_many_files"
 WAITED_FOR: Final = frozenset({FULL, FAILED, BUSY, TOO_MANY})
-"""Codes of what a process's own disk, or its limit of open files, does to it."""
+"""Codes of faults of a process's own disk, or of its limit of open files."""
 RAISE_LIMIT: Final = (
-    "Raise its limit of open files (ulimit -n; LimitNOFILE= of its service) and check what holds "
-    "so many; waiting work then continues by itself."
+    "Raise its limit of open files (ulimit -n; LimitNOFILE= of its service) and check"
+    " what holds that many open; waiting work then continues by itself."
 )
 PARTS: Final = frozenset(
     {
@@ -40,7 +40,7 @@ PARTS: Final = frozenset(
         "temporary files",
     }
 )
-"""What lies in a place; others are told these words and no path."""
+"""What a place is used for; others see these words and no path."""
 MOST_BYTES: Final = 1 << 60
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_HANDLE: Final = frozenset({errno.EMFILE, errno.ENFILE})
@@ -57,7 +57,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_LOCKED: BUSY,
 }
 _SHARED_MEMORY: Final = 1 << 16
-"""SQLite calls a disk without room for its shared memory (32 KiB pages) an I/O error."""
+"""SQLite reports a disk without room for its shared memory (32 KiB pages) as an I/O error."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Place:
     """A folder that a process writes in.
 
     Args:
-        folder: on the disk that is meant; it need not exist yet.
-        part: what lies there, one of `PARTS`.
+        folder: on the disk in question; it need not exist yet.
+        part: what it is used for, one of `PARTS`.
         whose: how people know the process: an organisation, `the centre`, `the enclave`.
-        public: whether others than this process's people read its errors: no path then.
+        public: whether people outside this process read its errors, which then name no path.
     """
 
     folder: Path
@@ -79,7 +79,7 @@ class Place:
     def free(self) -> int:
         """Return how many bytes this user may still write there.
 
-        0 where nobody knows, and where the disk can hold no more files, whatever room it has.
+        0 if unknown, and if the disk can hold no more files, whatever room it has.
         """
         folder = self.folder
         while not folder.exists() and folder != folder.parent:
@@ -92,7 +92,7 @@ class Place:
         return 0 if crowded else status.f_bavail * status.f_frsize
 
     def demand(self, needed: int) -> None:
-        """Refuse to begin what would not fit.
+        """Refuse to start a write that would not fit.
 
         Raises:
             InfrastructureError: `disk_full`.
@@ -102,7 +102,7 @@ class Place:
 
 
 def full(place: Place, needed: int) -> InfrastructureError:
-    """Return the fault of a place without room; `needed` is 0 where nobody knows how much."""
+    """Return the error for a place without room; `needed` is 0 if unknown."""
     free = min(place.free(), MOST_BYTES)
     return InfrastructureError(
         FULL, describe(FULL, place.whose, place.part, needed, free), _hint(FULL, place),
@@ -111,7 +111,7 @@ def full(place: Place, needed: int) -> InfrastructureError:
 
 
 def describe(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -> str:
-    """Say in a sentence what a place suffers from."""
+    """Describe the fault of a place in a sentence."""
     if code == TOO_MANY:
         return Text("{whose} has reached its limit of open files.", whose=whose)
     if code == BUSY:
@@ -137,7 +137,7 @@ def describe(code: str, whose: str, part: str, needed: int = 0, free: int = 0) -
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for people."""
+    """Format a number of bytes for people."""
     value, units = float(count), ("bytes", "kB", "MB", "GB", "TB", "PB")
     for unit in units:
         if value < 1000 or unit == units[-1]:
@@ -148,11 +148,11 @@ def size(count: int) -> str:
 
 @contextmanager
 def writing(place: Place, needed: int = 0) -> Iterator[None]:
-    """Type what the disk does to the file work inside; other errors pass as they are.
+    """Turn disk faults of the work inside into typed errors; other errors pass unchanged.
 
     Args:
         place: where the block writes.
-        needed: bytes that it is about to write, as far as that is known.
+        needed: bytes about to be written, if known.
 
     Raises:
         InfrastructureError: `disk_full`, `disk_failed`, `database_busy`, `too_many_files`.
@@ -169,7 +169,7 @@ def writing(place: Place, needed: int = 0) -> Iterator[None]:
 def fault_of(
     error: OSError | sqlite3.Error, place: Place, needed: int = 0
 ) -> InfrastructureError | None:
-    """Return the fault that an exception stands for; None for what is no fault of the disk."""
+    """Return the typed error of an exception; None if it is not a fault of the disk."""
     code = _code(error, place)
     if code is None:
         return None
@@ -181,7 +181,7 @@ def fault_of(
 
 
 def exhausted(error: BaseException, whose: str) -> InfrastructureError | None:
-    """Return the fault of a process that can open no more files, wherever in it that showed."""
+    """Return the error for a process that can open no more files, wherever that was noticed."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _NO_HANDLE:
@@ -191,7 +191,7 @@ def exhausted(error: BaseException, whose: str) -> InfrastructureError | None:
 
 
 def no_handle_left() -> bool:
-    """Tell whether this process can open no more files: some libraries keep that to themselves."""
+    """Tell whether this process can open no more files, which some libraries do not report."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
@@ -200,14 +200,14 @@ def no_handle_left() -> bool:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether an exception says that there is no room."""
+    """Tell whether an exception means that the disk is full."""
     if isinstance(error, sqlite3.Error):
         return _primary(error) == sqlite3.SQLITE_FULL
     return isinstance(error, OSError) and error.errno in _NO_ROOM
 
 
 def preallocate(handle: int, length: int) -> None:
-    """Take room for a file that is then written through a mapping, where a lack would kill.
+    """Allocate room for a file to be written through a mapping, where a full disk would kill us.
 
     Raises:
         OSError: there is no room.
@@ -248,7 +248,7 @@ def _hint(code: str, place: Place) -> str:
         )
     if code == FAILED:
         return Text(
-            "Look at the disk of {folder}: is it mounted for writing, and for this "
+            "Check the disk of {folder}: is it mounted for writing, and for this "
             "user? Waiting work then continues by itself.",
             folder=place.folder,
         )
@@ -259,6 +259,6 @@ def _hint(code: str, place: Place) -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file that may be there, whatever else is wrong with the disk."""
+    """Remove a file if it is there, whatever else is wrong with the disk."""
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)

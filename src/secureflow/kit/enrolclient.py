@@ -1,10 +1,9 @@
-"""The client side of enrolment: who the newcomer is, and its token, over pinned TLS.
+"""The client side of enrolment: the newcomer's identity and its token, over pinned TLS.
 
-The token carries the fingerprint of the link's authority. The first request may go to anybody:
-what answers must show exactly that authority, and the token is sent only over a connection that
-is verified under it. What comes back is a stranger's text until `check_issued` has checked it:
-nothing of it is formatted into a file before. Standard library only: the enclave measures what it
-imports.
+The token carries the fingerprint of the link's authority. The first request may reach anyone: the
+answer must show exactly that authority, and the token is sent only over a connection verified under
+it. The answer is untrusted until `check_issued` has checked it; nothing of it is written to a file
+before. Standard library only: everything that the enclave imports is measured.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def fetch_authority(server: str, fingerprint: str) -> str:
-    """Return the authority's PEM, if it is the one that the token names.
+    """Return the authority's PEM if it is the one that the token names.
 
     Raises:
         SecureFlowError: `insecure_url`, `server_unreachable`, `ca_mismatch`.
@@ -52,7 +51,7 @@ def fetch_authority(server: str, fingerprint: str) -> str:
 
 
 def request_certificate(server: str, authority: str, request: dict[str, JSON]) -> dict[str, JSON]:
-    """Send an enrolment to who shows a certificate of the pinned authority.
+    """Send an enrolment to a server with a certificate of the pinned authority.
 
     Raises:
         SecureFlowError: `server_unreachable` (also for a certificate of another authority), or
@@ -91,7 +90,7 @@ def send(
 
 
 def check_health(server: str, authority: str) -> None:
-    """Ask a server for its health, over TLS that only the pinned authority vouches for.
+    """Ask a server for its health, over TLS under the pinned authority alone.
 
     Raises:
         SecureFlowError: `insecure_url`, `server_unreachable`.
@@ -104,10 +103,10 @@ def check_health(server: str, authority: str) -> None:
 
 @dataclass(frozen=True)
 class IssuedIdentity:
-    """What the centre's answer gives a newcomer, every part checked.
+    """The centre's answer to a newcomer, every part checked.
 
     Args:
-        identity: what the certificate says, which is what was asked for.
+        identity: the certificate's, which is the one asked for.
         certificate: PEM of the leaf and the pinned authority, nothing else.
         link: `host:port` of the centre's link.
     """
@@ -120,7 +119,7 @@ class IssuedIdentity:
 def check_issued(
     answer: dict[str, JSON], authority: str, wanted: tuple[str, str, str]
 ) -> IssuedIdentity:
-    """Check the answer to an enrolment before anything of it is kept.
+    """Check the answer to an enrolment before any of it is stored.
 
     Args:
         answer: the centre's.
@@ -169,8 +168,8 @@ def pinned_context(authority: str, *, whenever: bool = False) -> ssl.SSLContext:
 
     Args:
         authority: PEM.
-        whenever: accept a certificate that has run out, or does not hold yet, by this clock: good
-            for asking what time it is, and for nothing else.
+        whenever: accept a certificate that is expired or not yet valid by this clock: only good for
+            asking what time it is.
     """
     context = ssl.create_default_context(cadata=authority)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -180,7 +179,7 @@ def pinned_context(authority: str, *, whenever: bool = False) -> ssl.SSLContext:
 
 
 def checked_url(server: str) -> SplitResult:
-    """Refuse a URL over which the token would travel in clear.
+    """Refuse a URL over which the token would be sent in the clear.
 
     Raises:
         SecureFlowError: `insecure_url`.
@@ -208,7 +207,7 @@ def exchange(
     context: ssl.SSLContext,
     timeout: float = TIMEOUT,
 ) -> tuple[int, bytes, str]:
-    """Make one HTTP request; return status, body, and the date that the server names.
+    """Make one HTTP request; return status, body, and the server's `Date`.
 
     Raises:
         SecureFlowError: `server_unreachable`.

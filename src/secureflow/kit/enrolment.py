@@ -1,7 +1,7 @@
 """Enrolment tokens: one-time invitations that carry the CA's fingerprint.
 
 Text form: `sfe_` ‖ base64url(JCS JSON) without padding. The server keeps only the SHA-256 of the
-secret. The fingerprint lets the newcomer recognise the right CA on its very first connection.
+secret. The fingerprint lets the newcomer recognise the right CA on its first connection.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class EnrolmentToken:
 
 
 def proof_body(token_id: str, csr_pem: str, key: str) -> dict[str, str]:
-    """Return what the newcomer's signing key signs (kind `enrol`): token, CSR and key as one.
+    """Return what the newcomer's signing key signs (kind `enrol`): token, CSR and key together.
 
     It proves possession of the key and ties it to this CSR, so nobody can enrol with another
     organisation's public key. `csr` is the hex SHA-256 of the PEM text.
@@ -102,7 +102,7 @@ def _decode(text: str) -> Any:
     try:
         return parse_json(data, MAX_TEXT)
     except SecureFlowError as error:
-        raise _malformed("it holds no JSON") from error
+        raise _malformed("it does not hold JSON") from error
 
 
 def _malformed(reason: str) -> SecureFlowError:

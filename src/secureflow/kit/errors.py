@@ -1,4 +1,4 @@
-"""The one error root: what happened to whom, and the next step.
+"""The root of all errors: what happened to whom, and the next step.
 
 Edges (REST, gRPC, CLI) map it once. Codes live in `secureflow.domain.errors`.
 """
@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from secureflow.kit.text import Joined, Text, foreign, text_in, with_texts
 
 MAX_DEPTH: Final = 32
-"""The deepest details that are taken from somebody else: JSON is read and written by recursion."""
+"""Maximum depth of details from others: JSON is read and written recursively."""
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -42,7 +42,7 @@ class SecureFlowError(Exception):
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that journals and answers carry.
 
-        `texts` has the templates and facts of message and hint, where these have facts.
+        `texts` has the templates and facts of message and hint, if these have facts.
         """
         return with_texts(
             {
@@ -57,7 +57,7 @@ class SecureFlowError(Exception):
     def foreign(
         cls, code: Any, message: Any, hint: Any = "", details: Any = None, texts: Any = None
     ) -> Self:
-        """Build an error that somebody else tells of: bounded, and nothing hidden in its texts."""
+        """Build an error from someone else: bounded, without hidden characters in its texts."""
         known = isinstance(code, str) and _CODE.fullmatch(code)
         made_of = texts if isinstance(texts, Mapping) else {}
         return cls(
@@ -80,7 +80,7 @@ class SecureFlowError(Exception):
 
 
 def reasons_of(failures: Mapping[str, Any]) -> str:
-    """Return why several parties failed, each by its name: `party → error` as JSON."""
+    """Return why several parties failed: `party → error` as JSON."""
     return Joined(
         "; ",
         [
@@ -91,9 +91,9 @@ def reasons_of(failures: Mapping[str, Any]) -> str:
 
 
 class InfrastructureError(SecureFlowError):
-    """What this process stands on (database, disk) failed for a while: the same call may work soon.
+    """A temporary failure of this process's own infrastructure (database, disk): retry later.
 
-    A class of its own, because whoever waits must not take a party's word (`from_json`) for it.
+    A class of its own, so that an error that a party reports (`from_json`) never counts as one.
     """
 
 

@@ -1,4 +1,4 @@
-"""The BLAKE3 digest of a file that another program, or a power cut, may have made shorter."""
+"""The BLAKE3 digest of a file that another program, or a power cut, may truncate."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _BLOCK: Final = 1 << 20
 def file_digest(path: Path) -> bytes:
     """Return the 32-byte BLAKE3 digest of a file.
 
-    It is read, not mapped: where another program cuts a mapped file short (a nightly export that
-    writes over it), this process would be killed, and every job that runs in it.
+    It is read, not mapped: if another program truncated a mapped file (a nightly export that
+    overwrites it), this process and every job in it would be killed.
     """
     hasher, block = blake3(), memoryview(bytearray(_BLOCK))
     with path.open("rb", buffering=0) as file:

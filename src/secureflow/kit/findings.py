@@ -1,4 +1,4 @@
-"""What a check of stored things finds: each with its place, and the next step."""
+"""What a check of stored data finds: each problem with its place and the next step."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 MOST: Final = 50
-"""Findings of one part that are told one by one; the rest are counted."""
+"""Findings of one part that are listed one by one; the rest are counted."""
 DAMAGED: Final = "record_damaged"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it must be.
+    """One problem.
 
     Args:
-        part: of what was checked.
+        part: the part that was checked.
         message: names file, table or row.
         hint: the next step.
         code: of the error catalogue.
@@ -42,8 +42,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Sound:
-    """A part in which nothing was found; the message says how much was looked at."""
+class Passed:
+    """A part without findings; the message says how much was checked."""
 
     part: str
     message: str
@@ -54,12 +54,12 @@ class Sound:
 
 
 def finding(part: str, error: SecureFlowError, hint: str = "") -> Finding:
-    """Return what an error found, with a hint where it has none."""
+    """Return the finding for an error, with a default hint."""
     return Finding(part, error.message, error.hint or hint, error.code)
 
 
 def refused(part: str, look: Callable[[], object], hint: str = "") -> Iterator[Finding]:
-    """Yield why something cannot be read, if it cannot."""
+    """Yield why something cannot be read, if it cannot be."""
     try:
         look()
     except SecureFlowError as error:
@@ -74,12 +74,12 @@ def refused(part: str, look: Callable[[], object], hint: str = "") -> Iterator[F
 
 
 def report(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str, Any]]:
-    """Yield a part's findings, at most `MOST` one by one, or that it is sound.
+    """Yield a part's findings, at most `MOST` one by one, or that it passed.
 
     Args:
         part: its name.
         found: its findings.
-        sound: what is said where there are none; it is looked up after them (`{}` is no place).
+        sound: the message if there are none; it is called after they were found.
     """
     count, last = 0, None
     for one in found:
@@ -88,7 +88,7 @@ def report(part: str, found: Iterable[Finding], sound: str) -> Iterator[dict[str
             yield one.as_json()
         last = one
     if last is None:
-        yield Sound(part, sound).as_json()
+        yield Passed(part, sound).as_json()
     elif count > MOST:
         yield Finding(
             part, Text("{count} more of these.", count=count - MOST), last.hint, last.code

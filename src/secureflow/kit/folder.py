@@ -1,7 +1,7 @@
-"""A data folder names the version that wrote it last; an older version leaves it alone.
+"""A data folder names the version that wrote it last; an older version refuses it.
 
-What a newer version keeps, an older one may misread in silence: a record that it does not know of,
-a budget that is kept elsewhere. So a process looks before it opens anything else.
+An older version could silently misread a newer one's data: a record that it does not know, a budget
+that is kept elsewhere. So a process checks before it opens anything else.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _MOST: Final = 4096
 
 
 def claim_folder(directory: Path, version: str = __version__) -> None:
-    """Refuse a folder that a newer version wrote, else name this version in it.
+    """Refuse a folder that a newer version wrote; otherwise write this version into it.
 
-    A folder without the file is one of the time before there was any: it is taken over.
+    A folder without the file predates it and is taken over.
 
     Raises:
         SecureFlowError: `data_newer`, `data_version_malformed`.
@@ -36,9 +36,9 @@ def claim_folder(directory: Path, version: str = __version__) -> None:
 
 
 def check_folder(directory: Path, version: str = __version__) -> str:
-    """Return which version wrote a folder ("": none says so), and write nothing.
+    """Return which version wrote a folder ("" if unknown), without writing anything.
 
-    For whoever only reads, a doctor or a command: what a newer version wrote would look broken.
+    For readers such as a doctor or a command, to which a newer version's data would look broken.
 
     Raises:
         SecureFlowError: `data_newer`, `data_version_malformed`.

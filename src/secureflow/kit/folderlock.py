@@ -1,6 +1,6 @@
 """Folder locks: on the folder itself, or on a file in it, until the process that holds it ends.
 
-The kernel lets go of it however the process ends, so nothing that was killed is in anybody's way.
+The kernel releases the lock however the process ends, so a killed one blocks nobody.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 @contextlib.contextmanager
 def folder_lock(lock: Path, refusal: SecureFlowError, *, shared: bool = False) -> Iterator[None]:
-    """Hold a folder, or a file that stays in it, while something works in the folder.
+    """Lock a folder, or a file that stays in it, while working in the folder.
 
     Args:
         lock: the folder, or the file, which is made if missing.
-        refusal: raised where another process holds it.
-        shared: beside others who share it.
+        refusal: raised if another process holds it.
+        shared: together with other shared holders.
     """
     handle = os.open(lock, _DIRECTORY if lock.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -46,10 +46,10 @@ def folder_lock(lock: Path, refusal: SecureFlowError, *, shared: bool = False) -
 
 @contextlib.contextmanager
 def scratch(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield a new folder, mode 0700, that is gone afterwards.
+    """Yield a new folder, mode 0700, that is removed afterwards.
 
-    What earlier ones left that were killed goes first. A folder is one of those if it has the name
-    and the mode that this gives, is this user's, holds plain files only, and nobody holds it.
+    What killed processes left behind is removed first: folders with the name and mode that this
+    function gives, owned by this user, with plain files only, that nobody has locked.
 
     Raises:
         OSError: it cannot be made.
@@ -66,11 +66,11 @@ def scratch(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def temporary() -> Path:
-    """Return the folder for temporary files: the first that is there and this user may write in.
+    """Return the folder for temporary files: the first that exists and is writable for this user.
 
-    Nothing is written to find out, unlike `tempfile.gettempdir`, which calls a full disk a folder
-    that is missing, and takes another one, the working folder last, for good. A full one is chosen:
-    whoever writes there waits for room.
+    Nothing is written to find out, unlike `tempfile.gettempdir`, which takes a full disk for a
+    missing folder and settles on another one, in the end the working folder. A full one is chosen
+    here: its writers wait for room.
     """
     named_folders = [
         Path(named) for name in ("TMPDIR", "TEMP", "TMP") if (named := os.environ.get(name))
@@ -88,11 +88,11 @@ def _made(parent: Path, prefix: str) -> tuple[Path, int]:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return place, handle
-        os.close(handle)  # somebody took it for a left one before it was held
+        os.close(handle)  # it was removed as left over before it was locked
 
 
 def _clear(folder: Path) -> None:
-    """Remove a folder that was left, if it is one; what else bears such a name stays."""
+    """Remove a folder if it was left behind; other things of such a name stay."""
     try:
         handle = os.open(folder, _DIRECTORY)
     except OSError:
@@ -108,7 +108,7 @@ def _clear(folder: Path) -> None:
             for name, _ in found:
                 os.unlink(name, dir_fd=handle)
             folder.rmdir()
-    except OSError:  # it is held, or cannot be removed: then it stays
+    except OSError:  # locked, or cannot be removed: it stays
         return
     finally:
         os.close(handle)

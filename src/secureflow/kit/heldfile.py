@@ -1,8 +1,8 @@
-"""A SQLite file that a process has open must stay where it was opened, or what follows is lost.
+"""A SQLite file that a process has open must stay in place, or later writes are lost.
 
-A file that is removed, or another one in its place, goes unnoticed by whoever has it open: what is
-recorded from then on is gone when the process ends, and a new connection opens what lies there.
-Only names and inodes are looked at: to open and close the file would drop the process's locks.
+A process does not notice that its open file was removed or replaced: what it writes from then on is
+gone when it ends, and a new connection opens whatever is there now. Only names and inodes are
+compared: opening and closing the file would drop the process's locks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from secureflow.kit.text import Text
 CODE: Final = "record_replaced"
 RECOVERED: Final = ".recovered"
 Save = Callable[[sqlite3.Connection], Awaitable[object]]
-"""Copies, into the connection, the file that the process still has open; nobody writes then."""
+"""Copies, into the connection, the file that the process still has open, while nobody writes."""
 
 _log = get_logger(__name__)
 
@@ -36,8 +36,8 @@ class HeldFile:
     """The file of a record, while a process runs on it.
 
     Args:
-        path: of a SQLite file; None where the record lies elsewhere, and nothing is looked at.
-        error: what is raised; an `InfrastructureError` where whoever asked is to wait.
+        path: of a SQLite file; None if the record is elsewhere and nothing is checked.
+        error: the class to raise; `InfrastructureError` if the caller should wait.
     """
 
     def __init__(self, path: Path | None, error: type[SecureFlowError]) -> None:
@@ -50,28 +50,28 @@ class HeldFile:
 
     @property
     def path(self) -> Path | None:
-        """Where it lies; None where the record is no file of this machine."""
+        """Where it is; None if the record is not a file on this machine."""
         return self._path
 
     def hold(self) -> None:
-        """Take the file that lies there now for the one that this process has opened.
+        """Remember the file that is there now as the one that this process has opened.
 
         Raises:
-            OSError: there is none.
+            OSError: there is no file.
         """
         if self._path is not None:
             self._known = _inode(self._path.stat())
 
     @property
     def uri(self) -> str | None:
-        """How SQLite is to open it: once it is held, no file is made there any more."""
+        """The URI for SQLite: once the file is held, none is created there."""
         if self._path is None:
             return None
         return f"file:{quote(str(self._path))}?mode={'rwc' if self._known is None else 'rw'}"
 
     @property
     def fault(self) -> SecureFlowError | None:
-        """Why nothing may be recorded now; it passes if the very same file is put back."""
+        """Why nothing may be written now; this clears if the very same file is put back."""
         if self._path is None or self._known is None:
             return None
         try:
@@ -84,7 +84,7 @@ class HeldFile:
         return None
 
     def check(self) -> None:
-        """Refuse to go on beside the file that lies there.
+        """Refuse to continue if the file there is another one.
 
         Raises:
             SecureFlowError: `record_replaced`.
@@ -93,7 +93,7 @@ class HeldFile:
             raise fault
 
     async def lost(self, save: Save) -> bool:
-        """Tell whether the file is gone from its place; put a copy of it beside it, once."""
+        """Tell whether the file is gone from its place; if so, save a copy next to it, once."""
         path, fault = self._path, self.fault
         if path is None or fault is None:
             if self._told:
@@ -139,13 +139,14 @@ class HeldFile:
             CODE,
             "The file of the record was removed or replaced while its process runs: nothing is "
             "recorded any more, and nothing is read from what is there now.",
-            "The log of the process names the copy of its record that it has put beside that file. "
-            "Then stop it, put the copy in the file's place and start it again (docs/deploy.md).",
+            "The log of the process names the copy of its record that it has saved "
+            "next to that file. Then stop it, put the copy in the file's place and "
+            "start it again (docs/deploy.md).",
         )
 
 
 def recovered_hint(path: Path | None) -> str:
-    """Say how the newest copy that a process has put beside a record becomes it; or nothing."""
+    """Return how to restore the newest such copy next to a record; "" if there is none."""
     if path is None or not path.parent.is_dir():
         return ""
     there = path.parent.iterdir()
@@ -155,7 +156,7 @@ def recovered_hint(path: Path | None) -> str:
 
 
 def restore_command(path: Path, copy: Path) -> str:
-    """Say how such a copy becomes the record again."""
+    """Return the command that restores such a copy."""
     return Text(
         "Stop the process; remove {path}-wal and {path}-shm if they are there; mv "
         "{copy} {path}; then start it again.",
@@ -165,7 +166,7 @@ def restore_command(path: Path, copy: Path) -> str:
 
 
 def _check_intact(copy: sqlite3.Connection) -> None:
-    """Refuse a copy of a file that was emptied, or overwritten, where it lay."""
+    """Refuse a copy of a file that was emptied or overwritten in place."""
     (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     (tables,) = copy.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if verdict != "ok" or not tables:
@@ -184,7 +185,7 @@ def _inode(status: os.stat_result) -> tuple[int, int]:
 
 
 def _linked(made: Path, path: Path) -> Path:
-    """Give a complete copy its name; what bears that name already stays."""
+    """Give a complete copy its name; an existing file of that name stays."""
     number = 1
     while True:
         copy = path.with_name(f"{path.name}{RECOVERED}{f'-{number}' if number > 1 else ''}")

@@ -2,8 +2,8 @@
 
 A host is a DNS name (RFC 1123), an IPv4 address in four decimal parts, or an IPv6 address in
 brackets without a zone; the port is 1 to 65535. There is no scheme: a gRPC target such as
-`unix:/run/x` or `xds:///x` would reach what no owner has meant, and `unix:80` reads like a host
-and a port until it is dialled.
+`unix:/run/x` or `xds:///x` would reach something that no owner meant, and `unix:80` reads like a
+host and a port until it is dialled.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Address:
 
     @property
     def target(self) -> str:
-        """The target for gRPC, with the one scheme that is meant."""
+        """The target for gRPC, with an explicit scheme."""
         return f"dns:///{self}"
 
 
@@ -47,7 +47,7 @@ def parse_address(text: object, what: str = "The address") -> Address:
 
     Args:
         text: from a file, the centre or another member.
-        what: what the address is, for the message; the text itself is not repeated.
+        what: what the address is, for the message; the text itself is not quoted.
 
     Raises:
         SecureFlowError: `invalid_address`.
@@ -73,7 +73,7 @@ def checked_address(text: str) -> str:
     """Return the text of an address, for settings.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not an address.
     """
     try:
         return str(parse_address(text, "it"))
@@ -103,7 +103,7 @@ def _is_name(host: str) -> bool:
         return False
     if not _NUMBER.fullmatch(labels[-1]):
         return True
-    # What ends in a number is an address, and of its spellings one alone is meant (not 127.1).
+    # A host that ends in a number is an address, in one notation only (not 127.1).
     try:
         return str(ipaddress.IPv4Address(host)) == host
     except ValueError:

@@ -1,7 +1,7 @@
 """Logs: structlog lines on stderr, JSON for machines or coloured text for people.
 
 Every line of a job carries `job` and `party` (`job_context`); no line carries data or a secret:
-values under telling names are masked, and tokens are masked wherever they stand.
+values under secret-looking names are masked, and tokens are masked everywhere.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _QUIET: Final = ("aiosqlite", "asyncio", "grpc", "httpcore", "httpx", "uvicorn.a
 
 
 def _unconfigured(*_: object) -> structlog.PrintLogger:
-    """Log to stderr where nobody has configured anything: stdout is a command's result."""
+    """Log to stderr by default: stdout is a command's result."""
     return structlog.PrintLogger(sys.stderr)
 
 
@@ -60,10 +60,10 @@ if not structlog.is_configured():
 def process_logging(
     process: str, *, form: Form = "console", level: Level = "info"
 ) -> Iterator[Callable[[SecureFlowError], None]]:
-    """Log as a whole process; yield what tells why it ends.
+    """Set up logging for a whole process; yield a function that reports why it ends.
 
-    As JSON every line of stderr is a JSON object: warnings, strays of libraries, a defect's trace
-    and the last words too. A person at a terminal reads the last words as they are.
+    As JSON every line of stderr is a JSON object, including warnings, stray output of libraries,
+    tracebacks and the final error. In text form the final error is plain.
     """
     if form != "json" or sys.stderr.isatty():
         configure_logging(process, form=form, level=level)
@@ -76,7 +76,7 @@ def process_logging(
             yield lambda error: log.error(
                 str(error), code=error.code, message=error.message, hint=error.hint
             )
-        except Exception:  # the edge of a process: the trace is a line of the log
+        except Exception:  # the edge of a process: the traceback is a line of the log
             log.exception("process stopped by an internal error")
             raise SystemExit(_DEFECT) from None
 
@@ -88,12 +88,12 @@ def configure_logging(
     level: Level = "info",
     stream: TextIO | None = None,
 ) -> None:
-    """Set up logging of this process: own lines and those of libraries look the same.
+    """Set up logging of this process: our lines and those of libraries look the same.
 
     Args:
         process: its name in each line.
         form: of the lines.
-        level: the least that is written.
+        level: the lowest that is written.
         stream: where to; stderr by default.
     """
     shared: list[Processor] = [
@@ -138,19 +138,19 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 @contextmanager
 def job_context(job: str, party: str = "") -> Iterator[None]:
-    """Give every line inside the block (and inside tasks started there) `job` and `party`."""
+    """Add `job` and `party` to every line inside the block (and in tasks started there)."""
     values = {"job": job, "party": party} if party else {"job": job}
     with structlog.contextvars.bound_contextvars(**values):
         yield
 
 
 def announce_ready(directory: Path, facts: Mapping[str, Any]) -> None:
-    """Tell launchers that the process serves: `DIR/ready.json`, and the same line on stdout.
+    """Announce to launchers that the process serves: `DIR/ready.json`, and the same line on stdout.
 
-    The file appears completely or not at all, so whoever sees it can read it.
+    The file appears atomically, so it is complete once it is visible.
 
     Raises:
-        OSError: it cannot be written; nothing is left that tells of another process.
+        OSError: it cannot be written; no file of an earlier process is left.
     """
     line = json.dumps({"event": "ready", "pid": os.getpid(), **facts}, sort_keys=True)
     partial, facts_file = directory / f".ready.{os.getpid()}", directory / "ready.json"
@@ -161,7 +161,7 @@ def announce_ready(directory: Path, facts: Mapping[str, Any]) -> None:
         for left in (partial, facts_file):
             remove(left)
         raise
-    with contextlib.suppress(OSError):  # a log on a full disk: whoever waits reads the file
+    with contextlib.suppress(OSError):  # a log on a full disk: launchers read the file
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 

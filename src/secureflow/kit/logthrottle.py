@@ -1,4 +1,4 @@
-"""Throttled logs: of faults that strangers cause at will, one line per kind and minute."""
+"""Throttled logs: one line per kind and minute for faults that strangers can cause at will."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from secureflow.kit.structlogs import FilteringBoundLogger
 
 MINUTE: Final = 60.0
 KINDS: Final = 1000
-"""Most kinds that are remembered; the one that was quiet longest is forgotten first."""
+"""Most kinds remembered; the least recently seen is forgotten first."""
 
 
 class OncePerMinute:
-    """Tells which occurrence of a kind is worth a line, and how many were not since the last."""
+    """Decides which occurrences of a kind are logged, and counts the others."""
 
     def __init__(self, ticks: Ticks = time.monotonic) -> None:
         self._ticks = ticks
         self._kinds: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
     def due(self, kind: Hashable) -> int | None:
-        """Return how many were left out since the last line, or None: leave this one out too."""
+        """Return how many were suppressed since the last line, or None to suppress this one too."""
         now = self._ticks()
         next_line, left_out = self._kinds.get(kind, (now, 0))
         logged = now >= next_line
@@ -36,24 +36,24 @@ class OncePerMinute:
 
 
 class ThrottledLog:
-    """Notes faults in a log, each kind once per minute with the count of those left out."""
+    """Logs faults, each kind once per minute with the count of those suppressed."""
 
     def __init__(self, log: FilteringBoundLogger, ticks: Ticks = time.monotonic) -> None:
         self._log = log
         self._once = OncePerMinute(ticks)
 
     def note(self, kind: str, **facts: Any) -> None:
-        """Note one fault; `kind` is the event's name."""
+        """Log one fault; `kind` is the event's name."""
         left_out = self._once.due(kind)
         if left_out is not None:
             self._log.warning(kind, more_before=left_out, **facts)
 
 
 class ThrottleFilter(logging.Filter):
-    """Lets each kind of warning of a library, and each defect's trace, through once per minute.
+    """Lets each kind of library warning, and each traceback, through once per minute.
 
-    A kind is the logger, the text before its values are filled in, and where the exception rose:
-    a stranger who finds a request that fails cannot fill the disk with it.
+    A kind is the logger, the text before its values are filled in, and where the exception was
+    raised: a stranger who finds a request that fails cannot fill the disk with it.
     """
 
     def __init__(self, ticks: Ticks = time.monotonic) -> None:
@@ -61,7 +61,7 @@ class ThrottleFilter(logging.Filter):
         self._once = OncePerMinute(ticks)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the record is written; one that stands for more says so."""
+        """Tell whether the record is logged; the count of suppressed ones is added to it."""
         kind = _kind(record)
         if kind is None:
             return True
@@ -85,7 +85,7 @@ def _kind(record: logging.LogRecord) -> Hashable | None:
 
 
 def _place(trace: object) -> tuple[str, str]:
-    """Return where an exception rose, and its class, from its formatted trace."""
+    """Return where an exception was raised, and its class, from its formatted traceback."""
     lines = str(trace).rstrip().splitlines()
     rose = [line for line in lines if line.lstrip().startswith("File ")]
     return (rose[-1].strip() if rose else "", lines[-1].partition(":")[0] if lines else "")

@@ -1,7 +1,7 @@
-"""Memory manners of long-lived processes: few arenas, free pages given back, short collections.
+"""Memory tuning of long-lived processes: few arenas, free pages returned, short collections.
 
-Every thread that allocates gets an arena of its own, and what was freed there stays resident.
-A process with a dozen worker threads then holds tens of megabytes that nobody uses.
+Every thread that allocates gets an arena of its own, and memory freed there stays resident. A
+process with a dozen worker threads then holds tens of megabytes that nobody uses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ARENAS: Final = 2
 _M_ARENA_MAX: Final = -8
 
 
-def be_frugal() -> None:
+def limit_arenas() -> None:
     """Limit malloc's arenas and the threads of linear algebra; call before any thread starts."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     library = _glibc()
@@ -26,8 +26,8 @@ def be_frugal() -> None:
         library.mallopt(_M_ARENA_MAX, ARENAS)
 
 
-def give_back() -> None:
-    """Return free heap pages to the system, after a job for example."""
+def return_free_memory() -> None:
+    """Return free heap pages to the system, for example after a job."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)
@@ -35,7 +35,7 @@ def give_back() -> None:
 
 @contextlib.contextmanager
 def loading() -> Iterator[None]:
-    """Import modules in here: what they make stays, and every collection would walk it in vain."""
+    """Import modules in this block: no garbage collection runs, since all of it stays."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -45,20 +45,20 @@ def loading() -> Iterator[None]:
             gc.enable()
 
 
-def leave() -> None:
-    """Be quick about ending: call last.
+def skip_final_collection() -> None:
+    """Make the interpreter exit quickly: call last.
 
-    The interpreter collects garbage once more on its way out, and would walk every module, class
-    and schema for it: for a server that takes longer than all else that its end needs.
+    On exit the interpreter collects garbage once more and would walk every module, class and
+    schema: for a server that takes longer than the rest of its shutdown.
     """
     gc.freeze()
 
 
-def settle() -> None:
-    """Leave what the process has loaded so far out of later garbage collections.
+def freeze_loaded() -> None:
+    """Exclude everything that the process has loaded so far from later garbage collections.
 
-    A full collection walks every module, class and schema that a server holds for good, hundreds
-    of milliseconds in which it answers nobody. Call once, when all is loaded.
+    A full collection walks every module, class and schema that a server keeps until it ends:
+    hundreds of milliseconds in which it answers nobody. Call once, when everything is loaded.
     """
     gc.collect()
     gc.freeze()

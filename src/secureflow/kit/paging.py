@@ -1,4 +1,4 @@
-"""Cursors: opaque to clients, so that the order behind a list may change without breaking them."""
+"""Cursors: opaque to clients, so that the order of a list may change without breaking them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MAX_CURSOR: Final = 512
 
 
 def encode_cursor(key: str) -> str:
-    """Return the cursor of the page after this key; the empty key has the empty cursor."""
+    """Return the cursor of the page after this key; an empty key gives an empty cursor."""
     return base64.urlsafe_b64encode(key.encode()).decode("ascii").rstrip("=")
 
 
 def decode_cursor(text: str) -> str:
-    """Return the key behind a foreign cursor.
+    """Return the key of a foreign cursor.
 
     Raises:
         SecureFlowError: `invalid_cursor`.

@@ -1,4 +1,4 @@
-"""Link certificates: they say who may speak on a link and vouch for nothing else.
+"""Link certificates: they identify the ends of a link and vouch for nothing else.
 
 The authority issues short-lived X.509 leaves that carry one SPIFFE URI (SPIFFE X.509-SVID):
 
@@ -6,7 +6,7 @@ The authority issues short-lived X.509 leaves that carry one SPIFFE URI (SPIFFE 
     spiffe://<trust-domain>/enclave/<name>
     spiffe://<trust-domain>/server
 
-A CSR lends only its public key; names and extensions in it are ignored, the caller of `issue`
+Only the public key of a CSR is used; names and extensions in it are ignored, the caller of `issue`
 decides them. Everything that depends on time takes `now` (Unix seconds) as an argument.
 """
 
@@ -29,7 +29,7 @@ from secureflow.kit.canonical import sha256
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import read_private
+from secureflow.kit.privatefiles import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
 from secureflow.kit.text import Text
 
@@ -53,13 +53,13 @@ __all__ = [
 ]
 
 PARTY_LIFE = timedelta(hours=24)
-"""Longest life of an agent's or enclave's leaf."""
+"""Longest lifetime of an agent's or enclave's leaf."""
 SERVER_LIFE = timedelta(days=90)
-"""Longest life of a server's leaf."""
+"""Longest lifetime of a server's leaf."""
 AUTHORITY_LIFE = timedelta(days=3650)
 AUTHORITY_PAST = timedelta(days=366)
-"""The authority starts so long before it is made. It is pinned, so its beginning says nothing; but
-a clock that is set back before it would refuse every certificate, renewed ones too."""
+"""The authority is valid from this long before it is made. It is pinned, so its start proves
+nothing; but with a clock set to before it every certificate would be refused, renewed ones too."""
 CLOCK_SKEW = timedelta(seconds=MAX_SKEW)
 """Leaves start this much before `now`, so that a slightly slow clock accepts them."""
 MAX_PEM = 16 * 1024
@@ -80,7 +80,7 @@ class Authority:
 
     @classmethod
     def create(cls, directory: Path, trust_domain: str, now: int) -> Authority:
-        """Make a new authority and write `ca.key` (0600) and `ca.pem`.
+        """Create an authority and write `ca.key` (0600) and `ca.pem`.
 
         Raises:
             SecureFlowError: `spiffe_malformed` for a bad trust domain, `ca_exists`.
@@ -105,7 +105,7 @@ class Authority:
         """Read an authority written by `create`.
 
         Raises:
-            SecureFlowError: `ca_unreadable`; `key_exposed` when others can read the key.
+            SecureFlowError: `ca_unreadable`; `key_exposed` if others can read the key.
         """
         try:
             key = serialization.load_pem_private_key(read_private(directory / "ca.key"), None)
@@ -187,7 +187,7 @@ class Authority:
 
 
 def new_link_key() -> ec.EllipticCurvePrivateKey:
-    """Make a P-256 key for one end of a link (every TLS stack in use accepts it)."""
+    """Generate a P-256 key for one end of a link (every TLS stack in use accepts it)."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -242,8 +242,8 @@ def parse_certificate(pem: str) -> x509.Certificate:
 def issued_chain(pem: str, ca_pem: str) -> str:
     """Return the PEM of a foreign chain's leaf and of the CA, if the CA issued the leaf.
 
-    Only these two are written again: what else stands in the text (a key, a comment, another
-    certificate) never reaches a file.
+    Only these two are returned: anything else in the text (a key, a comment, another certificate)
+    never reaches a file.
 
     Raises:
         SecureFlowError: `certificate_malformed`, `certificate_foreign`.
@@ -255,7 +255,7 @@ def issued_chain(pem: str, ca_pem: str) -> str:
         raise SecureFlowError(
             "certificate_foreign",
             "The certificate that the server sent is not issued by the link's authority.",
-            "Tell the operator; somebody may be between you and the server.",
+            "Tell the operator; someone may be between you and the server.",
         ) from error
     form = serialization.Encoding.PEM
     return (leaf.public_bytes(form) + ca.public_bytes(form)).decode("ascii")
@@ -267,7 +267,7 @@ def ca_fingerprint(pem: str) -> str:
 
 
 def pin_authority(pem: str, fingerprint: str) -> str:
-    """Return the PEM of the CA if it is the one that the fingerprint names.
+    """Return the PEM of the CA if it matches the fingerprint.
 
     Raises:
         SecureFlowError: `ca_mismatch`, `certificate_malformed`.
@@ -288,7 +288,7 @@ def pin_authority(pem: str, fingerprint: str) -> str:
 
 @dataclass(frozen=True)
 class RevocationList:
-    """Serial numbers (lowercase hex) of leaves that must not be accepted any more."""
+    """Serial numbers (lowercase hex) of leaves that are no longer accepted."""
 
     serials: frozenset[str] = frozenset()
 
@@ -303,7 +303,7 @@ def serial(certificate: x509.Certificate) -> str:
 
 
 def key_digest(certificate: x509.Certificate | x509.CertificateSigningRequest) -> str:
-    """Return the hex SHA-256 of the public key (SubjectPublicKeyInfo) that it is for."""
+    """Return the hex SHA-256 of a certificate's public key (SubjectPublicKeyInfo)."""
     form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return sha256(certificate.public_key().public_bytes(*form)).hex()
 
@@ -311,7 +311,7 @@ def key_digest(certificate: x509.Certificate | x509.CertificateSigningRequest) -
 def check_leaf(
     certificate: x509.Certificate, trust_domain: str, now: int, revoked: RevocationList
 ) -> SpiffeId:
-    """Return who a peer is whose chain the TLS stack has already verified.
+    """Return the identity of a peer whose chain the TLS stack has already verified.
 
     Raises:
         SecureFlowError: `certificate_not_valid_now`, `certificate_revoked`, `spiffe_foreign`,
@@ -350,7 +350,7 @@ def check_leaf(
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
-    """Return a private key as unencrypted PKCS #8 PEM; it belongs into a 0600 file only."""
+    """Return a private key as unencrypted PKCS #8 PEM; write it only to a 0600 file."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -359,7 +359,7 @@ def private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> 
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a new file with mode 0600: complete and on the disk, or not at all.
+    """Write a new file with mode 0600: complete and on disk, or not at all.
 
     Raises:
         FileExistsError: an existing file is never overwritten.
@@ -396,7 +396,7 @@ def _trust_domain(certificate: x509.Certificate) -> str:
 
 def _names(identity: SpiffeId, dns: Sequence[str], ips: Sequence[str]) -> list[x509.GeneralName]:
     if identity.role == "agent" and (dns or ips):
-        # A client leaf with a host name could stand in for the server.
+        # A client leaf with a host name could impersonate the server.
         raise SecureFlowError(
             "san_refused", Text("{identity} is a client and gets no host names.", identity=identity)
         )

@@ -1,11 +1,11 @@
-"""Plain text: what a name or a text may hold, and how a foreign one is shown.
+"""Plain text: what a name or a text may contain, and how a foreign one is shown.
 
-A control character can move a terminal's cursor, a bidirectional one turns a line round, a
-zero-width one makes two names look alike, a line separator forges a second line. None of them
-belongs into a name or text that comes from somebody else: refused where it comes in (`line`,
-`lines`), and written as a visible escape wherever it is shown (`shown`), since stored data may be
-older than this rule. The set: Unicode's categories Cc, Cs, Zl, Zp, its bidirectional controls,
-and its default ignorable code points (Unicode 16, DerivedCoreProperties).
+A control character can move a terminal's cursor, a bidirectional one reverses a line, a zero-width
+one makes two names look alike, a line separator forges a second line. None of them belongs in a
+name or text from someone else: it is refused on input (`line`, `lines`) and written as a visible
+escape on output (`shown`), since stored data may be older than this rule. The set: Unicode's
+categories Cc, Cs, Zl, Zp, its bidirectional controls, and its default ignorable code points
+(Unicode 16, DerivedCoreProperties).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _class(ranges: tuple[tuple[int, int], ...]) -> str:
 _BUT_NEWLINE: Final = ((0x00, 0x09), (0x0B, 0x1F), *_RANGES[1:])
 
 LINE_PATTERN: Final = f"^[^{_class(_RANGES)}]*$"
-"""The rule of `line` as a regular expression that Python, ECMAScript and Rust read alike."""
+"""The rule of `line` as a regular expression that means the same in Python, ECMAScript and Rust."""
 LINES_PATTERN: Final = f"^[^{_class(_BUT_NEWLINE)}]*$"
 """The rule of `lines`."""
 
@@ -54,19 +54,19 @@ _IN_LINES: Final = re.compile(f"[{_class((*_BUT_NEWLINE, _SURROGATES))}]")
 
 
 def line(text: str) -> str:
-    """Return a text of one line as it is.
+    """Check a text of one line and return it.
 
     Raises:
-        ValueError: it holds a character that cannot be seen; the message names the first one.
+        ValueError: it contains an invisible character; the message names the first one.
     """
     return _checked(text, _IN_LINE)
 
 
 def lines(text: str) -> str:
-    """Return a text of several lines, each ended by a plain newline (CR LF becomes one).
+    """Check a text of several lines and return it with plain newlines (CR LF becomes one).
 
     Raises:
-        ValueError: it holds another character that cannot be seen.
+        ValueError: it contains another invisible character.
     """
     return _checked(text.replace("\r\n", "\n"), _IN_LINES)
 
@@ -76,7 +76,7 @@ def shown(text: str, *, several: bool = False) -> str:
 
     Args:
         text: foreign.
-        several: whether newlines are meant; else they are escaped too.
+        several: whether newlines are allowed; otherwise they are escaped too.
     """
     return (_IN_LINES if several else _IN_LINE).sub(_escape, text)
 
@@ -84,13 +84,13 @@ def shown(text: str, *, several: bool = False) -> str:
 def escaped_json(text: str) -> str:
     r"""Return JSON text whose hidden characters, newlines aside, are written as `\uXXXX`.
 
-    They stand inside of strings only, so the value stays the same.
+    They occur only inside strings, so the value stays the same.
     """
     return _IN_LINES.sub(_json_escape, text)
 
 
 def hidden(text: str) -> bool:
-    """Tell whether a text holds a character that `line` refuses."""
+    """Tell whether a text contains a character that `line` refuses."""
     return _IN_LINE.search(text) is not None
 
 

@@ -1,9 +1,9 @@
-"""What a process of the platform may open, and how it ends.
+"""A process's limits and signals.
 
-Told by SIGTERM or SIGINT, it lets go of what it serves. SIGHUP never ends it without a word: it
-asks for a reload of the settings where a process can do that, and is answered in the log
-elsewhere. A terminal that went away sends it too: a process that was started in it and not
-shielded (nohup) ends as on SIGTERM, since nobody could end it otherwise.
+SIGTERM and SIGINT end it in an orderly way. SIGHUP never ends it silently: it reloads the settings
+if the process supports that, and is otherwise only logged. A closed terminal sends SIGHUP too: a
+process that was started in it without nohup then ends as on SIGTERM, since nobody could end it
+otherwise.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _log = get_logger(__name__)
 
 
 def raise_descriptors() -> int:
-    """Allow this process as many open files as the system lets it; return how many that are."""
+    """Raise this process's limit of open files as far as the system allows; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (OSError, ValueError):  # a hard limit above what the kernel allows
+        except (OSError, ValueError):  # the hard limit is above what the kernel allows
             return soft
     return wanted
 
 
 class Hangup:
-    """What SIGHUP asks for: nothing, until somebody says what."""
+    """The action of SIGHUP: nothing, until one is set."""
 
     def __init__(self) -> None:
         self._reload: Callable[[], object] | None = None
@@ -43,11 +43,11 @@ class Hangup:
         self._terminals = [one for one in (0, 1, 2) if _is_terminal(one)]
 
     def reloads(self, reload: Callable[[], object]) -> None:
-        """Say what a reload is; it is called on the event loop."""
+        """Set the reload, which is called on the event loop."""
         self._reload = reload
 
     def received(self, end: Callable[[], object]) -> None:
-        """Answer the signal; `end` is called if the terminal is gone."""
+        """Handle the signal; `end` is called if the terminal is gone."""
         gone = any(not _is_terminal(one) for one in self._terminals)
         if gone and not self._shielded:
             _log.warning("hangup", message="the terminal was closed: stopping")
@@ -61,14 +61,14 @@ class Hangup:
 def run_until_stopped(serving: Coroutine[Any, Any, None], hangup: Hangup | None = None) -> None:
     """Run a coroutine in a fresh event loop until it ends or the process is told to stop.
 
-    Whatever `serving` raises comes through; being told to stop is no error.
+    Whatever `serving` raises is passed on; being told to stop is not an error.
     """
     told_by = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in told_by}
     try:
         asyncio.run(_until_stopped(serving, hangup or Hangup()))
     finally:
-        for number, handler in before.items():  # the loop leaves the default, shielded or not
+        for number, handler in before.items():  # the loop resets it to the default, nohup or not
             if handler is not None:
                 signal.signal(number, handler)
 

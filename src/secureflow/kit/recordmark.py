@@ -1,9 +1,9 @@
-"""A data folder knows that it had a record, and how far it went: a small file beside the database.
+"""A small file next to the database that says which database belongs here, and how far it got.
 
-A database that is gone, empty, another one or an older one looks like a new one to whoever opens
-it. The mark stands outside of it: `identity` is random and in the database too, `reached` is how
-far the record went when the mark was written (at most a second ago, and at every orderly end). It
-is never ahead of the record: it is written after a commit, from what was committed.
+A missing, emptied, swapped or older database updates like a new one when it is opened. The mark is
+outside of it: `identity` is random and in the database too, `reached` is the record's progress when
+the mark was written (at most a second ago, and at every orderly shutdown). It is never ahead of the
+record: it is written after a commit, from what was committed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from secureflow.kit.text import Text
 
 FILE: Final = "record.json"
 INTERVAL: Final = 1.0
-"""Seconds between two looks at how far the record went."""
+"""Seconds between two updates of the mark."""
 TIDY_EVERY: Final = 30
-"""Looks between two checkpoints of the database."""
+"""Updates between two checkpoints of the database."""
 _MOST: Final = 4096
 _IDENTITY: Final = 32
 
@@ -36,19 +36,19 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class RecordMark:
-    """What a folder knows of its record: `reached` is the process's own measure of how far."""
+    """What a folder knows about its record; `reached` is the process's own measure of progress."""
 
     identity: str
     reached: Mapping[str, JSON]
 
     @classmethod
     def fresh_identity(cls) -> str:
-        """Return the identity of a new record."""
+        """Return a random identity for a new record."""
         return secrets.token_hex(_IDENTITY // 2)
 
 
 def read_mark(directory: Path) -> RecordMark | None:
-    """Return the folder's mark; None in a new one, and in one of an older version.
+    """Return the folder's mark; None in a new folder, and in one of an older version.
 
     Raises:
         SecureFlowError: `record_mark_malformed`.
@@ -67,7 +67,7 @@ def read_mark(directory: Path) -> RecordMark | None:
             return RecordMark(identity, value["reached"])
     raise SecureFlowError(
         "record_mark_malformed",
-        Text("{path}, which says how far the record beside it went, cannot be read.", path=path),
+        Text("{path}, which says how far the record next to it got, cannot be read.", path=path),
         "Restore it from a backup of the folder. If the database is certainly the newest one, "
         "remove the file: the next start writes it again.",
     )
@@ -84,9 +84,9 @@ def write_mark(directory: Path, mark: RecordMark) -> None:
 
 
 def begin_mark(directory: Path, mark: RecordMark) -> RecordMark:
-    """Write the mark of a record that was opened; return it as a keeper is to take it for written.
+    """Write the mark of a record that was opened; return what the keeper should treat as written.
 
-    A disk that is full is no reason not to start: the keeper tries again.
+    A full disk does not prevent a start: the keeper tries again.
     """
     try:
         write_mark(directory, mark)
@@ -97,15 +97,15 @@ def begin_mark(directory: Path, mark: RecordMark) -> RecordMark:
 
 
 class RecordKeeper:
-    """Keeps the mark up with the record, and the record tidy, while a process runs.
+    """Keeps the mark in step with the record, and the record checkpointed, while a process runs.
 
     Args:
         directory: the folder.
-        mark: as it is on disk.
-        reached: says how far the record is now; what it returns was committed.
+        mark: as on disk.
+        reached: returns the record's progress; everything up to it is committed.
         tidy: brings the database's file up to date with its write-ahead log.
-        lost: tells whether the record's file is gone from its place: the mark stays then.
-        interval: seconds between two looks.
+        lost: tells whether the record's file is gone from its place; then the mark is left alone.
+        interval: seconds between two updates.
     """
 
     def __init__(
@@ -128,22 +128,22 @@ class RecordKeeper:
         self._away = False
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start updating."""
         self._task = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
-        """Look once more, and end."""
+        """Update once more, and stop."""
         self._ending.set()
         if self._task is not None:
-            await self._task  # not cancelled: a thread of it may be writing
-        await self._look()
+            await self._task  # not cancelled: its thread may be writing
+        await self._update()
 
     async def _keep(self) -> None:
-        looks = 0
+        updates = 0
         while not await self._over():
-            await self._look()
-            looks += 1
-            if looks % TIDY_EVERY == 0 and not self._away:
+            await self._update()
+            updates += 1
+            if updates % TIDY_EVERY == 0 and not self._away:
                 await self._tried(self._tidy)
 
     async def _over(self) -> bool:
@@ -151,7 +151,7 @@ class RecordKeeper:
             await asyncio.wait_for(self._ending.wait(), self._interval)
         return self._ending.is_set()
 
-    async def _look(self) -> None:
+    async def _update(self) -> None:
         await self._tried(self._write)
 
     async def _write(self) -> None:
@@ -166,10 +166,10 @@ class RecordKeeper:
         self._mark = mark
 
     async def _tried(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Do what can be done later as well: a full disk is emptied, a database comes back."""
+        """Run work that the next update may retry (a full disk, a database away)."""
         try:
             await work()
         except (SecureFlowError, OSError) as error:
             _log.warning("record_mark_behind", reason=str(error))
-        except Exception:  # noqa: BLE001  the edge of a task: the next look does it
+        except Exception:  # noqa: BLE001  the edge of a task: the next update retries
             _log.exception("record_mark_behind")

@@ -1,8 +1,8 @@
-"""An expired link certificate comes to life again by the signing key that was enrolled.
+"""An expired link certificate is renewed with the signing key that was enrolled.
 
-A link needs a certificate that holds, so an agent whose certificate ran out (it was off for a day,
-a clock jumped) cannot ask over its link. It asks the REST address for a challenge and signs it with
-a fresh CSR: the identity stays, and no new token is needed.
+A link needs a valid certificate, so an agent whose certificate has expired (it was off for a day, a
+clock jumped) cannot ask over its link. It asks the REST address for a challenge and signs it with a
+fresh CSR: the identity stays, and no new token is needed.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 CHALLENGE_SECONDS: Final = MAX_SKEW
-"""How long a challenge may be answered."""
+"""How long a challenge is valid."""
 PATIENCE: Final = 5.0
-"""Seconds for one exchange: the link waits for it before it dials again."""
+"""Seconds for one exchange: the link waits for it before it redials."""
 DOMAIN: Final = "renew"
 """The kind of an agent's signature."""
 
 
 def renewal_body(agent: str, nonce: str, csr_pem: str) -> dict[str, str]:
-    """Return what the enrolled key signs: identity, the server's challenge and the CSR as one."""
+    """Return what the enrolled key signs: identity, the server's challenge and the CSR together."""
     return {"agent": agent, "nonce": nonce, "csr": hashlib.sha256(csr_pem.encode()).hexdigest()}
 
 
 def server_time(server: str, authority: str) -> int | None:
-    """Return what time it is at a server that the pinned authority vouches for; None: unknown.
+    """Return the time of a server that the pinned authority vouches for; None if unknown.
 
-    Its certificate need not hold by this machine's clock: that may be the one that is wrong.
+    Its certificate need not be valid by this machine's clock, which may be the wrong one.
     """
     try:
         context = pinned_context(authority, whenever=True)
         _, _, date = exchange(checked_url(server), "GET", "/healthz", b"", context, PATIENCE)
         return int(parsedate_to_datetime(date).timestamp())
     except (SecureFlowError, ValueError, OverflowError, OSError):
-        return None  # no server, or one that names no date; no authority that TLS can read
+        return None  # no server, no `Date`, or no authority that TLS can read
 
 
 def renewed(server: str, authority: str, agent: str, csr: str, sign: Callable[[JSON], str]) -> str:

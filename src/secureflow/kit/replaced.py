@@ -1,7 +1,7 @@
-"""What a restore replaces is kept completely, however often the restore is cut off.
+"""What a restore replaces is kept completely, however often the restore is interrupted.
 
-The files of one folder go into `before-restore` in it, which gets a name of its own once all are
-there: the next try goes on with one that has none yet.
+The files of a folder go into `before-restore` in it, which is renamed to a unique name once all are
+there: the next try continues with one that was not renamed yet.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ def keep_replaced(
     copied: Sequence[Path] = (),
     before: Callable[[], object] = lambda: None,
 ) -> None:
-    """Keep what a folder has, as far as it is there, in one new folder in it.
+    """Keep a folder's files, as far as they exist, in one new folder in it.
 
     Args:
         folder: of the files.
-        moved: files that belong together; they leave their places.
-        copied: small ones that are written anew in theirs.
-        before: done once copies are there, before the first file moves.
+        moved: files that belong together; they are moved.
+        copied: small ones that are rewritten in place.
+        before: called once the copies are there, before the first file is moved.
 
     Raises:
-        OSError: something is not aside yet; nothing is lost, and the next try goes on.
+        OSError: something is not set aside yet; nothing is lost, and the next try continues.
     """
     opened = folder / _OPEN
     there = [path for path in moved if path.exists()]
-    if any((opened / path.name).exists() for path in there):  # others were put there meanwhile
+    if any((opened / path.name).exists() for path in there):  # others were put there
         _close(opened)
     kept = [path for path in copied if path.exists() and not (opened / path.name).exists()]
     if there or kept:

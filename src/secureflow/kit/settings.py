@@ -1,9 +1,9 @@
 """Settings of a process: one YAML file, overridden by `SECUREFLOW_<PROCESS>__FIELD` variables.
 
 Rules:
-- unknown names are refused, in the file and in the environment, so a typing error cannot pass
-  for a setting;
-- a secret (`SecretStr`) never stands in the YAML file: it comes from the environment or from a
+- unknown names are refused, in the file and in the environment, so that a typo cannot pass for a
+  setting;
+- a secret (`SecretStr`) is never in the YAML file itself: it comes from the environment or from a
   file that the YAML names;
 - relative paths are relative to the YAML file's directory, wherever the process was started.
 """
@@ -58,7 +58,7 @@ class ProcessSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment win over the file; there is no third source."""
+        """Let the environment override the file; there is no other source."""
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
 
@@ -68,8 +68,8 @@ class ProcessSettings(BaseSettings):
 
         Raises:
             SecureFlowError: `invalid_settings` naming the field, the file or the variable;
-                `data_newer`, `data_version_malformed` for a folder of another version: its
-                settings would look mistyped.
+                `data_newer`, `data_version_malformed` for a folder of another version, whose
+                settings would look like typos.
         """
         check_folder(path.resolve().parent)
         values = _read(path)
@@ -104,7 +104,7 @@ def settings_text(values: Mapping[str, Any], head: str = "") -> str:
     """Return a settings file that reads back as exactly these values.
 
     Args:
-        values: plain JSON values; whatever a text holds, it stays one value.
+        values: plain JSON values; any text stays one value.
         head: lines before them.
     """
     return head + yaml.safe_dump(dict(values), sort_keys=False)

@@ -1,8 +1,8 @@
-"""Captures what libraries write to stderr past every logger, for a log of JSON lines.
+"""Captures what libraries write to stderr directly, for a log of JSON lines.
 
-A collector that reads one JSON value per line loses its place at a warning of Python, a line of a
-C library or a trace. So the descriptor itself is taken over while a process runs: what comes there
-is wrapped line by line, and the log's own lines go straight to where stderr led before.
+A collector that reads one JSON value per line stumbles over a Python warning, a line of a C library
+or a traceback. So the descriptor itself is redirected while a process runs: what is written there
+is wrapped line by line, and the log's own lines go to the original stderr.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Final, TextIO
 
 _STDERR: Final = 2
 _LONGEST: Final = 1 << 16
-"""Bytes of one stray line; more is another line."""
+"""Bytes of one stray line; a longer one is split."""
 _PATIENCE: Final = 1.0
-"""Seconds to read what is left at the end; children may hold the descriptor longer."""
+"""Seconds to read the rest at the end; children may hold the descriptor longer."""
 
 
 @contextmanager
 def capture_stderr(wrap: Callable[[str], None]) -> Iterator[TextIO]:
-    """Give stray lines to `wrap`; yield the stream to where stderr led.
+    """Pass stray lines to `wrap`; yield the original stderr stream.
 
     Args:
-        wrap: called in a thread with each line that is no JSON object.
+        wrap: called in a thread with each line that is not a JSON object.
     """
     sys.stderr.flush()
     kept = os.dup(_STDERR)
@@ -42,7 +42,7 @@ def capture_stderr(wrap: Callable[[str], None]) -> Iterator[TextIO]:
         yield stream
     finally:
         sys.stderr.flush()
-        os.dup2(kept, _STDERR)  # the pipe's last end here: the reader comes to its end
+        os.dup2(kept, _STDERR)  # our last writing end of the pipe: the reader sees its end
         reader.join(_PATIENCE)
         stream.flush()
 

@@ -1,7 +1,7 @@
-"""structlog without rich, which it loads for a traceback that we never print: import it from here.
+"""structlog without rich, which it loads for tracebacks that we never print: import it from here.
 
-rich takes half of what structlog costs a process at its start, and its tracebacks show every local
-variable of each frame, secrets and rows too.
+rich accounts for half of structlog's start-up cost, and its tracebacks show every local variable of
+each frame, secrets and rows too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The few bytes of tar (GNU format) that a backup is made of: headers of plain files, padding."""
+"""The part of the tar format (GNU) that backups use: headers of plain files, padding."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import tarfile
 from typing import BinaryIO, Final
 
 BLOCK: Final = 512
-"""Bytes that headers have, and to whose multiples contents are padded."""
+"""Bytes of a header; contents are padded to a multiple of it."""
 _OCTAL: Final = re.compile(rb"[0-7]+")
 
 
 def header(name: str, size: int) -> bytes:
-    """Return the header of a plain file that its owner alone may read."""
+    """Return the header of a plain file with mode 0600."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o600
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
 def pad(file: BinaryIO, size: int) -> None:
-    """Write what follows a content of so many bytes."""
+    """Write the padding after a content of `size` bytes."""
     file.write(bytes(-size % BLOCK))
 
 
@@ -31,7 +31,7 @@ def add(file: BinaryIO, name: str, data: bytes) -> None:
 
 
 def parse_header(block: bytes) -> tuple[str, int]:
-    """Return name and size of a plain file's header; everything else is refused.
+    """Return name and size from a plain file's header; everything else is refused.
 
     Raises:
         ValueError: with the reason.

@@ -1,10 +1,10 @@
-"""Texts that people read: English, which keeps what it was made of, so that it can be translated.
+"""Texts for people: English that remembers its template and facts, so that it can be translated.
 
-`Text("{party} is away.", party=name)` is the English sentence, and remembers its template and the
+`Text("{party} is away.", party=name)` is the English sentence, together with its template and the
 facts in it. The template is the key of the catalogue (`secureflow.texts`), as in gettext; a text
-without facts is its own key, and an ordinary `str` does. Between processes the facts travel beside
-the English sentence: whoever shows it looks its own catalogue up, and never formats a template
-that somebody else sent.
+without facts is its own key and can be an ordinary `str`. Between processes the facts are sent
+along with the English sentence: the reader looks the template up in its own catalogue, and never
+formats one that someone else sent.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from typing import Any, Final, Self
 from secureflow.kit.plain import shown
 
 BETWEEN: Final = ("; ", ". ", ", ", " ")
-"""What may stand between texts in a row."""
+"""Allowed separators of joined texts."""
 MAX_FACTS: Final = 64
-"""The most facts of a text, or texts in a row, that are read."""
+"""Maximum number of facts of a text, or of joined texts, that are read."""
 MAX_NAME: Final = 64
-"""Characters of a fact's name."""
+"""Maximum characters of a fact's name."""
 MAX_FACT: Final = 2048
-"""Characters of a fact that is no text; more are cut off."""
+"""Maximum characters of a fact that is not a `Text`; the rest is cut off."""
 MAX_DEPTH: Final = 5
-"""Texts within texts that are read; deeper ones are read as plain English."""
+"""Maximum nesting of texts; deeper ones are read as plain English."""
 MAX_INTEGER: Final = 2**53 - 1
-"""Greater ones are kept as texts: not every reader of JSON has them."""
+"""Greater numbers are kept as strings: not every JSON reader can hold them."""
 MAX_FOREIGN: Final = 8192
-"""The most characters of a text, everything that it is made of included, that are read."""
+"""Maximum characters of a text that are read, everything in it included."""
 _SPELLED: Final = "$text"
-"""The one member of a spelled text."""
+"""The only member of a spelled text."""
 Fact = bool | int | float | str
 
 
@@ -42,7 +42,7 @@ class Text(str):
 
     Args:
         template: a format string (`str.format`) whose fields are names.
-        facts: their values; what is neither a number, truth value nor text is kept as `str`, and a
+        facts: their values; anything but a number, boolean or text is kept as `str`, and a
             number that the template rounds is kept as rounded: other languages tell no more of it.
     """
 
@@ -51,10 +51,10 @@ class Text(str):
     template: str
     facts: Mapping[str, Fact]
     from_json: bool
-    """Whether it was read from JSON: then only a comparison says that both belong together."""
+    """Whether it was read from JSON: then template and text must be compared before use."""
 
     def __new__(cls, template: str, /, **facts: object) -> Self:
-        """Fill the template in."""
+        """Fill in the template."""
         english = template.format(**facts)
         if any(isinstance(value, float) for value in facts.values()):
             facts = _rounded(template, facts)
@@ -71,11 +71,11 @@ class Text(str):
         return made
 
     def as_json(self) -> dict[str, Any]:
-        """Return template and facts; the English text travels beside them."""
+        """Return template and facts; the English text is sent separately."""
         return {"template": self.template, "facts": _facts(self.facts)}
 
     def __copy__(self) -> Self:
-        """Return itself: it does not change, and its English is no template."""
+        """Return itself: it is immutable, and its English is not a template."""
         return self
 
     def __deepcopy__(self, _: object) -> Self:
@@ -83,12 +83,12 @@ class Text(str):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be made again from what it was made of."""
+        """Rebuild from template and facts when unpickled."""
         return remade, (str(self), self.as_json())
 
 
 class Joined(Text):
-    """Texts in a row: `Joined("; ", texts)`; its template is what stands between them."""
+    """Several texts joined: `Joined("; ", texts)`; the template is the separator."""
 
     __slots__ = ()
 
@@ -103,7 +103,7 @@ class Joined(Text):
         return [one if isinstance(one, str) else str(one) for one in self.facts.values()]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what stands between the texts, and the texts."""
+        """Return the separator and the texts."""
         return {"between": self.template, "texts": list(_facts(self.facts).values())}
 
 
@@ -114,7 +114,7 @@ def with_texts(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text_in(plain: Mapping[str, Any], name: str) -> str:
-    """Return a member of one's own JSON object as a text, with the facts that `texts` has of it."""
+    """Return a member of our own JSON object as a text, with its facts from `texts`."""
     value, texts = plain.get(name), plain.get("texts")
     if isinstance(value, Text):
         return value
@@ -122,7 +122,7 @@ def text_in(plain: Mapping[str, Any], name: str) -> str:
 
 
 def without_stop(text: str) -> str:
-    """Return a text without its full stop, to stand within another one."""
+    """Return a text without its full stop, for use inside another one."""
     if not text.endswith("."):
         return text
     english = text.rstrip(".")
@@ -142,7 +142,7 @@ def spelled(value: Any) -> Any:
 
 
 def read_back(value: Any) -> Any:
-    """Return what was `spelled`."""
+    """Reverse `spelled`."""
     if isinstance(value, list):
         return [read_back(one) for one in value]
     if not isinstance(value, dict):
@@ -156,27 +156,27 @@ def read_back(value: Any) -> Any:
 
 
 def foreign(english: Any, made_of: Any = None) -> str:
-    """Return a text that somebody else tells, on one line, with its facts where it has sound ones.
+    """Return a text from someone else on one line, with its facts if they are valid.
 
-    The English is taken as it came: it is not made anew from the foreign template.
+    The English is taken as it came: it is not formatted from the foreign template.
     """
     return _Reader(_line).read(_line(english), made_of)
 
 
 def remade(english: str, made_of: Any) -> str:
-    """Return a text of one's own that was stored, with its facts where it has any."""
+    """Return our own stored text, with its facts if it has any."""
     return _Reader(str).read(english, made_of)
 
 
 class _Reader:
-    """Reads one text from JSON, of bounded size in all."""
+    """Reads one text of bounded total size from JSON."""
 
     def __init__(self, clean: Callable[[Any], str]) -> None:
         self._clean = clean
         self._left = MAX_FOREIGN
 
     def read(self, english: str, value: Any) -> str:
-        """Return it with its facts, or plain where these are none."""
+        """Return it with its facts, or plain if it has no valid ones."""
         text = self._read(english, value, MAX_DEPTH)
         return english if text is None or self._left < 0 else text
 
@@ -195,7 +195,7 @@ class _Reader:
         return None
 
     def _kept(self, facts: Mapping[Any, Any], depth: int) -> dict[str, Fact] | None:
-        """Return facts as they can be kept, or None where one of them is none."""
+        """Return valid facts in the form that is kept, or None if one of them is invalid."""
         if len(facts) > MAX_FACTS:
             return None
         kept: dict[str, Fact] = {}
@@ -220,7 +220,7 @@ class _Reader:
 
 
 def _fact(value: object) -> Fact:
-    """Return a value as JSON can hold it, everywhere alike."""
+    """Return a value in a form that every JSON reader can hold."""
     if isinstance(value, bool | Text):
         return value
     if isinstance(value, Integral) and abs(int(value)) <= MAX_INTEGER:

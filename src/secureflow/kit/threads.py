@@ -1,4 +1,4 @@
-"""Opening in a thread: a caller that is cancelled meanwhile leaves nothing open."""
+"""Opening in a thread: a caller that is cancelled leaves nothing open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def open_in_thread(make: Callable[[], Made], unmake: Callable[[Made], obje
 
     Args:
         make: opens or makes it.
-        unmake: closes or removes it, where nobody is there any more to take it.
+        unmake: closes or removes it if the caller was cancelled.
     """
     making = asyncio.ensure_future(asyncio.to_thread(make))
     try:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 
 class Unpicklable:
-    """A holder of a secret: it refuses to be pickled."""
+    """A base class for holders of a secret, which refuse to be pickled."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""A typed client of the platform: `Client` blocks, `AsyncClient` awaits, both do the same."""
+"""A typed client of the platform: `Client` blocks, `AsyncClient` is for asyncio."""
 
 from __future__ import annotations
 

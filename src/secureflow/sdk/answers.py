@@ -70,7 +70,7 @@ def content(response: httpx.Response) -> bytes:
 
 
 def nothing(_: httpx.Response) -> None:
-    """Read no more than the success."""
+    """Ignore the body of a successful answer."""
 
 
 def build(of: type[T], body: Any) -> T:
@@ -93,12 +93,12 @@ def build(of: type[T], body: Any) -> T:
                 reason=first["msg"],
             ),
             "Use a client and a server of the same version.",
-        ) from None  # pydantic's own words would show the answer, and with it a token
+        ) from None  # pydantic's own message would show the answer, and with it a token
     return built
 
 
 def problem(response: httpx.Response) -> SecureFlowError:
-    """Turn an RFC 9457 problem, or whatever else an intermediary answered, into the error."""
+    """Turn an RFC 9457 problem, or any other answer of an intermediary, into an error."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -125,12 +125,12 @@ def problem(response: httpx.Response) -> SecureFlowError:
 def unreachable(
     error: httpx.TransportError, url: str, tried: Mapping[str, float] | None = None
 ) -> SecureFlowError:
-    """Name why the server could not be reached, and the next step.
+    """Return an error that says why the server could not be reached, and the next step.
 
     Args:
         error: the last try's.
         url: the server.
-        tried: `tries` and `seconds`, where there was more than this one.
+        tried: `tries` and `seconds`, if there was more than one try.
     """
     untrusted = _untrusted(error)
     if untrusted:
@@ -174,7 +174,7 @@ _VERIFY_FAILED = re.compile(r"certificate verify failed: (.*?)\.?(?: \(_ssl\.c:\
 
 
 def _untrusted(error: BaseException | None) -> str:
-    """Return why a certificate is refused, without the library's own wrapping; "" if it is not."""
+    """Return why a certificate is refused, without the library's wrapping; "" if it is not."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return getattr(error, "verify_message", "").rstrip(".") or "it does not verify"
@@ -196,7 +196,7 @@ def _unreadable(response: httpx.Response, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_answer",
         Text(
-            "{host} answered what this client cannot read: {reason}.",
+            "The answer of {host} cannot be read: {reason}.",
             host=response.request.url.host,
             reason=reason,
         ),

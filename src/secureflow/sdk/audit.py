@@ -1,4 +1,4 @@
-"""The ledger as the server shows it; `engines.ledger` judges it offline."""
+"""The ledger as the server shows it; `engines.ledger` verifies it offline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Audit(Resource[D_co]):
 
     @operation
     def inclusion(self, index: int, size: int) -> Call[dict[str, Any]]:
-        """Return the proof that the entry stands in the tree of this size (RFC 9162, 2.1.3)."""
+        """Return the proof that the entry is in the tree of this size (RFC 9162, 2.1.3)."""
         return verbs.read("/audit/inclusion", answers.document, index=index, size=size)
 
     @operation

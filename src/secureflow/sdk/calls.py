@@ -1,4 +1,4 @@
-"""What a client method is: a flow of steps, run by a blocking or by an asyncio driver.
+"""Client methods as flows of steps, run by a blocking or an asyncio driver.
 
 Each method of a resource is written once, as a `Call` or as a generator that yields steps and is
 sent their results (the same idea as the platform's script of effects). `operation`, `listing` and
@@ -28,8 +28,8 @@ P = ParamSpec("P")
 class Call(Generic[T]):
     """One REST call and how to read its answer.
 
-    A GET, and all else with an idempotency `key`, may be repeated after a lost answer.
-    What is `slow` is large, or takes the server long.
+    A GET, and any other call with an idempotency `key`, may be repeated after a lost answer. A
+    `slow` call has a large answer, or takes the server long.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Call(Generic[T]):
     slow: bool = False
 
     def patience(self, reading: float) -> float:
-        """Return the seconds that this call may take where a read may take so many."""
+        """Return the seconds that this call may take if a read may take `reading` seconds."""
         if self.slow:
             return reading * SLOW
         return reading if self.method == "GET" else reading * WRITING
@@ -70,7 +70,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Pause:
-    """Step: wait so many seconds."""
+    """Step: wait for `seconds`."""
 
     seconds: float
 
@@ -93,7 +93,7 @@ class Flow(Protocol[T_co]):
 class Page(Generic[T]):
     """One page of a list and the cursor of the next one (empty at the end).
 
-    `damaged` are the ids of what is there and the server cannot read.
+    `damaged` are the ids of items that exist but that the server cannot read.
     """
 
     items: tuple[T, ...]

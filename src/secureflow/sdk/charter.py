@@ -1,4 +1,4 @@
-"""The charter as the server hands it round. Pinning it is the agent's matter."""
+"""The charter as the server distributes it. Pinning it is up to the agents."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class CharterResource(Resource[D_co]):
 
     @operation
     def draft_continuation(self) -> Call[PublishedCharter]:
-        """Draft the charter that lets a log that was set back go on."""
+        """Draft the charter that lets a log that was rolled back continue."""
         return verbs.post("/charter/continuation", {}, answers.value(PublishedCharter))
 
     @operation
     def sign(self, organisation: str, digest: str, signature: str) -> Call[PublishedCharter]:
-        """Hand in an organisation's signature (agents do this themselves)."""
+        """Submit an organisation's signature (agents do this themselves)."""
         body = {"organisation": organisation, "digest": digest, "signature": signature}
         return verbs.post("/charter/signatures", body, answers.value(PublishedCharter))

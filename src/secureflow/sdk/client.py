@@ -25,7 +25,7 @@ from secureflow.sdk.views import Account, Session
 
 
 class BaseClient(Resource[D_co]):
-    """What both clients offer: one attribute per noun, and the login."""
+    """Common base of both clients: one attribute per resource, and the login."""
 
     _connection: Connection
 
@@ -46,9 +46,9 @@ class BaseClient(Resource[D_co]):
         self.audit = Audit(driver)
 
     def on_damaged(self, callback: Callable[[Sequence[str]], None]) -> None:
-        """Say who is told the ids that lists name because the server cannot read what they mean.
+        """Set a callback for ids of items in lists that the server cannot read.
 
-        Without it that is a Python warning.
+        Without one they are reported as a Python warning.
         """
         self._connection.damaged = callback
 
@@ -88,9 +88,9 @@ class Client(BaseClient[Blocking]):
     Args:
         url: the server, e.g. `https://secureflow.example:8443`.
         token: a bearer token; or call `login`.
-        ca: PEM file of the only CA to trust; without it the system's CAs.
-        patience: seconds that a read may take, all tries together (else `SECUREFLOW_PATIENCE`,
-            else 30); what writes may take twice as long.
+        ca: PEM file of the only CA to trust; default: the system's CAs.
+        patience: seconds that a read may take, including retries (default: `SECUREFLOW_PATIENCE`,
+            else 30); writes may take twice as long.
         transport: an `httpx` transport in place of the network, for tests.
     """
 
@@ -110,7 +110,7 @@ class Client(BaseClient[Blocking]):
 
     @classmethod
     def from_profile(cls, profile: Profile | None = None) -> Self:
-        """Use the server, CA and token that `secureflow login` kept."""
+        """Use the server, CA and token that `secureflow login` saved."""
         profile = profile or load_profile()
         return cls(profile.url, profile.token, profile.ca or None)
 
@@ -144,7 +144,7 @@ class AsyncClient(BaseClient[Awaiting]):
 
     @classmethod
     def from_profile(cls, profile: Profile | None = None) -> Self:
-        """Use the server, CA and token that `secureflow login` kept."""
+        """Use the server, CA and token that `secureflow login` saved."""
         profile = profile or load_profile()
         return cls(profile.url, profile.token, profile.ca or None)
 

@@ -1,8 +1,8 @@
-"""How calls become requests, which failures are tried again, and when (no IO).
+"""How calls become requests, and which failures are retried, and when (no IO).
 
-Tried again, with jittered back-off: a failed connection always; a lost answer, 429, 502, 503 and
-504 only when the call is repeatable (`Call.repeatable`). `Retry-After` is honoured. All tries of a
-call together have one deadline (`deadline`).
+Retried, with jittered back-off: a failed connection always; a lost answer, 429, 502, 503 and 504
+only if the call is repeatable (`Call.repeatable`). `Retry-After` is honoured. All tries of a call
+together have one deadline (`deadline`).
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _LONGEST_STREAM_PAUSE = 5.0
 
 @dataclass
 class Connection(Unpicklable):
-    """Where the server is and who we are: base URL and bearer token.
+    """Base URL and bearer token.
 
-    `patience` is how many seconds a read may take, all tries together; `damaged` is told the ids
-    that a list names because the server cannot read what they stand for.
+    `patience` is how many seconds a read may take, including retries; `damaged` is called with the
+    ids of items in lists that the server cannot read.
     """
 
     url: str
@@ -57,7 +57,7 @@ class Connection(Unpicklable):
         _check_url(self.url)
 
     def report_damaged(self, keys: Sequence[str]) -> None:
-        """Tell of what a list leaves out: to whoever asked for that, else as a warning."""
+        """Report items that a list leaves out: to the callback, else as a warning."""
         if not keys:
             return
         if self.damaged is not None:
@@ -72,7 +72,7 @@ class Connection(Unpicklable):
         """Build a request under the API prefix with our token."""
         common = {"Accept": "application/json", "User-Agent": f"secureflow/{__version__}"}
         headers = httpx.Headers({**common, **(extra or {})})
-        if self.token:  # in no local variable: a verbose traceback shows those, but not this one
+        if self.token:  # not a local variable: verbose tracebacks would show it
             headers["Authorization"] = f"Bearer {self.token}"
         timeout = {"timeout": TIMEOUT.as_dict()}
         url = self.url + PREFIX + path
@@ -82,7 +82,7 @@ class Connection(Unpicklable):
         """Build a call's request.
 
         Raises:
-            SecureFlowError: `invalid_request` for what JSON cannot say (NaN, a set).
+            SecureFlowError: `invalid_request` for what JSON cannot represent (NaN, a set).
         """
         extra = {"Idempotency-Key": call.key} if call.key else {}
         body = {} if call.body is None else {"json": call.body}
@@ -115,10 +115,10 @@ class Connection(Unpicklable):
 
 
 def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
-    """Send a call until it is answered or not worth another try.
+    """Send a call until it is answered or should not be retried.
 
     Raises:
-        SecureFlowError: what the server said, or `unavailable`, `server_untrusted`.
+        SecureFlowError: the server's error, or `unavailable`, `server_untrusted`.
     """
     time_left = deadline.Deadline(call.patience(connection.patience), connection.ticks)
     for attempt in range(TRIES):
@@ -148,9 +148,9 @@ def exchange(connection: Connection, call: Call[T]) -> Generator[Any, Any, T]:
 
 
 def _passing(response: httpx.Response) -> bool:
-    """Tell whether the same request, sent again, may be answered otherwise.
+    """Tell whether the same request may succeed if it is sent again.
 
-    `fenced`: another server of the platform answers it just now, and keeps the answer.
+    `fenced`: another server of the platform is answering it now, and keeps the answer.
     """
     return response.status_code in _PASSING or answers.problem(response).code == "fenced"
 
@@ -158,7 +158,8 @@ def _passing(response: httpx.Response) -> bool:
 def has_ended(connection: Connection, subscription: Subscription) -> Generator[Any, Any, bool]:
     """Ask once whether the job of a stream that the server closed has ended.
 
-    A server that stops closes it too, and is away for a while then: one more break of the stream.
+    A server that shuts down closes it too, and is then away for a while: that counts as another
+    break.
     """
     response: httpx.Response = yield Send(connection.state_request(subscription))
     if not response.is_success:
@@ -167,7 +168,7 @@ def has_ended(connection: Connection, subscription: Subscription) -> Generator[A
 
 
 def refused(response: httpx.Response) -> Exception:
-    """Return the error of a stream that did not open: passing ones look like a broken link."""
+    """Return the error of a stream that did not open; temporary ones look like a broken link."""
     if response.status_code in _PASSING:
         return httpx.RemoteProtocolError(f"the server answered {response.status_code}")
     return answers.problem(response)
@@ -199,10 +200,10 @@ def pause(attempt: int, retry_after: str = "") -> float:
 
 
 def trust(ca: str | Path | None) -> ssl.SSLContext | bool:
-    """Return what httpx verifies with: only the pinned CA file if there is one.
+    """Return httpx's `verify`: only the pinned CA file if there is one.
 
     Raises:
-        SecureFlowError: `invalid_ca` when the file cannot be read as PEM certificates.
+        SecureFlowError: `invalid_ca` if the file cannot be read as PEM certificates.
     """
     if ca is None or not str(ca):
         return True

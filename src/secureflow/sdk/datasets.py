@@ -59,7 +59,7 @@ class Grants(Resource[D_co]):
 
     @operation
     def revoke(self, grant: str) -> Call[None]:
-        """Withdraw a grant; running jobs' next request is refused by the agent."""
+        """Withdraw a grant; the agent refuses the next request of running jobs."""
         return verbs.delete(f"/grants/{grant}")
 
     @listing

@@ -1,6 +1,6 @@
-"""How long a call may take in all, however often it is tried: a server that hangs costs no more.
+"""The total time of a call, including retries, so that a hanging server costs no more.
 
-One try does not get the whole time: what hangs may be an old connection, and a fresh one works.
+One try does not get the whole time: an old connection may hang while a fresh one works.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 SECONDS: Final = 30.0
-"""For a read; `SECUREFLOW_PATIENCE` and the client's `patience` say otherwise."""
+"""Default for a read; overridden by `SECUREFLOW_PATIENCE` and the client's `patience`."""
 WRITING: Final = 2.0
-"""So many times as long for what changes something: the server may have to compute first."""
+"""Factor for writes: the server may have to compute first."""
 SLOW: Final = 8.0
-"""And for what is large: a bundle, a report, a model."""
+"""Factor for large answers: a bundle, a report, a model."""
 VARIABLE: Final = "SECUREFLOW_PATIENCE"
 _CONNECT: Final = 10.0
 _SHARE: Final = 2 / 3
@@ -30,7 +30,7 @@ def patience(given: float | None) -> float:
     """Return the seconds that a read may take.
 
     Raises:
-        SecureFlowError: `invalid_settings` for an environment that names no time.
+        SecureFlowError: `invalid_settings` if the variable is not a number of seconds.
     """
     text = os.environ.get(VARIABLE, "")
     if given is None and not text:
@@ -58,7 +58,7 @@ class Deadline:
         self._end = self._began + seconds
 
     def next_try(self) -> dict[str, float | None]:
-        """Count another try and return the time-outs (httpx) that it gets."""
+        """Count another try and return its httpx time-outs."""
         self.tries += 1
         share = max((self._end - self._ticks()) * _SHARE, _LEAST)
         return httpx.Timeout(share, connect=min(share, _CONNECT)).as_dict()
@@ -66,7 +66,7 @@ class Deadline:
     def allows(self, pause: float, requested: str = "") -> bool:
         """Tell whether there is time for another try after a pause.
 
-        A pause that the server asked for is not counted: it answers, it is only busy.
+        A pause that the server asked for is not counted: it does answer, it is only busy.
         """
         if requested:
             self._end += pause
@@ -74,5 +74,5 @@ class Deadline:
 
     @property
     def tried(self) -> dict[str, float]:
-        """How often, and for how many seconds."""
+        """The number of tries and their seconds so far."""
         return {"tries": self.tries, "seconds": round(self._ticks() - self._began, 1)}

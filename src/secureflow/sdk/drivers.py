@@ -1,7 +1,7 @@
-"""The two drivers of flows: blocking and asyncio. They only send, wait and read.
+"""The two drivers of flows: blocking and asyncio.
 
-Kept side by side and deliberately alike: what one does, the other does with `await`. All decisions
-(retries, paging, resuming, parsing) stand elsewhere, once.
+They only send, wait and read. They are deliberately alike: what one does, the other does with
+`await`. All decisions (retries, paging, resuming, parsing) are made elsewhere, once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Server-sent events: the parser and the rule by which a watcher resumes (WHATWG HTML, 9.2).
 
-Pure: drivers feed lines in and ask what to do next. A stream that breaks is opened again from the
-last event seen (`Last-Event-ID`); it has ended once `done` came, or once the server closed it
-while the job is in a final state.
+No IO: drivers feed bytes in and ask what to do next. A broken stream is reopened from the last
+event seen (`Last-Event-ID`); it has ended once `done` came, or once the server closed it while the
+job is in a final state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from secureflow.kit.text import Text
 MAX_EVENT_BYTES = 1 << 20
 _NAMES = frozenset({"data", "event", "id"})
 NOW = "waiting"
-"""The kind of event that tells what holds now; it has no id."""
+"""The kind of event that describes the present; it has no id."""
 FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -27,7 +27,7 @@ FINAL_STATES = frozenset({"succeeded", "failed", "cancelled"})
 class Event:
     """One thing that happened in a job: `state`, `party`, `round`, `error` or `done`.
 
-    Or what holds now, `waiting` (its data lists who waits for what); such events have id 0.
+    Or the present state of `waiting` (its data lists who waits for what); such events have id 0.
     """
 
     id: int
@@ -37,10 +37,10 @@ class Event:
 
 @dataclass
 class Subscription:
-    """The state of one watcher: where it stands in a job's events, and half an event.
+    """The state of one watcher: its position in a job's events, and a partial event.
 
-    `deadline` is the monotonic second after which nobody waits any more; `stops` ends it where the
-    job is paused too, and `paused` tells that it did.
+    `deadline` is the monotonic second at which the wait ends; `stops` ends it when the job is
+    paused, too, and `paused` says that it was.
     """
 
     job: str
@@ -60,7 +60,7 @@ class Subscription:
         return f"/jobs/{self.job}/events"
 
     def remaining(self) -> float:
-        """Return the seconds that are left.
+        """Return the remaining seconds.
 
         Raises:
             SecureFlowError: `timed_out` when none are.
@@ -80,10 +80,11 @@ class Subscription:
         return {"Accept": "text/event-stream", **resume}
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Take bytes as they come; return the events that they complete and that are new.
+        """Take received bytes; return the new events that they complete.
 
         Raises:
-            SecureFlowError: `malformed_event` when the server sends what no event is, `timed_out`.
+            SecureFlowError: `malformed_event` if the server sends something else than events,
+                `timed_out`.
         """
         self.remaining()
         self._buffer += chunk
@@ -97,7 +98,7 @@ class Subscription:
         return events
 
     def forget_partial(self) -> None:
-        """Drop half an event: a broken stream starts again at an event's beginning."""
+        """Drop a partial event: a reopened stream starts at an event's beginning."""
         self._buffer, self._fields, self._size = bytearray(), {}, 0
 
     def _line(self, raw: bytes) -> Event | None:
@@ -105,7 +106,7 @@ class Subscription:
         if line:
             self._size += len(raw)
             name, _, value = line.partition(":")
-            if not name:  # a keep-alive: this stream has stood for a while
+            if not name:  # a keep-alive: this stream works
                 self.failures = 0
             if name in _NAMES:
                 self._fields.setdefault(name, []).append(value.removeprefix(" "))
@@ -114,7 +115,7 @@ class Subscription:
         if "data" not in fields:
             return None
         event = _event(fields)
-        if event.kind == NOW:  # kept nowhere: nothing to go on from
+        if event.kind == NOW:  # not stored: nothing to resume from
             return event
         if event.id <= self.last:  # sent again after a reconnect
             return None
@@ -124,7 +125,7 @@ class Subscription:
         return event
 
     def resume(self) -> None:
-        """Follow a job that was paused further, on a new stream."""
+        """Continue to follow a job that was paused, on a new stream."""
         self.forget_partial()
         self.done = self.paused = False
 

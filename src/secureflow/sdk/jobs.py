@@ -41,7 +41,7 @@ class Jobs(Resource[D_co]):
 
     @operation
     def submit(self, request: AnyRequest) -> Call[Job]:
-        """Submit a job; the owners' agents are asked at once."""
+        """Submit a job; the owners' agents are asked for approval at once."""
         return _submission(request)
 
     @operation
@@ -68,9 +68,9 @@ class Jobs(Resource[D_co]):
 
         Args:
             project: id of the project.
-            datasets: one granted dataset of each contributor.
+            datasets: one granted dataset per contributor.
             label: the target column.
-            positive: the value of the label that counts as class 1.
+            positive: the label's value that counts as class 1.
             name: name of the job and of its model.
             purpose: what the model is for, as granted.
             leave_out: columns not to use.
@@ -83,7 +83,7 @@ class Jobs(Resource[D_co]):
                 are then scaled to their declared bounds.
 
         Raises:
-            SecureFlowError: as `common_features`, `invalid_request`, or the server's refusal.
+            SecureFlowError: as `common_features`, `invalid_request`, or the server's error.
         """
         chosen = privacy if isinstance(privacy, Privacy | None) else _privacy(privacy)
         features = common_features(datasets, label, positive, leave_out, bounded=chosen is not None)
@@ -108,7 +108,7 @@ class Jobs(Resource[D_co]):
         name: str = "statistics",
         purpose: str,
     ) -> Call[Job]:
-        """Ask several owners' data, e.g. `mean:age:by=sex`, at the price of ε for all queries.
+        """Query several owners' data, e.g. `mean:age:by=sex`, at a cost of ε for all queries.
 
         The answers, with intervals, are in the report. For other noise, and for dry runs, make a
         `StatisticsRequest`.
@@ -120,7 +120,7 @@ class Jobs(Resource[D_co]):
 
     @stream
     def watch(self, job: str, after: int = 0) -> Subscription:
-        """Iterate over a job's events until it has ended; broken links are resumed."""
+        """Iterate over a job's events until it has ended; broken streams are resumed."""
         return Subscription(job, after)
 
     @operation
@@ -133,17 +133,17 @@ class Jobs(Resource[D_co]):
     ) -> Generator[Any, Any, Job]:
         """Wait until the job has ended, at most `timeout` seconds, and return it.
 
-        A job that a fault of the server's database or disk paused goes on by itself and is waited
-        for; one that only somebody's word takes up (`resume`) is not.
+        A job paused by a fault of the server's database or disk resumes by itself and is waited
+        for; one that someone has to `resume` is not.
 
         Args:
             job: job id.
             timeout: seconds; None for as long as it takes.
-            on_pause: told of the job when it is paused, whoever takes it up.
+            on_pause: called with the job when it is paused, whether or not it resumes by itself.
 
         Raises:
-            SecureFlowError: `timed_out`; the job goes on. `job_paused` (details: cause), until
-                somebody resumes or cancels it.
+            SecureFlowError: `timed_out`; the job continues. `job_paused` (details: cause), until
+                someone resumes or cancels it.
             UnsuccessfulJobError: the job's own error if it failed, `cancelled` if it was cancelled.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -167,7 +167,7 @@ class Jobs(Resource[D_co]):
 
     @operation
     def resume(self, job: str) -> Call[Job]:
-        """Go on with a paused job; refused where the server's script has changed meanwhile."""
+        """Resume a paused job; refused if the server's script has changed in the meantime."""
         return verbs.post(f"/jobs/{job}/resume", {}, answers.value(Job))
 
     @operation
@@ -182,7 +182,7 @@ class Jobs(Resource[D_co]):
 
     @operation
     def explain(self, job: str) -> Call[dict[str, Any]]:
-        """Return who could see what of a job, ε so far, and which attacks its options stop."""
+        """Return who could see what of a job, ε so far, and which attacks its settings prevent."""
         return verbs.read(f"/jobs/{job}/explain", answers.document)
 
     @operation
@@ -197,7 +197,7 @@ class Jobs(Resource[D_co]):
 
 
 def raise_if_stuck(job: Job) -> None:
-    """Turn a paused job that does not go on by itself into an error.
+    """Raise an error for a paused job that does not resume by itself.
 
     Raises:
         SecureFlowError: `job_paused`; `details` name job and cause.
@@ -207,7 +207,7 @@ def raise_if_stuck(job: Job) -> None:
         return
     raise SecureFlowError(
         "job_paused",
-        Text("Job {id} is paused until somebody resumes it.", id=job.id),
+        Text("Job {id} is paused until someone resumes it.", id=job.id),
         Text(
             "When the cause is fixed: secureflow job resume {id}. Or: secureflow job cancel {id}.",
             id=job.id,
@@ -217,7 +217,7 @@ def raise_if_stuck(job: Job) -> None:
 
 
 def raise_if_unsuccessful(job: Job) -> None:
-    """Turn an ended job that did not succeed into its error.
+    """Raise the error of an ended job that did not succeed.
 
     Raises:
         UnsuccessfulJobError: with the job's own code, or `cancelled`; `details` name job and state.

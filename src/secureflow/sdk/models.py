@@ -28,7 +28,7 @@ class Models(Resource[D_co]):
 
     @operation
     def card(self, model: str) -> Call[dict[str, Any]]:
-        """Return the model card: what it is, on what it was trained, how it scores."""
+        """Return the model card: what it is, what it was trained on, how it scores."""
         return verbs.read(f"/models/{model}/card", answers.document)
 
     @operation
@@ -36,9 +36,9 @@ class Models(Resource[D_co]):
         """Return the model, ready to predict.
 
         Raises:
-            SecureFlowError: as `download`; `invalid_model` for a family that predicts nothing.
+            SecureFlowError: as `download`; `invalid_model` for a family that cannot predict.
         """
-        from secureflow.sdk.prediction import Predictor  # NumPy: only who predicts needs it
+        from secureflow.sdk.prediction import Predictor  # NumPy is only needed for prediction
 
         return Predictor((yield from _fetch(model)))
 
@@ -47,8 +47,8 @@ class Models(Resource[D_co]):
         """Write parameters and card as one safetensors file that `Predictor.load` reads.
 
         Raises:
-            SecureFlowError: `model_digest_mismatch` when the parameters are not those that the
-                model's description names, `invalid_model`; nothing is written then.
+            SecureFlowError: `model_digest_mismatch` if the parameters do not match the model's
+                description, `invalid_model`; then nothing is written.
         """
         file = yield from _fetch(model)
         target = Path(path)

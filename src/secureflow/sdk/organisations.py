@@ -26,7 +26,7 @@ class Organisations(Resource[D_co]):
 
     @operation
     def disable(self, organisation: str) -> Call[Organisation]:
-        """Shut an organisation out, its people and its agent, until it is enabled."""
+        """Shut out an organisation, its people and its agent, until it is enabled."""
         path = f"/organisations/{organisation}/disable"
         return verbs.post(path, {}, answers.value(Organisation))
 
@@ -66,7 +66,7 @@ class Enrolments(Resource[D_co]):
 
     @operation
     def create(self, organisation: str = "", kind: str = "agent") -> Call[IssuedEnrolment]:
-        """Make a token; its text is shown only now."""
+        """Make a token; its text is shown only once."""
         body = {"kind": kind, "organisation": organisation}
         return verbs.post("/enrolments", body, answers.value(IssuedEnrolment))
 

@@ -48,7 +48,7 @@ class Tokens(Resource[D_co]):
 
     @operation
     def create(self, label: str = "", days: int = 30) -> Call[IssuedToken]:
-        """Make a token for a program; its text is shown only now."""
+        """Make a token for a program; its text is shown only once."""
         body = {"label": label, "days": days}
         return verbs.post("/tokens", body, answers.value(IssuedToken))
 

@@ -1,4 +1,4 @@
-"""Predicting with a released model, by the very code that prepared and trained it at the agents.
+"""Predicting with a released model, by the same code that prepared and trained it at the agents.
 
     model = Model.load("income.safetensors", card)
     model.predict_proba([{"age": 41, "workclass": "Private", …}])
@@ -6,7 +6,8 @@
 Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
 Arrow-backed), or a list of dicts. A missing value is None, NaN, or pandas' NA; a column that the
 model does not use is ignored. Whole numbers and booleans of a category are read as the agents read
-them: as the text `1` or `true`; so is 1.0, as which pandas writes a 1 beside a missing cell.
+them: as the text `1` or `true`; so is 1.0, which pandas makes of a 1 in a column with missing
+cells.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _NEITHER: Final = (complex, np.complexfloating, np.datetime64, np.timedelta64)
-"""NumPy makes a number of these without asking; no agent trained on it."""
+"""NumPy silently turns these into numbers; no agent trained on them."""
 
 
 class Predictor:
-    """A model to predict with.
+    """A model for prediction.
 
     Args:
         file: parameters and card.
 
     Raises:
-        SecureFlowError: `invalid_model` for a family that predicts nothing.
+        SecureFlowError: `invalid_model` for a family that cannot predict.
     """
 
     def __init__(self, file: ModelFile) -> None:
@@ -43,7 +44,7 @@ class Predictor:
             raise SecureFlowError(
                 "invalid_model",
                 Text(
-                    "A model of the family {family!r} predicts nothing.",
+                    "A model of the family {family!r} cannot predict.",
                     family=file.card.get("family"),
                 ),
                 "Choose a model that a training job released.",
@@ -55,7 +56,7 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Predictor:
-        """Read a safetensors file; the card comes from inside it unless it is given.
+        """Read a safetensors file; the card is taken from the file unless it is given.
 
         Raises:
             SecureFlowError: `invalid_model` or `model_digest_mismatch`.
@@ -118,7 +119,7 @@ def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
         raise _invalid_rows("they are a single value") from None
     if not all(isinstance(record, Mapping) for record in records):
         raise _invalid_rows("they are neither columns, nor a table, nor dicts")
-    # A dict that lacks a key has a missing value there, unless every one lacks it.
+    # A dict without a key has a missing value there, unless all of them lack it.
     return {
         name: _cells(name, [record.get(name) for record in records])
         for name in wanted
@@ -127,13 +128,13 @@ def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
 
 
 def _cells(name: str, values: Any) -> NDArray[Any]:
-    """Return a column's cells; what has no order, or more than one dimension, is no column."""
+    """Return a column's cells; refuse what has no order, or more than one dimension."""
     if isinstance(values, np.ma.MaskedArray) and values.ndim == 1:
         values = values.tolist()  # None where it is masked
     unordered = isinstance(values, str | bytes | bytearray | Mapping | Set)
     if unordered or not hasattr(values, "__len__") or getattr(values, "ndim", 1) != 1:
         raise _invalid_rows(
-            Text("the column {name!r} is a single value, or no list of them", name=name)
+            Text("the column {name!r} is a single value, or not a list of them", name=name)
         )
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return values
@@ -151,7 +152,7 @@ def _missing(value: Any) -> bool:
     try:
         return bool(value != value)  # noqa: PLR0124
     except (TypeError, ValueError, ArithmeticError):
-        return False  # an array, or a signalling NaN: what reads the cell names it
+        return False  # an array, or a signalling NaN: the reader of the cell reports it
 
 
 def _texts(cells: NDArray[Any]) -> NDArray[Any]:

@@ -1,10 +1,10 @@
 """Profiles: which server, under which CA, with which token. Each is a 0600 JSON file of the user.
 
-A person who works as several users, or on several servers, has a profile per *context*. The one
-that counts is named by `SECUREFLOW_CONTEXT`, else by `secureflow context use`, else it is
-`default`. Profiles stand in `secureflow/` under the XDG configuration directory: `profile.json` is
-the default one, `contexts/NAME.json` the others, `context` holds the name of the chosen one.
-`SECUREFLOW_PROFILE` names one file in place of all that.
+A person who works as several users, or on several servers, has a profile per *context*. The current
+one is set by `SECUREFLOW_CONTEXT`, else by `secureflow context use`, else it is `default`. Profiles
+are in `secureflow/` under the XDG configuration directory: `profile.json` is the default one,
+`contexts/NAME.json` the others, `context` holds the name of the chosen one. `SECUREFLOW_PROFILE`
+names one file instead of all that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 @dataclass(frozen=True)
 class Profile(Unpicklable):
-    """The server's URL, the pinned CA file ("" = the system's CAs), the token, whose it is."""
+    """The server's URL, the pinned CA file ("" = the system's CAs), the token and its user."""
 
     url: str = ""
     ca: str = ""
@@ -38,10 +38,10 @@ class Profile(Unpicklable):
 
 
 def profile_path(context: str = "") -> Path:
-    """Return where the profile of a context stands; by default that of the chosen one.
+    """Return the path of a context's profile; default: the chosen one's.
 
     Raises:
-        SecureFlowError: `invalid_profile` for what names no context.
+        SecureFlowError: `invalid_profile` for an invalid name.
     """
     single = os.environ.get("SECUREFLOW_PROFILE")
     if single and context:
@@ -74,7 +74,7 @@ def use_context(name: str) -> None:
     """Choose a context for this user's later commands and clients.
 
     Raises:
-        SecureFlowError: `not_found` for one that nobody logged in to.
+        SecureFlowError: `not_found` for one without a login.
     """
     if checked_name(name) not in contexts():
         raise SecureFlowError(
@@ -96,7 +96,7 @@ def contexts() -> tuple[str, ...]:
 
 
 def remove_context(name: str) -> None:
-    """Forget a context with its token; who had chosen it is on the default one.
+    """Forget a context with its token; if it was chosen, the default one is now.
 
     Raises:
         SecureFlowError: `not_found`.
@@ -128,7 +128,7 @@ def load_profile(path: Path | None = None) -> Profile:
     """Read the profile; a missing file is an empty profile.
 
     Raises:
-        SecureFlowError: `invalid_profile`; `key_exposed` when others can read its token.
+        SecureFlowError: `invalid_profile`; `key_exposed` if others can read its token.
     """
     path = path or profile_path()
     try:
@@ -151,7 +151,7 @@ def load_profile(path: Path | None = None) -> Profile:
 
 
 def save_profile(profile: Profile, path: Path | None = None) -> Path:
-    """Write the profile with mode 0600, atomically; return where."""
+    """Write the profile with mode 0600, atomically; return its path."""
     path = path or profile_path()
     _write(path, json.dumps(asdict(profile), indent=2))
     return path

@@ -1,4 +1,4 @@
-"""Questions in one line of text: `mean:age:by=sex`, `quantile:age:q=0.25,0.5:bins=100`."""
+"""Queries as one line of text: `mean:age:by=sex`, `quantile:age:q=0.25,0.5:bins=100`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _EXAMPLE: Final = "Write MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAM
 
 
 def query(text: str) -> StatisticsQuery:
-    """Return the query of a line; its name is made of its parts where none is given.
+    """Parse the query of a line; without a name it is named after its parts.
 
     Raises:
-        SecureFlowError: `invalid_request` for what is no query.
+        SecureFlowError: `invalid_request` if it is not a query.
     """
     measure, *parts = text.split(":")
     if measure not in get_args(Measure):
@@ -43,7 +43,7 @@ def query(text: str) -> StatisticsQuery:
 
 
 def queries(texts: Iterable[str | StatisticsQuery]) -> tuple[StatisticsQuery, ...]:
-    """Return the queries of lines, and queries as they are."""
+    """Parse lines into queries; queries are passed through."""
     return tuple(query(text) if isinstance(text, str) else text for text in texts)
 
 

@@ -1,4 +1,4 @@
-"""Feature specifications made from what dataset descriptions declare."""
+"""Feature specifications derived from dataset descriptions."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def common_features(
         positive: the value that counts as class 1.
         leave_out: columns not to use.
         sensitive: also use columns that any owner declares sensitive.
-        bounded: scale numbers to their declared bounds; differential privacy needs it, for sums
-            over the data that standardising takes are released without noise.
+        bounded: scale numbers to their declared bounds; needed for differential privacy: the sums
+            for standardising are released without noise.
 
     Raises:
-        SecureFlowError: `unknown_column` when the label is not declared alike everywhere,
-            `unknown_category` when it never holds `positive`, `invalid_request` without features.
+        SecureFlowError: `unknown_column` if the label is not declared alike everywhere,
+            `unknown_category` if it never is `positive`, `invalid_request` without features.
     """
     shared = _declared_alike(datasets)
     target = shared.get(label)

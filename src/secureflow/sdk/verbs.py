@@ -1,4 +1,4 @@
-"""Short forms of calls by method."""
+"""Shorthands for calls by HTTP method."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def get(path: str, of: type[T], **params: str | int) -> Call[T]:
 
 
 def read(path: str, how: Callable[[httpx.Response], T], **params: str | int) -> Call[T]:
-    """GET with an own reader."""
+    """GET with a custom reader."""
     return Call("GET", path, how, params)
 
 
 def read_large(path: str, how: Callable[[httpx.Response], T], **params: str | int) -> Call[T]:
-    """GET what is large or takes the server long, with an own reader."""
+    """GET a large or slow answer, with a custom reader."""
     return Call("GET", path, how, params, slow=True)
 
 
@@ -36,15 +36,15 @@ def pages(path: str, of: type[T], **params: str | int) -> Call[Page[T]]:
 
 
 def post(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call[T]:
-    """POST with a fresh idempotency key: a lost answer is asked for again, not done again.
+    """POST with a fresh idempotency key: a call whose answer is lost is not done twice.
 
-    Where it holds a secret, a new one is made in place of the one that was lost.
+    If the answer holds a secret, a new one replaces the one that was lost.
     """
     return Call("POST", path, how, body=body, key=secrets.token_hex(16))
 
 
 def post_once(path: str, body: JSON, how: Callable[[httpx.Response], T]) -> Call[T]:
-    """POST that is never repeated: what it makes ends by itself."""
+    """POST that is never repeated: what it creates expires by itself."""
     return Call("POST", path, how, body=body)
 
 

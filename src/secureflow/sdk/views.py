@@ -1,4 +1,4 @@
-"""What the API shows where the domain's own classes hold more (or less) than a client may see."""
+"""API objects for which the domain's own classes hold more (or less) than a client may see."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Session(Unpicklable):
-    """A login: the bearer token, its end (unix seconds) and whose it is."""
+    """A login: the bearer token, its expiry (unix seconds) and its user."""
 
     token: str = field(repr=False)
     expires: int
@@ -32,7 +32,7 @@ class Session(Unpicklable):
 
 @dataclass(frozen=True)
 class IssuedToken(Unpicklable):
-    """A bearer token of one's own; `token` is shown once, when it is made."""
+    """A new bearer token of the caller; `token` is shown only once."""
 
     id: str
     expires: int = 0
@@ -43,7 +43,7 @@ class IssuedToken(Unpicklable):
 
 @dataclass(frozen=True)
 class IssuedEnrolment(Unpicklable):
-    """A one-time enrolment token; `token` is shown once, when it is made."""
+    """A new one-time enrolment token; `token` is shown only once."""
 
     id: str
     kind: str = "agent"
@@ -56,7 +56,7 @@ class IssuedEnrolment(Unpicklable):
 
 @dataclass(frozen=True)
 class PartyLink:
-    """What the centre knows of a party's link."""
+    """What the centre knows about a party's link."""
 
     party: str
     connected: bool
@@ -72,7 +72,7 @@ class PartyLink:
 
 @dataclass(frozen=True)
 class PublishedCharter:
-    """A charter as the server hands it round, with its signatures and fingerprint words.
+    """A charter as the server distributes it, with its signatures and fingerprint words.
 
     The words are the server's own claim; compare those that your agent computes.
     """
@@ -86,7 +86,7 @@ class PublishedCharter:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a job would be: its spec's digest, the spec, remarks for people, and details.
+    """The result of a dry run: the spec's digest, the spec, notes for people, and details.
 
     `texts` has, under `notes`, the template and facts of each note, or None.
     """

@@ -1,8 +1,8 @@
-"""A database that is not there yet is waited for: beside this server it may start a little later.
+"""Waits for a database that is not available yet: it may start a little later than this server.
 
-What passes by itself (nobody listens, the service starts up, another process holds the lock) is
-waited for; what does not (no such database, a password that is refused, a newer version's tables)
-is told at once. Meanwhile the log, which goes to stderr, says what for.
+Temporary faults (nobody listens, the service starts up, another process holds the lock) are waited
+out; others (no such database, a refused password, a newer version's tables) are raised at once. The
+log, on stderr, says what is waited for.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from secureflow.kit.backoff import Backoff
 from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.pauses import Pauses
 from secureflow.kit.text import Joined, Text
 
 FIRST: Final = 0.25
 LONGEST: Final = 5.0
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 
 _log = get_logger(__name__)
 
 
 async def awaited(work: Callable[[], Awaitable[None]], database: str, seconds: float) -> None:
-    """Do what needs the database, again while it is away or locked.
+    """Do work that needs the database, and retry while it is unavailable or locked.
 
     Args:
-        work: succeeds or changes nothing; it may be done again.
+        work: succeeds or changes nothing; it may be repeated.
         database: its name, without a password.
-        seconds: how long the first failure may lie back.
+        seconds: time limit since the first failure.
 
     Raises:
-        InfrastructureError: of the last try.
+        InfrastructureError: of the last attempt.
     """
     loop = asyncio.get_running_loop()
-    until, pauses, waited = loop.time() + seconds, Pauses(FIRST, LONGEST), False
+    until, pauses, waited = loop.time() + seconds, Backoff(FIRST, LONGEST), False
     while True:
         try:
             await work()

@@ -1,9 +1,9 @@
-"""`server backup`: the whole centre of one moment in one file, while it runs or stands still.
+"""`server backup`: a snapshot of the whole centre in one file, running or stopped.
 
-In it: every table of the database, the models that they name, `server.yaml` and the CA's
-certificate, and, only under a passphrase, the CA's key and the log's key. Not in it: what a
-restored centre must not have (the server's own certificate, which it makes anew) and what nobody
-needs (vectors of running jobs, the first administrator's password).
+Included: every table of the database, the models that they name, `server.yaml` and the CA's
+certificate, and, only with a passphrase, the CA's key and the log's key. Not included: what a
+restored centre must not have (the server's own certificate, which it issues again) and what is not
+needed (vectors of running jobs, the first administrator's password).
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ AUTHORITY: Final = "config/ca.pem"
 LOG_KEY: Final = "log.key"
 CA_KEY: Final = "ca/ca.key"
 NAMED: Final = 5
-"""Models without a file that are named."""
+"""Maximum number of missing models that are named."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def back_up(
     config: Path, target: Path, passphrase: str | None, *, without_missing: bool = False
 ) -> BackupManifest:
-    """Write a backup of the centre that a settings file names.
+    """Write a backup of the centre of a settings file.
 
     Args:
         config: its settings file.
@@ -61,9 +61,8 @@ def back_up(
         without_missing: leave out models whose files are missing.
 
     Raises:
-        SecureFlowError: `record_…` for a database that is not the folder's newest;
-            `model_missing`, `backup_exists`, `backup_unwritable`, `weak_password`,
-            `key_unreadable`, `database_…`.
+        SecureFlowError: `record_…` if the database is not the folder's newest; `model_missing`,
+            `backup_exists`, `backup_unwritable`, `weak_password`, `key_unreadable`, `database_…`.
     """
     settings = ServerSettings.load(config)
     if passphrase is not None:
@@ -92,7 +91,7 @@ def back_up(
 
 @contextlib.contextmanager
 def _gathering(target: Path) -> Iterator[Path]:
-    """Yield a folder for the tables beside the new file."""
+    """Yield a folder for the tables, next to the new file."""
     with contextlib.ExitStack() as stack:
         try:
             place = stack.enter_context(scratch(target.parent, ".secureflow-backup-"))
@@ -102,7 +101,7 @@ def _gathering(target: Path) -> Iterator[Path]:
 
 
 async def _facts(database: Database, settings: ServerSettings) -> dict[str, Any]:
-    """Look at the database before it is read: another one or an older one is no backup."""
+    """Check the database before it is read: a different or older one must not be backed up."""
     try:
         await check_record(database, settings.directory)
     finally:
@@ -129,7 +128,7 @@ def _files(config: Path, settings: ServerSettings, tables: Path, dumped: Dump) -
 
 
 def _check_models(settings: ServerSettings, tables: Path) -> None:
-    """Refuse to leave registered models out: older backups are cleared away for this one.
+    """Refuse to leave out registered models: older backups are deleted in favour of this one.
 
     Raises:
         SecureFlowError: `model_missing`.
@@ -153,7 +152,7 @@ def _check_models(settings: ServerSettings, tables: Path) -> None:
 
 
 def _models(tables: Path) -> Iterator[Model]:
-    """Yield the registered models; one that cannot be read is `server check`'s to tell."""
+    """Yield the registered models; an unreadable one is left to `server check`."""
     lines = _lines(tables / MODELS.name)
     columns = json.loads(next(lines))
     for line in lines:
@@ -167,7 +166,7 @@ def _blob(settings: ServerSettings, digest: str) -> Path:
 
 
 def _named(tables: Path, dumped: Dump) -> set[str]:
-    """Return every digest that the tables name: some are of models, and those are kept."""
+    """Return every digest in the tables; those of models are kept."""
     named: set[str] = set()
     for name in dumped.tables:
         for line in _lines(tables / name):

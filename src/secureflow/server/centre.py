@@ -1,6 +1,6 @@
-"""The centre, opened: database, ledger, link and runner, in the order in which they need another.
+"""The running centre: database, ledger, link and runner, opened in order of dependency.
 
-Everything heavy that only a job needs (NumPy, the report renderer) loads with the first job.
+Heavy modules that only jobs need (NumPy, the report renderer) are loaded with the first job.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from secureflow.domain.organisations import Agent
 from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
-from secureflow.kit.reserve import Reserve
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.awaiting import awaited
@@ -62,12 +62,12 @@ from secureflow.server.settings import LinkSettings, ServerSettings
 from secureflow.server.wiring import Ports, make_services
 
 LINK_GRACE = 0.5
-"""Seconds that open calls get when the link stops."""
+"""Grace period of open calls when the link stops, in seconds."""
 
 
 @dataclass(frozen=True)
 class Centre:
-    """Everything behind REST. `link` is the address that parties are told to dial."""
+    """Everything behind REST. `link` is the address for parties to dial."""
 
     services: Services
     certificate: ServerCertificate
@@ -127,10 +127,10 @@ async def open_centre(
     )
     services = replace(services, record=lambda: database.file.fault)
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
-    await reserve.run_async(revocation_watch.poll)  # before anybody is let in
+    await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)
     _keep(stack, keep_swept(database.begin, clock), room.keep_reserve())
-    await reserve.run_async(lambda: _go_on(services, runner))
+    await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
     return Centre(services, certificate, address)
@@ -149,9 +149,9 @@ def _make_desk(
     )
 
 
-async def _go_on(services: Services, runner: Runner) -> None:
-    """Finish a continuation that was begun, let a restored log go on, and take up the jobs."""
-    with suppress(InfrastructureError):  # a full disk is no reason not to start
+async def _resume_work(services: Services, runner: Runner) -> None:
+    """Finish a pending continuation, let a restored log continue, and resume the jobs."""
+    with suppress(InfrastructureError):  # a full disk must not prevent a start
         await runner.poll()
     await services.continuing.finish()
     await services.guard.settle()
@@ -159,7 +159,11 @@ async def _go_on(services: Services, runner: Runner) -> None:
 
 
 def _claims(
-    settings: ServerSettings, database: Database, stack: AsyncExitStack, reserve: Reserve, port: int
+    settings: ServerSettings,
+    database: Database,
+    stack: AsyncExitStack,
+    reserve: DiskReserve,
+    port: int,
 ) -> JobClaims:
     own = reserve.run(lambda: stack.enter_context(own_name(settings.directory)))
     return JobClaims(database.begin, own, f"{socket.gethostname()}:{port}")
@@ -203,20 +207,20 @@ def _parties(
     vectors: ScratchFiles,
     waits: Waits,
 ) -> LocalParties:
-    """Return the parties behind the link, and the aggregator of masked sums here."""
+    """Return the parties on the link, and the local aggregator of masked sums."""
     aggregation = Aggregation(kinds.engines, kinds.sum_handlers(artifacts), vectors)
     here = {AGGREGATOR: aggregation.handle}
     return LocalParties(link, here, {"mask": aggregation.check_arrival}, waits.observe)
 
 
 def _keep(stack: AsyncExitStack, *work: Coroutine[Any, Any, None]) -> None:
-    """Do this beside everything else, until the stack ends it."""
+    """Run this in the background until the stack ends it."""
     for one in work:
         stack.push_async_callback(_ended, asyncio.create_task(one))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
-    """End a background task, and wait until it has: it may be at the database."""
+    """End a background task and wait for it: it may be using the database."""
     task.cancel()
     await asyncio.wait([task])
 
@@ -229,13 +233,13 @@ async def open_ledger(
     new: bool = False,
     wait: float = 0.0,
 ) -> tuple[Database, SqlLedger]:
-    """Start the database and the log in it, if they are the folder's; only a new centre's are made.
+    """Start the database and its log, if they belong to the folder; create them only if `new`.
 
-    A database that is not there yet, or that cannot grow though the reserve was given up for it, is
-    waited for `wait` seconds.
+    A database that is not available yet, or cannot grow even without the reserve, is waited for
+    `wait` seconds.
 
     Raises:
-        SecureFlowError: those of `check_record` and of the database.
+        SecureFlowError: as `check_record` and the database.
     """
     database, reserve = Database(settings.database_url), reserve_of(settings)
     stack.push_async_callback(database.close)
@@ -263,7 +267,7 @@ def log_key(path: Path) -> SigningKey:
     """Read the log's signing key.
 
     Raises:
-        SecureFlowError: `key_unreadable`; `key_exposed` when others can read it.
+        SecureFlowError: `key_unreadable`; `key_exposed` if others can read it.
     """
     try:
         return SigningKey.load(path)
@@ -298,7 +302,7 @@ def make_readiness(
     ticks: Ticks = time.monotonic,
     artifacts: FileArtifacts | None = None,
 ) -> ReadinessProbe:
-    """Return what tells which parts work."""
+    """Return the readiness check."""
     parts = {
         "database": Dependency(partial(_read, database)),
         "ledger": Dependency(ledger.head),
@@ -323,7 +327,7 @@ def _now_ms() -> int:
 
 
 def _public(settings: ServerSettings, port: int) -> str:
-    """Return the address that newcomers are told: as configured, else host and port."""
+    """Return the address given to newcomers: as configured, else host and port."""
     if settings.link.public:
         return str(parse_address(settings.link.public, "link.public"))
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

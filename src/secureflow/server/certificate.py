@@ -19,12 +19,12 @@ _log = get_logger(__name__)
 
 
 class ServerCertificate:
-    """One certificate for REST and for the link.
+    """The certificate for REST and for the link.
 
     Args:
         directory: holds `link.pem` and `ca.pem`; made if missing.
         authority: the CA.
-        host: the name or address under which people dial the server.
+        host: the name or address under which clients dial the server.
         clock: unix seconds.
     """
 
@@ -43,9 +43,10 @@ class ServerCertificate:
         self._load()
 
     def renew_if_due(self) -> bool:
-        """Replace the certificate when less than a third of its life is left.
+        """Replace the certificate if less than a third of its lifetime is left.
 
-        Also one of the future: it was made while this clock was ahead, and nobody believes it.
+        Also one that is not valid yet: it was made while this clock was ahead, and is accepted
+        nowhere.
         """
         credentials, now = self.credentials(), self._clock()
         if not credentials.due(now) and now >= credentials.span[0]:
@@ -54,12 +55,12 @@ class ServerCertificate:
         return True
 
     async def keep_fresh(self) -> None:
-        """Renew until cancelled; open connections stay, new handshakes see the new certificate."""
+        """Renew until cancelled; open connections stay, new handshakes use the new certificate."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             try:
                 self.renew_if_due()
-                if self.credentials().certificate != self._served:  # whoever renewed it
+                if self.credentials().certificate != self._served:  # no matter who renewed it
                     self._load()
                     _log.info("certificate_renewed")
             except Exception:  # noqa: BLE001  the edge of a task: a full disk is emptied in time
@@ -78,7 +79,7 @@ class ServerCertificate:
 
 
 def _names(host: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the DNS names and addresses of the certificate; loopback is always among them."""
+    """Return the DNS names and addresses of the certificate; loopback is always included."""
     loopback = ("127.0.0.1", "::1")
     try:
         ipaddress.ip_address(host)

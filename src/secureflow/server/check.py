@@ -1,8 +1,8 @@
-"""`server check`: everything that a centre stores, verified; it may run meanwhile, or not.
+"""`server check`: verify everything that a centre stores, running or stopped.
 
-The database is read in one transaction and nothing is changed. What is promised: every leaf is
-hashed into the tree again and every signature verified, every row is read, every journal leads to
-its job's state, every blob has the digest that names it, keys fit certificates, secrets are secret.
+The database is read in one transaction and nothing is changed. Checked: every leaf is hashed into
+the tree again and every signature verified, every row is read, every journal leads to its job's
+state, every blob matches its digest, keys match certificates, secrets are private.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from secureflow.adapters.database.checking_log import LogCheck
 from secureflow.adapters.database.checking_rows import RowsCheck
 from secureflow.adapters.database.connections import driver_url, held_file
 from secureflow.adapters.database.engine import newest_schema
-from secureflow.adapters.database.presence import read_open_summary
-from secureflow.adapters.database.soundness import DRIVER_ERRORS
+from secureflow.adapters.database.integrity import DRIVER_ERRORS
+from secureflow.adapters.database.summary import read_open_summary
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.ports.storage import Journalled
@@ -40,7 +40,7 @@ from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.heldfile import recovered_hint
 from secureflow.kit.pki import Authority
-from secureflow.kit.private import read_private
+from secureflow.kit.privatefiles import read_private
 from secureflow.kit.recordmark import RecordMark, read_mark
 from secureflow.kit.text import Text
 from secureflow.server.record import BACK, compare, size_of
@@ -50,7 +50,7 @@ _SECRETS: Final = ("admin.password", "enclave.token", "server.env")
 
 
 def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]]:
-    """Yield `{check, ok, code, message, hint}` for each part, and for each thing wrong in it.
+    """Yield `{check, ok, code, message, hint}` for each part, or for each problem in it.
 
     Raises:
         SecureFlowError: `invalid_settings`.
@@ -64,7 +64,7 @@ def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]
         "keys", _keys(settings, key), "they match their certificates, and nobody else can read them"
     )
     where = named(settings.database_url)
-    # First the mark, then the database: a running server is never behind what it wrote there.
+    # First the mark, then the database: a running server's database is never behind its mark.
     marks: list[RecordMark | None] = []
     unread = list(refused("record", lambda: marks.append(read_mark(settings.directory))))
     yield from (one.as_json() for one in unread)
@@ -76,7 +76,7 @@ def check(config: Path, kinds: JobKinds = JOB_KINDS) -> Iterator[dict[str, JSON]
         if error.code == "record_missing":
             error.hint = recovered_hint(_file(settings)) or BACK
         yield finding("database", error).as_json()
-    except DRIVER_ERRORS as error:  # in the middle of reading
+    except DRIVER_ERRORS as error:  # while reading
         yield finding("database", unreadable(where, error)).as_json()
 
 
@@ -120,9 +120,9 @@ def _database(
             ),
         )
     summary = None if found else read_open_summary(connection, size_of(mark))
-    if summary is not None:  # of a damaged log it is told already
+    if summary is not None:  # a damaged log is reported already
         older = partial(compare, where, settings.directory, _file(settings), summary, mark)
-        sound = "it belongs to this folder, and is not older than the folder knows"
+        sound = "it belongs to this folder, and is not older than the folder's mark"
         yield from report("record", refused("record", older), sound)
     blobs = ArtifactsCheck(settings.artifacts)
     found = list(blobs.findings())
@@ -163,9 +163,9 @@ def _jobs(rows: RowsCheck, scripts: Scripts) -> Iterator[Finding]:
 
 
 def _problem(job: Job, lines: list[Journalled], scripts: Scripts) -> str:
-    """Return why a job's journal does not lead to its state; empty where it does.
+    """Return why a job's journal does not lead to its state; empty if it does.
 
-    An older version's script is not here any more, and an end without a script has its own.
+    Scripts of older versions are gone, and an end without the job's script has a script of its own.
     """
     if scripts.retired(job) is not None or "windup" in job.progress or job.state is JobState.DRAFT:
         return ""
@@ -217,8 +217,8 @@ def _load_key(path: Path) -> None:
 
 
 def _check_link(directory: Path) -> None:
-    from secureflow.adapters.link import CredentialFiles  # gRPC is loaded only here
+    from secureflow.adapters.link import CredentialFiles  # load gRPC only here
 
     credentials = CredentialFiles(directory)
-    if credentials.complete:  # else the next start makes them
+    if credentials.complete:  # otherwise the next start makes them
         credentials.check()

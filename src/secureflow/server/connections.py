@@ -1,7 +1,7 @@
-"""Which connections stay: limits for strangers per address, for people per user.
+"""Connection limits: unauthenticated callers per address, users per user.
 
-A place is *idle* while the server waits for its caller (for a handshake, a request, or for an
-answer to be read), and *busy* while the caller waits for the server. Only idle ones make room.
+A slot is *idle* while the server waits for its caller (for a handshake, a request, or for an answer
+to be read), and *busy* while the caller waits for the server. Only idle ones are evicted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PROXY: Final = "proxy"
 
 
 class Phase(StrEnum):
-    """What a connection waits for; all but the last wait for the caller."""
+    """What a connection waits for; in all phases but the last, the caller."""
 
     HANDSHAKE = "handshake"
     HEAD = "head"
@@ -31,13 +31,13 @@ class Phase(StrEnum):
 
 @dataclass(eq=False)
 class ConnectionSlot:
-    """One connection's place among the others.
+    """One connection's slot.
 
     Args:
-        source: the address, as limits count it.
+        source: the address, as counted by limits.
         drop: closes the connection at once.
-        since: when the phase began, in monotonic seconds.
-        user: whose it is; empty for a stranger.
+        since: start of the phase, in monotonic seconds.
+        user: its user; empty if unknown.
     """
 
     source: str
@@ -50,7 +50,7 @@ class ConnectionSlot:
 
 @dataclass
 class _Pool:
-    """Places that are counted together; the idle ones by how long they have been so."""
+    """Slots that are counted together; the idle ones ordered by idle time."""
 
     size: int = 0
     idle: OrderedDict[ConnectionSlot, None] = field(default_factory=OrderedDict)
@@ -60,12 +60,12 @@ class _Pool:
 
 
 class Connections:
-    """Gives places and takes them back.
+    """Assigns and frees slots.
 
     Args:
-        limits: how many, and how long.
+        limits: the limits and deadlines.
         ticks: monotonic seconds.
-        faults: told of what had to make room or was too slow.
+        faults: called for evicted and for slow connections.
     """
 
     def __init__(self, limits: ConnectionSettings, ticks: Ticks, faults: ThrottledLog) -> None:
@@ -88,18 +88,18 @@ class Connections:
 
     @property
     def unknown(self) -> int:
-        """How many belong to nobody that is known."""
+        """The number of connections without a known user."""
         return self._strangers.size
 
     def admit(
         self, source: str, drop: Callable[[], None], *, proxy: bool = False
     ) -> ConnectionSlot | None:
-        """Give a newcomer a place, or None where nobody can make room.
+        """Assign a slot to a new connection, or None if nothing can be evicted.
 
         Args:
-            source: the address, as limits count it.
+            source: the address, as counted by limits.
             drop: closes the connection at once.
-            proxy: a listed reverse proxy, which many people share.
+            proxy: whether it is a listed reverse proxy, which many people share.
         """
         place = ConnectionSlot(source, drop, self._ticks(), user=PROXY if proxy else "")
         if not proxy:
@@ -114,9 +114,9 @@ class Connections:
         self._enter(place)
         return place
 
-    def turn(self, place: ConnectionSlot, phase: Phase, *, anew: bool = False) -> None:
-        """Note what the connection waits for now; `anew` begins its time again."""
-        if place.gone or (place.phase is phase and not anew):
+    def turn(self, place: ConnectionSlot, phase: Phase, *, restart: bool = False) -> None:
+        """Set what the connection waits for now; `restart` resets its time."""
+        if place.gone or (place.phase is phase and not restart):
             return
         place.phase, place.since = phase, self._ticks()
         for pool in self._pools(place):
@@ -125,7 +125,7 @@ class Connections:
                 pool.idle[place] = None
 
     def belongs(self, place: ConnectionSlot, user: str) -> bool:
-        """Count the connection for a user whose token it showed; False where they have too many."""
+        """Count the connection for the user of its token; False if they have too many."""
         if place.gone or place.user in {user, PROXY}:
             return True
         if not self._make_room(self._groups.get(("user", user)), self._limits.of_user):
@@ -136,14 +136,14 @@ class Connections:
         return True
 
     def leave(self, place: ConnectionSlot) -> None:
-        """Take the place of a closed connection back; harmless when it was taken before."""
+        """Free the slot of a closed connection; harmless if it is free already."""
         if not place.gone:
             place.gone = True
             del self._all[place]
             self._leave(place)
 
     def shed(self) -> bool:
-        """Let the connection go that idles longest, a stranger's first; False if none idles."""
+        """Evict the longest-idle connection, unknown ones first; False if none is idle."""
         place = self._strangers.oldest() or self._known.oldest()
         if place is None:
             return False
@@ -151,12 +151,12 @@ class Connections:
         return True
 
     def excuse(self, seconds: float) -> None:
-        """Count no time for which this process itself stood still: nobody was slow then."""
+        """Do not count time for which this process itself was stalled."""
         for place in self._all:
             place.since += seconds
 
     def expire(self) -> None:
-        """Close the connections that have been waited for too long."""
+        """Close the connections that were idle for too long."""
         now = self._ticks()
         for place in list(self._all):
             patience = self._patience.get(place.phase)

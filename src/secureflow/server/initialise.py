@@ -1,4 +1,4 @@
-"""`server init`: everything a new centre needs, made once, secrets in files of mode 0600."""
+"""`server init`: create everything a new centre needs, once, with secrets in files of mode 0600."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
+from secureflow.adapters.database.emptiness import refuse_password, require_empty
 from secureflow.application.issuing import Issuing
 from secureflow.application.organisations import CentreDescription, Organisations
 from secureflow.application.passwords import Passwords
@@ -33,7 +33,7 @@ from secureflow.server.settings import ServerSettings
 
 ADMIN = "admin"
 _DRAFT = "init.yaml"
-"""The settings until everything is made; then they become `server.yaml`."""
+"""The settings until everything is made; renamed to `server.yaml` at the end."""
 _PASSWORD, _TOKEN = "admin.password", "enclave.token"
 
 
@@ -46,18 +46,18 @@ def initialise(
     link_port: int = 8444,
     database: str = "",
 ) -> dict[str, str]:
-    """Make a centre's directory; return where things are (paths and fingerprints, no secret).
+    """Create a centre's directory; return paths and fingerprints, no secrets.
 
-    A try that ended half-way (a kill, a database that went away) is finished by the next one on
-    the same directory: what it made is kept, for its log may stand in the database already.
+    An interrupted attempt (a kill, a database failure) is finished by the next one on the same
+    directory: what it made is kept, since its log may be in the database already.
 
     Args:
-        directory: new or empty, or what an earlier try left.
+        directory: new or empty, or as an earlier attempt left it.
         trust_domain: SPIFFE trust domain of the consortium; it also names the log.
-        host: the name or address by which people and agents reach the machine.
+        host: the name or address by which clients and agents reach the machine.
         rest_port: REST's port; 0 picks a free one at each start.
         link_port: the link's port; 0 likewise.
-        database: URL of an empty database, without a password; SQLite in the directory else.
+        database: URL of an empty database, without a password; default: SQLite in the directory.
 
     Raises:
         SecureFlowError: `already_initialised`, `spiffe_malformed`, `database_in_use`,
@@ -93,7 +93,7 @@ def initialise(
 def _begin(
     directory: Path, draft: Path, settings: dict[str, Any], trust_domain: str
 ) -> tuple[Authority, SigningKey]:
-    """Make everything under the draft's settings; an early refusal leaves no trace."""
+    """Make everything from the draft settings; an early refusal leaves no trace."""
     new = not directory.exists()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomically(draft, yaml.safe_dump(settings, sort_keys=False).encode(), 0o666)
@@ -109,20 +109,20 @@ def _begin(
 
 
 async def _make(directory: Path, trust_domain: str) -> tuple[Authority, SigningKey]:
-    """Make what is not there yet, each part completely or not at all, the database's part last."""
+    """Make the missing parts, each atomically, the database's part last."""
     settings = ServerSettings.load(directory / _DRAFT)
     begun = None
     if settings.log_key.exists():
         begun = (settings.origin, SigningKey.load(settings.log_key).public)
-    await refuse_occupied(settings.database_url, begun)
+    await require_empty(settings.database_url, begun)
     authority = _authority(directory / "ca", trust_domain)
     key = _log_key(settings.log_key)
     claim_folder(directory)
     try:
         await _populate(settings, authority, key, directory)
     except SecureFlowError as error:
-        if error.code == "fenced":  # somebody else began there at the same time
-            await refuse_occupied(settings.database_url, (settings.origin, key.public))
+        if error.code == "fenced":  # someone else started there at the same time
+            await require_empty(settings.database_url, (settings.origin, key.public))
         raise
     return authority, key
 
@@ -153,13 +153,13 @@ def _log_key(path: Path) -> SigningKey:
 
 
 def _secret(path: Path, text: str) -> str:
-    """Write a secret down unless an earlier try did; return the one that counts."""
+    """Write a secret unless an earlier attempt did; return the stored one."""
     _once(path, lambda partial: write_private(partial, f"{text}\n".encode()))
     return path.read_text().strip()
 
 
 def _once(path: Path, make: Callable[[Path], object]) -> None:
-    """Make a file or directory that is not there, completely or not at all."""
+    """Make a file or directory if it is missing, completely or not at all."""
     if path.exists():
         return
     partial = path.with_name(f"{path.name}.partial")
@@ -173,7 +173,7 @@ def _once(path: Path, make: Callable[[Path], object]) -> None:
 def _settings(
     origin: str, host: str, rest_port: int, link_port: int, database: str
 ) -> dict[str, Any]:
-    bind = "127.0.0.1" if _is_loopback(host) else "0.0.0.0"  # noqa: S104  people dial `host`
+    bind = "127.0.0.1" if _is_loopback(host) else "0.0.0.0"  # noqa: S104  clients dial `host`
     settings: dict[str, Any] = {
         "directory": ".",
         "host": host,
@@ -187,9 +187,9 @@ def _settings(
 async def _populate(
     settings: ServerSettings, authority: Authority, key: SigningKey, directory: Path
 ) -> None:
-    """Make the log, the first admin and the enclave's token, as far as they are not there."""
+    """Make the log, the first admin and the enclave's token if they are missing."""
     clock = system_clock
-    # Written down before the account is made: what a kill leaves is an account that is known.
+    # Written before the account is made: after a kill its password is known.
     known = (directory / _PASSWORD).exists()
     password = _secret(directory / _PASSWORD, secrets.token_urlsafe(18))
     async with AsyncExitStack() as stack:

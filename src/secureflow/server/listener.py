@@ -1,8 +1,8 @@
-"""REST's door: takes connections in, gives each a place, and spends no more on it than it earned.
+"""REST's listener: accepts connections, assigns slots, and limits the cost of each one.
 
-A connection that says nothing costs a descriptor. TLS begins with its first byte, at a bounded
-rate: addresses take turns, and of one address the newest comes first, who is most likely still
-there. So whoever opens thousands of connections waits for their own, not others for them.
+A silent connection costs only a descriptor. TLS starts with the first byte, at a bounded rate:
+addresses take turns, and of one address the newest connection comes first, which is most likely
+still alive. So a client that opens thousands of connections delays only itself.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from typing import Any, Final
 
 from secureflow.application.throttle import Throttle
 from secureflow.kit.addresses import Network, source_of, within
-from secureflow.kit.clock import LOOK, stood_still
+from secureflow.kit.clock import CHECK_INTERVAL, stalled
 from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.server.connections import Connections, ConnectionSlot, Phase
 from secureflow.server.settings import ConnectionSettings
 
 AT_ONCE: Final = 64
-"""Connections taken in before others get a turn on the event loop."""
+"""Connections accepted before other tasks get a turn on the event loop."""
 REST_SECONDS: Final = 0.1
-"""Pause after the system had no descriptor left."""
+"""Pause when the system has no descriptor left."""
 CLOSING_SECONDS: Final = 2.0
-"""How long a closed connection waits for the other end's goodbye."""
+"""How long a closed connection waits for the other end's close."""
 READ_AT_ONCE: Final = 32 * 1024
-"""Bytes of each TLS connection's read buffer: asyncio's 256 KiB count once per idle stranger."""
+"""Bytes of each TLS connection's read buffer: asyncio's 256 KiB would count per idle stranger."""
 
 Tell = Callable[[ConnectionSlot], asyncio.Protocol]
-"""Makes the protocol of a connection whose TLS stands."""
+"""Makes the protocol of a connection after its TLS handshake."""
 
 
 class _Newcomer:
-    """A connection before its TLS stands."""
+    """A connection before its TLS handshake is done."""
 
     def __init__(self, taken: socket.socket, source: str) -> None:
         self.taken = taken
@@ -48,16 +48,16 @@ class _Newcomer:
 
 
 class Listener:
-    """Feeds a protocol from a listening socket.
+    """Serves a protocol from a listening socket.
 
     Args:
         listening: a listening, non-blocking TCP socket; closed by `stop`.
         context: the server's TLS.
         protocol: makes the protocol of each connection.
-        connections: give places.
+        connections: assigns slots.
         limits: the rates and deadlines.
-        proxies: whose connections count for nobody.
-        faults: told of what strangers cause.
+        proxies: networks whose connections are not counted by address.
+        faults: called for faults that strangers cause.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Listener:
         self._sweeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to take connections in."""
+        """Start accepting connections."""
         sslproto.SSLProtocol.max_size = READ_AT_ONCE
         self._loop.add_reader(self._listening, self._take)
         self._sweeping = asyncio.create_task(self._sweep())
 
     def stop(self) -> None:
-        """Stop listening and close what has not shaken hands yet; the rest is its protocol's."""
+        """Stop listening and close connections before their handshake; protocols close the rest."""
         self._loop.remove_reader(self._listening)
         self._listening.close()
         if self._sweeping is not None:
@@ -119,7 +119,8 @@ class Listener:
                 self._pause(error)
                 return
             taken.setblocking(False)
-            # asyncio does it for its own sockets only: the second piece of an answer waits else.
+            # asyncio sets it only for its own sockets; without it the second piece of an answer
+            # waits.
             taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._admit(taken, address)
 
@@ -135,7 +136,7 @@ class Listener:
         self._loop.add_reader(taken, self._spoke, newcomer)
 
     def _pause(self, error: OSError) -> None:
-        """Make room, and listen again a little later: the backlog holds who comes meanwhile."""
+        """Evict connections, and listen again a little later; meanwhile the backlog fills."""
         self._faults.note("connection_not_taken", reason=error.strerror)
         self._connections.shed()
         self._loop.remove_reader(self._listening)
@@ -146,17 +147,17 @@ class Listener:
             self._loop.add_reader(self._listening, self._take)
 
     def _spoke(self, newcomer: _Newcomer) -> None:
-        """Let a connection that has said something wait for its handshake."""
+        """Queue a connection that has sent something for its handshake."""
         self._loop.remove_reader(newcomer.taken)
         self._silent.discard(newcomer)
         if newcomer.place is not None:
-            self._connections.turn(newcomer.place, Phase.HANDSHAKE, anew=True)
+            self._connections.turn(newcomer.place, Phase.HANDSHAKE, restart=True)
         self._waiting.setdefault(newcomer.source, OrderedDict())[newcomer] = None
         if self._next is None:
             self._serve_next()
 
     def _serve_next(self) -> None:
-        """Begin the handshakes that the rate allows."""
+        """Start as many handshakes as the rate allows."""
         self._next = None
         while self._waiting:
             wait = self._rate.take("")
@@ -173,8 +174,8 @@ class Listener:
 
     async def _shake(self, newcomer: _Newcomer) -> None:
         place = newcomer.place
-        assert place is not None  # noqa: S101  only who has a place waits here
-        self._connections.turn(place, Phase.HANDSHAKE, anew=True)
+        assert place is not None  # noqa: S101  only connections with a slot wait here
+        self._connections.turn(place, Phase.HANDSHAKE, restart=True)
         try:
             await self._loop.connect_accepted_socket(
                 lambda: self._protocol(place),
@@ -183,7 +184,7 @@ class Listener:
                 ssl_handshake_timeout=self._limits.handshake_seconds,
                 ssl_shutdown_timeout=CLOSING_SECONDS,
             )
-        except OSError as error:  # a TLS failure and a deadline are such, too
+        except OSError as error:  # TLS failures and deadlines are OSErrors too
             self._faults.note("handshake_failed", reason=type(error).__name__)
             self._connections.leave(place)
         except asyncio.CancelledError:
@@ -191,7 +192,7 @@ class Listener:
             raise
 
     def _drop(self, newcomer: _Newcomer) -> None:
-        """Close a connection whose TLS does not stand yet."""
+        """Close a connection before its TLS handshake is done."""
         if newcomer.shaking is not None:
             newcomer.shaking.cancel()
             return
@@ -208,8 +209,8 @@ class Listener:
     async def _sweep(self) -> None:
         while True:
             began = self._loop.time()
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_INTERVAL)
             took = self._loop.time() - began
-            if stood_still(LOOK, took):
+            if stalled(CHECK_INTERVAL, took):
                 self._connections.excuse(took)
             self._connections.expire()

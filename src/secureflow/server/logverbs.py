@@ -1,4 +1,4 @@
-"""What parties show the centre of its own log, and what it tells of it and of ended jobs."""
+"""Verbs about the log: parties show the centre's own heads; it reports on log and ended jobs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Body = Mapping[str, JSON]
 MAX_NOTE: Final = 2048
 """Characters of a head without cosignatures; an origin has at most 255."""
 MAX_AGAIN: Final = 100
-"""Leaves that an agent submits again at once, and jobs that it asks about (`overdue.MOST`)."""
+"""Leaves that an agent may resubmit at once, and jobs that it may ask about (`overdue.MOST`)."""
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _JOB: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 async def judge_greeting(services: Services, peer: PeerIdentity, body: Body) -> None:
-    """Judge the newest head that an agent brings along, before anything is asked of it."""
+    """Judge the newest head in an agent's greeting, before it gets requests."""
     if peer.party != ENCLAVE and "head" in body:
         head = _heads([body["head"]]) if body["head"] != "" else []
         settled = not await _newer(services, body.get("charter"))
@@ -36,7 +36,7 @@ async def judge_greeting(services: Services, peer: PeerIdentity, body: Body) -> 
 
 
 async def show(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Judge the heads that an agent holds; say how the log stands and why it is held.
+    """Judge the heads that an agent holds; return the log's status and why it is held.
 
     Raises:
         SecureFlowError: `forbidden`, `invalid_request`.
@@ -51,7 +51,7 @@ async def show(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 
 async def adopt_charter(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Take a version of the charter over that this centre has forgotten, from a member's agent.
+    """Adopt, from a member's agent, a version of the charter that this centre has forgotten.
 
     Raises:
         SecureFlowError: `forbidden`, `malformed_charter`, `charter_mismatch`, `charter_not_signed`.
@@ -64,7 +64,7 @@ async def adopt_charter(services: Services, peer: PeerIdentity, body: Body) -> J
 
 
 async def prove(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Prove that a log of `to` entries begins with one of `from`, and holds own leaves.
+    """Prove that a log of `to` entries begins with one of `from`, and contains the caller's leaves.
 
     Raises:
         SecureFlowError: `invalid_request`, `not_found`.
@@ -84,13 +84,13 @@ async def prove(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 
 async def resubmit(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Take an organisation's own leaves of an earlier origin again, and say how its jobs stand.
+    """Accept an organisation's leaves of an earlier origin again, and return its jobs' states.
 
     Raises:
         SecureFlowError: `forbidden`, `invalid_request`, `leaf_forged`, `malformed_leaf`.
     """
     if peer.party == ENCLAVE:
-        raise SecureFlowError("forbidden", "An enclave has no leaves to submit again.")
+        raise SecureFlowError("forbidden", "An enclave has no leaves to resubmit.")
     leaves, jobs = body.get("leaves", []), _jobs(body.get("jobs", []))
     if not isinstance(leaves, list) or len(leaves) > MAX_AGAIN:
         raise _invalid(
@@ -101,19 +101,19 @@ async def resubmit(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 
 async def ends(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Ask a party to finish those of its open jobs that are over; tell an enclave which are.
+    """Ask a party to finish those of its open jobs that have ended; list them for an enclave.
 
     Raises:
         SecureFlowError: `invalid_request`.
     """
-    if peer.party == ENCLAVE:  # it signs no end of a job: it only forgets
+    if peer.party == ENCLAVE:  # it does not sign ends of jobs: it only forgets
         return {"over": await services.overdue.ended(_jobs(body.get("jobs")))}
     await services.overdue.ask_to_finish(peer.party, _jobs(body.get("jobs")))
     return {}
 
 
 async def own_leaves(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Return an organisation's own newest leaves: what its record must hold."""
+    """Return an organisation's newest leaves, which its record must contain."""
     if peer.party == ENCLAVE:
         raise SecureFlowError("forbidden", "An enclave has no leaves under its own name.")
     limit = min(_size(body.get("limit", MAX_SHOWN)), MAX_SHOWN)
@@ -123,7 +123,7 @@ async def own_leaves(services: Services, peer: PeerIdentity, body: Body) -> JSON
 
 
 async def log_status(services: Services) -> dict[str, JSON]:
-    """Return the log's newest head, why it is held if it is, and when it was restored if it was."""
+    """Return the log's newest head, why it is held, if so, and when it was restored, if ever."""
     why = await services.guard.hold_error()
     return {
         "note": await services.ledger.head(),
@@ -133,11 +133,11 @@ async def log_status(services: Services) -> dict[str, JSON]:
 
 
 async def _newer(services: Services, value: JSON) -> bool:
-    """Tell whether a party goes by a newer charter, or by another one of the same version."""
+    """Tell whether a party has pinned a newer charter, or another one of the same version."""
     head = value if isinstance(value, dict) else {}
     version, digest = head.get("version"), head.get("digest")
     if type(version) is not int or not isinstance(digest, str):
-        return False  # it has pinned none, or is of a version that says nothing of it
+        return False  # it has pinned none, or its version does not report it
     current = await services.charters.current()
     if current is None:
         return True
@@ -192,5 +192,5 @@ def _size(value: JSON) -> int:
 
 def _invalid(reason: str) -> SecureFlowError:
     return SecureFlowError(
-        "invalid_request", Text("What is said of the log is malformed: {reason}.", reason=reason)
+        "invalid_request", Text("The message about the log is malformed: {reason}.", reason=reason)
     )

@@ -1,4 +1,4 @@
-"""The server's process: opens the centre, serves REST, stops on SIGTERM within five seconds."""
+"""The server's process: opens the centre, serves REST, and stops within five seconds of SIGTERM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.logthrottle import ThrottledLog
-from secureflow.kit.memory import be_frugal, settle
+from secureflow.kit.memory import freeze_loaded, limit_arenas
 from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_stopped
 from secureflow.kit.text import Text
@@ -38,22 +38,22 @@ from secureflow.server.room import reserve_of
 from secureflow.server.settings import RestSettings, ServerSettings
 
 STREAM_SECONDS: Final = 1
-"""How long open streams get to end when the server stops."""
+"""Grace period of open streams when the server stops."""
 BACKLOG: Final = 512
 OWN_DESCRIPTORS: Final = 256
-"""Kept for the database, artifacts, child processes and logs."""
+"""Descriptors reserved for the database, artifacts, child processes and logs."""
 MOST_SMALL: Final = 128
-"""Connections that there are in any case."""
+"""Minimum number of connections."""
 
 _log = get_logger(__name__)
 
 
 class _Rest(uvicorn.Server):
-    """Uvicorn without its own signal handlers: the process has one place that stops it."""
+    """Uvicorn without its own signal handlers: the process handles signals itself."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals alone."""
+        """Do not handle signals."""
         yield
 
 
@@ -62,7 +62,7 @@ async def serve(settings: ServerSettings, kinds: JobKinds = JOB_KINDS) -> None:
 
     Raises:
         SecureFlowError: `data_newer`, `data_version_malformed`, `server_running`,
-            `address_unavailable`, or what `open_centre` raises.
+            `address_unavailable`, or as `open_centre`.
     """
     stop = asyncio.Event()
     settings = fitting(settings, raise_descriptors())
@@ -75,14 +75,14 @@ async def serve(settings: ServerSettings, kinds: JobKinds = JOB_KINDS) -> None:
         renewing = asyncio.create_task(centre.certificate.keep_fresh())
         stack.callback(renewing.cancel)
         app = create_app(centre.services, settings.rest)
-        settle()
+        freeze_loaded()
         rest = f"https://{_literal(settings.host)}:{listener.getsockname()[1]}"
         _announce(settings, {"rest": rest, "link": centre.link})
         await serve_rest(app, settings.rest, centre.certificate.context, listener, stop)
 
 
 def _announce(settings: ServerSettings, where: dict[str, str]) -> None:
-    """Tell launchers; jobs go on though a disk is full on which nothing but that is written."""
+    """Announce readiness to launchers; a full disk there does not stop jobs."""
     facts = {"process": "server", "version": __version__, **where}
     try:
         reserve_of(settings).run(lambda: announce_ready(settings.directory, facts))
@@ -94,7 +94,7 @@ def _announce(settings: ServerSettings, where: dict[str, str]) -> None:
 
 def run(config: Path, kinds: JobKinds = JOB_KINDS) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code."""
-    be_frugal()
+    limit_arenas()
     try:
         settings = ServerSettings.load(config)
     except SecureFlowError as error:
@@ -110,10 +110,10 @@ def run(config: Path, kinds: JobKinds = JOB_KINDS) -> int:
 
 
 def fitting(settings: ServerSettings, descriptors: int) -> ServerSettings:
-    """Return the settings with no more connections than the process has descriptors for.
+    """Return the settings with connections limited by the process's descriptors.
 
-    REST, the link, and everything else (database, artifacts, the accountant) have shares of their
-    own, so that none of them can take what the others need.
+    REST, the link, and everything else (database, artifacts, the accountant) have separate shares,
+    so that none of them can starve the others.
     """
     rest, link = settings.rest.connections, settings.link
     free = max(descriptors - OWN_DESCRIPTORS, MOST_SMALL)
@@ -148,7 +148,7 @@ async def serve_rest(
         access_log=False,
         lifespan="off",
         ws="none",
-        proxy_headers=False,  # the edge reads them, from listed proxies only
+        proxy_headers=False,  # the edge reads these headers, from listed proxies only
         server_header=False,
         timeout_graceful_shutdown=STREAM_SECONDS,
     )

@@ -1,4 +1,4 @@
-"""Prometheus metrics on a registry of their own: counts and sizes, no names of people or data."""
+"""Prometheus metrics on a registry of their own: counts and sizes, no personal names or data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -16,15 +16,15 @@ from secureflow.engines.ledger.notes import parse_note
 
 _OPEN = tuple(state for state in JobState if not state.final)
 MOST_CHANGED: Final = 10_000
-"""Jobs that are noted between two scrapes; where there were more, all are counted anew."""
+"""Changed jobs remembered between two scrapes; if there were more, all are counted again."""
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
 class Metrics:
     """The server's metrics.
 
-    Everything is counted as it happens. The unfinished jobs are read once, at the first scrape;
-    after that a scrape reads only the jobs that have changed since the one before.
+    Events are counted as they happen. The unfinished jobs are read once, at the first scrape; after
+    that a scrape reads only the jobs that have changed since the one before.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Metrics:
         self.seconds.labels(operation).observe(seconds)
 
     def job_changed(self, job: str) -> None:
-        """Note that a job is new, or not what it was."""
+        """Note that a job is new or has changed."""
         self._changed.add(job)
         if len(self._changed) > MOST_CHANGED:
             self._unfinished = None
@@ -82,10 +82,10 @@ class Metrics:
 
     async def _jobs_now(self, begin: UnitOfWorkFactory) -> dict[str, tuple[JobState, int]]:
         changed, self._changed = self._changed, set()
-        before, self._unfinished = self._unfinished, None  # it stays so where reading fails
+        before, self._unfinished = self._unfinished, None  # still set if reading fails
         async with begin() as work:
             if before is None:
-                jobs = await every(work.jobs, state=[state.value for state in _OPEN])
+                jobs = await list_readable(work.jobs, state=[state.value for state in _OPEN])
             else:
                 found = [await work.jobs.find(job) for job in sorted(changed)]
                 jobs = [job for job in found if job is not None]

@@ -1,6 +1,6 @@
-"""Several servers on one database: how each is told from the others, and hears what they did.
+"""Several servers on one database: how they are told apart, and learn what the others did.
 
-Nothing but the database lies between them. Every few seconds a server looks there; one that is
+They communicate only through the database, which each checks every few seconds; a server that is
 alone writes nothing for it.
 """
 
@@ -22,10 +22,10 @@ from secureflow.kit.text import Text
 
 @contextmanager
 def own_name(directory: Path) -> Iterator[str]:
-    """Yield what tells a server from all others of its database, while it holds that name.
+    """Yield the unique name of this server among those of its database, and hold it.
 
-    Servers may share a folder: each takes the first place in it that no other process holds. One
-    that died comes back to its place, so to its name and the jobs that it drove.
+    Servers may share a folder: each takes the first slot in it that no other process holds. One
+    that died gets its slot back, and with it its name and the jobs that it drove.
     """
     taken = SecureFlowError(
         "server_running", Text("Another server runs in {directory}.", directory=directory)
@@ -44,10 +44,10 @@ def own_name(directory: Path) -> Iterator[str]:
 
 
 async def poll_log(ledger: Ledger, others: Callable[[], Collection[str]]) -> None:
-    """Learn, if there is another server, what the log is called now and whether it is held.
+    """If there is another server, read the log's current name and whether it is held.
 
-    Agents dial one of them: what they showed there, and whatever let the log go on, is told here by
-    the database alone.
+    Agents dial only one server: what they showed there, and whether the log has continued, reaches
+    the others only through the database.
     """
     if others():
         await ledger.judge(lambda hold, _size: hold)
@@ -67,7 +67,7 @@ class Watchers:
         self._others = others
 
     async def poll(self) -> None:
-        """Let them look at the database, if there is another server."""
+        """Wake them to check the database, if there is another server."""
         if not self._others():
             return
         for watched in self._bus.topics:

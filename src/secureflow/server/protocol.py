@@ -1,4 +1,4 @@
-"""Uvicorn's HTTP/1.1 with a place among the connections: it says what each one waits for."""
+"""Uvicorn's HTTP/1.1 protocol with a connection slot: it reports what each connection waits for."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from secureflow.server.rest.callers import BELONGS
 
 CRUMB: Final = 512
 MOST_CRUMBS: Final = 256
-"""Pieces of a body with fewer than `CRUMB` bytes that one request may come in."""
+"""Maximum number of chunks of fewer than `CRUMB` bytes in one request body."""
 
 
 class _Wire(h11.Connection):
-    """HTTP/1.1 without bodies in crumbs: each chunk costs the same, and may be one byte long."""
+    """HTTP/1.1 that limits tiny chunks: each costs the same, and may be one byte long."""
 
     _crumbs = 0
 
@@ -42,8 +42,8 @@ class RestProtocol(H11Protocol):
     Args:
         config: uvicorn's.
         state: uvicorn's.
-        connections: hears what the connection waits for.
-        place: the connection's.
+        connections: is told what the connection waits for.
+        place: the connection's slot.
     """
 
     def __init__(
@@ -55,27 +55,27 @@ class RestProtocol(H11Protocol):
         self.conn = _Wire(h11.SERVER)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start to wait for a request."""
         super().connection_made(transport)
         self._place.drop = transport.abort
-        if self._place.gone:  # it made room in the moment in which its handshake ended
+        if self._place.gone:  # it was evicted just as its handshake ended
             transport.abort()
-        self._turn(anew=True)
+        self._turn(restart=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Free the slot."""
         super().connection_lost(exc)
         self._connections.leave(self._place)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes in."""
+        """Process received bytes."""
         super().data_received(data)
         self._turn()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
-        self._turn(anew=True)
+        self._turn(restart=True)
 
     def pause_writing(self) -> None:
         """Wait for the caller to read."""
@@ -83,19 +83,19 @@ class RestProtocol(H11Protocol):
         self._turn()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue."""
         super().resume_writing()
         self._turn()
 
     def send_400_response(self, msg: str) -> None:
-        """Say that this is not HTTP, or hang up where an answer is under way already."""
+        """Answer that this is not HTTP, or hang up if an answer has been started."""
         if self._phase() is Phase.HEAD and self.conn.our_state is h11.IDLE:
             super().send_400_response(msg)
         else:
             self.transport.abort()
 
-    def _turn(self, *, anew: bool = False) -> None:
-        self._connections.turn(self._place, self._phase(), anew=anew)
+    def _turn(self, *, restart: bool = False) -> None:
+        self._connections.turn(self._place, self._phase(), restart=restart)
 
     def _phase(self) -> Phase:
         if self.flow.write_paused:

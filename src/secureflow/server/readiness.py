@@ -1,4 +1,4 @@
-"""Readiness: which parts work now, told in time even where a part hangs."""
+"""Readiness: which parts work now, answered in time even if a part hangs."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Final
 from secureflow.kit.clock import Ticks
 
 READY_SECONDS: Final = 1.0
-"""How long an answer stands: anybody may ask, as often as they like."""
+"""How long an answer is cached, in seconds: anyone may ask, as often as they like."""
 WRITE_SECONDS: Final = 5.0
-"""The same for one that costs a durable write."""
+"""The same for a check that costs a durable write."""
 PATIENCE: Final = 2.0
-"""Seconds that a part has to show that it works; one that hangs is looked after, not asked anew."""
+"""Seconds within which a part must answer; a hanging check is kept, not started again."""
 
 Attempt = Callable[[], Awaitable[object]]
 
 
 @dataclass
 class Dependency:
-    """Something the server needs: `attempt` fails where it does not work.
+    """A dependency of the server: `attempt` raises if it does not work.
 
     Args:
         attempt: tries the part.
-        stands: seconds that an answer holds.
+        stands: seconds for which an answer is cached.
     """
 
     attempt: Attempt
@@ -36,7 +36,7 @@ class Dependency:
 
 
 class ReadinessProbe:
-    """Tells which parts work; whoever asks again at once gets the same answer."""
+    """Tells which parts work; answers are cached briefly."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class ReadinessProbe:
     async def __call__(self) -> dict[str, bool]:
         """Return each part and whether it works."""
         trials = {name: self._trial(part) for name, part in self._parts.items()}
-        # Not cancelled where it takes longer: half a transaction would lie about in a thread.
+        # Not cancelled if it takes longer: a thread would be left in the middle of a transaction.
         await asyncio.wait(trials.values(), timeout=self._patience)
         return {name: trial.done() and trial.result() for name, trial in trials.items()}
 
     async def stop(self) -> None:
-        """End trials that hang."""
+        """Cancel hanging trials."""
         trials = [part.trial for part in self._parts.values() if part.trial is not None]
         for trial in trials:
             trial.cancel()
         await asyncio.gather(*trials, return_exceptions=True)
 
     def _trial(self, part: Dependency) -> asyncio.Task[bool]:
-        """Return the newest trial, or a fresh one where its answer no longer stands."""
+        """Return the newest trial, or a fresh one if its answer has expired."""
         now, trial = self._ticks(), part.trial
         fresh = part.asked is not None and now - part.asked < part.stands
         if trial is None or (trial.done() and not fresh):
@@ -75,6 +75,6 @@ class ReadinessProbe:
 async def _works(attempt: Attempt) -> bool:
     try:
         await attempt()
-    except Exception:  # noqa: BLE001  whatever it is, the part does not work now
+    except Exception:  # noqa: BLE001  whatever the error, the part does not work now
         return False
     return True

@@ -1,7 +1,7 @@
-"""The centre's folder and its database belong together, or the centre does not start.
+"""Checks that the centre's folder and its database belong together before the centre starts.
 
-A database that is gone or empty would become a new platform under the old key; an older one would
-be served as if it were the newest. The folder's mark (`kit.recordmark`) tells them apart.
+A missing or empty database would become a new platform under the old key; an older one would be
+served as if it were the newest. The folder's mark (`kit.recordmark`) detects both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.adapters.database.presence import RecordSummary, claim_identity, read_summary
+from secureflow.adapters.database.summary import RecordSummary, claim_identity, read_summary
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import folder_lock
@@ -28,7 +28,7 @@ BACK = (
 
 
 def serving(directory: Path) -> AbstractContextManager[None]:
-    """Hold a centre's folder while a server runs on it, beside others that do.
+    """Lock a centre's folder (shared) while a server runs on it.
 
     Raises:
         SecureFlowError: `server_running` while a restore works on it.
@@ -42,7 +42,7 @@ def serving(directory: Path) -> AbstractContextManager[None]:
 
 
 def locked_folder(directory: Path) -> AbstractContextManager[None]:
-    """Hold a centre's folder on which no server may run meanwhile.
+    """Lock a centre's folder exclusively: no server may run on it meanwhile.
 
     Raises:
         SecureFlowError: `server_running`.
@@ -60,7 +60,7 @@ def locked_folder(directory: Path) -> AbstractContextManager[None]:
 
 
 async def check_record(database: Database, directory: Path, *, new: bool = False) -> None:
-    """Refuse a database that is not the folder's, before anything is made or migrated in it.
+    """Refuse a database that is not the folder's, before anything is created or migrated in it.
 
     Args:
         database: not started yet.
@@ -85,13 +85,13 @@ def compare(
     found: RecordSummary | None,
     mark: RecordMark | None,
 ) -> None:
-    """Refuse what stands in a database where the folder knows better.
+    """Refuse a database whose content contradicts the folder's mark.
 
     Args:
-        where: the database, as people call it.
+        where: the database's name for people.
         directory: the centre's.
         file: of a SQLite database.
-        found: None where nothing stands in it.
+        found: None if it is empty.
         mark: the folder's.
 
     Raises:
@@ -110,12 +110,12 @@ def compare(
 
 
 def size_of(mark: RecordMark | None) -> int:
-    """Return how many entries the folder knows of."""
+    """Return the log size that the folder's mark knows of."""
     return 0 if mark is None else int(mark.reached.get("size", 0))
 
 
 async def keep_record(database: Database, ledger: SqlLedger, directory: Path) -> RecordKeeper:
-    """Give a started database and its folder one identity, and keep the mark up with the log."""
+    """Give a started database and its folder one identity, and keep the mark up to date."""
     identity = await claim_identity(database, RecordMark.fresh_identity())
     mark = RecordMark(identity, log_reached(await ledger.head()))
 
@@ -128,7 +128,7 @@ async def keep_record(database: Database, ledger: SqlLedger, directory: Path) ->
 
 
 def log_reached(note: str) -> dict[str, Any]:
-    """Return how far a record with this newest head went."""
+    """Return the progress of a record with this newest head."""
     checkpoint = parse_note(note).checkpoint
     return {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
 
@@ -141,7 +141,7 @@ def _compare(where: str, found: RecordSummary, mark: RecordMark) -> None:
     before, now = _continued(origin), _continued(found.origin)
     if before[0] != now[0]:
         raise _foreign(where, Text("the log {origin}", origin=found.origin))
-    if now[1] > before[1]:  # the log goes on under a new origin: the mark follows
+    if now[1] > before[1]:  # the log continued under a new origin: the mark follows
         return
     if found.size < size or now[1] < before[1]:
         raise SecureFlowError(
@@ -168,7 +168,7 @@ def _compare(where: str, found: RecordSummary, mark: RecordMark) -> None:
 
 
 def _continued(origin: str) -> tuple[str, int]:
-    """Return the first origin of a log, and how often it went on under another one (`…~2`)."""
+    """Return the first origin of a log, and the number of its continuation (`…~2`)."""
     first, mark, times = origin.rpartition("~")
     return (first, int(times)) if mark and times.isdecimal() else (origin, 1)
 

@@ -1,10 +1,10 @@
-"""`server restore`: a centre out of a backup, proven before it gets its place.
+"""`server restore`: a centre from a backup, verified before it is put in place.
 
-Nothing of the backup is believed: each file is compared with the manifest, the log is made anew
-from its leaves and held against every head that it signed and that members cosigned. Only then do
-files move to their places, the settings of a new folder last, so that a restore that was cut off
-leaves no centre that starts. The database says of itself that it was restored: a restored log signs
-nothing until no member can hold a newer head, or the members have agreed how it goes on.
+Nothing in the backup is trusted: each file is compared with the manifest, the log is rebuilt from
+its leaves and compared with every head that it signed and that members cosigned. Only then are
+files moved to their places, the settings of a new folder last, so that an interrupted restore
+leaves no centre that starts. The database is marked as restored: a restored log signs nothing until
+no member can hold a newer head, or the members have agreed how it continues.
 
 Sessions, access tokens and unused invitations are not restored: some may have been revoked or used
 since.
@@ -27,11 +27,11 @@ import yaml
 
 from secureflow.adapters.database.connections import driver_url, held_file, shown_url
 from secureflow.adapters.database.dump import Dump, load
+from secureflow.adapters.database.emptiness import refuse_password, require_empty
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.faults import typed_faults
-from secureflow.adapters.database.occupancy import refuse_occupied, refuse_password
-from secureflow.adapters.database.presence import IDENTITY, read_summary
-from secureflow.adapters.database.proving import Proven, prove_log
+from secureflow.adapters.database.log_verification import VerifiedLog, verify_log
+from secureflow.adapters.database.summary import IDENTITY, read_summary
 from secureflow.adapters.database.tables import ENROLMENTS, LOG_HEAD, SETTINGS, TOKENS
 from secureflow.application.membership import CURRENT
 from secureflow.application.restored import RESTORED
@@ -58,15 +58,15 @@ from secureflow.server.settings import ServerSettings
 _STAGING: Final = ".restoring"
 _SQLITE: Final = "secureflow.db"
 _OWN: Final = ("directory", "ca", "log_key", "tls", "artifacts")
-"""Settings that name places: a restored folder has the usual ones."""
+"""Settings with paths: a restored folder has the default ones."""
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What was found: `keys` are complete or not there at all."""
+    """The result: `keys` are either complete or absent."""
 
     manifest: BackupManifest
-    log: Proven
+    log: VerifiedLog
     members: tuple[str, ...]
     config: Path
     database: str
@@ -83,15 +83,15 @@ def restore(
     passphrase: str | None = None,
     into_existing: bool = False,
 ) -> Restored:
-    """Make a centre's folder out of a backup.
+    """Create a centre's folder from a backup.
 
     Args:
         backup: the file.
-        directory: new or empty; with `into_existing` a centre's folder whose database is lost:
-            its keys and settings stay, everything goes where these say, and its database and mark
-            are put aside.
+        directory: new or empty; with `into_existing` a centre's folder whose database is lost: its
+            keys and settings stay, everything is put where these say, and its database and mark are
+            set aside.
         database: URL of an empty PostgreSQL database, or `sqlite`, which the settings name from now
-            on; default: as it was.
+            on; default: unchanged.
         passphrase: opens the keys.
         into_existing: see `directory`.
 
@@ -120,7 +120,7 @@ def restore(
 
 
 def restore_in_place(config: Path) -> Restored:
-    """Prove a database that came back by other means, and mark it and its folder as restored.
+    """Verify a database restored by other means, and mark it and its folder as restored.
 
     Raises:
         SecureFlowError: `server_running`, `record_missing`, `log_unproven`, `database_…`,
@@ -161,7 +161,7 @@ async def _mark_in_place(settings: ServerSettings) -> _Found:
 
 
 def check_kind(manifest: BackupManifest, process: str) -> None:
-    """Refuse another process's backup.
+    """Refuse a backup of another kind of process.
 
     Raises:
         SecureFlowError: `backup_other_kind`.
@@ -179,7 +179,7 @@ def check_kind(manifest: BackupManifest, process: str) -> None:
 
 
 def failed(directory: Path, error: OSError) -> SecureFlowError:
-    """Return the error of a folder that cannot be written."""
+    """Return the error for a folder that cannot be written."""
     return SecureFlowError(
         "restore_failed",
         Text(
@@ -193,7 +193,7 @@ def failed(directory: Path, error: OSError) -> SecureFlowError:
 
 
 def refuse_filled(directory: Path) -> None:
-    """Refuse a folder in which something is; what a restore left half-way is nothing.
+    """Refuse a folder that is not empty; leftovers of an interrupted restore do not count.
 
     Raises:
         SecureFlowError: `folder_not_empty`.
@@ -230,14 +230,14 @@ def _restore(
 
 @dataclass(frozen=True)
 class _Plan:
-    """Where the parts of a restored centre go.
+    """Where to put the parts of a restored centre.
 
     Args:
         config: its settings file.
-        before: what stood there; None in a new folder.
-        text: what is to stand there.
+        before: its old text; None in a new folder.
+        text: its new text.
         settings: as the next start reads them.
-        record: its SQLite file; None where the database lies elsewhere.
+        record: its SQLite file; None if the database is elsewhere.
     """
 
     config: Path
@@ -248,9 +248,9 @@ class _Plan:
 
 
 def _planned(directory: Path, staging: Path, database: str) -> _Plan:
-    """Return where everything goes: where settings that are there say, else in its usual place.
+    """Return where everything goes: as existing settings say, else in its default place.
 
-    Only a database that was asked for is named anew in settings that are there.
+    In existing settings only a requested database is changed.
     """
     if database and not database.startswith("sqlite"):
         refuse_password(database)
@@ -260,7 +260,7 @@ def _planned(directory: Path, staging: Path, database: str) -> _Plan:
     wanted = _settings(written, database) if before is None else _naming(written, database)
     draft = staging / config.name
     write_atomically(draft, yaml.safe_dump(wanted, sort_keys=False).encode(), 0o666)
-    ServerSettings.load(draft)  # says what is wrong with them
+    ServerSettings.load(draft)  # raises if they are invalid
     settings = anchored(ServerSettings(**wanted), config.parent)
     if (named := settings.database.url) and not named.startswith("sqlite"):
         refuse_password(named)
@@ -271,7 +271,7 @@ def _planned(directory: Path, staging: Path, database: str) -> _Plan:
 
 @dataclass(frozen=True)
 class _Found:
-    log: Proven
+    log: VerifiedLog
     identity: str
     members: tuple[str, ...]
     jobs: Mapping[str, int]
@@ -283,14 +283,14 @@ class _Found:
         return RecordMark(self.identity, _reached(self.log))
 
 
-def _reached(log: Proven) -> dict[str, Any]:
+def _reached(log: VerifiedLog) -> dict[str, Any]:
     return {"origin": log.origin, "size": log.size, "root": log.root}
 
 
 async def _load(url: str, staging: Path, manifest: BackupManifest) -> _Found:
-    """Fill the database, prove it, and mark it, in one transaction."""
+    """Fill the database, verify it, and mark it, in one transaction."""
     try:
-        await refuse_occupied(url)
+        await require_empty(url)
     except SecureFlowError as error:
         if error.code == "database_in_use":
             error.hint = (
@@ -303,7 +303,7 @@ async def _load(url: str, staging: Path, manifest: BackupManifest) -> _Found:
         dump = Dump(str(facts["schema"]), {str(k): int(v) for k, v in facts["tables"].items()})
         taken_at = made_at(manifest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise unreadable(staging, "its manifest says nothing of its database") from error
+        raise unreadable(staging, "its manifest says nothing about its database") from error
     if {f"tables/{name}" for name in dump.tables} - {one.name for one in manifest.files}:
         raise unreadable(staging, "a table of its database is missing")
 
@@ -314,7 +314,7 @@ async def _load(url: str, staging: Path, manifest: BackupManifest) -> _Found:
     try:
         with typed_faults():
             found = await load(database, staging / "tables", dump, mark)
-            # It goes to its place alone: nothing of it may be left in the file beside it.
+            # Only this file is moved: nothing of it may be left in its write-ahead log.
             await database.checkpoint("TRUNCATE")
             return found
     finally:
@@ -322,9 +322,9 @@ async def _load(url: str, staging: Path, manifest: BackupManifest) -> _Found:
 
 
 def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
-    """Prove the log and mark the database; without its time, it is as old as its newest entry."""
+    """Verify the log and mark the database; without a time, that of its newest entry counts."""
     keys = _member_keys(connection)
-    log = prove_log(connection, keys)
+    log = verify_log(connection, keys)
     taken_at = min(log.newest or system_clock(), system_clock()) if taken_at is None else taken_at
     identity = str(_setting(connection, IDENTITY) or RecordMark.fresh_identity())
     connection.execute(sa.delete(TOKENS))
@@ -339,7 +339,7 @@ def _mark(connection: sa.Connection, taken_at: int | None = None) -> _Found:
 
 
 def _forget_seen_heads(connection: sa.Connection) -> None:
-    """Whose newest head was known before the backup may hold a newer one since."""
+    """Forget the members' known heads: since the backup they may hold newer ones."""
     found = connection.execute(sa.select(LOG_HEAD.c.hold)).scalar()
     hold = None if found is None else read_hold(found)
     kept = None if hold is None or not hold.head else replace(hold, seen=()).json()
@@ -361,7 +361,7 @@ def _set(connection: sa.Connection, name: str, value: Any) -> None:
 
 
 def _check_models(staging: Path) -> int:
-    """Compare each model with its name; return how many there are."""
+    """Compare each model with its digest; return their number."""
     folder, count = staging / "artifacts", 0
     for path in folder.iterdir() if folder.exists() else ():
         if file_digest(path).hex() != path.name:
@@ -379,7 +379,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _settings(values: dict[str, Any], database: str) -> dict[str, Any]:
-    """Return the settings of a new folder: everything in its usual place."""
+    """Return the settings of a new folder: everything in its default place."""
     named = values.get("database")
     before = named.get("url") if isinstance(named, dict) else None
     url = database or (before if isinstance(before, str) else "")
@@ -391,7 +391,7 @@ def _settings(values: dict[str, Any], database: str) -> dict[str, Any]:
 
 
 def _naming(values: dict[str, Any], database: str) -> dict[str, Any]:
-    """Return settings that are there, with the database that was asked for."""
+    """Return the existing settings with the requested database."""
     if not database:
         return values
     named = values.get("database")
@@ -403,8 +403,8 @@ def _naming(values: dict[str, Any], database: str) -> dict[str, Any]:
     return {**rest, "database": section} if section else rest
 
 
-def _check_key(path: Path, keys: Mapping[str, bytes], log: Proven) -> None:
-    """Refuse a log key that is not that of the log: it could sign nothing that anybody believes."""
+def _check_key(path: Path, keys: Mapping[str, bytes], log: VerifiedLog) -> None:
+    """Refuse a key that is not the log's: nobody would accept its signatures."""
     if path.exists():
         public = SigningKey.load(path).public
     elif LOG_KEY in keys:
@@ -420,11 +420,11 @@ def _check_key(path: Path, keys: Mapping[str, bytes], log: Proven) -> None:
 
 
 def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found) -> None:
-    """Move everything to its place: new settings of an old folder first, of a new one last."""
+    """Move everything to its place: settings first in an existing folder, last in a new one."""
     settings = plan.settings
     _keep_replaced(plan)
     if plan.before is not None:
-        write_atomically(plan.config, plan.text)  # else a start would go on from the old database
+        write_atomically(plan.config, plan.text)  # or a start would use the old database
     settings.ca.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_certificate(settings.ca / "ca.pem"):
         write_atomically(settings.ca / "ca.pem", (staging / AUTHORITY).read_bytes(), 0o666)
@@ -447,7 +447,7 @@ def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found
 
 
 def _is_certificate(path: Path) -> bool:
-    """Tell whether a certificate is there, and not what a full disk left of one."""
+    """Tell whether a complete certificate is there, not one truncated by a full disk."""
     try:
         parse_certificate(path.read_text())
     except (FileNotFoundError, UnicodeDecodeError, SecureFlowError):
@@ -456,7 +456,7 @@ def _is_certificate(path: Path) -> bool:
 
 
 def _move(path: Path, place: Path) -> None:
-    """Move a file to its place, completely or not at all, on whatever disk that is."""
+    """Move a file to its place atomically, also across file systems."""
     try:
         path.replace(place)
     except OSError as error:
@@ -474,7 +474,7 @@ def _move(path: Path, place: Path) -> None:
 
 
 def _keep_replaced(plan: _Plan) -> None:
-    """Keep what the folder had: it may be all that is left of the time since the backup."""
+    """Keep the old files: they may be all that is left of the time since the backup."""
     settings = plan.settings
     records = {settings.directory / _SQLITE, plan.record or settings.directory / _SQLITE}
     files = [path.with_name(path.name + end) for path in records for end in ("", "-wal", "-shm")]

@@ -1,9 +1,9 @@
-"""Room at the centre: a reserve for its record, a look before a job is taken, and figures.
+"""Disk space at the centre: the record's reserve, a check before a job is accepted, and figures.
 
-What has begun is recorded to its end from the reserve (`kit.reserve`): a job's driver that finds
-the disk of the record full gives it up and tries again, and so does a start: jobs go on only where
-the centre serves. So no job is taken while it is not full.
-A record in PostgreSQL lies on a disk that this process knows nothing of: it has none there.
+Jobs already begun are recorded to their end with the help of the reserve (`kit.diskreserve`): a
+job's driver that finds the record's disk full releases it and tries again, and so does a start,
+since jobs continue only while the centre serves. So no job is accepted while the reserve is not
+complete. A record in PostgreSQL is on a disk unknown to this process, and has no reserve.
 """
 
 from __future__ import annotations
@@ -14,33 +14,35 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.kit.disk import FULL, Place
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.reserve import Reserve
 from secureflow.server.settings import ServerSettings
 
 INTERVAL: Final = 60.0
-"""Seconds between looks whether the reserve can be filled again."""
+"""Seconds between attempts to fill the reserve again."""
 Note = Callable[[str, str, SecureFlowError | None], None]
 _SQLITE: Final = "sqlite"
 _LOGS: Final = ("", "-wal", "-shm")
 
 
 class RecordRoom:
-    """The record's room.
+    """The record's disk space.
 
     Args:
         directory: of the record.
-        reserve: what is given up for it.
-        models: refuses bytes of models and vectors that do not fit.
+        reserve: what is released for it.
+        models: refuses models and vectors that do not fit, by their bytes.
     """
 
-    def __init__(self, directory: Path, reserve: Reserve, models: Callable[[int], None]) -> None:
+    def __init__(
+        self, directory: Path, reserve: DiskReserve, models: Callable[[int], None]
+    ) -> None:
         self._place = Place(directory, "own record", "the centre", public=True)
         self._reserve = reserve
         self._models = models
 
     def for_job(self, size: int) -> None:
-        """Refuse a job whose bytes, or whose record, there is no room for.
+        """Refuse a job if there is no room for its files or for its record.
 
         Raises:
             InfrastructureError: `disk_full`.
@@ -50,7 +52,7 @@ class RecordRoom:
         self._models(size)
 
     def given_up_for(self, note: Note) -> Note:
-        """Return what notes that a job's driver waits: for a full disk the reserve is given up."""
+        """Wrap the observer of waiting drivers so that the reserve is released for a full disk."""
 
         def noted(job: str, who: str, error: SecureFlowError | None) -> None:
             if error is not None and error.code == FULL:
@@ -60,17 +62,17 @@ class RecordRoom:
         return noted
 
     async def keep_reserve(self) -> None:
-        """Hold the reserve whenever there is room, until cancelled."""
+        """Refill the reserve whenever there is room, until cancelled."""
         while True:
             await asyncio.to_thread(self._reserve.keep)
             await asyncio.sleep(INTERVAL)
 
 
-def reserve_of(settings: ServerSettings) -> Reserve:
-    """Return the reserve that a centre's settings name."""
+def reserve_of(settings: ServerSettings) -> DiskReserve:
+    """Return the reserve of a centre's settings."""
     here = settings.database_url.startswith(_SQLITE)
     size = settings.storage.record_mb << 20 if here else 0
-    return Reserve(settings.directory / "server.reserve", size, "the centre")
+    return DiskReserve(settings.directory / "server.reserve", size, "the centre")
 
 
 def figures(settings: ServerSettings) -> list[dict[str, Any]]:
@@ -111,5 +113,5 @@ def _inside(folder: Path) -> int:
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # it may go while it is looked at
+    except OSError:  # it may be removed meanwhile
         return 0

@@ -1,8 +1,8 @@
-"""The centre's answers to parties on their links: who is let in, what they may ask and fetch.
+"""The centre's answers to parties on their links: admission, calls and blobs.
 
-A party may fetch a blob exactly when a request that was delivered to it names that blob, so nobody
-reads another job's models by knowing their digests. The enclave stores models; an agent stores the
-one masked vector that a delivered request asks it for.
+A party may fetch a blob if and only if a request delivered to it names that blob, so knowing the
+digests of another job's models is not enough to read them. The enclave stores models; an agent
+stores the one masked vector that a delivered request asks for.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ _log = get_logger(__name__)
 
 @dataclass
 class _Awaited:
-    """A masked vector that a party was asked for, and its digest once it has begun to come."""
+    """A masked vector that a party was asked for, with its digest once it begins to arrive."""
 
     size: int
     digest: str = ""
 
 
 class Tickets:
-    """Which party was told of which blob, or asked for which; the oldest are forgotten first.
+    """Which party was told of, or asked for, which blob; the oldest are forgotten first.
 
-    A restart forgets all, and delivers the open requests again, which tells again.
+    A restart forgets all of them, and delivers the open requests again, which restores them.
     """
 
     def __init__(self, capacity: int = MAX_TICKETS) -> None:
@@ -84,7 +84,7 @@ class Tickets:
             _remember(self._awaited, place, known, self._capacity)
 
     def awaited(self, party: str, digest: str, size: int) -> str | None:
-        """Return the job that waits for this vector of the party: one a round, and no other."""
+        """Return the job that waits for this vector of the party: one per round."""
         for place, vector in reversed(self._awaited.items()):
             if place[0] == party and vector.size == size and vector.digest in {"", digest}:
                 vector.digest = digest
@@ -99,17 +99,17 @@ class Tickets:
 class PartyDesk:
     """Serves the parties on their links.
 
-    The link listens before the use cases are complete (they need its port), so each answer waits
-    for `open`.
+    The link listens before the use cases are complete (they need its port), so answers wait for
+    `open`.
 
     Args:
         witnessing: makes the log proofs.
         ca: the link CA's certificate (PEM).
-        max_blob: the most bytes that the enclave may store at once.
+        max_blob: maximum bytes of one blob of the enclave.
         clock: unix seconds.
         artifacts: where the enclave stores models.
         vectors: where agents store masked vectors.
-        turns: paces the agents of each organisation; the enclave is the operator's own.
+        turns: rate limits for the agents of each organisation; not for the operator's enclave.
     """
 
     def __init__(
@@ -151,11 +151,11 @@ class PartyDesk:
         }
 
     def open(self, services: Services) -> None:
-        """Begin to answer."""
+        """Start answering."""
         self._services.set_result(services)
 
     def callbacks(self) -> Callbacks:
-        """Return what the link asks."""
+        """Return the link's callbacks."""
         return Callbacks(
             authorise=self.authorise,
             on_hello=self.hello,
@@ -164,11 +164,11 @@ class PartyDesk:
             may_read=self.may_read,
             may_write=self.may_write,
             revoked=self.revoked,
-            lapsed=self.lapsed,
+            certificate_problem=self.certificate_problem,
         )
 
     async def authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
-        """Return the peer behind a certificate: asked at the start of every RPC.
+        """Return the peer of a certificate; called at the start of every RPC.
 
         Raises:
             SecureFlowError: `certificate_revoked`, or `rate_limited`.
@@ -180,21 +180,22 @@ class PartyDesk:
         return PeerIdentity(agent.party, spiffe, serial)
 
     async def revoked(self) -> Sequence[str]:
-        """Return the SPIFFE ids whose certificates may be valid still though they are revoked."""
+        """Return the revoked SPIFFE ids whose certificates may not have expired yet."""
         return await (await self._services).organisations.revoked_lately()
 
-    async def lapsed(self, party: str) -> str:
-        """Say that a party's certificate does not hold by this clock, if that is known."""
+    async def certificate_problem(self, party: str) -> str:
+        """Return why a party's certificate is not valid by this clock, if that is known."""
         services = await self._services
-        with contextlib.suppress(SecureFlowError):  # why a party is silent does not depend on it
-            return await services.organisations.lapsed(party)
+        with contextlib.suppress(SecureFlowError):  # only an explanation of a party's silence
+            return await services.organisations.certificate_problem(party)
         return ""
 
     async def hello(self, peer: PeerIdentity, body: dict[str, JSON]) -> None:
-        """Look at a party's greeting.
+        """Check a party's greeting.
 
         Raises:
-            SecureFlowError: `key_mismatch` when an agent signs with another key than it enrolled.
+            SecureFlowError: `key_mismatch` if an agent signs with another key than the enrolled
+                one.
         """
         services = await self._services
         key, address = body.get("key", ""), str(body.get("address", ""))[:256]
@@ -208,7 +209,7 @@ class PartyDesk:
         """Answer a call.
 
         Raises:
-            SecureFlowError: `unknown_kind`, `invalid_request`, or the use case's refusal.
+            SecureFlowError: `unknown_kind`, `invalid_request`, or the use case's error.
         """
         handler = self._calls.get(kind)
         if handler is None:
@@ -220,7 +221,7 @@ class PartyDesk:
         return await handler(await self._services, peer, body)
 
     async def log_proofs(self, party: str, body: Body, standing: LogProgress) -> JSON:
-        """Return the proofs that go with a request, and note the blob that it names."""
+        """Return the log proofs for a request, and note the blob that it names."""
         self._tickets.note(party, body)
         return await self._witnessing.log_proofs(body, standing.log_size, standing.unproved) or None
 
@@ -229,7 +230,7 @@ class PartyDesk:
         return self._tickets.held(peer.party, digest)
 
     async def may_write(self, peer: PeerIdentity, digest: str, size: int) -> Artifacts | None:
-        """Return where the party may store a blob: the enclave its models, an agent its vector."""
+        """Return where the party may store a blob: the enclave models, an agent its vector."""
         if size > self._max_blob:
             return None
         if peer.party == ENCLAVE:
@@ -308,7 +309,7 @@ async def _sign(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 
 async def _head(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Return the newest head and the proof from the size that the party saw last."""
+    """Return the newest head and the consistency proof from the size that the party saw last."""
     del peer
     note = await services.ledger.head()
     size, old = parse_note(note).checkpoint.size, _number(body, "from")
@@ -323,7 +324,7 @@ async def _head(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 
 async def _entries(services: Services, peer: PeerIdentity, body: Body) -> JSON:
-    """Return entries as openly as an auditor of the party's organisation sees them."""
+    """Return entries as an auditor of the party's organisation may see them."""
     auditor = Principal(
         str(peer.spiffe), peer.party, _organisation(peer), frozenset({Role.AUDITOR}), ""
     )

@@ -1,4 +1,4 @@
-"""What the edges (REST, link) are given: the use cases, and little else."""
+"""What the edges (REST, link) get: the use cases, and little else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
 
 Readiness = Callable[[], Awaitable[Mapping[str, bool]]]
-"""Tells, for each part that the server needs, whether it works."""
+"""Tells for each dependency of the server whether it works."""
 
 
 @dataclass(frozen=True)
@@ -51,4 +51,4 @@ class Services:
     metrics: Metrics
     readiness: Readiness
     record: Callable[[], SecureFlowError | None] = lambda: None
-    """Tells why the record is not where it was opened."""
+    """Tells why the record is no longer where it was opened."""

@@ -17,22 +17,21 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class ConnectionSettings(Section):
-    """How many connections REST keeps open, and how long it waits for what they have to say.
+    """Limits and time-outs of REST connections.
 
     A connection is *unknown* until a request on it has shown a valid token; from then on it counts
-    for its user, and the address no longer matters. Where a limit is reached, the connection whose
-    caller has been waited for longest makes room: nobody who comes is turned away for those who
-    only hold on.
+    for its user, and the address no longer matters. At a limit the longest-idle connection is
+    evicted: newcomers are not turned away in favour of idle connections.
 
     Args:
-        most: open at the same time, in all.
-        unknown: of these, by callers that are not known yet.
+        most: open at the same time, in total.
+        unknown: of these, by unknown callers.
         of_address: of the unknown, from one address (IPv6: one /64).
         of_user: of one user.
         handshakes_per_second: TLS handshakes begun; addresses take turns.
         handshake_seconds: for the first byte, and again for the handshake.
-        header_seconds: for the whole head of a request.
-        body_seconds: for the rest of a request, and for a caller to read what it is sent.
+        header_seconds: for the complete header of a request.
+        body_seconds: for the rest of a request, and for a caller to read the answer.
     """
 
     most: Annotated[int, Field(ge=16)] = 2048
@@ -50,12 +49,12 @@ class RestSettings(Section):
 
     Args:
         max_body_bytes: of a request's body; login and enrolment take far less.
-        max_body_values: names and values in a body, those in strings included.
+        max_body_values: names and values in a body, including those inside strings.
         max_streams: event streams that one user may keep open.
-        proxies: networks of reverse proxies. What they say in `X-Forwarded-For` is believed, and
-            their connections count for nobody; from anybody else the header is not read.
-        metrics_token: what a scraper from another machine shows as its bearer token. Without one
-            `/metrics` answers this machine only.
+        proxies: networks of reverse proxies. Their `X-Forwarded-For` is trusted, and their
+            connections are not counted by address; from anyone else the header is ignored.
+        metrics_token: bearer token for scrapers on other machines. Without one `/metrics` answers
+            this machine only.
     """
 
     bind: str = "127.0.0.1"
@@ -71,14 +70,14 @@ class RestSettings(Section):
 
 
 class LinkSettings(Section):
-    """The gRPC link that agents and the enclave dial; `public` is what they are told to dial.
+    """The gRPC link that agents and the enclave dial; `public` is the address for them to dial.
 
     Args:
-        max_connections: open at the same time; beyond it newcomers are closed at once.
-        handshake_seconds: until a connection has shown a certificate of the own CA.
-        calls_per_second: calls of one organisation's agents, links that they open, and blobs that
-            they begin to move. A job needs a few per round.
-        burst: so many at once.
+        max_connections: open at the same time; further ones are closed at once.
+        handshake_seconds: until a connection has shown a certificate of our CA.
+        calls_per_second: calls of one organisation's agents, opened links, and started blob
+            transfers. A job needs a few per round.
+        burst: allowed at once.
     """
 
     bind: str = "127.0.0.1"
@@ -91,12 +90,12 @@ class LinkSettings(Section):
 
 
 class DatabaseSettings(Section):
-    """Where entities, journal and log live; without a URL, SQLite in the server's directory.
+    """Where entities, journal and log are stored; without a URL, SQLite in the server's directory.
 
-    A password never stands in the file: `SECUREFLOW_SERVER__DATABASE__PASSWORD`.
+    A password is never in the file: `SECUREFLOW_SERVER__DATABASE__PASSWORD`.
 
     Args:
-        wait_seconds: how long a start waits for a database that is not there yet, or locked.
+        wait_seconds: how long a start waits for a database that is unavailable or locked.
     """
 
     url: str = ""
@@ -105,11 +104,11 @@ class DatabaseSettings(Section):
 
 
 class StorageSettings(Section):
-    """Room for the record on a full disk.
+    """Disk space reserved for the record.
 
     Args:
-        reserve_mb: what of the artifacts' disk no model and no vector may take.
-        record_mb: what the file `server.reserve` holds, to be given up for a record in SQLite.
+        reserve_mb: part of the artifacts' disk that models and vectors must leave free.
+        record_mb: size of the file `server.reserve`, which is released for a record in SQLite.
     """
 
     reserve_mb: Annotated[int, Field(ge=0, le=1 << 20)] = 64
@@ -127,16 +126,16 @@ class ServerSettings(ProcessSettings):
     """Everything that `secureflow server start` reads.
 
     Args:
-        directory: where `ready.json`, the database and the artifacts are, unless named apart.
-        host: the name or address by which people and agents reach this machine.
+        directory: where `ready.json`, the database and the artifacts are, unless set separately.
+        host: the name or address by which clients and agents reach this machine.
         origin: the log's name in every checkpoint; it never changes.
         ca: directory of the link CA (`server init` makes it).
-        log_key: the log's signing key; whoever has it can fork the log.
-        tls: directory of the server's own certificate, renewed by itself.
+        log_key: the log's signing key; anyone who has it can fork the log.
+        tls: directory of the server's own certificate, renewed automatically.
         artifacts: directory of content-addressed blobs.
         max_artifact_bytes: the largest blob that a party may store.
-        storage: room that is kept on the disk of the blobs.
-        quotas: what one organisation may have at a time.
+        storage: disk space that is kept free.
+        quotas: limits per organisation.
     """
 
     model_config = SettingsConfigDict(env_prefix="SECUREFLOW_SERVER__")

@@ -1,4 +1,4 @@
-"""How the use cases are put together from ports: one plain function, no container."""
+"""Assembles the use cases from ports: one plain function, no container."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ DEFAULT_QUOTAS = Quotas()
 
 @dataclass(frozen=True)
 class Ports:
-    """The world that the use cases act on."""
+    """The ports that the use cases depend on."""
 
     begin: UnitOfWorkFactory
     ledger: Ledger
@@ -66,7 +66,7 @@ class Ports:
 
 
 async def always_ready() -> dict[str, bool]:
-    """Report nothing that could fail."""
+    """Report no dependency that could fail."""
     return {}
 
 
@@ -90,19 +90,19 @@ def make_services(
     """Return the use cases over the ports.
 
     Args:
-        ports: the world.
-        link: `host:port` of the link, as newcomers are told.
+        ports: the dependencies.
+        link: `host:port` of the link, as given to newcomers.
         expel: cuts the open link of a revoked agent.
-        notify_disabled: shuts out the organisations that are disabled now, and no others.
-        coming: told who could not dial in and has a new certificate now.
+        notify_disabled: shuts out exactly the organisations that are disabled now.
+        coming: called with parties that could not dial in and have a new certificate now.
         readiness: tells which parts work.
-        stopping: tells long streams to end.
+        stopping: set to end long streams.
         ticks: paces login attempts.
-        metrics: what the world behind the ports tells of its jobs already.
-        quotas: what one organisation may have at a time.
-        room: refuses bytes that a job would store and there is no room for.
+        metrics: metrics that the adapters already report jobs to.
+        quotas: limits per organisation.
+        room: refuses jobs that the disk has no room for, by their bytes.
         waits: tells who waits for what in a job.
-        server, others: what the database's servers are called, this one and those that are there.
+        server, others: the names of this server, and of the other servers of the database.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)

@@ -14,8 +14,8 @@ Kinds on the long-lived stream (`Connect`):
 | `ping`     | both   | empty   | {}                                                             |
 
 A call's kind is its name (`certificate.renew`, …); its answer is a `reply` {body} or a `failure`
-{error}. A body that is not canonical JSON (RFC 8785) is refused: one value has one spelling, so
-what was hashed or signed survives the way, and no reader meets NaN, duplicate keys, lone
+{error}. A body that is not canonical JSON (RFC 8785) is refused: a value has one encoding, so
+hashes and signatures stay valid in transit, and no reader meets NaN, duplicate keys, lone
 surrogates or integers that other languages cannot hold.
 """
 
@@ -47,7 +47,7 @@ class Envelope:
     """One message of the link.
 
     Args:
-        id: a request's idempotency key `job/seq/party`; empty where a message answers nothing.
+        id: a request's idempotency key `job/seq/party`; empty for messages that have no answer.
         kind: see the module's table.
         body: a JSON object.
     """
@@ -85,8 +85,8 @@ def decode(data: bytes) -> Envelope:
     """Parse a foreign envelope.
 
     Raises:
-        SecureFlowError: `malformed_envelope` for bytes that are no envelope, unknown fields, names
-            of another shape, or a body that is not a canonical JSON object; `envelope_too_large`.
+        SecureFlowError: `malformed_envelope` for bytes that are not an envelope, unknown fields,
+            malformed names, or a body that is not a canonical JSON object; `envelope_too_large`.
     """
     if len(data) > MAX_ENVELOPE:
         raise SecureFlowError(

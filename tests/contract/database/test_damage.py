@@ -13,7 +13,12 @@ from peers.seeds import named_seed
 
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.application.listing import every, first, require_every, walked
+from secureflow.application.listing import (
+    list_complete,
+    list_first,
+    list_readable,
+    list_with_damaged,
+)
 from secureflow.application.ports.storage import Journalled
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.database.conftest import LOG_KEY, ORIGIN
@@ -46,14 +51,14 @@ async def test_a_broken_row_hides_no_other(database: Database, name: str, entity
         page = await store.list()
         named = {"id": keys[0]}
         assert (page.items, page.damaged) == ([entity], tuple(keys))
-        assert await every(store) == [entity]
-        assert await walked(store) == ([entity], keys)
+        assert await list_readable(store) == [entity]
+        assert await list_with_damaged(store) == ([entity], keys)
         assert await store.get(entity.id) == entity
         for ask in (
             store.get(keys[0]),
             store.find(keys[0]),
-            require_every(store),
-            first(store, **named),
+            list_complete(store),
+            list_first(store, **named),
         ):
             with pytest.raises(SecureFlowError) as caught:
                 await ask

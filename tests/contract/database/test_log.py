@@ -435,7 +435,7 @@ async def test_a_story_from_the_database_verifies_offline(ledger: SqlLedger) -> 
     members = tuple(Member(name, name, key.public) for name, key in BANKS.items())
     charter = Charter(1, "example", ORIGIN, LOG_KEY.public, members)
     for job, own, bridges in (("job_1", 6, 3), ("job_2", 4, 1)):
-        story = await ledger.story(job)
+        story = await ledger.job_leaves(job)
         assert [entry.job == job for entry in story].count(True) == own
         assert len(story) == own + bridges
         closed = [entry.salt is None and entry.document is None for entry in story]
@@ -463,7 +463,7 @@ async def test_a_forged_prev_pulls_nobody_elses_leaf_into_a_story(ledger: SqlLed
     first = signed(2, author="bank-a", job="job_1")
     second = signed(3, author="bank-a", job="job_1", prev=theirs.hash())
     await ledger.append([pending(leaf, n=1) for leaf in (theirs, first, second)])
-    assert {entry.author for entry in await ledger.story("job_1")} == {"bank-a"}
+    assert {entry.author for entry in await ledger.job_leaves("job_1")} == {"bank-a"}
 
 
 async def test_the_database_keeps_one_copy_of_a_leaf(database: Database, ledger: SqlLedger) -> None:

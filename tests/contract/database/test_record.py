@@ -18,7 +18,7 @@ from secureflow.adapters.database import checking
 from secureflow.adapters.database.dump import dump
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
-from secureflow.adapters.database.presence import IDENTITY
+from secureflow.adapters.database.summary import IDENTITY
 from secureflow.adapters.database.tables import METADATA, SETTINGS
 from secureflow.kit import recordmark
 from secureflow.kit.errors import SecureFlowError

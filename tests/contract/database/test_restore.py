@@ -96,7 +96,7 @@ async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
             async with database.begin() as work:
                 await work.set_setting("charter", SignedCharter(made).json())
                 await work.claims.take("job_1", "here", None)
-                await work.claims.beat("here", "here:1")
+                await work.claims.heartbeat("here", "here:1")
                 await work.set_setting("made up", {"model": blake3(MODEL).hexdigest()})
                 await work.commit()
             note = await ledger.head()

@@ -406,19 +406,19 @@ async def test_a_job_that_goes_on_while_it_is_ended_ends_all_the_same(
     async with database.begin() as unit:
         await unit.jobs.add(JOB)
         await unit.commit()
-    listed = module.every
+    listed = module.list_readable
 
     async def going_on(store: Any, **where: Any) -> Any:
         found = await listed(store, **where)
         if found:
-            monkeypatch.setattr(module, "every", listed)
+            monkeypatch.setattr(module, "list_readable", listed)
             async with database.begin() as unit:
                 job = await unit.jobs.get(JOB.id)
                 await unit.jobs.save(replace(job, progress={"round": 2}))
                 await unit.commit()
         return found
 
-    monkeypatch.setattr(module, "every", going_on)
+    monkeypatch.setattr(module, "list_readable", going_on)
     ending = Continuing(database.begin, ledger, LOG_KEY, NotingDriver(), lambda: NOW)
     assert await ending.end_jobs() == [JOB.id]
     async with database.begin() as unit:

@@ -16,8 +16,8 @@ from secureflow.adapters.database import records
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.tables import IDEMPOTENCY
 from secureflow.application.ports.storage import (
-    Beat,
     Claim,
+    Heartbeat,
     Journalled,
     UnitOfWork,
     UnitOfWorkFactory,
@@ -493,10 +493,10 @@ async def test_one_server_has_a_job_and_others_can_call_it(database: Database) -
 async def test_servers_count_up_until_they_are_forgotten(database: Database) -> None:
     for server in ("a", "a", "b"):
         async with database.begin() as unit:
-            await unit.claims.beat(server, f"host-{server}:1")
+            await unit.claims.heartbeat(server, f"host-{server}:1")
             await unit.commit()
     async with database.begin() as unit:
-        beats = sorted(await unit.claims.beats(), key=lambda beat: beat.server)
-        assert beats == [Beat("a", "host-a:1", 1), Beat("b", "host-b:1", 0)]
+        beats = sorted(await unit.claims.heartbeats(), key=lambda beat: beat.server)
+        assert beats == [Heartbeat("a", "host-a:1", 1), Heartbeat("b", "host-b:1", 0)]
         await unit.claims.forget("a")
-        assert [beat.server for beat in await unit.claims.beats()] == ["b"]
+        assert [beat.server for beat in await unit.claims.heartbeats()] == ["b"]

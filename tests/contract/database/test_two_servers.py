@@ -47,7 +47,7 @@ async def test_each_of_two_servers_sees_the_other(both: list[Centre]) -> None:
         seen.append(runner._claims.others)
         own.append(runner._claims.name)
     async with both[0].services.begin() as unit:
-        named = {beat.name for beat in await unit.claims.beats()}
+        named = {beat.name for beat in await unit.claims.heartbeats()}
     assert [named - others for others in seen] == [{name} for name in own]
 
 

@@ -240,10 +240,12 @@ async def test_the_silence_of_a_party_whose_certificate_does_not_hold_names_the_
 ) -> None:
     said = "By the centre's clock the certificate is not valid."
 
-    async def lapsed(who: str) -> str:
+    async def certificate_problem(who: str) -> str:
         return said if who == "bank-a" else ""
 
-    centre.server._callbacks = replace(centre.server._callbacks, lapsed=lapsed)
+    centre.server._callbacks = replace(
+        centre.server._callbacks, certificate_problem=certificate_problem
+    )
     for seq, patience in ((1, 0.05), (2, 3600.0)):  # silent, and then known to be gone
         error = await silence(centre, seq, patience)
         assert error.message.endswith(said)

@@ -466,7 +466,7 @@ async def test_many_parties_at_once(centre: Centre) -> None:
 
 
 def test_back_off_grows_and_starts_over() -> None:
-    backoff = party_module.Backoff()
+    backoff = party_module.JitteredBackoff()
     waits = [backoff.next() for _ in range(20)]
     assert waits[0] <= 0.1
     assert max(waits) <= 15.0

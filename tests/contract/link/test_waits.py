@@ -192,7 +192,7 @@ async def ended(told: Any) -> SecureFlowError:
 
 async def test_a_claim_buys_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     # A standstill of this machine does, rightly.
-    monkeypatch.setattr("secureflow.adapters.link.requests.stood_still", lambda *_: False)
+    monkeypatch.setattr("secureflow.adapters.link.requests.stalled", lambda *_: False)
     claims: list[JSON] = []
 
     def told() -> JSON:

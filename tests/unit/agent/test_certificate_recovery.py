@@ -22,7 +22,7 @@ from peers.links import DOMAIN, Centre, Pki, echo, now, until
 from secureflow.adapters.link import CredentialFiles, Link, Uplink, backoff, uplink
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.settings import AgentSettings
-from secureflow.application.issuing import Issuing, lapsed
+from secureflow.application.issuing import Issuing, certificate_problem
 from secureflow.application.renewals import Renewals
 from secureflow.cli.agent import app as commands
 from secureflow.domain.organisations import Agent, Organisation
@@ -137,9 +137,9 @@ class World:
             recover=self.recovery,
         )
 
-    async def lapsed(self, ahead: int) -> str:
+    async def certificate_problem(self, ahead: int) -> str:
         async with self.database.begin() as work:
-            return await lapsed(work, "bank-a", now() + ahead)
+            return await certificate_problem(work, "bank-a", now() + ahead)
 
     def serial(self) -> int:
         chain = CredentialFiles(self.directory)().certificate.decode()
@@ -220,15 +220,15 @@ async def test_where_the_servers_clock_jumped_its_time_decides(world: World) -> 
     old = world.serial()
     assert await world.recovery(BROKEN) is BROKEN, "a short break is no reason to look again"
     ticks[0] += backoff.LAST / 2  # the shortest of the longest pauses: a job's patience lasts
-    assert await world.lapsed(0) == ""
-    assert "the certificate is not valid" in await world.lapsed(-2 * 3600)
-    assert "the certificate is not valid" in await world.lapsed(25 * 3600)
+    assert await world.certificate_problem(0) == ""
+    assert "the certificate is not valid" in await world.certificate_problem(-2 * 3600)
+    assert "the certificate is not valid" in await world.certificate_problem(25 * 3600)
     assert world.coming == []
     assert await world.recovery(BROKEN) is None
     assert world.serial() != old
     assert world.coming == ["bank-a"]
-    assert await world.lapsed(25 * 3600) == ""
-    assert "the certificate is not valid" in await world.lapsed(0)
+    assert await world.certificate_problem(25 * 3600) == ""
+    assert "the certificate is not valid" in await world.certificate_problem(0)
 
 
 @pytest.mark.parametrize(
@@ -335,9 +335,9 @@ async def test_a_centre_that_calls_the_certificate_run_out_is_dialled_anew(world
     try:
         await asyncio.wait_for(link.connected.wait(), 20)
         old = world.serial()
-        link.doubt(SecureFlowError("not_found", "Something else."))
+        link.redial_if_expired(SecureFlowError("not_found", "Something else."))
         assert link.connected.is_set()
-        link.doubt(gone)
+        link.redial_if_expired(gone)
         await asyncio.wait_for(until(lambda: world.serial() != old), 20)
         await asyncio.wait_for(until(link.connected.is_set), 20)
         assert link.trouble is None

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from secureflow.agent.edge import control
 from secureflow.agent.edge.control import ControlServer, call
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.kit.reserve import Reserve
 
 
 async def add(a: int, b: int = 1) -> int:
@@ -124,7 +124,7 @@ async def test_what_does_not_fit_is_refused_by_name(
 async def test_on_a_full_disk_it_listens_over_the_reserve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reserve, bind = Reserve(tmp_path / "agent.reserve", 4096), socket.socket.bind
+    reserve, bind = DiskReserve(tmp_path / "agent.reserve", 4096), socket.socket.bind
 
     class Full(socket.socket):
         def bind(self, name: Any) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
-from secureflow.kit import reserve as reserves
+from secureflow.kit import diskreserve as reserves
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError
-from secureflow.kit.reserve import Reserve
 
 JOB = JobRecord("job_1", "d" * 64, {"a": [1]}, b"s" * 32, 10, 20)
 SIZE = 1 << 16
@@ -24,7 +24,7 @@ class Disk:
     """A record whose disk is full: the reserve's room is what giving it up returns."""
 
     def __init__(self, directory: Path) -> None:
-        self.reserve = Reserve(directory / "agent.reserve", SIZE)
+        self.reserve = DiskReserve(directory / "agent.reserve", SIZE)
         assert self.reserve.keep()
         self.store = RecordStore(directory / "agent.db", self.reserve)
         give_up: Callable[[], bool] = self.reserve.give_up
@@ -81,7 +81,7 @@ def test_another_fault_costs_no_reserve(disk: Disk) -> None:
     with pytest.raises(InfrastructureError):
         disk.reserve.run(refusing)
     assert disk.reserve.missing == 0
-    none = Reserve(disk.store._path.with_name("none"), 0)
+    none = DiskReserve(disk.store._path.with_name("none"), 0)
     assert not none.give_up()
     assert none.missing == 0
 
@@ -118,14 +118,14 @@ def test_half_a_reserve_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(reserves, "preallocate", full)
-    reserve = Reserve(tmp_path / "agent.reserve", SIZE)
+    reserve = DiskReserve(tmp_path / "agent.reserve", SIZE)
     assert not reserve.keep()
     assert list(tmp_path.iterdir()) == []
     assert not reserve.give_up()
 
 
 def test_what_a_start_writes_is_written_over_it(tmp_path: Path) -> None:
-    reserve = Reserve(tmp_path / "agent.reserve", SIZE)
+    reserve = DiskReserve(tmp_path / "agent.reserve", SIZE)
     reserve.keep()
     done: list[bool] = []
 

@@ -19,7 +19,7 @@ from secureflow.application.ports.courier import Request
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.running.asking import Asking
-from secureflow.application.running.claims import LAPSED, Changes, JobClaims
+from secureflow.application.running.claims import MISSED_HEARTBEATS, Changes, JobClaims
 from secureflow.application.running.runner import Runner
 from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.script import Ask, Move, Script, effect_digest
@@ -123,7 +123,7 @@ async def test_a_job_is_taken_over_from_a_server_that_is_no_more(
     both: tuple[Server, Server],
 ) -> None:
     first, second = both
-    for _ in range(LAPSED):
+    for _ in range(MISSED_HEARTBEATS):
         await second.runner.poll()
         assert not second.runner.drives(JOB.id)
     await second.runner.poll()
@@ -144,7 +144,7 @@ async def test_a_job_whose_server_died_before_its_first_step_is_taken_over(
         await unit.jobs.add(job)
         await first.runner.claim(unit, job.id)
         await unit.commit()
-    for _ in range(LAPSED):
+    for _ in range(MISSED_HEARTBEATS):
         await second.runner.poll()
         await second.runner.resume_all()
         assert not second.runner.drives(job.id)
@@ -154,7 +154,7 @@ async def test_a_job_whose_server_died_before_its_first_step_is_taken_over(
 
 async def test_a_server_that_beats_keeps_its_jobs(both: tuple[Server, Server]) -> None:
     first, second = both
-    for _ in range(2 * LAPSED):
+    for _ in range(2 * MISSED_HEARTBEATS):
         await second.runner.poll()
         await first.runner.poll()
     assert not second.runner.drives(JOB.id)
@@ -169,7 +169,7 @@ async def test_looks_at_a_database_that_takes_no_writes_count_for_nothing(
     await second.runner.poll()
     with monkeypatch.context() as patch:
         patch.setattr("secureflow.adapters.database.unit.SqlUnitOfWork.commit", _full)
-        for _ in range(2 * LAPSED):
+        for _ in range(2 * MISSED_HEARTBEATS):
             with pytest.raises(OSError, match="full"):
                 await second.runner.poll()
     await second.runner.poll()
@@ -207,7 +207,7 @@ async def test_a_cancellation_that_comes_as_the_job_is_let_go_reaches_the_other_
     both: tuple[Server, Server],
 ) -> None:
     first, second = both
-    for _ in range(LAPSED + 1):
+    for _ in range(MISSED_HEARTBEATS + 1):
         await second.runner.poll()
     await second.asked.wait()
     async with first.database.begin() as unit:
@@ -295,7 +295,7 @@ async def test_a_server_that_stood_still_does_not_pause_what_another_one_drives(
     first.asked.clear()
     first.runner.start(job.id)
     await first.asked.wait()
-    for _ in range(LAPSED + 1):
+    for _ in range(MISSED_HEARTBEATS + 1):
         await second.runner.poll()
     second.trained.set()
     await second.summing.wait()
@@ -316,7 +316,7 @@ async def test_only_a_server_with_neighbours_or_jobs_writes(both: tuple[Server, 
     for _ in range(3):
         await first.runner.poll()
         async with first.database.begin() as unit:
-            beats.append(await unit.claims.beats())
+            beats.append(await unit.claims.heartbeats())
     assert beats[0] == beats[1] == beats[2]
 
 
@@ -324,8 +324,8 @@ async def test_a_server_that_is_no_more_is_forgotten(both: tuple[Server, Server]
     first, second = both
     first.trained.set()
     await first.ended()
-    for _ in range(LAPSED + 2):
+    for _ in range(MISSED_HEARTBEATS + 2):
         await second.runner.poll()
     assert second.claims.others == set()
     async with second.database.begin() as unit:
-        assert [beat.name for beat in await unit.claims.beats()] == [second.name]
+        assert [beat.name for beat in await unit.claims.heartbeats()] == [second.name]

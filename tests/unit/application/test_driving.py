@@ -23,7 +23,7 @@ from secureflow.application.ports.courier import Request
 from secureflow.application.ports.storage import Journalled
 from secureflow.application.running import driving
 from secureflow.application.running.asking import Asking
-from secureflow.application.running.driving import DriverPauses
+from secureflow.application.running.driving import DriverBackoff
 from secureflow.application.running.runner import Runner
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobState
@@ -445,9 +445,9 @@ async def test_pauses_grow_and_begin_anew(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(driving, "FIRST", 0.25)
     monkeypatch.setattr(driving, "LONGEST", 1.0)
     monkeypatch.setattr(asyncio, "timeout", noted_timeout)
-    backoff = DriverPauses()
+    backoff = DriverBackoff()
     for _ in range(4):
         await backoff.wait()
-    backoff.restart()
+    backoff.reset()
     await backoff.wait()
     assert pauses == [0.25, 0.5, 1.0, 1.0, 0.25]

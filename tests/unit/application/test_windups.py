@@ -113,7 +113,7 @@ class Centre:
         return await self.until(lambda job: job.state.final)
 
     async def outcomes(self) -> list[Any]:
-        story = await self.ledger.story(JOB.id)
+        story = await self.ledger.job_leaves(JOB.id)
         return [one.document for one in story if one.kind == "job.finished"]
 
 
@@ -167,7 +167,9 @@ async def test_a_paused_job_is_cancelled_without_its_script(centre: Centre) -> N
     told = [one for one in centre.courier.asked if one.verb == "finish"]
     assert {one.party for one in told} == {*BANKS, "enclave"}
     assert {one.body["outcome"] for one in told} == {"cancelled"}
-    closed = [one.document for one in await centre.ledger.story(JOB.id) if one.kind == "job.closed"]
+    closed = [
+        one.document for one in await centre.ledger.job_leaves(JOB.id) if one.kind == "job.closed"
+    ]
     assert len(closed) == 1
 
 
@@ -338,7 +340,7 @@ async def test_what_the_script_asked_last_is_no_answer_to_the_end(centre: Centre
     await centre.ends()
     numbers = {one.id.split("/")[1] for one in centre.courier.asked}
     assert min(map(int, numbers)) > 5
-    assert [one.kind for one in await centre.ledger.story(JOB.id)] == [
+    assert [one.kind for one in await centre.ledger.job_leaves(JOB.id)] == [
         "round.closed",
         "job.finished",
     ]

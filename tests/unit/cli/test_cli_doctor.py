@@ -37,7 +37,7 @@ def test_a_healthy_way_is_0(centre: Any, cli: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lang", "said"), [("en", "until somebody repeats it"), ("zh", "须有人重做")]
+    ("lang", "said"), [("en", "until someone repeats it"), ("zh", "须有人重做")]
 )
 def test_what_a_restored_centre_has_forgotten_is_told(
     centre: Any, cli: Any, monkeypatch: pytest.MonkeyPatch, lang: str, said: str

@@ -253,7 +253,7 @@ def test_the_list_shows_full_ids_on_a_line_of_their_own(
     assert "，敏感列：job，" in cli("agent", "inbox", "list")[1]
     monkeypatch.setenv("SECUREFLOW_LANG", "en")
     agent.items.clear()
-    assert "Nothing waits." in cli("agent", "inbox", "list")[2]
+    assert "No requests are waiting." in cli("agent", "inbox", "list")[2]
 
 
 @pytest.mark.parametrize(

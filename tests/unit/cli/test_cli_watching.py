@@ -138,7 +138,7 @@ def test_who_waits_is_told_and_drawn_until_nobody_does(monkeypatch: pytest.Monke
     ]
     assert "bank-b has been waiting since" in drawn(fed(begun, ("waiting", WAITING)))
     gone = (begun, ("waiting", WAITING), ("waiting", {"waiting": []}))
-    assert told(*gone)[2] == "nobody waits any more"
+    assert told(*gone)[2] == "nobody is waiting any more"
     assert "waiting" not in drawn(fed(*gone))
     assert "waiting" not in drawn(fed(begun, ("waiting", WAITING), ("done", {})))
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")

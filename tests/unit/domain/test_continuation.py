@@ -57,7 +57,7 @@ def test_a_continuation_comes_back_from_its_file() -> None:
     new = accept_change(charter(), continued(charter()))
     assert Charter.from_json(new.json()) == new
     assert compare(charter(), new)[-1] == (
-        "log log.example: set back from 66 entries to 33, 33 are lost"
+        "log log.example: rolled back from 66 entries to 33, 33 are lost"
     )
 
 

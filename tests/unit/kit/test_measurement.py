@@ -231,7 +231,7 @@ def test_what_cannot_be_measured_is_refused(site: Path) -> None:
     other = site / "copycat-1.dist-info"
     other.mkdir()
     (other / "RECORD").write_text(f"numpy/__init__.py,{_row(b'x' * 32)},1\n")
-    with pytest.raises(SecureFlowError, match="both bring numpy"):
+    with pytest.raises(SecureFlowError, match="both install numpy"):
         of(site)
     (other / "RECORD").write_text("copycat.py,md5=abc,1\n")
     (other / "METADATA").write_text("Name: copycat\nVersion: 1\n")

@@ -19,8 +19,8 @@ from secureflow.application.running import driving
 from secureflow.cli.main import app
 from secureflow.domain.jobs import JobState
 from secureflow.kit.disk import Place
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.kit.reserve import Reserve
 from secureflow.server import main
 from secureflow.server.initialise import initialise
 from secureflow.server.room import RecordRoom, figures, reserve_of
@@ -41,7 +41,7 @@ async def test_a_job_is_recorded_to_its_end_from_the_reserve(
     """The disk is never freed: what the job still writes has the room that was held."""
     monkeypatch.setattr(driving, "FIRST", 0.001)
     monkeypatch.setattr(driving, "LONGEST", 0.01)
-    reserve = Reserve(tmp_path / "server.reserve", SIZE)
+    reserve = DiskReserve(tmp_path / "server.reserve", SIZE)
     room = RecordRoom(tmp_path, reserve, accepting)
     assert reserve.keep()
     async with world(tmp_path, Faults(), played=large) as one:
@@ -60,7 +60,7 @@ def large(job: Any) -> Any:
     return (yield from script(job))
 
 
-def fill_beside(one: World, reserve: Reserve) -> None:
+def fill_beside(one: World, reserve: DiskReserve) -> None:
     """Let the database grow only once the reserve was given up."""
 
     def limit(connection: sqlite3.Connection, *_: object) -> None:
@@ -73,7 +73,7 @@ def fill_beside(one: World, reserve: Reserve) -> None:
 def test_no_job_is_taken_while_the_reserve_is_not_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reserve = Reserve(tmp_path / "server.reserve", SIZE)
+    reserve = DiskReserve(tmp_path / "server.reserve", SIZE)
     asked: list[int] = []
     room = RecordRoom(tmp_path, reserve, asked.append)
     room.for_job(7)
@@ -88,7 +88,7 @@ def test_no_job_is_taken_while_the_reserve_is_not_full(
     assert reserve.missing == SIZE
     assert [facts[2] and facts[2].code for facts in noted] == [None, "database_busy", "disk_full"]
     monkeypatch.setattr(Place, "free", lambda _: SIZE - 1)
-    monkeypatch.setattr(Reserve, "keep", lambda _: False)
+    monkeypatch.setattr(DiskReserve, "keep", lambda _: False)
     with pytest.raises(InfrastructureError) as caught:
         room.for_job(7)
     assert caught.value.message.startswith("The disk of the centre is full: its own record need")
@@ -157,7 +157,7 @@ def test_shared_memory_without_room_is_a_full_disk_for_whoever_waits_and_for_a_s
 
 
 async def test_what_a_start_does_is_done_again_over_the_reserve(tmp_path: Path) -> None:
-    reserve = Reserve(tmp_path / "server.reserve", SIZE)
+    reserve = DiskReserve(tmp_path / "server.reserve", SIZE)
     reserve.keep()
 
     async def grow() -> str:

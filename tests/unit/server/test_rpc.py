@@ -156,16 +156,16 @@ async def test_status_tells_the_doctor(desk: Desk) -> None:
 
 
 async def test_a_certificate_that_this_clock_refuses_is_known_without_the_party(desk: Desk) -> None:
-    assert await desk.desk.lapsed("bank-a") == ""
-    assert await desk.desk.lapsed("nobody") == ""
+    assert await desk.desk.certificate_problem("bank-a") == ""
+    assert await desk.desk.certificate_problem("nobody") == ""
     desk.stage.now[0] -= 7200
-    said = await desk.desk.lapsed("bank-a")
+    said = await desk.desk.certificate_problem("bank-a")
     assert "is not valid" in said
     assert "by the centre's clock" in said
     desk.stage.now[0] += 7200 + 25 * 3600
-    assert "is not valid" in await desk.desk.lapsed("bank-a")
+    assert "is not valid" in await desk.desk.certificate_problem("bank-a")
     await desk.call("certificate.renew", csr=make_csr(new_link_key()))
-    assert await desk.desk.lapsed("bank-a") == ""
+    assert await desk.desk.certificate_problem("bank-a") == ""
 
 
 async def test_unknown_calls_are_named(desk: Desk) -> None:

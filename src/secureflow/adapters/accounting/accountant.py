@@ -1,6 +1,5 @@
 """Accounting out of process: dp-accounting costs most of a second and 100 MB, which no server or
-agent should carry at rest. Answers are pure functions of the question, so they are cached.
-"""
+agent should carry when idle. Answers are pure functions of the question, so they are cached."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 
 PATIENCE: Final = 120.0
-"""Seconds for one question; a calibration takes a few."""
+"""Time limit for one question, in seconds; a calibration takes a few."""
 CACHED: Final = 256
 AT_ONCE: Final = 2
 MAX_LINE: Final = 4 << 20
@@ -41,19 +40,18 @@ class ProcessAccountant:
         epsilon: float | None = None,
         besides: Charge = (),
     ) -> dict[str, JSON]:
-        """Return what `count` Gaussian releases cost; without `noise`, the least that fits ε.
+        """Return the cost of `count` Gaussian releases; without `noise`, of the least that fits ε.
 
         Args:
             delta: δ of every figure.
             sampling: of the releases.
             count: how many.
             noise: their multiplier.
-            epsilon: what everything together may cost, to find the multiplier.
-            besides: what the job releases besides them.
+            epsilon: upper bound on the total cost, to find the multiplier.
+            besides: the job's other releases.
 
         Returns:
-            `noise`; `epsilon`: conversion → ε of everything; `curve`: Rényi divergences of one
-            release.
+            `noise`; `epsilon`: conversion → total ε; `curve`: Rényi divergences of one release.
 
         Raises:
             SecureFlowError: `invalid_mechanism`, `budget_impossible`, `accounting_failed`.
@@ -68,11 +66,11 @@ class ProcessAccountant:
     async def fit(
         self, charges: Sequence[Mapping[str, JSON]], delta: float, epsilon: float | None = None
     ) -> dict[str, JSON]:
-        """Return what releases cost together, their noise raised alike until they fit into ε.
+        """Return the total cost of releases, with all noise scaled up until they fit into ε.
 
         Returns:
-            `noise`: the least factor on all of the charges' noise, 1 without an ε; `epsilon`:
-            conversion → ε of all releases with it.
+            `noise`: the least factor on the charges' noise, 1 without an ε; `epsilon`: conversion →
+            total ε with it.
 
         Raises:
             SecureFlowError: `invalid_mechanism`, `budget_impossible`, `accounting_failed`.
@@ -84,14 +82,14 @@ class ProcessAccountant:
         return answer
 
     async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
-        """Return conversion → ε of everything in the charges together."""
+        """Return conversion → total ε of the charges."""
         answer: dict[str, JSON] = await self._ask(
             {"verb": "spent", "charges": [dict(charge) for charge in charges], "delta": delta}
         )
         return answer
 
     async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
-        """Make this process know the Rényi curves of these mechanisms."""
+        """Load the Rényi curves of these mechanisms into this process."""
         missing = [one for one in mechanisms if not learned(one)]
         if not missing:
             return
@@ -129,7 +127,7 @@ class ProcessAccountant:
                 process.kill()
             await process.wait()
         try:
-            answer = parse_json(lines[-1], MAX_LINE)  # the exact one, if it came
+            answer = parse_json(lines[-1], MAX_LINE)  # the exact one, if it arrived
         except (IndexError, SecureFlowError) as error:
             raise SecureFlowError(
                 "accounting_failed",
@@ -142,11 +140,11 @@ class ProcessAccountant:
 
 
 async def _lines(process: asyncio.subprocess.Process, question: bytes) -> list[bytes]:
-    """Ask, and return the whole lines that come within `PATIENCE`."""
+    """Ask, and return the complete lines that arrive within `PATIENCE`."""
     if process.stdin is None or process.stdout is None:
         raise AssertionError  # it was started with pipes
     found: list[bytes] = []
-    # A process that ends early, or says more than a line may hold, has said what it has said.
+    # If the process ends early, or a line is too long, the lines so far count.
     with contextlib.suppress(TimeoutError, OSError, ValueError):
         async with asyncio.timeout(PATIENCE):
             process.stdin.write(question + b"\n")

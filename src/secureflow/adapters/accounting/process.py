@@ -1,12 +1,12 @@
-"""The accounting process: one question on stdin, one or two answers on stdout, and it is gone.
+"""The accounting process: one question on stdin, one or two answers on stdout, then it exits.
 
     python -I -m secureflow.adapters.accounting.process
 
 Questions (JSON, one line): `quote` {noise | epsilon, sampling, count, delta, besides}, `fit`
 {charges, delta, epsilon | null}, `curves` {mechanisms}, `spent` {charges, delta}. An answer is
-`{"answer"}` or `{"error"}`, one a line. The first has Rényi figures only; a second one repeats it
+`{"answer"}` or `{"error"}`, one per line. The first has Rényi figures only; a second one repeats it
 with the exact `pld`. A privacy loss distribution may need any amount of memory and time (little
-noise, many releases), so the process gets little of both, and may end after its first line.
+noise, many releases), so both are limited, and the process may end after its first line.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from secureflow.engines.privacy.accounting import (
 )
 from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.memory import leave, loading
+from secureflow.kit.memory import loading, skip_final_collection
 from secureflow.kit.text import Text
 
 MEMORY: Final = 1 << 30
-"""Bytes of address space; what is loaded takes 0.4 GB of it."""
+"""Bytes of address space; the loaded libraries take 0.4 GB of it."""
 SECONDS: Final = 20
-"""Of processor time, which other load on the machine does not use up."""
+"""Seconds of processor time, unaffected by other load on the machine."""
 
 
 def answer(line: bytes) -> dict[str, JSON]:
-    """Answer one question by Rényi divergence; a wrong one is answered with its error."""
+    """Answer one question by Rényi divergence; a malformed one with an error."""
     try:
         question = parse_json(line, MAX_LINE)
         found = _VERBS[question["verb"]](question)
@@ -57,7 +57,7 @@ def answer(line: bytes) -> dict[str, JSON]:
 
 
 def exact(line: bytes, first: Mapping[str, JSON]) -> dict[str, JSON] | None:
-    """Return the answer with ε by privacy loss distribution; None where there is no such figure."""
+    """Return the answer with ε by privacy loss distribution; None if there is no such figure."""
     question, answer = parse_json(line, MAX_LINE), first["answer"]
     if question["verb"] == "curves":
         return None
@@ -88,7 +88,7 @@ def _quote(question: Mapping[str, JSON]) -> JSON:
 
 
 def _charge(question: Mapping[str, JSON], answer: Mapping[str, JSON]) -> Charge:
-    """Return what an answered question was about."""
+    """Return the charges of an answered question."""
     if question["verb"] == "quote":
         releases = Mechanism("gaussian", answer["noise"], question["sampling"], question["count"])
         return (releases, *parse_charge(question["besides"]))
@@ -131,18 +131,18 @@ _VERBS: Final[Mapping[str, Callable[[Mapping[str, JSON]], JSON]]] = {
 
 def main() -> None:
     """Answer the line on stdin."""
-    # dp-accounting warns of each order that it leaves out; an order left out only raises ε.
+    # dp-accounting warns about each order that it leaves out, which only raises ε.
     logging.disable(logging.WARNING)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     line = sys.stdin.buffer.readline(MAX_LINE + 1)
-    with loading():  # the library is loaded, and the process is gone before garbage matters
+    with loading():  # the library is loaded, and the process exits before garbage matters
         first = answer(line)
     _write(first)
     if second := exact(line, first) if "answer" in first else None:
         _write(second)
-    leave()
+    skip_final_collection()
 
 
 def _write(answer: Mapping[str, JSON]) -> None:

@@ -1,4 +1,4 @@
-"""Stored blobs held against their names, which are digests of what they hold."""
+"""Checks stored blobs against their names, which are digests of their content."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 PART: Final = "artefacts"
-REMEDY: Final = (
-    "Restore the file from a backup; until then, whoever needs it is told that it is missing."
-)
+REMEDY: Final = "Restore the file from a backup; until then, it is reported as missing."
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CHUNK: Final = 1 << 20
 _OTHERS: Final = frozenset({"incoming", "vectors"})
 
 
 class ArtifactsCheck:
-    """One look at the blobs below a directory.
+    """One check of the blobs below a directory.
 
     Args:
         directory: of `FileArtifacts`.
-        part: what findings belong to.
-        hasher: makes the hash that names them.
+        part: the part named in findings.
+        hasher: constructor of the hash in their names.
     """
 
     def __init__(
@@ -40,7 +38,7 @@ class ArtifactsCheck:
         self.known: set[str] = set()
 
     def findings(self) -> Iterator[Finding]:
-        """Yield every file whose name is not the digest of what it holds."""
+        """Yield every file whose name is not the digest of its content."""
         if not self._directory.is_dir():
             return
         for folder in sorted(self._directory.iterdir()):
@@ -57,7 +55,7 @@ class ArtifactsCheck:
                 yield from self._blob(path)
 
     def missing(self, digest: str, whose: str) -> Iterator[Finding]:
-        """Yield that a blob which something needs is not there."""
+        """Yield a finding for a missing blob that something refers to."""
         if digest not in self.known:
             yield Finding(
                 self._part,

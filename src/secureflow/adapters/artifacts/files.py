@@ -1,9 +1,9 @@
-"""Blobs as files: `DIR/ab/<BLAKE3 hex>`, written beside and renamed, so a name always tells truth.
+"""Blobs as files: `DIR/ab/<BLAKE3 hex>`, renamed when complete, so names match their content.
 
 A digest is 64 lowercase hex characters or it is `not_found`: no other text becomes a path. Bytes
-are hashed while they stream in; what is cut off, too long or of another digest leaves nothing.
-Files are flushed to disk before they get their name. The last of the disk is not for blobs: where
-the centre's record lies on it, it can still be written when there is no room for a model.
+are hashed while they stream in; a stream that is cut off, too long or of another digest leaves
+nothing. Files are flushed to disk before they get their name. Blobs leave the end of the disk free:
+if the centre's record is on it, it can still be written when there is no room for a model.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from secureflow.kit.text import Text
 from secureflow.kit.threads import open_in_thread
 
 CHUNK: Final = 1 << 18
-"""Bytes in memory for each reader: of a new model every party is one, at the same time."""
+"""Bytes in memory for each reader: every party reads a new model at the same time."""
 _JOB: Final = re.compile(r"[a-z0-9_]{1,64}")
 _REMEMBERED: Final = 10_000
-"""Discarded jobs that are remembered: a late blob of theirs would lie there for ever."""
+"""Discarded jobs that are remembered: a late blob of theirs would never be removed."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
-# Disks stall; the event loop must not. Each piece of file work runs in a thread.
+# Disks stall; the event loop must not. All file work runs in threads.
 _off: Final = asyncio.to_thread
 
 
@@ -45,11 +45,11 @@ class FileArtifacts:
     """Implements the `Artifacts` port on a directory of one file system.
 
     Args:
-        directory: made if missing; left-overs of a crash in it are removed, unless another
-            server of the folder is writing them.
+        directory: created if missing; leftovers of a crash in it are removed, unless another server
+            of the folder is writing them.
         durable: whether bytes are flushed to the disk before they get their name.
-        reserve: bytes of the disk that no blob may take.
-        part: what people call its content (`kit.disk.PARTS`).
+        reserve: bytes of the disk that blobs must leave free.
+        part: the name of its content for people (`kit.disk.PARTS`).
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class FileArtifacts:
                 _clear(left_over)
 
     def demand(self, size: int) -> None:
-        """Refuse what there is no room for beside the reserve.
+        """Refuse bytes that do not fit next to the reserve.
 
         Raises:
             InfrastructureError: `disk_full`.
@@ -82,8 +82,8 @@ class FileArtifacts:
         """Store a stream of at most `limit` bytes.
 
         Raises:
-            SecureFlowError: `too_large`, `digest_mismatch`; nothing is stored then.
-            InfrastructureError: `disk_full`, `disk_failed`; nothing is stored either.
+            SecureFlowError: `too_large`, `digest_mismatch`; nothing is stored.
+            InfrastructureError: `disk_full`, `disk_failed`; nothing is stored.
         """
         self.demand(limit)
         with writing(self._place, limit):
@@ -104,11 +104,11 @@ class FileArtifacts:
                 if self._durable:
                     with writing(self._place, limit):
                         await _off(os.fsync, file.fileno())
-                with writing(self._place, limit):  # while it is held: nobody clears it away
+                with writing(self._place, limit):  # while it is locked: nobody removes it
                     await _off(self._name, Path(name), artifact.digest)
-        except BaseException:  # whatever ended the stream, cancellation too: leave nothing behind
-            with suppress(FileNotFoundError):  # it has its name already, or its folder went
-                os.unlink(name)  # noqa: PTH108  Path would be refused in a coroutine; this is quick
+        except BaseException:  # whatever ended the stream, even cancellation: leave nothing behind
+            with suppress(FileNotFoundError):  # it has its name already, or its folder is gone
+                os.unlink(name)  # noqa: PTH108  Path is refused in a coroutine; this is quick
             raise
         return artifact
 
@@ -130,12 +130,12 @@ class FileArtifacts:
         return Artifact(digest, self._existing(digest).stat().st_size)
 
     def path(self, digest: str) -> Path | None:
-        """Return the blob's file, or None where there is none."""
+        """Return the blob's file, or None."""
         path = self._path(digest)
         return path if path is not None and path.is_file() else None
 
     async def delete(self, digest: str) -> None:
-        """Remove the blob if it is there; readers that hold it open go on."""
+        """Remove the blob if it exists; open readers are not affected."""
         if path := self._path(digest):
             await _off(path.unlink, missing_ok=True)
 
@@ -175,11 +175,11 @@ class FileArtifacts:
 
 
 class ScratchFiles:
-    """Blobs of running jobs, a directory each; a process's end keeps them, a power cut may not.
+    """Blobs of running jobs, in a directory each; they survive a restart, not always a power cut.
 
     Args:
         directory: made if missing.
-        reserve: bytes of the disk that no blob may take.
+        reserve: bytes of the disk that blobs must leave free.
     """
 
     def __init__(self, directory: Path, *, reserve: int = 0) -> None:
@@ -192,7 +192,8 @@ class ScratchFiles:
         """Return the job's store.
 
         Raises:
-            SecureFlowError: `not_found` for no job's name, and for one whose store was removed.
+            SecureFlowError: `not_found` for an invalid job id, and for a job whose store was
+                removed.
         """
         if job not in self._stores:
             if not _JOB.fullmatch(job) or job in self._discarded:
@@ -203,7 +204,7 @@ class ScratchFiles:
         return self._stores[job]
 
     async def discard(self, job: str) -> None:
-        """Remove the job's store, for good: what is sent late is not kept."""
+        """Remove the job's store permanently: late blobs are refused."""
         self._stores.pop(job, None)
         if _JOB.fullmatch(job):
             self._discarded[job] = None
@@ -223,25 +224,25 @@ async def _read(path: Path, offset: int) -> AsyncIterator[bytes]:
 
 
 def _made(incoming: Path) -> tuple[int, str]:
-    """Make a file that this process holds: another server of the folder may start meanwhile."""
+    """Create a locked file: another server of the folder may start meanwhile."""
     while True:
         handle, name = tempfile.mkstemp(dir=incoming)
         with suppress(OSError):  # a file system without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return handle, name
-        os.close(handle)  # it was taken for a left one before it was held
+        os.close(handle)  # it was removed as a leftover before it was locked
 
 
 def _clear(left_over: Path) -> None:
-    """Remove what a crash left; what a process is still writing stays."""
+    """Remove what a crash left; files that a process is still writing stay."""
     try:
         handle = os.open(left_over, os.O_RDWR)
-    except FileNotFoundError:  # it got its name meanwhile
+    except FileNotFoundError:  # it was renamed meanwhile
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # it is held, or nobody can tell
+    except OSError:  # it is locked, or that is unknown
         return
     else:
         left_over.unlink(missing_ok=True)

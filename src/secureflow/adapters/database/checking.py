@@ -1,6 +1,6 @@
-"""A database read as a whole, beside whoever runs on it, and held against what it promises.
+"""Checks a whole database, even while a server uses it, for consistency.
 
-One read-only transaction sees one moment. Nothing is repaired and nothing is written.
+One read-only transaction sees a snapshot. Nothing is repaired and nothing is written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import driver_url, shown_url
 from secureflow.adapters.database.damage import decoded
-from secureflow.adapters.database.soundness import (
+from secureflow.adapters.database.integrity import (
     DRIVER_ERRORS,
     HISTORY,
     damage_of,
@@ -29,7 +29,7 @@ from secureflow.kit.text import Text
 
 RESTORE: Final = "Stop the server and restore the newest intact backup."
 _PAGES: Final = 100
-"""Problems of its pages that SQLite is asked for."""
+"""Maximum page problems that SQLite is asked for."""
 _BUSY_MS: Final = 5000
 _VERSION: Final[sa.Select[Any]] = sa.select(sa.column("version_num")).select_from(sa.table(HISTORY))
 
@@ -59,7 +59,7 @@ def reading(url: str) -> Iterator[sa.Connection]:
 
 
 def named(url: str) -> str:
-    """Return how people call a database: a file by its path."""
+    """Return a database's name for people: the path of a file."""
     place = driver_url(url)
     return str(place.database) if _is_file(place) else shown_url(place)
 
@@ -69,7 +69,7 @@ def _is_file(place: URL) -> bool:
 
 
 def unreadable(where: str, error: Exception) -> SecureFlowError:
-    """Return the error of a database that cannot be read at all."""
+    """Return the error for a database that cannot be read at all."""
     what = damage_of(error)
     if what is not None:
         return SecureFlowError(
@@ -89,18 +89,18 @@ def unreadable(where: str, error: Exception) -> SecureFlowError:
 
 
 def raw(table: sa.Table) -> sa.Select[Any]:
-    """Return the query of a table's values as they are stored: a damaged one has any type."""
+    """Return the query of a table's raw values: a damaged one may have any type."""
     columns: list[Any] = [sa.type_coerce(c, sa.types.NullType()).label(c.name) for c in table.c]
     return sa.select(*columns)
 
 
 def in_bytes(value: Any) -> bytes:
-    """Return a stored value that should be bytes; empty for one of another type."""
+    """Return a stored value that should be bytes; empty if it has another type."""
     return bytes(value) if isinstance(value, bytes | memoryview) else b""
 
 
 def check_pages(connection: sa.Connection, where: str) -> Iterator[Finding]:
-    """Have the database itself look at its pages and indexes (SQLite; PostgreSQL has checksums)."""
+    """Have the database check its own pages and indexes (SQLite; PostgreSQL has checksums)."""
     if connection.dialect.name != "sqlite":
         return
     for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_PAGES})"):
@@ -111,14 +111,14 @@ def check_pages(connection: sa.Connection, where: str) -> Iterator[Finding]:
 
 
 def has_tables(connection: sa.Connection) -> bool:
-    """Tell whether there are tables of a platform, or its history, at all."""
+    """Tell whether there are tables of a platform, or a migration history, at all."""
     return bool(set(sa.inspect(connection).get_table_names()) & {HISTORY, *METADATA.tables})
 
 
 def check_schema(connection: sa.Connection, where: str, newest: str) -> Iterator[Finding]:
-    """Hold the schema against this version's.
+    """Compare the schema with this version's.
 
-    An older one is no fault: the next start migrates it. It is not read any further.
+    An older one is not a fault: the next start migrates it. It is not read any further.
 
     Raises:
         SecureFlowError: `database_newer`, `data_older`.

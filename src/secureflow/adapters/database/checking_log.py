@@ -1,7 +1,7 @@
-"""The log read as a whole: every leaf hashed into the tree again, every head and cosignature.
+"""Checks the whole log: every leaf hashed into the tree again, every head and cosignature.
 
-What the database says twice (a leaf's bytes and its columns, a tree's nodes and its leaves, a
-checkpoint and the tree) must agree, and every signature must hold.
+Redundant data (a leaf's bytes and its columns, a tree's nodes and its leaves, a checkpoint and the
+tree) must agree, and every signature must be valid.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _BATCH: Final = 500
 
 
 class LogCheck:
-    """One look at the log.
+    """One check of the log.
 
     Args:
-        connection: of the one transaction.
-        origin: as the settings name it.
+        connection: of the transaction.
+        origin: as in the settings.
         key: the log's public key.
         keys: party → every signing key that it is known to have had.
     """
@@ -63,7 +63,7 @@ class LogCheck:
         self.cosignatures = 0
 
     def findings(self) -> Iterator[Finding]:
-        """Yield everything that does not hold."""
+        """Yield every problem."""
         head = self._connection.execute(raw(LOG_HEAD)).first()
         if head is None:
             yield self._bad("the log has no head.")
@@ -88,7 +88,7 @@ class LogCheck:
         yield from self._submissions()
 
     def _walk(self, size: Any) -> Iterator[Finding]:
-        """Walk leaves, nodes and heads at once, so that a log of any length fits."""
+        """Iterate over leaves, nodes and heads together, so that a log of any length fits."""
         tree = GrowingTree()
         heads = self._connection.execution_options(yield_per=_BATCH).execute(
             raw(LOG_CHECKPOINTS).order_by(LOG_CHECKPOINTS.c.size)

@@ -1,4 +1,4 @@
-"""Every row of every table read as what it stands for, and held against the rows that it names."""
+"""Checks every row of every table: that it can be read, and that the rows it refers to exist."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class RowsCheck:
-    """One look at every row.
+    """One check of every row.
 
     Args:
-        connection: of the one transaction.
+        connection: of the transaction.
 
-    What was read stays for later parts: `jobs`, `models`, and `keys`, each party's signing keys.
+    Results kept for later parts: `jobs`, `models`, and `keys`, each party's signing keys.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -58,7 +58,7 @@ class RowsCheck:
         self.keys: dict[str, list[str]] = {}
 
     def findings(self) -> Iterator[Finding]:
-        """Yield every row that does not hold."""
+        """Yield every problem in a row."""
         for kind in KINDS:
             yield from self._entities(kind)
         yield from self._memberships()
@@ -171,7 +171,7 @@ class RowsCheck:
             last[row.job] = row.seq if type(row.seq) is int else -1
 
     def _follows(self, row: Any, before: int, where: str) -> Iterator[Finding]:
-        """A job that ends without its script leaves one number free before its end."""
+        """A job that ends without its script leaves one number unused before its end."""
         if type(row.seq) is int and row.seq == before + 1:
             return
         job = self.jobs.get(row.job)
@@ -209,12 +209,12 @@ class RowsCheck:
 
     @staticmethod
     def _value(text: Any) -> tuple[Any, bool]:
-        """Return a stored JSON value, and whether it is broken."""
+        """Return a stored JSON value, and whether it is damaged."""
         if text is None:
             return None, False
         try:
             return load_json(text), False
-        except (SecureFlowError, AttributeError):  # of another type than text
+        except (SecureFlowError, AttributeError):  # not a text
             return None, True
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Engines by URL, how a SQLite connection is prepared, and whose turn it is to write."""
+"""Engines by URL, the set-up of SQLite connections, and the turns of writers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from secureflow.kit.heldfile import HeldFile
 from secureflow.kit.text import Text
 
 BUSY_SECONDS = 30.0
-"""How long a writer waits for another one before it says `database_busy`."""
+"""How long a writer waits for another one before `database_busy`."""
 _SWITCH_SECONDS = 2.0
-"""How long an opening waits for another one that makes the same new file."""
+"""How long opening waits for another process that creates the same new file."""
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -32,10 +32,10 @@ _DRIVERS = {
 
 
 class WriteTurn:
-    """The one writer's turn over SQLite; over PostgreSQL, which locks rows, nobody waits.
+    """The write turn over SQLite; over PostgreSQL, which locks rows, nobody waits.
 
     Waiting here is fair and prompt. SQLite's own busy handler sleeps in steps of up to 100 ms; it
-    is left to other processes on the same file.
+    is used only for other processes on the same file.
     """
 
     def __init__(self, *, exclusive: bool, seconds: float = BUSY_SECONDS) -> None:
@@ -63,7 +63,7 @@ class WriteTurn:
             self._lock.release()
 
     def busy(self) -> InfrastructureError:
-        """Return the error that says so."""
+        """Return the `database_busy` error."""
         return InfrastructureError(
             "database_busy",
             Text(
@@ -92,12 +92,12 @@ def driver_url(text: str) -> URL:
 
 
 def shown_url(url: URL) -> str:
-    """Return a URL as people may see it: a password may stand in its query too."""
+    """Return a URL for people: a password may be in its query too."""
     return url.difference_update_query(("password",)).render_as_string()
 
 
 def held_file(url: URL) -> HeldFile:
-    """Return the file of a SQLite database; over PostgreSQL nothing is looked at."""
+    """Return the file of a SQLite database; for PostgreSQL one that checks nothing."""
     name = url.database if url.get_backend_name() == "sqlite" else None
     path = Path(name) if name and name != ":memory:" and not name.startswith("file:") else None
     return HeldFile(path, InfrastructureError)
@@ -105,8 +105,8 @@ def held_file(url: URL) -> HeldFile:
 
 def async_engine(url: URL, file: HeldFile | None = None) -> AsyncEngine:
     """Return the engine that the event loop uses."""
-    # No error text, and so no log, ever quotes what was to be stored.
-    # A service that was restarted has closed the pooled connections: each is asked before use.
+    # No error text, and so no log, ever quotes the values to be stored. A restarted service has
+    # closed the pooled connections: each is tested before use.
     stale = url.get_backend_name() != "sqlite"
     engine = create_async_engine(
         url, hide_parameters=True, pool_pre_ping=stale, connect_args=_spoken_to(url)
@@ -118,9 +118,9 @@ def async_engine(url: URL, file: HeldFile | None = None) -> AsyncEngine:
 
 
 def sync_engine(url: URL, file: HeldFile | None = None) -> sa.Engine:
-    """Return a blocking engine on the same database, for one thread of its own.
+    """Return a blocking engine on the same database, for use by one thread.
 
-    Compiled statements take their parameters by name over both drivers.
+    Compiled statements take their parameters by name with both drivers.
     """
     if url.get_backend_name() != "sqlite":
         engine = sa.create_engine(
@@ -148,7 +148,7 @@ def sync_engine(url: URL, file: HeldFile | None = None) -> sa.Engine:
 
 
 def _open_only(engine: sa.Engine, file: HeldFile) -> None:
-    """Open a file that is held, and no other that lies in its place; make none there."""
+    """Open the file that is held, never another one in its place; do not create one."""
     if file.uri is None:
         return
 
@@ -161,10 +161,10 @@ def _open_only(engine: sa.Engine, file: HeldFile) -> None:
 
 
 def _spoken_to(url: URL) -> dict[str, str]:
-    """Return how a connection is opened, but for what the operator's URL says.
+    """Return connection options, which the operator's URL may override.
 
-    Text is Unicode whatever the service was set up with. A machine that is gone (its power, its
-    network) says nothing: the kernel asks it after a while, or a statement waits for two hours.
+    Text is Unicode, whatever the service's default. A machine that is gone (power, network) does
+    not answer: without keepalives a statement would wait for two hours.
     """
     if url.get_backend_name() == "sqlite":
         return {}
@@ -180,17 +180,17 @@ def _spoken_to(url: URL) -> dict[str, str]:
 
 
 def spoken(error: BaseException | None) -> str:
-    """Return what a driver says without the row that it says it about.
+    """Return a driver's message without the row that it is about.
 
-    PostgreSQL adds to a refused row what stood in it ("Failing row contains …"): a leaf's bytes,
-    its document and its salt.
+    PostgreSQL quotes the content of a refused row ("Failing row contains …"): a leaf's bytes, its
+    document and its salt.
     """
     primary = getattr(getattr(error, "diag", None), "message_primary", None)
     return str(primary or error)
 
 
 def forget_rows(error: BaseException) -> None:
-    """Take the row out of a driver's error, so that no log and no screen ever shows it."""
+    """Remove the row from a driver's error, so that no log and no screen ever shows it."""
     if getattr(getattr(error, "diag", None), "message_primary", None):
         error.args = (spoken(error),)
 
@@ -203,9 +203,9 @@ def _forget_rows(context: sa.engine.ExceptionContext) -> None:
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    # The driver must not begin transactions by itself: the unit of work says when one is needed.
+    # The driver must not begin transactions by itself: the unit of work decides when.
     connection.isolation_level = None
-    # A text that is no UTF-8 any more must not break the reading of every row beside it.
+    # A text that is no longer UTF-8 must not prevent reading other rows.
     getattr(connection, "driver_connection", connection).text_factory = decoded
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
@@ -221,10 +221,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _use_wal(connection: Any, cursor: Any) -> None:
-    """Use the write-ahead log, after whoever switches the same new file to it at this moment.
+    """Use the write-ahead log, waiting for others that switch the same new file to it right now.
 
-    SQLite asks no busy handler here: two that switch hold what the other waits for, and one of
-    them is told so at once.
+    SQLite does not call the busy handler here: two that switch would deadlock, so one of them fails
+    at once.
     """
     end = time.monotonic() + _SWITCH_SECONDS
     while True:
@@ -242,13 +242,13 @@ def _use_wal(connection: Any, cursor: Any) -> None:
 def _pause(connection: Any, seconds: float) -> None:
     if isinstance(connection, sqlite3.Connection):
         time.sleep(seconds)
-    else:  # SQLAlchemy's stand-in for an asyncio driver: the event loop goes on meanwhile
+    else:  # SQLAlchemy's adapter for an asyncio driver: the event loop continues meanwhile
         connection.run_async(lambda _: asyncio.sleep(seconds))
 
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:
-    # Somebody who holds a table (maintenance, a dump) is not waited for without end; a pooler
-    # between refuses this as an option of the connection, and takes it as a statement.
+    # Do not wait forever for a lock on a table (maintenance, a dump); connection poolers refuse
+    # this as a connection option, but accept it as a statement.
     with closing(connection.cursor()) as cursor:
         cursor.execute(f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}")
     connection.commit()

@@ -1,6 +1,6 @@
-"""Stored values that cannot be read: named by their place, and told once, so that others work on.
+"""Stored values that cannot be read: located and logged once, without affecting others.
 
-Everything that this adapter writes as JSON is ASCII; a character beyond it is damage, too.
+Everything that this adapter writes as JSON is ASCII; any other character is damage, too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def load_json(text: str) -> Any:
 
 
 def damaged(noun: str, key: str) -> SecureFlowError:
-    """Return the error of a stored object that cannot be read."""
+    """Return the error for a stored object that cannot be read."""
     facts = {"noun": noun, "id": shown(key)}
     return SecureFlowError(
         "record_damaged",
@@ -45,7 +45,7 @@ def damaged(noun: str, key: str) -> SecureFlowError:
 
 
 def damaged_log(what: str) -> SecureFlowError:
-    """Return the error of a log that lacks a part of itself."""
+    """Return the error for a log with a missing part."""
     facts = {"noun": "log", "reason": what}
     return SecureFlowError(
         "record_damaged", Text("The server's log is damaged: {what}.", what=what), CHECK, facts
@@ -53,17 +53,17 @@ def damaged_log(what: str) -> SecureFlowError:
 
 
 def decoded(data: bytes) -> str:
-    """Return a stored text; bytes that are no UTF-8 stay visible as what no text may hold."""
+    """Return a stored text; invalid UTF-8 becomes surrogates, which no valid text holds."""
     return data.decode("utf-8", "surrogateescape")
 
 
 class DamageLog:
-    """Says of each damaged object that it is, once in a while."""
+    """Logs each damaged object, once in a while."""
 
     def __init__(self) -> None:
         self._once = OncePerMinute()
 
     def note(self, noun: str, key: str) -> None:
-        """Note an object that could not be read."""
+        """Log an object that could not be read."""
         if self._once.due((noun, key)) is not None:
             _log.error("record_damaged", noun=noun, id=shown(key), hint=CHECK)

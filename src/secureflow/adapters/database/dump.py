@@ -1,9 +1,9 @@
-"""A database as text: every table of one moment, in files that either database can take in.
+"""A database as text: a snapshot of every table, in files that either database can load.
 
 A dump is read in one transaction (SQLite: a read snapshot; PostgreSQL: REPEATABLE READ), so it is
-consistent while a platform runs, and writers wait for nothing. Each table is a file of JSON lines:
-first its columns, then its rows, bytes as {"b": base64}. It is loaded into an empty database of
-the very schema that it was read from, which is then migrated on as at any start.
+consistent while a platform runs, and does not block writers. Each table is a file of JSON lines:
+first its columns, then its rows, bytes as {"b": base64}. It is loaded into an empty database with
+exactly the schema that it was read from, which is then migrated as on any start.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database.connections import sync_engine
 from secureflow.adapters.database.engine import Database, migrate
 from secureflow.adapters.database.faults import fault_of
-from secureflow.adapters.database.soundness import HISTORY
+from secureflow.adapters.database.integrity import HISTORY
 from secureflow.adapters.database.tables import PASSING
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
@@ -28,28 +28,28 @@ from secureflow.kit.text import Text
 
 T = TypeVar("T")
 _KINDS: Final = ((sa.LargeBinary, bytes), (sa.Integer, int), (sa.String, str))
-"""What the columns hold. SQLite keeps whatever it is given: a number for bytes would be read as
-that many of them."""
+"""The types of the columns. SQLite stores whatever it is given, and a number for bytes would be
+read as that many zero bytes."""
 _ROWS: Final = 500
 _LONGEST: Final = 256 << 20
-"""Characters of a row: a spec with every answer of hundreds of parties is a few megabytes."""
+"""Maximum characters of a row: with the answers of hundreds of parties it has some megabytes."""
 _LEAP: Final = 1_000_000
-"""Ids of events that are skipped: a watcher may have seen some that a restore has lost."""
+"""Event ids to skip: a watcher may have seen some that a restore has lost."""
 
 
 @dataclass(frozen=True)
 class Dump:
-    """What was written: the schema's revision, and the tables with their number of rows."""
+    """What was written: the schema's revision, and the tables with their numbers of rows."""
 
     revision: str
     tables: Mapping[str, int]
 
 
 def dump(database: Database, directory: Path) -> Dump:
-    """Write `directory/<table>` for every table; blocks, so call it off the event loop.
+    """Write `directory/<table>` for every table; blocking, so do not call it on the event loop.
 
     Raises:
-        SecureFlowError: `record_missing` where there is no schema.
+        SecureFlowError: `record_missing` if there is no schema.
         sqlalchemy.exc.SQLAlchemyError: the database failed.
     """
     with _reading(database) as connection:
@@ -77,9 +77,9 @@ async def load(
 
     Args:
         database: empty.
-        directory: where the tables' files are.
-        dump: what the dump is said to hold.
-        check: looks at what was filled in; if it raises, the database stays empty.
+        directory: the folder of the tables' files.
+        dump: the expected content of the dump.
+        check: verifies the loaded data; if it raises, the database stays empty.
 
     Raises:
         SecureFlowError: `database_newer`, `backup_unreadable` for a dump that does not fit.
@@ -211,7 +211,7 @@ def _value(name: str, value: Any, kind: type | None) -> Any:
         if isinstance(value, dict):
             value = b64decode(value["b"])
         elif isinstance(value, str):
-            value.encode()  # half a surrogate pair is no text
+            value.encode()  # a lone surrogate is not valid text
     except (KeyError, TypeError, UnicodeError, SecureFlowError) as error:
         raise _unfit(Text("a row of the table {name} cannot be read", name=name)) from error
     if type(value) is not kind:
@@ -222,7 +222,7 @@ def _value(name: str, value: Any, kind: type | None) -> Any:
 
 
 def _skip_events(connection: sa.Connection) -> None:
-    """Give new rows ids that were never told: watchers go on after the last one that they saw."""
+    """Let new rows get unused ids: watchers continue after the last one that they saw."""
     if connection.dialect.name == "sqlite":
         _leap_sqlite(connection)
         return

@@ -1,8 +1,8 @@
-"""The database by URL: SQLite (the embedded default) or PostgreSQL, migrated when it starts.
+"""The database by URL: SQLite (the embedded default) or PostgreSQL, migrated on start.
 
-Isolation is the same over both: each read sees what is committed (READ COMMITTED), the first
-write of a unit of work takes the write lock (SQLite: `BEGIN IMMEDIATE`), and an entity that
-changed since this unit read it is refused (`stale_version`). A reader never blocks a writer.
+Isolation is the same over both: each read sees what is committed (READ COMMITTED), the first write
+of a unit of work takes the write lock (SQLite: `BEGIN IMMEDIATE`), and an entity that changed since
+this unit of work read it is refused (`stale_version`). A reader never blocks a writer.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from secureflow.adapters.database.connections import (
 )
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.faults import typed_faults
-from secureflow.adapters.database.openerrors import START_SECONDS, check_encoding, open_error
-from secureflow.adapters.database.soundness import (
+from secureflow.adapters.database.integrity import (
     DRIVER_ERRORS,
     damage_of,
     refuse_half,
     refuse_missing,
 )
+from secureflow.adapters.database.openerrors import START_SECONDS, check_encoding, open_error
 from secureflow.adapters.database.tables import SETTINGS
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.private import keep_private
+from secureflow.kit.privatefiles import keep_private
 from secureflow.kit.text import Text
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5EC0F10
 _CLOSED = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.ProgrammingError)
-"""The last: no right to make tables (from 15 on only the owner has it), or others' are there."""
+"""The last: no right to create tables (since PostgreSQL 15 the owner's), or others' exist."""
 _CHECKPOINT_SECONDS = 1.0
-"""How long a checkpoint waits for readers; what it leaves, the next one does."""
+"""How long a checkpoint waits for readers; the next one does the rest."""
 _PROBE = "write probe"
 _PROBE_CHARACTERS = 1 << 16
-"""More than the pages at hand have room for: what a job records is as large."""
+"""More than the free pages can hold: as large as what a job records."""
 
 
 class Database:
@@ -85,14 +85,14 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The URL as people may see it."""
+        """The URL for people, without the password."""
         return shown_url(self.url)
 
     async def start(self) -> None:
-        """Bring the schema to this version's state.
+        """Migrate the schema to this version.
 
         Raises:
-            SecureFlowError: `database_newer` when a later version has already migrated it;
+            SecureFlowError: `database_newer` if a later version has already migrated it;
                 `database_encoding`; those of `reached`.
         """
         async with self.reached():
@@ -107,12 +107,12 @@ class Database:
 
     @asynccontextmanager
     async def reached(self) -> AsyncIterator[None]:
-        """Say in words why the database cannot be opened, where the block finds that out.
+        """Explain why the database cannot be opened, if the block fails to.
 
         Raises:
-            InfrastructureError: `database_unavailable`, `database_busy`, `disk_full`, where it
-                passes by itself.
-            SecureFlowError: `database_unavailable` where it does not; `record_damaged`.
+            InfrastructureError: `database_unavailable`, `database_busy`, `disk_full`, if it is
+                temporary.
+            SecureFlowError: `database_unavailable` if it is not; `record_damaged`.
         """
         try:
             yield
@@ -137,7 +137,7 @@ class Database:
         return SqlUnitOfWork(self.engine, self.turn, self._damage, self.file)
 
     async def try_writing(self) -> None:
-        """Write a row, remove it and commit: a full disk refuses that, and a read-only one.
+        """Write a row, remove it and commit: that fails on a full or read-only disk.
 
         Raises:
             InfrastructureError: why nothing can be written now.
@@ -149,30 +149,30 @@ class Database:
             await unit.commit()
 
     async def checkpoint(self, mode: str = "PASSIVE") -> None:
-        """Bring a SQLite file up to date with its write-ahead log; readers and writers go on.
+        """Checkpoint a SQLite file's write-ahead log, without blocking readers and writers.
 
-        SQLite does it by itself only where a commit finds 4000 pages in the log, so a small
-        platform would lie in the log alone. PostgreSQL does it itself.
+        SQLite does so automatically only when a commit finds 4000 pages in the log, so all data of
+        a small platform would stay in the log. PostgreSQL needs no help.
         """
         if self.turn.exclusive:
             async with self.engine.connect() as connection:
                 await connection.run_sync(_checkpoint, mode)
 
     async def lost(self) -> bool:
-        """Tell whether a SQLite file is gone from its place; what is open is put beside it."""
+        """Tell whether a SQLite file is gone from its place; if so, save a copy of the open one."""
         return await self.file.lost(self._save)
 
     async def _save(self, target: sqlite3.Connection) -> None:
         with typed_faults():
             async with self.engine.connect() as connection:
-                # Whoever writes now ends first; whoever takes the lock after that is refused.
+                # The current writer ends first; later ones are refused.
                 await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 await connection.exec_driver_sql("ROLLBACK")
                 raw: Any = (await connection.get_raw_connection()).driver_connection
                 await raw.backup(target)
 
     async def close(self) -> None:
-        """Leave everything in a SQLite file itself, and close every connection."""
+        """Checkpoint a SQLite file completely, and close every connection."""
         try:
             with contextlib.suppress(sa.exc.SQLAlchemyError):  # a full disk: it stays in the log
                 if self._started:
@@ -188,16 +188,16 @@ def _checkpoint(connection: sa.Connection, mode: str) -> None:
 
 @contextmanager
 def _busy_timeout(connection: sa.Connection, most: float) -> Iterator[None]:
-    """Wait for another writer so many seconds at most; then as before, whatever happens.
+    """Limit the wait for another writer inside the block; restore it afterwards in any case.
 
-    The connection goes back to the pool: the next one must wait neither shorter nor longer.
+    The connection goes back to the pool, and its next user must wait as usual.
     """
     wait = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
     connection.exec_driver_sql(f"PRAGMA busy_timeout={min(wait, int(most * 1000))}")
     try:
         yield
     finally:
-        if not connection.invalidated:  # else it is closed, not given back
+        if not connection.invalidated:  # otherwise it is closed, not returned to the pool
             connection.exec_driver_sql(f"PRAGMA busy_timeout={wait}")
 
 
@@ -213,16 +213,16 @@ def newest_schema() -> str:
 
 
 def migrate(connection: sa.Connection, to: str = "head") -> None:
-    """Run the missing steps in one transaction, alone; whoever calls it commits.
+    """Run the missing steps in one exclusive transaction; the caller commits.
 
     Raises:
         SecureFlowError: `database_newer`, `record_damaged`.
     """
     if connection.dialect.name == "sqlite":
-        with _busy_timeout(connection, START_SECONDS):  # whoever starts says so, and tries again
+        with _busy_timeout(connection, START_SECONDS):  # the server reports it and retries
             connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a migration takes its time
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")  # a migration may take long
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     refuse_half(connection)
     config = _config()

@@ -1,4 +1,4 @@
-"""One generic store for every kind of entity: a document, and the columns that lists filter on."""
+"""One generic store for every kind of entity: a document, and the columns for filters of lists."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _DERIVED: Mapping[tuple[str, str], Callable[[Any], str]] = {
     ("datasets", "state"): lambda dataset: "published" if dataset.removed is None else "removed",
     ("grants", "state"): lambda grant: "granted" if grant.revoked is None else "revoked",
 }
-"""Filter columns that are no field of the entity."""
+"""Filter columns that are not fields of the entity."""
 _MEMBERS: Mapping[str, tuple[str, ...]] = {"member": ("active", "invited"), "active": ("active",)}
-"""Filters on projects by organisation: which states of a membership count."""
+"""Filters on projects by organisation, with the membership states that count."""
 
 
 @dataclass(frozen=True)
 class EntityKind(Generic[T]):
-    """Which dataclass lives in which table; every column but version and doc is a filter."""
+    """The dataclass and table of an entity; every column except version and doc is a filter."""
 
     of: type[T]
     noun: str
@@ -48,7 +48,7 @@ class EntityKind(Generic[T]):
 
     @property
     def filters(self) -> list[str]:
-        """The names of the columns that `list` can ask for an equal value."""
+        """The names of the columns that `list` can filter by equality."""
         return [c.name for c in self.table.columns if c.name not in ("version", "doc", "expires")]
 
     @property
@@ -57,7 +57,7 @@ class EntityKind(Generic[T]):
         return "expires" in self.table.c
 
     def columns(self, entity: T) -> dict[str, Any]:
-        """Return the filter columns of an entity."""
+        """Return the values of an entity's filter columns."""
         derived = {column: make for (table, column), make in _DERIVED.items() if table == self.name}
         found: dict[str, Any] = {
             name: derived[name](entity) if name in derived else str(getattr(entity, name))
@@ -74,9 +74,9 @@ class EntityKind(Generic[T]):
 
     @cached_property
     def rows(self) -> sa.Select[Any]:
-        """The query of all rows, documents as text: one that is damaged hides no other.
+        """The query of all rows, with documents as text: a damaged one does not hide others.
 
-        Every read begins with it, so it is made once.
+        Every read starts with it, so it is built once.
         """
         doc = sa.type_coerce(self.table.c.doc, sa.Text).label("doc")
         return sa.select(*(c for c in self.table.columns if c.name != "doc"), doc)
@@ -147,8 +147,8 @@ class EntityStore(Generic[T]):
         """Replace the entity of this id.
 
         Raises:
-            SecureFlowError: `not_found`; `stale_version` when it changed since this unit of work
-                read it; `already_exists` when it takes another's value of a unique column.
+            SecureFlowError: `not_found`; `stale_version` if it changed since this unit of work read
+                it; `already_exists` if it takes another's value of a unique column.
         """
         key = self._key(entity)
         table = self._table
@@ -175,14 +175,14 @@ class EntityStore(Generic[T]):
         )
 
     async def remove(self, key: str) -> None:
-        """Forget the entity of this id; none there is no error."""
+        """Remove the entity of this id, if it exists."""
         await self._unit.write(sa.delete(self._table).where(self._table.c.id == key))
         self._seen.pop(key, None)
 
     async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
         """Return entities ordered by id after the cursor; `equals` filters on indexed columns.
 
-        What cannot be read is named in the page's `damaged`.
+        Unreadable ones are listed in the page's `damaged`.
         """
         table = self._table
         limit = max(1, min(limit, MAX_PAGE))
@@ -221,7 +221,7 @@ class EntityStore(Generic[T]):
         return self._table.c[name].in_(values)
 
     async def _link(self, entity: Any) -> None:
-        """Keep a project's memberships where lists find them; its own row was written before."""
+        """Store a project's memberships for lists; its own row was written before."""
         if not isinstance(entity, Project):
             return
         link = tables.MEMBERSHIPS
@@ -241,7 +241,7 @@ class EntityStore(Generic[T]):
         return self._kind.read(row)
 
     def _readable(self, row: Any) -> T | None:
-        """Return a row's entity; one that is damaged is told, and left out."""
+        """Return a row's entity; a damaged one is logged, and left out."""
         try:
             return self._entity(row)
         except SecureFlowError:

@@ -1,7 +1,7 @@
-"""Faults of the database itself (busy, away, full), told apart from defects of ours.
+"""Faults of the database itself (busy, unavailable, full), told apart from our own bugs.
 
-What the driver says stays in the cause, which only the operator's log shows: it names files,
-hosts and statements.
+The driver's message, which names files, hosts and statements, is only in the cause, which only the
+operator's log shows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_PROTOCOL: "database_busy",
     sqlite3.SQLITE_FULL: "disk_full",
     sqlite3.SQLITE_IOERR: "database_unavailable",
-    sqlite3.SQLITE_IOERR_SHMSIZE: "disk_full",  # of what its writers share: the file beside it
+    sqlite3.SQLITE_IOERR_SHMSIZE: "disk_full",  # SQLite's shared-memory file
     sqlite3.SQLITE_CANTOPEN: "database_unavailable",
     sqlite3.SQLITE_READONLY: "database_unavailable",
     sqlite3.SQLITE_PERM: "database_unavailable",
@@ -32,7 +32,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_CORRUPT: "record_damaged",
     sqlite3.SQLITE_NOTADB: "record_damaged",
 }
-"""By result code, the primary one last. SQLITE_ERROR, a statement that cannot be, is a defect."""
+"""By result code, the primary one last. SQLITE_ERROR, an invalid statement, is a bug."""
 _POSTGRES: Final = {
     "53100": "disk_full",
     "55P03": "database_busy",  # lock_not_available
@@ -43,15 +43,15 @@ _POSTGRES: Final = {
     "XX001": "record_damaged",  # data_corrupted
     "XX002": "record_damaged",  # index_corrupted
 }
-"""By SQLSTATE; the classes below follow where none of these fits."""
+"""By SQLSTATE; if none of these fits, by the classes below."""
 _AWAY: Final = ("08", "53", "57P", "58")
 """SQLSTATE classes: connection, resources, operator intervention, system."""
 
 
 def fault_of(error: BaseException) -> InfrastructureError | None:
-    """Return the typed error that an exception of the driver or SQLAlchemy stands for.
+    """Return the typed error for an exception of the driver or SQLAlchemy.
 
-    None for what is no fault of the database: it is a defect, and must look like one.
+    None if it is not a fault of the database: then it is a bug, and must look like one.
     """
     if isinstance(error, UnicodeDecodeError):  # the driver quotes a damaged schema
         return fault("record_damaged")
@@ -62,7 +62,7 @@ def fault_of(error: BaseException) -> InfrastructureError | None:
     code = _code(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
     if code is None and isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated:
         code = "database_unavailable"
-    if code == "database_unavailable" and no_handle_left():  # neither driver says so
+    if code == "database_unavailable" and no_handle_left():  # neither driver reports it
         code = TOO_MANY
     return None if code is None else fault(code)
 
@@ -85,7 +85,7 @@ def typed_faults() -> Iterator[None]:
 
 
 def fault(code: str) -> InfrastructureError:
-    """Return the error of this code, in words for people."""
+    """Return the error of this code, with a text for people."""
     message, hint = _WORDS[code]
     return InfrastructureError(code, message, hint)
 
@@ -116,7 +116,7 @@ def _code(error: BaseException | None) -> str | None:
     if not isinstance(error, _driver_errors()):
         return None
     state = getattr(error, "sqlstate", None)
-    if state is None:  # no answer of the service at all
+    if state is None:  # no answer from the service at all
         return "database_unavailable" if type(error).__name__ in _LOST else None
     known = _POSTGRES.get(state)
     return known or ("database_unavailable" if state.startswith(_AWAY) else None)
@@ -130,7 +130,7 @@ def _raised() -> tuple[type[Exception], ...]:
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:
-    """Return the roots of what the drivers in use raise; SQLite alone loads no other."""
+    """Return the base exceptions of the drivers in use; with SQLite no other driver is loaded."""
     psycopg = sys.modules.get("psycopg")
     other: type[Exception] = sqlite3.Error if psycopg is None else psycopg.Error
     return (sqlite3.Error, other)

@@ -1,9 +1,9 @@
 """The embedded ledger: an RFC 9162 log in the metadata database, with group commit.
 
 Leaves arrive in two ways: submitted in a job's transaction (`unit.leaves.submit`, then
-`sequenced`), or directly (`append`). Callers join the group that is waiting for its turn; while
-one batch is being written the next group gathers, so that many leaves share one durable commit
-and nobody waits for a timer. Every batch ends in a signed checkpoint.
+`sequenced`), or directly (`append`). Callers join the group that is waiting for its turn; while one
+batch is being written the next group forms, so that many leaves share one durable commit without a
+timer. Every batch ends in a signed checkpoint.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ T = TypeVar("T")
 MAX_PAGE = 1000
 MAX_BRIDGES = 100_000
 UNNUMBERED = 3
-"""Whole batches that may pass a submitted leaf by."""
+"""Full batches that a submitted leaf may have to wait for."""
 
 
 class _Group:
-    """Leaves that will be numbered in one transaction, and the task that does it."""
+    """Leaves that are numbered in one transaction, and its task."""
 
     def __init__(self) -> None:
         self.leaves: list[Candidate] = []
@@ -58,7 +58,7 @@ class _Group:
 
 
 class SqlLedger:
-    """The port `Ledger` beside the stores: `await start()`, then use, then `await stop()`.
+    """Implements the port `Ledger` in the metadata database: `await start()`, use, `await stop()`.
 
     Several processes may hold one on the same database with the same key: the database's lock
     makes them take turns. A database of another origin or key is refused (`fenced`).
@@ -80,7 +80,7 @@ class SqlLedger:
 
     @property
     def origin(self) -> str:
-        """The name that the log goes by now."""
+        """The log's current name."""
         return self._store.origin
 
     @property
@@ -89,30 +89,30 @@ class SqlLedger:
         return self._store.hold
 
     async def start(self) -> None:
-        """Make the log if there is none, and number what a crash left waiting.
+        """Create the log if there is none, and number what a crash left waiting.
 
-        What waits in a log that is held goes on waiting.
+        While the log is held, nothing is numbered.
         """
         await self._in_thread(self._store.open)
         if self.hold is None:
             await self.caught_up()
 
     async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
-        """Decide whether the log is held, from what is known of it and its size, alone."""
+        """Decide under the lock whether the log is held, from what is known of it and its size."""
         return await self._in_turn(lambda: self._store.judge(decide))
 
     async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
-        """Go on under a new origin from the first leaves; see `LogStore.continue_as`."""
+        """Continue under a new origin after the first leaves; see `LogStore.continue_as`."""
         await self._in_turn(lambda: self._store.continue_as(origin, start, root, leaf))
 
     async def root(self, size: int) -> bytes:
-        """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
+        """Return the root over the first `size` leaves (`not_found` if there are fewer)."""
         if not 0 <= size <= await self._size_at_least(size):
             raise _not_found(Text("no log of {size} leaves", size=size))
         return (await self._prove(lambda read: [merkle.root(size, read)]))[0]
 
     async def caught_up(self) -> int:
-        """Number every leaf that was submitted by now; return the log's size."""
+        """Number every leaf submitted so far; return the log's size."""
         while (await self._join((), waiting=True)).more:
             pass
         return await self._size_at_least(sys.maxsize)
@@ -124,10 +124,10 @@ class SqlLedger:
         self._thread.shutdown()
 
     async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
-        """Submit and wait, for actions that belong to no job.
+        """Submit and wait, for actions outside jobs.
 
         Raises:
-            SecureFlowError: `malformed_leaf`, also for a leaf that was signed for another log.
+            SecureFlowError: `malformed_leaf`, also for a leaf signed for another log.
         """
         candidates = [Candidate.direct(leaf) for leaf in leaves]
         for leaf in (candidate.signed.leaf for candidate in candidates):
@@ -152,8 +152,8 @@ class SqlLedger:
         """Wait until the submitted leaves of (job, seq) have numbers under a signed head.
 
         Raises:
-            SecureFlowError: `not_found` when nothing was submitted under (job, seq);
-                `record_damaged` when it is no leaf any more.
+            SecureFlowError: `not_found` if nothing was submitted under (job, seq); `record_damaged`
+                if the leaf is damaged.
         """
         table = LOG_SUBMISSIONS
         query = sa.select(table.c.number).where(table.c.job == job, table.c.seq == seq)
@@ -173,7 +173,7 @@ class SqlLedger:
             if tries == UNNUMBERED:
                 raise damaged_log(
                     Text(
-                        "it cannot take in what effect {seq} of job {job} submitted",
+                        "it cannot process what effect {seq} of job {job} submitted",
                         seq=seq,
                         job=job,
                     )
@@ -181,11 +181,11 @@ class SqlLedger:
 
     @property
     def committed(self) -> str | None:
-        """The newest head that this process signed, bare; None before it signed any."""
+        """The newest head that this process signed, without cosignatures; None before the first."""
         return self._store.cache.notes.get(self._store.cache.size)
 
     async def head(self) -> str:
-        """Return the newest signed checkpoint note, with the cosignatures that it has."""
+        """Return the newest signed checkpoint note, with its cosignatures."""
         return await self._cosigned(sa.select(sa.func.max(LOG_CHECKPOINTS.c.size)))
 
     async def note(self, size: int) -> str:
@@ -193,9 +193,9 @@ class SqlLedger:
         return await self._cosigned(sa.select(sa.literal(size)))
 
     async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
-        """Return the note, of those that hold an index, which most of the names cosigned.
+        """Return the note over an index with the most cosignatures of these names.
 
-        The smallest of several; None where none of them cosigned any.
+        The smallest of several; None if none of them cosigned any.
         """
         table = LOG_COSIGNATURES
         query = sa.select(table.c.size).where(table.c.size > index, table.c.name.in_(list(names)))
@@ -243,7 +243,7 @@ class SqlLedger:
         query = query.where(table.c.job == job, table.c.number < size).order_by(table.c.number)
         return [(row.author, bytes(row.hash).hex()) for row in await self._read(query)]
 
-    async def story(self, job: str) -> list[LogEntry]:
+    async def job_leaves(self, job: str) -> list[LogEntry]:
         """Return every leaf of the job, and without their documents those of other jobs that lie
         between two leaves of one author: what an audit bundle needs to show each chain complete.
         """
@@ -276,7 +276,7 @@ class SqlLedger:
         return None if row is None else int(row.number)
 
     def _gathering(self, more: int) -> _Group:
-        """Return the group that gathers now, or a fresh one when it has no room."""
+        """Return the group that is forming, or a new one if it is full."""
         group = self._group
         if group is None or (group.leaves and len(group.leaves) + more > MAX_BATCH):
             group = self._group = _Group()
@@ -289,8 +289,8 @@ class SqlLedger:
         group = group or self._gathering(len(leaves))
         group.leaves.extend(leaves)
         group.waiting |= waiting
-        assert group.task is not None  # noqa: S101 - made with the group
-        # Shielded: one caller that gives up must not take the others' commit with it.
+        assert group.task is not None  # noqa: S101 - created with the group
+        # Shielded: a caller that gives up must not cancel the others' commit.
         return await asyncio.shield(group.task)
 
     async def _write(self, group: _Group) -> Batch:
@@ -299,7 +299,7 @@ class SqlLedger:
                 await self._database.turn.acquire()
             finally:
                 if self._group is group:
-                    self._group = None  # from here on others gather in the next one
+                    self._group = None  # from here on others join the next one
             try:
                 number = self._store.number
                 return await self._in_thread(lambda: number(group.leaves, waiting=group.waiting))
@@ -324,7 +324,7 @@ class SqlLedger:
             return await unit.read(query)
 
     async def _size_at_least(self, wanted: int) -> int:
-        """Return the log's size; a size that is known to be committed needs no query."""
+        """Return the log's size; a size known to be committed needs no query."""
         if wanted <= self._store.cache.size:
             return self._store.cache.size
         return int((await self._read(sa.select(LOG_HEAD.c.size))).scalar_one())
@@ -341,7 +341,7 @@ class SqlLedger:
         return attach(rows[0].note, [row.line for row in rows if row.line is not None])
 
     async def _prove(self, prove: Callable[[merkle.NodeReader], list[bytes]]) -> list[bytes]:
-        """Ask the proof which nodes it reads, fetch those that are not remembered, and make it."""
+        """Find out which nodes a proof needs, fetch those not cached, and build it."""
         nodes: dict[int, bytes] = {}
         wanted: list[int] = []
 
@@ -373,7 +373,7 @@ class SqlLedger:
         return bridges
 
     async def _bridge(self, leaf_hash: bytes, author: str) -> LogEntry | None:
-        # The author too: a forged prev must not pull another tenant's leaf into the story.
+        # Match the author too: a forged `prev` must not pull in another organisation's leaf.
         table = LOG_LEAVES
         query = sa.select(table).where(table.c.hash == leaf_hash, table.c.author == author)
         row = (await self._read(query)).first()
@@ -381,7 +381,7 @@ class SqlLedger:
 
 
 def _chain_ends(entries: Iterable[LogEntry]) -> list[tuple[LogEntry, LogEntry]]:
-    """Return each organisation's first and last leaf; `server` and `enclave` need no bridges."""
+    """Return each organisation's first and last leaf; not those of `server` and `enclave`."""
     ends: dict[str, tuple[LogEntry, LogEntry]] = {}
     for entry in entries:
         if entry.author not in ("server", "enclave"):

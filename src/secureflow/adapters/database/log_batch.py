@@ -1,4 +1,4 @@
-"""What goes into the log in one transaction, and what comes of it."""
+"""The input and the result of one transaction of the log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from secureflow.engines.ledger.leaves import SignedLeaf, parse_leaf
 
 @dataclass(frozen=True)
 class Candidate:
-    """A leaf on its way in; `arrival` is its row in `log_submissions`, None for a direct one.
+    """A leaf to be numbered; `arrival` is its row in `log_submissions`, None for a direct one.
 
     `effect` is the (job, seq) that submitted it, `position` its place there; `document` is JSON
     text, as it is stored.
@@ -29,16 +29,16 @@ class Candidate:
 
     @classmethod
     def direct(cls, leaf: PendingLeaf) -> Candidate:
-        """Take a leaf that belongs to no job's transaction; raises `malformed_leaf`."""
+        """Make one from a leaf outside a job's transaction; raises `malformed_leaf`."""
         return cls(parse_leaf(leaf.data), JsonText.dump(leaf.document), leaf.salt)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one transaction made: a head and the numbers of the direct leaves in order.
+    """The result of one transaction: a head, and the numbers of the direct leaves in order.
 
-    `landed` holds the numbers of what each effect submitted, if this batch has all of it, and
-    `more` tells that submissions are left waiting.
+    `landed` holds the numbers of each effect's leaves, if this batch has all of them; `more` tells
+    whether submissions are left.
     """
 
     size: int
@@ -51,7 +51,7 @@ class Batch:
 def landed_of(
     submitted: Sequence[Candidate], numbers: Sequence[int], *, cut: bool
 ) -> dict[tuple[str, int], tuple[int, ...]]:
-    """Group numbers by effect; one whose leaves another batch shares (`cut`) is left out."""
+    """Group numbers by effect; one whose leaves are split over batches (`cut`) is left out."""
     landed: dict[tuple[str, int], tuple[int, ...]] = {}
     for candidate, number in zip(submitted, numbers, strict=True):
         before = landed.get(candidate.effect, ())
@@ -63,7 +63,7 @@ def landed_of(
 
 
 def row_of(candidate: Candidate) -> dict[str, Any]:
-    """Return the row of `log_leaves` that a candidate becomes."""
+    """Return a candidate's row of `log_leaves`."""
     leaf, data = candidate.signed.leaf, candidate.signed.data()
     return {
         "hash": merkle.leaf_hash(data),

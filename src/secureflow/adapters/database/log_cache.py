@@ -1,7 +1,7 @@
-"""What the sequencer wrote lately, kept in memory: proofs of fresh leaves need no query.
+"""A cache of what the sequencer wrote lately: proofs of recent leaves need no query.
 
-Nodes, leaf numbers and checkpoints never change once they are committed, so nothing here can go
-stale; what is missing is read from the database.
+Nodes, leaf numbers and checkpoints never change once they are committed, so nothing here can become
+stale; missing items are read from the database.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ NOTES = 64
 
 
 class Bounded(Generic[K, V]):
-    """A mapping that forgets the oldest entries."""
+    """A mapping that drops the oldest entries."""
 
     def __init__(self, capacity: int) -> None:
         self._items: OrderedDict[K, V] = OrderedDict()
         self._capacity = capacity
 
     def get(self, key: K) -> V | None:
-        """Return the value if it is still remembered."""
+        """Return the value if it is still cached."""
         return self._items.get(key)
 
     def add(self, items: Iterable[tuple[K, V]]) -> None:
-        """Remember items."""
+        """Add items."""
         self._items.update(items)
         while len(self._items) > self._capacity:
             self._items.popitem(last=False)
@@ -39,7 +39,7 @@ class Bounded(Generic[K, V]):
 class LogCache:
     """Committed tree nodes by place, leaf numbers by hash, checkpoint notes by size.
 
-    Only whole committed batches enter it. `size` is the largest size known to be committed.
+    Only complete, committed batches are added. `size` is the largest size known to be committed.
     """
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from secureflow.adapters.database.tables import (
 
 
 def compiled(engine: sa.Engine) -> dict[str, str]:
-    """Return every statement by name, as this database spells it."""
+    """Return every statement by name, in this database's dialect."""
     return {name: _compiled(engine, statement) for name, statement in _STATEMENTS.items()}
 
 

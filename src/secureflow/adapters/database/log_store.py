@@ -1,9 +1,9 @@
 """The log's tables, written by one transaction per batch.
 
-Whoever numbers leaves locks the one row of `log_head` first: several replicas may run a sequencer,
-and the lock makes them take turns (the fence). A batch stores leaves, tree nodes and the signed
-checkpoint together, so that a crash leaves either all of it or nothing. This module blocks; it
-runs in the sequencer's own thread, because a batch is then one hop instead of one per statement.
+A writer locks the one row of `log_head` first: several replicas may run a sequencer, and the lock
+makes them take turns (the fence). A batch stores leaves, tree nodes and the signed checkpoint
+together, so that a crash leaves either all of it or nothing. This module is blocking; it runs in
+the sequencer's own thread, so that a batch takes one thread switch instead of one per statement.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ class LogStore:
         self._file = file
         self._engine = sync_engine(url, file)
         self._sql = compiled(self._engine)
-        # Two clauses that both databases spell alike and SQLAlchemy's common core does not.
+        # Two clauses that are the same in both databases but missing from SQLAlchemy's core.
         self._sql["add_leaf"] += " ON CONFLICT DO NOTHING"
         self._sql["waiting"] += f" LIMIT {MAX_BATCH}"
         self._key = key
         self._first = origin
         self.origin = origin
-        """The name that the log goes by now, as of the last look at the database."""
+        """The log's current name, as last read from the database."""
         self.hold: Hold | None = None
-        """Why the log signs nothing, likewise."""
+        """Why the log signs nothing, as last read."""
         self._signed = (-1, "", origin)
-        # As the database had them, and no more.
+        # Exactly as in the database.
         self._stood: tuple[str, Hold | None, tuple[int, str, str]] = origin, None, self._signed
         self._clock = clock
         self._size = -1
@@ -82,10 +82,10 @@ class LogStore:
         self.cache = LogCache()
 
     def open(self) -> None:
-        """Make the log if there is none; one that is there must end as its own head says.
+        """Create the log if there is none; the end of an existing one must match its head.
 
         Raises:
-            SecureFlowError: `fenced` when the database holds another log; `record_damaged`.
+            SecureFlowError: `fenced` if the database holds another log; `record_damaged`.
         """
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
@@ -102,7 +102,7 @@ class LogStore:
                 self._keep_hold(cursor, hold_if_restored(restored, size, int(self._clock())))
 
     def _check_end(self, cursor: Any, size: int) -> None:
-        """Hold the head against the newest leaf, the newest checkpoint and the tree."""
+        """Compare the head with the newest leaf, the newest checkpoint and the tree."""
         last, newest = (self._one(cursor, name, {})[0] for name in ("last", "newest"))
         if last != (size - 1 if size else None):
             raise damaged_log(
@@ -138,11 +138,11 @@ class LogStore:
     def number(self, direct: Sequence[Candidate], *, waiting: bool) -> Batch:
         """Append direct leaves and, if `waiting`, what jobs have submitted, in order of arrival.
 
-        A leaf that the log holds already is not appended again: its number is the old one.
+        A leaf that the log holds already is not appended again and keeps its number.
 
         Raises:
-            InfrastructureError: `log_set_back` when there is something to number and the log is
-                held, or smaller than what this process signed: nothing is signed then.
+            InfrastructureError: `log_set_back` if there is something to number and the log is held,
+                or smaller than what this process signed: then nothing is signed.
         """
         try:
             return self._number(direct, waiting=waiting, look_up=False)
@@ -153,7 +153,7 @@ class LogStore:
             return self._number(direct, waiting=waiting, look_up=False)
 
     def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
-        """Decide whether the log is held, alone: from what is known and the log's size."""
+        """Decide under the lock whether the log is held: from what is known and the log's size."""
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
             if size is None:
@@ -162,14 +162,14 @@ class LogStore:
         return self.hold
 
     def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
-        """Go on under a new origin from the first `start` leaves, with this one as the next.
+        """Continue under a new origin after the first `start` leaves, with this leaf as the next.
 
-        What the log holds after them is no part of what its members saw: it follows the leaf, so
-        that nothing that was done is without a record. Done twice it changes nothing.
+        Existing leaves after them were not seen by the members: they follow this leaf, so that no
+        action is without a record. Repeating it changes nothing.
 
         Raises:
-            SecureFlowError: `log_not_set_back` when it is not held; `continuation_refused` when the
-                first `start` leaves are not those under the root.
+            SecureFlowError: `log_not_set_back` if it is not held; `continuation_refused` if the
+                first `start` leaves do not have this root.
         """
         with self._transaction() as cursor:
             size = self._locked_size(cursor)
@@ -187,11 +187,11 @@ class LogStore:
             for number, row in enumerate(rows, start=start):
                 row["number"] = number
             self._append(cursor, rows)
-        self._forget(origin)  # numbers and nodes after the start are others now
+        self._forget(origin)  # numbers and nodes after the start have changed
         self._remember(rows)
 
     def _cut(self, cursor: Any, start: int, size: int) -> list[Candidate]:
-        """Take away what stands after the first `start` leaves, and return it."""
+        """Remove everything after the first `start` leaves, and return it."""
         self._run(cursor, "beyond", {"start": start})
         cut = [
             Candidate(parse_leaf(bytes(data)), document, salt)
@@ -238,7 +238,7 @@ class LogStore:
         )
 
     def _remember(self, fresh: Sequence[dict[str, Any]]) -> None:
-        """Put a committed batch into the cache."""
+        """Add a committed batch to the cache."""
         self.cache.nodes.add(self._fresh_nodes)
         self.cache.numbers.add([(row["hash"], row["number"]) for row in fresh])
         self.cache.notes.add([(self._size, self._note)])
@@ -249,10 +249,10 @@ class LogStore:
     def _assign(
         self, cursor: Any, candidates: Sequence[Candidate], *, look_up: bool
     ) -> tuple[list[int], list[dict[str, Any]]]:
-        """Give each candidate a number; return the numbers and the rows that are new.
+        """Give each candidate a number; return the numbers and the new rows.
 
-        `look_up` asks for each hash first. Nearly always all are new, so the first try does
-        without and lets the unique index object.
+        With `look_up` each hash is queried first. Nearly always all are new, so the first attempt
+        skips that and relies on the unique index.
         """
         numbers: list[int] = []
         fresh: dict[bytes, dict[str, Any]] = {}
@@ -300,7 +300,7 @@ class LogStore:
         self._size = size
 
     def _waiting(self, cursor: Any) -> list[Candidate]:
-        """Return what jobs have submitted; what is no leaf any more waits, and stops no other."""
+        """Return what jobs have submitted; damaged leaves stay, without blocking others."""
         self._run(cursor, "waiting", {})
         found = []
         for arrival, data, document, salt, job, seq, position in cursor.fetchall():
@@ -313,7 +313,7 @@ class LogStore:
         return found
 
     def _mark(self, cursor: Any, candidates: Sequence[Candidate], numbers: Sequence[int]) -> None:
-        """Tell each submission its number and drop its bytes, which the log holds now."""
+        """Store each submission's number and drop its bytes, which are in the log now."""
         rows = [
             {"of": candidate.arrival, "as_number": number}
             for candidate, number in zip(candidates, numbers, strict=True)
@@ -343,7 +343,7 @@ class LogStore:
         origin, key, size, hold = head
         if key != self._key.public or not continues(origin, self._first):
             raise self._fenced(Text("the log {origin} under another key or name", origin=origin))
-        if origin != self.origin:  # it went on, by whichever server's hand
+        if origin != self.origin:  # it continued, by whichever server
             self._forget(origin)
             self._size = -1
         self.origin = origin
@@ -352,9 +352,9 @@ class LogStore:
         return int(size)
 
     def _forget(self, origin: str) -> None:
-        """What was signed and read under the origin before is not in this log any more.
+        """What was signed and cached under the previous origin is no longer in this log.
 
-        A database of before a continuation lacks what was signed after it: that is remembered.
+        A database from before a continuation lacks what was signed after it: that is remembered.
         """
         self.cache = LogCache()
         if continues(origin, self.origin):
@@ -369,16 +369,16 @@ class LogStore:
         self.hold = hold
 
     def _shrunk(self, hold: Hold | None, size: int) -> Hold | None:
-        """Hold a log that another hand made smaller than this process signed it."""
+        """Hold a log that was made smaller than this process has signed."""
         less, note = self._is_less(size), self._signed[1]
-        self.cache = LogCache()  # what it remembers is not in the database any more
+        self.cache = LogCache()  # what it has cached is no longer in the database
         self._signed = (size, "", self.origin)
         if hold is not None or not less:
             return hold
         return Hold("shrunk", int(self._clock()), size, head=note)
 
     def _is_less(self, size: int) -> bool:
-        """Tell whether the log is shorter than this process signed it, or of an earlier name."""
+        """Tell whether the log is shorter than this process has signed, or has an earlier name."""
         signed, _, origin = self._signed
         return size < signed or not continues(self.origin, origin)
 
@@ -393,7 +393,7 @@ class LogStore:
         return cursor.fetchone()
 
     def _required(self, cursor: Any, name: str, row: dict[str, Any], what: str) -> Any:
-        """Return the one value of a query whose row must be there."""
+        """Return the value of a query whose row must exist."""
         found = self._one(cursor, name, row)
         if found is None:
             raise damaged_log(Text("{what} is missing", what=what))
@@ -410,10 +410,10 @@ class LogStore:
             self._file.check()
             yield cursor
             connection.commit()
-        except BaseException as error:  # whatever it was, half a batch must not stay
+        except BaseException as error:  # whatever the error, half a batch must not stay
             forget_rows(error)
-            # What this batch assumed did not happen; of what did (a commit whose answer was lost)
-            # the next look at the database tells.
+            # This batch is treated as failed; if it was committed (an answer lost), the next read
+            # of the database shows it.
             self.origin, self.hold, self._signed = self._stood
             self._size = -1
             self._fresh_nodes = []
@@ -435,8 +435,8 @@ class LogStore:
 
 
 class _StandsAlreadyError(Exception):
-    """A leaf of the batch is in the log, or twice in the batch."""
+    """A leaf of the batch is in the log already, or twice in the batch."""
 
 
 class _ShrunkError(Exception):
-    """The log is smaller than this process signed it."""
+    """The log is smaller than this process has signed."""

@@ -1,4 +1,4 @@
-"""Why a database cannot be opened, in words for the operator who starts or makes a centre."""
+"""Why a database cannot be opened, for the operator who starts or initialises a centre."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
 START_SECONDS: Final = 2.0
-"""How long a start waits for another writer before it says so."""
+"""How long a start waits for another writer before it fails."""
 _PASSING: Final = ("starting up", "shutting down", "recovery", "too many clients", "slots are res")
-"""What PostgreSQL refuses a connection with for a while; libpq tells no SQLSTATE of it."""
+"""Messages of temporary refusals by PostgreSQL, for which libpq gives no SQLSTATE."""
 _REFUSED: Final = "FATAL:"
 _NEVER: Final = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_IOERR")
 _ENCODING: Final = "UTF8"
@@ -31,11 +31,11 @@ def open_error(
 
     Args:
         name: its URL without a password.
-        error: what opening it raised.
+        error: the exception of opening it.
         folder: of a SQLite database.
 
     Returns:
-        An `InfrastructureError` for what passes by itself.
+        An `InfrastructureError` if it is temporary.
     """
     if isinstance(error, OSError):
         return _unavailable(SecureFlowError, name, error.strerror or type(error).__name__)
@@ -59,7 +59,7 @@ def open_error(
 
 
 def check_encoding(connection: sa.Connection, name: str) -> None:
-    """Refuse a PostgreSQL database that does not keep text as Unicode.
+    """Refuse a PostgreSQL database that does not store text as Unicode.
 
     Raises:
         SecureFlowError: `database_encoding`.
@@ -83,9 +83,9 @@ def check_encoding(connection: sa.Connection, name: str) -> None:
 
 
 def _lacks_room(error: BaseException | None, folder: Path | None) -> bool:
-    """Tell whether SQLite had no room for the files that it makes beside its own.
+    """Tell whether SQLite had no room for its auxiliary files.
 
-    It says that it cannot open the database, or calls that an I/O error.
+    It reports that it cannot open the database, or an I/O error.
     """
     if not isinstance(error, sqlite3.Error) or folder is None:
         return False
@@ -96,7 +96,7 @@ def _lacks_room(error: BaseException | None, folder: Path | None) -> bool:
 
 
 def _stays(error: sa.exc.DBAPIError, text: str) -> bool:
-    """Tell whether waiting does not help: the service answered, and refuses; or the file does."""
+    """Tell whether waiting is useless: the service, or the file, refuses for good."""
     if getattr(error.orig, "sqlite_errorname", "").startswith(_NEVER):
         return True
     return _REFUSED in text and not any(words in text for words in _PASSING)

@@ -1,4 +1,4 @@
-"""The stores that are no entities: journal, outbox, events, submitted leaves, answers to POSTs."""
+"""Stores of other records than entities: journal, outbox, events, leaves, answers to POSTs."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ if TYPE_CHECKING:
     from secureflow.adapters.database.transaction import SqlTransaction
 
 MOST_ANSWERS: Final = 1000
-"""Answers to POSTs that are kept of one user."""
+"""Maximum answers to POSTs kept per user."""
 _LARGEST: Final = 1 << 53
-"""No line has such a number; what is no number at all is beyond it, too (SQLite)."""
+"""Above every line's number; in SQLite values that are not numbers sort after it, too."""
 FORGOTTEN_ANSWERS: Final = 100
-"""The oldest of them, where there is one more."""
+"""The oldest of them, if there is one too many."""
 
 
 class SqlJournal:
-    """`ports.storage.Journal`: the primary key (job, seq) fences replicas off each other."""
+    """`ports.storage.Journal`: the primary key (job, seq) keeps replicas from interfering."""
 
     def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def read(self, job: str, first: int = 0) -> list[Journalled]:
-        """Return the job's lines from a number on, in order; those before it are not looked at."""
+        """Return the job's lines from a number on, in order; earlier ones are not read."""
         rows = await self._unit.read(journal_of(job, first))
         return [journal_line(row) for row in rows]
 
     async def last(self, job: str) -> int:
-        """Return the number of the job's last line, whatever that holds; -1 where there is none."""
+        """Return the number of the job's last line, even a damaged one; -1 if there is none."""
         newest = sa.func.max(JOURNAL.c.seq)
         query = sa.select(newest).where(JOURNAL.c.job == job, JOURNAL.c.seq < _LARGEST)
         found = (await self._unit.read(query)).scalar()
         return -1 if found is None else int(found)
 
     async def append(self, job: str, lines: Sequence[Journalled]) -> None:
-        """Insert lines; a taken (job, seq) raises `fenced`, and nothing can be committed then."""
+        """Insert lines; a taken (job, seq) raises `fenced`, and then nothing can be committed."""
         if not lines:
             return
         rows = await asyncio.to_thread(lambda: [_journal_row(job, line) for line in lines])
@@ -95,13 +95,13 @@ class SqlOutbox:
         self._unit = unit
 
     async def put(self, job: str, seq: int, verb: str, parties: Sequence[str]) -> None:
-        """Note that these parties owe an answer; a repeated note is the same note."""
+        """Note that these parties owe an answer; repeating it changes nothing."""
         rows = [{"job": job, "seq": seq, "party": party, "verb": verb} for party in parties]
         if rows:
             await self._unit.insert_once(OUTBOX, *rows)
 
     async def clear(self, job: str, seq: int) -> None:
-        """Every effect up to this one is answered."""
+        """Record that every effect up to this one is answered."""
         await self._unit.write(
             sa.delete(OUTBOX).where(OUTBOX.c.job == job).where(OUTBOX.c.seq <= seq)
         )
@@ -115,8 +115,8 @@ class SqlOutbox:
 class SqlEvents:
     """`application.ports.storage.Events`.
 
-    A watcher resumes after the last id that it saw, so within a job a smaller id must never
-    become visible after a larger one: units of work that add to one job commit one by one.
+    A watcher resumes after the last id that it saw, so within a job a smaller id must never become
+    visible after a larger one: units of work that add to one job commit one after another.
     """
 
     def __init__(self, unit: SqlTransaction) -> None:
@@ -137,16 +137,17 @@ class SqlEvents:
 
 
 class SqlPendingLeaves:
-    """`application.ports.storage.PendingLeaves`: what waits here is numbered by `log.SqlLedger`."""
+    """`application.ports.storage.PendingLeaves`: waiting leaves are numbered by `log.SqlLedger`."""
 
     def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
 
     async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
-        """Insert unnumbered; the same (job, seq, position) twice is kept once.
+        """Insert unnumbered; a repeated (job, seq, position) is stored once.
 
         Raises:
-            SecureFlowError: `malformed_leaf`: the log never holds what no auditor could parse.
+            SecureFlowError: `malformed_leaf`: the log must not hold anything that auditors cannot
+                parse.
         """
         rows = []
         for leaf in leaves:
@@ -171,7 +172,7 @@ class SqlPendingLeaves:
 
 
 class SqlIdempotency:
-    """`application.ports.storage.Idempotency`: of each user the newest answers."""
+    """`application.ports.storage.Idempotency`: the newest answers of each user."""
 
     def __init__(self, unit: SqlTransaction) -> None:
         self._unit = unit
@@ -200,7 +201,7 @@ class SqlIdempotency:
         await self._forget_oldest(user)
 
     async def _forget_oldest(self, user: str) -> None:
-        """Keep one user's answers few: many at once, so that not each one looks for the oldest."""
+        """Limit one user's answers; delete many at once, so few calls search for the oldest."""
         table = IDEMPOTENCY
         mine = sa.select(sa.func.count()).select_from(table).where(table.c.user == user)
         if (await self._unit.read(mine)).scalar_one() <= MOST_ANSWERS:

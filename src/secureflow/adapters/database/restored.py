@@ -1,4 +1,4 @@
-"""Why the log is held, as the database says it: stored with its head, or left by `server restore`.
+"""Why the log is held, from the database: stored with its head, or left by `server restore`.
 
 `application.restored` has the row that a restore leaves.
 """
@@ -14,13 +14,14 @@ from secureflow.engines.ledger.setback import Hold, read_hold
 
 
 def stored_hold(text: Any, origin: str) -> Hold | None:
-    """Return why the log is held, or None. What cannot be read must not pass for a log that is not.
+    """Return why the log is held, or None. An unreadable reason must not pass for None.
 
-    A hold by a head of an earlier name is over: the members let the log go on since.
+    A hold because of a head of an earlier name is over: since then the members let the log
+    continue.
 
     Args:
-        text: as it is stored.
-        origin: the log's present name.
+        text: as stored.
+        origin: the log's current name.
 
     Raises:
         SecureFlowError: `record_damaged`.
@@ -35,10 +36,10 @@ def stored_hold(text: Any, origin: str) -> Hold | None:
 
 
 def hold_if_restored(row: Any, size: int, now: int) -> Hold | None:
-    """Return why a restored log is held; None where none was restored, or it is settled.
+    """Return why a restored log is held; None if it was not restored, or this is settled.
 
     Args:
-        row: the row's value as text, or no row.
+        row: the row's value as text, or None.
         size: of the log now.
         now: unix seconds.
 

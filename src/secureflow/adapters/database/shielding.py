@@ -1,8 +1,8 @@
-"""Database work that a cancellation does not cut in two.
+"""Database work that cancellation does not interrupt.
 
-SQLAlchemy throws a connection away whose work is cancelled. SQLite keeps a connection that was
-closed so, and its write lock with it, for as long as anything refers to one of its cursors, a
-traceback for example: every other writer is told `database_busy` until that is gone.
+SQLAlchemy discards a connection whose work is cancelled. SQLite keeps a connection closed this way,
+with its write lock, for as long as anything refers to one of its cursors, such as a traceback:
+until then every other writer gets `database_busy`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 async def shielded(work: Awaitable[T], undo: Callable[[T], Awaitable[object]] | None = None) -> T:
-    """Return what the work gives; who is cancelled meanwhile goes when it is done.
+    """Return the result of the work; a cancelled caller is released when it is done.
 
-    Each piece of work has a bound of its own (`connections.BUSY_SECONDS`).
+    Each piece of work has its own time limit (`connections.BUSY_SECONDS`).
 
     Args:
         work: one statement, commit or opening.
-        undo: puts away what it gave, where nobody is there to take it.
+        undo: disposes of its result if the caller was cancelled.
     """
     doing = asyncio.ensure_future(work)
     try:
@@ -39,4 +39,4 @@ async def _ended(task: asyncio.Future[T]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({task})
     if not task.cancelled():
-        task.exception()  # read: nobody else will
+        task.exception()  # retrieve the exception: nobody else will

@@ -1,6 +1,6 @@
-"""The tables. Entities are JSON documents beside the columns that lists filter on.
+"""The tables. Entities are JSON documents with extra columns for filters.
 
-The schema is made by the migrations; a test holds both together.
+The schema is created by the migrations; a test compares both.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from secureflow.adapters.database.damage import load_json
 METADATA = sa.MetaData()
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""64 bits, for every whole number: SQLite's INTEGER has no fewer, and so hides a column that is
-narrower in PostgreSQL. SQLite's INTEGER PRIMARY KEY needs that very name."""
+"""64 bits, for every integer: SQLite's INTEGER always has them, and so hides a column that is
+narrower in PostgreSQL. SQLite's INTEGER PRIMARY KEY needs exactly this name."""
 
 
 class JsonText(TypeDecorator[Any]):
-    """JSON kept as the text that was written.
+    """JSON stored as the text that was written.
 
-    PostgreSQL's JSONB would rewrite numbers (1e300 becomes an integer of 300 digits) and refuse
-    NUL in strings; signed documents must come back as they went in.
+    PostgreSQL's JSONB would rewrite numbers (1e300 becomes an integer of 300 digits) and refuse NUL
+    in strings; signed documents must be returned unchanged.
     """
 
     impl = sa.Text
@@ -49,17 +49,17 @@ class JsonText(TypeDecorator[Any]):
 
 @dataclass(frozen=True)
 class Written:
-    """A JSON value that was written out beforehand.
+    """A JSON value that was serialised beforehand.
 
-    The answers of hundreds of parties make a text of megabytes. It is written in a thread, and
-    piece by piece: one call of the C encoder over all of it would hold the interpreter as long.
+    The answers of hundreds of parties make a text of megabytes. It is serialised in a thread, piece
+    by piece: a single call of the C encoder would hold the interpreter lock all that time.
     """
 
     text: str | None
 
     @classmethod
     def of(cls, value: Any, depth: int = 2) -> Written:
-        """Write a value, objects down to this depth member by member."""
+        """Serialise a value, member by member for objects down to this depth."""
         return cls(_pieces(value, depth))
 
 
@@ -112,7 +112,7 @@ MEMBERSHIPS = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Index("ix_memberships_organisation", "organisation", "state", "project"),
 )
-"""Who is in which project, from the projects' documents: lists ask by organisation."""
+"""Memberships from the projects' documents, for lists by organisation."""
 
 SETTINGS = sa.Table(
     "settings",
@@ -158,7 +158,7 @@ SERVERS = sa.Table(
 )
 
 PASSING = {CLAIMS.name, SERVERS.name}
-"""What processes that run say of themselves: no backup holds it."""
+"""State of running processes, which is not in backups."""
 
 EVENTS = sa.Table(
     "events",
@@ -169,7 +169,7 @@ EVENTS = sa.Table(
     sa.Column("at", BIG, nullable=False),
     sa.Column("data", JsonText, nullable=False),
     sa.Index("ix_events_job_id", "job", "id"),
-    sqlite_autoincrement=True,  # an id is never used twice, or a watcher would miss an event
+    sqlite_autoincrement=True,  # an id is never reused, or a watcher would miss an event
 )
 
 IDEMPOTENCY = sa.Table(
@@ -192,14 +192,14 @@ LOG_HEAD = sa.Table(
     sa.Column("size", BIG, nullable=False),
     sa.Column("hold", JsonText),
 )
-"""The fence: one row, locked by whoever numbers leaves. Where `hold` says why, nobody may."""
+"""The fence: one row, locked to number leaves. If `hold` is set, nobody may."""
 
 LOG_SUBMISSIONS = sa.Table(
     "log_submissions",
     METADATA,
     sa.Column("arrival", BIG, primary_key=True),
     sa.Column("job", sa.Text, nullable=False),
-    sa.Column("seq", BIG, nullable=False),  # 53 random bits for actions that belong to no job
+    sa.Column("seq", BIG, nullable=False),  # 53 random bits for actions outside jobs
     sa.Column("position", BIG, nullable=False),
     sa.Column("number", BIG),
     sa.Column("data", sa.LargeBinary),
@@ -213,7 +213,7 @@ LOG_SUBMISSIONS = sa.Table(
         postgresql_where=sa.text("number IS NULL"),
     ),
 )
-"""Leaves submitted with a job's transaction; `number` is NULL until they stand in the log."""
+"""Leaves submitted with a job's transaction; `number` is NULL until they are in the log."""
 
 LOG_LEAVES = sa.Table(
     "log_leaves",

@@ -1,9 +1,9 @@
-"""One transaction, and what a store of it may do: read, write, insert once, lock.
+"""One transaction, and the operations for its stores: read, write, insert once, lock.
 
-Over SQLite reads run outside a transaction, each on what is committed, and the first write takes
-the one write lock; over PostgreSQL READ COMMITTED does the same. Never wait for another unit of
-work, or for the ledger, between a write and `commit`: over SQLite that is a deadlock, which ends
-in `database_busy`.
+Over SQLite reads run outside a transaction, each on the committed state, and the first write takes
+the single write lock; over PostgreSQL READ COMMITTED does the same. Never wait for another unit of
+work, or for the ledger, between a write and `commit`: over SQLite that is a deadlock, which ends in
+`database_busy`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SqlTransaction:
         """Take a connection from the pool.
 
         Raises:
-            InfrastructureError: `database_unavailable`, `record_replaced`; whoever asked may try
+            InfrastructureError: `database_unavailable`, `record_replaced`; the caller may try
                 again.
         """
         self._file.check()
@@ -60,7 +60,7 @@ class SqlTransaction:
     async def __aexit__(self, *_: object) -> None:
         """Roll back what was not committed and give the connection back.
 
-        A database that is away has rolled it back by itself: that is no failure of the block.
+        An unavailable database has rolled it back by itself: that is not a failure of the block.
         """
         connection, self._connection = self._connection, None
         try:
@@ -73,10 +73,10 @@ class SqlTransaction:
         """Make everything of this block durable.
 
         Raises:
-            SecureFlowError: the failure of an earlier write of this block; half of a change
-                is never committed.
-            InfrastructureError: the database failed. Where it was lost at this very moment nobody
-                knows whether it committed: read before you repeat.
+            SecureFlowError: the failure of an earlier write of this block; a partial change is
+                never committed.
+            InfrastructureError: the database failed. If the connection was lost during the commit,
+                its outcome is unknown: read before you repeat.
         """
         if self._failure is not None:
             raise self._failure
@@ -87,7 +87,7 @@ class SqlTransaction:
             self._release()
 
     async def read(self, query: sa.Select[Any]) -> sa.Result[Any]:
-        """Run a query on what is committed, and on what this unit of work has written."""
+        """Run a query on the committed state and this unit of work's own changes."""
         with self._noted_faults():
             result: sa.Result[Any] = await shielded(self._open.execute(query))
         return result
@@ -110,20 +110,20 @@ class SqlTransaction:
             ) from error
 
     async def insert_once(self, table: sa.Table, *rows: Row) -> int:
-        """Insert rows whose keys are free and return how many those were.
+        """Insert rows whose keys are free and return their number.
 
-        Asked this way, PostgreSQL does not abort the whole transaction over a taken key.
+        This way PostgreSQL does not abort the whole transaction because of a taken key.
         """
         dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
         insert = dialect.insert(table)
-        # Of an INSERT the count is else thrown away, and -1 looks like a yes. Rows as parameters:
-        # a statement that spells out hundreds of them is compiled anew each time.
+        # Without this option the row count of an INSERT is -1, which looks like success. Rows as
+        # parameters: a statement with hundreds of literal rows would be compiled each time.
         statement = insert.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
         result = await self.write(statement, rows)
         return int(result.rowcount)
 
     async def lock(self, name: str) -> None:
-        """Let units of work that lock this name go on one after another, until they commit."""
+        """Serialise units of work that lock this name, until they commit."""
         await self._begin_writing()
         if not self._turn.exclusive:
             lock = sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(name, 0))
@@ -131,7 +131,7 @@ class SqlTransaction:
                 await shielded(self._open.execute(sa.select(lock)))
 
     def fail(self, error: SecureFlowError) -> SecureFlowError:
-        """Note that this unit of work must not be committed any more; return the error."""
+        """Mark this unit of work as failed: it can no longer commit; return the error."""
         self._failure = error
         return error
 
@@ -157,7 +157,7 @@ class SqlTransaction:
 
     @contextmanager
     def _noted_faults(self) -> Iterator[None]:
-        """Type the database's faults, and let nothing be committed after one."""
+        """Turn database faults into typed errors, and prevent a commit after one."""
         try:
             with typed_faults():
                 yield

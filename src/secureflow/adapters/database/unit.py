@@ -41,9 +41,9 @@ from secureflow.kit.heldfile import HeldFile
 from secureflow.kit.text import Text
 
 ENROLMENT_KEPT: Final = 30 * 86_400
-"""Seconds that an expired enrolment stays: lists still tell why an agent cannot join."""
+"""Seconds that an expired enrolment is kept: lists still show why an agent cannot join."""
 ANSWERS_KEPT: Final = 86_400
-"""Seconds in which a repeated POST gets its first answer."""
+"""Seconds during which a repeated POST gets its first answer."""
 
 
 class SqlUnitOfWork(SqlTransaction):
@@ -85,7 +85,7 @@ class SqlUnitOfWork(SqlTransaction):
         """Store a platform-wide JSON value.
 
         Raises:
-            SecureFlowError: `stale_version` when it changed since this unit of work read it.
+            SecureFlowError: `stale_version` if it changed since this unit of work read it.
         """
         first = {"name": name, "version": 1, "value": value}
         known = self._settings.get(name)
@@ -110,7 +110,7 @@ class SqlUnitOfWork(SqlTransaction):
             self._settings[name] = known + 1
 
     async def sweep(self, now: int) -> int:
-        """Forget what nobody can use any more; return how many rows that were."""
+        """Delete expired rows; return how many there were."""
         gone = 0
         for column, since in (
             (TOKENS.c.expires, now),

@@ -1,4 +1,4 @@
-"""A commitment to a dataset: binding, and silent about the rows.
+"""A commitment to a dataset: binding and hiding.
 
 `SHA-256(salt ‖ BLAKE3(file))` with a 32-byte secret salt, so that nobody can test a guessed file
 against it. The owner opens it by showing salt and file.
@@ -34,7 +34,7 @@ def commit(digest: bytes, salt: bytes) -> str:
 
 
 def check_unchanged(dataset: str, path: Path, salt: bytes, commitment: str) -> None:
-    """Refuse a file that is not the one committed to, in words that say nothing of its rows.
+    """Refuse a file that is not the one committed to, without revealing anything about its rows.
 
     Raises:
         SecureFlowError: `dataset_changed`, `dataset_unreadable`.
@@ -62,7 +62,7 @@ def changed(dataset: str) -> SecureFlowError:
 
 
 def unreadable(dataset: str) -> SecureFlowError:
-    """Return the error for a file that is not there."""
+    """Return the error for a missing file."""
     return SecureFlowError(
         "dataset_unreadable",
         Text("The file of dataset {dataset!r} does not exist or is not a file.", dataset=dataset),
@@ -72,7 +72,7 @@ def unreadable(dataset: str) -> SecureFlowError:
 
 
 def still_written(dataset: str) -> SecureFlowError:
-    """Return the error for a file that changed while it was read to be published."""
+    """Return the error for a file that changed while it was read for publishing."""
     return SecureFlowError(
         "dataset_changed",
         Text("The file of dataset {dataset!r} changed while it was read.", dataset=dataset),

@@ -1,4 +1,4 @@
-"""Holds Arrow columns to the declared schema and hands them over as NumPy arrays.
+"""Checks Arrow columns against the declared schema and converts them to NumPy arrays.
 
 An error names dataset, row (from 1, without a header) and column, and never quotes a cell.
 """
@@ -107,7 +107,7 @@ def _is_text(kind: pa.DataType) -> bool:
 def _cast(
     dataset: str, declared: ColumnConfig, column: pa.Array, to: pa.DataType, reason: str
 ) -> pa.Array:
-    """Cast, and on failure find the first cell that cannot be cast."""
+    """Cast; on failure find the first cell that cannot be cast."""
     try:
         return _cast_once(column, to)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError):
@@ -147,7 +147,7 @@ def _first_failure(column: pa.Array, to: pa.DataType) -> int:
 
 
 def _require(dataset: str, declared: ColumnConfig, holds: pa.Array, reason: str) -> None:
-    """Raise for the first row where `holds` is false (null holds)."""
+    """Raise for the first row where `holds` is false (null passes)."""
     at = pc.index(holds, pa.scalar(False)).as_py()
     if at >= 0:
         raise mismatch(dataset, declared.name, at + 1, reason)

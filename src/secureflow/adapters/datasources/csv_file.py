@@ -1,4 +1,4 @@
-"""CSV files (RFC 4180, UTF-8, one header line), every cell read as text before it is judged."""
+"""CSV files (RFC 4180, UTF-8, one header line); every cell is read as text and then checked."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ class CsvSource:
         return arrow_csv.read_csv(self._config.path, reading, parsing, _as_bytes(columns, missing))
 
     def _tolerant_table(self, columns: Sequence[str]) -> pa.Table:
-        """Read with rows of another length left out; every byte is a character meanwhile.
+        """Read the file without rows of another length, decoding every byte as a character.
 
-        One block: in several, a cell that is longer than one is an error.
+        As one block: otherwise a cell longer than a block is an error.
         """
         path = Path(self._config.path)
         block = min(2 * path.stat().st_size + 1, _LARGEST_BLOCK)
@@ -131,12 +131,12 @@ def _left_out(row: arrow_csv.InvalidRow) -> Literal["skip"]:
 
 
 def _latin(text: str) -> str:
-    """Return UTF-8 text as it looks where its bytes are taken for ISO 8859-1."""
+    """Return UTF-8 text as it looks if its bytes are decoded as ISO 8859-1."""
     return text.encode().decode("latin-1")
 
 
 def _header(path: Path) -> list[str]:
-    """Return the header's cells: what stands in rows, UTF-8 or not, decides nothing."""
+    """Return the header's cells, independent of the rows' content, UTF-8 or not."""
     with path.open(newline="", encoding="latin-1") as file:
         if file.read(len(_BOM)) != _BOM.decode("latin-1"):
             file.seek(0)
@@ -150,14 +150,14 @@ def _has_rows(path: Path) -> bool:
         try:
             next(rows, None)
             return next(rows, None) is not None
-        except csv.Error:  # a cell longer than that reader takes: there is a row
+        except csv.Error:  # a cell too long for that reader: there is a row
             return True
 
 
 def _first_ragged_row(path: Path) -> tuple[int, int, int] | None:
-    """Return (row from 1, its cells, the header's cells), or None where Arrow failed otherwise.
+    """Return (row from 1, its cells, the header's cells), or None if Arrow failed otherwise.
 
-    Arrow's own callback for such rows loses those that are not UTF-8, hence this second reading.
+    Arrow's own callback for such rows misses those that are not UTF-8, hence this second pass.
     """
     try:
         with path.open(newline="", encoding="latin-1") as file:
@@ -167,5 +167,5 @@ def _first_ragged_row(path: Path) -> tuple[int, int, int] | None:
                 if len(row) != expected:
                     return number, len(row), expected
     except (OSError, csv.Error):
-        pass  # the caller then says that the file is unreadable
+        pass  # the caller then reports the file as unreadable
     return None

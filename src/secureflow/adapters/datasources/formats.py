@@ -16,13 +16,13 @@ def open_source(
 
     Args:
         config: the owner's declaration.
-        limits: what is read at most.
-        tolerant: under differential privacy, where no cell may make the reading fail.
+        limits: the limits of reading.
+        tolerant: for differential privacy, where no cell may cause an error.
 
     Raises:
         SecureFlowError: `contradictory_schema`, `dataset_unreadable` or `dataset_too_large`.
     """
-    # Lazy: each adapter imports pyarrow (about 40 MB), which only the worker may hold.
+    # Lazy: each adapter imports pyarrow (about 40 MB), which only the worker may load.
     from secureflow.adapters.datasources.csv_file import CsvSource
     from secureflow.adapters.datasources.parquet_file import ParquetSource
 

@@ -1,8 +1,9 @@
 """A first draft of a dataset's schema, made from its file for the owner to confirm.
 
 The draft never decides: it proposes a type, bounds or categories for every column that a model can
-use, and says of every other one why it was left out. Bounds are rounded outwards, so that they do
-not tell a row's exact value. Errors and notes name columns and rows and never quote a cell.
+use, and gives the reason for every column that is left out. Bounds are rounded outwards, so that
+they do not reveal a row's exact value. Errors and notes name columns and rows and never quote a
+cell.
 """
 
 from __future__ import annotations
@@ -39,13 +40,13 @@ REASONS: Final[dict[LeftOut, str]] = {
     "kind": "its type is neither number nor category",
     "name": "its name is empty, duplicated, too long or not printable",
 }
-"""Why a column was left out, in words that end a sentence."""
+"""Why a column was left out, as the end of a sentence."""
 
 MAX_CATEGORIES: Final = 100
 MAX_COLUMNS: Final = 4096
 UNKNOWN: Final = ("?", "NA", "N/A", "n/a", "NULL", "null", "None", "nan", "NaN", "-")
-"""Texts that often stand for an unknown value. One counts as such only where a column that holds it
-holds numbers else (in a column of words NA may be Namibia); an empty cell always does."""
+"""Texts that often mean an unknown value. One counts as such only in a column that otherwise holds
+numbers (in a column of words NA may be Namibia); an empty cell always does."""
 
 _SENSITIVE = re.compile(
     r"sex|gender|race|racial|ethnic|religi|faith|nationality|citizen|native|country.of.birth"
@@ -70,16 +71,16 @@ _NAMED = 12
 
 @dataclass(frozen=True)
 class ColumnDraft:
-    """What a column of a file looks like.
+    """A column of a file and its drafted declaration.
 
     Args:
         name: the column's name in the file.
-        type: what to declare it as, or None for a column that is left out.
+        type: its drafted type, or None for a column that is left out.
         bounds: of a number column, rounded outwards.
         categories: of a category column, sorted.
         missing: how many rows have no value.
         sensitive: a guess from the name alone.
-        left_out: why it is left out; `REASONS` has the words.
+        left_out: why it is left out; a key of `REASONS`.
     """
 
     name: str
@@ -105,7 +106,7 @@ class ColumnDraft:
 
 @dataclass(frozen=True)
 class TableDraft:
-    """What a file looks like: its rows, its columns in file order, its texts for unknown values."""
+    """A file's draft: its row count, its columns in file order, its texts for unknown values."""
 
     format: Format
     rows: int
@@ -116,7 +117,7 @@ class TableDraft:
         """Return the drafted declaration of a dataset.
 
         Raises:
-            SecureFlowError: `dataset_unreadable` when no column can be used.
+            SecureFlowError: `dataset_unreadable` if no column can be used.
         """
         usable = tuple(column.config for column in self.columns if column.config is not None)
         if not usable:
@@ -128,8 +129,8 @@ def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
     """Read a CSV or Parquet file (told by its suffix) and draft its schema.
 
     Args:
-        path: the file; columns are read one after the other when it is large.
-        categories: columns to draft as categories even where they hold numbers, e.g. a label.
+        path: the file; columns are read one after the other if it is large.
+        categories: columns to draft as categories even if they hold numbers, e.g. a label.
 
     Raises:
         SecureFlowError: `dataset_unreadable` naming the file and the reason.
@@ -213,7 +214,7 @@ def column_names(path: Path, kind: Format) -> list[str]:
 
 
 def read_column(path: Path, kind: Format, name: str) -> pa.ChunkedArray:
-    """Return one column as it is drafted: numbers and times as they are, the rest as text.
+    """Return one column for drafting: numbers and times unchanged, the rest as text.
 
     Raises:
         SecureFlowError: `dataset_unreadable`.
@@ -233,8 +234,8 @@ def draft_column(
     Args:
         name: the column's name.
         column: its cells; from a CSV file as UTF-8 text.
-        category: draft it as a category also where it holds numbers.
-        missing: texts for an unknown value, extended here by those found beside numbers.
+        category: draft it as a category even if it holds numbers.
+        missing: texts for an unknown value, extended here by those found among numbers.
     """
     found = _draft(name, _plain(column), category, [""] if missing is None else missing)
     guess = bool(_SENSITIVE.search(name))
@@ -249,7 +250,7 @@ def round_outwards(low: float, high: float) -> tuple[float, float]:
     power = math.floor(math.log10(span))
     step = 10.0**power / (2 if span < 2 * 10.0**power and power > 0 else 1)
     below, above = math.floor(low / step) * step, math.ceil(high / step) * step
-    # Decimal rounding takes off what binary multiplication leaves; it must not move a bound in.
+    # Decimal rounding removes binary rounding errors; it must not move a bound inwards.
     below, above = round(below, 1 - power), round(above, 1 - power)
     holds = -math.inf < below <= low and high <= above < math.inf
     return (below, above) if holds else (low, high)
@@ -271,7 +272,7 @@ def _draft(
 
 
 def _text(name: str, column: pa.ChunkedArray, missing: list[str]) -> dict[str, object]:
-    """Tell numbers, dates and categories apart in a column of text."""
+    """Distinguish numbers, dates and categories in a column of text."""
     present = pc.drop_null(column)
     if not len(present):
         return _left_out("empty", column)
@@ -319,7 +320,7 @@ def _number(name: str, column: pa.ChunkedArray) -> dict[str, object]:
 def _counts_rows(name: str, present: int, distinct: int, low: float, high: float) -> bool:
     """Tell whether whole numbers look like row numbers or keys rather than amounts."""
     if max(abs(low), abs(high)) > _EXACT:
-        return True  # a float64 would not even hold it
+        return True  # too large even for a float64
     if _NAMES_PERSONS.search(name):
         return distinct > MAX_CATEGORIES or distinct == present > 2
     return distinct == present >= 20 and high - low < 1.1 * present
@@ -350,7 +351,7 @@ def _left_out(reason: LeftOut, column: pa.ChunkedArray) -> dict[str, object]:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return numbers as they are and every kind of text, truth value and dictionary as strings."""
+    """Return numbers unchanged, and texts, booleans and dictionaries as strings."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
@@ -375,7 +376,7 @@ def _usable(name: str, names: list[str]) -> bool:
 def _columns(
     path: Path, kind: Format, names: Sequence[str]
 ) -> Iterator[tuple[str, pa.ChunkedArray]]:
-    """Yield the named columns; one at a time where all of them might not fit into memory."""
+    """Yield the named columns; one at a time if all of them might not fit into memory."""
     if kind == "parquet":
         with pq.ParquetFile(path) as file:
             for name in names:
@@ -389,7 +390,7 @@ def _columns(
 
 
 def can_be_declared(text: str) -> bool:
-    """Tell whether a text can stand in a declaration: not too long, nothing hidden in it."""
+    """Tell whether a text is valid in a declaration: not too long, no hidden characters."""
     return len(text) <= _MAX_CATEGORY and not hidden(text)
 
 

@@ -63,7 +63,7 @@ class ParquetSource:
             reason = "the file has it twice" if found else "the file has no such column"
             raise mismatch(self._config.name, name, None, reason)
         if not self._tolerant:
-            return  # `conform` judges cells, and then knows a row for the error
+            return  # `conform` checks cells, and knows the row for the error
         declared, kind = self._config.column(name), schema.field(name).type
         try:
             tolerate(declared, pa.array([], kind))

@@ -14,7 +14,7 @@ from secureflow.kit.text import Text
 
 @dataclass(frozen=True)
 class SourceLimits:
-    """What is read at most: bytes on disk (and uncompressed in memory), and rows."""
+    """Limits of reading: bytes on disk (and uncompressed in memory), and rows."""
 
     max_bytes: int = 4 << 30
     max_rows: int = 50_000_000
@@ -32,14 +32,14 @@ class DataSource(Protocol):
     """Rows of one dataset. Numbers come as float64 (NaN missing), the rest as `str` or None."""
 
     def describe(self) -> SourceDescription:
-        """Read every declared column and return what was found.
+        """Read every declared column and return the description.
 
         Raises:
             SecureFlowError: as `read`.
         """
 
     def check(self, columns: Sequence[str]) -> None:
-        """Refuse columns that the file does not have, or has twice; no row is looked at.
+        """Refuse columns that the file does not have, or has twice; no row is read.
 
         Raises:
             SecureFlowError: `schema_mismatch` naming the column; `unknown_column`;
@@ -49,7 +49,7 @@ class DataSource(Protocol):
     def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return these columns, each of shape (rows,); no other column is read.
 
-        A tolerant source refuses no cell: what does not fit counts as `tolerant` says.
+        A tolerant source refuses no cell: `tolerant` defines what invalid ones count as.
 
         Raises:
             SecureFlowError: those of `check`; `schema_mismatch` naming row (from 1) and column;
@@ -58,7 +58,7 @@ class DataSource(Protocol):
 
 
 def too_large(dataset: str) -> SecureFlowError:
-    """Return the error for more rows or bytes than are read; how many there are is not told."""
+    """Return the error for too many rows or bytes, without revealing how many there are."""
     return SecureFlowError(
         "dataset_too_large",
         Text("Dataset {dataset!r} has more rows or bytes than the agent reads.", dataset=dataset),

@@ -1,7 +1,7 @@
-"""Arrow columns for jobs with differential privacy: no cell makes the reading fail.
+"""Arrow columns for jobs with differential privacy: no cell can cause an error.
 
-An error that one row can cause tells of that row, without noise. So a cell that does not fit counts
-as something by a fixed rule that depends on that cell alone:
+An error caused by one row would reveal something about that row, without noise. So an invalid cell
+is replaced by a fixed rule that depends only on that cell:
 
 | cell                                                       | counts as       |
 |------------------------------------------------------------|-----------------|
@@ -11,8 +11,8 @@ as something by a fixed rule that depends on that cell alone:
 | whole number in a column of texts (3.0)                    | its digits, `3` |
 | row of a CSV file with too many or too few cells           | not there       |
 
-What is no cell's doing (a column that is missing, a Parquet type that can be no number) is refused
-before rows are read. `conform` judges the same file strictly when its owner publishes it.
+Errors that do not depend on cells (a missing column, a Parquet type that cannot be a number) are
+raised before rows are read. `conform` checks the same file strictly when its owner publishes it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from secureflow.domain.schemas import ColumnConfig
 
 _NUMBER = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
-"""What Arrow casts to float64 without an error."""
+"""Types that Arrow casts to float64 without an error."""
 
 
 def tolerate(declared: ColumnConfig, column: pa.ChunkedArray | pa.Array) -> NDArray[Any]:
-    """Return a column as `conform` does, and by the rules above where that would refuse.
+    """Return a column as `conform` does, with the rules above instead of errors.
 
     Raises:
-        pyarrow.ArrowNotImplementedError, pyarrow.ArrowTypeError: by the column's type alone.
+        pyarrow.ArrowNotImplementedError, pyarrow.ArrowTypeError: only because of the column's type.
     """
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(flat, pa.ChunkedArray):  # only beyond 2 GiB of text in one column
@@ -45,9 +45,9 @@ def tolerate(declared: ColumnConfig, column: pa.ChunkedArray | pa.Array) -> NDAr
 
 
 def latin_cells(column: pa.ChunkedArray) -> pa.Array:
-    """Return the cells of a file that was read as if it were ISO 8859-1, as the UTF-8 they are.
+    """Return the cells of a file that was read as ISO 8859-1 as the UTF-8 that they are.
 
-    Read so, every byte is a character, and no row can be one that the reader cannot decode.
+    Read so, every byte is a character, and the reader can decode every row.
     """
     cells = column.cast(pa.string()).combine_chunks()
     if isinstance(cells, pa.ChunkedArray):
@@ -64,12 +64,12 @@ def _numbers(declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
         column = pc.utf8_trim_whitespace(_utf8(column))
         fits = pc.match_substring_regex(column, _NUMBER)
         column = pc.if_else(fits, column, pa.scalar(None, column.type))
-    # Not safe: an integer beyond 2^53 is rounded instead of refused.
+    # Unsafe cast: an integer beyond 2^53 is rounded instead of refused.
     values = column.cast(pa.float64(), safe=False).fill_null(np.nan)
     found = np.array(values.to_numpy(zero_copy_only=False), np.float64)
     if declared.bounds:
         np.clip(found, *declared.bounds, out=found)
-    # Without bounds an infinity has no bound to count as; a private job names no such column.
+    # Without bounds there is no replacement for an infinity; private jobs use no such column.
     return np.where(np.isinf(found), np.nan, found)
 
 
@@ -87,10 +87,10 @@ def _texts(declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
 
 
 def _digits(column: pa.Array) -> pa.Array:
-    """Return whole numbers as int64, others as missing.
+    """Return integers as int64, others as missing.
 
-    One missing cell makes a writer store integers as floats: that must not change what all the
-    other cells are.
+    Because of one missing cell a writer may store integers as floats: that must not change the
+    other cells.
     """
     numbers = column.cast(pa.float64(), safe=False)
     integers = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), 2.0**53))
@@ -99,7 +99,7 @@ def _digits(column: pa.Array) -> pa.Array:
 
 
 def _utf8(column: pa.Array) -> pa.Array:
-    """Return text cells as `string`, those that are no UTF-8 as missing."""
+    """Return text cells as `string`, those that are not UTF-8 as missing."""
     try:
         return column.cast(pa.string())
     except pa.ArrowInvalid:

@@ -1,4 +1,4 @@
-"""Training frameworks behind one seam; NumPy is the embedded default."""
+"""Training frameworks behind one interface; NumPy is the embedded default."""
 
 from __future__ import annotations
 

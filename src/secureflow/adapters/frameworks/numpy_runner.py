@@ -42,15 +42,15 @@ _NOTHING: _Rows = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
 class NumpyRunner:
     """A `FrameworkRunner` for one job.
 
-    Under differential privacy nothing that stands in a row makes it fail (`preparation.encoded`).
+    With differential privacy no content of a row can cause an error (`preparation.encoded`).
 
     Args:
         spec: the job's spec.
         columns: the rows of the party's dataset; None for a family that reads none.
 
     Raises:
-        SecureFlowError: `missing_data`, and without differential privacy `empty_dataset` or what
-            `design_matrix` finds wrong with a row, so that a job fails before its first round.
+        SecureFlowError: `missing_data`, and without differential privacy `empty_dataset` or the
+            errors of `design_matrix` in a row, so that a job fails before its first round.
     """
 
     def __init__(self, spec: TrainingSpec, columns: Columns | None) -> None:
@@ -60,7 +60,7 @@ class NumpyRunner:
         self._valid_columns: Columns = {}
         self._prepared: tuple[Moments, _Rows, _Rows] | None = None
         self._private_rows: tuple[_PrivateRows, _PrivateRows] | None = None
-        self._rows = (1, 0)  # the weight of a party that brings no rows
+        self._rows = (1, 0)  # the weight of a party without rows
         self._zeroed: set[Path] = set()
         if self._family.needs_data:
             self._split(columns)
@@ -95,7 +95,7 @@ class NumpyRunner:
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
     ) -> NDArray[np.float64]:
-        """See `FrameworkRunner.evaluate`; under differential privacy with noise, or nothing."""
+        """See `FrameworkRunner.evaluate`; with differential privacy noised, or empty."""
         if self._spec.privacy is not None:
             return self._measured(model, seed)
         if not self._family.needs_data:
@@ -116,10 +116,10 @@ class NumpyRunner:
     def _trained(
         self, model: NDArray[np.float32], training: _PrivateRows, seed: bytes
     ) -> NDArray[np.float32]:
-        """Train locally; a party whose training diverges changes nothing.
+        """Train locally; a party whose training diverges contributes zeros.
 
-        Its failure would be seen without noise, and a learning rate can be chosen so that it tells
-        of the rows.
+        Its failure would be visible without noise, and a learning rate could be chosen so that it
+        reveals rows.
         """
         try:
             return self._family.train(self._spec, model, *training, seed)
@@ -211,14 +211,14 @@ class NumpyRunner:
     def _clipped(self, delta: NDArray[np.float32]) -> NDArray[np.float32]:
         norm = float(np.linalg.norm(delta.astype(np.float64)))
         limit = self._spec.limits.clip_norm
-        # A hair below the limit: rounding to float32 must not lift the norm over it.
+        # Slightly below the limit: rounding to float32 must not raise the norm above it.
         return delta if norm <= limit else (delta * (limit * (1 - 1e-6) / norm)).astype(np.float32)
 
     def _sums(self, metrics: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._capped(np.concatenate([[float(self._rows[0])], metrics]))
 
     def _capped(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale a party beyond `max_weight` down to it: its means stay, its influence is capped."""
+        """Scale a party above `max_weight` down to it: its means stay, its influence is capped."""
         share = min(1.0, self._spec.limits.max_weight / max(float(sums[0]), 1.0))
         return np.asarray(sums * share)
 
@@ -227,7 +227,7 @@ class NumpyRunner:
             file.write(np.ascontiguousarray(delta, dtype=_FLOAT32).data)
 
     def _write_zeros(self, path: Path) -> None:
-        """Leave a sparse file of zeros; later rounds find their pages warm and write nothing."""
+        """Create a sparse file of zeros; later rounds find it cached and write nothing."""
         size = self._spec.parameters * _FLOAT32.itemsize
         if path not in self._zeroed or not path.exists() or path.stat().st_size != size:
             with path.open("wb") as file:

@@ -1,4 +1,4 @@
-"""The seam between the worker and a training framework."""
+"""The interface between the worker and a training framework."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FrameworkRunner(Protocol):
 
     Models and updates are files of raw little-endian float32, `spec.parameters` long, read by
     memory map. Sums are float64 and laid out as `engines.training.models` says; `moments` are the
-    federated sums that the job released, or None where the spec has no federated feature.
+    federated sums that the job released, or None if the spec has no federated feature.
     """
 
     @property
@@ -28,9 +28,9 @@ class FrameworkRunner(Protocol):
     def train(
         self, model: Path, update: Path, moments: Sequence[float] | None, seed: bytes
     ) -> NDArray[np.float64]:
-        """Write the update's delta to `update` and return its sums; bit-equal when repeated."""
+        """Write the update's delta to `update` and return its sums; bit-identical when repeated."""
 
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
     ) -> NDArray[np.float64]:
-        """Return the sums of stage `evaluate` on the validation rows; bit-equal when repeated."""
+        """Return the sums of stage `evaluate` on the validation rows; repeats are bit-identical."""

@@ -1,17 +1,18 @@
 """Both ends of the links: the courier (server and parties), blobs, and the enclave's uplink.
 
-The centre's end is imported from `server`: an enclave loads this package, and has no use for it.
+The centre's end is imported from `server`: an enclave loads this package, and does not need it.
 
-TLS 1.3 only. gRPC's Python API cannot set a minimal version. Its one knob names the suites of TLS
-1.2 and older; naming only pre-shared-key suites, for which no key exists, leaves TLS 1.3 alone
-(whose suites are fixed). `identity.Gate` checks the negotiated version once more at every RPC.
+TLS 1.3 only. gRPC's Python API cannot set a minimum version. Its only option names the cipher
+suites of TLS 1.2 and older; naming only pre-shared-key suites, for which no key exists, leaves only
+TLS 1.3 (whose suites are fixed). `identity.Gate` checks the negotiated version once more at every
+RPC.
 """
 
 import os
 
 # Here, because gRPC reads its environment once, when it is first imported.
 os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES256-CBC-SHA"
-# Its C core would write a line for every handshake that a stranger breaks off.
+# Its C core would log a line for every handshake that a stranger aborts.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from secureflow.adapters.link.blobs import Chunked, Source

@@ -1,6 +1,6 @@
-"""Waiting before dialling again: exponential with jitter, so that parties do not return as one.
+"""Back-off before redialling: exponential with jitter, so that parties do not return all at once.
 
-The wait doubles from `FIRST` to `LAST` while dialling fails and starts over once a link stood.
+The wait doubles from `FIRST` to `LAST` while dialling fails and starts over once a link was up.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ import asyncio
 import random
 from typing import Final
 
-from secureflow.kit.pauses import Pauses
+from secureflow.kit.backoff import Backoff
 
 FIRST: Final = 0.1
 LAST: Final = 15.0
 
 
-class Backoff:
+class JitteredBackoff:
     """The waits between attempts, in seconds; none is longer than `last` (by default `LAST`)."""
 
     def __init__(self, last: float | None = None) -> None:
-        self._ceilings = Pauses(FIRST, LAST if last is None else last)
+        self._ceilings = Backoff(FIRST, LAST if last is None else last)
 
     def reset(self) -> None:
-        """An attempt succeeded: begin anew."""
-        self._ceilings.restart()
+        """Start over: an attempt succeeded."""
+        self._ceilings.reset()
 
     def exhaust(self) -> None:
-        """There is no hurry: the other end said why it refuses."""
+        """Use the longest wait: the other end gave a reason for refusing."""
         self._ceilings.exhaust()
 
     def next(self) -> float:

@@ -1,11 +1,11 @@
-"""A party's ends of `Data`: fetch into a file, store from a file, a buffer, or made-up chunks.
+"""A party's side of `Data`: fetch into a file, store from a file, a buffer, or generated chunks.
 
-A transfer that breaks goes on from its offset (fetch) or starts over (store) once the link stands
-again; three tries in a row that move nothing although it stands are enough. A centre whose database
-or disk fails says so, and is waited for; what it says and what the link does are counted apart. A
-store sends its bytes when the centre has taken its manifest: gRPC loses the reason of a refusal
-that meets a sender in the middle of a write. A full disk here is told to whoever asked for the
-blob: a fetch goes on from what there was room for.
+A broken transfer resumes from its offset (fetch) or starts over (store) once the link is up again;
+it fails after three attempts in a row without progress on a working link. A centre whose database
+or disk fails says so, and is waited for; its faults and the link's are counted separately. A store
+sends its bytes after the centre has accepted its manifest: gRPC loses the reason of a refusal that
+arrives during a write. A full local disk is reported to the caller: the next fetch resumes from
+what was written.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 import grpc.aio
 from blake3 import blake3
 
-from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.messages import TAKEN
 from secureflow.adapters.link.refusals import rpc_errors
 from secureflow.adapters.link.tls import CHUNK, identity
@@ -35,35 +35,35 @@ from secureflow.kit.threads import open_in_thread
 
 
 class TransferLink(Protocol):
-    """What a transfer needs of its link."""
+    """What a transfer needs from its link."""
 
     def dial(self) -> grpc.aio.Channel:
-        """Return the channel that stands now."""
+        """Return the current channel."""
 
     async def wait_until_connected(self) -> None:
-        """Wait until the link stands."""
+        """Wait until the link is up."""
 
-    def doubt(self, error: SecureFlowError) -> None:
-        """The centre refused: dial anew, if that may help."""
+    def redial_if_expired(self, error: SecureFlowError) -> None:
+        """Handle a refusal by the centre: redial if that may help."""
 
 
 _GET: Final = "/secureflow.wire.v1.Data/Get"
 _PUT: Final = "/secureflow.wire.v1.Data/Put"
 _TRIES: Final = 3
 _REFUSALS: Final = {"rate_limited"} | INFRASTRUCTURE | DISKS
-"""What the centre says for a while: it was reached, and may take the same later."""
+"""Temporary errors of the centre: it was reached, and may accept the same later."""
 _LONG: Final = 50
-"""Tries while it says so: some ten minutes, if the job does not end before."""
+"""Attempts during such errors: some ten minutes, unless the job ends before."""
 _WRITING: Final = "INTERNAL"
-"""The status of a store that was refused, gRPC does not tell why, while it was being written."""
+"""The status of a store that was refused during a write; gRPC does not give the reason."""
 MANIFEST_SECONDS: Final = 30.0
-"""How long a store waits to hear that its manifest is taken, before it sends all the same."""
+"""How long a store waits for its manifest to be accepted, before it sends anyway."""
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Chunked:
-    """A blob that is made while it is sent; every call of `chunks` yields the same bytes."""
+    """A blob that is generated while it is sent; every call of `chunks` yields the same bytes."""
 
     size: int
     chunks: Callable[[], Iterable[bytes]]
@@ -73,21 +73,21 @@ Source = Path | memoryview | Chunked
 
 
 class _Tries:
-    """The tries of one transfer that came to nothing, by whose fault."""
+    """The failed attempts of one transfer, by whose fault they were."""
 
     def __init__(self, link: TransferLink) -> None:
         self._link = link
-        self._backoff = Backoff()
+        self._backoff = JitteredBackoff()
         self._broken = 0
         self._refused = 0
         self._told = False
 
     def moved(self) -> None:
-        """Begin to count anew: bytes came through."""
+        """Reset the counts: bytes were transferred."""
         self._broken = self._refused = 0
 
     async def again(self, error: SecureFlowError) -> None:
-        """Wait before the next try, or give up by raising the error."""
+        """Wait before the next attempt, or give up and raise the error."""
         if error.code in _REFUSALS or _unexplained(error):
             self._broken, self._refused = 0, self._refused + 1
             self._log_wait(error)
@@ -97,12 +97,12 @@ class _Tries:
             raise error
         if self._broken >= _TRIES or self._refused >= _LONG:
             raise error
-        self._link.doubt(error)
+        self._link.redial_if_expired(error)
         await self._backoff.wait()
         await self._link.wait_until_connected()
 
     def _log_wait(self, error: SecureFlowError) -> None:
-        """Say once in the log that the centre is waited for: a job may stand still meanwhile."""
+        """Log once that the centre is waited for: a job may make no progress meanwhile."""
         if not self._told:
             _log.warning("centre_awaited", call="blob", code=error.code, message=error.message)
         self._told = True
@@ -122,7 +122,7 @@ async def fetch(link: TransferLink, digest: str, path: Path, size: int) -> None:
             with rpc_errors("the server"), writing(place, size):
                 await _fetch_rest(link.dial(), digest, part, size)
             break
-        except InfrastructureError:  # of this side: whoever asked decides whether to wait
+        except InfrastructureError:  # a local fault: the caller decides whether to wait
             raise
         except SecureFlowError as error:
             reached, before = await asyncio.to_thread(_length, part), reached
@@ -157,13 +157,13 @@ async def _send(channel: grpc.aio.Channel, source: Source, digest: str, size: in
             async with asyncio.timeout(MANIFEST_SECONDS):
                 refused = TAKEN not in tuple(await put.initial_metadata())
         except TimeoutError:
-            refused = False  # nothing was said yet
+            refused = False  # nothing was answered yet
         if not refused:
             taken.set_result(True)
         await put
     finally:
         put.cancel()
-        if not taken.done():  # gRPC leaves what it reads messages from waiting, once a call ended
+        if not taken.done():  # once a call has ended, gRPC leaves its request iterator waiting
             taken.set_result(False)
 
 
@@ -186,7 +186,7 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
         file.close()
     if hasher.hexdigest() != digest:
         await asyncio.to_thread(part.unlink)
-        if kept:  # perhaps not what the server sends is wrong, but what a power cut left here
+        if kept:  # maybe the server's bytes are right, but a power cut damaged the local part
             return await _fetch_rest(channel, digest, part, size)
         raise SecureFlowError(
             "digest_mismatch",
@@ -231,7 +231,7 @@ def _length(path: Path) -> int:
 
 
 def _hash_file(path: Path, hasher: Any) -> int:
-    """Hash what an earlier try left and return its length."""
+    """Hash what an earlier attempt left and return its length."""
     with path.open("rb", 0) as file:
         while chunk := file.read(CHUNK):
             hasher.update(chunk)

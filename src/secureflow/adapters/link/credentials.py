@@ -2,10 +2,10 @@
 
 `DIR/link.pem` holds the private key and the certificate chain in one 0600 file, so that a renewal
 replaces both or neither; `DIR/ca.pem` holds the pinned authority. A renewal makes a new key, which
-waits in `DIR/link.next` until its certificate arrives. Where a centre whose clock is ahead issued
-one that has not begun here, `DIR/link.before` is the `link.pem` of before: other parties, whose
-clocks are right, take that one. `DIR/link.asked` names the keys for which certificates were asked
-here: one that was issued for another key was asked for by somebody else.
+waits in `DIR/link.next` until its certificate arrives. If a centre whose clock is ahead issued one
+that is not valid here yet, `DIR/link.before` is the previous `link.pem`: other parties, whose
+clocks are right, accept that one. `DIR/link.asked` lists the keys for which certificates were
+requested here: one issued for another key was requested by someone else.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from secureflow.kit.pki import (
     spiffe_id,
     write_private,
 )
-from secureflow.kit.private import read_private
+from secureflow.kit.privatefiles import read_private
 from secureflow.kit.text import Text
 
 ASKED = 512
-"""Keys that are remembered; one is made for each renewal."""
+"""Maximum number of remembered keys; each renewal makes one."""
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 _ANEW = "Restore it from a backup, or enrol again with a new token from the operator."
 
@@ -59,7 +59,7 @@ class Credentials:
 
     @property
     def span(self) -> tuple[int, int]:
-        """Unix seconds from and until which the leaf is valid."""
+        """Validity of the leaf, from and until, in unix seconds."""
         leaf = self.leaf
         return int(leaf.not_valid_before_utc.timestamp()), int(leaf.not_valid_after_utc.timestamp())
 
@@ -69,13 +69,13 @@ class Credentials:
         return start <= now <= end
 
     def due(self, now: int) -> bool:
-        """Tell whether less than a third of the leaf's life is left."""
+        """Tell whether less than a third of the leaf's lifetime is left."""
         start, end = self.span
         return now > end - (end - start) / 3
 
 
 class CredentialFiles:
-    """The credentials in a directory, kept current.
+    """The credentials in a directory, with renewal.
 
     Args:
         directory: holds `ca.pem` and `link.pem`.
@@ -87,7 +87,7 @@ class CredentialFiles:
 
     @staticmethod
     def judge(ca: str, key: ec.EllipticCurvePrivateKey, certificate: str) -> None:
-        """Refuse what `create` would refuse, before anything is written.
+        """Check what `create` checks, before anything is written.
 
         Raises:
             SecureFlowError: `certificate_foreign`, `certificate_malformed`.
@@ -98,14 +98,15 @@ class CredentialFiles:
     def create(
         cls, directory: Path, ca: str, key: ec.EllipticCurvePrivateKey, certificate: str
     ) -> CredentialFiles:
-        """Write what an enrolment gave; credentials that are there are never overwritten.
+        """Write an enrolment's result; existing credentials are never overwritten.
 
-        `link.pem` comes last, complete: where this is cut off, there are none (`complete`).
+        `link.pem` is written last, atomically: if this is interrupted, there are no credentials
+        (`complete`).
 
         Raises:
-            InfrastructureError: what the disk does (`kit.disk`).
-            SecureFlowError: `certificate_foreign` when the certificate is for another key, or not
-                of this authority.
+            InfrastructureError: a fault of the disk (`kit.disk`).
+            SecureFlowError: `certificate_foreign` if the certificate is for another key, or not
+                from this authority.
             FileExistsError: the directory already holds credentials.
         """
         made, pair = cls(directory), _pair(private_pem(key), certificate, ca)
@@ -113,7 +114,7 @@ class CredentialFiles:
             raise FileExistsError(errno.EEXIST, "it holds link credentials", str(directory))
         with writing(Place(directory, "own files")):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (directory / "link.pem").unlink(missing_ok=True)  # of one that was cut off
+            (directory / "link.pem").unlink(missing_ok=True)  # left by an interrupted one
             (directory / "link.before").unlink(missing_ok=True)  # of another identity
             write_atomically(directory / "ca.pem", ca.encode("ascii"), 0o666)
             write_private(directory / "link.pem", pair)
@@ -122,9 +123,9 @@ class CredentialFiles:
 
     @property
     def complete(self) -> bool:
-        """Tell whether credentials were written here to their end.
+        """Tell whether credentials were written completely.
 
-        Earlier versions left an empty `link.pem`, or one without `ca.pem`, where they were cut off.
+        If interrupted, earlier versions left an empty `link.pem`, or one without `ca.pem`.
 
         Raises:
             InfrastructureError: they cannot be read (`kit.disk`).
@@ -137,11 +138,11 @@ class CredentialFiles:
             return False
 
     def __call__(self) -> Credentials:
-        """Return the newest credentials (read again only when the file changed).
+        """Return the newest credentials (read again only if the file changed).
 
         Raises:
-            SecureFlowError: `not_enrolled`; `key_exposed` when others can read the key;
-                `certificate_malformed` where a file was damaged, which is named.
+            SecureFlowError: `not_enrolled`; `key_exposed` if others can read the key;
+                `certificate_malformed` naming a damaged file.
         """
         path = self._directory / "link.pem"
         try:
@@ -159,9 +160,9 @@ class CredentialFiles:
         return known
 
     def at(self, now: int) -> Credentials:
-        """Return what to show to other parties: the newest credentials that hold at this time.
+        """Return the credentials to show to other parties: the newest that are valid at this time.
 
-        The newest of all where none do.
+        If none are, the newest of all.
 
         Raises:
             SecureFlowError: those of the newest.
@@ -172,11 +173,11 @@ class CredentialFiles:
         try:
             before = self._read(read_private(self._directory / "link.before"), self.authority())
             return before if before.holds(now) else newest
-        except (OSError, SecureFlowError):  # none is kept, or it is damaged
+        except (OSError, SecureFlowError):  # there is none, or it is damaged
             return newest
 
     def remove_previous(self) -> None:
-        """Keep the newest credentials alone: somebody calls those of before run out."""
+        """Remove the previous credentials: a peer calls them expired."""
         with writing(Place(self._directory, "own files")):
             (self._directory / "link.before").unlink(missing_ok=True)
 
@@ -196,7 +197,7 @@ class CredentialFiles:
         return ca
 
     def check(self) -> None:
-        """Hold key, certificate and authority against each other.
+        """Check that key, certificate and authority match.
 
         Raises:
             SecureFlowError: `not_enrolled`, `key_exposed`, `certificate_foreign`,
@@ -218,7 +219,7 @@ class CredentialFiles:
             ) from error
 
     def _read(self, pem: bytes, ca: str) -> Credentials:
-        """Split what `link.pem` holds into key and chain; each part of it must be readable."""
+        """Split the content of `link.pem` into key and chain; each part must be readable."""
         key, *chain = pem.split(_BEGIN)
         with self._naming("link.pem"):
             load_pem_private_key(key, None)
@@ -252,7 +253,7 @@ class CredentialFiles:
         """Make a new key for the next certificate and return its CSR (PEM).
 
         Raises:
-            InfrastructureError: what the disk does (`kit.disk`).
+            InfrastructureError: a fault of the disk (`kit.disk`).
         """
         key = new_link_key()
         path = self._directory / "link.next"
@@ -272,7 +273,7 @@ class CredentialFiles:
 
         Raises:
             SecureFlowError: `certificate_foreign`, `certificate_malformed`; the old ones stay.
-            InfrastructureError: what the disk does (`kit.disk`).
+            InfrastructureError: a fault of the disk (`kit.disk`).
         """
         waiting, known = self._directory / "link.next", self()
         pair = _pair(waiting.read_bytes(), certificate, known.ca.decode("ascii"))
@@ -303,7 +304,7 @@ class CredentialFiles:
     def foreign(self, issued: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
         """Return those of the centre's {key, at} that were issued for keys not made here.
 
-        What was issued before keys were remembered here is left out.
+        Ones issued before keys were remembered here are left out.
         """
         lines = self._asked()
         since = min((at for at, _ in lines), default=None)
@@ -326,7 +327,7 @@ class CredentialFiles:
         return [(int(line[0]), line[1]) for line in lines if len(line) == 2 and line[0].isdigit()]
 
     def _remember(self, digest: str) -> None:
-        """Note a key before anybody is asked to certify it, at the centre's last known time."""
+        """Record a key before its certificate is requested, with the centre's last known time."""
         known = self()
         at, _ = known.span
         lines = [*(self._asked() or [(at, key_digest(known.leaf))]), (at, digest)][-ASKED:]
@@ -335,7 +336,7 @@ class CredentialFiles:
 
 
 def _pair(key: bytes, certificate: str, ca: str) -> bytes:
-    """Join a key and its chain, if they belong together and to the authority."""
+    """Combine a key and its chain, if they match each other and the authority."""
     private = load_pem_private_key(key, None)
     chain = issued_chain(certificate, ca)
     if private.public_key() != parse_certificate(chain).public_key():

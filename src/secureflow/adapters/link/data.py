@@ -24,7 +24,7 @@ from secureflow.kit.text import Text
 MayRead = Callable[[PeerIdentity, str], Awaitable[bool]]
 """May the peer read the blob of this digest?"""
 MayWrite = Callable[[PeerIdentity, str, int], Awaitable[Artifacts | None]]
-"""Where may the peer store the blob of this digest and so many bytes? None: nowhere."""
+"""Where may the peer store the blob of this digest and size? None: nowhere."""
 
 MAX_MANIFEST: Final = 4096
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -98,10 +98,10 @@ class DataService:
 async def _stored(
     place: Artifacts, messages: AsyncIterator[bytes], digest: str, size: int
 ) -> Artifact:
-    """Store a blob. A refusal for want of room waits for the end of what is being sent.
+    """Store a blob.
 
-    Who is still writing when an RPC ends does not read why it ended: gRPC tells it that the link
-    broke.
+    A refusal for lack of room is delayed until everything was received. A client that is still
+    writing when an RPC ends does not get the reason: gRPC reports a broken link.
     """
     try:
         return await place.put(messages, limit=size, expect=digest)

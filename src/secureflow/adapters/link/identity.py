@@ -1,6 +1,6 @@
-"""Who is at the other end of a link: checked at the start of every RPC, not only at the handshake.
+"""The identity of the peer of a link: checked at the start of every RPC, not only in the handshake.
 
-TLS has verified the chain. What it cannot know stands here: the trust domain, revocation, a
+TLS has verified the chain. Checked here is what TLS cannot know: the trust domain, revocation, a
 certificate that expired while its connection stayed open, and the TLS version.
 """
 
@@ -33,7 +33,7 @@ class PeerIdentity:
 
     Args:
         party: the name that jobs use: the organisation, or `enclave`.
-        spiffe: what its certificate says.
+        spiffe: from its certificate.
         serial: the certificate's serial number, lowercase hex.
     """
 
@@ -62,7 +62,7 @@ class Gate:
         self._clock = clock
 
     async def admit(self, context: Context) -> PeerIdentity:
-        """Return the peer, or end the RPC with the reason."""
+        """Return the peer, or abort the RPC with the reason."""
         try:
             return await self._identify(context)
         except SecureFlowError as error:

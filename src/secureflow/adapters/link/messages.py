@@ -1,7 +1,7 @@
-"""The bodies of the link's own messages: answers, failures, and a party's standing in the ledger.
+"""The bodies of the link's own messages: answers, failures, and a party's log progress.
 
-A party says with every answer how far it has verified the log and which of its own leaves lack an
-inclusion proof; the centre attaches the missing proofs to the next request (key `rider`).
+With every answer a party reports how far it has verified the log and which of its own leaves lack
+an inclusion proof; the centre attaches the missing proofs to the next request (key `rider`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LogProgress:
 
     Args:
         log_size: size of the last head that it accepted.
-        unproved: hex hashes of its leaves that it has no inclusion proof for.
+        unproved: hex hashes of its leaves without an inclusion proof.
     """
 
     log_size: int = 0
@@ -36,7 +36,7 @@ class LogProgress:
 
     @classmethod
     def parse(cls, body: Mapping[str, JSON]) -> LogProgress:
-        """Read a foreign standing.
+        """Parse a foreign progress.
 
         Raises:
             SecureFlowError: `malformed_standing`.
@@ -69,7 +69,7 @@ def failure(
 ) -> Envelope:
     """Return the failure envelope to a request or call.
 
-    `time` is the own clock's, in unix seconds: a clock may be the cause.
+    `time` is by our clock, in unix seconds: a clock may be the cause.
     """
     extra: dict[str, JSON] = standing.as_json() if standing else {}
     extra |= {} if time is None else {"time": time}
@@ -77,7 +77,7 @@ def failure(
 
 
 def parse_error(value: JSON) -> SecureFlowError:
-    """Read a foreign error; what is malformed in it is left out."""
+    """Parse a foreign error; malformed parts are left out."""
     if not isinstance(value, dict):
         return SecureFlowError("malformed_failure", "The peer failed and did not say why.")
     return SecureFlowError.foreign(
@@ -90,7 +90,7 @@ def parse_error(value: JSON) -> SecureFlowError:
 
 
 def parse_reply(body: Mapping[str, JSON]) -> tuple[JSON, LogProgress]:
-    """Return a reply's body and standing.
+    """Return a reply's body and progress.
 
     Raises:
         SecureFlowError: `malformed_standing`.
@@ -99,7 +99,7 @@ def parse_reply(body: Mapping[str, JSON]) -> tuple[JSON, LogProgress]:
 
 
 def parse_failure(body: Mapping[str, JSON]) -> tuple[SecureFlowError, LogProgress]:
-    """Return a failure's error and standing.
+    """Return a failure's error and progress.
 
     Raises:
         SecureFlowError: `malformed_standing`.
@@ -108,7 +108,7 @@ def parse_failure(body: Mapping[str, JSON]) -> tuple[SecureFlowError, LogProgres
 
 
 def parse_revoked(value: JSON) -> frozenset[str]:
-    """Read the SPIFFE ids that the centre has revoked.
+    """Parse the SPIFFE ids that the centre has revoked.
 
     Raises:
         SecureFlowError: `malformed_request`, `spiffe_malformed`.
@@ -121,7 +121,7 @@ def parse_revoked(value: JSON) -> frozenset[str]:
 
 
 def parse_disabled(value: JSON) -> frozenset[str]:
-    """Read the organisations that are disabled at the centre.
+    """Parse the organisations that are disabled at the centre.
 
     Raises:
         SecureFlowError: `malformed_request`.

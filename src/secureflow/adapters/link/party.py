@@ -1,10 +1,9 @@
-"""A party's end of its link: it dials out, works on what is pushed to it, and comes back.
+"""A party's end of its link: it dials out, works on requests pushed to it, and reconnects.
 
-`Link.run` keeps one stream open for the life of the process. Handlers run as tasks, one per
-request id; they outlive a broken link, and their answers wait for the next one. A request that
-comes again while it is worked on is not started twice; one that was answered is answered again.
-Both ends say what time it is when they meet; a refusal that a wrong clock causes names the
-difference.
+`Link.run` keeps one stream open for the life of the process. Handlers run as tasks, one per request
+id; they outlive a broken link, and their answers wait for the next one. A request that arrives
+again while it is worked on is not started twice; one that was answered is answered again. Both ends
+exchange their time when they connect; a refusal caused by a wrong clock names the difference.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Final
 
 import grpc.aio
 
-from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.blobs import Source, fetch, store
 from secureflow.adapters.link.credentials import CredentialFiles, Credentials
 from secureflow.adapters.link.messages import (
@@ -45,12 +44,12 @@ Hello = Callable[[], dict[str, JSON]]
 _CONNECT: Final = "/secureflow.wire.v1.Link/Connect"
 _CALL: Final = "/secureflow.wire.v1.Link/Call"
 Recover = Callable[[SecureFlowError], Awaitable[SecureFlowError | None]]
-"""Looks at why a link failed: returns what is wrong, or None if it was mended: dial at once."""
+"""Examines why a link failed: returns what is wrong, or None if it was repaired: redial at once."""
 
 _NO_HURRY: Final = {"link_replaced", "certificate_revoked", "certificate_not_valid_now"}
 
 SETTLED: Final = 3600.0
-"""Seconds for which a fresh certificate is not renewed again: a wrong clock calls it old."""
+"""Seconds for which a fresh certificate is not renewed again, if a wrong clock calls it old."""
 
 _log = get_logger(__name__)
 
@@ -64,13 +63,14 @@ class Link:
 
     Args:
         address: `host:port` of the centre.
-        credentials: this party's certificate; renewed in place when a third of its life is left.
-        hello: tells who this party is and how far it has verified the log.
+        credentials: this party's certificate; renewed in place when a third of its lifetime is
+            left.
+        hello: returns this party's greeting, with its progress in verifying the log.
         handle: answers requests: (verb, body, log_proofs) → body, or raises `SecureFlowError`.
         clock: unix seconds.
-        whose: how errors name this party.
-        withdrawn: told of each job whose requests were withdrawn (its tasks are cancelled).
-        recover: looks at why the link failed, and may mend it.
+        whose: this party's name in errors.
+        withdrawn: called with each job whose requests were withdrawn (its tasks are cancelled).
+        recover: examines why the link failed, and may repair it.
     """
 
     def __init__(
@@ -97,22 +97,22 @@ class Link:
         self._channel: grpc.aio.Channel | None = None
         self._dialled: Credentials | None = None
         self._stream: Stream | None = None
-        self._backoff = Backoff()
+        self._backoff = JitteredBackoff()
         self._recover = recover
         self._renewed = False
         self._settled = 0.0
         self.connected = asyncio.Event()
         """Set while the centre has welcomed this party."""
         self.welcomes = 0
-        """How often it has: a break may be shorter than any look at `connected`."""
+        """Number of welcomes so far: a break may be too short to be seen in `connected`."""
         self.trouble: SecureFlowError | None = None
-        """Why the link does not stand now."""
+        """Why the link is down now."""
         self.revoked: frozenset[str] = frozenset()
-        """SPIFFE ids that the centre says it has revoked (told to enclaves); none comes back."""
+        """SPIFFE ids that the centre has revoked (sent to enclaves), permanently."""
         self.disabled: frozenset[str] = frozenset()
-        """Organisations that the centre says are disabled now (told to enclaves)."""
+        """Organisations disabled at the centre now (sent to enclaves)."""
         self.clock_ahead: int | None = None
-        """Seconds by which this clock was ahead of the centre's when they met last."""
+        """Seconds by which this clock was ahead of the centre's when last compared."""
 
     async def run(self) -> None:
         """Keep the link open until cancelled."""
@@ -128,28 +128,28 @@ class Link:
             await self._hang_up()
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Ask the centre something.
+        """Send a call to the centre.
 
         Raises:
-            SecureFlowError: the centre's refusal, or `link_broken`.
+            SecureFlowError: the centre's error, or `link_broken`.
         """
         try:
             with rpc_errors("the server"):
                 call = self.dial().unary_unary(_CALL, identity, identity)
                 reply = decode(await call(encode(Envelope("", kind, body))))
         except SecureFlowError as error:
-            self.doubt(error)
+            self.redial_if_expired(error)
             raise
         if reply.kind != "reply":
             raise parse_error(reply.body.get("error"))
         return reply.body.get("body")
 
     async def fetch(self, digest: str, path: Path, size: int) -> None:
-        """Fetch a blob of at most `size` bytes into a file, going on where an earlier try ended.
+        """Fetch a blob of at most `size` bytes into a file, resuming an earlier attempt.
 
         Raises:
             SecureFlowError: `not_found`, `too_large`, `digest_mismatch` (the file is removed), or
-                `link_broken` when a standing link moves nothing in three tries.
+                `link_broken` if a working link makes no progress in three attempts.
         """
         await fetch(self, digest, path, size)
 
@@ -157,8 +157,8 @@ class Link:
         """Store a blob: a file, or a buffer (kept unchanged until this returns).
 
         Raises:
-            SecureFlowError: the centre's refusal, or `link_broken` when a standing link fails
-                three times.
+            SecureFlowError: the centre's error, or `link_broken` if a working link fails three
+                times.
         """
         await store(self, source, digest)
 
@@ -167,9 +167,9 @@ class Link:
         await self.connected.wait()
 
     def refusal_of(self, spiffe: SpiffeId) -> SecureFlowError | None:
-        """Return why an agent is refused that the centre revoked or whose organisation it disabled.
+        """Return the error if the centre has revoked an agent or disabled its organisation.
 
-        The centre's word shuts out and lets nobody in: that takes a certificate.
+        The centre's list only excludes agents; admission takes a certificate.
         """
         if str(spiffe) in self.revoked:
             return SecureFlowError(
@@ -184,18 +184,18 @@ class Link:
         if "disabled" in body:
             self.disabled = parse_disabled(body["disabled"])
 
-    def doubt(self, error: SecureFlowError) -> None:
-        """Dial anew where the centre holds this certificate, which let the link in, for run out.
+    def redial_if_expired(self, error: SecureFlowError) -> None:
+        """Redial if the centre calls the certificate of this open link expired.
 
-        Its clock was set, or this one's: `recover` renews the certificate, and work goes on.
+        Its clock was set, or ours: `recover` renews the certificate, and work continues.
         """
         if error.code == "certificate_not_valid_now" and self._stream is not None:
             self._stream.close(error)
 
     def compare(self, theirs: JSON) -> None:
-        """Compare this clock with the centre's time; say so in the log if they differ much.
+        """Compare this clock with the centre's time; log a large difference.
 
-        It is compared at every ping: only what has changed is said again.
+        It is compared at every ping: only changes are logged again.
         """
         ahead, before = ahead_of(theirs, self._clock()), self.clock_ahead
         if ahead is None:
@@ -206,21 +206,21 @@ class Link:
             _log.warning("clock_differs", message=f"{message} Set the one that is wrong (NTP).")
 
     async def close(self) -> None:
-        """Hang up: for a link that was only asked something and never ran."""
+        """Close a link that was only used for calls and never ran."""
         await self._hang_up()
 
     async def _cause(self, error: SecureFlowError) -> SecureFlowError | None:
-        """Return what is wrong with the link; where the look itself fails, that is: it goes on."""
+        """Return what is wrong with the link; if finding that out fails, the original error."""
         try:
             return await self._recover(error)
         except SecureFlowError as failure:
             return failure
-        except Exception:  # noqa: BLE001  the edge of a look, at answers that strangers may give
+        except Exception:  # noqa: BLE001  the edge of `recover`: strangers may answer
             _log.exception("look_failed", code=error.code)
             return error
 
     def _note_trouble(self, error: SecureFlowError | None) -> None:
-        """Tell why the link is down, and how much hurry there is."""
+        """Record why the link is down, and adapt the back-off."""
         if error is None:
             self._backoff.reset()
             return
@@ -232,7 +232,7 @@ class Link:
     async def _once(self) -> None:
         """Dial, and serve until the link breaks."""
         if self._channel is not None and self._dialled != self._credentials():
-            await self._hang_up()  # a call opened it meanwhile, with the certificate of before
+            await self._hang_up()  # a call opened it meanwhile, with the previous certificate
         call = self.dial().stream_stream(_CONNECT, identity, identity)()
         stream = Stream(call, self._receive, clock=self._clock, compare=self.compare)
         self._stream = stream
@@ -266,7 +266,7 @@ class Link:
 
     @contextlib.asynccontextmanager
     async def _attended(self, stream: Stream) -> AsyncIterator[None]:
-        """Answer over this stream, show progress on it, and keep the certificate current."""
+        """Answer over this stream, report progress on it, and keep the certificate current."""
         self._tasks.attach(stream)
         tasks = [
             asyncio.create_task(self._tasks.show_progress()),
@@ -294,7 +294,7 @@ class Link:
             )
 
     async def _keep_certificate(self, stream: Stream) -> None:
-        """Renew while the old certificate still holds, then dial with the new one."""
+        """Renew while the old certificate is still valid, then redial with the new one."""
         while True:
             now = asyncio.get_running_loop().time()
             try:

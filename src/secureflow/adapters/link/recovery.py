@@ -1,10 +1,10 @@
-"""A party whose certificate ran out renews it by itself, with the key that it enrolled.
+"""A party whose certificate has expired renews it by itself, with the key that it enrolled.
 
-When a link fails, the server's time says why: the server judges certificates by its own clock. A
-certificate that does not hold there is renewed over the REST address; one that does hold is left
-alone, whatever this machine's clock says. Where the two clocks differ much, that is what is told:
-a link that breaks without a word is what they look like from here. Files that do not fit
-each other look so too, and are named.
+When a link fails, the server's time explains why: the server checks certificates by its own clock.
+A certificate that is not valid there is renewed over the REST address; a valid one is left alone,
+whatever this machine's clock says. If the two clocks differ much, that is reported: from here it
+looks like a link that breaks without a reason. So do files that do not match each other, which are
+reported as well.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from secureflow.kit.renewal import renewed, server_time
 from secureflow.kit.text import Text
 
 AGAIN: Final = 5.0
-"""Seconds between two looks at the server's time while the own clock finds no fault. Shorter than
-the longest pauses between two tries: a server that started with another clock waits for its parties
-no longer than their jobs' patience, and a look while it was down told nothing."""
+"""Seconds between two checks of the server's time while our clock shows no fault. Shorter than the
+longest pause between two attempts: a server that started with another clock waits for its parties
+no longer than their jobs' patience, and a check while it was down had no result."""
 WHOSE: Final = "this machine"
 _MEANT: Final = frozenset({"link_broken", "certificate_not_valid_now"})
 
@@ -35,12 +35,12 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class RenewalMethod:
-    """Where and by what a certificate is renewed.
+    """Where and with which key a certificate is renewed.
 
     Args:
-        server: URL of the centre; empty: there is no way.
-        sign: signs with the key that was enrolled (kind `renew`); None: there is none.
-        next_step: what to do about a certificate that ran out, for people.
+        server: URL of the centre; empty if unknown.
+        sign: signs with the key that was enrolled (kind `renew`); None if there is none.
+        next_step: what people can do about an expired certificate.
     """
 
     server: str
@@ -49,7 +49,7 @@ class RenewalMethod:
 
 
 class CertificateRecovery:
-    """Looks at why a link failed, and renews a certificate that does not hold.
+    """Examines why a link failed, and renews a certificate that is not valid.
 
     Args:
         method: where and how.
@@ -72,7 +72,7 @@ class CertificateRecovery:
         self._looked = ticks()
 
     async def __call__(self, error: SecureFlowError) -> SecureFlowError | None:
-        """Return what is wrong with the link; None: the certificate is a new one, dial again."""
+        """Return what is wrong with the link; None if the certificate was renewed: redial."""
         if error.code not in _MEANT:
             return error
         if self._holds(self._clock()) and error.code == "link_broken":
@@ -105,7 +105,7 @@ class CertificateRecovery:
         return None
 
     def _named(self, error: SecureFlowError, ahead: int) -> SecureFlowError:
-        """Return the error with the clocks in it, if they differ."""
+        """Return the error, with the clock difference if there is one."""
         if error.code != "link_broken" or not differ(ahead):
             return naming_clocks(error, WHOSE, ahead)
         return SecureFlowError(
@@ -127,7 +127,7 @@ class CertificateRecovery:
 
 
 def expired(credentials: CredentialFiles, now: int, next_step: str) -> SecureFlowError:
-    """Return the error of a certificate that does not hold now, with the next step."""
+    """Return the error for a certificate that is not valid now, with the next step."""
     leaf = credentials().leaf
     since, until = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now > until.timestamp():

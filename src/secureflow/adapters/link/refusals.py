@@ -37,7 +37,7 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowE
     """End the RPC with the error."""
     status = _STATUS.get(category(error.code), grpc.StatusCode.FAILED_PRECONDITION)
     text = canonical_bytes(error.as_json())
-    if len(text) > MAX_DETAILS:  # first without what translates it, then without details
+    if len(text) > MAX_DETAILS:  # first without its translation data, then without details
         plain = SecureFlowError(error.code, str(error.message), str(error.hint), error.details)
         text = canonical_bytes({**plain.as_json(), "texts": {}})
     if len(text) > MAX_DETAILS:
@@ -49,10 +49,10 @@ async def refuse(context: grpc.aio.ServicerContext[Any, Any], error: SecureFlowE
 
 @contextlib.contextmanager
 def rpc_errors(whom: str) -> Iterator[None]:
-    """Turn what an RPC raises into the error that the other end, or the transport, means by it.
+    """Turn exceptions of an RPC into the error of the other end, or of the transport.
 
     Raises:
-        SecureFlowError: see `refusal`; `link_broken` when the channel was closed under the RPC,
+        SecureFlowError: see `refusal`; `link_broken` if the channel was closed during the RPC,
             which gRPC reports as if the *caller* had been cancelled.
     """
     try:
@@ -69,9 +69,9 @@ def rpc_errors(whom: str) -> Iterator[None]:
 
 
 def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
-    """Return the error that the other end (or the transport) answered.
+    """Return the error of the other end (or of the transport).
 
-    The other end's own errors come back as they were; everything else is `link_broken` with the
+    The other end's own errors are returned unchanged; everything else is `link_broken` with the
     transport's status in the details.
     """
     details = failure.details() or ""

@@ -1,14 +1,15 @@
 """The requests that are open at parties: delivered again after every reconnect until answered.
 
-A request's id is its idempotency key. Liveness is progress: whoever asks gives a patience, and a
+A request's id is its idempotency key. Liveness is progress: every request has a patience, and a
 party that neither connects nor shows progress for that long counts as silent. Answers from another
-party than the one asked, to an unknown id, or after the answer are ignored. A standstill of the
-centre itself is nobody's silence: after it patience begins anew, so what is queued is read first.
+party than the one asked, to an unknown id, or after the first answer are ignored. A stall of the
+centre itself is not a party's silence: after it patience starts over, so that queued messages are
+read first.
 
-A party that says what it waits for (`waits`) shows no progress by that: when its patience is over
-the request ends with what it said. Waiting and work in turns end alike, once the waiting in all
-took as long as the patience. One that is asked for however long people take waits for room no
-longer than its job's parties may be silent (`room_patience`).
+A party that reports what it waits for (`waits`) shows no progress by that: when its patience is
+over the request ends with the reported cause. The same goes for alternating waiting and work, once
+the total wait reaches the patience. A request without patience, which waits for people, waits for
+room no longer than its job's parties may be silent (`room_patience`).
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from typing import Final
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.waiting import WaitObserver, room_patience
 from secureflow.kit.canonical import JSON
-from secureflow.kit.clock import LOOK, stood_still
+from secureflow.kit.clock import CHECK_INTERVAL, stalled
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 REPORT_AGAIN: Final = 1.0
-"""Seconds between two words about one request to watchers, whatever its party says meanwhile."""
+"""Seconds between two reports about one request to watchers, however often its party reports."""
 
 
 @dataclass
@@ -46,8 +47,8 @@ class OpenRequests:
     """The table of open requests.
 
     Args:
-        deliver: hands a request to the party's stream, if it has one now.
-        on_wait: called when a party begins to wait, and (with None) when it is at work again.
+        deliver: sends a request on the party's stream, if it has one now.
+        on_wait: called when a party begins to wait, and (with None) when it works again.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class OpenRequests:
         """Deliver and wait for the answer; the same id asked twice is one request.
 
         Raises:
-            SecureFlowError: the party's own refusal, `party_silent`, or `cancelled`.
+            SecureFlowError: the party's own error, `party_silent`, or `cancelled`.
         """
         loop = asyncio.get_running_loop()
         entry = self._open.get(request.id)
@@ -83,19 +84,19 @@ class OpenRequests:
                     self._on_wait(request, None)
 
     def of_party(self, party: str) -> list[Request]:
-        """Return the party's open requests in the order asked, and count that as progress."""
+        """Return the party's open requests in order, and count its connection as progress."""
         entries = [entry for entry in self._open.values() if entry.request.party == party]
         for entry in entries:
             self._touch(entry)
         return [entry.request for entry in entries]
 
     def waits_for(self, request: Request) -> bool:
-        """Tell whether somebody still waits for the answer to this very request."""
+        """Tell whether someone still waits for the answer to this very request."""
         entry = self._open.get(request.id)
         return entry is not None and entry.request is request and not entry.answer.done()
 
     def progress(self, identifier: str, party: str, waiting: SecureFlowError | None = None) -> None:
-        """The party works on the request or waits for a person; or says what else it waits for."""
+        """Handle progress: the party works, waits for a person, or for something else."""
         entry = self._find(identifier, party)
         if entry is None:
             return
@@ -112,15 +113,15 @@ class OpenRequests:
             self.fail(identifier, party, waiting)
 
     def answer(self, identifier: str, party: str, body: JSON) -> None:
-        """The party answered."""
+        """Handle the party's answer."""
         if entry := self._find(identifier, party):
             entry.answer.set_result(body)
 
     def fail(self, identifier: str, party: str, error: SecureFlowError) -> None:
-        """The party refused, or the request could not be delivered."""
+        """Handle the party's refusal, or a failed delivery."""
         if entry := self._find(identifier, party):
             entry.answer.set_exception(error)
-            entry.answer.exception()  # seen: a waiter that was cancelled meanwhile need not look
+            entry.answer.exception()  # mark it as retrieved: the waiter may have been cancelled
 
     def withdraw(self, job: str) -> Iterable[str]:
         """End the job's open requests as `cancelled` and return their parties."""
@@ -144,9 +145,9 @@ class OpenRequests:
             if left is None:
                 await asyncio.wait({entry.answer})
                 continue
-            asked, began = min(left, LOOK), loop.time()
+            asked, began = min(left, CHECK_INTERVAL), loop.time()
             await asyncio.wait({entry.answer}, timeout=asked)
-            if stood_still(asked, loop.time() - began):
+            if stalled(asked, loop.time() - began):
                 self._touch(entry)
 
     def _find(self, identifier: str, party: str) -> _Open | None:
@@ -166,7 +167,7 @@ class OpenRequests:
 
 
 def silent(request: Request) -> SecureFlowError:
-    """Return the error of a party that showed no progress for the request's patience."""
+    """Return the error for a party that showed no progress for the request's patience."""
     return SecureFlowError(
         "party_silent",
         Text(

@@ -49,19 +49,19 @@ from secureflow.wire import Envelope, decode, encode
 CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
 """Answers a party's call: (peer, kind, body)."""
 OnHello = Callable[[PeerIdentity, dict[str, JSON]], Awaitable[None]]
-"""Told of every new stream; raises to refuse it."""
+"""Called with every new stream; raises to refuse it."""
 MakeLogProofs = Callable[[str, Mapping[str, JSON], LogProgress], Awaitable[JSON]]
-"""Makes a request's log proofs at its delivery: (party, body, the party's newest standing)."""
+"""Makes a request's log proofs on delivery: (party, body, the party's newest progress)."""
 
 _TOLD = ("version", "tee", "measurement")
 
 MESSAGES_PER_SECOND: Final = 200.0
-"""Of one organisation on its stream; a job needs a few per round, and a ping every five seconds."""
+"""Messages of one organisation; a job needs a few per round, plus a ping every five seconds."""
 MESSAGES_AT_ONCE: Final = 2000
 _SHORT: Final = 2000
 """Characters of a failure's texts, where it is too large with its details."""
 UNIT: Final = 64 * 1024
-"""Bytes of a message that count as one message more."""
+"""This many bytes of a message count as one more message."""
 
 _log = get_logger(__name__)
 
@@ -76,7 +76,7 @@ async def _holds(_party: str) -> str:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What the link asks of the application."""
+    """The application's callbacks for the link."""
 
     authorise: Authorise
     on_hello: OnHello
@@ -85,8 +85,8 @@ class Callbacks:
     may_read: MayRead
     may_write: MayWrite
     revoked: Callable[[], Awaitable[Sequence[str]]] = _nobody
-    lapsed: Callable[[str], Awaitable[str]] = _holds
-    """Says that a party's newest certificate does not hold by the centre's clock; else empty."""
+    certificate_problem: Callable[[str], Awaitable[str]] = _holds
+    """Says why a party's newest certificate is not valid by the centre's clock; else empty."""
 
 
 class LinkServer:
@@ -99,9 +99,9 @@ class LinkServer:
         callbacks: the application's decisions.
         artifacts: the blobs behind `Data`.
         clock: unix seconds.
-        version: told to parties in the welcome.
-        bounds: what strangers may take up.
-        on_wait: told of requests whose party waits for room, and when it waits no more.
+        version: sent to parties in the welcome.
+        bounds: limits for strangers.
+        on_wait: called when the party of a request begins and stops to wait for room.
     """
 
     def __init__(
@@ -169,8 +169,8 @@ class LinkServer:
     async def ask(self, request: Request) -> JSON:
         """Deliver (again after a reconnect) until answered; see `ports.Courier`.
 
-        A party that let a patience run out and has not dialled in since is not waited for again:
-        one that is gone for good would else cost every round the whole patience. One that is
+        A party that exceeded a patience and has not dialled in since is not waited for again:
+        otherwise one that is gone for good would cost every round the whole patience. One that is
         disabled is not waited for at all.
         """
         if request.party in self._disabled:
@@ -185,29 +185,30 @@ class LinkServer:
                 self._gone.add(request.party)
                 raise await self._absent(error, request.party) from None
             if error.code in WAITED_FOR and stream is not None:
-                # It would be carried out when there is room, though nobody waits for it any more.
+                # Otherwise it would run once there is room, though nobody waits for it any more.
                 stream.send(Envelope("", "withdraw", {"job": request.id.partition("/")[0]}))
             raise
 
     async def _absent(self, error: SecureFlowError, party: str) -> SecureFlowError:
-        """Name the clocks where a party is silent that its certificate may have kept out."""
-        lapsed = await self._callbacks.lapsed(party)
-        if not lapsed:
+        """Name the clocks if a party is silent because of its certificate."""
+        problem = await self._callbacks.certificate_problem(party)
+        if not problem:
             return error
         hint = Text(
             "{hint} If it runs, compare its clock with the centre's (NTP).", hint=error.hint
         )
         return SecureFlowError(
             error.code,
-            Text("{message} {lapsed}", message=error.message, lapsed=lapsed),
+            Text("{message} {lapsed}", message=error.message, lapsed=problem),
             hint,
             error.details,
         )
 
     def expect(self, party: str) -> None:
-        """Wait for a party anew that the centre's own refusal kept out: it has a certificate now.
+        """Wait again for a party that the centre itself had refused: it has a new certificate now.
 
-        Once until it is here: certificates that are renewed and never shown hold no job for ever.
+        Only once until it connects: renewing certificates without using them must not delay jobs
+        forever.
         """
         if party not in self._streams and party not in self._expected:
             self._expected.add(party)
@@ -230,20 +231,20 @@ class LinkServer:
                 stream.send(Envelope("", "withdraw", {"job": job}))
 
     def disconnect(self, party: str, reason: SecureFlowError) -> None:
-        """Close the party's stream (revocation); its Link hears the reason."""
+        """Close the party's stream (revocation); its `Link` gets the reason."""
         if stream := self._streams.get(party):
             stream.close(reason)
 
     def expel(self, party: str, spiffe: str, reason: SecureFlowError) -> None:
-        """Cut a revoked party off, and tell enclaves to refuse it at their own door."""
+        """Cut off a revoked party, and tell enclaves to refuse it as well."""
         self.disconnect(party, reason)
         self._notify_enclaves({"revoked": [spiffe]})
 
     def shut_out(self, organisations: Iterable[str]) -> None:
-        """Shut out the organisations that are disabled now, and let all others in.
+        """Shut out the organisations that are disabled now, and admit all others.
 
-        Their links are cut, what they were asked ends by that name, and enclaves, whose door this
-        is not, are told.
+        Their links are cut, their open requests end with that reason, and enclaves, which admit
+        peers themselves, are told.
         """
         self._disabled = frozenset(organisations)
         for party in sorted(self._disabled):
@@ -266,7 +267,7 @@ class LinkServer:
             return encode(answer("", body))
         except SecureFlowError as error:
             return _refusal(error)
-        except Exception as error:  # noqa: BLE001  the edge of a call: a defect must not cut it
+        except Exception as error:  # noqa: BLE001  the edge of a call: a bug must not cut the link
             _log.exception("call_failed", party=peer.party)
             defect = SecureFlowError(
                 "internal", "The server had an internal error; its log has the trace."
@@ -338,7 +339,8 @@ class LinkServer:
         )  # fmt: skip
         greeting: dict[str, JSON] = {"version": self._version, "time": self._clock()}
         if peer.spiffe.role == "enclave":
-            # Listed after the stream is known: what is revoked meanwhile is told over it as well.
+            # Listed after the stream is registered, so that later revocations are sent over it as
+            # well.
             self._enclaves.add(peer.party)
             greeting["revoked"] = list(await self._callbacks.revoked())
             greeting["disabled"] = sorted(self._disabled)
@@ -347,15 +349,15 @@ class LinkServer:
             self._deliver(request)
 
     def _let_in(self, party: str, before: frozenset[str]) -> None:
-        """Forget that a party was disabled: the record, asked since, lets it in again."""
+        """Forget that a party was disabled: by the record, read since, it is admitted again."""
         if party not in self._disabled:
             return
-        if self._disabled is not before:  # while it was asked
+        if self._disabled is not before:  # while the record was read
             raise shut_out(party)
         self.shut_out(self._disabled - {party})
 
     def _compared(self, party: str, theirs: JSON, before: int | None = None) -> int | None:
-        """Return by how much a party's clock is ahead; what has changed is said in the log."""
+        """Return by how much a party's clock is ahead; changes are logged."""
         behind = ahead_of(theirs, self._clock())
         if behind is None:
             return None
@@ -366,7 +368,7 @@ class LinkServer:
         return ahead
 
     def _compare(self, party: str, theirs: JSON) -> None:
-        """Compare clocks anew at a ping: they may be set while a link stands."""
+        """Compare clocks again at a ping: they may be set while a link is up."""
         status = self._parties[party]
         ahead = self._compared(party, theirs, status.clock_ahead)
         if ahead is not None:
@@ -392,11 +394,11 @@ class LinkServer:
                 body["rider"] = log_proofs
             # In a thread: it may be long, and every party gets one at the same time.
             data = await asyncio.to_thread(encode, Envelope(request.id, "request", body))
-            if self._requests.waits_for(request):  # else it was withdrawn meanwhile
+            if self._requests.waits_for(request):  # otherwise it was withdrawn meanwhile
                 stream.send_encoded(data)
         except SecureFlowError as error:
             self._requests.fail(request.id, request.party, error)
-        except Exception:  # noqa: BLE001  the edge of a delivery: the asker must hear it
+        except Exception:  # noqa: BLE001  the edge of a delivery: the caller must get the error
             _log.exception("delivery_failed", party=request.party, request=request.id)
             hint = "The server's log has the trace."
             defect = SecureFlowError(

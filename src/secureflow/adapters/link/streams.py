@@ -1,9 +1,9 @@
 """One end of the long-lived stream: a queue out, a reader in, and a heartbeat.
 
-A link is dead when nothing was read for `SILENCE`; both ends send a `ping` whenever they had
-nothing else to say for `PING`, and every three `PING` in any case: it says what time it is. These
-two numbers are the only timers of a link. Silence is counted by looks: one that comes late shows
-that this end stood still; what waits is read before judging.
+A link is dead if nothing was read for `SILENCE`; both ends send a `ping`, with their time, after
+`PING` without another message, and every three `PING` in any case. These two are a link's only
+timers. Silence is measured by periodic checks: a late one shows that this end was stalled, and what
+waits is read first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from secureflow.kit.canonical import JSON
-from secureflow.kit.clock import LOOK, Clock, stood_still
+from secureflow.kit.clock import CHECK_INTERVAL, Clock, stalled
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.wire import Envelope, decode, encode
@@ -22,10 +22,10 @@ from secureflow.wire import Envelope, decode, encode
 PING: Final = 5.0
 SILENCE: Final = 30.0
 MAX_WAITING: Final = 4096
-"""Most envelopes that wait to be written: a peer that never reads is cut off."""
+"""Maximum envelopes that wait to be written: a peer that never reads is cut off."""
 
 LONG: Final = 16 * 1024
-"""Bytes from which an envelope takes longer to parse than to hand to a thread."""
+"""Size from which an envelope takes longer to parse than to pass to a thread."""
 
 
 def _no_time(theirs: JSON) -> None:
@@ -33,7 +33,7 @@ def _no_time(theirs: JSON) -> None:
 
 
 class Pipe(Protocol):
-    """What gRPC gives both ends of a bidirectional stream."""
+    """The interface of gRPC's bidirectional streams, the same at both ends."""
 
     async def read(self) -> Any:
         """Return the next message, or gRPC's end mark."""
@@ -43,9 +43,9 @@ class Pipe(Protocol):
 
 
 class _Looking:
-    """Puts a deadline off whenever this process itself stood still.
+    """Postpones a deadline whenever this process itself was stalled.
 
-    A look is due before the deadline, so even after a standstill it comes first.
+    A check is due before the deadline, so even after a stall it runs first.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, silence: asyncio.Timeout) -> None:
@@ -54,16 +54,16 @@ class _Looking:
         self._wait()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._timer.cancel()
 
     def _wait(self) -> None:
-        self._asked, self._since = min(LOOK, SILENCE / 2), self._loop.time()
+        self._asked, self._since = min(CHECK_INTERVAL, SILENCE / 2), self._loop.time()
         self._timer = self._loop.call_later(self._asked, self._look)
 
     def _look(self) -> None:
         now = self._loop.time()
-        if stood_still(self._asked, now - self._since):
+        if stalled(self._asked, now - self._since):
             self._silence.reschedule(now + SILENCE)
         self._wait()
 
@@ -74,10 +74,10 @@ class Stream:
     Args:
         pipe: a gRPC call or servicer context.
         receive: called with every envelope but pings, in order.
-        pace: told the bytes of every message that came; returns how many seconds to pause before
-            the next one is read. The peer is held up by flow control then, and nobody else.
-        clock: unix seconds, told with each ping.
-        compare: told the peer's, of an older version None.
+        pace: called with the size of every received message; returns how many seconds to pause
+            before the next one is read. Then only the peer is slowed down, by flow control.
+        clock: unix seconds, sent with each ping.
+        compare: called with the peer's; None from an older version.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Stream:
             return None
         if pause := self._pace(len(data)):
             await asyncio.sleep(pause)
-        # Long ones in a thread: they come from every party at the same time.
+        # Long ones in a thread: they arrive from every party at the same time.
         return decode(data) if len(data) < LONG else await asyncio.to_thread(decode, data)
 
     async def run(self) -> None:

@@ -1,9 +1,9 @@
-"""What a party is working on: one task per request id, and the answers it gave last.
+"""The requests that a party is working on: one task per request id, and the latest answers.
 
-The long record is the party's own (an agent's database, an enclave's state): it answers a request
-that it carried out before, under whatever id. This one only spares it the repetition after a short
-break of the link. A fault of this party's own disk is no answer: the request is tried again until
-there is room, or nobody asks for it any more; the centre hears what it waits for (`waits`).
+The durable record is the party's own (an agent's database, an enclave's state), by which it answers
+a request that it carried out before, under any id. This one only avoids repetition after a short
+break of the link. A fault of this party's own disk is not an answer: the request is retried until
+there is room, or it is withdrawn; the centre is told what it waits for (`waits`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.messages import LogProgress, answer, failure
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.waits import WAITING, Waiting
@@ -31,24 +31,24 @@ Handle = Callable[[str, dict[str, JSON], JSON], Awaitable[JSON]]
 """Answers a request: (verb, body, log_proofs) → body; refuses by raising `SecureFlowError`."""
 
 PROGRESS: Final = 2.0
-"""Seconds between signs of life of a request that is worked on or waits for a person."""
+"""Seconds between progress reports of a request that is worked on or waits for a person."""
 LONGEST_PAUSE: Final = 5.0
-"""Seconds between tries of a request that waits for room."""
+"""Seconds between attempts of a request that waits for room."""
 MAX_ANSWERED: Final = 64
 MAX_OPEN: Final = 256
-"""Requests at once; one of them may be as long as an envelope."""
+"""Maximum concurrent requests; each may be as long as an envelope."""
 
 _log = get_logger(__name__)
 
 
 class RequestTasks:
-    """Runs a party's handlers and sends their answers over whichever stream stands.
+    """Runs a party's handlers and sends their answers over the current stream.
 
     Args:
         handle: answers requests.
-        standing: how far the party has verified the log, as of now.
-        explained: adds to a refusal what the link knows of its cause.
-        clock: unix seconds, told with each refusal: a clock may be its cause.
+        standing: returns how far the party has verified the log.
+        explained: adds what the link knows about its cause to an error.
+        clock: unix seconds, sent with each refusal: a clock may be its cause.
     """
 
     def __init__(
@@ -71,17 +71,17 @@ class RequestTasks:
         self._answered: OrderedDict[str, JSON | SecureFlowError] = OrderedDict()
 
     def attach(self, stream: Stream) -> None:
-        """Send over this stream from now on (the centre asks again for what it misses)."""
+        """Send over this stream from now on (the centre repeats unanswered requests)."""
         self._stream = stream
 
     def detach(self) -> None:
-        """There is no stream now; work goes on."""
+        """Detach from the stream; work continues."""
         self._stream = None
 
     def take(self, request: Envelope) -> None:
         """Start working on a request, unless it is being worked on or was answered.
 
-        One that was withdrawn and has not ended yet is begun anew when it has.
+        One that was withdrawn but has not ended yet is started again when it has.
         """
         before, ids = self._tasks.get(request.id), self._tasks.keys() | self._at_work.keys()
         if request.id not in ids and len(ids) >= MAX_OPEN:
@@ -97,7 +97,7 @@ class RequestTasks:
             task.add_done_callback(lambda _: self._forget(request.id, task))
 
     async def _work_in_turn(self, request: Envelope) -> None:
-        """Work on a request once nothing does any more that was withdrawn, however often it was."""
+        """Work on a request once all its withdrawn tasks have ended."""
         while (before := self._at_work.get(request.id)) is not None:
             await asyncio.wait({before})
         self._at_work[request.id] = self._tasks[request.id]
@@ -117,7 +117,7 @@ class RequestTasks:
                 task.cancel()
 
     async def show_progress(self) -> None:
-        """Say every two seconds which requests are still worked on."""
+        """Report every two seconds which requests are still worked on."""
         while True:
             await asyncio.sleep(PROGRESS)
             for identifier in self._tasks:
@@ -134,7 +134,7 @@ class RequestTasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(self, request: Envelope) -> None:
-        """Find the outcome, then how far this party is; both may have to wait for its disk."""
+        """Get the outcome, then this party's log progress; both may have to wait for its disk."""
         waiting = Waiting()
         self._waiting[request.id] = waiting
         WAITING.set(waiting)
@@ -157,34 +157,34 @@ class RequestTasks:
             )
         except SecureFlowError as error:
             outcome = self._explained(error)
-        except Exception:  # noqa: BLE001  the edge of a request: the centre must hear of a defect
+        except Exception:  # noqa: BLE001  the edge of a request: the centre must learn of a bug
             _log.exception("request_failed", request=request.id)
             hint = "The party's log has the trace."
             outcome = SecureFlowError(
                 "internal", Text("{id} failed with an internal error.", id=request.id), hint
             )
-        if not _passes(outcome):  # asked again after such a one, the party tries again
+        if not _passes(outcome):  # after such an error, a repeated request is tried again
             self._answered[request.id] = outcome
         if len(self._answered) > MAX_ANSWERED:
             self._answered.popitem(last=False)
         return outcome
 
     async def _read_progress(self, request: Envelope, waiting: Waiting) -> None:
-        """Learn how far this party is; an answer that is never sent is not asked for again."""
+        """Read this party's log progress; without it the answer could not be sent."""
 
         async def look() -> None:
             self._told = self._standing()
 
         try:
             await self._done(request, waiting, look)
-        except Exception:  # noqa: BLE001  the edge of a request: the centre must hear the answer
+        except Exception:  # noqa: BLE001  the edge of a request: the centre must get the answer
             _log.exception("standing_unknown", request=request.id)
 
     async def _done(
         self, request: Envelope, waiting: Waiting, work: Callable[[], Awaitable[JSON]]
     ) -> JSON:
-        """Carry work out, again and again while this party's own disk is in the way."""
-        backoff = Backoff(LONGEST_PAUSE)
+        """Run work, with retries while this party's own disk fails."""
+        backoff = JitteredBackoff(LONGEST_PAUSE)
         while True:
             try:
                 return await _typed(work)
@@ -208,7 +208,7 @@ class RequestTasks:
                 self._stream.send(failure(identifier, outcome, standing, self._clock()))
             else:
                 self._stream.send(answer(identifier, outcome, standing))
-        except SecureFlowError as error:  # the answer itself cannot be sent: say that instead
+        except SecureFlowError as error:  # the answer itself cannot be sent: report that instead
             self._answered[identifier] = error
             self._stream.send(failure(identifier, error, standing))
 
@@ -223,7 +223,7 @@ async def _typed(work: Callable[[], Awaitable[JSON]]) -> JSON:
 
 
 def _passes(outcome: JSON | SecureFlowError) -> bool:
-    """Tell whether a party failed only for a while: its disk, its link, the centre's database."""
+    """Tell whether a failure is temporary: the party's disk or link, the centre's database."""
     failed = isinstance(outcome, SecureFlowError)
     return failed and category(outcome.code) is Category.UNAVAILABLE
 

@@ -1,4 +1,4 @@
-"""What every link of gRPC has in common: both ends with certificates, small buffers."""
+"""Common settings of every gRPC link: certificates at both ends, small buffers."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ ENCLAVE_NAME: Final = "secureflow-enclave"
 only a certificate of its own CA with the name of the role that it dials. Agents get no name."""
 
 CHUNK: Final = 1 << 18
-"""Bytes of one message of a blob: the centre holds one or two for each party at the same time."""
+"""Bytes of one message of a blob: the centre buffers one or two per party at the same time."""
 MAX_CHUNK: Final = 1 << 20
-"""Most plaintext bytes of one message of any raw byte stream, as sealed updates have them."""
+"""Maximum plaintext bytes per message of any raw byte stream, such as sealed updates."""
 STREAMS: Final = 32
-"""RPCs of one connection at a time: a party has its stream, a call or two, and a blob each way."""
+"""Concurrent RPCs per connection: a party has its stream, a call or two, and a blob each way."""
 MAX_MESSAGE: Final = max(MAX_CHUNK, MAX_ENVELOPE) + 64 * 1024
 
 KEEPALIVE: Final = 20.0
-"""Seconds after which a silent uplink is asked whether anybody is there, and to answer that. An
-enclave without a free buffer reads nothing for a while, but it answers this."""
+"""Seconds before a keepalive on a silent uplink, and for its answer. An enclave without a free
+buffer reads nothing for a while, but it answers keepalives."""
 
 _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE),
     ("grpc.max_send_message_length", MAX_MESSAGE),
-    # An orphan that shares the port would take a part of the connections.
+    # An orphaned process sharing the port would receive some of the connections.
     ("grpc.so_reuseport", 0),
-    # Memory follows the window times the streams; on the links in use a larger one is no faster.
+    # Memory is the window times the streams; on these links a larger one is not faster.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 256 * 1024),
     ("grpc.http2.max_frame_size", 64 * 1024),
@@ -47,10 +47,10 @@ _OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a listening port gives strangers.
+    """Limits of a listening port for strangers.
 
     Args:
-        connections: open at the same time; the next one is closed unread.
+        connections: open at the same time; further ones are closed unread.
         handshake_seconds: until a connection has shown its certificate and its HTTP/2 settings.
         idle_seconds: how long a connection may be open without an RPC.
     """
@@ -64,7 +64,7 @@ DEFAULT: Final = Bounds()
 
 
 def new_server(bounds: Bounds) -> grpc.aio.Server:
-    """Return a server with the options of every link."""
+    """Return a server with the common options of links."""
     return grpc.aio.server(
         options=(
             *_OPTIONS,
@@ -78,7 +78,7 @@ def new_server(bounds: Bounds) -> grpc.aio.Server:
 
 
 def listen(server: grpc.aio.Server, bind: str, current: Callable[[], Credentials]) -> int:
-    """Add a mutually authenticated port; a renewed certificate serves from the next handshake on.
+    """Add a mutually authenticated port; a renewed certificate is used from the next handshake on.
 
     Args:
         server: not yet started.
@@ -123,10 +123,10 @@ def open_channel(
         address: `host:port`.
         credentials: of this end.
         name: the role's.
-        keepalive: see `KEEPALIVE`; None for a channel whose own stream has a heartbeat.
+        keepalive: see `KEEPALIVE`; None for a channel whose stream has its own heartbeat.
 
     Raises:
-        SecureFlowError: `invalid_address` for everything but host:port.
+        SecureFlowError: `invalid_address` for anything but host:port.
     """
     return grpc.aio.secure_channel(
         parse_address(address).target,
@@ -135,9 +135,10 @@ def open_channel(
             *_OPTIONS,
             ("grpc.ssl_target_name_override", name),
             ("grpc.use_local_subchannel_pool", 1),
-            # The link's own loop decides when to dial again, with its own back-off.
+            # The link's own loop decides when to redial, with its own back-off.
             ("grpc.initial_reconnect_backoff_ms", 50),
-            # What one try gets in all, for TCP, TLS and the settings: the other end gives as much.
+            # Total time of one attempt, for TCP, TLS and the settings; the same as at the other
+            # end.
             ("grpc.min_reconnect_backoff_ms", int(1000 * DEFAULT.handshake_seconds)),
             ("grpc.max_reconnect_backoff_ms", 2000),
             *(_heartbeat(keepalive) if keepalive else ()),
@@ -155,7 +156,7 @@ def _heartbeat(seconds: float) -> tuple[tuple[str, int], ...]:
 
 
 def identity(data: bytes) -> bytes:
-    """Serialise raw bytes: as they are."""
+    """Serialise raw bytes: unchanged."""
     return data
 
 

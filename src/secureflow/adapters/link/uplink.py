@@ -1,9 +1,9 @@
-"""The uplink: sealed updates go straight to the enclave, where TLS ends.
+"""The uplink: sealed updates go directly to the enclave, where TLS ends.
 
-`Offer` asks where to begin: an update that was accepted before is answered with its receipt, one
-that broke off goes on at the next chunk. `Send` carries the start index and the header, then
-chunks, then the trailer. What protects an update is its seal, not this pipe. A connection over
-which nobody answers any more is given up by its keepalive, and the upload goes on over a new one.
+`Offer` asks where to begin: an update that was accepted before is answered with its receipt, an
+interrupted one continues at the next chunk. `Send` carries the start index and the header, then
+chunks, then the trailer. An update is protected by its seal, not by this connection. A dead
+connection is detected by its keepalive, and the upload continues over a new one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import grpc
 import grpc.aio
 
-from secureflow.adapters.link.backoff import Backoff
+from secureflow.adapters.link.backoff import JitteredBackoff
 from secureflow.adapters.link.credentials import Credentials
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
 from secureflow.adapters.link.refusals import refuse, rpc_errors
@@ -31,7 +31,7 @@ from secureflow.adapters.link.tls import (
 )
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json, sha256
-from secureflow.kit.clock import LOOK, Clock
+from secureflow.kit.clock import CHECK_INTERVAL, Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SpiffeId
@@ -42,19 +42,19 @@ MAX_START: Final = 1 << 20
 _OFFER: Final = "/secureflow.wire.v1.Uplink/Offer"
 _SEND: Final = "/secureflow.wire.v1.Uplink/Send"
 MAX_CHANNELS: Final = 16
-"""Addresses that stay connected: the centre names them, so it must not fill the table."""
+"""Maximum open connections: addresses come from the centre, which must not fill the table."""
 RENEWAL_LOOKS: Final = 60
-"""Looks, a quarter of a second apart, whether a certificate that was refused has been renewed."""
+"""Checks, a quarter of a second apart, whether a refused certificate has been renewed."""
 _TRIES: Final = 4
 LONGEST_PAUSE: Final = 5.0
-"""Seconds between two tries."""
+"""Seconds between two attempts."""
 _AGAIN: Final = {"link_broken", "upload_stalled"}
 
 _log = get_logger(__name__)
 
 
 class UplinkHandler(Protocol):
-    """What the enclave does with uploads; refuses by raising `SecureFlowError`."""
+    """The enclave's handler of uploads; refuses by raising `SecureFlowError`."""
 
     async def offer(self, peer: PeerIdentity, offer: dict[str, JSON]) -> dict[str, JSON]:
         """Answer {state, next, receipt?} to {job, round, stage, party, update, header}."""
@@ -70,12 +70,12 @@ class UplinkServer:
 
     Args:
         bind: `host:port`; port 0 picks a free one.
-        credentials: returns the newest credentials that hold now.
+        credentials: returns the newest credentials valid now.
         trust_domain: the SPIFFE trust domain of every peer.
-        handler: opens and folds.
+        handler: opens and folds updates.
         clock: unix seconds.
-        bounds: what strangers may take up.
-        refusal_of: returns why an agent may not upload now, as far as it is known here.
+        bounds: limits for strangers.
+        refusal_of: returns why an agent may not upload now, as far as is known here.
     """
 
     def __init__(
@@ -118,12 +118,12 @@ class UplinkServer:
         return port
 
     async def stop(self, grace: float = 1.0) -> None:
-        """Stop listening and cut what is under way."""
+        """Stop listening and cut open uploads."""
         if self._server is not None:
             await self._server.stop(grace)
 
     async def _authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
-        """Admit every agent that is not shut out: the signed spec decides who may send what."""
+        """Admit every agent that is not shut out; the signed spec defines who may send what."""
         if spiffe.role != "agent":
             raise SecureFlowError(
                 "forbidden", Text("{spiffe} is not an agent: only agents upload.", spiffe=spiffe)
@@ -158,7 +158,7 @@ class UplinkServer:
     async def _while_admitted(
         self, peer: PeerIdentity, messages: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        """Pass messages on; who is shut out while they come contributes nothing."""
+        """Pass messages on; an agent that is shut out meanwhile contributes nothing."""
         async for message in messages:
             if (refusal := self._refusal_of(peer.spiffe)) is not None:
                 raise refusal
@@ -166,41 +166,41 @@ class UplinkServer:
 
 
 class Uplink:
-    """A party's way to enclaves; one connection per address is kept open between rounds.
+    """A party's connection to enclaves; one per address is kept open between rounds.
 
     Args:
-        credentials: returns the newest credentials that hold now.
-        doubt: told that the enclave calls them run out; may have them renewed.
+        credentials: returns the newest credentials valid now.
+        on_expired: called if the enclave calls them expired; may have them renewed.
     """
 
     def __init__(
         self,
         credentials: Callable[[], Credentials],
-        doubt: Callable[[SecureFlowError], None] = lambda _: None,
+        on_expired: Callable[[SecureFlowError], None] = lambda _: None,
     ) -> None:
         self._credentials = credentials
-        self._doubt = doubt
+        self._on_expired = on_expired
         self._channels: dict[str, tuple[Credentials, grpc.aio.Channel]] = {}
-        self._failing: dict[str, Backoff] = {}
+        self._failing: dict[str, JitteredBackoff] = {}
 
     async def send(self, address: str, update: SealedUpdate, commitment: str) -> dict[str, JSON]:
         """Send an update and return the enclave's receipt.
 
-        Goes on at the next chunk after a break; gives up after several tries without progress. The
-        pauses between them go on growing from one update to the next until one arrives: each time
-        that it gives up, everybody admits the enclave anew, which a job allows some times only.
+        Resumes at the next chunk after a break; gives up after several attempts without progress.
+        The pauses between them keep growing from one update to the next until one arrives: each
+        time an upload fails, all parties re-admit the enclave, which a job allows only a few times.
 
         Args:
             address: `host:port` of the enclave.
             update: sealed to the enclave's attested key.
-            commitment: hex salted digest of the plaintext, as the party's ledger leaf says it.
+            commitment: hex salted digest of the plaintext, as in the party's ledger leaf.
 
         Raises:
-            SecureFlowError: the enclave's refusal, `invalid_address`, or `link_broken` in words
-                that tell nothing of this party's network.
+            SecureFlowError: the enclave's error, `invalid_address`, or `link_broken` with a text
+                that reveals nothing about this party's network.
         """
         upload = _Upload(update, commitment)
-        doubted = False
+        checked = False
         while True:
             try:
                 with rpc_errors("the enclave"):
@@ -208,27 +208,27 @@ class Uplink:
                 self._failing.pop(address, None)
                 return receipt
             except SecureFlowError as error:
-                if error.code == "certificate_not_valid_now" and not doubted:
-                    doubted = True
+                if error.code == "certificate_not_valid_now" and not checked:
+                    checked = True
                     if await self._renewed(error):
                         continue
                 if error.code not in _AGAIN or upload.fruitless >= _TRIES:
                     raise _unreachable(error, address) from error
             await self._pauses(address).wait()
 
-    def _pauses(self, address: str) -> Backoff:
+    def _pauses(self, address: str) -> JitteredBackoff:
         if address not in self._failing and len(self._failing) >= MAX_CHANNELS:
             del self._failing[next(iter(self._failing))]
-        return self._failing.setdefault(address, Backoff(LONGEST_PAUSE))
+        return self._failing.setdefault(address, JitteredBackoff(LONGEST_PAUSE))
 
     async def _renewed(self, error: SecureFlowError) -> bool:
-        """Have the certificate looked at that the enclave calls run out; tell whether it is new."""
+        """Check a certificate that the enclave calls expired; tell whether it was renewed."""
         before = self._credentials()
-        self._doubt(error)
+        self._on_expired(error)
         for _ in range(RENEWAL_LOOKS):
             if self._credentials() != before:
                 return True
-            await asyncio.sleep(LOOK / 4)
+            await asyncio.sleep(CHECK_INTERVAL / 4)
         return False
 
     async def close(self) -> None:
@@ -253,7 +253,7 @@ class Uplink:
 
 
 class _Upload:
-    """One update on its way, and how far it came."""
+    """One upload and its progress."""
 
     def __init__(self, update: SealedUpdate, commitment: str) -> None:
         self._update = update
@@ -268,7 +268,7 @@ class _Upload:
         self._reached = -1
         self._defect: SecureFlowError | None = None
         self.fruitless = 0
-        """Tries in a row that began no further than the one before."""
+        """Attempts in a row without progress."""
 
     async def try_once(self, channel: grpc.aio.Channel) -> dict[str, JSON]:
         """Offer, send what is missing, and return the receipt."""
@@ -310,7 +310,7 @@ def _parse(data: bytes) -> dict[str, JSON]:
 
 
 def _unreachable(error: SecureFlowError, address: str) -> SecureFlowError:
-    """Keep the transport's words here: told to the centre, they would scan this network for it."""
+    """Keep the transport's message local: it would let the centre scan this network."""
     if error.code != "link_broken":
         return error
     _log.warning("uplink_broken", address=address, message=error.message, **error.details)

@@ -1,8 +1,8 @@
-"""What a request waits for that is nobody's progress: a disk that is full or fails.
+"""Waits of a request that are not progress: for a disk that is full or fails.
 
-A party that is at work says so, and its patience begins anew (`requests`). One that waits for room
-says that instead, in words of which only codes and numbers are read: the claim costs it the
-patience that it has, and gives the end a name.
+A party at work reports it, and its patience starts over (`requests`). One that waits for room
+reports that instead; only codes and numbers of it are read. Such a report does not extend its
+patience, but names the cause when the request ends.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ ROOM: Final = (
     "again."
 )
 WORKING: Final = 5.0
-"""Seconds after which another try that has not failed counts as work."""
+"""Seconds after which a new attempt that has not failed counts as work."""
 
 
 class Waiting:
-    """One request's: what it waits for, if it does."""
+    """What one request waits for, if anything."""
 
     def __init__(self) -> None:
         self._error: SecureFlowError | None = None
@@ -45,19 +45,19 @@ class Waiting:
         self._again: float | None = None
 
     def begin(self, error: SecureFlowError, *, at_centre: bool = False) -> None:
-        """It waits from now on; `at_centre`: for the centre's disk, not its own."""
+        """Note that it waits; `at_centre`: for the centre's disk, not its own."""
         self._error, self._at_centre, self._again = error, at_centre, None
 
     def try_again(self) -> None:
-        """It tries again: that is work once it has gone well for a while."""
+        """Note a new attempt, which counts as work once it has run for a while."""
         self._again = asyncio.get_running_loop().time()
 
     def end(self) -> None:
-        """It is at work."""
+        """Note that it works."""
         self._error = None
 
     def as_json(self) -> dict[str, JSON]:
-        """Return what a sign of life says: empty for work."""
+        """Return the content of a progress report: empty for work."""
         if self._error is None:
             return {}
         if self._again is not None and asyncio.get_running_loop().time() - self._again > WORKING:
@@ -71,23 +71,23 @@ class Waiting:
 
 
 WAITING: ContextVar[Waiting | None] = ContextVar("waiting", default=None)
-"""That of the request that this task works on."""
+"""The wait of the request that this task works on."""
 
 
 def waits_for_centre(error: SecureFlowError) -> None:
-    """The request that is worked on waits for the centre's disk."""
+    """Note that the current request waits for the centre's disk."""
     if (waiting := WAITING.get()) is not None and error.code in {FULL, FAILED, TOO_MANY}:
         waiting.begin(error, at_centre=True)
 
 
 def waits_no_more() -> None:
-    """What the request that is worked on waited for is done."""
+    """Note that the current request no longer waits."""
     if (waiting := WAITING.get()) is not None:
         waiting.end()
 
 
 def claim(party: str, body: Mapping[str, JSON]) -> SecureFlowError | None:
-    """Read what a party's sign of life says that it waits for: in our words, None for work."""
+    """Parse what a party reports to wait for, as our own error; None for work."""
     waiting = body.get("waiting")
     code = waiting.get("code") if isinstance(waiting, Mapping) else None
     if not isinstance(waiting, Mapping) or not isinstance(code, str) or code not in WAITED_FOR:

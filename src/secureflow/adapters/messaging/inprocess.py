@@ -1,6 +1,6 @@
 """The bus of one process: topics wake their listeners; payloads live in the database.
 
-A listener that is busy hears of many publishes once: it looks at the database anyway.
+A busy listener gets many publishes merged: it reads the database anyway.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class InProcessBus:
 
     @property
     def topics(self) -> list[str]:
-        """The topics that somebody listens to."""
+        """The topics with listeners."""
         return list(self._listeners)
 
     async def publish(self, topic: str) -> None:
@@ -27,7 +27,7 @@ class InProcessBus:
             woken.set()
 
     async def listen(self, topic: str) -> AsyncIterator[None]:
-        """Yield once at once, then after every publish (merged when slow)."""
+        """Yield once immediately, then after every publish (merged if the listener is slow)."""
         woken = asyncio.Event()
         self._listeners[topic].add(woken)
         try:

@@ -1,4 +1,4 @@
-"""The `Policies` port, met by Cedar policy files."""
+"""The `Policies` port, implemented with Cedar policy files."""
 
 from __future__ import annotations
 

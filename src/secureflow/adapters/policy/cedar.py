@@ -1,11 +1,11 @@
 """Cedar policy files decide who may use a dataset, for what, and how.
 
-The language answers *allow* or *deny*; here a deny without a policy behind it means **ask**: no
-`permit` matched, so a person decides. A matching `forbid` means **refuse**, with the policy's
-`@id` and `@reason`. Cedar skips a policy whose evaluation fails, also a `forbid`; that must never
-open a door, so an evaluation error turns an *allow* into an *ask*.
+The language answers *allow* or *deny*; here a deny without a matching policy means **ask**: no
+`permit` matched, so a person decides. A matching `forbid` means **refuse**, with the policy's `@id`
+and `@reason`. Cedar skips a policy whose evaluation fails, even a `forbid`; that must never grant
+access, so an evaluation error turns an *allow* into an *ask*.
 
-What can be asked of each kind of job is fixed (`schema`): a policy that misspells an attribute is
+The attributes of each kind of job are fixed (`schema`): a policy that misspells an attribute is
 refused when the agent starts, not ignored when it matters.
 """
 
@@ -29,7 +29,7 @@ from secureflow.kit.text import Text
 MAX_POLICY_BYTES = 1 << 20
 _DIGIT = Decimal("0.0001")
 _LARGEST = Decimal("922337203685477.5807")
-"""Of a Cedar decimal."""
+"""Limits of a Cedar decimal."""
 
 _SHARED: Final[Mapping[str, Fact]] = {
     **{"project": "text", "purpose": "text", "protection": "text"},
@@ -41,13 +41,13 @@ _TYPES: Final[Mapping[Fact, str]] = {"text": "String", "texts": "Set<String>", "
 
 
 def schema(kinds: SpecKinds) -> str:
-    """Return what a policy can ask about, kind by kind, in Cedar's words.
+    """Return the attributes for policies, kind by kind, as a Cedar schema.
 
     `columns` includes the label; `sensitive` are those of them that the owner marked; `group_size`
     is the roster's size; `epsilon` is absent when `dp` is false, and it is rounded up to Cedar's
-    four digits. The principal is the submitter as the *centre* names it: nothing that the owner
-    holds proves it, so a policy must not rest on it alone. A policy without an action is about all
-    kinds, and may only ask what all have.
+    four digits. The principal is the submitter as named by the *centre*: the owner cannot verify
+    it, so a policy must not rely on it alone. A policy without an action applies to all kinds, and
+    may use only their common attributes.
     """
     return "entity User, Dataset;\n" + "\n".join(map(_action, kinds.values())) + "\n"
 
@@ -63,11 +63,11 @@ def _action(kind: SpecKind) -> str:
 
 
 class CedarPolicies:
-    """Decides by reviewed Cedar texts; without any text, every request is asked of a person.
+    """Decides by reviewed Cedar texts; without any text, a person is asked about every request.
 
     Args:
         policies: the texts.
-        kinds: the kinds of job that a request may be of; of others every one is asked.
+        kinds: the known kinds of job; for others a person is always asked.
 
     Raises:
         SecureFlowError: `policy_invalid` naming the file and Cedar's complaint.
@@ -147,9 +147,9 @@ def _check(policy: Policy, known: str) -> None:
 
 
 def _titles(policies: Iterable[Policy]) -> dict[str, str]:
-    """Map Cedar's policy names (`policy0`) to what people read: `@id: @reason`, or which of a file.
+    """Map Cedar's policy names (`policy0`) to titles: `@id: @reason`, or file and number.
 
-    Cedar numbers the policies of all texts in one row, in their order.
+    Cedar numbers the policies of all texts consecutively, in their order.
     """
     titles: dict[str, str] = {}
     for one in policies:
@@ -163,7 +163,7 @@ def _titles(policies: Iterable[Policy]) -> dict[str, str]:
 
 def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, Any]:
     kind = str(request["kind"])
-    facts = {**_SHARED, **kinds[kind].facts} if kind in kinds else {}  # no policy is about others
+    facts = {**_SHARED, **kinds[kind].facts} if kind in kinds else {}  # no policy applies to others
     context: dict[str, Any] = {name: _FORMS[form](request[name]) for name, form in facts.items()}
     epsilon = request.get("epsilon")
     context["dp"] = epsilon is not None
@@ -179,7 +179,7 @@ def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, An
 
 def _rounded_up(epsilon: float) -> str:
     """Write ε as Cedar's decimal (four digits, 64 bits), never smaller than it is."""
-    if not epsilon < float(_LARGEST):  # infinite, or no number: as large as there is
+    if not epsilon < float(_LARGEST):  # infinite, or not a number: the largest decimal
         return str(_LARGEST)
     return str(Decimal(repr(epsilon)).quantize(_DIGIT, rounding=ROUND_CEILING))
 

@@ -1,7 +1,7 @@
 """Statistics libraries behind one port; OpenDP is the default.
 
-They are imported where a job is computed (the agent's worker process) and nowhere else: OpenDP is a
-library of 260 MB, and neither is part of the core (extra `stats`).
+They are imported only where a job is computed (the agent's worker process): OpenDP is a library of
+260 MB, and neither is part of the core (extra `stats`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-if TYPE_CHECKING:  # a worker starts for each job, and needs nothing else of the application's
+if TYPE_CHECKING:  # a worker starts for each job, and needs nothing else of the application
     from secureflow.application.ports.statistician import Statistician
 
 LIBRARIES: Final = ("opendp", "pydp")
@@ -44,7 +44,7 @@ def open_statistician(library: str) -> Statistician:
 
 
 def check_installed(library: str) -> None:
-    """Refuse a library that is not here, without loading one that is: consent asks it.
+    """Refuse a library that is not installed, without loading one that is; for consent.
 
     Raises:
         SecureFlowError: `library_missing`.

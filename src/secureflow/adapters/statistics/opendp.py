@@ -1,7 +1,7 @@
 """Statistics by OpenDP: its clamped sums, its noise, and its own account of both.
 
-Each stability map and privacy map of the library is held against the layout: what OpenDP would
-charge must not exceed what the job is charged.
+Each stability map and privacy map of the library is compared with the layout: OpenDP's charge must
+not exceed the job's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from secureflow.engines.statistics.rows import Integers, Part
 enable_features("contrib")
 
 _BATCHES = (1024, 32, 1)
-"""Responses drawn in one call: a call costs about 0.1 ms."""
+"""Responses drawn per call: a call costs about 0.1 ms."""
 
 
 class OpenDpStatistician:
@@ -67,14 +67,14 @@ def _central(place: QueryLayout, query_parts: tuple[Part, ...], honest: int) -> 
     else:
         scale = place.share(honest)
         measure = measurements.make_gaussian(domain, l2_distance(T="f64"), scale=scale)
-        # ρ of one share of the noise; `honest` of them together have a part of it each.
+        # ρ of one share of the noise; `honest` of them together give each a fraction of it.
         shares = honest if place.privacy.noise == "shared" else 1
         require(measure.map(place.l2) <= shares / (2 * z * z), "Gaussian noise")
     return np.asarray(measure(totals), np.int64)
 
 
 def _values(place: QueryLayout, query_parts: tuple[Part, ...]) -> Integers:
-    """Noise each value, then sum; the last part counts the rows, whose number is not hidden."""
+    """Noise each value, then sum; the last part counts the rows, whose number is public."""
     domain = vector_domain(atom_domain(T="i64"))
     measure: Any = measurements.make_laplace(domain, l1_distance(T="i64"), scale=place.value_scale)
     require(measure.map(place.value_width) <= 1 / place.privacy.multiplier, "noise on a value")
@@ -100,7 +100,7 @@ def _responses(place: QueryLayout, part: Part) -> Integers:
             for _ in range(left // size):
                 found = np.atleast_1d(measures[size](value))
                 answered += np.bincount(found, minlength=place.choices)
-            left %= size  # noqa: PLW2901 - what the smaller batches still owe
+            left %= size  # noqa: PLW2901 - the remainder for smaller batches
     return answered * UNIT
 
 
@@ -112,5 +112,5 @@ def _clamped_sum() -> Any:
 def clamped_sum(bound: int) -> Any:
     """Return the library's sum of numbers clamped to ±bound."""
     domain, metric = vector_domain(atom_domain(T="i64")), symmetric_distance()
-    library: Any = transformations  # its `then_` constructors have no types
+    library: Any = transformations  # its `then_` constructors are untyped
     return library.make_clamp(domain, metric, (-bound, bound)) >> library.then_sum()

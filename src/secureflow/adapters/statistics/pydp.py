@@ -1,7 +1,7 @@
 """Statistics by PyDP (Google's C++ library): a clamped sum with Laplace noise for each slot.
 
-Each slot is a `BoundedSum` of its own with its part of ε: a row that adds to m slots costs m of
-them, so that a query's slots together cost 1 / z, as the layout has it.
+Each slot is a separate `BoundedSum` with its part of ε: a row that contributes to m slots costs m
+of them, so that a query's slots together cost 1 / z, as in the layout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What both libraries share: the vector of a job is filled query by query, slot by slot."""
+"""Shared by both libraries: a job's vector is filled query by query, slot by slot."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def fill(
     """Return the job's vector, each query's slots from `noised`.
 
     Raises:
-        SecureFlowError: `statistics_refused` where the noise would be shared out among more than
-            the roster's t − c; those of `parts`.
+        SecureFlowError: `statistics_refused` if the noise would be shared among more than the
+            roster's t − c; those of `parts`.
     """
     require(
         1 <= honest <= certain(len(spec.roster)),
@@ -47,7 +47,7 @@ def fill(
 
 
 def by_slot(place: QueryLayout, query_parts: tuple[Part, ...]) -> Iterator[tuple[int, Integers]]:
-    """Yield each slot of the query that rows add to, and the numbers that they add."""
+    """Yield each slot of the query that rows contribute to, and their numbers."""
     for part in query_parts:
         order = np.argsort(part.slots, kind="stable")
         found, starts = np.unique(part.slots[order], return_index=True)
@@ -57,7 +57,7 @@ def by_slot(place: QueryLayout, query_parts: tuple[Part, ...]) -> Iterator[tuple
 
 
 def require(within: bool, what: str) -> None:
-    """Refuse to go on when the library's own account exceeds the spec's.
+    """Refuse to continue if the library's own accounting exceeds the spec's.
 
     Raises:
         SecureFlowError: `statistics_refused`.

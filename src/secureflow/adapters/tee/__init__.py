@@ -1,6 +1,6 @@
 """Trusted execution environments: a SIMULATED platform here, verifiers of evidence in `verifiers`.
 
-An enclave loads this package and is measured: what only agents need is imported where it stands.
+An enclave loads this package and is measured: import what only agents need from its module.
 """
 
 from secureflow.adapters.tee.simulated import SimulatedAttester, SimulatedPlatform

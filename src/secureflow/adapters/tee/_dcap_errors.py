@@ -1,8 +1,8 @@
-"""What dcap-qvl's refusals mean: its texts name the part that failed, and never reach a person.
+"""Maps dcap-qvl's error texts to the part that failed; the texts are never shown to people.
 
-The library tells its errors as plain texts; known beginnings name the part, everything else is
-`quote`. What a person reads is this module's own constant sentence; the library's words, which can
-hold parts of the evidence, go to the local log.
+The library reports errors as plain texts; known prefixes name the part, everything else is `quote`.
+People get this module's own constant sentences; the library's texts, which can quote the evidence,
+go to the local log.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ _BEGINNINGS: Final = {
         "OID is missing",
     ),
 }
-"""Parts by the beginnings of the library's texts; the longest beginning that fits decides."""
+"""Parts by prefixes of the library's texts; the longest matching prefix decides."""
 _PARTS: Final = sorted(
     ((beginning, part) for part, all_of in _BEGINNINGS.items() for beginning in all_of),
     key=lambda pair: -len(pair[0]),
@@ -128,7 +128,7 @@ _log = get_logger(__name__)
 
 
 def refusal(text: str) -> SecureFlowError:
-    """Return the typed error of a refusal of dcap-qvl; its words stay in the local log."""
+    """Return the typed error for a refusal of dcap-qvl; its text stays in the local log."""
     reason = " ".join(text.removeprefix(_PREFIX).split())
     part = next((part for beginning, part in _PARTS if reason.startswith(beginning)), "quote")
     _log.warning("quote_refused", part=part, reason=reason[:300])

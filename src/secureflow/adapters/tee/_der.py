@@ -1,4 +1,4 @@
-"""Just enough DER (X.690) to write the Intel SGX extension of a PCK certificate."""
+"""A minimal DER encoder (X.690), to write the Intel SGX extension of a PCK certificate."""
 
 from __future__ import annotations
 

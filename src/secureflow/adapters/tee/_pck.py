@@ -1,7 +1,7 @@
 """Certificates, CRLs and TCB collateral in Intel's formats, under a SIMULATED root.
 
 Formats: Intel SGX PCK Certificate and CRL Profile Specification; PCS API v4 (TCB info v3, QE
-identity v2). Everything is genuine in form, so the production verifier runs unchanged.
+identity v2). All formats are genuine, so the production verifier runs unchanged.
 """
 
 from __future__ import annotations

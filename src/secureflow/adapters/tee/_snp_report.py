@@ -1,6 +1,6 @@
 """The SEV-SNP attestation report as bytes (AMD 56860, "SEV-SNP Firmware ABI", table 23).
 
-Only parsing: nothing here is authentic before `SnpVerifier` has checked the signature.
+Only parsing: nothing here is authentic until `SnpVerifier` has checked the signature.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Tcb = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class SnpReport:
-    """The fields that decide; numbers little-endian, digests as hex."""
+    """The fields that are checked; numbers little-endian, digests as hex."""
 
     guest_svn: int
     policy: frozenset[str]

@@ -1,9 +1,9 @@
 """Verifies SGX and TDX evidence (Intel DCAP quotes v3, v4, v5) with dcap-qvl, offline.
 
 The same code verifies real and simulated evidence; only the trust anchor differs: Intel's root,
-which the library pins, or the SIMULATED root that this agent's owner put into a file. dcap-qvl
-proves signatures, chains, revocation and validity at `now`; the TCB status that it reports is a
-claim for the policy (a plain "verified" would accept `OutOfDate`).
+which the library pins, or the SIMULATED root from a file of this agent's owner. dcap-qvl proves
+signatures, chains, revocation and validity at `now`; the TCB status that it reports is a claim for
+the policy (just "verified" would accept `OutOfDate`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _TDX_REGISTERS: Final = {
     "td_attributes": "td_attributes",
     "xfam": "xfam",
 }
-"""What settings call a register → what the library does; the first five identify the code."""
+"""Register names in settings → in the library; the first five identify the code."""
 _SGX_DEBUG: Final = 0x02
 _TD_DEBUG: Final = 0x01
 
@@ -52,7 +52,7 @@ class DcapVerifier:
     """Stage one of the appraisal for `sgx` and `tdx`.
 
     Args:
-        simulated_root: PEM of a root whose name says SIMULATED, from the agent's own file.
+        simulated_root: PEM of a root whose name contains SIMULATED, from the agent's own file.
 
     Raises:
         SecureFlowError: `simulated_root_refused` for any other certificate.
@@ -95,7 +95,7 @@ class DcapVerifier:
 def _named_root(quote: bytes) -> bytes | None:
     """Return the DER of the last certificate in the quote's chain, unparsed.
 
-    It only chooses the anchor to verify under; the library then proves the chain or fails.
+    It only selects the trust anchor; the library then verifies the chain or fails.
     """
     try:
         chain = dcap_qvl.parse_quote(quote).cert_chain_pem_bytes() or b""
@@ -106,7 +106,7 @@ def _named_root(quote: bytes) -> bytes | None:
 
 
 def _claims(report: dict[str, Any], root: bytes | None, now: int) -> Claims:
-    # The library accepts CRLs from the future: a clock that is wrong must not pass unseen.
+    # The library accepts CRLs from the future: a wrong clock must be detected.
     if max(report["latest_issue_date"], report["qe_iden_latest_issue_date"]) > now:
         raise refusal("TCBInfo issue date is in the future")
     pck = report["platform"]["pck"]
@@ -177,7 +177,7 @@ def _simulated_root(pem: str) -> bytes:
     except (ValueError, x509.InvalidVersion) as error:
         raise _root_refused("it is not a certificate") from error
     if not any("SIMULATED" in str(name.value) for name in names):
-        raise _root_refused("its name does not say SIMULATED")
+        raise _root_refused("its name does not contain SIMULATED")
     return certificate.public_bytes(serialization.Encoding.DER)
 
 

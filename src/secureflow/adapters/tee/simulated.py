@@ -1,8 +1,8 @@
 """A SIMULATED SGX platform: genuine-format evidence from a key in a file.
 
-It proves nothing: whoever reads the directory makes any evidence. Its use is that development,
-tests and demos run the production verifier, policy and protocol; only the trust anchor differs.
-Its root, its verdicts and every text about it say SIMULATED.
+It proves nothing: anyone who can read the directory can make any evidence. It lets development,
+tests and demos run the production verifier, policy and protocol; only the trust anchor differs. Its
+root, its verdicts and every text about it say SIMULATED.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from secureflow.kit.atomic import write_atomically
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import private_pem, write_private
-from secureflow.kit.private import read_private
+from secureflow.kit.privatefiles import read_private
 from secureflow.kit.text import Text
 
 SIGNER: Final = hashlib.sha256(b"secureflow/v1 SIMULATED signer").digest()
@@ -34,7 +34,7 @@ _CERTIFICATES: Final = ("root", "platform", "pck", "tcb")
 
 @dataclass(frozen=True)
 class SimulatedState:
-    """What a test lets the platform pretend: a TCB status, advisories, a revoked PCK."""
+    """The platform's state, set by tests: a TCB status, advisories, a revoked PCK."""
 
     status: str = "UpToDate"
     advisories: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class SimulatedState:
 
 
 class SimulatedPlatform:
-    """The keys and certificates of a simulated machine; `root_pem` is what agents may pin."""
+    """The keys and certificates of a simulated machine; agents may pin `root_pem`."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class SimulatedPlatform:
 
     @classmethod
     def create(cls, directory: Path, now: int) -> SimulatedPlatform:
-        """Make a platform and write it: `platform.json` (0600) and `root.pem` for agents.
+        """Create and write a platform: `platform.json` (0600) and `root.pem` for agents.
 
         Raises:
             SecureFlowError: `simulated_platform_exists`.
@@ -125,7 +125,7 @@ class SimulatedPlatform:
         return cls(keys, certificates)
 
     def check(self) -> None:
-        """Hold keys and certificates against each other.
+        """Check that keys and certificates match.
 
         Raises:
             SecureFlowError: `simulated_platform_unreadable`.
@@ -136,7 +136,7 @@ class SimulatedPlatform:
                 raise SecureFlowError(
                     "simulated_platform_unreadable",
                     Text(
-                        "The simulated platform's key {name} does not fit its certificate.",
+                        ("The simulated platform's key {name} does not match its certificate."),
                         name=name,
                     ),
                     "Create a new one; agents must then pin its new root.",

@@ -1,8 +1,8 @@
 """Verifies AMD SEV-SNP evidence offline: pinned ARK → ASK or ASVK → VCEK or VLEK → report.
 
-AMD 57230 ("VCEK Certificate and KDS Interface") for chain and extensions. SNP has no vendor
-verdict on a TCB, so the agent's owner gives a floor per product: at or above it the claims say
-`UpToDate`, below it `OutOfDate`, without one `Unknown`, which no default policy accepts.
+AMD 57230 ("VCEK Certificate and KDS Interface") for chain and extensions. SNP has no vendor verdict
+on a TCB, so the agent's owner sets a minimum per product: the claims say `UpToDate` at or above it,
+`OutOfDate` below it, `Unknown` without one, which no default policy accepts.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class SnpVerifier:
     Args:
         minimum_tcb: product (`Milan`, `Genoa`, `Turin`, `SIMULATED`) → lowest (FMC, boot loader,
             TEE, SNP, microcode) that counts as up to date.
-        simulated_root: PEM of an ARK whose name says SIMULATED, from the agent's own file.
+        simulated_root: PEM of an ARK whose name contains SIMULATED, from the agent's own file.
         without_crl: accept evidence that came without AMD's revocation list; the claims say so.
     """
 
@@ -72,7 +72,7 @@ class SnpVerifier:
         """Return what the report proves at this time (Unix seconds).
 
         The collateral is `{"vcek", "ask", "ark", "crl"}` (base64 DER; `vcek` also holds a VLEK;
-        `crl` is the ARK's). Without the list nobody knows whether the chain still counts.
+        `crl` is the ARK's). Without the list it is unknown whether the chain is still valid.
 
         Raises:
             SecureFlowError: `evidence_not_authentic`.
@@ -145,7 +145,7 @@ def _no_crl() -> SecureFlowError:
 def _check_chain(
     leaf: x509.Certificate, ask: x509.Certificate, ark: x509.Certificate, now: int
 ) -> int:
-    """Verify signatures and dates; return the Unix second at which the chain ends."""
+    """Verify signatures and dates; return the Unix second at which the chain expires."""
     for child, issuer in ((ark, ark), (ask, ark), (leaf, ask)):
         try:
             child.verify_directly_issued_by(issuer)
@@ -190,7 +190,7 @@ def _check_crl(
 
 
 def _check_binding(report: SnpReport, leaf: x509.Certificate, product: str) -> Tcb:
-    """The leaf must be for this chip (VCEK) or provider (VLEK) at exactly the reported TCB."""
+    """Check that the leaf is for this chip (VCEK) or provider (VLEK) at the reported TCB."""
     values = {
         extension.oid.dotted_string.removeprefix(f"{_OID}."): extension.value.value
         for extension in leaf.extensions
@@ -256,7 +256,7 @@ def _simulated_digest(pem: str) -> str:
     except _UNREADABLE as error:
         raise _refused("it is not a certificate") from error
     if not any("SIMULATED" in str(name.value) for name in names):
-        raise _refused("its name does not say SIMULATED")
+        raise _refused("its name does not contain SIMULATED")
     return sha256(root.public_bytes(serialization.Encoding.DER)).hex()
 
 

@@ -1,4 +1,4 @@
-"""One verifier for every evidence format, so that callers never choose by the prover's word."""
+"""One verifier for all evidence formats, so that callers need not choose by the prover's claim."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from secureflow.kit.text import Text
 
 
 class TeeVerifier:
-    """Dispatches by format; each verifier proves its own and refuses the rest.
+    """Dispatches by format; each verifier accepts its own and refuses the rest.
 
     Args:
         simulated_root: PEM of a SIMULATED SGX root, from the agent's own file.
-        minimum_tcb: SEV-SNP floors by product (see `SnpVerifier`).
+        minimum_tcb: minimum SEV-SNP TCB by product (see `SnpVerifier`).
         without_crl: accept SEV-SNP evidence without AMD's revocation list.
 
     Raises:

@@ -44,7 +44,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import RevocationList, check_leaf
 from secureflow.kit.plain import shown
-from secureflow.kit.private import read_private
+from secureflow.kit.privatefiles import read_private
 from secureflow.kit.renewal import server_time
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__

@@ -43,7 +43,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.measurement import code_measurement
-from secureflow.kit.memory import be_frugal
+from secureflow.kit.memory import limit_arenas
 from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_stopped
 from secureflow.kit.text import Text
@@ -149,7 +149,7 @@ def _put_together(
     def doubted(error: SecureFlowError) -> None:
         if error.code == "certificate_not_valid_now":
             credentials.remove_previous()
-        link.doubt(error)
+        link.redial_if_expired(error)
 
     uplink = Uplink(lambda: credentials.at(system_clock()), doubted)
     link = Link(
@@ -184,7 +184,7 @@ def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
 
 def run(config: Path, kinds: AgentKinds = AGENT_KINDS, worker: str = WORKER) -> int:
     """Run the process until SIGTERM or SIGINT; return the exit code. See `serve`."""
-    be_frugal()
+    limit_arenas()
     try:
         settings = AgentSettings.load(config)
     except SecureFlowError as error:

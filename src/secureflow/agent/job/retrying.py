@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from secureflow.domain.errors import INFRASTRUCTURE
+from secureflow.kit.backoff import Backoff
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.pauses import Pauses
 
 PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between tries; a restarted centre delivers its open requests within a few."""
@@ -57,7 +57,7 @@ async def call_with_retries(kind: str, ask: Callable[[], Awaitable[JSON]]) -> JS
         SecureFlowError: the centre's refusal; what it could not for `CALLED_SECONDS`.
     """
     clock = asyncio.get_running_loop().time
-    until, pauses, logged = clock() + CALLED_SECONDS, Pauses(FIRST, LONGEST), False
+    until, pauses, logged = clock() + CALLED_SECONDS, Backoff(FIRST, LONGEST), False
     while True:
         try:
             return await ask()

@@ -1,7 +1,7 @@
 """The file behind the agent's record: transactions, and what a full disk does to them.
 
-A transaction that finds the disk full takes the reserve's room (`kit.reserve`) and is done over.
-What the disk does beyond that is an `InfrastructureError` (`kit.disk`), on reads and writes.
+A transaction that finds the disk full takes the reserve's room (`kit.diskreserve`) and is done
+over. What the disk does beyond that is an `InfrastructureError` (`kit.disk`), on reads and writes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 from secureflow.agent.record.damage import damaged, decoded, typed_damage
 from secureflow.agent.record.schema import MIGRATIONS, check_columns
 from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
-from secureflow.kit.private import keep_private
-from secureflow.kit.reserve import Reserve
+from secureflow.kit.privatefiles import keep_private
 from secureflow.kit.text import Text
 
 
@@ -37,7 +37,7 @@ class RecordFile:
         InfrastructureError: `disk_full`, `disk_failed`, `database_busy`.
     """
 
-    def __init__(self, path: Path, reserve: Reserve | None = None) -> None:
+    def __init__(self, path: Path, reserve: DiskReserve | None = None) -> None:
         self._lock = threading.RLock()
         self.held = HeldFile(path, SecureFlowError)
         """The file that was opened: where it is gone from its place, nothing is promised more."""
@@ -45,7 +45,7 @@ class RecordFile:
         self._undo: list[Callable[[], object]] = []
         self._done: list[tuple[str, tuple[Any, ...]]] = []
         self._place = Place(path.parent, "own record")
-        self.reserve = reserve or Reserve(path.with_name("agent.reserve"), 0)
+        self.reserve = reserve or DiskReserve(path.with_name("agent.reserve"), 0)
         """What it falls back on when the disk is full."""
         with writing(self._place):
             try:

@@ -1,8 +1,8 @@
 """Room on this agent's disk: looked at before anything of a job begins.
 
-What has begun can go on from the reserve (`kit.reserve`): votes, what opens a sum, cosignatures,
-the end. So nothing new begins while the reserve is not full, or what the job needs does not fit
-beside it.
+What has begun can go on from the reserve (`kit.diskreserve`): votes, what opens a sum,
+cosignatures, the end. So nothing new begins while the reserve is not full, or what the job needs
+does not fit beside it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.disk import Place, size
-from secureflow.kit.reserve import Reserve
+from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.text import Text
 
 LEAST: Final = 16 << 20
@@ -69,9 +69,9 @@ class Room:
         self._place.demand(needed + reserve.missing)
 
 
-def reserve_of(settings: AgentSettings) -> Reserve:
+def reserve_of(settings: AgentSettings) -> DiskReserve:
     """Return the reserve that an agent's settings name."""
-    return Reserve(settings.reserve, settings.storage.reserve_mb << 20)
+    return DiskReserve(settings.reserve, settings.storage.reserve_mb << 20)
 
 
 def room_left(settings: AgentSettings) -> str:

@@ -1,1 +1,1 @@
-"""From what a person asks for to a job that its owners can decide on: drafts, prices, rosters."""
+"""From a person's request to a job that its owners can decide on: drafts, prices, rosters."""

@@ -1,7 +1,7 @@
-"""Jobs: from what a data scientist asks for to the spec that every contributor signs.
+"""Jobs: from a data scientist's request to the spec that every contributor signs.
 
-The server fills in what it knows (roster, keys, versions) and refuses early what could not work;
-none of that is trusted: each agent checks the spec against its own charter, grants and policies.
+The server fills in what it knows (roster, keys, versions) and refuses early what cannot work; none
+of that is trusted: each agent checks the spec against its own charter, grants and policies.
 """
 
 from __future__ import annotations
@@ -47,30 +47,30 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text, text_in, with_texts
 
 CONSENT_SECONDS: Final = 7 * 86_400
-"""How long approvals are asked for: a data owner may be on holiday."""
+"""How long approvals are requested: a data owner may be on holiday."""
 PAGE: Final = 500
-"""Events read at once."""
+"""Events per read."""
 MERGE_SECONDS: Final = 0.05
-"""A busy job wakes its watchers many times a second; they look this often."""
+"""Seconds between reads: a busy job wakes its watchers many times a second."""
 
 
 class Driver(Protocol):
-    """What drives jobs: the runner."""
+    """The part of the runner that jobs need."""
 
     async def claim(self, unit: UnitOfWork, job: str) -> None:
-        """Claim a job for this server, with what is written of it."""
+        """Claim a job for this server, in the caller's unit of work."""
 
     def start(self, job: str) -> None:
         """Drive the job in the background."""
 
     async def cancel(self, job: str, by: str) -> None:
-        """Cancel it, durably."""
+        """Cancel it durably."""
 
     async def restart(self, job: str) -> None:
-        """Let go of a job and drive it afresh from its journal."""
+        """Restart a job's driver from its journal."""
 
     async def state_to_resume(self, job: str) -> JobState:
-        """Replay a paused job; return the state that its script is in (`script_changed`)."""
+        """Replay a paused job; return the state of its script (`script_changed`)."""
 
 
 def topic(job: str) -> str:
@@ -81,8 +81,8 @@ def topic(job: str) -> str:
 class Jobs:
     """Use cases around jobs.
 
-    `reachability` tells who is missing here; `room` refuses bytes that a job would store and that
-    there is no room for; `waits` tells who waits for what in a job that goes on.
+    `reachability` tells which parties have no link here; `room` refuses a job that the disk has no
+    room for; `waits` tells who waits for what in a running job.
     """
 
     def __init__(
@@ -117,11 +117,11 @@ class Jobs:
 
     @property
     def kinds(self) -> SpecKinds:
-        """The kinds of job that can be asked for."""
+        """The kinds of job that can be requested."""
         return self._kinds.engines.specs
 
     async def dry_run(self, principal: Principal, wanted: Wanted) -> Submission:
-        """Check a submission without making a job (dry run): the same checks, no record."""
+        """Check a submission without creating a job (dry run): the same checks, no record."""
         require(principal, "job.submit")
         priced = await self._price(principal, wanted)
         async with self._begin() as work:
@@ -141,7 +141,7 @@ class Jobs:
             SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `charter_missing`,
                 `charter_mismatch`, `invalid_spec`, `contradictory_spec`, `column_not_granted`,
                 `unknown_column`, `budget_undeclared`, `budget_unit_mismatch`, `too_many_jobs`,
-                `clock_skew` where it would fail on a clock.
+                `clock_skew` if it would fail because of a clock.
         """
         require(principal, "job.submit")
         priced = await self._price(principal, wanted)
@@ -149,7 +149,7 @@ class Jobs:
         try:
             return await self._propose(principal, wanted, priced, key)
         except InfrastructureError:
-            # It may stand all the same, and then nobody else would drive it.
+            # It may have been committed all the same, and then nobody else would drive it.
             self._driver.start(key)
             raise
 
@@ -200,7 +200,7 @@ class Jobs:
     async def get(self, principal: Principal, key: str) -> Job:
         """Return a job of a project in which the caller's organisation takes part.
 
-        Its progress says who waits (`waiting`), if somebody does.
+        Its progress says who waits (`waiting`), if anyone does.
         """
         require(principal, "job.read")
         async with self._begin() as work:
@@ -231,7 +231,7 @@ class Jobs:
         return replace(page, items=[JobSummary.of(job) for job in page.items])
 
     async def cancel(self, principal: Principal, key: str) -> Job:
-        """Cancel a job that the own organisation submitted or contributes to (or as operator).
+        """Cancel a job that the caller's organisation submitted or contributes to (or as operator).
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `already_finished`.
@@ -240,16 +240,16 @@ class Jobs:
         job = await self.get(principal, key)
         _check_steers(principal, job)
         if job.state is JobState.CANCELLED and job.progress.get("cancel") == principal.name:
-            return job  # by this very person, who may not have heard of it
+            return job  # by this very person, who may not have got the answer
         if job.state.final:
             raise already_finished(job)
         await self._driver.cancel(key, principal.name)
         return await self.get(principal, key)
 
     async def resume(self, principal: Principal, key: str) -> Job:
-        """Go on with a paused job, if today's script asks for what the job's journal holds.
+        """Resume a paused job, if the current script matches the job's journal.
 
-        Whoever may cancel a job may resume it; the ledger keeps who did.
+        Everyone who may cancel a job may resume it; the ledger records who did.
 
         Raises:
             SecureFlowError: `forbidden`, `not_found`, `already_finished`, `not_paused`,
@@ -259,11 +259,11 @@ class Jobs:
         job = await self.get(principal, key)
         _check_steers(principal, job)
         check_resumable(job)
-        async with self._locks.hold(key):  # a replay is dear, and the second would be in vain
+        async with self._locks.hold(key):  # a replay is expensive, and a second one useless
             state = await self._driver.state_to_resume(key)
             try:
                 return await self._resume(principal, key, state)
-            finally:  # it may stand though we hear of a fault; a paused one is nothing to drive
+            finally:  # it may be committed despite the error; a paused job is not driven
                 self._driver.start(key)
 
     async def _resume(self, principal: Principal, key: str, state: JobState) -> Job:
@@ -295,7 +295,7 @@ class Jobs:
         """Return the finished job's report.
 
         Raises:
-            SecureFlowError: `not_found`, `not_finished`, or why the job failed.
+            SecureFlowError: `not_found`, `not_finished`, or the job's own error if it failed.
         """
         job = await self.get(principal, key)
         if job.report is not None:
@@ -320,7 +320,7 @@ class Jobs:
         )
 
     async def explain(self, principal: Principal, key: str) -> dict[str, Any]:
-        """Return who could see what of a job, running or ended, and what it has cost so far.
+        """Return who could see what of a job, running or ended, and its cost so far.
 
         Raises:
             SecureFlowError: `not_found`.
@@ -347,8 +347,8 @@ class Jobs:
     ) -> AsyncGenerator[Event, None]:
         """Yield the job's events with id > `after`, then new ones, until the job is finished.
 
-        Who waits is told in events that are kept nowhere (id 0), whenever that has changed; also
-        while the database, which the job waits for, cannot be read.
+        Who waits is reported in events that are not stored (id 0), whenever that changes; also
+        while the database that the job waits for cannot be read.
 
         Raises:
             SecureFlowError: `not_found`, before the first event.
@@ -360,7 +360,8 @@ class Jobs:
             while not events or len(events) == PAGE:
                 try:
                     async with self._begin() as work:
-                        # The state is read first: what a job says in its last commit is not missed.
+                        # The state is read first, so that events of a job's last commit are not
+                        # missed.
                         job = await visible_job(work, principal, key)
                         events = await work.events.after(key, after, PAGE)
                 except InfrastructureError:
@@ -372,7 +373,7 @@ class Jobs:
                     yield event
                 if not events:
                     break
-            assert job is not None  # noqa: S101  else it was raised above
+            assert job is not None  # noqa: S101  otherwise it was raised above
             if (waiting := self._waiting(job)) != last_shown:
                 last_shown = waiting
                 yield Event(0, key, "waiting", self._clock(), {"waiting": waiting})
@@ -384,9 +385,9 @@ class Jobs:
         return [] if job.state.final else self._waits(job.id)
 
     async def _price(self, principal: Principal, wanted: Wanted) -> Cost | None:
-        """Return what the job costs: it takes seconds, so no unit of work is open meanwhile.
+        """Return the job's cost; this takes seconds, so no unit of work is open meanwhile.
 
-        Only a member asks, and each for one at a time: the accountant has few places.
+        Only for members, and one at a time for each: the accountant has few slots.
         """
 
         async def unpriced() -> Drafted:
@@ -404,7 +405,7 @@ class Jobs:
         return centre_bytes(drafted.spec, vector)
 
     def _check_clocks(self, drafted: Drafted) -> None:
-        """Say before, not by an approval that has expired, that a clock is wrong."""
+        """Report a wrong clock in advance, rather than by an expired approval later."""
         parties = parties_of(dump(drafted.spec))
         wrong = wrong_clocks({party: self._reachability.clock_of(party) for party in parties})
         if wrong is not None:
@@ -419,7 +420,7 @@ class Jobs:
 
 
 def _check_steers(principal: Principal, job: Job) -> None:
-    """Refuse whoever neither submitted a job nor contributes to it, nor is the operator."""
+    """Refuse callers who neither submitted a job, nor contribute to it, nor are the operator."""
     parties = {line["party"] for line in job.spec["roster"]} | {job.organisation}
     if not principal.operator and principal.organisation not in parties:
         raise SecureFlowError(

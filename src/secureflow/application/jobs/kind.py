@@ -1,4 +1,4 @@
-"""What the application knows of a kind of job: how a request becomes a spec, and what it costs."""
+"""The application's part of a kind of job: how a request becomes a spec, and its cost."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from secureflow.kit.text import Text
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a data scientist asks for. Every part is checked when the spec is drafted.
+    """A data scientist's request.
 
-    `parts` are those of a kind's spec that a person chooses.
+    Every part is checked when the spec is drafted. `parts` are those of a kind's spec that a person
+    chooses.
     """
 
     project: str
@@ -34,14 +35,14 @@ class Wanted:
 
     @classmethod
     def of(cls, request: JobRequest) -> Self:
-        """Return what a request of any kind asks for."""
+        """Convert a request of any kind."""
         shared = request.project, request.name, request.purpose, request.datasets
         return cls(*shared, parts_of(request), request.kind)
 
 
 @dataclass(frozen=True)
 class Drafted:
-    """A spec that passed every check, with what a dry run tells.
+    """A spec that passed every check, with the facts for a dry run.
 
     `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people.
     """
@@ -54,7 +55,7 @@ class Drafted:
 
 
 class Cost(Protocol):
-    """What a job costs, of whatever kind."""
+    """A job's cost, for every kind."""
 
     @property
     def answer(self) -> Mapping[str, Any]:
@@ -66,12 +67,12 @@ class JobKind(Protocol):
 
     @property
     def engine(self) -> EngineKind:
-        """What the engines know of it."""
+        """The engines' part of the kind."""
 
     def sum_handler(self, artifacts: Artifacts) -> SumHandler | None:
-        """Return what takes its masked sums, once opened at the centre; None where it has none.
+        """Return the handler of its masked sums at the centre; None if it has none.
 
-        `artifacts` is where what a round releases is stored.
+        `artifacts` stores what a round releases.
         """
 
     async def draft(
@@ -84,21 +85,21 @@ class JobKind(Protocol):
             wanted: the request.
             submitter: who asks.
             now: unix seconds.
-            priced: what `price` returned, whose noise is filled in; None before.
+            priced: the result of `price`, whose noise is filled in; None before pricing.
 
         Raises:
-            SecureFlowError: whatever an agent would refuse too, only later.
+            SecureFlowError: for everything that an agent would refuse later.
         """
 
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
     ) -> Cost | None:
-        """Return what the job costs, in seconds; None without differential privacy.
+        """Return the job's cost; takes seconds; None without differential privacy.
 
         Args:
             wanted: the request.
-            accountant: says what noise costs.
-            draft: drafts the request without a price, in a unit of work of its own.
+            accountant: computes the cost of noise.
+            draft: drafts the request without a price, in its own unit of work.
         """
 
 
@@ -122,7 +123,7 @@ class JobKinds(Mapping[str, JobKind]):
         return len(self._kinds)
 
     def sum_handlers(self, artifacts: Artifacts) -> dict[str, SumHandler]:
-        """Return what becomes of each kind's masked sums."""
+        """Return each kind's handler of masked sums."""
         made = {name: kind.sum_handler(artifacts) for name, kind in self._kinds.items()}
         return {name: one for name, one in made.items() if one is not None}
 
@@ -130,7 +131,7 @@ class JobKinds(Mapping[str, JobKind]):
         """Return the kind of a request.
 
         Raises:
-            SecureFlowError: `invalid_spec` for one that there is not.
+            SecureFlowError: `invalid_spec` for an unknown one.
         """
         kind = self._kinds.get(wanted.kind)
         if kind is None:

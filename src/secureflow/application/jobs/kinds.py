@@ -1,4 +1,4 @@
-"""The kinds of job that SecureFlow has, as the application knows them."""
+"""The application's parts of SecureFlow's kinds of job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a training job's masked sums: mean, next model, and the sums beside it."""
+"""What a training job's masked sums become: mean, next model, and the accompanying sums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 
 class ModelSums:
-    """`application.running.aggregation.SumHandler`: keeps a job's newest model, and stores all.
+    """`application.running.aggregation.SumHandler`: caches the newest model, stores all.
 
     Args:
         artifacts: where models and published means go.
@@ -27,7 +27,7 @@ class ModelSums:
         self._models: dict[str, tuple[str, Any]] = {}
 
     async def release(self, opened: OpenedSum) -> dict[str, JSON]:
-        """Return the sums, the model and, after a round of training, the mean that leads to it.
+        """Return the sums, the model and, after a training round, the mean that leads to it.
 
         Raises:
             SecureFlowError: `model_inconsistent`, `model_not_finite`.
@@ -35,7 +35,7 @@ class ModelSums:
         from secureflow.engines.training.encodings import opened_sums
 
         request = opened.request
-        stage: Any = request.stage  # one that the job's kind masks
+        stage: Any = request.stage  # a stage that the job's kind masks
         sums = opened_sums(opened.spec, stage, opened.plan, opened.total, opened.weight)
         answer: dict[str, JSON] = {"model": request.base}
         if stage == "train":
@@ -47,7 +47,7 @@ class ModelSums:
         self._models.pop(job, None)
 
     async def _advance(self, opened: OpenedSum) -> dict[str, JSON]:
-        """Publish the mean, and the model that every agent computes from it too."""
+        """Publish the mean, and the model that every agent also computes from it."""
         import numpy as np
 
         from secureflow.engines.training.encodings import apply_mean
@@ -70,7 +70,7 @@ class ModelSums:
         }
 
     async def _model(self, request: SumRequest, spec: TrainingSpec) -> Any:
-        """Return the model that the round started from: kept, initial, or from the blobs."""
+        """Return the model from which the round started: cached, initial, or from the blobs."""
         import numpy as np
 
         from secureflow.engines.training.models import initial_state

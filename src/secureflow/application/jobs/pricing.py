@@ -26,7 +26,7 @@ class Capped(Protocol):
 
 
 def epsilon_notes(epsilon: Mapping[str, JSON]) -> Iterator[str]:
-    """Yield what people are told about the figures (conversion → ε) themselves."""
+    """Yield notes for people about the figures (conversion → ε)."""
     if epsilon["pld"] is None:
         yield (
             Text(

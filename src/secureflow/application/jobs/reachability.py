@@ -1,9 +1,9 @@
 """Which parties a job waits for because they have no link to this server.
 
 Several servers may share a database, but a party dials one of them, and a job is driven by the
-server that it was submitted to. Where a party dialled last stands in its entity, so each server can
-say by name where a job would have found the parties that it misses. A server that is no more, such
-as this one before it was moved, is not named.
+server that it was submitted to. The server that a party dialled last is stored in its entity, so
+each server can name the one where a job would find its missing parties. A server that no longer
+exists, such as this one before it was moved, is not named.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.ports.courier import Courier, PartyStatus
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import Job
@@ -22,15 +22,15 @@ from secureflow.engines.script import ENCLAVE
 from secureflow.kit.text import Text
 
 KEY: Final = "absent"
-"""Where the progress of an unfinished job, as it is told, names them; nothing of it is stored."""
+"""Key of the missing parties in the progress of an unfinished job; it is not stored."""
 
 
 class Reachability:
-    """Tells who is missing here.
+    """Tells which parties have no link to this server.
 
     Args:
         courier: knows the links to this server.
-        others: the names of the other servers that are there.
+        others: the names of the other running servers.
     """
 
     def __init__(self, courier: Courier, others: Callable[[], Collection[str]]) -> None:
@@ -43,40 +43,40 @@ class Reachability:
         return status.clock_ahead if status.connected else None
 
     async def absent(self, work: UnitOfWork, parties: Iterable[str]) -> dict[str, str]:
-        """Return the parties without a link here: the other server each dialled last, or ""."""
+        """Return the parties without a link here, with the server that each dialled last, or ""."""
         away = sorted(party for party in parties if not self._courier.status(party).connected)
         if not away:
             return {}
         others = self._others()
         elsewhere = {
             agent.party: agent.server
-            for agent in await every(work.agents, party=away)
+            for agent in await list_readable(work.agents, party=away)
             if agent.revoked is None and agent.server in others
         }
         return {party: elsewhere.get(party, "") for party in away}
 
     async def placed(self, work: UnitOfWork, job: Job) -> Job:
-        """Return a job as it is told: an unfinished one with the parties that are missing here."""
+        """Return a job for clients: an unfinished one with the parties that have no link here."""
         if job.state.final:
             return job
         absent = await self.absent(work, parties_of(job.spec))
         return replace(job, progress={**job.progress, KEY: absent}) if absent else job
 
     def link_of(self, agent: Agent) -> PartyStatus:
-        """Return a party's link, with the other server that it dialled last where it has none."""
+        """Return a party's link, with the other server that it dialled last if it has none here."""
         status = self._courier.status(agent.party)
         elsewhere = not status.connected and agent.server in self._others()
         return replace(status, server=agent.server if elsewhere else "")
 
 
 def parties_of(spec: Mapping[str, Any]) -> list[str]:
-    """Return whom a job asks, its enclave included; the spec may be another version's."""
+    """Return a job's parties, its enclave included; the spec may be from another version."""
     parties = [str(line["party"]) for line in spec.get("roster", ())]
     return [*parties, *[ENCLAVE] * stored_traits(spec).enclave]
 
 
 def absence_notes(absent: Mapping[str, str]) -> Iterator[str]:
-    """Yield remarks for people."""
+    """Yield notes for people."""
     for party, server in absent.items():
         if server:
             yield (

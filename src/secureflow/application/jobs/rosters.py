@@ -1,6 +1,6 @@
-"""Who takes part in a job and with what: the roster from the charter, datasets that were granted.
+"""Who takes part in a job and with what: the roster from the charter, and granted datasets.
 
-The same for every kind of job; whatever is refused here would be refused by an agent too, only
+The same for every kind of job; everything refused here would also be refused by an agent, only
 later and after people were asked.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secureflow.application.access import missing
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
@@ -38,11 +38,11 @@ async def adopted_charter(work: UnitOfWork) -> Charter:
 
 
 def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `min_contributors` of a request: what it says, else three, of two both.
+    """Return `min_contributors` of a request: as given, else three, or both of two.
 
     Raises:
-        SecureFlowError: `contradictory_spec`: one party alone, or a round of fewer than three that
-            are more.
+        SecureFlowError: `contradictory_spec` for a single party, or fewer than three of more than
+            two.
     """
     count, asked = len(set(contributors)), parts.get("min_contributors")
     floor = floor_of(count)
@@ -61,7 +61,7 @@ def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) ->
 
 
 def two_party_notes(spec: JobSpec) -> Iterator[str]:
-    """Yield what a job of two parties means for both."""
+    """Yield notes on what a job of two parties means for both."""
     if two_sum(spec):
         yield (
             "There are two parties: each of them can compute the other's contribution, which is "
@@ -78,8 +78,8 @@ def two_party_notes(spec: JobSpec) -> Iterator[str]:
 async def granted_datasets(
     work: UnitOfWork, project: str, keys: Sequence[str]
 ) -> dict[str, Dataset]:
-    """Return organisation → dataset; what the project was never granted does not exist for it."""
-    granted = {g.dataset for g in await every(work.grants, project=project, dataset=keys)}
+    """Return organisation → dataset; datasets never granted to the project do not exist for it."""
+    granted = {g.dataset for g in await list_readable(work.grants, project=project, dataset=keys)}
     chosen: dict[str, Dataset] = {}
     for key in keys:
         dataset = await work.datasets.find(key)
@@ -122,7 +122,7 @@ def roster_lines(
 async def check_grants(
     work: UnitOfWork, spec: JobSpec, chosen: Mapping[str, Dataset], now: int
 ) -> None:
-    """Refuse columns and purposes that no owner's grant in force covers.
+    """Refuse columns and purposes that are not covered by owners' grants in force.
 
     Raises:
         SecureFlowError: `column_not_granted` naming the party.
@@ -131,7 +131,7 @@ async def check_grants(
     for party, dataset in chosen.items():
         held = [
             grant
-            for grant in await every(work.grants, project=spec.project, dataset=dataset.id)
+            for grant in await list_readable(work.grants, project=spec.project, dataset=dataset.id)
             if grant.allows((), spec.purpose, now)
         ]
         covered = {column for grant in held for column in grant.columns}

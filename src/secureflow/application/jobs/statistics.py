@@ -1,8 +1,8 @@
-"""From questions to a statistics spec: what the owners declared is filled in, never asked for.
+"""From queries to a statistics spec: the owners' declarations are filled in, never requested.
 
 An analyst names datasets, queries and how much they may cost. Bounds, categories, the unit and how
-many of its rows count are the widest of the granted datasets' descriptions; each agent compares
-them with its own configuration again.
+many of its rows count are the widest in the granted datasets' descriptions; each agent compares
+them again with its own configuration.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Joined, Text
 
 ROWS: Final = 1000
-"""For how many rows of a group a dry run says how wide an answer's interval will be."""
+"""The group size for which a dry run estimates the width of an answer's interval."""
 _LEAST_NOISE: Final = 0.1
 _REQUESTED: Final = ("queries", "limits", "min_contributors")
-"""What an analyst chooses, beside the noise; everything else of a spec is filled in."""
+"""What an analyst chooses, apart from the noise; everything else in a spec is filled in."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class StatisticsPrice:
     answer: Mapping[str, JSON]
 
     def facts(self) -> dict[str, JSON]:
-        """Return what people are told before anything runs."""
+        """Return the facts shown to people before anything runs."""
         from secureflow.engines.statistics.charges import charge
 
         privacy = self.spec.privacy
@@ -73,10 +73,10 @@ class StatisticsPrice:
 
 
 class Totals:
-    """`application.running.aggregation.SumHandler` of a statistics job; it keeps nothing."""
+    """`application.running.aggregation.SumHandler` of a statistics job; it keeps no state."""
 
     async def release(self, opened: OpenedSum) -> dict[str, JSON]:
-        """Return the whole numbers of the job's total, and their digest for the ledger.
+        """Return the integers of the job's total, and their digest for the ledger.
 
         Raises:
             SecureFlowError: `sum_inconsistent`.
@@ -87,7 +87,7 @@ class Totals:
         return {"totals": totals, "sums_digest": digest(totals)}
 
     def forget(self, job: str) -> None:
-        """There is nothing to forget."""
+        """Do nothing: there is no state."""
 
 
 class StatisticsJobs:
@@ -96,7 +96,7 @@ class StatisticsJobs:
     engine: Final[EngineKind] = STATISTICS_ENGINE
 
     def sum_handler(self, artifacts: Artifacts) -> SumHandler:
-        """Return what becomes of the job's masked sum: whole numbers."""
+        """Return the handler of the job's masked sum of integers."""
         del artifacts
         return Totals()
 
@@ -108,17 +108,17 @@ class StatisticsJobs:
         now: int,
         priced: StatisticsPrice | None,
     ) -> Drafted:
-        """Fill in what the owners declared, and the priced noise; see `draft_statistics`."""
+        """Fill in the owners' declarations and the priced noise; see `draft_statistics`."""
         drafted = await draft_statistics(work, wanted, submitter, now)
         if priced is None:
             return drafted
-        # In a thread: how wide thousands of answers will be takes a while.
+        # In a thread: the widths of thousands of answers take a while.
         return await asyncio.to_thread(with_price, drafted, priced)
 
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
     ) -> StatisticsPrice:
-        """Return what the job costs: what the owners declare decides the noise."""
+        """Return the job's cost; the owners' declarations determine the noise."""
         return await price_statistics(await draft(), wanted.parts, accountant)
 
 
@@ -126,7 +126,7 @@ STATISTICS_JOBS: Final = StatisticsJobs()
 
 
 async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
-    """Fill in the roster and what the owners declared, and check everything that is known here.
+    """Fill in the roster and the owners' declarations, and check everything that is known here.
 
     A request without a multiplier gets the least one for now; `price_statistics` calibrates it.
 
@@ -163,17 +163,17 @@ async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now
 async def price_statistics(
     drafted: Drafted, parts: Mapping[str, Any], accountant: Accountant
 ) -> StatisticsPrice:
-    """Return what a drafted job costs, with its multiplier calibrated where none was asked for.
+    """Return a drafted job's cost, with its multiplier calibrated if none was requested.
 
     Raises:
-        SecureFlowError: `contradictory_spec` when it costs more than its own ceiling, or when the
-            calibrated noise leaves nothing; `budget_impossible`, `accounting_failed`.
+        SecureFlowError: `contradictory_spec` if it costs more than its own ceiling, or if the
+            calibrated noise would drown the answers; `budget_impossible`, `accounting_failed`.
     """
     from secureflow.engines.statistics.charges import charge
 
     spec = drafted.spec
     if not isinstance(spec, StatisticsSpec):
-        raise AssertionError  # the caller drafted it here
+        raise AssertionError  # the caller drafted it
     request = parse(NoiseRequest, parts["privacy"], "spec")
     if request.noise_multiplier is None and request.epsilon is not None:
         charges = [one.as_json() | {"noise": 1.0} for one in charge(spec)]
@@ -190,13 +190,13 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
     """Return the draft with the priced noise, if nothing else changed since it was priced.
 
     Raises:
-        SecureFlowError: `stale_version` when an owner published another declaration meanwhile.
+        SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
     """
     if replace(priced.spec, privacy=_unpriced(drafted)) != drafted.spec:
         raise SecureFlowError(
             "stale_version",
             "A dataset was published again while the job was priced.",
-            "Submit again: the job is made for what its owners declare now.",
+            "Submit again: the job then uses what its owners declare now.",
         )
     return replace(
         drafted,
@@ -231,7 +231,7 @@ def _with_noise(request: NoiseRequest) -> dict[str, JSON]:
 
 
 def _asked(queries: Any) -> list[str]:
-    """Return the columns that queries name, each once; what is no query the parser will refuse."""
+    """Return the columns that queries name, each once; the parser refuses malformed queries."""
     found: dict[str, None] = {}
     for query in queries if isinstance(queries, Iterable) else ():
         for part in ("column", "by"):
@@ -242,7 +242,7 @@ def _asked(queries: Any) -> list[str]:
 
 
 def _unit(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
-    """Return the unit of every owner's budget, and the most rows that one has at any of them."""
+    """Return the owners' common unit of budgets, and the most rows of one at any of them."""
     found: dict[str, str] = {}
     rows = 1
     for party, dataset in chosen.items():
@@ -274,7 +274,7 @@ def _unit(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
 
 
 def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
-    """Return the hull of what every owner declares of a column."""
+    """Return the hull of every owner's declaration of a column."""
     declared = {party: _declared(name, party, dataset) for party, dataset in chosen.items()}
     kinds = {column.type for column in declared.values()}
     if len(kinds) > 1 or "text" in kinds:
@@ -306,7 +306,10 @@ def _hull(name: str, declared: Mapping[str, ColumnConfig]) -> tuple[float, float
             raise _contradictory(
                 name,
                 Text(
-                    "{party} declares no bounds for it, so one row could move a sum by anything",
+                    (
+                        "{party} declares no bounds for it, so one row could change a sum"
+                        " by any amount"
+                    ),
                     party=party,
                 ),
                 "Ask its owner to declare bounds.",

@@ -1,4 +1,4 @@
-"""What a dry run or a submission answers."""
+"""The result of a dry run or a submission."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from secureflow.kit.canonical import JSON
 
 @dataclass(frozen=True)
 class Submission:
-    """What a dry run or a submission answers: digest, checks and expected disclosure.
+    """The result of a dry run or a submission: digest, checks and expected disclosure.
 
     `texts` has, under `notes`, the template and facts of each note, or null.
     """

@@ -1,7 +1,7 @@
 """From a request to a signed spec: the roster from the charter, and every early refusal.
 
-Whatever stands in the spec is there because every contributor will sign it; whatever is refused
-here would be refused by an agent too, only later and after people were asked.
+Every contributor will sign the whole spec; everything refused here would also be refused by an
+agent, only later and after people were asked.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TrainingJobs:
     engine: Final[EngineKind] = TRAINING_ENGINE
 
     def sum_handler(self, artifacts: Artifacts) -> SumHandler:
-        """Return what becomes of the job's masked sums: models."""
+        """Return the handler of the job's masked sums: models."""
         return ModelSums(artifacts)
 
     async def draft(
@@ -58,7 +58,7 @@ class TrainingJobs:
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
     ) -> Price | None:
-        """Return what the job costs; the request alone tells."""
+        """Return the job's cost, which depends only on the request."""
         del draft
         return await price(wanted.parts, accountant)
 
@@ -71,8 +71,8 @@ async def draft(
 ) -> Drafted:
     """Fill in the roster and check everything that the centre can check.
 
-    The datasets are one of each contributor; `parties` among the parts are members that a rehearsal
-    names without one; `priced` is what the job costs, and fills in its noise.
+    There is one dataset per contributor; `parties` among the parts are members without one, for a
+    rehearsal; `priced` is the job's cost, which fills in its noise.
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
@@ -125,7 +125,7 @@ async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str])
 
 
 def _check_bringing(spec: TrainingSpec) -> None:
-    """A job on data needs a dataset of every contributor."""
+    """Refuse a job on data without a dataset of every contributor."""
     if spec.features is None:
         return
     without = [one.party for one in spec.roster if not one.dataset]
@@ -197,7 +197,7 @@ def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
 
 
 def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset) -> None:
-    """Refuse early what the owner's agent would refuse: declared values without a place."""
+    """Refuse early what the owner's agent would refuse: declared categories without an input."""
     if features is None:
         return
     known = {one.name: one.categories for one in dataset.columns if one.type == "category"}

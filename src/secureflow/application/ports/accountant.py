@@ -1,4 +1,4 @@
-"""What noise costs."""
+"""The cost of noise."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from secureflow.kit.canonical import JSON
 
-if TYPE_CHECKING:  # NumPy loads with the first job: a server that only serves stays small
+if TYPE_CHECKING:  # NumPy is loaded with the first job: an idle server stays small
     from secureflow.engines.privacy.accounting import Charge
 
 
 class Accountant(Protocol):
-    """Says what noise costs (`adapters.accounting`)."""
+    """Computes the cost of noise (`adapters.accounting`)."""
 
     async def quote(
         self,

@@ -1,4 +1,4 @@
-"""Blobs by their content."""
+"""Content-addressed blobs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Artifacts(Protocol):
     """Content-addressed blobs (BLAKE3)."""
 
     def demand(self, size: int) -> None:
-        """Refuse what there is no room for (`disk_full`, an `InfrastructureError`)."""
+        """Refuse bytes that do not fit (`disk_full`, an `InfrastructureError`)."""
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
         """Store a stream of at most `limit` bytes; identical content is stored once.
 
-        A longer stream raises `too_large`, one of another digest than `expect` (if given)
+        A longer stream raises `too_large`, one with another digest than `expect` (if given)
         `digest_mismatch`; neither leaves anything behind.
         """
 
@@ -36,7 +36,7 @@ class Artifacts(Protocol):
         """Return the blob's size (`not_found`)."""
 
     def path(self, digest: str) -> Path | None:
-        """Return a local path where the adapter has one, for zero-copy reads."""
+        """Return a local path if the adapter has one, for zero-copy reads."""
 
     async def delete(self, digest: str) -> None:
-        """Remove the blob if it is there."""
+        """Remove the blob if it exists."""

@@ -1,4 +1,4 @@
-"""Wakes who waits."""
+"""Wake-ups for waiting tasks."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ class Bus(Protocol):
         """Wake the topic's listeners."""
 
     def listen(self, topic: str) -> AsyncIterator[None]:
-        """Yield once at once, then after every publish (merged when slow)."""
+        """Yield once immediately, then after every publish (merged if the listener is slow)."""

@@ -1,4 +1,4 @@
-"""Carries requests to parties, and says what is known of their links."""
+"""Carries requests to parties, and reports the state of their links."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Request:
 
 @dataclass(frozen=True)
 class PartyStatus:
-    """What the centre knows of a party's link; an enclave's TEE and code are claims, not evidence.
+    """State of a party's link; an enclave's TEE and code are claims, not evidence.
 
-    `clock_ahead`: seconds, when it connected; `server`: another one that it connected to last.
+    `clock_ahead`: seconds, when it connected; `server`: another server, if it connected there last.
     """
 
     party: str
@@ -45,7 +45,7 @@ class Courier(Protocol):
         """Deliver (again after a reconnect) until answered.
 
         Raises:
-            SecureFlowError: the party's own refusal, or `party_silent` after `patience` seconds
+            SecureFlowError: the party's own error, or `party_silent` after `patience` seconds
                 without connection or progress.
         """
 

@@ -13,7 +13,7 @@ from secureflow.kit.canonical import JSON
 
 @dataclass(frozen=True)
 class Recorded:
-    """Where leaves landed: their indices under one signed head."""
+    """The indices of appended leaves under one signed head."""
 
     note: str
     size: int
@@ -42,44 +42,44 @@ class Ledger(Protocol):
 
     @property
     def origin(self) -> str:
-        """The name that the log goes by now; a continuation opens another one."""
+        """The log's current name; a continuation starts another one."""
 
     @property
     def hold(self) -> Hold | None:
         """Why the log signs nothing (`engines.ledger.setback`); None while it does."""
 
     async def judge(self, decide: Callable[[Hold | None, int], Hold | None]) -> Hold | None:
-        """Decide whether the log is held, from what is known of it and its size, alone."""
+        """Decide under the lock whether the log is held, from what is known of it and its size."""
 
     async def continue_as(self, origin: str, start: int, root: bytes, leaf: PendingLeaf) -> None:
-        """Go on under a new origin from the first `start` leaves, with this one as the next.
+        """Continue under a new origin after the first `start` leaves, with this leaf as the next.
 
-        What the log holds after them follows it. Done twice it changes nothing.
+        Existing leaves after them follow it. Repeating it changes nothing.
 
         Raises:
             SecureFlowError: `log_not_set_back`, `continuation_refused`.
         """
 
     async def root(self, size: int) -> bytes:
-        """Return the root over the first `size` leaves (`not_found` where there are fewer)."""
+        """Return the root over the first `size` leaves (`not_found` if there are fewer)."""
 
     async def sequenced(self, job: str, seq: int) -> Recorded:
         """Wait until the submitted leaves of (job, seq) have numbers under a signed head."""
 
     async def caught_up(self) -> int:
-        """Number every leaf that was submitted by now; return the log's size."""
+        """Number every leaf submitted so far; return the log's size."""
 
     async def append(self, leaves: Sequence[PendingLeaf]) -> Recorded:
-        """Submit and wait, for actions that belong to no job (users, grants, charter)."""
+        """Submit and wait, for actions outside jobs (users, grants, charter)."""
 
     async def head(self) -> str:
-        """Return the newest signed checkpoint note, with the cosignatures that it has."""
+        """Return the newest signed checkpoint note, with its cosignatures."""
 
     async def note(self, size: int) -> str:
         """Return the signed checkpoint of this size with its cosignatures (`not_found`)."""
 
     async def witnessed(self, index: int, names: Iterable[str]) -> str | None:
-        """Return the smallest note that holds an index and that most of these cosigned, if any."""
+        """Return the smallest note over an index with the most cosignatures of these, if any."""
 
     async def cosign(self, size: int, lines: Iterable[str]) -> None:
         """Store verified cosignature lines for the checkpoint of this size."""
@@ -90,16 +90,16 @@ class Ledger(Protocol):
         """Return numbered leaves in order, optionally of one job."""
 
     async def authors(self, job: str, size: int) -> list[tuple[str, str]]:
-        """Return author and hex hash of a job's leaves among the first `size`; no more is read."""
+        """Return author and hex hash of a job's leaves among the first `size`; read only these."""
 
-    async def story(self, job: str) -> list[LogEntry]:
-        """Return every leaf of the job, and those between that complete its authors' chains."""
+    async def job_leaves(self, job: str) -> list[LogEntry]:
+        """Return every leaf of the job, and those in between that complete its authors' chains."""
 
     async def newest_of(self, author: str, limit: int) -> list[LogEntry]:
         """Return an author's newest leaves, newest first."""
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
-        """Return the inclusion proof (`not_found` when index ≥ size or size too large)."""
+        """Return the inclusion proof (`not_found` if index ≥ size or size too large)."""
 
     async def consistency(self, old: int, new: int) -> list[bytes]:
         """Return the consistency proof from old to new."""

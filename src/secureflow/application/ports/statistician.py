@@ -1,4 +1,4 @@
-"""Computes and noises one party's sums, where its rows are."""
+"""Computes one party's sums with noise, where its rows are."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from secureflow.domain.specs.statistics import StatisticsSpec
 
-if TYPE_CHECKING:  # NumPy loads with the first job: an agent that only waits stays small
+if TYPE_CHECKING:  # NumPy is loaded with the first job: an idle agent stays small
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,19 +27,19 @@ class Statistician(Protocol):
     ) -> NDArray[np.int64]:
         """Return the party's vector as `engines.statistics.layout` lays it out, noise included.
 
-        The noise is drawn afresh, from the system's randomness: a second call for the same job
-        would let two answers be averaged. So the caller stores the vector before anything derived
-        from it leaves, and uploads that one again after a crash.
+        The noise is fresh, from the system's randomness: with a second call for the same job two
+        answers could be averaged. So the caller stores the vector before anything derived from it
+        is sent, and uploads the stored one again after a crash.
 
         Args:
             spec: checked and signed.
-            own: this owner's declaration, which values and units are held to.
-            columns: every column that the spec names; where it names none (rows are counted) any
-                one of the dataset, for its length. A missing value leaves its row out of the
-                queries that need it; an infinite one counts as the bound; an unknown category as
-                missing. So no row can make the answer fail.
-            units: the unit of each row where units may have several rows, else None: each row is
-                a unit. Rows without one do not count.
+            own: this owner's declaration, which is enforced on values and units.
+            columns: every column that the spec names; if it names none (rows are counted) any one
+                of the dataset, for its length. A missing value leaves its row out of the queries
+                that need it; an infinite one counts as the bound; an unknown category as missing.
+                So no row can cause an error.
+            units: the unit of each row if units may have several rows, else None: each row is a
+                unit. Rows without one do not count.
             honest: `honest_shares` of the job's plan.
 
         Returns:
@@ -47,6 +47,5 @@ class Statistician(Protocol):
 
         Raises:
             SecureFlowError: `library_missing`, `missing_column`, `malformed_cell` for text in a
-                number column, `statistics_refused` when the library accounts for more than the
-                spec does.
+                number column, `statistics_refused` if the library charges more than the spec.
         """

@@ -1,4 +1,4 @@
-"""What is kept in the metadata database: entities, the journal, the outbox, one transaction."""
+"""The metadata database: entities, the journal, the outbox, in one transaction."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from secureflow.kit.canonical import JSON
 
 T = TypeVar("T")
 Filter = str | int | Sequence[str]
-"""What a list asks of a column (`Store.list`)."""
+"""A filter on a column (`Store.list`)."""
 
 
 @dataclass(frozen=True)
 class Page:
     """One page of a list: the items and the cursor of the next page (empty at the end).
 
-    `damaged` are the ids of items that are there and cannot be read.
+    `damaged` are the ids of items that exist but cannot be read.
     """
 
     items: list[Any]
@@ -48,13 +48,13 @@ class Store(Protocol[T]):
         """Replace the entity of this id; it must exist (`not_found`)."""
 
     async def remove(self, key: str) -> None:
-        """Forget the entity of this id; none there is no error."""
+        """Remove the entity of this id, if it exists."""
 
     async def list(self, *, cursor: str = "", limit: int = 100, **equals: Filter) -> Page:
         """Return entities ordered by id after the cursor.
 
         `equals` filters on indexed columns: a string must equal, a sequence must contain. The
-        number `unexpired` leaves out what has expired at that time.
+        number `unexpired` leaves out entities that have expired by that time.
         """
 
     async def count(self, **equals: Filter) -> int:
@@ -73,9 +73,9 @@ class Journalled:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that watchers of a job see; `id` grows, so a stream resumes after any id.
+    """One event for watchers of a job; `id` grows, so a stream can resume after any id.
 
-    One that is kept nowhere has id 0.
+    One that is not stored has id 0.
     """
 
     id: int
@@ -89,10 +89,10 @@ class Journal(Protocol):
     """A job's answered effects. The primary key (job, seq) is the fence between replicas."""
 
     async def read(self, job: str, first: int = 0) -> list[Journalled]:
-        """Return the job's lines from a number on, in order; those before it are not looked at."""
+        """Return the job's lines from a number on, in order; earlier ones are not read."""
 
     async def last(self, job: str) -> int:
-        """Return the number of the job's last line, whatever that holds; -1 where there is none."""
+        """Return the number of the job's last line, even a damaged one; -1 if there is none."""
 
     async def append(self, job: str, lines: Sequence[Journalled]) -> None:
         """Insert lines; a taken (job, seq) raises `fenced`."""
@@ -105,7 +105,7 @@ class Outbox(Protocol):
         """Note that these parties owe an answer."""
 
     async def clear(self, job: str, seq: int) -> None:
-        """Every effect up to this one is answered."""
+        """Record that every effect up to this one is answered."""
 
     async def open_requests(self, job: str) -> list[tuple[str, str]]:
         """Return (party, verb) of open requests of a job."""
@@ -139,7 +139,7 @@ class PendingLeaves(Protocol):
     """Leaves submitted in a transaction; the sequencer numbers them afterwards."""
 
     async def submit(self, leaves: Sequence[PendingLeaf]) -> None:
-        """Insert unnumbered; the same (job, seq, position) twice is kept once."""
+        """Insert unnumbered; a repeated (job, seq, position) is stored once."""
 
     async def end(self, job: str, author: str) -> End:
         """Return how many numbered leaves of a job an author has, and the last one's hash."""
@@ -154,12 +154,12 @@ class Idempotency(Protocol):
     async def remember(
         self, user: str, key: str, request: str, status: int, body: JSON, at: int
     ) -> None:
-        """Store the first answer, and when it was given."""
+        """Store the first answer with its time."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A server drives a job. `called` counts how often others asked it to look at the job."""
+    """A server's claim to a job. `called` counts how often others asked it to check the job."""
 
     job: str
     server: str
@@ -167,8 +167,8 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Beat:
-    """A server of the database: its own name, what people call it, and how far it counted."""
+class Heartbeat:
+    """The heartbeat of a server of the database: its id, its name for people, and its count."""
 
     server: str
     name: str
@@ -176,7 +176,7 @@ class Beat:
 
 
 class ClaimStore(Protocol):
-    """Claims and beats in the database."""
+    """Claims and heartbeats in the database."""
 
     async def of(self, job: str) -> Claim | None:
         """Return a job's claim."""
@@ -185,22 +185,22 @@ class ClaimStore(Protocol):
         """Return all claims, those of paused jobs included."""
 
     async def take(self, job: str, server: str, before: str | None) -> None:
-        """Claim a job that nobody, or the server `before`, has claimed; else raise `fenced`."""
+        """Claim a job that is unclaimed, or claimed by the server `before`; else raise `fenced`."""
 
     async def call(self, job: str) -> None:
-        """Ask whoever drives the job to look at it."""
+        """Ask the server that drives the job to check it."""
 
     async def release(self, job: str) -> None:
-        """Forget the claim of a job that ended."""
+        """Remove the claim of a job that ended."""
 
-    async def beat(self, server: str, name: str) -> None:
-        """Count a server's number up, from 0 if it is new."""
+    async def heartbeat(self, server: str, name: str) -> None:
+        """Increment a server's count, from 0 if it is new."""
 
-    async def beats(self) -> Sequence[Beat]:
-        """Return every server's number."""
+    async def heartbeats(self) -> Sequence[Heartbeat]:
+        """Return every server's heartbeat."""
 
     async def forget(self, server: str) -> None:
-        """Forget a server that is no more."""
+        """Remove a server that no longer exists."""
 
 
 class UnitOfWork(Protocol):
@@ -230,14 +230,14 @@ class UnitOfWork(Protocol):
         """Store a platform-wide JSON value."""
 
     async def lock(self, name: str) -> None:
-        """Let units of work that lock this name go on one after another, until they commit.
+        """Serialise units of work that lock this name, until they commit.
 
-        What is read after it is what they left. So a rule over several entities (a quota, one agent
-        of an organisation) holds when two ask at once, on whichever database and replica.
+        Later reads see what the previous ones committed. So a rule over several entities (a quota,
+        one agent per organisation) holds for concurrent requests, on any database and replica.
         """
 
     async def sweep(self, now: int) -> int:
-        """Forget what nobody can use any more; return how many rows that were.
+        """Delete expired rows; return how many there were.
 
         Expired tokens; enrolments a month after they were used or expired; idempotent answers
         after a day.

@@ -1,1 +1,1 @@
-"""What drives a job: the runner of effects, its journal, its recovery, and its ends."""
+"""Driving jobs: the runner of effects, its journal, recovery, and endings."""

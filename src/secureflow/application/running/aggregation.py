@@ -1,9 +1,9 @@
-"""The server's own aggregator: folds masked vectors and opens one certified sum a round.
+"""The server's own aggregator: folds masked vectors and opens one certified sum per round.
 
-It is not trusted by anybody: a party's mask hides its vector, and the party's own refusals decide
-which sum opens. It keeps nothing that a crash could lose: every request says all that it needs, the
-vectors wait in their store until the *next* request says that they are spent, and the model is in
-the blobs. Memory is one vector and one model, whatever the number of parties.
+No party trusts it: masks hide the vectors, and the parties' own refusals decide which sum opens. It
+holds no state that a crash could lose: every request is self-contained, the vectors stay in their
+store until the *next* request says that they are no longer needed, and the model is in the blobs.
+It holds one vector and one model in memory, for any number of parties.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from secureflow.engines.run.messages import Empty, ForgetRequest, SumRequest, as
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.memory import give_back
+from secureflow.kit.memory import return_free_memory
 from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
 
 class Scratch(Protocol):
-    """Blobs that live as long as a job runs."""
+    """Blobs that exist as long as a job runs."""
 
     def of(self, job: str) -> Artifacts:
         """Return the job's store."""
@@ -37,13 +37,13 @@ class Scratch(Protocol):
 
 
 class SumHandler(Protocol):
-    """What becomes of a job's opened sums at the centre; one for each kind of job."""
+    """Handles a job's opened sums at the centre; one for each kind of job."""
 
     async def release(self, opened: OpenedSum) -> dict[str, JSON]:
-        """Return what the round releases, `sums_digest` among it.
+        """Return what the round releases, including `sums_digest`.
 
         Raises:
-            SecureFlowError: the sum is not what a job of this kind adds up to.
+            SecureFlowError: the sum is not valid for a job of this kind.
         """
 
     def forget(self, job: str) -> None:
@@ -52,15 +52,15 @@ class SumHandler(Protocol):
 
 @dataclass(frozen=True)
 class OpenedSum:
-    """A sum that was unmasked.
+    """An unmasked sum.
 
     Args:
         request: for it.
         spec: the job's, of the handler's kind.
         plan: of the stage's masked sums (`engines.secagg.MaskingPlan`).
         total: ring elements, shape `(plan.encoding.slots,)`.
-        weight: of all contributions together.
-        survivors: whose they are.
+        weight: total of all contributions.
+        survivors: the parties that contributed.
     """
 
     request: SumRequest
@@ -75,9 +75,9 @@ class Aggregation:
     """The local party `aggregator`.
 
     Args:
-        kinds: what the engines know of each kind of job.
-        handlers: what becomes of each kind's sums.
-        vectors: where parties put their masked vectors.
+        kinds: the engines' part of each kind of job.
+        handlers: the handler of each kind's sums.
+        vectors: where parties store their masked vectors.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Aggregation:
             for handler in self._handlers.values():
                 handler.forget(job)
             await self._vectors.discard(job)
-            await asyncio.to_thread(give_back)
+            await asyncio.to_thread(return_free_memory)
             return as_body(Empty())
         if verb != SumRequest.verb:
             raise SecureFlowError(
@@ -108,23 +108,22 @@ class Aggregation:
         return await self._sum(read(SumRequest, body))
 
     async def check_arrival(self, request: Request, reply: JSON) -> None:
-        """Take a party's word that its masked vector is here only if it is.
+        """Check a party's claim that its masked vector has arrived.
 
-        A party that says so of a vector that never came would else stand in a certificate that
-        nothing can open.
+        Otherwise a party whose vector never came would be in a certificate that cannot be opened.
 
         Raises:
             SecureFlowError: `vector_missing`.
         """
         if request.body.get("uplink") is not None:
-            return  # sealed: the enclave says what it holds
+            return  # sealed: the enclave reports what it holds
         vector = reply.get("vector") if isinstance(reply, Mapping) else None
         size = request.body["vector"]["size"]
         if not await _holds(self._vectors.of(request.body["job"]), str(vector), size):
             raise _vector_missing([request.party])
 
     async def _sum(self, request: SumRequest) -> dict[str, JSON]:
-        # NumPy and the protocol load with the first masked round.
+        # NumPy and the protocol are loaded with the first masked round.
         from secureflow.engines.secagg import Opened, open_sum
 
         stage = request.stage

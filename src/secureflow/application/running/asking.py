@@ -1,7 +1,7 @@
-"""`Ask`: one request to each party, waited for until each answered or fell silent.
+"""`Ask`: sends one request to each party and waits until each has answered or fallen silent.
 
-Liveness is progress: a party that works or waits for a person says so; one that says nothing for
-`patience` seconds counts as silent. Nobody is dropped for being slower than others.
+Liveness is progress: a party that works or waits for a person reports it; one that reports nothing
+for `patience` seconds counts as silent. No party is dropped for being slower than others.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError, reasons_
 from secureflow.kit.text import Text, text_in
 
 _WITNESSING = frozenset({"cosign", "finish"})
-"""Verbs on the heads that start and end a job: their cosignatures are kept beside the log. Those of
-a head that the next round replaces only go to the agents, with the closing question."""
+"""Verbs on the heads that start and end a job: their cosignatures are stored with the log. Those of
+a head that the next round replaces are only sent to the agents, with the closing request."""
 
 Cosigned = Callable[[str, str, str], Awaitable[None]]
 
@@ -31,7 +31,8 @@ class Asking:
 
     Args:
         courier: carries requests to parties.
-        cosigned: called with (party, head note, cosignature line) for every answer that has one.
+        cosigned: called with (party, head note, cosignature line) for every answer with a
+            cosignature.
     """
 
     def __init__(self, courier: Courier, cosigned: Cosigned) -> None:
@@ -43,9 +44,9 @@ class Asking:
 
         Raises:
             SecureFlowError: `too_few_answers` (details: failures), `consent_refused` (details:
-                refusals too), the party's own error for a single party that must answer, or
+                refusals too), the party's own error if it is the only one that must answer, or
                 `cancelled`.
-            InfrastructureError: a fault of this side: the same question may be asked again.
+            InfrastructureError: a local fault: the same request may be sent again.
         """
         waiting = asyncio.create_task(self._gather(job, seq, ask))
         cancelling = asyncio.create_task(cancel.wait())
@@ -84,12 +85,12 @@ class Asking:
                     try:
                         party = tasks[task]
                         replies[party] = checked_reply(ask.verb, party, task.result())
-                    except InfrastructureError:  # of ours: not this party's failure
+                    except InfrastructureError:  # a local fault, not this party's
                         raise
                     except SecureFlowError as error:
                         failures[tasks[task]] = error.as_json()
         finally:
-            for task in tasks:  # a fault of ours may have come to several of them at once
+            for task in tasks:  # a local fault may have hit several of them at once
                 task.add_done_callback(_read)
                 task.cancel()
         return dict(sorted(replies.items())), dict(sorted(failures.items()))
@@ -105,7 +106,7 @@ class Asking:
 
 
 def _read(task: asyncio.Task[JSON]) -> None:
-    """Read how a task ended that nobody asks any more, or the loop complains of it."""
+    """Retrieve the exception of an abandoned task, or the loop complains about it."""
     if not task.cancelled():
         task.exception()
 

@@ -1,13 +1,12 @@
-"""Which server drives a job, where several share a database.
+"""Which server drives a job when several share a database.
 
-A job is claimed, in the transaction that makes it, by the server that drives it. Servers that
-see each other in the database beat: each counts a number of its own up there. No clock is compared,
-and none is read: a server that did not beat while another one beat `LAPSED` times has lost its
-claims. Beats of the observer count, not seconds: a database that takes no writes, or a machine that
-stands still, takes nobody's claims away. A server that is alone writes nothing for it.
-
-The claim spares work and keeps a job where its parties are. That an effect has one answer only is
-the journal's affair, whatever the claims say.
+A job is claimed, in the transaction that creates it, by the server that drives it. Servers that see
+each other in the database send heartbeats: each increments a count of its own there. No clocks are
+read or compared: a server without a heartbeat during `MISSED_HEARTBEATS` heartbeats of another one
+has lost its claims. The observer's heartbeats count, not seconds: nobody loses claims because the
+database takes no writes or a machine is stopped. A server that is alone writes nothing. A claim
+saves work and keeps a job where its parties are. That an effect has only one answer is ensured by
+the journal, whatever the claims say.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ if TYPE_CHECKING:
     from secureflow.application.ports.storage import Claim, UnitOfWork, UnitOfWorkFactory
 
 INTERVAL: Final = 3.0
-"""Seconds between two looks at what other servers of the database did."""
-LAPSED: Final = 10
-"""A server's claims lapse when it did not beat during so many beats of another one."""
+"""Seconds between two checks of what other servers of the database did."""
+MISSED_HEARTBEATS: Final = 10
+"""A server's claims lapse if it sent no heartbeat during this many of another one's."""
 Poll = Callable[[], Awaitable[None]]
 
 _log = get_logger(__name__)
 
 
 class JobClaims:
-    """What this server has claimed, and what it saw of the others.
+    """The claims of this server, and what it saw of the others.
 
     Args:
         begin: starts units of work.
         server: tells this server from all others of the database; the same after a restart.
-        name: what people call it.
+        name: its name for people.
     """
 
     def __init__(self, begin: UnitOfWorkFactory, server: str = "", name: str = "") -> None:
@@ -53,23 +52,23 @@ class JobClaims:
 
     @property
     def others(self) -> set[str]:
-        """The names of the other servers that are there."""
+        """The names of the other running servers."""
         return {name for server, name in self._names.items() if not self._lapsed(server)}
 
     def free(self, claim: Claim | None) -> bool:
-        """Tell whether this server may drive a job: it is its own, or nobody's any more."""
+        """Tell whether this server may drive a job: it has claimed it, or nobody has now."""
         return claim is None or claim.server == self._server or self._lapsed(claim.server)
 
     async def free_jobs(self, unit: UnitOfWork) -> Callable[[str], bool]:
-        """Return what tells of each job whether this server may drive it."""
+        """Return a predicate that tells whether this server may drive a job."""
         claims = {claim.job: claim for claim in await unit.claims.every()}
         return lambda job: self.free(claims.get(job))
 
     async def take(self, unit: UnitOfWork, job: str) -> None:
-        """Claim a job with what else is written of it.
+        """Claim a job, in the caller's unit of work.
 
         Raises:
-            SecureFlowError: `fenced` where another server drives it.
+            SecureFlowError: `fenced` if another server drives it.
         """
         if job in self._held:
             return
@@ -80,15 +79,15 @@ class JobClaims:
         await unit.claims.take(job, self._server, before)
 
     def hold(self, job: str) -> None:
-        """Know that the claim is durable."""
+        """Note that the claim is durable."""
         self._held.add(job)
 
     def lose(self, job: str) -> None:
-        """Know no more whether the claim stands."""
+        """Note that it is unknown whether the claim is durable."""
         self._held.discard(job)
 
     async def driven_elsewhere(self, unit: UnitOfWork, job: str) -> bool:
-        """Tell whether another server drives the job; it is asked to look at it then."""
+        """Tell whether another server drives the job; if so, ask it to check the job."""
         if self.free(await unit.claims.of(job)):
             return False
         await unit.claims.call(job)
@@ -96,13 +95,13 @@ class JobClaims:
         return True
 
     async def poll(self) -> Changes:
-        """Beat, if there is another server, and return what others did."""
+        """Send a heartbeat, if there is another server, and return what others did."""
         held = set(self._held)
         async with self._begin() as unit:
-            claims, beats = await unit.claims.every(), await unit.claims.beats()
+            claims, beats = await unit.claims.every(), await unit.claims.heartbeats()
             others = {beat.server for beat in beats if beat.server != self._server}
             if others or not beats:
-                await unit.claims.beat(self._server, self.name)
+                await unit.claims.heartbeat(self._server, self.name)
                 for server in others - {claim.server for claim in claims}:
                     if self._lapsed(server):
                         await unit.claims.forget(server)
@@ -117,11 +116,11 @@ class JobClaims:
         return Changes(called, sorted(held & foreign.keys()), lapsed)
 
     def acknowledge(self, job: str, calls: int) -> None:
-        """Know that what so many calls asked for was done: till then each look tells of them."""
+        """Note that this many calls were handled; until then each check reports them."""
         self._calls[job] = calls
 
     def _count(self, beats: Mapping[str, int], claims: Iterable[Claim]) -> None:
-        """Note of each other server how often it was found where it was before."""
+        """Count for each other server how often its count was unchanged."""
         before, self._seen = self._seen, {}
         for server in (beats.keys() | {claim.server for claim in claims}) - {self._server}:
             count, looks = beats.get(server), 0
@@ -130,15 +129,15 @@ class JobClaims:
             self._seen[server] = (count, looks)
 
     def _lapsed(self, server: str) -> bool:
-        return server in self._seen and self._seen[server][1] >= LAPSED
+        return server in self._seen and self._seen[server][1] >= MISSED_HEARTBEATS
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What other servers did since the last look.
+    """What other servers did since the last check.
 
     Args:
-        called: jobs of this server that others ask it to look at, and how often they did by now.
+        called: jobs of this server that others asked it to check, with the number of calls so far.
         lost: jobs that this server drove and others have claimed.
         lapsed: whether there are jobs that nobody drives any more.
     """
@@ -149,14 +148,14 @@ class Changes:
 
 
 async def poll_forever(looks: Sequence[Poll], interval: float = INTERVAL) -> None:
-    """Do each of them every `interval` seconds, until cancelled."""
+    """Run each of them every `interval` seconds, until cancelled."""
     faults = ThrottledLog(_log)
     while True:
         await asyncio.sleep(interval)
         for look in looks:
             try:
                 await look()
-            except SecureFlowError as error:  # a busy database; the next time does it
+            except SecureFlowError as error:  # a busy database; retried next time
                 faults.note("look_failed", code=error.code)
-            except Exception:  # noqa: BLE001  the edge of a task: a database that is away comes back
+            except Exception:  # noqa: BLE001  the edge of a task: the database may return
                 _log.exception("look_failed")

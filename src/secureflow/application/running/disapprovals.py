@@ -1,6 +1,6 @@
-"""A job that an owner refuses says who refused and why: once, by party, code and reason.
+"""The error of a job that owners refused: who refused and why, by party, code and reason.
 
-The words come from another organisation's agent: they are one line, and of bounded length, in
+The reasons come from other organisations' agents: they are one line, of bounded length, in
 Chinese as in English, with the facts that they are made of.
 """
 
@@ -17,13 +17,13 @@ from secureflow.kit.text import Joined, Text, text_in, with_texts, without_stop
 from secureflow.texts import chinese
 
 _UNABLE: Final = frozenset({Category.UNAVAILABLE, Category.INTERNAL})
-"""Such an agent did not say no: it could not answer."""
+"""Codes of agents that did not refuse, but could not answer."""
 _LONGEST: Final = 300
 """Characters of a line."""
 _MADE_OF: Final = 4 * _LONGEST
 """Characters of its template and facts as JSON."""
 _NAMED: Final = 20
-"""Parties that the sentence names; `details.refusals` has every one."""
+"""Maximum parties named in the sentence; `details.refusals` has all of them."""
 
 
 def disapproval(
@@ -37,7 +37,7 @@ def disapproval(
         failures: errors of those that did not, by party.
 
     Returns:
-        `consent_refused`, or `too_few_answers` where no owner said no; details: `refusals` (each
+        `consent_refused`, or `too_few_answers` if no owner refused; details: `refusals` (each
         `party`, `code`, `reason`, `refused`), `approved`, `undecided`, `failures`.
     """
     refusals = [_refusal(party, error) for party, error in sorted(failures.items())]
@@ -77,7 +77,7 @@ def _refusal(party: str, error: Mapping[str, JSON]) -> dict[str, JSON]:
 def _sentence(
     refusals: Sequence[Mapping[str, Any]], approved: Sequence[str], undecided: Sequence[str]
 ) -> str:
-    """Say who refused, why, and where the others stand."""
+    """Describe who refused, why, and the state of the others."""
     first, *more = refusals
     alone = first["code"] == "consent_refused"
     why = [_reason(first, coded=not alone), *(_reason(one) for one in more[: _NAMED - 1])]

@@ -1,8 +1,8 @@
-"""Faults that a job waits out: its driver tries again, with growing pauses, while the job lives.
+"""Faults that a job waits out: its driver retries, with growing pauses, until the job ends.
 
-A database that is busy, away or full is nobody's failure in the job. The driver forgets where it
-was and begins from the journal, exactly as after a crash: an outside effect that was performed and
-not journalled is asked for again under the same key, and nothing is recorded twice.
+A busy, unavailable or full database is not a failure of the job. The driver drops its state and
+restarts from the journal, exactly as after a crash: an external effect that was performed but not
+journalled is requested again under the same key, and nothing is recorded twice.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from itertools import count
 from typing import Any, Final, TypeVar
 
 from secureflow.domain.errors import INFRASTRUCTURE
+from secureflow.kit.backoff import Backoff
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
-from secureflow.kit.pauses import Pauses
 from secureflow.kit.text import Text
 
 FIRST: Final = 0.25
-"""Seconds before the second try; each later pause is twice as long."""
+"""Seconds before the second attempt; each later pause is twice as long."""
 LONGEST: Final = 10.0
 T = TypeVar("T")
 
 
-class DriverPauses:
+class DriverBackoff:
     """The pauses of one job's driver."""
 
     def __init__(self) -> None:
-        self._pauses = Pauses(FIRST, LONGEST)
+        self._pauses = Backoff(FIRST, LONGEST)
         self._woken = asyncio.Event()
 
     async def wait(self) -> None:
@@ -39,29 +39,29 @@ class DriverPauses:
         self._woken.clear()
 
     def wake(self) -> None:
-        """End the pause: somebody saw the database work."""
+        """End the pause: the database was seen to work."""
         self._woken.set()
 
-    def restart(self) -> None:
-        """Begin with short pauses again: a step became durable."""
-        self._pauses.restart()
+    def reset(self) -> None:
+        """Start with short pauses again: a step was committed."""
+        self._pauses.reset()
 
 
 def passes(error: SecureFlowError) -> bool:
-    """Tell whether what stopped a driver is to be waited out.
+    """Tell whether the driver should wait out an error.
 
-    The class is asked, not the code: a party that answers `database_busy` is a party that fails.
-    `stale_version`: a person changed the job between a read of ours and a write.
+    The class decides, not the code: `database_busy` from a party is a failure of that party.
+    `stale_version`: a person changed the job between our read and our write.
     """
     return isinstance(error, InfrastructureError) or error.code == "stale_version"
 
 
 async def retry_stale(work: Callable[[], Awaitable[T]], tries: int | None = None) -> T:
-    """Do a unit of work again while others change what it read before it writes (`stale_version`).
+    """Repeat a unit of work while others change what it read before it writes (`stale_version`).
 
     Args:
         work: reads and writes in one unit of work.
-        tries: how often at most; None for as long as it takes.
+        tries: maximum attempts; None for as long as it takes.
     """
     numbers = count(1)
     while True:
@@ -73,12 +73,12 @@ async def retry_stale(work: Callable[[], Awaitable[T]], tries: int | None = None
 
 
 def resumes_by_itself(error: Mapping[str, Any] | None) -> bool:
-    """Tell whether a paused job with this error is taken up without anybody's word."""
+    """Tell whether a paused job with this error is resumed automatically."""
     return error is not None and error.get("code") in INFRASTRUCTURE
 
 
 def defect(job: str) -> SecureFlowError:
-    """Return what is told of a job that a defect stopped: its trace is for the log alone."""
+    """Return the error of a job stopped by a bug; its traceback is only in the log."""
     return SecureFlowError(
         "internal",
         Text("Job {job} met a defect of the server.", job=job),

@@ -1,6 +1,6 @@
 """Parts of this server that a script asks like parties: a courier in front of the real one.
 
-They also say whether what a distant party's answer speaks of is here.
+They also check that what a remote party's answer refers to has arrived.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 from secureflow.application.ports.courier import Courier, PartyStatus, Request
 from secureflow.application.running.waiting import WaitObserver, room_patience
 from secureflow.domain.errors import DISKS
+from secureflow.kit.backoff import Backoff
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.logthrottle import ThrottledLog
-from secureflow.kit.pauses import Pauses
 
 FIRST: Final = 0.1
 LONGEST: Final = 2.0
@@ -25,10 +25,10 @@ LONGEST: Final = 2.0
 
 _log = get_logger(__name__)
 Handler = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
-"""Answers a verb with its body; it must answer a repetition alike."""
+"""Answers a verb with its body; a repetition must get the same answer."""
 
 Arrival = Callable[[Request, JSON], Awaitable[None]]
-"""Raises where an answer speaks of something that has not come: it is that party's failure then."""
+"""Raises if an answer refers to something that has not arrived: the party's failure."""
 
 
 class LocalParties:
@@ -37,8 +37,8 @@ class LocalParties:
     Args:
         remote: the links.
         local: name → its handler.
-        arrivals: verb → what checks the answers of distant parties to it.
-        on_wait: called with requests that wait for this server's disk, and when they wait no more.
+        arrivals: verb → check of remote parties' answers to it.
+        on_wait: called when requests begin and stop to wait for this server's disk.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class LocalParties:
         return reply
 
     async def _answered(self, handler: Handler, request: Request) -> JSON:
-        """Ask a part of this server, and again while the disk that it writes on is full.
+        """Ask a part of this server, and retry while its disk is full.
 
-        Unlike a fault of the database, which nothing can be recorded under, this one ends a job by
-        name once it took as long as the request's patience, or its job's.
+        Unlike a fault of the database, during which nothing can be recorded, this one ends the job
+        once it lasts as long as the patience of the request, or of its job.
         """
-        began, pauses = asyncio.get_running_loop().time(), Pauses(FIRST, LONGEST)
+        began, pauses = asyncio.get_running_loop().time(), Backoff(FIRST, LONGEST)
         while True:
             try:
                 return await _handled(handler, request)
@@ -98,7 +98,7 @@ class LocalParties:
         return self.remote.connected
 
     async def withdraw(self, job: str) -> None:
-        """See `ports.Courier`; local work ends with its asker."""
+        """See `ports.Courier`; local work ends with its caller."""
         await self.remote.withdraw(job)
 
 

@@ -1,9 +1,9 @@
-"""Ends of jobs that a party missed: it asks for them when it is back, and is asked to sign its own.
+"""Ends of jobs that a party missed: once back, it asks for them and is asked to sign its own end.
 
-A job's end waits for nobody longer than its patience. Who was away asks later how its open jobs
-ended (`job.ends`); it is then asked to `finish` each as it would have been at the end, under the
-newest head, and decides alike. What it signs late goes into the log behind the centre's end, if it
-continues what the log holds of that party and says how far it goes: then nothing can follow it.
+The end of a job waits for no party longer than its patience. A party that was away asks later how
+its open jobs ended (`job.ends`); it is then asked to `finish` each under the newest head, as it
+would have been at the end. Its late leaf is appended after the centre's end, if it continues the
+party's leaves in the log and declares the last one, so that nothing can follow it.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from secureflow.kit.text import Text
 MOST: Final = 100
 """Jobs that a party may ask about at once."""
 _FIRST_SEQ: Final = 1 << 41
-"""Neither a job's own effects nor `recosigning` have such numbers."""
+"""Numbers used neither by a job's own effects nor by `recosigning`."""
 
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class _Keys:
-    """What the leaves of a party are held against."""
+    """What a party's leaves are checked against."""
 
     keys: Mapping[str, str]
 
 
 class OverdueEnds:
-    """Tells a party that is back of the ends that it missed, and takes in what it signs.
+    """Tells a returning party of the ends that it missed, and records what it signs.
 
     Args:
         begin: starts units of work.
         ledger: the log.
-        asking: asks the party, and takes its cosignature in.
-        recosigning: asks the job's parties for a cosignature over what came in.
+        asking: asks the party, and stores its cosignature.
+        recosigning: asks the job's parties for a cosignature over what was added.
     """
 
     def __init__(
@@ -68,11 +68,10 @@ class OverdueEnds:
         self._asking_party: set[str] = set()
 
     async def ask_to_finish(self, party: str, jobs: Sequence[str]) -> None:
-        """Ask a party to finish those of its jobs that are over, one after the other.
+        """Ask a party to finish those of its jobs that have ended, one after the other.
 
-        Jobs that go on, that there are none of, or that the party takes no part in are left out. A
-        party that does not answer, or refuses, asks again; one that is being told is not told twice
-        at a time.
+        Jobs that are unfinished, unknown, or without this party are skipped. A party that does not
+        answer, or refuses, will ask again; the same party is not asked twice at a time.
 
         Raises:
             InfrastructureError: of the database, or `log_set_back`.
@@ -88,13 +87,13 @@ class OverdueEnds:
             self._asking_party.discard(party)
 
     async def ended(self, jobs: Sequence[str]) -> list[str]:
-        """Return those of the jobs that have ended, or that there are none of: it was restored."""
+        """Return those of the jobs that have ended, or are unknown here (after a restore)."""
         async with self._begin() as work:
             found = {name: await work.jobs.find(name) for name in jobs}
         return [name for name, job in found.items() if job is None or job.state.final]
 
     async def _asked_to_finish(self, party: str, name: str) -> bool:
-        """Ask a party to finish a job if it is over; False for one that is silent."""
+        """Ask a party to finish a job if it has ended; False if the party is silent."""
         try:
             async with self._begin() as work:
                 job = await work.jobs.find(name)
@@ -110,7 +109,7 @@ class OverdueEnds:
     async def _finish(self, job: Job, party: str) -> None:
         note = await self._ledger.head()
         model = (job.report or {}).get("model")
-        outcome: Any = job.state.value  # one that is final
+        outcome: Any = job.state.value  # a final one
         request = FinishRequest(
             job=job.id,
             digest=job.digest,
@@ -126,18 +125,18 @@ class OverdueEnds:
             await self._recosigning.ask(job.id, tuple(_keys(job)))
 
     async def _taken(self, job: Job, seq: int, party: str, reply: Leaves) -> bool:
-        """Put what the log lacks of a party's leaves into it; tell whether there was any.
+        """Append a party's leaves that the log lacks; tell whether there were any.
 
         Raises:
             SecureFlowError: `leaf_forged`, `malformed_leaf`, `record_set_back`.
         """
-        from secureflow.engines.run.run import (  # NumPy loads with the first job
+        from secureflow.engines.run.run import (  # NumPy is loaded with the first job
             Course,
             JobContext,
             leaf_entries,
         )
 
-        async with self._lock:  # a party signs one end, whatever it answers twice
+        async with self._lock:  # a party signs only one end, even if it answers twice
             context = JobContext[Any](job.id, _Keys(_keys(job)), job.digest, {}, 0, "")
             course: Course[Any] = Course(context)
             offered = [leaf_from_json(one.leaf) for one in reply.all]
@@ -160,7 +159,7 @@ class OverdueEnds:
     async def _check_follows(
         self, job: str, party: str, end: End, entries: Sequence[Mapping[str, JSON]]
     ) -> None:
-        """Refuse what would make the job's story look cut: a gap, or anything beside an end.
+        """Refuse leaves that would make the job's record look cut: a gap, or anything but an end.
 
         Raises:
             SecureFlowError: `leaf_forged`.
@@ -178,8 +177,8 @@ class OverdueEnds:
             raise SecureFlowError(
                 "leaf_forged",
                 Text(
-                    "What {party} signed after the end of job {job} does not follow "
-                    "on from its earlier entries to its own end.",
+                    "What {party} signed after the end of job {job} does not "
+                    "continue its earlier entries up to its own end.",
                     party=party,
                     job=job,
                 ),

@@ -1,8 +1,8 @@
 """From a `Record` effect to the leaves that wait for their number.
 
-The server's own entries are signed with the log key over a fresh salt; a party's leaf goes in
+The server's own entries are signed with the log key over a fresh salt; a party's leaf is stored
 exactly as the party signed it. The entry that closes a job gets the server's own line and names the
-server's last leaf of the job as the one before it: only here is known how the log holds them.
+server's previous leaf of the job: only this module knows how the log holds them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def server_leaf(
     seq: int = 0,
     position: int = 0,
 ) -> PendingLeaf:
-    """Sign one of the server's own actions; `document` stays beside the log under its salt."""
+    """Sign one of the server's own actions; `document` is stored with the log, under its salt."""
     salt = secrets.token_bytes(SALT_BYTES)
     leaf = Leaf(kind, origin, SERVER, at, commitment(salt, document), job, spec, prev)
     signed = sign_leaf(leaf, key)
@@ -56,11 +56,11 @@ def pending_leaves(
 ) -> list[PendingLeaf]:
     """Return the leaves of a `Record` in its order.
 
-    `spec` is the job's spec digest, `own` how far the server's leaves of the job go in the log; the
-    entry that closes a job comes without others of the server's.
+    `spec` is the job's spec digest, `own` the end of the server's leaves of the job in the log; the
+    entry that closes a job comes without other server entries.
 
     Raises:
-        SecureFlowError: `malformed_leaf` for a party's leaf that is none.
+        SecureFlowError: `malformed_leaf` if a party's leaf is malformed.
     """
 
     def leaves() -> Iterator[PendingLeaf]:
@@ -89,7 +89,7 @@ def _with_own(document: Mapping[str, Any], own: End) -> dict[str, Any]:
 
 
 def foreign_leaf(job: str, seq: int, position: int, entry: Mapping[str, Any]) -> PendingLeaf:
-    """Return a party's leaf as it goes into the log: exactly as the party signed it.
+    """Return a party's leaf for the log, exactly as the party signed it.
 
     Raises:
         SecureFlowError: `malformed_leaf`.

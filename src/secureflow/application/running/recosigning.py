@@ -1,7 +1,7 @@
-"""Cosignatures that a job's end lacks, asked for again when somebody wants its bundle.
+"""Missing cosignatures of a job's end, requested again when someone wants its bundle.
 
-Whoever was slow or away when the job ended may be there now. Any later head holds the end as well,
-so the newest one is asked for; a party that finds own entries left out goes on refusing.
+A party that was slow or away when the job ended may be back. Any later head covers the end as well,
+so the newest one is used; a party that misses entries of its own keeps refusing.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
 
 PATIENCE: Final = 5.0
-"""Seconds that a party may take; whoever wants the bundle waits as long."""
+"""Seconds that a party may take; the caller of the bundle waits as long."""
 AGAIN: Final = 10.0
-"""Seconds until a job's parties are asked once more: anybody who sees it may want its bundle."""
+"""Seconds before a job's parties are asked again: anyone who sees it may request its bundle."""
 MOST: Final = 1000
-"""Jobs that are remembered."""
+"""Maximum number of remembered jobs."""
 _FIRST_SEQ: Final = 1 << 40
 """Effects of the job's own script have smaller numbers."""
 
@@ -38,7 +38,7 @@ class Recosigning:
     Args:
         ledger: the log.
         courier: knows who is connected.
-        asking: asks them, and takes their cosignatures in.
+        asking: asks them, and stores their cosignatures.
         ticks: monotonic seconds.
     """
 
@@ -52,7 +52,7 @@ class Recosigning:
         self._asked: dict[str, float] = {}
 
     async def __call__(self, job: str, parties: Sequence[str]) -> None:
-        """Ask those of the parties that are connected, unless they were asked just now."""
+        """Ask those of the parties that are connected, unless they were asked recently."""
         now = self._ticks()
         if now - self._asked.get(job, -AGAIN) >= AGAIN and await self.ask(job, parties):
             if len(self._asked) >= MOST:
@@ -60,21 +60,21 @@ class Recosigning:
             self._asked[job] = now
 
     async def ask(self, job: str, parties: Sequence[str]) -> bool:
-        """Ask those of the parties that are connected, and wait a bounded time; was anybody?"""
+        """Ask the connected ones of the parties, for a bounded time; tell whether any are."""
         there = tuple(one for one in parties if self._courier.status(one).connected)
         if not there:
             return False
         note = await self._ledger.head()
         request = CosignRequest(job=job, head=head_only(note))
         ask = Ask(there, request.verb, as_body(request), need=0, patience=PATIENCE)
-        with contextlib.suppress(SecureFlowError):  # the bundle says whose cosignature it lacks
+        with contextlib.suppress(SecureFlowError):  # the bundle reports missing cosignatures
             await self._asking.perform(job, fresh_number(_FIRST_SEQ), ask, asyncio.Event())
         return True
 
 
 def fresh_number(first: int) -> int:
-    """Return the number of a question that is asked again, and never was under this number.
+    """Return a fresh number for a repeated request.
 
-    A party gives its last answer to a number again, a refusal too, whatever has changed since.
+    A party repeats its answer to a number, even a refusal, whatever has changed since.
     """
     return first + secrets.randbelow(_FIRST_SEQ)

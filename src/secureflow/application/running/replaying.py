@@ -15,16 +15,16 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 UNFIT: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-"""What a script meets in an answer of another form. It took the answer before that was kept."""
+"""Exceptions of a script on an answer of another form, which it accepted when it was kept."""
 NAMED: Final = 5
-"""Parties of a question that are named."""
+"""Maximum parties of a request that are named."""
 
 
 @dataclass
 class RunningJob:
-    """A running job: its script, the effect that it waits for, and what is not yet durable.
+    """A running job: its script, the pending effect, and what is not yet durable.
 
-    `spec` is the spec's digest, `state` what the script last moved to before the journal ended.
+    `spec` is the spec's digest, `state` the script's last state before the journal ended.
     """
 
     job: str
@@ -39,7 +39,7 @@ class RunningJob:
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
 
     def advance(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
-        """Send an outcome into the script; afterwards `effect` is None exactly at its end."""
+        """Send an outcome into the script; afterwards `effect` is None only if it has ended."""
         try:
             if failure is not None:
                 self.effect = self.script.throw(SecureFlowError.from_json(failure))
@@ -51,7 +51,7 @@ class RunningJob:
             self.effect, self.error = None, error
 
     def settle(self, answer: JSON = None, failure: dict[str, JSON] | None = None) -> None:
-        """Note the outcome of the current effect and go on to the next one."""
+        """Record the outcome of the current effect and advance to the next one."""
         line = Journalled(self.seq, effect_digest(cast("Effect", self.effect)), answer, failure)
         self.undurable.append(line)
         self.seq += 1
@@ -59,11 +59,11 @@ class RunningJob:
 
 
 def replay(running: RunningJob, lines: Iterable[Journalled]) -> None:
-    """Bring a fresh course to where its journal ends.
+    """Replay a fresh script to the end of its journal.
 
     Raises:
         SecureFlowError: `script_changed`, saying what differs; `record_damaged` for a line that the
-            script cannot take any more.
+            script can no longer process.
     """
     running.advance()
     for line in lines:
@@ -116,7 +116,7 @@ def _changed(running: RunningJob, line: Journalled) -> SecureFlowError:
 
 
 def _described(effect: Effect | None) -> str:
-    """Return what a script asks for, in few words: whoever compares two versions looks there."""
+    """Describe a script's effect briefly, for comparing two versions."""
     if effect is None:
         return "has ended before it"
     if isinstance(effect, Ask):
@@ -140,5 +140,5 @@ def _described(effect: Effect | None) -> str:
 
 
 def is_cancellation(line: Journalled) -> bool:
-    """Tell whether the script was told with this line that its job is cancelled."""
+    """Tell whether this line tells the script that its job is cancelled."""
     return line.failure is not None and line.failure.get("code") == "cancelled"

@@ -1,8 +1,8 @@
-"""The shapes of parties' answers: one of another shape is that party's failure.
+"""The schemas of parties' answers: a malformed answer is that party's failure.
 
-A script reads answers after they were journalled, so a defect that one provokes there would stop
-the job for everybody and say nobody's name. What an answer *means* (signatures, digests) is the
-script's to judge.
+A script reads answers after they were journalled, so an exception there would stop the job for
+everyone without naming the party. The *meaning* of an answer (signatures, digests) is checked by
+the script.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from secureflow.kit.canonical import JSON
 
 
 def checked_reply(verb: str, party: str, reply: JSON) -> dict[str, JSON]:
-    """Return a party's reply as it came, if it has the shape of an answer to the verb.
+    """Check that a party's reply fits the verb's schema, and return it unchanged.
 
     Raises:
         SecureFlowError: `malformed_reply` naming the party and the member.

@@ -1,8 +1,8 @@
-"""A paused job is resumed by somebody's word: what is kept of it, and how often that may be.
+"""Resuming paused jobs by hand: what is recorded, and how often it is allowed.
 
-`paused` is left without anybody's word only where a fault of the infrastructure caused it. For the
-rest somebody says so, who could cancel the job as well; the ledger keeps who. What the job asked
-for and was answered is replayed first: a script that asks for something else is not gone on with.
+Only a job paused by an infrastructure fault is resumed automatically. Others are resumed by a
+person who could cancel the job as well, as the ledger records. The journal is replayed first: a
+script that asks for something else is not continued.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 RESUMED: Final = "resumed"
-"""Where a job's progress holds who resumed it, and when: `[{"by", "at"}]`."""
+"""Key in a job's progress for who resumed it, and when: `[{"by", "at"}]`."""
 MOST: Final = 5
-"""How often a job may be resumed: one that stops again each time will not get further."""
+"""Maximum resumptions of a job: one that keeps stopping will not get further."""
 LEAF: Final = "job.resumed"
 
 
@@ -28,7 +28,7 @@ def tries(job: Job) -> list[dict[str, Any]]:
 
 
 def already_finished(job: Job) -> SecureFlowError:
-    """Return the refusal of whatever would change how a job ended."""
+    """Return the error for changes to a job that has ended."""
     return SecureFlowError(
         "already_finished",
         Text("Job {id} is already {state}.", id=job.id, state=job.state),
@@ -50,7 +50,7 @@ def check_resumable(job: Job) -> None:
             Text("Job {id} is {state}, not paused.", id=job.id, state=job.state),
             Text("It continues by itself: secureflow job watch {id}.", id=job.id),
         )
-    if ends_without_script(job):  # a leaf of ours behind its end would not verify
+    if ends_without_script(job):  # our leaf after its end would not verify
         raise SecureFlowError(
             "not_paused",
             Text("Job {id} is about to end and cannot be resumed.", id=job.id),
@@ -74,7 +74,7 @@ def check_resumable(job: Job) -> None:
 
 
 def resumed(job: Job, state: JobState, by: str, at: int) -> Job:
-    """Return the job with one more resumption, in the state of its script."""
+    """Return the job with one more resumption, in its script's state."""
     check_transition(job.id, job.state, state)
     kept = [*tries(job), {"by": by, "at": at}]
     return replace(

@@ -1,18 +1,18 @@
 """The runner: performs a script's effects, journals each answer, and survives a crash at any point.
 
 Rules (docs/architecture.md, "A job is a script of effects"):
-- the journal keeps the digest of each effect beside its outcome; a replay that yields another
-  effect pauses the job (`script_changed`) instead of going on wrongly;
-- the answer of effect k, the job's new state, and what effect k+1 sends out become durable in one
-  transaction: one commit per outside effect, none for the effects between;
+- the journal keeps the digest of each effect with its outcome; a replay that yields another effect
+  pauses the job (`script_changed`) instead of continuing wrongly;
+- the answer to effect k, the job's new state, and what effect k+1 sends out are committed in one
+  transaction: one commit per external effect, none for the effects in between;
 - failures and cancellation are journalled and enter by `throw()`, on replay too;
 - a job whose script cannot be run (an older version's, one that no longer fits, one with a damaged
-  journal) is ended without it (`windups`): at start-up, or when it is cancelled;
+  journal) is ended without it (`windups`): on start-up, or when it is cancelled;
 - an effect that was performed but not journalled is performed again under the same idempotency
   key `(job, seq)`; the other side answers from its own record;
-- of several servers of a database one drives a job (`claims`); what is asked of another one reaches
-  it through the database;
-- a fault of the infrastructure (`driving`) is no outcome: the job is driven afresh from the journal
+- of several servers of a database one drives a job (`claims`); requests to another one reach it
+  through the database;
+- a fault of the infrastructure (`driving`) is not an outcome: the job is restarted from the journal
   until it passes;
 - a script's own work (signatures of every party, frames for every party) grows with the roster and
   runs in a thread: the event loop serves people and parties meanwhile.
@@ -26,12 +26,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
 
-from secureflow.application.listing import every
+from secureflow.application.listing import list_readable
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import JobClaims
-from secureflow.application.running.driving import DriverPauses, defect, passes
+from secureflow.application.running.driving import DriverBackoff, defect, passes
 from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
 from secureflow.application.running.resuming import RESUMED
@@ -58,7 +58,7 @@ from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.logthrottle import ThrottledLog
-from secureflow.kit.memory import give_back
+from secureflow.kit.memory import return_free_memory
 from secureflow.kit.text import with_texts
 
 _log = get_logger(__name__)
@@ -76,11 +76,11 @@ class Runner:
         asking: performs `Ask` over the courier.
         ledger: numbers and signs what `Record` submits.
         log_key: signs the server's own leaves.
-        scripts: makes a fresh script of a job.
+        scripts: makes a fresh script for a job.
         now_ms: unix milliseconds.
         changed: called with a job id after each durable step (wakes watchers).
-        waits: called with a job id, who waits in it, and what for; None when it waits no more.
-        claims: keeps apart the servers of a database.
+        waits: called with a job id, who waits in it, and for what (None when the wait ends).
+        claims: coordinates the servers of a database.
     """
 
     def __init__(
@@ -106,38 +106,38 @@ class Runner:
         self._claims = claims or JobClaims(begin)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
-        self._backoffs: dict[str, DriverPauses] = {}
+        self._backoffs: dict[str, DriverBackoff] = {}
         self._wanted: set[str] = set()
         self._stopped = False
         self._faults = ThrottledLog(_log)
 
     async def claim(self, unit: UnitOfWork, job: str) -> None:
-        """Claim a job in the transaction that makes it: from then on somebody is to drive it."""
+        """Claim a job in the transaction that creates it, to make a server responsible for it."""
         await self._claims.take(unit, job)
 
     def start(self, job: str) -> None:
-        """Drive the job in the background; one that is driven already goes on, at once if it waits.
+        """Drive the job in the background; one that is driven already continues without a pause.
 
-        A job that there is none of is nothing to drive; once stopped nothing is driven any more.
+        An unknown job is ignored; after `stop` nothing is driven any more.
         """
         if self._stopped:
             return
         if job in self._backoffs:
             self._backoffs[job].wake()
         if self.drives(job):
-            self._wanted.add(job)  # it may just be about to stop
+            self._wanted.add(job)  # it may be about to stop
         else:
             self._tasks[job] = asyncio.create_task(self._guarded(job), name=f"job {job}")
 
     def drives(self, job: str) -> bool:
-        """Tell whether the job is driven here: who watches it is woken."""
+        """Tell whether the job is driven here, which means that its watchers are woken."""
         return job in self._tasks and not self._tasks[job].done()
 
     async def poll(self) -> None:
-        """Do what other servers asked of this one, and go on with what they left.
+        """Do what other servers asked of this one, and take over jobs that they left.
 
-        What cannot be done of one job now, whose database is busy or whose row is damaged, keeps
-        nothing from the others, and the next look does it.
+        A job that fails now (a busy database, a damaged row) does not affect the others, and is
+        retried at the next check.
         """
         changes = await self._claims.poll()
         for job, calls in changes.called.items():
@@ -156,7 +156,7 @@ class Runner:
             await self.resume_all()
 
     async def _called(self, job: str) -> None:
-        """Look at what was decided at another server of a job that is driven here."""
+        """Handle what was decided at another server about a job that is driven here."""
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
         if WindUp.of(entity) is None and overtaken(entity) is not None:
@@ -167,26 +167,26 @@ class Runner:
         self.start(job)
 
     def _start_if_wanted(self, job: str, _: object) -> None:
-        if job in self._wanted:  # by somebody who came while its task ended
+        if job in self._wanted:  # by a caller that arrived while its task ended
             self.start(job)
 
     async def resume_all(self) -> None:
         """Drive every job that is neither finished nor a draft, nor driven by another server.
 
-        Of the paused ones only those that end without their script, and those that a fault of the
-        infrastructure paused.
+        Of the paused ones only those that end without their script, and those paused by a fault of
+        the infrastructure.
         """
         async with self._begin() as unit:
             free = await self._claims.free_jobs(unit)
             for state in JobState:
                 if not state.final and state != JobState.DRAFT:
-                    for job in await every(unit.jobs, state=state.value):
+                    for job in await list_readable(unit.jobs, state=state.value):
                         goes_on = state != JobState.PAUSED or leaves_pause(job, self._scripts)
                         if goes_on and free(job.id) and not self.drives(job.id):
                             self.start(job.id)
 
     async def cancel(self, job: str, by: str) -> None:
-        """Cancel: durable at once; the script is told at its current effect and cleans up.
+        """Cancel a job durably; the script is told at its current effect and cleans up.
 
         A paused job ends without its script.
         """
@@ -197,7 +197,7 @@ class Runner:
         self.start(job)
 
     async def restart(self, job: str) -> None:
-        """Let go of a job and drive it afresh from its journal: how it goes on was decided."""
+        """Restart a job's driver from its journal, after how it continues was decided."""
         if (task := self._tasks.get(job)) is None or task.done():
             self.start(job)
             return
@@ -206,7 +206,7 @@ class Runner:
         await asyncio.gather(task, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Let go of every job without ending it; the next runner's `resume_all` takes them up."""
+        """Stop driving every job without ending it; the next runner's `resume_all` resumes them."""
         self._stopped = True
         tasks = [task for task in self._tasks.values() if not task.done()]
         for task in tasks:
@@ -214,8 +214,8 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _guarded(self, job: str) -> None:
-        """Drive the job until it ends or pauses, through every fault that passes."""
-        backoff = self._backoffs[job] = DriverPauses()
+        """Drive the job until it ends or pauses, through all temporary faults."""
+        backoff = self._backoffs[job] = DriverBackoff()
         self._wanted.add(job)
         try:
             while job in self._wanted:
@@ -226,16 +226,16 @@ class Runner:
             self._backoffs.pop(job, None)
             self._waits(job, DRIVER, None)
 
-    async def _attempted(self, job: str, backoff: DriverPauses) -> bool:
-        """Drive the job as far as it goes; False where it is to be driven afresh after a pause."""
+    async def _attempted(self, job: str, backoff: DriverBackoff) -> bool:
+        """Drive the job as far as possible; False if it should be restarted after a pause."""
         try:
             await self._driven(job, backoff)
         except SecureFlowError as error:
             if error.code == DAMAGED and not passes(error):
-                # Of this job alone, and not even that can be noted in it.
+                # A fault of this job alone, which cannot even be recorded in it.
                 _log.error("job_damaged", job=job, message=error.message, hint=error.hint)
                 return True
-            if error.code == "fenced":  # another server drives it, or did until now: nothing to say
+            if error.code == "fenced":  # another server drives it, or did until now: not an error
                 self._claims.lose(job)
                 return False
             if not passes(error):
@@ -247,10 +247,10 @@ class Runner:
             return False
         finally:
             self._cancels.pop(job, None)
-            give_back()
+            return_free_memory()
         return True
 
-    async def _driven(self, job: str, backoff: DriverPauses) -> None:
+    async def _driven(self, job: str, backoff: DriverBackoff) -> None:
         try:
             try:
                 await self._drive(job, backoff)
@@ -262,14 +262,14 @@ class Runner:
             if passes(error) or error.code == "fenced":
                 raise
             await self._pause(job, error)
-        except Exception as error:  # the edge of a job: others go on
+        except Exception as error:  # the edge of a job: others continue
             if (fault := exhausted(error, "The centre")) is not None:
                 raise fault from error
             _log.exception("job stopped by an internal error", job=job)
             await self._pause(job, defect(job))
 
-    async def _drive(self, job: str, backoff: DriverPauses) -> None:
-        # Before the row is read: who cancels later finds it, who did earlier stands in the row.
+    async def _drive(self, job: str, backoff: DriverBackoff) -> None:
+        # Before the row is read: later cancellations find it, earlier ones are in the row.
         cancel = self._cancels[job] = asyncio.Event()
         running = await self._replayed(job, cancel)
         if running is None:
@@ -278,7 +278,7 @@ class Runner:
         while True:
             await self._make_durable(running)
             self._claims.hold(job)
-            backoff.restart()
+            backoff.reset()
             self._waits(job, DRIVER, None)
             self._changed(job)
             if running.effect is None:
@@ -286,7 +286,7 @@ class Runner:
                 return
             try:
                 answer = await self._perform_outside(running)
-            except InfrastructureError:  # of ours: no outcome of the effect
+            except InfrastructureError:  # a local fault, not an outcome of the effect
                 raise
             except SecureFlowError as error:
                 if error.code == "fenced":
@@ -298,21 +298,21 @@ class Runner:
                 await asyncio.to_thread(running.settle, answer)
 
     async def state_to_resume(self, job: str) -> JobState:
-        """Replay a paused job and change nothing; return the state that its script is in.
+        """Replay a paused job without changing anything; return the state of its script.
 
         Raises:
-            SecureFlowError: `script_changed` where today's script asks for something else than is
-                journalled; what else its script raises.
+            SecureFlowError: `script_changed` if the current script asks for something else than was
+                journalled; other errors of the script.
         """
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
         return (await self._replay(entity, WindUp.of(entity), asyncio.Event())).state
 
     async def _replayed(self, job: str, cancel: asyncio.Event) -> RunningJob | None:
-        """Feed the journal to a fresh script: the job's own, or the one that ends it without.
+        """Replay the journal into a fresh script: the job's own, or the one that ends it without.
 
-        None for a job that ended, never came to be, is paused until somebody resumes it, or is
-        driven by another server, which is asked to look at it.
+        None for a job that has ended, was never committed, is paused until someone resumes it, or
+        is driven by another server, which is asked to check it.
         """
         async with self._begin() as unit:
             entity = await unit.jobs.find(job)
@@ -322,7 +322,7 @@ class Runner:
                 return None
         if entity.state is JobState.PAUSED and not leaves_pause(entity, self._scripts):
             return None
-        if RESUMED in entity.progress:  # the leaf that says so goes before the job's next
+        if RESUMED in entity.progress:  # its leaf comes before the job's next one
             await self._ledger.caught_up()
         end = WindUp.of(entity)
         if end is None and (why := ends_by(entity, self._scripts)) is not None:
@@ -333,7 +333,7 @@ class Runner:
         return running
 
     async def _replay(self, job: Job, end: WindUp | None, cancel: asyncio.Event) -> RunningJob:
-        async with self._begin() as unit:  # of a job that ends without its script: the end alone
+        async with self._begin() as unit:  # for a job that ends without its script: only the end
             lines = await unit.journal.read(job.id, end.first if end is not None else 0)
         if end is not None:
             ending = await script_of(job, end, self._ledger)
@@ -350,7 +350,7 @@ class Runner:
         return running
 
     async def _decide(self, job: str, error: SecureFlowError) -> WindUp:
-        """Decide, durably, that a job ends by an error without its script."""
+        """Decide durably that a job ends with an error without its script."""
         async with self._begin() as unit:
             last = await unit.journal.last(job)
         end = await decide(self._ledger, last, error)
@@ -360,9 +360,9 @@ class Runner:
         return end
 
     async def _winds_up(self, job: str, error: SecureFlowError) -> bool:
-        """Tell whether a job that is to end does so without its script, which cannot be run.
+        """Tell whether a job that must end has to do so without its script, which cannot be run.
 
-        An end that was begun by another version, and no longer fits either, begins anew.
+        An end that was begun by another version, and no longer fits either, starts over.
         """
         if error.code not in {"script_changed", DAMAGED}:
             return False
@@ -376,19 +376,19 @@ class Runner:
         return True
 
     async def _take_up(self, running: RunningJob) -> None:
-        """Leave `paused` for the state that the script is in: it may go on from there."""
+        """Leave `paused` for the script's state, from which it may continue."""
         async with self._begin() as unit:
             job = await self._move(unit, running.job, running.state, "taken up again")
             await unit.jobs.save(replace(job, error=None))
             await unit.commit()
 
     async def _make_durable(self, running: RunningJob) -> None:
-        """Commit what happened, perform the effects that need no outside, open the next one."""
+        """Commit what happened, perform the local effects, open the next external one."""
         async with self._begin() as unit:
             await self._claims.take(unit, running.job)
             while running.effect is not None and not isinstance(running.effect, Ask | Record):
                 answer = await self._perform_inside(unit, running)
-                if isinstance(running.effect, Tell):  # many in a row, and nothing follows from them
+                if isinstance(running.effect, Tell):  # many in a row, without consequences
                     running.settle(answer)
                 else:
                     await asyncio.to_thread(running.settle, answer)
@@ -403,7 +403,7 @@ class Runner:
             await unit.commit()
 
     async def _leaves(self, unit: UnitOfWork, job: RunningJob, effect: Record) -> list[PendingLeaf]:
-        # A job's own effects and its proposal have their numbers before its next effect begins.
+        # A job's own effects and its proposal get their numbers before its next effect begins.
         own = await unit.leaves.end(job.job, SERVER) if closes(effect) else End()
         return pending_leaves(
             job.job, job.seq, effect, self._ledger.origin, self._log_key, job.spec,
@@ -456,10 +456,10 @@ class Runner:
 
     async def _publish(self, unit: UnitOfWork, job: str, model: dict[str, Any]) -> JSON:
         entity = await unit.jobs.get(job)
-        await unit.lock(f"models/{entity.project}")  # two jobs that end at once: two versions
+        await unit.lock(f"models/{entity.project}")  # two jobs ending at once need two versions
         same = {"project": entity.project, "name": entity.name}
-        earlier = [model.version for model in await every(unit.models, **same)]
-        # One that cannot be read has a version, too.
+        earlier = [model.version for model in await list_readable(unit.models, **same)]
+        # An unreadable one has a version, too.
         version = 1 + max([*earlier, await unit.models.count(**same)])
         fresh = Model(
             id=new_id("mdl"),
@@ -468,7 +468,7 @@ class Runner:
             name=entity.name,
             version=version,
             created=self._now_ms() // 1000,
-            **{**model, "parents": tuple(model.get("parents", ()))},  # JSON knows lists alone
+            **{**model, "parents": tuple(model.get("parents", ()))},  # JSON has only lists
         )
         await unit.models.add(fresh)
         return {"model": fresh.id, "version": version}
@@ -488,7 +488,7 @@ class Runner:
         await self._event(unit, running.job, "done", {"state": job.state.value})
 
     async def _pause(self, job: str, error: SecureFlowError) -> None:
-        self._claims.lose(job)  # who stood still may have been overtaken: its error is no matter
+        self._claims.lose(job)  # a stalled one may have been overtaken: its error does not matter
         async with self._begin() as unit:
             entity = await unit.jobs.get(job)
             if not entity.state.final:

@@ -1,7 +1,7 @@
 """From a job to its script, by the version that the job was submitted with.
 
-What a script is told stands in the job since its submission, so a replay is told the same however
-the charter has changed since.
+A script's inputs are stored in the job at submission, so a replay gets the same ones even if the
+charter has changed since.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from secureflow.kit.text import Text
 def course_of(
     charter: Charter, expires: int, accounting: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the facts that a job keeps for its script.
+    """Return the facts that a job stores for its script.
 
-    `expires` is when approvals lapse, `accounting` the accountant's answer of a priced job.
+    `expires` is when approvals expire, `accounting` the accountant's answer for a priced job.
     """
     facts = {"charter": charter.digest, "members": charter.keys, "expires": expires}
     return facts if accounting is None else {**facts, "accounting": dict(accounting)}
@@ -37,7 +37,7 @@ class ScriptSource(Protocol):
         """Return a fresh script of a job."""
 
     def retired(self, job: Job) -> SecureFlowError | None:
-        """Return why an unfinished job of an older script ends; None for any other."""
+        """Return why an unfinished job of a retired script ends; None for any other."""
 
 
 class Scripts:
@@ -53,7 +53,7 @@ class Scripts:
         Raises:
             SecureFlowError: `script_changed` for a script that this server does not have.
         """
-        # NumPy loads with the first job: a server that only serves stays small.
+        # NumPy is loaded with the first job: an idle server stays small.
         from secureflow.engines.run.run import JobContext
 
         kind = self._running.get(job.script)
@@ -71,14 +71,14 @@ class Scripts:
         return kind.script(job.script, context)
 
     def retired(self, job: Job) -> SecureFlowError | None:
-        """Return why an unfinished job of an older script ends; None for any other."""
+        """Return why an unfinished job of a retired script ends; None for any other."""
         if job.script not in self._retired:
             return None
         return SecureFlowError(
             "script_retired",
             Text(
-                "Job {id} was begun by an older version of SecureFlow (script {script}), "
-                "which this version reads but does not go on with.",
+                "Job {id} was begun by an older version of SecureFlow (script "
+                "{script}), which this version reads but does not continue.",
                 id=job.id,
                 script=job.script,
             ),
@@ -87,12 +87,12 @@ class Scripts:
         )
 
     def explain(self, job: Job, rounds: Rows, dropouts: Rows) -> dict[str, JSON]:
-        """Return who could see what of a job, and what it has cost, from its spec and its events.
+        """Return who could see what of a job, and its cost, from its spec and its events.
 
         Args:
             job: running or ended.
             rounds: its rounds.
-            dropouts: who dropped out of which, and why.
+            dropouts: who dropped out of which round, and why.
 
         Raises:
             SecureFlowError: `script_changed` for a job of a script that this server does not have.

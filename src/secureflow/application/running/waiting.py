@@ -1,8 +1,8 @@
-"""Who waits for what in jobs that go on: for watchers, and kept nowhere.
+"""Who waits for what in running jobs: for watchers, not stored.
 
-It is known to the server that drives a job, in memory: what is waited for may be the room, or the
-database, to write it down. Of a party's word the link has read codes and numbers only
-(`adapters.link.waits`); when one began to wait is this server's own clock.
+The server that drives a job knows it in memory: the wait may be for the disk or the database that
+it would be written to. Of a party's report the link reads only codes and numbers
+(`adapters.link.waits`); the start of a wait is by this server's own clock.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import with_texts
 
 WaitObserver = Callable[[Request, SecureFlowError | None], None]
-"""Told of a request that begins to wait, and (None) that it waits no more."""
+"""Called when a request begins to wait and (with None) when it stops."""
 DEFAULT: Final = 60.0
-"""Seconds that a request without any patience waits for room."""
+"""Seconds for which a request without any patience waits for room."""
 SERVER: Final = "server"
-"""Who waits where it is the driver of the job itself."""
+"""The name for the job's own driver as the one who waits."""
 HELD: Final = "log_set_back"
 _NUMBERS: Final = ("needed", "free")
 
 
 class Waits:
-    """Implements what tells watchers who waits.
+    """Tracks who waits, for watchers.
 
     Args:
         clock: unix seconds.
-        changed: called with a job id when who waits in it has changed.
+        changed: called with a job id when its waits have changed.
     """
 
     def __init__(self, clock: Clock, changed: Callable[[str], None] = lambda _: None) -> None:
@@ -40,11 +40,11 @@ class Waits:
         self._jobs: dict[str, dict[str, dict[str, JSON]]] = {}
 
     def observe(self, request: Request, error: SecureFlowError | None) -> None:
-        """A request waits for something, or no more."""
+        """Note that a request waits for something, or no longer."""
         self.note(request.id.partition("/")[0], request.party, error)
 
     def note(self, job: str, who: str, error: SecureFlowError | None) -> None:
-        """Somebody in a job waits for something, or no more."""
+        """Note that someone in a job waits for something, or no longer."""
         waiting = self._jobs.get(job, {})
         if error is None:
             if waiting.pop(who, None) is None:
@@ -65,14 +65,14 @@ class Waits:
 
 def _of(error: SecureFlowError) -> dict[str, JSON]:
     entry: dict[str, JSON] = {"code": error.code, "message": error.message}
-    if error.code == HELD:  # nobody's wait ends it: it takes people, who must know how
+    if error.code == HELD:  # waiting does not end it: people must act, and need to know how
         entry["hint"] = error.hint
     numbers = {name: error.details[name] for name in _NUMBERS if name in error.details}
     return with_texts(entry | numbers)
 
 
 def room_patience(request: Request) -> float:
-    """Return how many seconds a request waits for room: its patience, else that of its job."""
+    """Return how many seconds a request waits for room: its patience, else its job's."""
     if request.patience is not None:
         return request.patience
     spec = request.body.get("spec")

@@ -1,8 +1,8 @@
-"""Jobs that end without their script: what is kept of such an end, and the script that ends them.
+"""Ending jobs without their script: what is recorded of such an end, and the script that does it.
 
-The end stands in the job's progress from the moment that it is decided, so a crash in the middle of
-it goes on with it. Its effects are journalled like any others, behind a number that is left free:
-what the job's own script asked last may have been answered by a party under that number.
+The end is in the job's progress from the moment that it is decided, so it is continued after a
+crash. Its effects are journalled like any others, after one unused number: the last request of the
+job's own script may have been answered by a party under that number.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 KEY: Final = "windup"
-"""Where a job's progress holds it."""
+"""Its key in a job's progress."""
 SET_BACK: Final = "set_back"
-"""Where the progress of a job says that the log was set back under it."""
+"""Key in a job's progress that says that the log was rolled back."""
 AWAITED_SECONDS: Final = 60.0
-"""How long agents may take to dial in again after a start, to be told of the end."""
+"""How long agents may take to dial in again after a start, to learn of the end."""
 TRIES: Final = 21
-"""How often a cancellation that meets other writes is tried to be noted."""
+"""Attempts to record a cancellation that conflicts with other writes."""
 PRESENT_SECONDS: Final = 5.0
-"""How long parties may be silent that are told of a cancellation."""
+"""How long parties may be silent when they are told of a cancellation."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class WindUp:
 
     @classmethod
     def of(cls, job: Job) -> Self | None:
-        """Return the end that was decided for a job, if one was."""
+        """Return the end that was decided for a job, if any."""
         kept = job.progress.get(KEY)
         return None if kept is None else cls(**kept)
 
@@ -59,18 +59,18 @@ class WindUp:
 
 
 async def decide(ledger: Ledger, last: int, error: SecureFlowError) -> WindUp:
-    """Return a job's end by an error, after everything that is journalled and logged of it.
+    """Return a job's end with an error, after everything that is journalled and logged of it.
 
-    `last` is the number of its journal's last line: what the lines hold plays no part in the end,
-    so one of them that cannot be read does not stand in its way.
+    `last` is the number of its journal's last line; the end does not depend on the lines, so an
+    unreadable one does not prevent it.
     """
     return WindUp(last + 2, await ledger.caught_up(), error.as_json())
 
 
 async def note_cancellation(begin: UnitOfWorkFactory, job: str, by: str) -> bool:
-    """Note durably that somebody cancelled a job; False for one that is over.
+    """Record durably that someone cancelled a job; False if it has ended.
 
-    A running job's row changes with each of its steps: between our read and our write, too.
+    A running job's row changes with each of its steps, also between our read and our write.
     """
 
     async def noted() -> bool:
@@ -86,46 +86,49 @@ async def note_cancellation(begin: UnitOfWorkFactory, job: str, by: str) -> bool
 
 
 def cancellation(job: Job) -> SecureFlowError | None:
-    """Return the error by which a cancelled job ends; None when nobody cancelled it."""
+    """Return the error with which a cancelled job ends; None if it was not cancelled."""
     if "cancel" not in job.progress:
         return None
     return SecureFlowError("cancelled", Text("Job {id} was cancelled.", id=job.id))
 
 
 def overtaken(job: Job) -> SecureFlowError | None:
-    """Return the error by which a job ends that began before the log was set back."""
+    """Return the error with which a job ends that began before the log was rolled back."""
     if SET_BACK not in job.progress:
         return None
     return SecureFlowError(
         "job_set_back",
         Text(
-            "Job {id} began before the centre was set back to an earlier state, and cannot go on.",
+            (
+                "Job {id} began before the centre was rolled back to an earlier state, "
+                "and cannot continue."
+            ),
             id=job.id,
         ),
-        "Submit it again; consent is asked anew.",
+        "Submit it again; consent is then asked for again.",
     )
 
 
 def ends_without_script(job: Job) -> bool:
-    """Tell whether a paused job is about to end, whether or not its driver has begun with that."""
+    """Tell whether a paused job is about to end, whether or not its driver has begun to."""
     return not {"cancel", KEY, SET_BACK}.isdisjoint(job.progress)
 
 
 def ends_by(job: Job, scripts: ScriptSource) -> SecureFlowError | None:
-    """Return why a job is to be ended without its script; None when its script goes on."""
+    """Return why a job must end without its script; None if its script continues."""
     paused = job.state == JobState.PAUSED
     return (cancellation(job) if paused else None) or overtaken(job) or scripts.retired(job)
 
 
 def leaves_pause(job: Job, scripts: ScriptSource) -> bool:
-    """Tell whether a paused job is taken up without anybody's word."""
+    """Tell whether a paused job is resumed automatically."""
     ends = WindUp.of(job) is not None or ends_by(job, scripts) is not None
     return ends or resumes_by_itself(job.error)
 
 
 async def script_of(job: Job, end: WindUp, ledger: Ledger) -> Script[dict[str, Any]]:
     """Return a fresh script that ends the job."""
-    from secureflow.engines.run.windup import wind_up  # NumPy loads with the first job
+    from secureflow.engines.run.windup import wind_up  # NumPy is loaded with the first job
 
     leaves = await ledger.authors(job.id, end.size)
     error = SecureFlowError.from_json(end.error)

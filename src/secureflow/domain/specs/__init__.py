@@ -1,1 +1,1 @@
-"""The specs that parties sign: what all have in common, and one module for each kind of job."""
+"""The specs that parties sign: the common part, and one module for each kind of job."""

@@ -1,7 +1,7 @@
-"""What the specs of all kinds have in common: names, the roster, limits, their JSON and its parser.
+"""The common part of all specs: names, the roster, limits, their JSON and its parser.
 
-A spec is plain JSON with a strict schema; its digest (SHA-256 over JCS) is what approvals, seals,
-votes and ledger leaves bind. Everything that decides a result stands in it. Unknown keys are
+A spec is plain JSON with a strict schema; its digest (SHA-256 over JCS) is bound by approvals,
+seals, votes and ledger leaves. Everything that determines a result is in it. Unknown keys are
 refused.
 """
 
@@ -34,7 +34,7 @@ Key = Annotated[str, Field(min_length=44, max_length=44), ONE_LINE]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
 Problem = tuple[str, str, str]
-"""What contradicts itself in a spec: field, reason, hint."""
+"""A contradiction in a spec: field, reason, hint."""
 
 _T = TypeVar("_T")
 
@@ -43,7 +43,7 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 @dataclass(frozen=True)
 class RosterEntry:
-    """One line of a roster: the organisation, its signing key, the dataset that it brings."""
+    """One line of a roster: the organisation, its signing key, the dataset that it contributes."""
 
     __pydantic_config__ = STRICT
     party: Slug
@@ -60,7 +60,7 @@ class Patience(Protocol):
 
 
 class PrivacyPart(Protocol):
-    """What the differential-privacy parts of all kinds say."""
+    """The common part of all kinds' differential-privacy settings."""
 
     @property
     def delta(self) -> float:
@@ -68,7 +68,7 @@ class PrivacyPart(Protocol):
 
     @property
     def epsilon(self) -> float | None:
-        """The most that the whole job may cost at δ, by `rdp-cks20`."""
+        """Upper bound on the cost of the whole job at δ, by `rdp-cks20`."""
 
     @property
     def unit(self) -> str:
@@ -76,7 +76,7 @@ class PrivacyPart(Protocol):
 
     @property
     def noise(self) -> str:
-        """Where the noise is added."""
+        """Who adds the noise."""
 
     @property
     def multiplier(self) -> float:
@@ -84,18 +84,18 @@ class PrivacyPart(Protocol):
 
 
 class JobSpec(Protocol):
-    """What every part of the platform may ask of a job's spec, whatever its kind.
+    """What the platform needs from a job's spec, whatever its kind.
 
-    A kind's own class says it; `SpecBase` says what most have in common.
+    Each kind's class implements it; `SpecBase` implements what most have in common.
     """
 
     @property
     def kind(self) -> str:
-        """The kind of job, by which its records are found in every layer's table."""
+        """The kind of job, the key into every layer's table of kinds."""
 
     @property
     def script(self) -> str:
-        """The script and its version."""
+        """The script, with its version."""
 
     @property
     def project(self) -> str:
@@ -111,7 +111,7 @@ class JobSpec(Protocol):
 
     @property
     def submitter(self) -> str:
-        """Who asks, as the centre names that person."""
+        """The person who submits it, as named by the centre."""
 
     @property
     def roster(self) -> tuple[RosterEntry, ...]:
@@ -135,7 +135,7 @@ class JobSpec(Protocol):
 
     @property
     def protection(self) -> str:
-        """How what a party contributes is protected."""
+        """How contributions are protected."""
 
     @property
     def privacy(self) -> PrivacyPart | None:
@@ -143,11 +143,11 @@ class JobSpec(Protocol):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Every column that the job touches; a job that counts rows touches none."""
+        """Every column that the job uses; a job that counts rows uses none."""
 
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
-        """The number columns and what their values are clamped to."""
+        """The number columns and the bounds that their values are clamped to."""
 
     @property
     def reads_rows(self) -> bool:
@@ -155,7 +155,7 @@ class JobSpec(Protocol):
 
     @property
     def tells_rows(self) -> bool:
-        """Whether anybody learns the exact number of a party's rows."""
+        """Whether anyone learns the exact number of a party's rows."""
 
     @property
     def all_private(self) -> bool:
@@ -167,10 +167,10 @@ class JobSpec(Protocol):
 
     @property
     def parameters(self) -> int:
-        """The number of float32 values that rounds move on; 0 where there is no model."""
+        """The number of float32 values that rounds update; 0 without a model."""
 
     def facts(self) -> Mapping[str, Any]:
-        """Return what policies are asked about this kind of job alone."""
+        """Return the policy attributes that only this kind of job has."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class SpecBase:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one update may weigh: caps that the enclave enforces before it folds."""
+    """Limits on one update, which the enclave enforces before it folds."""
 
     __pydantic_config__ = STRICT
     max_weight: Annotated[int, Field(ge=1, le=1 << 31)] = 1_000_000
@@ -210,7 +210,7 @@ class Quantisation:
     """How values become ring elements where updates are masked (`secagg`, `sealed+secagg`).
 
     Every coordinate of an update is clamped to ±`clip`, which is 2^`bits` steps. Sums are exact in
-    Z_2^32 where roster · 2^bits · limits.max_weight stays below 2^31, else in Z_2^64.
+    Z_2^32 if roster · 2^bits · limits.max_weight is below 2^31, else in Z_2^64.
     """
 
     __pydantic_config__ = STRICT
@@ -219,7 +219,7 @@ class Quantisation:
 
 
 def adapter(of: type[Any]) -> TypeAdapter[Any]:
-    """Return what builds a class from JSON, made once: that costs more than a small value does."""
+    """Return the cached pydantic adapter of a class; building one is expensive."""
     if of not in _ADAPTERS:
         _ADAPTERS[of] = TypeAdapter(of)
     return _ADAPTERS[of]
@@ -228,7 +228,7 @@ def adapter(of: type[Any]) -> TypeAdapter[Any]:
 def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False) -> _T:
     """Build a domain dataclass from foreign JSON, naming the first wrong field.
 
-    What was `stored` may hold texts that are refused today; it is read, and shown escaped.
+    A `stored` value may hold texts that are refused today; it is read, and shown escaped.
 
     Raises:
         SecureFlowError: `invalid_<what>` with `details.fields` listing every wrong field.
@@ -256,11 +256,11 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
 
 
 _WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})
-"""The scripts of before ends were recorded; no later one is like them."""
+"""The scripts from before ends were recorded."""
 
 
 def closes(script: str) -> bool:
-    """Tell whether a script ends with what each author signed last; the first versions did not."""
+    """Tell whether a script records each author's last leaf at its end; the first ones did not."""
     return script not in _WITHOUT_ENDS
 
 
@@ -281,11 +281,11 @@ def dataset_name(spec: JobSpec, party: str) -> str:
 
 
 def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
-    """Return what contradicts itself in a roster, or nothing.
+    """Return a contradiction in a roster, or None.
 
     Args:
         spec: the spec.
-        smallest: the fewest parties that the kind of job makes sense with.
+        smallest: the fewest parties for which this kind of job makes sense.
     """
     if len(spec.roster) < smallest:
         return "roster", f"it has fewer than {smallest} parties", "Invite another organisation."
@@ -307,7 +307,7 @@ def two_sum(spec: JobSpec) -> bool:
 
 
 def refuse(problem: Problem | None) -> None:
-    """Raise what contradicts itself in a spec, if something does.
+    """Raise a contradiction in a spec, if there is one.
 
     Raises:
         SecureFlowError: `contradictory_spec` naming the field and the reason.

@@ -1,4 +1,4 @@
-"""The kinds of job, as the domain knows them: the classes of spec and request, and the rules."""
+"""The domain's part of a kind of job: the classes of spec and request, and the rules."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 FIRST = "training"
-"""The kind of a spec that names none, as the first ones did."""
+"""The kind of specs without one, as in the first version."""
 
 Fact = Literal["text", "texts", "number"]
-"""What a policy may ask about: one text, a set of texts, a whole number."""
+"""Types of policy attributes: a text, a set of texts, a whole number."""
 
 
 @dataclass(frozen=True)
 class SpecKind:
-    """What the domain knows of a kind of job.
+    """The domain's part of a kind of job.
 
     Args:
-        name: what a spec of it says in `kind`.
+        name: the `kind` in its specs.
         spec: the class of its spec.
-        request: the class of what people ask for; its `kind` has the name as its default.
-        check: refuses contradictions that single fields cannot show (`contradictory_spec`).
-        facts: what `JobSpec.facts` tells policies of this kind alone: name → form.
+        request: the class of its requests; its `kind` has the name as its default.
+        check: refuses contradictions between fields (`contradictory_spec`).
+        facts: the attributes of `JobSpec.facts`: name → form.
     """
 
     name: str
@@ -56,11 +56,11 @@ class SpecKinds(Mapping[str, SpecKind]):
         return len(self._kinds)
 
     def __hash__(self) -> int:
-        """Return what is the same for equal tables."""
+        """Return a hash that is the same for equal tables."""
         return hash(tuple(self._kinds))
 
     def parse(self, value: Any, *, stored: bool = False) -> JobSpec:
-        """Build a spec from foreign (or `stored`) JSON; `kind` says which.
+        """Build a spec from foreign (or `stored`) JSON; `kind` selects the class.
 
         Raises:
             SecureFlowError: `invalid_spec`.
@@ -80,7 +80,7 @@ class SpecKinds(Mapping[str, SpecKind]):
         return parse(kind.spec, value, stored=stored)
 
     def check(self, spec: JobSpec) -> None:
-        """Refuse contradictions that single fields cannot show.
+        """Refuse contradictions between fields.
 
         Raises:
             SecureFlowError: `contradictory_spec` naming the field and the reason.

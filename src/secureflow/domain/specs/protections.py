@@ -1,6 +1,6 @@
-"""The ways to protect what parties contribute, as far as a spec alone tells what they mean.
+"""The ways to protect contributions, as far as a spec defines them.
 
-What they do stands in `engines.run.protections`.
+Their implementation is in `engines.run.protections`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ ProtectionName = Literal["sealed", "secagg", "sealed+secagg"]
 
 @dataclass(frozen=True)
 class Traits:
-    """What a protection means.
+    """The properties of a protection.
 
     Args:
-        name: what a spec says in `protection`.
-        enclave: an attested enclave takes part, to which contributions are sealed.
+        name: the `protection` in a spec.
+        enclave: contributions are sealed to an attested enclave.
         masks: contributions are masked, so that only their sum can be read (SecAgg).
     """
 
@@ -28,7 +28,7 @@ class Traits:
 
 
 NONE: Final = Traits("none", enclave=False, masks=False)
-"""For kinds of job whose parties contribute nothing that could be read."""
+"""For kinds of job whose parties contribute nothing readable."""
 SEALED: Final = Traits("sealed", enclave=True, masks=False)
 SECAGG: Final = Traits("secagg", enclave=False, masks=True)
 SEALED_SECAGG: Final = Traits("sealed+secagg", enclave=True, masks=True)
@@ -38,23 +38,23 @@ _BY_NAME: Final[Mapping[str, Traits]] = {
 
 
 class Protected(Protocol):
-    """What names its protection."""
+    """Anything with a `protection`."""
 
     @property
     def protection(self) -> str:
-        """Its name."""
+        """The name of the protection."""
 
 
 def traits_of(spec: Protected) -> Traits:
-    """Return what the protection of a checked spec means."""
+    """Return the properties of a checked spec's protection."""
     return _BY_NAME[spec.protection]
 
 
 def contributes(spec: Protected) -> bool:
-    """Tell whether parties contribute anything to a job: something protects it then."""
+    """Tell whether parties contribute anything to a job that needs protection."""
     return traits_of(spec) != NONE
 
 
 def stored_traits(spec: Mapping[str, Any]) -> Traits:
-    """Return it of a stored spec, which may be another version's."""
+    """Return those of a stored spec, which may be from another version."""
     return _BY_NAME.get(str(spec.get("protection")), SEALED)

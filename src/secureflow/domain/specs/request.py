@@ -1,6 +1,7 @@
-"""What a data scientist asks for: the part of a kind's spec that a person chooses.
+"""A data scientist's request: the part of a kind's spec that a person chooses.
 
-The centre completes it to the spec that parties sign: roster, keys, versions, what owners declared.
+The centre completes it to the spec that parties sign, with roster, keys, versions and the owners'
+declarations.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Reference = Annotated[str, Field(max_length=128), ONE_LINE]
 
 
 def _name_kind(schema: dict[str, Any]) -> None:
-    """Describe `kind` as needed: in JSON it tells the requests apart."""
+    """Describe `kind` as required: it discriminates the requests in JSON."""
     schema["required"] = [*schema.get("required", ()), "kind"]
 
 
@@ -26,7 +27,7 @@ REQUEST: Final = ConfigDict(**STRICT, json_schema_extra=_name_kind)
 
 
 class JobRequest(Protocol):
-    """What every kind's request says."""
+    """The common part of every kind's request."""
 
     @property
     def kind(self) -> str:
@@ -74,6 +75,6 @@ _SHARED: Final = frozenset({"kind", *(one.name for one in fields(RequestBase))})
 
 
 def parts_of(request: JobRequest) -> Mapping[str, Any]:
-    """Return what a request says of its own kind, as JSON; what it leaves open is not in it."""
+    """Return the kind-specific part of a request as JSON, without what it leaves open."""
     values = dump(request).items()
     return {name: part for name, part in values if name not in _SHARED and part is not None}

@@ -1,15 +1,16 @@
-"""The spec of a statistics job: what is asked, on which declared columns, with how much noise.
+"""The spec of a statistics job: queries, the declared columns that they use, and the noise.
 
-An analyst chooses queries and how much ε they may cost. Everything that bounds what one unit can
-change stands in the spec because the *owners* declared it: `columns` (bounds, categories) and
-`contributions` (rows of one unit) are the widest of what their dataset descriptions say, filled in
-by the centre and compared by each agent with its own configuration, which it enforces on its rows.
+An analyst chooses queries and how much ε they may cost. Everything that bounds the influence of one
+unit comes from the *owners'* declarations: `columns` (bounds, categories) and `contributions` (rows
+of one unit) are the widest in their dataset descriptions, filled in by the centre and compared by
+each agent with its own configuration, which it enforces on its rows.
 
 Every released number is a sum over rows on an integer lattice; the parties' sums are added up under
 masks, so that one noise hides a unit in the total (`engines.statistics`).
 
-A unit is what one *owner* holds of a record or person: at most `contributions` rows. Whoever has
-rows at m parties is hidden by group privacy only, at m times the ε: owners link no identities.
+A unit is what one *owner* holds of a record or person: at most `contributions` rows. A person with
+rows at m parties is protected by group privacy only, at m times the ε: owners do not link
+identities.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ from secureflow.domain.specs.base import (
 )
 
 MAX_SLOTS: Final = 1 << 16
-"""The most numbers that one job may add up."""
+"""Maximum number of values that one job may add up."""
 MAX_NOISE: Final = 1_000_000.0
-"""The largest noise multiplier times contributions: beyond it the lattice has no room (and the
-answers no meaning)."""
+"""The largest noise multiplier times contributions: beyond it the lattice overflows (and
+answers are meaningless)."""
 MAX_LOCAL_NOISE: Final = 1000.0
-"""The largest noise multiplier of a value on its own: ε of a thousandth."""
+"""The largest noise multiplier of a single value: ε of a thousandth."""
 FANOUT: Final = 4
-"""Cells under one node of the tree that quantiles are looked for in."""
+"""Cells per node of the tree in which quantiles are searched."""
 FLAT: Final = 64
-"""Up to so many cells a tree does not pay under Laplace noise, whose scale grows with its depth."""
+"""Up to this many cells a tree is not worth its depth, with which Laplace noise grows."""
 
 Measure = Literal["count", "sum", "mean", "variance", "quantile", "histogram"]
 Sharing = Literal["shared", "party", "local"]
@@ -71,8 +72,8 @@ class StatisticsQuery:
         measure: `count` (of rows, or of those in which `column` is not missing), `sum`, `mean`,
             `variance`, `quantile` and `histogram` (of a number, over `bins` equal cells of its
             bounds; of a category, over its categories).
-        column: what is measured; only `count` needs none.
-        by: a category column; the measure is given for each of its categories.
+        column: the column to measure; only `count` needs none.
+        by: a category column; the measure is computed for each of its categories.
         bins: cells of a histogram or of the grid on which quantiles are searched.
         quantiles: which quantiles, each in [0, 1].
     """
@@ -92,16 +93,16 @@ class StatisticsPrivacy:
 
     Args:
         delta: δ of the whole job.
-        noise: `shared`: each party adds σ/√(t−c), so that what honest parties add makes up σ on
-            the total; `party`: each party adds the whole noise to its own sum; `local`: each
-            *value* is randomised before it is summed (local differential privacy).
-        mechanism: `gaussian` (discrete), or `laplace` where a party or a value carries it alone.
-        library: what computes and noises a party's sums.
-        unit: whose presence is hidden. Under `local` it is not: there the *value* of each cell
-            that is asked for is hidden, while presence and the number of rows are not.
-        noise_multiplier: z, of each query: σ (Laplace: scale) over the query's sensitivity. Left
-            out in a request, it is calibrated from `epsilon`; a signed spec has it.
-        epsilon: the most that the whole job may cost, by `rdp-cks20` at `delta`.
+        noise: `shared`: each party adds σ/√(t−c), so that honest parties add up to σ on the total;
+            `party`: each party adds the whole noise to its own sum; `local`: each *value* is
+            randomised before it is summed (local differential privacy).
+        mechanism: `gaussian` (discrete), or `laplace` if one party or value carries all of it.
+        library: the library that computes and noises a party's sums.
+        unit: whose presence is hidden. Not so under `local`, which hides the *value* of each
+            queried cell, but neither presence nor the number of rows.
+        noise_multiplier: z, of each query: σ (Laplace: scale) over the query's sensitivity. If a
+            request omits it, it is calibrated from `epsilon`; a signed spec has it.
+        epsilon: upper bound on the cost of the whole job, by `rdp-cks20` at `delta`.
     """
 
     __pydantic_config__ = STRICT
@@ -151,7 +152,7 @@ class StatisticsSpec(SpecBase):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Every column that the job touches; counting rows touches none."""
+        """Every column that the job uses; counting rows uses none."""
         return tuple(column.column for column in self.columns)
 
     @property
@@ -166,26 +167,26 @@ class StatisticsSpec(SpecBase):
 
     @property
     def tells_rows(self) -> bool:
-        """Local noise hides which value a cell has, and not how many have one."""
+        """Local noise hides the value of a cell, but not how many cells have one."""
         return self.privacy.noise == "local"
 
     @property
     def all_private(self) -> bool:
-        """Under local noise it is told exactly how many rows have a value."""
+        """Local noise reveals exactly how many rows have a value."""
         return not self.tells_rows
 
     @property
     def planned_rounds(self) -> int:
-        """All sums are opened at once."""
+        """One round: all sums are opened at once."""
         return 1
 
     @property
     def parameters(self) -> int:
-        """There is no model."""
+        """0: there is no model."""
         return 0
 
     def facts(self) -> Mapping[str, Any]:
-        """Return what policies are asked about statistics alone."""
+        """Return the policy attributes that only statistics jobs have."""
         return {
             "measures": tuple(sorted({query.measure for query in self.queries})),
             "queries": len(self.queries),
@@ -199,7 +200,7 @@ class StatisticsSpec(SpecBase):
 
 
 def groups(spec: StatisticsSpec, query: StatisticsQuery) -> tuple[str, ...]:
-    """Return the categories that the query is told apart by; one empty one without `by`."""
+    """Return the categories that the query is grouped by; one empty one without `by`."""
     return ("",) if query.by is None else spec.column(query.by).categories
 
 
@@ -212,10 +213,10 @@ def cells(spec: StatisticsSpec, query: StatisticsQuery) -> int:
 def tree(privacy: StatisticsPrivacy, bins: int) -> tuple[int, ...]:
     """Return how many cells each node covers, for each level of a quantile's tree, from 1 upwards.
 
-    Measured by the mean error of a rank over all cells, with the levels made consistent: nodes of 4
-    are within 5 % of the best fanout for Gaussian noise, whose σ grows with the root of the depth
-    (16 cells: 12 % less error than flat; 64: 37 %; 512: 66 %). Laplace noise grows with the depth,
-    so that two levels pay only for more than 64 cells.
+    Chosen by measured mean rank error over all cells, with consistent levels: nodes of 4 are within
+    5 % of the best fanout for Gaussian noise, whose σ grows with the root of the depth (16 cells:
+    12 % less error than flat; 64: 37 %; 512: 66 %). Laplace noise grows with the depth, so two
+    levels are worth it only for more than 64 cells.
     """
     if privacy.noise == "local":
         return (1,)
@@ -236,16 +237,17 @@ def slots_of(spec: StatisticsSpec, query: StatisticsQuery) -> int:
     elif query.measure == "histogram":
         each = cells(spec, query)
     else:
-        # Under `local` a sum is taken about the middle of the bounds, so it needs the count too.
+        # With `local` noise a sum is relative to the middle of the bounds, so it needs the count
+        # too.
         each = {"count": 1, "sum": 2 if local else 1, "mean": 2, "variance": 3}[query.measure]
     return each * len(groups(spec, query))
 
 
-# --- what contradicts itself -------------------------------------------------------------------
+# --- contradictions -------------------------------------------------------------------
 
 
 def check_statistics(spec: StatisticsSpec) -> None:
-    """Refuse contradictions that single fields cannot show.
+    """Refuse contradictions between fields.
 
     Raises:
         SecureFlowError: `contradictory_spec` naming the field and the reason.

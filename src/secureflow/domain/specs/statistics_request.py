@@ -1,4 +1,4 @@
-"""What a data scientist asks for when several owners' data is to be counted and summed."""
+"""A data scientist's request for statistics over several owners' data."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class NoiseRequest:
 
 @dataclass(frozen=True)
 class StatisticsRequest(RequestBase):
-    """Questions to several owners' data, and how much they may cost.
+    """Queries over several owners' data, and how much they may cost.
 
-    Bounds, categories, the unit and how many of its rows count are what the owners declared; no
-    field is for them.
+    Bounds, categories, the unit and how many of its rows count come from the owners' declarations;
+    there are no fields for them.
     """
 
     __pydantic_config__ = REQUEST

@@ -90,7 +90,7 @@ class FeatureSpec:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that the job touches, label last."""
+        """Every column that the job uses, label last."""
         numeric = (f.column for f in self.numeric)
         return (*numeric, *(f.column for f in self.categorical), self.label.column)
 
@@ -110,8 +110,8 @@ class FeatureSpec:
 class ModelSpec:
     """The model family and its fixed hyper-parameters.
 
-    `logistic_regression` trains on the features. `rehearsal` moves `parameters` float32 values
-    through the whole protocol without touching data: it measures links and rounds.
+    `logistic_regression` trains on the features. `rehearsal` sends `parameters` float32 values
+    through the whole protocol without reading data: it measures links and rounds.
     """
 
     __pydantic_config__ = STRICT
@@ -146,7 +146,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Release:
-    """Who gets intermediate models: the operator too, or sealed to the agents only."""
+    """Who gets intermediate models: also the operator, or only the agents (sealed)."""
 
     __pydantic_config__ = STRICT
     intermediate: Literal["operator", "agents"] = "operator"
@@ -183,7 +183,7 @@ class TrainingSpec(SpecBase):
 
     @property
     def parameters(self) -> int:
-        """The number of float32 values that rounds move on: the model's, and an adapting bound."""
+        """The number of float32 values that rounds update: the model's, and an adapting bound."""
         adaptive = self.privacy is not None and self.privacy.adaptive is not None
         return self.model_parameters + adaptive
 
@@ -196,7 +196,7 @@ class TrainingSpec(SpecBase):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Every column that the job touches, label last."""
+        """Every column that the job uses, label last."""
         return self.features.columns if self.features else ()
 
     @property
@@ -217,12 +217,12 @@ class TrainingSpec(SpecBase):
 
     @property
     def tells_rows(self) -> bool:
-        """Under differential privacy no exact number of rows is told."""
+        """With differential privacy no exact number of rows is released."""
         return self.privacy is None
 
     @property
     def all_private(self) -> bool:
-        """Under differential privacy moments, metrics and row counts are noised or not told."""
+        """With differential privacy moments, metrics and row counts are noised or not released."""
         return self.privacy is not None
 
     @property
@@ -231,7 +231,7 @@ class TrainingSpec(SpecBase):
         return self.plan.rounds
 
     def facts(self) -> Mapping[str, Any]:
-        """Return what policies are asked about training alone."""
+        """Return the policy attributes that only training jobs have."""
         return {
             "family": self.model.family,
             "rounds": self.plan.rounds,

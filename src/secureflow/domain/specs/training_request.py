@@ -1,4 +1,4 @@
-"""What a data scientist asks for when a model is to be trained."""
+"""A data scientist's request to train a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from secureflow.domain.specs.training import FeatureSpec, ModelSpec, Release, Re
 
 @dataclass(frozen=True)
 class TrainingRequest(RequestBase):
-    """A training job. What is left out has the default of the spec.
+    """A training job. Omitted fields have the spec's defaults.
 
     `parties` are members that take part in a rehearsal without a dataset.
     """

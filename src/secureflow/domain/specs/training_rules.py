@@ -1,4 +1,4 @@
-"""What contradicts itself in the spec of a training job, its privacy part included."""
+"""Contradictions in the spec of a training job, its privacy part included."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check(spec: TrainingSpec) -> None:
-    """Refuse contradictions that single fields cannot show.
+    """Refuse contradictions between fields.
 
     Raises:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
@@ -84,7 +84,7 @@ def _noop_rules(spec: TrainingSpec) -> Problem | None:
 
 
 def privacy_problem(spec: TrainingSpec) -> Problem | None:
-    """Return what contradicts the privacy part of a spec, or nothing."""
+    """Return a contradiction of the privacy part of a spec, or None."""
     privacy = spec.privacy
     if privacy is None:
         return None
@@ -159,7 +159,7 @@ def _placement_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
 
 
 def _release_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
-    """Whatever else a job could release without noise."""
+    """Check everything else that a job could release without noise."""
     numeric = spec.features.numeric if spec.features else ()
     federated = [feature.column for feature in numeric if feature.scale == "federated"]
     if federated:

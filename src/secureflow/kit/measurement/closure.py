@@ -1,9 +1,10 @@
-"""The static import closure: which files of ours run when the entry point is run.
+"""The static import closure: which of our files run when the entry point is run.
 
-What counts is what runs on loading: imports at a module's top level, in its classes and in its
-branches, but for `if TYPE_CHECKING`, and every `__init__.py` on the way. An import inside of a
-function does not count: it may never run, and where it does the enclave's guard refuses what is not
-here (`enclave/guard.py`). A name means a package before it means a module, here as there.
+Everything that runs on loading counts: imports at a module's top level, in its classes and in its
+branches, except under `if TYPE_CHECKING`, and every `__init__.py` on the way. An import inside a
+function does not count: it may never run, and if it does the enclave's guard refuses modules that
+are not measured (`enclave/guard.py`). As in Python, a package takes precedence over a module of the
+same name.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Closure:
 
 
 def file_of(name: str, root: Path) -> Path | None:
-    """Return the file of a module of ours under the package's folder, None where there is none."""
+    """Return the file of one of our modules under the package's folder, or None."""
     place = root.joinpath(*name.split(".")[1:])
     for path in (place / "__init__.py", place.with_name(f"{place.name}.py")):
         if path.is_file():
@@ -41,7 +42,7 @@ def file_of(name: str, root: Path) -> Path | None:
 
 
 def closure(entry: str, root: Path) -> Closure:
-    """Return what a module of ours reaches, itself and its packages included."""
+    """Return what one of our modules reaches, itself and its packages included."""
     modules: dict[str, bytes] = {}
     foreign: set[str] = set()
     waiting = [entry]
@@ -61,7 +62,7 @@ def imports(source: bytes, module: str, package: bool) -> frozenset[str]:
     """Return the dotted names that a module's loading imports; of `from a import b`, `a` and `a.b`.
 
     Raises:
-        SyntaxError: it is no Python.
+        SyntaxError: it is not Python.
     """
     home = module.split(".") if package else module.split(".")[:-1]
     return frozenset(_names(ast.parse(source).body, home))

@@ -1,10 +1,10 @@
-"""What others wrote: distributions, by the checksums in their RECORD files.
+"""Third-party code: distributions, by the checksums in their RECORD files.
 
 A RECORD (packaging.python.org, "Recording installed projects") lists each file of a distribution
-with its SHA-256. Who installs adds rows of its own: scripts with the path of the environment, who
-asked for it, from where, bytecode. None of these may be loaded, and they differ from machine to
-machine; the digest is over the others. An agent takes the RECORDs at their word, because its own
-copy is not what runs; the enclave holds every file against them (`check`).
+with its SHA-256. Installers add rows of their own: scripts with the path of the environment,
+requester, origin, bytecode. None of these may be loaded, and they differ from machine to machine;
+the digest is over the others. An agent trusts the RECORDs, because its own copy is not what runs;
+the enclave checks every file against them (`check`).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Distribution:
 
     Attributes:
         name: normalised.
-        version: as its metadata says.
-        folder: where its files' paths start.
+        version: from its metadata.
+        folder: the root of its files' paths.
         rows: SHA-256 by path, of each file that its wheel brought.
     """
 
@@ -53,7 +53,7 @@ class Distribution:
         return hashlib.sha256(rows.encode()).digest()
 
     def files(self) -> dict[str, bytes]:
-        """Return the digests of what may be loaded, by real path."""
+        """Return the digests of the files that may be loaded, by real path."""
         return {
             os.path.realpath(self.folder / path): digest
             for path, digest in self.rows.items()
@@ -61,7 +61,7 @@ class Distribution:
         }
 
     def check(self) -> None:
-        """Hold every file against its checksum.
+        """Check every file against its checksum.
 
         Raises:
             SecureFlowError: `code_changed`.
@@ -74,11 +74,12 @@ class Distribution:
 def reached(names: Iterable[str], paths: Sequence[str]) -> list[Distribution]:
     """Return the distributions that hold these modules, and what they require, by name.
 
-    Requirements of extras are left out, and so is what is not installed: its condition was not met.
+    Requirements of extras are left out, and so is anything not installed: its condition was not
+    met.
 
     Args:
         names: dotted names of modules, or of what is imported from them.
-        paths: folders with distributions, as in `sys.path`; the first one that has a name wins.
+        paths: folders with distributions, as in `sys.path`; the first match for a name wins.
 
     Raises:
         SecureFlowError: `code_unmeasurable`.
@@ -103,7 +104,7 @@ def reached(names: Iterable[str], paths: Sequence[str]) -> list[Distribution]:
 
 
 def digest_of(path: Path) -> bytes:
-    """Return a file's SHA-256, empty where it cannot be read."""
+    """Return a file's SHA-256; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
@@ -112,7 +113,7 @@ def digest_of(path: Path) -> bytes:
 
 
 def changed(whose: str, path: str) -> SecureFlowError:
-    """Return the refusal of a file that is not the one that was measured."""
+    """Return the error for a file that is not the measured one."""
     return SecureFlowError(
         "code_changed",
         Text("{whose}: {path} is not the file that was installed.", whose=whose, path=path),
@@ -149,7 +150,7 @@ def _owner(module: str, records: Mapping[str, str]) -> str:
             return owners[0]
         if owners:
             raise unmeasurable(
-                Text("{owners} both bring {place}.", owners=" and ".join(owners), place=place)
+                Text("{owners} both install {place}.", owners=" and ".join(owners), place=place)
             )
     raise unmeasurable(
         Text("No installed distribution records the module {module}.", module=module)
@@ -189,7 +190,7 @@ def _sha256(checksum: str, whose: str) -> bytes:
 
 
 def unmeasurable(what: str) -> SecureFlowError:
-    """Return the refusal of an installation that cannot be measured."""
+    """Return the error for an installation that cannot be measured."""
     return SecureFlowError("code_unmeasurable", what, REINSTALL)
 
 

@@ -1,7 +1,7 @@
-"""The interpreter: its executable, its library where it has one, and the standard library.
+"""The interpreter: its executable, its shared library if it has one, and the standard library.
 
-Of the standard library what is left out is what no service loads (tests, editors, installers), and
-what is not Python's (`site-packages`). Bytecode is left out too: an enclave loads none.
+Of the standard library, parts that no service loads (tests, editors, installers) and
+`site-packages` are left out. Bytecode is left out too: an enclave loads none.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class CodeManifest:
     Attributes:
         lines: one for each part: its kind, its SHA-256, its name.
         files: digests of everything that may be loaded, by real path.
-        distributions: what the enclave's own code stands on.
+        distributions: what the enclave's own code depends on.
     """
 
     lines: tuple[str, ...]
@@ -49,7 +49,7 @@ class CodeManifest:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def check(self) -> None:
-        """Hold the distributions' files against their checksums: what will run is what was named.
+        """Check the distributions' files against their checksums: what runs is what was measured.
 
         Raises:
             SecureFlowError: `code_changed`.
@@ -96,7 +96,7 @@ def code_measurement() -> str:
 
 
 def lock(root: Path = _HERE) -> Path:
-    """Return the locked requirements: a wheel carries them beside the code."""
+    """Return the locked requirements: a wheel ships them with the code."""
     carried = root / "requirements" / "core.txt"
     return carried if carried.is_file() else root.parents[1] / "requirements" / "core.txt"
 

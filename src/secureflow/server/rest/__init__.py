@@ -1,1 +1,1 @@
-"""The REST API: thin handlers over the use cases; HTTP is spoken here and nowhere below."""
+"""The REST API: thin handlers over the use cases; HTTP is known only here."""

@@ -1,4 +1,4 @@
-"""The app factory: routers, errors and the outer ring put together."""
+"""The app factory: assembles routers, error handlers and the outer middleware."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PREFIX: Final = "/api/v1"
 
 
 def create_app(services: Services, settings: RestSettings) -> FastAPI:
-    """Return the REST API over the use cases: the described routes, with a state of its own."""
+    """Return the REST API over the use cases: the described routes, with its own state."""
     app = copy(described_app(services.jobs.kinds))
     app.state, app.user_middleware = State(), []
     app.state.services = services
@@ -51,9 +51,9 @@ def create_app(services: Services, settings: RestSettings) -> FastAPI:
 
 @cache
 def described_app(kinds: SpecKinds = SPEC_KINDS) -> FastAPI:
-    """Return the API's routes and its description, with nothing behind them yet.
+    """Return the API's routes and its description, without use cases behind them.
 
-    Reading every signature takes a fifth of a second, so a process does it once.
+    Inspecting every signature takes a fifth of a second, so a process does it once.
     """
     app = FastAPI(
         title="SecureFlow",

@@ -22,9 +22,9 @@ router = APIRouter(prefix="/audit", tags=["audit"], route_class=OnceRoute)
 class Head(BaseModel):
     """The newest signed checkpoint (C2SP note) with its cosignatures.
 
-    `held` is the problem by which the log signs nothing now: it was set back, or restored.
-    `restored` says when the centre was restored from a backup, and when that was made: what was
-    revoked, disabled or withdrawn in between is in force again until somebody repeats it.
+    `held` is the reason why the log signs nothing now: it was rolled back, or restored. `restored`
+    says when the centre was restored from a backup, and when that was made: anything revoked,
+    disabled or withdrawn in between is in force again until someone repeats it.
     """
 
     note: str
@@ -36,7 +36,7 @@ class Head(BaseModel):
 
 
 class Entry(BaseModel):
-    """A log entry. Parts that the caller may not see are absent; its hash never is."""
+    """A log entry. Parts that the caller may not see are absent; the hash is always there."""
 
     index: int
     hash: str

@@ -1,7 +1,7 @@
-"""Request bodies: read after their sender is known, within bounds, parsed once, strictly.
+"""Request bodies: read after the sender is known, within limits, parsed once and strictly.
 
-JSON with a name twice in an object is refused: which of the two values counts differs from parser
-to parser, so a proxy or a log could read another request than the one that is carried out.
+JSON with duplicate names in an object is refused: parsers differ on which value counts, so a proxy
+or a log could read another request than the one that is carried out.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 OPEN_BYTES: Final = 32 * 1024
-"""Of a body whose sender shows no token: enrolment has a CSR of at most 16 KiB in it."""
+"""Maximum size of a body without a token: enrolment contains a CSR of at most 16 KiB."""
 MAX_DEPTH: Final = 32
 LARGE: Final = 16 * 1024
-"""Bytes from which a body is parsed and validated in a thread."""
+"""Bodies from this size on are parsed and validated in a thread."""
 MANY_PROBLEMS: Final = 100
-"""Beyond so many a large body's problems are not listed: each costs more than its value did."""
+"""Maximum number of problems listed for a large body: each costs more than its value did."""
 TURN: Final = 1000
-"""Names and values of a body that count as one more request of its sender."""
+"""This many names and values of a body count as one more request of its sender."""
 
 
 def at_most(size: int) -> Callable[[_Endpoint], _Endpoint]:
-    """Say how many bytes an endpoint's body may have, where it is far less than others'."""
+    """Limit the bytes of an endpoint's body, if far fewer than the default."""
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
         endpoint.__dict__["most_bytes"] = size
@@ -48,7 +48,7 @@ def at_most(size: int) -> Callable[[_Endpoint], _Endpoint]:
 
 
 class Parsed(Request):
-    """A request whose body was read and parsed already."""
+    """A request whose body has already been read and parsed."""
 
     def __init__(self, request: Request, text: bytes, value: Any) -> None:
         super().__init__(request.scope, request.receive)
@@ -65,7 +65,7 @@ class Parsed(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose body is read last: first it is known who sends it, and that they may."""
+    """A route whose body is read last, after authentication and authorisation."""
 
     def get_route_handler(self) -> Handler:
         """Wrap the handler that FastAPI makes."""
@@ -94,7 +94,7 @@ class StrictRoute(APIRoute):
         return strict
 
     def innermost(self) -> Handler:
-        """Return what handles a request whose body is known."""
+        """Return the handler for a request with a parsed body."""
         return super().get_route_handler()
 
 
@@ -103,7 +103,7 @@ def _asks_who_calls(dependant: Dependant) -> bool:
 
 
 async def _read(request: Request, most: int) -> bytes:
-    """Return the body, or refuse it as soon as it is known to be too long."""
+    """Return the body; refuse it as soon as it is known to be too long."""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length[:20]) > most:
         raise too_large(most)
@@ -115,7 +115,7 @@ async def _read(request: Request, most: int) -> bytes:
                 raise too_large(most)
             parts.append(part)
     except ClientDisconnect:
-        # No defect of ours, and nobody is there to read it: strangers can do so all day.
+        # Not a bug, and there is no reader: strangers can cause this at will.
         raise SecureFlowError(
             "malformed_request", "The body ended before it was complete."
         ) from None
@@ -123,7 +123,7 @@ async def _read(request: Request, most: int) -> bytes:
 
 
 def _check_size(text: bytes, most: int, caller: Principal | None, request: Request) -> None:
-    """Refuse a body of too many names and values, before any of them is made."""
+    """Refuse a body with too many names and values, before any of them is built."""
     values = sum(map(text.count, (b",", b":", b"[", b"{")))
     if values > most:
         raise SecureFlowError(
@@ -137,7 +137,7 @@ def _check_size(text: bytes, most: int, caller: Principal | None, request: Reque
 
 
 def _parse_large(text: bytes, model: TypeAdapter[Any]) -> Any:
-    """Return the model, or the bare value where FastAPI is to say what is wrong with it."""
+    """Return the model, or the bare value if FastAPI should report what is wrong with it."""
     value = _parse(text)
     try:
         return model.validate_python(value)
@@ -174,7 +174,7 @@ def _inside(value: Any) -> list[Any]:
 
 
 def too_large(most: int) -> SecureFlowError:
-    """Return the refusal of a body of more than `most` bytes."""
+    """Return the error for a body of more than `most` bytes."""
     return SecureFlowError(
         "too_large",
         Text("The body has more than {most} bytes.", most=most),

@@ -1,4 +1,4 @@
-"""Who calls, and what is behind the app: dependencies of the handlers."""
+"""The caller and the use cases, as dependencies of the handlers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from secureflow.server.rest.rates import Rates
 from secureflow.server.services import Services
 
 BELONGS: Final = "belongs"
-"""Where a request's state holds what counts its connection for a user (`Belongs`)."""
+"""Key in a request's state: the function that counts its connection for a user (`Belongs`)."""
 Belongs = Callable[[str], bool]
-"""Counts the connection for this user; False where they have too many."""
+"""Counts the connection for this user; False if they have too many."""
 
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="sft_…", description="A token from POST /api/v1/login"
@@ -32,7 +32,7 @@ def services_of(request: Request) -> Services:
 
 
 def rates_of(request: Request) -> Rates:
-    """Return what paces callers."""
+    """Return the rate limits of callers."""
     rates: Rates = request.app.state.rates
     return rates
 
@@ -41,9 +41,9 @@ async def caller_of(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Principal:
-    """Return who calls; raises `unauthenticated` or `token_expired`.
+    """Return the caller; raises `unauthenticated` or `token_expired`.
 
-    A route that takes a body has asked before it read the body; that answer stands.
+    A route with a body has done so before it read the body; the result is kept.
     """
     known: Principal | None = getattr(request.state, "caller", None)
     if known is None:
@@ -54,27 +54,27 @@ async def caller_of(
 def token_of(
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> str:
-    """Return the bearer token that a request carries, valid or not, or nothing."""
+    """Return the bearer token that a request carries, valid or not, or ""."""
     return credentials.credentials if credentials else ""
 
 
 def bearer_of(request: Request) -> str:
-    """Return the bearer token that a request carries, or nothing."""
+    """Return the bearer token that a request carries, or ""."""
     scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
     return token if scheme.lower() == "bearer" else ""
 
 
 async def authenticate(request: Request, token: str) -> Principal:
-    """Return whose token this is; the connection and its requests count for them from now on.
+    """Return the token's user, for whom the connection and its requests count from now on.
 
     Raises:
-        SecureFlowError: `unauthenticated`, `token_expired`, or `rate_limited` where the user has
-            too many connections open.
+        SecureFlowError: `unauthenticated`, `token_expired`, or `rate_limited` if the user has too
+            many open connections.
     """
     try:
         caller = await services_of(request).tokens.authenticate(token)
     except InfrastructureError:
-        raise  # nobody knows whether it is valid: it counts for whom it counted
+        raise  # its validity is unknown: it counts as before
     except SecureFlowError:
         rates_of(request).forget(token)
         raise
@@ -84,10 +84,10 @@ async def authenticate(request: Request, token: str) -> Principal:
 
 
 def recognise(request: Request, token: str, user: str) -> None:
-    """Count this connection, and what this token asks for, for the user.
+    """Count this connection, and requests with this token, for the user.
 
     Raises:
-        SecureFlowError: `rate_limited` where the user has too many connections open.
+        SecureFlowError: `rate_limited` if the user has too many open connections.
     """
     belongs: Belongs | None = getattr(request.state, BELONGS, None)
     if belongs is not None and not belongs(user):
@@ -100,12 +100,12 @@ def recognise(request: Request, token: str, user: str) -> None:
 
 
 def address_of(request: Request) -> str:
-    """Return where a request comes from, as limits count it."""
+    """Return the source address of a request, as counted by limits."""
     return source_of(request.client.host) if request.client else UNKNOWN
 
 
 Use = Annotated[Services, Depends(services_of)]
 Shown = Annotated[str, Depends(token_of)]
-"""The token that a request carries: nobody has looked yet whether it is valid."""
+"""The token that a request carries, not verified yet."""
 Caller = Annotated[Principal, Depends(caller_of)]
-"""The authenticated caller; a handler that takes it cannot be reached without a valid token."""
+"""The authenticated caller; a handler that takes it requires a valid token."""

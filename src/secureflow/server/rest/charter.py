@@ -30,7 +30,7 @@ def _shown(value: dict[str, Any]) -> CharterShown:
 
 
 class CandidateRequest(RequestBody):
-    """Who is to be a member; by default every organisation with an enrolled agent."""
+    """The future members; by default every organisation with an enrolled agent."""
 
     members: list[Slug] | None = Field(None, max_length=1000, examples=[["bank-a", "bank-b"]])
 
@@ -62,13 +62,13 @@ async def propose_charter(body: CandidateRequest, use: Use, caller: Caller) -> C
     return CharterShown(**await use.charters.propose(caller, body.members))
 
 
-@router.post("/continuation", summary="Continue a log that was set back", status_code=201)
+@router.post("/continuation", summary="Continue a log that was rolled back", status_code=201)
 @shown_as(_shown)
 async def continue_log(use: Use, caller: Caller) -> CharterShown:
-    """Draft the charter that lets a log that was set back go on (the operator).
+    """Draft the charter that lets a log that was rolled back continue (the operator).
 
     It names the old head, the lost range and the new start; the log signs nothing until more than
-    two thirds of the members signed it.
+    two thirds of the members have signed it.
     """
     return CharterShown(**await use.charters.draft_continuation(caller))
 
@@ -76,6 +76,6 @@ async def continue_log(use: Use, caller: Caller) -> CharterShown:
 @router.post("/signatures", summary="Sign the charter")
 @shown_as(_shown)
 async def sign_charter(body: SignatureRequest, use: Use, caller: Caller) -> CharterShown:
-    """Add a signature; the candidate is adopted when they suffice."""
+    """Add a signature; the candidate is adopted once there are enough."""
     signed = await use.charters.sign(caller, body.organisation, body.digest, body.signature)
     return CharterShown(**signed)

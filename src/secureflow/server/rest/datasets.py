@@ -42,7 +42,7 @@ class GrantRequest(RequestBody):
 async def list_datasets(
     use: Use, caller: Caller, project: Reference = "", cursor: Cursor = "", limit: Limit = LIMIT
 ) -> object:
-    """Return descriptions: own ones and those granted to the caller's projects (or one)."""
+    """Return descriptions: the caller's own and those granted to its projects (or to one)."""
     page = await use.datasets.list(
         caller, project=project, cursor=decode_cursor(cursor), limit=limit
     )

@@ -1,6 +1,6 @@
-"""The outermost ring: what every request meets before any handler sees it.
+"""The outermost middleware: what every request passes before any handler.
 
-Request id, security headers, rates, body cap, refusal of control characters, metrics. Plain ASGI,
+Request id, security headers, rates, body limit, refusal of control characters, metrics. Plain ASGI,
 so streams pass through unbuffered.
 """
 
@@ -45,7 +45,7 @@ SECURITY_HEADERS: Final = {
 
 @dataclass
 class _Exchange:
-    """One request on its way: what is known of its answer."""
+    """One request in progress: what is known of its answer."""
 
     request_id: str
     began: float
@@ -83,7 +83,7 @@ class Edge:
             await self._app(scope, self._capped(receive), send_completed)
 
     def _refusal(self, scope: Scope, headers: Headers) -> SecureFlowError | None:
-        """Return why this request goes no further, if it does not."""
+        """Return why this request is refused, if it is."""
         query = scope["query_string"]
         if _CONTROL.search(scope["path"]) or _ESCAPED_CONTROL.search(query):
             return SecureFlowError(
@@ -100,12 +100,12 @@ class Edge:
         return too_fast(wait) if wait else None
 
     def _client(self, scope: Scope, headers: Headers) -> tuple[str, int]:
-        """Return where the request comes from: what a listed proxy says, else its peer."""
+        """Return the source of the request: as reported by a listed proxy, else its peer."""
         address, port = scope.get("client") or (UNKNOWN, 0)
         return caller_address(address, headers.getlist("x-forwarded-for"), self._proxies), port
 
     def _capped(self, receive: Receive) -> Receive:
-        """Count what arrives: a chunked body has no length to refuse by."""
+        """Count the received bytes: a chunked body has no length to refuse by."""
         total = 0
 
         async def capped() -> Message:

@@ -1,7 +1,7 @@
 """Write the API's description to a file, for people and for generators of clients.
 
-`python -m secureflow.server.rest.export api/openapi.json` rewrites the file; a test says when that
-was forgotten. Keys keep the order that FastAPI gives them: routes as they are declared.
+`python -m secureflow.server.rest.export api/openapi.json` rewrites the file; a test fails if it is
+out of date. Keys keep FastAPI's order: routes as they are declared.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Liveness, readiness, metrics: for supervisors, saying nothing of anybody.
+"""Liveness, readiness, metrics: for supervisors, without personal data.
 
-Metrics are for this machine, or for who shows the token that the settings have for it.
+Metrics are for this machine, or for callers with the configured token.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Parts = dict[str, bool | dict[str, Any]]
 
 @router.get("/healthz", summary="Check liveness")
 async def get_health() -> dict[str, str]:
-    """Answer with the version, so that clients see early whether they fit."""
+    """Answer with the version, so that clients see early whether they are compatible."""
     return {"status": "ok", "version": __version__}
 
 
@@ -36,9 +36,9 @@ async def get_health() -> dict[str, str]:
     responses={503: {"description": "A part of the server does not work", "model": Parts}},
 )
 async def get_readiness(use: Use) -> Response:
-    """Return which parts work; 503 when one does not. Of a log that is held, what is known.
+    """Return which parts work; 503 if one does not.
 
-    Also of a record whose file was removed or replaced.
+    Also why a log is held, and whether the record's file was removed or replaced.
     """
     hold, record = use.ledger.hold, use.record()
     parts: Parts = {**await use.readiness(), "signing": hold is None}
@@ -67,6 +67,6 @@ def _may_scrape(request: Request) -> bool:
     if settings.metrics_token is not None:
         token = settings.metrics_token.get_secret_value()
         return hmac.compare_digest(bearer_of(request).encode(), token.encode())
-    # What a proxy on this machine passes on comes from elsewhere, whether it is listed or not.
+    # Requests through a proxy on this machine come from elsewhere, whether it is listed or not.
     passed_on = {"forwarded", "x-forwarded-for", "x-real-ip", "via"} & set(request.headers)
     return request.client is not None and is_loopback(request.client.host) and not passed_on

@@ -1,15 +1,14 @@
-"""Idempotency keys (draft-ietf-httpapi-idempotency-key-header): what is sent twice acts once.
+"""Idempotency keys (draft-ietf-httpapi-idempotency-key-header): a repeated request acts once.
 
-That goes for all that changes something (POST, PATCH, DELETE). The first success under a key is
-kept per user and answered again. The same key with another request is refused, so a key can never
-stand for two changes. The answer is kept in the transaction of the change
-(`application.transactions`): whoever did not hear of it, because the database or the server failed
-just then, and asks again, is told so.
-Answers that hold a secret are not kept (routes without this class), because a secret is stored
-nowhere: there a new one takes the place of the one that was made under the same key
-(`application.idempotency`). What is kept is English; it is told in the language of whoever asks
-(`told_as`). What is kept of a request is bound to its key, of which only the digest
-is stored: the body may hold a password, and nobody who reads the database can try words on it.
+This applies to every change (POST, PATCH, DELETE). The first success under a key is kept per user
+and returned again. The same key with another request is refused, so a key can never stand for two
+changes. The answer is kept in the transaction of the change (`application.transactions`): a caller
+who did not receive it, because the database or the server failed just then, gets it on a retry.
+Answers that hold a secret are not kept (routes without this class), because secrets are never
+stored: there a new one replaces the one that was made under the same key
+(`application.idempotency`). The stored answer is English and is told in the language of the caller
+(`told_as`). Of the request, only a digest is stored, keyed with its idempotency key: the body may
+hold a password, and a reader of the database cannot guess it offline.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from secureflow.texts import Language
 _Tell = Callable[[Any, Language], object]
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 CHANGING: Final = frozenset({"POST", "PATCH", "DELETE"})
-"""The methods of requests that are not harmless when they are repeated."""
+"""The methods of requests that are not safe to repeat."""
 _SHAPE: Final = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -60,13 +59,13 @@ def key_of(request: Request) -> str | None:
 
 
 def changes_nothing(endpoint: _Endpoint) -> _Endpoint:
-    """Say that a request only asks: sent twice it is answered twice, and nothing is kept of it."""
+    """Mark an endpoint as read-only: a repeated request is answered again, and nothing is kept."""
     endpoint.__dict__["changes_nothing"] = True
     return endpoint
 
 
 def shown_as(shape: Callable[[Any], object]) -> Callable[[_Endpoint], _Endpoint]:
-    """Say how an endpoint shows what its use case answers, where it is not shown as it is."""
+    """Set how an endpoint converts the answer of its use case, if it does."""
 
     def mark(endpoint: _Endpoint) -> _Endpoint:
         endpoint.__dict__["shape"] = shape
@@ -86,7 +85,7 @@ def told_as(tell: _Tell) -> Callable[[_Endpoint], _Endpoint]:
 
 
 class _Kept:
-    """One request's key, and the answer that is kept under it."""
+    """One request's key, and the answer kept under it."""
 
     def __init__(
         self, user: str, key: str, asked: bytes, status: int, shape: Callable[[Any], Any]
@@ -97,12 +96,12 @@ class _Kept:
             hashlib.sha256(key.encode()).hexdigest(),
             hmac.digest(key.encode(), asked, "sha256").hex(),
         )
-        self._older = (key, hashlib.sha256(asked).hexdigest())  # as it was kept before
+        self._older = (key, hashlib.sha256(asked).hexdigest())  # as earlier versions kept it
         self._status = status
         self._shape = shape
 
     async def find(self, work: UnitOfWork) -> Response | None:
-        """Return the answer that is kept of this very request; None: there is none.
+        """Return the answer kept for this very request, or None.
 
         Raises:
             SecureFlowError: `idempotency_conflict`.
@@ -117,7 +116,7 @@ class _Kept:
         return None
 
     async def __call__(self, work: UnitOfWork, told: object) -> None:
-        """Keep what a use case answers, in its own transaction."""
+        """Keep a use case's answer, in its own transaction."""
         if not self.done:
             await self.keep(work, self._status, self._shape(told))
             self.done = True
@@ -128,10 +127,10 @@ class _Kept:
 
 
 class OnceRoute(StrictRoute):
-    """A route that honours `Idempotency-Key` where it changes something."""
+    """A route that honours `Idempotency-Key` for changes."""
 
     def innermost(self) -> Handler:
-        """Answer again what was answered, else let FastAPI handle it."""
+        """Return the kept answer, if any, else let FastAPI handle the request."""
         inner = super().innermost()
         if getattr(self.endpoint, "changes_nothing", False):
             return inner

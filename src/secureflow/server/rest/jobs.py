@@ -1,4 +1,4 @@
-"""Jobs that were submitted: watch, cancel, resume, report."""
+"""Submitted jobs: watch, cancel, resume, report."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ async def list_jobs(
 async def get_job(key: Key, use: Use, caller: Caller, language: Spoken) -> Job:
     """Return a job with its spec, state, progress, and at the end its report.
 
-    While somebody waits for room on a disk, for the database, or for a log that signs nothing,
-    `progress.waiting` lists who does: `party`, `since` (unix seconds), `code`, `message`, the bytes
+    While someone waits for room on a disk, for the database, or for a log that signs nothing,
+    `progress.waiting` lists them: `party`, `since` (unix seconds), `code`, `message`, the bytes
     `needed` and `free`, and for the log the `hint` how it continues.
     """
     return _spoken(await use.jobs.get(caller, key), language)
@@ -81,23 +81,23 @@ async def get_job(key: Key, use: Use, caller: Caller, language: Spoken) -> Job:
 @router.post("/{key}/cancel", summary="Cancel a job", dependencies=[SPOKEN])
 @told_as(_told)
 async def cancel_job(key: Key, use: Use, caller: Caller) -> Job:
-    """Cancel a job that the own organisation submitted or contributes to."""
+    """Cancel a job that the caller's organisation submitted or contributes to."""
     return await use.jobs.cancel(caller, key)
 
 
 @router.post("/{key}/resume", summary="Resume a paused job", dependencies=[SPOKEN])
 @told_as(_told)
 async def resume_job(key: Key, use: Use, caller: Caller) -> Job:
-    """Resume a paused job, if the server's script asks for what the job has recorded.
+    """Resume a paused job, if the server's script matches the job's journal.
 
-    Otherwise it is refused (`script_changed`), naming what differs. A job is resumed at most
-    five times.
+    Otherwise it is refused (`script_changed`), naming the difference. A job is resumed at most five
+    times.
     """
     return await use.jobs.resume(caller, key)
 
 
 async def _watched(key: Key, use: Use, caller: Counted) -> str:
-    """Refuse before the stream begins: afterwards no status can tell."""
+    """Refuse before the stream begins: afterwards the status is sent already."""
     await use.jobs.get(caller, key)
     return key
 
@@ -147,11 +147,11 @@ async def get_job_report(
 ) -> Response:
     """Return the finished job's report as JSON or as one self-contained page."""
     report = await use.jobs.report(caller, key)
-    # In a thread: thousands of answers make a page of megabytes, and others wait meanwhile.
+    # In a thread: a page of thousands of answers has megabytes and would block others.
     if form == "json":
         return await asyncio.to_thread(JSONResponse, report)
     from secureflow.application.reports.page import (
-        render,  # only who reads a page loads its renderer
+        render,  # load the renderer only when a page is read
     )
 
     page = await asyncio.to_thread(render, report, lang)

@@ -1,8 +1,8 @@
 """The language of an answer: English, or Chinese where `Accept-Language` prefers it (RFC 9110).
 
-Only sentences that people read are told in a language: names, codes and figures are the same in
-every one. An English answer keeps the templates and facts of its sentences (`texts`), for clients
-that translate themselves. Each such answer names its language (`Content-Language`), and tells
+Only sentences for people are translated: names, codes and figures are the same in every language.
+An English answer keeps the templates and facts of its sentences (`texts`), for clients that
+translate themselves. Each such answer names its language (`Content-Language`), and tells
 caches what chose it (`Vary`).
 """
 
@@ -21,13 +21,13 @@ _WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 _SENTENCES: Final = frozenset(
     {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "who", "why"}
 )
-"""Members whose values are sentences or words of ours, in explanations and events."""
+"""Members of explanations and events whose values are our own texts."""
 
 
 def prefers_chinese(languages: str) -> bool:
     """Tell whether an `Accept-Language` (RFC 9110, 12.5.4) puts Chinese before English.
 
-    What cannot be read counts as English; only the first ranges of a long header are looked at.
+    Malformed headers count as English; only the first ranges of a long header are read.
     """
     best = {"zh": 0.0, "en": 0.0}
     for one in languages[:512].lower().split(",")[:16]:
@@ -63,13 +63,13 @@ def _asked(
 SPOKEN: Final = Depends(_asked)
 """The dependency of a route whose answer has a language."""
 Spoken = Annotated[Language, SPOKEN]
-"""The language that a request asks for."""
+"""The language of the current request."""
 
 
 def spoken(value: Any, language: Language) -> Any:
-    """Return a JSON value with its sentences in a language; English is as it is stored.
+    """Return a JSON value with its sentences translated; English is returned as stored.
 
-    The `details` of an error are for programs, and in every language the same.
+    The `details` of an error are for programs, and the same in every language.
     """
     if language == "en":
         return value

@@ -35,7 +35,7 @@ async def list_models(
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> object:
-    """Return the models of the caller's projects (of one project or job), their cards left out."""
+    """Return the models of the caller's projects (of one project or job), without their cards."""
     page = await use.models.list(
         caller, project=project, job=job, cursor=decode_cursor(cursor), limit=limit
     )
@@ -67,5 +67,5 @@ async def get_model_content(key: Key, use: Use, caller: Caller) -> StreamingResp
 
 @router.get("/{key}/card", summary="Get a model's card")
 async def get_model_card(key: Key, use: Use, caller: Caller) -> dict[str, Any]:
-    """Return the model card: how it was made, of what, and what it was measured to do."""
+    """Return the model card: how and from what it was made, and its metrics."""
     return await use.models.card(caller, key)

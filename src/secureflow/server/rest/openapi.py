@@ -1,7 +1,7 @@
-"""The API description: what FastAPI cannot know is added in one place.
+"""The API description: adds what FastAPI cannot know, in one place.
 
-Every operation may answer with a problem; what changes something on a route that keeps answers
-takes an idempotency key; a handler without a caller is open to everybody.
+Every operation may answer with a problem; changes on routes that keep answers take an idempotency
+key; a handler without a caller is open to everyone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _WRITING: Final = {
 
 
 def describe(app: FastAPI) -> None:
-    """Let the app describe itself completely."""
+    """Complete the app's description."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -1,4 +1,4 @@
-"""Organisations, their agents, and how newcomers enrol."""
+"""Organisations, their agents, and enrolment."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class OrganisationRequest(RequestBody):
 
 
 class EnrolmentRequest(RequestBody):
-    """Whom the token is for: an organisation's agent, or an enclave (no organisation)."""
+    """Who the token is for: an organisation's agent, or an enclave (no organisation)."""
 
     kind: Literal["agent", "enclave"] = "agent"
     organisation: Reference = Field("", examples=["bank-a"])
@@ -83,7 +83,7 @@ class EnrollRequest(RequestBody):
 
 
 class LogIdentity(BaseModel):
-    """Under which name and key the log signs its checkpoints."""
+    """The name and key under which the log signs its checkpoints."""
 
     origin: str
     key: str
@@ -116,7 +116,7 @@ def _shown(enrolment: Enrolment, text: str = "") -> EnrolmentShown:
 async def list_organisations(
     use: Use, caller: Caller, cursor: Cursor = "", limit: Limit = LIMIT
 ) -> object:
-    """Return the directory of organisations; it is open to everyone who is logged in."""
+    """Return the directory of organisations, which is open to everyone who is logged in."""
     page = await use.organisations.list(caller, cursor=decode_cursor(cursor), limit=limit)
     return listed(page)
 
@@ -156,13 +156,13 @@ async def list_agents(
 
 @router.post("/agents/{key:path}/revoke", summary="Revoke an agent")
 async def revoke_agent(key: Key, use: Use, caller: Caller) -> Agent:
-    """Revoke an agent for good; `key` is its SPIFFE id."""
+    """Revoke an agent permanently; `key` is its SPIFFE id."""
     return await use.organisations.revoke(caller, key)
 
 
 @router.get("/parties", summary="List link statuses", response_model=Listed[PartyStatus])
 async def list_parties(use: Use, caller: Caller) -> object:
-    """Return the links of the enclave, the own organisation, and fellow project members."""
+    """Return the links of the enclave, the caller's organisation, and fellow project members."""
     return listed(Page(list(await use.organisations.parties(caller, use.courier))))
 
 

@@ -111,7 +111,7 @@ def problem(
 
 
 def install(app: FastAPI) -> None:
-    """Make every failure of the app a problem: its own, FastAPI's, Starlette's, and defects."""
+    """Turn every failure of the app into a problem: its own, FastAPI's, Starlette's, and bugs."""
     app.add_exception_handler(SecureFlowError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -151,13 +151,13 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
-    """Return what is wrong where; neither `input` nor `ctx` is repeated, they may hold a password.
+    """Return a validation error's place and message; `input` and `ctx` may hold a password.
 
-    The one exception is which kinds of a body there are.
+    The one exception is the list of a body's kinds.
     """
     place = list(map(str, error["loc"]))
     if isinstance(body, dict) and place[1:2] == [body.get("kind")]:
-        del place[1]  # no name in the body: which of its forms was looked at
+        del place[1]  # not a name in the body, but the union member that was tried
     if error["type"] not in ("union_tag_not_found", "union_tag_invalid"):
         return {"field": ".".join(place), "problem": error["msg"]}
     context = error["ctx"]

@@ -34,7 +34,7 @@ class ProjectRequest(RequestBody):
 
 
 class MemberRequest(RequestBody):
-    """Whom to invite."""
+    """The organisation to invite."""
 
     organisation: Slug = Field(examples=["bank-b"])
 
@@ -75,5 +75,5 @@ async def accept_invitation(key: Key, use: Use, caller: Caller) -> Project:
 
 @router.post("/{key}/leave", summary="Leave a project")
 async def leave_project(key: Key, use: Use, caller: Caller) -> Project:
-    """Leave a project or decline its invitation; own grants to it end."""
+    """Leave a project or decline its invitation; the organisation's grants to it end."""
     return await use.projects.leave(caller, key)

@@ -1,8 +1,8 @@
-"""How often callers may call: people by their user, strangers by their address.
+"""Rate limits: users by user, unauthenticated callers by address.
 
-Whoever showed a valid token before is recognised by it before anything is looked up, and does not
-wait for the strangers behind the same address. What proves who calls is still the token itself, in
-the handler; here it only decides whose turn a request takes.
+A token that was valid before is recognised without a lookup, so its user does not wait for
+strangers behind the same address. The caller is still authenticated by the token, in the handler;
+here it only decides whose budget a request counts against.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from secureflow.kit.clock import Ticks
 from secureflow.server.settings import RestSettings
 
 REMEMBERED: Final = 10_000
-"""Most tokens that are recognised; the one that was quiet longest is forgotten first."""
+"""Maximum number of recognised tokens; the least recently used is forgotten first."""
 
 
 class Rates:
-    """Paces requests.
+    """Limits the rate of requests.
 
     Args:
         settings: the rates; an address may do five times as much as a user.
@@ -35,17 +35,17 @@ class Rates:
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
     def arrive(self, source: str, token: str) -> float:
-        """Take a turn for a request; return 0.0, or the seconds to wait.
+        """Count a request; return 0.0, or the seconds to wait.
 
         Args:
-            source: the address, as limits count it.
-            token: the bearer token that the request carries, or nothing.
+            source: the address, as counted by limits.
+            token: the bearer token that the request carries, or "".
         """
         user = self._known.get(_digest(token)) if token else None
         return self._addresses.take(source) if user is None else self._users.take(user)
 
     def recognise(self, token: str, user: str, source: str) -> None:
-        """Remember whose valid token this is: its requests count for the user from now on."""
+        """Remember a valid token's user: its requests count for them from now on."""
         key = _digest(token)
         if key not in self._known:
             self._addresses.give_back(source)
@@ -56,11 +56,11 @@ class Rates:
             self._known.popitem(last=False)
 
     def charge(self, user: str, turns: float) -> None:
-        """Count a request that was dear as several."""
+        """Count an expensive request as several."""
         self._users.charge(user, turns)
 
     def forget(self, token: str) -> None:
-        """Forget a token that is not valid any more."""
+        """Forget a token that is no longer valid."""
         self._known.pop(_digest(token), None)
 
 

@@ -1,6 +1,6 @@
-"""Renewal of an expired link certificate: open to anybody, so small and paced.
+"""Renewal of an expired link certificate: open to anyone, so small and rate-limited.
 
-What proves who asks is a signature by the enrolled key over the server's challenge.
+The caller is authenticated by a signature of the enrolled key over the server's challenge.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Identity = Annotated[str, ONE_LINE]
 
 
 class RenewalChallengeRequest(RequestBody):
-    """Whose certificate is to be renewed."""
+    """The owner of the certificate to renew."""
 
     agent: Identity = Field(max_length=300, examples=["spiffe://x.example/org/bank-a/agent/a1"])
 
 
 class ChallengeShown(BaseModel):
-    """What to sign, and the server's time."""
+    """The challenge to sign, and the server's time."""
 
     nonce: str
     time: int = Field(description="Unix seconds")
@@ -62,7 +62,7 @@ class Renewed(BaseModel):
 async def create_challenge(
     body: RenewalChallengeRequest, request: Request, use: Use
 ) -> ChallengeShown:
-    """Return what to sign; it is given to anybody, for any name, and kept nowhere."""
+    """Return a challenge to sign; anyone may ask, for any name, and it is not stored."""
     return ChallengeShown(**vars(use.renewals.challenge(body.agent, address_of(request))))
 
 

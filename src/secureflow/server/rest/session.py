@@ -18,11 +18,11 @@ from secureflow.server.rest.shapes import Key, Listed, OptionalLine, RequestBody
 Password = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 LOGIN_BYTES: Final = 4096
-"""A name and a password, however they are escaped."""
+"""Maximum size of a name and a password, however they are escaped."""
 
 router = APIRouter(tags=["session"], route_class=StrictRoute)
 ending = APIRouter(tags=["session"], route_class=OnceRoute)
-"""What holds no secret in its answer, which may be kept."""
+"""Routes without a secret in the answer, which may be kept."""
 
 
 class Account(BaseModel):
@@ -53,7 +53,7 @@ class Session(BaseModel):
 
 
 class PasswordChange(RequestBody):
-    """The old password proves who asks."""
+    """The old password authenticates the caller."""
 
     old: Password = Field(repr=False)
     new: Password = Field(repr=False)
@@ -67,7 +67,7 @@ class TokenRequest(RequestBody):
 
 
 class TokenShown(BaseModel):
-    """A token of one's own; `token` is its text, only in the answer that creates it."""
+    """One of the caller's tokens; `token` is its text, only in the answer that creates it."""
 
     id: str
     label: str
@@ -77,7 +77,7 @@ class TokenShown(BaseModel):
 
 
 def account(user: User) -> Account:
-    """Return what may be shown of a user: the password hash never leaves the server."""
+    """Return the public part of a user: the password hash never leaves the server."""
     return Account(
         id=user.id,
         name=user.name,
@@ -133,7 +133,7 @@ async def list_tokens(use: Use, caller: Caller) -> Listed[TokenShown]:
 async def create_token(
     body: TokenRequest, use: Use, caller: Caller, request: Request
 ) -> TokenShown:
-    """Create a further token of the caller; its text is shown only in this answer.
+    """Create another token of the caller; its text is shown only in this answer.
 
     If the request is repeated under the same `Idempotency-Key`, a new token replaces the first one.
     """

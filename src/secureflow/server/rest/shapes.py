@@ -1,4 +1,4 @@
-"""Shapes that many handlers share: texts, ids, pages."""
+"""Types that many handlers share: texts, ids, pages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LIMIT = DEFAULT_LIMIT
 
 
 class RequestBody(BaseModel):
-    """A request body: unknown fields are refused, so that a typing error cannot pass."""
+    """A request body: unknown fields are refused, so that typos are not ignored."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""Event streams: so many of one user at a time, and none longer than its caller is let in."""
+"""Event streams: limited per user, and closed when the caller loses access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from secureflow.kit.text import Text
 from secureflow.server.rest.callers import Caller
 
 LOOK_AGAIN_SECONDS: Final = 30.0
-"""How often an open stream looks whether its caller is still let in."""
+"""How often an open stream checks whether its caller still has access."""
 
 _Item = TypeVar("_Item")
 
@@ -34,12 +34,12 @@ class Streams:
         """Count one stream of the user while it is open.
 
         Raises:
-            SecureFlowError: `rate_limited` where they have as many as they may.
+            SecureFlowError: `rate_limited` if the user has too many open streams.
         """
         if self._open[user] >= self._most:
             raise SecureFlowError(
                 "rate_limited",
-                Text("You already watch {most} jobs.", most=self._most),
+                Text("You are already watching {most} jobs.", most=self._most),
                 "Close a stream, or ask for the job's state now and then.",
             )
         self._open[user] += 1
@@ -63,12 +63,12 @@ async def while_let_in(
     let_in: Callable[[], Awaitable[bool]],
     seconds: float = LOOK_AGAIN_SECONDS,
 ) -> AsyncIterator[_Item]:
-    """Yield the events until they end, or until their reader is not let in any more.
+    """Yield the events until they end, or until their reader loses access.
 
     Args:
         events: closed at the end.
-        let_in: asks whether the reader's token still opens anything.
-        seconds: how often that is asked, whether there are events or not.
+        let_in: tells whether the reader's token is still valid.
+        seconds: how often that is checked, whether there are events or not.
     """
     look_again = time.monotonic() + seconds
     coming = asyncio.ensure_future(anext(events))
@@ -92,4 +92,4 @@ async def while_let_in(
 
 
 Counted = Annotated[Principal, Depends(counted)]
-"""The caller of a stream, which is counted for them while it is open."""
+"""The caller of a stream, which counts for them while it is open."""

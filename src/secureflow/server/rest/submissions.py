@@ -1,4 +1,4 @@
-"""What is asked for, of whatever kind: dry run and submission. Afterwards all jobs are alike."""
+"""Requests for jobs of every kind: dry run and submission. Afterwards all jobs are alike."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from secureflow.texts import told
 
 
 def submissions(kinds: SpecKinds) -> APIRouter:
-    """Return the routes that take a request of any of these kinds; its `kind` says which."""
+    """Return the routes that take a request of any of these kinds; its `kind` selects which."""
     router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=OnceRoute)
 
     async def submit_job(body: JobRequest, use: Use, caller: Caller) -> Job:
@@ -32,7 +32,7 @@ def submissions(kinds: SpecKinds) -> APIRouter:
     async def dry_run_job(
         body: JobRequest, use: Use, caller: Caller, language: Spoken
     ) -> Submission:
-        """Check a job and return its spec, digest, and what it costs; nothing is made."""
+        """Check a job and return its spec, digest and cost; nothing is created."""
         checked = await use.jobs.dry_run(caller, Wanted.of(body))
         if language == "en":
             return checked

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/users", tags=["users"], route_class=OnceRoute)
 
 
 class UserRequest(RequestBody):
-    """A new account. Without an organisation it is the operator's."""
+    """A new account. Without an organisation it belongs to the operator."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._@-]{0,63}$", examples=["ada"])
     password: Password = Field(repr=False)

@@ -1,1 +1,1 @@
-"""Generated from api/proto/secureflow/wire/v1 by `make proto`; the codec beside it is the way in."""
+"""Generated from api/proto/secureflow/wire/v1 by `make proto`; use it through `wire.codec`."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps on the connection and in the transaction that it is handed."""
+"""Alembic's entry: runs the steps on the connection and in the transaction that it is given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lists and quotas ask for gets columns and indexes; `seq` of an action needs 64 bits."""
+"""Columns and indexes for lists and quotas; `seq` of an action needs 64 bits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def upgrade() -> None:
     _add("datasets", "state", lambda doc: "removed" if doc.get("removed") else "published")
     _add("datasets", "name", lambda doc: doc["name"])
     _memberships()
-    # Answers of unknown age are as old as can be: the sweeper forgets them.
+    # Answers of unknown age count as oldest: the sweeper deletes them.
     op.add_column("idempotency", sa.Column("at", _BIG, nullable=False, server_default="0"))
     op.create_index("ix_idempotency_at", "idempotency", ["at"])
     if op.get_bind().dialect.name == "postgresql":

@@ -1,4 +1,4 @@
-"""A log that was set back is held: the one row that the sequencer locks says why."""
+"""A log that was rolled back is held: the one row that the sequencer locks says why."""
 
 from __future__ import annotations
 

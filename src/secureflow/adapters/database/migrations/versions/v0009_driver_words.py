@@ -1,8 +1,8 @@
-"""What a database's driver said is taken out of jobs that an older version paused.
+"""Removes database drivers' messages from jobs that an older version paused.
 
-Until then the runner stored an exception as it was (`Job X: OperationalError(…)`): statements, file
-names and hosts, which REST, watchers and reports showed. Those that a fault of the database paused
-get its name, and are gone on with at the start.
+Before, the runner stored an exception as it was (`Job X: OperationalError(…)`), with statements,
+file names and hosts, which REST, watchers and reports showed. Jobs paused by a fault of the
+database get its code, and are continued on start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FAULTS: Final = (
         ),
     ),
 )
-"""Words of the drivers, by what they mean; the first that fits counts."""
+"""Messages of the drivers, by their meaning; the first match counts."""
 _JOBS: Final = sa.table("jobs", sa.column("id", sa.Text), sa.column("doc", sa.Text))
 _EVENTS: Final = sa.table(
     "events",
@@ -44,7 +44,7 @@ _EVENTS: Final = sa.table(
 
 
 def upgrade() -> None:
-    """Rewrite the jobs, and what their watchers see: also of a job that was cancelled later."""
+    """Rewrite the jobs and their events, also of jobs that were cancelled later."""
     jobs = sa.select(_JOBS.c.id, _JOBS.c.doc)
     jobs = jobs.where(_JOBS.c.doc.like("%internal%"), _JOBS.c.doc.like("%Job %: %"))
     for job, text in op.get_bind().execute(jobs).all():
@@ -64,7 +64,7 @@ def upgrade() -> None:
 
 
 def _plain(job: str, error: Any) -> dict[str, Any] | None:
-    """Return what an error is to say; None where it says nothing of a driver's."""
+    """Return the rewritten error; None if it has no driver's message."""
     if not isinstance(error, Mapping) or error.get("code") != "internal":
         return None
     message = error.get("message")

@@ -1,4 +1,4 @@
-"""Servers of one database claim the jobs that they drive, and count up while they live."""
+"""Servers of one database claim the jobs that they drive, and send heartbeats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Make the tables; no job is claimed yet."""
+    """Create the tables; no job is claimed yet."""
     op.create_table(
         "claims",
         sa.Column("job", sa.Text, primary_key=True),

@@ -1,4 +1,4 @@
-"""Jobs can be listed by kind. Each job's document has it already."""
+"""Jobs can be listed by kind, which each job's document has already."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 
 def _kind(text: str) -> str:
-    """Return the kind of a document; one that is damaged is named when it is read."""
+    """Return the kind of a document; a damaged one is reported when it is read."""
     try:
         doc = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a database holds already, told by name before anything is made in it."""
+"""Checks that a database is empty before anything is created in it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from sqlalchemy.engine import URL
 
 from secureflow.adapters.database.connections import driver_url
 from secureflow.adapters.database.engine import Database
+from secureflow.adapters.database.integrity import HISTORY
 from secureflow.adapters.database.openerrors import check_encoding
-from secureflow.adapters.database.soundness import HISTORY
 from secureflow.adapters.database.tables import LOG_HEAD, METADATA, USERS
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _NAMED: Final = 3
-"""So many strange tables are named."""
+"""Maximum number of foreign tables that are named."""
 
 
-async def refuse_occupied(url: str, log: tuple[str, str] | None = None) -> None:
-    """Return where a new centre may be made: in an empty database, or in one that it began itself.
+async def require_empty(url: str, log: tuple[str, str] | None = None) -> None:
+    """Refuse a database for a new centre unless it is empty, or begun by the same centre.
 
     Args:
         url: the database.
-        log: origin and public key of the log that an earlier try may have begun there.
+        log: origin and public key of the log that an earlier attempt may have begun there.
 
     Raises:
-        SecureFlowError: `database_in_use` naming what it holds, `invalid_database_url`,
+        SecureFlowError: `database_in_use` naming its content, `invalid_database_url`,
             `library_missing`, `database_unavailable`, `database_encoding`.
     """
     database = Database(url)
@@ -53,7 +53,7 @@ def refuse_password(url: str) -> None:
     """Keep passwords out of command lines and settings files.
 
     Raises:
-        SecureFlowError: `invalid_database_url`, also for what is no URL of a database.
+        SecureFlowError: `invalid_database_url`, also if it is not the URL of a database.
     """
     parts = driver_url(url)
     if parts.password is not None or "password" in parts.query:
@@ -65,13 +65,13 @@ def refuse_password(url: str) -> None:
 
 
 def _no_file(url: URL) -> bool:
-    """Tell whether this is a SQLite file that is not there: looking into it would make it."""
+    """Tell whether this is a SQLite file that does not exist: opening it would create it."""
     name = url.database if url.get_backend_name() == "sqlite" else None
     return bool(name) and not Path(name or "").exists()
 
 
 def _held(connection: sa.Connection, log: tuple[str, str] | None) -> tuple[str, str] | None:
-    """Return what is in the way and the next step; None where nothing is."""
+    """Return what is in the way and the next step; None if nothing is."""
     tables = set(sa.inspect(connection).get_table_names())
     if not tables:
         return None
@@ -84,7 +84,7 @@ def _held(connection: sa.Connection, log: tuple[str, str] | None) -> tuple[str, 
         )
     head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key)).first()
     peopled = connection.execute(sa.select(USERS.c.id).limit(1)).first() is not None
-    if head is None and not peopled:  # the tables alone: whoever comes may go on
+    if head is None and not peopled:  # only the tables: any attempt may continue
         return None
     if head is not None and (head.origin, head.key) == log:
         return None

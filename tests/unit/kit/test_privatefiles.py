@@ -17,7 +17,7 @@ from secureflow.cli.files import read_secret, read_token
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, make_csr, new_link_key
-from secureflow.kit.private import exposed, read_private
+from secureflow.kit.privatefiles import exposed, read_private
 
 NOW = 1_800_000_000
 GROUPS = {4, 1000}

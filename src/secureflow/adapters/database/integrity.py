@@ -1,4 +1,4 @@
-"""What a database must be before it is read: intact, and told apart from a new one."""
+"""Checks before a database is read: that it is intact, and not mistaken for a new one."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 DRIVER_ERRORS: Final = (sa.exc.SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError)
-"""What opening a database may raise."""
+"""Exceptions of opening a database."""
 HISTORY: Final = "alembic_version"
 CODE: Final = "record_damaged"
 
 
 def damage_of(error: Exception) -> str | None:
-    """Return what is damaged where that is why the database cannot be opened."""
+    """Return the damage, if that is why the database cannot be opened."""
     if isinstance(error, SecureFlowError):
         if error.code != CODE:
             return None
@@ -33,13 +33,13 @@ def damage_of(error: Exception) -> str | None:
 
 
 def damage_of_cause(error: SecureFlowError) -> str | None:
-    """Return the driver's words behind a typed error."""
+    """Return the damage, if the cause of a typed error is some."""
     cause = error.__cause__
     return damage_of(cause) if isinstance(cause, Exception) else None
 
 
 def refuse_half(connection: sa.Connection) -> None:
-    """Refuse tables of ours without their history: they would be made anew over what is there.
+    """Refuse our tables without a migration history: migrations would run over existing data.
 
     Raises:
         SecureFlowError: `record_damaged`.
@@ -53,7 +53,7 @@ def refuse_half(connection: sa.Connection) -> None:
 
 
 def refuse_missing(connection: sa.Connection) -> None:
-    """Refuse a database that lacks a table, or a column, after its migration.
+    """Refuse a database that lacks a table or a column after its migration.
 
     Raises:
         SecureFlowError: `record_damaged`.

@@ -1,8 +1,8 @@
-"""The log in a database, proven from its leaves: every hash, node and signed head.
+"""Verifies the log in a database from its leaves: every hash, node and signed head.
 
-What a backup says of itself counts for nothing here: the tree is made anew from the leaves' bytes,
-and each head that the log signed must be the root of that tree at its size. The members'
-cosignatures tell up to where others have seen this very history.
+A backup's own claims do not count here: the tree is rebuilt from the leaves' bytes, and each head
+that the log signed must be the root of that tree at its size. The members' cosignatures show up to
+where others have seen this very history.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _ROWS: Final = 1000
 
 
 @dataclass(frozen=True)
-class Proven:
-    """A log that holds.
+class VerifiedLog:
+    """A verified log.
 
     Args:
-        origin: its name now.
+        origin: its current name.
         key: its public key.
         size: its entries.
         root: hex.
         seen: member to the size of the newest head that it cosigned.
-        newest: unix seconds that its newest entry tells; 0 for an empty log.
+        newest: unix seconds of its newest entry; 0 for an empty log.
     """
 
     origin: str
@@ -51,15 +51,15 @@ class Proven:
     newest: int = 0
 
 
-def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
-    """Make the tree anew and compare everything with it; blocks.
+def verify_log(connection: sa.Connection, keys: Mapping[str, str]) -> VerifiedLog:
+    """Rebuild the tree and compare everything with it; blocking.
 
     Args:
         connection: to a migrated database.
         keys: the members' signing keys.
 
     Raises:
-        SecureFlowError: `log_unproven` naming the first thing that does not fit.
+        SecureFlowError: `log_unproven` naming the first mismatch.
     """
     head = connection.execute(sa.select(LOG_HEAD.c.origin, LOG_HEAD.c.key, LOG_HEAD.c.size)).first()
     if head is None:
@@ -88,11 +88,11 @@ def prove_log(connection: sa.Connection, keys: Mapping[str, str]) -> Proven:
         )
     newest = parse_leaf(last).leaf.at if last else 0
     seen = _seen(connection, keys)
-    return Proven(head.origin, head.key, tree.size, tree.root().hex(), seen, newest)
+    return VerifiedLog(head.origin, head.key, tree.size, tree.root().hex(), seen, newest)
 
 
 def _leaves(connection: sa.Connection) -> Iterator[tuple[int, bytes, bytes]]:
-    """Return every leaf in order, in pages: another query runs in between."""
+    """Return every leaf in order, in pages: other queries run in between."""
     table, start = LOG_LEAVES.c, 0
     while True:
         query = sa.select(table.number, table.data, table.hash).where(table.number >= start)
@@ -117,7 +117,7 @@ def _heads(connection: sa.Connection) -> Iterator[tuple[int, str]]:
 def _compare(
     tree: GrowingTree, recorded: tuple[int, str] | None, heads: Iterator[tuple[int, str]], key: str
 ) -> tuple[int, str] | None:
-    """Hold the head of the tree's size against it; return the next head."""
+    """Compare the head of this size with the tree; return the next head."""
     if recorded is None or recorded[0] != tree.size:
         return recorded
     note = parse_note(recorded[1])
@@ -130,7 +130,7 @@ def _compare(
 
 
 def _check_nodes(connection: sa.Connection, fresh: Mapping[int, bytes], size: int) -> None:
-    """Compare the nodes, by place, that the leaves up to a size made."""
+    """Compare the stored nodes, by place, with those of the leaves up to a size."""
     places = sorted(fresh)
     query = sa.select(LOG_NODES.c.place, LOG_NODES.c.hash)
     kept: dict[int, bytes] = {}
@@ -142,7 +142,7 @@ def _check_nodes(connection: sa.Connection, fresh: Mapping[int, bytes], size: in
 
 
 def _seen(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, int]:
-    """Return how far each member has certainly seen this log."""
+    """Return how far each member has provably seen this log."""
     table, notes = LOG_COSIGNATURES.c, LOG_CHECKPOINTS.c
     seen = {}
     for name in keys:

@@ -1,10 +1,10 @@
-"""Pauses between tries: each twice as long as the one before it, up to a longest one."""
+"""Exponential back-off: each pause is twice as long as the one before it, up to a maximum."""
 
 from __future__ import annotations
 
 
-class Pauses:
-    """The pauses of one who tries again, in seconds.
+class Backoff:
+    """The pauses between attempts, in seconds.
 
     Args:
         first: the first one.
@@ -21,10 +21,10 @@ class Pauses:
         pause, self._next = self._next, min(2 * self._next, self._longest)
         return pause
 
-    def restart(self) -> None:
-        """Begin with the first one again: a try succeeded."""
+    def reset(self) -> None:
+        """Start over with the first one: an attempt succeeded."""
         self._next = self._first
 
     def exhaust(self) -> None:
-        """Go on with the longest one: there is no hurry."""
+        """Continue with the longest one: there is no hurry."""
         self._next = self._longest

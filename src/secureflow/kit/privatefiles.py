@@ -1,8 +1,8 @@
-"""Files that only their owner may read: databases that are kept so, secrets that are refused else.
+"""Files that only their owner may read: databases are made so, exposed secrets are refused.
 
-A secret whose file others can read may be known already: a process refuses it at its start rather
-than to go on with a key that is no secret. Mounted secrets (Kubernetes with `fsGroup`) belong to
-root and are read through a group: that group may read them, and nobody else.
+A secret in a file that others can read may be known already: a process refuses it on startup rather
+than use a key that may not be secret. Mounted secrets (Kubernetes with `fsGroup`) belong to root
+and are read through a group: that group may read them, and nobody else.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ DENIED: Final = (
     "Run this as a user who may read it, or copy it for this one: "
     "install -m 0600 -o USER FILE COPY."
 )
-"""The next step where a file cannot be read for its owner or mode."""
+"""The next step if a file cannot be read because of its owner or mode."""
 
 
 def keep_private(path: Path) -> None:
-    """Make a SQLite file, or leave it, with mode 0600 whatever its folder and the umask allow.
+    """Make a SQLite file with mode 0600, or change its mode to that, whatever the umask.
 
-    SQLite gives its `-wal` and `-shm` files the mode of the database; those that an earlier
-    version left are changed too. A file that is there is not opened: closing it again would drop
-    every POSIX lock that this process has on it, also those of SQLite's open connections, and
-    another process would take the write-ahead log away from under them.
+    SQLite gives its `-wal` and `-shm` files the mode of the database; those that an earlier version
+    left are changed too. An existing file is not opened: closing it again would drop every POSIX
+    lock that this process has on it, including those of SQLite's open connections, and another
+    process could remove the write-ahead log under them.
 
     Raises:
         OSError: the file cannot be made or changed.
@@ -47,7 +47,7 @@ def keep_private(path: Path) -> None:
 
 
 def read_private(path: Path) -> bytes:
-    """Return the bytes of a file that holds a secret, if nobody else can read it.
+    """Return the bytes of a secret's file, if nobody else can read it.
 
     Raises:
         SecureFlowError: `key_exposed`.
@@ -64,9 +64,9 @@ def read_private(path: Path) -> bytes:
 
 
 def exposed(status: os.stat_result, groups: Collection[int]) -> bool:
-    """Tell whether others than its owner and the groups of this process can read a file.
+    """Tell whether users other than its owner and this process's groups can read a file.
 
-    What is no regular file (a pipe of a shell) has no mode that would say anything.
+    The mode of anything but a regular file (a shell's pipe) says nothing.
     """
     if not stat.S_ISREG(status.st_mode):
         return False

@@ -1,4 +1,4 @@
-"""What stands in a database, looked at before anything is made or migrated in it."""
+"""What a database contains, read before anything is created or migrated in it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from secureflow.adapters.database.tables import LOG_HEAD, LOG_NODES, SETTINGS
 from secureflow.engines.ledger import merkle
 
 IDENTITY: Final = "record"
-"""The setting that names this database among all others."""
+"""The setting with this database's unique identity."""
 
 
 @dataclass(frozen=True)
 class RecordSummary:
-    """A record that is there.
+    """A summary of an existing record.
 
     Args:
-        identity: empty where an older version made it.
+        identity: empty if an older version made it.
         origin: the log's.
         size: the log's.
-        root: of the log at the size that was asked for; empty where the log is smaller.
+        root: of the log at the requested size; empty if the log is smaller.
     """
 
     identity: str
@@ -37,10 +37,10 @@ class RecordSummary:
 
 
 async def read_summary(database: Database, at: int = 0) -> RecordSummary | None:
-    """Return what stands in a database, with the log's root at a size; None where nothing does.
+    """Return a database's summary, with the log's root at a size; None if it is empty.
 
-    Nothing is made: a SQLite file that is missing stays so, and one of 0 bytes keeps what lies
-    in its write-ahead log, which SQLite would remove.
+    Nothing is created: a missing SQLite file stays missing, and one of 0 bytes keeps its
+    write-ahead log, which SQLite would remove.
 
     Raises:
         SecureFlowError: `database_unavailable`, `database_encoding`.
@@ -53,11 +53,11 @@ async def read_summary(database: Database, at: int = 0) -> RecordSummary | None:
 
 
 async def claim_identity(database: Database, fresh: str) -> str:
-    """Return the identity of a started database; it takes the fresh one where it has none."""
+    """Return the identity of a started database; without one it gets the fresh one."""
     async with database.begin() as unit:
         if (known := await unit.setting(IDENTITY)) is not None:
             return str(known)
-    async with database.begin() as unit:  # another server may do the same now: the first one counts
+    async with database.begin() as unit:  # another server may do the same now: the first one wins
         await unit.insert_once(SETTINGS, {"name": IDENTITY, "version": 1, "value": fresh})
         await unit.commit()
     async with database.begin() as unit:
@@ -74,7 +74,7 @@ def _no_bytes(url: URL) -> bool:
 
 
 def read_open_summary(connection: sa.Connection, at: int) -> RecordSummary | None:
-    """Return what stands in a database that is open; see `read_summary`."""
+    """Return the summary of an open database; see `read_summary`."""
     tables = set(sa.inspect(connection).get_table_names())
     if not {LOG_HEAD.name, LOG_NODES.name, SETTINGS.name} <= tables:
         return None
@@ -88,7 +88,7 @@ def read_open_summary(connection: sa.Connection, at: int) -> RecordSummary | Non
 
 
 def _root(connection: sa.Connection, size: int) -> str:
-    """Return the root that the stored nodes make; empty where one of them is gone."""
+    """Return the root of the stored nodes; empty if one of them is missing."""
     places = {place(*node): node for node in merkle.frontier(size)}
     rows = connection.execute(sa.select(LOG_NODES).where(LOG_NODES.c.place.in_(places)))
     nodes = {places[row.place]: bytes(row.hash) for row in rows}

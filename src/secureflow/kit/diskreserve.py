@@ -1,10 +1,10 @@
-"""Room that the record has when the disk is full: a file that is given up for it.
+"""Disk space reserved for the record: a file that is deleted when the disk is full.
 
-What an agent may never fail to write (a vote, what was spent, its end of a job), and a centre (its
-log, the end of a job), is small; what fills its disk is not. So some room is held by a file from
-the beginning. Who finds the disk full removes the file and goes on; when there is room again the
-file is made anew. While it is not there nothing new is begun (`agent.record.room`, `server.room`),
-so that it is left for what was.
+What an agent must never fail to write (a vote, spent budget, its end of a job), or a centre (its
+log, the end of a job), is small; what fills a disk is not. So a file holds some space from the
+start. A writer that finds the disk full deletes the file and continues; it is allocated again once
+there is room. Until then no new work is accepted (`agent.record.room`, `server.room`), so that the
+space is left for work already begun.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ T = TypeVar("T")
 _log = get_logger(__name__)
 
 
-class Reserve:
-    """The file that holds the room.
+class DiskReserve:
+    """A file that holds disk space.
 
     Args:
-        path: where it lies: on the record's disk.
-        size: its bytes; 0 keeps none.
+        path: its path, on the record's disk.
+        size: its bytes; 0 for no reserve.
         whose: how people know the process.
     """
 
@@ -41,11 +41,11 @@ class Reserve:
 
     @property
     def missing(self) -> int:
-        """Bytes of the reserve that are not held now."""
+        """Bytes of the reserve that are not allocated now."""
         return 0 if self._held() else self.size
 
     def keep(self) -> bool:
-        """Hold the room if there is enough; tell whether it is held now."""
+        """Allocate the file if there is room; tell whether it is allocated now."""
         with self._lock:
             if self._held():
                 return True
@@ -57,13 +57,13 @@ class Reserve:
                 finally:
                     os.close(handle)
                 fresh.replace(self._path)
-            except OSError:  # none now: half a reserve would only take room from others
+            except OSError:  # no room: half a reserve would only take space from others
                 remove(fresh)
                 return False
             return True
 
     def give_up(self) -> bool:
-        """Leave the room to the record; tell whether there was any."""
+        """Release the space to the record; tell whether there was any."""
         with self._lock:
             if not self.size or not self._path.exists():
                 return False
@@ -74,7 +74,7 @@ class Reserve:
         return gone
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do something small that writes, over the reserve if the disk is full.
+        """Run a small write, releasing the reserve if the disk is full.
 
         Raises:
             InfrastructureError: `disk_full`, `disk_failed`.
@@ -88,10 +88,10 @@ class Reserve:
                 return work()
 
     async def run_async(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do what names its faults itself and may be done again: over the reserve if need be.
+        """Run repeatable work that raises typed errors, releasing the reserve if the disk is full.
 
         Raises:
-            InfrastructureError: `disk_full`, where even that is of no help; others as they are.
+            InfrastructureError: `disk_full` if even that does not help; others as raised.
         """
         try:
             return await work()
