@@ -488,6 +488,7 @@ async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_i
     await until(lambda: enclave.link.connected.is_set() and not enclave.link.disabled)
     assert await _knock(address, a) == ""
     centre.server.shut_out(["bank-a"])
+    await until(lambda: enclave.link.disabled)
     centre.server.shut_out([])  # or it is told so
     await until(lambda: not enclave.link.disabled)
     assert await _knock(address, a) == ""
