@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -514,6 +515,30 @@ async def test_who_is_disabled_while_it_is_welcomed_is_not_let_in(centre: Centre
     assert peer.link.trouble is not None
     assert peer.link.trouble.code == "organisation_disabled"
     await peer.stop()
+
+
+async def test_an_enclave_is_welcomed_before_it_is_told_anything(centre: Centre) -> None:
+    """Whoever is shut out while it dials in is in its welcome; the link is not broken over it."""
+    asked, go, told = asyncio.Event(), asyncio.Event(), []
+
+    async def revoked() -> list[str]:
+        known = list(told)
+        asked.set()
+        await go.wait()
+        return known
+
+    centre.server._callbacks = replace(centre.server._callbacks, revoked=revoked)
+    enclave = Party(centre.address, centre.pki.enclave(), echo).start()
+    await asked.wait()
+    told.append("spiffe://consortium.example/org/bank-b/agent/a1")
+    centre.server.shut_out(["bank-a"])
+    centre.server.expel("bank-b", told[0], SecureFlowError("certificate_revoked", ""))
+    go.set()
+    await enclave.link.connected.wait()
+    assert (enclave.link.disabled, enclave.link.revoked) == ({"bank-a"}, {told[0]})
+    assert (await centre.ask("enclave", "x"))["verb"] == "x"
+    assert len(centre.hellos) == 1
+    await enclave.stop()
 
 
 async def idle(*_: object) -> object:

@@ -134,6 +134,7 @@ class LinkServer:
         self._expected: set[str] = set()
         self._enclaves: set[str] = set()
         self._disabled: frozenset[str] = frozenset()
+        self._expelled = 0
         self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
         self._server: grpc.aio.Server | None = None
 
@@ -237,6 +238,7 @@ class LinkServer:
 
     def expel(self, party: str, spiffe: str, reason: SecureFlowError) -> None:
         """Cut off a revoked party, and tell enclaves to refuse it as well."""
+        self._expelled += 1
         self.disconnect(party, reason)
         self._notify_enclaves({"revoked": [spiffe]})
 
@@ -317,6 +319,7 @@ class LinkServer:
             )
         disabled = self._disabled
         await self._callbacks.on_hello(peer, hello.body)
+        revoked = await self._revoked() if peer.spiffe.role == "enclave" else []
         self._let_in(peer.party, disabled)
         self.disconnect(
             peer.party,
@@ -339,14 +342,20 @@ class LinkServer:
         )  # fmt: skip
         greeting: dict[str, JSON] = {"version": self._version, "time": self._clock()}
         if peer.spiffe.role == "enclave":
-            # Listed after the stream is registered, so that later revocations are sent over it as
-            # well.
             self._enclaves.add(peer.party)
-            greeting["revoked"] = list(await self._callbacks.revoked())
-            greeting["disabled"] = sorted(self._disabled)
+            greeting |= {"revoked": revoked, "disabled": sorted(self._disabled)}
+        # No `await` since the stream was registered: its first message must be the welcome.
         stream.send(Envelope("", "welcome", greeting))
         for request in self._requests.of_party(peer.party):
             self._deliver(request)
+
+    async def _revoked(self) -> list[JSON]:
+        """List who is revoked; again if somebody was revoked meanwhile, who may be missing."""
+        while True:
+            before = self._expelled
+            revoked = list(await self._callbacks.revoked())
+            if self._expelled == before:
+                return [*revoked]
 
     def _let_in(self, party: str, before: frozenset[str]) -> None:
         """Forget that a party was disabled: by the record, read since, it is admitted again."""
