@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,10 @@ async def cutter(centre: Centre) -> AsyncIterator[Cutter]:
     proxy = await Cutter(centre.port).start()
     yield proxy
     await proxy.stop()
+
+
+@pytest.fixture
+async def ending() -> AsyncIterator[AsyncExitStack]:
+    """Ends what a test starts itself, where it fails as well: no other test has to do with it."""
+    async with AsyncExitStack() as stack:
+        yield stack

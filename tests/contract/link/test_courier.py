@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -306,16 +307,16 @@ async def _lost(peer: Party) -> None:
 
 
 async def test_a_party_that_cannot_reach_the_centre_keeps_trying(
-    centre: Centre, cutter: Cutter
+    centre: Centre, cutter: Cutter, ending: AsyncExitStack
 ) -> None:
     cutter.refuse(True)
     peer = Party(cutter.address, centre.pki.agent("bank-a"), echo).start()
+    ending.push_async_callback(peer.stop)
     await until(lambda: peer.link.trouble is not None)
     assert peer.link.trouble.code == "link_broken"
     cutter.refuse(False)
     await peer.link.connected.wait()
     assert peer.link.trouble is None
-    await peer.stop()
 
 
 async def test_a_party_far_away_gets_in_and_is_asked(centre: Centre, cutter: Cutter) -> None:
@@ -370,14 +371,16 @@ async def test_a_refusal_that_cannot_be_sent_whole_keeps_its_name(
     assert refused.message.startswith("no")
 
 
-async def test_a_hello_that_the_centre_refuses_is_told(centre: Centre) -> None:
+async def test_a_hello_that_the_centre_refuses_is_told(
+    centre: Centre, ending: AsyncExitStack
+) -> None:
     centre.refuse_hello = SecureFlowError("version_too_old", "Update the agent.", "To 2.0.")
     peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
+    ending.push_async_callback(peer.stop)
     await until(lambda: peer.link.trouble is not None)
     assert peer.link.trouble.code == "version_too_old"
     assert peer.link.trouble.hint == "To 2.0."
     assert not centre.server.status("bank-a").connected
-    await peer.stop()
 
 
 async def test_status_follows_the_link(centre: Centre) -> None:
@@ -448,11 +451,12 @@ async def test_a_peer_that_floods_is_read_no_faster() -> None:
     running.cancel()
 
 
-async def test_many_parties_at_once(centre: Centre) -> None:
+async def test_many_parties_at_once(centre: Centre, ending: AsyncExitStack) -> None:
     names = [f"bank-{index}" for index in range(6)]
     async with asyncio.TaskGroup() as group:
-        peers = [Party(centre.address, centre.pki.agent(name), echo).start() for name in names]
-        for peer in peers:
+        for name in names:
+            peer = Party(centre.address, centre.pki.agent(name), echo).start()
+            ending.push_async_callback(peer.stop)
             group.create_task(peer.link.connected.wait())
     requests = [
         Request(f"job_1/{seq}/{name}", name, "x", {"n": f"{seq} {name}"}, 20.0)
@@ -461,8 +465,6 @@ async def test_many_parties_at_once(centre: Centre) -> None:
     ]
     answers = await asyncio.gather(*map(centre.server.ask, requests))
     assert [answer["body"] for answer in answers] == [request.body for request in requests]
-    for peer in peers:
-        await peer.stop()
 
 
 def test_back_off_grows_and_starts_over() -> None:

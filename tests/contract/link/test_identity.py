@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,13 +34,18 @@ async def _trouble(centre: Centre, credentials: CredentialFiles) -> SecureFlowEr
     """Return why a link with these credentials does not stand; no hello may have passed."""
     before = len(centre.hellos)
     peer = Party(centre.address, credentials, echo).start()
-    await until(lambda: peer.link.trouble)
-    assert not peer.link.connected.is_set()
-    assert len(centre.hellos) == before
-    with pytest.raises(SecureFlowError) as caught:
-        await peer.link.call("status", {})
+    try:
+        await until(lambda: peer.link.trouble)
+        assert not peer.link.connected.is_set()
+        assert len(centre.hellos) == before
+    finally:
+        await peer.stop()  # its next try would hang up in the middle of the call
+    try:
+        with pytest.raises(SecureFlowError) as caught:
+            await peer.link.call("status", {})
+    finally:
+        await peer.link._hang_up()
     assert not centre.calls
-    await peer.stop()
     assert peer.link.trouble is not None
     assert peer.link.trouble.code == caught.value.code
     return peer.link.trouble
@@ -56,27 +62,27 @@ async def test_a_revoked_certificate_is_refused(centre: Centre) -> None:
 
 
 async def test_revocation_cuts_what_is_open_and_every_next_rpc(
-    centre: Centre, tmp_path: Path
+    centre: Centre, tmp_path: Path, ending: AsyncExitStack
 ) -> None:
     credentials = centre.pki.agent("bank-a")
     peer = Party(centre.address, credentials, echo).start()
+    ending.push_async_callback(peer.stop)
     await peer.link.connected.wait()
     await peer.link.call("status", {})
     centre.revoked.add(_serial(credentials))
     for refused in (
-        peer.link.call("status", {}),
-        peer.link.fetch("ab" * 32, tmp_path / "x", 1),
-        peer.link.store(memoryview(b"x"), "ab" * 32),
+        lambda: peer.link.call("status", {}),
+        lambda: peer.link.fetch("ab" * 32, tmp_path / "x", 1),
+        lambda: peer.link.store(memoryview(b"x"), "ab" * 32),
     ):
         with pytest.raises(SecureFlowError) as caught:
-            await refused
+            await refused()
         assert caught.value.code == "certificate_revoked"
     reason = SecureFlowError("certificate_revoked", "bank-a's agent was shut out.")
     centre.server.disconnect("bank-a", reason)
     await until(lambda: peer.link.trouble)
     assert peer.link.trouble is not None
     assert peer.link.trouble.code == "certificate_revoked"
-    await peer.stop()
 
 
 async def test_a_foreign_authority_is_refused(centre: Centre, tmp_path: Path) -> None:
@@ -90,30 +96,36 @@ async def test_a_foreign_authority_is_refused(centre: Centre, tmp_path: Path) ->
     assert (await _trouble(centre, CredentialFiles(mixed))).code == "link_broken"
 
 
-async def test_a_centre_of_a_foreign_authority_is_refused(tmp_path: Path) -> None:
+async def test_a_centre_of_a_foreign_authority_is_refused(
+    tmp_path: Path, ending: AsyncExitStack
+) -> None:
     impostor = await Centre(Pki(tmp_path / "impostor"), tmp_path).start()
+    ending.push_async_callback(impostor.server.stop, 0)
     credentials = Pki(tmp_path / "real").agent("bank-a")
     assert (await _trouble(impostor, credentials)).code == "link_broken"
-    await impostor.server.stop(0)
 
 
-async def test_an_agents_certificate_makes_no_centre(pki: Pki, tmp_path: Path) -> None:
+async def test_an_agents_certificate_makes_no_centre(
+    pki: Pki, tmp_path: Path, ending: AsyncExitStack
+) -> None:
     """An agent of the same authority that listens is not taken for the centre."""
     impostor = Centre(pki, tmp_path)
     impostor.credentials = pki.agent("bank-b")
     impostor.server = impostor._make(0)
     await impostor.start()
+    ending.push_async_callback(impostor.server.stop, 0)
     assert (await _trouble(impostor, pki.agent("bank-a"))).code == "link_broken"
-    await impostor.server.stop(0)
 
 
-async def test_the_enclaves_certificate_makes_no_centre(pki: Pki, tmp_path: Path) -> None:
+async def test_the_enclaves_certificate_makes_no_centre(
+    pki: Pki, tmp_path: Path, ending: AsyncExitStack
+) -> None:
     impostor = Centre(pki, tmp_path)
     impostor.credentials = pki.enclave()
     impostor.server = impostor._make(0)
     await impostor.start()
+    ending.push_async_callback(impostor.server.stop, 0)
     assert (await _trouble(impostor, pki.agent("bank-a"))).code == "link_broken"
-    await impostor.server.stop(0)
 
 
 async def test_another_trust_domain_is_refused(centre: Centre, tmp_path: Path) -> None:
@@ -136,24 +148,20 @@ async def test_an_expired_certificate_is_refused(centre: Centre) -> None:
     assert error.code in {"link_broken", "certificate_not_valid_now"}
 
 
-async def test_a_link_ends_with_its_certificate(centre: Centre) -> None:
+async def test_a_link_ends_with_its_certificate(centre: Centre, ending: AsyncExitStack) -> None:
     """TLS checks validity once; the stream must not outlive it."""
-    five_minutes = timedelta(minutes=5)  # certificates begin that much before they are issued
-    credentials = centre.pki.agent("bank-a", life=five_minutes + timedelta(seconds=2))
-    centre.answer_call = _no_renewal
+    credentials = centre.pki.agent("bank-a")
+    ends = parse_certificate(credentials().certificate.decode()).not_valid_after_utc
+    centre.server._gate._clock = lambda: int(ends.timestamp())  # its last second
     peer = Party(centre.address, credentials, echo).start()
+    ending.push_async_callback(peer.stop)
     await peer.link.connected.wait()
     await until(lambda: peer.link.trouble)
     assert peer.link.trouble is not None
     assert peer.link.trouble.code == "certificate_not_valid_now"
-    await peer.stop()
 
 
-def _no_renewal(*_: object) -> object:
-    raise SecureFlowError("rate_limited", "Not now.")
-
-
-async def test_a_certificate_is_renewed_in_place(centre: Centre) -> None:
+async def test_a_certificate_is_renewed_in_place(centre: Centre, ending: AsyncExitStack) -> None:
     """Less than a third of its life is left: a new key, a new certificate, a new handshake."""
     uri = "spiffe://consortium.example/org/bank-a/agent/a1"
     centre.answer_call = lambda _, kind, body: (
@@ -165,6 +173,7 @@ async def test_a_certificate_is_renewed_in_place(centre: Centre) -> None:
     old = credentials()
     assert old.due(now())
     peer = Party(centre.address, credentials, echo).start()
+    ending.push_async_callback(peer.stop)
     await until(lambda: len(centre.hellos) == 2)
     new = credentials()
     assert new.key != old.key
@@ -173,7 +182,6 @@ async def test_a_certificate_is_renewed_in_place(centre: Centre) -> None:
     await peer.link.connected.wait()
     assert (await centre.ask("bank-a", "x"))["verb"] == "x"
     assert peer.link.trouble is None
-    await peer.stop()
 
 
 async def test_a_certificate_for_another_key_is_not_installed(centre: Centre) -> None:
@@ -337,7 +345,7 @@ def test_credentials_need_a_directory_that_holds_them(tmp_path: Path) -> None:
     ],
 )
 async def test_a_damaged_file_is_named_and_no_link_ends_of_it(
-    centre: Centre, name: str, at: int, byte: bytes
+    centre: Centre, name: str, at: int, byte: bytes, ending: AsyncExitStack
 ) -> None:
     """In the key, the own certificate, the authority: the link waits until it is put back."""
     credentials = centre.pki.agent("bank-a")
@@ -348,13 +356,13 @@ async def test_a_damaged_file_is_named_and_no_link_ends_of_it(
     with pytest.raises(SecureFlowError, match=f"{name} cannot be read"):
         credentials.check()
     peer = Party(centre.address, credentials, echo).start()
+    ending.push_async_callback(peer.stop)
     await until(lambda: peer.link.trouble)
     assert peer.link.trouble is not None
     assert peer.link.trouble.code == "certificate_malformed"
     assert str(path) in peer.link.trouble.message
     path.write_bytes(sound)
     await asyncio.wait_for(peer.link.connected.wait(), 60)
-    await peer.stop()
 
 
 def test_keys_are_for_their_owner_only(pki: Pki) -> None:
@@ -429,7 +437,9 @@ async def _knock(address: str, credentials: CredentialFiles) -> str:
     return ""
 
 
-async def test_the_enclave_refuses_whom_the_centre_has_revoked(centre: Centre) -> None:
+async def test_the_enclave_refuses_whom_the_centre_has_revoked(
+    centre: Centre, ending: AsyncExitStack
+) -> None:
     """A certificate lives 24 hours; the enclave hears of a revocation over its own link."""
     a, b = centre.pki.agent("bank-a"), centre.pki.agent("bank-b")
     domain = centre.pki.authority.trust_domain
@@ -437,8 +447,10 @@ async def test_the_enclave_refuses_whom_the_centre_has_revoked(centre: Centre) -
     centre.revoked_lately.append(spiffe["bank-b"])  # before the enclave dialled in
     credentials = centre.pki.enclave()
     enclave = Party(centre.address, credentials, echo).start()
+    ending.push_async_callback(enclave.stop)
     await enclave.link.connected.wait()
     door = Door(enclave, credentials, domain)
+    ending.push_async_callback(door.server.stop, 0)
     address = f"127.0.0.1:{await door.server.start()}"
     assert await _knock(address, b) == "certificate_revoked"
     assert await _knock(address, a) == ""
@@ -447,19 +459,20 @@ async def test_the_enclave_refuses_whom_the_centre_has_revoked(centre: Centre) -
     await until(lambda: spiffe["bank-a"] in enclave.link.revoked)
     assert await _knock(address, a) == "certificate_revoked"
     assert door.came == ["bank-a"]
-    await door.server.stop(0)
-    await enclave.stop()
 
 
 async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_it_is_enabled(
-    centre: Centre,
+    centre: Centre, ending: AsyncExitStack
 ) -> None:
     a = centre.pki.agent("bank-a")
     peer = Party(centre.address, a, idle).start()
+    ending.push_async_callback(peer.stop)
     credentials = centre.pki.enclave()
     enclave = Party(centre.address, credentials, echo).start()
+    ending.push_async_callback(enclave.stop)
     await asyncio.gather(peer.link.connected.wait(), enclave.link.connected.wait())
     door = Door(enclave, credentials, centre.pki.authority.trust_domain)
+    ending.push_async_callback(door.server.stop, 0)
     address = f"127.0.0.1:{await door.server.start()}"
     asked = asyncio.create_task(centre.ask("bank-a", "train"))
     shut = asyncio.Event()
@@ -468,9 +481,9 @@ async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_i
     centre.refuse_party = "bank-a"
     centre.refuse_hello = SecureFlowError("organisation_disabled", "bank-a is disabled.")
     centre.server.shut_out(["bank-a"])
-    for ends in (asked, centre.ask("bank-a", "train", seq=2)):
+    for ends in (lambda: asked, lambda: centre.ask("bank-a", "train", seq=2)):
         with pytest.raises(SecureFlowError) as caught:
-            await ends
+            await ends()
         assert caught.value.code == "organisation_disabled"
     await until(lambda: enclave.link.disabled)
     shut.set()
@@ -480,6 +493,7 @@ async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_i
     assert door.came == ["bank-b"]
     await enclave.stop()
     again = Party(centre.address, credentials, echo).start()
+    ending.push_async_callback(again.stop)
     await again.link.connected.wait()
     assert again.link.disabled == {"bank-a"}  # it is told at its welcome as well
     await again.stop()
@@ -493,11 +507,11 @@ async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_i
     centre.server.shut_out([])  # or it is told so
     await until(lambda: not enclave.link.disabled)
     assert await _knock(address, a) == ""
-    await door.server.stop(0)
-    await asyncio.gather(peer.stop(), enclave.stop())
 
 
-async def test_who_is_disabled_while_it_is_welcomed_is_not_let_in(centre: Centre) -> None:
+async def test_who_is_disabled_while_it_is_welcomed_is_not_let_in(
+    centre: Centre, ending: AsyncExitStack
+) -> None:
     hello, met = centre._on_hello, []
 
     async def disabled_meanwhile(peer: PeerIdentity, body: Any) -> None:
@@ -511,13 +525,15 @@ async def test_who_is_disabled_while_it_is_welcomed_is_not_let_in(centre: Centre
     centre.server = centre._make(centre.port)
     await centre.server.start()
     peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
+    ending.push_async_callback(peer.stop)
     await until(lambda: peer.link.trouble)
     assert peer.link.trouble is not None
     assert peer.link.trouble.code == "organisation_disabled"
-    await peer.stop()
 
 
-async def test_an_enclave_is_welcomed_before_it_is_told_anything(centre: Centre) -> None:
+async def test_an_enclave_is_welcomed_before_it_is_told_anything(
+    centre: Centre, ending: AsyncExitStack
+) -> None:
     """Whoever is shut out while it dials in is in its welcome; the link is not broken over it."""
     asked, go, told = asyncio.Event(), asyncio.Event(), []
 
@@ -529,6 +545,7 @@ async def test_an_enclave_is_welcomed_before_it_is_told_anything(centre: Centre)
 
     centre.server._callbacks = replace(centre.server._callbacks, revoked=revoked)
     enclave = Party(centre.address, centre.pki.enclave(), echo).start()
+    ending.push_async_callback(enclave.stop)
     await asked.wait()
     told.append("spiffe://consortium.example/org/bank-b/agent/a1")
     centre.server.shut_out(["bank-a"])
@@ -538,7 +555,6 @@ async def test_an_enclave_is_welcomed_before_it_is_told_anything(centre: Centre)
     assert (enclave.link.disabled, enclave.link.revoked) == ({"bank-a"}, {told[0]})
     assert (await centre.ask("enclave", "x"))["verb"] == "x"
     assert len(centre.hellos) == 1
-    await enclave.stop()
 
 
 async def idle(*_: object) -> object:
@@ -564,27 +580,33 @@ async def _send(address: str, credentials: CredentialFiles, shut: asyncio.Event)
     return ""
 
 
-async def test_only_enclaves_are_told_who_is_revoked(centre: Centre) -> None:
+async def test_only_enclaves_are_told_who_is_revoked(
+    centre: Centre, ending: AsyncExitStack
+) -> None:
     centre.revoked_lately.append("spiffe://consortium.example/org/bank-b/agent/a1")
     peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
+    ending.push_async_callback(peer.stop)
     await peer.link.connected.wait()
     centre.server.expel("bank-c", "spiffe://x.example/server", SecureFlowError("forbidden", ""))
     assert await peer.link.call("status", {}) == {}
     centre.server.shut_out(["bank-b"])
     assert await peer.link.call("status", {}) == {}
     assert peer.link.revoked == peer.link.disabled == frozenset()
-    await peer.stop()
 
 
 # --- addresses that the centre names --------------------------------------------------------------
 
 
-async def test_nothing_but_a_host_and_a_port_is_dialled(pki: Pki, tmp_path: Path) -> None:
+async def test_nothing_but_a_host_and_a_port_is_dialled(
+    pki: Pki, tmp_path: Path, ending: AsyncExitStack
+) -> None:
     """`unix:` and the other schemes of gRPC would reach what listens on this machine only."""
     knocks: list[object] = []
     path = tmp_path / "local.sock"
     local = await asyncio.start_unix_server(lambda _, writer: knocks.append(writer), path)
+    ending.callback(local.close)
     uplink = Uplink(pki.agent("bank-a"))
+    ending.push_async_callback(uplink.close)
     update: Any = SimpleNamespace(header_bytes=b"", header=SimpleNamespace(binding=_Binding))
     for address in (f"unix:{path}", f"unix://{path}", "dns:///localhost:1", "localhost", "x\n:1"):
         with pytest.raises(SecureFlowError) as caught:
@@ -594,15 +616,15 @@ async def test_nothing_but_a_host_and_a_port_is_dialled(pki: Pki, tmp_path: Path
         with pytest.raises(SecureFlowError):
             open_channel(address, pki.agent("bank-a")(), ENCLAVE_NAME)
     assert knocks == []
-    local.close()
-    await uplink.close()
 
 
 class _Binding:
     job, round, stage, party = "job_1", 1, "train", "bank-a"
 
 
-async def test_the_centre_hears_no_word_of_the_transport(pki: Pki, tmp_path: Path) -> None:
+async def test_the_centre_hears_no_word_of_the_transport(
+    pki: Pki, tmp_path: Path, ending: AsyncExitStack
+) -> None:
     """A closed port, a port without TLS, a foreign TLS and a name without address: one answer."""
 
     async def shout(_: object, writer: asyncio.StreamWriter) -> None:
@@ -610,9 +632,12 @@ async def test_the_centre_hears_no_word_of_the_transport(pki: Pki, tmp_path: Pat
         writer.close()
 
     plain = await asyncio.start_server(shout, "127.0.0.1", 0)
+    ending.callback(plain.close)
     foreign = await Centre(Pki(tmp_path / "foreign"), tmp_path).start()
+    ending.push_async_callback(foreign.server.stop, 0)
     ports = (1, plain.sockets[0].getsockname()[1], foreign.port)
     uplink = Uplink(pki.agent("bank-a"))
+    ending.push_async_callback(uplink.close)
     update: Any = SimpleNamespace(header_bytes=b"", header=SimpleNamespace(binding=_Binding))
     told = []
     for address in (*(f"127.0.0.1:{port}" for port in ports), "no-such-host.invalid:1"):
@@ -623,18 +648,15 @@ async def test_the_centre_hears_no_word_of_the_transport(pki: Pki, tmp_path: Pat
     assert told[0]["code"] == "link_broken"
     assert told[0]["details"] == {}
     assert "127.0.0.1" not in str(told)
-    await uplink.close()
-    plain.close()
-    await foreign.server.stop(0)
 
 
-async def test_a_party_names_only_an_address(centre: Centre) -> None:
+async def test_a_party_names_only_an_address(centre: Centre, ending: AsyncExitStack) -> None:
     """What an enclave says of itself is dialled by every agent."""
     for address in ("unix:/run/x", "a\x1b:1", 7, {"a": 1}):
         credentials = centre.pki.enclave()
         peer = Party(centre.address, credentials, echo)
         peer.standing = {**peer.standing, "address": address}
-        peer.start()
+        ending.push_async_callback(peer.start().stop)
         await until(lambda peer=peer: peer.link.trouble)
         assert peer.link.trouble is not None
         assert peer.link.trouble.code == "invalid_address"
