@@ -108,7 +108,7 @@ async def main():
     print(centre.port, flush=True)
     await centre.connected("bank-a")
     try:
-        print(await centre.ask("bank-a", "train", patience=0.8), flush=True)
+        print(await centre.ask("bank-a", "train", patience=3.0), flush=True)
     except SecureFlowError as error:
         print(error.code, flush=True)
     await centre.server.stop(0)
@@ -132,7 +132,7 @@ async def test_a_centre_that_was_really_stopped_takes_the_answer_of_meanwhile(
     async def work(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         del body, log_proofs
         child.send_signal(signal.SIGSTOP)
-        asyncio.get_running_loop().call_later(2.5, child.send_signal, signal.SIGCONT)
+        asyncio.get_running_loop().call_later(5.0, child.send_signal, signal.SIGCONT)
         return verb
 
     port = int(await child.stdout.readline())

@@ -88,11 +88,11 @@ async def test_who_works_on_it_is_not_cut_off(
 
     async def slowly(verb: str, body: JSON, log_proofs: JSON) -> JSON:
         answer = await disk.handle(verb, body, log_proofs)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(3.0)
         return answer
 
     async with party(centre, handle=slowly):
-        asking = asyncio.create_task(centre.ask("bank-a", "train", patience=0.6))
+        asking = asyncio.create_task(centre.ask("bank-a", "train", patience=2.0))
         await until(lambda: disk.tried >= 2)
         disk.room.set()
         assert (await asking)["tried"] >= 3
@@ -273,7 +273,7 @@ async def test_who_is_refused_for_want_of_room_is_not_read_for_ever(tmp_path: Pa
             raise full(Place(tmp_path, "stored models"), 1000)
 
     with pytest.raises(InfrastructureError, match="disk_full"):
-        await asyncio.wait_for(_stored(Full(tmp_path / "a"), endless(), DIGEST, 1000), 20)
+        await asyncio.wait_for(_stored(Full(tmp_path / "a"), endless(), DIGEST, 1000), 60)
     assert sent == 11
 
 
@@ -382,7 +382,7 @@ async def test_an_answer_is_given_once_the_record_can_be_read_again(fault: Excep
     try:
         for _ in range(2):  # the second time out of what was answered
             working.take(request)
-            await asyncio.wait_for(stream.answered.wait(), 20)
+            await asyncio.wait_for(stream.answered.wait(), 60)
             stream.answered.clear()
             await until(lambda: not working._tasks)
         assert handled == ["consent"]

@@ -182,7 +182,7 @@ async def test_an_agent_that_was_off_for_two_days_gets_in_by_itself(world: World
     old = world.serial()
     running = asyncio.create_task(link.run())
     try:
-        await asyncio.wait_for(link.connected.wait(), 20)
+        await asyncio.wait_for(link.connected.wait(), 60)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -198,7 +198,7 @@ async def test_a_revoked_agent_stays_out_and_says_why(world: World) -> None:
         await work.commit()
     running = asyncio.create_task(link.run())
     try:
-        await asyncio.wait_for(until(lambda: link.trouble is not None), 20)
+        await asyncio.wait_for(until(lambda: link.trouble is not None), 60)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -333,13 +333,13 @@ async def test_a_centre_that_calls_the_certificate_run_out_is_dialled_anew(world
     running = asyncio.create_task(link.run())
     gone = SecureFlowError("certificate_not_valid_now", "It has run out.")
     try:
-        await asyncio.wait_for(link.connected.wait(), 20)
+        await asyncio.wait_for(link.connected.wait(), 60)
         old = world.serial()
         link.redial_if_expired(SecureFlowError("not_found", "Something else."))
         assert link.connected.is_set()
         link.redial_if_expired(gone)
-        await asyncio.wait_for(until(lambda: world.serial() != old), 20)
-        await asyncio.wait_for(until(link.connected.is_set), 20)
+        await asyncio.wait_for(until(lambda: world.serial() != old), 60)
+        await asyncio.wait_for(until(link.connected.is_set), 60)
         assert link.trouble is None
     finally:
         running.cancel()

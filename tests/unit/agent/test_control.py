@@ -60,7 +60,7 @@ async def serving(path: Path) -> AsyncIterator[ControlServer]:
 
 
 async def ask(path: Path, command: str, **arguments: Any) -> Any:
-    patience = arguments.pop("patience", 5.0)
+    patience = arguments.pop("patience", 60.0)
     return await asyncio.to_thread(call, path, command, arguments, patience)
 
 

@@ -194,7 +194,7 @@ async def test_a_refused_head_is_looked_into_at_once(tmp_path: Path) -> None:
     assert world.assembly.context.witness.troubled
     centre = Centre(world.head(3))
     task = asyncio.create_task(watch(world, centre).run())
-    await asyncio.wait_for(centre.asked.wait(), 5)
+    await asyncio.wait_for(centre.asked.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert not world.assembly.context.witness.troubled
@@ -208,11 +208,11 @@ async def test_a_break_that_is_shorter_than_a_look_at_the_link_is_none_that_is_m
     await seen(world, 5)
     centre = Centre(world.head(5))
     task = asyncio.create_task(watch(world, centre).run())
-    await asyncio.wait_for(centre.asked.wait(), 5)
+    await asyncio.wait_for(centre.asked.wait(), 60)
     centre.asked.clear()
     centre.answer = {"note": world.head(3), "held": None}
     centre.welcomes += 1
-    await asyncio.wait_for(centre.asked.wait(), 5)
+    await asyncio.wait_for(centre.asked.wait(), 60)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

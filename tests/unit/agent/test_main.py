@@ -164,7 +164,7 @@ async def test_serving_and_ending(tmp_path: Path) -> None:
             "dataset.published",
         ]
         running.cancel()
-        await asyncio.wait_for(asyncio.gather(running, return_exceptions=True), 5)
+        await asyncio.wait_for(asyncio.gather(running, return_exceptions=True), 60)
         with pytest.raises(SecureFlowError) as error:
             await ask(api.status, config)
         assert error.value.code == "agent_not_running"
@@ -196,7 +196,7 @@ async def test_a_real_process_opens_no_port_and_obeys_sigterm(tmp_path: Path) ->
                 assert said
             assert (await ask(api.data_list, config))[0]["name"] == "others"
             process.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(process.wait(), 5) == 0
+            assert await asyncio.wait_for(process.wait(), 60) == 0
         finally:
             if process.returncode is None:
                 process.kill()
@@ -236,7 +236,7 @@ async def test_an_agent_outlives_its_centre(
     monkeypatch.setattr(ControlServer, "start", full)
     async with enrolled(tmp_path) as (config, centre):
         running = asyncio.create_task(serve(AgentSettings.load(config)))
-        await asyncio.wait_for(centre.connected("bank-a"), 20)
+        await asyncio.wait_for(centre.connected("bank-a"), 60)
         greeted = len(centre.hellos)
         await centre.restart()
         await until(lambda: len(centre.hellos) > greeted)

@@ -120,7 +120,7 @@ async def test_a_restart_that_nobody_waits_for_any_more_drives_the_job(tmp_path:
         await courier.left.wait()
         restarting.cancel()
         courier.released.set()
-        await asyncio.wait_for(courier.reached.wait(), 20)
+        await asyncio.wait_for(courier.reached.wait(), 60)
         await one.runner.stop()
         one.runner.start(JOB.id)
         assert one.runner._tasks[JOB.id].cancelled()

@@ -153,7 +153,7 @@ class World:
             job = await self.job()
             if job.state.final or job.state is JobState.PAUSED:
                 return job
-            await asyncio.wait_for(self.changed.wait(), 20)
+            await asyncio.wait_for(self.changed.wait(), 60)
 
     async def record(self) -> Any:
         """Everything that was kept of the job."""
@@ -326,7 +326,7 @@ async def test_a_job_that_such_a_fault_paused_is_taken_up_by_itself(
         await one.runner.resume_all()
         while not (job := await one.job()).state.final:
             one.changed.clear()
-            await asyncio.wait_for(one.changed.wait(), 20)
+            await asyncio.wait_for(one.changed.wait(), 60)
         _, events, _, _ = await one.record()
     assert (job.state, job.error) == (JobState.SUCCEEDED, None)
     assert events[0] == ("state", {"state": "approved", "reason": "taken up again"})

@@ -79,7 +79,7 @@ async def test_a_job_and_its_stream_say_who_waits(stage: Stage) -> None:
         for error, told in ((FULL, [WAITS]), (None, [])):
             waits.note(key, "bank-b", error)
             await stage.bus.publish(f"job/{key}")
-            event = await asyncio.wait_for(seen.get(), 5)
+            event = await asyncio.wait_for(seen.get(), 60)
             assert (event.id, event.kind, event.data) == (0, "waiting", {"waiting": told})
             assert (await jobs.get(ada, key)).progress.get("waiting", []) == told
         assert seen.empty()

@@ -48,7 +48,7 @@ async def test_a_job_that_ended_while_it_was_away_is_forgotten(
             await asyncio.sleep(0)
             assert not centre.asked  # it is not connected
             centre.connected.set()
-            await asyncio.wait_for(centre.heard.wait(), 20)
+            await asyncio.wait_for(centre.heard.wait(), 60)
             await until(lambda: not world.verbs.open_jobs)
             assert centre.asked == [[JOB]] * 5
         finally:
