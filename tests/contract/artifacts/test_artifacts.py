@@ -105,16 +105,18 @@ async def test_a_stream_that_breaks_off_leaves_nothing(
 
     with pytest.raises(ConnectionError):
         await artifacts.put(breaking(), limit=1 << 30)
-    putting = asyncio.create_task(artifacts.put(_endless(), limit=1 << 40))
-    await asyncio.sleep(0.01)
+    begun = asyncio.Event()
+    putting = asyncio.create_task(artifacts.put(_endless(begun), limit=1 << 20))
+    await begun.wait()
     putting.cancel()
     await asyncio.gather(putting, return_exceptions=True)
     assert not _files(tmp_path)
 
 
-async def _endless() -> AsyncIterator[bytes]:
+async def _endless(begun: asyncio.Event) -> AsyncIterator[bytes]:
     while True:
         yield b"x"
+        begun.set()
 
 
 async def test_deleting(artifacts: Artifacts) -> None:
@@ -223,7 +225,7 @@ async def test_who_is_cancelled_while_a_file_is_opened_leaves_none_open(
         await doing
     go_on.set()
     await opened_it.wait()
-    for _ in range(500):
+    for _ in range(3000):
         if _files(tmp_path) == kept and _open_files(tmp_path) == before:
             break
         await asyncio.sleep(0.02)

@@ -110,7 +110,7 @@ async def test_a_stream_ends_with_what_let_its_caller_in(
 
 
 async def test_events_pass_while_the_reader_is_let_in() -> None:
-    closed = asyncio.Event()
+    quiet, closed = asyncio.Event(), asyncio.Event()
     asked = 0
 
     async def events() -> AsyncGenerator[int, None]:
@@ -118,13 +118,14 @@ async def test_events_pass_while_the_reader_is_let_in() -> None:
             for n in range(5):
                 yield n
                 await asyncio.sleep(0)
+            quiet.set()
             await asyncio.Event().wait()  # nothing happens for ever
         finally:
             closed.set()
 
     async def let_in() -> bool:
         nonlocal asked
-        asked += 1
+        asked += quiet.is_set()
         return asked < 3
 
     assert [n async for n in while_let_in(events(), let_in, 0.02)] == [0, 1, 2, 3, 4]
