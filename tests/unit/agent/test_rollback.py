@@ -317,10 +317,11 @@ async def test_an_owner_who_waits_for_a_centre_that_is_away_is_told(
     centre: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The agent itself waits for ten minutes; a person does not, and nothing happens afterwards."""
-    monkeypatch.setattr("secureflow.agent.record.rollback.ANSWERS_WITHIN", 0.05)
     centre.told = SecureFlowError("link_broken", "The link is broken.")
-    with pytest.raises(SecureFlowError) as refused:
-        await centre.assembly.rollback.accept()
+    with monkeypatch.context() as patch:
+        patch.setattr("secureflow.agent.record.rollback.ANSWERS_WITHIN", 0.05)
+        with pytest.raises(SecureFlowError) as refused:
+            await centre.assembly.rollback.accept()
     assert refused.value.code == "server_unreachable"
     centre.told = None
     await centre.assembly.rollback.accept()
