@@ -509,26 +509,30 @@ async def test_an_organisation_that_is_disabled_is_refused_at_both_doors_until_i
     assert await _knock(address, a) == ""
 
 
-async def test_who_is_disabled_while_it_is_welcomed_is_not_let_in(
-    centre: Centre, ending: AsyncExitStack
+@pytest.mark.parametrize("code", ["organisation_disabled", "certificate_revoked"])
+async def test_who_is_shut_out_while_it_is_welcomed_is_not_let_in(
+    centre: Centre, ending: AsyncExitStack, code: str
 ) -> None:
+    """The record let it in, and takes long over what else there is to a greeting."""
     hello, met = centre._on_hello, []
 
-    async def disabled_meanwhile(peer: PeerIdentity, body: Any) -> None:
+    async def shut_out_meanwhile(peer: PeerIdentity, body: Any) -> None:
         await hello(peer, body)
-        if not met:
+        if not met and code == "organisation_disabled":
             centre.server.shut_out(["bank-a"])
+        elif not met:
+            centre.server.expel("bank-a", str(peer.spiffe), SecureFlowError(code, "Revoked."))
         met.append(peer.party)
 
-    centre._on_hello = disabled_meanwhile  # type: ignore[method-assign]
+    centre._on_hello = shut_out_meanwhile  # type: ignore[method-assign]
     await centre.server.stop(0)
     centre.server = centre._make(centre.port)
     await centre.server.start()
     peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
     ending.push_async_callback(peer.stop)
-    await until(lambda: peer.link.trouble)
+    await until(lambda: peer.link.trouble or peer.link.welcomes)
     assert peer.link.trouble is not None
-    assert peer.link.trouble.code == "organisation_disabled"
+    assert peer.link.trouble.code == code
 
 
 async def test_an_enclave_is_welcomed_before_it_is_told_anything(

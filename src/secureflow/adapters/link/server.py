@@ -134,7 +134,7 @@ class LinkServer:
         self._expected: set[str] = set()
         self._enclaves: set[str] = set()
         self._disabled: frozenset[str] = frozenset()
-        self._expelled = 0
+        self._expelled: dict[str, SecureFlowError] = {}
         self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
         self._server: grpc.aio.Server | None = None
 
@@ -238,7 +238,7 @@ class LinkServer:
 
     def expel(self, party: str, spiffe: str, reason: SecureFlowError) -> None:
         """Cut off a revoked party, and tell enclaves to refuse it as well."""
-        self._expelled += 1
+        self._expelled[spiffe] = reason  # it may be connecting now; identities are never reused
         self.disconnect(party, reason)
         self._notify_enclaves({"revoked": [spiffe]})
 
@@ -320,7 +320,7 @@ class LinkServer:
         disabled = self._disabled
         await self._callbacks.on_hello(peer, hello.body)
         revoked = await self._revoked() if peer.spiffe.role == "enclave" else []
-        self._let_in(peer.party, disabled)
+        self._let_in(peer, disabled)
         self.disconnect(
             peer.party,
             SecureFlowError(
@@ -352,18 +352,23 @@ class LinkServer:
     async def _revoked(self) -> list[JSON]:
         """List who is revoked; again if somebody was revoked meanwhile, who may be missing."""
         while True:
-            before = self._expelled
+            before = len(self._expelled)
             revoked = list(await self._callbacks.revoked())
-            if self._expelled == before:
+            if len(self._expelled) == before:
                 return [*revoked]
 
-    def _let_in(self, party: str, before: frozenset[str]) -> None:
-        """Forget that a party was disabled: by the record, read since, it is admitted again."""
-        if party not in self._disabled:
+    def _let_in(self, peer: PeerIdentity, before: frozenset[str]) -> None:
+        """Forget that a party was disabled: by the record, read since, it is admitted again.
+
+        Who was shut out while the record was read stays out.
+        """
+        if (reason := self._expelled.get(str(peer.spiffe))) is not None:
+            raise reason
+        if peer.party not in self._disabled:
             return
-        if self._disabled is not before:  # while the record was read
-            raise shut_out(party)
-        self.shut_out(self._disabled - {party})
+        if self._disabled is not before:
+            raise shut_out(peer.party)
+        self.shut_out(self._disabled - {peer.party})
 
     def _compared(self, party: str, theirs: JSON, before: int | None = None) -> int | None:
         """Return by how much a party's clock is ahead; changes are logged."""
