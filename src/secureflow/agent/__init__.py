@@ -1,1 +1,1 @@
-"""One party: keeps data, asks consent, computes. Opens no network port."""
+"""One party: keeps data, asks for consent, computes. Opens no network port."""

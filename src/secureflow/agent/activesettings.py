@@ -1,4 +1,4 @@
-"""The settings that a running agent goes by: replaced as a whole by a reload, never edited."""
+"""The settings in force at a running agent: replaced as a whole by a reload, never edited."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from secureflow.domain.schemas import DatasetConfig
 
 
 class ActiveSettings:
-    """Holds the settings; whoever needs several of their values takes `settings` once.
+    """Holds the settings; read `settings` once when several values must be consistent.
 
     Args:
-        settings: those that the process began with.
+        settings: those that the process started with.
     """
 
     def __init__(self, settings: AgentSettings) -> None:
@@ -18,7 +18,7 @@ class ActiveSettings:
 
     @property
     def settings(self) -> AgentSettings:
-        """What counts now."""
+        """The settings in force."""
         return self._settings
 
     @property
@@ -36,5 +36,5 @@ class ActiveSettings:
         return self._settings.dataset(name)
 
     def replace(self, settings: AgentSettings) -> None:
-        """Go by other settings from now on."""
+        """Use other settings from now on."""
         self._settings = settings

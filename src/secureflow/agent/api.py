@@ -1,4 +1,4 @@
-"""What the command line and the demo ask of an agent, by the path of its `agent.yaml`.
+"""The command line's and the demo's interface to an agent, by the path of its `agent.yaml`.
 
 Functions block. All but `enroll` and `doctor` speak to the running agent through its socket.
 """
@@ -35,9 +35,10 @@ def control(config: Path, command: str, timeout: float = PATIENCE, **arguments: 
 
 
 def _socket(config: Path) -> Path:
-    """Return the running agent's socket, also where its file was edited into one that is invalid.
+    """Return the running agent's socket, even if its settings file has become invalid.
 
-    The process goes on by what it read before, and says what is wrong with the file.
+    The process continues with the settings that it read before and reports what is wrong with
+    the file.
     """
     try:
         return AgentSettings.load(config).socket
@@ -49,7 +50,7 @@ def _socket(config: Path) -> Path:
 
 
 def _directory(config: Path) -> str:
-    """Return the directory that a file names which does not load, else its own."""
+    """Return the directory named in a file that does not load, else the file's own."""
     try:
         read = yaml.safe_load(config.read_text("utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError):
@@ -59,7 +60,7 @@ def _directory(config: Path) -> str:
 
 
 def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict[str, JSON]:
-    """Enrol an agent into a new directory, `-` reads stdin; see `agent.edge.enrol.enrol`."""
+    """Enrol an agent into a new directory; `-` reads stdin. See `agent.edge.enrol.enrol`."""
     from secureflow.agent.edge.enrol import enrol  # gRPC is loaded only here
 
     try:
@@ -87,12 +88,12 @@ def doctor(config: Path, kinds: SpecKinds | None = None) -> list[dict[str, JSON]
 
 
 def status(config: Path) -> dict[str, JSON]:
-    """Return how the running agent stands."""
+    """Return the state of the running agent."""
     return dict(control(config, "status"))
 
 
 def reload(config: Path, *, preview: bool = False, agreed: Sequence[JSON] = ()) -> dict[str, JSON]:
-    """Bring the edited settings into force, or (`preview`) tell what they would change.
+    """Apply the edited settings, or (`preview`) return what they would change.
 
     `agreed` are the previewed changes of `budgets` that the owner agreed to.
     """
@@ -110,7 +111,7 @@ def leaves(config: Path, *, job: str) -> list[dict[str, JSON]]:
 
 
 def clear_alarm(config: Path, reason: str) -> dict[str, JSON]:
-    """Let the agent go on after an alarm of its own."""
+    """Let the agent continue after an alarm that it raised."""
     return dict(control(config, "alarm.clear", reason=reason))
 
 
@@ -145,7 +146,7 @@ def charter_pin(config: Path, charter: JSON, confirm: str) -> dict[str, JSON]:
 
 
 def charter_sign(config: Path, confirm: str) -> dict[str, JSON]:
-    """Sign the candidate that these words, digits or digest name, and send the signature."""
+    """Sign the candidate that the words, digits or digest name, and send the signature."""
     return dict(control(config, "charter.sign", confirm=confirm))
 
 
@@ -160,9 +161,9 @@ def data_publish(config: Path, name: str, title: str = "") -> dict[str, JSON]:
 
 
 def data_uses(config: Path, name: str) -> dict[str, JSON]:
-    """Return how many grants, projects, requests and approved jobs a dataset is used by.
+    """Return how many grants, projects, requests and approved jobs use a dataset.
 
-    `unsaid` is the error of a centre that does not say it.
+    `unsaid` is the error if the centre does not report it.
     """
     return dict(control(config, "data.uses", name=name))
 
@@ -175,7 +176,7 @@ def data_remove(config: Path, name: str) -> dict[str, JSON]:
 def data_settle(
     config: Path, domain: str, bundles: Sequence[dict[str, JSON]] = ()
 ) -> dict[str, JSON]:
-    """Unlock a restored agent's privacy domain; bundles name what was spent since the backup."""
+    """Unlock a restored agent's privacy domain; bundles show what was spent since the backup."""
     named = [{"job": one.get("job"), "spec": one.get("spec")} for one in bundles]
     return dict(control(config, "data.settle", READING, domain=domain, bundles=named))
 
@@ -183,6 +184,6 @@ def data_settle(
 def data_budget(config: Path, *, exact: bool = True) -> list[dict[str, JSON]]:
     """Return every privacy domain's limit, ε spent, and reservations.
 
-    Without `exact` ε by privacy loss distribution is left out, which may take seconds.
+    Without `exact`, ε by privacy loss distribution, which may take seconds, is omitted.
     """
     return list(control(config, "data.budget", READING, exact=exact))

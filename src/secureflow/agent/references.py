@@ -1,7 +1,7 @@
 """Reference values of hardware enclaves in agent.yaml, in the vendors' own words.
 
-What an owner leaves out of a reference is not a value that "does not matter": the parts that make
-up the code must be named, and `any` says where the owner wants one not to count.
+A part that an owner leaves out of a reference does not become "any value": the parts that make up
+the code must be named, and `any` marks those that the owner does not want compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ANY: Final = "any"
 
 
 def _listed(value: Any) -> Any:
-    """One value may stand for a list of one."""
+    """A single value may be given in place of a list of one."""
     return (value,) if isinstance(value, str) and value != ANY else value
 
 
@@ -103,7 +103,7 @@ class TdxReference(Section):
 
 
 class SnpReference(Section):
-    """An accepted SEV-SNP guest: its launch measurement, and what else the owner demands of it."""
+    """An accepted SEV-SNP guest: its launch measurement, and what else the owner requires."""
 
     measurement: Bytes48
     host_data: Bytes32 | None = None

@@ -1,6 +1,6 @@
 """The agent's settings: `agent.yaml`, written by `agent enroll` and then edited by its owner.
 
-See configs/agent.example.yaml for the meaning of each line. Paths are relative to the file.
+See configs/agent.example.yaml for the meaning of each setting. Paths are relative to the file.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _MEASUREMENT = r"^(?:[0-9a-f]{64}|[0-9a-f]{96}(?::[0-9a-f]{96}){4}|[0-9a-f]{96})
 
 
 class Partner(Section):
-    """Another organisation that may learn this one's contributions of one dataset.
+    """Another organisation that may learn this one's contributions from one dataset.
 
-    `key` is its signing key, base64, as the charter has it.
+    `key` is its signing key, base64, as in the charter.
     """
 
     dataset: Annotated[str, Field(min_length=1, max_length=64)]
@@ -43,12 +43,12 @@ class Partner(Section):
 
 
 class ConsentSettings(Section):
-    """What this organisation agrees to.
+    """What this organisation consents to.
 
-    `policies` are Cedar files; `protections` those that the owner accepts at all;
-    `min_contributors` the fewest parties of a sum (by default three, of two parties both);
-    `two_party` with whom alone it computes sums that show each of the two what the other one
-    contributed; `max_age` the longest life of an approval in seconds.
+    `policies` are Cedar files; `protections` the ones that the owner accepts;
+    `min_contributors` the fewest parties of a sum (default three; for two parties, both);
+    `two_party` the partners with which alone it computes sums, from which each of the two can
+    derive the other's contribution; `max_age` the longest lifetime of an approval in seconds.
     """
 
     policies: tuple[Path, ...] = ()
@@ -62,13 +62,13 @@ class AttestationSettings(Section):
     """Which enclaves this organisation trusts.
 
     `measurements` are hex code measurements (SGX: MRENCLAVE; SEV-SNP: the launch measurement; TDX:
-    MRTD and RTMR0 to 3 joined by colons), or `installed`: that of this very installation, which
+    MRTD and RTMR0 to 3 joined by colons), or `installed`: that of this installation, which
     only a SIMULATED enclave has. `sgx`, `tdx` and `snp` are reference values in the vendors' own
-    words; code that fits a measurement or one of them is accepted. SEV-SNP needs the lowest
+    terms; code that matches a measurement or one of them is accepted. SEV-SNP needs the lowest
     firmware versions of the product in `snp_minimum_tcb`, and AMD's revocation list unless
     `snp_without_crl`. Intel's and AMD's roots are built in; a simulated TEE needs its root (a PEM
-    file in `roots`) *and* `allow_simulated`. `max_age` is how long a verdict lasts, `nonce_age` how
-    old the nonce of fresh evidence may be, both in seconds.
+    file in `roots`) *and* `allow_simulated`. `max_age` is how long a verdict is valid, `nonce_age`
+    how old the nonce of fresh evidence may be, both in seconds.
     """
 
     allow_simulated: bool = False
@@ -89,13 +89,13 @@ class AttestationSettings(Section):
 
 
 class WorkerSettings(Section):
-    """Limits of the process that computes on the data: its address space, 0 for unlimited."""
+    """Limits of the worker process: its address space, 0 for unlimited."""
 
     memory_mb: Annotated[int, Field(ge=0)] = 8192
 
 
 class StorageSettings(Section):
-    """Room on the disk: what is kept free for the record of this agent, 0 for none."""
+    """Disk space: how much is reserved for the record of this agent, 0 for none."""
 
     reserve_mb: Annotated[int, Field(ge=0, le=4096)] = 8
 
@@ -165,16 +165,16 @@ class AgentSettings(ProcessSettings):
             {"dataset": name, "known": [one.name for one in self.datasets]},
         )
 
-    # Where things lie inside the directory.
+    # Paths inside the directory.
 
     @property
     def record(self) -> Path:
-        """The durable record."""
+        """The agent's durable record."""
         return self.directory / "agent.db"
 
     @property
     def reserve(self) -> Path:
-        """The file that keeps room for the record."""
+        """The file that reserves disk space for the record."""
         return self.directory / "agent.reserve"
 
     @property
@@ -194,7 +194,7 @@ class AgentSettings(ProcessSettings):
 
     @property
     def authority(self) -> Path:
-        """The link CA that the enrolment token named."""
+        """The link CA named by the enrolment token."""
         return self.directory / "ca.pem"
 
     @property

@@ -1,1 +1,1 @@
-"""Local computation: a worker process per job that holds the rows, and what it does with them."""
+"""Local computation: a worker process per job that holds the rows, and its computations."""

@@ -1,6 +1,6 @@
-"""What a job may ask of a dataset: columns, types, categories, bounds as their owner declared them.
+"""Checks a job's columns, types, categories and bounds against the owner's declaration.
 
-A job's bounds and `contributions` decide how much one row weighs, so each agent compares them with
+A job's bounds and `contributions` decide the weight of one row, so each agent compares them with
 its *own* declaration, by one rule for every kind of job (`domain.bounds`).
 """
 
@@ -14,10 +14,10 @@ from secureflow.kit.text import Text
 
 
 def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:
-    """Refuse number columns and bounds that do not fit what the owner declared.
+    """Refuse number columns and bounds that do not match the owner's declaration.
 
     Raises:
-        SecureFlowError: `column_not_granted`; of a job with differential privacy
+        SecureFlowError: `column_not_granted`; for a job with differential privacy also
             `bounds_undeclared`, `bounds_too_narrow`, `bounds_too_wide`.
     """
     for name, asked in spec.bounds:
@@ -27,7 +27,7 @@ def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:
 
 
 def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
-    """Return, column by column, the owner's bounds and the job's where they differ."""
+    """Return, column by column, the owner's and the job's bounds where they differ."""
     words = (difference(name, dataset.column(name).bounds, asked) for name, asked in spec.bounds)
     return tuple(one for one in words if one)
 
@@ -78,7 +78,7 @@ def declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig
 
 
 def check_categories(dataset: DatasetConfig, column: ColumnConfig, asked: tuple[str, ...]) -> None:
-    """Refuse own categories that have no place in the spec: their rows would have none.
+    """Refuse own categories that are missing in the spec: their rows would have no place.
 
     Raises:
         SecureFlowError: `unknown_category`.
@@ -91,7 +91,7 @@ def check_categories(dataset: DatasetConfig, column: ColumnConfig, asked: tuple[
 def unknown_category(
     dataset: DatasetConfig, column: ColumnConfig, category: str
 ) -> SecureFlowError:
-    """Return the error of a category that not both, spec and declaration, have."""
+    """Return the error of a category that spec and declaration do not share."""
     return SecureFlowError(
         "unknown_category",
         Text(

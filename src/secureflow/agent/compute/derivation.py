@@ -1,8 +1,8 @@
-"""What a job's one secret decides: seeds, salts and the key that models are sealed to.
+"""Values derived from a job's one secret: seeds, salts and the key that models are sealed to.
 
-All of it is HKDF-SHA256 over the 32 random bytes that were made with the approval, under an `info`
-that names the use. So an agent that was killed at any point makes the same update again, and
-nothing of this has to be stored beside the secret.
+All of them are HKDF-SHA256 over the 32 random bytes that were made with the approval, under an
+`info` that names the use. So an agent that was killed at any point makes the same update again,
+and nothing but the secret has to be stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MLKEM_SEED = 64
 
 
 def derive(secret: bytes, length: int, use: str, **facts: Any) -> bytes:
-    """Return bytes of this length for one use, named by JSON facts."""
+    """Return this many bytes for one use, named by JSON facts."""
     info = canonical_bytes({"v": 1, "use": use, **facts})
     return HKDF(SHA256(), length, salt=b"secureflow/v1 agent", info=info).derive(secret)
 
@@ -30,13 +30,13 @@ def training_seed(secret: bytes, stage: str, model: str) -> str:
     """Return the hex seed of local training.
 
     It depends on the global model, not on the round: from one model this party makes one update,
-    whatever round the server calls it and however often the enclave is restarted.
+    whatever round the server names and however often the enclave is restarted.
     """
     return derive(secret, 32, "seed", stage=stage, model=model).hex()
 
 
 def update_commitment(secret: bytes, round_number: int, stage: str, content: str) -> str:
-    """Return the hex commitment to an update that its ledger leaf carries.
+    """Return the hex commitment to an update, for its ledger leaf.
 
     SHA-256(salt ‖ BLAKE3(plaintext)) under a salt that stays with this party.
     """

@@ -1,4 +1,4 @@
-"""What the worker knows of a kind of job: what it reads, and what it computes from it."""
+"""A kind of job at the worker: what it reads, and what it computes from it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
 
 Step = Callable[..., "NDArray[Any]"]
-"""From what is prepared, and the request's arguments, to the sums that it answers."""
+"""From the prepared job and the request's arguments to the sums that it returns."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that is prepared: what its steps need, and what is told of its rows."""
+    """A prepared job: the input of its steps, and what may be revealed of its rows."""
 
     state: Any
     rows: int = 0
@@ -29,21 +29,21 @@ class Prepared:
 class WorkerKind(Protocol):
     """One kind of job. A `spec` is always one of this kind, checked.
 
-    `config` is the owner's declaration of the dataset that the job names, None where it names none.
+    `config` is the owner's declaration of the dataset that the job names, None if it names none.
     """
 
     @property
     def spec(self) -> SpecKind:
-        """What the domain knows of it."""
+        """The domain's part of the kind."""
 
     @property
     def steps(self) -> Mapping[str, Step]:
-        """What the worker computes, by the verb that asks for it."""
+        """The computations of the worker, by the verb that requests them."""
 
     def check(
         self, job: str, spec: Any, config: DatasetConfig | None, limits: SourceLimits
     ) -> None:
-        """Refuse what can be refused without a look at rows."""
+        """Refuse what can be refused without reading rows."""
 
     def prepare(
         self, job: str, spec: Any, config: DatasetConfig | None, limits: SourceLimits

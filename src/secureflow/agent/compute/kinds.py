@@ -1,4 +1,4 @@
-"""The kinds of job that SecureFlow has, as the worker knows them."""
+"""The kinds of job that SecureFlow has, at the worker."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Statistics: the step that the agent asks of a job's worker, and what the worker reads for it.
+"""Statistics: the step that the agent requests from a job's worker, and the worker's part of it.
 
-Unlike any other step it answers differently each time: its noise is drawn afresh.
+Unlike any other step it returns a different result each time: its noise is drawn afresh.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # NumPy loads with the first job
 
 
 SUMS: Final = "statistics"
-"""The step that answers noised sums, whole numbers laid out as `engines.statistics` says."""
+"""The step that returns noised sums, integers in the layout of `engines.statistics`."""
 
 
 class StatisticsWorker:
@@ -36,7 +36,7 @@ class StatisticsWorker:
     def check(
         self, job: str, spec: StatisticsSpec, config: DatasetConfig | None, limits: SourceLimits
     ) -> None:
-        """Refuse columns that the file does not have, and a library that is not here.
+        """Refuse columns that the file does not have, and a library that is not installed.
 
         Raises:
             SecureFlowError: `dataset_unknown`, `library_missing`, those of `DataSource.check`.
@@ -52,7 +52,7 @@ class StatisticsWorker:
     def prepare(
         self, job: str, spec: StatisticsSpec, config: DatasetConfig | None, limits: SourceLimits
     ) -> Prepared:
-        """Read the rows; how many there are is told to nobody, and nothing here needs it."""
+        """Read the rows; their number is not revealed, and nothing here needs it."""
         from secureflow.agent.compute.statistics_rows import StatisticsRows
 
         return Prepared(StatisticsRows(job, spec, _declared(job, config), limits))

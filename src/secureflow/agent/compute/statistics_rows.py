@@ -1,8 +1,7 @@
-"""In the worker: the rows of a statistics job, and the library that sums and noises them.
+"""In the worker: the rows of a statistics job, and the library that sums them and adds noise.
 
-Only the columns that the spec names are read, and the `person` column where the owner's budget is
-kept per person. The owner's declaration goes with the rows: they are held to it, whatever the spec
-allows beyond.
+Only the columns that the spec names are read, plus the `person` column if the owner's budget is
+kept per person. The rows are bounded by the owner's declaration, even if the spec allows more.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class StatisticsRows:
         job: job id.
         spec: checked.
         config: the owner's declaration.
-        limits: what is read at most.
+        limits: limits of the reading.
 
     Raises:
         SecureFlowError: those of `DataSource.read`; `library_missing`.
@@ -46,22 +45,22 @@ class StatisticsRows:
         self._columns, self._units = _read(spec, config, limits)
 
     def noised_sums(self) -> NDArray[Any]:
-        """Return the sums with fresh noise: whoever asks keeps the first answer."""
+        """Return the sums with fresh noise; the caller must keep the first result."""
         return self._statistician.noised_sums(
             self._spec, self._own, self._columns, self._units, self._honest
         )
 
 
 def columns_read(spec: StatisticsSpec, config: DatasetConfig) -> tuple[str, ...]:
-    """Return what is read: the job's columns, and the owner's own of whose a row is."""
-    # StatisticsRows rows touches no column; how many there are is told by any.
+    """Return the columns to read: the job's, and the owner's column of persons."""
+    # Counting rows needs no column in particular: any one tells their number.
     names = spec.column_names or (config.columns[0].name,)
     person = config.privacy.person if config.privacy else None
     return names if person is None else tuple(dict.fromkeys((*names, person)))
 
 
 def own_bounds(config: DatasetConfig) -> OwnBounds:
-    """Return what the owner declared, as rows are held to it."""
+    """Return the bounds that the owner declared, in the form that rows are checked against."""
     return OwnBounds(
         bounds={one.name: one.bounds for one in config.columns if one.bounds},
         categories={one.name: one.categories for one in config.columns if one.categories},
@@ -72,7 +71,7 @@ def own_bounds(config: DatasetConfig) -> OwnBounds:
 def _read(
     spec: StatisticsSpec, config: DatasetConfig, limits: SourceLimits
 ) -> tuple[Columns, NDArray[Any] | None]:
-    """Return the columns and whose each row is, of one reading of the file; no cell is refused."""
+    """Return the columns and each row's person, from one read of the file; no cell is refused."""
     source = open_source(with_person(config), limits, tolerant=True)
     read = source.read(columns_read(spec, config))
     person = config.privacy.person if config.privacy else None

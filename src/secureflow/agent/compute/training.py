@@ -1,7 +1,7 @@
-"""Local training: what the agent asks of a job's worker, and what the worker makes of the rows.
+"""Local training: what the agent requests from a job's worker, and how the worker computes it.
 
-A step answers sums, laid out as `engines.training.models` says; models and updates pass as files of
-raw float32. The first half is the agent's, the second one the worker's.
+A step returns sums, in the layout of `engines.training.models`; models and updates are passed as
+files of raw float32. The first half is the agent's, the second half the worker's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
 
 MOMENTS: Final = "moments"
-"""The step that sums up columns; it takes nothing."""
+"""The step that sums up columns; it takes no arguments."""
 TRAIN: Final = "train"
 EVALUATE: Final = "evaluate"
 
@@ -30,19 +30,19 @@ EVALUATE: Final = "evaluate"
 def train_arguments(
     model: Path, update: Path, moments: Sequence[float] | None, seed: str
 ) -> dict[str, JSON]:
-    """Return what step `train` takes; it writes the delta, bit-equal when repeated.
+    """Return the arguments of step `train`; it writes the delta, bit-equal when repeated.
 
     Args:
         model: the global model, raw float32, absolute path.
-        update: where the delta goes, raw float32; a reused path saves page faults.
-        moments: the released federated sums, or None where the spec needs none.
+        update: where to write the delta, raw float32; a reused path saves page faults.
+        moments: the released federated sums, or None if the spec needs none.
         seed: hex; it alone decides the shuffles, so derive it from the round.
     """
     return {"model": str(model), "update": str(update), "moments": _sums(moments), "seed": seed}
 
 
 def evaluate_arguments(model: Path, moments: Sequence[float] | None, seed: str) -> dict[str, JSON]:
-    """Return what step `evaluate` takes; see `train_arguments`."""
+    """Return the arguments of step `evaluate`; see `train_arguments`."""
     return {"model": str(model), "moments": _sums(moments), "seed": seed}
 
 
@@ -73,8 +73,8 @@ class TrainingWorker:
     def prepare(
         self, job: str, spec: TrainingSpec, config: DatasetConfig | None, limits: SourceLimits
     ) -> Prepared:
-        """Read the rows; a family that needs some says what it lacks."""
-        # Lazy: NumPy's share of the start is paid once there is a job.
+        """Read the rows; a model family that needs some reports what is missing."""
+        # Lazy: NumPy's start-up cost is paid once there is a job.
         from secureflow.adapters.frameworks import NumpyRunner
 
         del job

@@ -2,12 +2,12 @@
 
     python -I -m secureflow.agent.compute.worker
 
-Its table of kinds is an argument of `main`: a platform of other kinds has a module of its own that
-calls it, and names that module where it puts the agent together (`agent.edge.main.run`).
+Its table of kinds is an argument of `main`: a platform with other kinds has a module of its own
+that calls it, and names that module where it assembles the agent (`agent.edge.main.run`).
 It speaks JSON lines (at most `LINE_BYTES` each) on stdin and stdout: a request is
 `{"id", "verb", "arguments"}`, the answer `{"id", "answer"}` or `{"id", "error"}`, in order. It has
-no network, one thread, and ends with its parent or with its stdin. Models and updates pass as
-files; rows never leave it.
+no network, one thread, and ends with its parent or with its stdin. Models and updates are passed as
+files; rows never leave the process.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
 
 LINE_BYTES = 8 << 20
-"""Longest line either way; a spec with all its categories fits."""
+"""Longest line in either direction; a spec with all its categories fits."""
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Worker:
-    """The verbs, and the jobs that are prepared in this process."""
+    """The verbs, and the jobs prepared in this process."""
 
     def __init__(self, limits: SourceLimits, kinds: WorkerKinds = WORKER_KINDS) -> None:
         self._limits = limits
@@ -58,7 +58,7 @@ class Worker:
         steps = {step for kind in kinds.values() for step in kind.steps}
         self._verbs: dict[str, Callable[..., Any]] = {
             **{step: partial(self.compute, step) for step in steps},
-            "describe": self.describe,  # the worker's own: no step takes their places
+            "describe": self.describe,  # the worker's own: no step may replace them
             "check": self.check,
             "prepare": self.prepare,
             "close": self.close,
@@ -82,7 +82,7 @@ class Worker:
         except MemoryError:
             result = {"error": _failure("worker_out_of_memory", "the dataset needs more memory")}
         except Exception as error:  # noqa: BLE001 - process edge: the parent must get an answer,
-            # and the type alone, because a message may quote a cell.
+            # with the type alone, because a message may quote a cell.
             result = {
                 "error": _failure(
                     "worker_failed", Text("{name} occurred inside", name=type(error).__name__)
@@ -95,9 +95,9 @@ class Worker:
     ) -> dict[str, Any]:
         """Read a dataset against its declaration; return what may be published about it.
 
-        The file is hashed before and after its rows are read: what was checked is what is
-        committed to, also where somebody is still writing it. `known` is the salt and commitment
-        of an earlier publication: the same file keeps them.
+        The file is hashed before and after its rows are read, so that the checked content is the
+        committed content even if someone is still writing the file. `known` is the salt and
+        commitment of an earlier publication: an unchanged file keeps them.
         """
         config = parse(DatasetConfig, dataset, "dataset")
         source = open_source(with_person(config), self._limits)
@@ -119,7 +119,7 @@ class Worker:
     def check(
         self, job: str, spec: dict[str, Any], dataset: dict[str, Any] | None
     ) -> dict[str, Any]:
-        """Refuse what can be refused of a private job without a look at rows."""
+        """Refuse what can be refused of a private job without reading rows."""
         kind, asked = self._known(spec)
         kind.check(job, asked, _declaration(asked, dataset), self._limits)
         return {}
@@ -134,11 +134,11 @@ class Worker:
     ) -> dict[str, Any]:
         """Read the spec's columns and no others; prepare a job (again).
 
-        Under differential privacy nothing that stands in a row is refused (`datasources.tolerant`).
+        With differential privacy no value in a row is refused (`datasources.tolerant`).
 
-        A file that is not the committed one while it is read says nothing else about itself:
-        `dataset_changed` goes before any complaint about a row. Without a commitment nothing is
-        compared.
+        If the file is not the committed one while it is read, nothing else is reported about it:
+        `dataset_changed` takes precedence over any complaint about a row. Without a commitment
+        nothing is compared.
         """
         kind, asked = self._known(spec)
         config = _declaration(asked, dataset)
@@ -198,17 +198,17 @@ def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:
 
 
 def main(kinds: WorkerKinds = WORKER_KINDS) -> None:
-    """Tie this process to its parent, take stdout for answers alone, and serve."""
+    """Tie this process to its parent, reserve stdout for answers, and serve."""
     _die_with_parent()
     _restrict(int(os.environ.get("SECUREFLOW_WORKER_MEMORY", "0")))
-    # A library that prints must not break the protocol: stdout becomes stderr for it.
+    # A library that prints must not break the protocol: for it, stdout becomes stderr.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(sys.stdin.buffer, answers, Worker(SourceLimits(), kinds))
 
 
 def _die_with_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the agent's to handle
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the agent
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = int(os.environ.get("SECUREFLOW_WORKER_PARENT", "0"))
@@ -217,7 +217,7 @@ def _die_with_parent() -> None:
 
 
 def _restrict(memory: int) -> None:
-    os.umask(0o077)  # an update in clear is for this organisation's eyes
+    os.umask(0o077)  # an update in clear is only for this organisation
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold rows
     if memory:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

@@ -1,4 +1,4 @@
-"""The parent's end of a worker: spawned with a stripped environment, asked over its pipes."""
+"""The parent's end of a worker: started with a stripped environment, called over its pipes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
 MODULE: Final = "secureflow.agent.compute.worker"
-"""The worker process that knows SecureFlow's own kinds of job."""
+"""The worker process with SecureFlow's own kinds of job."""
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """How workers are run.
+    """Configuration of the workers.
 
     Args:
-        module: what the process runs, whose table of kinds is its own (`worker.main(kinds)`). The
-            code that puts the agent together names it: no setting, no request, no spec does.
+        module: the module that the process runs, with its own table of kinds
+            (`worker.main(kinds)`). Only the code that assembles the agent names it: no setting, no
+            request, no spec does.
         memory: address space in bytes; 0 is unlimited.
-        threads: of BLAS; more than one gives up bit-equal retraining on some machines.
+        threads: of BLAS; more than one loses bit-equal retraining on some machines.
         python: the interpreter.
     """
 
@@ -40,24 +41,24 @@ class WorkerConfig:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The whole environment of a worker: nothing of the agent's own."""
+        """The whole environment of a worker: nothing is inherited from the agent."""
         libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
         return {
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
-            "ARROW_DEFAULT_MEMORY_POOL": "system",  # reserves no address space ahead
+            "ARROW_DEFAULT_MEMORY_POOL": "system",  # reserves no address space in advance
             "SECUREFLOW_WORKER_MEMORY": str(self.memory),
             "SECUREFLOW_WORKER_PARENT": str(os.getpid()),
             **{f"{library}_NUM_THREADS": str(self.threads) for library in libraries},
         }
 
 
-class WorkerDied(Exception):  # noqa: N818 - an event between the two classes here, no error yet
-    """The process ended, or said something that is no answer, while a request was open."""
+class WorkerDied(Exception):  # noqa: N818 - an event between the two classes here, not yet an error
+    """The process ended, or sent something that is not an answer, while a request was open."""
 
 
 def _own_fault(error: SecureFlowError) -> SecureFlowError:
-    """Return what a worker told; a full disk, a limit are as much this side's own as it is."""
+    """Return a worker's error; a full disk or a limit is this machine's fault as well."""
     if error.code not in {FULL, TOO_MANY}:
         return error
     return InfrastructureError(error.code, error.message, error.hint, {"part": "model files"})
@@ -92,7 +93,7 @@ class WorkerProcess:
         """Send one request and return its answer.
 
         Raises:
-            SecureFlowError: the worker's own answer, or `too_large` for a request beyond a line.
+            SecureFlowError: the worker's own error, or `too_large` for a request beyond a line.
             WorkerDied: there is no answer; the process is gone.
         """
         self._next += 1
@@ -109,7 +110,7 @@ class WorkerProcess:
             )
         try:
             reply = await self._exchange(line)
-        except BaseException:  # cancellation too: a process with an open answer is of no use
+        except BaseException:  # cancellation too: a process with an open answer is unusable
             await self.kill()
             raise
         if "error" in reply:
@@ -118,7 +119,7 @@ class WorkerProcess:
         return answer
 
     async def kill(self) -> None:
-        """End the process now (it holds no state that could be lost) and reap it."""
+        """Kill the process (it has no state to lose) and reap it."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()

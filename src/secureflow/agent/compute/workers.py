@@ -1,8 +1,7 @@
-"""The agent's hold on its workers: one warm child process per job, restarted when it dies.
+"""The agent's workers: one warm child process per job, restarted when it dies.
 
-Every request is a pure function of files and arguments, so a request that died with its worker is
-simply asked again: once, of a new process that is prepared as the old one was. pyarrow is
-never imported here.
+Every request is a pure function of files and arguments, so a request whose worker died is simply
+repeated: once, in a new process that is prepared like the old one. pyarrow is never imported here.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from secureflow.kit.text import Text
 __all__ = ["WorkerConfig", "Workers"]
 
 NO_SALT = "00" * 32
-"""For a preparation whose commitment nobody will compare."""
+"""For a preparation whose commitment is not compared."""
 
 
 @dataclass
 class _Job:
-    """What it takes to give a job a new process that is prepared as the last one was."""
+    """Everything needed to start a new process for a job, prepared like the last one."""
 
     preparation: dict[str, Any]
     lock: asyncio.Lock
@@ -38,8 +37,8 @@ class _Job:
 class Workers:
     """Local computation for an agent: `await Workers.start(config)`, then per job prepare … close.
 
-    Jobs of every kind pass through the same door: what a step takes and answers is the kind's own
-    (`agent.compute.kind`). Jobs run beside each other, one request at a time each. Cancelling a
+    Jobs of every kind use the same interface: a step's arguments and result are defined by the kind
+    (`agent.compute.kind`). Jobs run concurrently, each one request at a time. Cancelling a
     request ends its process; the next request starts another.
     """
 
@@ -49,19 +48,19 @@ class Workers:
 
     @classmethod
     async def start(cls, config: WorkerConfig | None = None) -> Workers:
-        """Return the hold on them; processes start with the first request of each job."""
+        """Return the workers; a job's process starts with its first request."""
         return cls(config or WorkerConfig())
 
     async def describe(
         self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
     ) -> dict[str, Any]:
-        """Read a whole dataset against its declaration, in a process of its own.
+        """Read a whole dataset against its declaration, in a separate process.
 
         Args:
             dataset: its declaration.
             salt: 32 fresh bytes.
-            known: salt and commitment (hex) of an earlier publication, kept if the file is the
-                same.
+            known: salt and commitment (hex) of an earlier publication, kept if the file is
+                unchanged.
 
         Returns:
             `name`, `columns` (public schema), `rows`, `bucket`, `salt` and `commitment` (hex).
@@ -83,7 +82,7 @@ class Workers:
         raise _died("describe")
 
     async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
-        """Refuse what spec, declaration and the file's columns decide; no row is looked at.
+        """Refuse what can be decided from spec, declaration and the file's columns, without rows.
 
         Raises:
             SecureFlowError: `schema_mismatch` naming the column, `dataset_unreadable`,
@@ -114,7 +113,7 @@ class Workers:
         Args:
             job: job id.
             spec: the job's spec.
-            dataset: the declaration, None where the job reads no rows.
+            dataset: the declaration, None if the job reads no rows.
             salt: of the commitment, 32 bytes.
             commitment: hex; a file with another one is refused, now and whenever a new process
                 has to read it again. Empty: nothing is compared.
@@ -146,13 +145,13 @@ class Workers:
     ) -> dict[str, Any]:
         """Return the `sums` of a step of the job's kind, and the `seconds` that they took.
 
-        A step that died with its worker is asked again. So it writes nothing that its repetition
-        would not write over, and what differs each time, as noise does, was seen by nobody.
+        A step whose worker died is repeated. So it must write nothing that its repetition would not
+        overwrite; a result that differs each time, as noise does, was seen by nobody.
 
         Args:
             job: a prepared job.
             step: one of the steps of the job's kind (`WorkerKind.steps`).
-            arguments: what the step takes, as the kind's own module in `agent.compute` says.
+            arguments: of the step, as defined by the kind's own module in `agent.compute`.
         """
         return await self._ask(job, step, {"job": job, **(arguments or {})})
 
@@ -185,7 +184,7 @@ class Workers:
         raise _died(verb)
 
     async def _running(self, job: str, entry: _Job, verb: str) -> WorkerProcess:
-        """Return the job's process, a new one if need be, prepared as the last one was."""
+        """Return the job's process, a new one if necessary, prepared like the last one."""
         if entry.process is None:
             process = await WorkerProcess.start(self._config)
             try:

@@ -1,1 +1,1 @@
-"""What a party contributes to each kind of job."""
+"""A party's contribution to each kind of job."""

@@ -1,4 +1,4 @@
-"""What an agent knows of a kind of job: what its data must be, and what the party contributes."""
+"""A kind of job at the agent: the rules for its data, and the party's contribution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from secureflow.kit.canonical import JSON
 
 @dataclass
 class Held:
-    """The newest contribution in memory, and how it was sealed last."""
+    """The newest contribution in memory, and how it was last sealed."""
 
     round: int
     stage: str
@@ -33,33 +33,34 @@ class Held:
 
 @dataclass(frozen=True)
 class Start:
-    """What a round's contribution is made from, verified: a model's digest, and moments."""
+    """The verified inputs of a round's contribution: a model's digest, and moments."""
 
     model: str
     moments: list[float] | None = None
 
 
 class Contributing(Protocol):
-    """What one party does for all jobs of a kind. A `spec` is always one of the kind, checked."""
+    """One party's part in all jobs of a kind. A `spec` is always of that kind, and checked."""
 
     async def prepare(self, job: JobRecord, spec: Any) -> None:
-        """Reserve the budget, and have everything checked, once, that can be before a round."""
+        """Reserve the budget, and check once everything that can be checked before a round."""
 
     async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
-        """Return what a newly verified enclave needs of this party: members of `AdmitReply`."""
+        """Return what a newly verified enclave needs from this party: members of `AdmitReply`."""
 
     def rows(self, job: str) -> int:
-        """Return the rows behind a prepared job's contributions, as they may be told; else 0."""
+        """Return the rows behind a prepared job's contributions if they may be revealed, else 0."""
 
     async def start(self, job: JobRecord, spec: Any, request: TrainRequest | MaskRequest) -> Start:
-        """Verify what the centre shows and return what the round starts from.
+        """Verify the model and moments that the centre shows; return what the round starts from.
 
         Raises:
-            SecureFlowError: a model or moments that nobody released, or that are no part of it.
+            SecureFlowError: for a model or moments that were never released, or that do not belong
+                to the round.
         """
 
     def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
-        """Refuse what may not come after the newest round, beyond what is no later than it.
+        """Refuse a request that may not follow the newest round, although it is later than it.
 
         Raises:
             SecureFlowError: `stale_round`.
@@ -73,28 +74,28 @@ class Contributing(Protocol):
         record: RoundRecord | None,
         start: Start,
     ) -> Held:
-        """Return the recorded contribution, or make it where there is no record of the round yet.
+        """Return the recorded contribution, or make it if the round is not on record yet.
 
-        It is the same, bit by bit, however often it is asked for.
+        It is the same bit by bit, however often it is requested.
         """
 
     def keep(self, job: str, held: Held) -> None:
-        """Keep what cannot be made again, in the transaction of the round's record."""
+        """Store what cannot be made again, in the transaction of the round's record."""
 
     def manifest(self, spec: Any, stage: str) -> Manifest:
-        """Return how a contribution that is sealed, and not masked, is laid out."""
+        """Return the layout of a contribution that is sealed but not masked."""
 
     def masked(self, plan: MaskingPlan, spec: Any, held: Held) -> Contribution:
-        """Return what is held as a client masks it."""
+        """Return the held contribution in the form that a client masks."""
 
     def tells_nothing(self, spec: Any) -> bool:
-        """Tell whether contributions hold nothing of anybody: any sum of them may be opened."""
+        """Return whether contributions reveal nothing about anyone, so any sum may be opened."""
 
     def may_repeat(self, spec: Any) -> bool:
-        """Tell whether an honest run may start two rounds from one model."""
+        """Return whether an honest run may start two rounds from one model."""
 
     async def forget(self, job: str) -> None:
-        """Drop everything of a job that is over."""
+        """Drop everything of a finished job."""
 
 
 class AgentKind(Protocol):
@@ -102,20 +103,20 @@ class AgentKind(Protocol):
 
     @property
     def engine(self) -> EngineKind:
-        """What the engines know of it."""
+        """The engines' part of the kind."""
 
     def check_columns(self, spec: Any, dataset: DatasetConfig) -> None:
-        """Refuse columns, types, categories and bounds that do not fit what the owner declared.
+        """Refuse columns, types, categories and bounds that do not match the owner's declaration.
 
         Raises:
-            SecureFlowError: `column_not_granted`, `unknown_category`; of a job with differential
-                privacy `bounds_undeclared`, `bounds_too_narrow`, `bounds_too_wide`.
+            SecureFlowError: `column_not_granted`, `unknown_category`; for a job with differential
+                privacy also `bounds_undeclared`, `bounds_too_narrow`, `bounds_too_wide`.
         """
 
     def contributing(
         self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing | None:
-        """Return what a party does for jobs of this kind; None where it contributes nothing.
+        """Return a party's part in jobs of this kind; None if it contributes nothing.
 
         Args:
             context: the party.
@@ -144,12 +145,12 @@ class AgentKinds(Mapping[str, AgentKind]):
         return len(self._kinds)
 
     def check_columns(self, spec: JobSpec, dataset: DatasetConfig) -> None:
-        """Refuse columns that do not fit what the owner declared; see `AgentKind`."""
+        """Refuse columns that do not match the owner's declaration; see `AgentKind`."""
         self._kinds[spec.kind].check_columns(spec, dataset)
 
 
 class Contributions:
-    """What this party does for every kind of job.
+    """This party's part in every kind of job.
 
     Args:
         kinds: the table.
@@ -165,10 +166,10 @@ class Contributions:
         self._each = {name: one for name, one in made.items() if one is not None}
 
     def of(self, spec: JobSpec) -> Contributing:
-        """Return what is done for a spec's kind; it is one under whose protection parties do."""
+        """Return the part for a spec's kind; its protection must involve the parties."""
         return self._each[spec.kind]
 
     async def forget(self, job: str) -> None:
-        """Drop everything of a job that is over, of whatever kind it was."""
+        """Drop everything of a finished job, whatever its kind."""
         for one in self._each.values():
             await one.forget(job)

@@ -1,4 +1,4 @@
-"""The kinds of job that SecureFlow has, as an agent knows them."""
+"""The kinds of job that SecureFlow has, at an agent."""
 
 from __future__ import annotations
 

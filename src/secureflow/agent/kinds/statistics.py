@@ -1,8 +1,8 @@
 """A party's noised sums of a statistics job: drawn once, kept, and deleted with the job.
 
-The library's noise cannot be made again from a seed. So the vector is on this organisation's disk,
-in the transaction of the round's record, before the first byte that derives from it is sent; a
-request that comes again masks exactly that vector. What was drawn and lost before that transaction
+The library's noise cannot be generated again from a seed. So the vector is on this organisation's
+disk, in the transaction of the round's record, before the first byte derived from it is sent; a
+repeated request masks exactly that vector. A vector that was drawn and lost before that transaction
 was seen by nobody, and was charged before its rows were read (`paid_reading`).
 """
 
@@ -38,7 +38,7 @@ from secureflow.kit.text import Text
 
 
 class NoisedSums:
-    """Makes and keeps noised sums.
+    """Makes and stores noised sums.
 
     Args:
         context: the party.
@@ -51,11 +51,11 @@ class NoisedSums:
         self._prepared: set[str] = set()
 
     async def prepare(self, job: JobRecord, spec: StatisticsSpec) -> None:
-        """Reserve the budget and have everything checked that can be without rows, once.
+        """Reserve the budget and check everything that can be checked without rows, once.
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`, those of
-                `check_declared`, `library_missing`; what is wrong with the file, naming a column.
+                `check_declared`, `library_missing`; errors of the file, which name a column.
         """
         if job.job in self._prepared:
             return
@@ -73,7 +73,7 @@ class NoisedSums:
         return {}
 
     def rows(self, job: str) -> int:
-        """Return 0: how many rows there are is told to nobody."""
+        """Return 0: the number of rows is not revealed."""
         del job
         return 0
 
@@ -90,7 +90,7 @@ class NoisedSums:
         return Start(job.digest)
 
     def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
-        """Refuse nothing more: the plan has one round."""
+        """Refuse nothing else: the plan has one round."""
 
     async def held(
         self,
@@ -100,7 +100,7 @@ class NoisedSums:
         record: RoundRecord | None,
         start: Start,
     ) -> Held:
-        """Return the recorded sums, or draw them if there is no record of the round yet.
+        """Return the recorded sums, or draw them if the round is not on record yet.
 
         Raises:
             SecureFlowError: those of `prepare` and `paid_reading`; `state_unreadable` for a record
@@ -129,30 +129,30 @@ class NoisedSums:
         return _held(vector, float(answer["seconds"]))
 
     def keep(self, job: str, held: Held) -> None:
-        """Keep the sums: nobody can draw their noise again."""
+        """Store the sums: their noise cannot be drawn again."""
         self._context.store.keep_noised_sums(job, bytes(held.plaintext))
 
     def manifest(self, spec: StatisticsSpec, stage: str) -> Manifest:
-        """Refuse: sums leave masked, and no other way."""
+        """Refuse: sums are only sent masked."""
         raise AssertionError(spec.protection, stage)
 
     def masked(self, plan: MaskingPlan, spec: StatisticsSpec, held: Held) -> Contribution:
-        """Return the sums as a client masks them."""
+        """Return the sums in the form that a client masks."""
         del plan, spec
         return Contribution(masked_values(sums_of(held)), 1, {}, None)
 
     def tells_nothing(self, spec: StatisticsSpec) -> bool:
-        """Sums are of rows."""
+        """Return False: sums depend on rows."""
         del spec
         return False
 
     def may_repeat(self, spec: StatisticsSpec) -> bool:
-        """There is one round."""
+        """Return False: there is one round."""
         del spec
         return True
 
     async def forget(self, job: str) -> None:
-        """Drop the rows of a job that is over; the stored sums go with its record's end."""
+        """Drop the rows of a finished job; the stored sums are deleted when its record ends."""
         if job in self._prepared:
             self._prepared.discard(job)
             await self._computing.close(job)
@@ -164,13 +164,13 @@ class StatisticsAgentKind:
     engine: Final[EngineKind] = STATISTICS_ENGINE
 
     def check_columns(self, spec: StatisticsSpec, dataset: DatasetConfig) -> None:
-        """Refuse columns that do not fit; besides those of every kind, `library_missing`."""
+        """Refuse columns that do not match; adds `library_missing` to every kind's errors."""
         check_declared(spec, dataset)
 
     def contributing(
         self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing:
-        """Return what a party does for statistics."""
+        """Return a party's part in statistics."""
         del link
         return NoisedSums(context, computing)
 
@@ -179,7 +179,7 @@ STATISTICS_AGENT: Final = StatisticsAgentKind()
 
 
 def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
-    """Refuse columns, bounds and contributions that do not fit what the owner declared.
+    """Refuse columns, bounds and contributions that do not match the owner's declaration.
 
     Raises:
         SecureFlowError: those of `check_bounds`; `unknown_category`, `library_missing`.
@@ -208,7 +208,7 @@ def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
 
 
 def check_no_model(request: TrainRequest | MaskRequest) -> None:
-    """Refuse a model, means or moments shown with a statistics job: nothing depends on any.
+    """Refuse a model, means or moments sent with a statistics job: nothing depends on them.
 
     Raises:
         SecureFlowError: `invalid_request`.
@@ -223,7 +223,7 @@ def check_no_model(request: TrainRequest | MaskRequest) -> None:
 
 
 def sums_of(held: Held) -> NDArray[np.int64]:
-    """Return the vector that is held."""
+    """Return the held vector."""
     return np.frombuffer(held.plaintext, "<i8").astype(np.int64)
 
 
@@ -233,7 +233,7 @@ def _held(vector: bytes, seconds: float) -> Held:
 
 
 def _checked(answer: Mapping[str, JSON], length: int) -> bytes:
-    """Return the worker's sums as bytes, if they are what the layout says."""
+    """Return the worker's sums as bytes, if they match the layout."""
     sums = answer["sums"]
     integers = all(type(one) is int and abs(one) <= LIMIT for one in sums)
     if len(sums) != length or not integers:

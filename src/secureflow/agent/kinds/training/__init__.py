@@ -1,1 +1,1 @@
-"""Training, as an agent does it: from verified models to updates, made again bit by bit."""
+"""Training at an agent: from verified models to updates, reproducible bit by bit."""

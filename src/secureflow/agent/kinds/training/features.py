@@ -1,4 +1,4 @@
-"""What training may ask of a dataset."""
+"""The rules for what training may use of a dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from secureflow.domain.specs.training import TrainingSpec
 
 
 def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
-    """Refuse features and a label that do not fit what the owner declared.
+    """Refuse features and a label that do not match the owner's declaration.
 
     Raises:
         SecureFlowError: those of `check_bounds`; `unknown_category`, `malformed_label`.

@@ -1,4 +1,4 @@
-"""Training, as an agent knows it."""
+"""Training, at an agent."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TrainingContribution:
     ) -> Start:
         """Return the verified model to start from, and moments.
 
-        An enclave's release vouches for a model; under masks this party computes it itself, from
+        An enclave's release authenticates a model; with masks this party computes it itself, from
         the published means.
         """
         initial = await self._updates.initial_digest(job, spec)
@@ -99,15 +99,15 @@ class TrainingContribution:
         return await self._updates.recorded(job, spec, request, record, start.moments)
 
     def keep(self, job: str, held: Held) -> None:
-        """Keep nothing: an update is made again from the job's secret."""
+        """Store nothing: an update can be made again from the job's secret."""
 
     def manifest(self, spec: TrainingSpec, stage: str) -> Manifest:
-        """Return how an update is laid out: parameters, then sums."""
+        """Return the layout of an update: parameters, then sums."""
         layout = update_layout(spec, cast("Stage", stage))
         return update_manifest(layout.parameters, layout.sums)
 
     def masked(self, plan: MaskingPlan, spec: TrainingSpec, held: Held) -> Contribution:
-        """Return the update's parameters and sums as a client masks them."""
+        """Return the update's parameters and sums in the form that a client masks."""
         stage = cast("Stage", held.stage)
         size = 4 * update_layout(spec, stage).parameters
         parameters = np.frombuffer(held.plaintext[:size], "<f4") if size else np.zeros(0, "<f4")
@@ -119,7 +119,7 @@ class TrainingContribution:
         return not spec.reads_rows
 
     def may_repeat(self, spec: TrainingSpec) -> bool:
-        """Training may come to rest; shared noise moves every model on."""
+        """Training may converge and repeat a model; shared noise changes every model."""
         return not noise_shared(spec)
 
     async def forget(self, job: str) -> None:
@@ -133,13 +133,13 @@ class TrainingAgentKind:
     engine: Final[EngineKind] = TRAINING_ENGINE
 
     def check_columns(self, spec: TrainingSpec, dataset: DatasetConfig) -> None:
-        """Refuse columns that do not fit; besides those of every kind, `malformed_label`."""
+        """Refuse columns that do not match; adds `malformed_label` to every kind's errors."""
         check_features(spec, dataset)
 
     def contributing(
         self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing:
-        """Return what a party does for training."""
+        """Return a party's part in training."""
         return TrainingContribution(context, computing, link)
 
 

@@ -1,8 +1,8 @@
 """Model and update files of a job: fetched, verified, mapped, and removed.
 
-A power cut may leave a model's name with less of it, or with zeros: what an earlier process left is
-hashed once before it is used. Wrong bytes are removed, and the model is fetched or computed again.
-So a computed model stays, on the disk for good, until the one that follows from it is replaced.
+After a power cut a model's file may be truncated or filled with zeros: a file of an earlier process
+is hashed once before it is used. Wrong bytes are removed, and the model is fetched or computed
+again. So a computed model stays durably on the disk until the model computed from it is replaced.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class ModelFiles:
         """Return the file of a model whose digest was checked against a release.
 
         Raises:
-            SecureFlowError: the link's, `digest_mismatch`, `unreleased_model` when the content is
-                not that of the digest.
+            SecureFlowError: the link's, `digest_mismatch`, `unreleased_model` if the content does
+                not have the digest.
         """
         if model is None and spec.resume is None:
             return await asyncio.to_thread(self._initial, job.job, spec)
@@ -86,9 +86,9 @@ class ModelFiles:
         return path
 
     def existing(self, job: str, digest: str) -> Path | None:
-        """Return the file of a model that is here, or None; it may have to be read for that."""
+        """Return the file of a model if it exists, else None; this may have to read the file."""
         path = self._path(job, digest)
-        with self._hashing:  # a request that was withdrawn may still be at it
+        with self._hashing:  # a request that was withdrawn may still be running
             if not path.exists():
                 return None
             if path in self._sound:
@@ -102,7 +102,7 @@ class ModelFiles:
         return path
 
     async def apply(self, job: str, spec: TrainingSpec, step: PublishedStep, base: Path) -> Path:
-        """Fetch a published mean, check it, and write what follows from base and mean.
+        """Fetch a published mean, check it, and write the model computed from base and mean.
 
         Raises:
             SecureFlowError: the link's, `model_inconsistent`.
@@ -120,9 +120,9 @@ class ModelFiles:
         return path
 
     def begin_update(self, job: str, parameters: int) -> Path:
-        """Return where the job's next delta is written; the file is reused by every round.
+        """Return the path for the job's next delta; the file is reused by every round.
 
-        The sums of the last one are cut off, so that the worker finds only its delta's pages.
+        The previous sums are truncated, so that the worker finds only its delta's pages.
 
         Raises:
             InfrastructureError: `disk_full`: before the work, not after it.
@@ -135,10 +135,10 @@ class ModelFiles:
         return path
 
     def plaintext(self, job: str, parameters: int, sums: Sequence[float]) -> memoryview:
-        """Return the update, delta then sums, as one read-only buffer over the file.
+        """Return the update, delta followed by sums, as one read-only buffer over the file.
 
         Raises:
-            SecureFlowError: `update_length_wrong` when the worker wrote another length.
+            SecureFlowError: `update_length_wrong` if the worker wrote another length.
         """
         tail = np.asarray(sums, dtype="<f8").tobytes()
         if not parameters:
@@ -171,8 +171,8 @@ class ModelFiles:
     def sweep(self, running: Callable[[str], bool]) -> None:
         """Remove the files of jobs that do not run.
 
-        A process that was killed between a job's end and this left them; or a record that was
-        restored knows nothing of the job.
+        They are left by a process that was killed between a job's end and their removal, or they
+        belong to a job that a restored record does not know.
         """
         for folder in self._directory.glob("job_*"):
             if not running(folder.name):
@@ -259,7 +259,7 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
 
 
 def _rest_on(base: Path) -> None:
-    """Remove what a model was computed from, once the model itself survives a power cut."""
+    """Remove the model that another was computed from, once the latter survives a power cut."""
     if all(other == base for other in base.parent.glob("*.model")):
         return
     with base.open("rb") as file:
@@ -280,7 +280,7 @@ class _Read:
 
 
 class _Written:
-    """A file that float32 values are written to in order, and their hex BLAKE3."""
+    """A file to which float32 values are written in order, and their hex BLAKE3."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -298,7 +298,7 @@ class _Written:
 
 
 def other_model(digest: str) -> SecureFlowError:
-    """Return the error of a published mean that does not lead to the model that is said."""
+    """Return the error of a published mean that does not lead to the named model."""
     return SecureFlowError(
         "model_inconsistent",
         Text(
@@ -310,7 +310,7 @@ def other_model(digest: str) -> SecureFlowError:
 
 
 def _resumed(spec: TrainingSpec) -> ReleasedModel:
-    """Return the model that the approved spec itself names: an output of another job, in clear."""
+    """Return the model named by the approved spec: an output of another job, in clear."""
     named = spec.resume.model if spec.resume else ""
     return ReleasedModel(named, named, _FLOAT32 * spec.parameters)
 
@@ -319,7 +319,7 @@ def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedM
     part = path.with_suffix(".part")
     with part.open("w+b") as target, sealed.open("rb", 0) as source:
         os.truncate(target.fileno(), length)
-        preallocate(target.fileno(), length)  # a page that is missing later would kill this process
+        preallocate(target.fileno(), length)  # a missing page would kill this process later
         with mmap.mmap(target.fileno(), length) as buffer, memoryview(buffer) as view:
             decrypt_stream(key, iter(lambda: source.read(CHUNK + TAG), b""), view)
             found = blake3(view).hexdigest()
@@ -330,7 +330,7 @@ def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedM
     part.replace(path)
 
 
-# Directory entries are looked at on the event loop: cheaper than a hop to a thread.
+# Directory entries are looked up on the event loop: cheaper than a switch to a thread.
 
 
 def _there(path: Path) -> bool:

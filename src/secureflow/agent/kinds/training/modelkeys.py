@@ -1,8 +1,8 @@
-"""Intermediate models that only the agents can read, brought to a restarted enclave.
+"""Intermediate models that only the agents can read, handed over to a restarted enclave.
 
 With `release.intermediate = agents` the operator holds the newest model as ciphertext. Its content
 key is sealed to each agent; after a restart an agent seals it to the new enclave, but only to the
-HPKE key of evidence that it has just verified.
+HPKE key in evidence that it has just verified.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENCLAVE = "enclave"
 
 
 class ModelKeys:
-    """Hands the content key of the current model over.
+    """Hands over the content key of the current model.
 
     Args:
         context: the party.

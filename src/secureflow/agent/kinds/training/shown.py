@@ -1,4 +1,4 @@
-"""What an agent believes of the model and the moments that a round is said to start from."""
+"""Checks the model and the moments that the centre sends as the start of a round."""
 
 from __future__ import annotations
 
@@ -105,10 +105,10 @@ def check_moments(
 def check_masked_moments(
     request: MaskRequest, spec: TrainingSpec, initial: str, admissions: Sequence[AdmittedEnclave]
 ) -> list[float] | None:
-    """Return the federated moments that came with a masked round, if the spec needs them.
+    """Return the federated moments sent with a masked round, if the spec needs them.
 
-    Whether all parties are shown the same ones is no question here: they are part of what masks
-    are bound to. Where an enclave folds, it must have released them.
+    Whether all parties received the same ones is not checked here: they are part of what masks are
+    bound to. If an enclave aggregates, it must have released them.
 
     Raises:
         SecureFlowError: `invalid_request`, `unreleased_model`.

@@ -1,10 +1,10 @@
-"""From published means to the next global model: computed here, not believed.
+"""From published means to the next global model: computed here, not trusted.
 
 A file `<digest>.model` is only ever written after its content was computed from an earlier one, so
-a model that is there was verified (`modelfiles` sees to what a power cut leaves of it). Each
-published mean must be within the caps of the spec, lead from the model that this party itself
-masked under in that round, and give the digest that is said; where an enclave folds, it must have
-signed the outcome too.
+a model on disk is verified (`modelfiles` handles what a power cut leaves of it). Each published
+mean must be within the caps of the spec, lead from the model that this party itself masked under in
+that round, and result in the claimed digest; if an enclave aggregates, it must also have signed the
+outcome.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from secureflow.kit.text import Text
 
 
 class Steps:
-    """Brings a party's model to the one that a round starts from."""
+    """Computes a party's model up to the one that a round starts from."""
 
     def __init__(self, context: AgentContext, files: ModelFiles) -> None:
         self._context = context
@@ -40,7 +40,7 @@ class Steps:
         initial: str,
         published: Sequence[dict[str, JSON]],
     ) -> None:
-        """Make the target model's file exist.
+        """Ensure that the target model's file exists.
 
         Raises:
             SecureFlowError: `model_inconsistent`, `unreleased_model`, `model_missing`, the link's.
@@ -69,7 +69,7 @@ class Steps:
     async def _start(
         self, job: JobRecord, spec: TrainingSpec, initial: str, steps: Sequence[PublishedStep]
     ) -> tuple[int, Path]:
-        """Return the newest step whose base model is here, and the base's file."""
+        """Return the newest step whose base model is on disk, and the base's file."""
         for at in range(len(steps) - 1, -1, -1):
             path = await asyncio.to_thread(self._files.existing, job.job, steps[at].base)
             if path is not None:

@@ -1,7 +1,7 @@
-"""A party's updates: made by the local worker, one per model, and made again bit by bit.
+"""A party's updates: computed by the local worker, one per model, reproducible bit by bit.
 
-The newest stays in memory, mapped from its file; one that was lost is computed again from the seed
-that the job's secret and the model give. How an update leaves (sealed, masked, both) is not decided
+The newest stays in memory, mapped from its file; a lost one is computed again from the seed derived
+from the job's secret and the model. How an update is sent (sealed, masked, both) is not decided
 here.
 """
 
@@ -38,11 +38,11 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 RoundRequest = TrainRequest | MaskRequest
-"""What asks for an update: its round, stage and model."""
+"""The origin of an update: round, stage and model."""
 
 
 class Updates:
-    """Makes this party's updates.
+    """Computes this party's updates.
 
     Args:
         context: the party.
@@ -60,15 +60,15 @@ class Updates:
         self._initial: dict[str, str] = {}
 
     async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
-        """Reserve the budget; have everything checked, once, that can be before a round.
+        """Reserve the budget; check once everything that can be checked before a round.
 
-        Under differential privacy no row is looked at yet: that is to be paid (`paid_reading`).
-        Else rows that do not fit are found here.
+        With differential privacy no row is read yet: that must be charged first (`paid_reading`).
+        Otherwise rows that do not fit are found here.
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`,
-                `privacy_required`, those of `check_features`; what is wrong with the data, naming
-                column and (without differential privacy) row.
+                `privacy_required`, those of `check_features`; errors of the data, which name column
+                and (without differential privacy) row.
         """
         if job.job in self._rows:
             return
@@ -79,7 +79,7 @@ class Updates:
         if spec.privacy is not None:
             dataset = None if pinned is None else pinned.dataset
             await self._computing.check(job.job, job.spec, dataset)
-            self._rows[job.job] = 0  # the exact number of rows is not told either
+            self._rows[job.job] = 0  # the exact number of rows is not revealed either
         else:
             answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
             self._rows[job.job] = int(answer["rows"])
@@ -103,9 +103,9 @@ class Updates:
         moments: list[float] | None,
     ) -> Held:
         """Compute the update of a round, from a verified model and verified moments."""
-        self._held.pop(job.job, None)  # its buffer is about to be written over
+        self._held.pop(job.job, None)  # its buffer is about to be overwritten
         await self.prepare(job, spec)
-        stage = cast("Stage", request.stage)  # `check_step` let no other pass
+        stage = cast("Stage", request.stage)  # `check_step` accepts no other
         layout = update_layout(spec, stage)
         if not reads_rows(spec, stage):
             answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
@@ -162,7 +162,7 @@ class Updates:
     def _check_one_update(
         self, job: JobRecord, request: RoundRequest, model: str, content: str
     ) -> None:
-        """Never two different updates for one (job, model digest)."""
+        """Refuse a second, different update for one (job, model digest)."""
         for other in self._context.store.rounds_from(job.job, request.stage, model):
             if other.content != content:
                 raise SecureFlowError(
@@ -195,7 +195,7 @@ class Updates:
         return await self.compute(job, spec, request, record.model, moments)
 
     async def forget(self, job: str) -> None:
-        """Drop everything of a job that is over."""
+        """Drop everything of a finished job."""
         self._held.pop(job, None)
         self._rows.pop(job, None)
         self._read.discard(job)
