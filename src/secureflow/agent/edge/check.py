@@ -1,8 +1,8 @@
-"""`agent check`: everything that an agent stores, verified; it may run meanwhile, or not.
+"""`agent check`: verifies everything that an agent stores, whether or not the agent runs.
 
-The record is read in one transaction and nothing is changed. What is promised: every row is read,
-the own leaves are a chain with this agent's signatures, the held heads are signed by the log of
-the pinned charter, budgets are what their own leaves say, models have the digests that name them.
+The record is read in one transaction and nothing is changed. The guarantee: every row is read, the
+own leaves are a chain with this agent's signatures, the stored heads are signed by the log of the
+pinned charter, budgets match their own leaves, models have the digests in their names.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ _VALUES: Final = {
 
 
 def check(config: Path, kinds: SpecKinds = SPEC_KINDS) -> Iterator[dict[str, JSON]]:
-    """Yield `{check, ok, code, message, hint}` for each part, and for each thing wrong in it.
+    """Yield `{check, ok, code, message, hint}` for each part, and for each problem found in it.
 
     Args:
         config: the agent's file.
-        kinds: the kinds of job that policies may be about.
+        kinds: the kinds of job that policies may refer to.
 
     Raises:
         SecureFlowError: `invalid_settings`.
@@ -128,7 +128,7 @@ def _record(
 
 
 class RecordCheck:
-    """One look at the record.
+    """One check of the record.
 
     Args:
         database: read-only, in one transaction.
@@ -144,7 +144,7 @@ class RecordCheck:
         self._events: dict[str, list[dict[str, JSON]]] = {}
 
     def belongs(self, mark: RecordMark) -> None:
-        """Hold the record against what its folder knows of it.
+        """Compare the record with what its folder knows of it.
 
         Raises:
             SecureFlowError: `record_foreign`, `record_set_back`.
@@ -161,7 +161,7 @@ class RecordCheck:
         compare(self._settings.record, mark, identity, reached_in(one), has_leaf)
 
     def pages(self) -> Iterator[Finding]:
-        """Yield what SQLite finds in its pages, and a schema of another version."""
+        """Yield what SQLite finds in its pages, and an unexpected schema version."""
         for row in self._database.execute(f"PRAGMA integrity_check({_PAGES})"):
             if row[0] != "ok":
                 yield Finding(
@@ -185,7 +185,7 @@ class RecordCheck:
         check_columns(self._database, self._settings.record)
 
     def rows(self) -> Iterator[Finding]:
-        """Yield every row that is not what it stands for."""
+        """Yield every row that is malformed or does not match its key."""
         for table, (key, of) in _TABLES.items():
             for row in self._all(table):
                 yield from self._value(table, row, key, of)
@@ -196,7 +196,7 @@ class RecordCheck:
             self.count += sum(1 for _ in self._database.execute(f"SELECT * FROM {table}"))  # noqa: S608
 
     def leaves(self) -> Iterator[Finding]:
-        """Yield every own leaf that is not signed by this agent, or not in the chain."""
+        """Yield every own leaf that is not signed by this agent or not in the chain."""
         keys = self._keys()
         known = {leaf.hash for leaf in self._leaves}
         for at, one in enumerate(self._leaves):
@@ -210,7 +210,7 @@ class RecordCheck:
                 )
 
     def heads(self) -> Iterator[Finding]:
-        """Yield every held head that the pinned charter's log did not sign, or that is missing."""
+        """Yield every stored head that is missing or not signed by the pinned charter's log."""
         charter = self._charter()
         if charter is None:
             if any(one.proved for one in self._leaves):
@@ -250,7 +250,7 @@ class RecordCheck:
                 )
 
     def _leaf(self, one: OwnLeaf, keys: frozenset[str], known: set[str], *, first: bool) -> str:
-        """Return what is wrong with an own leaf; empty where nothing is."""
+        """Return what is wrong with an own leaf; empty if nothing is."""
         bundle = one.bundle if isinstance(one.bundle, dict) else {}
         try:
             signed = leaf_from_json(bundle.get("leaf"))
@@ -267,7 +267,7 @@ class RecordCheck:
             "its columns do not match what was signed": (
                 (leaf.job, leaf.kind, leaf.author) == columns
             ),
-            # What `record.rollback` took out of the log lacks its document, and some of the rest.
+            # Leaves that `record.rollback` read from the log lack their document, and more.
             "the leaf before it is missing": (
                 leaf.prev in known or (first and not leaf.prev) or "salt" not in bundle
             ),
@@ -306,7 +306,7 @@ class RecordCheck:
         yield from self._database.execute(f"SELECT * FROM {table} ORDER BY {order}")  # noqa: S608
 
     def _keys(self) -> frozenset[str]:
-        """Return the keys of this agent; none where its signing key cannot be read."""
+        """Return the keys of this agent; none if its signing key cannot be read."""
         try:
             present = read_signing_key(self._settings).public
         except SecureFlowError:
@@ -327,18 +327,18 @@ class RecordCheck:
 
 
 class ModelsCheck:
-    """One look at the models of jobs."""
+    """One check of the models of jobs."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.count = 0
 
     def findings(self) -> Iterator[Finding]:
-        """Yield every model that is not what its name says."""
+        """Yield every model whose content does not match its name."""
         for path in sorted(self._directory.glob("*/*.model")):
             try:
                 found = blake3(path.read_bytes()).hexdigest()
-            except FileNotFoundError:  # the next round came
+            except FileNotFoundError:  # the next round removed it
                 continue
             self.count += 1
             if found != path.stem:
@@ -369,7 +369,7 @@ def _keys(settings: AgentSettings) -> Iterator[Finding]:
 
 
 def _types(record: Any) -> str:
-    """Return a problem where a value has another type than its column."""
+    """Return a problem if a value has another type than its column."""
     for name in ("job", "digest", "hash", "kind", "id", "state", "model", "content"):
         if not isinstance(getattr(record, name, ""), str):
             return Text("its {name} must be a string", name=name)
@@ -399,7 +399,7 @@ def _refuse(event: object) -> None:
 
 
 def stored_fact(record: Path, name: str) -> JSON:
-    """Return one fact of a record, None where it has none; the agent may be running.
+    """Return one fact of a record, None if it has none; the agent may be running.
 
     Raises:
         SecureFlowError: `record_damaged`.
@@ -412,7 +412,7 @@ def stored_fact(record: Path, name: str) -> JSON:
 
 
 def _loaded(text: Any, what: str) -> JSON:
-    """Return a stored JSON value; bytes that `decoded` let through are damage as well."""
+    """Return a stored JSON value; bytes that `decoded` accepted count as damage as well."""
     data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     return load_json(data, what)
 

@@ -1,4 +1,4 @@
-"""Notices a clock that goes wrong while a link stands; when one is made, the link itself looks."""
+"""Notices a clock that goes wrong while a link is up; the link itself checks when it is made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 INTERVAL: Final = 3600.0
-"""Seconds from one look to the next."""
+"""Seconds between two checks."""
 
 
 class CentreLink(Protocol):
@@ -19,17 +19,17 @@ class CentreLink(Protocol):
     clock_ahead: int | None
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Ask the centre something."""
+        """Call the centre."""
 
     def compare(self, theirs: JSON) -> None:
-        """Compare this clock with the centre's time; say so in the log if they differ much."""
+        """Compare this clock with the centre's time; log it if they differ much."""
 
 
 class ClockWatch:
     """Compares this clock with the centre's every hour.
 
     Args:
-        link: the way to the centre.
+        link: the link to the centre.
     """
 
     def __init__(self, link: CentreLink) -> None:
@@ -37,25 +37,25 @@ class ClockWatch:
 
     @property
     def skew(self) -> int | None:
-        """Seconds by which the centre's clock is ahead, as seen last; None before the first look.
+        """Seconds by which the centre's clock was last ahead; None before the first check.
 
-        Which of the two is wrong, nobody knows from here.
+        This does not show which of the two is wrong.
         """
         ahead = self._link.clock_ahead
         return None if ahead is None else -ahead
 
     async def run(self) -> None:
-        """Look from time to time, until cancelled."""
+        """Check periodically, until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL)
             await self._link.connected.wait()
             await self.check()
 
     async def check(self) -> None:
-        """Ask the centre for its time."""
+        """Request the centre's time."""
         try:
             answer = await self._link.call("status", {})
         except SecureFlowError:
-            return  # the link says what is wrong with it
+            return  # the link reports what is wrong with it
         if isinstance(answer, dict):
             self._link.compare(answer.get("time"))

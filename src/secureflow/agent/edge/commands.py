@@ -1,4 +1,4 @@
-"""What the owner can tell a running agent: the commands of the control socket."""
+"""The owner's commands for a running agent, over the control socket."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from secureflow.kit.version import __version__
 
 _NAMED: Final = 8
 _LONGEST: Final = 40
-"""Sensitive columns in the inbox's list, and characters of each: with many requests of many columns
-the list must still fit the socket's line, or nobody could see, and reject, what fills it."""
+"""Sensitive columns in the inbox's list, and characters of each: even with many requests of many
+columns the list must fit the socket's line, or nobody could see, and reject, what fills it."""
 
 _PATIENCE: Final = 10.0
 """Seconds for the centre to answer: less than the command line waits for this agent."""
@@ -46,7 +46,7 @@ class Describing(Protocol):
 
 
 class Linked(Fetching, Protocol):
-    """The link to the centre, and how it stands (`adapters.link.Link`)."""
+    """The link to the centre, and its state (`adapters.link.Link`)."""
 
     connected: asyncio.Event
     trouble: SecureFlowError | None
@@ -61,7 +61,7 @@ class Commands:
         link: its link.
         describing: reads datasets.
         reloading: compares the settings with their file.
-        watch: knows how the clocks differ.
+        watch: knows how much the clocks differ.
     """
 
     assembly: Assembly
@@ -94,7 +94,7 @@ class Commands:
         }
 
     async def status(self) -> dict[str, JSON]:
-        """Return who this agent is and how everything stands."""
+        """Return who this agent is and the state of its parts."""
         context = self.assembly.context
         trouble = self.link.trouble
         kept = context.store.fact("charter")
@@ -123,7 +123,7 @@ class Commands:
         }
 
     async def reload(self, preview: bool = False, agreed: JSON = ()) -> dict[str, JSON]:
-        """Bring the edited file into force, or only tell what it would change."""
+        """Apply the edited settings file, or only return what it would change."""
         if preview:
             return await self.reloading.preview()
         return await self.reloading.apply(list(agreed))
@@ -141,7 +141,7 @@ class Commands:
         ]
 
     async def clear_alarm(self, reason: str) -> dict[str, JSON]:
-        """Let the agent go on after an alarm; the owner says why."""
+        """Let the agent continue after an alarm; the owner gives a reason."""
         context = self.assembly.context
         alarm = context.store.fact("alarm")
         if alarm is not None and alarm["code"] == CODE:
@@ -153,7 +153,7 @@ class Commands:
 
     async def inbox_list(self, waiting: bool = True) -> list[dict[str, JSON]]:
         """Return inbox items without their specs."""
-        # All that was ever asked is read for it: not while others wait for this agent.
+        # Reads every request on record: not while others wait for this agent.
         broken = await asyncio.to_thread(self.assembly.context.store.damaged_inbox)
         return [
             *(_summary(item) for item in self.assembly.inbox.list(waiting=waiting)),
@@ -161,10 +161,10 @@ class Commands:
         ]
 
     async def inbox_show(self, item: str) -> dict[str, JSON]:
-        """Return one item: what is asked, why it waits, the whole spec, and how things stand here.
+        """Return one item: the request, why it waits, the whole spec, and the local settings.
 
-        `here` is what the owner's own settings add to a decision: `allow_simulated`, and the
-        `budget` that the job's ε is charged to.
+        `here` is the part of a decision that depends on the owner's settings: `allow_simulated`,
+        and the `budget` that the job's ε is charged to.
         """
         found = self.assembly.inbox.shown(item)
         attestation = self.assembly.context.settings.attestation
@@ -211,7 +211,7 @@ class Commands:
         await self.assembly.continuer.check(signed)
         pinned = await asyncio.to_thread(self.assembly.context.charter.pin, signed, confirm)
         await asyncio.to_thread(self.assembly.continuer.settle)
-        self.assembly.context.witness.troubled = True  # look at the log again, now
+        self.assembly.context.witness.troubled = True  # check the log again, now
         return {
             "version": pinned.version,
             "digest": pinned.digest,
@@ -231,7 +231,7 @@ class Commands:
         return body
 
     async def data_list(self) -> list[dict[str, JSON]]:
-        """Return the declared datasets and what of them is published."""
+        """Return the declared datasets and the state of their publications."""
         return [self._listed(dataset) for dataset in self.assembly.context.settings.datasets]
 
     def _listed(self, dataset: DatasetConfig) -> dict[str, JSON]:
@@ -249,9 +249,9 @@ class Commands:
         }
 
     async def data_publish(self, name: str, title: str = "") -> dict[str, JSON]:
-        """Check a dataset row by row and publish its description; rows stay here.
+        """Check a dataset row by row and publish its description; the rows stay here.
 
-        The answer has the exact count as well (`counted`); what is published has the bucket.
+        The answer has the exact count as well (`counted`); the publication has the bucket.
         """
         context = self.assembly.context
         await self.reloading.check_read(name)
@@ -281,9 +281,9 @@ class Commands:
         return {**publication, "grants": _counts(answer.get("grants"), "kept", "reduced", "ended")}
 
     async def data_uses(self, name: str) -> dict[str, JSON]:
-        """Return what a withdrawal ends and what goes on: grants, requests, approved jobs.
+        """Return what a withdrawal ends and what continues: grants, requests, approved jobs.
 
-        `unsaid` is why the centre does not say it: what is published here can be withdrawn still.
+        `unsaid` is the error if the centre does not report it; a withdrawal is still possible.
         """
         context = self.assembly.context
         unsaid: SecureFlowError | None = None
@@ -301,10 +301,10 @@ class Commands:
         return {**known, **counts, "unsaid": unsaid and unsaid.as_json()}
 
     async def data_remove(self, name: str) -> dict[str, JSON]:
-        """Withdraw a description: new requests are refused, its grants end, approved jobs go on.
+        """Withdraw a description: new requests are refused, grants end, approved jobs go on.
 
-        It is in force here before the centre is asked, whatever that answers or does not. The name
-        keeps its id and its privacy domain, should it be published again.
+        It takes effect here before the centre is notified, whether or not the centre answers. If it is
+        published again, the name keeps its id and its privacy domain.
         """
         context = self.assembly.context
         if offered := self._offered(name):
@@ -319,7 +319,7 @@ class Commands:
         except SecureFlowError as error:
             if not offered:
                 raise
-            if error.code != "not_found":  # else it has nothing to end
+            if error.code != "not_found":  # otherwise it has nothing to end
                 raise _withdrawn_here(error, name) from error
         return {"name": name}
 
@@ -327,7 +327,7 @@ class Commands:
         return self.assembly.context.store.fact(f"dataset/{dataset}") is not None
 
     async def _of_centre(self, kind: str, dataset: str) -> JSON:
-        """Ask the centre about a dataset; its silence keeps no owner from withdrawing it."""
+        """Call the centre about a dataset; if it is silent, the owner can still withdraw it."""
         try:
             async with asyncio.timeout(_PATIENCE):
                 return await self.link.call(kind, {"name": dataset})
@@ -348,7 +348,7 @@ class Commands:
         return await self.assembly.context.budgets.report(exact=exact)
 
     async def data_settle(self, domain: str, bundles: JSON = ()) -> dict[str, JSON]:
-        """Unlock a restored agent's privacy domain, charged for what was spent meanwhile."""
+        """Unlock a restored agent's privacy domain, charged for what was spent since the backup."""
         context = self.assembly.context
         settling = Settling(
             context.budgets, context.store, context.party, context.key.public,
@@ -357,7 +357,7 @@ class Commands:
         try:
             settled = await settling.settle(domain, list(bundles))
         finally:
-            await self.assembly.rollback.tidy()  # of a record that nobody knew to be set back
+            await self.assembly.rollback.tidy()  # of a record that was not known to be rolled back
         self.assembly.inbox.wake_all()
         return settled
 
@@ -377,7 +377,7 @@ class Commands:
     async def _following(self) -> SignedCharter | None:
         """Return the charter to act on next: the centre's, if it is not pinned, else its candidate.
 
-        What is shown, what is signed and what is pinned is this one.
+        The same one is shown, signed and pinned.
         """
         known = await self._charters()
         current = known.get("current")
@@ -387,7 +387,7 @@ class Commands:
 
 
 def _first(names: Sequence[str]) -> list[str]:
-    """Return as much of a list as a line of a list has room for; what is left out is said."""
+    """Return as many list items as fit on a line, and the number of those left out."""
     rest = len(names) - _NAMED
     short = [one if len(one) <= _LONGEST else f"{one[:_LONGEST]}…" for one in names[:_NAMED]]
     return [*short, f"… {rest}"] if rest > 0 else short
@@ -416,14 +416,14 @@ def _summary(item: InboxItem) -> dict[str, JSON]:
 
 
 def _counts(answer: JSON, *names: str) -> dict[str, int]:
-    """Return numbers of a foreign answer; what is none counts as 0."""
+    """Return numbers of a foreign answer; anything else counts as 0."""
     given = answer if isinstance(answer, dict) else {}
     found = {name: given.get(name) for name in names}
     return {name: one if type(one) is int and one >= 0 else 0 for name, one in found.items()}
 
 
 def _withdrawn_here(error: SecureFlowError, name: str) -> SecureFlowError:
-    """Return why the centre does not know yet that a dataset was withdrawn."""
+    """Return the error of a withdrawal that the centre does not know yet."""
     return SecureFlowError(
         error.code,
         error.message,

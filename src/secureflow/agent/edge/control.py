@@ -1,4 +1,4 @@
-"""The control socket: the owner's own command line speaks to the running agent.
+"""The control socket: the owner's command line connects to the running agent.
 
 A Unix socket of mode 0600 in the agent's directory, and the peer's user id is checked as well: the
 agent's own user or root. One JSON object per line: `{"command", "arguments"}` is answered with
@@ -27,10 +27,10 @@ from secureflow.kit.text import Text, read_back, spelled
 
 Command = Callable[..., Awaitable[JSON]]
 MAX_LINE: Final = 64 << 20
-"""Bytes of a question or an answer: all leaves of the longest job, all bundles of a settlement."""
+"""Bytes of a request or an answer: all leaves of the longest job, all bundles of a settlement."""
 _UCRED: Final = struct.Struct("3i")
 _LONGEST_PATH: Final = 100
-"""`sun_path` holds 108 bytes; longer directories are reached by a relative path."""
+"""`sun_path` holds 108 bytes; a longer path is reached by a relative one."""
 
 _log = get_logger(__name__)
 
@@ -39,7 +39,7 @@ class ControlServer:
     """Serves commands on the socket.
 
     Args:
-        path: where the socket lies; a left-over one is replaced.
+        path: of the socket; a left-over one is replaced.
         commands: name → coroutine function with keyword arguments.
     """
 
@@ -53,12 +53,12 @@ class ControlServer:
         """Listen.
 
         Raises:
-            InfrastructureError: `disk_full` and others of `kit.disk`: a socket has a name there.
+            InfrastructureError: `disk_full` and others of `kit.disk`: a socket needs a file name.
         """
         self._path.unlink(missing_ok=True)
         with contextlib.ExitStack() as stack:
             listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            before = os.umask(0o177)  # from its first moment the socket is 0600
+            before = os.umask(0o177)  # the socket is 0600 from the start
             try:
                 with writing(Place(self._path.parent, "own files")), _reachable(self._path) as name:
                     listener.bind(name)
@@ -68,7 +68,7 @@ class ControlServer:
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_LINE)
 
     async def stop(self) -> None:
-        """Stop listening and cut open conversations."""
+        """Stop listening and close open connections."""
         if self._server is not None:
             self._server.close()
             for task in self._connections:
@@ -132,11 +132,11 @@ class ControlServer:
             return {"result": await command(**arguments)}
         except SecureFlowError as error:
             return {"error": error.as_json()}
-        except Exception as error:  # noqa: BLE001  the edge of a command: its owner must hear of it
+        except Exception as error:  # noqa: BLE001  the edge of a command: its owner must get the error
             return {"error": self._fault(error).as_json()}
 
     def _fault(self, error: Exception) -> SecureFlowError:
-        """Name what a command met: a fault of this machine, or a defect."""
+        """Name the cause of a failed command: a fault of this machine, or a bug."""
         if isinstance(error, OSError | sqlite3.Error):
             known = fault_of(error, Place(self._path.parent, "own files"))
             if known is not None:

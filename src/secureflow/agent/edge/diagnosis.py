@@ -1,4 +1,4 @@
-"""What the doctor's checks know of an agent so far."""
+"""The doctor's findings about an agent so far."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE = 10.0
 
 @dataclass
 class Diagnosis:
-    """What earlier checks found, for later ones."""
+    """The results of earlier checks, for later ones."""
 
     config: Path
     clock: Callable[[], int] = system_clock
@@ -29,15 +29,15 @@ class Diagnosis:
     port: int = 0
     status: dict[str, JSON] = field(default_factory=dict)
     time: int | None = None
-    """What time it is at the server's REST address: known even where the link lets nobody in."""
+    """The time at the server's REST address: known even if the link refuses this agent."""
 
     @property
     def known(self) -> AgentSettings:
-        """The settings; only checks after `settings` ask."""
+        """The settings; only checks that depend on `settings` read them."""
         if self.settings is None:
             raise SecureFlowError("invalid_settings", "There are no settings.")
         return self.settings
 
     def answered(self) -> dict[str, JSON]:
-        """The centre's answer; only checks after `authorisation` ask."""
+        """The centre's answer; only checks that depend on `authorisation` read it."""
         return self.status

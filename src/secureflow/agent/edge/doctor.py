@@ -1,9 +1,9 @@
 """`agent doctor`: checks this agent and its connection to the centre, and names the next step.
 
 It works whether or not the agent runs: it reads the same files, dials the same address with the
-same certificate, and asks the centre one question (`status`). A check that needs an earlier one is
-skipped when that failed; charter and attestation are checked in any case. A check that breaks, by
-whatever is damaged here, is a finding like any other: it hides none of the rest.
+same certificate, and sends the centre one request (`status`). A check that depends on a failed one
+is skipped; charter and attestation are checked in any case. A check that fails unexpectedly, for
+example because of damage, is a finding like any other and does not hide the rest.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
 OUT_OF_TIME = frozenset({9, 10})
-"""OpenSSL's words for a certificate that does not hold yet, and for one that has run out."""
+"""OpenSSL's messages for a certificate that is not yet valid, and for an expired one."""
 
 
 def examine(
@@ -60,14 +60,14 @@ def examine(
 
     Args:
         config: the agent's file.
-        clock: tells the time.
-        kinds: the kinds of job that policies may be about.
+        clock: returns the time.
+        kinds: the kinds of job that policies may refer to.
     """
     so_far = Diagnosis(config, clock, kinds)
     failed: set[str] = set()
     for name, needs, look in _CHECKS:
         if failed & needs:
-            failed.add(name)  # unknown: whoever needs it is unknown as well
+            failed.add(name)  # unknown: checks that depend on it are unknown as well
             continue
         try:
             message = look(so_far)
@@ -76,7 +76,7 @@ def examine(
             plain = error.as_json()
             plain.pop("details")
             yield {"check": name, "ok": False, **plain}
-        except Exception as error:  # the edge of a check: the others must be told all the same
+        except Exception as error:  # the edge of a check: the others must run all the same
             if os.environ.get("SECUREFLOW_DEBUG"):
                 raise
             failed.add(name)
@@ -111,7 +111,7 @@ def _settings(so_far: Diagnosis) -> str:
 
 def _keys(so_far: Diagnosis) -> str:
     key = read_signing_key(so_far.known)
-    with contextlib.suppress(FileNotFoundError):  # the check `certificate` says so
+    with contextlib.suppress(FileNotFoundError):  # the check `certificate` reports it
         read_private(so_far.known.link_certificate)
     return Text("signing key {public}", public=key.public)
 
@@ -231,7 +231,7 @@ def _certificate(so_far: Diagnosis) -> str:
 
 
 def _server(so_far: Diagnosis) -> str:
-    """Ask the REST address for its health; people and a new enrolment need it."""
+    """Request the health of the REST address; people and a new enrolment need it."""
     authority = CredentialFiles(so_far.known.directory).authority()
     so_far.time = server_time(so_far.known.server, authority)
     check_health(so_far.known.server, authority)
@@ -239,7 +239,7 @@ def _server(so_far: Diagnosis) -> str:
 
 
 def _authorisation(so_far: Diagnosis) -> str:
-    """Ask the centre who it takes this agent for; a revoked agent learns it here."""
+    """Ask the centre to identify this agent; a revoked agent learns it here."""
     try:
         so_far.status = asyncio.run(_ask(so_far.known, "status"))
     except SecureFlowError as error:
@@ -283,7 +283,7 @@ async def _no_request(verb: str, body: JSON, log_proofs: JSON) -> JSON:
 
 
 def _renewals(so_far: Diagnosis) -> str:
-    """Look whether the centre renewed this agent's certificate for a key that is not from here."""
+    """Check whether the centre renewed this agent's certificate for a key not made here."""
     try:
         renewals = asyncio.run(_ask(so_far.known, "certificate.list")).get("renewed", [])
     except SecureFlowError as error:
@@ -312,7 +312,7 @@ def _renewals(so_far: Diagnosis) -> str:
 
 
 def _day(at: JSON) -> str:
-    known = type(at) is int and 0 <= at < 1 << 36  # a year that there is
+    known = type(at) is int and 0 <= at < 1 << 36  # a year that exists
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC" if known else "?"
 
 
@@ -368,7 +368,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("disk", frozenset({"settings"}), lambda so_far: room_left(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
 )
-"""A check's name, the checks (or error codes) that must not have failed, and what it does."""
+"""A check's name, the checks (or error codes) that must not have failed, and the function."""
 
 
 def _not_enrolled(so_far: Diagnosis) -> SecureFlowError:

@@ -1,9 +1,9 @@
-"""`agent enroll`: keys are made here, a one-time token and a CSR become a link certificate.
+"""`agent enroll`: makes keys, and exchanges a one-time token and a CSR for a link certificate.
 
-What is written: `signing.key` (the organisation's Ed25519 key), `link.pem` (link key and
-certificate), `ca.pem` and `agent.yaml`. Keys are 0600 and never overwritten; a signing key that
-is there is kept, for the charter names it. The log's origin and key that the centre answers are
-*not* written: an agent believes a log only after a charter was pinned.
+It writes `signing.key` (the organisation's Ed25519 key), `link.pem` (link key and certificate),
+`ca.pem` and `agent.yaml`. Keys are 0600 and never overwritten; an existing signing key is kept,
+because the charter names it. The log's origin and key in the centre's answer are *not* written: an
+agent trusts a log only after a charter was pinned.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
     try:
         answer = request_certificate(server, authority, request)
     except SecureFlowError as error:
-        # A key that was refused is nobody's. After any other failure the centre may know it.
+        # A refused key is unused. After any other failure the centre may know it.
         if fresh and error.details.get("status", 500) < 500:
             kept.unlink()
         raise
@@ -86,7 +86,7 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
     CredentialFiles.judge(authority, link_key, given.certificate)
     claim_folder(directory)
     config = _write_settings(directory, given, server)
-    CredentialFiles.create(directory, authority, link_key, given.certificate)  # last: now it is one
+    CredentialFiles.create(directory, authority, link_key, given.certificate)  # must be last
     return {
         "organisation": parsed.organisation,
         "spiffe": str(given.identity),
@@ -98,7 +98,7 @@ def enrol(directory: Path, token: str, server: str, name: str) -> dict[str, JSON
 
 
 def _write_settings(directory: Path, given: IssuedIdentity, server: str) -> Path:
-    """Write agent.yaml, unless the owner has one."""
+    """Write agent.yaml, unless it exists."""
     config = directory / "agent.yaml"
     values = {
         "directory": ".",
@@ -115,7 +115,7 @@ def _write_settings(directory: Path, given: IssuedIdentity, server: str) -> Path
 
 
 def _checked_token(directory: Path, token: str) -> EnrolmentToken:
-    """Parse the token and refuse a directory that needs none."""
+    """Parse the token and refuse a directory that is already enrolled."""
     parsed = EnrolmentToken.parse(token)
     if parsed.kind != "agent":
         raise SecureFlowError(

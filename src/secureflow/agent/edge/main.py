@@ -1,4 +1,4 @@
-"""The agent's process: it dials out, and opens no network port; see `control` for its owner."""
+"""The agent's process: it dials out and opens no network port; its owner uses `control`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LocalComputing(Computing, Describing, Protocol):
     """All local computation of an agent (`agent.compute.workers.Workers`)."""
 
     async def stop(self) -> None:
-        """Let go of every job's rows."""
+        """Drop every job's rows."""
 
 
 async def serve(
@@ -67,20 +67,20 @@ async def serve(
     kinds: AgentKinds = AGENT_KINDS,
     worker: str = WORKER,
 ) -> None:
-    """Be this party until cancelled.
+    """Run this party until cancelled.
 
     Args:
         settings: the agent's.
-        computing: local computation; without it a warm worker process per job.
-        config: the file of the settings, which a reload reads again; by default `agent.yaml`.
-        hangup: what SIGHUP does; it is made to reload.
+        computing: local computation; by default a warm worker process per job.
+        config: the settings file, which a reload reads again; by default `agent.yaml`.
+        hangup: the SIGHUP handler, which is set to reload.
         kinds: the kinds of job that it takes part in.
         worker: the module that worker processes run, with the same kinds in its own table.
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
             `simulated_root_refused`, `privacy_fixed`, `data_newer`, `data_version_malformed`,
-            `record_…`, `disk_full` where even the reserve is of no help.
+            `record_…`, `disk_full` if even the reserve does not suffice.
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -202,7 +202,7 @@ def run(config: Path, kinds: AgentKinds = AGENT_KINDS, worker: str = WORKER) -> 
 
 
 def rules(settings: AgentSettings, kinds: SpecKinds = SPEC_KINDS) -> Rules:
-    """Read what settings name: policies, roots, measurements.
+    """Read the files that settings name: policies, roots; and the measurements.
 
     Raises:
         SecureFlowError: `policy_unreadable`, `policy_invalid`, `simulated_root_refused`.
@@ -218,9 +218,9 @@ def rules(settings: AgentSettings, kinds: SpecKinds = SPEC_KINDS) -> Rules:
 
 
 def take_limits(assembly: Assembly) -> None:
-    """Take budget limits that were edited while no agent ran, and say so.
+    """Apply budget limits that were edited while no agent ran, and report them.
 
-    A budget that cannot be read is no reason not to start: the job that needs it says why.
+    A budget that cannot be read does not prevent the start: the job that needs it reports why.
     """
     context = assembly.context
     try:
@@ -234,7 +234,7 @@ def take_limits(assembly: Assembly) -> None:
 
 
 def verifier(settings: AgentSettings) -> TeeVerifier:
-    """Return the verifier of evidence; a simulated root counts only with the owner's word.
+    """Return the verifier of evidence; a simulated root needs the owner's explicit permission.
 
     Raises:
         SecureFlowError: `simulated_root_refused`.

@@ -1,8 +1,8 @@
-"""Ends of jobs that this agent missed: it asks the centre for them while the link stands.
+"""Ends of jobs that this agent missed: it asks the centre for them while the link is up.
 
-The centre then asks it to `finish` those that are over, as it does at an end, and that request is
-judged like any other: by the log's head, the spec, and the record. What a lying centre gains is
-what it can do at any time: a job that it calls over ends here, and is paid for by what was read.
+The centre then sends `finish` for those that are over, as at any end, and that request is checked
+like any other: against the log's head, the spec and the record. A lying centre gains nothing new: a
+job that it calls over ends here, and is charged for the rows that were read.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 INTERVAL: Final = 30.0
-"""Seconds from one question to the next, while there is something to ask."""
+"""Seconds between two requests, while there is something to ask for."""
 AT_ONCE: Final = 100
-"""Jobs in one question; the centre takes no more."""
+"""Jobs in one request; the centre accepts no more."""
 
 _log = get_logger(__name__)
 
@@ -29,14 +29,14 @@ class CentreLink(Protocol):
     connected: asyncio.Event
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Ask the centre something."""
+        """Call the centre."""
 
 
 class MissedEnds:
     """Asks how open jobs ended.
 
     Args:
-        link: the way to the centre.
+        link: the link to the centre.
         store: the agent's record.
     """
 
@@ -45,7 +45,7 @@ class MissedEnds:
         self._store = store
 
     async def run(self) -> None:
-        """Ask at the first connection, and from time to time, until cancelled."""
+        """Ask at the first connection, and then periodically, until cancelled."""
         while True:
             await self._link.connected.wait()
             try:
@@ -55,7 +55,7 @@ class MissedEnds:
             await asyncio.sleep(INTERVAL)
 
     async def ask(self) -> None:
-        """Ask of every job that is not over here, or whose leaves are not proved to be in the log.
+        """Ask for every job that is not over here, or whose leaves are not proved to be in the log.
 
         Raises:
             SecureFlowError: of the link or the centre.

@@ -1,4 +1,4 @@
-"""The doctor's checks of what this agent holds and accepts: charter, log, enclave, data, record."""
+"""The doctor's checks of the agent's own state: charter, log, enclave, data, record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from secureflow.kit.text import Text
 
 
 def check_charter(so_far: Diagnosis) -> str:
-    """Compare the pinned charter with the own key, and with what the centre goes by."""
+    """Compare the pinned charter with the own key and with the centre's charter."""
     kept = stored_fact(so_far.known.record, "charter")
     if kept is None:
         raise SecureFlowError(
@@ -74,7 +74,7 @@ def check_log(so_far: Diagnosis) -> str:
 
 
 def check_attestation(so_far: Diagnosis) -> str:
-    """Tell which enclaves this agent accepts."""
+    """Report which enclaves this agent accepts."""
     policy = appraisal_policy(so_far.known.attestation, code_measurement)
     verifier(so_far.known)
     references = (f"a reference of {one.tee}" for one in policy.references)
@@ -93,7 +93,7 @@ def check_attestation(so_far: Diagnosis) -> str:
 
 
 def check_enclave(so_far: Diagnosis) -> str:
-    """Compare what the centre's enclave says of itself with what this agent would accept."""
+    """Compare what the centre's enclave reports with what this agent would accept."""
     enclave = so_far.answered().get("enclave") or {}
     if not enclave.get("connected"):
         return "none is connected: jobs with sealed updates must wait"
@@ -124,9 +124,9 @@ def check_enclave(so_far: Diagnosis) -> str:
 
 
 def check_running(so_far: Diagnosis) -> str:
-    """Ask the running agent whether it goes by this file."""
+    """Ask the running agent whether it uses this file."""
     status = call(so_far.known.socket, "status", {}, PATIENCE)
-    if status.get("record") is not None:  # an agent of an older version says nothing of it
+    if status.get("record") is not None:  # an agent of an older version does not report it
         raise SecureFlowError.from_json(status["record"])
     settings = status["settings"]
     if settings["problem"] is not None:
@@ -182,7 +182,7 @@ def check_record(so_far: Diagnosis) -> str:
 
 
 def check_alarm(so_far: Diagnosis) -> str:
-    """Tell whether an alarm stands."""
+    """Report an alarm."""
     alarm = stored_fact(so_far.known.record, "alarm")
     if alarm is not None:
         raise SecureFlowError.from_json(alarm)

@@ -1,4 +1,4 @@
-"""How an agent gets in again whose link certificate ran out: with the signing key it enrolled."""
+"""How an agent with an expired link certificate reconnects: with the signing key it enrolled."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def certificate_recovery(
     clock: Clock,
     ticks: Ticks = time.monotonic,
 ) -> CertificateRecovery:
-    """Return what looks at an agent's failed link."""
+    """Return the recovery of an agent's failed link."""
     method = RenewalMethod(settings.server, lambda body: key.sign(DOMAIN, body), NEXT_STEP)
     return CertificateRecovery(method, credentials, clock, ticks)

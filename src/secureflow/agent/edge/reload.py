@@ -1,11 +1,11 @@
-"""An edited `agent.yaml` comes into force: on SIGHUP and on `secureflow agent reload`.
+"""An edited `agent.yaml` takes effect: on SIGHUP and on `secureflow agent reload`.
 
-- All of it or nothing: a file that does not load, or that may not count, changes nothing.
-- Datasets, consent (with its policy files) and attestation (with its roots) come into force at
-  once; the rest is named as needing a restart.
-- What an approved job uses stays what it was approved under (`publications`).
-- Domain and unit of a known dataset stay. A budget's limit may change; it grows only when the
-  owner says so in `agent reload`, and every change is an event of the budget's chain and a line of
+- All or nothing: a file that does not load, or is not permitted, changes nothing.
+- Datasets, consent (with its policy files) and attestation (with its roots) take effect at once;
+  the rest is reported as needing a restart.
+- An approved job keeps using what it was approved under (`publications`).
+- Domain and unit of a known dataset cannot change. A budget's limit may; it grows only if the owner
+  confirms it in `agent reload`, and every change is an event of the budget's chain and a line of
   the agent's log.
 """
 
@@ -32,16 +32,16 @@ from secureflow.kit.process import Hangup
 from secureflow.kit.text import Text, text_in
 
 RELOADED: Final = ("datasets", "consent", "attestation")
-"""The parts of the settings that a running agent can take anew."""
+"""The parts of the settings that a running agent can reload."""
 FIXED: Final = ("organisation", "directory")
-"""What makes an agent this one: other values are another agent's file."""
+"""The identity of the agent: other values mean another agent's file."""
 
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What settings say, read through: ready to go by.
+    """The files that settings name, read and ready to use.
 
     Args:
         policies: of `consent.policies`.
@@ -62,12 +62,12 @@ class _Read:
 
 
 class Reload:
-    """Compares the file with what is in force, and takes it.
+    """Compares the file with the settings in force, and applies it.
 
     Args:
         config: the YAML file that the process was started with.
         assembly: the running agent.
-        rules: reads what settings name; raises what is wrong with it.
+        rules: reads the files that settings name; raises their errors.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class Reload:
         self._tasks: set[asyncio.Task[None] | None] = set()
 
     async def difference(self) -> dict[str, JSON]:
-        """Return how the file differs from what is in force.
+        """Return how the file differs from the settings in force.
 
         Returns:
-            `state`: `same`, `edited` or `invalid`; `changed`: what a reload brings into force;
+            `state`: `same`, `edited` or `invalid`; `changed`: what a reload applies;
             `restart`: what needs a restart; `problem`: why the file is invalid.
         """
         try:
@@ -95,7 +95,7 @@ class Reload:
         return {**self._compare(read), "problem": None}
 
     async def check_read(self, dataset: str) -> None:
-        """Refuse to publish a dataset that the file declares otherwise than this process knows it.
+        """Refuse to publish a dataset whose declaration in the file differs from the one in force.
 
         Raises:
             SecureFlowError: `settings_edited`.
@@ -131,10 +131,10 @@ class Reload:
         return {**self._compare(read), "budgets": self._budget_changes(read.settings)}
 
     async def apply(self, agreed: Sequence[JSON] = ()) -> dict[str, JSON]:
-        """Bring the file into force.
+        """Apply the file.
 
         Args:
-            agreed: those changes of limits, as `preview` told them, that the owner agreed to.
+            agreed: the changes of limits, as returned by `preview`, that the owner agreed to.
 
         Raises:
             SecureFlowError: `invalid_settings`, `policy_…`, `simulated_root_refused`,
@@ -144,7 +144,7 @@ class Reload:
             read = await asyncio.to_thread(self._read)
             changes = {**self._compare(read), "budgets": self._budget_changes(read.settings)}
             _refuse_growth(changes["budgets"], agreed)
-            self._take(read, changes)  # without a pause: nobody sees half of it
+            self._take(read, changes)  # without an await: nobody sees a mixture
             self._assembly.consent.replace_policies(read.rules.policies)
             self._assembly.attestation.replace_policy(read.rules.verifier, read.rules.appraisal)
             self._files = read.files
@@ -152,7 +152,7 @@ class Reload:
         return changes
 
     def listen(self, hangup: Hangup) -> None:
-        """Reload on SIGHUP: nobody is there to ask, so the log says how it went."""
+        """Reload on SIGHUP: nobody can be asked, so the result is logged."""
         hangup.reloads(lambda: self._tasks.add(asyncio.create_task(self._on_hangup())))
 
     async def _on_hangup(self) -> None:
@@ -164,7 +164,7 @@ class Reload:
             self._tasks.discard(asyncio.current_task())
 
     def _take(self, read: _Read, changes: Mapping[str, JSON]) -> None:
-        """Go by the settings; should the record not take them, go by the old ones again."""
+        """Use the settings; if the record cannot store them, return to the old ones."""
         context, before = self._assembly.context, self._active.settings
         parts = {name: getattr(read.settings, name) for name in RELOADED}
         self._active.replace(before.model_copy(update=parts))
@@ -174,7 +174,7 @@ class Reload:
                 with context.store.transaction():
                     facts = {name: changes[name] for name in ("changed", "restart")}
                     context.store.note(context.clock(), "settings.reloaded", "", **facts)
-        except BaseException:  # whatever it was, nothing has changed then
+        except BaseException:  # whatever the error, nothing has changed then
             self._active.replace(before)
             raise
 
@@ -225,7 +225,7 @@ def _refuse_growth(changes: Sequence[Mapping[str, JSON]], agreed: Sequence[JSON]
 
 
 def named_files(settings: AgentSettings) -> dict[str, str]:
-    """Return the SHA-256 of every file that consent and attestation name, by its path."""
+    """Return the SHA-256 of every file that consent and attestation name, by path."""
     paths = {path for name in RELOADED for path in _paths(getattr(settings, name))}
     return {str(path): _fingerprint(path) for path in sorted(paths)}
 
@@ -245,11 +245,11 @@ def _fingerprint(path: Path) -> str:
     try:
         return sha256(path.read_bytes()).hexdigest()
     except OSError:
-        return ""  # whoever needs the file says what is wrong with it
+        return ""  # the code that needs the file reports what is wrong with it
 
 
 def _changes(old: AgentSettings, new: AgentSettings) -> Iterator[str]:
-    """Yield the names of what differs in the parts that can be reloaded."""
+    """Yield the names of the differences in the reloadable parts."""
     before, after = ({one.name: one for one in s.datasets} for s in (old, new))
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):

@@ -1,4 +1,4 @@
-"""Puts an agent together from its settings and the ports to the world; plain functions."""
+"""Assembles an agent from its settings and its external ports; plain functions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from secureflow.kit.crypto import SigningKey
 
 @dataclass(frozen=True)
 class Outside:
-    """What an agent needs of the world."""
+    """The external ports of an agent."""
 
     link: Fetching
     uplink: Uploading
@@ -51,7 +51,7 @@ class Outside:
 
 @dataclass(frozen=True)
 class Assembly:
-    """An agent and the parts of it that its owner speaks to."""
+    """An agent and the parts that its owner's commands use."""
 
     agent: AgentVerbs
     context: AgentContext

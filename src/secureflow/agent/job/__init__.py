@@ -1,1 +1,1 @@
-"""What every verb of a job needs at this agent: its context, guards, checked requests and files."""
+"""Shared by all verbs of a job at an agent: context, guards, checked requests and files."""

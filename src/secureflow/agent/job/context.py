@@ -1,4 +1,4 @@
-"""What every verb handler of an agent shares, and the ports that it needs of the world."""
+"""The context that every verb handler of an agent shares, and its external ports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Computing(Protocol):
     """Local computation on the rows (`agent.compute.workers.Workers`)."""
 
     async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
-        """Refuse what cannot be computed, without a look at rows."""
+        """Refuse what cannot be computed, without reading rows."""
 
     async def prepare(
         self,
@@ -43,14 +43,14 @@ class Computing(Protocol):
         salt: bytes | None = None,
         commitment: str = "",
     ) -> dict[str, Any]:
-        """Read and check the rows of the file that is committed to."""
+        """Read and check the rows of the committed file."""
 
     async def compute(
         self, job: str, step: str, arguments: Mapping[str, JSON] | None = None
     ) -> dict[str, Any]:
         """Have one step of a prepared job computed; return {sums, seconds}.
 
-        Which steps there are, what they take and what their sums are is said by the job's kind
+        The steps, their arguments and the layout of their sums are defined by the job's kind
         (`WorkerKind.steps`).
         """
 
@@ -68,18 +68,18 @@ class Fetching(Protocol):
         """Store a blob of this BLAKE3 digest."""
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Ask the server something."""
+        """Call the server."""
 
 
 class Uploading(Protocol):
-    """The way to the enclave (`adapters.link.Uplink`)."""
+    """The link to the enclave (`adapters.link.Uplink`)."""
 
     async def send(self, address: str, update: SealedUpdate, commitment: str) -> dict[str, JSON]:
         """Upload; return the receipt."""
 
 
 class JobLocks:
-    """One lock a job as long as somebody holds or waits for it: a centre can name any job."""
+    """One lock per job while somebody holds or waits for it: a centre can name any job."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -89,7 +89,7 @@ class JobLocks:
         return self._locks.setdefault(job, asyncio.Lock())
 
     def __len__(self) -> int:
-        """Return how many jobs are worked on."""
+        """Return how many jobs have a lock."""
         return len(self._locks)
 
 
@@ -105,7 +105,7 @@ class AgentContext:
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
-    """A job's requests are worked on one after the other."""
+    """A job's requests are handled one after the other."""
 
     @property
     def party(self) -> str:
@@ -114,12 +114,12 @@ class AgentContext:
 
     @property
     def kinds(self) -> EngineKinds:
-        """What the engines know of each kind of job."""
+        """The engines' part of each kind of job."""
         return self.budgets.kinds
 
     @property
     def settings(self) -> AgentSettings:
-        """The settings that count now; a reload replaces them as a whole."""
+        """The settings in force; a reload replaces them as a whole."""
         return self.active.settings
 
     def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
@@ -130,7 +130,7 @@ class AgentContext:
         return record, self.kinds.specs.parse(record.spec)
 
     def publication(self, spec: JobSpec) -> Publication | None:
-        """Return the own dataset that a spec names, as published; None where it reads no rows.
+        """Return the own dataset that a spec names, as published; None if it reads no rows.
 
         Raises:
             SecureFlowError: `dataset_unknown`, `dataset_not_published`, `declaration_changed`.
@@ -141,17 +141,17 @@ class AgentContext:
         return published(self.store, self.party, dataset)
 
     def pinned(self, job: JobRecord, spec: JobSpec) -> Publication | None:
-        """Return the publication that a job was approved under; None where it reads no rows.
+        """Return the publication that a job was approved under; None if it reads no rows.
 
         Raises:
-            SecureFlowError: those of `publication`, for a job of an agent that kept none yet.
+            SecureFlowError: those of `publication`, if an earlier version stored none.
         """
         if job.declared is None:
             return self.publication(spec)
         return Publication.from_json(job.declared)
 
     async def unchanged(self, job: JobRecord, spec: JobSpec) -> Publication | None:
-        """Return `pinned` after a look at the file: before the job reads a row or is charged.
+        """Return `pinned` after comparing the file: before the job reads a row or is charged.
 
         Raises:
             SecureFlowError: `dataset_changed`, `dataset_unreadable`, and those of `pinned`.
@@ -167,11 +167,11 @@ class AgentContext:
         check_cosigned(note, record, spec, self.charter.pinned(), first=first)
 
     def leaf_reply(self, leaf: OwnLeaf) -> dict[str, JSON]:
-        """Return a leaf as replies carry it.
+        """Return a leaf in the form of replies.
 
         `leaves` are all of the job's leaves without an inclusion proof, in the order of their
-        chain: what the server missed (a round closed before this party's reply) comes again. What
-        a budget entry says stays here: the log gets its commitment.
+        chain, so that what the server missed (a round closed before this party's reply) is sent
+        again. The content of a budget entry stays here: the log gets its commitment.
         """
         waiting = [
             {"leaf": one.bundle["leaf"]} if one.kind == BUDGET_LEAF else one.bundle
@@ -181,7 +181,7 @@ class AgentContext:
 
 
 def reading(publication: Publication | None) -> tuple[DatasetConfig | None, bytes | None, str]:
-    """Return the arguments of `Computing.prepare` that say which file is read."""
+    """Return the arguments of `Computing.prepare` that select the file to read."""
     if publication is None:
         return None, None, ""
     return publication.dataset, bytes.fromhex(publication.salt), publication.commitment

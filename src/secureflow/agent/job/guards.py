@@ -1,7 +1,7 @@
-"""What an agent refuses before it computes: pure rules over its own record and foreign claims.
+"""The refusals of an agent before it computes: pure rules over its own record and foreign claims.
 
-Each rule stops one thing that a malicious centre could try (docs/threat-model.md, "Attacks and
-their tests"); the tests in tests/security name them.
+Each rule stops one possible attack of a malicious centre (docs/threat-model.md, "Attacks and their
+tests"); the tests in tests/security name them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from secureflow.kit.text import Text
 
 
 def check_verb(spec: JobSpec, job: str, verb: str) -> None:
-    """Refuse what is no part of the protection that was approved.
+    """Refuse a verb that does not belong to the approved protection.
 
-    So no update leaves plain where it was to be masked, and nobody speaks with an enclave of a job
+    So no update leaves unmasked if it was to be masked, and nobody uses an enclave in a job
+    without one.
     without one.
 
     Raises:
@@ -36,7 +37,7 @@ def check_verb(spec: JobSpec, job: str, verb: str) -> None:
 
 
 def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
-    """Refuse to send a masked vector to the centre that was approved to be sealed as well.
+    """Refuse to send the centre a masked vector that was approved to be sealed as well.
 
     Raises:
         SecureFlowError: `protection_unsupported`.
@@ -46,11 +47,11 @@ def check_sealed_too(spec: JobSpec, request: MaskRequest) -> None:
 
 
 def check_step(rounds: range, request: TrainRequest | MaskRequest) -> None:
-    """Refuse a step that the approved plan does not hold; under masks no enclave counts them.
+    """Refuse a step that is not in the approved plan; with masks no enclave counts the steps.
 
     Args:
-        rounds: those that the approved plan has of the request's stage.
-        request: what is asked.
+        rounds: the rounds of the request's stage in the approved plan.
+        request: the request.
 
     Raises:
         SecureFlowError: `stale_round`.
@@ -105,7 +106,7 @@ def check_approved(record: JobRecord | None, job: str, digest: str, now: int) ->
 
 
 def job_finished(record: JobRecord) -> SecureFlowError:
-    """Return the refusal of a job that has ended here."""
+    """Return the error of a job that has ended here."""
     reason = Text(
         "Job {job} has ended at this agent: {outcome}.", job=record.job, outcome=record.outcome
     )
@@ -115,7 +116,7 @@ def job_finished(record: JobRecord) -> SecureFlowError:
 def check_admission(
     admissions: Sequence[AdmittedEnclave], generation: int, now: int
 ) -> AdmittedEnclave:
-    """Return the verdict on the newest enclave, if the request means that one and it still holds.
+    """Return the verdict on the newest enclave, if the request means it and it is still valid.
 
     Raises:
         SecureFlowError: `not_admitted`, `attestation_expired`.
@@ -151,15 +152,15 @@ def check_position(
     place: Callable[[str], int],
     follows: Callable[[RoundRecord, TrainRequest | MaskRequest], None],
 ) -> RoundRecord | None:
-    """Return the record if this very update was made before; rounds only go forward, and end.
+    """Return the record if this very update was made before; rounds only advance, and end.
 
     Args:
         known: the record of this round and stage, if there is one.
-        newest: the record of the round that was computed last.
-        request: what is asked now.
+        newest: the record of the last computed round.
+        request: the request.
         model: hex digest of the verified model to start from.
-        place: where a stage stands among those of its kind.
-        follows: what the kind refuses besides, given the newest round and what is asked.
+        place: the position of a stage among those of its kind.
+        follows: further checks of the kind, given the newest round and the request.
 
     Raises:
         SecureFlowError: `update_already_sealed` for the same round on another model,
@@ -188,7 +189,7 @@ def check_position(
 def _check_later(
     newest: RoundRecord, request: TrainRequest | MaskRequest, place: Callable[[str], int]
 ) -> None:
-    """Refuse a round that does not come after the one that was computed last."""
+    """Refuse a round that does not come after the last computed one."""
     asked = request.round, place(request.stage)
     if asked <= (newest.round, place(newest.stage)):
         raise SecureFlowError(
@@ -210,17 +211,17 @@ def _check_later(
 def check_one_set(
     model: str, survivors: Sequence[str], earlier: Mapping[int, Sequence[str]], *, innocent: bool
 ) -> None:
-    """Refuse a vote by which one model's updates would open over two sets of contributors.
+    """Refuse a vote that would open one model's updates over two sets of contributors.
 
-    From one model a party makes one update, noise and all, in whatever round. Two sums of the same
+    From one model a party makes one update, noise included, in whatever round. Two sums of the same
     updates over sets that differ in one party differ by that party's update and its own share of
     the noise alone. t parties voted for the earlier set, so t others for this one do not exist.
 
     Args:
         model: hex digest of the model that the round starts from.
-        survivors: whose sum is to be opened now.
+        survivors: the parties whose sum is to be opened now.
         earlier: the sets that this party voted for in other rounds from the same model.
-        innocent: whether an honest course can come here, as where training has come to rest.
+        innocent: whether an honest run can lead here, as when training has converged.
 
     Raises:
         SecureFlowError: `model_repeated`.
@@ -246,8 +247,8 @@ def check_cosigned(
     """Refuse to vote under a head that a quorum of witnesses has not cosigned.
 
     This party's first vote in the job, in whatever round and stage, needs ⌊2M/3⌋+1 of the charter's
-    M members: a centre that leaves a stage out does not come by with less. Later votes need
-    ⌊2N/3⌋+1 of the roster's N. So two groups cannot be shown two histories.
+    M members: a centre cannot get by with less by skipping a stage. Later votes need ⌊2N/3⌋+1 of
+    the roster's N. So two groups cannot be shown two histories.
 
     Raises:
         SecureFlowError: `head_not_cosigned`, `ledger_rollback` for a head older than the round's.
@@ -289,7 +290,7 @@ def released(
 ) -> RoundRelease:
     """Verify a release under the release key of any enclave that this agent verified for the job.
 
-    A party that was away when a generation was admitted cannot tell: that accuses nobody.
+    A party that was absent when a generation was admitted cannot decide this: it accuses nobody.
 
     Raises:
         SecureFlowError: `release_malformed`, `unreleased_model`.

@@ -1,14 +1,14 @@
-"""Reading rows under differential privacy: paid for before the first one, and silent when it fails.
+"""Reading rows with differential privacy: charged before the first one, and silent on failure.
 
 Everything that can be refused without rows is refused before `paid_reading`, and is free. What
-happens inside is charged from its start: whether it fails or not is something that is seen, and a
-failure that cost nothing could be provoked again and again. So
+happens inside is charged from its start: whether it fails can be observed, and a failure that cost
+nothing could be provoked repeatedly. So
 
 - "(job, round, stage) is about to read rows" is durable, with its charge, before the first row;
-- it is written once, whatever is asked again, killed or forged: only rounds of the approved plan
-  are read for, each from one model, so that nobody can spend more of an owner's ε than the owner
-  itself signed for;
-- a failure inside says the same words whatever caused it. Its cause is in this agent's own log.
+- it is written once, whatever is repeated, killed or forged: only rounds of the approved plan are
+  read for, each from one model, so that nobody can spend more of an owner's ε than the owner itself
+  signed for;
+- a failure inside has the same message whatever the cause, which is only in this agent's own log.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ async def paid_reading(
 ) -> AsyncIterator[None]:
     """Charge a private job for reading rows at this (round, stage) from this model, then read.
 
-    Jobs without differential privacy read as they always do, and say what is wrong.
+    Jobs without differential privacy read without a charge, and report what is wrong.
 
     Raises:
         SecureFlowError: `budget_conflict`, `update_already_sealed` for another model at this place;
-            `private_step_failed` for whatever goes wrong inside, but `dataset_changed`.
-        InfrastructureError: a fault of the disk; asked again, it is charged no second time.
+            `private_step_failed` for any failure inside other than `dataset_changed`.
+        InfrastructureError: a fault of the disk; a repetition is not charged again.
     """
     if spec.privacy is None or not spec.reads_rows:
         yield
@@ -47,10 +47,10 @@ async def paid_reading(
     try:
         yield
     except InfrastructureError:
-        raise  # a disk that is full: what is written is as long whatever the rows are
+        raise  # a full disk: the number of bytes written does not depend on the rows
     except SecureFlowError as error:
         if error.code == "dataset_changed":
-            raise  # the owner's own file is not the one that it published: no row decides that
+            raise  # the file is not the published one: that does not depend on any row
         _log.error("private_step_failed", job=job.job, code=error.code, message=error.message)
         raise SecureFlowError(
             "private_step_failed",

@@ -1,7 +1,7 @@
-"""What a centre cannot do for a while is waited for: its failure is not this party's.
+"""Retries what the centre cannot do for a while: its outage is not this party's failure.
 
-Blobs of one that was restarted: it knows whom it told of what once it has asked again. Calls in
-the middle of a job: its database may fail just then.
+For blobs: a restarted centre does not know which blobs it asked for until it has asked again. For
+calls in the middle of a job: its database may fail at that moment.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 PAUSES: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between tries; a restarted centre delivers its open requests within a few."""
+"""Seconds between attempts; a restarted centre delivers its open requests within a few."""
 
 PASSING: Final = {"link_broken", "link_silent", "rate_limited"} | INFRASTRUCTURE
-"""What a centre, or the link to it, says for a while."""
+"""Errors of a centre, or of the link to it, that are temporary."""
 CALLED_SECONDS: Final = 600.0
-"""How long a call of a job is tried: it ends before where the job does."""
+"""Seconds for which a call of a job is retried; it gives up before the job does."""
 FIRST: Final = 0.25
 LONGEST: Final = 10.0
-"""Seconds between two tries of a call."""
+"""Seconds between two attempts of a call."""
 _log = get_logger(__name__)
 
 
 async def retry_while_away(attempt: Callable[[], Awaitable[None]]) -> None:
-    """Fetch or store a blob, and again while the centre does not know that it asked for it.
+    """Fetch or store a blob; retry while the centre does not know that it asked for it.
 
     Raises:
         SecureFlowError: the link's.
@@ -48,13 +48,13 @@ async def retry_while_away(attempt: Callable[[], Awaitable[None]]) -> None:
 
 
 async def call_with_retries(kind: str, ask: Callable[[], Awaitable[JSON]]) -> JSON:
-    """Ask the centre something in the middle of a job, and again while it cannot answer.
+    """Call the centre in the middle of a job; retry while it cannot answer.
 
-    Its database may fail just then, or the link break: that is no failure of this party's work. The
-    log says once that it is waited for.
+    Its database may fail at that moment, or the link break: that is not a failure of this party's
+    work. The wait is logged once.
 
     Raises:
-        SecureFlowError: the centre's refusal; what it could not for `CALLED_SECONDS`.
+        SecureFlowError: the centre's refusal; its temporary error after `CALLED_SECONDS`.
     """
     clock = asyncio.get_running_loop().time
     until, pauses, logged = clock() + CALLED_SECONDS, Backoff(FIRST, LONGEST), False

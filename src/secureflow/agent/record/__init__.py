@@ -1,1 +1,1 @@
-"""What an agent may never forget, the file behind it, and what a restored copy does not know."""
+"""What an agent must never forget, the file that stores it, and what a restored copy lacks."""

@@ -1,4 +1,4 @@
-"""Damage of the agent's record: named, never a trace, and one broken row hides no other."""
+"""Damage of the agent's record: named, never a traceback; a broken row does not hide others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def damaged(what: str) -> SecureFlowError:
-    """Return the error of a record, or of something in it, that cannot be read."""
+    """Return the error of a record, or of a part of it, that cannot be read."""
     return SecureFlowError(
         "record_damaged", Text("The agent's record is damaged: {what}.", what=shown(what)), CHECK
     )
@@ -37,7 +37,7 @@ def load_json(text: Any, what: str) -> Any:
 
 
 def facts_of(text: Any) -> Any:
-    """Return an action's facts; a damaged one says only that."""
+    """Return an action's facts; for a damaged one only the error."""
     try:
         return load_json(text, "an action")
     except SecureFlowError:
@@ -45,13 +45,13 @@ def facts_of(text: Any) -> Any:
 
 
 def decoded(data: bytes) -> str:
-    """Return a stored text; bytes that are no UTF-8 must not break the reading of other rows."""
+    """Return a stored text; bytes that are not UTF-8 must not prevent reading other rows."""
     return data.decode("utf-8", "surrogateescape")
 
 
 @contextmanager
 def typed_damage(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a damaged file into an error that names it.
+    """Turn SQLite's errors about a damaged file into an error that names it.
 
     Raises:
         SecureFlowError: `record_damaged`.
@@ -67,12 +67,12 @@ def typed_damage(path: Path) -> Iterator[None]:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Tell whether SQLite found its file damaged."""
+    """Return whether SQLite found its file damaged."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 def refuse_headless(head: Any, *, proved: bool) -> None:
-    """Refuse a record that saw proofs and holds no head: it would believe any other history.
+    """Refuse a record with proved leaves but without a head: it would accept any other history.
 
     Raises:
         SecureFlowError: `record_damaged`.

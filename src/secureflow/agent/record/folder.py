@@ -1,7 +1,7 @@
-"""The agent's folder and its record belong together, or the agent does not start.
+"""Checks that the agent's folder and its record belong together, or the agent does not start.
 
 An emptied record would vote twice and spend a budget again under the same key; an older one has
-forgotten what it promised. The folder's mark (`kit.recordmark`) tells them apart.
+lost earlier commitments. The folder's mark (`kit.recordmark`) detects both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from secureflow.kit.recordmark import RecordKeeper, RecordMark, begin_mark, read
 from secureflow.kit.text import Text
 
 IDENTITY: Final = "record"
-"""The fact that names this record among all others."""
+"""The fact that identifies this record."""
 _BACK: Final = (
     "Put the newest record back, or restore a backup into a new folder: secureflow agent restore "
     "BACKUP --dir FOLDER (docs/deploy.md says what a restored agent no longer does)."
@@ -32,9 +32,9 @@ LOCK: Final = "agent.lock"
 
 @contextmanager
 def locked_folder(directory: Path) -> Iterator[None]:
-    """Hold an agent's folder: two agents of one key could vote twice.
+    """Hold an agent's folder: two agents with one key could vote twice.
 
-    The folder itself is held: the file in it, which older versions hold, may be removed.
+    The folder itself is locked: the file in it, which older versions lock, may be removed.
 
     Raises:
         SecureFlowError: `agent_running`.
@@ -49,7 +49,7 @@ def locked_folder(directory: Path) -> Iterator[None]:
 
 
 def check_present(settings: AgentSettings) -> None:
-    """Refuse an empty record where the folder knows of one, before anything is made in it.
+    """Refuse an empty record if the folder had one, before anything is written to it.
 
     Raises:
         SecureFlowError: `record_missing`, `record_mark_malformed`.
@@ -72,7 +72,7 @@ def check_present(settings: AgentSettings) -> None:
 
 
 def keep_record(store: RecordStore, settings: AgentSettings) -> RecordKeeper:
-    """Compare an opened record with the folder's mark, and keep the mark up with it.
+    """Compare an opened record with the folder's mark, and keep the mark up to date.
 
     Raises:
         SecureFlowError: `record_foreign`, `record_set_back`, `record_mark_malformed`.
@@ -103,14 +103,14 @@ def compare(
     now: Mapping[str, Any],
     has_leaf: Callable[[str], bool],
 ) -> None:
-    """Refuse a record where the folder knows better.
+    """Refuse a record that does not match the folder's mark.
 
     Args:
         where: the record.
         mark: the folder's.
         identity: the record's.
-        now: how far it went (`RecordStore.reached`).
-        has_leaf: tells whether it holds an own leaf.
+        now: the record's newest leaf and action (`RecordStore.reached`).
+        has_leaf: returns whether it holds an own leaf.
 
     Raises:
         SecureFlowError: `record_foreign`, `record_set_back`.
@@ -145,7 +145,7 @@ def compare(
 
 
 def _tables(path: Path) -> bool:
-    """Tell whether a record holds anything; what cannot be read is for `RecordStore` to name."""
+    """Return whether a record has tables; an unreadable one is reported by `RecordStore`."""
     try:
         if not path.stat().st_size:
             return False
@@ -158,6 +158,6 @@ def _tables(path: Path) -> bool:
 
 
 def _checkpoint(path: Path) -> None:
-    """Bring the file up to date with its write-ahead log; whoever uses it goes on."""
+    """Bring the file up to date with its write-ahead log; other users of it are not interrupted."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)) as database:
         database.execute("PRAGMA wal_checkpoint(PASSIVE)")

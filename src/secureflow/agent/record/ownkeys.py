@@ -1,8 +1,8 @@
-"""The keys that an organisation's own leaves bear: its present one, and those of before it.
+"""The keys in an organisation's own leaves: its present one, and earlier ones.
 
-An organisation may change its key (docs/deploy.md, "Restore an agent"): what it signed before stays
-in its record, under the key of that time. Which one that was is the word of the pinned charter, and
-of the versions before it that the record keeps: each names the one before by its digest.
+An organisation may change its key (docs/deploy.md, "Restore an agent"): what it signed earlier
+stays in its record, under the key of that time. The key of each time is given by the pinned charter and
+the earlier versions in the record: each names the one before by its digest.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ def own_keys(party: str, present: str, pinned: JSON, earlier: JSON) -> frozenset
 
     Args:
         party: organisation slug.
-        present: its key of today, which a charter may not know yet.
+        present: its current key, which a charter may not contain yet.
         pinned: the record's fact `charter`.
         earlier: the fact `charters`, oldest first.
     """
     keys = {present}
-    with suppress(SecureFlowError):  # a version that cannot be read vouches for none before it
+    with suppress(SecureFlowError):  # a version that cannot be read authenticates no earlier one
         for charter in _versions(pinned, earlier):
             keys.add(charter.keys.get(party, present))
     return frozenset(keys)
 
 
 def kept_keys(store: RecordStore, party: str, present: str) -> frozenset[str]:
-    """Return the base64 keys of an organisation, by the charters that its record keeps."""
+    """Return the base64 keys of an organisation, from the charters in its record."""
     return own_keys(party, present, store.fact("charter"), store.fact("charters"))
 
 
 def bears(signed: SignedLeaf, keys: frozenset[str]) -> bool:
-    """Tell whether a leaf carries one of these keys, and that key's signature."""
+    """Return whether a leaf has one of these keys, and a valid signature by it."""
     return signed.key in keys and verify(signed, signed.key)
 
 
 def _versions(pinned: JSON, earlier: JSON) -> Iterator[Charter]:
-    """Yield the pinned charter and those that it follows, newest first."""
+    """Yield the pinned charter and its predecessors, newest first."""
     following: Charter | None = None
     for kept in (pinned, *reversed(earlier if isinstance(earlier, list) else [])):
         charter = SignedCharter.from_json(kept).charter

@@ -1,7 +1,7 @@
-"""Own leaves out of the log, as the centre shows them: an older record lacks some.
+"""Reads own leaves from the log, as shown by the centre: an older record lacks some.
 
-The log is read as far as it has signed that it goes, no further and no less far: a centre can show
-pages without end, and it can stop showing them.
+The log is read up to its signed size, neither further nor less far: a centre can show pages without
+end, and it can stop showing them.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ async def own_leaves(
     start: int = 0,
     kind: str = "",
 ) -> AsyncIterator[tuple[list[tuple[SignedLeaf, int]], int]]:
-    """Read the log; yield, page by page, what a party certainly signed, and where the page ends.
+    """Read the log; yield, page by page, what a party certainly signed, and the page's end.
 
-    Each leaf comes with its place.
+    Each leaf comes with its index.
 
     Args:
         call: asks the centre (`audit.head`, `audit.entries`).
-        store: the record, which holds the pinned charter and those before it: they say which keys
-            the party had.
+        store: the record, with the pinned charter and the earlier ones, which give the party's
+            keys.
         party: organisation slug.
-        key: its public signing key of today.
+        key: its current public signing key.
         start: the first entry that is read.
         kind: of the leaves; every kind by default.
 
@@ -57,7 +57,7 @@ async def own_leaves(
             raise _invalid(
                 Text("shows {at} of the {size} entries that its log signed", at=at, size=size)
             )
-        # Entries of others come without what is not for this organisation's eyes.
+        # Entries of others come without the parts that this organisation may not see.
         shown = [
             (leaf_from_json(entry["leaf"]), place)
             for place, entry in enumerate(page, start=at)
@@ -75,7 +75,7 @@ async def own_leaves(
 
 
 async def _signed_size(call: Call, store: RecordStore, party: str) -> int:
-    """Return how many entries the log has by its own signature, under whatever name it goes on."""
+    """Return the number of entries that the log has signed, under whatever origin it continues."""
     kept = store.fact("charter")
     if kept is None:
         raise SecureFlowError(
@@ -122,11 +122,11 @@ def _invalid(reason: str) -> SecureFlowError:
 
 
 def take_in(store: RecordStore, signed: SignedLeaf, place: int | None = None) -> None:
-    """Put an own leaf of the log into the record, whose bundle does not know what it commits to.
+    """Add an own leaf from the log to the record; its bundle lacks the committed content.
 
-    It is proved, and stands where the centre says; before any head it is neither. A record that
-    holds proved leaves and no head is refused (`damage.refuse_headless`); the first head that
-    comes proves them.
+    It counts as proved, at the index that the centre gives; without a head it has neither. A record
+    with proved leaves but no head is refused (`damage.refuse_headless`); the first head proves
+    them.
     """
     leaf, bundle = signed.leaf, {"leaf": signed.json()}
     own = OwnLeaf(signed.hash(), leaf.job, leaf.kind, bundle)

@@ -1,7 +1,7 @@
-"""The file behind the agent's record: transactions, and what a full disk does to them.
+"""The file of the agent's record: transactions, and their behaviour on a full disk.
 
-A transaction that finds the disk full takes the reserve's room (`kit.diskreserve`) and is done
-over. What the disk does beyond that is an `InfrastructureError` (`kit.disk`), on reads and writes.
+A transaction that finds the disk full releases the reserve (`kit.diskreserve`) and is repeated.
+Other faults of the disk are an `InfrastructureError` (`kit.disk`), on reads and writes.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ class RecordFile:
 
     Args:
         path: the file.
-        reserve: room for it on a full disk; none by default.
+        reserve: disk space reserved for it; none by default.
 
     Raises:
         SecureFlowError: `store_unreadable`, `store_too_new` for a file of a later version,
-            `record_damaged`, as every method does that meets damage.
+            `record_damaged`, which every method raises on damage.
         InfrastructureError: `disk_full`, `disk_failed`, `database_busy`.
     """
 
     def __init__(self, path: Path, reserve: DiskReserve | None = None) -> None:
         self._lock = threading.RLock()
         self.held = HeldFile(path, SecureFlowError)
-        """The file that was opened: where it is gone from its place, nothing is promised more."""
+        """The opened file: if it is no longer at its path, nothing more may be committed."""
         self._path = path
         self._undo: list[Callable[[], object]] = []
         self._done: list[tuple[str, tuple[Any, ...]]] = []
         self._place = Place(path.parent, "own record")
         self.reserve = reserve or DiskReserve(path.with_name("agent.reserve"), 0)
-        """What it falls back on when the disk is full."""
+        """The reserve for a full disk."""
         with writing(self._place):
             try:
                 self._open(path)
@@ -81,12 +81,12 @@ class RecordFile:
             ) from error
 
     def close(self) -> None:
-        """Close the file; everything is in it then, and nothing in its write-ahead log."""
+        """Close the file; everything is then in it, and nothing in its write-ahead log."""
         with self._lock:
             self._db.close()
 
     async def lost(self) -> bool:
-        """Tell whether the file is gone from its place; what is open is put beside it."""
+        """Return whether the file is gone from its path; its open content is saved next to it."""
 
         async def save(target: sqlite3.Connection) -> None:
             await asyncio.to_thread(self._save, target)
@@ -99,10 +99,10 @@ class RecordFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit everything of the block at once, or nothing.
+        """Commit everything in the block at once, or nothing.
 
         Raises:
-            SecureFlowError: `record_replaced`: what is committed here would be lost.
+            SecureFlowError: `record_replaced`: what would be committed here would be lost.
         """
         with self._lock, writing(self._place), typed_damage(self._path):
             self._db.execute("BEGIN IMMEDIATE")
@@ -110,7 +110,7 @@ class RecordFile:
                 self.held.check()
                 yield
                 self._do("COMMIT")
-            except BaseException:  # whatever it was, half a change must not stay
+            except BaseException:  # whatever the error, half a change must not stay
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 for undo in self._undo:
@@ -121,7 +121,7 @@ class RecordFile:
                 self._done.clear()
 
     def undo(self, forget: Callable[[], object]) -> None:
-        """Have what is kept in memory forgotten should the open transaction not be committed."""
+        """Register a function that drops cached values if the open transaction is not committed."""
         self._undo.append(forget)
 
     def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
@@ -142,13 +142,13 @@ class RecordFile:
             self._done.append((sql, values))
 
     def _do(self, sql: str, *values: Any) -> None:
-        """Run a statement of the open transaction; on a full disk, all of it over the reserve."""
+        """Run a statement of the open transaction; on a full disk, repeat all with the reserve."""
         try:
             self._db.execute(sql, values)
         except sqlite3.Error as error:
             if not is_full(error) or not self.reserve.give_up():
                 raise
-            if self._db.in_transaction:  # SQLite gives most of them up by itself
+            if self._db.in_transaction:  # SQLite rolls most of them back by itself
                 self._db.execute("ROLLBACK")
             self._db.execute("BEGIN IMMEDIATE")
             for earlier, given in self._done:

@@ -1,4 +1,4 @@
-"""The rows of the agent's record as values."""
+"""The rows of the agent's record as objects."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class _Record:
 
     @classmethod
     def from_row(cls, row: Row) -> Self:
-        """Build the value from its row."""
+        """Build the object from its row."""
         values = {field.name: row[field.name] for field in fields(cls)}  # type: ignore[arg-type]
         return cls(**{name: _load(cls, name, value) for name, value in values.items()})
 
     @classmethod
     def readable(cls, rows: Iterable[Row]) -> Iterator[Self]:
-        """Yield the values of rows; one that is damaged stops no other."""
+        """Yield the objects of rows; a damaged row is skipped and hides no other."""
         for row in rows:
             try:
                 value = cls.from_row(row)
@@ -59,15 +59,15 @@ class JobRecord(_Record):
 
     Args:
         job: job id.
-        digest: hex digest of the spec that was approved; every later request must name it.
+        digest: hex digest of the approved spec; every later request must name it.
         spec: the spec's JSON.
         secret: 32 random bytes; seeds, salts and the recipient key of the job derive from them,
             so a restarted agent makes the same update again. Empty once the job is finished.
         approved_at: unix seconds.
-        expires: unix seconds after which the approval no longer counts.
-        outcome: empty while the job goes on.
+        expires: unix seconds after which the approval is no longer valid.
+        outcome: empty while the job is unfinished.
         declared: the publication that it was approved under (`publications.Publication`); None
-            where it reads no rows.
+            if it reads no rows.
     """
 
     _json = ("spec", "declared")
@@ -88,11 +88,11 @@ class OwnLeaf(_Record):
     Args:
         hash: hex RFC 9162 leaf hash.
         job: job id or empty.
-        kind: what was done.
-        bundle: `{"leaf", "document", "salt"}` as replies carry it.
+        kind: of the leaf.
+        bundle: `{"leaf", "document", "salt"}`, as in replies.
         proved: 1 once an inclusion proof was verified.
-        missed: rounds of the job that came by without a proof, by weight (`witness.UNHEARD`).
-        place: the index that it was proven to have.
+        missed: weighted count of the job's rounds without a proof of it (`witness.UNHEARD`).
+        place: its proven index in the log.
     """
 
     _json = ("bundle",)
@@ -111,12 +111,12 @@ class AdmittedEnclave(_Record):
 
     Args:
         job: job id.
-        generation: which start of the enclave.
+        generation: the number of the enclave's start.
         evidence: hex SHA-256 of the verified evidence.
         hpke: base64 HPKE key that updates are sealed to.
         release: base64 Ed25519 key that signs its releases.
-        tier: how strong the attestation is.
-        expires: unix seconds after which the verdict no longer counts.
+        tier: the strength of the attestation.
+        expires: unix seconds after which the verdict is no longer valid.
     """
 
     job: str
@@ -130,7 +130,7 @@ class AdmittedEnclave(_Record):
 
 @dataclass(frozen=True)
 class RoundRecord(_Record):
-    """An update that this party made, fixed before its first byte was sent.
+    """An update of this party, fixed before its first byte was sent.
 
     Args:
         job: job id.
@@ -138,9 +138,9 @@ class RoundRecord(_Record):
         stage: `moments`, `train` or `evaluate`.
         model: hex BLAKE3 of the global model that it starts from.
         content: hex BLAKE3 of the plaintext update.
-        rows: rows of data behind it.
-        seconds: time of the local computation.
-        head_size: size of the log's head that came with the request.
+        rows: number of rows behind it.
+        seconds: duration of the local computation.
+        head_size: size of the log's head in the request.
         leaf: hash of the own `update` leaf.
     """
 
@@ -161,17 +161,17 @@ class InboxItem(_Record):
 
     Args:
         id: 64 hex digits over everything that a person is shown (`agent.owner.inbox.item_id`); 12
-            in what older versions wrote.
+            if written by an older version.
         job: job id.
         digest: hex spec digest.
-        request: what the policies were asked.
+        request: the input of the policies.
         spec: the whole spec.
         reasons: why the policies did not decide.
         state: `waiting`, `approved`, `rejected`, `expired` or `withdrawn`.
         at: unix seconds of arrival.
         expires: unix seconds after which nobody waits for an answer.
         decided_at: unix seconds of the decision.
-        reason: what the person said.
+        reason: given by the person.
     """
 
     _json = ("request", "spec", "reasons")

@@ -1,11 +1,11 @@
-"""What an agent that came out of a backup no longer does: it has forgotten what it promised since.
+"""Restrictions of an agent restored from a backup: it has lost its later commitments.
 
-The fact `restored` stays in its record for ever:
-- jobs that were approved before the restore are declined by name: their votes, updates and charges
-  may have been others than the record knows (`outcome` is `restored`, and no request gets past it);
+The fact `restored` stays in its record permanently:
+- jobs that were approved before the restore are declined with `restored_since`: their votes,
+  updates and charges may differ from the record (`outcome` is `restored`; no request is accepted);
 - so are jobs of which the log holds own leaves that the record lacked;
-- every privacy domain is locked until its owner says what was spent since the backup. A domain that
-  the backup does not know is locked as well: it may have been declared after it.
+- every privacy domain is locked until its owner states what was spent since the backup. A domain
+  that the backup does not contain is locked as well: it may have been declared later.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ FACT: Final = "restored"
 """{restored_at, taken_at, size, settled: [domain], looked_back?}; times in unix seconds, `size` of
 the head."""
 BEHIND: Final = "record_behind"
-"""{since, settled: [domain], unsaid: {job: spec digest}}: the owner went on with a record that was
-set back."""
+"""{since, settled: [domain], unsaid: {job: spec digest}}: the owner continued with a record that
+was rolled back."""
 SHOWN: Final = "budget.lacking"
-"""[[leaf, place]]: own budget leaves that the log showed to a job, and that the record lacked."""
+"""[[leaf, place]]: own budget leaves that the log showed to a job and that the record lacked."""
 CODE: Final = "record_set_back"
-"""The alarm of a record that was set back, and how its jobs end where its owner goes on with it."""
+"""The alarm of a rolled-back record, and the outcome of its jobs if its owner continues with it."""
 OUTCOME: Final = "restored"
-"""Of a job that was not over when the backup was made."""
+"""The outcome of a job that was not over when the backup was made."""
 
 
 def restored(store: RecordStore) -> dict[str, JSON] | None:
-    """Return what the record says of its restore; None where there was none."""
+    """Return the record's fact about its restore; None if it was not restored."""
     kept: dict[str, JSON] | None = store.fact(FACT)
     return kept
 
 
 class ForgottenJobs:
-    """Finds the older jobs of which the record knows nothing: approved since the backup was made.
+    """Finds the older jobs that the record does not contain: approved since the backup was made.
 
-    Only the log knows them, by the leaves that this organisation signed then. It is read from where
-    the backup's head stood, before the first consent and on from there before each other one.
+    Only the log knows them, by the leaves that this organisation signed then. It is read from the
+    backup's head on, before the first consent, and from there on before each further one.
 
     Args:
         store: the record.
@@ -110,13 +110,13 @@ def check_floor(store: RecordStore, job: str, record: JobRecord | None) -> None:
 
 
 def expects_older(store: RecordStore) -> bool:
-    """Tell whether a restored record was not yet held against the log: it lacks what came since."""
+    """Return whether a restored record was not yet compared with the log: it lacks later leaves."""
     fact = restored(store)
     return fact is not None and not fact.get("looked_back")
 
 
 def mark_checked(store: RecordStore) -> None:
-    """Note that it was, in the caller's transaction: what it lacks from now on is news."""
+    """Note that it was compared, in the caller's transaction: leaves missing later are news."""
     store.set_fact(FACT, {**(restored(store) or {}), "looked_back": True})
 
 
@@ -126,17 +126,17 @@ def accept_rollback(
     lacking: Sequence[tuple[SignedLeaf, int]],
     named: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Go on, on the owner's word, with a record that was set back; the caller's transaction.
+    """Continue with a rolled-back record, at the owner's request; the caller's transaction.
 
-    Every own leaf of the log is in it then, no job goes on with it, none that it has forgotten is
-    begun anew; and since nobody knows here what was spent, every privacy domain waits.
+    Afterwards it holds every own leaf of the log, its unfinished jobs are ended and forgotten ones
+    cannot begin again; and since nobody knows here what was spent, every privacy domain is locked.
 
     Args:
         store: the record.
         now: unix seconds.
-        lacking: own leaves that the log holds and it does not, oldest first, with their places.
-        named: spec digests of jobs of which the log showed own leaves that it shows no more; empty
-            for one that is not known.
+        lacking: own leaves that the log holds and it does not, oldest first, with their indexes.
+        named: spec digests of jobs of which the log showed own leaves that it no longer shows;
+            empty for an unknown one.
     """
     missed = {**vanished_jobs(store), **named}
     store.set_fact(BEHIND, {"since": now, "settled": [], "unsaid": missed})
@@ -151,33 +151,33 @@ def accept_rollback(
 
 
 def remember(store: RecordStore, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
-    """Keep what the log showed until somebody acts on it; the caller's transaction."""
+    """Store the shown leaves until they are acted on; the caller's transaction."""
     known = {leaf.hash(): [leaf.json(), place] for leaf, place in (*remembered(store), *lacking)}
     store.set_fact(SHOWN, list(known.values()))
 
 
 def remembered(store: RecordStore) -> list[tuple[SignedLeaf, int]]:
-    """Return what `remember` kept, as far as the record lacks it still."""
+    """Return the leaves stored by `remember` that the record still lacks."""
     kept = [(leaf_from_json(leaf), int(place)) for leaf, place in store.fact(SHOWN) or ()]
     return [one for one in kept if not store.has_leaf(one[0].hash())]
 
 
 def vanished_jobs(store: RecordStore) -> dict[str, str]:
-    """Return job → spec digest of those of which the log showed own leaves and then did not.
+    """Return job → spec digest of those of which the log showed own leaves and later did not.
 
-    Among what it no longer shows may be the budget entry.
+    The leaves that it no longer shows may include the budget entry.
     """
     fact: dict[str, JSON] = store.fact(BEHIND) or {}
     return dict(fact.get("unsaid", {}))
 
 
 def forgotten(record: JobRecord) -> bool:
-    """Tell whether a job is known by name alone: over, and what was approved nobody knows here."""
+    """Return whether only the job's id is known: it is over, and its approved spec is unknown."""
     return record.outcome == CODE and not record.spec
 
 
 def take_all_in(store: RecordStore, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
-    """Put own leaves of the log into the record; the caller's transaction."""
+    """Add own leaves of the log to the record; the caller's transaction."""
     fresh = [one for one in lacking if not store.has_leaf(one[0].hash())]
     for signed, place in fresh:
         take_in(store, signed, place)
@@ -186,12 +186,12 @@ def take_all_in(store: RecordStore, now: int, lacking: Sequence[tuple[SignedLeaf
 
 
 def locked(store: RecordStore, domain: str) -> bool:
-    """Tell whether a privacy domain waits for its owner's word."""
+    """Return whether a privacy domain waits for its owner's statement."""
     return _locks(store, domain) is not None
 
 
 def _locks(store: RecordStore, domain: str) -> tuple[str, dict[str, JSON]] | None:
-    """Return which fact locks the domain; None where none does."""
+    """Return the fact that locks the domain; None if none does."""
     for name in (FACT, BEHIND):
         fact = store.fact(name)
         if fact is not None and domain not in fact.get("settled", ()):
@@ -200,7 +200,7 @@ def _locks(store: RecordStore, domain: str) -> tuple[str, dict[str, JSON]] | Non
 
 
 def check_unlocked(store: RecordStore, domain: str) -> None:
-    """Refuse to spend of a domain of which nobody has said what was spent.
+    """Refuse to spend from a domain whose spending since then was not stated.
 
     Raises:
         SecureFlowError: `budget_locked`.
@@ -226,7 +226,7 @@ def check_unlocked(store: RecordStore, domain: str) -> None:
 
 
 def settle(store: RecordStore, domain: str) -> None:
-    """Note the owner's word on a domain; the caller holds the transaction."""
+    """Record the owner's statement about a domain; the caller holds the transaction."""
     for name in (FACT, BEHIND):
         fact = store.fact(name)
         if fact is not None:
@@ -253,7 +253,7 @@ def moment(seconds: int) -> str:
 
 
 def check_complete(store: RecordStore, organisation: str) -> None:
-    """Refuse to go on where the log ever showed a budget leaf that the record lacks.
+    """Refuse to continue if the log ever showed a budget leaf that the record lacks.
 
     Raises:
         SecureFlowError: `budget_rolled_back`.

@@ -1,14 +1,14 @@
-"""Before its first answer, an agent looks whether its record is an older copy of itself.
+"""Before its first answer, an agent checks whether its record is an older copy of itself.
 
-The folder's mark (`folder`) tells where the folder stayed. Where all of it was put back, a
-snapshot of the machine, only others know better: the centre's log holds what this organisation
-signed. A leaf with its own signature that the record lacks cannot be forged; the record has
-forgotten it, and votes and charges with it. The agent stops and says so. A centre that keeps such
-leaves to itself gains no more than from an agent that never asked.
+The folder's mark (`folder`) detects it if only the record was replaced. If the whole folder was, by
+a snapshot of the machine, only others can tell: the centre's log holds what this organisation
+signed. A leaf with its own signature that the record lacks cannot be forged; the record has lost
+it, and votes and charges with it. The agent stops and reports it. A centre that hides such leaves
+gains no more than from an agent that never asked.
 
-On the owner's word an agent goes on with such a record as a restored one does: every own leaf of
-the log is taken in, every job is over, with the charge that stands, and every privacy domain waits
-for what its owner says. That is one transaction; what follows it may be done again.
+At the owner's request an agent continues with such a record like a restored one: every own leaf of
+the log is added, every job is ended and stays charged, and every privacy domain waits for its
+owner's statement. That is one transaction; the steps after it can be repeated.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 Forget = Callable[[str], Awaitable[None]]
 
 NEWEST: Final = 64
-"""Own leaves that the centre is asked for at each start."""
+"""Own leaves requested from the centre at each start."""
 ANSWERS_WITHIN: Final = 10.0
-"""Seconds in which the centre answers while the owner waits, who is answered within 15."""
+"""Seconds for the centre to answer while the owner waits, whose command times out after 15."""
 
 _JOBS: Final = 10_000
 
@@ -54,7 +54,7 @@ class RollbackCheck:
     Args:
         store: the agent's record.
         party: organisation slug.
-        public: its base64 signing key of today.
+        public: its current base64 signing key.
         clock: unix seconds.
         call: asks the centre.
         forget: drops the files of a job that is over.
@@ -75,7 +75,7 @@ class RollbackCheck:
         self._read_to = 0
 
     async def check(self) -> None:
-        """Look once, before anything is answered.
+        """Check once, before anything is answered.
 
         Raises:
             SecureFlowError: `record_set_back`, and the alarm stays; those of the link.
@@ -95,12 +95,12 @@ class RollbackCheck:
             self._settled()
 
     async def accept(self) -> None:
-        """Go on with an older record, on the owner's word: no job of before goes on with it.
+        """Continue with an older record, at the owner's request, without its unfinished jobs.
 
-        May be repeated wherever it was cut off; the alarm is the caller's to clear, afterwards.
+        Can be repeated after an interruption at any point; the caller clears the alarm afterwards.
 
         Raises:
-            SecureFlowError: `server_unreachable`, since its owner waits; those of the link.
+            SecureFlowError: `server_unreachable`, because the owner waits; those of the link.
         """
         shown = await self._shown_now()
         async with self._lock:
@@ -109,7 +109,7 @@ class RollbackCheck:
             self._settled()
 
     async def tidy(self) -> None:
-        """Forget the files of jobs that ended by `accept_rollback`; may be repeated."""
+        """Remove the files of jobs that ended by `accept_rollback`; can be repeated."""
         for job in await asyncio.to_thread(self._ended):
             await self._forget(job)
 
@@ -120,7 +120,7 @@ class RollbackCheck:
         return self._done
 
     def _lacking(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> list[tuple[SignedLeaf, int]]:
-        """Return those of own leaves that the record lacks, oldest first; also of what jobs saw."""
+        """Return own leaves that the record lacks, oldest first; also those shown to jobs."""
         shown = {one[0].hash(): one for one in remembered(self._store)} | dict(shown)
         lacking = [one for leaf, one in shown.items() if not self._store.has_leaf(leaf)]
         return sorted(lacking, key=lambda one: one[1])
@@ -138,7 +138,7 @@ class RollbackCheck:
         }
 
     async def _shown_now(self) -> dict[str, tuple[SignedLeaf, int]]:
-        """Return every own leaf of the log, by their hashes; what was read stays read."""
+        """Return every own leaf of the log, by hash; pages are read only once."""
         try:
             async with asyncio.timeout(ANSWERS_WITHIN):
                 newest = await self._newest()
@@ -174,9 +174,9 @@ class RollbackCheck:
             take_all_in(self._store, self._clock(), lacking)
 
     def _accept(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> None:
-        """Complete the record as far as the log goes, and end what it cannot go on with; once.
+        """Complete the record from the log, and end what it cannot continue with; once.
 
-        What the alarm names counts too: a centre does not unsay it.
+        Jobs named in the alarm count too, even if the centre no longer shows them.
         """
         store, now, lacking = self._store, self._clock(), self._lacking(shown)
         alarm = store.fact("alarm") or {}
@@ -185,7 +185,7 @@ class RollbackCheck:
         unsaid = any(not store.has_leaf(leaf) for leaf in missing)
         if not lacking and not unsaid:
             return
-        # An older version's alarm does not say which specs they were.
+        # An older version's alarm does not have the specs' digests.
         specs = named.get("specs") or dict.fromkeys(named.get("jobs", ()), "")
         with store.transaction():
             accept_rollback(store, now, lacking, specs if unsaid else {})
@@ -219,7 +219,7 @@ class RollbackCheck:
 
 
 def _read(value: JSON) -> tuple[SignedLeaf, int]:
-    """Read one leaf as the centre tells of it.
+    """Read one leaf as sent by the centre.
 
     Raises:
         SecureFlowError: `malformed_leaf`.

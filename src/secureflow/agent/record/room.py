@@ -1,8 +1,8 @@
-"""Room on this agent's disk: looked at before anything of a job begins.
+"""Disk space of this agent: checked before any part of a job begins.
 
-What has begun can go on from the reserve (`kit.diskreserve`): votes, what opens a sum,
-cosignatures, the end. So nothing new begins while the reserve is not full, or what the job needs
-does not fit beside it.
+What has begun can continue with the reserve (`kit.diskreserve`): votes, the opening of a sum,
+cosignatures, the end. So nothing new begins while the reserve is not full, or while the job's files
+do not fit in addition to it.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.text import Text
 
 LEAST: Final = 16 << 20
-"""Bytes beside the reserve below which the doctor says so: settings, link, a small job."""
+"""Bytes besides the reserve below which the doctor warns: settings, link, a small job."""
 BEGINNING: Final = frozenset({"admit", "train", "setup", "advance", "mask"})
 """Verbs of an approved job that begin something; the others end what was begun."""
 
 
 class Room:
-    """Compares what a job needs with what is free.
+    """Compares what a job needs with the free space.
 
     Args:
-        settings: where files lie.
+        settings: with the paths of the files.
         store: the record, and its reserve.
         specs: the kinds of job.
     """
@@ -75,10 +75,10 @@ def reserve_of(settings: AgentSettings) -> DiskReserve:
 
 
 def room_left(settings: AgentSettings) -> str:
-    """Say how much room there is, for the doctor.
+    """Return a description of the free space, for the doctor.
 
     Raises:
-        InfrastructureError: `disk_full` where the next job would probably wait for room.
+        InfrastructureError: `disk_full` if the next job would probably have to wait for space.
     """
     place = Place(settings.directory, "own files", settings.organisation)
     held = reserve_of(settings)
@@ -91,7 +91,7 @@ def room_left(settings: AgentSettings) -> str:
 
 
 def _taken(folder: Path) -> int:
-    """Return the bytes that the files of a folder take; others may remove some meanwhile."""
+    """Return the bytes that the files of a folder take; some may be removed meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         return sum(map(_length, folder.iterdir()))
     return 0

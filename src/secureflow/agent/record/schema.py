@@ -80,8 +80,8 @@ UPDATE inbox SET state = 'withdrawn', spec = '{}',
     WHERE state = 'waiting' AND length(id) <> 64;
 CREATE INDEX inbox_by_request ON inbox (job, digest) WHERE length(id) = 64
 """
-"""Ids of 12 digits could be made to collide: what waits under one is closed and asked again, and
-what was decided under one stays to be read, and decides nothing any more."""
+"""Ids of 12 digits could be made to collide: an item waiting under one is closed and requested
+again; a decision under one remains readable but has no effect any more."""
 
 _DECLARED = """
 ALTER TABLE jobs ADD COLUMN declared TEXT NOT NULL DEFAULT 'null'
@@ -100,13 +100,13 @@ CREATE TABLE heads (
 ) WITHOUT ROWID;
 ALTER TABLE leaves ADD COLUMN place INTEGER
 """
-"""Heads that were accepted, and where own leaves were proven to stand: after a set-back of the log
-they tell what it still holds."""
+"""Accepted heads, and the proven indexes of own leaves: after a rollback of the log they show what
+it still holds."""
 
 _OPEN = """
 CREATE INDEX jobs_open ON jobs (job) WHERE outcome = ''
 """
-"""Open jobs are looked for again and again; a spec is long."""
+"""Open jobs are queried often, and a spec is long."""
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,

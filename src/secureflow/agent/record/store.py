@@ -1,14 +1,14 @@
-"""What an agent may never forget: one SQLite file (WAL, synchronous FULL).
+"""What an agent must never forget: one SQLite file (WAL, synchronous FULL).
 
 Rules:
-- everything that leaves the agent as a promise (approval, leaf, vote, cosignature) is in this
+- everything that the agent sends as a commitment (approval, leaf, vote, cosignature) is in this
   file, committed, before it is sent;
-- one action is one transaction: `with store.transaction(): …`. Writers demand an open one, so a
+- one action is one transaction: `with store.transaction(): …`. Writers require an open one, so a
   stray write cannot commit by itself, and a round costs exactly two commits (a private one three:
-  rows are paid for before they are read);
-- calls block for a disk flush: `asyncio.to_thread` carries transactions, reads are immediate.
+  rows are charged before they are read);
+- calls block for a disk flush: run transactions in `asyncio.to_thread`; reads are immediate.
 
-The file is as secret as the signing key beside it: it holds the per-job secrets.
+The file is as secret as the signing key next to it: it holds the per-job secrets.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from secureflow.kit.text import Text
 
 
 def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
-    """Return how far a record went, by what asks it for a row."""
+    """Return a record's newest leaf and action, given a function that queries a row."""
     leaf = one("SELECT number, hash FROM leaves ORDER BY number DESC LIMIT 1")
     action = one("SELECT max(id) AS id FROM deeds")
     return {
         "leaves": 0 if leaf is None else leaf["number"],
         "leaf": "" if leaf is None else leaf["hash"],
-        "deeds": (action and action["id"]) or 0,  # marks of older versions name it so
+        "deeds": (action and action["id"]) or 0,  # named so by marks of older versions
     }
 
 
@@ -47,7 +47,7 @@ class RecordStore(WitnessedRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
-        """Return how far the record went: its newest own leaf and action."""
+        """Return the record's newest own leaf and action."""
         return reached_in(self._one)
 
     # Facts: single values by name (pinned charter, newest head, alarm).
@@ -64,7 +64,7 @@ class RecordStore(WitnessedRows):
         else:
             self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", name, json.dumps(value))
 
-    # Answers: a request that is asked again gets the same one.
+    # Answers: a repeated request gets the same one.
 
     def answer(self, request: str) -> JSON:
         """Return the stored answer to a request digest, or None."""
@@ -72,7 +72,7 @@ class RecordStore(WitnessedRows):
         return None if row is None else load_json(row["reply"], "an answer")
 
     def count_answers(self, begins: str) -> int:
-        """Return how many stored answers there are whose request begins so."""
+        """Return the number of stored answers whose request begins with this prefix."""
         row = self._one(
             "SELECT count(*) AS count FROM answers WHERE request >= ? AND request < ?",
             begins, begins[:-1] + chr(ord(begins[-1]) + 1),
@@ -95,12 +95,12 @@ class RecordStore(WitnessedRows):
         self._insert("jobs", record.row())
 
     def renew_job(self, job: str, answer: str, expires: int) -> None:
-        """Let an approval last until `expires`, and forget the answer that held the old one."""
+        """Extend an approval to `expires`, and remove the answer with the old one."""
         self._write("UPDATE jobs SET expires = ? WHERE job = ?", expires, job)
         self._write("DELETE FROM answers WHERE request = ?", answer)
 
     def finish_job(self, job: str, outcome: str) -> None:
-        """Note how a job ended and forget its secret."""
+        """Record how a job ended and erase its secret."""
         self._write("UPDATE jobs SET outcome = ?, secret = x'' WHERE job = ?", outcome, job)
 
     def jobs(self, limit: int = 100) -> list[JobRecord]:
@@ -109,13 +109,13 @@ class RecordStore(WitnessedRows):
         return list(JobRecord.readable(rows))
 
     def is_running(self, job: str) -> bool:
-        """Tell whether a job was approved here and is not over."""
+        """Return whether a job was approved here and is not over."""
         return self._one("SELECT 1 FROM jobs WHERE job = ? AND outcome = ''", job) is not None
 
     def unended(self) -> list[str]:
         """Return jobs that are not over here, wait for a person, or have leaves without a proof.
 
-        Newest first; leaves that the log lost are submitted again by other means.
+        Newest first; leaves that the log lost are resubmitted separately.
         """
         rows = self._all(
             "SELECT job FROM jobs WHERE outcome = '' "
@@ -133,7 +133,7 @@ class RecordStore(WitnessedRows):
         return "" if row is None else str(row["hash"])
 
     def end(self, job: str) -> End:
-        """Return how many own leaves the job has, and the last one's hash."""
+        """Return the number of the job's own leaves, and the last one's hash."""
         row = self._one("SELECT count(*) AS count FROM leaves WHERE job = ?", job)
         count = 0 if row is None else int(row["count"])
         return End(count, self.last_leaf(job)) if count else End()
@@ -152,11 +152,11 @@ class RecordStore(WitnessedRows):
         return OwnLeaf.from_row(row)
 
     def proved_any(self) -> bool:
-        """Tell whether an own leaf was ever proved to be in the log."""
+        """Return whether an own leaf was ever proved to be in the log."""
         return self._one("SELECT 1 FROM leaves WHERE proved LIMIT 1") is not None
 
     def has_leaf(self, leaf: str) -> bool:
-        """Tell whether an own leaf is on record."""
+        """Return whether an own leaf is on record."""
         return self._one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
 
     def leaves(self, job: str) -> list[OwnLeaf]:
@@ -183,9 +183,9 @@ class RecordStore(WitnessedRows):
         return [OwnLeaf.from_row(row) for row in rows]
 
     def offered(self, job: str, quiet: str) -> list[OwnLeaf]:
-        """Return those of a job's unproved leaves that a reply has carried, oldest first.
+        """Return the job's unproved leaves that were sent in a reply, oldest first.
 
-        Leaves of the kind `quiet` go with the reply of the next one of another kind.
+        Leaves of the kind `quiet` are sent with the reply of the next leaf of another kind.
         """
         rows = self._all(
             "SELECT * FROM leaves WHERE NOT proved AND job = ?1 AND number <= (SELECT "
@@ -195,7 +195,7 @@ class RecordStore(WitnessedRows):
         return [OwnLeaf.from_row(row) for row in rows]
 
     def prove_leaf(self, leaf: str, place: int) -> None:
-        """Note that an own leaf was proven to be in the log, at this index."""
+        """Record that an own leaf was proven to be in the log, at this index."""
         self._write("UPDATE leaves SET proved = 1, place = ? WHERE hash = ?", place, leaf)
 
     # Challenges and admissions (verdicts on enclaves).
@@ -208,11 +208,11 @@ class RecordStore(WitnessedRows):
         return None if row is None else (row["nonce"], row["at"])
 
     def set_nonce(self, job: str, generation: int, nonce: str, at: int) -> None:
-        """Store a fresh nonce in place of any earlier one."""
+        """Store a fresh nonce, replacing any earlier one."""
         self._write("INSERT OR REPLACE INTO nonces VALUES (?, ?, ?, ?)", job, generation, nonce, at)
 
     def use_nonce(self, job: str, generation: int) -> None:
-        """Remove a nonce: evidence for it counts once."""
+        """Remove a nonce: evidence for it is accepted once."""
         self._write("DELETE FROM nonces WHERE job = ? AND generation = ?", job, generation)
 
     def admissions(self, job: str) -> list[AdmittedEnclave]:
@@ -221,7 +221,7 @@ class RecordStore(WitnessedRows):
         return [AdmittedEnclave.from_row(row) for row in rows]
 
     def add_admission(self, admission: AdmittedEnclave) -> None:
-        """Store the verdict on a generation in place of its earlier one."""
+        """Store the verdict on a generation, replacing its earlier one."""
         self._insert("admissions", admission.row(), replace=True)
 
     # Rounds and votes.
@@ -264,7 +264,7 @@ class RecordStore(WitnessedRows):
         return None if row is None else load_json(row["vote"], f"a vote of {job}")
 
     def voted_before(self, job: str, round_number: int, stage: str) -> bool:
-        """Tell whether a vote of the job is on record in another round or stage."""
+        """Return whether a vote of the job is on record in another round or stage."""
         row = self._one(
             "SELECT 1 FROM votes WHERE job = ? AND NOT (round = ? AND stage = ?)",
             job, round_number, stage,
@@ -285,11 +285,11 @@ class RecordStore(WitnessedRows):
         return None if row is None else bytes(row["state"])
 
     def keep_session(self, job: str, stage: str, state: bytes) -> None:
-        """Store a session's state in place of its earlier one."""
+        """Store a session's state, replacing its earlier one."""
         self._write("INSERT OR REPLACE INTO sessions VALUES (?, ?, ?)", job, stage, state)
 
     def forget_sessions(self, job: str) -> None:
-        """Remove a job's sessions: nobody asks for what is gone."""
+        """Remove a job's sessions."""
         self._write("DELETE FROM sessions WHERE job = ?", job)
 
     # Noised sums of statistics jobs: drawn once, because nobody can draw the same noise again.
@@ -300,7 +300,7 @@ class RecordStore(WitnessedRows):
         return None if row is None else bytes(row["vector"])
 
     def keep_noised_sums(self, job: str, vector: bytes) -> None:
-        """Insert a job's noised sums; there are never others."""
+        """Insert a job's noised sums; they are never replaced."""
         self._write("INSERT INTO tallies VALUES (?, ?)", job, vector)
 
     def forget_noised_sums(self, job: str) -> None:
@@ -322,12 +322,12 @@ class RecordStore(WitnessedRows):
     # Readings: rows were, or were about to be, read for a private round.
 
     def readings(self, job: str) -> list[tuple[int, str]]:
-        """Return each (round, stage) of a job that rows were read for."""
+        """Return each (round, stage) of a job for which rows were read."""
         rows = self._all("SELECT round, stage FROM readings WHERE job = ?", job)
         return [(int(row["round"]), str(row["stage"])) for row in rows]
 
     def reading(self, job: str, round_number: int, stage: str) -> str | None:
-        """Return the model from which rows were read at this place, or None."""
+        """Return the model for which rows were read at this place, or None."""
         row = self._one(
             "SELECT model FROM readings WHERE job = ? AND round = ? AND stage = ?",
             job, round_number, stage,
@@ -359,7 +359,7 @@ class RecordStore(WitnessedRows):
         return None if row is None else InboxItem.from_row(row)
 
     def inbox_request(self, job: str, digest: str) -> InboxItem | None:
-        """Return the newest item of a job and spec; one under a short id of old counts as none."""
+        """Return the newest item of a job and spec; items with an old short id are ignored."""
         row = self._one(
             "SELECT * FROM inbox WHERE job = ? AND digest = ? AND length(id) = 64 "
             "ORDER BY number DESC LIMIT 1",
@@ -372,7 +372,7 @@ class RecordStore(WitnessedRows):
         self._insert("inbox", item.row())
 
     def decide_inbox_item(self, item: InboxItem) -> None:
-        """Store an item's state, time and reason of it, and whether its spec is kept."""
+        """Store an item's state with its time and reason, and whether its spec is kept."""
         row = item.row()
         self._write(
             "UPDATE inbox SET state = ?, decided_at = ?, reason = ?, spec = ? WHERE id = ?",
@@ -382,7 +382,7 @@ class RecordStore(WitnessedRows):
     # A restore.
 
     def end_all(self, outcome: str) -> tuple[str, ...]:
-        """End every job that is not over and every request that waits; forget their secrets."""
+        """End every unfinished job and every waiting request; erase their secrets."""
         ended = tuple(row["job"] for row in self._all("SELECT job FROM jobs WHERE outcome = ''"))
         self._write("UPDATE jobs SET outcome = ? WHERE outcome = ''", outcome)
         self._write("UPDATE jobs SET secret = x''")
@@ -399,7 +399,7 @@ class RecordStore(WitnessedRows):
         rows = self._all("SELECT DISTINCT domain FROM budget_events ORDER BY domain")
         return tuple(str(row["domain"]) for row in rows)
 
-    # The agent's own log of its actions; the table keeps the name that it was made with.
+    # The agent's own log of its actions; the table keeps its original name.
 
     def note(self, at: int, action: str, job: str = "", **facts: JSON) -> None:
         """Append to the log of actions."""

@@ -1,6 +1,6 @@
-"""What an agent keeps of the log that it watches: heads, and where its own leaves stood.
+"""An agent's record of the log that it watches: heads, and the indexes of its own leaves.
 
-A part of `store.RecordStore`, with its rules: writers demand an open transaction.
+Part of `store.RecordStore`, with its rules: writers require an open transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class WitnessedRows(RecordFile):
     """Reads and writes those rows."""
 
     def placed_leaves(self, limit: int) -> list[tuple[str, int]]:
-        """Return hash and index of the own leaves that stand last in the log."""
+        """Return hash and index of the own leaves with the greatest indexes in the log."""
         rows = self._all(
             "SELECT hash, place FROM leaves WHERE place >= 0 ORDER BY place DESC LIMIT ?",
             limit,
@@ -27,18 +27,18 @@ class WitnessedRows(RecordFile):
         return [(str(row["hash"]), int(row["place"])) for row in rows]
 
     def miss_leaves(self, leaves: Mapping[str, int]) -> None:
-        """Note that a round came by without a proof for own leaves, and what that weighs."""
+        """Add these weights to own leaves for a round that passed without a proof."""
         for leaf, weight in leaves.items():
             self._write("UPDATE leaves SET missed = missed + ? WHERE hash = ?", weight, leaf)
 
     def received_by_centre(self, job: str, proved: Iterable[str]) -> frozenset[str]:
-        """Return the job's leaves that a reply carried which the centre certainly heard.
+        """Return the job's leaves, sent in a reply, that the centre has certainly received.
 
         Those are the ones up to the newest that is in the log.
 
         Args:
             job: job id.
-            proved: leaves that are proved to be in the log, and not noted yet.
+            proved: leaves that are proved to be in the log, and not yet recorded as such.
         """
         rows = self._all(
             "SELECT hash FROM leaves WHERE job = ?1 AND number <= (SELECT max(number) FROM leaves "
@@ -48,7 +48,7 @@ class WitnessedRows(RecordFile):
         return frozenset(str(row["hash"]) for row in rows)
 
     def lose_leaves(self, start: int) -> int:
-        """Note that the log holds no own leaf from an index on any more; return how many it had."""
+        """Mark own leaves from an index on as lost by the log; return how many of them it had."""
         row = self._one(
             "SELECT count(*) AS count FROM leaves WHERE proved AND (place IS NULL OR place >= ?)",
             start,
@@ -61,16 +61,16 @@ class WitnessedRows(RecordFile):
         return 0 if row is None else int(row["count"])
 
     def lost_leaves(self, limit: int) -> list[OwnLeaf]:
-        """Return own leaves that are to be submitted again, oldest first."""
+        """Return own leaves that are to be resubmitted, oldest first."""
         rows = self._all("SELECT * FROM leaves WHERE place = -1 ORDER BY number LIMIT ?", limit)
         return [OwnLeaf.from_row(row) for row in rows]
 
     def mark_resubmitted(self, leaf: str) -> None:
-        """Note that the centre has taken an own leaf again; the proof comes with a later head."""
+        """Record that the centre accepted an own leaf again; its proof comes with a later head."""
         self._write("UPDATE leaves SET place = NULL WHERE hash = ? AND place = -1", leaf)
 
     def add_head(self, origin: str, size: int, note: str) -> None:
-        """Keep a head; of more than `MAX_HEADS` every second one of the older half goes."""
+        """Store a head; beyond `MAX_HEADS` every second one of the older half is removed."""
         self._write("INSERT OR IGNORE INTO heads VALUES (?, ?, ?)", origin, size, note)
         row = self._one("SELECT count(*) AS count FROM heads WHERE origin = ?", origin)
         if row is not None and row["count"] > MAX_HEADS:
