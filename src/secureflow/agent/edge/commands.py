@@ -301,10 +301,10 @@ class Commands:
         return {**known, **counts, "unsaid": unsaid and unsaid.as_json()}
 
     async def data_remove(self, name: str) -> dict[str, JSON]:
-        """Withdraw a description: new requests are refused, grants end, approved jobs go on.
+        """Withdraw a description: new requests are refused, its grants end, approved jobs continue.
 
-        It takes effect here before the centre is notified, whether or not the centre answers. If it is
-        published again, the name keeps its id and its privacy domain.
+        It takes effect here before the centre is notified, whether or not the centre answers. A
+        name that is published again keeps its id and its privacy domain.
         """
         context = self.assembly.context
         if offered := self._offered(name):

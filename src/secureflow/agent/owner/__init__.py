@@ -1,1 +1,1 @@
-"""What the owner decides: consent, inbox, publications, privacy budgets, backups."""
+"""The owner's decisions: consent, inbox, publications, privacy budgets, backups."""

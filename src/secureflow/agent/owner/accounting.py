@@ -1,4 +1,4 @@
-"""What the budgets need to know of privacy accounting."""
+"""The port for privacy accounting that the budgets use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from secureflow.kit.canonical import JSON
 
 
 class Accounting(Accountant, Protocol):
-    """Also says what was spent (`adapters.accounting.ProcessAccountant`)."""
+    """Also computes what was spent (`adapters.accounting.ProcessAccountant`)."""
 
     async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
-        """Make this process know the mechanisms' Rényi curves."""
+        """Compute the mechanisms' Rényi curves for use in this process."""
 
     async def spent(self, charges: Sequence[Mapping[str, JSON]], delta: float) -> dict[str, JSON]:
-        """Return conversion → ε of the charges together."""
+        """Return conversion → ε of all charges together."""

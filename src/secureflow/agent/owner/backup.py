@@ -1,13 +1,13 @@
 """`agent backup` and `agent restore`: one organisation's agent in one file.
 
-In a backup: the record, without what a restored agent must never use again (the secrets of jobs,
+A backup holds: the record, without what a restored agent must never use again (the secrets of jobs,
 masked sessions, nonces, noised sums: a restored agent takes part in no older job); `agent.yaml`,
-the files that it names inside the folder, evidence, and, only under a passphrase, the signing key
+the files inside the folder that it names, evidence, and, only under a passphrase, the signing key
 and the link certificate. Datasets are not in it.
 
-A restored record says so (`agent.record.restored`), and is looked at before it is believed: its
-schema is this program's and no more, and each of its own leaves bears the organisation's signature,
-under its present key or one of before (`ownkeys`). A record whose leaves do not is no backup.
+A restored record is marked as such (`agent.record.restored`), and is verified before it is trusted:
+its schema is exactly this program's, and each of its own leaves has the organisation's signature,
+under its present key or an earlier one (`ownkeys`). Otherwise the file is not accepted as a backup.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _SCRUB: Final = (
 
 @dataclass(frozen=True)
 class RestoredAgent:
-    """What was found in a backup."""
+    """The contents of a backup."""
 
     manifest: BackupManifest
     config: Path
@@ -98,8 +98,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> BackupManifes
     Raises:
         SecureFlowError: `record_missing`, `not_enrolled`, `key_unreadable`, `key_exposed`,
             `backup_exists`, `backup_unwritable`, `weak_password`, `store_unreadable`,
-            `record_foreign`, `record_set_back`, `record_damaged`: what no agent goes on with, and
-            what no restore takes, is no backup of today.
+            `record_foreign`, `record_set_back`, `record_damaged`: an agent would not start with
+                such a record and a restore would refuse it, so it is not backed up.
     """
     settings = AgentSettings.load(config)
     if passphrase is not None:
@@ -110,7 +110,7 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> BackupManifes
         raise _nothing(settings)
     mark = read_mark(settings.directory)  # before the record, which an agent keeps ahead of it
     try:
-        # In the agent's own folder: what is scrubbed must not lie on another disk meanwhile.
+        # In the agent's own folder: the copy must not be on another disk before it is scrubbed.
         with scratch(settings.directory, ".backup-") as place:
             copy = place / "agent.db"
             keys = {} if passphrase is None else _keys(settings)
@@ -134,13 +134,13 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> BackupManifes
 def restore(
     backup: Path, directory: Path, *, passphrase: str | None = None, into_existing: bool = False
 ) -> RestoredAgent:
-    """Make an agent's folder out of a backup.
+    """Make an agent's folder from a backup.
 
     Args:
         backup: the file.
         directory: new or empty; with `into_existing` an agent's folder whose record is lost: keys
-            and settings stay, everything goes where these say, and what is left of the record is
-            put aside.
+            and settings stay, files are put where these settings name them, and what is left of the
+            record is moved aside.
         passphrase: opens the keys.
         into_existing: see `directory`.
 
@@ -150,7 +150,7 @@ def restore(
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        left = {_STAGING, LOCK}  # by an earlier try
+        left = {_STAGING, LOCK}  # of an earlier attempt
         if not into_existing and any(path.name not in left for path in directory.iterdir()):
             raise _filled(directory)
         config = directory / "agent.yaml"
@@ -179,7 +179,7 @@ def restore(
 
 
 def _copy_record(record: Path, copy: Path) -> dict[str, JSON]:
-    """Copy the record as it is at one moment, and take out what must never be used again."""
+    """Copy the record as of one moment, and remove what must never be used again."""
     try:
         with closing(sqlite3.connect(record)) as database:
             database.execute("VACUUM INTO ?", (str(copy),))
@@ -203,10 +203,10 @@ def _copy_record(record: Path, copy: Path) -> dict[str, JSON]:
 
 
 def _check_newest(record: Path, copy: Path, mark: RecordMark | None) -> None:
-    """Refuse a copy of a record that its folder, or the log, knows to be an older one.
+    """Refuse a copy of a record that, by its folder or the log, is known to be an older one.
 
-    A backup of it bears the date of today: whoever restores it would settle what was spent since
-    today only, and backups of before would be cleared away for it.
+    The backup would have today's date: after a restore, only what was spent from today on would be
+    settled, and earlier backups would be removed in favour of it.
 
     Raises:
         SecureFlowError: `record_foreign`, `record_set_back`.
@@ -234,7 +234,7 @@ def _check_newest(record: Path, copy: Path, mark: RecordMark | None) -> None:
 def _files(
     config: Path, settings: AgentSettings, copy: Path
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """Return the members, and where those that the settings name belong in the folder."""
+    """Return the members, and the places in the folder of those that the settings name."""
     files = {CONFIG: config, AUTHORITY: settings.authority, RECORD: copy}
     named: dict[str, str] = {}
     for number, path in enumerate([*settings.consent.policies, *settings.attestation.roots]):
@@ -242,7 +242,7 @@ def _files(
         if inside and path.is_file():
             files[f"config/named{number}"] = path
             named[f"config/named{number}"] = inside
-    # All of it: whoever provokes accusations must not crowd out the proof of a fraud.
+    # All of it: accusations, which can be provoked, must not crowd out the proof of a fraud.
     for path in sorted(settings.evidence.glob("*")):
         if path.is_file() and not path.is_symlink() and _PART.fullmatch(path.name):
             files[f"evidence/{path.name}"] = path
@@ -250,7 +250,7 @@ def _files(
 
 
 def _inside(path: Path, directory: Path) -> str:
-    """Return a path relative to the folder; empty where it lies outside or is no plain one."""
+    """Return a path relative to the folder; empty if it is outside or not a plain path."""
     try:
         parts = path.resolve().relative_to(directory.resolve()).parts
     except ValueError:
@@ -259,7 +259,7 @@ def _inside(path: Path, directory: Path) -> str:
 
 
 def _plain(parts: Sequence[str]) -> bool:
-    """Tell whether a path stays in the folder, where nothing else has its place."""
+    """Return whether a path stays in the folder and is not reserved for another file."""
     plain = all(map(_PART.fullmatch, parts)) and 0 < len(parts) <= _DEEPEST
     return plain and parts[0] not in _RESERVED
 
@@ -348,7 +348,7 @@ class _Found:
 
 
 def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None:
-    """Refuse a folder of another key: the record's promises are this one's."""
+    """Refuse a folder with another key: the record's commitments belong to this one."""
     path = directory / KEYS[0]
     if path.exists() and SigningKey.load(path).public != public:
         raise SecureFlowError(
@@ -363,7 +363,7 @@ def _check_same(directory: Path, keys: Mapping[str, bytes], public: str) -> None
 
 
 def _check_schema(record: Path) -> None:
-    """Refuse a file that is not simply tables of ours: a trigger or view would run as we read."""
+    """Refuse a file with anything but our tables: a trigger or view would run while we read."""
     with tempfile.TemporaryDirectory(dir=record.parent) as place:
         fresh = Path(place) / "fresh.db"
         RecordStore(fresh).close()
@@ -391,7 +391,7 @@ _UNSIGNED: Final = "its own leaf {} does not have its signature"
 
 
 def _foreign_leaf(record: Path, party: str, public: str) -> str:
-    """Hold every own leaf against the keys that the organisation had; return the first that fails.
+    """Check every own leaf against the keys that the organisation had; return the first that fails.
 
     Raises:
         SecureFlowError: `record_damaged` for a charter that cannot be read.
@@ -413,7 +413,7 @@ def _foreign_leaf(record: Path, party: str, public: str) -> str:
 
 
 def _mark(store: RecordStore, taken_at: int) -> _Found:
-    """Say in the record that it was restored, and end what it cannot go on with."""
+    """Mark the record as restored, and end what it cannot continue with."""
     now = system_clock()
     size = _head_size(store.fact("head"))
     with store.transaction():
@@ -435,11 +435,11 @@ def _head_size(head: JSON) -> int:
 
 
 def _named(facts: Mapping[str, JSON], members: Collection[str]) -> dict[str, str]:
-    """Return where files that the settings name belong; nothing outside of the folder."""
+    """Return the places of the files that the settings name; nothing outside of the folder."""
     named = facts.get("named", {})
     if not isinstance(named, dict):
         raise unreadable(Path("manifest.json"), "it names files in a form that no agent uses")
-    # A path of this machine would be moved away.
+    # A file at a path of this machine would be moved away.
     if not all(name in members and _NAMED.fullmatch(name) for name in named):
         raise unreadable(Path("manifest.json"), "it names files that are not in it")
     for inside in named.values():
@@ -455,10 +455,10 @@ def _settle(
     named: Mapping[str, str],
     mark: RecordMark,
 ) -> None:
-    """Move everything to its place; what is there already stays, but for the record.
+    """Move everything to its place; existing files stay, except the record.
 
-    The mark is there before the first file moves: where the restore is cut off, the folder has no
-    record, or one that is not the mark's, and no agent starts in it as a new one.
+    The mark is written before the first file moves: after an interrupted restore, the folder has no
+    record, or one that does not match the mark, and no agent starts in it as a new one.
     """
     had = [directory / name for name in _RECORD_FILES]
     keep_replaced(directory, had, [directory / MARK], lambda: write_mark(directory, mark))
@@ -480,7 +480,7 @@ def _settle(
 
 
 def _usual(source: Path, config: Path) -> bytes:
-    """Return the settings, with the folder that they are in now."""
+    """Return the settings, with the folder that they are now in."""
     text = source.read_bytes()
     try:
         settings = yaml.safe_load(text)

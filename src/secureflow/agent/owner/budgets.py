@@ -1,15 +1,16 @@
 """The privacy budgets of this organisation's data: reserve before running, spend before reading.
 
-What holds, whenever the agent is killed and whatever the centre asks:
-- a job whose noise would bring a domain above its owner's limit is refused before anything runs;
+Guarantees, whenever the agent is killed and whatever the centre asks:
+- a job whose noise would raise a domain above its owner's limit is refused before anything runs;
 - the charge is on disk before the first row is read: it becomes *spent* in the transaction that
-  notes "rows are about to be read for (job, round, stage)". That note is made once, for places that
-  the approved plan has and no others: repeating, killing or failing a round costs nothing more;
-- it is given back only while no row was read, by the process that reserved it; after a restart an
-  open reservation counts as spent. A job that ends early is charged for the rounds that rows were
-  read for, whether anything came of them or not;
-- each reservation is an own ledger leaf. Before a process first reserves, it looks through the log
-  for own leaves that its record lacks: then a backup was restored, and nothing is spent any more.
+  records "rows are about to be read for (job, round, stage)". That record is made once, only for
+  places in the approved plan: repeating, killing or failing a round costs nothing more;
+- it is given back only if no row was read, and only by the process that reserved it; after a
+  restart an open reservation counts as spent. A job that ends early is charged for the rounds for
+  which rows were read, whether or not they succeeded;
+- each reservation is an own ledger leaf. Before a process first reserves, it searches the log for
+  own leaves that its record lacks: if there are any, a backup was restored, and nothing more is
+  spent.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ class Budgets:
     """The budgets of every privacy domain that the agent's datasets declare.
 
     Args:
-        settings: what is declared now; limits are always the present ones, whatever a running job
-            was approved under.
+        settings: the current declarations; limits are always the present ones, whatever a running
+            job was approved under.
         store: the durable record.
         witness: signs leaves.
         key: this organisation's public signing key.
-        accounting: computes ε elsewhere.
+        accounting: computes ε in another process.
         call: asks the centre (`audit.head`, `audit.entries`).
-        kinds: what the engines know of each kind of job.
+        kinds: the engines' part of each kind of job.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Budgets:
     async def expected_epsilon(self, job: str, spec: JobSpec) -> float | None:
         """Return the job's ε at the owner's δ, for policies and people; None without DP.
 
-        A submitter chooses the δ of the job, and could make its ε look small by it.
+        The submitter chooses the δ of the job, and could use it to make the job's ε look small.
 
         Raises:
             SecureFlowError: `privacy_required`, `budget_undeclared`, `budget_unit_mismatch`,
@@ -116,11 +117,11 @@ class Budgets:
         return epsilon(wanted, policy.delta)
 
     async def reserve(self, job: JobRecord, spec: JobSpec) -> None:
-        """Set the job's whole charge aside, once; a job that comes back goes on under it.
+        """Reserve the job's whole charge, once; a repeated job continues under it.
 
         Raises:
             SecureFlowError: those of `expected_epsilon`; `budget_rolled_back`, `budget_conflict`
-                for a job that gave its reservation back.
+                for a job whose reservation was given back.
         """
         policy = self._policy(spec, job)
         if policy is None:
@@ -131,7 +132,7 @@ class Budgets:
         await asyncio.to_thread(self._reserve, job, policy, self._charge(spec))
 
     def begin_reading(self, job: JobRecord, place: tuple[int, str], model: str) -> None:
-        """Note that rows are about to be read for a (round, stage), and spend its charge.
+        """Record that rows are about to be read for a (round, stage), and spend its charge.
 
         The same place again, from the same model, is the same reading.
 
@@ -160,10 +161,10 @@ class Budgets:
             self.spend(job)
 
     def spend(self, job: JobRecord) -> None:
-        """Mark the charge as spent for what rows were read for; the caller's transaction.
+        """Mark the charge of the read rounds as spent; the caller's transaction.
 
         Raises:
-            SecureFlowError: `budget_conflict` when that is more than is reserved.
+            SecureFlowError: `budget_conflict` if that is more than is reserved.
         """
         spec = self._private_spec(job)
         policy = self._policy(spec, job)
@@ -184,9 +185,10 @@ class Budgets:
             ledger.commit(job.job)
 
     def settle(self, job: JobRecord) -> None:
-        """Charge an ended job for what rows were read for; the caller's transaction.
+        """Charge an ended job for the rounds that read rows; the caller's transaction.
 
-        A job that read none is given back if this process reserved it; else it stays spent.
+        A job that read none is given its charge back if this process reserved it; otherwise the
+        charge stays spent.
         """
         spec = self._private_spec(job)
         policy = self._policy(spec, job)
@@ -200,7 +202,7 @@ class Budgets:
         elif state == "reserved" and not released:
             ledger.void(job.job)
 
-    # What a restored agent's owner says was spent (`agent.owner.settling`).
+    # The spending that a restored agent's owner states (`agent.owner.settling`).
 
     def domain_of(self, spec: JobSpec) -> str | None:
         """Return the domain that a job is charged to; None without differential privacy."""
@@ -208,7 +210,7 @@ class Budgets:
         return None if policy is None else policy.domain
 
     async def precompute_curves(self, domain: str, specs: Sequence[JobSpec]) -> None:
-        """Know every curve that charging these jobs to a domain needs.
+        """Precompute every curve that charging these jobs to a domain needs.
 
         Raises:
             SecureFlowError: `budget_undeclared` for a domain that no dataset declares.
@@ -217,7 +219,7 @@ class Budgets:
         await self._learn(self.declared_policy(domain), wanted)
 
     def charge_in_full(self, domain: str, job: str, spec: JobSpec) -> None:
-        """Charge a job's whole plan, as spent, whatever stands; the caller's transaction.
+        """Charge a job's whole plan, as spent, unconditionally; the caller's transaction.
 
         Raises:
             SecureFlowError: `budget_exceeded`.
@@ -225,7 +227,7 @@ class Budgets:
         self._ledger(self.declared_policy(domain)).enter(job, self._charge(spec))
 
     def declared_policy(self, domain: str) -> DatasetPrivacy:
-        """Return the budget of a domain, as a dataset declares it now.
+        """Return the budget of a domain, as a dataset currently declares it.
 
         Raises:
             SecureFlowError: `budget_undeclared`.
@@ -263,7 +265,7 @@ class Budgets:
         return [changes[domain] for domain in sorted(changes)]
 
     def take_limits(self, changes: Sequence[Mapping[str, JSON]], now: int) -> None:
-        """Enter changed limits, which are declared now, into their domains' chains.
+        """Append changed limits, which are now declared, to their domains' chains.
 
         The next own leaf commits to them, and they are in the agent's log (`budget.limit`).
         """
@@ -279,7 +281,7 @@ class Budgets:
     async def report(self, *, exact: bool = True) -> list[dict[str, JSON]]:
         """Return every domain's limit, ε spent by each conversion, and reservations.
 
-        Without `exact` ε by privacy loss distribution is left out, which may take seconds.
+        Without `exact`, ε by privacy loss distribution, which may take seconds, is omitted.
         """
         policies = {one.privacy.domain: one for one in self._settings.datasets if one.privacy}
         budgets = []
@@ -382,15 +384,15 @@ class Budgets:
         return self.kinds.specs.parse(job.spec, stored=True)
 
     def _read(self, job: JobRecord) -> Counter[str]:
-        """Return how many rounds of each stage rows were read for.
+        """Return the number of rounds of each stage for which rows were read.
 
-        What is on record counts too: a version before this one noted no readings.
+        Rounds on record count too: earlier versions recorded no readings.
         """
         places = {(one.round, one.stage) for one in self._store.rounds(job.job)}
         return Counter(stage for _, stage in places.union(self._store.readings(job.job)))
 
     async def _learn(self, policy: DatasetPrivacy, wanted: Charge) -> None:
-        """Know every curve that the filter will need: it runs inside a transaction."""
+        """Precompute every curve that the filter will need: it runs inside a transaction."""
         charges = await asyncio.to_thread(self._charges, policy)
         await self._accounting.learn((*charges, *wanted))
 
@@ -409,8 +411,8 @@ class Budgets:
             ledger = self._ledger(policy)
             state = ledger.state_of(job.job)
             if state in {"committed", "unknown"}:
-                # Updates are drawn from stored seeds, sums are stored themselves: sent again, they
-                # show nothing new.
+                # Updates are drawn from stored seeds, sums are stored themselves: sending them
+                # again reveals nothing new.
                 return
             ledger.reserve(job.job, job.job, wanted)
             if state is None:
@@ -424,7 +426,7 @@ class Budgets:
     def _ledger(self, policy: DatasetPrivacy) -> BudgetLedger:
         """Return the domain's ledger; the caller holds the transaction.
 
-        One whose transaction does not commit is forgotten, and read from the record again.
+        If its transaction does not commit, it is dropped and read from the record again.
         """
         domain = policy.domain
         self._store.undo(lambda: self._ledgers.pop(domain, None))
@@ -435,20 +437,20 @@ class Budgets:
                 limit, events, lambda event: self._store.add_budget_event(domain, event)
             )
             documents = (one.bundle.get("document") for one in self._store.leaves_of(LEAF))
-            known = [one for one in documents if one]  # those taken from the log say nothing
+            known = [one for one in documents if one]  # those read from the log have no document
             ledger.reconcile(known)
             self._ledgers[domain] = ledger
         self._ledgers[domain].change_limit(limit)
         return self._ledgers[domain]
 
     def _limit(self, policy: DatasetPrivacy) -> Limit:
-        """Return the domain's limit as it is declared now, else as it was last."""
+        """Return the domain's limit as currently declared, else its last one."""
         now = self._declared_limit(policy.domain) or self._kept_limit(policy.domain)
         used = now or policy
         return Limit(policy.domain, policy.unit, used.epsilon, used.delta)
 
     def _declared_limit(self, domain: str) -> Limit | None:
-        """Return the limit that the settings declare now."""
+        """Return the limit in the current settings."""
         policy = self._declaring(domain)
         if policy is None:
             return None
@@ -467,7 +469,7 @@ class Budgets:
         return Limit(last["domain"], last["unit"], last["epsilon"], last["delta"])
 
     async def _reconcile(self) -> None:
-        """Look for own budget leaves in the log that this record does not hold."""
+        """Search the log for own budget leaves that this record does not hold."""
         async with self._lock:
             if self._reconciled:
                 return

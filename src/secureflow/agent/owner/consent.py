@@ -1,14 +1,14 @@
-"""Consent is local: this organisation's files and people decide, the server only asks.
+"""Consent is local: this organisation's files and people decide, the server only requests.
 
-In this order, and each step ends it:
+In this order; each step can end it:
 
-1. **What cannot be asked** is a failure: a spec whose digest is another one, a roster that is not
-   the pinned charter's, fewer than three parties, a dataset or column that is not declared, a
+1. **A request that cannot be approved** is an error: a wrong spec digest, a roster that is not the
+   pinned charter's, fewer than three parties, a dataset or column that is not declared, a
    protection that the owner forbids (`check_request`).
 2. **Policies** (Cedar files) allow or refuse.
-3. Everything else waits for **a person** in the inbox, as long as the approval could live.
+3. Everything else waits for **a person** in the inbox, for as long as the approval could be valid.
 
-A decision is bound to (job, spec digest): a server that changes one column asks anew.
+A decision is bound to (job, spec digest): if a server changes one column, it must ask again.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def check_request(
     settings: AgentSettings,
     check_columns: Callable[[JobSpec, DatasetConfig], None],
 ) -> dict[str, JSON]:
-    """Refuse what no policy and no person can allow; return what the policies are asked.
+    """Refuse what no policy and no person can allow; return the input of the policies.
 
     Raises:
         SecureFlowError: `charter_mismatch`, `dataset_unknown`, `column_not_granted`,
             `protection_refused`, `too_few_parties`; those of `check_columns`, which
-            compares what the job asks of a dataset with what its owner declared.
+            compares the job's use of a dataset with its owner's declaration.
     """
     _check_roster(spec, party, key, charter)
     _check_settings(spec, party, settings)
@@ -97,7 +97,7 @@ def check_request(
 
 
 def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
-    """Refuse a protection, or sums of so few, that the owner's settings rule out."""
+    """Refuse a protection, or too small a sum, that the owner's settings rule out."""
     if contributes(spec) and spec.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",
@@ -127,9 +127,9 @@ def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
 
 
 def _check_two(spec: JobSpec, party: str, settings: AgentSettings) -> None:
-    """Refuse to be one of two whose sum shows each what the other contributed.
+    """Refuse a sum of two parties, from which each can derive the other's contribution.
 
-    It is done where this owner's own settings accept it, for this dataset and this partner's key.
+    It is allowed if this owner's own settings accept it, for this dataset and this partner's key.
     """
     if not two_sum(spec):
         return
@@ -152,12 +152,12 @@ def _check_two(spec: JobSpec, party: str, settings: AgentSettings) -> None:
 
 @dataclass(frozen=True)
 class Allowed:
-    """Who allowed a request, and until when at most.
+    """The permission for a request: by whom, and until when at most.
 
     Args:
-        by: `a person`, or the policies that permit it, with what they say.
-        expires: unix seconds; under a person's decision what that person was shown, whatever the
-            centre asks for later.
+        by: `a person`, or the policies that permit it, with their reasons.
+        expires: unix seconds; for a person's decision the time that the person was shown, whatever
+            the centre asks for later.
     """
 
     by: str
@@ -168,8 +168,8 @@ class Consent:
     """Decides requests for data.
 
     Args:
-        policies: the owner's rules.
-        inbox: where people decide.
+        policies: the owner's policies.
+        inbox: for people to decide.
     """
 
     def __init__(self, policies: Policies, inbox: Inbox) -> None:
@@ -177,7 +177,7 @@ class Consent:
         self._inbox = inbox
 
     def replace_policies(self, policies: Policies) -> None:
-        """Decide by other rules from now on; what was allowed before stays allowed."""
+        """Use other policies from now on; earlier decisions stay valid."""
         self._policies = policies
 
     async def decide(
@@ -190,9 +190,9 @@ class Consent:
         *,
         renewing: bool = False,
     ) -> Allowed:
-        """Wait until policy or person allows; return who did.
+        """Wait until a policy or a person allows it; return which.
 
-        `renewing`: it was allowed before, for a time that is over.
+        `renewing`: it was allowed before, for a time that has passed.
 
         Raises:
             SecureFlowError: `consent_refused` with the policy's or the person's reason;
@@ -232,7 +232,7 @@ def refused(job: str, reason: str, by: str) -> SecureFlowError:
 
 
 def _check_roster(spec: JobSpec, party: str, key: str, charter: Charter) -> None:
-    """Every roster line must be a pinned member with the pinned key; the own line the own key."""
+    """Require each roster line to be a pinned member with its key; the own line the own key."""
     if spec.keys.get(party) != key:
         raise SecureFlowError(
             "charter_mismatch",

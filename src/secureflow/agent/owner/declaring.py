@@ -1,4 +1,4 @@
-"""Adds a dataset to an owner's `agent.yaml`, and changes nothing else in it: comments stay."""
+"""Adds a dataset to an owner's `agent.yaml`; the rest of the file, comments too, stays as it is."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from secureflow.kit.text import Text
 
 
 def add_dataset(config: Path, name: str, lines: Sequence[str]) -> None:
-    """Add an entry to `datasets:`; the file is replaced at once, and only if it loads then.
+    """Add an entry to `datasets:`; the file is replaced atomically, and only if the result loads.
 
     Args:
         config: the YAML file.
         name: the dataset's name.
-        lines: the entry, not indented, its first line begins with `- `.
+        lines: the entry, not indented; its first line begins with `- `.
 
     Raises:
         SecureFlowError: `already_exists` for a name that is declared; `invalid_settings` for a
-            file that does not load, before or after, or whose `datasets` stand in brackets.
+            file that does not load, before or after, or whose `datasets` are in brackets.
     """
     known = AgentSettings.load(config)
     if any(one.name == name for one in known.datasets):
@@ -83,9 +83,9 @@ def _members(root: yaml.Node | None) -> Iterator[tuple[str, tuple[yaml.Node, yam
 
 
 def _last_line(node: yaml.Node) -> int:
-    """Return the line on which a node's text ends; blank lines and comments after it are others'.
+    """Return the line on which a node's text ends; later blank lines and comments are not its own.
 
-    A block's own end mark stands where the next thing begins.
+    A block's own end mark is where the next node begins.
     """
     if isinstance(node, yaml.ScalarNode) or getattr(node, "flow_style", False):
         return int(node.end_mark.line - (node.end_mark.column == 0))
@@ -94,7 +94,7 @@ def _last_line(node: yaml.Node) -> int:
 
 
 def _comment_beyond(line: str, indent: int) -> bool:
-    """Tell whether a line is a comment about the entry above it: indented further than its dash."""
+    """Return whether a line is a comment on the entry above: indented further than its dash."""
     text = line.lstrip()
     return text.startswith("#") and len(line) - len(text) > indent
 

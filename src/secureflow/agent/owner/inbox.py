@@ -2,12 +2,12 @@
 
 Nothing that a person decides on can change between the moment it is shown and the decision:
 
-- an item's id is the whole SHA-256 over everything that is shown of it: job, spec digest, what is
-  asked, why it waits, and until when an approval lasts. It is recomputed from what is stored, the
-  spec included, when the item is shown, when it is decided, and when the decision is used;
-- a decision names that id in full. A part of one is never accepted, not even where only one item
-  begins with it: whoever chooses the job ids (the operator) can find many that begin alike;
-- a decision is read for a job and a spec digest, and holds for that pair alone.
+- an item's id is the whole SHA-256 over everything that is shown of it: job, spec digest, the
+  request, why it waits, and until when an approval is valid. It is recomputed from what is stored,
+  the spec included, when the item is shown, when it is decided, and when the decision is used;
+- a decision names that id in full. A prefix is never accepted, even if only one item has it:
+  whoever chooses the job ids (the operator) can find many with the same prefix;
+- a decision is read for a job and a spec digest, and is valid for that pair alone.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _LATE: Final = "nobody decided in time"
 RENEWAL: Final = "its approval has expired: the same job asks again"
 """Why a request waits that a person may have approved before."""
 MAX_WAITING: Final = 256
-"""Requests that wait at once. What expired or was withdrawn keeps its summary, not its spec: the
+"""Requests that wait at once. Expired or withdrawn ones keep their summary, not their spec: the
 centre chooses how many it sends, and how long they are."""
 LOOK_SECONDS: Final = 60.0
-"""Whoever waits for a decision looks at the clock this often: it may be set meanwhile."""
+"""Seconds between checks of the clock while waiting for a decision: it may be set meanwhile."""
 
 
 def item_id(
@@ -44,7 +44,7 @@ def item_id(
     reasons: Sequence[str],
     expires: int,
 ) -> str:
-    """Return the id of a request: 64 hex digits over all that a person is shown of it."""
+    """Return the id of a request: 64 hex digits over everything that a person is shown of it."""
     return digest(
         {
             "job": job,
@@ -57,7 +57,7 @@ def item_id(
 
 
 def checked(item: InboxItem) -> InboxItem:
-    """Return the item if it is what its id says, down to the spec.
+    """Return the item if it matches its id, including the spec.
 
     Raises:
         SecureFlowError: `inbox_item_changed`.
@@ -70,7 +70,7 @@ def checked(item: InboxItem) -> InboxItem:
 
 
 class Inbox:
-    """Keeps requests and wakes those who wait for a decision.
+    """Stores requests and wakes the tasks that wait for a decision.
 
     Args:
         store: the agent's record.
@@ -80,11 +80,11 @@ class Inbox:
     def __init__(self, store: RecordStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        # An event lives as long as somebody waits for it: the centre chooses how many items come.
+        # An event exists while a task waits for it: the centre chooses how many items come.
         self._decided: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
 
     def list(self, *, waiting: bool = True) -> list[InboxItem]:
-        """Return items, newest first, the decided ones only as far as the newest 500."""
+        """Return items, newest first; decided ones only among the newest 500."""
         return self._store.inbox(waiting=waiting)
 
     def get(self, item: str) -> InboxItem:
@@ -104,7 +104,7 @@ class Inbox:
         return found
 
     def shown(self, item: str) -> InboxItem:
-        """Return one item for a person to look at; with its spec, as long as that is kept.
+        """Return one item for a person to read; with its spec, if that is still kept.
 
         Raises:
             SecureFlowError: `not_found`, `inbox_item_changed`.
@@ -123,11 +123,11 @@ class Inbox:
         *,
         renewing: bool = False,
     ) -> str:
-        """Insert a request unless this very one is there; return its id.
+        """Insert a request unless the same one is there; return its id.
 
-        One of the same job and spec that asks for the same is this very one, whatever time the
-        centre names. What the owner declared anew meanwhile is asked anew: nobody has seen it yet.
-        `renewing`: the approval has expired, and what was decided until then is over.
+        It is the same if job, spec and request are equal, whatever expiry the centre names. If the
+        owner declared the data again meanwhile, it is a new one, because nobody has seen it yet.
+        `renewing`: the approval has expired, and earlier decisions no longer count.
 
         Raises:
             SecureFlowError: `inbox_full`, `inbox_item_changed`.
@@ -152,7 +152,7 @@ class Inbox:
         return item
 
     def _insert(self, new: InboxItem) -> None:
-        """Have an item wait; one that was decided as just this, earlier, stays decided."""
+        """Let an item wait; one that was decided earlier with the same id stays decided."""
         same = self._store.inbox_item(new.id)
         if same is not None and (same.job, same.digest) != (new.job, new.digest):
             raise _changed(
@@ -163,14 +163,14 @@ class Inbox:
         self._check_room(new.job)
         if same is None:
             self._store.add_inbox_item(new)
-        else:  # what was declared anew was put back
+        else:  # the declaration was changed back
             self._store.decide_inbox_item(new)
         self._store.note(new.at, "inbox.waiting", new.job, item=new.id)
 
     def decide(
         self, item: str, state: Literal["approved", "rejected"], reason: str = ""
     ) -> InboxItem:
-        """Store a person's decision on exactly what this id was computed over; it is final.
+        """Store a person's decision on exactly the content behind this id; it is final.
 
         Raises:
             SecureFlowError: `not_found`, `already_decided`, `expired`, `inbox_item_changed`.
@@ -197,7 +197,7 @@ class Inbox:
         return decided
 
     def withdraw(self, job: str) -> None:
-        """A job is over: its waiting items are closed."""
+        """Close a job's waiting items, because the job is over."""
         waiting = [item for item in self._store.inbox(waiting=True) if item.job == job]
         for item in waiting:
             self._close(item.id, "withdrawn", "the job is over")
@@ -205,18 +205,18 @@ class Inbox:
             self.wake(item.id)
 
     def wake(self, item: str) -> None:
-        """Tell those who wait that an item was decided (on the event loop)."""
+        """Wake the tasks that wait for this item's decision (on the event loop)."""
         event = self._decided.get(item)
         if event is not None:
             event.set()
 
     def wake_all(self) -> None:
-        """Have everybody who waits look whether its item still does (on the event loop)."""
+        """Wake all waiting tasks, to check whether their item still waits (on the event loop)."""
         for event in list(self._decided.values()):
             event.set()
 
     async def decision(self, item: str, job: str, spec_digest: str) -> InboxItem:
-        """Wait until the item of this job and spec is decided or expired.
+        """Wait until the item of this job and spec is decided or expires.
 
         Raises:
             SecureFlowError: `not_found`, `inbox_item_changed` for an item of another job or spec.
@@ -247,7 +247,7 @@ class Inbox:
                 continue
 
     def _close(self, item: str, state: Literal["expired", "withdrawn"], reason: str) -> InboxItem:
-        """Close an item that still waits; a decision that came first stands."""
+        """Close an item that still waits; an earlier decision is kept."""
         with self._store.transaction():
             found = self.get(item)
             if found.state != "waiting":

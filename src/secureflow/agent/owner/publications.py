@@ -1,12 +1,12 @@
-"""What this organisation published of its datasets: a job gets exactly that, or nothing.
+"""This organisation's publications of its datasets: a job uses exactly one of them, or nothing.
 
 - A request is answered only for a dataset whose declaration is the published one, and the approval
-  keeps declaration and commitment as they stand then: neither an edited `agent.yaml` nor a later
+  stores declaration and commitment as of then: neither an edited `agent.yaml` nor a later
   publication changes what an approved job uses.
 - Before the first row is read for a job, the file is compared with the commitment. Another file,
-  or half of one, is refused in the same words whatever is in it, and costs nothing.
-- A name that was once published with a privacy budget keeps its domain and unit for ever, also when
-  it was withdrawn in between: publishing again buys no fresh budget.
+  or a truncated one, is refused with the same message whatever its content, and costs nothing.
+- A name that was once published with a privacy budget permanently keeps its domain and unit, even
+  after a withdrawal: publishing again gives no new budget.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Publication:
     Args:
         dataset: its declaration.
         salt: hex, 32 bytes; it stays here.
-        commitment: hex commitment to the file under the salt, which everybody was told.
+        commitment: hex commitment to the file under the salt; this is public.
     """
 
     dataset: DatasetConfig
@@ -42,12 +42,12 @@ class Publication:
     commitment: str
 
     def as_json(self) -> dict[str, JSON]:
-        """Return the form that an approval keeps."""
+        """Return the form stored in an approval."""
         return {"dataset": dump(self.dataset), "salt": self.salt, "commitment": self.commitment}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, JSON]) -> Self:
-        """Read what an approval kept."""
+        """Read the form stored in an approval."""
         dataset = parse(DatasetConfig, kept["dataset"], "dataset")
         return cls(dataset, str(kept["salt"]), str(kept["commitment"]))
 
@@ -55,15 +55,15 @@ class Publication:
         """Compare the file with the commitment; reads all of it, so call it off the event loop.
 
         Raises:
-            SecureFlowError: `dataset_changed` or `dataset_unreadable`, in words that depend on
-                nothing in the file.
+            SecureFlowError: `dataset_changed` or `dataset_unreadable`, with messages that do not
+                depend on the file.
         """
         salt = bytes.fromhex(self.salt)
         check_unchanged(self.dataset.name, Path(self.dataset.path), salt, self.commitment)
 
 
 def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
-    """Return what decides which rows and cells a declaration lets through, as it is kept."""
+    """Return the parts of a declaration that decide which rows and cells it accepts."""
     privacy = dataset.privacy
     return {
         "columns": dataset.public_schema(),
@@ -77,7 +77,7 @@ def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
 
 
 def published(store: RecordStore, organisation: str, dataset: DatasetConfig) -> Publication:
-    """Return the dataset's publication, if it is of the declaration that counts now.
+    """Return the dataset's publication, if it has the current declaration.
 
     Raises:
         SecureFlowError: `dataset_not_published`, `declaration_changed`.
@@ -115,7 +115,7 @@ def published(store: RecordStore, organisation: str, dataset: DatasetConfig) -> 
 
 
 def differs(kept: Mapping[str, JSON], dataset: DatasetConfig) -> bool:
-    """Tell whether a declaration is another one than what was published (`store.fact`)."""
+    """Return whether a declaration differs from the published one (`store.fact`)."""
     now = declaration(dataset)
     return any(name in kept and kept[name] != now[name] for name in _TOLD)
 
@@ -124,7 +124,7 @@ def differs(kept: Mapping[str, JSON], dataset: DatasetConfig) -> bool:
 
 
 def lineage(dataset: DatasetConfig) -> dict[str, JSON] | None:
-    """Return what can never change once a dataset was published with a budget; None without."""
+    """Return what can never change after a publication with a budget; None without one."""
     privacy = dataset.privacy
     if privacy is None:
         return None
@@ -134,12 +134,12 @@ def lineage(dataset: DatasetConfig) -> dict[str, JSON] | None:
 def check_lineage(
     store: RecordStore, dataset: DatasetConfig, before: DatasetConfig | None = None
 ) -> None:
-    """Refuse another domain or unit than the name has had.
+    """Refuse a domain or unit other than the name has had.
 
     Args:
         store: the record, which knows every name that was published.
-        dataset: the declaration to be.
-        before: the declaration that has counted so far, if there was one.
+        dataset: the new declaration.
+        before: the previous declaration, if there was one.
 
     Raises:
         SecureFlowError: `privacy_fixed`.
@@ -164,7 +164,7 @@ def check_lineage(
 
 
 def keep_lineage(store: RecordStore, dataset: DatasetConfig) -> None:
-    """Remember a published name's domain and unit; the caller holds the transaction."""
+    """Store a published name's domain and unit; the caller holds the transaction."""
     current = lineage(dataset)
     if current is not None:
         store.set_fact(f"lineage/{dataset.name}", current)

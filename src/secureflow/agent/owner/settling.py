@@ -1,12 +1,12 @@
-"""The owner's word on a privacy domain of a restored agent: what was spent since the backup.
+"""The owner states what a restored agent's privacy domain has spent since the backup.
 
-The record does not know it, and the log tells it only as far as the centre shows it. So nothing is
-spent until the owner has spoken, and what can be found is not left to the owner's memory: own
-budget leaves of which the record lacks the contents name jobs whose audit bundles must be given.
-Each is charged with its whole plan, which is never less than what it cost.
+The record does not contain it, and the log shows it only as far as the centre shows the log. So
+nothing is spent until the owner has stated it, and what can be found does not depend on the owner's
+memory: own budget leaves whose contents the record lacks name jobs whose audit bundles must be
+given. Each is charged with its whole plan, which is never less than its cost.
 
-What the log shows is taken in before anything is asked or refused, and counts from then on, whether
-the log still shows it or not: a centre can lose what it held, and hide it.
+Leaves that the log shows are added before anything is asked or refused, and count from then on,
+whether or not the log still shows them: a centre can lose them, and hide them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 READ_WITHIN: Final = 540.0
-"""Seconds in which the log is read; the owner's command waits for 600."""
+"""Seconds for reading the log; the owner's command waits for 600."""
 
 
 @dataclass(frozen=True)
 class _Given:
-    """A job, as a bundle tells it."""
+    """A job, as given in a bundle."""
 
     job: str
     digest: str
@@ -78,12 +78,12 @@ class Settling:
         self._clock = clock
 
     async def settle(self, domain: str, bundles: Sequence[Mapping[str, JSON]]) -> dict[str, JSON]:
-        """Charge the bundles' jobs to a domain and unlock it; all of it or nothing.
+        """Charge the bundles' jobs to a domain and unlock it; all or nothing.
 
-        What the log shows of own entries stays in the record also where this is refused.
+        Own entries that the log shows stay in the record even if this is refused.
 
         Returns:
-            The `domain` and the `jobs` that it was charged for.
+            The `domain` and the `jobs` charged to it.
 
         Raises:
             SecureFlowError: `budget_not_locked`, `budget_undeclared`, `bundle_missing` naming jobs
@@ -121,7 +121,7 @@ class Settling:
         return _Given(job, digest(spec), parsed)
 
     async def _shown(self) -> list[tuple[SignedLeaf, int]]:
-        """Return the own leaves that the log shows, or showed to a job, and the record lacks."""
+        """Return own leaves, shown by the log now or to a job earlier, that the record lacks."""
         try:
             async with asyncio.timeout(READ_WITHIN):
                 return await self._read_log()
@@ -144,7 +144,7 @@ class Settling:
         return sorted(lacking.values(), key=lambda one: one[1])
 
     def _take_in(self, shown: Sequence[tuple[SignedLeaf, int]]) -> None:
-        """Complete the chain; where nothing was said of it yet, the record was set back."""
+        """Complete the chain; missing leaves, unless expected after a restore, mean a rollback."""
         store, now = self._store, self._clock()
         with store.transaction():
             lacking = [one for one in shown if not store.has_leaf(one[0].hash())]
@@ -174,7 +174,7 @@ class Settling:
             self._store.note(self._clock(), "budget.settled", "", domain=domain, jobs=sorted(jobs))
 
     def _unknown(self) -> dict[str, str]:
-        """Return job → spec digest of those that may have spent what the record does not know."""
+        """Return job → spec digest of those that may have spent what the record lacks."""
         leaves = (one.bundle for one in self._store.leaves_of(LEAF))
         unread = [leaf_from_json(one["leaf"]).leaf for one in leaves if not one.get("document")]
         return {**vanished_jobs(self._store), **{leaf.job: leaf.spec for leaf in unread}}

@@ -1,8 +1,8 @@
 """The keys in an organisation's own leaves: its present one, and earlier ones.
 
 An organisation may change its key (docs/deploy.md, "Restore an agent"): what it signed earlier
-stays in its record, under the key of that time. The key of each time is given by the pinned charter and
-the earlier versions in the record: each names the one before by its digest.
+stays in its record, under the key of that time. The pinned charter and the earlier versions in the
+record give the key of each time: each version names the one before by its digest.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the centre may ask of an agent: verbs, their checked requests and their handlers."""
+"""The centre's requests to an agent: verbs, their checked bodies and their handlers."""

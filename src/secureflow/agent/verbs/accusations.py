@@ -1,16 +1,16 @@
-"""What a party refuses because somebody cheats, it signs: a ledger leaf of kind `accusation`.
+"""A party signs the refusals that prove cheating: a ledger leaf of kind `accusation`.
 
-The leaf names the refusal, whom it speaks against and the SHA-256 of the request that was refused;
-the request itself is kept beside the record, to be shown. The leaf travels with the refusal and,
-like every own leaf, with later answers until the log is proven to hold it; a centre that leaves it
-out is found out. One refusal of a kind in a round makes one leaf, however often it is provoked.
-Once the party has ended the job (`engines.ledger.ends`) it signs nothing in it any more: then the
-evidence stays beside the record.
+The leaf names the refusal, the accused and the SHA-256 of the refused request; the request itself
+is stored next to the record, as evidence. The leaf is sent with the refusal and, like every own
+leaf, with later answers until the log is proven to hold it; a centre that omits it is detected. One
+kind of refusal in a round makes one leaf, however often it is provoked. Once the party has ended
+the job (`engines.ledger.ends`) it signs nothing more in it: then the evidence stays next to the
+record.
 
-Whom a refusal speaks against (`culprits`): the centre, which asked; the party whose *signature*
-stands under what is refused; both, where either can have done it (a sealed share that does not
-open); this organisation itself, where its own record was set back. A refusal that an honest course
-can meet accuses nobody.
+The accused (`culprits`) are: the centre, which sent the request; the party whose *signature* is on
+what is refused; both, if either can have caused it (a sealed share that does not open); this
+organisation itself, if its own record was rolled back. A refusal that an honest run can cause
+accuses nobody.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ ACCUSING: Final = frozenset(
         "weak_key",
     }
 )
-"""Refusals that an honest course never meets."""
+"""Refusals that an honest run never causes."""
 MAX_ACCUSATIONS: Final = 64
-"""Of one job. The centre chooses the rounds that it names and how long a request is: each would
-leave a leaf and a file of evidence, and nobody needs the sixty-fifth."""
+"""Per job. The centre chooses the rounds that it names and the size of a request: each would leave
+a leaf and a file of evidence, and nobody needs the sixty-fifth."""
 _SIGNED_BY_A_PARTY: Final = frozenset({"setup_changed", "weak_key"})
 _OWN_RECORD: Final = frozenset({"budget_rolled_back"})
 _CENTRE: Final = "server"
@@ -73,10 +73,10 @@ _log = get_logger(__name__)
 
 
 def culprits(error: SecureFlowError, own: str) -> tuple[str, ...]:
-    """Return whom a refusal of the organisation `own` speaks against; nobody most often.
+    """Return whom a refusal of the organisation `own` accuses; mostly nobody.
 
-    An update of this party's own that came out otherwise than before, and a release of an enclave
-    generation that this party missed, carry the codes of attacks and are none (`innocent`).
+    An update of this party's own that differs from the earlier one, and a release of an enclave
+    generation that this party missed, have the codes of attacks but are none (`innocent`).
     """
     if error.code not in ACCUSING or error.details.get("innocent"):
         return ()
@@ -111,11 +111,11 @@ def accuse(
             "evidence": sha256(evidence).hex(),
             **facts,
         }
-        # Before the leaf that names it: on a full disk the request is refused, and kept, later.
+        # Before the leaf that names it: on a full disk the accusation waits for a later attempt.
         _keep(context.settings.evidence, document["evidence"], evidence)
         with store.transaction():
             known = {"leaf": ""}
-            now = store.job(job.job)  # as it is by now: its end may have come meanwhile
+            now = store.job(job.job)  # its current state: it may have ended meanwhile
             if now is not None and not now.outcome:
                 leaf = context.witness.leaf(ACCUSATION, job.job, job.digest, document)
                 known["leaf"] = leaf.hash

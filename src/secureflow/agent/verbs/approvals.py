@@ -3,9 +3,9 @@
 An approval is a signature of kind `approval` over job, spec digest, party, expiry and the fewest
 contributors; it is a ledger leaf, and it is on disk with the job's secret before it is sent.
 
-One that has expired while its job waits or runs is *renewed*: policies and people decide anew, over
-the same spec and the same publication of the data, and a fresh signature takes its place. Until
-then the job gets nothing here, whatever the centre shows.
+One that has expired while its job waits or runs is *renewed*: policies and people decide again,
+about the same spec and the same publication of the data, and a new signature replaces it. Until
+then this agent refuses every request of the job, whatever the centre shows.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Approvals:
         context: the party.
         kinds: the kinds of job.
         consent: decides.
-        inbox: where people decide.
-        floor: knows which jobs are older than a restore.
+        inbox: for people to decide.
+        floor: finds jobs that are older than a restore.
         room: refuses a job that does not fit on the disk.
     """
 
@@ -61,12 +61,12 @@ class Approvals:
         self._room = room
 
     async def consent(self, request: ConsentRequest) -> dict[str, JSON]:
-        """Approve or refuse; waits while a person is asked.
+        """Approve or refuse; wait while a person is asked.
 
         Raises:
             SecureFlowError: see `agent.consent`; `dataset_not_published`, `declaration_changed`;
-                `spec_digest_mismatch` when this job id was approved with another spec;
-                `restored_since`; `job_finished` for one that a record which was set back forgot;
+                `spec_digest_mismatch` if this job id was approved with another spec;
+                `restored_since`; `job_finished` for one that a rolled-back record had lost;
                 `approval_expired`.
             InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
         """
@@ -83,7 +83,7 @@ class Approvals:
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.expected_epsilon(request.job, spec)
         asked["commitment"] = publication and publication.commitment
-        # Before the time is looked at: what waits for room ends by that name.
+        # Before the expiry is checked: a job that waits for disk space ends with that error.
         await asyncio.to_thread(self._room.for_job, spec)
         expires = min(request.expires, context.clock() + context.settings.consent.max_age)
         if expires <= context.clock():
@@ -98,12 +98,12 @@ class Approvals:
                 renewing=lapsed is not None,
             )  # fmt: skip
         except InfrastructureError:
-            raise  # no decision
+            raise  # not a decision
         except SecureFlowError as error:
             await asyncio.to_thread(self._note_refusal, request.job, error)
             raise
         async with context.locks[request.job]:
-            stored = self._stored(request)  # the same question may have come twice meanwhile
+            stored = self._stored(request)  # the same request may have come twice meanwhile
             if stored is not None:
                 return stored
             if self._check(spec) != (facts, publication):
@@ -111,7 +111,7 @@ class Approvals:
             return await asyncio.to_thread(self._commit, request, spec, decided, publication)
 
     def _check(self, spec: JobSpec) -> tuple[dict[str, JSON], Publication | None]:
-        """Return what the policies are asked, and the publication of the data that is asked for."""
+        """Return the input of the policies, and the publication of the requested data."""
         context = self._context
         asked = check_request(
             spec,
@@ -124,11 +124,11 @@ class Approvals:
         return asked, context.publication(spec)
 
     def withdraw(self, job: str) -> None:
-        """A job is over: nobody waits for a decision any more."""
+        """Stop waiting for a decision: the job is over."""
         self._inbox.withdraw(job)
 
     def _stored(self, request: ConsentRequest) -> dict[str, JSON] | None:
-        """Return the approval that was given before for this very spec and has not expired."""
+        """Return the earlier approval of this very spec, if it has not expired."""
         store = self._context.store
         job = store.job(request.job)
         check_floor(store, request.job, job)
@@ -144,7 +144,7 @@ class Approvals:
                 {"approved": job.digest, "named": request.digest},
             )
         if not job.outcome and self._context.clock() >= job.expires:
-            return None  # it is asked for anew
+            return None  # it is requested again
         answer: dict[str, JSON] | None = store.answer(f"consent/{request.job}")
         return answer
 

@@ -1,8 +1,8 @@
 """The agent verifies the enclave itself, by its own reference values.
 
 The steps are those of docs/threat-model.md, "Sealed mode", 1. A nonce is single-use: it is made
-here, stored, and removed with the verdict on the evidence that answers it. The verdict's keys are
-all that updates are sealed to and releases are checked under.
+and stored here, and removed with the verdict on the evidence that answers it. Updates are sealed
+and releases are verified only with the keys in the verdict.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _log = get_logger(__name__)
 def appraisal_policy(
     settings: AttestationSettings, installed: Callable[[], str]
 ) -> AppraisalPolicy:
-    """Return the owner's policy; `installed` measures this very installation, where it is asked.
+    """Return the owner's policy; `installed` measures this installation, if it is listed.
 
     Raises:
         SecureFlowError: `code_unmeasurable`.
@@ -62,11 +62,11 @@ def appraisal_policy(
 
 
 class Attestation:
-    """Answers `challenge` and the verifying half of `admit`.
+    """Answers `challenge` and the verification part of `admit`.
 
     Args:
         context: the party.
-        verifier: proves that evidence is authentic.
+        verifier: verifies that evidence is authentic.
         policy: what the owner accepts.
     """
 
@@ -78,7 +78,7 @@ class Attestation:
         self._policy = policy
 
     def replace_policy(self, verifier: EvidenceVerifier, policy: AppraisalPolicy) -> None:
-        """Judge by other values from now on; verdicts that were given stand until they expire."""
+        """Use other reference values from now on; earlier verdicts are valid until they expire."""
         self._verifier, self._policy = verifier, policy
 
     async def challenge(self, request: ChallengeRequest) -> ChallengeReply:

@@ -1,4 +1,4 @@
-"""Verbs to handlers: what the centre may ask of an agent. Everything else is refused.
+"""Maps verbs to handlers: the centre's requests to an agent. Everything else is refused.
 
 | verb        | what the agent does                              | where          |
 |-------------|--------------------------------------------------|----------------|
@@ -8,13 +8,13 @@
 | `train`     | makes, seals and uploads one update              | `rounds`       |
 | `close`     | votes on who contributed                         | `rounds`       |
 | `setup`     | makes keys of a masked job                       | `masking`      |
-| `advance`   | meets the others' keys, gives those of a round   | `masking`      |
+| `advance`   | reads the others' keys, gives those of a round   | `masking`      |
 | `mask`      | makes, masks and sends one update, or its sums   | `masking`      |
 | `answer`    | votes, and reveals what opens the sum            | `masking`      |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
 | `finish`    | the same, signs its end and forgets the job      | here           |
 
-Requests of one job are worked on one after the other; `consent` waits outside of that lock.
+Requests of one job are handled one after the other; `consent` waits outside of that lock.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class AgentVerbs:
         context: the party.
         approvals: consent.
         attestation: verdicts on enclaves.
-        contributions: what this party does for each kind of job.
+        contributions: this party's part in each kind of job.
         rounds: sealed rounds.
         masking: masked rounds.
         sessions: their state.
         room: refuses to begin what does not fit on the disk.
-        check: looks, before the first answer, whether the record is an older copy of itself.
+        check: checks, before the first answer, whether the record is an older copy of itself.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class AgentVerbs:
         Raises:
             SecureFlowError: the refusal; `unknown_verb`; the alarm that stopped this agent;
                 `record_set_back`, `record_replaced`.
-            InfrastructureError: its disk is in the way; the request may be asked again.
+            InfrastructureError: a fault of its disk; the request may be repeated.
         """
         handler = self._verbs.get(verb)
         if handler is None:
@@ -148,15 +148,15 @@ class AgentVerbs:
             return await handler(body, log_proofs)
 
     async def end(self, job: str, outcome: str) -> None:
-        """End a job that the centre lost, or ended without this party: nobody asks of it again."""
+        """End a job that the centre lost, or ended without this party: nothing follows."""
         async with self._context.locks[job]:
             await asyncio.to_thread(self._end, job, outcome)
             await self._forget(job)
 
     async def forget(self, job: str) -> None:
-        """Forget files, sums and questions of a job that is over in the record; may be repeated.
+        """Remove files, sums and questions of a job that is over in the record; can be repeated.
 
-        Secrets too: what was worked on while its job ended may have put them back.
+        Secrets too: a request that ran while its job ended may have stored them again.
         """
         async with self._context.locks[job]:
             await asyncio.to_thread(self._drop_secrets, job)
@@ -228,9 +228,9 @@ class AgentVerbs:
 
     @asynccontextmanager
     async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:
-        """One request of a job at a time; a failure leaves only what the record holds.
+        """Handle one request of a job at a time; after a failure only the record counts.
 
-        What an honest course never meets is refused with a signed accusation.
+        A request that an honest run never sends is refused with a signed accusation.
         """
         async with self._context.locks[request.job]:
             try:
@@ -312,9 +312,9 @@ class AgentVerbs:
         return job
 
     def _settle_budget(self, job: JobRecord) -> None:
-        """Charge an ended job for what it read; where that cannot be told, its whole charge stands.
+        """Charge an ended job for what it read; if that is unknown, its whole charge remains.
 
-        It ends all the same: what is in the way may never go, and no end would ever be signed.
+        The job ends anyway: the cause may be permanent, and no end would ever be signed.
         """
         context = self._context
         try:
@@ -327,6 +327,6 @@ class AgentVerbs:
             context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
 
     async def _forget(self, job: str) -> None:
-        """Forget files, sums and questions of a job that is over."""
+        """Remove files, sums and questions of a job that is over."""
         await self._contributions.forget(job)
         self._approvals.withdraw(job)

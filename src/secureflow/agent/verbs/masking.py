@@ -1,13 +1,13 @@
 """A party's half of a masked round: keys, one masked vector, one answer (`sf-secagg-1`).
 
-What holds, whenever the agent is killed:
+Guarantees, whenever the agent is killed:
 - the session's state, the round record and its leaf are committed before the vector's first byte is
-  sent; the vote is committed, with the state, before the opening is. These are a round's two
-  commits. The noised sums of a statistics job, which nobody can draw again, are in the first one;
-- a request that comes again finds the record: the same update is masked under the same context with
-  the same secrets, so the same bytes leave;
-- the next global model is computed here from the published mean (`steps`), and its digest is part
-  of what every mask is bound to.
+  sent; the vote is committed, with the state, before the opening is sent. These are a round's two
+  commits. The noised sums of a statistics job, which cannot be drawn again, are in the first one;
+- a repeated request finds the record: the same update is masked under the same context with the
+  same secrets, so the same bytes are sent;
+- the next global model is computed here from the published mean (`steps`), and every mask is bound
+  to its digest.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ class Masking:
 
     Args:
         context: the party.
-        contributions: what this party does for each kind of job.
+        contributions: this party's part in each kind of job.
         sessions: the clients.
-        link: takes vectors that only masks protect.
-        uplink: takes vectors that are sealed to an enclave as well.
+        link: uploads vectors that are only masked.
+        uplink: uploads vectors that are also sealed to an enclave.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Masking:
         self._uplink = uplink
 
     async def setup(self, request: SetupRequest) -> SetupReply:
-        """Make this party's sealing keys, once, and show them."""
+        """Make this party's sealing keys, once, and return them."""
         job, spec = self._masked_job(request, "setup")
         await self._contributions.of(spec).prepare(
             job, spec
@@ -106,7 +106,7 @@ class Masking:
         return SetupReply(setups=setups)
 
     async def advance(self, request: AdvanceRequest) -> AdvanceReply:
-        """Learn the others' sealing keys; give keys and sealed shares of coming rounds."""
+        """Read the others' sealing keys; return keys and sealed shares of coming rounds."""
         job, spec = self._masked_job(request, "advance")
 
         def make() -> dict[str, str]:
@@ -179,7 +179,7 @@ class Masking:
     def _admission(
         self, job: JobRecord, spec: JobSpec, request: MaskRequest
     ) -> AdmittedEnclave | None:
-        """Return the verdict on the enclave that the vector is sealed to; None under masks alone.
+        """Return the verdict on the enclave that the vector is sealed to; None with masks alone.
 
         Raises:
             SecureFlowError: `not_admitted`, `attestation_expired`.
@@ -193,7 +193,7 @@ class Masking:
     def _begin(
         self, client: SecAggClient, spec: JobSpec, request: MaskRequest, binding: str
     ) -> None:
-        """Fix the round's context; the frame must be of the round that is asked for."""
+        """Fix the round's context; the frame must be of the requested round."""
         client.begin(b64decode(request.begin, _FRAME_LIMIT), binding)
         number = self._context.kinds.of(spec).session_round(request.stage, request.round)
         if client.number != number:
@@ -286,7 +286,7 @@ class Masking:
         record: RoundRecord | None,
         client: SecAggClient,
     ) -> None:
-        """Refuse to send an answer whose round is not the one that the request was judged by."""
+        """Refuse to send an answer for a round other than the one that was checked."""
         number = self._context.kinds.of(spec).session_round(request.stage, request.round)
         if record is None or client.number != number:
             raise SecureFlowError(

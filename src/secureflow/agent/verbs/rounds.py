@@ -1,12 +1,12 @@
 """A party's half of a sealed round: make the update, seal it, upload it; then vote.
 
-What holds, whenever the agent is killed:
+Guarantees, whenever the agent is killed:
 - the round record (with the digest of the plaintext update) and its leaf are committed before the
-  first byte is sent; the vote is committed before it is answered. These are a round's two commits;
-- a request that comes again finds the record: the same update is made again if it was lost (its
-  seed derives from the job's secret and the model), sealed to the enclave that is admitted now,
-  under the same leaf. An update of another content is never sent;
-- rounds only go forward, and only from what an attested enclave released (`guards`).
+  first byte is sent; the vote is committed before it is sent. These are a round's two commits;
+- a repeated request finds the record: the same update is made again if it was lost (its seed
+  derives from the job's secret and the model), sealed to the currently admitted enclave, under the
+  same leaf. An update of another content is never sent;
+- rounds only advance, and only from what an attested enclave released (`guards`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 ENCLAVE_RESTARTED = frozenset({"job_not_open", "sealed_key_refused", "link_broken", "buffer_lost"})
-"""What an upload ends with when the enclave was restarted: it is admitted anew."""
+"""The error of an upload after the enclave was restarted: it must be admitted again."""
 
 
 class SealedRounds:
@@ -46,8 +46,8 @@ class SealedRounds:
 
     Args:
         context: the party.
-        contributions: what this party does for each kind of job.
-        uplink: the way to the enclave.
+        contributions: this party's part in each kind of job.
+        uplink: the link to the enclave.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class SealedRounds:
         )
 
     def _commit_vote(self, vote: Vote, observed: Observed) -> None:
-        """The round's second commit: the vote, before it is answered."""
+        """The round's second commit: the vote, before it is sent."""
         context, question = self._context, vote.question
         with context.store.transaction():
             context.witness.keep(observed)
@@ -203,7 +203,7 @@ async def send_sealed(
     admission: AdmittedEnclave,
     address: str,
 ) -> dict[str, JSON]:
-    """Seal what is held to the admitted enclave, unless it is already, and upload it.
+    """Seal the held contribution to the admitted enclave, unless it is already, and upload it.
 
     Raises:
         SecureFlowError: `enclave_lost`, and those of the uplink.

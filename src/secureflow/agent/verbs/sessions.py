@@ -1,8 +1,8 @@
 """This party's masked sessions: one client of `sf-secagg-1` per job and stage, durable.
 
-A client's state is in the record before anything that the client said is sent; what is in memory is
-dropped when a request fails, so that the record always decides what was said. A session that the
-record once held is never begun anew.
+A client's state is in the record before any of its messages is sent; the copy in memory is dropped
+when a request fails, so that the record is always authoritative. A session that was ever in the
+record is never begun again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from secureflow.kit.text import Text
 
 
 class Sessions:
-    """The clients of every running masked job."""
+    """The clients of all running masked jobs."""
 
     def __init__(self, context: AgentContext) -> None:
         self._context = context
@@ -29,7 +29,7 @@ class Sessions:
         self._vectors: dict[str, NDArray[np.uint8]] = {}
 
     def begin(self, job: JobRecord, spec: JobSpec) -> dict[str, SecAggClient]:
-        """Return a client for each stage, fresh ones where the record holds none."""
+        """Return a client for each stage, new ones if the record holds none."""
         held = {
             stage: self._restored(job, spec, stage) or self._fresh(job, spec, stage)
             for stage in self._context.kinds.of(spec).masked_stages(spec)
@@ -72,9 +72,9 @@ class Sessions:
         return buffer[:size]
 
     def drop(self, job: str) -> None:
-        """Forget what is in memory; the record decides.
+        """Drop the copy in memory; the record is authoritative.
 
-        The buffer too: the thread of a request that was withdrawn may still write into it.
+        The buffer too: the thread of a withdrawn request may still write into it.
         """
         for key in [key for key in self._clients if key[0] == job]:
             del self._clients[key]

@@ -1,1 +1,1 @@
-"""The agent as a witness: the charter it pinned, the heads it cosigns, a log that was set back."""
+"""The agent as a witness: its pinned charter, the heads it cosigns, and a log rolled back."""

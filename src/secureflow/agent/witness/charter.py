@@ -1,9 +1,9 @@
-"""The pinned charter: who the other organisations are, by this organisation's own comparison.
+"""The pinned charter: who the other organisations are, as compared by this organisation itself.
 
-The first charter is pinned only by a person who names what was compared out of band: its
+The first charter is pinned only by a person who enters what was compared out of band: its
 fingerprint (words or digits) or the digest of the file; and only once every member has signed it. A
-later version counts when more than two thirds of the *pinned* members signed it. Signing takes a
-person who names what was compared, too. What the server says is a candidate, never a truth.
+later version is accepted if more than two thirds of the *pinned* members signed it. Signing also
+requires a person to enter what was compared. The server's charter is a candidate, never trusted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from secureflow.kit.text import Text
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 _FACT = "charter"
 _EARLIER = "charters"
-"""Versions that were pinned before, oldest first: bundles were made under them."""
+"""Earlier pinned versions, oldest first: bundles were made under them."""
 
 
 class CharterDesk:
@@ -62,26 +62,26 @@ class CharterDesk:
         return signed.charter
 
     def holds(self, candidate: SignedCharter) -> bool:
-        """Tell whether this very charter is the pinned one."""
+        """Return whether this very charter is the pinned one."""
         signed = self._signed()
         return signed is not None and signed.charter == candidate.charter
 
     def named(self) -> dict[str, JSON]:
-        """Return which charter is pinned, as the centre is told; empty for none."""
+        """Return which charter is pinned, in the form sent to the centre; empty for none."""
         signed = self._signed()
         if signed is None:
             return {}
         return {"version": signed.charter.version, "digest": signed.charter.digest}
 
     def versions_after(self, version: int) -> list[SignedCharter]:
-        """Return the versions after one that follow each other here, up to the pinned one."""
+        """Return the consecutive versions after this one, up to the pinned one."""
         kept = [SignedCharter.from_json(one) for one in self._store.fact(_EARLIER) or ()]
         pinned = self._signed()
         known = [*kept, *([pinned] if pinned else [])]
         return [one for one in known if one.charter.version > version]
 
     def describe(self, candidate: SignedCharter | None) -> dict[str, JSON]:
-        """Return both signed charters, what people compare, and how they differ."""
+        """Return both signed charters, the fingerprints to compare, and the differences."""
         pinned = self._signed()
         shown = {"pinned": pinned, "candidate": candidate}
         both = pinned is not None and candidate is not None
@@ -101,8 +101,8 @@ class CharterDesk:
         Args:
             candidate: the charter to pin.
             confirmation: for the first one, its fingerprint as words or digits, or its hex
-                digest, typed by a person, besides every member's signature. A change needs
-                signatures alone.
+                digest, typed by a person, in addition to every member's signature. A change needs
+                only signatures.
 
         Raises:
             SecureFlowError: `charter_not_confirmed`, `charter_mismatch` (this organisation's own
@@ -127,15 +127,15 @@ class CharterDesk:
         return charter
 
     def sign(self, candidate: SignedCharter, confirmation: str) -> dict[str, JSON]:
-        """Sign a candidate as a member; return what the server collects: digest and signature.
+        """Sign a candidate as a member; return the digest and signature that the server collects.
 
         Args:
             candidate: the charter that waits for signatures.
-            confirmation: what a person compared, or the digest of what it was shown.
+            confirmation: what a person compared, or the digest of what the person was shown.
 
         Raises:
-            SecureFlowError: `charter_not_confirmed`; `charter_mismatch` when the own key is not in
-                it, or when it does not follow the pinned version.
+            SecureFlowError: `charter_not_confirmed`; `charter_mismatch` if the own key is not in
+                it, or if it does not follow the pinned version.
         """
         charter = candidate.charter
         self._check_own_key(charter)

@@ -1,10 +1,10 @@
-"""A log that its members let go on after a set-back: what this agent checks, keeps and submits.
+"""A log that its members let continue after a rollback: this agent's checks, and its resubmission.
 
-Before its owner signs or pins such a charter, the agent holds it against what it knows: the log's
-key and members are as they were, the old head is one that the log signed and no smaller than what
-this agent saw, and what the log kept is what this agent saw of it. Afterwards the start of the new
-origin is its last head, old heads stay as evidence, and its leaves out of the lost range are
-submitted again.
+Before its owner signs or pins such a charter, the agent compares it with its own record: the log's
+key and members are unchanged, the old head is one that the log signed and no smaller than the one
+seen by this agent, and the kept part of the log is a prefix of what this agent saw. Afterwards the
+start of the new origin is its last head, old heads stay as evidence, and its leaves in the lost
+range are resubmitted.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ End = Callable[[str, str], Awaitable[None]]
 """Ends a job here: (job, outcome)."""
 
 SET_BACK: Final = "set_back"
-"""The fact that the centre's log is known to be set back."""
+"""The fact that the centre's log is known to be rolled back."""
 SIGNED: Final = "continuation_signed"
 CONTINUED: Final = "continued"
 AGAIN: Final = "submit_again"
 ACCUSED: Final = "accused"
 """Facts: which continuation was signed, which origin the record follows, whether leaves are to be
-submitted again, and alarms that a continuation ended: what they convict the log of stays."""
+resubmitted, and alarms ended by a continuation: their evidence against the log is kept."""
 _BATCH: Final = 50
 _WEIGHT: Final = 1 << 18
-"""Bytes at once; the centre takes four times as many."""
+"""Bytes per request; the centre accepts four times as many."""
 _LOST: Final = "lost"
 
 _log = get_logger(__name__)
@@ -57,7 +57,7 @@ class Continuer:
 
     Args:
         store: the agent's record.
-        witness: knows the newest head.
+        witness: provides the newest head.
         desk: the pinned charter.
         clock: unix seconds.
         call: asks the centre.
@@ -81,13 +81,13 @@ class Continuer:
         self._end = end
 
     async def check(self, candidate: SignedCharter) -> None:
-        """Refuse to sign or pin a continuation that is not true, by what this agent knows.
+        """Refuse to sign or pin a continuation that contradicts this agent's record.
 
         Raises:
             SecureFlowError: `continuation_refused`, `charter_mismatch`, those of the link.
         """
         if self._store.fact("charter") is None:
-            return  # a newcomer has seen no head
+            return  # a new member has seen no head
         pinned, new = self._desk.pinned(), candidate.charter
         if new == pinned:
             return
@@ -100,7 +100,7 @@ class Continuer:
         await self._check_start(last)
 
     def signed(self, candidate: SignedCharter) -> None:
-        """Note which continuation was signed."""
+        """Record which continuation was signed."""
         new = candidate.charter
         if not new.continuations:
             return
@@ -110,12 +110,12 @@ class Continuer:
             self._store.set_fact(SIGNED, {**fact, "size": last.size, "start": last.start})
 
     def has_signed(self, candidate: SignedCharter) -> bool:
-        """Tell whether this owner signed this very continuation."""
+        """Return whether this owner signed this very continuation."""
         fact = self._store.fact(SIGNED)
         return fact is not None and fact["digest"] == candidate.charter.digest
 
     def settle(self) -> None:
-        """Follow the pinned charter's continuations in the record; once each."""
+        """Apply the pinned charter's continuations to the record, each once."""
         if self._store.fact("charter") is None:
             return
         charter = self._desk.pinned()
@@ -137,12 +137,12 @@ class Continuer:
             )
 
     async def submit_again(self) -> None:
-        """Submit own leaves that the log lost, and end jobs that the centre lost.
+        """Resubmit own leaves that the log lost, and end jobs that the centre lost.
 
-        Those under a key of before stay here: the centre takes them by the key of the charter.
+        Leaves under an earlier key are kept here: the centre accepts only the charter's key.
 
         Raises:
-            SecureFlowError: of the link or the centre; what is left is submitted next time.
+            SecureFlowError: of the link or the centre; the rest is submitted next time.
         """
         if not self._store.fact(AGAIN):
             return
@@ -193,7 +193,7 @@ class Continuer:
             )
 
     async def _check_start(self, last: Continuation) -> None:
-        """Is what the log kept the beginning of what this agent saw?"""
+        """Check that the kept part of the log is a prefix of what this agent saw."""
         if not last.start:
             return
         size, root = self._anchor(last)
@@ -237,7 +237,7 @@ class Continuer:
                 )
 
     def _anchor(self, last: Continuation) -> tuple[int, bytes]:
-        """Return the greatest head that this agent holds of what was kept."""
+        """Return the greatest head of the kept part that this agent holds."""
         view = self._witness.view
         if view.size <= last.start:
             return view.size, view.root
@@ -254,7 +254,7 @@ class Continuer:
             self._store.add_head(head.origin, head.size, head_only(kept["note"]))
 
     def _end_alarm(self, gaps: tuple[Continuation, ...]) -> None:
-        """End an alarm over what the members admitted; what it convicts the log of stays."""
+        """End an alarm about a loss that the members admitted; its evidence is kept."""
         alarm = self._store.fact("alarm")
         if alarm is None or not any(_explains(one, alarm) for one in gaps):
             return
@@ -263,7 +263,7 @@ class Continuer:
         self._store.note(self._clock(), "alarm.cleared", alarm=alarm, reason="continuation")
 
     def _vouched(self, batch: list[OwnLeaf]) -> list[OwnLeaf]:
-        """Return those leaves whose key the pinned charter names."""
+        """Return the leaves whose key is in the pinned charter."""
         keys = self._desk.pinned().keys
         signed = [(one, leaf_from_json(one.bundle["leaf"])) for one in batch]
         return [one for one, leaf in signed if leaf.key == keys.get(leaf.leaf.author)]
@@ -280,7 +280,7 @@ class Continuer:
 
 
 def _explains(gap: Continuation, alarm: Mapping[str, JSON]) -> bool:
-    """Tell whether an alarm is over two heads of the lost range, and over nothing else."""
+    """Return whether an alarm is about two heads of the lost range, and nothing else."""
     details = alarm.get("details") or {}
     if alarm.get("code") != "ledger_inconsistent":
         return False
@@ -294,7 +294,7 @@ def _explains(gap: Continuation, alarm: Mapping[str, JSON]) -> bool:
 
 
 def _light(leaves: list[OwnLeaf]) -> list[OwnLeaf]:
-    """Return as many of the first leaves as the centre takes at once; one in any case."""
+    """Return as many of the first leaves as fit in one request, at least one."""
     weight, batch = 0, list[OwnLeaf]()
     for leaf in leaves:
         weight += len(json.dumps(_as_sent(leaf)))
@@ -305,7 +305,8 @@ def _light(leaves: list[OwnLeaf]) -> list[OwnLeaf]:
 
 
 def _as_sent(leaf: OwnLeaf) -> JSON:
-    # What a budget entry says stays here: the log gets its commitment; so of what is too heavy.
+    # The content of a budget entry, or of one that is too large, stays here: the log gets its
+    # commitment.
     bare = {"leaf": leaf.bundle["leaf"]}
     heavy = len(json.dumps(leaf.bundle)) > _WEIGHT
     return bare if leaf.kind == "budget" or heavy else leaf.bundle

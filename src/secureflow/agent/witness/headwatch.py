@@ -1,8 +1,8 @@
-"""Notices that the centre's log was set back: at each connection, and after a refused head.
+"""Detects that the centre's log was rolled back: at each connection, and after a refused head.
 
 The agent shows the heads that it holds, as the log signed them. A centre that was restored from a
-backup learns from them that it must sign nothing; and the owner is told at once, in the agent's own
-words: what the centre says of itself counts only where it says less of itself than was seen.
+backup learns from them that it must sign nothing; and the agent notifies its owner at once, by its
+own evidence: the centre's statement counts only if it admits less than this agent saw.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 INTERVAL: Final = 300.0
-"""Seconds from one look to the next while the link stands."""
+"""Seconds between two checks while the link is up."""
 SOON: Final = 5.0
-"""The same while the log is set back: it may have been put right, or the members gone on."""
+"""The same while the log is rolled back: it may have been repaired, or the members continued it."""
 _STEP: Final = 0.5
 _LATEST: Final = 1 << 36
-"""Unix seconds beyond which no date is read out of a foreign number."""
+"""Unix seconds beyond which a foreign number is not read as a date."""
 
 _log = get_logger(__name__)
 
@@ -43,18 +43,18 @@ class CentreLink(Protocol):
     welcomes: int
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Ask the centre something."""
+        """Call the centre."""
 
 
 class HeadWatch:
-    """Shows the centre what it signed, and the owner what became of it.
+    """Shows the centre the heads that it signed, and reports a rollback to the owner.
 
     Args:
-        link: the way to the centre.
-        witness: knows the newest head.
-        store: the agent's record: earlier heads, and where own leaves stood.
+        link: the link to the centre.
+        witness: provides the newest head.
+        store: the agent's record: earlier heads, and indexes of own leaves.
         desk: the pinned charter.
-        continuer: follows what the members let the log go on with.
+        continuer: follows continuations of the log.
         clock: unix seconds.
     """
 
@@ -75,7 +75,7 @@ class HeadWatch:
         self._clock = clock
 
     async def run(self) -> None:
-        """Look at each connection and from time to time, until cancelled."""
+        """Check at each connection and periodically, until cancelled."""
         while True:
             await self._link.connected.wait()
             welcomes = self._link.welcomes
@@ -91,9 +91,9 @@ class HeadWatch:
                 left -= _STEP
 
     async def check(self) -> SecureFlowError | None:
-        """Show the centre the heads that it signed; return how its log was set back, if it was.
+        """Show the centre the heads that it signed; return how its log was rolled back, if it was.
 
-        Where the members let it go on by a continuation that this owner signed, it is followed.
+        If the members continued the log and this owner signed the continuation, it is followed.
 
         Raises:
             SecureFlowError: of the link or the centre; `malformed_note`, `continuation_refused`.
@@ -119,7 +119,7 @@ class HeadWatch:
         return problem
 
     async def _follow_continuation(self, status: dict[str, JSON]) -> SecureFlowError | None:
-        """Pin the continuation that the log goes on with, if this owner signed it."""
+        """Pin the log's continuation, if this owner signed it."""
         note, pinned = status.get("note"), self._desk.pinned()
         origin = parse_note(note).checkpoint.origin if isinstance(note, str) else pinned.origin
         if origin == pinned.origin:
@@ -146,10 +146,10 @@ class HeadWatch:
         )
 
     async def _hand_over_charters(self, status: dict[str, JSON]) -> bool:
-        """Hand a centre that is older than a change of the charter what the members signed since.
+        """Send a centre that is older than a change of the charter the versions signed since.
 
-        The centre verifies it as any change; what it does not take is said, and nothing else hangs
-        on it here: this agent goes by what it pinned.
+        The centre verifies each like any change; a refusal is logged and has no other effect here,
+        because this agent uses its pinned charter.
         """
         version = status.get("charter")
         if type(version) is not int or not 0 <= version < self._desk.pinned().version:
@@ -171,9 +171,9 @@ class HeadWatch:
         return answer if isinstance(answer, dict) else {}
 
     def _keep(self, problem: SecureFlowError | None) -> None:
-        """Say it once, in the agent's log and in the record, until it is over.
+        """Report it once, in the agent's log and in the record, until it is over.
 
-        The centre's words may change at each look: that is no new event.
+        The centre's message may change at each check: that is not a new event.
         """
         now = None if problem is None else problem.as_json()
         before = self._store.fact(SET_BACK)
@@ -193,11 +193,11 @@ class HeadWatch:
 
 
 def judged(newest: str, status: JSON) -> SecureFlowError | None:
-    """Return how the log was set back: by a head that this agent holds, else by the centre's word.
+    """Return how the log was rolled back: by this agent's own head, else by the centre's statement.
 
     Args:
         newest: the newest head that was accepted; empty for none.
-        status: the centre's `{note, held}`; other members are not looked at.
+        status: the centre's `{note, held}`; other members are not considered.
     """
     note = status.get("note") if isinstance(status, dict) else None
     if newest and isinstance(note, str):
@@ -212,7 +212,7 @@ def judged(newest: str, status: JSON) -> SecureFlowError | None:
 
 
 def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
-    """Hold the newest head that this agent accepted against the log as the centre tells of it.
+    """Compare the newest head that this agent accepted with the log as reported by the centre.
 
     Raises:
         SecureFlowError: `log_set_back`.
@@ -226,7 +226,7 @@ def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     if held is not None:
         raise held
     if kept.get("origin") not in {None, log.get("origin")}:
-        ours = 0  # it goes on under another name, of which no head was accepted yet
+        ours = 0  # it continues under another origin, of which no head was accepted yet
     seen = Text("{ours} of its {theirs} entries were seen", ours=ours, theirs=theirs)
     times = log.get("restored")
     restored = times if isinstance(times, dict) else {}
@@ -246,7 +246,7 @@ def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
 
 
 def set_back_error(origin: str, ours: int, theirs: int) -> SecureFlowError:
-    """Return what an owner is told of a log that is smaller than what it signed for this agent."""
+    """Return the error for an owner about a log smaller than the head it signed for this agent."""
     return SecureFlowError(
         "log_set_back",
         Text(

@@ -1,7 +1,7 @@
 """The parser of log proofs, which the server attaches to a request that names a head.
 
 `{"consistency": {"from", "to", "proof": [hex]} | null, "inclusion": [{"hash", "index", "size",
-"proof": [hex]}]}`; a missing value carries none. Nothing is verified here.
+"proof": [hex]}]}`; a missing value means no proofs. Nothing is verified here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 MAX_PROOF: Final = 64
-"""A tree of 2^62 leaves has no longer proof."""
+"""The longest proof, that of a tree of 2^62 leaves."""
 MAX_INCLUSIONS: Final = 1024
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -24,7 +24,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Inclusion:
-    """A claim that a leaf hash (hex) stands at an index of the tree of a size."""
+    """A claim that a leaf hash (hex) is at an index of the tree of a size."""
 
     hash: str
     index: int

@@ -1,17 +1,18 @@
-"""The agent as a witness of the log: it checks every head, keeps the last, and cosigns.
+"""The agent as a witness of the log: it checks every head, stores the last one, and cosigns.
 
-`observe` moves the view in memory at once; `keep` puts it on disk inside the caller's transaction,
-and only then may `cosign` speak: a restart never forgets a head that was cosigned.
+`observe` updates the view in memory at once; `keep` puts it on disk in the caller's transaction,
+and only then may `cosign` be called: a restart never forgets a head that was cosigned.
 
-Own leaves are chained per job (the first one of a job names the newest of all), so two jobs that
-run side by side cannot break each other's chain. A leaf is offered with the reply that caused it;
-if a round comes by without its inclusion proof, it is offered again with that round's reply and
-every later one (`earlier`): replies get lost, also several in a row. That the server heard of it is
-certain once it logged a later leaf, since replies carry all; not by a question for a vote, which
-follows from what the enclave holds. One more round without proof, and the server is hiding it: the
-alarm `leaf_missing`; as it is after `UNHEARD` rounds whatever was heard. What no reply has carried
-yet (`QUIET`) cannot be missed, and a job's end is no round: its answer offers everything once more,
-and a head over the end that still leaves something out is not cosigned (`check_ended`).
+Own leaves are chained per job (the first one of a job names the newest of all), so two concurrent
+jobs cannot break each other's chain. A leaf is sent with the reply that caused it; if a round
+passes without its inclusion proof, it is sent again with that round's reply and every later one
+(`earlier`): replies get lost, also several in a row. The server has certainly received it once it
+logged a later leaf, since replies contain all; a question for a vote does not show it, because
+that follows from what the enclave holds. After one more round without proof, the server is hiding
+it: the alarm `leaf_missing`; after `UNHEARD` rounds the alarm is raised in any case. A leaf that no
+reply has contained yet (`QUIET`) cannot be missing, and a job's end is no round: its answer sends
+everything once more, and a head over the end that still omits something is not cosigned
+(`check_ended`).
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ from secureflow.kit.text import Text
 
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 UNHEARD = 8
-"""Rounds that may come by without a leaf that the centre may not have heard of; of one that it
-certainly heard of a single round weighs as much."""
+"""Rounds that may pass without a proof of a leaf that the centre may not have received; a single
+round after it was certainly received has the same weight."""
 QUIET = "budget"
-"""The kind of leaves that go with the next reply, not with one of their own."""
+"""The kind of leaves that are sent with the next reply, not with one of their own."""
 MAX_UNPROVED = 64
 MAX_EVIDENCE_FILES = 64
-"""The first ones convict as well as any; a log could sign heads until the disk is full."""
+"""The first ones are sufficient evidence; a log could sign heads until the disk is full."""
 
 _log = get_logger(__name__)
 _ALARMS = frozenset({"ledger_inconsistent", "leaf_missing"})
@@ -58,11 +59,11 @@ _CATCH_UP_TRIES = 5
 
 @dataclass(frozen=True)
 class Observed:
-    """A head that was found consistent, and which own leaves it is proven to hold."""
+    """A head that was found consistent, and the own leaves that it is proven to contain."""
 
     checkpoint: Checkpoint
     proved: Mapping[str, int]
-    """Their hashes, and the index of each."""
+    """Their hashes, each with its index."""
 
 
 class Witness:
@@ -73,9 +74,9 @@ class Witness:
         party: organisation slug.
         key: its signing key.
         charter: returns the pinned charter (raises `charter_not_pinned`).
-        directory: where proofs of fraud are kept.
+        directory: for proofs of fraud.
         clock: unix seconds.
-        call: asks the server (`audit.head`), for proofs that overtook each other.
+        call: requests `audit.head` from the server, for proofs that overtook each other.
     """
 
     def __init__(
@@ -99,11 +100,11 @@ class Witness:
         self._seen: WitnessView | None = None
         self._newest = ("", "")
         self.troubled = False
-        """Set where a head was refused that does not extend what was seen."""
+        """Set if a head was refused that does not extend the accepted one."""
 
     @property
     def view(self) -> WitnessView:
-        """The last head that was accepted, under the pinned log."""
+        """The last accepted head, under the pinned log."""
         charter = self._charter()
         pinned = (charter.origin, charter.log_key)
         if self._seen is None or (self._seen.origin, self._seen.log_key) != pinned:
@@ -120,7 +121,7 @@ class Witness:
 
     @property
     def newest(self) -> str:
-        """The last accepted head as the log signed it, without cosignatures; empty before one."""
+        """The last accepted head as the log signed it, without cosignatures; empty if none."""
         try:
             note = self.view.note
         except SecureFlowError:
@@ -137,7 +138,7 @@ class Witness:
         return [leaf.hash for leaf in reversed(self._store.unproved())][:MAX_UNPROVED]
 
     def check_alarm(self) -> None:
-        """Refuse to go on after an alarm, until the owner clears it."""
+        """Refuse to continue after an alarm, until the owner clears it."""
         alarm = self._store.fact("alarm")
         if alarm is not None:
             raise SecureFlowError.from_json(alarm)
@@ -172,7 +173,7 @@ class Witness:
             self._store.prove_leaf(leaf, place)
 
     def earlier(self, job: str, observed: Observed) -> dict[str, int]:
-        """Return the job's leaves that a new round came by without, and what that weighs.
+        """Return the job's leaves that a new round lacks, and the weight of each.
 
         Raises:
             SecureFlowError: `leaf_missing`, and the alarm stays.
@@ -186,15 +187,15 @@ class Witness:
         return {leaf.hash: UNHEARD if leaf.hash in heard else 1 for leaf in late}
 
     def finish(self, job: str, spec: str, outcome: str) -> OwnLeaf:
-        """Sign this party's end of a job: how far its leaves go; the caller's transaction."""
+        """Sign this party's end of a job: the extent of its leaves; the caller's transaction."""
         document = finished_document(outcome, self._store.end(job))
         return self.leaf(FINISHED, job, spec, document)
 
     def check_ended(self, job: str, observed: Observed) -> None:
-        """Refuse to cosign a head over a job's end that leaves own leaves of the job out.
+        """Refuse to cosign a head over a job's end that omits own leaves of the job.
 
-        It is no alarm: the answer to `finish` may have come too late. But whoever is listed without
-        its own end has not witnessed that.
+        This raises no alarm: the answer to `finish` may have come too late. But a party that is
+        listed without its own end has not witnessed the job's end.
 
         Raises:
             SecureFlowError: `end_left_out`.
@@ -248,9 +249,9 @@ class Witness:
         return await self._catch_up(view, head)
 
     async def _catch_up(self, view: WitnessView, head: str) -> WitnessView:
-        """Join a head whose proof is relative to an older view: two requests overtook each other.
+        """Accept a head whose proof is relative to an older view: two requests overtook each other.
 
-        The newest head N is asked for twice, with the proofs view → N and head → N.
+        The newest head N is requested twice, with the proofs view → N and head → N.
         """
         size = parse_note(head).checkpoint.size
         observe(WitnessView(view.origin, view.log_key), head, ())  # the log's signature first
@@ -300,7 +301,7 @@ class Witness:
         }
 
     def _keep_evidence(self, error: SecureFlowError) -> None:
-        """Write both notes to disk; they convict the log before anyone who holds the charter."""
+        """Write both notes to disk; they prove the log's fraud to anyone who holds the charter."""
         self.troubled = True
         known, shown = str(error.details.get("known", "")), str(error.details.get("shown", ""))
         key = self.view.log_key
@@ -314,10 +315,10 @@ class Witness:
         path = self._directory / f"{error.code}-{name}.json"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Of its own kind: accusations, which a centre can provoke, must not crowd it out.
+            # A separate kind: accusations, which a centre can provoke, must not crowd it out.
             if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
                 path.write_text(json.dumps(record, indent=1) + "\n")
-        except OSError as fault:  # the alarm holds both notes as well, and must not be lost to it
+        except OSError as fault:  # the alarm holds both notes as well, and must still be raised
             _log.error("evidence_not_written", path=str(path), reason=fault.strerror)
             remove(path)
         if path.exists():
@@ -343,7 +344,7 @@ def _load_view(kept: JSON, charter: Charter) -> WitnessView:
     view = WitnessView(charter.origin, charter.log_key)
     if kept is not None and kept["origin"] == charter.origin and kept["note"]:
         return observe(view, kept["note"], ())
-    if charter.continuations:  # what the members let the log go on with is seen
+    if charter.continuations:  # a continuation of the log counts as seen
         last = charter.continuations[-1]
         return replace(view, size=last.start, root=bytes.fromhex(last.start_root))
     return view
