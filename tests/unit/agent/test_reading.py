@@ -104,8 +104,8 @@ async def test_what_fails_once_rows_are_read_is_charged_and_says_nothing(
     told = SecureFlowError("private_step_failed", error.message, error.hint)
     assert error.as_json() == told.as_json()
     assert error.message == (
-        f"{ME} could not compute its part of {JOB}; the reason is in its own log and is told to "
-        "nobody else. What it would have cost is charged."
+        f"{ME} could not compute its part of {JOB}; the reason is only in its own log. It "
+        "is charged as if it had succeeded."
     )
     assert error.__cause__ is None
     assert error.__suppress_context__

@@ -158,7 +158,9 @@ async def test_on_the_owners_word_it_goes_on_without_its_jobs(centre: Centre) ->
     await clear_alarm(centre)
     assert await asked(centre) == "not_approved"
     assert centre.store.has_leaf(lost)
-    with pytest.raises(SecureFlowError, match="continues with a record that was set back") as kept:
+    with pytest.raises(
+        SecureFlowError, match="continues with a record that was rolled back"
+    ) as kept:
         check_unlocked(centre.store, "people")
     assert "data settle people" in kept.value.hint  # the way on, as after a restore
     with centre.store.transaction():

@@ -93,7 +93,7 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
     models = ModelsCheck(settings.models)
     found = list(models.findings())
     yield from report(
-        "models", found, Text("{count} models match the digests that name them", count=models.count)
+        "models", found, Text("{count} models match the digests in their names", count=models.count)
     )
 
 

@@ -439,6 +439,6 @@ def _withdrawn_here(error: SecureFlowError, name: str) -> SecureFlowError:
 def _no_charter() -> SecureFlowError:
     return SecureFlowError(
         "charter_missing",
-        "The centre has no charter that waits for this agent.",
+        "The centre has no charter for this agent to sign or pin.",
         "The operator drafts one once every organisation is enrolled: secureflow charter draft.",
     )

@@ -127,7 +127,7 @@ class ControlServer:
             try:
                 inspect.signature(command).bind(**arguments)
             except TypeError as error:
-                reason = Text("The arguments do not fit: {error}.", error=error)
+                reason = Text("The arguments are not valid: {error}.", error=error)
                 raise SecureFlowError("invalid_request", reason) from error
             return {"result": await command(**arguments)}
         except SecureFlowError as error:

@@ -168,7 +168,7 @@ def _tls(so_far: Diagnosis) -> str:
         ):
             until = (wrapped.getpeercert() or {}).get("notAfter", "?")
             return Text(
-                "{version}, the server's certificate holds until {until}",
+                "{version}, the server's certificate is valid until {until}",
                 version=wrapped.version(),
                 until=until,
             )
@@ -220,7 +220,8 @@ def _certificate(so_far: Diagnosis) -> str:
         raise SecureFlowError(
             "certificate_foreign",
             Text(
-                "The link certificate is for {organisation}, agent.yaml says {known_organisation}.",
+                "The link certificate is for {organisation}, but agent.yaml names "
+                "{known_organisation}.",
                 organisation=identity.organisation,
                 known_organisation=so_far.known.organisation,
             ),
@@ -270,7 +271,7 @@ async def _ask(settings: AgentSettings, kind: str) -> dict[str, JSON]:
     try:
         answer = await asyncio.wait_for(link.call(kind, {}), PATIENCE)
     except TimeoutError as error:
-        hint = "Look at the server's log."
+        hint = "Check the server's log."
         raise SecureFlowError("unavailable", "The centre does not answer.", hint) from error
     finally:
         await link.close()
@@ -319,7 +320,7 @@ def _day(at: JSON) -> str:
 def _clock(so_far: Diagnosis) -> str:
     centre_time = so_far.status.get("time", so_far.time)
     if type(centre_time) is not int:
-        return "not compared: the centre gives no time"
+        return "not compared: the centre reports no time"
     skew = centre_time - so_far.clock()
     if abs(skew) > MAX_SKEW:
         raise SecureFlowError(

@@ -127,8 +127,8 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
         raise SecureFlowError(
             "already_enrolled",
             Text("{directory} already holds an enrolled agent.", directory=directory),
-            "Its certificate is renewed automatically. To enrol anew, move link.pem and ca.pem "
-            "away; signing.key stays.",
+            "Its certificate is renewed automatically. To enrol again, move link.pem and "
+            "ca.pem away; keep signing.key.",
         )
     return parsed
 

@@ -118,9 +118,9 @@ def check_enclave(so_far: Diagnosis) -> str:
         )
     if simulated:
         return Text(
-            "it says that it runs accepted code {code} in a SIMULATED TEE: no protection", code=code
+            "it claims to run accepted code {code} in a SIMULATED TEE: no protection", code=code
         )
-    return Text("it says that it runs accepted code {code}", code=code)
+    return Text("it claims to run accepted code {code}", code=code)
 
 
 def check_running(so_far: Diagnosis) -> str:

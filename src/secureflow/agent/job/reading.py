@@ -55,10 +55,10 @@ async def paid_reading(
         raise SecureFlowError(
             "private_step_failed",
             Text(
-                "{party} could not compute its part of {job}; the reason is in its own "
-                "log and is told to nobody else. What it would have cost is charged.",
+                "{party} could not compute its part of {job}; the reason is only in its own "
+                "log. It is charged as if it had succeeded.",
                 party=context.party,
                 job=job.job,
             ),
-            Text("Ask {party} to look into its agent's log.", party=context.party),
+            Text("Ask {party} to check its agent's log.", party=context.party),
         ) from None

@@ -24,8 +24,8 @@ from secureflow.kit.text import Text
 IDENTITY: Final = "record"
 """The fact that identifies this record."""
 _BACK: Final = (
-    "Put the newest record back, or restore a backup into a new folder: secureflow agent restore "
-    "BACKUP --dir FOLDER (docs/deploy.md says what a restored agent no longer does)."
+    "Put the newest record back, or restore a backup into a new folder: secureflow agent "
+    "restore BACKUP --dir FOLDER (docs/deploy.md lists the restrictions of a restored agent)."
 )
 LOCK: Final = "agent.lock"
 

@@ -109,7 +109,7 @@ def _page(answer: JSON) -> list[dict[str, JSON]]:
     if len(found) > _PAGE:
         raise _invalid(
             Text(
-                "is a page of {count} entries, where {page} were asked for",
+                "is a page of {count} entries instead of {page}",
                 count=len(found),
                 page=_PAGE,
             )

@@ -209,7 +209,7 @@ def check_unlocked(store: RecordStore, domain: str) -> None:
     if lock is None:
         return
     name, fact = lock
-    how = "continues with a record that was set back"
+    how = "continues with a record that was rolled back"
     if name == FACT:
         how = Text("was restored from a backup of {moment}", moment=moment(fact["taken_at"]))
     raise SecureFlowError(
@@ -220,7 +220,9 @@ def check_unlocked(store: RecordStore, domain: str) -> None:
             domain=domain,
             reason=how,
         ),
-        Text("Its owner says so: secureflow agent data settle {domain}.", domain=domain),
+        Text(
+            "Its owner states what was spent: secureflow agent data settle {domain}.", domain=domain
+        ),
         {"domain": domain},
     )
 
@@ -267,7 +269,7 @@ def check_complete(store: RecordStore, organisation: str) -> None:
                 organisation=organisation,
                 job=signed.leaf.job,
             ),
-            "Put the newest record back. If it is lost, its owner says what was spent, with "
+            "Put the newest record back. If it is lost, its owner states what was spent, with "
             "that job's bundle: secureflow agent data settle DOMAIN --bundle FILE.",
             {"job": signed.leaf.job, "leaf": signed.hash()},
         )

@@ -147,7 +147,7 @@ class RollbackCheck:
             raise SecureFlowError(
                 "server_unreachable",
                 Text(
-                    "The centre does not say which entries of {party} the record lacks.",
+                    "The centre does not report which entries of {party} the record lacks.",
                     party=self._party,
                 ),
                 "Check the connection with secureflow agent doctor; then clear the alarm again.",
@@ -201,8 +201,7 @@ class RollbackCheck:
             CODE,
             Text(
                 "The log holds entries that {party} signed and that this agent's record "
-                "lacks{named}: the record is an older copy. The agent takes part in "
-                "nothing.",
+                "lacks{named}: the record is an older copy. The agent takes part in no job.",
                 party=self._party,
                 named=named,
             ),

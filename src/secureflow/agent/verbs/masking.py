@@ -297,7 +297,7 @@ class Masking:
                     stage=request.stage,
                     job=request.job,
                 ),
-                "The round's own record says what its vote needs, witnesses included.",
+                "The round's own record determines what its vote needs, witnesses included.",
             )
         if client.vote is not None:
             self._check_one_set(spec, record, client.vote.question.survivors)

@@ -316,6 +316,6 @@ def _refused(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "continuation_refused",
         Text("The continuation of the log is not signed or pinned here: {reason}.", reason=reason),
-        "Tell the other members and the operator, who drafts it again from what you hold; "
-        "`secureflow agent doctor` says what that is.",
+        "Tell the other members and the operator, who drafts it again from the head that you "
+        "hold; `secureflow agent doctor` shows it.",
     )

@@ -219,7 +219,7 @@ def describe_log(log: Mapping[str, JSON], kept: Mapping[str, JSON]) -> str:
     """
     theirs, ours = log.get("size"), noted_size(kept["note"]) if kept.get("note") else 0
     if type(theirs) is not int:
-        return "the centre does not say"
+        return "the centre does not report it"
     if kept.get("origin") == log.get("origin") and theirs < ours:
         raise set_back_error(kept["origin"], ours, theirs)
     held = judged("", log)
@@ -250,7 +250,7 @@ def set_back_error(origin: str, ours: int, theirs: int) -> SecureFlowError:
     return SecureFlowError(
         "log_set_back",
         Text(
-            "The centre's log {origin} was set back: it has {theirs} entries, and this "
+            "The centre's log {origin} was rolled back: it has {theirs} entries, and this "
             "agent holds its signed head of size {ours}. {lost} entries are lost.",
             origin=origin,
             theirs=theirs,
