@@ -15,7 +15,7 @@ from peers.agent_world import JOB, ME, ORIGIN, World
 
 from secureflow.agent.owner.budgets import LEAF as BUDGET
 from secureflow.agent.record.records import JobRecord, OwnLeaf
-from secureflow.agent.witness.continuing import ACCUSED, AGAIN, SIGNED, Continuer
+from secureflow.agent.witness.continuations import ACCUSED, AGAIN, SIGNED, Continuer
 from secureflow.agent.witness.headwatch import HeadWatch
 from secureflow.application import continuing
 from secureflow.application.continuing import AT_ONCE, MAX_WEIGHT, Continuing

@@ -47,7 +47,7 @@ def inspect(
     if not into:
         say(t("Paste it under `datasets:` in agent.yaml, or add --write."))
         return
-    from secureflow.agent.owner.declaring import add_dataset
+    from secureflow.agent.owner.settingsfile import add_dataset
 
     confirmed(t("Add it to {path}?", path=config), yes)
     add_dataset(config, called, lines)

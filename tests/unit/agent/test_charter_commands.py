@@ -12,7 +12,7 @@ import pytest
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import CharterDesk
-from secureflow.agent.witness.continuing import Continuer
+from secureflow.agent.witness.continuations import Continuer
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

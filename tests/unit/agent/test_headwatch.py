@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from peers.agent_world import ORIGIN, World
 
+from secureflow.agent.record.logstate import MAX_HEADS
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.record.witnessed import MAX_HEADS
-from secureflow.agent.witness.continuing import SET_BACK
+from secureflow.agent.witness.continuations import SET_BACK
 from secureflow.agent.witness.headwatch import HeadWatch, describe_log
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import Checkpoint, noted_size, parse_note, sign_checkpoint

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
 
-from secureflow.agent.owner.settling import Settling
+from secureflow.agent.owner.budgetrecovery import Settling
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.specs.base import dump
@@ -105,7 +105,7 @@ async def test_a_centre_shows_no_more_and_no_less_than_its_log_signed(
 async def test_an_owner_who_settles_does_not_wait_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secureflow.agent.owner.settling.READ_WITHIN", 0.05)
+    monkeypatch.setattr("secureflow.agent.owner.budgetrecovery.READ_WITHIN", 0.05)
     agent, _, bundle = await restored_since(tmp_path)
     context = agent.assembly.context
 

@@ -13,8 +13,8 @@ import pytest
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.owner.backup import _copy_record, _mark
+from secureflow.agent.owner.budgetrecovery import Settling
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
-from secureflow.agent.owner.settling import Settling
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, accept_rollback, check_unlocked
 from secureflow.agent.record.restored import settle as settle_domain

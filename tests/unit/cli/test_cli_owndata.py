@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from secureflow.agent import api
-from secureflow.agent.owner.declaring import with_dataset
+from secureflow.agent.owner.settingsfile import with_dataset
 from secureflow.agent.settings import AgentSettings
 from secureflow.cli.files import read_mapping
 from secureflow.kit.errors import SecureFlowError

@@ -14,11 +14,11 @@ from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.reload import Reload
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.job.context import Fetching
+from secureflow.agent.owner.budgetrecovery import Settling
 from secureflow.agent.owner.publications import check_lineage, declaration, differs, keep_lineage
-from secureflow.agent.owner.settling import Settling
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.restored import CODE, restored
-from secureflow.agent.witness.continuing import ACCUSED, SET_BACK
+from secureflow.agent.witness.continuations import ACCUSED, SET_BACK
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.canonical import JSON

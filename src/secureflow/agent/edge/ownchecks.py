@@ -11,7 +11,7 @@ from secureflow.agent.owner.publications import Publication, differs
 from secureflow.agent.record.folder import check_present
 from secureflow.agent.record.ownkeys import HOW_TO_PIN
 from secureflow.agent.verbs.attestation import appraisal_policy
-from secureflow.agent.witness.continuing import ACCUSED
+from secureflow.agent.witness.continuations import ACCUSED
 from secureflow.agent.witness.headwatch import describe_log
 from secureflow.domain.charter import SignedCharter
 from secureflow.kit.errors import SecureFlowError

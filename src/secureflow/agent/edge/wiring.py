@@ -26,7 +26,7 @@ from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.charter import CharterDesk
-from secureflow.agent.witness.continuing import Continuer
+from secureflow.agent.witness.continuations import Continuer
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier

@@ -202,7 +202,7 @@ class Budgets:
         elif state == "reserved" and not released:
             ledger.void(job.job)
 
-    # The spending that a restored agent's owner states (`agent.owner.settling`).
+    # The spending that a restored agent's owner states (`agent.owner.budgetrecovery`).
 
     def domain_of(self, spec: JobSpec) -> str | None:
         """Return the domain that a job is charged to; None without differential privacy."""

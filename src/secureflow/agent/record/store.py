@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from secureflow.agent.record.damage import facts_of, load_json
+from secureflow.agent.record.logstate import WitnessedRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -25,7 +26,6 @@ from secureflow.agent.record.records import (
     OwnLeaf,
     RoundRecord,
 )
-from secureflow.agent.record.witnessed import WitnessedRows
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from secureflow.agent.record.restored import moment
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import CharterDesk
-from secureflow.agent.witness.continuing import SET_BACK, Continuer
+from secureflow.agent.witness.continuations import SET_BACK, Continuer
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import noted_size, parse_note

@@ -11,14 +11,14 @@ from secureflow.agent.kinds.kind import Contributing, Held, Start
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.modelkeys import ModelKeys
-from secureflow.agent.kinds.training.shown import (
+from secureflow.agent.kinds.training.steps import Steps
+from secureflow.agent.kinds.training.updates import Updates
+from secureflow.agent.kinds.training.verification import (
     check_masked_moments,
     check_model,
     check_moments,
     check_not_measured,
 )
-from secureflow.agent.kinds.training.steps import Steps
-from secureflow.agent.kinds.training.updates import Updates
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.training import TrainingSpec
