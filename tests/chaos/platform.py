@@ -39,7 +39,7 @@ from secureflow.agent.owner.publications import declaration, keep_lineage
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs import approvals
-from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.application.access import Principal
 from secureflow.application.running.claims import poll_forever
 from secureflow.domain.charter import SignedCharter
@@ -402,7 +402,7 @@ async def _charter(services: Any, directory: Path) -> SignedCharter:
     for party in PARTIES:
         store = RecordStore(directory / party / "agent.db")
         key = SigningKey.load(directory / party / "signing.key")
-        CharterDesk(store, party, key, lambda: EPOCH).pin(signed, signed.charter.digest)
+        PinnedCharter(store, party, key, lambda: EPOCH).pin(signed, signed.charter.digest)
         store.close()
     return signed
 

@@ -18,7 +18,7 @@ from secureflow.agent.compute.columns import declared
 from secureflow.agent.compute.kind import Prepared, Step
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
 from secureflow.agent.job.reading import paid_reading
-from secureflow.agent.kinds.kind import Held, Start
+from secureflow.agent.kinds.kind import LocalContribution, RoundStart
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
@@ -246,37 +246,41 @@ class Tally:
 
     async def start(
         self, job: JobRecord, spec: TallyingSpec, request: TrainRequest | MaskRequest
-    ) -> Start:
-        return Start(job.digest)
+    ) -> RoundStart:
+        return RoundStart(job.digest)
 
     def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
         return None
 
-    async def held(
+    async def contribute(
         self,
         job: JobRecord,
         spec: TallyingSpec,
         request: TrainRequest | MaskRequest,
         record: RoundRecord | None,
-        start: Start,
-    ) -> Held:
+        start: RoundStart,
+    ) -> LocalContribution:
         await self.prepare(job, spec)
         async with paid_reading(self._context, job, spec, (1, STAGE), start.model):
             answer = await self._computing.compute(job.job, STAGE, {"above": spec.above})
         content = memoryview(np.asarray(answer["sums"], "<i8").tobytes())
-        return Held(1, STAGE, tensor_digest(content), content, float(answer["seconds"]))
+        return LocalContribution(
+            1, STAGE, tensor_digest(content), content, float(answer["seconds"])
+        )
 
-    def keep(self, job: str, held: Held) -> None:
+    def keep(self, job: str, held: LocalContribution) -> None:
         return None
 
     def manifest(self, spec: TallyingSpec, stage: str) -> Manifest:
         raise AssertionError(stage)
 
-    def masked(self, plan: MaskingPlan, spec: TallyingSpec, held: Held) -> Contribution:
+    def masked(
+        self, plan: MaskingPlan, spec: TallyingSpec, held: LocalContribution
+    ) -> Contribution:
         values = np.frombuffer(held.plaintext, "<i8").astype(np.float64)
         return Contribution(values, 1, {}, None)
 
-    def tells_nothing(self, spec: TallyingSpec) -> bool:
+    def reveals_nothing(self, spec: TallyingSpec) -> bool:
         return False
 
     def may_repeat(self, spec: TallyingSpec) -> bool:

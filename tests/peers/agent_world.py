@@ -18,7 +18,7 @@ from secureflow.adapters.datasources import dataset_commitment
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.adapters.tee.dcap import DcapVerifier
-from secureflow.agent.edge.wiring import Assembly, Outside, assemble
+from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
 from secureflow.agent.owner.publications import declaration, keep_lineage
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings, Partner
@@ -269,7 +269,7 @@ class World:
     def open_agent(self) -> None:
         settings = self.settings
         self.store = RecordStore(settings.record)
-        outside = Outside(
+        ports = ExternalPorts(
             link=self.link,
             uplink=self.uplink,
             computing=self.worker,
@@ -279,7 +279,7 @@ class World:
             accounting=self.accounting,
             clock=lambda: self.now,
         )
-        self.assembly = assemble(settings, self.all_keys[ME], self.store, outside)
+        self.assembly = assemble(settings, self.all_keys[ME], self.store, ports)
 
     def reopen(self) -> None:
         """Kill the agent and start it again."""

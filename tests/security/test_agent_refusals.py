@@ -568,8 +568,8 @@ async def test_a_head_of_another_log_or_key(world: World) -> None:
 async def test_own_leaves_that_all_stay_out_are_an_alarm_in_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """None of them is in the log: lost answers look alike, so it takes `UNHEARD` rounds and one."""
-    monkeypatch.setattr(witness, "UNHEARD", 1)
+    """None of them is in the log: lost answers look alike, so one more round is needed."""
+    monkeypatch.setattr(witness, "MAX_UNPROVED_ROUNDS", 1)
     await world.admitted()
     hidden = await world.ask("train", world.train_body(1))
     world.record()

@@ -15,7 +15,7 @@ from peers.agent_world import JOB, ME, ORIGIN, World
 
 from secureflow.agent.owner.budgets import LEAF as BUDGET
 from secureflow.agent.record.records import JobRecord, OwnLeaf
-from secureflow.agent.witness.continuations import ACCUSED, AGAIN, SIGNED, Continuer
+from secureflow.agent.witness.continuations import ACCUSED, AGAIN, SIGNED, Continuations
 from secureflow.agent.witness.headwatch import HeadWatch
 from secureflow.application import continuing
 from secureflow.application.continuing import AT_ONCE, MAX_WEIGHT, Continuing
@@ -78,14 +78,14 @@ class Operator(World):
         return signed
 
     @property
-    def continuer(self) -> Continuer:
-        return self.assembly.continuer
+    def continuations(self) -> Continuations:
+        return self.assembly.continuations
 
     async def pinned(self, **changes: Any) -> None:
         draft = self.draft(**changes)
-        await self.continuer.check(draft)
+        await self.continuations.check(draft)
         self.assembly.context.charter.pin(draft)
-        self.continuer.settle()
+        self.continuations.apply()
 
 
 def own_leaf(world: World, job: str = "") -> OwnLeaf:
@@ -119,7 +119,7 @@ def entries(world: Operator) -> list[bytes]:
 
 async def refused(world: Operator, draft: SignedCharter) -> str:
     with pytest.raises(SecureFlowError) as caught:
-        await world.continuer.check(draft)
+        await world.continuations.check(draft)
     assert caught.value.code in {"continuation_refused", "charter_mismatch"}, caught.value
     return caught.value.message
 
@@ -155,7 +155,7 @@ async def test_history_that_was_rewritten_is_not_continued(world: Operator, star
         if place < seen or place in {4, 9}:
             await refused(world, world.draft())
     world.keep(*entries(world)[:start])
-    await world.continuer.check(world.draft())
+    await world.continuations.check(world.draft())
 
 
 async def test_a_proof_of_an_own_entry_that_is_kept_back_is_none(world: Operator) -> None:
@@ -187,16 +187,16 @@ async def test_a_continuation_that_changes_more_is_refused(world: Operator) -> N
 
 async def test_two_continuations_are_not_both_signed(world: Operator) -> None:
     first = world.draft()
-    await world.continuer.check(first)
-    world.continuer.signed(first)
-    await world.continuer.check(first)  # the same one again
+    await world.continuations.check(first)
+    world.continuations.record_signature(first)
+    await world.continuations.check(first)  # the same one again
     world.keep(*entries(world)[:8])
     told = await refused(world, world.draft())
     assert "another continuation" in told
     world.keep(*entries(world)[:5])  # it keeps less than was signed: nothing is hidden by it
-    await world.continuer.check(world.draft())
+    await world.continuations.check(world.draft())
     bigger = sign_checkpoint(Checkpoint(ORIGIN, 20, b"\x05" * 32), world.log_key)
-    await world.continuer.check(world.draft(head=bigger))
+    await world.continuations.check(world.draft(head=bigger))
 
 
 async def test_of_two_continuations_only_one_is_pinned(world: Operator) -> None:
@@ -263,15 +263,15 @@ async def test_lost_leaves_are_submitted_again_accusations_too_and_once(world: O
     with world.store.transaction():
         accusation = world.assembly.context.witness.leaf("accusation", "", "", {"code": "x"})
     await world.pinned()
-    await world.continuer.submit_again()
+    await world.continuations.resubmit()
     hashes = [leaf_from_json(one["leaf"]).hash() for one in world.taken]
     lost = next(leaf for leaf, place in world.positions.items() if place == 9)
     assert hashes == [lost, accusation.hash]
     assert world.taken[1]["document"] == {"code": "x"}
     assert world.store.fact(AGAIN) is None
     world.taken.clear()
-    world.continuer.settle()
-    await world.continuer.submit_again()
+    world.continuations.apply()
+    await world.continuations.resubmit()
     assert world.taken == []
     assert accusation.hash in world.assembly.context.witness.unproved()
 
@@ -280,7 +280,7 @@ async def test_what_a_budget_entry_says_is_not_submitted(world: Operator) -> Non
     with world.store.transaction():
         world.assembly.context.witness.leaf(BUDGET, "", "", {"spent": 1})
     await world.pinned()
-    await world.continuer.submit_again()
+    await world.continuations.resubmit()
     assert set(world.taken[-1]) == {"leaf"}
 
 
@@ -292,7 +292,7 @@ async def test_the_newest_head_is_kept_by_a_record_that_kept_no_earlier_ones(
         world.store._db.execute("DELETE FROM heads")
     newest = world.assembly.context.witness.newest
     world.assembly.context.charter.pin(world.draft())
-    world.continuer.settle()
+    world.continuations.apply()
     assert world.store.heads(ORIGIN, 1 << 40, 9) == [newest]
 
 
@@ -300,9 +300,9 @@ async def test_a_crash_between_pinning_and_following_is_made_up_for(world: Opera
     draft = world.draft()
     world.assembly.context.charter.pin(draft)
     world.reopen()
-    world.continuer.settle()
+    world.continuations.apply()
     assert world.store.fact(AGAIN) is True
-    await world.continuer.submit_again()
+    await world.continuations.resubmit()
     assert len(world.taken) == 1
 
 
@@ -316,7 +316,7 @@ async def test_jobs_that_the_centre_lost_end_here_and_others_go_on(world: Operat
         done = JobRecord("job_done", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40, "succeeded")
         world.store.add_job(done)
     await world.pinned()
-    await world.continuer.submit_again()
+    await world.continuations.resubmit()
     outcomes = {one.job: one.outcome for one in world.store.jobs()}
     expected = {"job_lost": "lost", "job_failed": "failed", "job_runs": "", "job_done": "succeeded"}
     assert outcomes == expected | dict.fromkeys(hostile, "")
@@ -329,21 +329,21 @@ async def test_nothing_is_asked_or_submitted_where_nothing_was_continued(
     async def unasked(kind: str, body: dict[str, Any]) -> Any:
         raise AssertionError(kind)
 
-    monkeypatch.setattr(world.continuer, "_call", unasked)
+    monkeypatch.setattr(world.continuations, "_call", unasked)
     with world.store.transaction():
         world.store.add_job(JobRecord("job_runs", "ab" * 32, {}, b"\x01" * 32, 1, 1 << 40))
-    await world.continuer.submit_again()
-    await world.continuer.check(world.signed_charter)  # the pinned one
+    await world.continuations.resubmit()
+    await world.continuations.check(world.signed_charter)  # the pinned one
     later = replace(world.charter, version=2, previous=world.charter.digest)
-    await world.continuer.check(world.signed_by_all(later))
-    world.continuer.signed(world.signed_by_all(later))
+    await world.continuations.check(world.signed_by_all(later))
+    world.continuations.record_signature(world.signed_by_all(later))
     assert world.store.fact(SIGNED) is None
-    world.continuer.settle()
+    world.continuations.apply()
     assert world.store.lost_leaves(9) == []
     with world.store.transaction():  # a newcomer has pinned nothing, and seen no head
         world.store.set_fact("charter", None)
-    await world.continuer.check(world.draft())
-    world.continuer.settle()
+    await world.continuations.check(world.draft())
+    world.continuations.apply()
     assert world.store.fact(AGAIN) is None
 
 
@@ -358,7 +358,7 @@ async def test_whoever_saw_nothing_of_what_is_kept_holds_its_own_entries_against
 ) -> None:
     with world.store.transaction():
         world.store._db.execute("DELETE FROM heads")
-    await world.continuer.check(world.draft())
+    await world.continuations.check(world.draft())
     world.keep(*entries(world)[:4], b"rewritten", *entries(world)[5:START])
     assert "has another one there" in await refused(world, world.draft())
 
@@ -367,8 +367,8 @@ async def test_a_signature_of_an_earlier_version_binds_no_later_one(world: Opera
     with world.store.transaction():
         world.store.set_fact(SIGNED, {"version": 1, "digest": "00" * 32, "size": 99, "start": 0})
     draft = world.draft()
-    assert not world.continuer.has_signed(draft)
-    await world.continuer.check(draft)
+    assert not world.continuations.has_signed(draft)
+    await world.continuations.check(draft)
 
 
 async def test_only_jobs_that_were_asked_about_end(
@@ -379,13 +379,13 @@ async def test_only_jobs_that_were_asked_about_end(
     async def end(job: str, outcome: str) -> None:
         ended.append((job, outcome))
 
-    monkeypatch.setattr(world.continuer, "_end", end)
+    monkeypatch.setattr(world.continuations, "_end", end)
     with world.store.transaction():
         for job, outcome in (("job_lost", ""), ("job_done", "succeeded")):
             world.store.add_job(JobRecord(job, "ab" * 32, {}, b"", 1, 1 << 40, outcome))
     world.states = {"job_lost": "", "job_done": "failed", "job_strange": ""}
     await world.pinned()
-    await world.continuer.submit_again()
+    await world.continuations.resubmit()
     assert ended == [("job_lost", "lost")]
 
 
@@ -414,7 +414,7 @@ async def followed(world: Operator, name: str, charter: Any) -> str:
     context = world.assembly.context
     watch = HeadWatch(
         Renamed(world, name, charter), context.witness, world.store, context.charter,
-        world.continuer, context.clock,
+        world.continuations, context.clock,
     )  # fmt: skip
     try:
         problem = await watch.check()
@@ -425,7 +425,7 @@ async def followed(world: Operator, name: str, charter: Any) -> str:
 
 async def test_a_continuation_that_its_owner_signed_is_followed(world: Operator) -> None:
     draft = world.draft()
-    world.continuer.signed(draft)
+    world.continuations.record_signature(draft)
     assert await followed(world, NAME, draft.json()) == ""
     assert world.assembly.context.charter.pinned() == draft.charter
 
@@ -434,7 +434,7 @@ async def test_a_continuation_that_its_owner_signed_is_followed(world: Operator)
 async def test_nothing_else_is_followed(world: Operator, case: str) -> None:
     draft = world.draft(**({"head": world.head(10)} if case == "a lie" else {}))
     if case != "not signed here":
-        world.continuer.signed(draft)
+        world.continuations.record_signature(draft)
     name = f"{ORIGIN}~3" if case == "another name" else NAME
     told = {"none": None, "nonsense": {"charter": {"continuations": [{}]}}}.get(case, draft.json())
     code = "continuation_refused" if case == "a lie" else "charter_mismatch"
@@ -478,7 +478,7 @@ async def test_what_a_member_signed_under_its_key_of_before_holds_nothing_up(
         leaf = leaf_from_json(bundle["leaf"])
         world.store.add_leaf(OwnLeaf(leaf.hash(), "", "noted", bundle))
     await world.pinned()
-    await world.continuer.submit_again()
+    await world.continuations.resubmit()
     lost = next(leaf for leaf, place in world.positions.items() if place == 9)
     assert [leaf_from_json(one["leaf"]).hash() for one in world.taken] == [lost]
     assert await centre.take_resubmitted(ME, world.taken) == 1
@@ -538,8 +538,8 @@ async def test_heavy_entries_go_one_by_one_and_the_heaviest_as_its_commitment(
             sent.append(body["leaves"])
         return await kept(kind, body)
 
-    world.continuer._call = call  # type: ignore[assignment]
-    await world.continuer.submit_again()
+    world.continuations._call = call  # type: ignore[assignment]
+    await world.continuations.resubmit()
     assert len(sent) > 1
     assert ["document" in one for batch in sent for one in batch] == [True] * 5 + [False]
 

@@ -18,7 +18,7 @@ from peers.seeds import named_seed
 from typer.testing import CliRunner
 
 from secureflow.agent.edge.check import check_record
-from secureflow.agent.record.damage import refuse_headless
+from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.folder import IDENTITY
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.store import RecordStore
@@ -191,9 +191,9 @@ def test_a_record_that_is_gone_is_named(folder: Path) -> None:
 
 @pytest.mark.parametrize("head", [None, [], {}, {"note": ""}, {"note": None}, 7, "x"])
 def test_a_head_that_is_none_is_refused_only_where_proofs_were_seen(head: Any) -> None:
-    refuse_headless(head, proved=False)
+    require_head(head, proved=False)
     with pytest.raises(SecureFlowError, match="record_damaged"):
-        refuse_headless(head, proved=True)
+        require_head(head, proved=True)
 
 
 def test_a_sum_above_the_limit_is_named_though_the_leaves_fit(folder: Path) -> None:
@@ -327,9 +327,9 @@ def test_a_record_that_lost_its_head_believes_no_other(folder: Path) -> None:
     store = RecordStore(folder / "agent.db")
     assert store.proved_any()
     with pytest.raises(SecureFlowError) as caught:
-        refuse_headless(store.fact("head"), proved=store.proved_any())
+        require_head(store.fact("head"), proved=store.proved_any())
     assert caught.value.code == "record_damaged"
-    refuse_headless(None, proved=False)
+    require_head(None, proved=False)
     store.close()
 
 

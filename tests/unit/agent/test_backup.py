@@ -24,13 +24,13 @@ from secureflow.agent.record.restored import (
     CODE,
     FACT,
     OUTCOME,
-    check_floor,
+    check_not_before_restore,
     check_unlocked,
     settle,
 )
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.ledger.leaves import Leaf, commitment, sign_leaf
 from secureflow.kit.archive import Backup, write_backup
@@ -182,11 +182,14 @@ def test_older_jobs_are_declined_and_budgets_locked_until_the_owner_speaks(
     back_up(config, tmp_path / "b.tar", None)
     restore(tmp_path / "b.tar", tmp_path / "new")
     with closing(RecordStore(tmp_path / "new" / "agent.db")) as store:
-        assert refusal(check_floor, store, "job_2", store.job("job_2")).code == "restored_since"
+        assert (
+            refusal(check_not_before_restore, store, "job_2", store.job("job_2")).code
+            == "restored_since"
+        )
         with store.transaction():
             store.add_leaf(own_leaf(7))  # taken from the log: the record had forgotten the job
-        assert refusal(check_floor, store, "job_7", None).code == "restored_since"
-        check_floor(store, "job_8", None)
+        assert refusal(check_not_before_restore, store, "job_7", None).code == "restored_since"
+        check_not_before_restore(store, "job_8", None)
         for domain in ("people", "declared after the backup"):
             error = refusal(check_unlocked, store, domain)
             assert error.code == "budget_locked"
@@ -196,7 +199,7 @@ def test_older_jobs_are_declined_and_budgets_locked_until_the_owner_speaks(
         check_unlocked(store, "people")
         assert refusal(check_unlocked, store, "other").code == "budget_locked"
     with closing(RecordStore(config.parent / "agent.db")) as store:
-        check_floor(store, "job_2", store.job("job_2"))
+        check_not_before_restore(store, "job_2", store.job("job_2"))
         check_unlocked(store, "people")
 
 
@@ -229,7 +232,7 @@ def charter(key: SigningKey, before: Charter | None = None) -> SignedCharter:
 
 def pin(folder: Path, key: SigningKey, signed: SignedCharter) -> Charter:
     with closing(RecordStore(folder / "agent.db")) as store:
-        CharterDesk(store, "bank-a", key, lambda: 1).pin(signed, signed.charter.digest)
+        PinnedCharter(store, "bank-a", key, lambda: 1).pin(signed, signed.charter.digest)
     return signed.charter
 
 

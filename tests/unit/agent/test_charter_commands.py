@@ -11,8 +11,8 @@ import pytest
 
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.charter import CharterDesk
-from secureflow.agent.witness.continuations import Continuer
+from secureflow.agent.witness.charter import PinnedCharter
+from secureflow.agent.witness.continuations import Continuations
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -59,13 +59,13 @@ def _centre() -> Centre:
 @pytest.fixture(name="commands")
 def _commands(tmp_path: Path, centre: Centre) -> Commands:
     store = RecordStore(tmp_path / "a.db")
-    desk = CharterDesk(store, "bank-a", KEYS["bank-a"], lambda: 1000)
+    pinning = PinnedCharter(store, "bank-a", KEYS["bank-a"], lambda: 1000)
     witness: Any = SimpleNamespace(troubled=False)
     ending: Any = None
     link: Any = centre
-    continuer = Continuer(store, witness, desk, lambda: 1000, link.call, ending)
-    context = SimpleNamespace(charter=desk, witness=witness)
-    assembly: Any = SimpleNamespace(context=context, continuer=continuer)
+    continuations = Continuations(store, witness, pinning, lambda: 1000, link.call, ending)
+    context = SimpleNamespace(charter=pinning, witness=witness)
+    assembly: Any = SimpleNamespace(context=context, continuations=continuations)
     describing: Any = SimpleNamespace()
     return Commands(assembly, link, describing, describing, describing)
 

@@ -11,7 +11,7 @@ from blake3 import blake3
 from peers.agent_world import JOB, ME, NOW, World
 
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
-from secureflow.agent.witness.witness import UNHEARD
+from secureflow.agent.witness.witness import MAX_UNPROVED_ROUNDS
 from secureflow.engines.closing import Vote
 from secureflow.engines.ledger.ends import End, read_finished
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
@@ -267,7 +267,7 @@ async def test_a_model_of_the_enclave_before_still_counts(world: World) -> None:
 
 
 def long_world(tmp_path: Path) -> World:
-    return World(tmp_path / "agent", spec_changes={"plan": {"rounds": UNHEARD + 4}})
+    return World(tmp_path / "agent", spec_changes={"plan": {"rounds": MAX_UNPROVED_ROUNDS + 4}})
 
 
 async def test_a_missed_round_is_no_alarm_and_its_leaf_comes_again(world: World) -> None:
@@ -386,12 +386,12 @@ async def test_answers_that_are_lost_in_a_row_are_no_alarm(tmp_path: Path) -> No
     world = long_world(tmp_path)
     await world.admitted()
     lost = []
-    for number in range(1, UNHEARD):
+    for number in range(1, MAX_UNPROVED_ROUNDS):
         lost.append(await world.ask("train", world.train_body(number)))
         world.record()
-    heard, _ = await world.round(UNHEARD)
+    heard, _ = await world.round(MAX_UNPROVED_ROUNDS)
     assert all(one["leaf"] in [leaf["leaf"] for leaf in heard["leaves"]] for one in lost)
-    await world.round(UNHEARD + 1)
+    await world.round(MAX_UNPROVED_ROUNDS + 1)
     assert world.store.fact("alarm") is None
     assert len(world.store.unproved()) == 1  # only the newest
 
@@ -400,10 +400,10 @@ async def test_who_never_hears_of_a_leaf_hides_it(tmp_path: Path) -> None:
     """Nobody need ask this party for its vote, so a centre is not deaf for ever."""
     world = long_world(tmp_path)
     await world.admitted()
-    for number in range(1, UNHEARD + 2):
+    for number in range(1, MAX_UNPROVED_ROUNDS + 2):
         await world.ask("train", world.train_body(number))
         world.record()
-    error = await refused(world, "train", world.train_body(UNHEARD + 2))
+    error = await refused(world, "train", world.train_body(MAX_UNPROVED_ROUNDS + 2))
     assert error.code == "leaf_missing"
 
 

@@ -21,7 +21,7 @@ from secureflow.agent.edge import control, doctor, ownchecks
 from secureflow.agent.edge.doctor import examine
 from secureflow.agent.owner.publications import declaration
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse
@@ -60,9 +60,9 @@ class Patient:
         members = (Member("bank-a", "A", self.key.public),)
         self.charter = Charter(1, DOMAIN, "log.example", LOG.public, members)
         store = RecordStore(directory / "agent.db")
-        desk = CharterDesk(store, "bank-a", self.key, now)
+        pinning = PinnedCharter(store, "bank-a", self.key, now)
         signed = SignedCharter(self.charter).sign("bank-a", self.key)
-        desk.pin(signed, self.charter.digest)
+        pinning.pin(signed, self.charter.digest)
         store.close()
         self.settings: dict[str, Any] = {
             "organisation": "bank-a",

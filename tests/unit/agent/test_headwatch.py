@@ -59,7 +59,7 @@ async def seen(world: World, *sizes: int) -> None:
 def watch(world: World, centre: Centre) -> HeadWatch:
     made, context = world.assembly, world.assembly.context
     return HeadWatch(
-        centre, context.witness, world.store, context.charter, made.continuer, context.clock
+        centre, context.witness, world.store, context.charter, made.continuations, context.clock
     )
 
 
@@ -129,13 +129,13 @@ async def test_a_centre_that_answers_nonsense_breaks_nothing(tmp_path: Path, ans
 
 def changed(world: World) -> list[SignedCharter]:
     """Pin two changes of the charter; return all three versions."""
-    desk, known = world.assembly.context.charter, [world.signed_charter]
+    pinning, known = world.assembly.context.charter, [world.signed_charter]
     for _ in range(2):
         before = known[-1].charter
         signed = SignedCharter(replace(before, version=before.version + 1, previous=before.digest))
         for name, key in world.all_keys.items():
             signed = signed.sign(name, key)
-        desk.pin(signed)
+        pinning.pin(signed)
         known.append(signed)
     return known
 

@@ -134,7 +134,7 @@ class Masked:
         """Do what `mask` of the next round does: the newest mean alone is shown."""
         shown = self.steps[max(number - 1, 0) : number]
         initial = self.steps[0]["base"]
-        await self.at.reach(self.job, self.spec, self.path(number).stem, initial, shown)
+        await self.at.ensure_model(self.job, self.spec, self.path(number).stem, initial, shown)
         assert self.path(number).read_bytes() == self.models[number]
 
 

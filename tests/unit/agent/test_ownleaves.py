@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
 
-from secureflow.agent.owner.budgetrecovery import Settling
+from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.domain.charter import SignedCharter
 from secureflow.domain.specs.base import dump
@@ -59,7 +59,7 @@ def readers(agent: World, liar: Liar) -> dict[str, Any]:
     """Return everything that reads the log for own leaves."""
     context = agent.assembly.context
     public = context.key.public
-    late = Settling(context.budgets, agent.store, ME, public, liar.call, context.clock)
+    late = BudgetRecovery(context.budgets, agent.store, ME, public, liar.call, context.clock)
     rollback, budgets = agent.assembly.rollback, context.budgets
     rollback._call = budgets._call = liar.call
     return {
@@ -112,7 +112,9 @@ async def test_an_owner_who_settles_does_not_wait_for_ever(
     async def silent(kind: str, body: dict[str, Any]) -> Any:
         await asyncio.Event().wait()
 
-    late = Settling(context.budgets, agent.store, ME, context.key.public, silent, context.clock)
+    late = BudgetRecovery(
+        context.budgets, agent.store, ME, context.key.public, silent, context.clock
+    )
     error = await refusal(agent, late.settle("customers", [bundle]))
     assert error.code == "server_unreachable"
 

@@ -13,7 +13,7 @@ import pytest
 from peers.agent_world import JOB, ME, World
 
 from secureflow.agent.owner.backup import _copy_record, _mark
-from secureflow.agent.owner.budgetrecovery import Settling
+from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, accept_rollback, check_unlocked
@@ -55,9 +55,11 @@ def logged(agent: World) -> list[dict[str, Any]]:
     return [{"index": n, "leaf": leaf.bundle["leaf"]} for n, leaf in enumerate(kept)]
 
 
-def settling(agent: World) -> Settling:
+def settling(agent: World) -> BudgetRecovery:
     context = agent.assembly.context
-    return Settling(context.budgets, agent.store, ME, context.key.public, agent.call, context.clock)
+    return BudgetRecovery(
+        context.budgets, agent.store, ME, context.key.public, agent.call, context.clock
+    )
 
 
 async def settle(agent: World, *bundles: dict[str, Any]) -> dict[str, Any]:
@@ -413,7 +415,7 @@ async def test_a_settlement_given_twice_at_once_ends_nothing_that_came_after_the
             await first_is_through.wait()
         return answer
 
-    late = Settling(context.budgets, agent.store, ME, context.key.public, slow, context.clock)
+    late = BudgetRecovery(context.budgets, agent.store, ME, context.key.public, slow, context.clock)
     second = asyncio.create_task(late.settle("customers", [bundle]))
     await reading.wait()
     await settle(agent, bundle)

@@ -11,7 +11,7 @@ import pytest
 from peers.agent_world import JOB, ME, ORIGIN, World
 
 from secureflow.agent.owner.budgets import LEAF as BUDGET
-from secureflow.agent.record.damage import refuse_headless
+from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import FACT, accept_rollback, check_unlocked, settle
 from secureflow.agent.record.rollback import NEWEST
@@ -247,7 +247,7 @@ async def test_what_was_worked_on_while_its_job_ended_leaves_no_secrets(centre: 
 
     async def tidying() -> None:
         tidied.set()
-        await centre.assembly.rollback.tidy()
+        await centre.assembly.rollback.forget_ended_jobs()
 
     working = asyncio.create_task(masking())
     await asyncio.sleep(0)  # it has the lock
@@ -439,13 +439,13 @@ async def test_a_place_that_is_none_makes_no_leaf_a_lost_one(centre: Centre) -> 
 
 
 async def test_what_was_taken_in_before_any_head_lets_the_agent_start(centre: Centre) -> None:
-    """`refuse_headless` is about proofs that were seen; the centre's word is none."""
+    """`require_head` is about proofs that were seen; the centre's word is none."""
     copy = copied(centre)
     lost = centre.sign("job_1")
     set_back(centre, copy)
     assert await asked(centre) == "record_set_back"
     await centre.assembly.rollback.accept()
-    refuse_headless(centre.store.fact("head"), proved=centre.store.proved_any())
+    require_head(centre.store.fact("head"), proved=centre.store.proved_any())
     assert lost in centre.assembly.context.witness.unproved()  # the first head proves it
 
 

@@ -20,7 +20,7 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.main import read_signing_key
 from secureflow.agent.record.damage import decoded, is_damage, load_json
 from secureflow.agent.record.folder import IDENTITY, check_present, compare
-from secureflow.agent.record.ownkeys import bears, own_keys
+from secureflow.agent.record.ownkeys import is_signed_by, own_keys
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -262,7 +262,7 @@ class RecordCheck:
         columns = (one.job, one.kind, self._settings.organisation)
         rules = {
             "it does not have the hash that it is stored under": signed.hash() == one.hash,
-            "it is not signed by this agent": not keys or bears(signed, keys),
+            "it is not signed by this agent": not keys or is_signed_by(signed, keys),
             "document and salt do not match its commitment": opens,
             "its columns do not match what was signed": (
                 (leaf.job, leaf.kind, leaf.author) == columns

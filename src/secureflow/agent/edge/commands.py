@@ -14,7 +14,7 @@ from secureflow.agent.edge.control import Command
 from secureflow.agent.edge.reload import Reload
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.job.context import Fetching
-from secureflow.agent.owner.budgetrecovery import Settling
+from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.agent.owner.publications import check_lineage, declaration, differs, keep_lineage
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.restored import CODE, restored
@@ -208,9 +208,9 @@ class Commands:
             signed = await self._following() or await self._adopted()
         if signed is None:
             raise _no_charter()
-        await self.assembly.continuer.check(signed)
+        await self.assembly.continuations.check(signed)
         pinned = await asyncio.to_thread(self.assembly.context.charter.pin, signed, confirm)
-        await asyncio.to_thread(self.assembly.continuer.settle)
+        await asyncio.to_thread(self.assembly.continuations.apply)
         self.assembly.context.witness.troubled = True  # check the log again, now
         return {
             "version": pinned.version,
@@ -223,9 +223,9 @@ class Commands:
         signed = await self._following()
         if signed is None:
             raise _no_charter()
-        await self.assembly.continuer.check(signed)
+        await self.assembly.continuations.check(signed)
         body = await asyncio.to_thread(self.assembly.context.charter.sign, signed, confirm)
-        await asyncio.to_thread(self.assembly.continuer.signed, signed)
+        await asyncio.to_thread(self.assembly.continuations.record_signature, signed)
         await self.link.call("charter.sign", body)
         self.assembly.context.witness.troubled = True  # it may have been the last one
         return body
@@ -350,14 +350,14 @@ class Commands:
     async def data_settle(self, domain: str, bundles: JSON = ()) -> dict[str, JSON]:
         """Unlock a restored agent's privacy domain, charged for what was spent since the backup."""
         context = self.assembly.context
-        settling = Settling(
+        recovery = BudgetRecovery(
             context.budgets, context.store, context.party, context.key.public,
             self.link.call, context.clock,
         )  # fmt: skip
         try:
-            settled = await settling.settle(domain, list(bundles))
+            settled = await recovery.settle(domain, list(bundles))
         finally:
-            await self.assembly.rollback.tidy()  # of a record that was not known to be rolled back
+            await self.assembly.rollback.forget_ended_jobs()  # if a rollback was found
         self.assembly.inbox.wake_all()
         return settled
 

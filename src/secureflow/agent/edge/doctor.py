@@ -33,7 +33,7 @@ from secureflow.agent.edge.ownchecks import (
     check_running,
 )
 from secureflow.agent.edge.recovery import NEXT_STEP
-from secureflow.agent.record.room import room_left
+from secureflow.agent.record.room import describe_room
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -366,7 +366,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("enclave", frozenset({"authorisation", "attestation"}), check_enclave),
     ("running", frozenset({"settings"}), check_running),
     ("data", frozenset({"settings", "record_missing"}), check_data),
-    ("disk", frozenset({"settings"}), lambda so_far: room_left(so_far.known)),
+    ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""

@@ -22,12 +22,12 @@ from secureflow.agent.edge.control import ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
-from secureflow.agent.edge.wiring import Assembly, Outside, assemble
+from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
 from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.publications import check_lineage
-from secureflow.agent.record.damage import refuse_headless
+from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.folder import check_present, keep_record, locked_folder
 from secureflow.agent.record.room import reserve_of
 from secureflow.agent.record.store import RecordStore
@@ -87,7 +87,7 @@ async def serve(
         stack.enter_context(locked_folder(settings.directory))
         reserve_of(settings).run(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
-        refuse_headless(store.fact("head"), proved=store.proved_any())
+        require_head(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
             check_lineage(store, dataset)
         workers = computing or await Workers.start(
@@ -161,7 +161,7 @@ def _put_together(
         whose=settings.organisation,
         recover=certificate_recovery(settings, credentials, key, system_clock),
     )
-    outside = Outside(
+    ports = ExternalPorts(
         link=link,
         uplink=uplink,
         computing=workers,
@@ -171,14 +171,14 @@ def _put_together(
         accounting=ProcessAccountant(),
         clock=system_clock,
     )
-    assembly = assemble(settings, key, store, outside, kinds)
+    assembly = assemble(settings, key, store, ports, kinds)
     return link, uplink, assembly
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
     context = assembly.context
     return HeadWatch(
-        link, context.witness, context.store, context.charter, assembly.continuer, context.clock
+        link, context.witness, context.store, context.charter, assembly.continuations, context.clock
     )
 
 

@@ -25,8 +25,8 @@ from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
-from secureflow.agent.witness.charter import CharterDesk
-from secureflow.agent.witness.continuations import Continuer
+from secureflow.agent.witness.charter import PinnedCharter
+from secureflow.agent.witness.continuations import Continuations
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.policies import Policies
 from secureflow.engines.attestation import AppraisalPolicy, EvidenceVerifier
@@ -36,7 +36,7 @@ from secureflow.kit.crypto import SigningKey
 
 
 @dataclass(frozen=True)
-class Outside:
+class ExternalPorts:
     """The external ports of an agent."""
 
     link: Fetching
@@ -58,7 +58,7 @@ class Assembly:
     inbox: Inbox
     consent: Consent
     attestation: Attestation
-    continuer: Continuer
+    continuations: Continuations
     rollback: RollbackCheck
 
 
@@ -66,25 +66,25 @@ def assemble(
     settings: AgentSettings,
     key: SigningKey,
     store: RecordStore,
-    outside: Outside,
+    ports: ExternalPorts,
     kinds: AgentKinds = AGENT_KINDS,
 ) -> Assembly:
     """Return an agent over its record, for these kinds of job; nothing runs yet."""
-    clock, party = outside.clock, settings.organisation
-    charter = CharterDesk(store, party, key, clock)
+    clock, party = ports.clock, settings.organisation
+    charter = PinnedCharter(store, party, key, clock)
 
     async def call(kind: str, body: Mapping[str, JSON]) -> JSON:
-        return await call_with_retries(kind, lambda: outside.link.call(kind, dict(body)))
+        return await call_with_retries(kind, lambda: ports.link.call(kind, dict(body)))
 
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     active = ActiveSettings(settings)
-    budgets = Budgets(active, store, witness, key.public, outside.accounting, call, kinds.engines)
+    budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     context = AgentContext(active, key, store, charter, witness, clock, budgets)
     inbox = Inbox(store, clock)
-    contributions = Contributions(kinds, context, outside.computing, outside.link)
+    contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
-    consent = Consent(outside.policies, inbox)
-    attestation = Attestation(context, outside.verifier, outside.appraisal)
+    consent = Consent(ports.policies, inbox)
+    attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
     agent = AgentVerbs(
         context,
@@ -93,12 +93,12 @@ def assemble(
         ),
         attestation,
         contributions,
-        SealedRounds(context, contributions, outside.uplink),
-        Masking(context, contributions, sessions, outside.link, outside.uplink),
+        SealedRounds(context, contributions, ports.uplink),
+        Masking(context, contributions, sessions, ports.link, ports.uplink),
         sessions,
         room,
         lambda: rollback.check(),  # noqa: PLW0108  made later
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget)
-    continuer = Continuer(store, witness, charter, clock, call, agent.end)
-    return Assembly(agent, context, inbox, consent, attestation, continuer, rollback)
+    continuations = Continuations(store, witness, charter, clock, call, agent.end)
+    return Assembly(agent, context, inbox, consent, attestation, continuations, rollback)

@@ -15,10 +15,10 @@ from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.publications import Publication, published
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
-from secureflow.agent.record.restored import check_floor
+from secureflow.agent.record.restored import check_not_before_restore
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
-from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
@@ -100,7 +100,7 @@ class AgentContext:
     active: ActiveSettings = field(repr=False)
     key: SigningKey = field(repr=False)
     store: RecordStore = field(repr=False)
-    charter: CharterDesk = field(repr=False)
+    charter: PinnedCharter = field(repr=False)
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
@@ -125,7 +125,7 @@ class AgentContext:
     def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
         """Return an approved job and its spec; see `guards.check_approved`."""
         known = self.store.job(job)
-        check_floor(self.store, job, known)
+        check_not_before_restore(self.store, job, known)
         record = check_approved(known, job, digest, self.clock())
         return record, self.kinds.specs.parse(record.spec)
 

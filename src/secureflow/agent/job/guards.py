@@ -208,8 +208,8 @@ def _check_later(
         )
 
 
-def check_one_set(
-    model: str, survivors: Sequence[str], earlier: Mapping[int, Sequence[str]], *, innocent: bool
+def check_same_contributors(
+    model: str, survivors: Sequence[str], earlier: Mapping[int, Sequence[str]], *, may_repeat: bool
 ) -> None:
     """Refuse a vote that would open one model's updates over two sets of contributors.
 
@@ -221,7 +221,7 @@ def check_one_set(
         model: hex digest of the model that the round starts from.
         survivors: the parties whose sum is to be opened now.
         earlier: the sets that this party voted for in other rounds from the same model.
-        innocent: whether an honest run can lead here, as when training has converged.
+        may_repeat: whether an honest run can lead here, as when training has converged.
 
     Raises:
         SecureFlowError: `model_repeated`.
@@ -237,7 +237,7 @@ def check_one_set(
                     model=model[:16],
                 ),
                 "Nothing was revealed: the difference of the two sums would show single updates.",
-                {"round": number, **({"innocent": True} if innocent else {})},
+                {"round": number, **({"innocent": True} if may_repeat else {})},
             )
 
 

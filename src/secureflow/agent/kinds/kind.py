@@ -19,7 +19,7 @@ from secureflow.kit.canonical import JSON
 
 
 @dataclass
-class Held:
+class LocalContribution:
     """The newest contribution in memory, and how it was last sealed."""
 
     round: int
@@ -32,7 +32,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Start:
+class RoundStart:
     """The verified inputs of a round's contribution: a model's digest, and moments."""
 
     model: str
@@ -51,7 +51,9 @@ class Contributing(Protocol):
     def rows(self, job: str) -> int:
         """Return the rows behind a prepared job's contributions if they may be revealed, else 0."""
 
-    async def start(self, job: JobRecord, spec: Any, request: TrainRequest | MaskRequest) -> Start:
+    async def start(
+        self, job: JobRecord, spec: Any, request: TrainRequest | MaskRequest
+    ) -> RoundStart:
         """Verify the model and moments that the centre shows; return what the round starts from.
 
         Raises:
@@ -66,29 +68,29 @@ class Contributing(Protocol):
             SecureFlowError: `stale_round`.
         """
 
-    async def held(
+    async def contribute(
         self,
         job: JobRecord,
         spec: Any,
         request: TrainRequest | MaskRequest,
         record: RoundRecord | None,
-        start: Start,
-    ) -> Held:
+        start: RoundStart,
+    ) -> LocalContribution:
         """Return the recorded contribution, or make it if the round is not on record yet.
 
         It is the same bit by bit, however often it is requested.
         """
 
-    def keep(self, job: str, held: Held) -> None:
+    def keep(self, job: str, held: LocalContribution) -> None:
         """Store what cannot be made again, in the transaction of the round's record."""
 
     def manifest(self, spec: Any, stage: str) -> Manifest:
         """Return the layout of a contribution that is sealed but not masked."""
 
-    def masked(self, plan: MaskingPlan, spec: Any, held: Held) -> Contribution:
+    def masked(self, plan: MaskingPlan, spec: Any, held: LocalContribution) -> Contribution:
         """Return the held contribution in the form that a client masks."""
 
-    def tells_nothing(self, spec: Any) -> bool:
+    def reveals_nothing(self, spec: Any) -> bool:
         """Return whether contributions reveal nothing about anyone, so any sum may be opened."""
 
     def may_repeat(self, spec: Any) -> bool:

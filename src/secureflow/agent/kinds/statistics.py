@@ -19,7 +19,7 @@ from secureflow.agent.compute.columns import check_bounds, check_categories, dec
 from secureflow.agent.compute.statistics import SUMS
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
 from secureflow.agent.job.reading import paid_reading
-from secureflow.agent.kinds.kind import Contributing, Held, Start
+from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.statistics import StatisticsSpec
@@ -79,7 +79,7 @@ class NoisedSums:
 
     async def start(
         self, job: JobRecord, spec: StatisticsSpec, request: TrainRequest | MaskRequest
-    ) -> Start:
+    ) -> RoundStart:
         """Refuse a model or moments: the job starts from its spec alone.
 
         Raises:
@@ -87,19 +87,19 @@ class NoisedSums:
         """
         del spec
         check_no_model(request)
-        return Start(job.digest)
+        return RoundStart(job.digest)
 
     def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
         """Refuse nothing else: the plan has one round."""
 
-    async def held(
+    async def contribute(
         self,
         job: JobRecord,
         spec: StatisticsSpec,
         request: TrainRequest | MaskRequest,
         record: RoundRecord | None,
-        start: Start,
-    ) -> Held:
+        start: RoundStart,
+    ) -> LocalContribution:
         """Return the recorded sums, or draw them if the round is not on record yet.
 
         Raises:
@@ -128,7 +128,7 @@ class NoisedSums:
             vector = _checked(answer, slots(spec))
         return _held(vector, float(answer["seconds"]))
 
-    def keep(self, job: str, held: Held) -> None:
+    def keep(self, job: str, held: LocalContribution) -> None:
         """Store the sums: their noise cannot be drawn again."""
         self._context.store.keep_noised_sums(job, bytes(held.plaintext))
 
@@ -136,12 +136,14 @@ class NoisedSums:
         """Refuse: sums are only sent masked."""
         raise AssertionError(spec.protection, stage)
 
-    def masked(self, plan: MaskingPlan, spec: StatisticsSpec, held: Held) -> Contribution:
+    def masked(
+        self, plan: MaskingPlan, spec: StatisticsSpec, held: LocalContribution
+    ) -> Contribution:
         """Return the sums in the form that a client masks."""
         del plan, spec
         return Contribution(masked_values(sums_of(held)), 1, {}, None)
 
-    def tells_nothing(self, spec: StatisticsSpec) -> bool:
+    def reveals_nothing(self, spec: StatisticsSpec) -> bool:
         """Return False: sums depend on rows."""
         del spec
         return False
@@ -222,14 +224,14 @@ def check_no_model(request: TrainRequest | MaskRequest) -> None:
         )
 
 
-def sums_of(held: Held) -> NDArray[np.int64]:
+def sums_of(held: LocalContribution) -> NDArray[np.int64]:
     """Return the held vector."""
     return np.frombuffer(held.plaintext, "<i8").astype(np.int64)
 
 
-def _held(vector: bytes, seconds: float) -> Held:
+def _held(vector: bytes, seconds: float) -> LocalContribution:
     plaintext = memoryview(vector)
-    return Held(1, "statistics", tensor_digest(plaintext), plaintext, seconds)
+    return LocalContribution(1, "statistics", tensor_digest(plaintext), plaintext, seconds)
 
 
 def _checked(answer: Mapping[str, JSON], length: int) -> bytes:

@@ -26,7 +26,7 @@ import yaml
 
 from secureflow.agent.record.damage import damaged, decoded, load_json
 from secureflow.agent.record.folder import IDENTITY, LOCK, check_present, compare, locked_folder
-from secureflow.agent.record.ownkeys import bears, own_keys
+from secureflow.agent.record.ownkeys import is_signed_by, own_keys
 from secureflow.agent.record.restored import CODE, FACT, OUTCOME
 from secureflow.agent.record.schema import MIGRATIONS
 from secureflow.agent.record.store import RecordStore, reached_in
@@ -407,7 +407,7 @@ def _foreign_leaf(record: Path, party: str, public: str) -> str:
                 sound = signed.hash() == leaf and signed.leaf.author == party
             except (SecureFlowError, KeyError, TypeError):
                 sound = False
-            if not sound or not bears(signed, keys):
+            if not sound or not is_signed_by(signed, keys):
                 return str(leaf)[:64]
     return ""
 

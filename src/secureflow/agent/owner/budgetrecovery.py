@@ -20,12 +20,12 @@ from secureflow.agent.owner.budgets import LEAF, Budgets
 from secureflow.agent.record.ownleaves import own_leaves
 from secureflow.agent.record.restored import (
     accept_rollback,
+    add_missing_leaves,
     expects_older,
     locked,
     mark_checked,
     remembered,
     settle,
-    take_all_in,
     vanished_jobs,
 )
 from secureflow.agent.record.store import RecordStore
@@ -49,7 +49,7 @@ class _Given:
     spec: JobSpec
 
 
-class Settling:
+class BudgetRecovery:
     """Charges what was spent since a backup, and unlocks domains.
 
     Args:
@@ -150,7 +150,7 @@ class Settling:
             lacking = [one for one in shown if not store.has_leaf(one[0].hash())]
             if expects_older(store):
                 mark_checked(store)
-                take_all_in(store, now, lacking)
+                add_missing_leaves(store, now, lacking)
             elif lacking:
                 accept_rollback(store, now, lacking)
 

@@ -27,7 +27,7 @@ from secureflow.agent.record.ownleaves import own_leaves
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import check_complete, check_unlocked, locked, remember
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.witness import QUIET, Witness
+from secureflow.agent.witness.witness import DEFERRED, Witness
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import JobSpec, dataset_name
 from secureflow.engines.kinds import ENGINE_KINDS
@@ -45,7 +45,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-LEAF: Final = QUIET
+LEAF: Final = DEFERRED
 _SCANNED: Final = "budget.scanned"
 
 

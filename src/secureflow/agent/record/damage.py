@@ -71,7 +71,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
-def refuse_headless(head: Any, *, proved: bool) -> None:
+def require_head(head: Any, *, proved: bool) -> None:
     """Refuse a record with proved leaves but without a head: it would accept any other history.
 
     Raises:

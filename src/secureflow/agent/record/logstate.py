@@ -15,7 +15,7 @@ from secureflow.agent.record.records import OwnLeaf
 MAX_HEADS: Final = 4096
 
 
-class WitnessedRows(RecordFile):
+class LogStateRows(RecordFile):
     """Reads and writes those rows."""
 
     def placed_leaves(self, limit: int) -> list[tuple[str, int]]:

@@ -40,12 +40,12 @@ def own_keys(party: str, present: str, pinned: JSON, earlier: JSON) -> frozenset
     return frozenset(keys)
 
 
-def kept_keys(store: RecordStore, party: str, present: str) -> frozenset[str]:
+def recorded_keys(store: RecordStore, party: str, present: str) -> frozenset[str]:
     """Return the base64 keys of an organisation, from the charters in its record."""
     return own_keys(party, present, store.fact("charter"), store.fact("charters"))
 
 
-def bears(signed: SignedLeaf, keys: frozenset[str]) -> bool:
+def is_signed_by(signed: SignedLeaf, keys: frozenset[str]) -> bool:
     """Return whether a leaf has one of these keys, and a valid signature by it."""
     return signed.key in keys and verify(signed, signed.key)
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from secureflow.agent.record.ownkeys import HOW_TO_PIN, bears, kept_keys
+from secureflow.agent.record.ownkeys import HOW_TO_PIN, is_signed_by, recorded_keys
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.charter import SignedCharter
@@ -50,7 +50,7 @@ async def own_leaves(
             `ledger_bad_signature`, `charter_not_pinned`; those of the link.
     """
     at, size = start, await _signed_size(call, store, party)
-    keys = kept_keys(store, party, key)
+    keys = recorded_keys(store, party, key)
     while at < size:
         page = _page(await call("audit.entries", {"start": at, "limit": _PAGE}))
         if not page:
@@ -68,7 +68,9 @@ async def own_leaves(
             [
                 (one, place)
                 for one, place in shown
-                if one.leaf.author == party and kind in {"", one.leaf.kind} and bears(one, keys)
+                if one.leaf.author == party
+                and kind in {"", one.leaf.kind}
+                and is_signed_by(one, keys)
             ],
             at,
         )
@@ -121,11 +123,11 @@ def _invalid(reason: str) -> SecureFlowError:
     return SecureFlowError("invalid_answer", Text("The centre's answer {reason}.", reason=reason))
 
 
-def take_in(store: RecordStore, signed: SignedLeaf, place: int | None = None) -> None:
+def add_missing_leaf(store: RecordStore, signed: SignedLeaf, place: int | None = None) -> None:
     """Add an own leaf from the log to the record; its bundle lacks the committed content.
 
     It counts as proved, at the index that the centre gives; without a head it has neither. A record
-    with proved leaves but no head is refused (`damage.refuse_headless`); the first head proves
+    with proved leaves but no head is refused (`damage.require_head`); the first head proves
     them.
     """
     leaf, bundle = signed.leaf, {"leaf": signed.json()}

@@ -91,7 +91,8 @@ class OwnLeaf(_Record):
         kind: of the leaf.
         bundle: `{"leaf", "document", "salt"}`, as in replies.
         proved: 1 once an inclusion proof was verified.
-        missed: weighted count of the job's rounds without a proof of it (`witness.UNHEARD`).
+        missed: weighted count of the job's rounds without a proof of it
+            (`witness.MAX_UNPROVED_ROUNDS`).
         place: its proven index in the log.
     """
 

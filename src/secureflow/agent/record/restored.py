@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from secureflow.agent.record.ownleaves import own_leaves, take_in
+from secureflow.agent.record.ownleaves import add_missing_leaf, own_leaves
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
@@ -95,7 +95,7 @@ class ForgottenJobs:
             self._scanned = end
 
 
-def check_floor(store: RecordStore, job: str, record: JobRecord | None) -> None:
+def check_not_before_restore(store: RecordStore, job: str, record: JobRecord | None) -> None:
     """Refuse a job that is older than the restore.
 
     Raises:
@@ -140,7 +140,7 @@ def accept_rollback(
     """
     missed = {**vanished_jobs(store), **named}
     store.set_fact(BEHIND, {"since": now, "settled": [], "unsaid": missed})
-    take_all_in(store, now, lacking)
+    add_missing_leaves(store, now, lacking)
     ended = set(store.end_all(CODE))
     for job in {*named, *(one.leaf.job for one, _ in lacking)} - {""}:
         if store.job(job) is None:
@@ -176,11 +176,13 @@ def forgotten(record: JobRecord) -> bool:
     return record.outcome == CODE and not record.spec
 
 
-def take_all_in(store: RecordStore, now: int, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
+def add_missing_leaves(
+    store: RecordStore, now: int, lacking: Sequence[tuple[SignedLeaf, int]]
+) -> None:
     """Add own leaves of the log to the record; the caller's transaction."""
     fresh = [one for one in lacking if not store.has_leaf(one[0].hash())]
     for signed, place in fresh:
-        take_in(store, signed, place)
+        add_missing_leaf(store, signed, place)
     if fresh:
         store.note(now, "record.taken_in", leaves=len(fresh))
 

@@ -17,15 +17,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from secureflow.agent.record.ownkeys import bears, kept_keys
+from secureflow.agent.record.ownkeys import is_signed_by, recorded_keys
 from secureflow.agent.record.ownleaves import own_leaves
 from secureflow.agent.record.restored import (
     CODE,
     accept_rollback,
+    add_missing_leaves,
     expects_older,
     mark_checked,
     remembered,
-    take_all_in,
 )
 from secureflow.agent.record.store import RecordStore
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
@@ -105,10 +105,10 @@ class RollbackCheck:
         shown = await self._shown_now()
         async with self._lock:
             await asyncio.to_thread(self._accept, shown)
-            await self.tidy()
+            await self.forget_ended_jobs()
             self._settled()
 
-    async def tidy(self) -> None:
+    async def forget_ended_jobs(self) -> None:
         """Remove the files of jobs that ended by `accept_rollback`; can be repeated."""
         for job in await asyncio.to_thread(self._ended):
             await self._forget(job)
@@ -130,11 +130,11 @@ class RollbackCheck:
         answer = await self._asked()
         leaves = answer.get("leaves") if isinstance(answer, dict) else None
         found = [_read(one) for one in (leaves if isinstance(leaves, list) else [])[:NEWEST]]
-        keys = kept_keys(self._store, self._party, self._public)
+        keys = recorded_keys(self._store, self._party, self._public)
         return {
             one.hash(): (one, index)
             for one, index in found
-            if one.leaf.author == self._party and bears(one, keys)
+            if one.leaf.author == self._party and is_signed_by(one, keys)
         }
 
     async def _shown_now(self) -> dict[str, tuple[SignedLeaf, int]]:
@@ -171,7 +171,7 @@ class RollbackCheck:
     def _take_missing(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
         with self._store.transaction():
             mark_checked(self._store)
-            take_all_in(self._store, self._clock(), lacking)
+            add_missing_leaves(self._store, self._clock(), lacking)
 
     def _accept(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> None:
         """Complete the record from the log, and end what it cannot continue with; once.

@@ -74,7 +74,7 @@ def reserve_of(settings: AgentSettings) -> DiskReserve:
     return DiskReserve(settings.reserve, settings.storage.reserve_mb << 20)
 
 
-def room_left(settings: AgentSettings) -> str:
+def describe_room(settings: AgentSettings) -> str:
     """Return a description of the free space, for the doctor.
 
     Raises:

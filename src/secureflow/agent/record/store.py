@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from secureflow.agent.record.damage import facts_of, load_json
-from secureflow.agent.record.logstate import WitnessedRows
+from secureflow.agent.record.logstate import LogStateRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
     InboxItem,
@@ -43,7 +43,7 @@ def reached_in(one: Callable[[str], Any]) -> dict[str, JSON]:
     }
 
 
-class RecordStore(WitnessedRows):
+class RecordStore(LogStateRows):
     """The agent's durable record (`agent.record.recordfile`)."""
 
     def reached(self) -> dict[str, JSON]:
@@ -182,15 +182,15 @@ class RecordStore(WitnessedRows):
         )
         return [OwnLeaf.from_row(row) for row in rows]
 
-    def offered(self, job: str, quiet: str) -> list[OwnLeaf]:
+    def offered(self, job: str, deferred: str) -> list[OwnLeaf]:
         """Return the job's unproved leaves that were sent in a reply, oldest first.
 
-        Leaves of the kind `quiet` are sent with the reply of the next leaf of another kind.
+        Leaves of the kind `deferred` are sent with the reply of the next leaf of another kind.
         """
         rows = self._all(
             "SELECT * FROM leaves WHERE NOT proved AND job = ?1 AND number <= (SELECT "
             "coalesce(max(number), 0) FROM leaves WHERE job = ?1 AND kind <> ?2) ORDER BY number",
-            job, quiet,
+            job, deferred,
         )  # fmt: skip
         return [OwnLeaf.from_row(row) for row in rows]
 

@@ -20,7 +20,7 @@ from secureflow.agent.owner.consent import Allowed, Consent, check_request, read
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.restored import ForgottenJobs, check_floor, forgotten
+from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
 from secureflow.agent.record.room import Room
 from secureflow.domain.specs.base import JobSpec, dump
 from secureflow.engines.run.messages import ConsentReply, ConsentRequest, as_body
@@ -40,7 +40,7 @@ class Approvals:
         kinds: the kinds of job.
         consent: decides.
         inbox: for people to decide.
-        floor: finds jobs that are older than a restore.
+        forgotten_jobs: finds jobs that are older than a restore.
         room: refuses a job that does not fit on the disk.
     """
 
@@ -50,14 +50,14 @@ class Approvals:
         kinds: AgentKinds,
         consent: Consent,
         inbox: Inbox,
-        floor: ForgottenJobs,
+        forgotten_jobs: ForgottenJobs,
         room: Room,
     ) -> None:
         self._context = context
         self._kinds = kinds
         self._consent = consent
         self._inbox = inbox
-        self._floor = floor
+        self._forgotten_jobs = forgotten_jobs
         self._room = room
 
     async def consent(self, request: ConsentRequest) -> dict[str, JSON]:
@@ -74,7 +74,7 @@ class Approvals:
         stored = self._stored(request)
         if stored is not None:
             return stored
-        await self._floor.check(request.job)
+        await self._forgotten_jobs.check(request.job)
         spec = read_spec(request.spec, request.digest, context.kinds.specs)
         lapsed = context.store.job(request.job)
         asked, publication = self._check(spec)
@@ -131,7 +131,7 @@ class Approvals:
         """Return the earlier approval of this very spec, if it has not expired."""
         store = self._context.store
         job = store.job(request.job)
-        check_floor(store, request.job, job)
+        check_not_before_restore(store, request.job, job)
         if job is None:
             return None
         if forgotten(job):

@@ -20,14 +20,14 @@ from secureflow.agent.compute.derivation import update_commitment
 from secureflow.agent.job.context import AgentContext, Fetching, Uploading
 from secureflow.agent.job.guards import (
     check_admission,
-    check_one_set,
     check_position,
+    check_same_contributors,
     check_sealed_too,
     check_step,
     check_verb,
 )
 from secureflow.agent.job.retrying import retry_while_away
-from secureflow.agent.kinds.kind import Contributions, Held
+from secureflow.agent.kinds.kind import Contributions, LocalContribution
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
@@ -140,7 +140,7 @@ class Masking:
         binding = model_binding(start.model, start.moments)
         await asyncio.to_thread(self._begin, client, spec, request, binding)
         late = {} if record else context.witness.earlier(job.job, observed)
-        held = await contributing.held(job, spec, request, record, start)
+        held = await contributing.contribute(job, spec, request, record, start)
         masked = await asyncio.to_thread(self._mask, client, job, spec, held)
         record = await asyncio.to_thread(
             self._commit, job, spec, request, start.model, held, masked, observed, late, record
@@ -210,7 +210,9 @@ class Masking:
                 "A round is masked under its own keys.",
             )
 
-    def _mask(self, client: SecAggClient, job: JobRecord, spec: JobSpec, held: Held) -> _Masked:
+    def _mask(
+        self, client: SecAggClient, job: JobRecord, spec: JobSpec, held: LocalContribution
+    ) -> _Masked:
         given = self._contributions.of(spec).masked(client.plan, spec, held)
         buffer = self._sessions.vector(job.job, client.plan.vector_bytes)
         vector = buffer.view(client.plan.ring)
@@ -225,7 +227,7 @@ class Masking:
         spec: JobSpec,
         request: MaskRequest,
         model: str,
-        held: Held,
+        held: LocalContribution,
         masked: _Masked,
         observed: Observed,
         late: Mapping[str, int],
@@ -273,7 +275,9 @@ class Masking:
             await retry_while_away(lambda: self._link.store(masked.vector, masked.digest))
             return
         manifest = vector_manifest(client.plan.encoding.slots, client.plan.ring.itemsize)
-        held = Held(record.round, record.stage, record.content, masked.vector, record.seconds)
+        held = LocalContribution(
+            record.round, record.stage, record.content, masked.vector, record.seconds
+        )
         await send_sealed(
             self._context, self._uplink, job, record.model, held, manifest, admission,
             request.uplink.address,
@@ -300,19 +304,21 @@ class Masking:
                 "The round's own record determines what its vote needs, witnesses included.",
             )
         if client.vote is not None:
-            self._check_one_set(spec, record, client.vote.question.survivors)
+            self._check_same_contributors(spec, record, client.vote.question.survivors)
 
-    def _check_one_set(self, spec: JobSpec, record: RoundRecord, survivors: Sequence[str]) -> None:
+    def _check_same_contributors(
+        self, spec: JobSpec, record: RoundRecord, survivors: Sequence[str]
+    ) -> None:
         contributing = self._contributions.of(spec)
-        if contributing.tells_nothing(spec):
+        if contributing.reveals_nothing(spec):
             return
         store, earlier = self._context.store, {}
         for other in store.rounds_from(record.job, record.stage, record.model):
             cast = store.vote(other.job, other.round, other.stage)
             if other.round != record.round and cast is not None:
                 earlier[other.round] = Vote.from_json(cast).question.survivors
-        innocent = contributing.may_repeat(spec)
-        check_one_set(record.model, survivors, earlier, innocent=innocent)
+        may_repeat = contributing.may_repeat(spec)
+        check_same_contributors(record.model, survivors, earlier, may_repeat=may_repeat)
 
     def _commit_answer(
         self, job: JobRecord, request: AnswerRequest, client: SecAggClient, observed: Observed

@@ -22,7 +22,7 @@ from secureflow.agent.job.guards import (
     check_step,
     check_verb,
 )
-from secureflow.agent.kinds.kind import Contributions, Held
+from secureflow.agent.kinds.kind import Contributions, LocalContribution
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
@@ -78,14 +78,14 @@ class SealedRounds:
         )
         if record is None:
             late = context.witness.earlier(job.job, observed)
-            held = await contributing.held(job, spec, request, None, start)
+            held = await contributing.contribute(job, spec, request, None, start)
             rows = contributing.rows(job.job)
             record = await asyncio.to_thread(
                 self._commit, job, request, start.model, held, rows, observed, late
             )
         else:
             await asyncio.to_thread(self._keep_head, observed)
-            held = await contributing.held(job, spec, request, record, start)
+            held = await contributing.contribute(job, spec, request, record, start)
         manifest = contributing.manifest(spec, request.stage)
         address = request.uplink.address
         receipt = await send_sealed(
@@ -129,7 +129,7 @@ class SealedRounds:
         job: JobRecord,
         request: TrainRequest,
         model: str,
-        held: Held,
+        held: LocalContribution,
         rows: int,
         observed: Observed,
         late: Mapping[str, int],
@@ -198,7 +198,7 @@ async def send_sealed(
     uplink: Uploading,
     job: JobRecord,
     model: str,
-    held: Held,
+    held: LocalContribution,
     manifest: Manifest,
     admission: AdmittedEnclave,
     address: str,

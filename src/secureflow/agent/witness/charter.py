@@ -26,7 +26,7 @@ _EARLIER = "charters"
 """Earlier pinned versions, oldest first: bundles were made under them."""
 
 
-class CharterDesk:
+class PinnedCharter:
     """Shows, pins, changes and signs charters for one organisation.
 
     Args:

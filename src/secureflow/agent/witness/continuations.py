@@ -16,7 +16,7 @@ from typing import Final
 
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.charter import CharterDesk
+from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.log_proofs import parse_proof
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.charter import Charter, SignedCharter, check_follows
@@ -52,13 +52,13 @@ _LOST: Final = "lost"
 _log = get_logger(__name__)
 
 
-class Continuer:
+class Continuations:
     """Checks and follows continuations for one organisation.
 
     Args:
         store: the agent's record.
         witness: provides the newest head.
-        desk: the pinned charter.
+        charter: the pinned charter.
         clock: unix seconds.
         call: asks the centre.
         end: ends a job that the centre lost.
@@ -68,14 +68,14 @@ class Continuer:
         self,
         store: RecordStore,
         witness: Witness,
-        desk: CharterDesk,
+        charter: PinnedCharter,
         clock: Clock,
         call: Call,
         end: End,
     ) -> None:
         self._store = store
         self._witness = witness
-        self._desk = desk
+        self._charter = charter
         self._clock = clock
         self._call = call
         self._end = end
@@ -88,7 +88,7 @@ class Continuer:
         """
         if self._store.fact("charter") is None:
             return  # a new member has seen no head
-        pinned, new = self._desk.pinned(), candidate.charter
+        pinned, new = self._charter.pinned(), candidate.charter
         if new == pinned:
             return
         check_follows(pinned, new)
@@ -99,7 +99,7 @@ class Continuer:
         self._check_old_head(pinned, last)
         await self._check_start(last)
 
-    def signed(self, candidate: SignedCharter) -> None:
+    def record_signature(self, candidate: SignedCharter) -> None:
         """Record which continuation was signed."""
         new = candidate.charter
         if not new.continuations:
@@ -114,11 +114,11 @@ class Continuer:
         fact = self._store.fact(SIGNED)
         return fact is not None and fact["digest"] == candidate.charter.digest
 
-    def settle(self) -> None:
+    def apply(self) -> None:
         """Apply the pinned charter's continuations to the record, each once."""
         if self._store.fact("charter") is None:
             return
-        charter = self._desk.pinned()
+        charter = self._charter.pinned()
         before = self._store.fact(CONTINUED)
         if not charter.continuations or before == charter.origin:
             return
@@ -136,7 +136,7 @@ class Continuer:
                 self._clock(), "log.continued", origin=charter.origin, start=start, own=lost
             )
 
-    async def submit_again(self) -> None:
+    async def resubmit(self) -> None:
         """Resubmit own leaves that the log lost, and end jobs that the centre lost.
 
         Leaves under an earlier key are kept here: the centre accepts only the charter's key.
@@ -264,7 +264,7 @@ class Continuer:
 
     def _vouched(self, batch: list[OwnLeaf]) -> list[OwnLeaf]:
         """Return the leaves whose key is in the pinned charter."""
-        keys = self._desk.pinned().keys
+        keys = self._charter.pinned().keys
         signed = [(one, leaf_from_json(one.bundle["leaf"])) for one in batch]
         return [one for one, leaf in signed if leaf.key == keys.get(leaf.leaf.author)]
 

@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from secureflow.agent.record.restored import moment
 from secureflow.agent.record.store import RecordStore
-from secureflow.agent.witness.charter import CharterDesk
-from secureflow.agent.witness.continuations import SET_BACK, Continuer
+from secureflow.agent.witness.charter import PinnedCharter
+from secureflow.agent.witness.continuations import SET_BACK, Continuations
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.notes import noted_size, parse_note
@@ -53,8 +53,8 @@ class HeadWatch:
         link: the link to the centre.
         witness: provides the newest head.
         store: the agent's record: earlier heads, and indexes of own leaves.
-        desk: the pinned charter.
-        continuer: follows continuations of the log.
+        charter: the pinned charter.
+        continuations: follows continuations of the log.
         clock: unix seconds.
     """
 
@@ -63,15 +63,15 @@ class HeadWatch:
         link: CentreLink,
         witness: Witness,
         store: RecordStore,
-        desk: CharterDesk,
-        continuer: Continuer,
+        charter: PinnedCharter,
+        continuations: Continuations,
         clock: Clock,
     ) -> None:
         self._link = link
         self._witness = witness
         self._store = store
-        self._desk = desk
-        self._continuer = continuer
+        self._charter = charter
+        self._continuations = continuations
         self._clock = clock
 
     async def run(self) -> None:
@@ -101,7 +101,7 @@ class HeadWatch:
         self._witness.troubled = False
         if self._store.fact("charter") is None:
             return None
-        await asyncio.to_thread(self._continuer.settle)
+        await asyncio.to_thread(self._continuations.apply)
         newest = self._witness.newest
         answer = await self._show([newest] if newest else [], [])
         if await self._hand_over_charters(answer):
@@ -115,12 +115,12 @@ class HeadWatch:
             answer = await self._show([newest, *earlier], places)
         await asyncio.to_thread(self._keep, problem)
         if problem is None:
-            await self._continuer.submit_again()
+            await self._continuations.resubmit()
         return problem
 
     async def _follow_continuation(self, status: dict[str, JSON]) -> SecureFlowError | None:
         """Pin the log's continuation, if this owner signed it."""
-        note, pinned = status.get("note"), self._desk.pinned()
+        note, pinned = status.get("note"), self._charter.pinned()
         origin = parse_note(note).checkpoint.origin if isinstance(note, str) else pinned.origin
         if origin == pinned.origin:
             return None
@@ -129,10 +129,10 @@ class HeadWatch:
         if isinstance(current, dict):
             parts = {part: current.get(part) for part in ("charter", "signatures")}
             signed = SignedCharter.from_json(parts)
-            if signed.charter.origin == origin and self._continuer.has_signed(signed):
-                await self._continuer.check(signed)
-                await asyncio.to_thread(self._desk.pin, signed)
-                await asyncio.to_thread(self._continuer.settle)
+            if signed.charter.origin == origin and self._continuations.has_signed(signed):
+                await self._continuations.check(signed)
+                await asyncio.to_thread(self._charter.pin, signed)
+                await asyncio.to_thread(self._continuations.apply)
                 return None
         return SecureFlowError(
             "charter_mismatch",
@@ -152,10 +152,10 @@ class HeadWatch:
         because this agent uses its pinned charter.
         """
         version = status.get("charter")
-        if type(version) is not int or not 0 <= version < self._desk.pinned().version:
+        if type(version) is not int or not 0 <= version < self._charter.pinned().version:
             return False
         try:
-            for signed in await asyncio.to_thread(self._desk.versions_after, version):
+            for signed in await asyncio.to_thread(self._charter.versions_after, version):
                 await self._link.call("charter.take_over", {"charter": signed.json()})
         except SecureFlowError as error:
             _log.warning("charter_not_taken", code=error.code, message=error.message)
@@ -164,7 +164,7 @@ class HeadWatch:
         return True
 
     async def _show(self, heads: list[str], places: list[list[JSON]]) -> dict[str, JSON]:
-        named = self._desk.named()
+        named = self._charter.named()
         answer = await self._link.call(
             "log.show", {"heads": heads, "places": places, "charter": named}
         )

@@ -9,10 +9,10 @@ passes without its inclusion proof, it is sent again with that round's reply and
 (`earlier`): replies get lost, also several in a row. The server has certainly received it once it
 logged a later leaf, since replies contain all; a question for a vote does not show it, because
 that follows from what the enclave holds. After one more round without proof, the server is hiding
-it: the alarm `leaf_missing`; after `UNHEARD` rounds the alarm is raised in any case. A leaf that no
-reply has contained yet (`QUIET`) cannot be missing, and a job's end is no round: its answer sends
-everything once more, and a head over the end that still omits something is not cosigned
-(`check_ended`).
+it: the alarm `leaf_missing`; after `MAX_UNPROVED_ROUNDS` rounds the alarm is raised in any case. A
+leaf that no reply has contained yet (`DEFERRED`) cannot be missing, and a job's end is no round:
+its answer sends everything once more, and a head over the end that still omits something is not
+cosigned (`check_ended`).
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
-UNHEARD = 8
+MAX_UNPROVED_ROUNDS = 8
 """Rounds that may pass without a proof of a leaf that the centre may not have received; a single
 round after it was certainly received has the same weight."""
-QUIET = "budget"
+DEFERRED = "budget"
 """The kind of leaves that are sent with the next reply, not with one of their own."""
 MAX_UNPROVED = 64
 MAX_EVIDENCE_FILES = 64
@@ -178,13 +178,13 @@ class Witness:
         Raises:
             SecureFlowError: `leaf_missing`, and the alarm stays.
         """
-        offered = self._store.offered(job, QUIET)
+        offered = self._store.offered(job, DEFERRED)
         late = [leaf for leaf in offered if leaf.hash not in observed.proved]
-        missing = [leaf for leaf in late if leaf.missed >= UNHEARD]
+        missing = [leaf for leaf in late if leaf.missed >= MAX_UNPROVED_ROUNDS]
         if missing:
             raise self._alarm(_missing(job, missing, observed.checkpoint))
         heard = self._store.received_by_centre(job, observed.proved) if late else frozenset()
-        return {leaf.hash: UNHEARD if leaf.hash in heard else 1 for leaf in late}
+        return {leaf.hash: MAX_UNPROVED_ROUNDS if leaf.hash in heard else 1 for leaf in late}
 
     def finish(self, job: str, spec: str, outcome: str) -> OwnLeaf:
         """Sign this party's end of a job: the extent of its leaves; the caller's transaction."""

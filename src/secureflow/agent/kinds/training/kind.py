@@ -7,7 +7,7 @@ from typing import Final, cast
 import numpy as np
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
-from secureflow.agent.kinds.kind import Contributing, Held, Start
+from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.modelkeys import ModelKeys
@@ -65,7 +65,7 @@ class TrainingContribution:
 
     async def start(
         self, job: JobRecord, spec: TrainingSpec, request: TrainRequest | MaskRequest
-    ) -> Start:
+    ) -> RoundStart:
         """Return the verified model to start from, and moments.
 
         An enclave's release authenticates a model; with masks this party computes it itself, from
@@ -75,30 +75,30 @@ class TrainingContribution:
         admissions = self._context.store.admissions(job.job)
         if isinstance(request, TrainRequest):
             model = check_model(request, initial, admissions)
-            return Start(model, check_moments(request, spec, initial, admissions))
+            return RoundStart(model, check_moments(request, spec, initial, admissions))
         target = initial if request.model is None else request.model.digest
         moments = check_masked_moments(request, spec, initial, admissions)
-        await self._steps.reach(job, spec, target, initial, request.steps)
-        return Start(target, moments)
+        await self._steps.ensure_model(job, spec, target, initial, request.steps)
+        return RoundStart(target, moments)
 
     def check_follows(self, newest: RoundRecord, request: TrainRequest | MaskRequest) -> None:
         """Refuse any round after the evaluation, whose model is the output."""
         check_not_measured(newest, request)
 
-    async def held(
+    async def contribute(
         self,
         job: JobRecord,
         spec: TrainingSpec,
         request: TrainRequest | MaskRequest,
         record: RoundRecord | None,
-        start: Start,
-    ) -> Held:
+        start: RoundStart,
+    ) -> LocalContribution:
         """Return the update of a round: from memory, or computed (again) bit by bit."""
         if record is None:
             return await self._updates.compute(job, spec, request, start.model, start.moments)
         return await self._updates.recorded(job, spec, request, record, start.moments)
 
-    def keep(self, job: str, held: Held) -> None:
+    def keep(self, job: str, held: LocalContribution) -> None:
         """Store nothing: an update can be made again from the job's secret."""
 
     def manifest(self, spec: TrainingSpec, stage: str) -> Manifest:
@@ -106,7 +106,9 @@ class TrainingContribution:
         layout = update_layout(spec, cast("Stage", stage))
         return update_manifest(layout.parameters, layout.sums)
 
-    def masked(self, plan: MaskingPlan, spec: TrainingSpec, held: Held) -> Contribution:
+    def masked(
+        self, plan: MaskingPlan, spec: TrainingSpec, held: LocalContribution
+    ) -> Contribution:
         """Return the update's parameters and sums in the form that a client masks."""
         stage = cast("Stage", held.stage)
         size = 4 * update_layout(spec, stage).parameters
@@ -114,7 +116,7 @@ class TrainingContribution:
         sums = np.frombuffer(held.plaintext[size:], "<f8")
         return masked_parts(spec, stage, plan, parameters, sums)
 
-    def tells_nothing(self, spec: TrainingSpec) -> bool:
+    def reveals_nothing(self, spec: TrainingSpec) -> bool:
         """A rehearsal's updates are zeros, and its model is the same in every round."""
         return not spec.reads_rows
 

@@ -32,7 +32,7 @@ class Steps:
         self._context = context
         self._files = files
 
-    async def reach(
+    async def ensure_model(
         self,
         job: JobRecord,
         spec: TrainingSpec,

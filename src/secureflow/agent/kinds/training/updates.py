@@ -24,7 +24,7 @@ from secureflow.agent.compute.training import (
 )
 from secureflow.agent.job.context import AgentContext, Computing, reading
 from secureflow.agent.job.reading import paid_reading
-from secureflow.agent.kinds.kind import Held
+from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
@@ -54,7 +54,7 @@ class Updates:
         self._context = context
         self._computing = computing
         self._files = files
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, LocalContribution] = {}
         self._rows: dict[str, int] = {}
         self._read: set[str] = set()
         self._initial: dict[str, str] = {}
@@ -101,7 +101,7 @@ class Updates:
         request: RoundRequest,
         model: str,
         moments: list[float] | None,
-    ) -> Held:
+    ) -> LocalContribution:
         """Compute the update of a round, from a verified model and verified moments."""
         self._held.pop(job.job, None)  # its buffer is about to be overwritten
         await self.prepare(job, spec)
@@ -153,11 +153,11 @@ class Updates:
         parameters: int,
         sums: list[float],
         seconds: float,
-    ) -> Held:
+    ) -> LocalContribution:
         """Map the update and take its digest."""
         plaintext = self._files.plaintext(job.job, parameters, sums)
         content = tensor_digest(plaintext)
-        return Held(request.round, request.stage, content, plaintext, seconds)
+        return LocalContribution(request.round, request.stage, content, plaintext, seconds)
 
     def _check_one_update(
         self, job: JobRecord, request: RoundRequest, model: str, content: str
@@ -187,7 +187,7 @@ class Updates:
         request: RoundRequest,
         record: RoundRecord,
         moments: list[float] | None,
-    ) -> Held:
+    ) -> LocalContribution:
         """Return the recorded update: from memory, or computed again bit by bit."""
         held = self._held.get(job.job)
         if held is not None and (held.round, held.stage) == (record.round, record.stage):
