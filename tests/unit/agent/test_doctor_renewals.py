@@ -29,7 +29,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             return answer
 
         monkeypatch.setattr(doctor, "_ask", ask)
-        return doctor._renewals(Diagnosis(tmp_path / "agent.yaml", lambda: 0, settings))
+        return doctor._renewals(Diagnosis(tmp_path / "agent.yaml", lambda: 0, settings=settings))
 
     return look
 
