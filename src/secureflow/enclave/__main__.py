@@ -1,10 +1,10 @@
 """The enclave's entry point: `python -I -m secureflow.enclave --config enclave.yaml`.
 
-What is measured is what this module imports (`kit/measurement`). Python itself would run more
-before the first line of it: `.pth` files and `sitecustomize` of the environment, and bytecode from
-beside the sources. So the process is replaced by one in which it does not (`-I -S -B`, and a place
-for bytecode where there is none); that one measures, checks, guards its imports, and serves. What
-was loaded before is gone with the process that loaded it: `secureflow enclave start` does the same.
+What is measured is what this module imports (`kit/measurement`). But before its first line Python
+would run more: `.pth` files and `sitecustomize` of the environment, and bytecode stored with the
+sources. So the process replaces itself with one in which it does not (`-I -S -B`, and a bytecode
+folder that cannot exist); the new one measures, checks, guards its imports, and serves. Whatever
+was loaded before is gone with the old process image. `secureflow enclave start` does the same.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from pathlib import Path
 from typing import Final
 
 NOWHERE: Final = f"{os.devnull}/bytecode"
-"""Bytecode is looked for here, where nothing can ever be."""
+"""The folder where Python looks for bytecode: it cannot exist."""
 CONFIG: Final = "enclave.yaml"
 
 
 def command(config: str) -> list[str]:
-    """Return the command of a process that loads nothing but sources that it measures."""
+    """Return the command of a process that loads only sources that it measures."""
     paths = os.pathsep.join(path for path in sys.path if path)
     flags = ("-I", "-S", "-B", "-X", f"pycache_prefix={NOWHERE}")
     return [sys.executable, *flags, str(Path(__file__).resolve()), paths, config]
 
 
 def become(config: str) -> None:
-    """Replace this process by the enclave."""
+    """Replace this process with the enclave."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, command(config))  # noqa: S606  a process of ours, no shell
 
 
 def isolated() -> bool:
-    """Tell whether this process was started as `command` says."""
+    """Tell whether this process was started by `command`."""
     flags = sys.flags
     isolated = flags.isolated and flags.no_site and flags.dont_write_bytecode
     return bool(isolated) and sys.pycache_prefix == NOWHERE
 
 
 def config_of(arguments: Sequence[str]) -> str:
-    """Return the settings' path that was asked for; exit with 2 where the words are others."""
+    """Return the path of the settings file; exit with 2 on any other arguments."""
     if not arguments:
         return CONFIG
     if len(arguments) != 2 or arguments[0] != "--config":

@@ -1,6 +1,6 @@
 """Waiting for one of the few update buffers.
 
-Uploads that find none do not read: gRPC's flow control then holds their senders back, so memory
+An upload that gets none does not read: gRPC's flow control then slows its sender down, so memory
 does not grow with the number of parties.
 """
 
@@ -18,7 +18,7 @@ class Buffers:
 
     Args:
         count: buffers.
-        size: bytes of each.
+        size: bytes of each buffer.
     """
 
     def __init__(self, count: int, size: int) -> None:
@@ -27,14 +27,14 @@ class Buffers:
 
     @property
     def wanted(self) -> bool:
-        """Tell whether somebody waits for a buffer."""
+        """Tell whether an upload waits for a buffer."""
         return any(not waiter.done() for waiter in self._waiting)
 
     async def take(self, reclaim: Callable[[], bool]) -> memoryview:
         """Return a buffer, first come first served.
 
         Args:
-            reclaim: gives an idle buffer back, if there is one.
+            reclaim: returns an idle buffer to the pool, if there is one.
         """
         buffer = None if self.wanted else self._pool.take()
         if buffer is not None:
@@ -50,7 +50,7 @@ class Buffers:
             raise
 
     def give(self, buffer: memoryview) -> None:
-        """Give a buffer to the next who waits, or back to the pool."""
+        """Hand a buffer to the next waiting upload, or return it to the pool."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():

@@ -1,7 +1,7 @@
-"""`enclave check`: everything that an enclave stores, verified offline; it may run meanwhile.
+"""`enclave check`: verifies offline everything that an enclave stores; the enclave may be running.
 
-That is little: credentials, the key that renews them, and the SIMULATED platform. What a job needs
-lives in memory only.
+There is little of it: credentials, the key that renews them, and the SIMULATED platform. The state
+of jobs is only in memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from secureflow.kit.text import Text
 
 
 def check(config: Path, clock: Callable[[], int] = system_clock) -> Iterator[dict[str, JSON]]:
-    """Yield `{check, ok, code, message, hint}` for each part, and for each thing wrong in it.
+    """Yield `{check, ok, code, message, hint}` for each part, and for each problem in it.
 
     Raises:
         SecureFlowError: `invalid_settings`.
@@ -52,7 +52,7 @@ def _settings(settings: EnclaveSettings) -> Iterator[Finding]:
 
 
 def _public(text: str) -> None:
-    """A public address may leave its port to the uplink."""
+    """A public address may leave out the port, which is then the uplink's."""
     try:
         parse_address(text, "uplink.public")
     except SecureFlowError:
@@ -107,13 +107,13 @@ def _platform(settings: EnclaveSettings) -> Iterator[Finding]:
 
 
 def _root(place: Path) -> None:
-    """Hold the root that agents are given against the platform's own."""
+    """Compare the root that agents are given with the platform's own."""
     shown = (place / "root.pem").read_bytes()
     try:
         same = shown.decode("ascii").strip() == SimulatedPlatform.load(place).root_pem.strip()
     except UnicodeDecodeError:
         same = False
-    except SecureFlowError:  # that is a finding of its own
+    except SecureFlowError:  # reported as a finding of its own
         return
     if not same:
         raise SecureFlowError(

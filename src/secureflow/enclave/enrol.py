@@ -1,10 +1,10 @@
-"""Enrolment of an enclave: a one-time token and a CSR against a link certificate.
+"""Enrolment of an enclave: a one-time token and a CSR in exchange for a link certificate.
 
-`identity.key` says on the link that it is this enclave, and renews a certificate that ran out. It
-attests nothing: agents believe evidence, and keys that live in the enclave's memory only.
+`identity.key` proves on the link that this is the enrolled enclave, and renews an expired
+certificate. It attests nothing: agents trust only evidence, and keys that never leave memory.
 
-The token carries the fingerprint of the link's authority. So the first request may go to anybody:
-what answers must show exactly that authority, and everything after is verified under it.
+The token carries the fingerprint of the link's authority. So the first request may go to anyone:
+the response must present exactly that authority, and everything after is verified under it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from secureflow.kit.text import Text
 
 @dataclass(frozen=True)
 class EnrolledEnclave:
-    """What an enclave was given: its SPIFFE id and the centre's link address."""
+    """The result of an enrolment: the enclave's SPIFFE id and the centre's link address."""
 
     spiffe: str
     link: str
@@ -50,7 +50,7 @@ def enrol(
     """Enrol and write `link.pem`, `ca.pem` and `enclave.yaml` into a directory.
 
     Args:
-        directory: made if missing; must not hold an enrolled enclave.
+        directory: created if missing; must not hold an enrolled enclave.
         token: text of the one-time token.
         server: URL of the centre's REST API.
         name: the enclave's name in its SPIFFE id.
@@ -95,7 +95,7 @@ def enrol(
     if not config.exists():
         text = settings_text(_SETTINGS | {"server": given.link, "rest": server})
         write_atomically(config, text.encode(), 0o666)
-    CredentialFiles.create(directory, ca, key, given.certificate)  # last: now it is one
+    CredentialFiles.create(directory, ca, key, given.certificate)  # last: marks it as enrolled
     return EnrolledEnclave(str(given.identity), given.link, config)
 
 

@@ -1,6 +1,6 @@
-"""The sum of one step's contributions, and what becomes of it: one class for each way to add up.
+"""The sum of one step's contributions, and its release: one class for each way to add up.
 
-A kind brings its own `Fold`s. What every sum of masked vectors has in common is `MaskedSum`.
+Each kind brings its own `Fold`s. `MaskedSum` is the common part of all sums of masked vectors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from secureflow.engines.secagg.masks import Ring
 from secureflow.kit.errors import SecureFlowError
 
 Seed = Callable[[], bytes]
-"""Returns the seed of the step's noise, which what is folded decides together."""
+"""Returns the seed of the step's noise, which all folded contributions determine together."""
 
 
 class Fold(Protocol):
@@ -26,50 +26,50 @@ class Fold(Protocol):
 
     @property
     def count(self) -> int:
-        """How many contributions are in it."""
+        """The number of contributions in the sum."""
 
     def fold(self, update: OpenedUpdate) -> bytes:
         """Add a verified contribution, all of it or nothing; return its seed for the noise, if any.
 
         Raises:
-            SecureFlowError: it is beyond the caps of the spec.
+            SecureFlowError: the contribution exceeds the caps of the spec.
         """
 
     def open(self, number: int, opened: Opened | None) -> None:
-        """Take masks away, where there are any.
+        """Remove the masks, if there are any.
 
         Args:
-            number: the round's, in its stage's masked session.
+            number: the round's number in its stage's masked session.
             opened: what opens the sum.
 
         Raises:
-            SecureFlowError: it does not open, or nothing came that would.
+            SecureFlowError: it does not open, or `opened` is missing.
         """
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Move the model on; return the mean where the parties compute the model from it too.
+        """Update the model; return the mean if the parties compute the model from it as well.
 
         Raises:
             SecureFlowError: `model_not_finite`, `model_inconsistent`; the model is unusable then.
         """
 
     def sums(self, seed: Seed) -> list[float]:
-        """Return what is released beside the model: weight and metrics, noised as the spec says."""
+        """Return what is released with the model: weight and metrics, noised by the spec."""
 
     def reset(self) -> None:
-        """Forget everything folded; memory stays."""
+        """Clear the sum; its memory stays allocated."""
 
 
 class MaskedSum:
-    """The sum of masked vectors inside the seal (`sealed+secagg`): ring elements, and no more.
+    """The sum of masked vectors inside the seal (`sealed+secagg`): ring elements only.
 
-    Not even the enclave sees a single contribution: it opens seals and finds masks. What opens the
-    sum comes from the parties by way of the centre, and is checked here against the keys and
-    commitments that they signed and against a closing certificate of t of them. A kind's own fold
-    says what becomes of the opened sum (`advance`, `sums`).
+    Not even the enclave sees a single contribution: it opens seals and finds masked vectors. The
+    opening of the sum comes from the parties through the centre, and is checked here against the
+    keys and commitments that they signed and against a closing certificate of t of them. The fold
+    of a kind decides what becomes of the opened sum (`advance`, `sums`).
 
     Args:
-        plan: of the stage's masked sums.
+        plan: the plan of the stage's masked sums.
     """
 
     def __init__(self, plan: MaskingPlan) -> None:
@@ -94,16 +94,16 @@ class MaskedSum:
         self.count += 1
 
     def open(self, number: int, opened: Opened | None) -> None:
-        """Check what opens the sum and take the masks away.
+        """Check the opening of the sum and remove the masks.
 
         Raises:
-            SecureFlowError: those of `open_sum`; `invalid_request` when nothing came.
+            SecureFlowError: those of `open_sum`; `invalid_request` if `opened` is missing.
         """
         if opened is None:
             raise SecureFlowError("invalid_request", "What opens the masked sum was not sent.")
         self._weight = open_sum(self._plan, number, opened, self._total)
 
     def reset(self) -> None:
-        """Forget everything folded; memory stays."""
+        """Clear the sum; its memory stays allocated."""
         self._total.fill(0)
         self.count = self._weight = 0

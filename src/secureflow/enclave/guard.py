@@ -1,14 +1,14 @@
-"""The guard of the enclave's process: it loads the very files that were measured, from source.
+"""The import guard of the enclave's process: it loads exactly the measured files, from source.
 
-It takes the place of Python's own finder, so that nothing else is loaded by an `import`, however
-late: a module of ours that was not measured ends the job by name; another's counts as not
-installed, as optional parts are. A source is compiled from the bytes whose digest was measured,
-never from bytecode: a `.pyc` that somebody planted is not read, and neither is a file that was
-changed after the measurement. Nothing is kept on disk for the next start.
+It replaces Python's own finder, so that an `import` loads nothing else, however late it runs. For
+a module of ours that was not measured it raises an error with the module's name; an unmeasured
+module of anyone else counts as not installed, like an optional dependency. A source is compiled
+from the bytes whose digest was measured, never from bytecode: neither a planted `.pyc` nor a file
+that changed after the measurement is loaded. Nothing is stored on disk for the next start.
 
-Only the entry point (`enclave/__main__.py`) installs it, in a process that has loaded no more than
-is measured; a process that was forked from one that has loaded more (tests) is no enclave and has
-no guard, because what it has loaded already nobody could take back.
+Only the entry point (`enclave/__main__.py`) installs it, in a process that has loaded nothing
+unmeasured. A process forked from one that has loaded more (in tests) is not an enclave and has no
+guard, because modules that are already loaded cannot be taken back.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PACKAGE: Final = Path(__file__).parents[1]
 
 
 class Guard:
-    """Finds what was measured, and nothing else.
+    """Finds only what was measured.
 
     Args:
         files: digests of everything that may be loaded, by real path.
@@ -55,7 +55,7 @@ class Guard:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return how a module is loaded, None where there is none.
+        """Return how a module is loaded, None if there is none.
 
         Raises:
             SecureFlowError: `module_not_measured`, `code_changed`.
@@ -78,7 +78,7 @@ class Guard:
         return found
 
     def hold(self, modules: Mapping[str, ModuleType]) -> None:
-        """Hold what is loaded already against what was measured.
+        """Check that everything already loaded was measured.
 
         Raises:
             SecureFlowError: `module_not_measured`.
@@ -97,7 +97,7 @@ class Guard:
 
 
 class _Measured(SourceFileLoader):
-    """Compiles the source whose digest was measured; there is no bytecode for it."""
+    """Compiles the source whose digest was measured; bytecode is never used."""
 
     def __init__(self, name: str, path: str, digest: bytes) -> None:
         super().__init__(name, path)
@@ -117,7 +117,7 @@ class _Measured(SourceFileLoader):
 
 
 def install(measured: CodeManifest) -> None:
-    """Let this process load what was measured, and nothing else, from now on.
+    """Let this process load only what was measured from now on.
 
     Raises:
         SecureFlowError: `module_not_measured`: it has loaded something else already.

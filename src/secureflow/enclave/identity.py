@@ -1,7 +1,7 @@
-"""The key by which an enclave says on the link that it is the one that enrolled.
+"""The key with which an enclave proves on the link that it is the one that enrolled.
 
-It renews a certificate that ran out (the enclave was off for a day, a clock jumped) and nothing
-else: it attests nothing, and no agent is ever shown it.
+It renews an expired certificate (after the enclave was off for a day, or a clock jumped) and does
+nothing else: it attests nothing, and it is never shown to an agent.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ ANEW: Final = (
 def certificate_recovery(
     settings: EnclaveSettings, credentials: CredentialFiles, clock: Clock
 ) -> CertificateRecovery:
-    """Return what looks at an enclave's failed link.
+    """Return a diagnosis of the enclave's failed link that can renew its certificate.
 
     Raises:
-        SecureFlowError: `key_unreadable` for a key that is there and is none, `key_exposed` when
-            others can read it.
+        SecureFlowError: `key_unreadable` if the file is not a key, `key_exposed` if others
+            can read it.
     """
     path = settings.directory / IDENTITY
     if not path.exists() or not settings.rest:

@@ -1,7 +1,7 @@
-"""One job inside the enclave: its keys, its plan, its model, and what may come out of it.
+"""One job inside the enclave: its keys, its plan, its model, and the limits on its output.
 
-Keys are made fresh for every (enclave start, job) and never leave memory; a restarted enclave is
-another enclave, and agents verify it anew.
+Keys are generated for every (enclave start, job) and never leave memory; a restarted enclave is a
+new enclave, which agents verify again.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from secureflow.kit.text import Text
 BUFFERS: Final = 2
 ENCLAVE: Final = "enclave"
 MAX_EVIDENCE: Final = 64
-"""Evidence digests that are remembered per party: seals may name any of them."""
+"""Evidence digests remembered per party: seals may name any of them."""
 
 
 @dataclass(frozen=True)
 class _Locked:
-    """A model whose content key has not been handed over: what opens it and where it is."""
+    """A model whose content key is still missing: what opens it and where it is."""
 
     digest: str
     artifact: str
@@ -56,7 +56,7 @@ class EnclaveJob:
 
     Args:
         plan: verified.
-        blobs: where models are fetched from and stored.
+        blobs: the store from which models are fetched and in which they are stored.
     """
 
     def __init__(self, plan: JobPlan, blobs: Blobs) -> None:
@@ -85,7 +85,7 @@ class EnclaveJob:
 
     @property
     def model(self) -> GlobalModel:
-        """The current model (`model_missing` while its content key has not been handed over)."""
+        """The current model (`model_missing` while its content key is missing)."""
         if self._model is None:
             raise SecureFlowError(
                 "model_missing",
@@ -103,13 +103,13 @@ class EnclaveJob:
         )
 
     def attested(self, party: str, evidence: Evidence) -> None:
-        """Remember evidence that was made for a party."""
+        """Remember evidence that was created for a party."""
         known = self._evidence.setdefault(party, [])
         known.append(evidence.digest)
         del known[:-MAX_EVIDENCE]
 
     async def begin_with(self, model: GoingOn | None) -> None:
-        """Take the model that the job starts from, or goes on from after a restart.
+        """Load the model from which the job starts, or continues after a restart.
 
         Raises:
             SecureFlowError: `model_conflict` when this enclave already holds another one,
@@ -212,7 +212,7 @@ class EnclaveJob:
     async def release(
         self, step: RoundId, certificate: Certificate, opened: Opened | None = None
     ) -> dict[str, JSON]:
-        """Release a step on its closing certificate; the same one again, the same answer.
+        """Release a step on its closing certificate; the same one again gets the same answer.
 
         Raises:
             SecureFlowError: `already_released`, those of `JobRounds.certified`, `model_not_finite`,
@@ -221,10 +221,10 @@ class EnclaveJob:
         return await self._uncancelled.run(self._release(step, certificate, opened))
 
     async def close(self) -> None:
-        """Let work in threads end before the job is forgotten; nobody waits for its models."""
+        """Let work in threads finish before the job is forgotten; its models are not needed."""
         self._over = True
         if self._storing is not None:
-            self._storing.cancel()  # it may wait for room at the centre for minutes
+            self._storing.cancel()  # otherwise it may wait minutes for room at the centre
         async with self._lock:
             self._model = None
 
@@ -246,7 +246,7 @@ class EnclaveJob:
                     "A round opens once. Keep both certificates: together they are evidence.",
                 )
             if not released.stored:
-                if self._over:  # it ended while this was computed
+                if self._over:  # the job ended during the computation
                     raise SecureFlowError(
                         "job_not_open", Text("Job {job} is over.", job=self.plan.job)
                     )
@@ -268,7 +268,7 @@ class EnclaveJob:
             try:
                 self._mean = await asyncio.to_thread(fold.advance, model, seed)
             except SecureFlowError:
-                self._model = None  # half moved: of no use to anybody
+                self._model = None  # partly updated, so unusable
                 raise
         release = RoundRelease(
             self.plan.job,
@@ -285,7 +285,7 @@ class EnclaveJob:
         return released
 
     async def _store(self, step: RoundId) -> dict[str, JSON]:
-        """Store the model if this step puts one out."""
+        """Store the model if it is an output of this step."""
         model, plan = self.model, self.plan
         whom = plan.kind.model_audience(plan.spec, step.stage, step.number)
         if not whom:
@@ -300,7 +300,7 @@ class EnclaveJob:
         return await model.store_sealed(self._blobs, self.recipients, infos)
 
     def _clear_later(self, fold: Fold) -> None:
-        """Zero the sum while the parties train, off the round's critical path."""
+        """Zero the sum while the parties train, outside the round's critical path."""
 
         async def clear() -> None:
             async with self._lock:
@@ -326,9 +326,9 @@ class EnclaveJob:
         return digest, artifact, _key_info(self.plan.job, step, digest, ENCLAVE)
 
     def _due(self, model: GoingOn | None) -> int | None:
-        """Return the round that comes after a model that is new here, as far as it is said.
+        """Return the round after that of a model that is new here, if it is stated.
 
-        The centre's word is good enough: a wrong one keeps every update out and opens nothing.
+        The centre is trusted here: a wrong number keeps every update out and opens nothing.
         """
         release = None if model is None else model.release
         if release is not None:

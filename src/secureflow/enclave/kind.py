@@ -1,6 +1,6 @@
-"""What the enclave knows of a kind of job: how contributions are laid out and added up.
+"""The enclave's part of a kind of job: how contributions are laid out and added up.
 
-Only kinds in which an enclave takes part are in its table; a job of another one opens nothing.
+Only kinds in which an enclave takes part are in its table; jobs of other kinds are refused.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from secureflow.engines.secagg import MaskingPlan
 
 
 class EnclaveKind(Protocol):
-    """One kind of job. A `spec` is always one of this kind, checked.
+    """One kind of job. A `spec` argument is always a checked spec of this kind.
 
     `plan` is that of a stage's masked sums, None where contributions are not masked.
     """
 
     @property
     def engine(self) -> EngineKind:
-        """What the engines know of it."""
+        """The kind's record in the engines."""
 
     def manifest(self, spec: Any, stage: str, plan: MaskingPlan | None) -> Manifest:
         """Return how a contribution to a stage is laid out."""

@@ -1,4 +1,4 @@
-"""The kinds of job that SecureFlow has in which an enclave takes part."""
+"""SecureFlow's kinds of job in which an enclave takes part."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ async def serve(
     kinds: EnclaveKinds = ENCLAVE_KINDS,
     measurement: str | None = None,
 ) -> None:
-    """Serve jobs of these kinds until cancelled; the entry point tells the code's measurement.
+    """Serve jobs of these kinds until cancelled; the entry point passes the code's measurement.
 
     Raises:
         SecureFlowError: `not_enrolled`, `certificate_malformed`, `key_unreadable`, `no_tee`,
@@ -118,7 +118,7 @@ def _attester(settings: EnclaveSettings, measurement: str | None) -> SimulatedAt
 
 
 def _public(settings: EnclaveSettings, port: int) -> str:
-    """Return the address that agents are told."""
+    """Return the address that is given to agents."""
     public, what = settings.uplink.public or settings.uplink.bind, "uplink.public"
     try:
         return str(parse_address(public, what))

@@ -1,7 +1,7 @@
-"""Jobs that ended while this enclave was away: it asks which, and forgets them.
+"""Jobs that ended while this enclave was away: it asks which ones, and forgets them.
 
-A job's end waits for nobody. Whoever was cut off then would keep the keys, the model and the
-buffers of a job that nobody goes on with. The centre gains nothing by a lie: it can ask for
+The end of a job waits for nobody. An enclave that was cut off would otherwise keep the keys, the
+model and the buffers of a job that nobody continues. The centre gains nothing by lying: it can send
 `finish` at any time.
 """
 
@@ -16,9 +16,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 
 INTERVAL: Final = 30.0
-"""Seconds from one question to the next, while jobs are open."""
+"""Seconds between two questions, while jobs are open."""
 AT_ONCE: Final = 100
-"""Jobs in one question; the centre takes no more."""
+"""Jobs in one question; the centre accepts no more."""
 
 _log = get_logger(__name__)
 
@@ -29,11 +29,11 @@ class CentreLink(Protocol):
     connected: asyncio.Event
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Ask the centre something."""
+        """Make a call to the centre."""
 
 
 async def forget_ended(link: CentreLink, verbs: EnclaveVerbs) -> None:
-    """Ask at the first connection, and from time to time, until cancelled."""
+    """Ask at the first connection, then periodically, until cancelled."""
     while True:
         await link.connected.wait()
         try:
@@ -44,10 +44,10 @@ async def forget_ended(link: CentreLink, verbs: EnclaveVerbs) -> None:
 
 
 async def ask(link: CentreLink, verbs: EnclaveVerbs) -> None:
-    """Ask of every open job, and forget those that are over.
+    """Ask about every open job, and forget those that have ended.
 
     Raises:
-        SecureFlowError: of the link or the centre.
+        SecureFlowError: those of the link or the centre.
     """
     jobs = verbs.open_jobs
     for at in range(0, len(jobs), AT_ONCE):

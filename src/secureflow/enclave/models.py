@@ -1,6 +1,6 @@
-"""The global model inside the enclave: one array, moved forward in place.
+"""The global model inside the enclave: one array, updated in place.
 
-A model that everybody may see is stored as its raw little-endian float32 bytes, so the blob's
+A model that everyone may see is stored as its raw little-endian float32 bytes, so the blob's
 digest is the model's. One that only the agents may see is stored as ciphertext under a fresh
 content key, which is sealed to each agent's recipient key.
 """
@@ -63,7 +63,7 @@ class GlobalModel:
 
     @classmethod
     def of(cls, parameters: NDArray[np.float32]) -> GlobalModel:
-        """Take an array over."""
+        """Take ownership of an array."""
         return cls(parameters, tensor_digest(parameters))
 
     @property
@@ -72,7 +72,7 @@ class GlobalModel:
         return self.parameters.nbytes
 
     def moved(self) -> None:
-        """Note that the parameters are others now."""
+        """Note that the parameters have changed."""
         self.digest = tensor_digest(self.parameters)
 
     async def store_open(self, blobs: Blobs) -> dict[str, JSON]:
@@ -93,7 +93,7 @@ class GlobalModel:
         key = new_content_key()
         plain = self.parameters.data.cast("B")
         size = self.size + TAG * chunk_count(self.size)
-        # Twice over the same chunks, so that no second copy of the model is held.
+        # Two passes over the same chunks, so that no second copy of the model is held.
         artifact = await asyncio.to_thread(_digest_of, key, plain)
         await blobs.store(Chunked(size, lambda: encrypt_stream(key, plain)), artifact)
         keys = {party: seal_key(key, to, infos[party]) for party, to in recipients.items()}
@@ -101,7 +101,7 @@ class GlobalModel:
 
 
 class PublishedMean:
-    """A mean update that agents compute the next model from."""
+    """A mean update from which agents compute the next model."""
 
     def __init__(self, mean: NDArray[np.float32], digest: str) -> None:
         self._mean = mean
@@ -114,10 +114,10 @@ class PublishedMean:
 
 
 async def load_open(blobs: Blobs, digest: str, parameters: int) -> GlobalModel:
-    """Fetch a model that everybody may see.
+    """Fetch a model that everyone may see.
 
     Raises:
-        SecureFlowError: the link's; `too_large` and `model_mismatch` for another length.
+        SecureFlowError: the link's; `too_large` and `model_mismatch` if the length is wrong.
     """
     return await _load(blobs, digest, digest, parameters, _FLOAT * parameters, None)
 

@@ -1,8 +1,8 @@
-"""What the enclave believes of a job: only what the parties of the signed spec signed.
+"""What the enclave trusts about a job: only what the parties of the signed spec have signed.
 
-The centre brings spec and approvals; the roster's keys in the spec verify the approvals, and the
-approvals carry the spec's digest. A spec that the parties did not approve opens nothing, so a
-malicious centre can neither mint a party nor change a limit.
+The centre sends spec and approvals; the roster's keys in the spec verify the approvals, and the
+approvals carry the spec's digest. With a spec that the parties did not approve nothing is opened,
+so a malicious centre can neither invent a party nor change a limit.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from secureflow.kit.text import Text
 
 @dataclass(frozen=True)
 class RoundId:
-    """A place in a job's course: round number and stage."""
+    """A position in the course of a job: round number and stage."""
 
     number: int
     stage: str
 
     @classmethod
     def parse(cls, number: JSON, stage: JSON) -> RoundId:
-        """Read a foreign step; which stages there are, the job says.
+        """Parse a step from outside; the job defines which stages exist.
 
         Raises:
             SecureFlowError: `invalid_request`.
@@ -60,10 +60,10 @@ class JobPlan:
 
     Args:
         job: job id.
-        kind: of the job.
+        kind: the job's kind.
         spec: the spec whose digest every approval carries.
         digest: that digest.
-        approved: party → fewest contributors that it accepts.
+        approved: party → the fewest contributors that it accepts.
     """
 
     job: str
@@ -88,7 +88,7 @@ class JobPlan:
         return self.kind.fold(self.spec, stage, self.masked(stage))
 
     def check_contributor(self, party: str) -> None:
-        """Refuse who is not in the signed roster or did not approve.
+        """Refuse a party that is not in the signed roster or did not approve.
 
         Raises:
             SecureFlowError: `party_not_in_roster`, `party_not_approved`.
@@ -114,19 +114,19 @@ class JobPlan:
             )
 
     def check_step(self, step: RoundId) -> None:
-        """Refuse steps that the plan does not hold (`stale_round`)."""
+        """Refuse steps that are not in the plan (`stale_round`)."""
         if step.number not in self.kind.engine.rounds_of(self.spec, step.stage):
             raise SecureFlowError(
                 "stale_round", Text("The plan of {job} has no {step}.", job=self.job, step=step)
             )
 
     def min_contributors(self, survivors: tuple[str, ...]) -> int:
-        """Return how many contributors a release to these survivors needs at least."""
+        """Return the minimum number of contributors of a release to these survivors."""
         accepted = (self.approved.get(party, 0) for party in survivors)
         return max(threshold_of(len(self.spec.roster)), self.spec.min_contributors, *accepted)
 
     def binding(self, step: RoundId, party: str, *, model: str, evidence: str) -> Binding:
-        """Return what this party's update of this step must be bound to."""
+        """Return what this party's update for this step must be bound to."""
         manifest = self.kind.manifest(self.spec, step.stage, self.masked(step.stage))
         return Binding(
             self.job, step.number, step.stage, party, self.digest, model, evidence, manifest

@@ -1,7 +1,7 @@
 """A job's rounds inside the enclave: fold each party once, freeze, release on a certificate.
 
 States of a step: *unopened* → *open* (first fold) → *frozen* (`roll`, or the certificate) →
-*released*. Steps are released in order and never twice with another set. All of it is memory only.
+*released*. Steps are released in order and never twice with different sets. All state is in memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from secureflow.kit.text import Text
 
 @dataclass
 class Round:
-    """One step: whose updates are folded (party → receipt and its commitment), and their seeds."""
+    """One step: the parties folded (party → commitment and receipt), and their noise seeds."""
 
     step: RoundId
     model: str
@@ -41,7 +41,7 @@ class Round:
 
 @dataclass
 class ReleaseRecord:
-    """What came out of a step: on which certificate, and the answer given."""
+    """The release of a step: its certificate, and the answer given."""
 
     certificate: str
     answer: dict[str, JSON]
@@ -49,7 +49,7 @@ class ReleaseRecord:
 
 
 class JobRounds:
-    """The course of one job."""
+    """The rounds of one job."""
 
     def __init__(self, plan: JobPlan) -> None:
         self._plan = plan
@@ -58,10 +58,10 @@ class JobRounds:
         self._previous: Round | None = None
         self._last: RoundId | None = None
         self.due: int | None = 1
-        """The round after the model's, whatever its stage; None if unknown."""
+        """The round after that of the model, in any stage; None if unknown."""
         self.releases: dict[RoundId, ReleaseRecord] = {}
         self.expected: frozenset[str] | None = None
-        """Only these parties' updates are taken until the next release (a certified set)."""
+        """If set (to a certified set), only these parties may upload until the next release."""
 
     @property
     def idle(self) -> bool:
@@ -104,14 +104,14 @@ class JobRounds:
             raise SecureFlowError("round_frozen", Text("{step} takes no more updates.", step=step))
 
     def fold(self, step: RoundId, model: str) -> Fold:
-        """Open the step if it is unopened, and return its sum."""
+        """Open the step if it is not open yet, and return its sum."""
         self._enter(step, model)
         return self._folds[step.stage]
 
     def folded(
         self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON], seed: bytes = b""
     ) -> None:
-        """Note that the sum holds this update, which brought this seed for the noise."""
+        """Note that this update is in the sum, with the noise seed that came with it."""
         step = RoundId.parse(update.binding.round, update.binding.stage)
         current = self._open[step.stage]  # `fold` came first, under the job's lock
         current.receipts[update.binding.party] = (commitment, receipt)
@@ -119,7 +119,7 @@ class JobRounds:
             current.seeds[update.binding.party] = seed
 
     def noise_seed(self, stage: str) -> bytes:
-        """Return the seed of the open step's noise: a function of what is folded, and secret."""
+        """Return the seed of the open step's noise: derived from all folded seeds, and secret."""
         current = self._open.get(stage)
         if current is None or set(current.seeds) != set(current.receipts):
             raise AssertionError  # `certified` came first, and every folded update has a seed
@@ -129,7 +129,7 @@ class JobRounds:
         )  # fmt: skip
 
     def bound(self, step: RoundId) -> str:
-        """Return what a certificate of this step must bind of the seeds that came with updates."""
+        """Return what a certificate of this step must bind of the contributors' noise seeds."""
         current = self._open.get(step.stage)
         return "" if current is None or current.step != step else seed_binding(current.seeds)
 
@@ -147,7 +147,7 @@ class JobRounds:
     def certified(
         self, step: RoundId, certificate: Certificate, model: str, opened: Opened | None = None
     ) -> Fold:
-        """Freeze the step and return its sum, if the certificate opens exactly it.
+        """Freeze the step and return its sum, if the certificate matches it exactly.
 
         Raises:
             SecureFlowError: those of `verify_certificate`, `certificate_mismatch`,
@@ -208,18 +208,18 @@ class JobRounds:
         return masked.job, number, MASKED, checked_context(masked, number, opened)
 
     def close(self, step: RoundId, released: ReleaseRecord) -> None:
-        """The step is released: the next one may open."""
+        """Note the release of the step: the next one may open."""
         self.releases[step] = released
         self._last, self._previous, self.due = step, self._open.get(step.stage), step.number + 1
         self._open.clear()
         self.expected = None
 
     def _check_step(self, step: RoundId) -> Round | None:
-        """Return the open round of this step, None if it may open now, or refuse it.
+        """Return this step's round if it is open, None if it may open now; otherwise refuse.
 
         Only the centre knows which stage comes next (in training another round, or the evaluation),
-        so several may be open until one is frozen or released: a party that runs ahead keeps
-        nobody out.
+        so several may be open until one is frozen or released: a party that runs ahead blocks
+        nobody.
         """
         self._plan.check_step(step)
         current = self._open.get(step.stage)
@@ -244,7 +244,7 @@ class JobRounds:
         return None
 
     def _is_next(self, step: RoundId) -> bool:
-        if step.number == 0:  # before any model moves on
+        if step.number == 0:  # before any update of the model
             return self._last is None
         later = self._last is None or self._place(step) > self._place(self._last)
         return later and self.due in {None, step.number}
@@ -259,7 +259,7 @@ class JobRounds:
                 self._folds[step.stage] = self._plan.fold(step.stage)
             if self._folds[step.stage].count:
                 self._folds[step.stage].reset()
-            # Last: where there is no memory for the sum, the next update opens the step.
+            # Last: if the sum finds no memory, the next update opens the step.
             current = self._open[step.stage] = Round(step, model)
         return current
 

@@ -17,7 +17,7 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class UplinkSettings(Section):
-    """Where agents send sealed updates. Port 0 picks a free one; `public` is what they are told."""
+    """Where agents send sealed updates. Port 0 picks a free one; agents are given `public`."""
 
     bind: str = "127.0.0.1"
     port: Port = 8445
@@ -25,7 +25,7 @@ class UplinkSettings(Section):
 
 
 class LogSettings(Section):
-    """How the process logs."""
+    """Logging of the process."""
 
     form: Form = "json"
     level: Level = "info"
@@ -35,9 +35,9 @@ class EnclaveSettings(ProcessSettings):
     """Everything that `secureflow enclave start` reads.
 
     Args:
-        directory: link credentials, identity key (`enclave init` makes them) and `ready.json`.
+        directory: link credentials, identity key (made by `enclave init`) and `ready.json`.
         server: `host:port` of the centre's link.
-        rest: URL of the centre, where a certificate that ran out is renewed by the identity key.
+        rest: URL of the centre, where the identity key renews an expired certificate.
         simulated: directory of a SIMULATED platform; it protects nothing from the operator.
         uplink: the enclave's own port.
     """
@@ -53,9 +53,9 @@ class EnclaveSettings(ProcessSettings):
 
 
 def no_attester() -> SecureFlowError:
-    """Return the refusal of everything but a SIMULATED platform: no attester for hardware exists.
+    """Return the refusal of all but a SIMULATED platform: there is no attester for hardware.
 
-    Agents can appraise SGX, TDX and SEV-SNP evidence; what is missing is the enclave's end of it.
+    Agents can appraise SGX, TDX and SEV-SNP evidence; the enclave's side of it is missing.
     """
     return SecureFlowError(
         "no_tee",

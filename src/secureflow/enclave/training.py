@@ -1,4 +1,4 @@
-"""Training, as the enclave knows it."""
+"""Training in the enclave."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TrainingEnclaveKind:
     def model_audience(self, spec: TrainingSpec, stage: str, number: int) -> str:
         """Return who gets the model.
 
-        The plan's output is open to the operator; an early stop shows only when it is evaluated.
+        The plan's output is open to the operator; an early stop is only known after the evaluation.
         """
         agents_only = spec.release.intermediate == "agents"
         if stage == "train":

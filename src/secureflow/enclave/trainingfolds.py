@@ -25,7 +25,7 @@ from secureflow.kit.errors import SecureFlowError
 
 
 class MeanFold:
-    """The weighted mean of updates in clear; memory is that of one model."""
+    """The weighted mean of unmasked updates; it takes the memory of one model."""
 
     def __init__(self, spec: TrainingSpec, stage: Stage) -> None:
         self._spec, self._stage = spec, stage
@@ -34,11 +34,11 @@ class MeanFold:
 
     @property
     def count(self) -> int:
-        """How many updates are in it."""
+        """The number of updates in the sum."""
         return self._sum.count
 
     def fold(self, update: OpenedUpdate) -> bytes:
-        """Add an update: `norm_exceeded`, `weight_out_of_bounds`, … if it is beyond the caps."""
+        """Add an update: `norm_exceeded`, `weight_out_of_bounds`, … if it exceeds the caps."""
         sums, seed = split_sums(self._spec, self._stage, update.sums)
         self._sum.fold(update.parameters, sums)
         return seed
@@ -53,12 +53,12 @@ class MeanFold:
         return None
 
     def sums(self, seed: Seed) -> list[float]:
-        """Return weight and metrics as they are."""
+        """Return weight and metrics unchanged."""
         del seed
         return released_sums(self._spec, self._stage, self._sum.sums().tolist())
 
     def reset(self) -> None:
-        """Forget everything folded; memory stays."""
+        """Clear the sum; its memory stays allocated."""
         self._sum.reset()
 
     def _accumulator(self, parameters: int, sums: int) -> FixedPointAccumulator:
@@ -75,13 +75,13 @@ class MeanFold:
 
 
 class NoisedFold(MeanFold):
-    """The sum of updates in lattice steps, to which noise is added here, once, before it is told.
+    """The sum of updates in lattice steps, to which noise is added here, once, before release.
 
     Weights are 1. The fold adds lattice steps exactly.
     """
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Go on from the noised sum: the exact one leaves no trace."""
+        """Update the model with the noised sum; the exact sum is not kept."""
         if not self._sum.count:
             raise SecureFlowError("nothing_folded", "No update was folded into this round.")
         exact = self._sum.fixed >> self._sum.exponent
@@ -107,12 +107,12 @@ class NoisedFold(MeanFold):
 
 
 class MaskedFold(MaskedSum):
-    """The sum of masked updates: what opens is their weighted mean.
+    """The sum of masked updates, which opens to their weighted mean.
 
     Args:
-        spec: the job's.
+        spec: the job's spec.
         stage: the step's stage.
-        plan: of its masked sums.
+        plan: the plan of the stage's masked sums.
     """
 
     def __init__(self, spec: TrainingSpec, stage: Stage, plan: MaskingPlan) -> None:
@@ -120,7 +120,7 @@ class MaskedFold(MaskedSum):
         self._spec, self._stage = spec, stage
 
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
-        """Move the model on by the mean of the opened sum, and return the mean."""
+        """Update the model with the mean of the opened sum, and return the mean."""
         del seed
         mean = np.empty(self._spec.parameters, np.float32)
         model.digest, digest = apply_mean(
@@ -129,14 +129,14 @@ class MaskedFold(MaskedSum):
         return PublishedMean(mean, digest)
 
     def sums(self, seed: Seed) -> list[float]:
-        """Return the opened sums: weight, then metrics; noise is in them already."""
+        """Return the opened sums: weight, then metrics; they contain their noise already."""
         del seed
         opened = opened_sums(self._spec, self._stage, self._plan, self._total, self._weight)
         return [float(value) for value in opened]
 
 
 def training_manifest(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Manifest:
-    """Return how a contribution to a stage is laid out; `plan` as of `training_fold`."""
+    """Return how a contribution to a stage is laid out; `plan` as in `training_fold`."""
     if plan is not None:
         return vector_manifest(plan.encoding.slots, plan.ring.itemsize)
     layout = update_layout(spec, stage)
@@ -144,13 +144,13 @@ def training_manifest(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None
 
 
 def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Fold:
-    """Return the fold of a stage; `plan` is that of its masked sums, where there are any."""
+    """Return the fold of a stage; `plan` is that of its masked sums, if there are any."""
     if plan is not None:
         return MaskedFold(spec, stage, plan)
     return NoisedFold(spec, stage) if noised_once(spec) else MeanFold(spec, stage)
 
 
 def _move(spec: TrainingSpec, model: GlobalModel, release: Blocks) -> None:
-    """Let the model go on from what a round releases; it is unusable where that fails."""
+    """Update the model with the release of a round; on failure the model is unusable."""
     next_state(spec, model.parameters, release, model.parameters)
     model.moved()

@@ -1,7 +1,7 @@
-"""Work that must not stop halfway: a thread that folds into an accumulator cannot be called back.
+"""Work that must not stop halfway: a thread that folds into an accumulator cannot be interrupted.
 
-A request or upload may be cancelled at any `await`. What runs here goes on to its end and keeps
-its lock and its buffer until then; only the caller stops waiting.
+A request or upload may be cancelled at any `await`. Work that runs here continues to its end and
+keeps its lock and its buffer until then; only the caller stops waiting.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ T = TypeVar("T")
 
 
 class Uncancelled:
-    """Runs coroutines to their end, whoever waits for them."""
+    """Runs coroutines to completion, even if their callers are cancelled."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Begin and do not wait."""
+        """Start the work and do not wait."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -33,4 +33,4 @@ class Uncancelled:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # seen: whoever still waits hears of it
+            task.exception()  # marks it as retrieved: any caller that still waits gets it

@@ -1,11 +1,11 @@
-"""Sealed updates on their way in: the enclave's half of the uplink.
+"""Incoming sealed updates: the enclave's half of the uplink.
 
-Order of the checks: the link's identity, the signed roster, the step, the header's binding, then a
-buffer is waited for, each chunk's tag, the sender's signature, and at last, under the job's lock,
-the step once more and shape, finiteness and norm. Only then is anything folded.
+The order of the checks: the link's identity, the signed roster, the step, the header's binding;
+then, once a buffer is free, each chunk's tag, the sender's signature, and finally, under the job's
+lock, the step again and shape, finiteness and norm. Only then is anything folded.
 
-A party has one upload at a time; the newest wins. One that breaks off keeps its buffer, so that it
-can go on at the next chunk, until somebody else needs the buffer.
+A party has one upload at a time; the newest wins. An interrupted one keeps its buffer, so that it
+can continue at the next chunk, until another party needs the buffer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 STALL: Final = 10.0
-"""Seconds without a chunk after which an upload gives its buffer up, if somebody waits for it."""
+"""Seconds without a chunk after which an upload loses its buffer, if another one waits for it."""
 
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _OFFER: Final = {"job": str, "round": int, "stage": str, "party": str, "update": str, "header": str}
@@ -35,7 +35,7 @@ _OFFER: Final = {"job": str, "round": int, "stage": str, "party": str, "update":
 
 @dataclass(frozen=True)
 class Offer:
-    """What a party is about to send: commitment to the plaintext, SHA-256 of the header."""
+    """What a party announces to send: commitment to the plaintext, SHA-256 of the header."""
 
     step: RoundId
     update: str
@@ -54,7 +54,7 @@ class PendingUpload:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def drop(self) -> None:
-        """End it and give its buffer back."""
+        """End it and return its buffer."""
         self.opener.abort()
         if self.buffer is not None:
             self.job.buffers.give(self.buffer)
@@ -119,13 +119,13 @@ class Uploads:
                 upload.buffer = await job.buffers.take(lambda: self._reclaim(job))
                 upload.opener.attach(upload.buffer)
             opened = await _read(upload, messages)
-        except BaseException as error:  # cancellation too: the upload must be kept or ended
+        except BaseException as error:  # also a cancellation: the upload must be kept or ended
             self._broke(place, upload, error)
             raise
         return await self._uncancelled.run(self._fold(place, upload, opened))
 
     def forget(self, job: str) -> None:
-        """Drop every upload of a job that is over."""
+        """Drop every upload of a job that has ended."""
         for place in [place for place in self._uploads if place[0] == job]:
             upload = self._uploads.pop(place)
             upload.superseded.set()
@@ -137,7 +137,7 @@ class Uploads:
     async def _claim(
         self, job: EnclaveJob, place: tuple[str, str], start: int, header: bytes
     ) -> PendingUpload:
-        """Make this stream the party's one upload: its old one goes on, or a new one begins."""
+        """Make this stream the party's only upload: continue its old one, or begin a new one."""
         offer = self._offers.get(place)
         if offer is None or offer.header != sha256(header).hex():
             raise SecureFlowError(
@@ -170,11 +170,11 @@ class Uploads:
     ) -> dict[str, JSON]:
         try:
             return await upload.job.fold(opened, upload.offer.update, self._clock())
-        finally:  # not before: the thread that folds reads the buffer
+        finally:  # not earlier: the thread that folds reads the buffer
             self._end(place, upload)
 
     def _broke(self, place: tuple[str, str], upload: PendingUpload, error: BaseException) -> None:
-        """Keep what came in, if the sender can go on with it and nobody needs the buffer."""
+        """Keep the received part if the sender can continue with it and nobody needs the buffer."""
         code = error.code if isinstance(error, SecureFlowError) else ""
         resumable = isinstance(error, asyncio.CancelledError) or code in _RESUMABLE
         mine = self._uploads.get(place) is upload
@@ -184,7 +184,7 @@ class Uploads:
             self._end(place, upload)
 
     def _reclaim(self, job: EnclaveJob) -> bool:
-        """Take the buffer of an upload that nobody feeds now."""
+        """Take the buffer of an upload that no stream feeds now."""
         for place, upload in self._uploads.items():
             if upload.job is job and upload.idle.is_set() and upload.buffer is not None:
                 self._end(place, upload)
@@ -202,7 +202,7 @@ _RESUMABLE: Final = {"stream_short", "upload_superseded"}
 
 
 async def _read(upload: PendingUpload, messages: AsyncIterator[bytes]) -> OpenedUpdate:
-    """Decrypt chunks to their places until the trailer, and verify it."""
+    """Decrypt chunks into place until the trailer, and verify it."""
     while True:
         message = await _next(upload, messages)
         if upload.opener.complete:
@@ -213,7 +213,7 @@ async def _read(upload: PendingUpload, messages: AsyncIterator[bytes]) -> Opened
 async def _next(upload: PendingUpload, messages: AsyncIterator[bytes]) -> bytes:
     """Return the next message, unless a newer stream or a waiting party takes over.
 
-    What the enclave itself stood still is not the sender's silence: it may lie unread here.
+    Time during which the enclave itself stood still is not the sender's: a chunk may lie unread.
     """
     reading = asyncio.ensure_future(anext(messages, None))
     newer = asyncio.ensure_future(upload.superseded.wait())

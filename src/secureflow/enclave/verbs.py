@@ -1,7 +1,7 @@
-"""The enclave's verbs: what the centre may ask of it, and nothing else.
+"""The enclave's verbs: the only requests that the centre may send it.
 
-A table of verb → handler. Every answer is derived from signed things; the centre's word decides
-nothing. State is memory only: after a restart every job is `job_not_open`.
+A table of verb → handler. Every answer is derived from signed data; nothing depends on the
+centre's word. All state is in memory: after a restart every job is `job_not_open`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _log = get_logger(__name__)
 
 
 class Attester(Protocol):
-    """Makes evidence (`adapters.tee`)."""
+    """Creates evidence (`adapters.tee`)."""
 
     def attest(self, runtime_data: Mapping[str, str], now: int) -> Evidence:
         """Return evidence whose report covers the runtime data."""
@@ -55,9 +55,9 @@ class EnclaveVerbs:
     """The jobs of this enclave.
 
     Args:
-        attester: makes evidence.
+        attester: creates evidence.
         blobs: the centre's blobs.
-        uplink: returns `host:port` of this enclave's uplink, as agents dial it.
+        uplink: returns `host:port` of this enclave's uplink, which agents dial.
         clock: unix seconds.
         kinds: the kinds of job in which this enclave takes part.
     """
@@ -87,12 +87,12 @@ class EnclaveVerbs:
         }
 
     async def handle(self, verb: str, body: dict[str, JSON], log_proofs: JSON = None) -> JSON:
-        """Answer a request of the centre.
+        """Answer a request from the centre.
 
         Raises:
             SecureFlowError: the refusal; `unknown_verb`.
         """
-        del log_proofs  # proofs about the log are for parties that keep its head
+        del log_proofs  # for parties that keep the log's head
         handler = self._verbs.get(verb)
         if handler is None:
             raise SecureFlowError(
@@ -120,7 +120,7 @@ class EnclaveVerbs:
 
     @property
     def open_jobs(self) -> list[str]:
-        """The jobs of which this enclave holds anything."""
+        """The jobs of which this enclave holds any state."""
         return list(self._jobs)
 
     async def _open(self, body: Body) -> JSON:

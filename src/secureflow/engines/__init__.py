@@ -1,1 +1,1 @@
-"""Private computation as pure protocols: both sides in one file, no IO, no asyncio."""
+"""Private computation as pure protocols: both sides in one file, without IO or asyncio."""

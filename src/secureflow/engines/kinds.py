@@ -1,4 +1,4 @@
-"""The kinds of job that SecureFlow has, as the engines know them."""
+"""SecureFlow's kinds of job in the engines."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Effects: what a script asks for. A job is a generator that yields these and is sent answers.
+"""Effects: the requests of a script. A job is a generator that yields them and is sent answers.
 
 A script is deterministic: clocks, randomness and every outside answer enter through effects, so a
 journal of answers rebuilds its exact state in a fresh generator. Failures and cancellation enter by
-`throw()` as `SecureFlowError` (codes below), on replay too. Effects are JSON: their digest stands
-in the journal beside the answer, and a replay that yields another effect stops the job.
+`throw()` as `SecureFlowError` (codes below), in a replay too. Effects are JSON: their digest is
+in the journal with the answer, and a replay that yields another effect stops the job.
 
 Codes that enter by `throw()`: `too_few_answers` (details: failures by party), `cancelled`, for
 `consent` also `consent_refused` (details: refusals by party, code and reason), and for an `Ask` of
@@ -20,20 +20,20 @@ from secureflow.kit.canonical import JSON, digest
 
 ENCLAVE = "enclave"
 AGGREGATOR = "aggregator"
-"""A part of the server itself, which folds masked vectors; it is asked like a party."""
+"""A part of the server itself, which adds up masked vectors; it is asked like a party."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Send one request to each party; wait until each answered or made no progress.
+    """Send one request to each party; wait until each has answered or stopped making progress.
 
     Args:
         to: party names.
         verb: the handler at the party.
-        body: what all are told.
-        each: per party, keys that join or replace the body's.
+        body: what all receive.
+        each: per party, keys that are added to the body or replace its keys.
         need: the minimum of answers (default: all); it is never "the fastest k".
-        patience: seconds without progress after which a party counts as silent; None = for ever.
+        patience: seconds without progress after which a party counts as silent; None = no limit.
     Answer: `{"replies": {party: body}, "failures": {party: error}}`.
     """
 
@@ -71,7 +71,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Tell:
-    """Tell watchers of progress; `progress` keys are merged into the job. Answer: null."""
+    """Notify watchers of progress; `progress` keys are merged into the job. Answer: null."""
 
     effect: ClassVar[str] = "tell"
     kind: str
@@ -89,7 +89,7 @@ class Publish:
 
 @dataclass(frozen=True)
 class Now:
-    """Ask the clock. Answer: unix milliseconds (int)."""
+    """Read the clock. Answer: unix milliseconds (int)."""
 
     effect: ClassVar[str] = "now"
 
@@ -100,7 +100,7 @@ Script = Generator[Effect, JSON, T]
 
 
 def effect_json(effect: Effect) -> dict[str, JSON]:
-    """Return the JSON form of an effect, the thing that its digest covers."""
+    """Return the JSON form of an effect, which its digest covers."""
     fields = {name: getattr(effect, name) for name in effect.__dataclass_fields__}
     return {"effect": effect.effect, **{k: _plain(v) for k, v in fields.items()}}
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Points = Sequence[tuple[float, float]]
-"""(round, value) pairs, rounds growing, all finite."""
+"""(round, value) pairs, in ascending round order, all finite."""
 
 
 @dataclass(frozen=True)
 class ChartFrame:
-    """The picture's size and the margins around the plotted area, in pixels."""
+    """The chart's size and the margins around the plotted area, in pixels."""
 
     width: float = 320.0
     height: float = 180.0
@@ -27,7 +27,7 @@ SMALL = ChartFrame()
 
 @dataclass(frozen=True)
 class Tick:
-    """One mark of an axis: its place in pixels and its text."""
+    """A tick of an axis: its position in pixels and its text."""
 
     at: float
     text: str
@@ -35,7 +35,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class ChartCurve:
-    """A curve in pixels: `path` is an SVG path, `last` the place of its newest point."""
+    """A curve in pixels: `path` is an SVG path, `last` the position of its newest point."""
 
     name: str
     path: str
@@ -55,7 +55,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Chart:
-    """One curve on axes of its own."""
+    """One curve with its own axes."""
 
     name: str
     path: str
@@ -69,7 +69,7 @@ def chart(name: str, points: Points) -> Chart:
     """Lay out a curve over rounds.
 
     Args:
-        name: what is drawn.
+        name: the name of the plotted value.
         points: at least two.
     """
     drawn = plot({name: points})
@@ -85,7 +85,7 @@ def plot(
     Args:
         lines: name → at least one point; over all lines at least two rounds.
         frame: size and margins.
-        marks: rounds to mark on the axis across; by default the first and the last.
+        marks: rounds to mark on the x axis; by default the first and the last.
     """
     rounds = [x for points in lines.values() for x, _ in points]
     values = [y for points in lines.values() for _, y in points]
@@ -114,9 +114,9 @@ def plot(
 
 
 def nice_steps(low: float, high: float, count: int = 4) -> list[float]:
-    """Return at least two round values that span the interval, about `count` apart steps."""
+    """Return at least two round values that span the interval, in about `count` steps."""
     size = max(abs(low), abs(high), 1.0)
-    span = high - low if high - low > 1e-9 * size else 0.1 * size  # else ticks would look the same
+    span = high - low if high - low > 1e-9 * size else 0.1 * size  # or ticks look the same
     power = 10.0 ** math.floor(math.log10(span / count))
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m * count >= span)
     start = math.floor(low / step + 1e-9)
@@ -125,12 +125,12 @@ def nice_steps(low: float, high: float, count: int = 4) -> list[float]:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return heights for labels: in the places' order, `gap` apart where [low, high] has room.
+    """Return y positions of labels in their order, `gap` apart if [low, high] has room.
 
     Args:
-        places: where each label would like to stand.
-        gap: the least distance between two.
-        low: the smallest height.
+        places: the desired position of each label.
+        gap: the minimum distance between two labels.
+        low: the smallest position.
         high: the largest.
     """
     gap = min(gap, (high - low) / max(1, len(places) - 1))

@@ -1,7 +1,8 @@
-"""How figures are written for people: to the digits that they have, and noised ones as noised.
+"""How figures are formatted: to their significant digits, and noised ones with their error.
 
-A figure under differential privacy carries noise of known size. It is told with the half-width of
-the noise's 95 % interval, rounded to two digits of that, and a row count is a whole number.
+A figure under differential privacy carries noise of known size. It is shown with the half-width of
+the noise's 95 % interval; both are rounded to two digits of the half-width, row counts to whole
+numbers.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 HALF_WIDTH: Final = 1.959964
-"""Standard errors of a normal distribution that 95 % lie within."""
+"""95 % of a normal distribution lies within this many standard errors."""
 _COUNTS: Final = frozenset({"rows"})
-"""Metrics that count things: there is no part of a row."""
+"""Metrics that are counts: they are shown as whole numbers."""
 _COUNTED: Final = frozenset({"count", "histogram"})
-"""Measures of a statistic that count things."""
+"""Measures of a statistic that are counts."""
 
 
 @dataclass(frozen=True)
 class MetricFigure:
-    """A metric as it is told: its name, its text, and whether noise is in it."""
+    """A metric as it is shown: its name, its text, and whether it contains noise."""
 
     name: str
     text: str
@@ -29,19 +30,19 @@ class MetricFigure:
 
 
 def figure(value: Any) -> str:
-    """Write a number for people: up to four decimals, thousands grouped."""
+    """Format a number: up to four decimals, thousands grouped."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "" if value is None else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
 def between(value: float, error: float, *, counts: bool = False) -> str:
-    """Write `value ± half-width`, both to two digits of the half-width.
+    """Format `value ± half-width`, both to two digits of the half-width.
 
     Args:
         value: the noised number.
         error: the noise's standard error, above 0.
-        counts: whether it is a number of things.
+        counts: whether the number is a count.
     """
     half = max(HALF_WIDTH * error, 1.0 if counts else 0.0)  # no noised count is certain
     digits = 1 - math.floor(math.log10(half))
@@ -51,10 +52,10 @@ def between(value: float, error: float, *, counts: bool = False) -> str:
 
 
 def metric_figures(report: Mapping[str, Any]) -> list[MetricFigure]:
-    """Return the metrics of a report or a model card as people are told them.
+    """Return the metrics of a report or a model card as they are shown.
 
-    Both name the errors of noised metrics in `metrics_errors`. Without them (a job of an earlier
-    version) its privacy part still says that there is noise.
+    Both list the errors of noised metrics in `metrics_errors`. Without it (a job of an earlier
+    version) the privacy part still says whether there is noise.
     """
     errors = report.get("metrics_errors") or {}
     noised = bool(errors) or bool((report.get("privacy") or {}).get("metrics_noise"))
@@ -74,7 +75,7 @@ def metric_figures(report: Mapping[str, Any]) -> list[MetricFigure]:
 def answer_figures(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
     """Return a row of a statistic's answer with its figures to two digits of the standard error.
 
-    More would be noise; how many rows there are is told as a whole number.
+    Further digits would be noise; row counts are shown as whole numbers.
     """
     error = row.get("standard_error")
     if not isinstance(error, int | float) or not 0 < error < math.inf:

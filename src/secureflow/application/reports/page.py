@@ -1,12 +1,12 @@
 """A job's report as one self-contained page: no script, no network, both languages inside.
 
 The language switch is a pair of radio buttons and CSS, so the page works under a content security
-policy that forbids scripts, and offline for ever. Everything that comes from the report is
+policy that forbids scripts, and always offline. Everything that comes from the report is
 escaped by the template engine.
 
-The page knows the parts that training and statistics fill. A kind of job that has more to tell puts
+The page has the parts that training and statistics fill. Another kind of job puts its own
 `sections` in its report, each a `title` and `rows` of `label` and `value`: a number, a text, or a
-list of such. Titles, labels and texts are told in both languages where the catalogue has them.
+list of these. Titles, labels and texts are shown in both languages if the catalogue has them.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
     """Return the HTML page of a report (the JSON of `engines.run.ending`).
 
     Args:
-        report: the finished job's report; parts that it lacks are left out of the page.
+        lang: the language shown first; the reader can switch.
         lang: the language shown first; the page can switch.
     """
     return _template().render(**contents(report, lang))
 
 
 def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dict[str, Any]:
-    """Return what the page's template, or one that extends it, is filled with."""
+    """Return the variables of the page's template, or of one that extends it."""
     report = _visible(report)
     return {
         "report": report,
@@ -79,7 +79,7 @@ def environment(*loaders: BaseLoader) -> Environment:
 
 
 def _visible(value: Any) -> Any:
-    """Escape what would turn text round or hide in it: the template engine escapes only markup."""
+    """Escape characters that reorder or hide text: the template engine escapes only markup."""
     if isinstance(value, str):
         if isinstance(value, Text):
             return foreign(value, value.as_json())
@@ -104,7 +104,7 @@ def in_both(english: str, chinese: str) -> Markup:
 
 
 def value_of(row: Mapping[str, Any]) -> Markup:
-    """Write the value of a section's row, escaped; texts in both languages."""
+    """Format the value of a section's row, escaped; texts in both languages."""
     value = row.get("value")
     if isinstance(value, str):
         return both(text_in(row, "value"))
@@ -120,14 +120,14 @@ def _one(value: Any) -> Markup:
 
 
 def moment(seconds: Any) -> str:
-    """Write unix seconds as UTC; empty when there are none."""
+    """Format unix seconds as UTC; empty if there are none."""
     if not isinstance(seconds, int | float) or not seconds:
         return ""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def place(row: Mapping[str, Any]) -> str:
-    """Write what an answer is of: its group, its cell, its quantile."""
+    """Say what an answer is about: its group, its cell, its quantile."""
     cell = row.get("cell")
     if isinstance(cell, list):
         cell = " – ".join(f"{edge:g}" for edge in cell)
@@ -141,7 +141,7 @@ def _template() -> Template:
 
 
 def _sections(value: Any) -> list[dict[str, Any]]:
-    """Return what a kind of its own tells, as far as it has the shape."""
+    """Return the sections of a job's own kind, as far as they have the expected shape."""
     return [{"told": one, "rows": _rows(one.get("rows"))} for one in _rows(value)]
 
 

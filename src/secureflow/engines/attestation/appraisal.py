@@ -5,9 +5,9 @@
    `evidence_not_fresh`, `evidence_not_bound`.
 3. *Acceptable?* Our own policy accepts what it proves: `evidence_not_acceptable`.
 
-Every error says in `details` which `stage` failed, and which part of the evidence (key `leg`). The
-field's failures come from merging: an `OutOfDate` platform taken as success, a nonce that the
-prover chose.
+The `details` of every error name the `stage` that failed, and the part of the evidence (key `leg`).
+Known failures in the field come from merging the stages: an `OutOfDate` platform taken as success,
+a nonce that the prover chose.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NO_FLOOR: Final = (
 
 @dataclass(frozen=True)
 class Challenge:
-    """What this agent asked for: its own nonce (64 hex), job, spec digest, time of asking."""
+    """This agent's challenge: its own nonce (64 hex), job, spec digest, time of asking."""
 
     nonce: str
     job: str
@@ -132,7 +132,7 @@ def _check_fresh(
         raise _not_fresh("nonce", "The evidence answers another nonce: it may be a replay.")
     if not 0 <= now - challenge.asked_at <= policy.max_age_s:
         raise _not_fresh("age", Text("The nonce is {now} s old.", now=now - challenge.asked_at))
-    # The prover's clock proves nothing; a wild difference is still worth a clear refusal.
+    # The prover's clock proves nothing; a large difference still deserves a clear refusal.
     if abs(now - evidence.collected_at) > policy.max_age_s + MAX_SKEW:
         raise _not_fresh(
             "clock", Text("The evidence is {now} s old.", now=now - evidence.collected_at)
@@ -187,7 +187,7 @@ def _check_code(claims: Claims, policy: AppraisalPolicy) -> None:
 
 
 def _check_references(claims: Claims, policy: AppraisalPolicy) -> None:
-    """Accept code that fits a reference value, or say what is nearest and does not fit."""
+    """Accept code that fits a reference value, or report why the nearest one does not fit."""
     if not policy.measurements and not policy.references:
         raise _not_acceptable(
             "measurement",

@@ -1,7 +1,7 @@
-"""Claims: what verified evidence says, in the same words for every TEE.
+"""Claims: the content of verified evidence, in the same terms for every TEE.
 
-Only a verifier makes them (`adapters/tee`), and only after signatures, chain and validity hold
-at the given time. Whether they are good enough is the appraisal's question, not the verifier's.
+Only a verifier creates them (`adapters/tee`), and only after signatures, chain and validity are
+verified for the given time. Whether they are good enough is decided by the appraisal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Claims:
 
     Args:
         tee: `sgx`, `tdx` or `sev-snp`.
-        simulated: the chain ends in a SIMULATED root: the facts are software's word.
+        simulated: the chain ends in a SIMULATED root: only software vouches for the facts.
         measurement: identity of the code, hex. SGX: MRENCLAVE; TDX: MRTD and RTMR0..3 joined by
             colons; SEV-SNP: the launch measurement.
         signer: MRSIGNER (SGX), MRSIGNERSEAM (TDX) or the author key digest (SNP), hex.
@@ -33,10 +33,10 @@ class Claims:
         valid_until: Unix seconds at which the collateral ends, or None.
         platform: facts that a policy must allow when true (`dynamic_platform`, `cached_keys`,
             `smt_enabled`, `migratable`).
-        registers: everything measured, hex, in the vendor's words (`mrtd`, `host_data`, …).
-        numbers: versions and ids in the vendor's words (`isv_svn`, `guest_svn`, …).
+        registers: everything measured, hex, under the vendor's names (`mrtd`, `host_data`, …).
+        numbers: versions and ids under the vendor's names (`isv_svn`, `guest_svn`, …).
         flags: what the guest's own policy allows or demands (SEV-SNP).
-        unchecked: what the owner let the verifier leave out; a verdict says it.
+        unchecked: checks that the owner let the verifier leave out; a verdict lists them.
     """
 
     tee: str
@@ -97,11 +97,11 @@ HINTS: Final = {
     "collateral_mismatch": _OTHER,
     "tcb": _UPDATE,
 }
-"""The next step where a part failed; a part that is not here says nothing about the hardware."""
+"""The next step if a part failed; a part that is not here says nothing about the hardware."""
 
 
 def not_authentic(part: str, message: str, hint: str = "", **details: Any) -> SecureFlowError:
-    """Return the error of the first stage; `part` of the evidence is what failed."""
+    """Return the error of the first stage; `part` is the part of the evidence that failed."""
     return SecureFlowError(
         "evidence_not_authentic",
         message,

@@ -1,4 +1,4 @@
-"""Evidence: what an enclave shows of itself, and what it binds to its keys.
+"""Evidence: what an enclave shows about itself, and what it binds to its keys.
 
 `report_data = SHA-384(JCS(runtime_data)) ‖ 16 zero bytes` (the rule of CoCo Trustee), with
 `runtime_data = {nonce, hpke, suite, release, job, spec}`: the verifier's nonce, the enclave's
@@ -21,7 +21,7 @@ from secureflow.kit.text import Text
 MAX_EVIDENCE: Final = 256 * 1024
 MAX_BLOB: Final = 64 * 1024
 SUITE: Final = "MLKEM768_X25519/HKDF-SHA256/AES-256-GCM"
-"""The one HPKE suite (RFC 9180 names) that updates are sealed with."""
+"""The only HPKE suite (RFC 9180 names) with which updates are sealed."""
 TEES: Final = frozenset({"sgx", "tdx", "sev-snp"})
 FORMATS: Final = frozenset({"dcap", "snp-report"})
 
@@ -69,7 +69,7 @@ class Evidence:
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 over the JCS form: what seals and ledger leaves name."""
+        """Hex SHA-256 over the JCS form, which seals and ledger leaves name."""
         return digest(self.as_json())
 
 

@@ -1,6 +1,6 @@
 """The appraisal policy: an agent's own reference values, never the server's.
 
-Every field decides; what is missing is a refusal, not a default pass (Trustee issue 860, where
+Every field decides; a missing value is a refusal, not a pass by default (Trustee issue 860, where
 unregistered reference values were accepted, is the case to avoid).
 """
 
@@ -32,11 +32,11 @@ _NUMBERS: Final = {"min_svn": 65_535, "max_age_s": 31 * 86_400}
 
 @dataclass(frozen=True)
 class AppraisalPolicy:
-    """What an agent accepts of an enclave.
+    """What an agent accepts in an enclave.
 
     Args:
         measurements: accepted identities of the code, as in `Claims.measurement`.
-        references: accepted enclaves in the vendors' words. Neither them nor measurements: refuse.
+        references: accepted enclaves in the vendor's terms. Without them and measurements: refuse.
         allowed_tees: accepted technologies.
         signers: accepted signers; empty = any signer of an accepted measurement.
         min_svn: lowest security version.

@@ -1,8 +1,8 @@
-"""Reference values of one technology: which measured code, in the vendor's own words, is accepted.
+"""Reference values of one technology: the accepted measured code, in the vendor's own terms.
 
-A reference names registers and the values that each may hold, numbers that must be reached or
-matched, and flags that must be set or must not be. All of it has to hold at once: evidence fits a
-reference or it does not. What evidence lacks does not fit.
+A reference lists registers with the values that each may have, numbers that must be reached or
+matched, and flags that must be set or unset. All of them must hold at once: evidence fits a
+reference or it does not. Missing claims do not fit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Numbers = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """What does not fit: a part of the evidence, the claim's name, what it is and what may be."""
+    """A mismatch: a part of the evidence, the claim's name, its value and the accepted values."""
 
     part: str
     name: str
@@ -43,7 +43,7 @@ class Reference:
         exactly: (name, value) of `Claims.numbers`.
         at_least: (name, lowest value) of `Claims.numbers`.
         required: `Claims.flags` that must be set.
-        refused: flags that must not be.
+        refused: flags that must be unset.
 
     Raises:
         SecureFlowError: `policy_malformed`.

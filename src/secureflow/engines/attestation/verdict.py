@@ -1,4 +1,4 @@
-"""The verdict: what an agent concluded about an enclave, for how long, and how sure it may be."""
+"""The verdict: an agent's conclusion about an enclave, how long it is valid, and how sure it is."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Verdict:
     """An accepted enclave (a refusal is an error, never a verdict).
 
     Args:
-        status: `affirming`, or `warning` when the policy accepted something that it need not.
+        status: `affirming`, or `warning` if the policy accepted an exception.
         tier: `hardware` or `SIMULATED`.
         simulated: the TEE protects nothing from the operator.
         tee: technology.
-        reasons: what a person should know, one sentence each.
+        reasons: what people should know, one sentence each.
         policy: digest of the policy that accepted.
-        evidence: digest of the evidence, the one that seals are bound to.
+        evidence: digest of the evidence, to which seals are bound.
         measurement: identity of the code.
         tcb_status: state of the platform.
         advisories: advisories that apply to it.
-        job: the job that the keys serve.
+        job: the job for which the keys are.
         spec: its spec digest.
         hpke: base64 HPKE key to seal to.
         release: base64 Ed25519 key that signs releases.
@@ -65,7 +65,7 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """One line for people and logs; a simulated TEE is called SIMULATED first."""
+        """One line for people and logs; for a simulated TEE it begins with SIMULATED."""
         return f"{self.title} ({self.tcb_status}): {' '.join(self.reasons)}".strip()
 
     def as_json(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Verdict:
         return digest(self.as_json())
 
     def require_valid(self, now: int) -> None:
-        """Refuse to rely on a verdict outside its life.
+        """Refuse to rely on a verdict outside its validity.
 
         Raises:
             SecureFlowError: `attestation_expired`.

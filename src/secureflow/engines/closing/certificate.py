@@ -1,8 +1,8 @@
 """The closing certificate: t votes for one contributor set.
 
 Why there is only one: docs/threat-model.md, "The closing certificate". A certificate holds the
-question once and one signature per voter, so votes on different sets cannot even be written down
-together; `certify` refuses to try.
+question once and one signature per voter, so votes on different sets cannot even be represented
+together; `certify` refuses to combine them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True)
 class Certificate:
-    """A question and who signed it; `verify_certificate` says whether that is enough.
+    """A question and its signers; `verify_certificate` checks whether they are enough.
 
     Args:
         question: the certified contributor set.
@@ -77,11 +77,11 @@ def parse_certificate(data: bytes) -> Certificate:
 
 
 def certify(votes: Iterable[Vote]) -> Certificate:
-    """Put votes together.
+    """Combine votes into a certificate.
 
     Raises:
-        SecureFlowError: `certificate_mixed` when they answer different questions,
-            `certificate_forged` when one voter signs twice, `certificate_short` when empty.
+        SecureFlowError: `certificate_mixed` if they answer different questions,
+            `certificate_forged` if one voter signs twice, `certificate_short` if there are none.
     """
     question: Question | None = None
     signatures: dict[str, str] = {}
@@ -113,7 +113,7 @@ def verify_certificate(certificate: Certificate, roster: Mapping[str, str]) -> N
 
     Raises:
         SecureFlowError: `survivors_unknown`, `dead_inconsistent`, `survivors_too_few`,
-            `certificate_forged` (a signature fails, or the voter is no contributor),
+            `certificate_forged` (a signature is invalid, or the voter is not a contributor),
             `certificate_short`.
     """
     check_set(certificate.question, roster)

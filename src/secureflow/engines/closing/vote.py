@@ -1,9 +1,9 @@
 """A party's one vote per round on who contributed.
 
-What holds (docs/threat-model.md, "The closing certificate"): with N parties in the spec's roster
+The guarantee (docs/threat-model.md, "The closing certificate"): with N parties in the spec's roster
 and t = ⌊2N/3⌋+1, a party that votes at most once per (job, round, stage) makes the
 certified set unique as long as 2t > N + c for c colluders. So a party refuses a second question, a
-set that leaves it out, a set for a context under which it contributed nothing, and a sum of fewer
+set that leaves it out, a set for a context in which it contributed nothing, and a sum of fewer
 than t parties.
 """
 
@@ -39,7 +39,7 @@ def round_context(
     roster: Sequence[str],
     noise: str = "",
 ) -> str:
-    """Return the hex context of a sealed round: what every contribution of it is bound to.
+    """Return the hex context of a sealed round, to which every contribution to it is bound.
 
     Args:
         job: job id.
@@ -47,8 +47,8 @@ def round_context(
         stage: e.g. `train`.
         spec: hex spec digest.
         model: hex BLAKE3 of the global model that the round starts from.
-        roster: the spec's parties; their order has no meaning.
-        noise: where an enclave draws noise from the contributors' seeds, what binds them
+        roster: the spec's parties; their order does not matter.
+        noise: if an enclave draws noise from the contributors' seeds, what binds them
             (`engines.privacy.seeds.seed_binding`). Votes fix it with the set.
     """
     return digest(
@@ -66,7 +66,7 @@ def round_context(
 
 @dataclass(frozen=True)
 class Question:
-    """Who contributed to a round: what every vote of its certificate answers alike.
+    """Who contributed to a round: every vote of its certificate answers the same question.
 
     Args:
         job: job id.
@@ -128,7 +128,7 @@ class Question:
 
     @property
     def slot(self) -> tuple[str, int, str]:
-        """(job, round, stage): where a party votes once."""
+        """(job, round, stage): a party votes once for each."""
         return (self.job, self.round, self.stage)
 
     def body(self, voter: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class Vote:
         return cls(Question.from_json(rest), voter, signature)
 
     def holds_under(self, public: str) -> bool:
-        """Tell whether the signature holds under the voter's base64 key."""
+        """Tell whether the signature is valid under the voter's base64 key."""
         return verify(public, KIND, self.question.body(self.voter), self.signature)
 
 
@@ -235,14 +235,14 @@ def may_vote(
 
     Args:
         previous: this party's own earlier votes (from its disk).
-        question: what is asked now.
+        question: the question asked now.
         voter: this party.
         context: hex context under which this party itself contributed.
         roster: parties of the signed spec.
-        least: the fewest contributors that this party's approval accepts.
+        least: the minimum number of contributors that this party's approval accepts.
 
     Returns:
-        The earlier vote when the same question is asked again, else None: vote, once it is on disk.
+        The earlier vote if the same question is asked again; else None: vote, once it is stored.
 
     Raises:
         SecureFlowError: `vote_already_cast`, `vote_other_context`, `voted_dead`, and those of
@@ -285,7 +285,7 @@ def _already_cast(vote: Vote, question: Question, voter: str) -> SecureFlowError
 
 
 def _check_contributors(question: Question, voter: str, least: int) -> None:
-    """Refuse a set that this party did not approve, or that says of it that it dropped out."""
+    """Refuse a set that this party did not approve, or that lists it as a dropout."""
     if len(question.survivors) < least:
         raise SecureFlowError(
             "survivors_too_few",
@@ -316,7 +316,7 @@ def _check_contributors(question: Question, voter: str, least: int) -> None:
 
 
 def cast_vote(question: Question, voter: str, key: SigningKey) -> Vote:
-    """Sign the answer yes; ask `may_vote` first and put the vote on disk before sending it."""
+    """Sign the answer yes; call `may_vote` first and store the vote before sending it."""
     return Vote(question, voter, key.sign(KIND, question.body(voter)))
 
 

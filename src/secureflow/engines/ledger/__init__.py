@@ -1,5 +1,5 @@
-"""The ledger as pure rules: RFC 9162 tree, C2SP notes, signed leaves, the witness, the bundle.
+"""The ledger as pure functions: RFC 9162 tree, C2SP notes, signed leaves, the witness, the bundle.
 
 Nothing here reads a disk or a socket. The database stores nodes and leaves, the server signs
-heads, the agents observe and cosign them, and `bundle` checks the whole story offline.
+heads, the agents observe and cosign them, and `bundle` checks a job's whole record offline.
 """

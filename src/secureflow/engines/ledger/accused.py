@@ -1,7 +1,7 @@
-"""Who accused whom in a job's story: the accusations of a bundle, as their authors signed them.
+"""Who accused whom in a job: the accusations in a bundle, as their authors signed them.
 
-That an accusation stands in a verified bundle says who signed it, not that it is right: its
-evidence lies with the accuser, under the digest that the document names.
+An accusation in a verified bundle shows who signed it, not that it is right: its evidence is kept
+by the accuser, under the digest that the document names.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
 from secureflow.kit.text import Text
 
 ACCUSATION: Final = "accusation"
-_MOST: Final = 16  # accused of one accusation; honest ones name one or two
+_MOST: Final = 16  # parties accused in one accusation; honest ones name one or two
 _LONGEST: Final = 200
 
 
 @dataclass(frozen=True)
 class Accusation:
-    """One signed accusation: who says that whom did what, where.
+    """One signed accusation: its author, the accused, the reason, the round.
 
-    `round` is −1 and `stage` empty where it speaks of none; `evidence` is the SHA-256 of the
-    request that was refused, which the author keeps.
+    `round` is −1 and `stage` empty if it names none; `evidence` is the SHA-256 of the
+    refused request, which the author keeps.
     """
 
     author: str
@@ -35,7 +35,7 @@ class Accusation:
 
 
 def accusations_of(bundle: Bundle) -> Iterator[Accusation]:
-    """Yield the accusations of the bundle's job. Total: what is no text reads as nothing."""
+    """Yield the accusations of the bundle's job. Total: what is not text reads as empty."""
     for entry in _entries(bundle):
         if entry.salt is None:
             continue
@@ -53,7 +53,7 @@ def accusations_of(bundle: Bundle) -> Iterator[Accusation]:
 
 
 def silenced(bundle: Bundle) -> Iterator[str]:
-    """Does every accusation say whom it accuses of what? The accused may have exported this."""
+    """Yield accusations without their document: the accused may have exported this bundle."""
     for entry in _entries(bundle):
         if entry.salt is None:
             yield Text("{title}: the accusation comes without its document", title=entry.title)

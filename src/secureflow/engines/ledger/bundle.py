@@ -1,27 +1,27 @@
-"""Offline audit: one job's story, re-derived from a bundle and a pinned charter.
+"""Offline audit: the record of one job, verified again from a bundle and a pinned charter.
 
 A bundle is JSON: `{v: 1, origin, note, job, spec, roster, charter, entries}`; `note` is the head
 with its cosignatures, `spec` the signed job spec, `roster` its parties, `charter` the charter's
 digest, and an entry `{index, leaf, proof: [hex], document?, salt?}`. Entries of other jobs may
-stand between an author's own ones to complete that author's chain; they come without documents.
+appear between an author's own ones to complete that author's chain; they come without documents.
 
-The verifier believes nothing that the bundle says of itself:
+The verifier trusts nothing that the bundle says about itself:
 - each leaf is signed by the key that the *charter* gives its author. `server` is the log key; an
   `enclave` key counts only when more roster members than may collude vouch for it in their own
   opened `attested` leaves, so that at least one of them is honest;
-- the leaves of an author form an unbroken chain: dropping, inserting or reordering one shows,
+- the leaves of an author form an unbroken chain: dropping, inserting or reordering one is detected,
   and an organisation's first leaf of the job is its approval, so that the start is known;
-- the ends are there and count what is there (`ends`), so that nothing was cut off after the last
-  leaf; for whom only the centre's word says so is told;
+- the ends are present and their counts match (`ends`), so that nothing was cut off after the last
+  leaf; authors for which only the centre's word vouches are listed;
 - each leaf is in the tree under the head, the log signed the head, and a quorum of the roster
   that the *signed spec* names cosigned it.
-Without a charter all this can only be consistent with itself, which a forger can make too.
-The spec is the bundle's own: members who collude with the centre can tell a story of a spec and a
-roster that nobody else saw. Whoever knows the job gives the digest that it was approved under.
+Without a charter, all this can only be consistent with itself, which a forger can achieve too.
+The spec is the bundle's own: members who collude with the centre can make a record of a spec and a
+roster that nobody else saw. A reader who knows the job passes the digest of its approved spec.
 
-The verdict is `broken` when something contradicts, else `unfinished` when something is not there
-(an end, a cosignature, what an accusation says), else `consistent, unauthenticated` without a
-charter, else `verified`.
+The verdict is `broken` if anything contradicts, otherwise `unfinished` if anything is missing (an
+end, a cosignature, the document of an accusation), otherwise `consistent, unauthenticated` without
+a charter, otherwise `verified`.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ Status = Literal["verified", "unfinished", "broken", "consistent, unauthenticate
 
 @dataclass(frozen=True)
 class BundleVerdict:
-    """What the audit found. `ok` only when the status is `verified`.
+    """The result of the audit. `ok` only if the status is `verified`.
 
-    `job`, `spec` (its digest) and `roster` say whose story it is; `failures` name the entry and
-    what is wrong with it, `missing` what a whole story would hold; `accusations` who accused whom;
-    `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end, `held`
-    what leaves are worth that authors kept; `cosigners` are the roster members whose cosignatures
-    under the head hold, `quorum` how many it takes; `gaps` are the set-backs of the log that its
-    members let it go on from.
+    `job`, `spec` (its digest) and `roster` identify the job; `failures` name the entry and
+    what is wrong with it, `missing` what a complete record would hold; `accusations` who accused
+    whom; `outcome` is how the job ended by the centre's end, `authors` how each one's leaves end,
+    `held` the standing of leaves that authors kept; `cosigners` are the roster members with valid
+    cosignatures of the head, `quorum` the number required; `gaps` are the rollbacks of the log
+    after which its members continued it.
     """
 
     ok: bool
@@ -84,14 +84,14 @@ def verify_bundle(
     spec: str = "",
     known: Sequence[SignedCharter] = (),
 ) -> BundleVerdict:
-    """Judge a foreign bundle. Total: whatever it is, the answer is a verdict.
+    """Judge a foreign bundle. Total: for any input, the answer is a verdict.
 
-    `held` is a foreign list of leaves that their authors kept, to be held against it; `spec` the
-    digest of the spec that it is to be about; `known` are versions before `charter` that the reader
+    `held` is a foreign list of leaves that their authors kept, to be compared with it; `spec` the
+    expected digest of the spec; `known` are versions before `charter` that the reader
     kept, for bundles that were made under one of them.
 
     Raises:
-        SecureFlowError: only for `held` that is none: `malformed_bundle`, `malformed_leaf`.
+        SecureFlowError: only for a malformed `held`: `malformed_bundle`, `malformed_leaf`.
     """
     try:
         bundle = parse_bundle(bundle_json)
@@ -154,7 +154,7 @@ def _status(failures: list[str], missing: list[str], charter: Charter | None) ->
 
 
 def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
-    """Do job, spec and roster belong together? The leaves bind the spec, the spec the roster."""
+    """Check that job, spec and roster match: the leaves bind the spec, the spec the roster."""
     if bundle.note.checkpoint.origin != bundle.origin:
         yield Text(
             "the head is of the log {origin}, not {bundle_origin}",
@@ -166,7 +166,7 @@ def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
     if [party for party, _ in bundle.contributors] != list(bundle.roster):
         yield "the roster is not the one in the spec"
     if quorum_of(len(bundle.roster)) <= colluders_of(len(bundle.roster)):
-        # The spec, too, is a forger's: one member that helps the centre could be a roster of its
+        # A forger can write the spec too: one member that helps the centre could be a roster of its
         # own, and the only witness of a log that nobody else has seen.
         yield "a roster of one: whoever colludes with the centre would be its only witness"
     spec = digest(bundle.spec)
@@ -182,7 +182,7 @@ def _story_failures(bundle: Bundle, expected: str) -> Iterator[str]:
 
 
 def _entry_failures(bundle: Bundle, origins: frozenset[str]) -> Iterator[str]:
-    """Is each leaf of this log, in its place under the head, and opened truthfully?"""
+    """Check that each leaf is of this log, in its place under the head, and opened correctly."""
     head = bundle.note.checkpoint
     last = -1
     for entry in bundle.entries:
@@ -211,12 +211,12 @@ def _opens(entry: BundleEntry) -> bool:
 
 
 def _chain_failures(bundle: Bundle) -> Iterator[str]:
-    """Do each author's leaves form one unbroken path of `prev` links?
+    """Check that each author's leaves form one unbroken path of `prev` links.
 
-    Jobs that run at once reach the log in any order, so links are followed, not indices; only the
-    leaves of *this* job must stand in the log in the order in which their author made them. An
-    enclave's chain lives as long as its key, which is made afresh for each start and job. The
-    server numbers the log itself and need not chain, but a link that it makes must hold.
+    Concurrent jobs reach the log in any order, so links are followed, not indices; only the
+    leaves of *this* job must be in the log in the order in which their author made them. An
+    enclave's chain lives as long as its key, which is generated for each start and job. The
+    server numbers the log itself and need not chain, but any link that it makes must be valid.
     """
     chains: defaultdict[tuple[str, str], list[BundleEntry]] = defaultdict(list)
     known: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
@@ -262,7 +262,7 @@ def _path_failures(chain: list[BundleEntry], known: set[str], job: str) -> Itera
 
 
 def _consent_failures(bundle: Bundle) -> Iterator[str]:
-    """Did each organisation approve the job before its first leaf in it?"""
+    """Check that each organisation approved the job before its first leaf in it."""
     approved: set[str] = set()
     for entry in bundle.entries:
         leaf = entry.signed.leaf
@@ -277,7 +277,7 @@ def _consent_failures(bundle: Bundle) -> Iterator[str]:
 
 
 def _self_signed_failures(bundle: Bundle) -> Iterator[str]:
-    """Without a charter: does each leaf at least hold under the key that it claims?"""
+    """Without a charter, check at least that each leaf is valid under the key that it claims."""
     claimed: dict[str, str] = {}
     for entry in bundle.entries:
         signed = entry.signed
@@ -293,7 +293,7 @@ def _self_signed_failures(bundle: Bundle) -> Iterator[str]:
 
 
 def _author_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
-    """With a charter: is each leaf signed by the one whom it names as its author?"""
+    """With a charter, check that each leaf is signed by the author that it names."""
     keys = {SERVER: charter.log_key, **charter.keys}
     vouchers = _vouchers(bundle, charter)
     needed = colluders_of(len(bundle.roster)) + 1
@@ -346,7 +346,7 @@ def _attested(bundle: Bundle) -> Iterable[BundleEntry]:
 
 
 def _head_failures(bundle: Bundle, charter: Charter) -> Iterator[str]:
-    """Is the head the pinned log's, and is the roster the charter's?"""
+    """Check that the head is the pinned log's, and that the roster is the charter's."""
     if bundle.origin != charter.origin:
         yield Text(
             "the bundle is of the log {origin}; the charter names {charter_origin}",

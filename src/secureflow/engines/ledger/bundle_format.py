@@ -1,4 +1,4 @@
-"""The JSON of audit bundles: how one is written, and the parser that bounds sizes first."""
+"""The JSON of audit bundles: how one is written, and its parser, which checks sizes first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_ROSTER = 256
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 MAX_HISTORY = 256
-"""Charter versions from the one before the first continuation on."""
+"""Charter versions, starting with the one before the first continuation."""
 
 _FIELDS = {"v", "origin", "note", "job", "spec", "roster", "charter", "entries"}
 _ENTRY_FIELDS = {"index", "leaf", "proof"}
@@ -30,7 +30,7 @@ _OPENED_FIELDS = _ENTRY_FIELDS | {"document", "salt"}
 
 @dataclass(frozen=True)
 class BundleEntry:
-    """One leaf with its place, its inclusion proof and, when `salt` is set, its document."""
+    """One leaf with its index, its inclusion proof and, if `salt` is set, its document."""
 
     index: int
     signed: SignedLeaf
@@ -40,7 +40,7 @@ class BundleEntry:
 
     @property
     def title(self) -> str:
-        """How failures name this entry."""
+        """The name of this entry in failures."""
         leaf = self.signed.leaf
         return f"entry {self.index} ({leaf.kind} by {leaf.author})"
 
@@ -69,10 +69,10 @@ def bundle_json(
     entries: Iterable[BundleEntry],
     history: Iterable[SignedCharter] = (),
 ) -> dict[str, Any]:
-    """Write a bundle: the head with its cosignatures, the signed spec, the charter's digest.
+    """Return a bundle's JSON: the head with cosignatures, the signed spec, the charter's digest.
 
-    Entries stand in rising order with proofs under that head; other jobs' leaves that complete an
-    author's chain come without salt. `history` are the signed charters from the version before
+    Entries are in ascending order with proofs under that head; other jobs' leaves that complete an
+    author's chain come without salt. `history` holds the signed charters from the version before
     the log's first continuation up to the bundle's own; most logs never had one.
     """
     charters = [one.json() for one in history]
@@ -152,7 +152,7 @@ def _roster(value: Any) -> tuple[str, ...]:
 
 
 def _contributors(spec: Any) -> tuple[tuple[str, str], ...]:
-    """Read the roster out of the spec, the only part of it that an audit needs."""
+    """Read the roster from the spec, the only part of it that an audit needs."""
     lines = spec.get("roster") if isinstance(spec, dict) else None
     if not isinstance(lines, list) or len(lines) > MAX_ROSTER:
         raise _malformed("spec must be a job spec with a roster")

@@ -1,22 +1,23 @@
-"""How a job's story ends: what each author signs last, and what its absence means.
+"""How the record of a job ends: what each author signs last, and what its absence means.
 
 A chain of leaves shows what is missing between two of them; only an *end* shows that nothing is
-missing after the last. Both kinds of it are leaves with a document:
+missing after the last. There are two kinds, both of them leaves with a document:
 
-- a party, told that the job is over, signs `finished`: `{outcome, count, last}`, how many leaves
-  it signed in this job and the hash of the last one. It signs nothing in the job afterwards;
+- a party that is notified of the job's end signs `finished`: `{outcome, count, last}`, the number
+  of its leaves in this job and the hash of the last one. It signs nothing in the job afterwards;
 - the centre then signs `job.closed`: `{outcome, ends: [{author, key, count, last}]}`, a line for
   every party of the roster, whether it could be reached or not, for itself, and for each enclave
-  key that signed. Nothing of the centre's follows it. A head over it is cosigned last.
+  key that signed. No leaf of the centre follows it. A head over it is cosigned last.
 
-So a story without `job.closed` is *unfinished*, and one that holds fewer leaves than an end counts
+So a record without `job.closed` is *unfinished*, and one that holds fewer leaves than an end counts
 was cut. For a party that signed `finished` both ends must agree. For one that did not (it was
-dropped, or away) there is the centre's word alone, fixed under the cosigned head: what that party
+dropped, or away) there is only the centre's word, fixed under the cosigned head: what that party
 signed later, or what the centre left out of the log at its end, is *not provable* by this bundle.
-A party that comes back signs its `finished` then: it stands behind the centre's end, counts
-everything before it, also what reached the log no sooner, and is worth as much as one in time.
-A quorum of the roster must have signed its own end: a centre that closes a job a second time, to
-cut somebody off, cannot cut more parties than a quorum leaves over, and each of them is named.
+A party that comes back then signs its `finished`: it comes after the centre's end, counts
+everything before it, including leaves that reached the log only then, and is worth as much as one
+in time. A quorum of the roster must have signed its own end: a centre that closes a job a second
+time, to cut someone off, cannot cut more parties than those outside a quorum, and each of them is
+named.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ _OUTCOMES: Final = frozenset({"succeeded", "failed", "cancelled"})
 _LINE: Final = {"author", "key", "count", "last"}
 
 Chain = tuple[str, str]
-"""An author and, for an enclave, the key that it signs with; else an empty text."""
+"""An author and, for an enclave, the key with which it signs; otherwise an empty text."""
 
 
 @dataclass(frozen=True)
 class End:
-    """How many leaves an author signed in a job, and the hex hash of the last ("" for none)."""
+    """The number of leaves that an author signed in a job, and the last one's hex hash or ""."""
 
     count: int = 0
     last: str = ""
@@ -60,12 +61,12 @@ class End:
 
 @dataclass(frozen=True)
 class AuthorEnd:
-    """What a bundle shows of one author.
+    """The state of one author's leaves in a bundle.
 
-    `count` and `last` are the leaves that it holds of the author in the job, `signed` tells whether
-    the author's own end is the last of them, `provable` whether anything that it signed later would
-    have shown: not for a party whose end is the centre's word. `late` is an end that the author
-    signed after the centre's.
+    `count` and `last` describe the author's leaves of the job in the bundle, `signed` tells whether
+    the author's own end is the last of them, `provable` whether any later leaf of the author would
+    have been detected: not for a party whose end is only the centre's word. `late` is an end that
+    the author signed after the centre's.
     """
 
     author: str
@@ -79,7 +80,7 @@ class AuthorEnd:
 
 @dataclass
 class Judgement:
-    """What the ends tell: contradictions, what is not there, and each author's end."""
+    """The result of checking the ends: contradictions, missing parts, and each author's end."""
 
     broken: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -88,12 +89,12 @@ class Judgement:
 
 
 def finished_document(outcome: str, end: End) -> dict[str, Any]:
-    """Return what a party's `finished` leaf says; `end` is of its leaves before this one."""
+    """Return the document of a party's `finished` leaf; `end` is of its leaves before this one."""
     return {"outcome": outcome, "count": end.count, "last": end.last}
 
 
 def closed_document(outcome: str, ends: Mapping[str, End]) -> dict[str, Any]:
-    """Return what the centre's `job.closed` leaf says, without the centre's own line."""
+    """Return the document of the centre's `job.closed` leaf, without the centre's own line."""
     return {"outcome": outcome, "ends": [line(author, end) for author, end in ends.items()]}
 
 
@@ -103,7 +104,7 @@ def line(author: str, end: End) -> dict[str, Any]:
 
 
 def read_finished(document: Any) -> tuple[str, End] | None:
-    """Read a party's end: its outcome, and the leaves before it; None for what is none."""
+    """Read a party's end: its outcome, and the leaves before it; None if malformed."""
     if not isinstance(document, dict) or set(document) != {"outcome", "count", "last"}:
         return None
     end = _end(document)
@@ -113,7 +114,7 @@ def read_finished(document: Any) -> tuple[str, End] | None:
 
 
 def read_closed(document: Any) -> tuple[str, list[tuple[Chain, End]]] | None:
-    """Read the centre's end: the outcome, and each author's end; None for what is none."""
+    """Read the centre's end: the outcome, and each author's end; None if malformed."""
     if not isinstance(document, dict) or set(document) != {"outcome", "ends"}:
         return None
     listed = document["ends"]
@@ -131,7 +132,7 @@ def read_closed(document: Any) -> tuple[str, list[tuple[Chain, End]]] | None:
 
 
 def judge_ends(bundle: Bundle) -> Judgement:
-    """Judge whether a bundle's story is complete: every end is there and counts what is there."""
+    """Judge whether a bundle is complete: every end is present and its count matches."""
     found = Judgement()
     own = [entry for entry in bundle.entries if entry.signed.leaf.job == bundle.job]
     closes = [e for e in own if (e.signed.leaf.author, e.signed.leaf.kind) == (SERVER, CLOSED)]
@@ -190,7 +191,7 @@ def _compare(
     chains: Mapping[Chain, list[BundleEntry]],
     lines: Mapping[Chain, End],
 ) -> None:
-    """Hold the leaves that are there to the centre's end."""
+    """Compare the leaves in the bundle with the centre's end."""
     wanted: dict[Chain, None] = dict.fromkeys([(SERVER, ""), *((p, "") for p in bundle.roster)])
     for chain in wanted | dict.fromkeys(chains):
         if chain not in lines:
@@ -231,7 +232,7 @@ def _compare(
 def _late(
     found: Judgement, own: list[BundleEntry], close: BundleEntry
 ) -> dict[Chain, list[BundleEntry]]:
-    """Return the leaves of each party that stand after the close; others may not do so."""
+    """Return each party's leaves after the close; those of other authors are contradictions."""
     late: defaultdict[Chain, list[BundleEntry]] = defaultdict(list)
     for entry in own:
         if entry.index <= close.index:
@@ -249,9 +250,9 @@ def _judge_authors(
     chains: Mapping[Chain, list[BundleEntry]],
     late: Mapping[Chain, list[BundleEntry]],
 ) -> set[str]:
-    """Tell each author's end; return which parties signed one that fits the outcome.
+    """Add each author's end; return which parties signed one that fits the outcome.
 
-    A party may have been told of a success that failed at the last step; the reverse fits nothing.
+    A party may have been notified of a success that failed at the last step; never the reverse.
     """
     named: dict[Chain, None] = dict.fromkeys((p, "") for p in bundle.roster)
     ended: set[str] = set()
@@ -277,7 +278,7 @@ def _judge_authors(
 
 
 def _own_end(found: Judgement, chain: Chain, entries: list[BundleEntry]) -> str | None:
-    """Return the outcome that a party's own end tells, None where there is none that holds."""
+    """Return the outcome in a party's own end, None if it has no valid one."""
     for entry in entries[:-1]:
         if entry.signed.leaf.kind == FINISHED:
             found.broken.append(

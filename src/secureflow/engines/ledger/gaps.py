@@ -1,8 +1,8 @@
-"""The gaps of a log in an audit bundle: every set-back that its members let it go on from.
+"""The gaps of a log in an audit bundle: every rollback after which its members continued it.
 
-A bundle that was made after a continuation carries the signed charters from the version before the
-first one on, and the entry with which each new origin begins. So a reader who pinned any of these
-versions sees each gap, who signed for it, and that none is left out.
+A bundle that was made after a continuation carries the signed charters, starting with the version
+before the first one, and the entry with which each new origin begins. So a reader who pinned any
+of these versions sees each gap, who signed for it, and that none is left out.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ CONTINUED: Final = "log.continued"
 
 @dataclass(frozen=True)
 class Gap:
-    """A set-back: the log `origin` had `size` entries, goes on as `continued_as` with `start`.
+    """A rollback: the log `origin` had `size` entries, continued as `continued_as` with `start`.
 
-    `at` are the unix seconds of the continuation's own entry (0 where the bundle lacks it),
-    `signed` the members of the version before who signed it, `members` how many there were.
+    `at` is the time of the continuation's own entry in unix seconds (0 if the bundle lacks it),
+    `signed` the members of the version before who signed it, `members` their total number.
     """
 
     origin: str
@@ -45,9 +45,9 @@ class Gap:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The charter that a bundle was made under, as far as it follows from the pinned one.
+    """The charter under which a bundle was made, as far as it follows from the pinned one.
 
-    `origins` are the names that the log had up to then.
+    `origins` are the log's names up to then.
     """
 
     charter: Charter | None
@@ -57,12 +57,12 @@ class Lineage:
 
 
 def continued_document(charter: Charter, withdrawn: str) -> dict[str, JSON]:
-    """Return what a continuation's own entry says.
+    """Return the document of a continuation's own entry.
 
     Args:
         charter: the version that continues the log.
         withdrawn: the greatest head that the log signed under its old name and takes back: it
-            convicts the log for ever; empty where it signed none after it was set back.
+            convicts the log permanently; empty if it signed none after the rollback.
     """
     last = charter.continuations[-1].json()
     return {"charter": charter.digest, "continuation": last, "withdrawn": withdrawn}
@@ -72,8 +72,8 @@ def lineage_of(bundle: Bundle, pinned: Charter | None, known: Sequence[SignedCha
     """Find the bundle's charter from the pinned one, forwards or backwards, and its gaps.
 
     Args:
-        bundle: the story.
-        pinned: what the reader pinned; None for nothing.
+        bundle: the bundle.
+        pinned: the charter that the reader pinned; None if there is none.
         known: earlier versions that the reader kept.
     """
     versions = {one.charter.digest: one for one in (*known, *bundle.history)}
@@ -94,7 +94,7 @@ def lineage_of(bundle: Bundle, pinned: Charter | None, known: Sequence[SignedCha
     for gap, wrong in _gaps(bundle, charter, versions):
         gaps.append(gap)
         found += wrong
-    # What became of the log after this bundle was made is told as well: for ever.
+    # What happened to the log after this bundle was made is always reported as well.
     gaps += [gap for gap, _ in _gaps(bundle, pinned, versions)[len(gaps) :]]
     earlier = [one.origin for one in charter.continuations] if charter else []
     return Lineage(charter, frozenset({bundle.origin, *earlier}), tuple(gaps), tuple(found))
@@ -103,7 +103,7 @@ def lineage_of(bundle: Bundle, pinned: Charter | None, known: Sequence[SignedCha
 def _gaps(
     bundle: Bundle, charter: Charter | None, versions: Mapping[str, SignedCharter]
 ) -> list[tuple[Gap, list[str]]]:
-    """Return each gap that a charter knows of, with what the bundle lacks to believe it."""
+    """Return each gap in a charter's history, with what the bundle lacks to confirm it."""
     if charter is None:
         return []
     newest = versions.get(charter.digest, SignedCharter(charter))
@@ -116,7 +116,7 @@ def _gaps(
 def _gap(
     bundle: Bundle, charter: Charter, number: int, name: str, path: Sequence[SignedCharter]
 ) -> tuple[Gap, list[str]]:
-    """Judge the continuation of this number; `path` are versions that follow by their hashes."""
+    """Judge the continuation with this number; `path` are versions that follow by their hashes."""
     one = charter.continuations[number - 1]
     entry = _entry(bundle, one, name)
     wrong: list[str] = (
@@ -152,7 +152,7 @@ def _gap(
 
 
 def _opens(before: SignedCharter, after: SignedCharter, number: int) -> bool:
-    """Tell whether the continuation of this number came with the later of two versions."""
+    """Tell whether the continuation with this number came with the later of two versions."""
     counts = len(before.charter.continuations), len(after.charter.continuations)
     return counts == (number - 1, number)
 
@@ -184,7 +184,7 @@ def signed_by_the_log(one: Continuation, log_key: str) -> bool:
 
 
 def _earlier(charter: Charter, versions: Mapping[str, SignedCharter]) -> list[SignedCharter]:
-    """Return the versions that the hashes lead back to, newest first."""
+    """Return the earlier versions, following the hashes, newest first."""
     path: list[SignedCharter] = []
     while (step := versions.get(charter.previous)) is not None:  # no hash leads to itself
         path.append(step)
@@ -195,9 +195,9 @@ def _earlier(charter: Charter, versions: Mapping[str, SignedCharter]) -> list[Si
 def _path(
     newer: Charter, versions: Mapping[str, SignedCharter], digest: str
 ) -> list[SignedCharter] | None:
-    """Return the versions after one digest up to a newer charter; None where no hash leads there.
+    """Return the versions from after a digest up to a newer charter; None if no hash leads there.
 
-    The newer one comes without signatures where `versions` lacks it.
+    The newer one comes without signatures if `versions` lacks it.
     """
     path = [versions.get(newer.digest, SignedCharter(newer))]
     for step in _earlier(newer, versions):
@@ -208,7 +208,7 @@ def _path(
 
 
 def _forward(pinned: Charter, path: Sequence[SignedCharter]) -> list[str]:
-    """Return why the versions after the pinned one do not follow from it, if they do not."""
+    """Return why the versions after the pinned one do not follow from it; empty if they do."""
     known = pinned
     for signed in path:
         try:

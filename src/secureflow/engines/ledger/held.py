@@ -1,15 +1,15 @@
-"""What a party kept of its own, held against a bundle: does the story have it, and if not, why?
+"""A party's own stored leaves compared with a bundle: is each one in it, and if not, why?
 
 A bundle proves what is in it. A party that was dropped, or left out, still has its signed leaves
-(`secureflow agent leaves JOB`); this tells what they are worth beside the bundle:
+(`secureflow agent leaves JOB`); this tells what they are worth alongside the bundle:
 
-- `in the story`: the bundle has this very leaf;
-- `contradicts`: the leaf cannot stand beside the bundle. With an inclusion proof under the bundle's
-  own head, from before the job's end, the *centre's* end left it out; or the author's own end does
-  not count it, so the *author* signed two stories;
+- `in the story`: the bundle has exactly this leaf;
+- `contradicts`: the leaf is incompatible with the bundle. With an inclusion proof under the
+  bundle's own head, from before the job's end, the *centre's* end left it out; or the author's
+  own end does not count it, so the *author* signed two versions;
 - `not provable`: the author never signed its end, so nobody can tell whether it signed this in time
   and the centre left it out, or signed it afterwards;
-- `foreign`: no leaf of this job that a party of its roster signed.
+- `foreign`: not a leaf of this job that a party of its roster signed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class HeldLeaf:
-    """What a leaf that its author kept is worth beside a bundle; `reason` says why."""
+    """The standing of a leaf that its author kept, compared with a bundle; `reason` says why."""
 
     author: str
     kind: str
@@ -43,7 +43,7 @@ class HeldLeaf:
 
     @property
     def title(self) -> str:
-        """How failures name this leaf."""
+        """The name of this leaf in failures."""
         return Text(
             "the leaf {hash} ({kind} by {author})",
             hash=self.hash,
@@ -62,10 +62,10 @@ def judge_held(
     """Judge a foreign list of leaves: `[{leaf: {leaf, key, signature}, index?, proof?, …}]`.
 
     Args:
-        bundle: the story.
-        ends: what `ends.judge_ends` told of it.
+        bundle: the bundle.
+        ends: the author ends found by `ends.judge_ends`.
         keys: party → base64 key, by charter or, without one, by the spec's roster.
-        value: the list, or None; other members of its objects are not looked at.
+        value: the list, or None; other members of its objects are ignored.
         origins: earlier names of the bundle's log.
 
     Raises:

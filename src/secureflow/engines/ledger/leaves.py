@@ -1,9 +1,9 @@
-"""What one entry of the log is: a leaf, signed by the party that caused it.
+"""One entry of the log: a leaf, signed by the party that caused it.
 
 A leaf carries no data, only a *commitment* SHA-256(salt ‖ JCS(document)) under a fresh 32-byte
 salt: the document stays with those who may see it, and erasing salt and document erases the
 meaning. `prev` is the hash of the author's previous leaf, so an author's leaves form a chain of
-their own, and whoever drops or reorders one breaks it (docs/threat-model.md, "Ledger").
+their own, and anyone who drops or reorders one breaks it (docs/threat-model.md, "Ledger").
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SIGNATURE = re.compile(r"[A-Za-z0-9+/]{86}==")
 
 @dataclass(frozen=True)
 class Leaf:
-    """The body that its author signs.
+    """The body that the author signs.
 
     `kind` names what was done (`approved`, `attested`, …), `origin` the log, `job` and `spec` (hex
     digest) the work or "", `author` an organisation's slug, `server` or `enclave`, `prev` the hex
@@ -57,7 +57,7 @@ class Leaf:
         return dict(vars(self))
 
     def problem(self) -> str | None:
-        """Return what makes this body none, or nothing."""
+        """Return what is wrong with this body, None if it is valid."""
         texts = (self.kind, self.author, self.job, self.commitment, self.spec, self.prev)
         if not all(isinstance(text, str) for text in texts):
             return "a field that should be text is none"
@@ -98,8 +98,8 @@ class SignedLeaf:
 
     @cached_property
     def _data(self) -> bytes:
-        # Of text and small integers under ASCII keys this *is* RFC 8785, at a tenth of its cost
-        # (a test holds both together); the log's throughput hangs on it.
+        # For text and small integers under ASCII keys this *is* RFC 8785, at a tenth of its cost
+        # (a test compares the two); the log's throughput depends on it.
         text = json.dumps(self.json(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return text.encode()
 
@@ -158,7 +158,7 @@ def parse_leaf(data: bytes) -> SignedLeaf:
         raise _malformed(error.message) from error
     signed = leaf_from_json(value)
     if signed.data() != data:
-        # Else one leaf would have many spellings, each with a hash of its own.
+        # Otherwise one leaf would have many encodings, each with a hash of its own.
         raise _malformed("it is not in canonical form")
     return signed
 

@@ -2,8 +2,8 @@
 
 Only perfect subtrees are stored: node `(level, i)` is the hash of the leaves
 `[i·2^level, (i+1)·2^level)` and never changes once it is written. Roots and proofs of every
-past size are folded from those. Proofs work over any store through a `NodeReader`; the
-verifiers are *total*: whatever a foreign party sends, they answer True or False.
+earlier size are computed from those. Proofs work over any store through a `NodeReader`; the
+verifiers are *total*: whatever a foreign party sends, they return True or False.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 HASH_BYTES = 32
 MAX_SIZE = 1 << 62
-"""A log cannot grow to this; a foreign size beyond it is refused before any arithmetic."""
+"""No log grows to this size; a foreign size beyond it is refused before any arithmetic."""
 
 NodeReader = Callable[[int, int], bytes]
 """`read(level, index)` returns the 32-byte hash of a stored perfect subtree."""
@@ -35,7 +35,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def frontier(size: int) -> list[tuple[int, int]]:
     """Return the `(level, index)` of the maximal perfect subtrees of a tree, smallest first.
 
-    An append needs to read exactly these nodes.
+    An append reads exactly these nodes.
     """
     return [(level, (size >> level) - 1) for level in range(size.bit_length()) if size >> level & 1]
 
@@ -65,7 +65,7 @@ def inclusion_proof(index: int, size: int, read: NodeReader) -> list[bytes]:
     """Return PATH(index, D[size]) of RFC 9162 section 2.1.3.1, leaf side first.
 
     Raises:
-        ValueError: `index` is no leaf of a tree of `size` leaves.
+        ValueError: a tree of `size` leaves has no leaf `index`.
     """
     if not 0 <= index < size:
         message = f"leaf {index} is not in a tree of {size} leaves"
@@ -104,7 +104,7 @@ def consistency_proof(old: int, new: int, read: NodeReader) -> list[bytes]:
         else:
             path.append(_fold(start, middle, read))
             start = middle
-    if start:  # the old tree itself is no single node: its last perfect part opens the proof
+    if start:  # the old tree is not a single node: its last perfect part begins the proof
         path.append(_fold(start, end, read))
     return path[::-1]
 
@@ -139,7 +139,7 @@ def verify_consistency(
 ) -> bool:
     """Tell whether the tree under `new_root` extends the tree under `old_root`.
 
-    RFC 9162 section 2.1.4.2. Total: any other input is False, size 0 included, for an empty
+    RFC 9162 section 2.1.4.2. Total: any other input is False, including size 0, because an empty
     tree commits to nothing that a proof could keep.
     """
     if not (_is_size(old_size) and _is_size(new_size) and 0 < old_size <= new_size):
@@ -211,14 +211,14 @@ def _are_hashes(values: Any) -> bool:
 
 
 class GrowingTree:
-    """A tree made leaf by leaf, of any length: it keeps its largest perfect subtrees alone."""
+    """A tree built leaf by leaf, of any length: it keeps only its largest perfect subtrees."""
 
     def __init__(self) -> None:
         self.size = 0
         self._peaks: list[bytes] = []
 
     def append(self, leaf: bytes) -> list[tuple[int, int, bytes]]:
-        """Add a leaf hash; return every `(level, index, hash)` that it makes."""
+        """Add a leaf hash; return every `(level, index, hash)` that this creates."""
         index, level, node = self.size, 0, leaf
         made = [(0, index, node)]
         while index >> level & 1:
@@ -230,7 +230,7 @@ class GrowingTree:
         return made
 
     def root(self) -> bytes:
-        """Return the root of what was added."""
+        """Return the root of the leaves added so far."""
         if not self._peaks:
             return EMPTY_ROOT
         node = self._peaks[-1]

@@ -4,7 +4,7 @@ A note is the checkpoint's text (origin, size, base64 root, one line each), an e
 signature lines `— name base64(key id ‖ signature)`. The key id is the first four bytes of
 SHA-256(name ‖ 0x0A ‖ type ‖ public key). Type 1 is the log's own Ed25519 signature over the
 text; type 4 is a witness's `cosignature/v1`, which also covers the time of observation.
-Unknown keys and types are ignored, as the format demands; nothing else is let through.
+Unknown keys and types are ignored, as the format demands; anything else is refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a log says about itself: origin, number of leaves, 32-byte root."""
+    """A log's statement about itself: origin, number of leaves, 32-byte root."""
 
     origin: str
     size: int
@@ -49,7 +49,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class NoteSignature:
-    """One signature line: who, which key, and the bytes behind the key id."""
+    """One signature line: name, key id, and the bytes behind the key id."""
 
     name: str
     key_id: bytes
@@ -58,7 +58,7 @@ class NoteSignature:
 
 @dataclass(frozen=True)
 class Note:
-    """A parsed note. It proves nothing until `verify_log` or `cosigners` is asked."""
+    """A parsed note. It proves nothing until `verify_log` or `cosigners` is called."""
 
     checkpoint: Checkpoint
     signatures: tuple[NoteSignature, ...]
@@ -122,7 +122,7 @@ def attach(note_text: str, lines: Iterable[str]) -> str:
     """Return the note with signature lines added, each once, in the order given.
 
     Raises:
-        SecureFlowError: `malformed_note` when the result is none.
+        SecureFlowError: `malformed_note` if the result is not a valid note.
     """
     present = set(note_text.splitlines(keepends=True))
     text = note_text + "".join(line for line in dict.fromkeys(lines) if line not in present)
@@ -152,7 +152,7 @@ def parse_note(text: str) -> Note:
 
 
 def noted_size(text: str) -> int:
-    """Return the size of a note's checkpoint; its signature lines are not looked at.
+    """Return the size of a note's checkpoint; its signature lines are not parsed.
 
     Raises:
         SecureFlowError: `malformed_note`.
@@ -164,7 +164,7 @@ def noted_size(text: str) -> int:
 
 
 def is_key_name(name: object) -> bool:
-    """Tell whether a name can stand in a signature line: printable, without spaces or `+`."""
+    """Tell whether a name is valid in a signature line: printable, without spaces or `+`."""
     if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
         return False
     return name.isprintable() and "+" not in name and not any(c.isspace() for c in name)

@@ -1,12 +1,12 @@
-"""What is known of a log that was set back: it signs nothing until that is settled.
+"""The state of a log that was rolled back: it signs nothing until that is resolved.
 
-A log is *held* from the moment that somebody shows a head that it signed itself and does not hold
+A log is *held* from the moment that someone shows a head that it signed itself and does not hold
 (`shown`), that its own process finds it smaller than what that process signed (`shrunk`), or that
 it was restored from a backup (`restored`): nobody knows then what was signed after the backup, and
 a smaller head under the same origin would be the log's own proof of fraud.
 
-What a party says counts only as far as the log's own key signed it: nobody holds a log by a head
-that was invented.
+A party's statement counts only if the log's own key signed it: nobody can put a log on hold with
+an invented head.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from secureflow.kit.text import Text
 Cause = Literal["restored", "shown", "shrunk"]
 
 MAX_SHOWN: Final = 64
-"""Heads that a party shows at once, and own leaves that it says the places of."""
+"""Heads that a party shows at once, and own leaves of which it states the index."""
 CONTINUE: Final = "secureflow charter continue"
-"""The operator's way on where the newest database is gone."""
+"""The operator's way out if the newest database is lost."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Hold:
     Args:
         cause: how it was noticed.
         at: unix seconds.
-        own: entries that the log held then.
-        head: the greatest head, as the log signed it, that the log does not hold; empty while none
-            was shown.
-        by: who showed it.
+        own: the number of entries in the log at that time.
+        head: the greatest head that the log signed and does not hold, with its signature; empty
+            until one is shown.
+        by: the party that showed it.
         seen: parties whose newest head is known, and is one of the log's.
-        kept: how far the log is known to be the old one: the greatest head or own leaf that
-            somebody showed and found in its place.
+        kept: up to where the log is known to be the old one: the greatest head or own leaf that
+            someone showed and that was found in its place.
         forked: the smallest size at which the log is known to differ from what it signed; 0 while
             it is only shorter.
     """
@@ -57,7 +57,7 @@ class Hold:
 
     @classmethod
     def from_json(cls, value: Mapping[str, JSON]) -> Self:
-        """Read what was stored."""
+        """Read the stored form."""
         return cls(**{**value, "seen": tuple(value["seen"])})
 
     def json(self) -> dict[str, JSON]:
@@ -66,17 +66,17 @@ class Hold:
 
     @property
     def old_size(self) -> int:
-        """The size of the greatest head that was shown; the log's own while none was."""
+        """The size of the greatest head that was shown; the log's own until one is shown."""
         return noted_size(self.head) if self.head else self.own
 
     @property
     def start(self) -> int:
-        """How much of the log as it is now can begin a continuation."""
+        """The number of entries of the present log that can begin a continuation."""
         return min(self.own, self.kept) if self.forked else self.own
 
     @property
     def lost(self) -> int:
-        """How many entries the old log had that are not known to be kept."""
+        """The number of entries of the old log that are not known to be kept."""
         return max(0, self.old_size - self.start)
 
     def confirmed(self, party: str, kept: int = 0) -> Hold:
@@ -85,7 +85,7 @@ class Hold:
         return replace(self, seen=seen, kept=max(self.kept, kept))
 
     def differing(self, size: int) -> Hold:
-        """Return the hold after the log was seen to differ from what it signed, at a size or 0."""
+        """Return the hold after the log was found to differ from what it signed, at a size or 0."""
         sizes = [one for one in (self.forked, size) if one]
         return replace(self, forked=min(sizes, default=0))
 
@@ -97,7 +97,7 @@ class Hold:
         return replace(known, head=note, by=party)
 
     def facts(self, origin: str) -> dict[str, JSON]:
-        """Return what people are told, for programs."""
+        """Return the facts for people, as JSON for programs."""
         old = parse_note(self.head).checkpoint if self.head else None
         return {
             "cause": self.cause,
@@ -114,7 +114,7 @@ class Hold:
 
 
 def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> InfrastructureError:
-    """Return what whoever wants something of a held log is told.
+    """Return the refusal for anyone who needs a held log.
 
     Args:
         hold: why it is held.
@@ -184,7 +184,7 @@ def not_set_back(origin: str) -> SecureFlowError:
 
 
 def start_differs(start: int) -> SecureFlowError:
-    """Return the refusal of a continuation whose beginning the log does not hold."""
+    """Return the refusal of a continuation whose beginning is not in the log."""
     return SecureFlowError(
         "continuation_refused",
         Text(
@@ -196,7 +196,7 @@ def start_differs(start: int) -> SecureFlowError:
 
 
 def head_only(note: str) -> str:
-    """Return a note with the log's own signature only: what a party shows of its heads.
+    """Return a note with only the log's own signature: the form in which a party shows its heads.
 
     Raises:
         SecureFlowError: `malformed_note`.
@@ -208,7 +208,7 @@ def head_only(note: str) -> str:
 
 
 def read_hold(value: JSON) -> Hold | None:
-    """Read a stored hold; None for what is none."""
+    """Read a stored hold; None if there is none or it is malformed."""
     try:
         hold = Hold.from_json(value)
         sizes = (hold.at, hold.own, hold.old_size, hold.kept, hold.forked)

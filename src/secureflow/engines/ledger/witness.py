@@ -1,4 +1,4 @@
-"""The witness's rule, without IO: how an agent watches the log that it does not trust.
+"""The witness's rule, without IO: how an agent watches a log that it does not trust.
 
 Each agent keeps the last head it accepted. A new head counts only when the log's pinned key
 signed it and it is *proven* to extend that last head; then the agent cosigns it. Two heads that

@@ -1,7 +1,7 @@
 """From agreed columns to model inputs: federated moments, design matrix, validation split.
 
 Everything here is a pure function of the signed feature spec, the federated moments and the
-rows, so agent, evaluation and SDK prepare the same numbers bit for bit.
+rows, so agent, evaluation and SDK prepare bit-identical numbers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Columns of a silo in memory, and access that names the row and column of what does not fit.
+"""Columns of a silo in memory, and access that names the row and column of a malformed cell.
 
 A numeric column is float64 with NaN for missing; every other column is an object array of `str`
-with None for missing. Errors name rows counted from 1 and never carry a cell's value: an error
-may travel further than the data may.
+with None for missing. Errors name rows counted from 1 and never contain a cell's value: an error
+may be sent to places where the data may not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def row_count(features: FeatureSpec, columns: Columns, *, label: bool = True) ->
     """Return the common length of the columns that the spec names (the label on request).
 
     Raises:
-        SecureFlowError: `missing_column`, or `malformed_cell` in the first row that one lacks.
+        SecureFlowError: `missing_column`, or `malformed_cell` in the first row missing in a column.
     """
     names = features.columns if label else features.columns[:-1]
     lengths = {name: len(column(columns, name)) for name in names}

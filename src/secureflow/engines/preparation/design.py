@@ -40,7 +40,7 @@ def design_matrix(
 def feature_matrix(
     features: FeatureSpec, moments: Moments, columns: Columns
 ) -> NDArray[np.float32]:
-    """Return X alone: what prediction needs, where there is no label.
+    """Return only X: the input of a prediction, for which there is no label.
 
     Raises:
         SecureFlowError: as `design_matrix`, without the label's.
@@ -82,7 +82,7 @@ def label_vector(label: Label, columns: Columns) -> NDArray[np.float32]:
 
 
 def _one_hot(feature: CategoricalFeature, values: NDArray[Any], out: NDArray[np.float32]) -> int:
-    """Set the ones of a feature in the leading columns of `out`; return how many it has."""
+    """Set the ones of a feature in the leading columns of `out`; return its number of columns."""
     positions: dict[Any, int] = {name: at for at, name in enumerate(feature.categories)}
     positions[None] = _MISSING
     codes = np.fromiter((_code(positions, v) for v in values), dtype=np.int64, count=len(values))
@@ -99,7 +99,7 @@ def _one_hot(feature: CategoricalFeature, values: NDArray[Any], out: NDArray[np.
 
 
 def _code(positions: dict[Any, int], cell: Any) -> int:
-    # Only text and None are cells; anything else might not even be hashable.
+    # Cells are only text and None; anything else might not even be hashable.
     return positions.get(cell, _UNKNOWN) if cell is None or isinstance(cell, str) else _UNKNOWN
 
 

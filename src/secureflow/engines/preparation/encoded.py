@@ -1,8 +1,8 @@
-"""Rows of a private job: no row makes their preparation fail, and memory does not grow with width.
+"""Rows of a private job: no row makes their preparation fail, and memory is bounded at any width.
 
-An error that one row can cause tells of it without noise, and so does a process that ends where one
-row too many meets a design matrix of a submitter's choice. So rows are kept as numbers and codes,
-their one-hot columns made for a few rows at a time, and each row is judged by itself:
+An error that one row can cause reveals that row without noise, and so does a process that dies when
+one more row meets a design matrix of a submitter's choice. So rows are stored as numbers and codes,
+their one-hot columns are made for a few rows at a time, and each row is judged by itself:
 
 | in a row                        | counts as                                    |
 |---------------------------------|----------------------------------------------|
@@ -33,12 +33,12 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Rows of a design matrix, made when they are asked for.
+    """Rows of a design matrix, computed on request.
 
     Args:
         numeric: float32 (rows, numeric features), scaled.
-        codes: int32 (rows, categorical features), the place among a feature's columns or −1.
-        widths: how many columns each categorical feature has.
+        codes: int32 (rows, categorical features), the position among a feature's columns or −1.
+        widths: the number of columns of each categorical feature.
     """
 
     numeric: NDArray[np.float32]
@@ -46,7 +46,7 @@ class EncodedRows:
     widths: tuple[int, ...]
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         return len(self.numeric)
 
     @property
@@ -72,11 +72,11 @@ class EncodedRows:
 
     @property
     def block(self) -> int:
-        """How many rows of the design matrix are made at a time."""
+        """The number of rows of the design matrix that are made at a time."""
         return max(1, BLOCK_CELLS // max(self.width, 1))
 
     def blocks(self) -> Iterator[Index]:
-        """Yield the indices of all rows, so many at a time that a block stays small."""
+        """Yield the indices of all rows, in blocks small enough for memory."""
         for start in range(0, len(self), self.block):
             yield np.arange(start, min(start + self.block, len(self)))
 
@@ -87,7 +87,7 @@ def encode_rows(
     """Return the rows that have a label, and their labels: float32 (rows,) of 0 and 1.
 
     Raises:
-        SecureFlowError: `missing_column`, `malformed_label`: what the spec alone decides.
+        SecureFlowError: `missing_column`, `malformed_label`: these depend only on the spec.
     """
     count = row_count(features, columns)
     labelled, labels = _labels(features.label, column(columns, features.label.column))

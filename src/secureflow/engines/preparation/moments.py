@@ -1,8 +1,8 @@
-"""Means and standard deviations from sums that add up over parties.
+"""Means and standard deviations from sums that can be added over parties.
 
 A party sends Σz, Σz² and the count of present values of z = (x − middle) / half-range, x clamped
 to the declared bounds. |z| ≤ 1, so one row moves any sum by at most 1: the sums fit fixed point,
-and their sensitivity is known should noise be added.
+and their sensitivity is known if noise is to be added.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _SLACK = 1e-3
-"""Relative rounding (fixed point, several parties) that sums may show beyond their exact range."""
+"""Relative rounding (fixed point, several parties) by which sums may exceed their exact range."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def moments_length(features: FeatureSpec) -> int:
 
 
 def declared_moments(features: FeatureSpec) -> Moments:
-    """Return the middle and half-range of every feature's bounds: what needs no data."""
+    """Return the middle and half-range of every feature's bounds, which needs no data."""
     scales = [_middle_and_half(f) for f in features.numeric]
     return Moments(tuple(middle for middle, _ in scales), tuple(half for _, half in scales))
 
@@ -60,7 +60,7 @@ def moment_sums(features: FeatureSpec, columns: Columns) -> NDArray[np.float64]:
 
 
 def moments_from_sums(features: FeatureSpec, sums: NDArray[np.float64]) -> Moments:
-    """Return the moments that the parties' added sums describe.
+    """Return the moments for the sums over all parties.
 
     A feature without any value keeps its declared middle and half-range; a constant one has
     scale 1, so that it becomes zero instead of a division by zero.

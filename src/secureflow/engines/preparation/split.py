@@ -1,4 +1,4 @@
-"""The local validation split: by seed and row position, or by seed and what stands in the row."""
+"""The local validation split: by seed and row position, or by seed and the row's content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MIXERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-"""Of SplitMix64's finaliser (Steele, Lea and Flood 2014)."""
+"""Constants of SplitMix64's finaliser (Steele, Lea and Flood 2014)."""
 
 
 def split_validation(
@@ -15,7 +15,7 @@ def split_validation(
     """Return the ascending row indices of the training and the validation part.
 
     Row i's draw depends only on the seed and i, so rows added later move no earlier one. A silo
-    too small to lose a row trains on all of them and validates on none.
+    that is too small to spare a row trains on all of them and validates on none.
 
     Args:
         rows: number of rows, at least 0.
@@ -33,10 +33,10 @@ def split_validation(
 def split_by_content(
     inputs: NDArray[np.float32], labels: NDArray[np.float32], seed: int, share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row indices as `split_validation` does, decided by what stands in the row alone.
+    """Return row indices as `split_validation` does, decided only by the row's content.
 
-    So a row that is removed moves no other one to the other part, wherever it stood: under
-    differential privacy a record may change its own part only. Equal rows go together.
+    So removing a row, wherever it is, moves no other one to the other part: under
+    differential privacy a record may only change its own part. Equal rows stay together.
 
     Args:
         inputs: shape (rows, width).
@@ -54,7 +54,7 @@ def chosen_by_content(
 ) -> NDArray[np.bool_]:
     """Tell which rows go to the validation part; arguments as in `split_by_content`.
 
-    A row's answer depends on that row alone, so it may be asked for a few rows at a time.
+    A row's answer depends only on that row, so this can be called for a few rows at a time.
     """
     # Multiply-and-add hashing of vectors (Dietzfelbinger 1996) under the seed's coefficients.
     draws = np.random.Generator(np.random.PCG64(seed))

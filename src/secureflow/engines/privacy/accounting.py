@@ -1,23 +1,23 @@
-"""What a job costs in (ε, δ): mechanisms, their composition and the two conversions.
+"""The cost of a job in (ε, δ): mechanisms, their composition and the two conversions.
 
 Composition is in Rényi divergence (Mironov 2017) for the filter that refuses *before* a job runs,
 and by privacy loss distributions (Koskela et al. 2020) for the report of a job whose parameters
-were fixed. An ε is only a figure together with the name of its conversion:
+are fixed. An ε is meaningful only together with the name of its conversion:
 
 - `rdp-cks20`: RDP, conversion of Canonne, Kamath and Steinke 2020, Proposition 12;
-- `rdp-mironov17`: RDP, the older and looser conversion, as TF-Privacy's tutorials print it;
-- `rdp-filter`: RDP at the few `FILTER_ORDERS`, each at δ/k: what a budget may be charged by;
+- `rdp-mironov17`: RDP, the older and looser conversion, as printed by TF-Privacy's tutorials;
+- `rdp-filter`: RDP at the few `FILTER_ORDERS`, each at δ/k: the basis for charging a budget;
 - `pld`: privacy loss distribution.
 
-Why the budget has a conversion of its own: the least ε over all orders holds for parameters that
+Why the budget has its own conversion: the least ε over all orders is valid for parameters that
 were fixed before anything was seen. When later jobs depend on earlier answers, a filter is sound at
 an order that was fixed (Feldman and Zrnic 2021, also for concurrent jobs: Haney et al. 2023), but
-"stop when no order is left" may end on another order on each path. With k fixed orders at δ/k it
+"stop when no order is left" may end at another order on each path. With k fixed orders at δ/k it
 is sound again: a transcript that ends within the budget of order α is one that the filter at α
-alone would have let through, so its share of δ is at most δ/k, and the k shares add up to δ.
+alone would have let pass, so its share of δ is at most δ/k, and the k shares add up to δ.
 
 Neighbours differ by adding or removing one unit. The engine is Google's dp-accounting; it is
-imported on first use, for it costs most of a second.
+imported on first use, because that takes most of a second.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Kind = Literal["gaussian", "laplace", "tree", "response"]
 ORDERS = np.array(
     [1 + x / 10.0 for x in range(1, 100)] + list(range(11, 64)) + [128, 256, 512, 1024], np.float64
 )
-# Geometric: good for ε from about 0.1 to 20. Changing them would change what is spent: never do.
+# Geometric: good for ε from about 0.1 to 20. Changing them would change spent budgets: never do.
 FILTER_ORDERS = (2.0, 3.5, 6.0, 10.0, 18.0, 32.0, 63.0, 256.0)
 
 _FILTER = np.array([int(np.abs(ORDERS - order).argmin()) for order in FILTER_ORDERS])
@@ -51,15 +51,15 @@ _LEARNED: dict[Mechanism, NDArray[np.float64]] = {}
 
 @dataclass(frozen=True, order=True)
 class Mechanism:
-    """Something released `count` times.
+    """A release that happens `count` times.
 
     Args:
         kind: `gaussian`; `laplace`; `tree` (DP-FTRL, Kairouz et al. 2021: one tree of `count`
             leaves in which each record is at most once); `response`: randomised response, or
-            whatever else is (1/noise, 0)-DP by itself. Budgets store kinds: none is ever changed.
-        noise: noise multiplier: σ (Laplace: scale) over the sensitivity; of a response, 1/ε.
-        sampling: probability with which each unit enters independently (Poisson); 1 is all.
-        count: how many releases.
+            any other mechanism that is (1/noise, 0)-DP. Budgets store kinds: never change one.
+        noise: noise multiplier: σ (Laplace: scale) over the sensitivity; for a response, 1/ε.
+        sampling: probability with which each unit enters independently (Poisson); 1 means all.
+        count: the number of releases.
     """
 
     kind: Kind
@@ -68,7 +68,7 @@ class Mechanism:
     count: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a mechanism that protects nothing or means nothing.
+        """Refuse a mechanism that protects nothing or has no meaning.
 
         Raises:
             SecureFlowError: `invalid_mechanism` naming the field and its range.
@@ -95,7 +95,7 @@ Charge = tuple[Mechanism, ...]
 def epsilon(
     charge: Iterable[Mechanism], delta: float, conversion: Conversion = "rdp-cks20"
 ) -> float:
-    """Return ε of everything in the charge together, at δ, under the named conversion."""
+    """Return ε of the whole charge at δ, under the named conversion."""
     _check_delta(delta)
     mechanisms = tuple(charge)
     if conversion == "pld":
@@ -119,7 +119,7 @@ def renyi(charge: Iterable[Mechanism]) -> NDArray[np.float64]:
 
 
 def curve(mechanism: Mechanism) -> list[float | None]:
-    """Return the divergences of *one* release (of the whole tree) as JSON; None is unbounded."""
+    """Return the divergences of *one* release (of the whole tree) as JSON; None means unbounded."""
     single, _ = _single(mechanism)
     return [float(d) if math.isfinite(d) else None for d in _renyi_of(single)]
 
@@ -130,7 +130,7 @@ def gaussian_curve(noise: float) -> NDArray[np.float64]:
 
 
 def learn(mechanism: Mechanism, divergences: Sequence[float | None]) -> None:
-    """Take a `curve` that another process computed: this one need not load dp-accounting.
+    """Store a `curve` that another process computed: this one need not load dp-accounting.
 
     Raises:
         SecureFlowError: `invalid_mechanism` for another length or a negative divergence.
@@ -149,7 +149,7 @@ def learned(mechanism: Mechanism) -> bool:
 
 
 def convert(divergence: NDArray[np.float64], delta: float, conversion: Conversion) -> float:
-    """Turn Rényi divergences at `ORDERS` into the least ε at δ."""
+    """Convert Rényi divergences at `ORDERS` to the least ε at δ."""
     orders = ORDERS
     if conversion == "rdp-filter":
         orders, divergence, delta = ORDERS[_FILTER], divergence[_FILTER], delta / len(_FILTER)
@@ -173,7 +173,7 @@ def calibrate(
 ) -> float:
     """Return the least Gaussian noise multiplier whose `count` releases stay within (target, δ).
 
-    `besides` is released as well, whatever the multiplier. The answer is searched to 1e-4, rounded
+    `besides` is released in addition, whatever the multiplier. The result is found to 1e-4, rounded
     up to 4 digits (so at most 0.11 % above the least), and cached: it takes seconds under `pld`.
 
     Raises:
@@ -192,8 +192,8 @@ def calibrate_charge(
 ) -> float:
     """Return the least factor on all noise of a charge that brings it within (target, δ).
 
-    Of a charge with noise 1 that is the least noise multiplier. `besides` is released as well and
-    keeps its noise. Rounded and cached as above.
+    For a charge with noise 1 this is the least noise multiplier. `besides` is released in addition
+    and keeps its noise. Rounded and cached as above.
 
     Raises:
         SecureFlowError: `invalid_mechanism`, `budget_impossible`.
@@ -205,23 +205,23 @@ def calibrate_charge(
 
 
 def sum_gap(sigma: float, parties: int) -> float:
-    """Return how far a sum of discrete Gaussians is from one, as max divergence per coordinate.
+    """Return the max divergence per coordinate of a sum of discrete Gaussians from a single one.
 
     Kairouz, Liu and Steinke 2021 (distributed discrete Gaussian), Theorem 9: τ. For σ ≥ 3 steps it
-    is below 1e-37 whatever the number of parties.
+    is below 1e-37 for any number of parties.
     """
     terms = (math.exp(-2 * math.pi**2 * sigma**2 * k / (k + 1)) for k in range(1, parties))
     return 10 * sum(terms)
 
 
 def noise_share(noise: float, clip: float, dimension: int, step: float, honest: int) -> float:
-    """Return one party's σ, in ring steps, when `honest` = t − c shares must make up the noise.
+    """Return one party's σ, in ring steps, if `honest` = t − c shares must make up the noise.
 
-    Colluders know their own share and dropouts bring none, so each party adds σ/√(t − c). The
+    Colluders know their own share and dropouts add none, so each party adds σ/√(t − c). The
     sensitivity in steps includes the rounding of both neighbours: (Δ + √d · step) / step.
 
     Args:
-        noise: noise multiplier that is accounted for.
+        noise: the accounted noise multiplier.
         clip: Δ, the L2 sensitivity before rounding.
         dimension: d, number of noised slots.
         step: value of one ring unit.
@@ -248,7 +248,7 @@ def parse_charge(value: Any) -> Charge:
 
 
 def _single(mechanism: Mechanism) -> tuple[Mechanism, int]:
-    """Return one release and how often it counts: divergences of independent releases add up."""
+    """Return one release and its multiplicity: divergences of independent releases add up."""
     if mechanism.kind == "tree":
         return mechanism, 1
     return replace(mechanism, count=1), mechanism.count
@@ -278,7 +278,7 @@ def _renyi_of(mechanism: Mechanism) -> NDArray[np.float64]:
 
 
 def _closed(mechanism: Mechanism) -> NDArray[np.float64] | None:
-    """Return the divergences that have a formula of their own; None for the rest."""
+    """Return the divergences with a closed formula; None for all others."""
     if mechanism.kind == "response":
         return _response(mechanism.noise)
     if mechanism.kind == "gaussian" and mechanism.sampling == 1.0:
@@ -292,7 +292,7 @@ def _response(noise: float) -> NDArray[np.float64]:
     """Return the divergences of binary randomised response with ε = 1/noise.
 
     Every ε-DP mechanism is a post-processing of it (Kairouz, Oh and Viswanath 2015, Theorem 3.1),
-    so that they bound k-ary response for every k. Laplace noise of the same ε diverges less.
+    so they bound k-ary response for every k. Laplace noise of the same ε diverges less.
     """
     pure = 1.0 / noise
     if pure < 1e-4:  # the closed form would be rounding errors; Bun and Steinke 2016, Prop. 3.3

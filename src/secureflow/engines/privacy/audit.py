@@ -18,8 +18,8 @@ class Counts:
     """Outcomes of a fixed test.
 
     Args:
-        hits: runs with the canary that the test flagged, of `present`.
-        alarms: runs without it that the test flagged, of `absent`.
+        hits: number of runs with the canary that the test flagged, of `present`.
+        alarms: number of runs without it that the test flagged, of `absent`.
     """
 
     hits: int
@@ -30,7 +30,7 @@ class Counts:
 
 def clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[float, float]:
     """Return the exact two-sided confidence interval of a binomial proportion."""
-    from scipy.stats import beta  # with dp-accounting; half a second to import
+    from scipy.stats import beta  # installed with dp-accounting; takes half a second to import
 
     tail = (1 - confidence) / 2
     low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
@@ -41,7 +41,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float) -> tuple[flo
 
 
 def epsilon_lower_bound(counts: Counts, delta: float, confidence: float = 0.95) -> float:
-    """Return ε below which the mechanism cannot be, with this confidence; 0 if nothing shows.
+    """Return a lower bound on the mechanism's ε, with this confidence; 0 if nothing shows.
 
     Both the test and its complement are used; each of the four limits gets its share of the
     error, so the bound holds for all at once.
@@ -55,7 +55,7 @@ def epsilon_lower_bound(counts: Counts, delta: float, confidence: float = 0.95) 
 
 
 def count(with_canary: Sequence[float], without: Sequence[float], threshold: float) -> Counts:
-    """Flag every score ≥ threshold. The threshold comes from *other* runs, or the bound is void."""
+    """Flag every score ≥ threshold. The threshold must come from *other* runs."""
     return Counts(
         hits=sum(s >= threshold for s in with_canary),
         present=len(with_canary),
@@ -65,7 +65,7 @@ def count(with_canary: Sequence[float], without: Sequence[float], threshold: flo
 
 
 def best_threshold(with_canary: Sequence[float], without: Sequence[float], delta: float) -> float:
-    """Choose the threshold that shows most on these (pilot) runs."""
+    """Choose the threshold that gives the highest bound on these (pilot) runs."""
     candidates = sorted({*with_canary, *without})
     return max(
         candidates,

@@ -1,17 +1,17 @@
 """The privacy budget of one domain: `reserve → commit | void`, over an append-only list of events.
 
 A *domain* is a dataset's lineage (versions, subsets and joins inherit it) with one unit and one
-limit (ε, δ), both fixed by the owner. What holds (docs/privacy.md, "The budget at the agent"):
+limit (ε, δ), both fixed by the owner. The guarantees (docs/privacy.md, "The budget at the agent"):
 
 - a reservation that would exceed the limit is refused before anything runs; the filter composes
   the Rényi curves of everything reserved, committed or unknown (`rdp-filter` in `accounting`, sound
-  also when an owner's later jobs depend on earlier answers);
-- an event counts from the moment that its storage is *attempted*: after a failed write, of which
-  nobody knows whether it is stored, the object refuses everything until it is loaded again;
-- a void gives back only what this process itself reserved and has not run: after a restart every
+  even if an owner's later jobs depend on earlier answers);
+- an event counts from the moment that its storage is *attempted*: after a failed write, when it is
+  unknown whether it was stored, the object refuses everything until it is loaded again;
+- a void returns only what this process itself reserved and has not run: after a restart every
   open reservation is spent;
-- a commit may lower the charge to what was really released, never raise it; only the owner's word
-  does (`enter`);
+- a commit may lower the charge to what was really released, never raise it; only the owner's
+  decision does (`enter`);
 - events form a hash chain; the owner's own ledger leaves name heads of it, and a state that lacks
   one (a restored backup) is refused.
 
@@ -49,7 +49,7 @@ _HINT = "Lower the rounds or raise the noise, or ask the data owner for a larger
 
 @dataclass(frozen=True)
 class Limit:
-    """What the owner allows a domain to reveal, ever."""
+    """The total that the owner allows a domain to reveal."""
 
     domain: str
     unit: PrivacyUnit
@@ -96,7 +96,7 @@ class BudgetLedger:
         self.change_limit(limit)
 
     def change_limit(self, limit: Limit) -> None:
-        """Take another limit of the owner's; it is one more event of the chain.
+        """Change to another limit of the owner; this is one more event of the chain.
 
         Raises:
             SecureFlowError: `budget_unit_fixed`.
@@ -116,12 +116,12 @@ class BudgetLedger:
 
         The same reservation again while it is open (a repeated request) is answered, not charged
         twice. One that was committed or is unknown is refused: it pays for one run. A job that
-        comes back after a restart goes on under it (`state_of`) if each of its releases is drawn
+        comes back after a restart continues under it (`state_of`) if each of its releases is drawn
         from a stored seed, so that repeating one reveals nothing new.
 
         Raises:
             SecureFlowError: `budget_exceeded`, `budget_conflict` for another charge under this
-                name, `budget_unsettled`, and whatever `append` raises: then do not run.
+                name, `budget_unsettled`, and anything that `append` raises: then do not run.
         """
         self._check_settled()
         known = self._reservations.get(reservation)
@@ -171,12 +171,12 @@ class BudgetLedger:
         )
 
     def commit(self, reservation: str, released: Charge | None = None) -> None:
-        """Say that the job ran; `released` may be less than reserved (it stopped early).
+        """Record that the job ran; `released` may be less than reserved (it stopped early).
 
-        A committed charge may be lowered once more, by whoever knows that nothing more will come.
+        A committed charge may be lowered once more, by a caller that knows that it is final.
 
         Raises:
-            SecureFlowError: `budget_conflict` when it was voided or `released` is more.
+            SecureFlowError: `budget_conflict` if it was voided or `released` is more.
         """
         self._check_settled()
         known = self._get(reservation)
@@ -191,7 +191,7 @@ class BudgetLedger:
         known.charge, known.state = charge, "committed"
 
     def void(self, reservation: str) -> None:
-        """Give a reservation back: nothing ran, and this process knows it.
+        """Return a reservation: nothing ran, and this process knows it.
 
         Raises:
             SecureFlowError: `budget_conflict` after a commit or a restart.
@@ -208,9 +208,9 @@ class BudgetLedger:
         known.state = "voided"
 
     def enter(self, job: str, charge: Charge) -> None:
-        """Count a job's charge as spent on its owner's word, whatever stands under its name.
+        """Count a job's charge as spent by its owner's decision, whatever its reservation's state.
 
-        The record may have forgotten what it was charged, or have charged it for less.
+        The record may have lost the job's charge, or hold a smaller one.
 
         Raises:
             SecureFlowError: `budget_exceeded`, `budget_unsettled`.
@@ -229,29 +229,29 @@ class BudgetLedger:
         self.commit(job)
 
     def covers(self, reservation: str, released: Charge) -> bool:
-        """Tell whether a reservation that was not given back pays for what was released."""
+        """Tell whether a reservation that was not voided pays for what was released."""
         known = self._reservations.get(reservation)
         return known is not None and known.state != "voided" and _covers(known.charge, released)
 
     # --- what it costs -------------------------------------------------------------------------
 
     def state_of(self, reservation: str) -> State | None:
-        """Return a reservation's state, None if there is none of this name."""
+        """Return a reservation's state, None if there is none with this name."""
         known = self._reservations.get(reservation)
         return known.state if known else None
 
     @property
     def charges(self) -> Charge:
-        """Everything that counts: reserved, committed and unknown."""
+        """All charges that count: reserved, committed and unknown."""
         return _counted(self._reservations.values())
 
     @property
     def spent(self) -> float:
-        """ε so far at the limit's δ, `rdp-filter`."""
+        """ε so far at the limit's δ, by `rdp-filter`."""
         return self.epsilon_with(())
 
     def epsilon_with(self, charge: Charge) -> float:
-        """Return ε if the charge were added, `rdp-filter`; 0 while nothing is charged."""
+        """Return ε if the charge were added, by `rdp-filter`; 0 while nothing is charged."""
         return self._epsilon((*self.charges, *charge))
 
     def _epsilon(self, together: Charge) -> float:
@@ -288,7 +288,7 @@ class BudgetLedger:
 
     @property
     def head(self) -> dict[str, Any]:
-        """What a ledger leaf names: domain, number of events, and the chain's last digest."""
+        """The content of a ledger leaf: domain, number of events, and the chain's last digest."""
         return {
             "domain": self.limit.domain,
             "events": len(self._heads),
@@ -296,10 +296,10 @@ class BudgetLedger:
         }
 
     def reconcile(self, leaves: Iterable[Mapping[str, Any]]) -> None:
-        """Refuse to work on a state older than the owner's own ledger leaves say.
+        """Refuse to work on a state that is older than the owner's own ledger leaves.
 
         Args:
-            leaves: heads that this agent itself once put into the ledger.
+            leaves: heads that this agent itself recorded in the ledger.
 
         Raises:
             SecureFlowError: `budget_rolled_back`.
@@ -386,12 +386,12 @@ class BudgetLedger:
 
 
 def check_sums(events: Sequence[Event]) -> None:
-    """Add the charges of a stored budget up again, reservation by reservation.
+    """Verify the charges of a stored budget again, reservation by reservation.
 
     Raises:
-        SecureFlowError: `budget_exceeded` where one brought the domain above the limit of that
+        SecureFlowError: `budget_exceeded` if one brought the domain above the limit of that
             time, `budget_corrupt`.
-        KeyError: the first event is no limit.
+        KeyError: the first event is not a limit.
     """
     first = events[0]
     limit = Limit(first["domain"], first["unit"], first["epsilon"], first["delta"])
@@ -419,7 +419,7 @@ def reserve_all(
     """Reserve in every domain that a join touches, or in none.
 
     Raises:
-        SecureFlowError: of the first that refuses, after the earlier ones were voided.
+        SecureFlowError: that of the first refusal, after the earlier ones were voided.
     """
     held: list[BudgetLedger] = []
     try:
@@ -437,7 +437,7 @@ def _counted(reservations: Iterable[_Reservation]) -> Charge:
 
 
 def _covers(reserved: Charge, released: Charge) -> bool:
-    """Tell whether each released mechanism is one reserved, at most as often."""
+    """Tell whether each released mechanism is a reserved one, at most as often."""
     if len(reserved) < len(released):
         return False
     left = list(reserved)
@@ -459,7 +459,7 @@ def _covers(reserved: Charge, released: Charge) -> bool:
 
 
 def unit_fixed(domain: str, unit: PrivacyUnit, wanted: PrivacyUnit) -> SecureFlowError:
-    """Return the error for a domain that shall be accounted in another unit."""
+    """Return the error for a domain that is to be accounted in another unit."""
     return SecureFlowError(
         "budget_unit_fixed",
         Text(

@@ -1,9 +1,9 @@
-"""Bounds on what one unit can change: per-example and per-party clipping, and an adaptive bound.
+"""Bounds on the effect of one unit: per-example and per-party clipping, and an adaptive bound.
 
 `logistic_gradient_sum` clips each example's gradient without ever building the matrix of them: the
-gradient of example i is (p_i − y_i)·x_i, so its norm is |p_i − y_i|·‖x_i‖. What a row is worth is
-computed from that row alone, to the last bit (`row_products`): else removing one row would move
-others, and the clipping would bound nothing.
+gradient of example i is (p_i − y_i)·x_i, so its norm is |p_i − y_i|·‖x_i‖. A row's contribution is
+computed from that row alone, to the last bit (`row_products`): otherwise removing one row would
+change others, and the clipping would bound nothing.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def logistic_gradient_sum(
         clip: the largest L2 norm of one example's gradient.
 
     Returns:
-        The sum, shape (d + 1,): adding or removing a row moves it by at most `clip`; and how many
-        gradients were not clipped (a number that is *not* private). It is finite: a row whose
-        logit is no number (weights that overflow) has no gradient and adds nothing.
+        The sum, shape (d + 1,), which adding or removing a row changes by at most `clip`; and how
+        many gradients were not clipped (a number that is *not* private). It is finite: a row whose
+        logit is not a number (weights that overflow) has no gradient and adds nothing.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         residual = sigmoid(row_products(features, weights[:-1]) + weights[-1]) - labels
@@ -51,9 +51,9 @@ def logistic_gradient_sum(
 def row_products(rows: NDArray[_Float], weights: NDArray[_Float]) -> NDArray[_Float]:
     """Return rows @ weights, shape (n,), in which no row's product depends on the other rows.
 
-    A matrix product of a BLAS rounds a row by where it stands and by how many there are. Somebody
-    who chooses the weights (a job can resume from any model) can make that rounding decide a row's
-    class, of as many rows as change their place when one is removed.
+    A matrix product of a BLAS rounds a row depending on its position and the number of rows.
+    Someone who chooses the weights (a job can resume from any model) can make that rounding decide
+    the class of as many rows as change their position when one is removed.
     """
     products: NDArray[_Float] = np.einsum("ij,j->i", np.ascontiguousarray(rows), weights)
     return products
@@ -77,7 +77,7 @@ def clip_norm(vector: Vector, clip: float) -> Vector:
     """Return the vector, scaled down to L2 norm `clip` if it is longer.
 
     Raises:
-        SecureFlowError: `invalid_update` when it is not finite: no scaling bounds that.
+        SecureFlowError: `invalid_update` if it is not finite: no scaling bounds that.
     """
     norm = float(np.linalg.norm(vector))
     if not math.isfinite(norm):
@@ -105,7 +105,7 @@ class AdaptiveClip:
     bit_noise: float = 1.0
 
     def bit(self, norm: float) -> float:
-        """Return what a party adds for its norm: ½ if it is within the bound, else −½."""
+        """Return a party's bit for its norm: ½ if it is within the bound, otherwise −½."""
         return 0.5 if norm <= self.bound else -0.5
 
     def moved(self, noised_bits: float, parties: int) -> AdaptiveClip:
@@ -113,7 +113,7 @@ class AdaptiveClip:
 
         Args:
             noised_bits: the noised sum of the parties' ±½.
-            parties: how many bits are in it.
+            parties: the number of bits in the sum.
         """
         within = min(1.0, max(0.0, noised_bits / parties + 0.5))
         bound = self.bound * math.exp(-self.rate * (within - self.quantile))
@@ -125,7 +125,7 @@ class AdaptiveClip:
         z_Δ = (z⁻² − (2σ_b)⁻²)^(−½), Theorem 1.
 
         Raises:
-            SecureFlowError: `invalid_mechanism` when the bit alone costs more.
+            SecureFlowError: `invalid_mechanism` if the bit alone costs more.
         """
         rest = noise**-2 - (2 * self.bit_noise) ** -2
         if rest <= 0:

@@ -1,10 +1,10 @@
 """DP-SGD for logistic regression (Abadi et al. 2016) as pure functions of a seed.
 
-One step: each row enters with probability q on its own (Poisson, from a CSPRNG), per-example
-gradients are clipped and summed, the sum is put on a lattice and discrete Gaussian noise is added;
-the denominator is the *expected* batch size q·N with a public N, never the sampled one. Under
-shared noise the parties send `gradient_sum` with their share of it through SecAgg, one step per
-round; a party that takes more local steps adds the full σ itself (`train`).
+One step: each row enters with probability q independently (Poisson, from a CSPRNG), per-example
+gradients are clipped and summed, the sum is rounded to a lattice and discrete Gaussian noise is
+added; the denominator is the *expected* batch size q·N with a public N, never the sampled one.
+Under shared noise the parties send `gradient_sum` with their share of it through SecAgg, one step
+per round; a party that takes more local steps adds the full σ itself (`train`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DpSgd:
         noise: noise multiplier z.
         clip: the L2 bound of one example's gradient.
         sampling: q, the probability that a row enters a step.
-        steps: how many steps.
+        steps: the number of steps.
         rows: the public (declared) number of rows N in the denominator.
         learning_rate: step size on the mean gradient.
         bits: lattice resolution: `clip` is 2^bits steps.
@@ -49,7 +49,7 @@ class DpSgd:
 
     @property
     def charge(self) -> Charge:
-        """What running it costs."""
+        """The cost of running it."""
         return (Mechanism("gaussian", self.noise, self.sampling, self.steps),)
 
     @property
@@ -71,16 +71,16 @@ def poisson_sample(rows: int, sampling: float, seed: bytes) -> NDArray[np.bool_]
 
 
 class RowSource(Protocol):
-    """A design matrix whose rows are made when they are asked for."""
+    """A design matrix whose rows are computed on request."""
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]:
         """Return these rows, shape (len(rows), d)."""
 
 
 Features = NDArray[np.floating[Any]] | RowSource
-"""Inputs of shape (n, d), held or made."""
+"""Inputs of shape (n, d), stored or computed."""
 BLOCK_CELLS: Final = 1 << 22
-"""Cells that are in memory as float64 at a time, however many rows and columns there are."""
+"""Cells in memory as float64 at a time, for any number of rows and columns."""
 
 
 def gradient_sum(
@@ -93,8 +93,8 @@ def gradient_sum(
 ) -> Vector:
     """Return the clipped gradient sum of one Poisson sample, on the lattice but *without* noise.
 
-    Shapes as in `logistic_gradient_sum`. This is what a party adds its share of noise to. A sum of
-    more than `longest` (L2) is scaled down to it *before* it is rounded: projection on a ball moves
+    Shapes as in `logistic_gradient_sum`. A party adds its share of noise to this. A sum longer
+    than `longest` (L2) is scaled down to it *before* it is rounded: projection on a ball moves
     no two neighbours apart, so the sensitivity stays.
     """
     chosen = np.flatnonzero(poisson_sample(len(labels), plan.sampling, seed))
@@ -135,7 +135,7 @@ def train(features: Vector, labels: Vector, plan: DpSgd, seed: bytes) -> Vector:
         features: shape (n, d).
         labels: shape (n,), 0 or 1.
         plan: the parameters; its `charge` is the cost.
-        seed: 32 secret bytes; each step's randomness follows from them.
+        seed: 32 secret bytes; each step's randomness is derived from them.
     """
     weights = np.zeros(features.shape[1] + 1)
     for step in range(plan.steps):

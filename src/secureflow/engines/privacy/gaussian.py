@@ -3,10 +3,10 @@
 P[X = k] ∝ exp(−k² / 2σ²) on the integers (Canonne, Kamath and Steinke 2020). |X| is looked up in
 the table of its cumulative distribution, scaled to 2^128: the first 64 random bits decide by binary
 search unless they equal the upper half of a threshold; only then (chance about K · 2^-64) are 64
-more drawn. So the error is that of 128 bits at the price of 64, and it is accounted: `truncation`.
-The table has 13.5 σ entries and is made once per σ; choose the ring's resolution so that σ is some
-thousand steps at most, for beyond that the noise hides it anyway.
-Floating-point noise, whose low bits betray the value (Mironov 2012), occurs nowhere.
+more drawn. So the error is that of 128 bits at the cost of 64, and it is accounted: `truncation`.
+The table has 13.5 σ entries and is made once per σ; choose the ring's resolution so that σ is a few
+thousand steps at most, because beyond that the noise hides the resolution anyway.
+Floating-point noise, whose low bits reveal the value (Mironov 2012), is not used anywhere.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from secureflow.kit.text import Text
 MIN_SIGMA = 0.1
 MAX_SIGMA = float(1 << 17)
 
-_TAIL = 13.5  # beyond 13.5 σ lies less than 2^-128 of the mass
+_TAIL = 13.5  # less than 2^-128 of the mass is beyond 13.5 σ
 _ONE = 1 << 128
 _FRACTION = 256
 _CHUNK = 1 << 16
 
 
 def support(sigma: float) -> int:
-    """Return the largest magnitude that `sample` gives: what a ring has to leave room for."""
+    """Return the largest magnitude that `sample` returns, for which a ring must have room."""
     _check(sigma)
     return math.ceil(_TAIL * sigma) + 1
 
@@ -51,8 +51,8 @@ def sample(sigma: float, size: int, seed: bytes) -> NDArray[np.int64]:
 
     Args:
         sigma: in ring steps, 0.1 … 2^17.
-        size: how many.
-        seed: 32 secret bytes, fresh for each release. The same seed gives the same noise, so a
+        size: the number of samples.
+        seed: 32 secret bytes, new for each release. The same seed gives the same noise, so a
             repeated round cannot be averaged.
 
     Raises:
@@ -72,7 +72,7 @@ def sample(sigma: float, size: int, seed: bytes) -> NDArray[np.int64]:
 
 
 class _Stream:
-    """An AES-256-CTR stream under a key of its own per purpose."""
+    """An AES-256-CTR stream under a separate key per purpose."""
 
     def __init__(self, seed: bytes, label: bytes) -> None:
         key = hashlib.sha256(b"secureflow discrete gaussian\n" + label + b"\n" + seed).digest()

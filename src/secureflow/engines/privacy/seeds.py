@@ -1,7 +1,7 @@
-"""The seed of noise that an enclave draws: of all contributors together, bound to one release.
+"""The seed of an enclave's noise: from all contributors together, bound to one release.
 
-Each contribution brings a seed. The noise is unknown as long as one contributor keeps its own, and
-it is the same however often a release is asked for.
+Each contribution brings a seed. The noise is unknown as long as one contributor keeps its own
+secret, and it is the same however often a release is requested.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _BOUND: Final = b"secureflow noise seed\n"
 
 
 def joint_seed(seeds: Mapping[str, bytes], **facts: Any) -> bytes:
-    """Return the seed of a release's noise: of all contributors, bound to what is released."""
+    """Return the seed of a release's noise: from all contributors, bound to the release."""
     body = {"v": 1, "use": "noise", **facts, "seeds": {p: s.hex() for p, s in seeds.items()}}
     return hashlib.sha256(canonical_bytes(body)).digest()
 
 
 def seed_binding(seeds: Mapping[str, bytes]) -> str:
-    """Return what a closing certificate binds of the seeds, without telling them; "" of none.
+    """Return a closing certificate's binding of the seeds, without revealing them; "" for none.
 
-    Else a contributor that seals another seed to each restarted enclave has the same sum released
-    under fresh noise, as often as the operator likes.
+    Otherwise a contributor that seals another seed to each restarted enclave gets the same sum
+    released under new noise, as often as the operator likes.
     """
     if not seeds:
         return ""

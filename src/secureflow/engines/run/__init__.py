@@ -1,4 +1,4 @@
-"""What every kind of job on many parties' data goes through: consent, admission, rounds, witnesses.
+"""The steps that every kind of job shares: consent, admission, rounds, witnesses.
 
-Scripts (`training`, `statistics`) put these steps together; each step is a part of a script.
+Scripts (`training`, `statistics`) combine these steps; each step is a part of a script.
 """

@@ -1,7 +1,7 @@
-"""Consent and admission: nobody trains before every owner signed and every agent attested.
+"""Consent and admission: nothing is computed before every owner signed and every agent attested.
 
 Consent: each party of the roster signs an approval over the spec's digest; the leaves go into the
-ledger. Admission: the enclave makes fresh keys for the job, each agent sends a nonce and verifies
+ledger. Admission: the enclave creates fresh keys for the job, each agent sends a nonce and verifies
 the evidence *itself*. Admission is repeated (a new *generation*) when the enclave was restarted or
 a verdict expired.
 """
@@ -39,7 +39,7 @@ from secureflow.kit.text import Text, text_in
 
 MAX_GENERATIONS = 64
 EVIDENCE_AT_ONCE = 32
-"""Parties whose evidence comes in one message of at most 1 MiB: 14 KiB each with DCAP."""
+"""Parties whose evidence fits in one message of at most 1 MiB: 14 KiB each with DCAP."""
 
 
 def ask_consent(course: Course[Any]) -> Script[None]:
@@ -53,12 +53,12 @@ def ask_consent(course: Course[Any]) -> Script[None]:
 
 
 def consent_request(course: Course[Any], expires: int) -> ConsentRequest:
-    """Return the question that owners are asked, until a time in unix seconds."""
+    """Return the request for consent, with the time in unix seconds at which approvals expire."""
     return ConsentRequest(**course.named, spec=dump(course.spec), expires=expires)
 
 
 def take_approvals(course: Course[Any], replies: Mapping[str, ConsentReply]) -> None:
-    """Take in the approvals that owners signed, and their leaves.
+    """Store the approvals that owners signed, and their leaves.
 
     Raises:
         SecureFlowError: `approval_forged`, those of `take_leaves`.
@@ -70,7 +70,7 @@ def take_approvals(course: Course[Any], replies: Mapping[str, ConsentReply]) -> 
 
 
 def _check_approval(course: Course[Any], party: str, approval: Mapping[str, JSON]) -> None:
-    """Refuse an approval that this party did not sign for this very spec (`approval_forged`)."""
+    """Refuse an approval that this party did not sign for exactly this spec (`approval_forged`)."""
     body = approval.get("body")
     bound = isinstance(body, dict) and (body.get("job"), body.get("spec"), body.get("party")) == (
         course.context.job,
@@ -95,12 +95,12 @@ def admit(
 
     Args:
         course: the running job.
-        parties: whom to ask.
-        need: the fewest parties that must accept the evidence.
-        only: tell the enclave to take updates of exactly these parties (a certified set).
+        parties: the parties to ask.
+        need: the minimum number of parties that must accept the evidence.
+        only: have the enclave accept updates of exactly these parties (a certified set).
 
     Raises:
-        SecureFlowError: the common reason when agents refuse the evidence; `too_few_answers`.
+        SecureFlowError: the common reason if agents refuse the evidence; `too_few_answers`.
     """
     while True:
         try:
@@ -137,7 +137,7 @@ def _admit_once(
 
 
 def _attest(course: Course[Any], nonces: dict[str, str]) -> Script[dict[str, JSON]]:
-    """Return each party's evidence; it comes in several answers, as many as a message holds."""
+    """Return each party's evidence; split over several answers if a message cannot hold it."""
     evidence: dict[str, JSON] = {}
     parties = sorted(nonces)
     for at in range(0, len(parties), EVIDENCE_AT_ONCE):

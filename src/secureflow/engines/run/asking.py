@@ -1,7 +1,7 @@
-"""Requests put to parties, and their answers read: the one place where a script meets JSON.
+"""Requests to parties, and their parsed answers: the only place where a script meets JSON.
 
 An answer was checked before it was journalled (`application.running.replies`). It is checked again
-here, for a journal outlives versions: what does not fit is its party's failure, never the script's.
+here, because a journal outlives versions: a malformed one is its party's failure, not the script's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Answers(Generic[R]):
-    """Who answered what; and party → error of those that did not."""
+    """The answers by party; and party → error of those that failed."""
 
     replies: dict[str, R]
     failures: dict[str, JSON]
@@ -34,14 +34,14 @@ def ask(
     need: int | None = None,
     patience: float | None,
 ) -> Script[Answers[R]]:
-    """Ask parties, and wait until each answered or made no progress.
+    """Ask parties, and wait until each has answered or stopped making progress.
 
     Args:
         to: party names.
-        request: what all are asked.
-        each: by party, the part of the request that is its own.
+        request: the part of the request that all receive.
+        each: party → the part of the request that only this party receives.
         need: the minimum of answers (default: all).
-        patience: seconds without progress after which a party counts as silent; None = for ever.
+        patience: seconds without progress after which a party counts as silent; None = no limit.
 
     Raises:
         SecureFlowError: see `script.Ask`.

@@ -19,11 +19,11 @@ from secureflow.kit.canonical import JSON
 
 
 def begin(course: Course[Any], plans: Plans) -> Script[None]:
-    """Bring a job from its proposal to where its first round may run.
+    """Bring a job from its proposal to the point where its first round can run.
 
     Args:
-        course: the job, fresh.
-        plans: makes those of its masked sessions; asked where there are some.
+        course: the job, newly created.
+        plans: makes the plans of its masked sessions; called only if there are any.
 
     Raises:
         SecureFlowError: those of consent and admission, `head_not_cosigned`.

@@ -1,10 +1,11 @@
-"""How every job ends: the outcome in the ledger, cosigned by a quorum, and what each report tells.
+"""How every job ends: the outcome in the ledger, cosigned by a quorum, and the report.
 
-A job that fails ends too: everybody is told, and the reason stays in the ledger. After the outcome
-come the ends (`engines.ledger.ends`): each party that can be reached signs how far its own leaves
-go, the centre signs the same of all, and whoever answered cosigns that head. Once the centre's end
-is recorded nothing may fail any more, so that no job has two of them: a cancellation that comes
-during an end changes nothing, and a party that is silent stays without its own end.
+A failed job ends in the same way: every party is notified, and the reason stays in the ledger.
+After the outcome come the ends (`engines.ledger.ends`): each reachable party signs the count and
+the last of its own leaves, the centre signs the same for all, and those that answered cosign that
+head. Once the centre's end is recorded nothing may fail any more, so that no job has two of them: a
+cancellation that arrives during an end changes nothing, and a silent party stays without its own
+end.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ from secureflow.kit.errors import SecureFlowError
 R = TypeVar("R")
 _Outcome = Literal["failed", "cancelled"]
 END_SECONDS: Final = 5.0
-"""How long the end of a failed job waits for parties that make no progress."""
+"""Seconds for which the end of a failed job waits for parties that make no progress."""
 
 
 def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
-    """Record a success and have its head cosigned; return who cosigned it.
+    """Record a success and have its head cosigned; return the cosigners.
 
     Raises:
         SecureFlowError: `head_not_cosigned`.
@@ -75,12 +76,12 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
 def abandon(
     course: Course[Any], error: SecureFlowError, patience: float = END_SECONDS
 ) -> Script[None]:
-    """Tell everybody that the job is over, and leave the reason in the ledger.
+    """Notify every party that the job has ended, and record the reason in the ledger.
 
     Args:
         course: the job.
-        error: why it ends.
-        patience: seconds of silence after which a party is left out, if the spec's are not fewer.
+        error: the reason.
+        patience: seconds of silence after which a party is left out, unless the spec's are fewer.
     """
     yield from report_dropouts(course)
     code: _Outcome = "cancelled" if error.code == "cancelled" else "failed"
@@ -99,13 +100,13 @@ def abandon(
 def _close(
     course: Course[Any], outcome: str, answers: Answers[FinishReply], patience: float
 ) -> Script[None]:
-    """Record the ends and have the head over them cosigned by those who signed theirs.
+    """Record the ends and have the head over them cosigned by the parties that signed theirs.
 
     Args:
         course: the job, its outcome recorded.
         outcome: `succeeded`, `failed` or `cancelled`.
-        answers: to `finish`.
-        patience: as of an `Ask`.
+        answers: the answers to `finish`.
+        patience: as in `Ask`.
     """
     if not closes(course.spec.script):
         return
@@ -123,7 +124,7 @@ def _close(
 
 
 def _ask_all(to: Sequence[str], request: VerbRequest[R], patience: float) -> Script[Answers[R]]:
-    """Ask, and take what comes: a job that ends goes on ending, also when it is cancelled."""
+    """Ask, and accept what comes: a job that is ending continues even if it is cancelled."""
     nothing: Answers[R] = Answers({}, {})
     if not to:
         return nothing
@@ -134,8 +135,8 @@ def _ask_all(to: Sequence[str], request: VerbRequest[R], patience: float) -> Scr
 
 
 def contributions(course: Course[Any]) -> dict[str, JSON]:
-    """Return what each party brought: rounds, and rows where these are no secret."""
-    # Under masks a party's row count is as hidden as its update, under noise as any other figure.
+    """Return each party's contributions: rounds, and rows where these are not secret."""
+    # Masks hide a party's row count just like its update, and noise like any other figure.
     hidden = traits_of(course.spec).masks or course.spec.privacy is not None
     return {
         party: {
@@ -147,12 +148,12 @@ def contributions(course: Course[Any]) -> dict[str, JSON]:
 
 
 def report_of(course: Course[Any], cosigners: Sequence[str], **more: JSON) -> dict[str, JSON]:
-    """Return a report: what every job's has, and what this kind of job adds.
+    """Return a report: the common members, and those that this kind of job adds.
 
     Args:
         course: the job, after `succeed`.
-        cosigners: who cosigned the last head.
-        more: what the kind adds.
+        cosigners: the cosigners of the last head.
+        more: the members that the kind adds.
     """
     context, spec = course.context, course.spec
     shared: Mapping[str, JSON] = {
@@ -179,6 +180,6 @@ def report_of(course: Course[Any], cosigners: Sequence[str], **more: JSON) -> di
 
 
 def _adders(course: Course[Any]) -> tuple[str, ...]:
-    """Return who adds contributions up, where somebody does."""
+    """Return who adds up the contributions, if anyone does."""
     adder = protection_of(course).adder
     return (adder,) if adder else ()

@@ -1,4 +1,4 @@
-"""Rows of the page that explains a job, and what holds for jobs of every kind."""
+"""Rows of the page that explains a job, and the facts that are common to jobs of every kind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def attack_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
 
 
 def two_parties(spec: JobSpec) -> Iterator[Row]:
-    """Yield what each of two parties learns of the other; nothing where there are more."""
+    """Yield what each of two parties learns of the other; nothing for more parties."""
     if len(spec.roster) != 2:
         return
     if two_sum(spec):
@@ -44,7 +44,7 @@ def two_parties(spec: JobSpec) -> Iterator[Row]:
 
 
 def sybils(spec: JobSpec) -> Row:
-    """Return what invented parties gain an operator."""
+    """Return what an operator gains by inventing parties."""
     attack = "the operator adds invented parties and keeps one real one"
     least = max(threshold_of(len(spec.roster)), spec.min_contributors)
     why = Text(
@@ -56,9 +56,9 @@ def sybils(spec: JobSpec) -> Row:
 
 
 def subtracting(spec: JobSpec, noise: str) -> Row:
-    """Return what colluding parties gain from knowing their own noise, where parties add it.
+    """Return what colluding parties gain from knowing their own noise, if parties add it.
 
-    `noise` is where it is added: `shared` out, or whole by each party or value.
+    `noise` is where it is added: `shared` among the parties, or in full by each party or value.
     """
     attack = "parties that collude subtract their own noise from what is released"
     if noise != "shared":

@@ -1,6 +1,6 @@
-"""What the engines know of a kind of job: its scripts, its rounds, its masked sums, what it costs.
+"""A kind of job in the engines: its scripts, its rounds, its masked sums, its cost.
 
-NumPy loads with the first job that needs it: a record's methods import what they use.
+NumPy is loaded with the first job that needs it: a record's methods import what they use.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ Rows = Sequence[Mapping[str, JSON]]
 
 
 class EngineKind(Protocol):
-    """One kind of job. A `spec` argument is always one of this kind, checked."""
+    """One kind of job. A `spec` argument is always a checked spec of this kind."""
 
     @property
     def spec(self) -> SpecKind:
-        """What the domain knows of it."""
+        """The kind's record in the domain."""
 
     @property
     def scripts(self) -> frozenset[str]:
-        """The versions of its script that jobs run by."""
+        """The versions of the kind's script by which jobs run."""
 
     @property
     def retired(self) -> frozenset[str]:
-        """Older versions: their jobs are read and explained; one that is unfinished is ended."""
+        """Older versions: their jobs are read and explained; an unfinished one is ended."""
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages of a job in their order; the names are no other kind's."""
+        """The stages of a job in order; no other kind uses their names."""
 
     @property
     def contributing(self) -> str:
         """The stage that counts as a party's contribution; empty for none.
 
-        It alone moves a model on where there is one.
+        Where there is a model, this stage alone updates it.
         """
 
     def script(self, version: str, context: JobContext[Any]) -> Script[dict[str, JSON]]:
-        """Return a fresh script, of a version that is one of `scripts`."""
+        """Return a fresh script; the version is one of `scripts`."""
 
     def rounds_of(self, spec: Any, stage: str) -> range:
-        """Return the numbers of the rounds that the plan has of a stage."""
+        """Return the numbers of the planned rounds of a stage."""
 
     def masked_stages(self, spec: Any) -> tuple[str, ...]:
-        """Return the stages that open masked sums, in their order."""
+        """Return the stages that open masked sums, in order."""
 
     def masked_plan(self, spec: Any, job: str, spec_digest: str, stage: str) -> MaskingPlan:
         """Return the plan of a stage's masked sums; the stage is one of `masked_stages`.
@@ -70,10 +70,10 @@ class EngineKind(Protocol):
         """Return a round's number within its stage's masked session, from 0."""
 
     def charge(self, spec: Any, read: Mapping[str, int] | None = None) -> Charge:
-        """Return what the rounds that read rows cost (default: the whole plan); () without DP.
+        """Return the cost of the rounds that read rows (default: the whole plan); () without DP.
 
         Args:
-            spec: the job's.
+            spec: the job's spec.
             read: stage → how many of its rounds read rows; other stages read none.
         """
 
@@ -106,7 +106,7 @@ class EngineKinds(Mapping[str, EngineKind]):
     A stage belongs to one kind alone: records and requests name it without the kind.
 
     Raises:
-        ValueError: the kinds do not go together; it says which stage of which kind.
+        ValueError: the kinds conflict; the message names the stage and the kind.
     """
 
     def __init__(self, *kinds: EngineKind) -> None:
@@ -143,7 +143,7 @@ class EngineKinds(Mapping[str, EngineKind]):
         return max((plan.vector_bytes for plan in plans), default=0)
 
     def place(self, stage: str) -> int:
-        """Return where a stage stands among those of its kind."""
+        """Return a stage's position among those of its kind."""
         return self._places[stage]
 
 

@@ -1,15 +1,15 @@
 """One masked round (`sf-secagg-1`, docs/secagg.md) of a job, as effects.
 
-Once per job: SETUP and MEET bring the parties' keys together. Then two flights a round while all
-stay: `mask` (BEGIN → UPLOAD, which carries the next round's keys) and `answer` (QUESTION →
-OPENING, which is the vote as well); a third one only where somebody dropped out. The centre carries
-frames and learns what opens one sum per round. Vectors never come through the script: whoever adds
-them up (`secagg`: the centre; `sealed_secagg`: the enclave to which they are sealed as well) is
-given only what opens the sum.
+Once per job, SETUP and MEET exchange the parties' keys. Then a round takes two flights while all
+parties stay: `mask` (BEGIN → UPLOAD, which carries the next round's keys) and `answer` (QUESTION →
+OPENING, which is also the vote); a third one only if a party dropped out. The centre carries
+frames and learns the opening of one sum per round. Vectors never pass through the script: the adder
+(`secagg`: the centre; `sealed_secagg`: the enclave, to which they are also sealed) is given only
+what opens the sum.
 
-Where a kind's contributing rounds publish a mean, every agent computes the next model from it
-itself; its digest stands in the next round's context, so parties that were shown different means
-have masks that do not cancel.
+If a kind's contributing rounds publish a mean, every agent computes the next model from it
+itself; the model's digest is in the next round's context, so masks of parties that were shown
+different means do not cancel.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MAX_FRAME = 1 << 20
 
 @dataclass
 class Taken:
-    """What came in: party → digest of its vector, and whose word of an added vector is no good."""
+    """Received vectors: party → digest; and parties whose frame for an added vector is unusable."""
 
     vectors: dict[str, str] = field(default_factory=dict)
     doubted: dict[str, JSON] = field(default_factory=dict)
@@ -61,14 +61,14 @@ class Taken:
 
 @dataclass(frozen=True)
 class OpenableRound:
-    """A round whose sum may be opened.
+    """A round whose sum can be opened.
 
     Args:
         step: which round.
-        opened: what opens the sum, and the certificate of whose it is.
-        taken: what came in.
-        base: hex digest of the model that the round starts from.
-        again: asks parties to send the very same vectors again.
+        opened: what opens the sum, and the certificate of its contributors.
+        taken: the received vectors.
+        base: hex digest of the model from which the round starts.
+        again: asks parties to send exactly the same vectors again.
     """
 
     step: Step
@@ -79,49 +79,49 @@ class OpenableRound:
 
 
 class Adder(Protocol):
-    """Who adds masked vectors up, and what that changes of a round."""
+    """Adds up masked vectors, and defines how a round depends on that."""
 
     def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
-        """Return the request with where vectors are to go."""
+        """Return the request with the destination of the vectors."""
 
     def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
-        """Tell whether vectors must come again, to somebody else than was said."""
+        """Tell whether vectors must be sent again, to another destination than before."""
 
     def replaced(self, course: Course[Any]) -> Script[None]:
-        """Have everybody agree on whom vectors go to now."""
+        """Have all parties agree on the new destination of vectors."""
 
     def added(
         self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
-        """Return whose vectors are there, sorted."""
+        """Return the parties whose vectors have arrived, sorted."""
 
     def misread(
         self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
     ) -> dict[str, JSON]:
-        """Note that a party's frame is no good; return the failures that follow from that."""
+        """Note that a party's frame is unusable; return the failures that follow from it."""
 
     def take_without_frame(
         self, course: Course[Any], step: Step, conductor: Conductor, party: str
     ) -> None:
-        """Do what is right where a party's vector is there and its frame is not.
+        """Handle a party whose vector has arrived without its frame.
 
         Raises:
             SecureFlowError: `round_lost`.
         """
 
     def release(self, course: Course[Any], opening: OpenableRound) -> Script[Released]:
-        """Have the sum opened by who added it up."""
+        """Have the adder open the sum."""
 
 
 def model_binding(model: str, moments: Sequence[float] | None) -> str:
-    """Return the hex digest that stands for model and moments in a round's context."""
+    """Return the hex digest that represents model and moments in a round's context."""
     return digest({"model": model, "moments": None if moments is None else list(moments)})
 
 
 def set_up(course: Course[Any], plans: Mapping[str, MaskingPlan]) -> Script[None]:
-    """Bring the parties' keys together: one session per stage.
+    """Exchange the parties' keys: one session per stage.
 
-    Who is away now shows its keys when a round finds it back.
+    A party that is away now sends its keys when a later round reaches it.
 
     Raises:
         SecureFlowError: `too_few_answers`.
@@ -165,7 +165,7 @@ _STEP = ("round", "stage", "survivors", "base", "model", "sums", "sums_digest", 
 def _receive_all(
     course: Course[Any], frames: Mapping[str, JSON], name: str, stages: Iterable[str]
 ) -> dict[str, JSON]:
-    """Take each party's frame of each stage; return party → error of those that are refused."""
+    """Read each party's frame of each stage; return party → error of those that are refused."""
     refused: dict[str, JSON] = {}
     for party, shown in frames.items():
         for stage in stages:
@@ -185,7 +185,7 @@ def _meet(course: Course[Any], asked: Answers[SetupReply]) -> dict[str, JSON]:
 def _advance(
     course: Course[Any], parties: Iterable[str], rounds: Mapping[str, int]
 ) -> Script[dict[str, JSON]]:
-    """Show everybody's keys, take keys and sealed shares of the named rounds; return failures."""
+    """Send all keys, read keys and sealed shares of the named rounds; return failures."""
     meet: dict[Any, str] = {s: b64encode(course.masked.conductors[s].meet()) for s in rounds}
     request = AdvanceRequest(**course.named, meet=meet, rounds=dict[Any, int](rounds))
     answers = yield from ask(parties, request, need=0, patience=course.patience)
@@ -194,10 +194,10 @@ def _advance(
 
 
 def _bring_back(course: Course[Any], step: Step, conductor: Conductor) -> Script[dict[str, JSON]]:
-    """Ask for what is missing of this round's keys, most often nothing; return who stays away.
+    """Ask for missing keys of this round, usually none; return the parties that stay away.
 
-    A party that was away at the set-up shows its keys, and then all seal their shares to it as
-    well: one more flight, once. Whoever has no link fails at once, so this costs no patience.
+    A party that was away during set-up sends its keys, and then all parties seal their shares to it
+    as well: one more flight, once. A party without a link fails at once, so this costs no patience.
 
     Raises:
         SecureFlowError: `too_few_contributors`.
@@ -241,7 +241,7 @@ def _ask_to_mask(
     frames: Mapping[str, bytes],
     adder: Adder,
 ) -> Script[Answers[MaskReply]]:
-    """Show each party its frame, and the published means that it has not applied yet."""
+    """Send each party its frame, and the published means that it has not applied yet."""
     each = {
         party: MaskOwn(
             begin=b64encode(frames[party]),
@@ -260,7 +260,7 @@ def _collect(
     absent: Mapping[str, JSON],
     adder: Adder,
 ) -> Script[tuple[dict[str, MaskReply], dict[str, JSON]]]:
-    """Ask for masked vectors until all that can come came to one place."""
+    """Ask for masked vectors until all that can come have reached one and the same adder."""
     while True:
         answers = yield from everybody()
         replies, failures = answers.replies, answers.failures
@@ -283,7 +283,7 @@ def _survivors(
     failures: dict[str, JSON],
     adder: Adder,
 ) -> Script[Taken]:
-    """Take the frames of those whose vectors are there."""
+    """Read the frames of the parties whose vectors have arrived."""
     taken = Taken()
     for party in (yield from adder.added(course, step, replies)):
         try:
@@ -300,10 +300,10 @@ def _survivors(
 
 
 def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]:
-    """Put the question, and the certificate where somebody is dead, until t parties opened.
+    """Send the question, and the certificate if a party dropped out, until t parties opened.
 
     Raises:
-        SecureFlowError: `round_lost` naming who did not answer.
+        SecureFlowError: `round_lost` naming the parties that did not answer.
     """
     failures: dict[str, JSON] = {}
     conductor.close()
@@ -360,7 +360,7 @@ def _lied(party: str) -> dict[str, JSON]:
 
 
 def round_lost(course: Course[Any], step: Step, failures: Mapping[str, Any]) -> SecureFlowError:
-    """Return the error of a round whose certified sum cannot be opened any more."""
+    """Return the error of a round whose certified sum can no longer be opened."""
     names = ", ".join(sorted(failures))
     reasons = reasons_of(failures)
     return SecureFlowError(

@@ -1,4 +1,4 @@
-"""How what parties contribute is protected: one object each, which begins jobs and runs rounds."""
+"""How contributions are protected: one object per protection, which begins jobs and runs rounds."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ Plans = Callable[[], Mapping[str, "MaskingPlan"]]
 
 
 class Protection(Protocol):
-    """One way to protect contributions. A course's spec is always one that names it."""
+    """One way to protect contributions. A course's spec always names this protection."""
 
     @property
     def name(self) -> str:
-        """What a spec says in `protection`."""
+        """The value of `protection` in a spec."""
 
     @property
     def adder(self) -> str:
-        """Who adds contributions up: the enclave, the aggregator, nobody (empty)."""
+        """Who adds up the contributions: the enclave, the aggregator, or nobody (empty)."""
 
     @property
     def hides(self) -> str:
-        """Why the operator reads no single contribution, in an explanation's words."""
+        """Why the operator cannot read a single contribution; shown in the explanation."""
 
     @property
     def wire(self) -> str:
-        """Why nobody on the network reads one."""
+        """Why nobody on the network can read a contribution."""
 
     @property
     def verbs(self) -> frozenset[str]:
-        """What a party answers under it, beside what it answers under all."""
+        """The verbs that a party answers under it, in addition to those of every protection."""
 
     def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
-        """Return what the enclave sees, and why; of a protection with one.
+        """Return what the enclave sees, and why; for a protection with an enclave.
 
         Args:
             noised: whether each party noises its own contribution.
         """
 
     def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
-        """Bring an approved job to where its first round may run.
+        """Bring an approved job to the point where its first round can run.
 
         Args:
             course: the job, approved.
-            plans: makes those of its masked sessions; asked where there are some.
+            plans: makes the plans of its masked sessions; called only if there are any.
 
         Raises:
             SecureFlowError: those of admission; `too_few_answers`.
@@ -63,6 +63,6 @@ class Protection(Protocol):
 
         Args:
             course: the running job.
-            step: which round.
+            step: the round.
             initial: hex digest of what the job starts from, for rounds before any release.
         """

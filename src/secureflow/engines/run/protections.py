@@ -1,4 +1,4 @@
-"""The ways to protect contributions that SecureFlow has."""
+"""SecureFlow's protections."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ PROTECTIONS: Final[Mapping[str, Protection]] = {one.name: one for one in _ALL}
 
 
 def protection_of(course: Course[Any]) -> Protection:
-    """Return how the contributions of a job are protected."""
+    """Return the protection of a job's contributions."""
     return PROTECTIONS[course.spec.protection]

@@ -1,12 +1,12 @@
-"""Approvals that expire while a job waits or runs are asked for anew: renewed, never waived.
+"""Approvals that expire while a job waits or runs are requested again: renewed, never waived.
 
-A job may wait for weeks for one owner, or lie paused; the approvals of the others run out
-meanwhile. An agent, and an enclave, then refuse (`approval_expired`). The owner is asked again for
-the very same spec, decides anew, and signs afresh; only then the question that was refused is put
-again, to everybody: who answered it before answers from its record. A refusal ends the job.
+A job may wait for weeks for one owner, or be paused; meanwhile the approvals of the others expire.
+An agent, and an enclave, then refuse (`approval_expired`). The owner is asked again for exactly
+the same spec, decides again, and signs a new approval; only then is the refused request repeated,
+to all parties: one that answered it before answers from its record. A refusal ends the job.
 
-Every question of a job goes through here, so no phase needs to know of it. As long as no approval
-expires nothing is added to what a script asks for.
+Every request of a job passes through here, so no phase needs to handle this. As long as no
+approval expires, a script's effects are unchanged.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from secureflow.kit.errors import SecureFlowError
 
 T = TypeVar("T")
 RENEWED_SECONDS: Final = 7 * 86_400
-"""How long a renewed approval is asked for; its owner may grant less."""
+"""Validity that a renewed approval asks for; its owner may grant less."""
 MAX_RENEWALS: Final = 16
 """How often one party is asked in a job: one whose approvals do not last is a dropout."""
 EXPIRED: Final = "approval_expired"
 _WITHOUT: Final = frozenset({"consent", "finish", "cosign"})
-"""Verbs that need no approval, or ask for it."""
+"""Verbs that need no approval, or ask for one."""
 
 
 def renewing(course: Course[Any], script: Script[T]) -> Script[T]:
-    """Run a script; approvals that turn out to have expired are renewed before it hears of it."""
+    """Run a script; expired approvals are renewed before the script sees the failure."""
     renewals: dict[str, int] = {}
     try:
         effect = next(script)
@@ -50,7 +50,7 @@ def renewing(course: Course[Any], script: Script[T]) -> Script[T]:
 
 
 def _answered(course: Course[Any], effect: Effect, renewals: dict[str, int]) -> Script[JSON]:
-    """Have an effect performed, again after each renewal that it turns out to need."""
+    """Perform an effect, and again after each renewal that it needs."""
     if not isinstance(effect, Ask) or effect.verb in _WITHOUT:
         return (yield effect)
     while True:
@@ -77,7 +77,7 @@ def _answered(course: Course[Any], effect: Effect, renewals: dict[str, int]) -> 
 
 
 def _failures(ask: Ask, error: SecureFlowError) -> JSON:
-    """Return who failed with what: of several parties, or of the one that had to answer.
+    """Return the failures by party: of several parties, or of the one that had to answer.
 
     An enclave names the party whose approval it found expired.
     """
@@ -87,7 +87,7 @@ def _failures(ask: Ask, error: SecureFlowError) -> JSON:
 
 
 def _lapsed(failures: JSON) -> list[str]:
-    """Return the parties whose failure this is; the failures may be anybody's words."""
+    """Return the parties whose approvals have expired; the failures may come from anyone."""
     if not isinstance(failures, Mapping):
         return []
     expired = (p for p, one in failures.items() if isinstance(one, Mapping) and _expired(one))
@@ -99,9 +99,9 @@ def _expired(error: Mapping[str, JSON]) -> bool:
 
 
 def _renew(course: Course[Any], parties: tuple[str, ...]) -> Script[None]:
-    """Ask owners again for the same spec; their leaves go with the next entry of the ledger.
+    """Ask owners again for the same spec; their leaves are added to the next ledger entry.
 
-    A party that is away is none that refuses: the question that is put again finds it silent.
+    A party that is away does not refuse: the repeated request finds it silent.
 
     Raises:
         SecureFlowError: `consent_refused`, `approval_forged`, `leaf_forged`.

@@ -1,4 +1,4 @@
-"""What rounds of every protection have in common: steps, the ledger's entry, how one fails."""
+"""The common parts of rounds under every protection: steps, the ledger's entry, the failure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from secureflow.kit.text import Joined, Text, text_in
 
 @dataclass(frozen=True)
 class Step:
-    """Which round of the job, and which stage it is; `session` counts the rounds of its stage.
+    """The number and stage of a round; `session` counts the rounds of its stage.
 
-    Round 0 comes before any model moves on. `noised`: an enclave draws noise from seeds that come
+    Round 0 is before any update of the model. `noised`: an enclave draws noise from seeds that come
     with the contributions.
     """
 
@@ -31,7 +31,7 @@ class Step:
 
     @property
     def named(self) -> dict[str, Any]:
-        """The members of a request that name the step."""
+        """The members of a request that identify the step."""
         return {"round": self.number, "stage": self.stage}
 
 
@@ -42,9 +42,9 @@ def record_round(
     certificate: Certificate,
     replies: Mapping[str, Leaves],
 ) -> Script[None]:
-    """Put a closed round into the ledger: the parties' leaves, accusations, the certificate.
+    """Record a closed round in the ledger: the parties' leaves, accusations, the certificate.
 
-    `shown` is what the entry holds of the release.
+    `shown` is the part of the release that the entry holds.
     """
     if step.stage == course.context.contributing:
         for party in certificate.survivors:
@@ -56,7 +56,7 @@ def record_round(
         "certificate": certificate.as_json(),
         "generation": course.admission.generation,
     }
-    # Accusations wait already: each came with all leaves that its author had made before it.
+    # Accusations are waiting already: each came with all leaves that its author made before it.
     take_leaves(course, {party: reply for party, reply in replies.items() if reply.leaf})
     yield from record(course, [{"kind": "round.closed", "document": document}])
     yield from report_dropouts(course)
@@ -66,7 +66,7 @@ def record_round(
 def too_few_contributors(
     course: Course[Any], step: Step, failures: Mapping[str, Any]
 ) -> SecureFlowError:
-    """Return the error of a round that fewer parties contributed to than may be summed."""
+    """Return the error of a round with fewer contributors than may be summed."""
     names = ", ".join(sorted(failures))
     reasons = Joined("; ", [_reason(party, error) for party, error in failures.items()])
     return SecureFlowError(
@@ -87,7 +87,7 @@ def too_few_contributors(
 
 
 def _reason(party: str, error: Mapping[str, JSON]) -> str:
-    """Return why a party did not contribute; its name stands first, and once."""
+    """Return why a party did not contribute, beginning with its name, which is not repeated."""
     message = text_in(error, "message")
     named = message.startswith(f"{party} ")
     return message if named else Text("{party}: {message}", party=party, message=message)

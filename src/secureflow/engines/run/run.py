@@ -1,6 +1,6 @@
-"""What a job's script knows while it runs, and the small steps that every phase uses.
+"""The state of a running job's script, and the small steps that every phase uses.
 
-A course is rebuilt from the journal after a crash: it holds only what effects answered.
+A course is rebuilt from the journal after a crash: it holds only answers to effects.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from secureflow.kit.text import Text
 READMISSION_CODES = frozenset(
     {"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"}
 )
-"""Codes that mean: this enclave, or the verdict on it, is no more. Admission is repeated."""
+"""Codes that mean: this enclave, or the verdict on it, is gone. Admission is repeated."""
 MAX_LONE_LOSSES = 8
-"""How often in a job a party may say so of an enclave that others reached."""
+"""How often per job a party may report an enclave as lost that others reached."""
 
 
 S = TypeVar("S", bound=JobSpec)
@@ -44,16 +44,16 @@ S = TypeVar("S", bound=JobSpec)
 
 @dataclass(frozen=True)
 class JobContext(Generic[S]):
-    """What the application hands to a script.
+    """The application's input to a script.
 
     Args:
         job: job id.
         spec: the signed spec.
         digest: its hex SHA-256.
         members: the adopted charter's organisation → base64 signing key.
-        expires: unix seconds until which approvals are asked for.
+        expires: unix seconds at which requested approvals expire.
         contributing: the stage that counts as a party's contribution (`EngineKind.contributing`).
-        accounting: under differential privacy, what the plan costs: `epsilon` by conversion, and
+        accounting: under differential privacy, the cost of the plan: `epsilon` by conversion, and
             the Rényi `curve` of one release.
     """
 
@@ -68,14 +68,14 @@ class JobContext(Generic[S]):
 
 @dataclass
 class Admission:
-    """Who approved, and which enclave was admitted.
+    """The approvals, and the admitted enclave.
 
     Args:
         approvals: party → its signed approval.
-        generation: counts the enclaves of the job.
-        uplink: where the newest one takes updates.
+        generation: the number of enclaves that the job has had.
+        uplink: where the newest one accepts updates.
         tee: the verdict on it, as it is shown.
-        alone: party → how often it said that an enclave is lost which others reached.
+        alone: party → how often it reported an enclave as lost that others reached.
     """
 
     approvals: dict[str, JSON] = field(default_factory=dict)
@@ -87,15 +87,15 @@ class Admission:
 
 @dataclass
 class JobLedger:
-    """What the ledger holds of the job, and what the next entry takes along.
+    """The ledger's state of the job, and the leaves for its next entry.
 
     Args:
         note: the newest head; `cosigned` is the same with enough cosignatures, empty without.
-        voted: the parties whose votes closed a round already.
-        waiting: parties' leaves that the next entry takes along.
-        recorded: hex hashes of parties' leaves that were taken in.
+        voted: the parties whose votes have closed a round.
+        waiting: parties' leaves that go into the next entry.
+        recorded: hex hashes of parties' leaves that were accepted.
         followed: party and leaf → the leaf after it.
-        ends: how far each party's leaves go.
+        ends: party → number and last of its leaves.
     """
 
     note: str = ""
@@ -109,13 +109,13 @@ class JobLedger:
 
 @dataclass
 class Contributed:
-    """What parties brought to the rounds so far.
+    """The parties' contributions to the rounds so far.
 
     Args:
         replies: the contributions to the open round, whose leaves are not recorded.
         rounds: party → how many rounds it contributed to.
-        rows: party → the most rows that it told of.
-        dropouts: who dropped out of which round, and why; watchers know of the first `reported`.
+        rows: party → the most rows that it reported.
+        dropouts: who dropped out of which round, and why; watchers know the first `reported` ones.
     """
 
     replies: Mapping[str, Leaves] = field(default_factory=dict)
@@ -127,7 +127,7 @@ class Contributed:
 
 @dataclass
 class Start:
-    """What the next round starts from, in jobs whose rounds move something on."""
+    """The start of the next round, in jobs whose rounds update something."""
 
     model: ReleasedModel | None = None
     moments: ReleasedMoments | None = None
@@ -140,7 +140,7 @@ class MaskedSessions:
     Args:
         conductors: one for each stage.
         steps: the published means, oldest first.
-        seen: party → how many of them it was shown.
+        seen: party → how many of them it was sent.
         spent: digests of the vectors that the last round added up.
     """
 
@@ -174,7 +174,7 @@ class Course(Generic[S]):
 
     @property
     def threshold(self) -> int:
-        """The fewest contributors and votes that open a round: t of the spec's roster."""
+        """The minimum of contributors and votes that open a round: t of the spec's roster."""
         return max(threshold_of(len(self.parties)), self.spec.min_contributors)
 
     @property
@@ -184,11 +184,11 @@ class Course(Generic[S]):
 
     @property
     def named(self) -> dict[str, Any]:
-        """The members of a request that name the job and its spec."""
+        """The members of a request that identify the job and its spec."""
         return {"job": self.context.job, "digest": self.context.digest}
 
     def drop(self, round_number: int, stage: str, failures: Mapping[str, JSON]) -> None:
-        """Note who dropped out of a round, and why, and what refusals accuse somebody of."""
+        """Note who dropped out of a round, and why, and keep the accusations in their refusals."""
         self.ledger.waiting += accusations(self, failures)
         for party, error in failures.items():
             self.contributed.dropouts.append(
@@ -205,7 +205,7 @@ class Course(Generic[S]):
 def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script[None]:
     """Append entries to the ledger; the head becomes the course's newest, not yet cosigned.
 
-    The parties' leaves that wait go before them, in the order in which they came.
+    Waiting leaves of the parties are appended before them, in the order in which they came.
     """
     waiting, course.ledger.waiting = course.ledger.waiting, []
     answer = yield Record((*waiting, *entries))
@@ -214,7 +214,7 @@ def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script
 
 
 def report_dropouts(course: Course[Any]) -> Script[None]:
-    """Tell watchers who dropped out since they were told last, and why."""
+    """Notify watchers of new dropouts, with the reasons."""
     fresh = course.contributed.dropouts[course.contributed.reported :]
     course.contributed.reported = len(course.contributed.dropouts)
     if fresh:
@@ -222,16 +222,16 @@ def report_dropouts(course: Course[Any]) -> Script[None]:
 
 
 def seconds_now() -> Script[float]:
-    """Return the clock in unix seconds."""
+    """Return the current time in unix seconds."""
     milliseconds: int = yield Now()
     return milliseconds / 1000
 
 
 def enclave_lost(course: Course[Any], answers: Answers[Any]) -> bool:
-    """Tell whether the enclave must be admitted anew, by the answers to a request for updates.
+    """Tell from the answers to a request for updates whether an enclave must be admitted again.
 
-    A party that again and again says so of an enclave that others reached is a dropout: each
-    admission costs everybody an attestation.
+    A party that repeatedly reports an enclave as lost that others reached is a dropout: each
+    admission costs everyone an attestation.
     """
     lost = [p for p, error in answers.failures.items() if error["code"] in READMISSION_CODES]
     if not answers.replies:
@@ -242,26 +242,26 @@ def enclave_lost(course: Course[Any], answers: Answers[Any]) -> bool:
 
 
 def take_leaves(course: Course[Any], replies: Mapping[str, Leaves]) -> None:
-    """Let the leaves in parties' replies wait for the next entry of the ledger.
+    """Queue the leaves in parties' replies for the next entry of the ledger.
 
     Raises:
-        SecureFlowError: `leaf_forged`, `malformed_leaf`; those taken before still wait.
+        SecureFlowError: `leaf_forged`, `malformed_leaf`; leaves accepted before stay queued.
     """
     for party, reply in replies.items():
         course.ledger.waiting += leaf_entries(course, party, reply)
 
 
 def leaf_entries(course: Course[Any], party: str, reply: Leaves) -> list[dict[str, JSON]]:
-    """Take a party's signed leaves out of its reply, oldest first, but for those taken before.
+    """Return a party's signed leaves from its reply, oldest first, without those already accepted.
 
-    A party offers all of its leaves of the job that it has no proof of: a round that is not closed
-    yet may hold one that the reply's own leaf names as the one before it.
+    A party sends all of its leaves of the job of which it has no proof: a round that is not closed
+    yet may hold one that the reply's own leaf names as its predecessor.
 
     Raises:
-        SecureFlowError: `leaf_forged` when a leaf is not this party's over this job's spec, the
-            document that comes with it is not what it commits to, or an end of the party's counts
-            other leaves than it showed; `record_set_back` when it stands in another leaf's place.
-            Then nothing of the reply is taken.
+        SecureFlowError: `leaf_forged` if a leaf is not this party's for this job's spec, does not
+            commit to the document that comes with it, or is an end of the party that counts
+            other leaves than it sent; `record_set_back` if it takes the place of another leaf.
+            Then nothing of the reply is accepted.
     """
     entries: list[dict[str, JSON]] = []
     hashes: list[str] = []
@@ -299,10 +299,10 @@ def _check_end(party: str, signed: SignedLeaf, document: JSON, shown: End) -> No
 
 
 def take_leaves_left(course: Course[Any], replies: Mapping[str, Leaves]) -> None:
-    """Take the leaves of a job that is over; replies with others than they should be are left out.
+    """Accept leaves for a job that has ended; malformed replies are left out.
 
-    That holds for a round that will not be closed: a party that was late once would else miss its
-    leaf and raise the alarm.
+    This includes leaves for a round that will not be closed: a party that was late once would
+    otherwise miss its leaf and raise the alarm.
     """
     for party, reply in replies.items():
         try:
@@ -327,7 +327,7 @@ def _own_leaf(course: Course[Any], party: str, offered: ShownLeaf) -> SignedLeaf
 def _is_committed(signed: SignedLeaf, document: JSON, salt: JSON) -> bool:
     try:
         found = commitment(bytes.fromhex(salt), document)
-    except (TypeError, ValueError, SecureFlowError):  # no hex text, or not 32 bytes
+    except (TypeError, ValueError, SecureFlowError):  # not hex text, or not 32 bytes
         return False
     return found == signed.leaf.commitment
 
@@ -344,8 +344,8 @@ def _leaf_forged(party: str, reason: str) -> SecureFlowError:
 def _record_set_back(party: str, job: str, signed: SignedLeaf) -> SecureFlowError:
     """Return the error of a second, different leaf after the same one: no bundle could hold both.
 
-    An agent signs each leaf once and keeps it before it leaves; only one whose record is an older
-    copy has forgotten that it did.
+    An agent signs each leaf once and stores it before sending it; only one that runs on an older
+    copy of its record has forgotten it.
     """
     return SecureFlowError(
         "record_set_back",
@@ -368,7 +368,7 @@ def _record_set_back(party: str, job: str, signed: SignedLeaf) -> SecureFlowErro
 def cosigned_note(
     head: str, replies: Mapping[str, Cosigned], keys: Mapping[str, str]
 ) -> tuple[str, frozenset[str]]:
-    """Put cosignatures from replies under a head; lines that do not hold are left out."""
+    """Add cosignatures from replies to a head; invalid lines are left out."""
     lines = []
     for party, reply in replies.items():
         line = reply.cosignature
@@ -385,7 +385,7 @@ def cosigned_note(
 
 
 def take_cosignatures(course: Course[Any], replies: Mapping[str, Cosigned]) -> None:
-    """Keep the newest head with the roster's cosignatures on it, if it is not cosigned yet.
+    """Keep the newest head with the roster's cosignatures, if it is not cosigned yet.
 
     Raises:
         SecureFlowError: `head_not_cosigned`.
@@ -411,7 +411,7 @@ def accusations(course: Course[Any], failures: Any) -> list[dict[str, JSON]]:
             shown = read_reply(Leaves, party, "accusation", offered, stored=True)
             entries += leaf_entries(course, party, shown)
         except SecureFlowError:
-            continue  # what is not signed by the party accuses nobody
+            continue  # an accusation that the party did not sign accuses nobody
     return entries
 
 
@@ -436,10 +436,11 @@ def witness_by_charter(course: Course[Any]) -> Script[None]:
 
 
 def witness_first_votes(course: Course[Any], voters: Iterable[str]) -> Script[None]:
-    """Have the newest head cosigned by the charter where somebody is to vote for the first time.
+    """Have the newest head cosigned by the charter if any of the parties votes for the first time.
 
-    That is the job's first opening, a repeated start, and a party that missed the first rounds.
-    Such a party refuses to vote under less; where the others are enough, they go on without it.
+    That is at the job's first opening, at a repeated start, and for a party that missed the first
+    rounds. Such a party refuses to vote without it; if the others are enough, they continue without
+    the party.
     """
     asked = set(voters)
     if asked <= course.ledger.voted:
@@ -454,7 +455,7 @@ def witness_first_votes(course: Course[Any], voters: Iterable[str]) -> Script[No
 
 
 def head_not_cosigned(found: int, need: int, whom: str) -> SecureFlowError:
-    """Return the error of a head that too few witnesses cosigned."""
+    """Return the error of a head with too few cosignatures."""
     return SecureFlowError(
         "head_not_cosigned",
         Text(

@@ -1,11 +1,11 @@
 """One sealed round: upload, close, release. Nothing opens without a closing certificate.
 
-1. every party of the roster uploads its sealed update straight to the enclave; where that draws
-   noise, it says what binds the contributors' seeds, and the votes fix it;
+1. every party of the roster uploads its sealed update directly to the enclave; if the enclave draws
+   noise, it returns what binds the contributors' seeds, and the votes fix it;
 2. the contributor set is put to the vote: t signatures of the spec's roster make the certificate;
 3. the enclave releases on the certificate; the round and its certificate go into the ledger.
 A restarted enclave honours an existing certificate: the certified parties seal the same updates to
-its new key; one that cannot is named in `round_lost`. A round is never run again with another set.
+its new key; if one cannot, it is named in `round_lost`. A round is never repeated with another set.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from secureflow.kit.text import Text
 
 @dataclass(frozen=True)
 class _Folded:
-    """Whose updates the enclave holds, and what binds their seeds."""
+    """The parties whose updates the enclave holds, and the binding of their seeds."""
 
     survivors: tuple[str, ...]
     noise: str = ""
@@ -61,7 +61,7 @@ def run_sealed_round(course: Course[Any], step: Step, initial: str) -> Script[Re
 
     Args:
         course: the running job.
-        step: which round.
+        step: the round.
         initial: hex BLAKE3 of the spec's initial model, for rounds before any release.
 
     Returns:
@@ -94,7 +94,7 @@ def _train_request(course: Course[Any], step: Step) -> TrainRequest:
 def _collect(
     course: Course[Any], step: Step
 ) -> Script[tuple[dict[str, TrainReply], dict[str, JSON]]]:
-    """Ask for updates until all that can come came to one and the same enclave."""
+    """Ask for updates until all that can come have reached one and the same enclave."""
     while True:
         request = _train_request(course, step)
         answers = yield from ask(course.parties, request, need=0, patience=course.patience)
@@ -116,10 +116,10 @@ def _survivors(
     replies: Mapping[str, TrainReply],
     failures: Mapping[str, JSON],
 ) -> Script[_Folded | None]:
-    """Return what the enclave holds; it freezes the round where somebody is missing, or for noise.
+    """Return what the enclave holds; freeze the round if a party is missing, or for noise.
 
-    None where it was restarted and its noise cannot be told: nobody has voted, so everybody seals
-    to the new one.
+    None if it was restarted and its noise is unknown: nobody has voted, so all parties seal to the
+    new one.
     """
     if not failures and not step.noised:
         return _Folded(tuple(sorted(replies)))
@@ -130,7 +130,7 @@ def _survivors(
     except SecureFlowError as error:
         if error.code not in READMISSION_CODES:
             raise
-        # It was restarted: the release below finds out and asks the certified set to seal again.
+        # It was restarted: the release below notices and asks the certified set to seal again.
         return None if step.noised else _Folded(tuple(sorted(replies)))
     folded = tuple(sorted(rolled.folded))
     if len(folded) < course.threshold:
@@ -161,7 +161,7 @@ def _close(course: Course[Any], step: Step, folded: _Folded, initial: str) -> Sc
         try:
             vote = Vote.from_json(reply.vote)
         except SecureFlowError:
-            continue  # a malformed vote is none
+            continue  # a malformed vote does not count
         holds = vote.voter == party and vote.holds_under(course.spec.keys[party])
         if vote.question == question and holds:
             votes.append(vote)
@@ -205,18 +205,18 @@ def _record_round(
 
 
 def readmit(course: Course[Any]) -> Script[None]:
-    """Have everybody admit a new enclave in the middle of a round."""
+    """Have all parties admit a new enclave in the middle of a round."""
     yield from admit(course, course.parties, need=course.threshold)
 
 
 def released(
     course: Course[Any], request: ReleaseRequest, bring_back: Callable[[], Script[None]]
 ) -> Script[Released]:
-    """Ask the enclave for the release of a certified round, again for as long as it is lost.
+    """Request the release of a certified round from the enclave, again each time it is lost.
 
     Args:
         course: the running job.
-        request: for it.
+        request: the release request.
         bring_back: brings the certified contributions to a new enclave, or raises.
     """
     while True:
@@ -236,10 +236,10 @@ def bring_again(
     Args:
         course: the running job.
         survivors: the certified parties.
-        again: puts the request; it names the enclave's generation, so it is made after admission.
+        again: sends the request; it names the enclave's generation, so it is made after admission.
 
     Returns:
-        Party → error of those that cannot; the round is lost unless it is empty.
+        Party → error of those that cannot; the round is lost unless this is empty.
     """
     while True:
         yield from admit(course, survivors, need=len(survivors), only=True)
@@ -279,7 +279,7 @@ class Sealed:
     verbs: Final = frozenset({"challenge", "admit", "train", "close"})
 
     def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
-        """Return that it sees single updates."""
+        """Return that the enclave sees single updates."""
         if noised:
             return "single updates, noised by their party", "each party noises its own"
         return "single updates, in memory, while it folds them", "it must add them up"

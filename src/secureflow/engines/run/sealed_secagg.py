@@ -1,7 +1,7 @@
 """Masks and seals (`sealed+secagg`): an attested enclave adds up vectors that it cannot read.
 
-What it has added cannot be taken out again. So a party counts as a survivor also where its words
-are lost or malformed: the sum opens if the vector was made as it should be, and if it does not, the
+It cannot subtract a vector once it is added. So a party counts as a survivor even if its frame
+is lost or malformed: the sum opens if the vector was made correctly, and if it does not, the
 party is named.
 """
 
@@ -45,7 +45,7 @@ class EnclaveAdds:
     """`masked.Adder`: the enclave, on vectors that are sealed to it past the centre."""
 
     def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
-        """Return the request with which enclave it is, and what it released of the columns."""
+        """Return the request with the enclave's address and its release of the columns."""
         return SealedMaskForAll(
             **vars(request),
             generation=course.admission.generation,
@@ -54,17 +54,17 @@ class EnclaveAdds:
         )
 
     def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
-        """Tell whether the enclave must be admitted anew."""
+        """Tell whether the enclave must be admitted again."""
         return enclave_lost(course, answers)
 
     def replaced(self, course: Course[Any]) -> Script[None]:
-        """Have everybody admit a new enclave."""
+        """Have all parties admit a new enclave."""
         yield from readmit(course)
 
     def added(
         self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
-        """Return what the enclave holds; it freezes the round where somebody is missing."""
+        """Return what the enclave holds; freeze the round if a party is missing."""
         if len(replies) == len(course.parties):
             return tuple(sorted(replies))
         request = RollRequest(job=course.context.job, **step.named)
@@ -73,14 +73,14 @@ class EnclaveAdds:
         except SecureFlowError as error:
             if error.code not in READMISSION_CODES:
                 raise
-            # It was restarted: the release finds out and asks the certified set to seal again.
+            # It was restarted: the release notices and asks the certified set to seal again.
             return tuple(sorted(replies))
         return tuple(sorted(rolled.folded))
 
     def misread(
         self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
     ) -> dict[str, JSON]:
-        """Doubt the party: its vector is in the sum."""
+        """Suspect the party: its vector is in the sum."""
         del course, step
         taken.doubted[party] = error
         return {}
@@ -88,10 +88,10 @@ class EnclaveAdds:
     def take_without_frame(
         self, course: Course[Any], step: Step, conductor: Conductor, party: str
     ) -> None:
-        """Count a party whose vector is in the enclave's sum by that alone.
+        """Count a party only because its vector is in the enclave's sum.
 
         Raises:
-            SecureFlowError: `round_lost` when it has no place in this round.
+            SecureFlowError: `round_lost` if it has no place in this round.
         """
         try:
             conductor.receive(party, pack(Upload(step.session, conductor.context)))
@@ -130,7 +130,7 @@ class EnclaveAdds:
 def _guilty(
     error: SecureFlowError, survivors: Iterable[str], doubted: Mapping[str, JSON]
 ) -> dict[str, JSON]:
-    """Return who is at fault when an enclave cannot open what was certified: party → reason."""
+    """Return who is at fault if an enclave cannot open what was certified: party → reason."""
     if error.code == "sum_inconsistent":
         return dict(doubted)
     if error.code != "survivors_mismatch":
@@ -173,12 +173,12 @@ class SealedSecAgg:
     verbs: Final = frozenset({"challenge", "admit", "setup", "advance", "mask", "answer"})
 
     def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
-        """Return that it sees masked vectors and their sum."""
+        """Return that the enclave sees masked vectors and their sum."""
         del noised
         return "masked updates and their sum", "masks cancel only in the sum"
 
     def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
-        """Have the enclave admitted, and bring the parties' keys together."""
+        """Have the enclave admitted, and exchange the parties' keys."""
         yield from admit(course, course.parties, need=course.threshold)
         yield from set_up(course, plans())
 

@@ -1,4 +1,4 @@
-"""Masks alone (`secagg`): parties bring keys together, and the centre adds up masked vectors."""
+"""Masks only (`secagg`): parties exchange keys, and the centre adds up masked vectors."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class CentreAdds:
     """`masked.Adder`: the centre's own aggregator, on the vectors that parties sent to it."""
 
     def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
-        """Return the request as it is: vectors go where it comes from."""
+        """Return the request unchanged: vectors go to its sender."""
         del course
         return request
 
     def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
-        """Nobody can say that the centre is lost."""
+        """Return False: an answer cannot report the centre as lost."""
         del course, answers
         return False
 
     def replaced(self, course: Course[Any]) -> Script[None]:
-        """There is one centre."""
+        """Do nothing: there is only one centre."""
         raise AssertionError(course.context.job)
 
     def added(
         self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
-        """Return who answered: a vector comes before its answer."""
+        """Return the parties that answered: a vector arrives before its answer."""
         del course, step
         yield from ()
         return tuple(sorted(replies))
@@ -52,7 +52,7 @@ class CentreAdds:
     def misread(
         self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
     ) -> dict[str, JSON]:
-        """Leave the party out: its vector is not added yet."""
+        """Leave the party out: its vector has not been added yet."""
         del taken
         course.drop(step.number, step.stage, {party: error})
         return {party: error}
@@ -60,10 +60,10 @@ class CentreAdds:
     def take_without_frame(
         self, course: Course[Any], step: Step, conductor: Conductor, party: str
     ) -> None:
-        """Do nothing: whoever is not taken is not added."""
+        """Do nothing: a party that is left out is not added."""
 
     def release(self, course: Course[Any], opening: OpenableRound) -> Script[Released]:
-        """Have the centre add the vectors up; those that its disk lost meanwhile come once more.
+        """Have the centre add up the vectors; those that its disk has lost are requested once more.
 
         Raises:
             SecureFlowError: `round_lost`, those of opening the sum.
@@ -91,7 +91,7 @@ def _added_up(course: Course[Any], opening: OpenableRound, request: SumRequest) 
             raise
         lost: list[str] = error.details["parties"]
         sent = yield from opening.again(lost)
-        # Another vector than the certified one would not fit the others' masks.
+        # A vector other than the certified one would not fit the others' masks.
         other = [p for p, r in sent.replies.items() if r.vector != request.vectors[p]]
         failures = {**sent.failures, **dict.fromkeys(other, error.as_json())}
         if failures:
@@ -109,11 +109,11 @@ class SecAgg:
     verbs: Final = frozenset({"setup", "advance", "mask", "answer"})
 
     def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
-        """There is none."""
+        """Return nothing: there is no enclave."""
         raise AssertionError(noised)
 
     def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
-        """Bring the parties' keys together."""
+        """Exchange the parties' keys."""
         yield from set_up(course, plans())
 
     def run_round(self, course: Course[Any], step: Step, initial: str) -> Script[Released]:

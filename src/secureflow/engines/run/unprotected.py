@@ -21,11 +21,11 @@ class Unprotected:
     verbs: Final[frozenset[str]] = frozenset()
 
     def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
-        """There is none."""
+        """Return nothing: there is no enclave."""
         raise AssertionError(noised)
 
     def begin(self, course: Course[Any], plans: Plans) -> Script[None]:
-        """Do nothing: there are no keys, and nobody is to be admitted."""
+        """Do nothing: there are no keys, and nobody to admit."""
         del course, plans
         yield from ()
 

@@ -1,7 +1,7 @@
-"""The end of a job whose own script is not run: it is another version's, or no longer fits.
+"""The end of a job whose own script cannot run: it has another version, or no longer fits.
 
-Nothing of the script is needed to end a job: who takes part and what the job's leaves in the log
-are is known without it. So parties are told and forget, budgets are settled, and the ends are
+Ending a job needs nothing of the script: the parties and the job's leaves in the log are known
+without it. So parties are notified and forget, budgets are settled, and the ends are
 signed, exactly as `abandon` does for a job that fails under its own script.
 """
 
@@ -27,7 +27,7 @@ class _Limits:
 
 @dataclass(frozen=True)
 class _Roster:
-    """What an end needs of a spec, read without its schema: that may be another version's."""
+    """The parts of a spec that an end needs, read without its schema, which may have changed."""
 
     keys: Mapping[str, str]
     script: str
@@ -48,15 +48,15 @@ def wind_up(
     error: SecureFlowError,
     patience: float,
 ) -> Script[dict[str, JSON]]:
-    """End a job by an error, without its script.
+    """End a job with an error, without its script.
 
     Args:
         job: job id.
-        script: the script's version: it says whether the job's ends are signed.
-        spec: the job's spec as it is stored.
+        script: the script's version, which determines whether the job's ends are signed.
+        spec: the job's stored spec.
         digest: its hex SHA-256.
-        leaves: author and hex hash of every leaf that the log holds of the job, in order.
-        error: why it ends.
+        leaves: author and hex hash of each of the job's leaves in the log, in order.
+        error: the reason.
         patience: seconds without progress after which a party counts as silent.
 
     Raises:

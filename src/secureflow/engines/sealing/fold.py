@@ -1,20 +1,20 @@
-"""The streaming weighted mean in fixed point: memory O(model), and no order of arrival.
+"""The streaming weighted mean in fixed point: memory O(model), independent of arrival order.
 
 Every update is rounded to integers, rint(weight · x · 2^s), and added to one int64 accumulator
 in blocks. Integer addition is associative, so the mean and its digest depend on *who*
-contributed, never on who came first. The exponent s is the largest that cannot overflow:
+contributed, never on the order. The exponent s is the largest that cannot overflow:
 
     total_weight_cap · max_abs · 2^s ≤ 2^61,
 
 which leaves half the range for the roundings: to a whole number (1/2 each), and before that of the
-float64 product, which is exact for whole weights up to 2^29 and else off by 2^-53 of itself (below
-2^8 each). In taking the mean, the sum, the total weight, its inverse and their product are rounded,
-by 2^-53 each. So with total weight W the mean's error per element, before it is added to a float32,
-is below
+float64 product, which is exact for whole weights up to 2^29 and otherwise off by a relative 2^-53
+(below 2^8 each). In taking the mean, the sum, the total weight, its inverse and their product are
+rounded, by 2^-53 each. So with total weight W the mean's error per element, before it is added to
+a float32, is below
 
     contributions · 2^(-s-1) / W + 6 · 2^-53 · (the largest magnitude folded),
 
-and the second term is what fractional weights cost.
+and the second term is the cost of fractional weights.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from secureflow.kit.text import Text
 BLOCK: Final = 1 << 16
 """Elements per block: a block's float64 and int64 scratch stay in the second-level cache."""
 NORM_TOLERANCE: Final = 1e-4
-"""A norm may exceed its cap by this factor: clients clip in float32. Sensitivity counts it in."""
+"""A norm may exceed its cap by this factor: clients clip in float32. Sensitivity includes it."""
 MAX_SUM: Final = 1e290
 _RANGE_BITS: Final = 61
 
 
 class Mean:
-    """A mean that is held as whole numbers; a block of it is made when it is asked for."""
+    """A mean stored as whole numbers; blocks of it are computed on request."""
 
     def __init__(self, fixed: NDArray[np.int64], factor: float) -> None:
         self._fixed, self._factor = fixed, factor
@@ -134,7 +134,7 @@ class FixedPointAccumulator:
         self._check_parameters(parameters)
 
     def fold(self, parameters: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
-        """Check an update and add it; an update that is refused leaves no trace.
+        """Check an update and add it; a refused update changes nothing.
 
         Raises:
             SecureFlowError: those of `check`.
@@ -167,7 +167,7 @@ class FixedPointAccumulator:
         return np.array([math.fsum(column) for column in columns] or [0.0] * self._k)
 
     def reset(self) -> None:
-        """Forget everything folded; memory stays."""
+        """Clear the sum; its memory stays allocated."""
         self.fixed.fill(0)
         self._rows.clear()
 
@@ -197,7 +197,7 @@ class FixedPointAccumulator:
             scratch = self._scratch[: part.size]
             with np.errstate(invalid="ignore"):  # a NaN is refused by name below
                 np.copyto(scratch, part)
-                # Not np.dot: a BLAS wakes its threads for every block and burns both cores.
+                # Not np.dot: a BLAS wakes its threads for every block and uses both cores.
                 np.multiply(scratch, scratch, out=scratch)
                 squares += float(np.add.reduce(scratch))
             if not math.isfinite(squares):  # squares of finite float32 never overflow a float64
@@ -252,5 +252,5 @@ def fold_exponent(total_weight_cap: float, max_abs: float) -> int:
 
 
 def sums_as_json(sums: NDArray[np.float64]) -> list[Any]:
-    """Return the sums as JSON numbers; -0.0 becomes 0.0, which JSON cannot tell apart."""
+    """Return the sums as JSON numbers; -0.0 becomes 0.0, which JSON cannot distinguish."""
     return [float(value) + 0.0 for value in sums]

@@ -1,4 +1,4 @@
-"""The header of a sealed update: what it is bound to, before any of its bytes are read."""
+"""The header of a sealed update: what it is bound to, checked before any of its bytes are read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SHAPES: Final = {
 
 @dataclass(frozen=True)
 class Binding:
-    """What one update is bound to; sender and enclave derive it independently.
+    """The values to which one update is bound; sender and enclave derive them independently.
 
     Args:
         job: job id.
@@ -47,7 +47,7 @@ class Binding:
         stage: stage of the round, e.g. `train`.
         party: the sending organisation.
         spec: hex digest of the signed spec.
-        model: hex BLAKE3 of the global model that the update starts from.
+        model: hex BLAKE3 of the global model from which the update starts.
         evidence: hex digest of the enclave's evidence that the sender verified.
         manifest: the update's tensors.
     """
@@ -138,7 +138,7 @@ def parse_header(data: bytes) -> UpdateHeader:
 
 
 def check_binding(found: Binding, expected: Binding) -> None:
-    """Refuse an update that is bound to anything else than the plan says.
+    """Refuse an update that is bound to anything other than the plan requires.
 
     Raises:
         SecureFlowError: `stale_round` for another round or model, `manifest_mismatch`,

@@ -1,6 +1,6 @@
 """Tensor manifests: names, dtypes and shapes of raw little-endian bytes, fixed by the job's spec.
 
-A manifest comes before the bytes, so a receiver knows every size before it allocates anything.
+A manifest precedes the bytes, so a receiver knows every size before it allocates anything.
 An update of a training job is `parameters` f32[d] followed by `sums` f64[k]; `sums[0]` is the
 weight (sample count), the rest are the metrics' numerators (docs/architecture.md, "Links").
 """
@@ -32,10 +32,10 @@ _MAX_DIMENSION: Final = 1 << 40
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor's place in a manifest.
+    """One tensor's entry in a manifest.
 
     Args:
-        name: unique in its manifest.
+        name: unique within its manifest.
         dtype: `f32`, `f64`, `i64`, `u32` or `u64`, little-endian.
         shape: dimensions; an empty shape is a scalar.
 
@@ -80,7 +80,7 @@ def vector_manifest(slots: int, itemsize: int) -> Manifest:
 
 
 def manifest_length(manifest: Sequence[Tensor]) -> int:
-    """Bytes of all tensors together."""
+    """Return the total bytes of the tensors."""
     return sum(tensor.length for tensor in manifest)
 
 

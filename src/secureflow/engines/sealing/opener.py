@@ -1,7 +1,7 @@
 """The enclave's half of a sealed update (docs/threat-model.md, "Sealed mode", 3).
 
-Order of the checks: header against the plan, content key, each chunk's tag at its place, then
-the organisation's signature over all of it. Nothing is handed out before the last one holds.
+The order of the checks: header against the plan, content key, each chunk's tag at its position,
+then the organisation's signature over all of it. Nothing is returned before the last check passes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ MAX_TRAILER: Final = 1024
 
 @dataclass(frozen=True)
 class OpenedUpdate:
-    """A verified update: read-only views into the opener's buffer, gone when it is reused.
+    """A verified update: read-only views of the opener's buffer, invalid once that is reused.
 
     Args:
-        binding: what it is bound to.
+        binding: the values to which it is bound.
         body_digest: hex BLAKE3 of the ciphertext.
         tensors: arrays by name.
     """
@@ -52,12 +52,12 @@ class OpenedUpdate:
 
 
 class Opener:
-    """Opens one update into a caller's buffer; any failure ends it for good.
+    """Opens one update into the caller's buffer; any failure ends it permanently.
 
     Args:
         recipient: this enclave's key for the job.
         header: the sender's claims.
-        expected: what the plan says of this party now.
+        expected: what the plan requires of this party now.
         signer: base64 signing key of the party, from the signed spec.
 
     Raises:
@@ -77,7 +77,7 @@ class Opener:
         self._buffer: memoryview | None = None
         self._ended = False
         self.received = 0
-        """Chunks opened so far: where a sender resumes."""
+        """Chunks opened so far: a sender resumes here."""
 
     @property
     def length(self) -> int:
@@ -86,11 +86,11 @@ class Opener:
 
     @property
     def complete(self) -> bool:
-        """Tell whether every chunk is there and the trailer may come."""
+        """Tell whether every chunk has arrived, so that the trailer is next."""
         return self.received == self._cipher.count
 
     def attach(self, buffer: memoryview) -> None:
-        """Give the opener a writable byte buffer, at least `length` long, that nobody else uses.
+        """Give the opener a writable byte buffer, at least `length` long, that nothing else uses.
 
         Raises:
             SecureFlowError: `buffer_too_small`.
@@ -107,7 +107,7 @@ class Opener:
         self._buffer = buffer[: self.length]
 
     def write(self, chunk: bytes) -> None:
-        """Decrypt the next chunk to its place.
+        """Decrypt the next chunk into its position.
 
         Raises:
             SecureFlowError: `chunk_unexpected`, `chunk_length_wrong`, `chunk_forged`,
@@ -123,7 +123,7 @@ class Opener:
         self.received += 1
 
     def finish(self, trailer: bytes) -> OpenedUpdate:
-        """Verify the sender's signature over everything and hand out the update.
+        """Verify the sender's signature over everything and return the update.
 
         Raises:
             SecureFlowError: `stream_short`, `trailer_malformed`, `update_forged`,
@@ -156,7 +156,7 @@ class Opener:
         return OpenedUpdate(self.header.binding, body_digest, tensors)
 
     def abort(self) -> None:
-        """End without a result; the buffer may be given to someone else."""
+        """End without a result; the buffer may then be reused."""
         self._ended = True
         self._buffer = None
 

@@ -1,7 +1,7 @@
-"""A few large buffers that are used again and again.
+"""A few large buffers that are reused.
 
-The first touch of fresh memory costs several times what moving the bytes over TLS costs, so an
-enclave opens every update into one of a fixed number of buffers, made when first needed.
+The first touch of fresh memory costs several times as much as moving the bytes over TLS, so an
+enclave opens every update into one of a fixed number of buffers, allocated when first needed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class BufferPool:
         self._taken: dict[int, memoryview] = {}
 
     def take(self) -> memoryview | None:
-        """Return a writable buffer for the caller alone, or None when all are in use.
+        """Return a writable buffer for the caller alone, or None if all are in use.
 
-        Its content is whatever the last user left: it is written before it is read.
+        It still holds the previous user's content: it is written before it is read.
         """
         if not self._free:
             if not self._unmade:
@@ -36,10 +36,10 @@ class BufferPool:
         return buffer
 
     def give(self, buffer: memoryview) -> None:
-        """Give a taken buffer back.
+        """Return a buffer to the pool.
 
         Raises:
-            SecureFlowError: `buffer_foreign` for anything that `take` did not hand out: two
+            SecureFlowError: `buffer_foreign` for a buffer that is not on loan from `take`: two
                 owners of one buffer would mix two parties' updates.
         """
         if self._taken.pop(id(buffer), None) is not buffer:

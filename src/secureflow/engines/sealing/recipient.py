@@ -1,7 +1,7 @@
 """HPKE recipients: content keys sealed to a key that an attestation verdict vouches for.
 
 RFC 9180 base mode with the hybrid KEM MLKEM768_X25519, HKDF-SHA256 and AES-256-GCM. Base mode
-authenticates no sender: whoever seals must sign as well. `info` binds a key to its one use.
+authenticates no sender, so the sender must sign as well. `info` binds a key to its one use.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEALED_KEY: Final = 1088 + 32 + KEY + 16
 
 
 class RecipientKey:
-    """A hybrid HPKE private key that lives in memory only."""
+    """A hybrid HPKE private key that exists only in memory."""
 
     def __init__(self, mlkem: MLKEM768PrivateKey, x25519: X25519PrivateKey) -> None:
         self._private = MLKEM768X25519PrivateKey(mlkem, x25519)
@@ -43,7 +43,7 @@ class RecipientKey:
 
     @classmethod
     def generate(cls) -> RecipientKey:
-        """Make a fresh key."""
+        """Generate a new key."""
         return cls(MLKEM768PrivateKey.generate(), X25519PrivateKey.generate())
 
     def open_key(self, sealed: str, info: bytes) -> bytes:
@@ -51,7 +51,7 @@ class RecipientKey:
 
         Args:
             sealed: base64 of encapsulation and ciphertext.
-            info: 32 bytes that name the use.
+            info: 32 bytes that identify the use.
 
         Raises:
             SecureFlowError: `sealed_key_refused`.

@@ -1,7 +1,7 @@
-"""Releases: what the enclave signs, and the only models that agents accept.
+"""Releases: the enclave's signed results, and the only models that agents accept.
 
-The release key stands in the evidence's runtime data, so a signature of kind `release` carries
-the attestation verdict over to every model and every sum that leaves the enclave.
+The release key is in the evidence's runtime data, so a signature of kind `release` extends
+the attestation verdict to every model and every sum that leaves the enclave.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def verify_release(value: Any, *, job: str, spec: str, release_key: str) -> Roun
     """Verify a foreign release of this job under the key that the verdict vouches for.
 
     Raises:
-        SecureFlowError: `release_malformed`, `unreleased_model` when the signature or the sums
-            do not hold.
+        SecureFlowError: `release_malformed`, `unreleased_model` if the signature or the sums
+            are wrong.
     """
     release = _parse(value, job, spec)
     if release.sums_digest != value["sums_digest"] or not verify(
@@ -100,7 +100,7 @@ def verify_release(value: Any, *, job: str, spec: str, release_key: str) -> Roun
 
 
 def sums_digest(sums: Sequence[float]) -> str:
-    """Return the hex BLAKE3 of the sums as little-endian float64, -0.0 counted as 0.0."""
+    """Return the hex BLAKE3 of the sums as little-endian float64, with -0.0 as 0.0."""
     return tensor_digest(np.asarray(sums, "<f8") + 0.0)
 
 

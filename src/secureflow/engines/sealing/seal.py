@@ -25,11 +25,11 @@ KIND: Final = "update"
 
 
 class SealedUpdate:
-    """One sealed update; its chunks can be sent again from any chunk already made.
+    """One sealed update; sending can resume at any chunk already made.
 
-    The plaintext's buffer must stay as it is while the update may be sent: a chunk whose tag
-    differs from its first one is never handed out (a second plaintext under one nonce would
-    give AES-GCM away).
+    The plaintext's buffer must not change while the update may be sent: a chunk whose tag
+    differs from its first one is never returned (a second plaintext under one nonce would
+    break AES-GCM).
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class SealedUpdate:
         """Yield the body's ciphertext chunks from this index on, identical every time.
 
         Raises:
-            SecureFlowError: `resume_beyond` when earlier chunks were never made,
-                `update_changed` when the plaintext is not what was sealed at first.
+            SecureFlowError: `resume_beyond` if earlier chunks were never made,
+                `update_changed` if the plaintext has changed since it was sealed.
         """
         if not 0 <= start_chunk <= len(self._tags):
             raise SecureFlowError(
@@ -69,7 +69,7 @@ class SealedUpdate:
             yield self._chunk(index)
 
     def trailer(self) -> bytes:
-        """Return the signed trailer, once every chunk was made.
+        """Return the signed trailer, once every chunk has been made.
 
         Raises:
             SecureFlowError: `update_unfinished`.
@@ -114,8 +114,8 @@ def seal(
     """Seal an update to the enclave.
 
     Args:
-        binding: what the update is for.
-        plaintext: contiguous bytes of the manifest's tensors; kept, not copied.
+        binding: the update's binding.
+        plaintext: contiguous bytes of the manifest's tensors; referenced, not copied.
         recipient: base64 HPKE key from the verdict on the enclave's evidence.
         signer: the sending organisation's key.
 

@@ -2,8 +2,8 @@
 
 Hoang, Reyhanitabar, Rogaway, Vizár, "Online Authenticated-Encryption and its Nonce-Reuse
 Misuse-Resistance" (CRYPTO 2015), with the nonce layout of age: an 11-byte big-endian chunk
-index and one byte that is 1 for the last chunk. So chunks cannot be reordered, dropped, doubled
-or cut off. A key encrypts one message only.
+index and one byte that is 1 for the last chunk. So chunks cannot be reordered, dropped, duplicated
+or truncated. A key encrypts one message only.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ KEY: Final = 32
 
 
 def chunk_count(length: int) -> int:
-    """Chunks of a message of this many plaintext bytes; an empty message has one empty chunk."""
+    """Return the number of chunks of this many plaintext bytes; an empty message has one."""
     return max(1, -(-length // CHUNK))
 
 
 def chunk_length(length: int, index: int) -> int:
-    """Plaintext bytes of the chunk at this index."""
+    """Return the plaintext bytes of the chunk at this index."""
     return min(CHUNK, length - index * CHUNK)
 
 
@@ -48,11 +48,11 @@ class ChunkCipher:
         return self._aead.encrypt(self._nonce(index), part, None)
 
     def decrypt_into(self, index: int, chunk: bytes, buffer: memoryview) -> None:
-        """Decrypt a chunk to its place in a writable buffer for the whole plaintext.
+        """Decrypt a chunk into its position in a writable buffer for the whole plaintext.
 
         Raises:
             SecureFlowError: `chunk_unexpected` beyond the last chunk, `chunk_length_wrong`,
-                `chunk_forged`. After an error the chunk's place in the buffer holds nothing usable.
+                `chunk_forged`. After an error the buffer holds nothing usable at that position.
         """
         if not 0 <= index < self.count:
             raise SecureFlowError(
@@ -100,7 +100,7 @@ def decrypt_stream(key: bytes, chunks: Iterable[bytes], buffer: memoryview) -> N
 
     Raises:
         SecureFlowError: those of `ChunkCipher.decrypt_into`, `stream_short`. The buffer's content
-            counts only when this returns.
+            is valid only if this returns.
     """
     cipher = ChunkCipher(key, len(buffer))
     received = 0

@@ -1,7 +1,7 @@
 """Secure aggregation without a TEE: protocol `sf-secagg-1` (docs/secagg.md).
 
 Double masking after Bonawitz et al. (CCS 2017), with signed round keys, masks bound to the round's
-context, a closing certificate, and two flights a round in the steady state.
+context, a closing certificate, and two flights per round in the steady state.
 """
 
 from secureflow.engines.secagg.aggregator import Aggregator

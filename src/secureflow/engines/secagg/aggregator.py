@@ -1,13 +1,13 @@
-"""The aggregator's side of `sf-secagg-1`: carries, folds, asks, and opens only the sum.
+"""The aggregator's side of `sf-secagg-1`: relays, adds up, asks, and opens only the sum.
 
-It is not trusted: what protects a party is what its client refuses. What is checked here makes a
+It is not trusted: a party is protected by what its client refuses. The checks here make a
 round end in the exact sum of its survivors or in an error that names a party.
 
-`receive` takes any frame from a party; `requests` says what to (re)send to whom, so a repeat after
-a crash or a reconnect is the same call. Memory is one vector, whatever the number of parties. The
-exported state holds no secret: ciphertexts, public keys, votes and the masked sum; revealed shares
-are asked for again. **Persist it after `close` before the questions leave**: a server that forgets
-what it asked will ask something else, which every party refuses.
+`receive` takes any frame from a party; `requests` returns what to (re)send to whom, so a repeat
+after a crash or a reconnect is the same call. It needs the memory of one vector, for any number of
+parties. The exported state holds no secret: ciphertexts, public keys, votes and the masked sum;
+revealed shares are requested again. **Persist it after `close` before sending the questions**: a
+server that forgets what it asked will ask something else, which every party refuses.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _STATE_LIMIT = 1 << 28
 
 @dataclass(frozen=True)
 class _Advanced:
-    """A party's key of a round and its shares, still sealed."""
+    """A party's key for a round and its shares, still sealed."""
 
     key: RoundKey
     recipients: tuple[str, ...]
@@ -79,7 +79,7 @@ class _Round:
 
     @property
     def nobody_dead(self) -> bool:
-        """Nobody of the context is dead: the question itself opens."""
+        """Whether nobody of the context is dead: then answers to the question open the sum."""
         return self.question is not None and len(self.question.survivors) == len(self.keys)
 
 
@@ -87,7 +87,7 @@ class Aggregator:
     """The aggregator of one job's sums."""
 
     carries = True
-    """Whether the vectors come through here, inside the UPLOAD frames (not to a `Conductor`)."""
+    """Whether vectors arrive here, inside the UPLOAD frames (not so for a `Conductor`)."""
 
     def __init__(self, plan: MaskingPlan) -> None:
         self.plan = plan
@@ -99,11 +99,11 @@ class Aggregator:
     # --- frames --------------------------------------------------------------------------------
 
     def receive(self, party: str, data: bytes | bytearray | memoryview) -> None:
-        """Take a frame from a party that the link has authenticated; a repeat changes nothing.
+        """Handle a frame from a party that the link has authenticated; a repeat changes nothing.
 
         Raises:
-            SecureFlowError: `unknown_party`, `unexpected_message`, those of the parsers, and what
-                the message's own check says; the state is then unchanged.
+            SecureFlowError: `unknown_party`, `unexpected_message`, those of the parsers and of
+                the message's own check; the state is then unchanged.
         """
         if party not in self.plan.index:
             raise SecureFlowError(
@@ -127,9 +127,9 @@ class Aggregator:
         return messages.pack(Meet(tuple(self._setups[p] for p in self._order(self._setups))))
 
     def ready(self, round_: int) -> tuple[str, ...]:
-        """Return who can take part in a round: keys are here, and all hold all others' shares.
+        """Return who can take part in a round: with keys, and holding all others' shares.
 
-        Of two parties without each other's shares the one goes that did not seal to the other.
+        If a share between two parties is missing, the one that did not seal it is left out.
         """
         coming = {p: set(a.recipients) for p, a in self._coming.get(round_, {}).items()}
         members = set(coming)
@@ -145,10 +145,10 @@ class Aggregator:
             members.remove(worst)
 
     def begin(self, round_: int, model: str) -> dict[str, bytes]:
-        """Open a round with everybody who is ready; return the BEGIN frames.
+        """Open a round with all parties that are ready; return the BEGIN frames.
 
         Raises:
-            SecureFlowError: `round_lost` when fewer than t are ready, `stale_round`.
+            SecureFlowError: `round_lost` if fewer than t are ready, `stale_round`.
         """
         at = self._round
         if at is not None and round_ <= at.number:
@@ -167,10 +167,10 @@ class Aggregator:
         return self.requests()
 
     def close(self) -> dict[str, bytes]:
-        """Stop waiting for uploads and freeze who survived; return the questions.
+        """Stop waiting for uploads and fix the survivors; return the questions.
 
         Raises:
-            SecureFlowError: `round_lost` when fewer than t have uploaded.
+            SecureFlowError: `round_lost` if fewer than t have uploaded.
         """
         at = self._open_round()
         if at.question is None:
@@ -185,7 +185,7 @@ class Aggregator:
         return self.requests()
 
     def requests(self) -> dict[str, bytes]:
-        """Return the frame that each party still owes an answer to."""
+        """Return the frame for each party that has not answered yet."""
         at = self._open_round()
         if at.question is None:
             waiting = [p for p in at.roster if p not in at.uploaded]
@@ -207,18 +207,18 @@ class Aggregator:
 
     @property
     def uploaded(self) -> frozenset[str]:
-        """Whose vectors are folded in."""
+        """The parties whose vectors are in the sum."""
         return frozenset(self._open_round().uploaded)
 
     @property
     def certificate(self) -> Certificate | None:
-        """The closing certificate once t parties have voted (for the ledger, too)."""
+        """The closing certificate once t parties have voted (also for the ledger)."""
         votes = self._open_round().votes
         return certify(votes.values()) if len(votes) >= self.plan.threshold else None
 
     @property
     def complete(self) -> bool:
-        """Whether t parties have opened, so that `result` can be had."""
+        """Whether t parties have opened, so that `result` is available."""
         return len(self._open_round().shares) >= self.plan.threshold
 
     @property
@@ -231,7 +231,7 @@ class Aggregator:
 
         Raises:
             SecureFlowError: `too_few_openings`, `share_mismatch` naming the party,
-                `sum_inconsistent`. Nothing was released then.
+                `sum_inconsistent`. Then nothing was released.
         """
         at = self._open_round()
         answers, secrets = self._recovered(at)
@@ -242,7 +242,7 @@ class Aggregator:
     # --- crash and return ----------------------------------------------------------------------
 
     def export_state(self) -> bytes:
-        """Return `length (u64) ‖ JSON ‖ masked sum`; no clear secret is in it."""
+        """Return `length (u64) ‖ JSON ‖ masked sum`, without any secret in clear."""
         at = self._round
         state: dict[str, Any] = {
             "setups": [dump(s) for s in self._setups.values()],

@@ -1,16 +1,16 @@
-"""A party's side of `sf-secagg-1`: what it sends, and what it refuses.
+"""A party's side of `sf-secagg-1`: its messages, and its refusals.
 
 Per job: `setup` → `meet` → `advance(0)`. Per round: `begin` → `upload` (which carries the keys and
-shares of the next round) → `answer` the question, and once more if somebody was dead: two flights
-when all stay. A party that missed a round comes back with `advance(r)`.
+shares of the next round) → `answer` the question, and once more if a party was dead: two flights
+if all stay. A party that missed a round comes back with `advance(r)`.
 
-Rules kept here (docs/secagg.md, "What a client refuses"): one context, one masked vector and one
-answer per round; masks only towards parties whose shares were opened; keys only as their
-organisations signed them; shares revealed only for a question that `guards` lets pass and, where
-somebody is dead, that a certificate of t votes confirms.
+The rules enforced here (docs/secagg.md, "What a client refuses"): one context, one masked vector
+and one answer per round; masks only towards parties whose shares were opened; keys only if their
+organisations signed them; shares revealed only for a question that passes `guards` and, if anybody
+is dead, that a certificate of t votes confirms.
 
 **Persist `export_state()` before sending what a method returned.** A restored client repeats its
-words exactly; the state holds secrets and belongs under the party's own protection.
+messages exactly; the state holds secrets and must be protected by the party.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class SecAggClient:
         plan: the job's plan, built by this party from the signed spec and its own charter.
         party: its name in the roster.
         key: its organisation's signing key.
-        least: the fewest contributors that its approval accepts.
+        least: the minimum number of contributors that its approval accepts.
         sealing: its X25519 sealing key; fresh by default.
     """
 
@@ -117,7 +117,7 @@ class SecAggClient:
 
     @property
     def vote(self) -> Vote | None:
-        """The vote that was cast in the open round."""
+        """The vote cast in the open round."""
         return None if self._round is None else self._round.vote
 
     # --- once per job --------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class SecAggClient:
         return messages.pack(self._own)
 
     def meet(self, data: bytes) -> None:
-        """Learn the others' sealing keys; newcomers may be added later.
+        """Read the others' sealing keys; newcomers may be added later.
 
         Raises:
             SecureFlowError: `forged_key`, `unknown_party`, `other_job`, `setup_changed`,
@@ -148,7 +148,7 @@ class SecAggClient:
         self._agreed |= agreed
 
     def advance(self, round_: int) -> bytes:
-        """Return the ADVANCE frame for a coming round: at the start, or to come back.
+        """Return the ADVANCE frame for a coming round: at the start, or when coming back.
 
         Raises:
             SecureFlowError: `stale_round`.
@@ -191,7 +191,7 @@ class SecAggClient:
         listed = [(k.party, k.digest) for k in begin.keys]
         context = self.plan.context(begin.round, model, listed)
         self._round = _Round(begin.round, context, model, bytes(data), begin.keys, shares)
-        # Older secrets are forgotten: what is gone cannot be asked for.
+        # Older secrets are deleted: then nobody can ask for them.
         self._secrets = {r: s for r, s in self._secrets.items() if r >= begin.round}
         return context
 
@@ -202,7 +202,7 @@ class SecAggClient:
         metrics: Mapping[str, float] | None = None,
         noise: NDArray[np.int64] | None = None,
     ) -> memoryview:
-        """Mask an update and return the UPLOAD frame; the next round's keys ride along.
+        """Mask an update and return the UPLOAD frame, which includes the next round's keys.
 
         Shapes and limits: `encoding.encode`. After a crash the same update gives the same frame.
 
@@ -229,7 +229,7 @@ class SecAggClient:
         noise: NDArray[np.int64] | None,
         vector: Ring,
     ) -> tuple[bytes, str]:
-        """Mask an update into `vector` (shape `(slots,)`), which travels apart from its frame.
+        """Mask an update into `vector` (shape `(slots,)`), which is sent separately from its frame.
 
         Returns:
             The UPLOAD frame without the vector, for a `Conductor`; the vector's hex BLAKE3.
@@ -248,7 +248,7 @@ class SecAggClient:
 
         Raises:
             SecureFlowError: those of `guards.check_question` and `closing.verify_certificate`,
-                `not_begun`. Nothing was revealed then.
+                `not_begun`. Then nothing was revealed.
         """
         message, _ = messages.unpack(self.plan, data)
         if not isinstance(message, Question | Certificate):
@@ -268,7 +268,7 @@ class SecAggClient:
     # --- crash and return ----------------------------------------------------------------------
 
     def export_state(self) -> bytes:
-        """Return everything that a restart needs, as canonical JSON. It holds secrets."""
+        """Return everything that a restart needs, as canonical JSON. It contains secrets."""
         at = self._round
         state: dict[str, Any] = {
             "sealing": b64encode(self._sealing.private_bytes_raw()),
@@ -295,10 +295,10 @@ class SecAggClient:
         *,
         least: int = MIN_PARTIES,
     ) -> SecAggClient:
-        """Rebuild a client from its own state; what it holds of others is checked again.
+        """Rebuild a client from its own state; keys and shares of others are checked again.
 
         Raises:
-            SecureFlowError: `state_unreadable`: sit the job out rather than start afresh.
+            SecureFlowError: `state_unreadable`: leave the job rather than start again.
         """
         try:
             return cls._restored(plan, party, key, state, least)
@@ -393,7 +393,7 @@ class SecAggClient:
         add_masks(vector, *self._mask_keys(at))
         shown = blake3.blake3(vector.view(np.uint8).data).hexdigest()
         if at.uploaded not in {"", shown}:
-            # Two vectors under one mask would show their difference.
+            # Two vectors under the same mask would reveal their difference.
             vector.fill(0)
             raise _refusal("second_update", self.party, "it has masked another update this round")
         at.uploaded = shown
@@ -438,7 +438,7 @@ class SecAggClient:
         return shares
 
     def _mask_keys(self, at: _Round) -> tuple[list[bytes], list[bytes]]:
-        """Keys to add and to take: self mask, pairs with later parties | with earlier ones."""
+        """Keys to add and to subtract: self mask, pairs with later parties | with earlier ones."""
         secret = self._secrets[at.number]
         plus = [self_key(secret.self_seed, at.context)]
         minus: list[bytes] = []

@@ -1,12 +1,12 @@
-"""From floats to the ring and back: fixed point, with the width chosen by arithmetic.
+"""From floats to the ring and back: fixed point, with a width computed from the plan.
 
 The vector is `[w·x_1 … w·x_d, w·metric_1 …, w, 0 0 0 0]`: the weight (sample count) and the metrics
-travel inside, so a single party's are as hidden as its update. The four zeros at the end are a
+are part of it, so a single party's are as hidden as its update. The four zeros at the end are a
 check: masks that do not cancel make them random (undetected with probability 2^-128 or less).
 
 Width: with q bits a value at the clip is 2^q, so every sum is below
-`parties · (2^q · max_weight + noise_bound)`; the ring is Z_2^32 if that fits beside the sign, else
-Z_2^64, else the plan is refused. Nothing that passes `encode` can overflow.
+`parties · (2^q · max_weight + noise_bound)`; the ring is Z_2^32 if that and the sign fit, otherwise
+Z_2^64, otherwise the plan is refused. Nothing that passes `encode` can overflow.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BLOCK = 32 * 1024
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a party contributes, as a client masks it; see `SecAggClient.contribute`."""
+    """A party's contribution, before a client masks it; see `SecAggClient.contribute`."""
 
     values: NDArray[np.floating[Any]] = field(repr=False)
     weight: int
@@ -40,7 +40,7 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Metric:
-    """A number summed beside the update, weighted like it; values are clamped to ±bound."""
+    """A number summed with the update, weighted like it; values are clamped to ±bound."""
 
     name: str
     bound: float
@@ -54,8 +54,8 @@ class Encoding:
         length: the number d of values.
         clip: the largest magnitude; larger values are clamped.
         bits: q, the resolution: `clip` is 2^q steps (1 … 50: float64 holds them exactly).
-        max_weight: weights above are capped.
-        metrics: what is summed beside the values.
+        max_weight: larger weights are capped to it.
+        metrics: the numbers summed with the values.
         noise_bound: the largest magnitude of one party's noise, in steps (0: no noise).
     """
 
@@ -67,7 +67,7 @@ class Encoding:
     noise_bound: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what no plan may hold, naming the field and its range.
+        """Refuse values that no plan may have, naming the field and its range.
 
         Raises:
             SecureFlowError: `invalid_encoding`.
@@ -91,7 +91,7 @@ class Encoding:
         return float(self.clip) / 2.0**self.bits
 
     def bound(self, parties: int) -> int:
-        """Return what no slot's sum over this many parties exceeds in magnitude."""
+        """Return the largest magnitude of any slot's sum over this many parties."""
         return parties * ((self.max_weight << self.bits) + self.noise_bound)
 
     def ring(self, parties: int) -> np.dtype[Any]:
@@ -146,7 +146,7 @@ def encode(
         values: shape `(length,)`, finite.
         weight: capped to `max_weight`; 0 contributes nothing.
         metrics: exactly the encoding's names.
-        noise: int64 steps, shape `(length + metrics + 1,)`, or None where there is none.
+        noise: int64 steps, shape `(length + metrics + 1,)`, or None for no noise.
         out: ring elements, overwritten.
 
     Raises:
@@ -194,11 +194,11 @@ def decode(encoding: Encoding, total: Ring, survivors: tuple[str, ...]) -> Sum:
 
 
 def total_weight(encoding: Encoding, total: Ring, parties: int) -> int:
-    """Check the unmasked sum of so many parties' slots and return its weight.
+    """Check the unmasked sum of this many parties' slots and return its weight.
 
     Raises:
-        SecureFlowError: `sum_inconsistent` when the check slots are not zero, a slot is beyond
-            what the survivors can have sent, or nothing has any weight.
+        SecureFlowError: `sum_inconsistent` if the check slots are not zero, a slot is beyond
+            what the survivors can have sent, or the total weight is not positive.
     """
     signed, bound = _signed(total), encoding.bound(parties)
     if signed[-CHECK_SLOTS:].any() or int(signed.max()) > bound or int(signed.min()) < -bound:
@@ -237,7 +237,7 @@ def _signed(total: Ring) -> NDArray[np.signedinteger[Any]]:
 def _fixed_point(
     values: NDArray[np.floating[Any]], scale: float, limit: int, out: NDArray[np.signedinteger[Any]]
 ) -> None:
-    # Blocks: the float64 intermediate stays in the cache.
+    # In blocks, so that the float64 intermediate stays in the cache.
     buffer = np.empty(min(_BLOCK, len(values)), np.float64)
     for start in range(0, len(values), _BLOCK):
         part = values[start : start + _BLOCK]

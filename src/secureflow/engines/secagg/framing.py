@@ -1,8 +1,8 @@
 """One frame: `"SFA1" ‖ kind ‖ header length (u24) ‖ body length (u64) ‖ header ‖ body`.
 
 Integers are big-endian. The header is JSON, padded with spaces so that the body starts on a
-multiple of 64 bytes and a masked vector can be used where it lies. Both lengths are checked
-against limits and against the bytes at hand before anything is allocated.
+multiple of 64 bytes and a masked vector can be used in place. Both lengths are checked
+against limits and against the available bytes before anything is allocated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HEADER_LIMIT = 1 << 20
 
 
 class FrameKind(IntEnum):
-    """What a frame carries."""
+    """The content of a frame."""
 
     SETUP = 1
     MEET = 2
@@ -43,7 +43,7 @@ _KINDS = frozenset(int(kind) for kind in FrameKind)
 
 @dataclass(frozen=True)
 class Frame:
-    """A parsed frame; the body is a view into the received bytes, never a copy."""
+    """A parsed frame; the body is a view of the received bytes, never a copy."""
 
     kind: FrameKind
     header: dict[str, Any]

@@ -1,9 +1,9 @@
-"""What a party refuses when the aggregator asks who survived.
+"""A party's refusals when the aggregator asks who survived.
 
-The rules of every closing (one vote per round, the own context, t of the spec's roster, not oneself
-among the dead) are `engines.closing.may_vote`; the table here holds what a masked sum adds. A
-repeated identical question is no refusal: it gets the identical answer (a restarted server needs
-it and learns nothing new).
+The rules of every closing (one vote per round, the party's own context, t of the spec's roster, the
+party itself not among the dead) are in `engines.closing.may_vote`; the table here holds the
+additional rules of a masked sum. A repeated identical question is not refused: it gets the
+identical answer (a restarted server needs it and learns nothing new).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ STAGE = "secagg"
 
 @dataclass(frozen=True)
 class RoundPosition:
-    """Where a party stands in a round.
+    """A party's state in a round.
 
     Args:
         plan: the job's plan.
         party: its name.
         round: the round's number.
-        context: the context that it masked under.
-        roster: the parties of that context: towards these it masked.
-        masked: whether its vector has left.
+        context: the context under which it masked.
+        roster: the parties of that context, towards which it masked.
+        masked: whether its vector has been sent.
         vote: the vote that it has cast, if it has.
-        least: the fewest contributors that its approval accepts.
+        least: the minimum number of contributors that its approval accepts.
     """
 
     plan: MaskingPlan

@@ -27,7 +27,7 @@ _ZEROS = memoryview(bytes(BLOCK_BYTES))
 def derive_key(secret: bytes, *info: str) -> bytes:
     """Return 32 bytes by HKDF-SHA256 (RFC 5869); `info` is the protocol's name and the parts.
 
-    The parts hold no line feed (slugs, hex, numbers), so their joined form is unambiguous.
+    The parts contain no line feed (slugs, hex, numbers), so joining them is unambiguous.
     """
     joined = "\n".join(("sf-secagg-1", *info)).encode()
     return HKDF(hashes.SHA256(), KEY_BYTES, None, joined).derive(secret)
@@ -37,7 +37,7 @@ def pair_key(agreed: bytes, context: str, first: str, second: str) -> bytes:
     """Return the key of a pair's mask; `first` precedes `second` in the roster and adds it.
 
     The names are bound too: a colluder that copies an honest party's public key as its own would
-    otherwise get the same stream with the other sign, and take that pair's mask away.
+    otherwise get the same stream with the other sign, and could remove that pair's mask.
     """
     return derive_key(agreed, "pair", context, first, second)
 
@@ -48,10 +48,10 @@ def self_key(seed: bytes, context: str) -> bytes:
 
 
 def add_masks(vector: Ring, plus: Sequence[bytes], minus: Sequence[bytes] = ()) -> None:
-    """Add the streams of `plus` to the vector and take those of `minus` from it, in place.
+    """Add the streams of `plus` to the vector and subtract those of `minus`, in place.
 
-    The vector is walked once, block by block, with every stream in step: a block is touched by
-    all masks while it is in the cache.
+    The vector is processed once, block by block, with every stream in step: a block gets all
+    masks while it is in the cache.
     """
     streams = [
         (Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor(), operation)

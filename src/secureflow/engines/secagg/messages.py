@@ -1,7 +1,7 @@
-"""The messages of `sf-secagg-1`, their bounded parsers and what their signatures cover.
+"""The messages of `sf-secagg-1`, their bounded parsers and the content of their signatures.
 
 Party → aggregator: SETUP (signed sealing key), ADVANCE (signed round key and sealed shares of a
-coming round), UPLOAD (masked vector; the next round's ADVANCE rides in it), VOTE, OPENING (shares).
+coming round), UPLOAD (masked vector, with the next round's ADVANCE), VOTE, OPENING (shares).
 Aggregator → party: MEET (all SETUPs), BEGIN (the round's keys and the shares sealed to the party),
 QUESTION (who survived), CERTIFICATE (t votes on that); these two are `engines.closing`'s.
 """
@@ -69,13 +69,13 @@ class RoundKey:
 
     @cached_property
     def digest(self) -> str:
-        """The round-key digest that the context lists: hex SHA-256 of the signed body."""
+        """The round-key digest in the context: hex SHA-256 of the signed body."""
         return digest(signed_body(self))
 
 
 @dataclass(frozen=True)
 class Meet:
-    """Everybody's sealing keys."""
+    """The sealing keys of all parties."""
 
     __pydantic_config__ = _STRICT
     setups: Annotated[tuple[Setup, ...], Field(max_length=MAX_PARTIES)]
@@ -83,7 +83,7 @@ class Meet:
 
 @dataclass(frozen=True)
 class Advance:
-    """A round key, and whom the shares in the body are sealed to (in this order)."""
+    """A round key, and the recipients of the sealed shares in the body (in this order)."""
 
     __pydantic_config__ = _STRICT
     round_key: RoundKey
@@ -111,7 +111,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Ballot:
-    """One party's vote; the question is the one that was asked."""
+    """One party's vote on the question that was asked."""
 
     __pydantic_config__ = _STRICT
     voter: Slug
@@ -168,7 +168,7 @@ def pieces(body: memoryview, size: int, count: int) -> Iterator[memoryview]:
     """Cut a body into `count` pieces of `size` bytes.
 
     Raises:
-        SecureFlowError: `malformed_frame` when it has another length.
+        SecureFlowError: `malformed_frame` if it has another length.
     """
     if len(body) != size * count:
         raise SecureFlowError(

@@ -1,12 +1,12 @@
-"""The two halves of an aggregator whose vectors travel apart from its words.
+"""The two halves of an aggregator whose vectors travel separately from its other frames.
 
-The *conductor* takes every frame but the vectors: keys, shares, votes. It says whom to ask what
-and, at the end, what opens the sum (`Opened`). Whoever folds the vectors (the centre, or the
-enclave where they are sealed as well) needs nothing else: it adds ring elements, checks the
-certificate and every secret against what its party signed, and takes the masks away (`open_sum`).
+The *conductor* handles everything but the vectors: keys, shares, votes. It decides whom to ask what
+and finally returns what opens the sum (`Opened`). The adder of the vectors (the centre, or the
+enclave if they are sealed to one) needs nothing else: it adds ring elements, checks the
+certificate and every secret against what its party signed, and removes the masks (`open_sum`).
 
-An `Opened` is no secret from the aggregator: t parties revealed it to open this one sum. It is
-worthless for any other: each mask is bound to its round's context.
+An `Opened` is not secret from the aggregator: t parties revealed it to open this one sum. It is
+useless for any other: each mask is bound to its round's context.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from secureflow.kit.text import Text
 
 @dataclass(frozen=True)
 class Opened:
-    """What opens one sum.
+    """The keys, certificate and secrets that open one sum.
 
     Args:
-        model: what the round's context binds as the model.
+        model: the value that the round's context binds as the model.
         keys: the round keys of the context, in its order.
         certificate: t votes on who survived.
-        secrets: per party of the context: b of a survivor, s of a dead one (32 bytes).
+        secrets: per party of the context: b of a survivor, s of a dead party (32 bytes).
     """
 
     model: str
@@ -89,13 +89,13 @@ class Conductor(Aggregator):
         return self._open_round().roster
 
     def has_keys_of(self, party: str) -> bool:
-        """Tell whether the party has shown its sealing key."""
+        """Tell whether the party has sent its sealing key."""
         return party in self._setups
 
     def behind(self, round_: int) -> tuple[str, ...]:
-        """Return whose keys of a coming round are not here, or are sealed to too few.
+        """Return the parties whose keys of a coming round are missing, or sealed to too few.
 
-        In the steady state nobody's; those of everybody once a newcomer has shown its keys.
+        In the steady state none; all of them once a newcomer has sent its keys.
         """
         coming, known = self._coming.get(round_, {}), set(self._setups)
         return self._order(
@@ -117,18 +117,18 @@ class Conductor(Aggregator):
 
 
 def open_sum(plan: MaskingPlan, round_: int, opened: Opened, total: Ring) -> int:
-    """Check what opens the sum against what its parties signed, unmask in place; return the weight.
+    """Check an opening against what its parties signed, unmask in place; return the weight.
 
     Args:
         plan: the job's plan, from the signed spec.
         round_: the round.
-        opened: foreign.
+        opened: from outside, unchecked.
         total: the sum of exactly the survivors' masked vectors.
 
     Raises:
         SecureFlowError: `other_roster`, `unknown_party`, `other_job`, `forged_key`, `stale_key`,
             `certificate_mismatch`, those of `verify_certificate`, `share_mismatch`,
-            `sum_inconsistent`. The total is of no use then.
+            `sum_inconsistent`. Then the total is unusable.
     """
     context = checked_context(plan, round_, opened)
     answers = RevealedShares(opened.keys, frozenset(opened.certificate.survivors), {})

@@ -1,4 +1,4 @@
-"""What every party of a masked sum agrees on before the first message.
+"""The plan on which all parties of a masked sum agree before the first message.
 
 Thresholds (docs/secagg.md, "Parameters"): with N parties in the spec's roster, at most
 `c = max(1, ⌈N/3⌉ − 1)` collude with the server and `t = ⌊2N/3⌋ + 1` must act together. For every
@@ -24,20 +24,20 @@ from secureflow.kit.text import Text
 
 PROTOCOL = "sf-secagg-1"
 MIN_PARTIES = 2
-"""Of two, each learns the other's update from the sum: a kind of job says when that may be."""
+"""With two, each learns the other's update from the sum: each kind of job decides if it may."""
 MAX_PARTIES = 256
 
 
 @dataclass(frozen=True)
 class MaskingPlan:
-    """One job's sums.
+    """The plan of one job's sums.
 
     Args:
         job: job id.
         spec: hex digest of the signed spec.
         roster: the spec's contributors, in its order; signing keys as the *charter* pins them.
         encoding: how values become ring elements.
-        rounds: how many sums the job opens, at most.
+        rounds: the maximum number of sums that the job opens.
         dp: the spec's differential privacy section as JSON (bound by the context).
     """
 
@@ -72,7 +72,7 @@ class MaskingPlan:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Party → place in the roster; the Shamir point is one more."""
+        """Party → position in the roster; the Shamir point is one more."""
         return {c.party: i for i, c in enumerate(self.roster)}
 
     @cached_property
@@ -82,7 +82,7 @@ class MaskingPlan:
 
     @property
     def threshold(self) -> int:
-        """The quorum t, of the whole roster and not of those online."""
+        """The quorum t, of the whole roster and not only of the parties online."""
         return threshold_of(len(self.roster))
 
     @property
@@ -100,7 +100,7 @@ class MaskingPlan:
 
         Args:
             round_: round number from 0.
-            model: hex digest of the global model that the parties train from.
+            model: hex digest of the global model from which the parties train.
             keys: (party, round-key digest) in roster order.
         """
         body = {

@@ -1,7 +1,7 @@
-"""From shares to secrets to the sum: what the aggregator does once t parties have answered.
+"""From shares to secrets to the sum: the aggregator's work once t parties have answered.
 
 A survivor's self-mask seed b and a dead party's mask key s are rebuilt and *checked*: b against the
-commitment in the signed round key, s against the public key. A wrong share thus never makes a wrong
+commitment in the signed round key, s against the public key. So a wrong share never gives a wrong
 sum. With more than t answers one liar at a time is found by leaving it out.
 """
 
@@ -23,11 +23,11 @@ from secureflow.kit.text import Text
 
 @dataclass(frozen=True)
 class RevealedShares:
-    """What the parties revealed of a round.
+    """The shares that the parties revealed in a round.
 
     Args:
         keys: the round keys of the context, in its order.
-        survivors: whose vectors were summed.
+        survivors: the parties whose vectors were summed.
         shares: party → one share per key: of b for a survivor, of s for a dead party.
     """
 
@@ -40,7 +40,7 @@ def recover(plan: MaskingPlan, answers: RevealedShares) -> tuple[dict[str, bytes
     """Rebuild one secret per party of the context.
 
     Returns:
-        The secrets, and the parties whose shares were found wrong and left out.
+        The secrets, and the parties that were left out because their shares were wrong.
 
     Raises:
         SecureFlowError: `share_mismatch` naming the party whose secret cannot be rebuilt.
@@ -70,7 +70,7 @@ def unmask(
     secrets: Mapping[str, bytes],
     total: Ring,
 ) -> None:
-    """Take every mask that is left in the survivors' sum away, in place."""
+    """Remove every mask that is left in the survivors' sum, in place."""
     plus: list[bytes] = []
     minus: list[bytes] = []
     alive = [k for k in answers.keys if k.party in answers.survivors]

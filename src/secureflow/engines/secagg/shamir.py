@@ -1,9 +1,9 @@
 """Shamir's secret sharing over the Mersenne prime 2^521 − 1, on plain integers.
 
 A 32-byte secret is the constant term of a polynomial of degree t − 1; party number x (from 1)
-holds its value at x. Any t values give the secret, t − 1 say nothing about it (Shamir 1979). The
-coefficients come from a keyed stream, so that a party that restarts makes the same shares again
-instead of sealing two different ones under one key.
+holds its value at x. Any t values give the secret, t − 1 reveal nothing about it (Shamir 1979). The
+coefficients come from a keyed stream, so that a restarted party makes the same shares again
+instead of sealing two different ones under the same key.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def split(secret: bytes, threshold: int, holders: int, stream_key: bytes) -> lis
 
     Args:
         secret: 32 bytes.
-        threshold: how many shares reconstruct.
-        holders: how many shares to make.
-        stream_key: 32 secret bytes, used for this one sharing only.
+        threshold: the number of shares that reconstruct the secret.
+        holders: the number of shares to make.
+        stream_key: 32 secret bytes, used only for this sharing.
     """
     cipher = Cipher(algorithms.AES(stream_key), modes.CTR(bytes(16)))
     stream = cipher.encryptor().update(bytes(_COEFFICIENT_BYTES * (threshold - 1)))
@@ -53,7 +53,7 @@ def lagrange(points: Sequence[int]) -> list[int]:
 
 
 def combine(coefficients: Sequence[int], shares: Sequence[int]) -> bytes | None:
-    """Return the 32-byte secret, or None when the shares do not lie on a sharing of one."""
+    """Return the 32-byte secret, or None if the shares do not belong to one."""
     value = sum(c * s for c, s in zip(coefficients, shares, strict=True)) % PRIME
     return value.to_bytes(SECRET_BYTES, "big") if value < 1 << (8 * SECRET_BYTES) else None
 

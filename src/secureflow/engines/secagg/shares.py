@@ -1,10 +1,10 @@
 """One party's secrets of a round, and shares sealed from one party to another.
 
-Everything secret of a round follows from one 32-byte seed, so a party that restarts says exactly
-what it said before. A share pair travels under
+All secrets of a round are derived from one 32-byte seed, so a restarted party sends exactly
+what it sent before. A share pair is sealed under
 `HKDF(X25519(sealing_from, sealing_to), job ‖ round ‖ from ‖ to ‖ sender's round-key digest ‖ both
 sealing-key digests)`: one direction and one plaintext per key, hence the constant nonce; and only
-those two parties can have made it. A share that is swapped or reflected does not open.
+those two parties can have created it. A share that is swapped or reflected does not open.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RoundSecrets:
 
     @cached_property
     def self_seed(self) -> bytes:
-        """b: what the self mask is made from."""
+        """b: the seed of the self mask."""
         return derive_key(self.seed, "self mask")
 
     @cached_property
@@ -66,12 +66,12 @@ def commit(job: str, round_: int, party: str, self_seed: bytes) -> str:
 
 
 def public_text(key: X25519PrivateKey) -> str:
-    """Return the base64 public half."""
+    """Return the base64 public key."""
     return b64encode(key.public_key().public_bytes_raw())
 
 
 def agree(private: X25519PrivateKey, public: str, party: str) -> bytes:
-    """Return the 32-byte X25519 secret with a party's public key.
+    """Return the 32-byte X25519 shared secret with a party's public key.
 
     Raises:
         SecureFlowError: `weak_key` for a low-order point (RFC 7748, section 6.1).

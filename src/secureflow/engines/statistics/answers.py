@@ -1,9 +1,9 @@
 """From the opened total to answers: estimates, the noise's standard error, 95 % intervals.
 
-Everything here is post-processing of what is released: it touches no data and costs no ε. The
+Everything here is post-processing of released numbers: it touches no data and costs no ε. The
 errors are those of the noise alone (and, under `local`, of the responses), not of sampling people;
-clamping and rounding are not in them. An answer is `value` null with a `reason` where the noise
-leaves none.
+they do not include clamping and rounding. If the noise leaves no answer, `value` is null and
+`reason` says why.
 
 Rows are `{"group", "cell", "quantile", "value", "standard_error", "low", "high", "reason"}`; `cell`
 is a category or `[low, high]`. Variance is that of the population, of values clamped to bounds.
@@ -32,8 +32,8 @@ from secureflow.engines.statistics.quantiles import NORMAL, answered, noised
 TOO_FEW_ROWS: Final = "too_few_rows"
 """The reason of a missing answer: the noised number of rows is not positive."""
 _CURVED: Final = 8.0
-"""A variance has squares of quotients in it: with a count of fewer standard deviations its error,
-which takes it for straight, leaves the truth out in up to a fifth of all releases."""
+"""A variance contains squares of quotients: if the count has fewer standard deviations, its error,
+which assumes linearity, misses the truth in up to a fifth of all releases."""
 _NOTHING: Final = (-math.inf, math.inf)
 
 Vector = NDArray[np.float64]
@@ -42,14 +42,14 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Slots:
-    """One group's slots in rows (not steps), and what is known of their noise.
+    """One group's slots in rows (not steps), with the errors of their noise.
 
     Args:
         place: the query's layout.
         values: sums in units of one row or one half-range.
         error: the noise's standard deviation on each (central noise).
-        bounds: of the measured number column.
-        names: the measured category column's categories.
+        bounds: those of the measured numeric column.
+        names: the categories of the measured category column.
     """
 
     place: QueryLayout
@@ -71,7 +71,7 @@ class _Slots:
         return (self.bounds[1] - self.bounds[0]) / 2
 
     def value_error(self, count: float) -> float:
-        """The error of a sum of so many values under noise of their own."""
+        """The error of a sum of this many values, each with its own noise."""
         return math.sqrt(2 * max(count, 0.0)) * self.place.value_scale / UNIT
 
 
@@ -79,9 +79,9 @@ def answers(spec: StatisticsSpec, total: NDArray[np.int64], survivors: int) -> l
     """Return the answer to each query, in the order of the spec.
 
     Args:
-        spec: checked.
+        spec: a checked spec.
         total: the opened total (`opened_total`).
-        survivors: how many parties are in it: each brought its noise.
+        survivors: the number of parties in it: each added its noise.
 
     Returns:
         Per query `{"name", "measure", "column", "by", "rows"}`.
@@ -103,7 +103,7 @@ def answers(spec: StatisticsSpec, total: NDArray[np.int64], survivors: int) -> l
 
 
 def noise_error(place: QueryLayout, parties: int, survivors: int) -> float:
-    """Return the standard deviation in steps that noise has in each slot of the total."""
+    """Return the standard deviation in steps of the noise in each slot of the total."""
     one = place.share(honest_of(parties))
     if place.privacy.mechanism == "laplace":
         one *= math.sqrt(2)
@@ -140,7 +140,7 @@ def _row(
     interval: tuple[float, float] | None = None,
     **facts: Any,
 ) -> Row:
-    """Return a row, value and interval clamped to what is possible."""
+    """Return a row, with value and interval clamped to the possible range."""
     row: Row = {
         "group": None, "cell": None, "quantile": None, "value": None,
         "standard_error": None, "low": None, "high": None, "reason": "",
@@ -198,14 +198,14 @@ def _variance(part: _Slots) -> list[Row]:
 def _ratio(
     part: _Slots, value: float, error: float, within: tuple[float, float], least: float = NORMAL
 ) -> Row:
-    """Return the row of a quotient by the last slot; it says nothing if that may well be 0.
+    """Return the row of a quotient by the last slot; without a value if that may well be 0.
 
     Args:
         part: the slots.
         value: the estimate.
-        error: its standard deviation, as far as the quotient is straight.
-        within: what is possible.
-        least: how many standard deviations the last slot must be away from 0.
+        error: its standard deviation, as far as the quotient is linear.
+        within: the possible range.
+        least: by how many standard deviations the last slot must differ from 0.
     """
     vague = part.values[-1] <= least * part.error
     return _row(value, error, within, within if vague else None)

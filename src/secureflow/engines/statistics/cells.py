@@ -1,6 +1,6 @@
-"""Counts of cells that agree with each other: from a noised tree, or from randomised responses.
+"""Consistent counts of cells: from a noised tree, or from randomised responses.
 
-The tree's nodes are noised alike and independently, so the best linear unbiased counts of its cells
+The tree's nodes have equal, independent noise, so the best linear unbiased counts of its cells
 are the least-squares solution (Hay et al. 2010). AᵀA has about as many different eigenvalues as the
 tree has levels: conjugate gradients solve it in a few steps without a matrix.
 """
@@ -29,7 +29,7 @@ def tree_counts(nodes: Vector, widths: tuple[int, ...], cells: int) -> Vector:
 
 
 def prefix_variances(widths: tuple[int, ...], cells: int) -> tuple[Vector, Vector]:
-    """Return how uncertain the least-squares count below each edge is, and how it moves with all.
+    """Return the variance of the least-squares count below each edge, and its covariance with all.
 
     With 1ₖ the indicator of the first k cells: 1ₖᵀ(AᵀA)⁻¹1ₖ and 1ₖᵀ(AᵀA)⁻¹1, each of shape
     (cells + 1,), over the noise variance of one node. Each level above the cells adds 11ᵀ to its
@@ -37,15 +37,15 @@ def prefix_variances(widths: tuple[int, ...], cells: int) -> tuple[Vector, Vecto
 
     Args:
         widths: cells under a node of each level, from 1 upwards.
-        cells: how many there are.
+        cells: the number of cells.
     """
     edges = np.arange(cells + 1)
-    own, shared = np.zeros(cells + 1), np.zeros(cells + 1)  # of what lies in an edge's own block
+    own, shared = np.zeros(cells + 1), np.zeros(cells + 1)  # for the part in an edge's own block
     blocks = np.ones(cells)  # 1ᵀ(AᵀA)⁻¹1 of each block
     for below, width in pairwise(widths):
         starts = np.arange(0, len(blocks), width // below)
         sums = np.add.reduceat(blocks, starts)
-        # An edge at the very end lies in no block, and has nothing before it in one.
+        # An edge at the very end is in no block, and has nothing before it in one.
         before = _before(blocks, edges // below, edges // width * (width // below))
         damped = 1 + np.append(sums, 0.0)[edges // width]
         own = before + own - (before + shared) ** 2 / damped
@@ -62,11 +62,11 @@ def _before(blocks: Vector, at: NDArray[np.int64], start: NDArray[np.int64]) -> 
 
 
 def response_counts(answers: Vector, truth: float) -> Vector:
-    """Return unbiased counts of what was true from how often each of all choices was answered.
+    """Return unbiased counts of the true choices from how often each choice was answered.
 
     Args:
         answers: how often each choice was answered.
-        truth: the probability of the true answer; the others share the rest alike.
+        truth: the probability of the true answer; the others share the rest equally.
     """
     lie = (1 - truth) / (len(answers) - 1)
     return np.asarray((answers - answers.sum() * lie) / (truth - lie), np.float64)
@@ -93,17 +93,17 @@ def response_variances(answers: Vector, truth: float) -> Vector:
 
 
 def response_intervals(answers: Vector, truth: float, normal: float) -> tuple[Vector, Vector]:
-    """Return between which counts each choice's true one lies, by test inversion (Wilson 1927).
+    """Return the interval of each choice's true count, by test inversion (Wilson 1927).
 
     With c true ones an answer has the mean c·t + (N − c)·l and the variance c·t(1 − t) +
-    (N − c)·l(1 − l), whatever the others are. Every c is inside whose mean lies within `normal`
-    of these standard deviations, and half an answer, of what was answered. An error estimated
-    from few lies would be too small: it leaves the truth out in up to a fifth of all releases.
+    (N − c)·l(1 − l), whatever the others are. Every c is included whose mean is within `normal`
+    of these standard deviations, and half an answer, of the number answered. An error estimated
+    from few lies would be too small: it misses the truth in up to a fifth of all releases.
 
     Args:
         answers: how often each choice was answered.
         truth: the probability of the true answer.
-        normal: how many standard deviations.
+        normal: the number of standard deviations.
     """
     rows = float(answers.sum())
     lie = (1 - truth) / (len(answers) - 1)
@@ -143,7 +143,7 @@ def response_prefix_variances(answers: Vector, truth: float, quantile: float) ->
 
 
 def _split(values: Vector, below: Vector | float, above: Vector | float) -> Vector:
-    """Return at each edge the sum of the values, those below and those above weighed."""
+    """Return at each edge the sum of the values, with weights for those below and above."""
     sums = np.concatenate([np.zeros(1), np.cumsum(values)])
     return np.asarray(below * sums + above * (sums[-1] - sums))
 

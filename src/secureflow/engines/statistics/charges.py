@@ -1,8 +1,8 @@
-"""What a statistics job costs, and everything that it releases.
+"""The cost of a statistics job, and everything that it releases.
 
-Each query is one release of its own noise. Under `local` a unit has up to k values, each of which
-is answered, so each query counts k times; what is charged there hides a *value* (any cell replaced
-by any other), not whether a row is there.
+Each query is one release with its own noise. Under `local` a unit has up to k values, each of which
+is answered, so each query counts k times; that charge hides a *value* (any cell replaced
+by any other), not whether a row exists.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NOISED = {
 
 
 def charge(spec: StatisticsSpec) -> Charge:
-    """Return what the whole job costs."""
+    """Return the cost of the whole job."""
     privacy = spec.privacy
     if privacy.noise != "local":
         return (Mechanism(privacy.mechanism, privacy.multiplier, 1.0, len(spec.queries)),)

@@ -1,7 +1,7 @@
-"""What a data owner declared, and how its rows are held to it: never wider than the signed spec.
+"""A data owner's declaration, and its effect on rows: never wider than the signed spec.
 
-Which rows of a unit count, where it has more than its owner allows, is decided by a keyed hash of
-the unit and of the row's place *among the unit's own rows*: neither the file's order alone nor
+If a unit has more rows than its owner allows, a keyed hash of the unit and of the row's
+position *among the unit's own rows* decides which of them count: neither the file's order alone nor
 another unit's rows decide, so that removing a unit removes its rows and changes nothing else.
 """
 
@@ -23,8 +23,8 @@ class OwnBounds:
     """One owner's declaration of its own data.
 
     Args:
-        bounds: of its number columns; values are clamped to them, and to the spec's.
-        categories: of its category columns; a row with another value counts as one without.
+        bounds: those of its numeric columns; values are clamped to them, and to the spec's.
+        categories: those of its category columns; a row with another value counts as one without.
         rows_per_unit: how many rows of one unit count at most; the spec's `contributions` caps it.
     """
 
@@ -33,7 +33,7 @@ class OwnBounds:
     rows_per_unit: int = 1
 
     def range_of(self, column: StatisticsColumn) -> tuple[float, float]:
-        """Return what a column's values are clamped to, within the spec's bounds."""
+        """Return the range to which a column's values are clamped, within the spec's bounds."""
         if column.bounds is None:
             raise AssertionError  # `check_statistics` refuses such a spec
         low, high = column.bounds
@@ -41,19 +41,19 @@ class OwnBounds:
         return min(max(low, own_low), high), max(min(high, own_high), low)
 
     def known(self, column: StatisticsColumn) -> frozenset[str]:
-        """Return which of the spec's categories may occur here."""
+        """Return the spec's categories that may occur here."""
         return frozenset(column.categories) & frozenset(
             self.categories.get(column.column, column.categories)
         )
 
 
 def kept_rows(units: NDArray[Any], limit: int, key: bytes) -> NDArray[np.bool_]:
-    """Tell which rows count when no unit may have more than `limit`.
+    """Tell which rows count if no unit may have more than `limit`.
 
     Args:
-        units: the unit of each row: text or numbers; a missing one (None, NaN) never counts, for
-            nothing would bound it.
-        limit: rows of one unit.
+        units: the unit of each row: text or numbers; a row without one (None, NaN) never counts,
+            because nothing would bound it.
+        limit: maximum number of rows of one unit.
         key: secret, at most 64 bytes.
     """
     places: dict[Any, list[int]] = {}

@@ -1,4 +1,4 @@
-"""Who could see what of a statistics job, and which attack is stopped: told by the spec alone."""
+"""Who can see what of a statistics job, and which attacks are stopped: derived from the spec."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def disclosure(spec: StatisticsSpec) -> list[dict[str, JSON]]:
 
 
 def attacks(spec: StatisticsSpec) -> list[dict[str, JSON]]:
-    """Return the attacks that people ask about: `stopped` is yes, partly or no, and why."""
+    """Return common attacks: `stopped` is yes, partly or no, and why."""
     rows = (
         *(_reading, _bounds, _differencing, sybils),
         *(_membership, _averaging, _subtracting, _poisoning),

@@ -1,7 +1,7 @@
-"""How wide answers will be, before anything runs: arithmetic on the layout, and no data.
+"""How wide answers will be, before anything runs: computed from the layout, without data.
 
-The estimates and errors are those of `answers`, for a total in which each group has so many rows,
-spread evenly over the bounds. Only the noise counts, with every party of the roster in it.
+The estimates and errors are those of `answers`, for a total in which each group has a given number
+of rows, spread evenly over the bounds. Only the noise counts, with all parties of the roster in it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def expected(spec: StatisticsSpec, rows: int) -> list[dict[str, Any]]:
     """Return per query the largest standard error among its answers.
 
     Args:
-        spec: checked.
-        rows: of each group; means, variances and quantiles are the wider the fewer there are.
+        spec: a checked spec.
+        rows: rows of each group; fewer rows widen means, variances and quantiles.
 
     Returns:
-        `{"name", "measure", "rows", "standard_error"}`; null where noise leaves no answer.
+        `{"name", "measure", "rows", "standard_error"}`; null if the noise leaves no answer.
     """
     total = np.zeros(slots(spec), np.int64)
     for place in layout(spec):
@@ -45,7 +45,7 @@ def expected(spec: StatisticsSpec, rows: int) -> list[dict[str, Any]]:
 
 
 def _even(place: QueryLayout, rows: int) -> NDArray[np.float64]:
-    """Return a query's slots in rows: every group alike, values spread evenly."""
+    """Return a query's slots in rows: equal groups, values spread evenly."""
     if place.cells:
         return np.tile(_nodes(place) * rows / place.cells, len(place.groups))
     # Σu = 0, and Σ(2u² − 1) = −1/3 per row.
@@ -54,7 +54,7 @@ def _even(place: QueryLayout, rows: int) -> NDArray[np.float64]:
 
 
 def _nodes(place: QueryLayout) -> NDArray[np.float64]:
-    """Return how many cells each slot covers."""
+    """Return the number of cells that each slot covers."""
     widths = place.widths or (1,)
     covered = [
         np.add.reduceat(np.ones(place.cells), np.arange(0, place.cells, width)) for width in widths

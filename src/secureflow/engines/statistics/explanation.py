@@ -1,4 +1,4 @@
-"""One page per statistics job: who could see what, what it cost, what is stopped, who is gone."""
+"""One page per statistics job: who could see what, its cost, attacks stopped, who dropped out."""
 
 from __future__ import annotations
 

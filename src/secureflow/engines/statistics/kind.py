@@ -1,4 +1,4 @@
-"""Statistics, as the engines know them."""
+"""Statistics in the engines."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class StatisticsEngineKind:
         return range(1, 2) if stage == STAGE else range(0)
 
     def masked_stages(self, spec: StatisticsSpec) -> tuple[str, ...]:
-        """Return the one stage."""
+        """Return the only stage."""
         del spec
         return self.stages
 
     def masked_plan(
         self, spec: StatisticsSpec, job: str, spec_digest: str, stage: str
     ) -> MaskingPlan:
-        """Return the plan of the job's one masked sum."""
+        """Return the plan of the job's only masked sum."""
         from secureflow.engines.statistics.plan import statistics_plan
 
         del stage
@@ -60,7 +60,7 @@ class StatisticsEngineKind:
         return number - 1
 
     def charge(self, spec: StatisticsSpec, read: Mapping[str, int] | None = None) -> Charge:
-        """Return what the job costs; nothing before its rows were read."""
+        """Return the cost of the job; () before its rows were read."""
         from secureflow.engines.statistics.charges import charge
 
         return charge(spec) if read is None or read.get(STAGE) else ()

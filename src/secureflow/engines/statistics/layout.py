@@ -1,4 +1,4 @@
-"""Where a query's numbers stand in the masked vector, and how much noise each carries.
+"""The position of a query's numbers in the masked vector, and the noise on each.
 
 Every row adds whole numbers of at most `UNIT` to some slots, so that sensitivities are exact:
 values are clamped, scaled to [−1, 1] and rounded to `UNIT` steps *per row*. With k rows of a unit
@@ -17,11 +17,11 @@ k·√m·UNIT (L2) and k·m·UNIT (L1):
 with u = (x − middle) / half-range. A row is in one group, so `by` changes no bound. The squares
 are shifted to use both signs: half the error at the same sensitivity.
 
-Where a party cannot choose which unit has how many rows, its owner's bound does (`own`).
+If a party cannot control how many rows each unit has, its owner's bound does (`own`).
 
-*Local* noise is on each value before it is summed, hence of another kind: a value may be replaced
-by any other, so the width counts twice (`value_width`), and a cell is answered by k-ary randomised
-response (`truth`). Counts of rows are exact there: that number is not hidden.
+*Local* noise is added to each value before it is summed, and is of another kind: a value may be
+replaced by any other, so the width counts twice (`value_width`), and a cell is answered by k-ary
+randomised response (`truth`). Counts of rows are exact there: that number is not hidden.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ from secureflow.domain.specs.statistics import (
 UNIT: Final = 1 << 20
 """Steps of a value at its bound, and of one row in a count."""
 LIMIT: Final = 1 << 50
-"""No party's number exceeds this: a thousand million rows, or 500 σ of the widest noise allowed."""
+"""Limit of any party's number: a thousand million rows, or 500 σ of the widest noise allowed."""
 ANSWERED: Final = frozenset({"count", "histogram", "quantile"})
-"""Measures of which of a few things a value is: under `local` it is answered at random."""
+"""Measures with a choice among a few values: under `local` it is answered at random."""
 _SLACK: Final = 1.0 + 2.0**-20
-"""What discrete Laplace noise costs more than continuous (below 1e-9) and libraries round off."""
+"""Extra cost of discrete over continuous Laplace noise (below 1e-9), and rounding by libraries."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,15 @@ class QueryLayout:
     """One query's slots.
 
     Args:
-        query: what is asked.
+        query: the query.
         first: its first slot in the job's vector.
-        slots: how many it has, over all groups.
-        groups: the categories that it is told apart by.
-        cells: of a histogram or quantile, else 0.
-        widths: of a quantile: cells under a node, for each level of the tree.
-        m: how many slots a row adds to.
+        slots: the number of its slots, over all groups.
+        groups: the categories by which it is grouped.
+        cells: of a histogram or quantile, otherwise 0.
+        widths: for a quantile: cells under a node, for each level of the tree.
+        m: the number of slots to which a row adds.
         contributions: k, rows of one unit.
-        privacy: the job's.
+        privacy: the job's privacy part.
     """
 
     query: StatisticsQuery
@@ -81,7 +81,7 @@ class QueryLayout:
 
     @property
     def each(self) -> int:
-        """The slots of one group."""
+        """The number of slots of one group."""
         return self.slots // len(self.groups)
 
     @property
@@ -106,7 +106,7 @@ class QueryLayout:
 
     @property
     def scale(self) -> float:
-        """The whole noise in steps: σ (Laplace: its scale b), where it is added to sums."""
+        """The whole noise in steps: σ (Laplace: its scale b), if it is added to sums."""
         if self.privacy.mechanism == "laplace":
             return self.privacy.multiplier * self.l1 * _SLACK
         return self.privacy.multiplier * self.l2 * _SLACK
@@ -115,8 +115,8 @@ class QueryLayout:
         """Return one party's part of `scale`.
 
         Args:
-            honest: t − c, where the noise is shared: colluders know their own share and those who
-                drop out bring none, so t − c shares make up the whole. Elsewhere it is not used.
+            honest: t − c, if the noise is shared: colluders know their own share and dropouts
+                add none, so t − c shares make up the whole. Otherwise unused.
         """
         if self.privacy.noise == "shared":
             return self.scale / math.sqrt(honest)
@@ -124,14 +124,14 @@ class QueryLayout:
 
     @property
     def answered(self) -> bool:
-        """Whether each value is answered by randomised response, where noise is local."""
+        """Whether each value is answered by randomised response, under local noise."""
         return self.privacy.noise == "local" and self.query.measure in ANSWERED
 
     @property
     def value_width(self) -> int:
-        """How far one value moves what is noised of it, in steps, when it is replaced (`local`).
+        """How far replacing one value moves its noised numbers, in steps (`local`).
 
-        u moves by 2 at most. With 2u² − 1 beside it both move by |u − v|·(1 + 2·|u + v|) together,
+        u moves by 2 at most. Together with 2u² − 1 it moves by |u − v|·(1 + 2·|u + v|),
         where |u − v| + |u + v| ≤ 2: at most 25/8, from u = 1 to v = −1/4. Rounding adds half a step
         to each of the four numbers. The count is exact.
         """
@@ -146,7 +146,7 @@ class QueryLayout:
 
     @property
     def choices(self) -> int:
-        """What a value is one of, where it is answered by randomised response; else 0."""
+        """The number of possible values under randomised response; otherwise 0."""
         if self.query.measure == "count":
             return len(self.groups)
         return self.cells
@@ -155,7 +155,7 @@ class QueryLayout:
     def truth(self) -> float:
         """The probability of the true answer (`local`): e^ε / (e^ε + choices − 1), ε = 1 / z.
 
-        It is rounded down a little: the library's own account must not exceed ε.
+        It is rounded down slightly, so that the library's own account does not exceed ε.
         """
         odds = math.exp(-1.0 / (self.privacy.multiplier * _SLACK))
         return 1.0 / (1.0 + (self.choices - 1) * odds)
@@ -187,10 +187,10 @@ def layout(spec: StatisticsSpec) -> tuple[QueryLayout, ...]:
 
 
 def cell_edges(low: float, high: float, cells: int) -> NDArray[np.float64]:
-    """Return the edges of equal cells, of shape (cells + 1,): those that an answer names.
+    """Return the edges of equal cells, of shape (cells + 1,), which an answer names.
 
-    As in `numpy.histogram` a cell holds what is not below its own edge and below the next; the last
-    one holds its upper edge too.
+    As in `numpy.histogram`, a cell includes its lower edge but not the next one; only the last
+    includes its upper edge as well.
     """
     return np.linspace(low, high, cells + 1)
 

@@ -1,4 +1,4 @@
-"""The masked sum of a statistics job: one round, in which only the parties' total is opened.
+"""The masked sum of a statistics job: one round that opens only the total over the parties.
 
 One ring step is one step of the vector, so that whole numbers up to `LIMIT` pass unchanged; the
 weight of each party is 1, and the noise is in the vector already.
@@ -20,7 +20,7 @@ from secureflow.engines.statistics.stage import STAGE
 
 
 def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> MaskingPlan:
-    """Return the plan of the job's one masked sum.
+    """Return the plan of the job's only masked sum.
 
     Raises:
         SecureFlowError: `invalid_roster`.
@@ -31,7 +31,7 @@ def statistics_plan(spec: StatisticsSpec, job: str, spec_digest: str) -> Masking
 
 
 def honest_shares(plan: MaskingPlan) -> int:
-    """Return t − c: how many shares of noise are in every opened sum that no colluder knows."""
+    """Return t − c, the noise shares in every opened sum that no colluder knows."""
     return honest_of(len(plan.roster))
 
 
@@ -41,7 +41,7 @@ def masked_values(vector: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def opened_total(plan: MaskingPlan, total: Ring, survivors: int) -> NDArray[np.int64]:
-    """Check an unmasked sum of so many parties' slots and return the vector in it.
+    """Check an unmasked sum of this many parties' slots and return the vector in it.
 
     Raises:
         SecureFlowError: `sum_inconsistent`.

@@ -1,12 +1,12 @@
-"""Quantiles by test inversion (Woodruff 1952): every edge that noise cannot exclude is inside.
+"""Quantiles by test inversion (Woodruff 1952): the interval has every edge that noise allows.
 
-Let F(k) be the number of rows below edge k. Where the q-quantile is, F passes q·N. An unbiased
+Let F(k) be the number of rows below edge k. At the q-quantile, F passes q·N. An unbiased
 estimate T(k) of F(k) − q·N and its variance V(k) follow from the released slots, and an edge is
-left out only where |T(k)| > 1.96 √V(k). The interval is all cells that touch an edge which stays.
-At q = 0 and 1 one end of it is the bound: that one row lies further out is what noise hides.
+excluded only if |T(k)| > 1.96 √V(k). The interval is all cells that touch a remaining edge.
+At q = 0 and 1 one end of it is the bound: noise hides whether one row is further out.
 
-A quantile may lie between two rows (as in `numpy.quantile`). Then F(k) is up to one row off, and
-T(k) is given that much leave.
+A quantile may be between two rows (as in `numpy.quantile`). Then F(k) is up to one row off, and
+T(k) is allowed that difference.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from secureflow.engines.statistics.cells import (
 )
 
 NORMAL: Final = 1.959964
-"""95 % of a normal distribution lie within so many standard deviations."""
+"""95 % of a normal distribution lies within this many standard deviations."""
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How many rows lie below each edge, and how uncertain that is.
+    """The number of rows below each edge, and its uncertainty.
 
     Args:
-        edges: of shape (cells + 1,), rising.
+        edges: of shape (cells + 1,), ascending.
         below: estimates of F at each edge, the first 0 and the last N.
         variances: from a quantile q to V at each edge.
     """
@@ -52,20 +52,20 @@ class Curve:
 
     def quantile(self, quantile: float) -> tuple[float, float, float]:
         """Return estimate, low and high of a quantile in [0, 1]; N must be positive."""
-        # No truth is below 0 or above N: what is estimated there excludes nothing.
+        # The truth is never below 0 or above N: an estimate beyond that excludes nothing.
         short = np.clip(self.below, 0.0, self.rows) - quantile * self.rows
         margin = NORMAL * np.sqrt(self.variances(quantile))
-        reached = short[1:] >= -quantile - margin[1:]  # else it lies behind this cell
-        ahead = short[:-1] <= (1 - quantile) + margin[:-1]  # else it lies before this cell
+        reached = short[1:] >= -quantile - margin[1:]  # otherwise it is behind this cell
+        ahead = short[:-1] <= (1 - quantile) + margin[:-1]  # otherwise it is before this cell
         low = float(self.edges[int(np.argmax(reached))])
         high = float(self.edges[len(ahead) - int(np.argmax(ahead[::-1]))])
         return min(max(self._passing(short, quantile), low), high), low, high
 
     def _passing(self, short: Vector, quantile: float) -> float:
-        """Return where the curve passes 0, which under noise it does several times.
+        """Return where the curve crosses 0; under noise it does so several times.
 
-        Below the least row and above the greatest F rests and noise alone moves it: so the last
-        passing counts the more the smaller the quantile, and the first the greater it is.
+        Below the smallest row and above the largest, F is constant and only noise moves it: so the
+        last crossing has more weight the smaller the quantile, and the first the larger it is.
         """
         first = max(int(np.argmax(short >= 0)), 1)
         last = len(short) - 1 - int(np.argmax((short <= 0)[::-1]))
@@ -73,7 +73,7 @@ class Curve:
         return (1 - quantile) * latest + quantile * self._line(short, first)
 
     def _line(self, short: Vector, at: int) -> float:
-        """Return where the line from the edge before to this one passes 0."""
+        """Return where the line from the previous edge to this one crosses 0."""
         before, after = float(short[at - 1]), float(short[at])
         share = -before / (after - before) if after > before else 0.5
         start, end = float(self.edges[at - 1]), float(self.edges[at])
@@ -81,7 +81,7 @@ class Curve:
 
 
 def noised(nodes: Vector, widths: tuple[int, ...], edges: Vector, error: float) -> Curve:
-    """Return the curve of a tree whose nodes carry independent noise of this standard deviation."""
+    """Return the curve of a tree whose nodes have independent noise of this standard deviation."""
     cells = len(edges) - 1
     own, shared = prefix_variances(widths, cells)
 

@@ -1,9 +1,9 @@
-"""What each row adds to which slots: whole numbers of at most `UNIT`, from clamped values.
+"""Each row's addition to the slots: whole numbers of at most `UNIT`, from clamped values.
 
-No row makes this fail, for an error that one row can cause would tell of it: an infinite value
+No row makes this fail, because an error that one row can cause would reveal it: an infinite value
 counts as the bound, a missing one or an unknown category leaves the row out of the queries that
-need it. Only what no conforming source gives (text in a number column, columns of unequal length)
-is refused.
+need it. Only values that no conforming source gives (text in a numeric column, columns of unequal
+length) are refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Part:
-    """One number of each row that counts: the job's slot that it is added to, and the number."""
+    """One number of each row that counts, with the job's slot to which it is added."""
 
     slots: Integers
     numbers: Integers
@@ -40,14 +40,14 @@ def parts(
     units: NDArray[Any] | None,
     key: bytes,
 ) -> Iterator[tuple[QueryLayout, tuple[Part, ...]]]:
-    """Yield what the rows add to each query.
+    """Yield the rows' additions to each query.
 
     Args:
-        spec: checked.
+        spec: a checked spec.
         own: this owner's declaration.
-        columns: every column that the spec names, or any one where it names none.
-        units: the unit of each row; None only where the unit is the record.
-        key: secret; it chooses among the rows of a unit that has too many (`kept_rows`).
+        columns: every column that the spec names, or any one if it names none.
+        units: the unit of each row; None only if the unit is the record.
+        key: secret; it selects among the rows of a unit that has too many (`kept_rows`).
 
     Raises:
         SecureFlowError: `missing_column`, `malformed_cell`.
@@ -64,7 +64,7 @@ def exact_sums(
     units: NDArray[Any] | None,
     key: bytes,
 ) -> Integers:
-    """Return a party's sums *without* noise: what benchmarks and tests compare with."""
+    """Return a party's sums *without* noise, for comparison in benchmarks and tests."""
     total = np.zeros(sum(place.slots for place in layout(spec)), np.int64)
     for _, query_parts in parts(spec, own, columns, units, key):
         for part in query_parts:
@@ -95,7 +95,7 @@ class _Reader:
         lengths = {name: len(values) for name, values in self._read.items()}
         if units is not None:
             lengths["unit"] = len(units)
-        if not lengths:  # only counts of all rows are asked for: any column tells
+        if not lengths:  # only counts of all rows are requested: any column will do
             lengths = {name: len(values) for name, values in columns.items()}
         if not lengths:
             raise SecureFlowError(
@@ -132,7 +132,7 @@ class _Reader:
         return _of_number(place, group[chosen], values, low, high)
 
     def _categories(self, name: str) -> Integers:
-        """Return each row's place among the spec's categories, −1 for missing or unknown."""
+        """Return each row's position among the spec's categories, −1 for missing or unknown."""
         declared = self._spec.column(name)
         known = self._own.known(declared)
         codes = {text: at for at, text in enumerate(declared.categories) if text in known}
@@ -142,7 +142,7 @@ class _Reader:
 
 def _read(declared: StatisticsColumn, raw: NDArray[Any]) -> NDArray[Any]:
     if declared.type == "category":
-        # A value that is no text (and perhaps not hashable) is none of the categories.
+        # A value that is not text (and perhaps not hashable) is none of the categories.
         texts = [value if isinstance(value, str) else None for value in raw.tolist()]
         return np.array(texts, object)
     try:
@@ -184,7 +184,7 @@ def _of_number(
 def _of_cells(
     place: QueryLayout, group: Integers, values: Values, low: float, high: float
 ) -> tuple[Part, ...]:
-    # In the very edges that the answer names: arithmetic rounds some values into the cell below.
+    # With exactly the edges in the answer: arithmetic rounds some values into the cell below.
     edges = cell_edges(low, high, place.cells)
     cell = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, place.cells - 1)
     if place.query.measure == "histogram":

@@ -1,6 +1,6 @@
 """A statistics job, top to bottom: consent → keys → one masked round → answers → report.
 
-One sum is opened, once, of everything that was asked; the answers are arithmetic on it.
+One sum of everything that was asked is opened once; the answers are computed from it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def federated_statistics(context: JobContext[StatisticsSpec]) -> Script[dict[str
     """Answer the job's queries over every party of the roster; return the report.
 
     Raises:
-        SecureFlowError: why the job ended without answers; the parties were told and the end is in
-            the ledger.
+        SecureFlowError: why the job ended without answers; the parties were notified and the end is
+            in the ledger.
     """
     course = Course(context)
     try:
@@ -50,7 +50,7 @@ def _run(course: Course[StatisticsSpec]) -> Script[dict[str, JSON]]:
     context = course.context
     yield from begin(course, partial(_plans, course))
     began = yield from seconds_now()
-    # Masks are bound to what the round starts from: here that is the spec and nothing else.
+    # Masks are bound to what the round starts from: here only to the spec.
     release = yield from protection_of(course).run_round(course, ROUND, context.digest)
     finished = yield from seconds_now()
     survivors, totals = release.survivors, release.body["totals"]

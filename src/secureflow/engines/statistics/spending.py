@@ -1,4 +1,4 @@
-"""What a statistics job has spent: nothing, or everything at once with its one sum."""
+"""The spending of a statistics job: nothing, or everything at once with its one sum."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from secureflow.engines.statistics.charges import charge, released
 from secureflow.kit.canonical import JSON
 
 CONVERSION: Final[Conversion] = "rdp-cks20"
-"""By which ε is told; the exact `pld` stands beside it."""
+"""The conversion by which ε is shown, alongside the exact `pld`."""
 
 
 def spending(
@@ -21,8 +21,8 @@ def spending(
 
     Args:
         spec: the signed spec.
-        accounting: the accountant's answer for the whole job; without one nothing can be said.
-        rounds: 1 once the sum was opened, else 0.
+        accounting: the accountant's answer for the whole job; without it nothing is known.
+        rounds: 1 once the sum was opened, otherwise 0.
     """
     if accounting is None:
         return None

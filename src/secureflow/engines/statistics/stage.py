@@ -1,4 +1,4 @@
-"""The one stage of a statistics job."""
+"""The only stage of a statistics job."""
 
 from __future__ import annotations
 

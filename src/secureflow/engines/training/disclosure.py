@@ -27,14 +27,14 @@ def disclosure(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
 
     Args:
         spec: the signed spec.
-        tee: the verdict's tier as the agents saw it (says SIMULATED where it is); empty while no
+        tee: the verdict's tier as the agents saw it (may say SIMULATED); empty while no
             enclave is admitted.
     """
     return sight_rows(_sights(spec, tee))
 
 
 def attacks(spec: TrainingSpec, tee: str) -> list[dict[str, JSON]]:
-    """Return the attacks that people ask about: `stopped` is yes, partly or no, and why."""
+    """Return common attacks: `stopped` is yes, partly or no, and why."""
     rows = (_reading, _differencing, _sybils, _membership, _averaging, _subtracting, _poisoning)
     return attack_rows(row(spec, tee) for row in rows)
 

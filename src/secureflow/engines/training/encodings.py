@@ -1,10 +1,10 @@
-"""How a training update becomes a masked vector, and the opened sum a release again.
+"""The conversion of a training update to a masked vector, and of the opened sum to a release.
 
-Each stage of a job is a masked session of its own, with its own keys: `moments` (one sum), `train`
-(one a round) and `evaluate` (one). The vector of `train` is the update's coordinates, then its
-metric sums; the other stages have a single zero in place of coordinates. The weight travels inside.
+Each stage of a job is a separate masked session with its own keys: `moments` (one sum), `train`
+(one per round) and `evaluate` (one). The vector of `train` is the update's coordinates, then its
+metric sums; the other stages have a single zero in place of coordinates. The weight is part of it.
 
-What a round's context binds as its model is the digest of model *and* moments: parties that were
+A round's context binds the digest of model *and* moments as its model: parties that were
 shown different ones mask under different contexts, and nothing opens.
 """
 
@@ -42,7 +42,7 @@ NORM_TOLERANCE = 1e-4
 
 
 def masked_stages(spec: TrainingSpec) -> tuple[Stage, ...]:
-    """Return the stages of the job, in their order."""
+    """Return the stages of the job, in order."""
     return ("moments", "train", "evaluate") if spec.needs_moments else ("train", "evaluate")
 
 
@@ -77,7 +77,7 @@ def _encoding(spec: TrainingSpec, stage: Stage) -> Encoding:
 
 
 def _on_lattice(spec: TrainingSpec, stage: Stage) -> bool:
-    """Tell whether what is masked are whole lattice steps already, which must pass unrounded."""
+    """Tell whether the values are already whole lattice steps, which must not be rounded."""
     return noise_shared(spec) or (noises_metrics(spec) and stage == "evaluate")
 
 
@@ -104,7 +104,7 @@ def masked_parts(
     parameters: NDArray[np.float32],
     sums: NDArray[np.float64],
 ) -> Contribution:
-    """Return values, weight, metrics (per unit of weight) and the share of the noise of an update.
+    """Return values, weight, metrics (per unit of weight) and the noise share of an update.
 
     Raises:
         SecureFlowError: those of `noising.split_sums`.
@@ -119,7 +119,7 @@ def masked_parts(
 
 
 def _placed(plan: MaskingPlan, stage: Stage, noise: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Put noise where it belongs: on values or on metrics, never on the weight, which is 1."""
+    """Place noise on values or on metrics, never on the weight, which is 1."""
     encoding = plan.encoding
     slots = np.zeros(encoding.length + len(encoding.metrics) + 1, np.int64)
     at = encoding.length if stage == "evaluate" else 0
@@ -142,12 +142,12 @@ def apply_mean(
     model: NDArray[np.float32],
     mean: NDArray[np.float32],
 ) -> tuple[str, str]:
-    """Write what is published, move the model by it in place; return both hex BLAKE3 digests.
+    """Write the published vector, apply it to the model in place; return both hex BLAKE3 digests.
 
-    Published is the mean update, and under shared noise the noised sum in lattice steps.
+    Published is the mean update, or under shared noise the noised sum in lattice steps.
 
     Raises:
-        SecureFlowError: `model_inconsistent`, `model_not_finite`; the model is unusable then.
+        SecureFlowError: `model_inconsistent`, `model_not_finite`; then the model is unusable.
     """
     mean_into(plan.encoding, total, 1 if noise_shared(spec) else weight, mean)
     check_mean(spec, mean)
@@ -156,7 +156,7 @@ def apply_mean(
 
 
 def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:
-    """Refuse a published mean update (or noised sum) that no contributors within the caps have.
+    """Refuse a published mean update (or noised sum) that contributors within the caps cannot have.
 
     Raises:
         SecureFlowError: `model_inconsistent`.

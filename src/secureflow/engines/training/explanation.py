@@ -1,4 +1,4 @@
-"""One page per job: who could see what, what it cost, what is stopped, who dropped out."""
+"""One page per job: who could see what, its cost, the attacks stopped, who dropped out."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The exported model: a safetensors file of one tensor, and the card that says what it is.
+"""The exported model: a safetensors file of one tensor, and the card that describes it.
 
-The card is JSON and carries what it takes to predict (family, features, federated moment sums) and
-to trust (spec digest, model digest, contributors, purpose, metrics). A file that `ModelFile` wrote
-has the card in its metadata; one that the platform streams has it beside it. Format:
+The card is JSON and holds everything needed to predict (family, features, federated moment sums)
+and to trust the model (spec digest, model digest, contributors, purpose, metrics). A file written
+by `ModelFile` has the card in its metadata; one that the platform streams comes with it. Format:
 huggingface/safetensors, "Format": u64 little-endian header length, JSON header, raw data.
 """
 
@@ -30,7 +30,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 TENSOR = "parameters"
-"""The one tensor: float32, shape (parameters,); weights in design-matrix order, then intercept."""
+"""The only tensor: float32, shape (parameters,); weights in design-matrix order, then intercept."""
 
 HEADER_LIMIT = 8 << 20
 PARAMETER_LIMIT = 1 << 30
@@ -55,8 +55,8 @@ def model_card(
     Args:
         spec: the job's spec.
         parameters: float32 of shape (d,).
-        moments: the released federated moment sums, or None where the spec has none.
-        metrics: of the final evaluation.
+        moments: the released federated moment sums, or None if the spec has none.
+        metrics: those of the final evaluation.
         created: unix seconds.
     """
     written = dump(spec)
@@ -83,7 +83,7 @@ class ModelFile:
 
     Args:
         card: the JSON card.
-        parameters: float32 of shape (d,), finite; one more where the card says `adapts_clipping`.
+        parameters: float32 of shape (d,), finite; one more if the card has `adapts_clipping`.
     """
 
     card: dict[str, Any]
@@ -91,10 +91,10 @@ class ModelFile:
 
     def to_bytes(self) -> bytes:
         """Return a self-contained safetensors file, card included."""
-        # Lazy: only an export needs the library, agents and the server do not.
+        # Lazy: only an export needs the library, not the agents and the server.
         from safetensors.numpy import save
 
-        # One key only: the library writes several in random order, and equal models shall be
+        # Only one key: the library writes several in random order, and equal models must give
         # equal files.
         return bytes(save({TENSOR: self.parameters}, {"card": canonical_bytes(self.card).decode()}))
 
@@ -103,7 +103,7 @@ class ModelFile:
         """Read a foreign file; the card comes from its metadata unless it is given.
 
         Raises:
-            SecureFlowError: `invalid_model` naming what is wrong; `model_digest_mismatch` when the
+            SecureFlowError: `invalid_model` naming the problem; `model_digest_mismatch` if the
                 parameters are not those that the card describes.
         """
         parameters, metadata = parse_safetensors(data)
@@ -126,7 +126,7 @@ class ModelFile:
         return model
 
     def check_features(self) -> None:
-        """Refuse a card whose features, moments and parameters do not belong together.
+        """Refuse a card whose features, moments and parameters do not match.
 
         Raises:
             SecureFlowError: `invalid_model` or `invalid_moments`.
@@ -153,7 +153,7 @@ class ModelFile:
 
     @property
     def features(self) -> FeatureSpec:
-        """The feature spec that the model was trained on."""
+        """The feature spec on which the model was trained."""
         return parse(FeatureSpec, self.card.get("features"), "model")
 
     @property
@@ -173,10 +173,10 @@ class ModelFile:
 def parse_safetensors(data: bytes) -> tuple[NDArray[np.float32], dict[str, str]]:
     """Parse a file of exactly the one expected tensor; return parameters and metadata.
 
-    Nothing beyond the header is allocated before every length is found to agree with the rest.
+    Nothing beyond the header is allocated before all lengths are found consistent.
 
     Raises:
-        SecureFlowError: `invalid_model`: lengths that lie, another name, dtype or shape, bytes
+        SecureFlowError: `invalid_model`: wrong lengths, another name, dtype or shape, bytes
             left over, NaN or infinity.
     """
     length = int.from_bytes(data[:8], "little")
@@ -207,10 +207,10 @@ def feature_names(features: FeatureSpec) -> list[str]:
 
 
 def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
-    """Return a fitted `sklearn.linear_model.LogisticRegression` of the same coefficients.
+    """Return a fitted `sklearn.linear_model.LogisticRegression` with the same coefficients.
 
-    Its inputs are rows of `engines.preparation.feature_matrix`, its `feature_names` (an attribute
-    added here) what each coefficient belongs to.
+    Its inputs are rows of `engines.preparation.feature_matrix`; its `feature_names` (an attribute
+    added here) name the feature of each coefficient.
 
     Raises:
         SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for other families.

@@ -35,8 +35,8 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
     """Train one model with every party of the roster; return the report.
 
     Raises:
-        SecureFlowError: why the job ended without a model; the parties were told and the end is in
-            the ledger.
+        SecureFlowError: why the job ended without a model; the parties were notified and the end is
+            in the ledger.
     """
     course = Course(context, start=Start(_start_model(context.spec)))
     try:
@@ -62,7 +62,7 @@ def _plans(course: Course[TrainingSpec]) -> dict[str, MaskingPlan]:
 
 
 def _start_model(spec: TrainingSpec) -> ReleasedModel | None:
-    """Return the model that a resumed job starts from; an open model's address is its digest."""
+    """Return the model from which a resumed job starts; an open model's address is its digest."""
     if spec.resume is None:
         return None
     digest = spec.resume.model
@@ -70,7 +70,7 @@ def _start_model(spec: TrainingSpec) -> ReleasedModel | None:
 
 
 def _parents(spec: TrainingSpec) -> list[str]:
-    """Return what the model descends from: `JOB@ROUND` of a resumed job."""
+    """Return the model's ancestors: `JOB@ROUND` of a resumed job."""
     return [f"{spec.resume.job}@{spec.resume.round}"] if spec.resume else []
 
 
@@ -82,7 +82,7 @@ def initial_model_digest(spec: TrainingSpec) -> str:
 
 
 def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, JSON]]]:
-    """Run moments and rounds; return what is told of each round."""
+    """Run moments and rounds; return the report of each round."""
     history: list[dict[str, JSON]] = []
     run_round = protection_of(course).run_round
     if course.spec.needs_moments:

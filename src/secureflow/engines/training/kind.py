@@ -1,4 +1,4 @@
-"""Training, as the engines know it."""
+"""Training in the engines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TrainingEngineKind:
         return rounds.get(stage, range(0))
 
     def masked_stages(self, spec: TrainingSpec) -> tuple[str, ...]:
-        """Return the stages of the job, in their order."""
+        """Return the stages of the job, in order."""
         from secureflow.engines.training.encodings import masked_stages
 
         return masked_stages(spec)
@@ -64,7 +64,7 @@ class TrainingEngineKind:
         return number - 1 if stage == "train" else 0
 
     def charge(self, spec: TrainingSpec, read: Mapping[str, int] | None = None) -> Charge:
-        """Return what so many rounds of the job cost, and an evaluation that came."""
+        """Return the cost of this many rounds of the job, and of an evaluation if it was read."""
         from secureflow.engines.training.private import charge
 
         if read is None:

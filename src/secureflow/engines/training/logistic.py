@@ -1,7 +1,7 @@
 """Logistic regression by minibatch SGD, the local step of FedAvg (McMahan et al. 2017).
 
 Parameters are float32 of shape (width + 1,): the weights in the design matrix's column order,
-then the intercept. L2 (`model.l2`, λ/2·‖w‖²) spares the intercept.
+then the intercept. L2 (`model.l2`, λ/2·‖w‖²) leaves out the intercept.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class LogisticRegression:
     needs_data = True
 
     def initial(self, spec: TrainingSpec) -> Vector:
-        """Return zeros: the model that says one half everywhere."""
+        """Return zeros: the model that predicts one half everywhere."""
         return np.zeros(spec.model_parameters, dtype=np.float32)
 
     def train(
@@ -47,10 +47,10 @@ class LogisticRegression:
         """Return the parameters after the plan's local epochs, bit-equal for equal arguments.
 
         Raises:
-            SecureFlowError: `training_diverged` when a parameter stops being finite.
+            SecureFlowError: `training_diverged` if a parameter is no longer finite.
         """
         plan = spec.plan
-        # A shuffle hides nothing, so it needs reproducibility and no CSPRNG.
+        # A shuffle hides nothing, so it needs reproducibility but no CSPRNG.
         shuffles = np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
         weights, intercept = parameters[:-1].copy(), parameters[-1]
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
@@ -81,8 +81,8 @@ class LogisticRegression:
     ) -> NDArray[np.float64]:
         """Return the sums of `metrics.binary_metric_sums` for this model on these rows.
 
-        Bins follow the projection on the unit weight vector: ranks do not change, and the AUC is
-        as sharp for the tiny weights of the first round as for the last model's.
+        Bins follow the projection on the unit weight vector: ranks do not change, and the AUC is as
+        accurate for the tiny weights of the first round as for the last model's.
         """
         del spec
         return binary_metric_sums(logits(parameters, inputs), labels, *_spread(parameters))
@@ -94,12 +94,12 @@ class LogisticRegression:
     def metric_steps(
         self, parameters: Vector, inputs: Matrix, labels: Vector, unit: int
     ) -> NDArray[np.int64]:
-        """Return `metrics.binary_metric_steps` for this model on these rows, each by itself."""
+        """Return `metrics.binary_metric_steps` for this model on these rows, each separately."""
         scores = row_products(inputs, parameters[:-1]) + parameters[-1]
         return binary_metric_steps(scores, labels, *_spread(parameters), unit)
 
     def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
-        """Return what noised steps stand for, as `summarise` takes it."""
+        """Return the sums for noised steps, as `summarise` takes them."""
         return binary_sums_of_steps(steps, unit)
 
     def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
@@ -107,7 +107,7 @@ class LogisticRegression:
         return summarise_binary(sums)
 
     def noise_errors(self, sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
-        """Return the standard errors that noise of `sigma` rows gives what `summarise` returns."""
+        """Return the standard errors of the results of `summarise` under noise of `sigma` rows."""
         return noise_errors(sums, sigma)
 
 
@@ -120,8 +120,8 @@ def _gradient(
 ) -> tuple[Vector, np.float32]:
     """Return the summed gradient of the log loss on a batch: of the weights, of the intercept.
 
-    Rows of a private job are made a block at a time: a job chooses its batches and how wide its
-    rows are, and a process that ends for want of memory would tell how many rows there are.
+    Rows of a private job are made a block at a time: a job chooses its batches and the width of its
+    rows, and a process that runs out of memory would reveal how many rows there are.
     """
     size = inputs.block if isinstance(inputs, EncodedRows) else len(rows)
     slope, shift = np.zeros_like(weights), np.float32(0.0)
@@ -135,7 +135,7 @@ def _gradient(
 
 
 def _spread(parameters: Vector) -> tuple[float, float]:
-    """Return centre and unit of the logits: the same for everybody who has the model."""
+    """Return centre and unit of the logits: the same for all that have the model."""
     return float(parameters[-1]), float(np.linalg.norm(parameters[:-1]))
 
 

@@ -25,7 +25,7 @@ PRIVATE_COUNT = 3 + 2 * PRIVATE_BINS
 """Length of those sums, in the same order."""
 
 PRIVATE_LOSS_CAP = 4.0
-"""Nats at which one row's loss is capped there: the noise on the loss is proportional to it."""
+"""The cap of one row's loss there, in nats: the noise on the loss is proportional to it."""
 
 
 def binary_metric_sums(
@@ -60,9 +60,9 @@ def binary_metric_steps(
     scale: float,
     unit: int,
 ) -> NDArray[np.int64]:
-    """Return the sums of shape (PRIVATE_COUNT,) as whole steps, `unit` of them to a row's most.
+    """Return the sums of shape (PRIVATE_COUNT,) as whole steps; a row's maximum is `unit` of them.
 
-    Every row is rounded by itself: one row moves rows, loss, hits and one bin by at most `unit`
+    Every row is rounded separately: one row moves rows, loss, hits and one bin by at most `unit`
     each, so the L2 sensitivity is exactly 2 · `unit`. Arguments as in `binary_metric_sums`.
     """
     z = np.nan_to_num(logits.astype(np.float64), nan=0.0, posinf=1e38, neginf=-1e38)
@@ -79,7 +79,7 @@ def binary_metric_steps(
 
 
 def binary_sums_of_steps(steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
-    """Return noised steps as the sums that they stand for."""
+    """Return the sums for noised steps."""
     sums = steps / unit
     sums[1] *= PRIVATE_LOSS_CAP
     return sums
@@ -89,7 +89,7 @@ def summarise_binary(sums: NDArray[np.float64]) -> dict[str, float]:
     """Return `rows`, `loss`, `accuracy` and `auc` of added metric sums, exact or noised.
 
     A metric that the rows do not define (no rows; one class only for `auc`) is absent; without
-    sums (a job that releases none) all are. Noise may have left the range of what it is on.
+    sums (a job that releases none) all are. Noise may have moved a sum out of its possible range.
     """
     if not sums.size:
         return {}
@@ -104,9 +104,9 @@ def summarise_binary(sums: NDArray[np.float64]) -> dict[str, float]:
 
 
 def noise_errors(sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
-    """Return how far noise alone may have moved each metric of `summarise_binary`.
+    """Return the standard error from noise alone of each metric of `summarise_binary`.
 
-    The standard error to first order in the noise (delta method): every sum carries independent
+    It is the standard error to first order in the noise (delta method): every sum has independent
     noise of one standard deviation, on the loss times `PRIVATE_LOSS_CAP`. With F, G the shares of
     the other class below and above a bin, ∂AUC/∂p_i = (F_i − AUC)/P and ∂AUC/∂n_j = (G_j − AUC)/N.
 

@@ -1,7 +1,7 @@
-"""The seam for model families, and the shape of what a party sends: the update.
+"""The interface of model families, and the shape of a party's update.
 
 An *update* is `delta` (float32 of shape (d,), new − global) and `sums` (float64 of shape (k,)).
-`sums[0]` is the weight, the training rows behind it. What follows depends on the stage:
+`sums[0]` is the weight, the number of training rows used. The rest depends on the stage:
 
 | stage      | d          | sums[1:]                                                        |
 |------------|------------|-----------------------------------------------------------------|
@@ -10,7 +10,7 @@ An *update* is `delta` (float32 of shape (d,), new − global) and `sums` (float
 | `evaluate` | 0          | the same, for the model handed over                             |
 
 So the metrics of round n's input model cost no further flight. Under differential privacy
-(`private`) the weight is 1, and `delta` and `sums` are what that module says.
+(`private`) the weight is 1, and that module defines `delta` and `sums`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Stage = Literal["moments", "train", "evaluate"]
 
 
 class ModelFamily(Protocol):
-    """What a kind of model must be able to do to be trained federatedly.
+    """The methods that a kind of model needs for federated training.
 
     `inputs` are float32 (rows, width), `labels` float32 (rows,) of 0 and 1, `parameters` float32
     (d,); all are C-contiguous.
@@ -40,7 +40,7 @@ class ModelFamily(Protocol):
 
     @property
     def needs_data(self) -> bool:
-        """Whether the family reads rows; one that does not is handed empty arrays."""
+        """Whether the family reads rows; one that does not is given empty arrays."""
 
     def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
         """Return the parameters before round 0, the same for every party."""
@@ -65,7 +65,7 @@ class ModelFamily(Protocol):
         inputs: NDArray[np.float32],
         labels: NDArray[np.float32],
     ) -> NDArray[np.float64]:
-        """Return float64 (m,) sums over rows that add up over parties."""
+        """Return float64 (m,) sums over rows that can be added over parties."""
 
     def private_metric_count(self) -> int:
         """Return the length of `metric_steps`."""
@@ -80,7 +80,7 @@ class ModelFamily(Protocol):
         """Return metric sums to be noised: whole steps, moved by one row by 2 · `unit` (L2)."""
 
     def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
-        """Return what (noised) steps stand for, as `summarise` takes it."""
+        """Return the sums for (noised) steps, as `summarise` takes them."""
 
     def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """Return the named metrics of added sums; a metric that is undefined is absent."""
@@ -102,7 +102,7 @@ def model_family(spec: TrainingSpec) -> ModelFamily:
 
 
 def initial_state(spec: TrainingSpec) -> NDArray[np.float32]:
-    """Return what rounds start from: the model before round 1, and an adapting clipping norm."""
+    """Return the start of the rounds: the model before round 1, with an adaptive clipping norm."""
     parameters = model_family(spec).initial(spec)
     if spec.privacy is None or spec.privacy.adaptive is None:
         return parameters
@@ -115,7 +115,7 @@ class UpdateLayout:
 
     Args:
         parameters: d, float32 elements of `delta`.
-        sums: k, float64 elements of `sums`, the seeds at their end included.
+        sums: k, float64 elements of `sums`, including the seeds at their end.
         per_row: no single row moves any element of `sums` by more than this.
         seeds: words of `sums` that are a seed for noise.
     """

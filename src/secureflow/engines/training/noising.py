@@ -1,8 +1,8 @@
-"""What happens to the sum of a private round: its noise, and the state that follows from it.
+"""The sum of a private round after adding up: its noise, and the next state.
 
-`noise_of` is the whole noise (the enclave adds it once) or a party's share of it (it masks it with
-its update): discrete Gaussian on the integers, a function of a seed alone. `noised_state` touches
-no data: everybody who is shown the noised sum computes it.
+`noise_of` is the whole noise (the enclave adds it once) or a party's share of it (masked with the
+party's update): discrete Gaussian on the integers, a function of a seed alone. `noised_state`
+touches no data: all that are shown the noised sum compute it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TAIL = 12.0
 
 
 def split_sums(spec: TrainingSpec, stage: Stage, sums: Vector) -> tuple[Vector, bytes]:
-    """Split an update's `sums` into what is added up and its seed for the noise.
+    """Split an update's `sums` into the part that is added up and the seed for the noise.
 
     Raises:
         SecureFlowError: `weight_out_of_bounds`, `noise_seed_malformed`.
@@ -61,7 +61,7 @@ def split_sums(spec: TrainingSpec, stage: Stage, sums: Vector) -> tuple[Vector, 
 
 
 def seed_of(words: Sequence[float] | Vector) -> bytes:
-    """Read the seed that an update's `sums` end with.
+    """Read the seed at the end of an update's `sums`.
 
     Raises:
         SecureFlowError: `noise_seed_malformed`.
@@ -95,7 +95,7 @@ def noise_of(spec: TrainingSpec, stage: Stage, seed: bytes) -> NDArray[np.int64]
 
 
 def noise_bound(spec: TrainingSpec, stage: Stage) -> int:
-    """Return the largest magnitude in a party's share; 0 where it masks none."""
+    """Return the largest magnitude in a party's share; 0 if it masks none."""
     if not noise_shared(spec):
         return 0
     privacy = privacy_of(spec)
@@ -106,7 +106,7 @@ def noise_bound(spec: TrainingSpec, stage: Stage) -> int:
 
 
 def released_sums(spec: TrainingSpec, stage: Stage, sums: Sequence[float]) -> list[float]:
-    """Return a release's sums as they are told: weight, then metrics instead of lattice steps."""
+    """Return a release's sums in their released form: weight, then metrics instead of steps."""
     if spec.privacy is None or stage != "evaluate" or len(sums) == 1:
         return list(sums)
     steps = np.array(sums[1:], np.float64)
@@ -114,12 +114,12 @@ def released_sums(spec: TrainingSpec, stage: Stage, sums: Sequence[float]) -> li
 
 
 def metric_errors(spec: TrainingSpec, sums: Sequence[float], parties: int) -> dict[str, float]:
-    """Return the standard errors that the noise of the final metrics gives them.
+    """Return the standard errors of the final metrics from their noise.
 
     Args:
         spec: the signed spec.
         sums: what `released_sums` returned: weight, then metrics.
-        parties: how many contributed. Where each adds noise, that of all is in the sum.
+        parties: the number of contributors. If each adds noise, the sum has that of all.
     """
     if spec.privacy is None or not spec.privacy.metrics_noise or len(sums) == 1:
         return {}
@@ -159,11 +159,11 @@ def noised_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Param
 
 
 def longest_sum(spec: TrainingSpec) -> float:
-    """Return the L2 norm, in lattice steps, that no noised sum within the caps is longer than."""
+    """Return the largest L2 norm, in lattice steps, of a noised sum within the caps."""
     privacy, parties = privacy_of(spec), len(spec.roster)
     widest = max(privacy.sigma(spec.model_parameters), privacy.bit_sigma)
     width = widest * privacy.share(parties) * math.sqrt(parties)
-    # Each party may have more records than are declared of all: none scales its sum below that.
+    # A party may have more records than declared for all: none scales its sum below that.
     return parties * norm_cap(spec) + width * (math.sqrt(spec.parameters) + _TAIL)
 
 

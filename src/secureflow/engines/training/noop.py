@@ -1,4 +1,4 @@
-"""The family `rehearsal`: a no-op model of any size that travels the whole protocol.
+"""The family `rehearsal`: a no-op model of any size for running the whole protocol.
 
 It measures links, seals, folds and the ledger. Its parameters never change, so every delta is
 zero, and it touches no data.
@@ -30,12 +30,12 @@ class NoOpModel:
         labels: NDArray[np.float32],
         seed: bytes,
     ) -> NDArray[np.float32]:
-        """Return the parameters as they came, the very array."""
+        """Return the same array of parameters, unchanged."""
         del spec, inputs, labels, seed
         return parameters
 
     def metric_count(self) -> int:
-        """Return 0: there is nothing to measure on."""
+        """Return 0: there is nothing to measure."""
         return 0
 
     def metric_sums(

@@ -1,4 +1,4 @@
-"""Differentially private rounds: what a party sends, and what it costs.
+"""Differentially private rounds: a party's update, and its cost.
 
 | unit, noise     | `delta` of an update (float32)          | who adds noise, on what         |
 |-----------------|-----------------------------------------|---------------------------------|
@@ -8,15 +8,15 @@
 | party, enclave  | clipped change of the model, in steps   | the enclave, once, on the sum   |
 | party, shared   | the same                                | each party, σ/√(t−c), when it masks |
 
-Where the clipping norm adapts, it is the last value of the state that rounds move on, and the last
+If the clipping norm adapts, it is the last value of the state that rounds update, and the last
 slot of `delta` is the bit *my change was within it*, as ±½. Stage `evaluate` measures the final
-model on the validation rows where `metrics_noise` says with which noise.
+model on the validation rows if `metrics_noise` gives its noise.
 
-`sums` is the constant weight 1, metric steps (`evaluate`), and eight words of seed where the
+`sums` is the constant weight 1, metric steps (`evaluate`), and eight words of seed if the
 enclave or the mask adds noise. In the enclave the noise is a function of all contributors' seeds
-and of what is released; a share is one of the party's own seed. So a round that is summed again (a
-restarted enclave, a repeated request) gets the same noise and cannot be averaged away.
-Denominators are public. No row count is released; `noising` is what happens to the sum.
+and of the release; a share is a function of the party's own seed. So a round that is summed again
+(a restarted enclave, a repeated request) gets the same noise and cannot be averaged away.
+Denominators are public. No row count is released; `noising` handles the sum.
 
 Everything that a job releases is listed by `released`: nothing else leaves.
 """
@@ -43,15 +43,15 @@ Vector = NDArray[np.float64]
 SEED_WORDS = 8
 """32-bit words of noise seed in an update's `sums`."""
 BOUNDS = (float(np.float32(1e-6)), float(np.float32(1e6)))
-"""Where an adapting clipping norm stays, as a fixed one must."""
+"""Bounds of an adaptive clipping norm, as of a fixed one."""
 METRIC_UNIT = 1 << METRIC_BITS
-"""Steps that one row adds at most to a metric's sum."""
+"""Maximum number of steps that one row adds to a metric's sum."""
 
 
 def privacy_of(spec: TrainingSpec) -> Privacy:
     """Return the privacy part of a spec that has one."""
     if spec.privacy is None:
-        raise AssertionError  # the caller asked first
+        raise AssertionError  # the caller must check this
     return spec.privacy
 
 
@@ -66,12 +66,12 @@ def noise_shared(spec: TrainingSpec) -> bool:
 
 
 def draws_noise(spec: TrainingSpec) -> bool:
-    """Tell whether an update brings a seed, from which noise is drawn after it was made."""
+    """Tell whether an update has a seed, from which noise is drawn later."""
     return noised_once(spec) or noise_shared(spec)
 
 
 def noises_metrics(spec: TrainingSpec) -> bool:
-    """Tell whether the final model is measured under noise."""
+    """Tell whether the final model is measured with noise."""
     return spec.privacy is not None and spec.privacy.metrics_noise is not None
 
 
@@ -81,11 +81,11 @@ def reads_rows(spec: TrainingSpec, stage: str) -> bool:
 
 
 def charge(spec: TrainingSpec, rounds: int | None = None, *, evaluated: bool = False) -> Charge:
-    """Return what this many rounds of the job cost (default: the whole plan); () without DP.
+    """Return the cost of this many rounds of the job (default: the whole plan); () without DP.
 
-    The evaluation is charged with any round: whether it came is not worth a question. Without one
-    it is charged if it came (`evaluated`): a party may have missed every round but this. That its
-    rows are none of those that are trained on would make it cheaper; it is not counted on.
+    The evaluation is charged with any round, so that nobody needs to ask whether it came. Without
+    one it is charged if it came (`evaluated`): a party may have missed every round but this. Its
+    rows are not trained on, which would make it cheaper; the charge does not rely on that.
     """
     privacy, count = spec.privacy, spec.plan.rounds if rounds is None else rounds
     if privacy is None:
@@ -99,7 +99,7 @@ def charge(spec: TrainingSpec, rounds: int | None = None, *, evaluated: bool = F
 
 
 def evaluation_charge(privacy: Privacy) -> Charge:
-    """Return what the noised evaluation costs; () where nothing is measured."""
+    """Return the cost of the noised evaluation; () if nothing is measured."""
     if privacy.metrics_noise is None:
         return ()
     return (Mechanism("gaussian", privacy.metrics_noise),)
@@ -142,7 +142,7 @@ def private_delta(
 ) -> Parameters:
     """Return a record-level update's `delta`, see the table; a pure function of its arguments.
 
-    It is finite, whatever the rows: local steps that leave float32 change nothing at all.
+    It is finite for all rows: local steps that overflow float32 change nothing at all.
 
     Args:
         spec: with `privacy.unit` record.
@@ -153,7 +153,7 @@ def private_delta(
     privacy, plan = privacy_of(spec), dp_sgd(spec)
     weights = before.astype(np.float64)
     if draws_noise(spec):
-        # More rows than are declared must not show as an update that is refused (`norm_cap`).
+        # More rows than declared must not show as a refused update (`norm_cap`).
         longest = privacy.rows * privacy.clipping_norm
         total = gradient_sum(weights, *rows, plan, _derived(seed, "sample"), longest)
         return _on_lattice(total, privacy.step)
@@ -169,7 +169,7 @@ def party_delta(spec: TrainingSpec, before: Parameters, trained: Parameters) -> 
 
     Args:
         spec: with `privacy.unit` party.
-        before: the state that the round starts from, float32 (d,) or, with its bound, (d + 1,).
+        before: the state from which the round starts, float32 (d,) or, with its bound, (d + 1,).
         trained: the party's model, float32 (d,).
     """
     privacy = privacy_of(spec)
@@ -185,11 +185,11 @@ def party_delta(spec: TrainingSpec, before: Parameters, trained: Parameters) -> 
 
 
 def adaptive_bound(privacy: Privacy, state: Parameters) -> AdaptiveClip:
-    """Return the clipping norm that a state holds as its last value, and how it moves."""
+    """Return the clipping norm in the last value of a state, and how it moves."""
     adaptive = privacy.adaptive
     if adaptive is None:
-        raise AssertionError  # the caller asked first
-    # A job that resumes starts from whatever state it names.
+        raise AssertionError  # the caller must check this
+    # A resumed job starts from any state that it names.
     bound = float(np.clip(np.nan_to_num(state[-1]), *BOUNDS))
     return AdaptiveClip(bound, adaptive.quantile, adaptive.rate, bit_noise=adaptive.bit_noise)
 
@@ -202,7 +202,7 @@ def private_sums(
     Args:
         spec: the signed spec.
         seed: the party's secret seed of this round.
-        metrics: exact metric steps of stage `evaluate`; None in `train`. Where the noise is
+        metrics: exact metric steps of stage `evaluate`; None in `train`. If the noise is
             `local` they are noised here, with the whole σ.
     """
     steps = np.zeros(0) if metrics is None else metrics.astype(np.float64)
@@ -214,7 +214,7 @@ def private_sums(
 
 
 def norm_cap(spec: TrainingSpec) -> float:
-    """Return the largest L2 norm of one update, in lattice steps where noise is drawn later."""
+    """Return the largest L2 norm of one update, in lattice steps if noise is drawn later."""
     privacy = privacy_of(spec)
     units = privacy.rows if privacy.unit == "record" else 1
     # Rounding to the lattice may add half a step to each coordinate; the bit is ±½ of the ball.
@@ -232,7 +232,7 @@ def dp_sgd(spec: TrainingSpec) -> DpSgd:
         sampling=privacy.sampling,
         steps=privacy.local_steps,
         # With local noise every party takes its share of the public denominator, so that the mean
-        # over the parties weighs each record alike and tells nobody's row count.
+        # over the parties weighs each record equally and reveals nobody's row count.
         rows=max(1, privacy.rows // len(spec.roster)) if local else privacy.rows,
         learning_rate=spec.plan.learning_rate,
         bits=privacy.bits,

@@ -1,4 +1,4 @@
-"""What a running or ended job has spent: ε so far and after each round, from one release's curve.
+"""The spending of a running or ended job: ε so far and after each round, from one release's curve.
 
 The curve (Rényi divergences of one release) was computed by the accountant when the job was
 submitted; composing and converting it is arithmetic, so no accounting library is needed here.
@@ -17,7 +17,7 @@ from secureflow.engines.training.private import charge, released
 from secureflow.kit.canonical import JSON
 
 CONVERSION: Final[Conversion] = "rdp-cks20"
-"""By which ε so far is told: it needs no library and is never below the exact `pld`."""
+"""The conversion for ε so far: it needs no library and is never below the exact `pld`."""
 
 
 def epsilon_after(
@@ -45,7 +45,7 @@ def spending(
     Args:
         spec: the signed spec.
         accounting: the accountant's answer for the whole plan.
-        rounds: how many rounds released a model.
+        rounds: the number of rounds that released a model.
     """
     privacy = spec.privacy
     if privacy is None or accounting is None:

@@ -1,12 +1,12 @@
-"""How what a round releases moves the model on; enclave, aggregator and agents call the same.
+"""The update of the model from a round's release; enclave, aggregator and agents share this code.
 
 FedAvg (McMahan et al. 2017, Algorithm 1): the next state is the state plus the weighted mean of the
-updates. Under differential privacy the noised sum of clipped gradients or updates takes the mean's
-place, with a public denominator (`noising.noised_state`).
+updates. Under differential privacy the noised sum of clipped gradients or updates replaces the
+mean, with a public denominator (`noising.noised_state`).
 
-Everybody must come to the same bits. The sum is taken in float64 and rounded to float32 once: for
-two float32 numbers that is their float32 sum (53 ≥ 2 · 24 + 2 bits: Figueroa 1995), so it does not
-matter who held the mean in which precision.
+All must compute the same bits. The sum is taken in float64 and rounded to float32 once: for
+two float32 numbers that is their float32 sum (53 ≥ 2 · 24 + 2 bits: Figueroa 1995), so the result
+does not depend on the precision in which the mean was stored.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from secureflow.engines.training.private import noise_shared, noised_once
 from secureflow.kit.errors import SecureFlowError
 
 BLOCK: Final = 1 << 16
-"""Values that are worked on at a time."""
+"""Values that are processed at a time."""
 
 
 class Blocks(Protocol):
     """Numbers that are read block by block, from the first on: an array, a file, a fold's mean."""
 
     def __getitem__(self, part: slice, /) -> NDArray[Any]:
-        """Return a block; everything for a slice without ends."""
+        """Return a block; all of it for a slice without ends."""
 
 
 class Target(Protocol):
-    """Where the next state is written, block by block, from the first on."""
+    """The destination of the next state, written block by block, from the first on."""
 
     def __setitem__(self, part: slice, values: NDArray[Any], /) -> None:
-        """Take a block."""
+        """Write a block."""
 
 
 class Strategy(Protocol):
-    """From a state and a release to the next state."""
+    """Computes the next state from a state and a release."""
 
     def next_state(
         self, spec: TrainingSpec, state: Blocks, release: Blocks, target: Target
@@ -49,14 +49,14 @@ class Strategy(Protocol):
         """Write the next state, `spec.parameters` float32 values.
 
         Args:
-            spec: the job's.
-            state: what the round started from, float32.
-            release: the weighted mean of the updates; where noise is added to the sum, that sum in
+            spec: the job's spec.
+            state: the state from which the round started, float32.
+            release: the weighted mean of the updates; if noise is added to the sum, that sum in
                 lattice steps.
             target: may be the state itself.
 
         Raises:
-            SecureFlowError: `model_not_finite`; the target is unusable then.
+            SecureFlowError: `model_not_finite`; then the target is unusable.
         """
 
 
@@ -66,7 +66,7 @@ class FedAvg:
     def next_state(
         self, spec: TrainingSpec, state: Blocks, release: Blocks, target: Target
     ) -> None:
-        """Add the mean, or what stands for it under noise."""
+        """Add the mean, or its replacement under noise."""
         if noise_shared(spec) or noised_once(spec):
             everything = slice(None)
             sums = release[everything].astype(np.float64)
@@ -91,5 +91,5 @@ STRATEGIES: Final[Mapping[str, Strategy]] = {"fedavg": FedAvg()}
 
 
 def next_state(spec: TrainingSpec, state: Blocks, release: Blocks, target: Target) -> None:
-    """Write what follows from a release, by the strategy of the job's plan; see `Strategy`."""
+    """Write the next state after a release, by the strategy of the job's plan; see `Strategy`."""
     STRATEGIES[spec.plan.strategy].next_state(spec, state, release, target)

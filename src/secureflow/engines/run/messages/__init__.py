@@ -1,7 +1,7 @@
-"""What travels between centre, agents, enclave and aggregator: every verb's request and reply.
+"""The messages between centre, agents, enclave and aggregator: every verb's request and reply.
 
-Both ends use the same classes. `asking` puts a request to parties and reads what they answer; the
-runner checks a reply's bounds by `REPLIES` before it is journalled.
+Both ends use the same classes. `asking` sends a request to parties and reads their answers; the
+runner checks a reply's bounds with `REPLIES` before it is journalled.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ _ASKED: Final[tuple[type[VerbRequest[Any]], ...]] = (
     SumRequest,
 )
 REPLIES: Final[Mapping[str, type[Any]]] = {one.verb: one.reply for one in _ASKED}
-"""What answers each verb."""
+"""The class of the reply to each verb."""
 
 __all__ = [
     "REPLIES",

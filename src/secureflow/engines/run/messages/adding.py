@@ -1,7 +1,7 @@
-"""What those are asked who add contributions up: the enclave, and the centre's own aggregator.
+"""Requests to those that add up contributions: the enclave, and the centre's own aggregator.
 
-The enclave reads what it knows and leaves out the rest: it is older or newer than the centre by a
-version. What it believes of what it read is `enclave.plans`' to judge.
+The enclave reads the members that it knows and ignores the rest, because it may be one version
+older or newer than the centre. Which of them it trusts is decided in `enclave.plans`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Named(VerbRequest[R_co]):
 
 @dataclass(frozen=True, kw_only=True)
 class OfStep(Named[R_co]):
-    """A request on one round and stage."""
+    """A request about one round and stage."""
 
     round: Number
     stage: Stage
@@ -46,14 +46,14 @@ class OfStep(Named[R_co]):
 
 @dataclass(frozen=True, kw_only=True)
 class Empty:
-    """Done."""
+    """No content: the request was carried out."""
 
     __pydantic_config__ = LENIENT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipient:
-    """A party's key that models are sealed to, signed by it."""
+    """A party's signed key, to which models are sealed."""
 
     __pydantic_config__ = LENIENT
     recipient: str
@@ -62,7 +62,7 @@ class Recipient:
 
 @dataclass(frozen=True, kw_only=True)
 class GoingOn:
-    """The model that an enclave goes on from; its release, where it is sealed to the agents."""
+    """The model from which an enclave continues; its release, if it is sealed to the agents."""
 
     __pydantic_config__ = LENIENT
     digest: Digest
@@ -73,7 +73,7 @@ class GoingOn:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenReply:
-    """The keys that evidence will vouch for, and where updates go."""
+    """The keys that evidence will vouch for, and the destination of updates."""
 
     __pydantic_config__ = LENIENT
     hpke: str
@@ -83,7 +83,7 @@ class OpenReply:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenRequest(Named[OpenReply]):
-    """`open`: an approved job; `expected` are the only parties whose updates are to be taken."""
+    """`open`: an approved job; only updates of the parties in `expected` are to be accepted."""
 
     verb: ClassVar = "open"
     reply: ClassVar = OpenReply
@@ -115,7 +115,7 @@ class AttestRequest(Named[AttestReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class UnlockRequest(Named[Empty]):
-    """`unlock`: the content key of the current model, as parties sealed it to this enclave."""
+    """`unlock`: the content key of the current model, sealed to this enclave by parties."""
 
     verb: ClassVar = "unlock"
     reply: ClassVar = Empty
@@ -124,7 +124,7 @@ class UnlockRequest(Named[Empty]):
 
 @dataclass(frozen=True, kw_only=True)
 class RollReply:
-    """Whose contributions are in the sum, and what binds the seeds of its noise."""
+    """The parties whose contributions are in the sum, and the binding of its noise seeds."""
 
     __pydantic_config__ = LENIENT
     folded: Names
@@ -133,7 +133,7 @@ class RollReply:
 
 @dataclass(frozen=True, kw_only=True)
 class RollRequest(OfStep[RollReply]):
-    """`roll`: take no more contributions, and say whose are there."""
+    """`roll`: accept no more contributions, and return whose are in the sum."""
 
     verb: ClassVar = "roll"
     reply: ClassVar = RollReply
@@ -141,9 +141,9 @@ class RollRequest(OfStep[RollReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class Released:
-    """What a round put out. `body` is all of it as it came: what is signed goes on unchanged.
+    """The result of a round. `body` is all of it as it arrived: signed data is passed on unchanged.
 
-    What a sum becomes is its kind's: that too stands in `body`.
+    What a sum becomes depends on the kind: that is in `body` as well.
     """
 
     __pydantic_config__ = LENIENT
@@ -156,13 +156,13 @@ class Released:
         return {**value, "body": value} if isinstance(value, dict) else value
 
     def pick(self, *names: str) -> dict[str, JSON]:
-        """Return those of these members that it has."""
+        """Return those of these members that are present."""
         return {name: self.body[name] for name in names if name in self.body}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseRequest(OfStep[Released]):
-    """`release`: the sum of the certified parties; `opened` is what takes masks away."""
+    """`release`: the sum of the certified parties; `opened` is what removes the masks."""
 
     verb: ClassVar = "release"
     reply: ClassVar = Released
@@ -172,7 +172,7 @@ class ReleaseRequest(OfStep[Released]):
 
 @dataclass(frozen=True, kw_only=True)
 class SumBase:
-    """The model that a sum moves on, where there is one already."""
+    """The model that a sum updates, if there is one yet."""
 
     __pydantic_config__ = LENIENT
     digest: Digest
@@ -180,7 +180,7 @@ class SumBase:
 
 @dataclass(frozen=True, kw_only=True)
 class SumRequest(OfStep[Released]):
-    """`sum`: add these vectors up and unmask them; those that are spent may go.
+    """`sum`: add up these vectors and unmask the sum; those in `spent` may be deleted.
 
     `base` is the hex digest of what the round started from.
     """
@@ -198,7 +198,7 @@ class SumRequest(OfStep[Released]):
 
 @dataclass(frozen=True, kw_only=True)
 class ForgetRequest(Named[Empty]):
-    """`finish`, as those read it who add up: the job is over."""
+    """`finish`, as read by those that add up: the job has ended."""
 
     verb: ClassVar = "finish"
     reply: ClassVar = Empty

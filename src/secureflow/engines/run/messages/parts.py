@@ -1,9 +1,9 @@
-"""What messages are made of: bounds, the parts that several have, and their one way to JSON.
+"""The building blocks of messages: bounds, shared parts, and the conversion to and from JSON.
 
-Requests and replies are dataclasses, the same at both ends: whoever sends builds one and `as_body`
-writes it down, whoever receives has `read` check its bounds before anything else sees it. Bodies
-are signed for, hashed and journalled, so every member is written whether it is null or not; the few
-that are left out where there is nothing to say are marked.
+Requests and replies are dataclasses, the same at both ends: the sender builds one and `as_body`
+serialises it; at the receiver `read` checks its bounds before anything else sees it. Bodies are
+signed, hashed and journalled, so every member is written whether it is null or not; the few
+that are left out at their default are marked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ R_co = TypeVar("R_co", covariant=True)
 STRICT: Final = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
 LENIENT: Final = ConfigDict(extra="ignore", strict=False, allow_inf_nan=False)
 LEFT_OUT: Final = {"left_out": True}
-"""Marks a member that a body does not have where it is as by default."""
+"""Marks a member that a body leaves out if it has its default value."""
 
 JobId = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,40}$")]
 Number = Annotated[int, Field(strict=True, ge=0, lt=1 << 31)]
@@ -40,11 +40,11 @@ Note = Annotated[str, Field(max_length=64 << 10)]
 Frame = Annotated[str, Field(max_length=1 << 20)]
 Sealed = Annotated[str, Field(max_length=8192)]
 Stage = Annotated[str, Field(pattern=STAGE_NAME)]
-"""A stage's name. Which stages a job has is its kind's to say (`EngineKind.stages`)."""
+"""A stage's name. The job's kind defines which stages it has (`EngineKind.stages`)."""
 Sums = Annotated[list[Annotated[float, Field(strict=True)]], Field(max_length=1 << 16)]
 Parties = Annotated[list[Slug], Field(max_length=256)]
 Members = dict[str, Any]
-"""A JSON object that others read: a spec, evidence, a signed thing."""
+"""A JSON object that others read: a spec, evidence, a signed document."""
 
 
 def _shown(value: Members, info: ValidationInfo) -> Members:
@@ -62,11 +62,11 @@ def _hides(value: JSON) -> bool:
 
 
 PlainObject = Annotated[Members, AfterValidator(_shown)]
-"""An object whose texts, which people see, hide nothing."""
+"""An object whose texts, which people see, contain no hidden characters."""
 
 
 class VerbRequest(Generic[R_co]):
-    """What is asked by one verb, and the class of what answers it."""
+    """The request of one verb, with the class of its reply."""
 
     verb: ClassVar[str]
     reply: ClassVar[type[Any]]
@@ -74,7 +74,7 @@ class VerbRequest(Generic[R_co]):
 
 @dataclass(frozen=True, kw_only=True)
 class OfJob(VerbRequest[R_co]):
-    """A request of an approved job: its id and its spec's digest."""
+    """A request for an approved job: its id and its spec's digest."""
 
     __pydantic_config__ = STRICT
     job: JobId
@@ -83,7 +83,7 @@ class OfJob(VerbRequest[R_co]):
 
 @dataclass(frozen=True)
 class CurrentModel:
-    """The released model that a new enclave goes on from; its content keys if it is sealed."""
+    """The released model from which a new enclave continues; its content keys if it is sealed."""
 
     __pydantic_config__ = LENIENT
     digest: Digest
@@ -93,7 +93,7 @@ class CurrentModel:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A global model: `digest` of its float32 bytes, `artifact` and `size` of what is fetched."""
+    """A global model: `digest` of its float32 bytes, `artifact` and `size` of the stored blob."""
 
     __pydantic_config__ = LENIENT
     digest: Digest
@@ -103,7 +103,7 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class ReleasedModel(StoredModel):
-    """The same, with the release that vouches for it; its content keys if it is sealed."""
+    """A stored model with the release that vouches for it; its content keys if it is sealed."""
 
     release: Members | None = None
     keys: dict[Slug, Sealed] | None = None
@@ -120,7 +120,7 @@ class ReleasedMoments:
 
 @dataclass(frozen=True)
 class UplinkAddress:
-    """Where the enclave takes updates."""
+    """The address where the enclave accepts updates."""
 
     __pydantic_config__ = STRICT
     address: HostPort
@@ -148,7 +148,7 @@ class PublishedStep:
 
 @dataclass(frozen=True)
 class VectorSize:
-    """Bytes of a masked vector, as the centre expects them."""
+    """Bytes of a masked vector, as the centre expects it."""
 
     __pydantic_config__ = STRICT
     size: Size
@@ -156,7 +156,7 @@ class VectorSize:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownLeaf:
-    """A signed leaf, and what it commits to; what it means is `engines.run.run`'s to judge."""
+    """A signed leaf, and the document that it commits to; `engines.run.run` judges its meaning."""
 
     __pydantic_config__ = LENIENT
     leaf: Members | None = field(default=None, metadata=LEFT_OUT)
@@ -166,13 +166,13 @@ class ShownLeaf:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaves(ShownLeaf):
-    """A reply's own leaf, and all of the job's that the party has no proof of, oldest first."""
+    """A reply's own leaf, and all of the job's of which the party has no proof, oldest first."""
 
     leaves: tuple[Members, ...] = field(default=(), metadata=LEFT_OUT)
 
     @property
     def all(self) -> tuple[ShownLeaf, ...]:
-        """Every leaf that is shown, in the order of the chain."""
+        """All leaves in the reply, in the order of the chain."""
         shown = (
             ShownLeaf(leaf=one.get("leaf"), document=one.get("document"), salt=one.get("salt"))
             for one in self.leaves
@@ -182,7 +182,7 @@ class Leaves(ShownLeaf):
 
 @dataclass(frozen=True, kw_only=True)
 class Cosigned:
-    """A reply with a cosignature over the head that was shown."""
+    """A reply with a cosignature of the head that was shown."""
 
     __pydantic_config__ = LENIENT
     cosignature: Annotated[str, Field(max_length=1024)] | None = field(
@@ -191,7 +191,7 @@ class Cosigned:
 
 
 def as_body(message: Any) -> dict[str, JSON]:
-    """Return a message as JSON, member for member."""
+    """Return a message as JSON, member by member."""
     return {
         name: _plain(getattr(message, name))
         for name, default, left_out in _members(message.__class__)
@@ -214,7 +214,7 @@ def _plain(value: Any) -> JSON:
 
 
 def read(of: type[T], body: JSON) -> T:
-    """Parse a foreign request body.
+    """Parse a request body from outside.
 
     Raises:
         SecureFlowError: `invalid_request` naming the field.
@@ -223,7 +223,7 @@ def read(of: type[T], body: JSON) -> T:
 
 
 def read_reply(of: type[T], party: str, verb: str, reply: JSON, *, stored: bool = False) -> T:
-    """Parse a party's reply, foreign, or as it was `stored` in a journal.
+    """Parse a party's reply, from outside or as `stored` in a journal.
 
     Raises:
         SecureFlowError: `malformed_reply` naming the party and the member.

@@ -1,7 +1,7 @@
-"""What a party is asked, and what it answers, verb by verb.
+"""Requests to a party, and its replies, verb by verb.
 
-A request of which each party is told something of its own has three classes: what all are told
-(`…ForAll`), what is a party's own (`…Own`), and both together, as the party reads it.
+A request of which each party receives a part of its own has three classes: the part that all
+receive (`…ForAll`), a party's own part (`…Own`), and both together, as the party reads it.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ConsentRequest(OfJob[ConsentReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengeReply:
-    """The nonce, and the party's signed key for models that are sealed to it."""
+    """The nonce, and the party's signed key to which models are sealed."""
 
     __pydantic_config__ = LENIENT
     nonce: Annotated[str, Field(max_length=64)]
@@ -89,7 +89,7 @@ class AdmitReply(Leaves):
 
 @dataclass(frozen=True, kw_only=True)
 class AdmitForAll(OfJob[AdmitReply]):
-    """`admit`, but for the evidence."""
+    """`admit` without the evidence."""
 
     verb: ClassVar = "admit"
     reply: ClassVar = AdmitReply
@@ -112,7 +112,7 @@ class AdmitRequest(AdmitForAll, AdmitOwn):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainReply(Cosigned, Leaves):
-    """The enclave's receipt for the update, the rows behind it, the seconds that it took."""
+    """The enclave's receipt for the update, the rows used, and the seconds taken."""
 
     receipt: JSON = field(default=None, metadata=LEFT_OUT)
     rows: Count | None = field(default=None, metadata=LEFT_OUT)
@@ -159,7 +159,7 @@ class CloseRequest(OfJob[CloseReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class SetupReply:
-    """SETUP frames by stage; a stage without one is its party's failure."""
+    """SETUP frames by stage; a missing stage is a failure of the party."""
 
     __pydantic_config__ = LENIENT
     setups: JSON = None
@@ -175,7 +175,7 @@ class SetupRequest(OfJob[SetupReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class AdvanceReply:
-    """ADVANCE frames by stage; a stage without one is its party's failure."""
+    """ADVANCE frames by stage; a missing stage is a failure of the party."""
 
     __pydantic_config__ = LENIENT
     advances: JSON = None
@@ -183,7 +183,7 @@ class AdvanceReply:
 
 @dataclass(frozen=True, kw_only=True)
 class AdvanceRequest(OfJob[AdvanceReply]):
-    """`advance`: everybody's sealing keys; keys and shares of a coming round of each stage."""
+    """`advance`: all sealing keys; keys and shares of a coming round of each stage."""
 
     verb: ClassVar = "advance"
     reply: ClassVar = AdvanceReply
@@ -193,7 +193,7 @@ class AdvanceRequest(OfJob[AdvanceReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskReply(Cosigned, Leaves):
-    """The UPLOAD frame, the digest of the vector that went apart, the seconds that it took."""
+    """The UPLOAD frame, the digest of the vector (which is sent separately), the seconds taken."""
 
     upload: JSON = field(default=None, metadata=LEFT_OUT)
     vector: Annotated[str, Field(max_length=64)] | None = field(default=None, metadata=LEFT_OUT)
@@ -202,7 +202,7 @@ class MaskReply(Cosigned, Leaves):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskForAll(OfJob[MaskReply]):
-    """`mask`, but for what is each party's own; the vector goes to the centre."""
+    """`mask` without each party's own part; the vector goes to the centre."""
 
     verb: ClassVar = "mask"
     reply: ClassVar = MaskReply
@@ -216,7 +216,7 @@ class MaskForAll(OfJob[MaskReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class SealedMaskForAll(MaskForAll):
-    """The same, where the vector is sealed to an enclave too."""
+    """The same, for a vector that is also sealed to an enclave."""
 
     generation: Generation | None = None
     uplink: UplinkAddress | None = None
@@ -225,7 +225,7 @@ class SealedMaskForAll(MaskForAll):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskOwn:
-    """The round's keys as a party needs them, and the means that it may not have yet."""
+    """The round's keys for a party, and the published means that it may not have yet."""
 
     __pydantic_config__ = STRICT
     begin: Frame
@@ -236,7 +236,7 @@ class MaskOwn:
 class MaskRequest(SealedMaskForAll, MaskOwn):
     """`mask`: one masked update. `steps` are published means that this party may not have yet.
 
-    `generation`, `uplink` and `moments_release` come where the vector is sealed to an enclave too.
+    With `generation`, `uplink` and `moments_release` if the vector is also sealed to an enclave.
     """
 
     model: ReleasedModel | None = None
@@ -244,7 +244,7 @@ class MaskRequest(SealedMaskForAll, MaskOwn):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerReply:
-    """The OPENING frame, or the one that reveals what the certificate asks for."""
+    """The OPENING frame, or the frame that reveals what the certificate asks for."""
 
     __pydantic_config__ = LENIENT
     answer: JSON = None
@@ -252,7 +252,7 @@ class AnswerReply:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerForAll(OfJob[AnswerReply]):
-    """`answer`, but for the frame."""
+    """`answer` without the frame."""
 
     verb: ClassVar = "answer"
     reply: ClassVar = AnswerReply
@@ -263,7 +263,7 @@ class AnswerForAll(OfJob[AnswerReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerOwn:
-    """The question or the certificate, as this party is asked."""
+    """The question or the certificate, as sent to this party."""
 
     __pydantic_config__ = STRICT
     frame: Frame
@@ -292,12 +292,12 @@ class CosignRequest(VerbRequest[CosignReply]):
 
 @dataclass(frozen=True, kw_only=True)
 class FinishReply(Cosigned, Leaves):
-    """The cosignature, and the leaf with which the party ends the job; whoever adds says {}."""
+    """The cosignature, and the leaf with which the party ends the job; an adder replies {}."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishRequest(OfJob[FinishReply]):
-    """`finish`: the job is over."""
+    """`finish`: the job has ended."""
 
     verb: ClassVar = "finish"
     reply: ClassVar = FinishReply
