@@ -118,7 +118,10 @@ def _root(place: Path) -> None:
     if not same:
         raise SecureFlowError(
             "simulated_platform_unreadable",
-            Text("{place} is not the root of the platform beside it.", place=place / "root.pem"),
+            Text(
+                "{place} does not match the platform in the same folder.",
+                place=place / "root.pem",
+            ),
             "Restore it from a backup.",
         )
 

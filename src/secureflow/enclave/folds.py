@@ -100,7 +100,7 @@ class MaskedSum:
             SecureFlowError: those of `open_sum`; `invalid_request` if `opened` is missing.
         """
         if opened is None:
-            raise SecureFlowError("invalid_request", "What opens the masked sum was not sent.")
+            raise SecureFlowError("invalid_request", "The opening of the masked sum is missing.")
         self._weight = open_sum(self._plan, number, opened, self._total)
 
     def reset(self) -> None:

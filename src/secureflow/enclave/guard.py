@@ -131,9 +131,9 @@ def not_measured(name: str) -> SecureFlowError:
     """Return the refusal of a module that is not part of the measurement."""
     return SecureFlowError(
         "module_not_measured",
-        Text("The enclave does not load {name}: it is not part of what was measured.", name=name),
-        "Start the enclave with `secureflow enclave start`. What it needs is imported at the top "
-        "of its modules, where it is measured.",
+        Text("The enclave does not load {name}: it is not part of the measured code.", name=name),
+        "Start the enclave with `secureflow enclave start`. Measured are the modules that its "
+        "modules import at the top.",
     )
 
 

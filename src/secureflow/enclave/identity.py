@@ -23,9 +23,9 @@ NEXT_STEP: Final = (
     "`rest` in enclave.yaml: check that URL and both machines' clocks."
 )
 ANEW: Final = (
-    "This enclave was enrolled before enclaves kept an identity key, or it knows no `rest`: make a "
-    "new one. The operator: secureflow enrolment create --kind enclave --save TOKEN; here: "
-    "secureflow enclave init NEWDIR --token-file TOKEN --server URL --simulated."
+    "This enclave was enrolled before enclaves had an identity key, or its settings lack `rest`: "
+    "create a new one. The operator: secureflow enrolment create --kind enclave --save TOKEN; "
+    "here: secureflow enclave init NEWDIR --token-file TOKEN --server URL --simulated."
 )
 
 

@@ -92,7 +92,7 @@ class EnclaveJob:
                 Text(
                     "The enclave does not have the current model of {job} yet.", job=self.plan.job
                 ),
-                "The agents hand over its content key when they admit the enclave.",
+                "The agents send its content key when they admit the enclave.",
             )
         return self._model
 
@@ -248,7 +248,7 @@ class EnclaveJob:
             if not released.stored:
                 if self._over:  # the job ended during the computation
                     raise SecureFlowError(
-                        "job_not_open", Text("Job {job} is over.", job=self.plan.job)
+                        "job_not_open", Text("Job {job} has ended.", job=self.plan.job)
                     )
                 self._storing = asyncio.ensure_future(self._store(step))
                 released.answer |= await self._storing

@@ -186,7 +186,8 @@ def verify_recipients(plan: JobPlan, request: OpenRequest) -> dict[str, str]:
             raise SecureFlowError(
                 "recipient_forged",
                 Text("{party} did not sign this recipient key.", party=party),
-                "Someone tries to have intermediate models of the job sealed to another key.",
+                "Someone may be trying to have the job's intermediate models sealed to another "
+                "key.",
                 {"party": party},
             )
         parse_recipient(recipient)

@@ -91,7 +91,7 @@ class JobRounds:
                     party=party,
                     step=step,
                 ),
-                "The certificate is final for this round; the next one takes updates again.",
+                "The certificate is final for this round; the next one accepts updates again.",
             )
         current = self._check_step(step)
         if current is not None and party in current.receipts:
@@ -101,7 +101,9 @@ class JobRounds:
                 "One update per party and round.",
             )
         if current is not None and current.frozen:
-            raise SecureFlowError("round_frozen", Text("{step} takes no more updates.", step=step))
+            raise SecureFlowError(
+                "round_frozen", Text("{step} accepts no more updates.", step=step)
+            )
 
     def fold(self, step: RoundId, model: str) -> Fold:
         """Open the step if it is not open yet, and return its sum."""
@@ -174,7 +176,7 @@ class JobRounds:
                     step=step,
                     needed=needed,
                 ),
-                "A party's approval says how many contributors it accepts at least.",
+                "A party's approval states the minimum number of contributors.",
             )
         current = self._check_step(step)
         if current is None or current.folded != certificate.survivors:
@@ -184,7 +186,7 @@ class JobRounds:
                     "The certificate of {step} names other contributors than this enclave holds.",
                     step=step,
                 ),
-                "Bring exactly the certified updates, or the round is lost.",
+                "Send exactly the certified updates, or the round is lost.",
                 {"folded": list(current.folded) if current else []},
             )
         current.frozen = True

@@ -156,8 +156,8 @@ class Uploads:
         if start:
             raise SecureFlowError(
                 "resume_mismatch",
-                Text("The enclave holds no part of this update of {place}.", place=place[1]),
-                "Offer again: the answer says where to begin.",
+                Text("The enclave has no part of this update of {place}.", place=place[1]),
+                "Offer again: the answer states where to begin.",
             )
         parsed = parse_header(header)
         expected = job.expect(parsed.binding)

@@ -112,8 +112,8 @@ class EnclaveVerbs:
                 "job_not_open",
                 Text("Job {name} is not open in this enclave.", name=name[:80]),
                 (
-                    "The enclave was restarted or the job is over: the centre opens a job"
-                    " again that goes on."
+                    "The enclave was restarted or the job has ended: the centre reopens a "
+                    "job that continues."
                 ),
             )
         return job

@@ -148,7 +148,7 @@ def test_who_waits_is_told_and_drawn_until_nobody_does(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("lang", "said"), [("en", "The log x.y was set back"), ("zh", "账本 x.y 被回退")]
+    ("lang", "said"), [("en", "The log x.y was rolled back"), ("zh", "账本 x.y 被回退")]
 )
 def test_of_a_held_log_the_way_on_is_told(
     monkeypatch: pytest.MonkeyPatch, lang: str, said: str

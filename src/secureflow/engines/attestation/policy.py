@@ -92,7 +92,7 @@ class AppraisalPolicy:
         """
         known = {field.name for field in fields(cls)}
         if not isinstance(value, Mapping) or not value.keys() <= known:
-            raise _malformed("unknown fields, or no object")
+            raise _malformed("it has unknown fields, or is not an object")
         given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in value.items()
         }

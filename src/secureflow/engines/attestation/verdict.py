@@ -95,7 +95,7 @@ class Verdict:
             raise SecureFlowError(
                 "attestation_expired",
                 Text(
-                    "The verdict on {title} for {job} is not valid any more.",
+                    "The verdict on {title} for {job} is no longer valid.",
                     title=self.title,
                     job=self.job,
                 ),

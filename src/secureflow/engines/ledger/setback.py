@@ -135,14 +135,14 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
                 missing=missing,
             ),
             Text(
-                "Have them start their agents. Where one holds a newer head: {command}.",
+                "Have them start their agents. If one holds a newer head: {command}.",
                 command=CONTINUE,
             ),
             facts,
         )
     who = Text("{party} holds", party=hold.by) if hold.by else "it signed"
     message = Text(
-        "The log {origin} was set back: {who} its head of size {old_size}, and the "
+        "The log {origin} was rolled back: {who} its head of size {old_size}, and the "
         "log has {own} entries now. {lost} entries are lost. It signs nothing.",
         origin=origin,
         who=who,
@@ -152,7 +152,7 @@ def set_back(hold: Hold, origin: str, waiting: tuple[str, ...] = ()) -> Infrastr
     )
     if hold.forked:
         message = Text(
-            "The log {origin} was set back: {who} its head of size {old_size}, and "
+            "The log {origin} was rolled back: {who} its head of size {old_size}, and "
             "the log has {own} entries now, and differs from it after {start}. {lost}"
             " entries are lost. It signs nothing.",
             origin=origin,
@@ -178,7 +178,7 @@ def not_set_back(origin: str) -> SecureFlowError:
     """Return the refusal to continue a log that is intact."""
     return SecureFlowError(
         "log_not_set_back",
-        Text("The log {origin} is not held: nothing shows that it was set back.", origin=origin),
+        Text("The log {origin} is not held: nothing shows that it was rolled back.", origin=origin),
         "There is nothing to continue. `secureflow doctor` shows the state of the server.",
     )
 

@@ -349,7 +349,7 @@ class BudgetLedger:
     def _get(self, reservation: str) -> _Reservation:
         known = self._reservations.get(reservation)
         if known is None:
-            raise _conflict(reservation, "there is none of this name")
+            raise _conflict(reservation, "there is none with this name")
         return known
 
     def _replay(self, event: Event) -> None:

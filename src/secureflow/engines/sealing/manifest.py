@@ -101,7 +101,9 @@ def parse_manifest(value: Any) -> Manifest:
         SecureFlowError: `manifest_malformed`.
     """
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_TENSORS:
-        raise _malformed(Text("no list of 1 to {max_tensors} tensors", max_tensors=MAX_TENSORS))
+        raise _malformed(
+            Text("it is not a list of 1 to {max_tensors} tensors", max_tensors=MAX_TENSORS)
+        )
     manifest = tuple(_tensor(entry) for entry in value)
     if len({tensor.name for tensor in manifest}) != len(manifest):
         raise _malformed("two tensors have one name")

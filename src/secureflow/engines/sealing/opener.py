@@ -149,7 +149,7 @@ class Opener:
             raise SecureFlowError(
                 "update_forged",
                 Text("{party} did not sign this update.", party=self.header.binding.party),
-                "Someone seals in its name, or it signs with another key than the spec's roster.",
+                "Someone seals in its name, or it does not sign with its key in the spec's roster.",
                 {"party": self.header.binding.party},
             )
         tensors = tensor_views(self.header.binding.manifest, buffer)

@@ -311,7 +311,8 @@ class SecAggClient:
                     job=plan.job,
                     error=error,
                 ),
-                "Leave this job: a party that forgot what it has said must not speak again.",
+                "Leave this job: a party that has lost track of what it sent must not send "
+                "anything more.",
             ) from error
 
     @classmethod

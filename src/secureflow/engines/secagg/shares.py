@@ -111,7 +111,7 @@ def open_pair(
         raise _unopenable(sender.party, reason) from error
     pair = (int.from_bytes(plain[:SHARE_BYTES], "big"), int.from_bytes(plain[SHARE_BYTES:], "big"))
     if max(pair) >= PRIME:
-        raise _unopenable(sender.party, "is no element of the field")
+        raise _unopenable(sender.party, "is not an element of the field")
     return pair
 
 

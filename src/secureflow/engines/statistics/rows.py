@@ -86,7 +86,7 @@ class _Reader:
         if units is None and spec.privacy.unit == "person":
             raise SecureFlowError(
                 "missing_column",
-                "The job hides persons, but nothing says whose each row is.",
+                "The job protects persons, but no column says whose each row is.",
                 "Name that column as `person` in the dataset's privacy section.",
             )
         self._own = own
@@ -100,7 +100,7 @@ class _Reader:
         if not lengths:
             raise SecureFlowError(
                 "missing_column",
-                "No column was read, so that rows cannot be counted.",
+                "No column was read, so rows cannot be counted.",
                 "Read any column of the dataset.",
             )
         self._rows = max(lengths.values())

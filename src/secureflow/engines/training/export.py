@@ -271,5 +271,5 @@ def _invalid(reason: str) -> SecureFlowError:
     return SecureFlowError(
         "invalid_model",
         Text("The model file cannot be used: {reason}.", reason=reason),
-        "Download it again; if that does not help, whoever made it must correct it.",
+        "Download it again; if that does not help, its author must correct it.",
     )

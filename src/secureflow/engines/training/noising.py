@@ -72,7 +72,7 @@ def seed_of(words: Sequence[float] | Vector) -> bytes:
         raise SecureFlowError(
             "noise_seed_malformed",
             "The update brings no seed for the noise.",
-            "Use an agent of the same version: noise that somebody else draws protects nobody.",
+            "Use an agent of the same version: noise that someone else draws protects nobody.",
         )
     return given.astype("<u4").tobytes()
 
