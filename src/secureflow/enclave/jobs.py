@@ -18,7 +18,7 @@ from secureflow.enclave.folds import Fold
 from secureflow.enclave.models import Blobs, GlobalModel, PublishedMean, load_open, load_sealed
 from secureflow.enclave.plans import JobPlan, RoundId
 from secureflow.enclave.rounds import JobRounds, ReleaseRecord, upload_receipt
-from secureflow.enclave.uncancelled import Uncancelled
+from secureflow.enclave.shielded import ShieldedTasks
 from secureflow.engines.attestation import SUITE, Evidence, runtime_data
 from secureflow.engines.closing import Certificate
 from secureflow.engines.run.messages import GoingOn, RollReply
@@ -74,7 +74,7 @@ class EnclaveJob:
         self._mean: PublishedMean | None = None
         self._locked: _Locked | None = None
         self._lock = asyncio.Lock()
-        self._uncancelled = Uncancelled()
+        self._shielded = ShieldedTasks()
         self._storing: asyncio.Future[dict[str, JSON]] | None = None
         self._over = False
 
@@ -218,7 +218,7 @@ class EnclaveJob:
             SecureFlowError: `already_released`, those of `JobRounds.certified`, `model_not_finite`,
                 and those of storing the model.
         """
-        return await self._uncancelled.run(self._release(step, certificate, opened))
+        return await self._shielded.run(self._release(step, certificate, opened))
 
     async def close(self) -> None:
         """Let work in threads finish before the job is forgotten; its models are not needed."""
@@ -307,7 +307,7 @@ class EnclaveJob:
                 if fold.count and self.rounds.idle:
                     await asyncio.to_thread(fold.reset)
 
-        self._uncancelled.start(clear())
+        self._shielded.start(clear())
 
     def _start(self, model: GoingOn | None) -> tuple[str, str, bytes]:
         """Return digest and artifact of the model to start from, and its content key's info.

@@ -19,7 +19,7 @@ from typing import Final
 from secureflow.adapters.link import PeerIdentity
 from secureflow.enclave.jobs import EnclaveJob
 from secureflow.enclave.plans import RoundId
-from secureflow.enclave.uncancelled import Uncancelled
+from secureflow.enclave.shielded import ShieldedTasks
 from secureflow.engines.sealing import OpenedUpdate, Opener, parse_header
 from secureflow.kit.canonical import JSON, sha256
 from secureflow.kit.clock import CHECK_INTERVAL, Clock, stalled
@@ -74,7 +74,7 @@ class Uploads:
         self._clock = clock
         self._offers: dict[tuple[str, str], Offer] = {}
         self._uploads: dict[tuple[str, str], PendingUpload] = {}
-        self._uncancelled = Uncancelled()
+        self._shielded = ShieldedTasks()
 
     async def offer(self, peer: PeerIdentity, offer: dict[str, JSON]) -> dict[str, JSON]:
         """Answer {state, next, receipt?}.
@@ -122,7 +122,7 @@ class Uploads:
         except BaseException as error:  # also a cancellation: the upload must be kept or ended
             self._broke(place, upload, error)
             raise
-        return await self._uncancelled.run(self._fold(place, upload, opened))
+        return await self._shielded.run(self._fold(place, upload, opened))
 
     def forget(self, job: str) -> None:
         """Drop every upload of a job that has ended."""

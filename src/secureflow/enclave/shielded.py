@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Uncancelled:
+class ShieldedTasks:
     """Runs coroutines to completion, even if their callers are cancelled."""
 
     def __init__(self) -> None:
