@@ -52,11 +52,11 @@ def init(
 @app.command("start", help=t("Run the enclave until SIGTERM."))
 def start(config: Config = Path("enclave.yaml")) -> None:
     """Run the enclave."""
-    from secureflow.enclave.__main__ import become
+    from secureflow.enclave.__main__ import exec_enclave
     from secureflow.enclave.settings import EnclaveSettings
 
     EnclaveSettings.load(config)  # errors in it are shown here, in the user's language
-    become(str(config))
+    exec_enclave(str(config))
 
 
 @app.command("measure", help=t("Show what an enclave of this installation runs, and its digest."))

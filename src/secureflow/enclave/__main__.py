@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-NOWHERE: Final = f"{os.devnull}/bytecode"
+NO_BYTECODE: Final = f"{os.devnull}/bytecode"
 """The folder where Python looks for bytecode: it cannot exist."""
 CONFIG: Final = "enclave.yaml"
 
@@ -23,11 +23,11 @@ CONFIG: Final = "enclave.yaml"
 def command(config: str) -> list[str]:
     """Return the command of a process that loads only sources that it measures."""
     paths = os.pathsep.join(path for path in sys.path if path)
-    flags = ("-I", "-S", "-B", "-X", f"pycache_prefix={NOWHERE}")
+    flags = ("-I", "-S", "-B", "-X", f"pycache_prefix={NO_BYTECODE}")
     return [sys.executable, *flags, str(Path(__file__).resolve()), paths, config]
 
 
-def become(config: str) -> None:
+def exec_enclave(config: str) -> None:
     """Replace this process with the enclave."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -38,10 +38,10 @@ def isolated() -> bool:
     """Tell whether this process was started by `command`."""
     flags = sys.flags
     isolated = flags.isolated and flags.no_site and flags.dont_write_bytecode
-    return bool(isolated) and sys.pycache_prefix == NOWHERE
+    return bool(isolated) and sys.pycache_prefix == NO_BYTECODE
 
 
-def config_of(arguments: Sequence[str]) -> str:
+def config_path(arguments: Sequence[str]) -> str:
     """Return the path of the settings file; exit with 2 on any other arguments."""
     if not arguments:
         return CONFIG
@@ -53,7 +53,7 @@ def config_of(arguments: Sequence[str]) -> str:
 
 if __name__ == "__main__":
     if not isolated():
-        become(config_of(sys.argv[1:]))
+        exec_enclave(config_path(sys.argv[1:]))
     sys.path += [path for path in sys.argv[1].split(os.pathsep) if path not in sys.path]
     from secureflow.domain.exits import exit_code
     from secureflow.enclave.guard import install

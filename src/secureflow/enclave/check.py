@@ -11,7 +11,7 @@ from pathlib import Path
 
 from secureflow.adapters.link import CredentialFiles, expired
 from secureflow.adapters.tee import SimulatedPlatform
-from secureflow.enclave.identity import ANEW, IDENTITY, NEXT_STEP, certificate_recovery
+from secureflow.enclave.identity import ENROL_AGAIN, IDENTITY, NEXT_STEP, certificate_recovery
 from secureflow.enclave.settings import EnclaveSettings, no_attester
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import system_clock
@@ -71,7 +71,7 @@ def _keys(
             else "`rest` is missing in enclave.yaml"
         )
         message = Text("{what}: an expired certificate is not renewed automatically.", what=what)
-        yield Finding("keys", message, ANEW, "key_unreadable")
+        yield Finding("keys", message, ENROL_AGAIN, "key_unreadable")
 
 
 def _certificate(
@@ -87,7 +87,7 @@ def _certificate(
                 directory=settings.directory / "link.pem",
                 identity=identity,
             ),
-            ANEW,
+            ENROL_AGAIN,
         )
     try:
         check_leaf(leaf, identity.trust_domain, clock(), RevocationList())

@@ -22,7 +22,7 @@ NEXT_STEP: Final = (
     "A running enclave (secureflow enclave start) renews it by itself with identity.key, over "
     "`rest` in enclave.yaml: check that URL and both machines' clocks."
 )
-ANEW: Final = (
+ENROL_AGAIN: Final = (
     "This enclave was enrolled before enclaves had an identity key, or its settings lack `rest`: "
     "create a new one. The operator: secureflow enrolment create --kind enclave --save TOKEN; "
     "here: secureflow enclave init NEWDIR --token-file TOKEN --server URL --simulated."
@@ -40,7 +40,9 @@ def certificate_recovery(
     """
     path = settings.directory / IDENTITY
     if not path.exists() or not settings.rest:
-        return CertificateRecovery(RenewalMethod(settings.rest, None, ANEW), credentials, clock)
+        return CertificateRecovery(
+            RenewalMethod(settings.rest, None, ENROL_AGAIN), credentials, clock
+        )
     try:
         key = SigningKey.load(path)
     except (OSError, SecureFlowError) as error:

@@ -21,7 +21,7 @@ from secureflow.enclave.rounds import JobRounds, ReleaseRecord, upload_receipt
 from secureflow.enclave.shielded import ShieldedTasks
 from secureflow.engines.attestation import SUITE, Evidence, runtime_data
 from secureflow.engines.closing import Certificate
-from secureflow.engines.run.messages import GoingOn, RollReply
+from secureflow.engines.run.messages import ContinuedModel, RollReply
 from secureflow.engines.sealing import (
     Binding,
     OpenedUpdate,
@@ -65,7 +65,7 @@ class EnclaveJob:
         self.rounds = JobRounds(plan)
         self.generation = 0
         self.recipients: dict[str, str] = {}
-        lengths = (manifest_length(self._shape(stage).manifest) for stage in plan.stages)
+        lengths = (manifest_length(self._sample_binding(stage).manifest) for stage in plan.stages)
         self.buffers = Buffers(BUFFERS, max(lengths))
         self._release_key = SigningKey.generate()
         self._blobs = blobs
@@ -76,7 +76,7 @@ class EnclaveJob:
         self._lock = asyncio.Lock()
         self._shielded = ShieldedTasks()
         self._storing: asyncio.Future[dict[str, JSON]] | None = None
-        self._over = False
+        self._ended = False
 
     @property
     def keys(self) -> dict[str, str]:
@@ -102,13 +102,13 @@ class EnclaveJob:
             nonce=nonce, suite=SUITE, job=self.plan.job, spec=self.plan.digest, **self.keys
         )
 
-    def attested(self, party: str, evidence: Evidence) -> None:
+    def remember_evidence(self, party: str, evidence: Evidence) -> None:
         """Remember evidence that was created for a party."""
         known = self._evidence.setdefault(party, [])
         known.append(evidence.digest)
         del known[:-MAX_EVIDENCE]
 
-    async def begin_with(self, model: GoingOn | None) -> None:
+    async def load_model(self, model: ContinuedModel | None) -> None:
         """Load the model from which the job starts, or continues after a restart.
 
         Raises:
@@ -120,7 +120,7 @@ class EnclaveJob:
             if self._model is not None or self._locked is not None:
                 self._check_same(digest)
                 return
-            self.rounds.due = self._due(model)
+            self.rounds.next_number = self._next_number(model)
             if not digest:
                 self._model = GlobalModel.of(self.plan.kind.initial(self.plan.spec))
             elif artifact == digest:
@@ -200,14 +200,14 @@ class EnclaveJob:
             fold = self.rounds.fold(step, self.model.digest)
             seed = await asyncio.to_thread(fold.fold, update)
             receipt = upload_receipt(update, at)
-            self.rounds.folded(update, commitment, receipt, seed)
+            self.rounds.record_fold(update, commitment, receipt, seed)
             return receipt
 
-    async def roll(self, step: RoundId) -> RollReply:
+    async def freeze(self, step: RoundId) -> RollReply:
         """Freeze a step and return whose updates it holds, and what binds their noise."""
         async with self._lock:
-            folded = self.rounds.roll(step, self.model.digest)
-            return RollReply(folded=list(folded), noise=self.rounds.bound(step))
+            folded = self.rounds.freeze(step, self.model.digest)
+            return RollReply(folded=list(folded), noise=self.rounds.noise_binding(step))
 
     async def release(
         self, step: RoundId, certificate: Certificate, opened: Opened | None = None
@@ -222,7 +222,7 @@ class EnclaveJob:
 
     async def close(self) -> None:
         """Let work in threads finish before the job is forgotten; its models are not needed."""
-        self._over = True
+        self._ended = True
         if self._storing is not None:
             self._storing.cancel()  # otherwise it may wait minutes for room at the centre
         async with self._lock:
@@ -246,7 +246,7 @@ class EnclaveJob:
                     "A round opens once. Keep both certificates: together they are evidence.",
                 )
             if not released.stored:
-                if self._over:  # the job ended during the computation
+                if self._ended:  # the job ended during the computation
                     raise SecureFlowError(
                         "job_not_open", Text("Job {job} has ended.", job=self.plan.job)
                     )
@@ -309,7 +309,7 @@ class EnclaveJob:
 
         self._shielded.start(clear())
 
-    def _start(self, model: GoingOn | None) -> tuple[str, str, bytes]:
+    def _start(self, model: ContinuedModel | None) -> tuple[str, str, bytes]:
         """Return digest and artifact of the model to start from, and its content key's info.
 
         An empty digest stands for the spec's initial model.
@@ -325,7 +325,7 @@ class EnclaveJob:
         step = RoundId.parse(release.get("round"), release.get("stage"))
         return digest, artifact, _key_info(self.plan.job, step, digest, ENCLAVE)
 
-    def _due(self, model: GoingOn | None) -> int | None:
+    def _next_number(self, model: ContinuedModel | None) -> int | None:
         """Return the round after that of a model that is new here, if it is stated.
 
         The centre is trusted here: a wrong number keeps every update out and opens nothing.
@@ -354,7 +354,7 @@ class EnclaveJob:
                 "Finish the job here first: its keys are for one run of the job.",
             )
 
-    def _shape(self, stage: Any) -> Binding:
+    def _sample_binding(self, stage: Any) -> Binding:
         nothing = "0" * 64
         return self.plan.binding(RoundId(0, stage), "shape", model=nothing, evidence=nothing)
 

@@ -57,7 +57,7 @@ class JobRounds:
         self._open: dict[str, Round] = {}
         self._previous: Round | None = None
         self._last: RoundId | None = None
-        self.due: int | None = 1
+        self.next_number: int | None = 1
         """The round after that of the model, in any stage; None if unknown."""
         self.releases: dict[RoundId, ReleaseRecord] = {}
         self.expected: frozenset[str] | None = None
@@ -107,10 +107,10 @@ class JobRounds:
 
     def fold(self, step: RoundId, model: str) -> Fold:
         """Open the step if it is not open yet, and return its sum."""
-        self._enter(step, model)
+        self._open_step(step, model)
         return self._folds[step.stage]
 
-    def folded(
+    def record_fold(
         self, update: OpenedUpdate, commitment: str, receipt: dict[str, JSON], seed: bytes = b""
     ) -> None:
         """Note that this update is in the sum, with the noise seed that came with it."""
@@ -130,19 +130,19 @@ class JobRounds:
             round=current.step.number, stage=current.step.stage, model=current.model,
         )  # fmt: skip
 
-    def bound(self, step: RoundId) -> str:
+    def noise_binding(self, step: RoundId) -> str:
         """Return what a certificate of this step must bind of the contributors' noise seeds."""
         current = self._open.get(step.stage)
         return "" if current is None or current.step != step else seed_binding(current.seeds)
 
-    def roll(self, step: RoundId, model: str) -> tuple[str, ...]:
+    def freeze(self, step: RoundId, model: str) -> tuple[str, ...]:
         """Freeze the step and return whose updates are in it.
 
         Raises:
             SecureFlowError: `stale_round`.
         """
         self._check_step(step)
-        current = self._enter(step, model)
+        current = self._open_step(step, model)
         current.frozen = True
         return current.folded
 
@@ -156,7 +156,7 @@ class JobRounds:
                 `contributors_too_few`, `stale_round`, `survivors_mismatch`.
         """
         question = certificate.question
-        if (*question.slot, question.context) != self._closes(step, model, opened):
+        if (*question.slot, question.context) != self._expected_closing(step, model, opened):
             raise SecureFlowError(
                 "certificate_mismatch",
                 Text(
@@ -192,7 +192,7 @@ class JobRounds:
         current.frozen = True
         return self._folds[step.stage]
 
-    def _closes(
+    def _expected_closing(
         self, step: RoundId, model: str, opened: Opened | None
     ) -> tuple[str, int, str, str]:
         """Return job, round, stage and context that a certificate of this step must name."""
@@ -200,7 +200,8 @@ class JobRounds:
         if opened is None:
             context = round_context(
                 plan.job, step.number, step.stage,
-                spec=plan.digest, model=model, roster=plan.spec.parties, noise=self.bound(step),
+                spec=plan.digest, model=model, roster=plan.spec.parties,
+                noise=self.noise_binding(step),
             )  # fmt: skip
             return plan.job, step.number, step.stage, context
         masked = plan.masked(step.stage)
@@ -212,7 +213,8 @@ class JobRounds:
     def close(self, step: RoundId, released: ReleaseRecord) -> None:
         """Note the release of the step: the next one may open."""
         self.releases[step] = released
-        self._last, self._previous, self.due = step, self._open.get(step.stage), step.number + 1
+        self._last, self._previous = step, self._open.get(step.stage)
+        self.next_number = step.number + 1
         self._open.clear()
         self.expected = None
 
@@ -231,7 +233,7 @@ class JobRounds:
         frozen = any(other.frozen for other in self._open.values())
         if taken or frozen or not self._is_next(step):
             now = ", ".join(str(one.step) for one in self._open.values()) or Text(
-                "round {due}", due=self.due
+                "round {due}", due=self.next_number
             )
             raise SecureFlowError(
                 "stale_round",
@@ -248,13 +250,13 @@ class JobRounds:
     def _is_next(self, step: RoundId) -> bool:
         if step.number == 0:  # before any update of the model
             return self._last is None
-        later = self._last is None or self._place(step) > self._place(self._last)
-        return later and self.due in {None, step.number}
+        later = self._last is None or self._order(step) > self._order(self._last)
+        return later and self.next_number in {None, step.number}
 
-    def _place(self, step: RoundId) -> tuple[int, int]:
+    def _order(self, step: RoundId) -> tuple[int, int]:
         return step.number, self._plan.stages.index(step.stage)
 
-    def _enter(self, step: RoundId, model: str) -> Round:
+    def _open_step(self, step: RoundId, model: str) -> Round:
         current = self._open.get(step.stage)
         if current is None or current.step != step:
             if step.stage not in self._folds:

@@ -120,7 +120,7 @@ class Uploads:
                 upload.opener.attach(upload.buffer)
             opened = await _read(upload, messages)
         except BaseException as error:  # also a cancellation: the upload must be kept or ended
-            self._broke(place, upload, error)
+            self._interrupted(place, upload, error)
             raise
         return await self._shielded.run(self._fold(place, upload, opened))
 
@@ -173,7 +173,9 @@ class Uploads:
         finally:  # not earlier: the thread that folds reads the buffer
             self._end(place, upload)
 
-    def _broke(self, place: tuple[str, str], upload: PendingUpload, error: BaseException) -> None:
+    def _interrupted(
+        self, place: tuple[str, str], upload: PendingUpload, error: BaseException
+    ) -> None:
         """Keep the received part if the sender can continue with it and nobody needs the buffer."""
         code = error.code if isinstance(error, SecureFlowError) else ""
         resumable = isinstance(error, asyncio.CancelledError) or code in _RESUMABLE
@@ -217,17 +219,17 @@ async def _next(upload: PendingUpload, messages: AsyncIterator[bytes]) -> bytes:
     """
     reading = asyncio.ensure_future(anext(messages, None))
     newer = asyncio.ensure_future(upload.superseded.wait())
-    loop, look = asyncio.get_running_loop(), min(STALL, CHECK_INTERVAL)
+    loop, interval = asyncio.get_running_loop(), min(STALL, CHECK_INTERVAL)
     since = now = loop.time()
     try:
         while not reading.done():
             done, _ = await asyncio.wait(
-                {reading, newer}, timeout=look, return_when=asyncio.FIRST_COMPLETED
+                {reading, newer}, timeout=interval, return_when=asyncio.FIRST_COMPLETED
             )
             if newer in done:
                 raise SecureFlowError("upload_superseded", "A newer upload replaced this one.")
-            looked, now = now, loop.time()
-            since = now if stalled(look, now - looked) else since
+            checked, now = now, loop.time()
+            since = now if stalled(interval, now - checked) else since
             if not done and now - since >= STALL and upload.job.buffers.wanted:
                 raise SecureFlowError(
                     "upload_stalled",

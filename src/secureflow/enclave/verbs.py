@@ -137,7 +137,7 @@ class EnclaveVerbs:
                 Text("{job} is open with another spec.", job=plan.job),
                 "Finish it first.",
             )
-        await job.begin_with(request.model)
+        await job.load_model(request.model)
         job.recipients |= recipients
         job.generation = request.generation
         job.rounds.expected = None if request.expected is None else frozenset(request.expected)
@@ -157,14 +157,14 @@ class EnclaveVerbs:
             made = await asyncio.to_thread(
                 self._attester.attest, job.runtime_data(nonce), self._clock()
             )
-            job.attested(party, made)
+            job.remember_evidence(party, made)
             evidence[party] = made.as_json()
         return as_body(AttestReply(evidence=evidence))
 
     async def _roll(self, body: Body) -> JSON:
         request = read(RollRequest, body)
         job = self.job(request.job)
-        return as_body(await job.roll(RoundId(request.round, request.stage)))
+        return as_body(await job.freeze(RoundId(request.round, request.stage)))
 
     async def _release(self, body: Body) -> JSON:
         request = read(ReleaseRequest, body)

@@ -187,7 +187,7 @@ def test_a_late_import_of_what_was_not_measured_ends_it_by_name(installed: Path)
 def test_the_command_loads_nothing_before_it_measures() -> None:
     words = entry.command("enclave.yaml")
     assert words[1:4] == ["-I", "-S", "-B"]
-    assert not Path(entry.NOWHERE).exists()
+    assert not Path(entry.NO_BYTECODE).exists()
     assert words[-1] == "enclave.yaml"
     assert not entry.isolated()  # this process
 
@@ -195,8 +195,8 @@ def test_the_command_loads_nothing_before_it_measures() -> None:
 @pytest.mark.parametrize("words", [["start"], ["--config"], ["--config", "a", "b"]])
 def test_other_words_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        entry.config_of(words)
+        entry.config_path(words)
     assert ended.value.code == 2
     assert "--config FILE" in capsys.readouterr().err
-    assert entry.config_of([]) == "enclave.yaml"
-    assert entry.config_of(["--config", "a"]) == "a"
+    assert entry.config_path([]) == "enclave.yaml"
+    assert entry.config_path(["--config", "a"]) == "a"

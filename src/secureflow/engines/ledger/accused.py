@@ -52,7 +52,7 @@ def accusations_of(bundle: Bundle) -> Iterator[Accusation]:
         )
 
 
-def silenced(bundle: Bundle) -> Iterator[str]:
+def without_document(bundle: Bundle) -> Iterator[str]:
     """Yield accusations without their document: the accused may have exported this bundle."""
     for entry in _entries(bundle):
         if entry.salt is None:

@@ -34,7 +34,7 @@ from typing import Any, Literal
 from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.quorum import colluders_of, quorum_of
 from secureflow.engines.ledger import leaves
-from secureflow.engines.ledger.accused import Accusation, accusations_of, silenced
+from secureflow.engines.ledger.accused import Accusation, accusations_of, without_document
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry, parse_bundle
 from secureflow.engines.ledger.ends import ENCLAVE, SERVER, AuthorEnd, judge_ends
 from secureflow.engines.ledger.gaps import Gap, lineage_of
@@ -102,7 +102,7 @@ def verify_bundle(
     failures = [*_story_failures(bundle, spec), *lineage.failures]
     failures += [*_entry_failures(bundle, lineage.origins), *_chain_failures(bundle)]
     failures += [*_consent_failures(bundle), *ends.broken]
-    missing = [*ends.missing, *silenced(bundle)]
+    missing = [*ends.missing, *without_document(bundle)]
     charter = charter and (lineage.charter or charter)
     keys = dict(bundle.contributors) if charter is None else _roster_keys(bundle, charter)
     kept = judge_held(bundle, ends.authors, keys, held, lineage.origins)

@@ -22,8 +22,8 @@ from secureflow.engines.run.messages import (
     ChallengeRequest,
     ConsentReply,
     ConsentRequest,
+    ContinuedModel,
     CurrentModel,
-    GoingOn,
     OpenReply,
     OpenRequest,
     Recipient,
@@ -162,13 +162,13 @@ def _open(
             for party, reply in challenges.items()
         },
         expected=only,
-        model=None if model is None else _going_on(model),
+        model=None if model is None else _continued_model(model),
     )
     return (yield from ask_one(ENCLAVE, request, patience=course.patience))
 
 
-def _going_on(model: ReleasedModel) -> GoingOn:
-    return GoingOn(
+def _continued_model(model: ReleasedModel) -> ContinuedModel:
+    return ContinuedModel(
         digest=model.digest, artifact=model.artifact, size=model.size, release=model.release
     )
 

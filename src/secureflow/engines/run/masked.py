@@ -52,7 +52,7 @@ MAX_FRAME = 1 << 20
 
 
 @dataclass
-class Taken:
+class ReceivedVectors:
     """Received vectors: party → digest; and parties whose frame for an added vector is unusable."""
 
     vectors: dict[str, str] = field(default_factory=dict)
@@ -66,14 +66,14 @@ class OpenableRound:
     Args:
         step: which round.
         opened: what opens the sum, and the certificate of its contributors.
-        taken: the received vectors.
+        received: the received vectors.
         base: hex digest of the model from which the round starts.
         again: asks parties to send exactly the same vectors again.
     """
 
     step: Step
     opened: Opened
-    taken: Taken
+    received: ReceivedVectors
     base: str
     again: Callable[[Iterable[str]], Script[Answers[MaskReply]]]
 
@@ -81,26 +81,26 @@ class OpenableRound:
 class Adder(Protocol):
     """Adds up masked vectors, and defines how a round depends on that."""
 
-    def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
+    def with_destination(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
         """Return the request with the destination of the vectors."""
 
-    def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
+    def must_resend(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
         """Tell whether vectors must be sent again, to another destination than before."""
 
-    def replaced(self, course: Course[Any]) -> Script[None]:
+    def redirect(self, course: Course[Any]) -> Script[None]:
         """Have all parties agree on the new destination of vectors."""
 
-    def added(
+    def arrived(
         self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
         """Return the parties whose vectors have arrived, sorted."""
 
-    def misread(
-        self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
+    def on_bad_frame(
+        self, course: Course[Any], step: Step, party: str, error: JSON, received: ReceivedVectors
     ) -> dict[str, JSON]:
         """Note that a party's frame is unusable; return the failures that follow from it."""
 
-    def take_without_frame(
+    def on_missing_frame(
         self, course: Course[Any], step: Step, conductor: Conductor, party: str
     ) -> None:
         """Handle a party whose vector has arrived without its frame.
@@ -146,11 +146,11 @@ def run_masked_round(
     again = partial(_ask_to_mask, course, step, frames=frames, adder=adder)
     everybody = partial(again, tuple(frames))
     replies, failures = yield from _collect(course, step, everybody, absent, adder)
-    taken = yield from _survivors(course, step, conductor, replies, failures, adder)
+    received = yield from _survivors(course, step, conductor, replies, failures, adder)
     yield from _open(course, step, conductor)
     opened = conductor.opened()
     course.drop(step.number, step.stage, {party: _lied(party) for party in conductor.liars})
-    release = yield from adder.release(course, OpenableRound(step, opened, taken, model, again))
+    release = yield from adder.release(course, OpenableRound(step, opened, received, model, again))
     yield from _record_round(course, step, release, opened.certificate, replies)
     for party in conductor.uploaded:
         course.masked.seen[party] = len(course.masked.steps)
@@ -230,7 +230,7 @@ def _mask_request(course: Course[Any], step: Step, adder: Adder) -> MaskForAll:
         head=course.ledger.note,
         vector=VectorSize(course.masked.conductors[step.stage].plan.vector_bytes),
     )
-    return adder.addressed(course, request)
+    return adder.with_destination(course, request)
 
 
 def _ask_to_mask(
@@ -264,9 +264,9 @@ def _collect(
     while True:
         answers = yield from everybody()
         replies, failures = answers.replies, answers.failures
-        if not adder.lost(course, answers):
+        if not adder.must_resend(course, answers):
             break
-        yield from adder.replaced(course)
+        yield from adder.redirect(course)
     course.contributed.replies = replies
     course.drop(step.number, step.stage, {**absent, **failures})
     if len(replies) < course.threshold:
@@ -282,21 +282,21 @@ def _survivors(
     replies: Mapping[str, MaskReply],
     failures: dict[str, JSON],
     adder: Adder,
-) -> Script[Taken]:
+) -> Script[ReceivedVectors]:
     """Read the frames of the parties whose vectors have arrived."""
-    taken = Taken()
-    for party in (yield from adder.added(course, step, replies)):
+    received = ReceivedVectors()
+    for party in (yield from adder.arrived(course, step, replies)):
         try:
             if party in replies:
                 conductor.receive(party, _frame(replies[party].upload, "upload"))
-                taken.vectors[party] = replies[party].vector or ""
+                received.vectors[party] = replies[party].vector or ""
         except SecureFlowError as error:
-            failures |= adder.misread(course, step, party, error.as_json(), taken)
+            failures |= adder.on_bad_frame(course, step, party, error.as_json(), received)
         if party not in conductor.uploaded:
-            adder.take_without_frame(course, step, conductor, party)
+            adder.on_missing_frame(course, step, conductor, party)
     if len(conductor.uploaded) < course.threshold:
         raise too_few_contributors(course, step, failures)
-    return taken
+    return received
 
 
 def _open(course: Course[Any], step: Step, conductor: Conductor) -> Script[None]:

@@ -15,7 +15,7 @@ from secureflow.engines.run.admission import admit
 from secureflow.engines.run.asking import Answers, ask_one
 from secureflow.engines.run.masked import (
     OpenableRound,
-    Taken,
+    ReceivedVectors,
     round_lost,
     run_masked_round,
     set_up,
@@ -44,7 +44,7 @@ from secureflow.kit.text import Text
 class EnclaveAdds:
     """`masked.Adder`: the enclave, on vectors that are sealed to it past the centre."""
 
-    def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
+    def with_destination(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
         """Return the request with the enclave's address and its release of the columns."""
         return SealedMaskForAll(
             **vars(request),
@@ -53,15 +53,15 @@ class EnclaveAdds:
             moments_release=None if course.start.moments is None else course.start.moments.release,
         )
 
-    def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
+    def must_resend(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
         """Tell whether the enclave must be admitted again."""
         return enclave_lost(course, answers)
 
-    def replaced(self, course: Course[Any]) -> Script[None]:
+    def redirect(self, course: Course[Any]) -> Script[None]:
         """Have all parties admit a new enclave."""
         yield from readmit(course)
 
-    def added(
+    def arrived(
         self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
         """Return what the enclave holds; freeze the round if a party is missing."""
@@ -77,15 +77,15 @@ class EnclaveAdds:
             return tuple(sorted(replies))
         return tuple(sorted(rolled.folded))
 
-    def misread(
-        self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
+    def on_bad_frame(
+        self, course: Course[Any], step: Step, party: str, error: JSON, received: ReceivedVectors
     ) -> dict[str, JSON]:
         """Suspect the party: its vector is in the sum."""
         del course, step
-        taken.doubted[party] = error
+        received.doubted[party] = error
         return {}
 
-    def take_without_frame(
+    def on_missing_frame(
         self, course: Course[Any], step: Step, conductor: Conductor, party: str
     ) -> None:
         """Count a party only because its vector is in the enclave's sum.
@@ -121,7 +121,7 @@ class EnclaveAdds:
         try:
             return (yield from released(course, request, seal_again))
         except SecureFlowError as error:
-            guilty = _guilty(error, survivors, opening.taken.doubted)
+            guilty = _guilty(error, survivors, opening.received.doubted)
             if not guilty:
                 raise
             raise _spoilt(course, opening.step, guilty) from error

@@ -9,7 +9,7 @@ from secureflow.domain.specs.base import dump
 from secureflow.engines.run.asking import Answers, ask_one
 from secureflow.engines.run.masked import (
     OpenableRound,
-    Taken,
+    ReceivedVectors,
     round_lost,
     run_masked_round,
     set_up,
@@ -27,21 +27,21 @@ from secureflow.kit.errors import SecureFlowError
 class CentreAdds:
     """`masked.Adder`: the centre's own aggregator, on the vectors that parties sent to it."""
 
-    def addressed(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
+    def with_destination(self, course: Course[Any], request: MaskForAll) -> MaskForAll:
         """Return the request unchanged: vectors go to its sender."""
         del course
         return request
 
-    def lost(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
+    def must_resend(self, course: Course[Any], answers: Answers[MaskReply]) -> bool:
         """Return False: an answer cannot report the centre as lost."""
         del course, answers
         return False
 
-    def replaced(self, course: Course[Any]) -> Script[None]:
+    def redirect(self, course: Course[Any]) -> Script[None]:
         """Do nothing: there is only one centre."""
         raise AssertionError(course.context.job)
 
-    def added(
+    def arrived(
         self, course: Course[Any], step: Step, replies: Mapping[str, MaskReply]
     ) -> Script[tuple[str, ...]]:
         """Return the parties that answered: a vector arrives before its answer."""
@@ -49,15 +49,15 @@ class CentreAdds:
         yield from ()
         return tuple(sorted(replies))
 
-    def misread(
-        self, course: Course[Any], step: Step, party: str, error: JSON, taken: Taken
+    def on_bad_frame(
+        self, course: Course[Any], step: Step, party: str, error: JSON, received: ReceivedVectors
     ) -> dict[str, JSON]:
         """Leave the party out: its vector has not been added yet."""
-        del taken
+        del received
         course.drop(step.number, step.stage, {party: error})
         return {party: error}
 
-    def take_without_frame(
+    def on_missing_frame(
         self, course: Course[Any], step: Step, conductor: Conductor, party: str
     ) -> None:
         """Do nothing: a party that is left out is not added."""
@@ -75,7 +75,7 @@ class CentreAdds:
             base=opening.base,
             model=None if course.start.model is None else SumBase(digest=course.start.model.digest),
             opened=opening.opened.as_json(),
-            vectors=dict(opening.taken.vectors),
+            vectors=dict(opening.received.vectors),
             spent=course.masked.spent,
         )
         release = yield from _added_up(course, opening, request)

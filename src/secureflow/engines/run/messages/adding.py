@@ -29,7 +29,7 @@ Names = list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named(VerbRequest[R_co]):
+class AdderRequest(VerbRequest[R_co]):
     """A request that names an open job."""
 
     __pydantic_config__ = LENIENT
@@ -37,7 +37,7 @@ class Named(VerbRequest[R_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfStep(Named[R_co]):
+class StepRequest(AdderRequest[R_co]):
     """A request about one round and stage."""
 
     round: Number
@@ -61,7 +61,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GoingOn:
+class ContinuedModel:
     """The model from which an enclave continues; its release, if it is sealed to the agents."""
 
     __pydantic_config__ = LENIENT
@@ -82,7 +82,7 @@ class OpenReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenRequest(Named[OpenReply]):
+class OpenRequest(AdderRequest[OpenReply]):
     """`open`: an approved job; only updates of the parties in `expected` are to be accepted."""
 
     verb: ClassVar = "open"
@@ -93,7 +93,7 @@ class OpenRequest(Named[OpenReply]):
     generation: Generation
     recipients: dict[str, Recipient]
     expected: Names | None = None
-    model: GoingOn | None = None
+    model: ContinuedModel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class AttestReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AttestRequest(Named[AttestReply]):
+class AttestRequest(AdderRequest[AttestReply]):
     """`attest`: evidence for each party's nonce."""
 
     verb: ClassVar = "attest"
@@ -114,7 +114,7 @@ class AttestRequest(Named[AttestReply]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnlockRequest(Named[Empty]):
+class UnlockRequest(AdderRequest[Empty]):
     """`unlock`: the content key of the current model, sealed to this enclave by parties."""
 
     verb: ClassVar = "unlock"
@@ -132,7 +132,7 @@ class RollReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RollRequest(OfStep[RollReply]):
+class RollRequest(StepRequest[RollReply]):
     """`roll`: accept no more contributions, and return whose are in the sum."""
 
     verb: ClassVar = "roll"
@@ -161,7 +161,7 @@ class Released:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseRequest(OfStep[Released]):
+class ReleaseRequest(StepRequest[Released]):
     """`release`: the sum of the certified parties; `opened` is what removes the masks."""
 
     verb: ClassVar = "release"
@@ -179,7 +179,7 @@ class SumBase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SumRequest(OfStep[Released]):
+class SumRequest(StepRequest[Released]):
     """`sum`: add up these vectors and unmask the sum; those in `spent` may be deleted.
 
     `base` is the hex digest of what the round started from.
@@ -197,7 +197,7 @@ class SumRequest(OfStep[Released]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForgetRequest(Named[Empty]):
+class ForgetRequest(AdderRequest[Empty]):
     """`finish`, as read by those that add up: the job has ended."""
 
     verb: ClassVar = "finish"

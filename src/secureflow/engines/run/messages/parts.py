@@ -73,7 +73,7 @@ class VerbRequest(Generic[R_co]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfJob(VerbRequest[R_co]):
+class PartyRequest(VerbRequest[R_co]):
     """A request for an approved job: its id and its spec's digest."""
 
     __pydantic_config__ = STRICT

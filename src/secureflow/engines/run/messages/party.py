@@ -26,8 +26,8 @@ from secureflow.engines.run.messages.parts import (
     Members,
     Note,
     Number,
-    OfJob,
     Parties,
+    PartyRequest,
     PlainObject,
     ReleasedModel,
     ReleasedMoments,
@@ -51,7 +51,7 @@ class ConsentReply(Leaves):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsentRequest(OfJob[ConsentReply]):
+class ConsentRequest(PartyRequest[ConsentReply]):
     """`consent`: may this job use the data?"""
 
     verb: ClassVar = "consent"
@@ -71,7 +71,7 @@ class ChallengeReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChallengeRequest(OfJob[ChallengeReply]):
+class ChallengeRequest(PartyRequest[ChallengeReply]):
     """`challenge`: a nonce for the enclave's evidence."""
 
     verb: ClassVar = "challenge"
@@ -88,7 +88,7 @@ class AdmitReply(Leaves):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdmitForAll(OfJob[AdmitReply]):
+class AdmitForAll(PartyRequest[AdmitReply]):
     """`admit` without the evidence."""
 
     verb: ClassVar = "admit"
@@ -120,7 +120,7 @@ class TrainReply(Cosigned, Leaves):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRequest(OfJob[TrainReply]):
+class TrainRequest(PartyRequest[TrainReply]):
     """`train`: one update of a round and stage."""
 
     verb: ClassVar = "train"
@@ -143,7 +143,7 @@ class CloseReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloseRequest(OfJob[CloseReply]):
+class CloseRequest(PartyRequest[CloseReply]):
     """`close`: the vote on who contributed."""
 
     verb: ClassVar = "close"
@@ -166,7 +166,7 @@ class SetupReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetupRequest(OfJob[SetupReply]):
+class SetupRequest(PartyRequest[SetupReply]):
     """`setup`: this party's sealing keys for a masked job."""
 
     verb: ClassVar = "setup"
@@ -182,7 +182,7 @@ class AdvanceReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdvanceRequest(OfJob[AdvanceReply]):
+class AdvanceRequest(PartyRequest[AdvanceReply]):
     """`advance`: all sealing keys; keys and shares of a coming round of each stage."""
 
     verb: ClassVar = "advance"
@@ -201,7 +201,7 @@ class MaskReply(Cosigned, Leaves):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskForAll(OfJob[MaskReply]):
+class MaskForAll(PartyRequest[MaskReply]):
     """`mask` without each party's own part; the vector goes to the centre."""
 
     verb: ClassVar = "mask"
@@ -251,7 +251,7 @@ class AnswerReply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswerForAll(OfJob[AnswerReply]):
+class AnswerForAll(PartyRequest[AnswerReply]):
     """`answer` without the frame."""
 
     verb: ClassVar = "answer"
@@ -296,7 +296,7 @@ class FinishReply(Cosigned, Leaves):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinishRequest(OfJob[FinishReply]):
+class FinishRequest(PartyRequest[FinishReply]):
     """`finish`: the job has ended."""
 
     verb: ClassVar = "finish"
