@@ -1,6 +1,6 @@
 """The enclave's part of a kind of job: how contributions are laid out and added up.
 
-Only kinds in which an enclave takes part are in its table; jobs of other kinds are refused.
+Only kinds in which an enclave takes part are in its table; jobs of other kinds open nothing.
 """
 
 from __future__ import annotations

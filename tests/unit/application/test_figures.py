@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.application.reports.figures import answer_figures, between, metric_figures
+from secureflow.application.reports.figures import answer_figures, metric_figures, plus_minus
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from secureflow.application.reports.figures import answer_figures, between, metr
     ],
 )
 def test_a_noised_figure(value: float, error: float, counts: bool, text: str) -> None:
-    assert between(value, error, counts=counts) == text
+    assert plus_minus(value, error, counts=counts) == text
 
 
 def test_metrics_of_a_job_without_noise_are_plain() -> None:

@@ -36,7 +36,7 @@ def figure(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}"
 
 
-def between(value: float, error: float, *, counts: bool = False) -> str:
+def plus_minus(value: float, error: float, *, counts: bool = False) -> str:
     """Format `value ± half-width`, both to two digits of the half-width.
 
     Args:
@@ -63,7 +63,7 @@ def metric_figures(report: Mapping[str, Any]) -> list[MetricFigure]:
     for name, value in (report.get("metrics") or {}).items():
         error = errors.get(name)
         if isinstance(error, int | float) and error > 0:
-            text = between(value, error, counts=name in _COUNTS)
+            text = plus_minus(value, error, counts=name in _COUNTS)
         elif name in _COUNTS:
             text = f"{round(value):,}"
         else:

@@ -55,7 +55,7 @@ def epsilon_lower_bound(counts: Counts, delta: float, confidence: float = 0.95) 
 
 
 def count(with_canary: Sequence[float], without: Sequence[float], threshold: float) -> Counts:
-    """Flag every score ≥ threshold. The threshold must come from *other* runs."""
+    """Flag scores ≥ threshold, which must come from *other* runs, or the bound is void."""
     return Counts(
         hits=sum(s >= threshold for s in with_canary),
         present=len(with_canary),

@@ -8,7 +8,7 @@ limit (ε, δ), both fixed by the owner. The guarantees (docs/privacy.md, "The b
   even if an owner's later jobs depend on earlier answers);
 - an event counts from the moment that its storage is *attempted*: after a failed write, when it is
   unknown whether it was stored, the object refuses everything until it is loaded again;
-- a void returns only what this process itself reserved and has not run: after a restart every
+- a void gives back only what this process itself reserved and has not run: after a restart every
   open reservation is spent;
 - a commit may lower the charge to what was really released, never raise it; only the owner's
   decision does (`enter`);
@@ -191,7 +191,7 @@ class BudgetLedger:
         known.charge, known.state = charge, "committed"
 
     def void(self, reservation: str) -> None:
-        """Return a reservation: nothing ran, and this process knows it.
+        """Cancel a reservation: nothing ran, and this process knows it.
 
         Raises:
             SecureFlowError: `budget_conflict` after a commit or a restart.

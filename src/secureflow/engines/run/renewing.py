@@ -39,7 +39,7 @@ def renewing(course: Course[Any], script: Script[T]) -> Script[T]:
         effect = next(script)
         while True:
             try:
-                answer = yield from _answered(course, effect, renewals)
+                answer = yield from _performed(course, effect, renewals)
             except SecureFlowError as error:
                 effect = script.throw(error)
             else:
@@ -49,7 +49,7 @@ def renewing(course: Course[Any], script: Script[T]) -> Script[T]:
         return ended
 
 
-def _answered(course: Course[Any], effect: Effect, renewals: dict[str, int]) -> Script[JSON]:
+def _performed(course: Course[Any], effect: Effect, renewals: dict[str, int]) -> Script[JSON]:
     """Perform an effect, and again after each renewal that it needs."""
     if not isinstance(effect, Ask) or effect.verb in _WITHOUT:
         return (yield effect)
@@ -61,7 +61,7 @@ def _answered(course: Course[Any], effect: Effect, renewals: dict[str, int]) -> 
         except SecureFlowError as error:
             failure = error
         failures = answers.get("failures") if failure is None else _failures(effect, failure)
-        lapsed = [party for party in _lapsed(failures) if party in course.spec.keys]
+        lapsed = [party for party in _expired_parties(failures) if party in course.spec.keys]
         due = tuple(party for party in lapsed if renewals.get(party, 0) < MAX_RENEWALS)
         if not due:
             if failure is not None:
@@ -86,7 +86,7 @@ def _failures(ask: Ask, error: SecureFlowError) -> JSON:
     return error.details.get("failures")
 
 
-def _lapsed(failures: JSON) -> list[str]:
+def _expired_parties(failures: JSON) -> list[str]:
     """Return the parties whose approvals have expired; the failures may come from anyone."""
     if not isinstance(failures, Mapping):
         return []

@@ -75,14 +75,14 @@ class Admission:
         generation: the number of enclaves that the job has had.
         uplink: where the newest one accepts updates.
         tee: the verdict on it, as it is shown.
-        alone: party → how often it reported an enclave as lost that others reached.
+        lone_losses: party → how often it reported an enclave as lost that others reached.
     """
 
     approvals: dict[str, JSON] = field(default_factory=dict)
     generation: int = 0
     uplink: str = ""
     tee: str = ""
-    alone: dict[str, int] = field(default_factory=dict)
+    lone_losses: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -237,8 +237,8 @@ def enclave_lost(course: Course[Any], answers: Answers[Any]) -> bool:
     if not answers.replies:
         return bool(lost)
     for party in lost:
-        course.admission.alone[party] = course.admission.alone.get(party, 0) + 1
-    return any(course.admission.alone[party] <= MAX_LONE_LOSSES for party in lost)
+        course.admission.lone_losses[party] = course.admission.lone_losses.get(party, 0) + 1
+    return any(course.admission.lone_losses[party] <= MAX_LONE_LOSSES for party in lost)
 
 
 def take_leaves(course: Course[Any], replies: Mapping[str, Leaves]) -> None:

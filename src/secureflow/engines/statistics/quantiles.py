@@ -1,4 +1,4 @@
-"""Quantiles by test inversion (Woodruff 1952): the interval has every edge that noise allows.
+"""Quantiles by test inversion (Woodruff 1952): intervals of all edges that noise leaves possible.
 
 Let F(k) be the number of rows below edge k. At the q-quantile, F passes q·N. An unbiased
 estimate T(k) of F(k) − q·N and its variance V(k) follow from the released slots, and an edge is
