@@ -79,5 +79,5 @@ async def test_one_that_ends_while_a_release_is_computed_waits_for_no_store(
         await until(lambda: not world.verbs.open_jobs)
         go.set()
         await closing
-        with pytest.raises(SecureFlowError, match="is over"):
+        with pytest.raises(SecureFlowError, match="has ended"):
             await releasing
