@@ -85,7 +85,9 @@ def _told(template: str) -> set[tuple[str, str | None, str | None]]:
 def test_every_text_of_a_page_has_its_chinese() -> None:
     """Pages look their texts up by key: one that is missing ends the page with an error."""
     pages = "".join(path.read_text() for path in SOURCE.rglob("*.jinja"))
-    texts = set(re.findall(r'say\(\s*"([^"]+)"', pages)) | set(re.findall(r'"([^"]+)"\|both', pages))
+    texts = set(re.findall(r'say\(\s*"([^"]+)"', pages)) | set(
+        re.findall(r'"([^"]+)"\|both', pages)
+    )
     assert len(texts) > 50
     assert not {text for text in texts if " " in text} - set(catalogue())
 
