@@ -63,14 +63,15 @@ def test_without_policies_a_person_is_asked() -> None:
 
 def test_examples_allow_refuse_and_ask() -> None:
     shipped = CedarPolicies.load(sorted(EXAMPLES.glob("*.cedar")))
-    allowed = shipped.decide(request())
+    allowed = shipped.decide(request(protection="secagg"))
     assert allowed.effect == "allow"
     assert allowed.reasons[0].startswith("credit-scoring: credit scoring in a group")
     refused = shipped.decide(request(purpose="direct marketing"))
     assert refused.effect == "refuse"
     assert refused.reasons == ("no-marketing: our customers' data is never used for marketing",)
-    assert shipped.decide(request(purpose="churn")).effect == "ask"
-    assert shipped.decide(request(group_size=2)).effect == "ask"
+    assert shipped.decide(request(protection="secagg", purpose="churn")).effect == "ask"
+    assert shipped.decide(request(protection="secagg", group_size=2)).effect == "ask"
+    assert shipped.decide(request(protection="sealed")).effect == "ask"  # a TEE is simulated
 
 
 def test_forbid_beats_permit() -> None:

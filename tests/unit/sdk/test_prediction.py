@@ -224,5 +224,5 @@ def test_what_a_mask_hides_is_missing(trained: tuple[Predictor, np.ndarray]) -> 
 
 
 def test_a_rehearsal_predicts_nothing() -> None:
-    with pytest.raises(SecureFlowError, match="predicts nothing"):
+    with pytest.raises(SecureFlowError, match="cannot predict"):
         Predictor(ModelFile({"family": "rehearsal"}, np.zeros(1, np.float32)))
