@@ -25,7 +25,7 @@ app = group("Read the ledger, and verify a job's record offline.")
 Job = Annotated[str, typer.Option("--job", help=t("Only for this job."))]
 
 
-@app.command("head", help=t("Show the newest signed head."))
+@app.command("head", help=t("Show size, key and origin of the newest signed head."))
 def head(output: Output = Form.TABLE) -> None:
     """Show the log's head."""
     with client() as connection:
@@ -47,6 +47,8 @@ def entries(
             found.append(entry)
             if len(found) == limit:
                 break
+    if output is Form.TABLE:
+        found = [{"kind": t("– not shown to you"), **entry} for entry in found]
     show(found, output, ("index", "kind", "author", "job", "at", "hash"))
 
 
@@ -188,7 +190,7 @@ def _show(verdict: BundleVerdict) -> None:
             "leaves": end.count,
             "last": end.last,
             "ended": _ended(end),
-            "later": t("would show") if end.provable else t("not provable"),
+            "a later entry": t("would be noticed") if end.provable else t("not provable"),
         }
         for end in verdict.authors
     ]

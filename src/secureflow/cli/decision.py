@@ -126,7 +126,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     here = request.details.get("here") or {}
     kind, spec = kinds.read(item.spec)
     yield t("Id"), item.id, 1
-    yield t("Job"), f"{item.job}, {plain(spec.name)}: {kind.task(spec)}", 1
+    task = kind.task(spec)
+    yield t("Job"), t("{job}, {name}: {task}", job=item.job, name=plain(spec.name), task=task), 1
     yield t("Asked by"), _asker(spec), 1
     yield t("Purpose"), plain(spec.purpose), 2
     yield t("Data"), _data(item), 2

@@ -33,7 +33,9 @@ app = group("Requests that wait for a person.")
 Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
 ]
-Item = Annotated[str, typer.Argument(help=t("Full id of the request: 64 digits."))]
+Item = Annotated[
+    str, typer.Argument(metavar="REQUEST", help=t("Full id of the request: 64 characters."))
+]
 Reason = Annotated[str, typer.Option(help=t("A note for the log."))]
 Refusal = Annotated[str, typer.Option(help=t("Reason, for the submitter"))]
 Details = Annotated[bool, typer.Option("--details", help=t("Show everything, the spec too."))]

@@ -66,7 +66,7 @@ class StatisticsText:
 
     def task(self, spec: StatisticsSpec) -> str:
         """Return the queries."""
-        asked_for = ", ".join(
+        asked_for = t(", ").join(
             f"{query.measure} {plain(query.column or '')}".rstrip()
             + (f" / {plain(query.by)}" if query.by else "")
             for query in spec.queries

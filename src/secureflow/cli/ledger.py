@@ -24,7 +24,9 @@ CharterFile = Annotated[
 ]
 
 
-@app.command("head", help=t("Write the newest signed checkpoint."))
+@app.command(
+    "head", help=t("Write the newest head as a signed checkpoint, to keep and compare later.")
+)
 def head(charter: CharterFile = None) -> None:
     """Print the checkpoint note; with a charter its signature is verified."""
     with client() as connection:

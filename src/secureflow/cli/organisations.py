@@ -104,7 +104,7 @@ def list_parties(output: Output = Form.TABLE) -> None:
         show(list(connection.agents.list()), output, columns)
 
 
-@parties.command("links", help=t("Show which parties are connected."))
+@parties.command("links", help=t("Show which processes (agents, enclaves) are connected."))
 def links(output: Output = Form.TABLE) -> None:
     """Show link states."""
     columns = ("party", "connected", "version", "log_size", "clock_ahead", "address", "server")

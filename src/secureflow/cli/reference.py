@@ -60,7 +60,7 @@ def _row(path: str, command: Any) -> str:
     arguments, options = [], []
     for parameter in command.params:
         if parameter.param_type_name == "argument":
-            name = str(parameter.name).upper()
+            name = str(parameter.metavar or parameter.name).upper()
             arguments.append(name if parameter.required else f"[{name}]")
         elif parameter.name != "help":
             flag = max(parameter.opts, key=len)

@@ -198,7 +198,7 @@ def _rounds(progress: Progress) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     names = ("round", "loss", "accuracy", "auc", "survivors", "seconds")
     for name in names:
-        table.add_column(t(name), justify="right")
+        table.add_column(t("contributors" if name == "survivors" else name), justify="right")
     for row in progress.history[-_SHOWN_ROUNDS:]:
         # Anything but a number is foreign text: escape it for terminal and markup.
         table.add_row(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+import secureflow.cli.audit
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.engines.training.export import ModelFile, model_digest
 from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, JOB, LOG, STORY
@@ -33,6 +36,7 @@ def test_an_honest_bundle_under_the_pinned_charter_is_0(cli: Any, files: Any) ->
     assert code == 0
     assert "verified" in out
     assert "Verified" in err
+    assert ("a later entry" in out, "would be noticed" in out) == (True, True)
     for text in ("succeeded", "bank-a", "server", "signed its end", STORY.signed[-2].hash()):
         assert text in out
     code, out, _ = cli(
@@ -41,6 +45,17 @@ def test_an_honest_bundle_under_the_pinned_charter_is_0(cli: Any, files: Any) ->
     told = json.loads(out)
     assert (code, told["status"], told["outcome"]) == (0, "verified", "succeeded")
     assert {end["author"] for end in told["authors"]} == {"server", "enclave", *BANKS}
+
+
+def test_an_entry_that_is_not_shown_says_so(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [{"index": 0, "hash": "ab"}, {"index": 1, "kind": "job.proposed", "hash": "cd"}]
+    audit = SimpleNamespace(entries=lambda job, start: iter(found))
+    connection = nullcontext(SimpleNamespace(audit=audit))
+    monkeypatch.setattr(secureflow.cli.audit, "client", lambda: connection)
+    code, out, _ = cli("audit", "entries")
+    assert (code, out.count("– not shown to you"), out.count("job.proposed")) == (0, 1, 1)
+    code, out, _ = cli("audit", "entries", "-o", "json")
+    assert (code, json.loads(out)) == (0, found)
 
 
 def test_a_bundle_is_held_to_the_spec_that_was_approved(cli: Any, files: Any) -> None:

@@ -97,8 +97,8 @@ class Inbox:
         if found is None:
             raise SecureFlowError(
                 "not_found",
-                Text("The inbox has no item with the id {item!r}.", item=item[:80]),
-                "Give the whole id, all 64 digits; `secureflow agent inbox list` shows those "
+                Text("The inbox has no request with the id {item!r}.", item=item[:80]),
+                "Give the whole id, all 64 characters; `secureflow agent inbox list` shows those "
                 "that wait, `--all` all of them.",
             )
         return found
@@ -181,13 +181,13 @@ class Inbox:
             if found.state != "waiting":
                 raise SecureFlowError(
                     "already_decided",
-                    Text("Inbox item {item} is already {state}.", item=item, state=found.state),
-                    "A decision is final; a changed job comes as a new item.",
+                    Text("Request {item} is already {state}.", item=item, state=found.state),
+                    "A decision is final; a changed job comes as a new request.",
                 )
             if now >= found.expires:
                 raise SecureFlowError(
                     "expired",
-                    Text("Inbox item {item} has expired: nobody waits for it any more.", item=item),
+                    Text("Request {item} has expired: nobody waits for it any more.", item=item),
                     "Have the job submitted again.",
                 )
             decided = replace(checked(found), state=state, decided_at=now, reason=reason)
@@ -281,7 +281,7 @@ def _plain(request: Mapping[str, JSON]) -> dict[str, JSON]:
 def _changed(item: str, how: str) -> SecureFlowError:
     return SecureFlowError(
         "inbox_item_changed",
-        Text("Inbox item {item} does not match its id: {reason}.", item=item, reason=how),
+        Text("Request {item} does not match its id: {reason}.", item=item, reason=how),
         "Approve nothing until it is explained: the agent's record was changed, or ids were made "
         "to collide.",
     )
