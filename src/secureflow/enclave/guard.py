@@ -34,7 +34,7 @@ from typing import Final
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement.closure import OURS, file_of
 from secureflow.kit.measurement.distributions import changed, digest_of
-from secureflow.kit.measurement.manifest import CodeManifest
+from secureflow.kit.measurement.manifest import ENTRY, CodeManifest
 from secureflow.kit.text import Text
 
 _PACKAGE: Final = Path(__file__).parents[1]
@@ -44,11 +44,11 @@ class Guard:
     """Finds only what was measured.
 
     Args:
-        files: digests of everything that may be loaded, by real path.
+        files: digests of everything that may be loaded, by name and real path.
         root: the `secureflow` package's folder.
     """
 
-    def __init__(self, files: Mapping[str, bytes], root: Path = _PACKAGE) -> None:
+    def __init__(self, files: Mapping[tuple[str, str], bytes], root: Path = _PACKAGE) -> None:
         self._files = files
         self._root = root
 
@@ -66,7 +66,7 @@ class Guard:
         if found is None or found.origin is None:
             namespace = found is not None and isinstance(found.loader, NamespaceLoader | None)
             return found if namespace else None  # a folder holds no code of its own
-        digest = self._files.get(os.path.realpath(found.origin))
+        digest = self._digest(name, found.origin)
         if digest is None:
             return None
         if isinstance(found.loader, SourceFileLoader):
@@ -78,19 +78,32 @@ class Guard:
         return found
 
     def hold(self, modules: Mapping[str, ModuleType]) -> None:
-        """Check that everything already loaded was measured.
+        """Check that everything already loaded was measured, and is loaded as it is from here on.
 
         Raises:
             SecureFlowError: `module_not_measured`.
         """
         for name, module in modules.items():
-            file = getattr(module, "__file__", None)
-            if file is not None and os.path.realpath(file) not in self._files:
+            if not self._holds(name, module):
                 raise not_measured(name)
+
+    def _holds(self, name: str, module: ModuleType) -> bool:
+        spec, file = getattr(module, "__spec__", None), getattr(module, "__file__", None)
+        if spec is None:  # the entry point's own script, or no module
+            own = name == "__main__" and file is not None and self._digest(ENTRY, file) is not None
+            return own or not isinstance(module, ModuleType)
+        if spec.loader in {BuiltinImporter, FrozenImporter}:
+            return True
+        loaded = isinstance(spec.loader, SourceFileLoader | ExtensionFileLoader)
+        origin = spec.origin
+        return loaded and file == origin and self._digest(spec.name, origin) is not None
+
+    def _digest(self, name: str, path: str) -> bytes | None:
+        return self._files.get((name, os.path.realpath(path)))
 
     def _ours(self, name: str) -> ModuleSpec | None:
         path = file_of(name, self._root)
-        digest = None if path is None else self._files.get(os.path.realpath(path))
+        digest = None if path is None else self._digest(name, str(path))
         if path is None or digest is None:
             raise not_measured(name)
         return _from_source(name, str(path), digest)

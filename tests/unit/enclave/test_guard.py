@@ -58,7 +58,8 @@ def package(tmp_path: Path) -> tuple[Path, Guard]:
     root.mkdir()
     for name in ("__init__.py", "one.py"):
         (root / name).write_text("said = 'measured'\n")
-    return root, Guard({str(path): digest_of(path) for path in root.glob("*.py")}, root)
+    names = {"secureflow": root / "__init__.py", "secureflow.one": root / "one.py"}
+    return root, Guard({(name, str(one)): digest_of(one) for name, one in names.items()}, root)
 
 
 def loaded(guard: Guard, name: str) -> ModuleType:
@@ -100,7 +101,7 @@ def test_a_native_module_that_was_changed_is_refused() -> None:
     home = [str(Path(native.origin).parent)]
     assert Guard(FILES).find_spec("numpy._core._multiarray_umath", home) is not None
     with pytest.raises(SecureFlowError) as caught:
-        Guard({native.origin: b"x" * 32}).find_spec("numpy._core._multiarray_umath", home)
+        Guard({(native.name, native.origin): b"x" * 32}).find_spec(native.name, home)
     assert caught.value.code == "code_changed"
 
 
@@ -116,6 +117,31 @@ def test_a_process_that_has_loaded_more_gets_no_guard() -> None:
         Guard(FILES).hold({"json": sys.modules["json"], "pytest": pytest})
     assert caught.value.code == "module_not_measured"
     assert "pytest" in caught.value.message
+
+
+def test_a_module_that_was_not_loaded_from_its_source_is_refused(tmp_path: Path) -> None:
+    """What it says of its own file is not enough."""
+    (tmp_path / "json.py").touch()
+    place = py_compile.compile(str(tmp_path / "json.py"), str(tmp_path / "json.pyc"))
+    spec = importlib.util.spec_from_file_location("json", place)
+    assert spec is not None
+    bytecode = importlib.util.module_from_spec(spec)
+    bare = ModuleType("json")
+    for module in (bytecode, bare):
+        module.__file__ = sys.modules["json"].__file__
+        with pytest.raises(SecureFlowError):
+            Guard(FILES).hold({"json": module})
+
+
+def test_a_measured_file_is_loaded_under_its_own_name_only(tmp_path: Path) -> None:
+    guard, numpy = Guard(FILES), Path(sys.modules["numpy"].__file__ or "").parent
+    (tmp_path / "yaml").symlink_to(numpy)
+    (tmp_path / "ast.py").symlink_to(sys.modules["json"].__file__ or "")
+    (tmp_path / "numpy").symlink_to(numpy)
+    assert guard.find_spec("yaml", [str(tmp_path)]) is None
+    assert guard.find_spec("ast", [str(tmp_path)]) is None
+    assert guard.find_spec("numpy", [str(tmp_path)]) is not None
+    assert guard.find_spec("yaml") is not None
 
 
 # The process.

@@ -98,6 +98,24 @@ def test_a_package_that_would_be_loaded_in_a_modules_place_is_what_counts(checko
     assert measure(checkout).digest != before
 
 
+@pytest.mark.parametrize(
+    "planted",
+    [
+        *("kit/errors/__init__.pyc", "kit/errors/__init__.abi3.so", "kit/errors.so"),
+        *("kit/errors.cpython-399-x86_64-linux-gnu.so", "kit/errors.pyc", "__init__.abi3.so"),
+    ],
+)
+def test_what_could_be_loaded_in_place_of_a_source_is_refused(checkout: Path, planted: str) -> None:
+    (checkout / "kit" / "errors" / "__pycache__").mkdir(parents=True)  # as a move leaves it behind
+    (checkout / "kit" / "errors" / "__pycache__" / "__init__.cpython-311.pyc").touch()
+    measure(checkout)
+    (checkout / planted).touch()
+    with pytest.raises(SecureFlowError) as caught:
+        measure(checkout)
+    assert caught.value.code == "code_unmeasurable"
+    assert planted in caught.value.message
+
+
 def test_the_closure_reaches_nothing_of_the_centre_the_agents_or_their_tools() -> None:
     """Packages on the way too, which the import contract does not see."""
     names = closure(manifest.ENTRY, SOURCE).modules
@@ -189,8 +207,9 @@ def test_every_file_of_numpy_that_is_loaded_is_held_against_its_checksum(site: P
         if name.split(".")[0] == "numpy" and (file := getattr(module, "__file__", None))
     }
     assert len(loaded) > 50
+    paths = {path for _, path in of(SITE).files()}
     for name in loaded:
-        assert os.path.realpath(SITE / name) in of(SITE).files()
+        assert os.path.realpath(SITE / name) in paths
         replaced(site / name)
         with pytest.raises(SecureFlowError):
             replace(base, rows={name: rows[name]}).check()
@@ -273,6 +292,34 @@ def test_the_interpreter_counts(tmp_path: Path) -> None:
     kinds = [line.split(" ", 2)[2] for line in before.lines]
     assert kinds[0] == f"{sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))}"
     assert before.lines[0].split()[1] == digest_of(Path(sys.executable)).hex()
+
+
+def test_bytecode_without_a_source_counts_and_an_archive_is_refused(tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    (library / "encodings" / "__pycache__").mkdir(parents=True)
+    (library / "encodings" / "__init__.py").touch()
+    before = interpreter(library)
+    (library / "encodings" / "__pycache__" / "__init__.cpython-311.pyc").touch()
+    assert interpreter(library) == before
+    (library / "ast").mkdir()
+    (library / "ast" / "__init__.pyc").touch()
+    assert interpreter(library).lines != before.lines
+    (tmp_path / "python{}{}.zip".format(*sys.version_info)).touch()
+    with pytest.raises(SecureFlowError) as caught:
+        interpreter(library)
+    assert caught.value.code == "code_unmeasurable"
+
+
+def test_a_file_is_a_module_of_the_name_by_which_python_finds_it(tmp_path: Path) -> None:
+    names = {
+        "a/b.py": "a.b", "a/__init__.py": "a", "c.cpython-311-x86_64-linux-gnu.so": "c",
+        "a/d.abi3.so": "a.d", "e.so": "e", "a/b.c.py": "", "a.libs/f.so": "", "g.pyc": "",
+        "a/h.txt": "", "i-1.dist-info/j.py": "",
+    }  # fmt: skip
+    found = distributions.modules_in(tmp_path, dict.fromkeys(names, b"x"))
+    assert found == {
+        (name, os.path.realpath(tmp_path / path)): b"x" for path, name in names.items() if name
+    }
 
 
 def test_the_measurement_is_the_sha256_of_what_is_shown() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 OURS: Final = "secureflow"
+_COMPILED: Final = frozenset({".so", ".pyc"})
 _LATER: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -37,6 +38,15 @@ def file_of(name: str, root: Path) -> Path | None:
     place = root.joinpath(*name.split(".")[1:])
     for path in (place / "__init__.py", place.with_name(f"{place.name}.py")):
         if path.is_file():
+            return path
+    return None
+
+
+def beside(name: str, root: Path) -> Path | None:
+    """Return a file that Python could load in place of one of our modules' source, or None."""
+    place = root.joinpath(*name.split(".")[1:])
+    for path in (*place.parent.glob(f"{place.name}.*"), *place.glob("__init__.*")):
+        if path.suffix in _COMPILED:
             return path
     return None
 

@@ -26,9 +26,15 @@ from secureflow.kit.text import Text
 _BY_INSTALLER: Final = frozenset({"INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
 _REQUIRES: Final = re.compile(r"^Requires-Dist: *([\w.-]+)(.*)$", re.MULTILINE)
 _VERSION: Final = re.compile(r"^Version: *(\S+)", re.MULTILINE)
-_LOADABLE: Final = (".py", ".so")
+_LOADABLE: Final = re.compile(r"((?:[^./]+/)*)([^./]+)(?:\.py|(?:\.[^/]+)?\.so)")
 _MODULE: Final = ("/__init__.py,", ".py,", ".cpython-", ".abi3.")
 REINSTALL: Final = "Reinstall the release from its locked requirements (requirements/core.txt)."
+
+Files = dict[tuple[str, str], bytes]
+"""Digests of what may be loaded, by a module's name and the real path of its file.
+
+The path alone would do for any name: a link `yaml` to another measured package is not YAML.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,9 @@ class Distribution:
         rows = "".join(f"{path} {self.rows[path].hex()}\n" for path in sorted(self.rows))
         return hashlib.sha256(rows.encode()).digest()
 
-    def files(self) -> dict[str, bytes]:
-        """Return the digests of the files that may be loaded, by real path."""
-        return {
-            os.path.realpath(self.folder / path): digest
-            for path, digest in self.rows.items()
-            if path.endswith(_LOADABLE)
-        }
+    def files(self) -> Files:
+        """Return the digests of the files that may be loaded."""
+        return modules_in(self.folder, self.rows)
 
     def check(self) -> None:
         """Check every file against its checksum.
@@ -103,6 +105,20 @@ def reached(names: Iterable[str], paths: Sequence[str]) -> list[Distribution]:
     return [found[name] for name in sorted(found)]
 
 
+def modules_in(folder: Path, digests: Mapping[str, bytes]) -> Files:
+    """Return those of the files that are modules.
+
+    Args:
+        folder: a folder of `sys.path`.
+        digests: SHA-256 of files by their paths below it.
+    """
+    return {
+        (name, os.path.realpath(folder / path)): digest
+        for path, digest in digests.items()
+        if (name := _module_of(path))
+    }
+
+
 def digest_of(path: Path) -> bytes:
     """Return a file's SHA-256; empty if it cannot be read."""
     try:
@@ -119,6 +135,15 @@ def changed(whose: str, path: str) -> SecureFlowError:
         Text("{whose}: {path} is not the file that was installed.", whose=whose, path=path),
         REINSTALL,
     )
+
+
+def _module_of(path: str) -> str:
+    """Return the name under which Python imports a file, empty for any that it does not."""
+    match = _LOADABLE.fullmatch(path)
+    if match is None:
+        return ""
+    folder, stem = match[1].replace("/", "."), match[2]
+    return folder.removesuffix(".") if stem == "__init__" else f"{folder}{stem}"
 
 
 def _installed(paths: Sequence[str]) -> dict[str, Path]:
@@ -189,9 +214,9 @@ def _sha256(checksum: str, whose: str) -> bytes:
     return digest
 
 
-def unmeasurable(what: str) -> SecureFlowError:
+def unmeasurable(what: str, hint: str = REINSTALL) -> SecureFlowError:
     """Return the error for an installation that cannot be measured."""
-    return SecureFlowError("code_unmeasurable", what, REINSTALL)
+    return SecureFlowError("code_unmeasurable", what, hint)
 
 
 def _normal(name: str) -> str:

@@ -1,7 +1,9 @@
 """The interpreter: its executable, its shared library if it has one, and the standard library.
 
 Of the standard library, parts that no service loads (tests, editors, installers) and
-`site-packages` are left out. Bytecode is left out too: an enclave loads none.
+`site-packages` are left out. So are folders of bytecode: an enclave loads none. Bytecode without a
+source counts, and a library in an archive is refused: before the enclave's first line, Python reads
+its text encodings from whichever comes first.
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from secureflow.kit.measurement.distributions import digest_of
+from secureflow.kit.measurement.distributions import Files, digest_of, modules_in, unmeasurable
+from secureflow.kit.text import Text
 
 _LEFT_OUT: Final = frozenset(
     {
@@ -22,7 +25,9 @@ _LEFT_OUT: Final = frozenset(
         *("idlelib", "lib2to3", "tkinter", "turtledemo"),
     }
 )
-_LOADABLE: Final = (".py", ".so")
+_LOADABLE: Final = (".py", ".so", ".pyc")
+_NATIVE: Final = "lib-dynload/"
+"""The folder of the standard library that is one of `sys.path` by itself."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,11 @@ class Interpreter:
 
     Attributes:
         lines: kind, hex digest and name of each part.
-        files: digests of the standard library's files, by real path.
+        files: digests of the standard library's modules.
     """
 
     lines: tuple[str, ...]
-    files: dict[str, bytes]
+    files: Files
 
 
 def interpreter(library: Path | None = None) -> Interpreter:
@@ -43,8 +48,15 @@ def interpreter(library: Path | None = None) -> Interpreter:
 
     Args:
         library: the standard library's folder; default: this interpreter's.
+
+    Raises:
+        SecureFlowError: `code_unmeasurable`.
     """
     place = library or Path(os.__file__).parent
+    archive = place.with_name("python{}{}.zip".format(*sys.version_info))
+    if archive.exists():
+        what = Text("{path} comes before the standard library, and is not measured.", path=archive)
+        raise unmeasurable(what, "Remove it.")
     digests = {path: digest_of(place / path) for path in _library(place)}
     listing = "".join(f"{path} {digests[path].hex()}\n" for path in sorted(digests))
     version = ".".join(map(str, sys.version_info[:3]))
@@ -54,8 +66,19 @@ def interpreter(library: Path | None = None) -> Interpreter:
     lines.append(f"{hashlib.sha256(listing.encode()).hexdigest()} standard library")
     return Interpreter(
         tuple(f"interpreter {line}" for line in lines),
-        {os.path.realpath(place / path): digest for path, digest in digests.items()},
+        {
+            **modules_in(place, digests),
+            **modules_in(place / _NATIVE, _below(_NATIVE, digests)),
+        },
     )
+
+
+def _below(folder: str, digests: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {
+        path.removeprefix(folder): digest
+        for path, digest in digests.items()
+        if path.startswith(folder)
+    }
 
 
 def _library(place: Path) -> Iterator[str]:

@@ -10,14 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from secureflow.kit.measurement.closure import Closure, closure, file_of
+from secureflow.kit.measurement.closure import Closure, beside, closure, file_of
 from secureflow.kit.measurement.distributions import (
     Distribution,
+    Files,
     digest_of,
     reached,
     unmeasurable,
 )
 from secureflow.kit.measurement.interpreter import interpreter
+from secureflow.kit.text import Text
 
 ENTRY: Final = "secureflow.enclave.__main__"
 _TITLE: Final = "SecureFlow: what an enclave runs, 2"
@@ -30,12 +32,12 @@ class CodeManifest:
 
     Attributes:
         lines: one for each part: its kind, its SHA-256, its name.
-        files: digests of everything that may be loaded, by real path.
+        files: digests of everything that may be loaded.
         distributions: what the enclave's own code depends on.
     """
 
     lines: tuple[str, ...]
-    files: dict[str, bytes]
+    files: Files
     distributions: tuple[Distribution, ...]
 
     @property
@@ -73,7 +75,7 @@ def measure(root: Path | None = None, paths: list[str] | None = None) -> CodeMan
     found = reached(code.foreign, sys.path if paths is None else paths)
     below = interpreter()
     ours = _digests(code, base)
-    lines = [f"code {digest.hex()} {_shown(path, base)}" for path, digest in ours.items()]
+    lines = [f"code {digest.hex()} {_shown(path, base)}" for path, digest in ours.values()]
     if not (locked := digest_of(lock(base))):
         raise unmeasurable("The locked requirements are not installed.")
     lines.append(f"lock {locked.hex()} requirements")
@@ -81,7 +83,7 @@ def measure(root: Path | None = None, paths: list[str] | None = None) -> CodeMan
     files = {**below.files}
     for one in found:
         files.update(one.files())
-    files.update({os.path.realpath(path): digest for path, digest in ours.items()})
+    files.update({(name, os.path.realpath(path)): one for name, (path, one) in ours.items()})
     return CodeManifest((*lines, *below.lines), files, tuple(found))
 
 
@@ -101,11 +103,14 @@ def lock(root: Path = _HERE) -> Path:
     return carried if carried.is_file() else root.parents[1] / "requirements" / "core.txt"
 
 
-def _digests(code: Closure, base: Path) -> dict[Path, bytes]:
+def _digests(code: Closure, base: Path) -> dict[str, tuple[Path, bytes]]:
     found = {}
     for name in sorted(code.modules):
+        if (other := beside(name, base)) is not None:
+            what = Text("{path} could be loaded in place of {name}.", path=other, name=name)
+            raise unmeasurable(what, "Remove it.")
         if (path := file_of(name, base)) is not None:
-            found[path] = hashlib.sha256(code.modules[name]).digest()
+            found[name] = path, hashlib.sha256(code.modules[name]).digest()
     return found
 
 
