@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from secureflow.enclave.__main__ import command
+from secureflow.enclave.__main__ import command, environment
 from secureflow.kit.measurement import measure
 
 NONE = "/nonexistent/enclave.yaml"
@@ -23,7 +23,7 @@ NONE = "/nonexistent/enclave.yaml"
 def started() -> float:
     """Return the processor seconds of one start."""
     before = os.times()
-    subprocess.run(command(NONE), check=False, stderr=subprocess.DEVNULL)
+    subprocess.run(command(NONE), check=False, stderr=subprocess.DEVNULL, env=environment())
     after = os.times()
     return sum(after[2:4]) - sum(before[2:4])
 

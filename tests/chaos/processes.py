@@ -349,7 +349,8 @@ def machines(
             datasets[party] = parse(DatasetConfig, declared, "dataset")
         built = Proxied(
             directory / "p", {party: party.title() for party in PARTIES}, datasets, policy=ALLOW,
-            entry={"agent": TOLD}, database=database,
+            entry={"agent": TOLD, **({ENCLAVE: TOLD} if ENCLAVE in wrong else {})},
+            database=database,
             environment={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "OPENBLAS_NUM_THREADS": "1"},
             own={name: moved.environment(name) for name in wrong} if moved else {}, child=Born,
         )  # fmt: skip

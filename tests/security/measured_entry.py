@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from secureflow.enclave.__main__ import command
+from secureflow.enclave.__main__ import command, environment
 
 if __name__ == "__main__":
     program, *words = command(sys.argv[-1])
-    os.execv(program, [program, "-X", "importtime", *words])
+    os.execve(program, [program, "-X", "importtime", *words], environment())

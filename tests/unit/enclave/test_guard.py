@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import os
 import py_compile
 import subprocess
 import sys
 import venv
+import zipfile
+from _imp import is_builtin, is_frozen
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copy, copytree, ignore_patterns
 from types import ModuleType
 from typing import Any
 
@@ -195,6 +199,98 @@ def test_nothing_that_was_planted_runs_in_the_enclave(installed: Path) -> None:
     lines = said.read_text().splitlines()
     assert "secureflow 0" in lines  # it was planted well
     assert not [line for line in lines if line.endswith(" 1")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("planted", ["kit/errors/__init__.pyc", "kit/text.abi3.so"])
+def test_what_is_put_in_place_of_a_source_ends_it_and_does_not_run(
+    installed: Path, planted: str
+) -> None:
+    said, place = installed / "said", installed / "src" / "secureflow" / planted
+    said.unlink(missing_ok=True)
+    place.parent.mkdir(exist_ok=True)
+    other = installed / "planted.py"
+    other.write_text(EVIL.format(place=str(said)))
+    py_compile.compile(str(other), str(place), doraise=True)
+    done = started(installed)
+    place.unlink()
+    assert " 1\n" not in (said.read_text() if said.exists() else "")
+    assert done.stderr.startswith("code_unmeasurable: "), done.stderr
+    assert str(place) in done.stderr
+
+
+@pytest.mark.slow
+def test_an_archive_before_the_standard_library_ends_it_and_does_not_run(tmp_path: Path) -> None:
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    library, program = tmp_path / sys.platlibdir, tmp_path / "bin" / version
+    program.parent.mkdir()
+    library.mkdir()
+    copy(os.path.realpath(sys.executable), program)
+    (library / version).symlink_to(Path(os.__file__).parent)
+    said, archive = tmp_path / "said", library / f"{version.replace('.', '')}.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("ast.py", EVIL.format(place=str(said)))
+    python = [program, "-I", "-S", "-c", "import ast; print(ast.__file__)"]
+    assert str(archive) in subprocess.check_output(python, text=True)  # it was planted well
+    said.unlink()
+    words = [program, *entry.command("none.yaml")[1:]]
+    done = subprocess.run(
+        words, env=entry.environment(), capture_output=True, text=True, check=False, timeout=900
+    )
+    assert not said.exists(), said.read_text()
+    assert done.stderr.startswith("code_unmeasurable: "), done.stderr
+    assert str(archive) in done.stderr
+
+
+@pytest.mark.slow
+def test_the_environment_has_nothing_loaded_into_the_enclave(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loader complains of a library that is not there, in each process that should load it."""
+    monkeypatch.setenv("LD_PRELOAD", "/nonexistent/planted.so")
+    done = started(installed)
+    assert done.returncode == 2, done.stderr
+    assert "invalid_settings: " in done.stderr
+    assert done.stderr.count("/nonexistent/planted.so") == 1, done.stderr
+
+
+def test_an_enclave_that_was_started_with_other_variables_ends_by_their_names() -> None:
+    done = subprocess.run(
+        entry.command("none.yaml"), env={**entry.environment(), "OPENSSL_CONF": "/etc/x.cnf"},
+        capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "OPENSSL_CONF" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        *((one, True) for one in ("HOME", "PATH", "TZ", "LANG", "LC_ALL", "TMPDIR")),
+        *(("SECUREFLOW_ENCLAVE__REST", True), ("SECUREFLOW_LANG", True), ("https_proxy", True)),
+        *((one, False) for one in ("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "OPENSSL_CONF")),
+        *((one, False) for one in ("OPENSSL_MODULES", "GCONV_PATH", "FAKETIME", "PYTHONPATH")),
+        *((one, False) for one in ("SSLKEYLOGFILE", "GRPC_TRACE", "MALLOC_PERTURB_")),
+    ],
+)
+def test_the_enclave_keeps_only_variables_that_it_knows(
+    name: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "x")
+    assert (entry.environment().get(name) == "x") is kept
+    assert (name in entry.foreign_variables()) is not kept
+
+
+def test_before_its_rules_hold_the_entry_point_loads_only_what_is_in_the_interpreter() -> None:
+    tree = ast.parse(Path(entry.__file__).read_text())
+    names = set()
+    for one in tree.body:
+        if isinstance(one, ast.Import):
+            names |= {alias.name for alias in one.names}
+        elif isinstance(one, ast.ImportFrom):
+            names.add(str(one.module))
+    assert {"os", "sys"} <= names
+    assert not [name for name in names if not (is_frozen(name) or is_builtin(name))]
 
 
 @pytest.mark.slow
