@@ -103,8 +103,12 @@ class OwnSources:
 
 
 def load_sources_only() -> None:
-    """Let Python load no archive and no bytecode from now on, and of ours nothing but sources."""
-    sys.path[:] = [path for path in sys.path if os.path.isdir(path)]
+    """Let Python load only our sources from now on, and what is in the standard library's folder.
+
+    No archive and no bytecode; nobody else's code is needed before it is measured.
+    """
+    library = os.path.dirname(os.__file__)
+    sys.path[:] = [one for one in sys.path if one == library or one.startswith(library + os.sep)]
     kinds = (ExtensionFileLoader, extension_suffixes()), (SourceFileLoader, [".py"])
     sys.path_hooks[:] = [FileFinder.path_hook(*kinds)]
     sys.path_importer_cache.clear()

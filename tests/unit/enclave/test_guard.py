@@ -281,6 +281,26 @@ def test_the_enclave_keeps_only_variables_that_it_knows(
     assert (name in entry.foreign_variables()) is not kept
 
 
+def test_before_it_measures_the_enclave_looks_into_the_standard_library_only(
+    tmp_path: Path,
+) -> None:
+    archive = tmp_path / "python.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("ast.py", "")
+    (tmp_path / "ast.py").touch()
+    code = (
+        f"import sys; sys.path[:0] = {[str(tmp_path), str(archive)]}\n"
+        "sys.path.append(sys.argv[1])\n"
+        "from secureflow.enclave.__main__ import load_sources_only\n"
+        "load_sources_only(); import ast, secureflow.kit.errors as ours\n"
+        "print(sys.path, ast.__file__, ours.__file__)"
+    )
+    python = [sys.executable, "-I", "-S", "-B", "-c", code, str(SOURCE.parent)]
+    said = subprocess.check_output(python, text=True)
+    assert str(tmp_path) not in said
+    assert f"{Path(os.__file__).parent / 'ast.py'} {SOURCE / 'kit' / 'errors.py'}" in said
+
+
 def test_before_its_rules_hold_the_entry_point_loads_only_what_is_in_the_interpreter() -> None:
     tree = ast.parse(Path(entry.__file__).read_text())
     names = set()
