@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Formatter
@@ -22,7 +23,11 @@ Language = Literal["en", "zh"]
 
 _WORDS: Final = "words"
 _CODES: Final = "codes"
-_BETWEEN: Final = {"; ": "；", ". ": "。", ", ": "、", " ": ""}
+_BETWEEN: Final = {"; ": "；", ". ": "。", ", ": "、"}
+_ROW: Final = re.compile(r"{\w+}( {\w+})+")
+"""A template that is texts one after the other, and nothing else."""
+_CHARACTER: Final = re.compile("[\u3000-\u303f\u3400-\u9fff\uff01-\uff60]")
+"""A Chinese character or sign, beside which no space stands."""
 _ENDS: Final = ("。", "？", "！")
 """How a Chinese sentence ends, and no English one."""
 
@@ -39,6 +44,9 @@ def chinese(text: str) -> str | None:
     try:
         if text.from_json and _english_of(text) != text.rstrip("."):
             return None  # somebody says one thing in English, and another in Chinese
+        if _ROW.fullmatch(template):
+            fields = template.split(" ")
+            return _close([_CHINESE.vformat(field, (), text.facts) for field in fields])
         return _CHINESE.vformat(template, (), text.facts).replace("。。", "。")
     except (KeyError, ValueError, IndexError, AttributeError, TypeError):
         return None  # facts that another version, or somebody else, sent do not fit
@@ -112,9 +120,23 @@ def _english_of(text: Text) -> str:
 def _in_a_row(row: Joined) -> str | None:
     if row.from_json and row.template.join(row.texts) != row:
         return None
-    between = _BETWEEN.get(row.template, row.template)
-    told = between.join(chinese(one) or str(one) for one in row.texts)
+    each = [chinese(one) or str(one) for one in row.texts]
+    if row.template == " ":
+        return _close(each)
+    told = _BETWEEN.get(row.template, row.template).join(each)
     return told.replace("。；", "；").replace("。。", "。")
+
+
+def _close(texts: Sequence[str]) -> str:
+    """Join texts by a space, except where one of two neighbours is Chinese.
+
+    The space between two others may be all that tells "1" and "0" from "10".
+    """
+    told = ""
+    for text in texts:
+        bare = not told or not text or _CHARACTER.match(told[-1]) or _CHARACTER.match(text)
+        told += text if bare else f" {text}"
+    return told.replace("。。", "。")
 
 
 class _Plain(Formatter):

@@ -20,6 +20,7 @@ TABLE = {
     "it has no row": "其中没有数据行",
     "{party} is away.": "{party} 不在。",
     "{count:,} rows": "{count:,} 行",
+    "{message} {reason}": "{message} {reason}",
     "job": "任务",
 }
 
@@ -222,3 +223,29 @@ def test_an_object_tells_the_facts_of_its_members() -> None:
     assert chinese(text_in({**plain, "why": str(plain["why"])}, "why")) == "b 不在。"
     assert text_in(plain, "who") == "operator"
     assert text_in({}, "who") == ""
+
+
+@pytest.mark.parametrize(
+    ("each", "english", "told"),
+    [
+        (["ε spent: 1", "0"], "ε spent: 1 0", "ε spent: 1 0"),
+        (["it is in", "valid"], "it is in valid", "it is in valid"),
+        (["it has no row", "1"], "it has no row 1", "其中没有数据行1"),
+        (["1", "it has no row"], "1 it has no row", "1其中没有数据行"),
+        (["", "1", ""], " 1 ", "1"),
+    ],
+)
+def test_only_beside_chinese_does_a_space_go(each: list[str], english: str, told: str) -> None:
+    """Somebody else's text would otherwise say "10" to some and "1 0" to others."""
+    assert Joined(" ", each) == english
+    assert chinese(Joined(" ", each)) == told
+    read = foreign("ε spent: 1 0", {"between": " ", "texts": ["ε spent: 1", "0"]})
+    assert (str(read), chinese(read)) == ("ε spent: 1 0", "ε spent: 1 0")
+
+
+def test_a_template_of_nothing_but_texts_keeps_its_spaces_too() -> None:
+    facts = {"message": "ε spent: 1", "reason": "0"}
+    template = "{message} {reason}"
+    text = foreign("ε spent: 1 0", {"template": template, "facts": facts})
+    assert chinese(text) == "ε spent: 1 0"
+    assert chinese(Text(template, message="it has no row", reason="0")) == "其中没有数据行0"
