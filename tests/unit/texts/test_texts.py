@@ -249,3 +249,10 @@ def test_a_template_of_nothing_but_texts_keeps_its_spaces_too() -> None:
     text = foreign("ε spent: 1 0", {"template": template, "facts": facts})
     assert chinese(text) == "ε spent: 1 0"
     assert chinese(Text(template, message="it has no row", reason="0")) == "其中没有数据行0"
+
+
+def test_organisations_may_have_the_names_of_members() -> None:
+    names = ("texts", "details", "code", "message", "hint", "reason")
+    keyed = {name: "it has no row" for name in names}
+    progress = {"members": keyed, "absent": keyed, "expires": 1}
+    assert spoken(progress, "zh") == progress

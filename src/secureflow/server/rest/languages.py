@@ -22,6 +22,9 @@ _SENTENCES: Final = frozenset(
     {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "who", "why"}
 )
 """Members of explanations and events whose values are our own texts."""
+_UNTOLD: Final = frozenset({"absent", "details", "members"})
+"""Members that are the same in every language: for programs, or by the names of organisations,
+which may be called as a member of ours is."""
 
 
 def prefers_chinese(languages: str) -> bool:
@@ -69,7 +72,7 @@ Spoken = Annotated[Language, SPOKEN]
 def spoken(value: Any, language: Language) -> Any:
     """Return a JSON value with its sentences translated; English is returned as stored.
 
-    The `details` of an error are for programs, and the same in every language.
+    What is for programs, or keyed by organisations, is the same in every language.
     """
     if language == "en":
         return value
@@ -80,7 +83,7 @@ def spoken(value: Any, language: Language) -> Any:
             name: told(text_in(value, name), language)
             if name in _SENTENCES and isinstance(one, str)
             else one
-            if name == "details"
+            if name in _UNTOLD
             else spoken(one, language)
             for name, one in value.items()
             if name != "texts"
