@@ -19,7 +19,7 @@ import secureflow
 SOURCE = Path(secureflow.__file__).parent
 SPEAKERS = {
     "SecureFlowError": (1, 2), "InfrastructureError": (1, 2), "UnsuccessfulJobError": (1, 2),
-    "Finding": (1, 2), "Passed": (1,),
+    "Finding": (1, 2), "Passed": (1,), "Decision": (1,),
 }  # fmt: skip
 """Positions of the arguments that people read."""
 SPOKEN = {"message", "hint"}
@@ -35,6 +35,10 @@ SPEAKING = (
     "adapters/database/emptiness.py", "agent/record/room.py", "engines/run/explaining.py",
 )  # fmt: skip
 """Modules that say nothing but what people read: no f-string of words stands in them."""
+STORED = {("agent/owner/inbox.py", "_closed"): "reason"}
+"""Parameters whose texts are stored in English; their Chinese is looked up when they are shown."""
+PROBLEMS = {"Problem | None": 1, "tuple[str, str] | None": 0}
+"""Annotations of functions that return why a spec contradicts itself: what precedes the reason."""
 WORDS = re.compile("[A-Za-z]{2}.* | .*[A-Za-z]{2}")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Named = tuple[Path, str]
@@ -79,6 +83,9 @@ class Reading:
             if isinstance(node, ast.Call)
         ]
         self._yielded()
+        self._contradictions()
+        for (name, function), parameter in STORED.items():
+            self._heard[source / name, function].add(parameter)
         for name in SPEAKING:
             self._formatted(source / name)
         for path, call in calls:
@@ -114,6 +121,19 @@ class Reading:
             for node in ast.walk(self._trees[path]):
                 if isinstance(node, ast.Yield) and node.value is not None:
                     self._text(path, node.value)
+
+    def _contradictions(self) -> None:
+        """Take what functions return as a contradiction in a spec: reason and hint."""
+        for (path, _), function in self._functions.items():
+            returned = ast.unparse(function.returns) if function.returns else ""
+            if returned not in PROBLEMS:
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Return) and node.value is not None:
+                    for told in (node.value, *_parts(node.value)):
+                        if isinstance(told, ast.Tuple):
+                            for one in told.elts[PROBLEMS[returned] :]:
+                                self._text(path, one)
 
     def _formatted(self, path: Path) -> None:
         for node in ast.walk(self._trees[path]):
@@ -228,8 +248,14 @@ def _parts(node: ast.expr) -> list[ast.expr]:
             return node.values
         case ast.List() | ast.Tuple():
             return node.elts
-        case ast.Starred() | ast.NamedExpr():
+        case ast.Dict():
+            return node.values
+        case ast.ListComp():
+            return [node.elt]
+        case ast.Starred() | ast.NamedExpr() | ast.Subscript():
             return [node.value]
+        case ast.Call(func=ast.Attribute(value=table, attr="get"), args=[_, *others]):
+            return [table, *others]
     return []
 
 

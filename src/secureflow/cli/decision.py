@@ -141,18 +141,8 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     for who, sees in _sights(kind, spec, here):
         yield label, f"{who}{_colon()}{sees}", 1
         label = ""
-    reasons = _and().join(_reason(one) for one in item.reasons)
+    reasons = _and().join(plain(said(one)) for one in item.reasons)
     yield t("Waits"), t("{why}; until {when}", why=reasons, when=moment(item.expires)), 1
-
-
-def _reason(why: str) -> str:
-    known = {
-        "no policy permits it": t("no policy permits it"),
-        "its approval has expired: the same job asks again": t(
-            "its approval has expired: the same job asks again"
-        ),
-    }
-    return known.get(why) or plain(why)
 
 
 def _asker(spec: JobSpec) -> str:

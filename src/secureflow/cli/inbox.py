@@ -212,5 +212,5 @@ def _listed(one: Mapping[str, Any]) -> list[str]:
         parts.append(f"ε {cost(one['epsilon'])}")
     parts.append(t("until {when}", when=moment(one.get("expires"))))
     if one.get("reason"):
-        parts.append(plain(one["reason"]))
+        parts.append(plain(said(str(one["reason"]))))
     return [*lines, "  " + t(", ").join(filter(None, parts))]

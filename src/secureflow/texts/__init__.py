@@ -44,10 +44,7 @@ def chinese(text: str) -> str | None:
     try:
         if text.from_json and _english_of(text) != text.rstrip("."):
             return None  # somebody says one thing in English, and another in Chinese
-        if _ROW.fullmatch(template):
-            fields = template.split(" ")
-            return _close([_CHINESE.vformat(field, (), text.facts) for field in fields])
-        return _CHINESE.vformat(template, (), text.facts).replace("。。", "。")
+        return _filled(template, text.facts)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError):
         return None  # facts that another version, or somebody else, sent do not fit
 
@@ -110,6 +107,12 @@ def codes() -> Mapping[str, str]:
 def _read(name: str) -> dict[str, str]:
     read: dict[str, str] = json.loads(files(__name__).joinpath("zh", name).read_text("utf-8"))
     return read
+
+
+def _filled(template: str, facts: Mapping[str, Any]) -> str:
+    if _ROW.fullmatch(template):
+        return _close([_CHINESE.vformat(field, (), facts) for field in template.split(" ")])
+    return _CHINESE.vformat(template, (), facts).replace("。。", "。")
 
 
 def _english_of(text: Text) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from peers.chinese import in_chinese
 from peers.private_jobs import FEATURES, private_spec, private_value
 
 from secureflow.domain.quorum import colluders_of, honest_of, threshold_of
@@ -118,7 +119,43 @@ def test_a_contradiction_names_field_and_reason(
         check(private_spec(privacy, **changes))
     assert caught.value.code == "contradictory_spec"
     assert caught.value.details == {"field": field}
-    assert caught.value.hint
+    assert in_chinese(caught.value)
+
+
+AGE = {"column": "age", "bounds": [0, 100]}
+NOOP = {"family": "rehearsal", "parameters": 8}
+WITHOUT_PRIVACY: list[tuple[str, dict[str, Any], str]] = [
+    ("roster", {"roster": private_value()["roster"][:1]}, "fewer than 2"),
+    ("roster", {"roster": private_value()["roster"][:1] * 3}, "party is listed twice"),
+    ("min_contributors", {"min_contributors": 2}, "fewer than three"),
+    ("min_contributors", {"min_contributors": 5}, "exceeds"),
+    ("features", {"features": {**FEATURES, "numeric": [AGE, AGE]}}, "column is listed"),
+    ("features", {"features": {"label": FEATURES["label"]}}, "no feature"),
+    ("features.age.bounds", {"features": {**FEATURES, "numeric": [
+        {"column": "age", "bounds": [5, 5]}]}}, "not below"),
+    ("features.age.bounds", {"features": {**FEATURES, "numeric": [
+        {"column": "age", "bounds": [0, 1e101]}]}}, "beyond"),
+    ("features.job.categories", {"features": {**FEATURES, "categorical": [
+        {"column": "job", "categories": ["x", "x"]}]}}, "category is listed"),
+    ("features", {"features": None}, "family needs"),
+    ("model.parameters", {"model": {"parameters": 1}}, "only for rehearsals"),
+    ("plan.early_stop", {"plan": {**PLAN, "early_stop": {"patience": 1}}}, "no validation share"),
+    ("features", {"model": NOOP}, "uses no data"),
+    ("model.parameters", {"model": {**NOOP, "parameters": 0}, "features": None}, "at least one"),
+    ("release.intermediate", {**MASKED, "release": {"intermediate": "agents"}}, "every agent"),
+    ("quantisation.bits", {**MASKED, "quantisation": {"bits": 40},
+                           "limits": {"max_weight": 1 << 31}}, "64-bit"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "changes", "reason"), WITHOUT_PRIVACY)
+def test_a_contradiction_without_a_privacy_part_names_them_too(
+    field: str, changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(SecureFlowError, match=reason) as caught:
+        check(parse(TrainingSpec, private_value() | {"privacy": None} | changes))
+    assert caught.value.details == {"field": field}
+    assert in_chinese(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from peers.chinese import in_chinese
 from peers.statistics import (
     COLUMNS,
     EVERY,
@@ -117,6 +118,7 @@ def test_a_contradiction_is_refused_by_name(
     assert refused.value.code == "contradictory_spec"
     assert refused.value.details == {"field": field}
     assert reason in refused.value.message
+    assert in_chinese(refused.value)
 
 
 def test_slots_follow_measure_groups_and_placement() -> None:

@@ -253,6 +253,6 @@ def test_a_template_of_nothing_but_texts_keeps_its_spaces_too() -> None:
 
 def test_organisations_may_have_the_names_of_members() -> None:
     names = ("texts", "details", "code", "message", "hint", "reason")
-    keyed = {name: "it has no row" for name in names}
+    keyed = dict.fromkeys(names, "it has no row")
     progress = {"members": keyed, "absent": keyed, "expires": 1}
     assert spoken(progress, "zh") == progress

@@ -141,7 +141,8 @@ class Inbox:
                 return known.id
             if known is not None and known.state == "waiting":
                 late = known.request == plain
-                gone = _closed(known, *(("expired", _LATE) if late else ("withdrawn", _ANEW)))
+                withdrawn = _closed(known, "withdrawn", _ANEW)
+                gone = _closed(known, "expired", _LATE) if late else withdrawn
                 self._store.decide_inbox_item(gone)
             now = self._clock()
             item = item_id(job, spec_digest, plain, reasons, expires)

@@ -288,7 +288,8 @@ def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
         smallest: the fewest parties for which this kind of job makes sense.
     """
     if len(spec.roster) < smallest:
-        return "roster", f"it has fewer than {smallest} parties", "Invite another organisation."
+        reason: str = Text("it has fewer than {smallest} parties", smallest=smallest)
+        return "roster", reason, "Invite another organisation."
     if len(set(spec.parties)) != len(spec.roster):
         return "roster", "a party is listed twice", "List each organisation once."
     if len({c.key for c in spec.roster}) != len(spec.roster):

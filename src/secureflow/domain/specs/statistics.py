@@ -35,6 +35,7 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
+from secureflow.kit.text import Text
 
 MAX_SLOTS: Final = 1 << 16
 """Maximum number of values that one job may add up."""
@@ -319,20 +320,22 @@ def _reference_problem(spec: StatisticsSpec, query: StatisticsQuery) -> Problem 
     types = {column.column: column.type for column in spec.columns}
     for field_name, name in (("column", query.column), ("by", query.by)):
         if name is not None and name not in types:
-            return field_name, f"no column {name!r} is declared", "Ask for a declared column."
+            reason = Text("no column {name!r} is declared", name=name)
+            return field_name, reason, "Ask for a declared column."
     if query.by is not None and types[query.by] != "category":
         return "by", "groups are formed by a category, not by a number", "Use a histogram."
     if query.by is not None and query.by == query.column:
         return "by", "it is the measured column itself", "Leave out one of them."
     if query.column is None and query.measure != "count":
-        return "column", f"a {query.measure} needs a column", "Name it."
+        return "column", Text("a {measure} needs a column", measure=query.measure), "Name it."
     return None
 
 
 def _measure_problem(spec: StatisticsSpec, query: StatisticsQuery) -> Problem | None:
     category = query.column is not None and spec.column(query.column).type == "category"
     if category and query.measure in {"sum", "mean", "variance", "quantile"}:
-        return "measure", f"a category has no {query.measure}", 'Use "count" or "histogram".'
+        absent = Text("a category has no {measure}", measure=query.measure)
+        return "measure", absent, 'Use "count" or "histogram".'
     if (query.measure == "quantile") != bool(query.quantiles):
         reason = "queries of measure quantile, and only they, must say which quantiles"
         return "quantiles", reason, "Give them there and nowhere else."
@@ -393,11 +396,17 @@ def _range_rules(spec: StatisticsSpec) -> Problem | None:
     if spec.privacy.noise == "local":
         most = MAX_LOCAL_NOISE
     if multiplier > most:
-        reason = f"above {most:g} (at {spec.contributions} rows of a unit) only noise is left"
+        reason = Text(
+            "above {most:g} (at {count} rows of a unit) only noise is left",
+            most=most,
+            count=spec.contributions,
+        )
         return "privacy.noise_multiplier", reason, "Lower it, or ask for less."
     slots = sum(slots_of(spec, query) for query in spec.queries)
     if slots > MAX_SLOTS:
-        reason = f"together they add up {slots} numbers, more than {MAX_SLOTS}"
+        reason = Text(
+            "together they add up {slots} numbers, more than {most}", slots=slots, most=MAX_SLOTS
+        )
         return "queries", reason, "Ask for fewer groups, bins or queries."
     return None
 

@@ -9,6 +9,7 @@ from secureflow.domain.specs.base import Problem, refuse, roster_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,8 +108,13 @@ def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
         return "privacy.unit", reason, "Only statistics jobs hide whole persons."
     wanted = "dp-sgd" if privacy.unit == "record" else "central"
     if privacy.mechanism != wanted:
-        reason = f"{privacy.mechanism} bounds another unit than the {privacy.unit}"
-        return "privacy.mechanism", reason, f'Use "{wanted}", or change privacy.unit.'
+        reason = Text(
+            "{mechanism} bounds another unit than the {unit}",
+            mechanism=privacy.mechanism,
+            unit=privacy.unit,
+        )
+        hint = Text('Use "{wanted}", or change privacy.unit.', wanted=wanted)
+        return "privacy.mechanism", reason, hint
     if privacy.unit == "party":
         return _party_rules(spec, privacy)
     if privacy.adaptive is not None:
@@ -119,9 +125,10 @@ def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
 
 def _party_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     if not privacy.party_unit_acknowledged:
-        reason = (
-            f"hiding a whole party among {len(spec.roster)} needs noise that usually ruins the "
-            "model, and no record is protected more than by that"
+        reason: str = Text(
+            "hiding a whole party among {count} needs noise that usually ruins the "
+            "model, and no record is protected more than by that",
+            count=len(spec.roster),
         )
         hint = 'Use unit "record", or set privacy.party_unit_acknowledged to true.'
         return "privacy.unit", reason, hint
@@ -136,8 +143,14 @@ def _party_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
         return "privacy.sampling", reason, "Leave sampling and local_steps at 1."
     adaptive, noise = privacy.adaptive, privacy.noise_multiplier
     if adaptive is not None and noise is not None and 2 * adaptive.bit_noise <= noise:
-        reason = f"the quantile bit alone costs more than the multiplier {noise:g} allows"
-        return "privacy.adaptive.bit_noise", reason, f"Set it above {noise / 2:g}."
+        reason = Text(
+            "the quantile bit alone costs more than the multiplier {noise:g} allows", noise=noise
+        )
+        return (
+            "privacy.adaptive.bit_noise",
+            reason,
+            Text("Set it above {least:g}.", least=noise / 2),
+        )
     return None
 
 
@@ -184,10 +197,12 @@ def _release_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
 def _range_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     units = privacy.rows if privacy.unit == "record" else len(spec.roster)
     if privacy.delta * units >= 1.0:
-        reason = (
-            f"at δ ≥ 1/{units} publishing a whole {privacy.unit} at random would count as private"
+        reason: str = Text(
+            "at δ ≥ 1/{units} publishing a whole {unit} at random would count as private",
+            units=units,
+            unit=privacy.unit,
         )
-        return "privacy.delta", reason, f"Choose it below {1.0 / units:.1e}."
+        return "privacy.delta", reason, Text("Choose it below {most:.1e}.", most=1.0 / units)
     if privacy.unit == "record" and privacy.sampling * privacy.rows < len(spec.roster):
         reason = "less than one record per party is expected in a step"
         return "privacy.sampling", reason, "Raise it."
@@ -208,6 +223,9 @@ def _lattice_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
         if width > MAX_SIGMA:
             return field, "the noise is wider than 2^17 lattice steps", "Lower it, or the noise."
         if width and width < least:
-            reason = f"a party's share of the noise is narrower than {MIN_SHARE:g} lattice steps"
+            reason = Text(
+                "a party's share of the noise is narrower than {least:g} lattice steps",
+                least=MIN_SHARE,
+            )
             return field, reason, "Raise it, or the noise."
     return None

@@ -162,7 +162,7 @@ def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
         return {"field": ".".join(place), "problem": error["msg"]}
     context = error["ctx"]
     named, known = context["discriminator"].strip("'"), context.get("expected_tags")
-    problem = f"one of {known} is needed" if known else "it is missing"
+    problem = Text("one of {known} is needed", known=known) if known else "it is missing"
     return {"field": ".".join((*place, named)), "problem": problem}
 
 
