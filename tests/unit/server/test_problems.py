@@ -44,3 +44,14 @@ async def test_a_title_has_the_language_that_was_asked_for(api: Api) -> None:
 async def test_the_edge_speaks_it_too(api: Api) -> None:
     refused = await api.call("GET", "/me%01", headers={"Accept-Language": "zh"})
     assert (refused.status_code, refused.json()["title"]) == (400, "请求格式有误")
+
+
+@pytest.mark.parametrize(("body", "told"), [({}, "缺少该项"), ({"kind": "no"}, "须为 ")])
+async def test_what_is_wrong_with_a_body_is_chinese_too(
+    api: Api, body: dict[str, str], told: str
+) -> None:
+    headers = {"Accept-Language": "zh", "Idempotency-Key": "key-1"}
+    ada = api.stage.scientist("bank-a")
+    answer = await api.call("POST", "/jobs", ada, json=body, headers=headers)
+    assert answer.status_code == 422
+    assert f"kind：{told}" in answer.json()["detail"]
