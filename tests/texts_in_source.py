@@ -37,6 +37,10 @@ SPEAKING = (
 """Modules that say nothing but what people read: no f-string of words stands in them."""
 STORED = {("agent/owner/inbox.py", "_closed"): "reason"}
 """Parameters whose texts are stored in English; their Chinese is looked up when they are shown."""
+RETURNING = {
+    "agent/edge/check.py": ("_leaf",), "domain/continuation.py": ("problem", "_number_problem"),
+}  # fmt: skip
+"""Functions that return what people read, where no call of them is found."""
 PROBLEMS = {"Problem | None": 1, "tuple[str, str] | None": 0}
 """Annotations of functions that return why a spec contradicts itself: what precedes the reason."""
 WORDS = re.compile("[A-Za-z]{2}.* | .*[A-Za-z]{2}")
@@ -84,8 +88,7 @@ class Reading:
         ]
         self._yielded()
         self._contradictions()
-        for (name, function), parameter in STORED.items():
-            self._heard[source / name, function].add(parameter)
+        self._named_here()
         for name in SPEAKING:
             self._formatted(source / name)
         for path, call in calls:
@@ -134,6 +137,22 @@ class Reading:
                         if isinstance(told, ast.Tuple):
                             for one in told.elts[PROBLEMS[returned] :]:
                                 self._text(path, one)
+
+    def _named_here(self) -> None:
+        for name, functions in RETURNING.items():
+            for function in functions:
+                self._told(self._source / name, self._functions[self._source / name, function])
+        for (name, function), parameter in STORED.items():
+            self._heard[self._source / name, function].add(parameter)
+
+    def _told(self, path: Path, function: Function) -> None:
+        """Take what a function returns, and the keys of its rules."""
+        for node in ast.walk(function):
+            if isinstance(node, ast.Return) and node.value is not None:
+                self._text(path, node.value)
+            elif isinstance(node, ast.Dict):
+                for key in filter(None, node.keys):
+                    self._text(path, key)
 
     def _formatted(self, path: Path) -> None:
         for node in ast.walk(self._trees[path]):

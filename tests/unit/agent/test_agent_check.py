@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from peers.agent_world import ME, ORIGIN, World
+from peers.chinese import in_chinese
 from peers.seeds import named_seed
 from typer.testing import CliRunner
 
@@ -305,6 +306,7 @@ def test_a_record_without_its_version_is_not_begun_anew(folder: Path) -> None:
     with pytest.raises(SecureFlowError) as caught:
         RecordStore(folder / "agent.db")
     assert caught.value.code == "record_damaged"
+    assert in_chinese(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -319,6 +321,7 @@ def test_a_record_of_other_columns_is_refused_by_name(folder: Path, statement: s
         RecordStore(folder / "agent.db")
     assert caught.value.code == "record_damaged"
     assert "does not have its columns" in caught.value.message
+    assert in_chinese(caught.value)
     assert "does not have its columns" in failed(folder)["record"]
 
 
@@ -329,6 +332,7 @@ def test_a_record_that_lost_its_head_believes_no_other(folder: Path) -> None:
     with pytest.raises(SecureFlowError) as caught:
         require_head(store.fact("head"), proved=store.proved_any())
     assert caught.value.code == "record_damaged"
+    assert in_chinese(caught.value)
     require_head(None, proved=False)
     store.close()
 

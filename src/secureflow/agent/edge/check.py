@@ -18,7 +18,7 @@ from blake3 import blake3
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.main import read_signing_key
-from secureflow.agent.record.damage import decoded, is_damage, load_json
+from secureflow.agent.record.damage import decoded, fact_named, is_damage, load_json
 from secureflow.agent.record.folder import IDENTITY, check_present, compare
 from secureflow.agent.record.ownkeys import is_signed_by, own_keys
 from secureflow.agent.record.records import (
@@ -408,7 +408,7 @@ def stored_fact(record: Path, name: str) -> JSON:
         return None
     with _reading(record) as database:
         row = database.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-    return None if row is None else _loaded(row["value"], f"the fact {name}")
+    return None if row is None else _loaded(row["value"], fact_named(name))
 
 
 def _loaded(text: Any, what: str) -> JSON:

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import yaml
 
-from secureflow.agent.record.damage import damaged, decoded, load_json
+from secureflow.agent.record.damage import damaged, decoded, fact_named, load_json
 from secureflow.agent.record.folder import IDENTITY, LOCK, check_present, compare, locked_folder
 from secureflow.agent.record.ownkeys import is_signed_by, own_keys
 from secureflow.agent.record.restored import CODE, FACT, OUTCOME
@@ -52,6 +52,7 @@ from secureflow.kit.folder import FILE as VERSION
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.folderlock import scratch
 from secureflow.kit.pki import write_private
+from secureflow.kit.plain import shown
 from secureflow.kit.recordmark import FILE as MARK
 from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
 from secureflow.kit.replaced import keep_replaced
@@ -117,8 +118,8 @@ def back_up(config: Path, target: Path, passphrase: str | None) -> BackupManifes
             who = {"party": settings.organisation, "key": _signing_key(settings).public}
             facts = {**who, **_copy_record(settings.record, copy)}
             _check_newest(settings.record, copy, mark)
-            if foreign := _foreign_leaf(copy, who["party"], who["key"]):
-                raise damaged(_UNSIGNED.format(foreign))
+            if problem := _foreign_leaf(copy, who["party"], who["key"]):
+                raise damaged(problem)
             files, named = _files(config, settings, copy)
             description = {
                 "made_at": system_clock(),
@@ -219,7 +220,7 @@ def _check_newest(record: Path, copy: Path, mark: RecordMark | None) -> None:
 
         def fact(name: str) -> JSON:
             row = one("SELECT value FROM facts WHERE name = ?", name)
-            return None if row is None else load_json(row["value"], f"the fact {name}")
+            return None if row is None else load_json(row["value"], fact_named(name))
 
         def has_leaf(leaf: str) -> bool:
             return one("SELECT 1 FROM leaves WHERE hash = ?", leaf) is not None
@@ -323,8 +324,8 @@ def _restore(backup: Path, directory: Path, config: Path, passphrase: str | None
     _check_schema(record)
     store = RecordStore(record)
     with closing(store):
-        if foreign := _foreign_leaf(record, party, public):
-            raise unreadable(backup, _UNSIGNED.format(foreign))
+        if problem := _foreign_leaf(record, party, public):
+            raise unreadable(backup, problem)
         found = _mark(store, made_at(manifest))
         identity = store.fact(IDENTITY)
         mark = RecordMark(identity, store.reached())
@@ -387,11 +388,8 @@ def _schema(path: Path) -> Iterator[tuple[str, str]]:
         yield from database.execute("SELECT type, name FROM sqlite_schema").fetchall()
 
 
-_UNSIGNED: Final = "its own leaf {} does not have its signature"
-
-
 def _foreign_leaf(record: Path, party: str, public: str) -> str:
-    """Check every own leaf against the keys that the organisation had; return the first that fails.
+    """Check every own leaf against the keys that the organisation had; tell the first that fails.
 
     Raises:
         SecureFlowError: `record_damaged` for a charter that cannot be read.
@@ -399,7 +397,7 @@ def _foreign_leaf(record: Path, party: str, public: str) -> str:
     with closing(sqlite3.connect(record)) as database:
         database.text_factory = decoded
         rows = database.execute("SELECT * FROM facts WHERE name IN ('charter', 'charters')")
-        facts = {name: load_json(value, f"the fact {name}") for name, value in rows}
+        facts = {name: load_json(value, fact_named(name)) for name, value in rows}
         keys = own_keys(party, public, facts.get("charter"), facts.get("charters"))
         for leaf, bundle in database.execute("SELECT hash, bundle FROM leaves ORDER BY number"):
             try:
@@ -408,7 +406,8 @@ def _foreign_leaf(record: Path, party: str, public: str) -> str:
             except (SecureFlowError, KeyError, TypeError):
                 sound = False
             if not sound or not is_signed_by(signed, keys):
-                return str(leaf)[:64]
+                named = shown(str(leaf)[:64])
+                return Text("its own leaf {leaf} does not have its signature", leaf=named)
     return ""
 
 

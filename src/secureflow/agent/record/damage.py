@@ -18,9 +18,12 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 def damaged(what: str) -> SecureFlowError:
-    """Return the error of a record, or of a part of it, that cannot be read."""
+    """Return the error of a record, or of a part of it, that cannot be read.
+
+    `what` is shown as it is: the caller escapes what is foreign in it.
+    """
     return SecureFlowError(
-        "record_damaged", Text("The agent's record is damaged: {what}.", what=shown(what)), CHECK
+        "record_damaged", Text("The agent's record is damaged: {what}.", what=what), CHECK
     )
 
 
@@ -33,7 +36,12 @@ def load_json(text: Any, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise damaged(f"{what} cannot be read") from error
+        raise damaged(Text("{what} cannot be read", what=what)) from error
+
+
+def fact_named(name: str) -> str:
+    """Return how a fact of the record is called where it cannot be read."""
+    return Text("the fact {name}", name=shown(name))
 
 
 def facts_of(text: Any) -> Any:
@@ -59,10 +67,12 @@ def typed_damage(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:  # the driver quotes a damaged schema
-        raise damaged(f"{path}: its schema cannot be read") from error
+        raise damaged(Text("{path}: its schema cannot be read", path=shown(str(path)))) from error
     except sqlite3.DatabaseError as error:
         if is_damage(error):
-            raise damaged(f"{path}: {error}") from error
+            raise damaged(
+                Text("{path}: {error}", path=shown(str(path)), error=shown(str(error)))
+            ) from error
         raise
 
 

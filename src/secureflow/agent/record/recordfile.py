@@ -20,6 +20,7 @@ from secureflow.kit.disk import FAILED, FULL, Place, fault_of, is_full, writing
 from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.heldfile import HeldFile
+from secureflow.kit.plain import shown
 from secureflow.kit.privatefiles import keep_private
 from secureflow.kit.text import Text
 
@@ -165,7 +166,7 @@ class RecordFile:
     def _migrate(self, path: Path) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise damaged(f"{path} does not say its version")
+            raise damaged(Text("{path} does not say its version", path=shown(str(path))))
         if version > len(MIGRATIONS):
             raise SecureFlowError(
                 "store_too_new",

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from secureflow.agent.record.damage import load_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 Row = Any
 """A mapping of column names to values (`sqlite3.Row`)."""
@@ -46,7 +47,11 @@ class _Record:
 
 
 def _load(cls: type[_Record], name: str, value: Any) -> Any:
-    return load_json(value, f"{name} of a {cls.__name__}") if name in cls._json else value
+    return (
+        load_json(value, Text("{name} of a {kind}", name=name, kind=cls.__name__))
+        if name in cls._json
+        else value
+    )
 
 
 def _dump(record: _Record, name: str, value: Any) -> Any:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from secureflow.agent.record.damage import damaged
+from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
 
 _FIRST = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -130,7 +132,13 @@ def check_columns(database: sqlite3.Connection, path: Path) -> None:
     found = _columns(database)
     for table, columns in _expected().items():
         if found.get(table) != columns:
-            raise damaged(f"{path}: the table {table} does not have its columns")
+            raise damaged(
+                Text(
+                    "{path}: the table {table} does not have its columns",
+                    path=shown(str(path)),
+                    table=table,
+                )
+            )
 
 
 @functools.cache

@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from secureflow.agent.record.damage import facts_of, load_json
+from secureflow.agent.record.damage import fact_named, facts_of, load_json
 from secureflow.agent.record.logstate import LogStateRows
 from secureflow.agent.record.records import (
     AdmittedEnclave,
@@ -29,6 +29,7 @@ from secureflow.agent.record.records import (
 from secureflow.engines.ledger.ends import End
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 
@@ -55,7 +56,7 @@ class RecordStore(LogStateRows):
     def fact(self, name: str) -> JSON:
         """Return a single value, or None."""
         row = self._one("SELECT value FROM facts WHERE name = ?", name)
-        return None if row is None else load_json(row["value"], f"the fact {name}")
+        return None if row is None else load_json(row["value"], fact_named(name))
 
     def set_fact(self, name: str, value: JSON) -> None:
         """Store a single value; None removes it."""
@@ -261,7 +262,9 @@ class RecordStore(LogStateRows):
             "SELECT vote FROM votes WHERE job = ? AND round = ? AND stage = ?",
             job, round_number, stage,
         )  # fmt: skip
-        return None if row is None else load_json(row["vote"], f"a vote of {job}")
+        return (
+            None if row is None else load_json(row["vote"], Text("a vote of {job}", job=shown(job)))
+        )
 
     def voted_before(self, job: str, round_number: int, stage: str) -> bool:
         """Return whether a vote of the job is on record in another round or stage."""
@@ -312,7 +315,8 @@ class RecordStore(LogStateRows):
     def budget_events(self, domain: str) -> list[dict[str, JSON]]:
         """Return a privacy domain's events, oldest first."""
         rows = self._all("SELECT event FROM budget_events WHERE domain = ? ORDER BY number", domain)
-        return [load_json(row["event"], f"the budget of {domain}") for row in rows]
+        what = Text("the budget of {domain}", domain=shown(domain))
+        return [load_json(row["event"], what) for row in rows]
 
     def add_budget_event(self, domain: str, event: Mapping[str, JSON]) -> None:
         """Append an event to a privacy domain."""
