@@ -256,6 +256,32 @@ def test_the_list_shows_full_ids_on_a_line_of_their_own(
     assert "No requests are waiting." in cli("agent", "inbox", "list")[2]
 
 
+def test_why_an_item_waits_or_is_closed_is_told_in_the_language(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent keeps the English: it is part of what an id stands for."""
+    closed = {"id": "ef" * 32, "job": "job_3", "state": "expired", "expires": 1}
+    closed |= {"reason": "nobody decided in time"}
+    waiting = {**FIRST, "reasons": ["a policy could not be evaluated", "no policy permits it"]}
+    reasons = waiting["reasons"]
+    waiting["id"] = item_id(
+        FIRST["job"], FIRST["digest"], FIRST["request"], reasons, FIRST["expires"]
+    )
+    monkeypatch.setattr(api, "inbox_list", lambda *_, **__: [closed])
+    for lang, why, ended in (
+        (
+            "en",
+            ("a policy could not be evaluated", "no policy permits it"),
+            "nobody decided in time",
+        ),
+        ("zh", ("有策略无法求值", "没有策略许可"), "无人及时作出决定"),
+    ):
+        monkeypatch.setenv("SECUREFLOW_LANG", lang)
+        assert ended in cli("agent", "inbox", "list", "--all")[1]
+        shown = "\n".join(screen(asked(waiting, waiting["id"]), CLI_KINDS))
+        assert all(one in shown for one in why)
+
+
 @pytest.mark.parametrize(
     ("lang", "said"),
     [("en", "No job can continue now: it was set back"), ("zh", "目前没有任务能继续")],
