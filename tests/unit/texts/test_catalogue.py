@@ -61,6 +61,21 @@ def test_every_other_text_has_its_chinese(said: Said) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SIMULATED: protects nothing from the operator.",
+        "Debug mode: the host can read its memory.",
+        "a file changed while it was read",
+        "it names files that no backup holds",
+        "there is no such folder",
+    ],
+)
+def test_what_an_exception_or_a_verdict_says_has_its_chinese(text: str) -> None:
+    """They reach people within another text, on a way that the scan does not follow."""
+    assert CJK.search(catalogue()[text])
+
+
 def test_a_text_has_the_facts_that_it_names(said: Said) -> None:
     wrong = {text for text, (facts, _) in said.templates.items() if fields(text) != facts}
     assert not wrong
