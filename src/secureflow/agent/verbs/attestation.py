@@ -29,6 +29,7 @@ from secureflow.engines.run.messages import (
     AdmitRequest,
     ChallengeReply,
     ChallengeRequest,
+    ShownVerdict,
     as_body,
 )
 from secureflow.kit.canonical import JSON
@@ -174,7 +175,10 @@ class Attestation:
             context.store.use_nonce(job.job, request.generation)
             context.store.add_admission(admission)
             leaf = context.witness.leaf("attested", job.job, job.digest, document)
-            shown = {**verdict.as_json(), "title": verdict.title}
+            shown = ShownVerdict(
+                title=verdict.title, tier=verdict.tier, simulated=verdict.simulated,
+                body={**verdict.as_json(), "title": verdict.title},
+            )  # fmt: skip
             reply = as_body(AdmitReply(verdict=shown, **context.leaf_reply(leaf)))
             context.store.keep_answer(answer, job.job, reply)
             facts = {"generation": request.generation, "verdict": verdict.text}

@@ -21,6 +21,7 @@ from secureflow.engines.run.messages.parts import (
     R_co,
     Stage,
     VerbRequest,
+    with_body,
 )
 from secureflow.kit.canonical import JSON
 
@@ -153,7 +154,7 @@ class Released:
     @model_validator(mode="before")
     @classmethod
     def _with_body(cls, value: Any) -> Any:
-        return {**value, "body": value} if isinstance(value, dict) else value
+        return with_body(value)
 
     def pick(self, *names: str) -> dict[str, JSON]:
         """Return those of these members that are present."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Generic, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from secureflow.domain.specs.base import Digest, Slug, parse
 from secureflow.domain.texts import STORED
@@ -39,6 +39,7 @@ Size = Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
 Note = Annotated[str, Field(max_length=64 << 10)]
 Frame = Annotated[str, Field(max_length=1 << 20)]
 Sealed = Annotated[str, Field(max_length=8192)]
+Named = Annotated[str, Field(max_length=200)]
 Stage = Annotated[str, Field(pattern=STAGE_NAME)]
 """A stage's name. The job's kind defines which stages it has (`EngineKind.stages`)."""
 Sums = Annotated[list[Annotated[float, Field(strict=True)]], Field(max_length=1 << 16)]
@@ -63,6 +64,11 @@ def _hides(value: JSON) -> bool:
 
 PlainObject = Annotated[Members, AfterValidator(_shown)]
 """An object whose texts, which people see, contain no hidden characters."""
+
+
+def with_body(value: Any) -> Any:
+    """Add all of a foreign object as its member `body`: it is passed on as it arrived."""
+    return {**value, "body": value} if isinstance(value, dict) else value
 
 
 class VerbRequest(Generic[R_co]):
@@ -181,6 +187,31 @@ class Leaves(ShownLeaf):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownVerdict:
+    """The members of an agent's verdict that go into everyone's report.
+
+    `body` is the whole verdict as it arrived, which is what a reply sends.
+    """
+
+    __pydantic_config__ = LENIENT
+    title: Named = ""
+    tier: Named = ""
+    simulated: Annotated[bool, Field(strict=True)] = False
+    body: PlainObject
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_body(cls, value: Any) -> Any:
+        return with_body(value)
+
+    @model_validator(mode="after")
+    def _is_named(self) -> ShownVerdict:
+        if not self.title and not self.tier:
+            raise ValueError("it names neither an enclave nor a tier")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cosigned:
     """A reply with a cosignature of the head that was shown."""
 
@@ -192,6 +223,8 @@ class Cosigned:
 
 def as_body(message: Any) -> dict[str, JSON]:
     """Return a message as JSON, member by member."""
+    if isinstance(message, ShownVerdict):
+        return message.body
     return {
         name: _plain(getattr(message, name))
         for name, default, left_out in _members(message.__class__)

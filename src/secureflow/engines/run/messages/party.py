@@ -28,10 +28,10 @@ from secureflow.engines.run.messages.parts import (
     Number,
     Parties,
     PartyRequest,
-    PlainObject,
     ReleasedModel,
     ReleasedMoments,
     Sealed,
+    ShownVerdict,
     Stage,
     StoredModel,
     Sums,
@@ -83,7 +83,7 @@ class ChallengeRequest(PartyRequest[ChallengeReply]):
 class AdmitReply(Leaves):
     """The verdict, its leaf, and the content key of the current model, sealed to the enclave."""
 
-    verdict: PlainObject
+    verdict: ShownVerdict
     model_key: Sealed | None = field(default=None, metadata=LEFT_OUT)
 
 
