@@ -7,18 +7,21 @@ refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import SchemaValidator
 
 from secureflow.domain.bounds import Bounds
+from secureflow.domain.fewerrors import validator
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
@@ -36,9 +39,15 @@ Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Problem = tuple[str, str, str]
 """A contradiction in a spec: field, reason, hint."""
 
+MAX_SHOWN: Final = 128
+"""Most characters of a field's place in a message; its names may be foreign."""
+MAX_SAID: Final = 512
+"""Most characters of what is wrong with a field; it may quote the field."""
+
 _T = TypeVar("_T")
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+_VALIDATORS: dict[type[Any], SchemaValidator] = {}
 
 
 @dataclass(frozen=True)
@@ -233,12 +242,14 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
     Raises:
         SecureFlowError: `invalid_<what>` with `details.fields` listing every wrong field.
     """
+    if of not in _VALIDATORS:
+        _VALIDATORS[of] = validator(adapter(of))
     try:
         context = STORED if stored else None
-        return adapter(of).validate_python(value, context=context)  # type: ignore[no-any-return]
+        return _VALIDATORS[of].validate_python(value, context=context)  # type: ignore[no-any-return]
     except ValidationError as error:
         fields = [
-            {"field": ".".join(map(str, e["loc"])) or what, "problem": e["msg"]}
+            {"field": _place(e["loc"]) or what, "problem": shown(e["msg"])[:MAX_SAID]}
             for e in error.errors(include_url=False, include_input=False)[:20]
         ]
         first = fields[0]
@@ -253,6 +264,11 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
             "Correct the named field; `details.fields` lists every one.",
             {"fields": fields},
         ) from error
+
+
+def _place(path: Iterable[int | str]) -> str:
+    """Return the place of a wrong field; its names are foreign, so they are escaped and cut."""
+    return ".".join(shown(str(name)[:MAX_SHOWN]) for name in path)[:MAX_SHOWN]
 
 
 _WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})

@@ -174,7 +174,9 @@ class ShownLeaf:
 class Leaves(ShownLeaf):
     """A reply's own leaf, and all of the job's of which the party has no proof, oldest first."""
 
-    leaves: tuple[Members, ...] = field(default=(), metadata=LEFT_OUT)
+    leaves: Annotated[tuple[Members, ...], Field(max_length=4096)] = field(
+        default=(), metadata=LEFT_OUT
+    )
 
     @property
     def all(self) -> tuple[ShownLeaf, ...]:
