@@ -38,6 +38,14 @@ MAX_BODY: Final = 1 << 20
 MAX_ENVELOPE: Final = MAX_BODY + 1024
 """Most bytes of an encoded envelope."""
 
+MAX_DEPTH: Final = 64
+"""Most levels of objects and arrays in an envelope's body; honest ones have fewer than 20.
+
+Python's own limit depends on where a value is read: what was decoded could not be checked later.
+"""
+PARTY_DEPTH: Final = MAX_DEPTH - 16
+"""Most levels in what a party sends to the centre, which passes parts of it on in other bodies."""
+
 _ID: Final = re.compile(r"[A-Za-z0-9._:/@-]{0,256}")
 _KIND: Final = re.compile(r"[a-z][a-z._]{0,63}")
 
@@ -63,6 +71,7 @@ def encode(envelope: Envelope) -> bytes:
     Raises:
         SecureFlowError: `envelope_too_large`, `malformed_envelope`, `not_canonical`.
     """
+    _check_depth(envelope.body, MAX_DEPTH)
     body = canonical_bytes(envelope.body)
     if len(body) > MAX_BODY:
         raise SecureFlowError(
@@ -81,12 +90,13 @@ def encode(envelope: Envelope) -> bytes:
     return message.SerializeToString()
 
 
-def decode(data: bytes) -> Envelope:
-    """Parse a foreign envelope.
+def decode(data: bytes, depth: int = MAX_DEPTH) -> Envelope:
+    """Parse a foreign envelope whose body has at most `depth` levels.
 
     Raises:
         SecureFlowError: `malformed_envelope` for bytes that are not an envelope, unknown fields,
-            malformed names, or a body that is not a canonical JSON object; `envelope_too_large`.
+            malformed names, or a body that is too deep or not a canonical JSON object;
+            `envelope_too_large`.
     """
     if len(data) > MAX_ENVELOPE:
         raise SecureFlowError(
@@ -104,18 +114,37 @@ def decode(data: bytes) -> Envelope:
     if len(UnknownFieldSet(message)):
         raise _malformed("it has unknown fields")
     _check_names(message.id, message.kind)
-    return Envelope(message.id, message.kind, _parse_body(message.body))
+    return Envelope(message.id, message.kind, _parse_body(message.body, depth))
 
 
-def _parse_body(data: bytes) -> dict[str, JSON]:
+def _parse_body(data: bytes, depth: int) -> dict[str, JSON]:
     try:
         body = parse_json(data, MAX_BODY)
+    except SecureFlowError as error:
+        raise _malformed(error.message) from error
+    _check_depth(body, depth)
+    try:
         canonical = canonical_bytes(body) == data
     except SecureFlowError as error:
         raise _malformed(error.message) from error
     if not isinstance(body, dict) or not canonical:
         raise _malformed("its body is not a canonical JSON object")
     return body
+
+
+def _check_depth(body: JSON, depth: int) -> None:
+    """Refuse a body with more levels; they are counted without recursion."""
+    level: list[JSON] = [body] if isinstance(body, dict | list) else []
+    for _ in range(depth + 1):
+        if not level:
+            return
+        level = [
+            one
+            for outer in level
+            for one in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(one, dict | list | tuple)
+        ]
+    raise _malformed(Text("its body has more than {depth} levels", depth=depth))
 
 
 def _check_names(identifier: str, kind: str) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secureflow.application.running.replies import checked_reply
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
-from secureflow.wire import MAX_BODY, MAX_ENVELOPE, Envelope, decode, encode
+from secureflow.wire import (
+    MAX_BODY,
+    MAX_DEPTH,
+    MAX_ENVELOPE,
+    PARTY_DEPTH,
+    Envelope,
+    decode,
+    encode,
+)
 from secureflow.wire.v1 import link_pb2
 
 _INTEGERS = st.integers(-(2**53) + 1, 2**53 - 1)
@@ -120,3 +131,49 @@ def test_fuzz(data: bytes) -> None:
 @settings(max_examples=500_000, deadline=None)
 def test_fuzz_long(data: bytes) -> None:
     _survives(data)
+
+
+def _nested(levels: int, *, mixed: bool) -> dict[str, Any]:
+    """Return a body of so many levels: objects, or objects and arrays in turn."""
+    value: Any = {}
+    for level in range(levels - 1):
+        value = [value] if mixed and (levels - level) % 2 else {"a": value}
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_body_has_few_levels(mixed: bool) -> None:
+    deepest, deeper = _nested(MAX_DEPTH, mixed=mixed), _nested(MAX_DEPTH + 1, mixed=mixed)
+    assert decode(encode(Envelope("", "reply", deepest))).body == deepest
+    _refused(_raw(canonical_bytes(deeper)))
+    with pytest.raises(SecureFlowError, match="more than 64 levels"):
+        encode(Envelope("", "reply", deeper))
+
+
+def test_what_a_party_sent_can_be_passed_on_inside_other_bodies() -> None:
+    sent = _nested(PARTY_DEPTH, mixed=True)
+    data = encode(Envelope("", "reply", sent))
+    assert decode(data, PARTY_DEPTH).body == sent
+    assert decode(encode(Envelope("", "request", {"body": {"of": {"bank-a": [sent]}}})))
+    with pytest.raises(SecureFlowError, match="more than 48 levels"):
+        decode(encode(Envelope("", "reply", _nested(PARTY_DEPTH + 1, mixed=False))), PARTY_DEPTH)
+
+
+@pytest.mark.parametrize("levels", range(40, 1000, 60))
+def test_whatever_is_decoded_can_be_checked_far_down_the_stack(levels: int) -> None:
+    """The centre's runner stands deeper than the link: there it met Python's own limit."""
+    body = b'{"verdict":{"tier":"x","x":%s0%s}}' % (b'{"a":' * levels, b"}" * levels)
+
+    def check(frames: int) -> None:
+        if frames:
+            check(frames - 1)
+        else:
+            checked_reply("admit", "bank-a", read.body)
+
+    try:
+        read = decode(_raw(body), PARTY_DEPTH)
+    except SecureFlowError as error:
+        assert error.code == "malformed_envelope"  # noqa: PT017
+    else:
+        check(200)

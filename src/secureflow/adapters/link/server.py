@@ -44,7 +44,7 @@ from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
-from secureflow.wire import Envelope, decode, encode
+from secureflow.wire import PARTY_DEPTH, Envelope, decode, encode
 
 CallHandler = Callable[[PeerIdentity, str, dict[str, JSON]], Awaitable[JSON]]
 """Answers a party's call: (peer, kind, body)."""
@@ -264,7 +264,7 @@ class LinkServer:
     async def _call(self, data: bytes, context: Context) -> bytes:
         peer = await self._gate.admit(context)
         try:
-            envelope = decode(data)
+            envelope = decode(data, PARTY_DEPTH)
             body = await self._callbacks.call(peer, envelope.kind, envelope.body)
             return encode(answer("", body))
         except SecureFlowError as error:
@@ -285,6 +285,7 @@ class LinkServer:
             lambda size: pace.pace(peer.party, 1 + size / UNIT) if pace else 0.0,
             clock=self._clock,
             compare=lambda theirs: self._compare(peer.party, theirs),
+            depth=PARTY_DEPTH,
         )
         try:
             await self._welcome(peer, stream)

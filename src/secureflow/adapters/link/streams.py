@@ -17,7 +17,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import CHECK_INTERVAL, Clock, stalled
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-from secureflow.wire import Envelope, decode, encode
+from secureflow.wire import MAX_DEPTH, Envelope, decode, encode
 
 PING: Final = 5.0
 SILENCE: Final = 30.0
@@ -78,6 +78,7 @@ class Stream:
             before the next one is read. Then only the peer is slowed down, by flow control.
         clock: unix seconds, sent with each ping.
         compare: called with the peer's; None from an older version.
+        depth: most levels of a received body.
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class Stream:
         *,
         clock: Clock | None = None,
         compare: Callable[[JSON], None] = _no_time,
+        depth: int = MAX_DEPTH,
     ) -> None:
         self._pipe = pipe
         self._receive = receive
         self._pace = pace
         self._clock = clock
         self._compare = compare
+        self._depth = depth
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         self._closed: asyncio.Future[SecureFlowError | None] = (
             asyncio.get_running_loop().create_future()
@@ -141,7 +144,9 @@ class Stream:
         if pause := self._pace(len(data)):
             await asyncio.sleep(pause)
         # Long ones in a thread: they arrive from every party at the same time.
-        return decode(data) if len(data) < LONG else await asyncio.to_thread(decode, data)
+        if len(data) < LONG:
+            return decode(data, self._depth)
+        return await asyncio.to_thread(decode, data, self._depth)
 
     async def run(self) -> None:
         """Carry envelopes both ways until the stream ends or is closed.
