@@ -49,7 +49,7 @@ def _stopping(schema: Any) -> Any:
 def _most_members(schema: Mapping[str, Any]) -> int | None:
     """Return the most members of an object with which reading it begins; None for any number."""
     if schema["type"] == "dict" and _can_fail(schema):
-        return min(schema.get("max_length", MAX_MEMBERS), MAX_MEMBERS)
+        return min(int(schema.get("max_length", MAX_MEMBERS)), MAX_MEMBERS)
     if schema["type"] == "dataclass" and _refuses_more(schema):
         return len(schema["fields"]) + MAX_UNKNOWN
     return None

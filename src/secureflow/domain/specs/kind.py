@@ -38,10 +38,18 @@ class SpecKind:
 
 
 class SpecKinds(Mapping[str, SpecKind]):
-    """A table of kinds: one parser and one check for all of them."""
+    """A table of kinds: one parser and one check for all of them.
+
+    Raises:
+        ValueError: two kinds have the same name.
+    """
 
     def __init__(self, *kinds: SpecKind) -> None:
         self._kinds = {kind.name: kind for kind in kinds}
+        if len(self._kinds) < len(kinds):
+            names = [kind.name for kind in kinds]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"two kinds have the name {twice!r}")
 
     def __getitem__(self, name: str) -> SpecKind:
         """Return a kind by its name."""

@@ -103,16 +103,18 @@ class EngineKind(Protocol):
 class EngineKinds(Mapping[str, EngineKind]):
     """A table of kinds by their names.
 
-    A stage belongs to one kind alone: records and requests name it without the kind.
+    A stage, and each version of a script, belongs to one kind alone: records and requests name them
+    without the kind.
 
     Raises:
-        ValueError: the kinds conflict; the message names the stage and the kind.
+        ValueError: the kinds conflict; the message names what they share, and the kind.
     """
 
     def __init__(self, *kinds: EngineKind) -> None:
         self._kinds = {kind.spec.name: kind for kind in kinds}
         self.specs = SpecKinds(*(kind.spec for kind in kinds))
         self._places = _places(kinds)
+        _check_scripts(kinds)
 
     def __getitem__(self, name: str) -> EngineKind:
         """Return a kind by its name."""
@@ -145,6 +147,20 @@ class EngineKinds(Mapping[str, EngineKind]):
     def place(self, stage: str) -> int:
         """Return a stage's position among those of its kind."""
         return self._places[stage]
+
+
+def _check_scripts(kinds: Iterable[EngineKind]) -> None:
+    owners: dict[str, str] = {}
+    for kind in kinds:
+        name = kind.spec.name
+        for script in (*sorted(kind.scripts), *sorted(kind.retired)):
+            if script in owners:
+                raise ValueError(
+                    f"script {script!r} is of two kinds: {owners[script]!r} and {name!r}"
+                    if owners[script] != name
+                    else f"script {script!r} of kind {name!r} both runs and is retired"
+                )
+            owners[script] = name
 
 
 def _places(kinds: Iterable[EngineKind]) -> dict[str, int]:

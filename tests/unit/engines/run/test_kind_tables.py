@@ -7,15 +7,33 @@ from typing import Any
 
 import pytest
 
+from secureflow.agent.compute.kind import WorkerKinds
+from secureflow.agent.compute.kinds import WORKER_KINDS
+from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.kinds import JOB_KINDS
+from secureflow.cli.kinds import CliKinds, TrainingText
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.kinds import SPEC_KINDS
+from secureflow.enclave.kind import EnclaveKinds
+from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.run.stages import MAX_STAGES
 
 
-def kind(name: str, *stages: str, contributing: str = "") -> Any:
+def kind(
+    name: str,
+    *stages: str,
+    contributing: str = "",
+    scripts: tuple[str, ...] = (),
+    retired: tuple[str, ...] = (),
+) -> Any:
     return SimpleNamespace(
-        spec=SimpleNamespace(name=name), stages=stages, contributing=contributing
-    )
+        spec=SimpleNamespace(name=name), stages=stages, contributing=contributing,
+        scripts=frozenset(scripts), retired=frozenset(retired),
+    )  # fmt: skip
 
 
 def test_a_stage_stands_in_its_kinds_order() -> None:
@@ -37,3 +55,32 @@ def test_a_stage_stands_in_its_kinds_order() -> None:
 def test_stages_that_do_not_go_together_are_named(wrong: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         EngineKinds(*ENGINE_KINDS.values(), wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (kind("overlap", scripts=("training/2",)), "script 'training/2' is of two kinds"),
+        (kind("overlap", scripts=("training/1",)), "script 'training/1' is of two kinds"),
+        (kind("overlap", retired=("training/2",)), "'training/2' is of two kinds: 'training' and"),
+        (kind("overlap", retired=("training/1",)), "script 'training/1' is of two kinds"),
+        (kind("overlap", scripts=("a/1",), retired=("a/1",)), "'a/1' of kind 'overlap' both runs"),
+        (kind("training", "count"), "two kinds have the name 'training'"),
+    ],
+)
+def test_scripts_and_names_belong_to_one_kind(wrong: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        EngineKinds(*ENGINE_KINDS.values(), wrong)
+
+
+def test_every_table_refuses_two_kinds_of_one_name() -> None:
+    tables: list[tuple[Any, Any]] = [
+        (SpecKinds, SPEC_KINDS), (JobKinds, JOB_KINDS), (AgentKinds, AGENT_KINDS),
+        (WorkerKinds, WORKER_KINDS), (EnclaveKinds, ENCLAVE_KINDS),
+    ]  # fmt: skip
+    for table, known in tables:
+        first = next(iter(known.values()))
+        with pytest.raises(ValueError, match="two kinds have the name 'training'"):
+            table(*known.values(), first)
+    with pytest.raises(ValueError, match="two kinds have the name 'training'"):
+        CliKinds(TrainingText(), TrainingText())
