@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -218,6 +219,18 @@ async def test_a_replay_is_told_the_charter_of_the_submission(stage: Stage) -> N
     members = [m for m in shown["charter"]["members"] if m["organisation"] != "bank-c"]
     await stage.sign_charter(shown, members)
     assert next(Scripts(ENGINE_KINDS).of(job)) == first
+
+
+@pytest.mark.parametrize("script", ["training/2", "training/1"])
+async def test_a_stored_job_is_read_though_its_texts_are_refused_today(
+    stage: Stage, script: str
+) -> None:
+    job = await stage.services.jobs.get(stage.scientist("bank-a"), stage.ids["job"])
+    old = replace(job, script=script, spec={**job.spec, "name": "n\u200bx", "script": script})
+    scripts = Scripts(ENGINE_KINDS)
+    assert scripts.explain(old, [], [])["disclosure"]
+    if script not in ENGINE_KINDS["training"].retired:
+        assert next(scripts.of(old))
 
 
 async def test_cancelling_is_for_contributors(stage: Stage) -> None:

@@ -127,7 +127,7 @@ class AgentContext:
         known = self.store.job(job)
         check_not_before_restore(self.store, job, known)
         record = check_approved(known, job, digest, self.clock())
-        return record, self.kinds.specs.parse(record.spec)
+        return record, self.kinds.specs.parse(record.spec, stored=True)
 
     def publication(self, spec: JobSpec) -> Publication | None:
         """Return the own dataset that a spec names, as published; None if it reads no rows.

@@ -48,7 +48,7 @@ class Publication:
     @classmethod
     def from_json(cls, kept: Mapping[str, JSON]) -> Self:
         """Read the form stored in an approval."""
-        dataset = parse(DatasetConfig, kept["dataset"], "dataset")
+        dataset = parse(DatasetConfig, kept["dataset"], "dataset", stored=True)
         return cls(dataset, str(kept["salt"]), str(kept["commitment"]))
 
     def check_file(self) -> None:

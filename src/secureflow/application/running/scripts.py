@@ -61,7 +61,7 @@ class Scripts:
             raise _unknown(job)
         context: JobContext[Any] = JobContext(
             job.id,
-            parse(kind.spec.spec, job.spec),
+            parse(kind.spec.spec, job.spec, stored=True),
             job.digest,
             job.progress["members"],
             int(job.progress["expires"]),
@@ -101,7 +101,7 @@ class Scripts:
         if kind is None:
             raise _unknown(job)
         explained = kind.explanation(
-            parse(kind.spec.spec, job.spec),
+            parse(kind.spec.spec, job.spec, stored=True),
             tee=str(job.progress.get("tee", "")),
             accounting=job.progress.get("accounting"),
             rounds=rounds,
