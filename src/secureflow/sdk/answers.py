@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from secureflow.domain.specs.base import adapter
+from secureflow.domain.specs.base import adapter, place_of
 from secureflow.domain.texts import STORED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -83,7 +83,7 @@ def build(of: type[T], body: Any) -> T:
         built: T = adapter(of).validate_python(body, context=STORED)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or of.__name__
+        where = place_of(first["loc"]) or of.__name__
         raise SecureFlowError(
             "invalid_answer",
             Text(

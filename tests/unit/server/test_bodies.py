@@ -11,6 +11,7 @@ import h11
 import pytest
 from starlette.requests import Request
 
+from secureflow.kit.plain import hidden
 from secureflow.server.protocol import MOST_CRUMBS, _Wire
 from secureflow.server.rest import bodies
 from secureflow.server.rest.session import LOGIN_BYTES
@@ -194,3 +195,30 @@ def test_a_body_in_crumbs_is_cut_off() -> None:
         assert small.next_event() is not h11.NEED_DATA
     with pytest.raises(h11.RemoteProtocolError):
         small.next_event()
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("name", ["k" * 900_000, "\x1b[2J\u202e", "\x1b" * 10_000, "a\nb"])
+async def test_names_of_others_come_back_short_and_visible(api: Api, name: str, lang: str) -> None:
+    """A problem is no mirror: it is shown on terminals, and kept for repeated requests."""
+    for place in ({name: 1}, {"plan": {name: 1}}, {"plan": {"strategy": {"name": name}}}):
+        body = {"kind": "training", "project": "p", "name": "n", "purpose": "p", "datasets": []}
+        answer = await api.call(
+            "POST", "/jobs", api.stage.scientist("bank-a"), json=body | place,
+            headers={"Accept-Language": lang},
+        )  # fmt: skip
+        told = assert_problem(answer, 422, "invalid_request")
+        assert len(answer.content) < 16_384
+        assert not hidden(told["detail"])
+        assert not any(hidden(text) for one in told["details"]["fields"] for text in one.values())
+
+
+@pytest.mark.parametrize(
+    "body", ['{"kind":"training","kind":"statistics"}', '{"a":[{"b":1,"b":1}]}']
+)
+async def test_a_name_stands_in_a_body_once(api: Api, body: str) -> None:
+    for path in ("/jobs", "/projects"):
+        answer = await api.call(
+            "POST", path, api.stage.scientist("bank-a"), content=body.encode(), headers=JSON_TYPE
+        )
+        assert_problem(answer, 400, "malformed_json")

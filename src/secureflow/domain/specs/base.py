@@ -249,7 +249,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
         return _VALIDATORS[of].validate_python(value, context=context)  # type: ignore[no-any-return]
     except ValidationError as error:
         fields = [
-            {"field": _place(e["loc"]) or what, "problem": shown(e["msg"])[:MAX_SAID]}
+            {"field": place_of(e["loc"]) or what, "problem": shown(e["msg"])[:MAX_SAID]}
             for e in error.errors(include_url=False, include_input=False)[:20]
         ]
         first = fields[0]
@@ -266,7 +266,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
         ) from error
 
 
-def _place(path: Iterable[int | str]) -> str:
+def place_of(path: Iterable[int | str]) -> str:
     """Return the place of a wrong field; its names are foreign, so they are escaped and cut."""
     return ".".join(shown(str(name)[:MAX_SHOWN]) for name in path)[:MAX_SHOWN]
 

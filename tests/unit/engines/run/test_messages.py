@@ -30,6 +30,7 @@ from secureflow.engines.run.messages import (
     SumRequest,
     TrainReply,
     TrainRequest,
+    UnlockRequest,
     as_body,
     read,
     read_reply,
@@ -37,6 +38,7 @@ from secureflow.engines.run.messages import (
 from secureflow.engines.run.stages import MAX_STAGES
 from secureflow.engines.script import AGGREGATOR, ENCLAVE, Ask, Effect
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import hidden
 from tests.unit.engines.run.test_ending import COURSES, world_of
 
 REQUESTS = {
@@ -171,3 +173,26 @@ def test_members_that_may_be_missing_may_be_null() -> None:
 
 def test_every_verb_has_one_answer() -> None:
     assert set(REQUESTS) | {"unlock"} == set(REPLIES)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J\u202e", "k" * 100_000, "\x1b" * 10_000])
+@pytest.mark.parametrize(
+    ("of", "body"),
+    [
+        (UnlockRequest, lambda name: {"job": "j", "model_keys": {name: 1}}),
+        (AttestRequest, lambda name: {"job": "j", "nonces": {name: 1}}),
+        (SumRequest, lambda name: {"job": "j", "vectors": {name: 1}}),
+        (CosignRequest, lambda name: {"head": "", name: 1}),
+    ],
+)
+def test_names_of_others_are_quoted_short_and_visible(
+    of: type[Any], body: Callable[[str], dict[str, Any]], name: str
+) -> None:
+    for reading in (lambda: read(of, body(name)), lambda: read_reply(of, "a", "v", body(name))):
+        with pytest.raises(SecureFlowError) as caught:
+            reading()
+        assert not hidden(caught.value.message)
+        assert len(caught.value.message) < 1000
+        for one in caught.value.details.get("fields", []):
+            assert not hidden(one["field"])
+            assert len(one["field"]) <= 128
