@@ -51,6 +51,28 @@ def masked_and_sealed() -> Made:
     return MaskedWorld(count=4, rounds=2, protection="sealed+secagg"), play
 
 
+def malformed_frame() -> Made:
+    """A drop-out whose reason the script words itself."""
+
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        lies = (party, verb) == ("bank-b", "mask")
+        return {**reply, "upload": "bm8gZnJhbWU="} if lies else reply
+
+    return MaskedWorld(count=4, rounds=1, protection="secagg", liar=lie), play
+
+
+def forged_leaf() -> Made:
+    """A failure whose reason the script words itself: it stands in its last entry of the log."""
+
+    def lie(party: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if (party, verb) != ("bank-b", "train"):
+            return reply
+        leaf = {**reply["leaf"], "leaf": {**reply["leaf"]["leaf"], "kind": "other"}}
+        return {**reply, "leaf": leaf, "leaves": []}
+
+    return World(count=4, rounds=1, liar=lie), play
+
+
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": {
         **{f"sealed, {name}": course("sealed", name) for name in COURSES},
@@ -59,6 +81,8 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
         "sealed, no consent": refused,
         "sealed, noise": noised,
         "sealed+secagg": masked_and_sealed,
+        "secagg, bad frame": malformed_frame,
+        "sealed, forged leaf": forged_leaf,
     },
     "statistics/2": {name: course("statistics", name) for name in COURSES},
 }
@@ -77,6 +101,8 @@ PINS: dict[str, dict[str, str]] = {
         "sealed, lost enclave": "64566c35ce7fa9df475637ddb310a53fa27e527c2490573ca9bf504aaaa9b30e",
         "sealed, no consent": "59faadbe81281ceda17c006966b0abc276dd7b43def2461bf29c42d278e1c447",
         "sealed, noise": "ba505616ad9b8e1a88d03cc9bce261a8841f0f00e1ac1972965bb02ee44c52b9",
+        "secagg, bad frame": "9600d5d95e6d1fb12432ce6bb730fd1dcac2cee7074202afa387ee71e9d3e2bd",
+        "sealed, forged leaf": "3adfd12f9cb52325dbcae576c286035244217eb8852ef8998fa7aaa70b1daaac",
         "sealed+secagg": "e69839bbc5768290f85d99e45dce528ba0f5424cfd0c38d8129a447e68ffbbbc",
     },
     "statistics/2": {
