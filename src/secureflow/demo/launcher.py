@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import ParamSpec
+from typing import Final, ParamSpec
 
 from secureflow.adapters.database.emptiness import refuse_password, require_empty
 from secureflow.demo.data import adult_column, adult_study
@@ -38,6 +38,8 @@ from secureflow.server.settings import ServerSettings
 from secureflow.texts import Language
 
 STATE = "demo.json"
+ENCLAVE: Final = b"/secureflow/enclave/__main__.py\0"
+"""The entry point in the command line of an enclave that has isolated itself."""
 
 P = ParamSpec("P")
 
@@ -226,14 +228,25 @@ def _leave(platform: Platform, say: Words) -> None:
 
 def _processes(directory: Path) -> list[int]:
     """Return the platform's processes that run from this directory, no matter who started them."""
-    mark = f"\0--config\0{directory}/".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or belongs to another user
             command = (entry / "cmdline").read_bytes()
-            if mark in command and b"\0start\0" in command and entry.stat().st_uid == os.getuid():
+            if _runs_from(directory, command) and entry.stat().st_uid == os.getuid():
                 found.append(int(entry.name))
     return found
+
+
+def _runs_from(directory: Path, command: bytes) -> bool:
+    """Tell whether a command line is that of a process of the platform in this directory.
+
+    The enclave has replaced itself (`enclave/__main__.py`), and is told the path of its settings
+    without the words `start` and `--config`.
+    """
+    place = f"{directory}/".encode()
+    if b"\0start\0" in command and b"\0--config\0" + place in command:
+        return True
+    return ENCLAVE in command and b"\0" + place in command
 
 
 class Interrupts:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from secureflow.demo.launcher import Interrupts, Options, run
+from secureflow.demo.launcher import Interrupts, Options, run, stop
 from secureflow.demo.own_table import OwnTable
+from secureflow.demo.platform import MODULE
+from secureflow.enclave.__main__ import command
 from secureflow.kit.errors import SecureFlowError
 
 
@@ -19,6 +24,40 @@ def earlier(tmp_path: Path) -> Path:
     (tmp_path / "demo" / "data").mkdir(parents=True)
     (tmp_path / "demo" / "report.html").write_text("earlier")
     return tmp_path / "demo"
+
+
+@pytest.fixture
+def asleep() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Return a list of children that no test leaves behind."""
+    children = list[subprocess.Popen[bytes]]()
+    yield children
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def sleeper(*words: str) -> subprocess.Popen[bytes]:
+    """Start a process that does nothing under these words of a command line."""
+    line = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)", *words)
+    return subprocess.Popen(line, start_new_session=True)
+
+
+def test_stopping_a_kept_demo_ends_every_process_that_runs_from_its_directory(
+    earlier: Path, asleep: list[subprocess.Popen[bytes]]
+) -> None:
+    """The enclave too, whose command line is another one than the command that started it."""
+    server, enclave = str(earlier / "server/server.yaml"), str(earlier / "enclave/enclave.yaml")
+    ours = [
+        sleeper(*MODULE, "server", "start", "--config", server),
+        sleeper(*command(enclave)[1:]),
+    ]
+    reader = sleeper("vim", enclave)  # it names the directory, and is none of the demo's
+    elsewhere = sleeper(*command(str(earlier.parent / "demo-2/enclave/enclave.yaml"))[1:])
+    asleep += [*ours, reader, elsewhere]
+    assert stop(earlier) == 0
+    assert [child.wait(20) for child in ours] == [-15, -15]
+    assert reader.poll() is None
+    assert elsewhere.poll() is None
 
 
 def refused(options: Options) -> SecureFlowError:
