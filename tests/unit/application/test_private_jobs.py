@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from secureflow.domain.jobs import JobState
+from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
-from tests.stage import FEATURES, Stage
+from tests.stage import FEATURES, YEAR, Stage
 from tests.unit.application.refusing import refused
 
 NUMERIC = [{**column, "scale": "bounds"} for column in FEATURES["numeric"]]  # type: ignore[attr-defined]
@@ -107,3 +108,52 @@ async def test_a_private_jobs_bounds_are_held_to_the_owners(
     told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), plain)
     taken = f"bank-a declares age within [0, 120]; the job uses [{bounds[0]}, {bounds[1]}]."
     assert taken in told.notes
+
+
+@pytest.mark.parametrize(
+    ("protection", "warned"), [("sealed", True), ("secagg", False), ("sealed+secagg", False)]
+)
+async def test_only_updates_without_masks_are_as_safe_as_the_enclave(
+    stage: Stage, protection: str, *, warned: bool
+) -> None:
+    wanted = stage.wanted(parts={"features": FEATURES, "protection": protection})
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted)
+    assert any("only as safe as the enclave" in note for note in told.notes) is warned
+
+
+async def publish(stage: Stage, bank: str, unit: str) -> None:
+    """Publish a bank's dataset again, as it is, with a budget per unit."""
+    async with stage.database.begin() as work:
+        dataset = await work.datasets.get(stage.ids[f"{bank}.dataset"])
+    body = {
+        **{name: getattr(dataset, name) for name in ("name", "title", "rows", "commitment")},
+        "columns": [dump(column) for column in dataset.columns],
+        "privacy": {"unit": unit},
+    }
+    again = await stage.services.datasets.publish(bank, body)
+    assert again.id == dataset.id
+    if again.reduced or again.ended:
+        await stage.services.datasets.grant(
+            stage.owner(bank), dataset.id, project=stage.ids["project"],
+            columns=[column.name for column in dataset.columns],
+            purposes=["credit-scoring"], expires=stage.now[0] + YEAR,
+        )  # fmt: skip
+
+
+async def test_a_dry_run_says_which_agents_will_refuse_for_their_budgets(stage: Stage) -> None:
+    """Whether there is a budget, and in which unit, is public; its limit is not."""
+    await publish(stage, "bank-b", "record")
+    await publish(stage, "bank-c", "person")
+
+    async def notes(parts: dict[str, Any]) -> list[str]:
+        wanted = stage.wanted(parts=parts)
+        told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted)
+        return [note for note in told.notes if "its agent refuses" in note]
+
+    first, second = await notes({"features": FEATURES})
+    assert first.startswith("bank-b keeps a privacy budget for customers: unless its owner allows")
+    assert second.startswith("bank-c keeps a privacy budget")
+    undeclared, unit = await notes(PARTS)
+    assert undeclared.startswith("bank-a has declared no privacy budget for customers")
+    assert unit.startswith("bank-c keeps the privacy budget for customers per person")
+    assert unit.endswith("whose noise hides one record.")

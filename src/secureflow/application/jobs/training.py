@@ -250,7 +250,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "A round needs all {count} contributors: it does not survive a dropout.",
             count=len(spec.roster),
         )
-    if traits_of(spec).enclave:
+    if traits_of(spec).enclave and not traits_of(spec).masks:
         yield "Updates are only as safe as the enclave: check its attestation verdict."
     yield from two_party_notes(spec)
     if spec.privacy is None:
@@ -258,6 +258,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "Without differential privacy, sums over rosters that differ in few parties "
             "reveal the difference."
         )
+    yield from _budget_notes(spec, chosen)
     yield from _differing_bounds(spec, chosen)
     for categorical in spec.features.categorical if spec.features else ():
         for party, dataset in chosen.items():
@@ -272,6 +273,35 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
                         extra=", ".join(extra[:5]),
                     )
                 )
+
+
+def _budget_notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
+    """Tell which agents will refuse the job, as far as budgets are public: not their limits."""
+    for party, dataset in chosen.items() if spec.reads_rows else ():
+        budget, name = dataset.privacy, dataset.name
+        if spec.privacy is None and budget is not None:
+            yield Text(
+                "{party} keeps a privacy budget for {name}: unless its owner allows otherwise, "
+                "its agent refuses this job, which has no `privacy:` part.",
+                party=party,
+                name=name,
+            )
+        elif spec.privacy is not None and budget is None:
+            yield Text(
+                "{party} has declared no privacy budget for {name}: its agent refuses jobs that "
+                "have a `privacy:` part.",
+                party=party,
+                name=name,
+            )
+        elif spec.privacy is not None and budget is not None and budget.unit != spec.privacy.unit:
+            yield Text(
+                "{party} keeps the privacy budget for {name} per {own}: its agent refuses "
+                "this job, whose noise hides one {unit}.",
+                party=party,
+                name=name,
+                own=budget.unit,
+                unit=spec.privacy.unit,
+            )
 
 
 def _differing_bounds(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
