@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from secureflow.cli.console import Form, show, write
 from secureflow.cli.texts import part_of, said, t
+from secureflow.texts import chosen_name
 
 _HEAD: Final = ("protection", "tee", "rounds")
 _COST: Final = (
@@ -42,6 +43,8 @@ def _section(title: str, rows: Any, columns: Sequence[str]) -> None:
 
 def _part(row: Mapping[str, Any], name: str) -> Any:
     value = row.get(name)
+    if name == "number" and chosen_name(row):
+        return value
     return said(part_of(row, name)) if isinstance(value, str) else value
 
 

@@ -54,6 +54,15 @@ def told(text: str, language: Language) -> str:
     return (chinese(text) if language == "zh" else None) or str(text)
 
 
+def chosen_name(row: Mapping[str, Any]) -> bool:
+    """Tell whether a released number is called by a name that somebody chose: a query's.
+
+    Such a name has no space, and its number costs something; what we call numbers that do is told
+    in several words.
+    """
+    return bool(row.get("charge")) and " " not in str(row.get("number"))
+
+
 def explained(code: str, message: str, language: Language) -> str:
     """Return an error's message in a language.
 

@@ -274,6 +274,17 @@ def test_statistics_are_a_table_of_answers(lang: Any) -> None:
     assert "the masks alone protect" in page  # no enclave takes part
 
 
+@pytest.mark.parametrize("name", ["rows", "weight"])
+def test_the_name_of_a_query_is_not_translated(name: str) -> None:
+    """It is its submitter's word, even where a column of ours has the same."""
+    spec = statistics_spec([{"name": name, "measure": "count"}])
+    accounting = {"epsilon": {"pld": 0.5, "rdp-cks20": 0.6, "rdp-filter": 0.7}}
+    page = reports.render(statistics_report(privacy=spending(spec, accounting, 1)), "zh")
+    assert f"<td>{name}</td><td>" in page
+    assert "<td>" + str(reports.both(name)) not in page
+    assert "贡献方的数目" in page  # what we call a number is
+
+
 def test_what_an_answer_says_is_escaped() -> None:
     evil = "<script>alert(1)</script>"
     row = {**ROW, "group": evil, "cell": evil, "reason": evil}

@@ -16,6 +16,7 @@ import secureflow
 from secureflow.adapters.database.faults import fault
 from secureflow.adapters.link.requests import silent
 from secureflow.cli import console
+from secureflow.cli.explaining import show_explanation
 from secureflow.cli.main import app
 from secureflow.cli.texts import t
 from secureflow.domain.charter import Charter, Member, compare
@@ -150,6 +151,20 @@ def test_an_explanation_is_a_screen_in_chinese(centre: Any, cli: Any) -> None:
     ):
         assert text in out
     assert not re.search(r"[a-z]{3,} [a-z]{3,}", out)
+
+
+def test_an_explanation_leaves_the_name_of_a_query_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    released = [
+        {"number": "rows", "mechanism": "public", "charge": [{"kind": "laplace"}]},
+        {"number": "row counts", "mechanism": "not released", "charge": []},
+    ]
+    show_explanation({"privacy": {"released": released}})
+    told = capsys.readouterr().out
+    assert "rows" in told
+    assert "行数" not in told.replace(str(chinese("row counts")), "")
+    assert str(chinese("row counts")) in told
 
 
 def test_every_command_that_a_text_names_exists() -> None:

@@ -32,7 +32,7 @@ from secureflow.application.reports.figures import answer_figures, figure, metri
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, foreign, text_in
-from secureflow.texts import chinese
+from secureflow.texts import chinese, chosen_name
 
 _CURVES = ("loss", "auc", "accuracy")
 
@@ -73,6 +73,7 @@ def environment(*loaders: BaseLoader) -> Environment:
     )
     made.filters |= {"both": both, "moment": moment, "figure": figure, "place": place}
     made.filters["told"] = text_in
+    made.filters["number"] = number_of
     made.filters["value"] = value_of
     made.filters["answer"] = answer_figures
     return made
@@ -109,6 +110,12 @@ def value_of(row: Mapping[str, Any]) -> Markup:
     if isinstance(value, str):
         return both(text_in(row, "value"))
     return Markup(", ").join(map(_one, value if isinstance(value, list) else [value]))
+
+
+def number_of(row: Mapping[str, Any]) -> Markup:
+    """Say which number is released, escaped; the name of a query stays as it was chosen."""
+    number = row.get("number", "")
+    return escape(number) if chosen_name(row) else both(number)
 
 
 def _one(value: Any) -> Markup:
