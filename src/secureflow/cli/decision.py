@@ -2,8 +2,9 @@
 
 It fits 80 columns and 24 lines together with the question below it: who asks, for what purpose,
 which columns, what leaves in what form, who takes part, how it is protected, what it costs, who
-could see what. It is made from the spec, whose digest and id are computed again before a word of it
-is shown. What does not fit is shortened, and that is said; `--details` shows everything.
+could see what, the operator first. It is made from the spec, whose digest and id are computed again
+before a word of it is shown. What does not fit is shortened, and that is said, but never what the
+operator sees; `--details` shows everything.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 WIDTH, LINES = 80, 22
 """A terminal's usual size, less the question and the cursor's line."""
+OPERATOR = "operator"
+_ALL = 1_000
+"""Least lines of a field that is not shortened."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Privacy"), _privacy(spec, item, here), 1
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
-        yield label, f"{who}{_colon()}{sees}", 1
+        yield label, f"{_spoken(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
         label = ""
     reasons = _and().join(plain(said(one)) for one in item.reasons)
     yield t("Waits"), t("{why}; until {when}", why=reasons, when=moment(item.expires)), 1
@@ -211,11 +215,12 @@ def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
 
 
 def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:
+    """Yield who sees what: the operator first, and of it what it sees if it cheats."""
     disclosed = kind.engine.disclosure(spec, "SIMULATED" if here.get("allow_simulated") else "")
     seen = [row for row in disclosed if row["who"] not in {"owner", "network"}]
-    seen.sort(key=lambda row: str(row["who"]))
+    seen.sort(key=lambda row: (row["who"] != OPERATOR, row["who"], "SIMULATED" not in row["why"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
-        yield _spoken(who), _and().join(_spoken(str(row["sees"])) for row in rows)
+        yield who, _and().join(_spoken(str(row["sees"])) for row in rows)
 
 
 def _spoken(english: str) -> str:

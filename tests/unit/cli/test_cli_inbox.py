@@ -186,6 +186,43 @@ def test_the_longest_request_fits_too_and_says_that_it_is_shortened(
     assert "300" in "\n".join(lines)
 
 
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("protection", ["sealed", "sealed+secagg"])
+def test_what_the_operator_sees_stands_first_and_whole(
+    monkeypatch: pytest.MonkeyPatch, lang: str, protection: str
+) -> None:
+    """What it sees if it cheats comes before the rest, however long the request is."""
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    numeric = [{"column": f"{'c' * 60}{n}", "bounds": [0, 1], "scale": "federated"}
+               for n in range(50)]  # fmt: skip
+    columns = [one["column"] for one in numeric]
+    roster = [{"party": f"organisation-{n:04d}", "key": f"{n:043d}=", "dataset": "customers"}
+              for n in range(40)]  # fmt: skip
+    value = {
+        **TRAINING,
+        "name": "n" * 200,
+        "purpose": "purpose " * 25,
+        "roster": roster,
+        "protection": protection,
+        "features": {**TRAINING["features"], "numeric": numeric},
+    }
+    differing = [f"{one} [0, 1]" for one in columns]
+    lines = lines_of(value, columns=columns, sensitive=columns[:9], differing_bounds=differing)
+    assert len(lines) <= LINES
+    assert lines[-1].startswith("…")
+    label, first, cheating, last = {
+        "en": ("Seen by", "operator: ", "everything that the enclave sees, if it cheats;",
+               "who takes part, when, and how fast"),
+        "zh": ("谁能看到", "运营方：", "如果作弊，可看到飞地所见的一切；",
+               "谁参与、何时参与、多快完成"),
+    }[lang]  # fmt: skip
+    at = next(n for n, line in enumerate(lines) if line.startswith(label))
+    indent = len(lines[at]) - len(lines[at].removeprefix(label).lstrip())
+    assert lines[at][indent:].startswith(first + cheating)
+    space = " " if lang == "en" else ""
+    assert last in space.join(line.strip() for line in lines[at:])
+
+
 def test_nothing_on_the_screen_moves_the_cursor_or_turns_the_text() -> None:
     nasty = "fine\x1b[2J\x1b[1;1H\u202egnirocs\u200b\r\nApproved"
     value = {**TRAINING, "name": nasty, "purpose": nasty, "submitter": nasty}
