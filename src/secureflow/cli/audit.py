@@ -93,12 +93,13 @@ def verify(
     from secureflow.domain.charter import SignedCharter
     from secureflow.engines.ledger.bundle import verify_bundle
 
+    shown = _read_bundle(bundle)
     given: Any = None if charter is None else read_json(charter)
     earlier = given.pop("history", []) if isinstance(given, dict) else []
     pinned = None if charter is None else SignedCharter.from_json(given).charter
     kept = None if held is None else read_json(held)
     known = [SignedCharter.from_json(one) for one in earlier]
-    verdict = verify_bundle(read_json(bundle), pinned, kept, spec, known)
+    verdict = verify_bundle(shown, pinned, kept, spec, known)
     if output is Form.TABLE:
         _show(verdict)
     else:
@@ -111,6 +112,24 @@ def verify(
         )
         return
     raise _not_verified(verdict.status)
+
+
+def _read_bundle(path: Path) -> Any:
+    """Return the JSON of a bundle, however damaged; refuse another file, which accuses nobody.
+
+    Raises:
+        SecureFlowError: `invalid_file`, `malformed_json`.
+    """
+    from secureflow.engines.ledger.bundle_format import resembles_bundle
+
+    value = read_json(path)
+    if not resembles_bundle(value):
+        raise SecureFlowError(
+            "invalid_file",
+            t("{path} is not an audit bundle.", path=path),
+            t("Name the file that `secureflow audit export JOB FILE` writes."),
+        )
+    return value
 
 
 def _not_verified(status: str) -> SecureFlowError:

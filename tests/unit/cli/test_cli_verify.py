@@ -148,10 +148,28 @@ def test_an_edited_bundle_is_7_and_names_the_entry(cli: Any, files: Any) -> None
     assert f"entry {index}" in err
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"v": 1}'])
-def test_no_bundle_is_7(cli: Any, files: Any, text: str) -> None:
-    files["bundle"].write_text(text)
-    assert cli("audit", "verify", files["bundle"], "--charter", files["charter"])[0] == 7
+@pytest.mark.parametrize("damaged", [["note"], ["spec", "charter"], ["v", "entries", "job"]])
+def test_a_damaged_bundle_is_7(cli: Any, files: Any, damaged: list[str]) -> None:
+    left = {name: one for name, one in HONEST.items() if name not in damaged}
+    files["bundle"].write_text(json.dumps(left))
+    code, out, err = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
+    assert (code, "broken" in out, "show it to the other members" in err) == (7, True, True)
+
+
+@pytest.mark.parametrize("wrong", ["report", "spec", "charter", [], {}, {"v": 1}])
+def test_another_file_is_2_and_accuses_nobody(cli: Any, files: Any, wrong: Any) -> None:
+    others = {
+        "report": {"v": 1, "job": JOB, "state": "succeeded", "ledger": {"note": HONEST["note"]}},
+        "spec": HONEST["spec"],
+        "charter": json.loads(files["charter"].read_text()),
+    }
+    given = others[wrong] if isinstance(wrong, str) else wrong
+    file = files["bundle"].with_name("report.json")
+    file.write_text(json.dumps(given))
+    code, out, err = cli("audit", "verify", file, "--charter", files["charter"])
+    assert (code, out) == (2, "")
+    assert f"invalid_file: {file} is not an audit bundle." in err
+    assert "members" not in err
 
 
 @pytest.mark.parametrize("text", ["{", "NaN", '{"a": 1, "a": 2}', ""])

@@ -24,6 +24,7 @@ MAX_HISTORY = 256
 """Charter versions, starting with the one before the first continuation."""
 
 _FIELDS = {"v", "origin", "note", "job", "spec", "roster", "charter", "entries"}
+_MARKS = frozenset({"entries", "note", "origin"})
 _ENTRY_FIELDS = {"index", "leaf", "proof"}
 _OPENED_FIELDS = _ENTRY_FIELDS | {"document", "salt"}
 
@@ -95,6 +96,14 @@ def _entry_json(entry: BundleEntry) -> dict[str, Any]:
     if entry.salt is None:
         return closed
     return closed | {"document": entry.document, "salt": entry.salt.hex()}
+
+
+def resembles_bundle(value: Any) -> bool:
+    """Tell whether a value has any mark of a bundle, however damaged.
+
+    Reports, specs, charters and models have none.
+    """
+    return isinstance(value, dict) and not _MARKS.isdisjoint(value)
 
 
 def parse_bundle(value: Any) -> Bundle:
