@@ -408,7 +408,8 @@ async def test_a_file_or_declaration_other_than_the_published_one_is_told(tmp_pa
         column = {"name": "age", "type": "number", "bounds": [0, 100]}
         dataset = {"name": "people", "path": "rows.csv", "format": "csv", "columns": [column]}
         sick.settings["datasets"] = [dataset]
-        assert "0 of 1" in (await sick.checks())["data"]["message"]
+        told = (await sick.checks())["data"]["message"]
+        assert told == "none is published yet: secureflow agent data publish people"
         commitment = dataset_commitment(rows, b"s" * 32)
         config = parse(DatasetConfig, dataset, "dataset")
         fact = {"salt": (b"s" * 32).hex(), "commitment": commitment, **declaration(config)}

@@ -163,6 +163,12 @@ def check_data(so_far: Diagnosis) -> str:
                 Text("Publish it again: secureflow agent data publish {name}.", name=dataset.name),
             )
         Publication(dataset, kept["salt"], kept["commitment"]).check_file()
+    datasets = so_far.known.datasets
+    if datasets and not known:
+        return Text(
+            "none is published yet: secureflow agent data publish {name}",
+            name=datasets[0].name if len(datasets) == 1 else "NAME",
+        )
     return Text(
         "{known} of {count} datasets are published, and unchanged since",
         known=known,
