@@ -207,11 +207,23 @@ def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
     text = t("ε {epsilon} per {unit}, {noise} noise",
              epsilon=cost(epsilon), unit=t(privacy.unit), noise=t(privacy.noise))  # fmt: skip
     budget = here.get("budget")
-    if isinstance(budget, Mapping):
-        text += _and() + t("of your {limit}, {spent} is spent (δ {delta})",
-                         limit=f"{budget.get('epsilon'):g}", spent=cost(budget.get("spent")),
-                         delta=f"{budget.get('delta'):g}")  # fmt: skip
-    return text
+    return text + _and() + _spending(budget) if isinstance(budget, Mapping) else text
+
+
+def _spending(budget: Mapping[str, Any]) -> str:
+    """Say what the budget is before and after the job, which is charged more than its own ε."""
+    facts = {
+        "limit": f"{budget.get('epsilon'):g}",
+        "spent": cost(budget.get("spent")),
+        "delta": f"{budget.get('delta'):g}",
+    }
+    if budget.get("after") is None:  # an agent of an older version does not tell it
+        return t("of your {limit}, {spent} is spent (δ {delta})", **facts)
+    return t(
+        "your budget of {limit} (δ {delta}): {spent} is spent, {after} with this job",
+        **facts,
+        after=cost(budget.get("after")),
+    )
 
 
 def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:

@@ -48,5 +48,6 @@ def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, said(privacy[name]) if isinstance(privacy[name], str) else privacy[name]
     prices = privacy.get("epsilon")
     if isinstance(prices, Mapping):
-        yield "epsilon", prices.get(privacy.get("budget_conversion"))
+        yield "epsilon", prices.get("rdp-cks20")
+        yield "epsilon_charged", prices.get(privacy.get("budget_conversion"))
         yield "epsilon_pld", prices.get("pld")

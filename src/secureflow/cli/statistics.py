@@ -32,7 +32,8 @@ Datasets = Annotated[
     ),
 ]
 Epsilon = Annotated[
-    float | None, typer.Option(help=t("What all queries together may cost each owner."))
+    float | None,
+    typer.Option(help=t("ε of all queries together; budgets are charged somewhat more.")),
 ]
 Multiplier = Annotated[
     float | None, typer.Option(help=t("The noise multiplier, instead of an epsilon."))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from peers.agent_world import JOB, ME, NOW, ORIGIN, World
 
 from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.agent.edge.commands import Commands
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import Leaf, sign_leaf
 from secureflow.engines.privacy import epsilon
@@ -388,6 +390,25 @@ async def test_a_second_job_is_refused_when_the_first_took_the_rest(tmp_path: Pa
     with pytest.raises(SecureFlowError) as caught:
         await agent.assembly.context.budgets.expected_epsilon("job_other00000", agent.spec)
     assert caught.value.code == "budget_exceeded"
+
+
+async def test_who_decides_is_told_what_the_budget_will_be(tmp_path: Path) -> None:
+    """The figure by which budgets are charged, which is more than the job's own ε."""
+    agent = World(tmp_path, policy="", privacy=BUDGET, spec_changes=PRIVATE)
+    commands = Commands(agent.assembly, *4 * [cast("Any", None)])
+    asked = asyncio.create_task(agent.ask("consent", agent.consent_body()))
+    while not (waiting := agent.assembly.inbox.list()):  # noqa: ASYNC110  a thread tells nobody
+        await asyncio.sleep(0.005)
+    (item,) = waiting
+    budget = (await commands.inbox_show(item.id))["here"]["budget"]
+    foreseen = budget["after"]
+    assert (budget["spent"], foreseen > item.request["epsilon"]) == (0.0, True)
+    await commands.inbox_approve(item.id)
+    await asked
+    await agent.admitted()
+    assert await spent(agent) == foreseen
+    budget = (await commands.inbox_show(item.id))["here"]["budget"]
+    assert budget["after"] == foreseen  # the job itself is not counted twice
 
 
 def test_one_domain_has_one_budget(tmp_path: Path) -> None:

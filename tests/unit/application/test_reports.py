@@ -205,6 +205,7 @@ def test_the_page_tells_what_privacy_cost_and_who_dropped_out() -> None:
     assert 0 < history[0]["epsilon"] < history[2]["epsilon"]
     for text in ("rdp-cks20", "δ = 1e-06", "party_silent", "记录", "无响应", "合谋"):
         assert text in page
+    assert "ε of this job" in page
     assert "名单只含已固定的成员，且须有 3 方（共 4 方）贡献" in page
 
 

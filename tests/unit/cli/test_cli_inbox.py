@@ -152,6 +152,24 @@ def test_the_screen_says_what_is_simulated_and_what_is_not_private() -> None:
     assert "SIMULATED" not in masked
 
 
+@pytest.mark.parametrize(
+    ("lang", "says"),
+    [
+        ("en", "your budget of 5 (δ 1e-05): 1.25 is spent, 2.712 with this job"),
+        ("zh", "您的隐私预算 5（δ 1e-05）：已用 1.25，本任务后为 2.712"),
+    ],
+)
+def test_what_is_charged_is_told_beside_the_epsilon_of_the_job(
+    monkeypatch: pytest.MonkeyPatch, lang: str, says: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    one = told(STATISTICS, epsilon=1.23412)
+    one["here"] = {**HERE, "budget": {**HERE["budget"], "after": 2.71101}}  # type: ignore[dict-item]
+    text = " ".join(" ".join(screen(asked(one, one["id"]), CLI_KINDS)).split())
+    assert "ε 1.235" in text
+    assert says.replace(" ", "") in text.replace(" ", "")
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_longest_request_fits_too_and_says_that_it_is_shortened(
     monkeypatch: pytest.MonkeyPatch, lang: str

@@ -56,6 +56,17 @@ def _answers(centre: Any) -> None:
     centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
 
 
+def test_a_dry_run_tells_the_jobs_epsilon_apart_from_what_is_charged(centre: Any, cli: Any) -> None:
+    """The first is that of the job's explanation and report."""
+    priced = {"rdp-cks20": 0.4988, "rdp-filter": 0.5816, "pld": 0.4612}
+    privacy = {**DRY["details"]["privacy"], "epsilon": priced, "budget_conversion": "rdp-filter"}
+    centre.answers["POST /jobs/dry-run"] = (200, {**DRY, "details": {"privacy": privacy}})
+    _, out, _ = cli("job", "statistics", "--project", "prj_0", "--purpose", "research",
+                    "--query", "count", "--epsilon", 0.5, "--dry-run")  # fmt: skip
+    told = dict(line.split() for line in out.splitlines() if line.startswith("epsilon"))
+    assert told == {"epsilon": "0.4988", "epsilon_charged": "0.5816", "epsilon_pld": "0.4612"}
+
+
 def test_a_dry_run_over_every_granted_dataset(centre: Any, cli: Any) -> None:
     code, out, err = cli(
         *ASK, "--query", "count", "--query", "mean:age:by=sex", "--epsilon", 1, "--dry-run"

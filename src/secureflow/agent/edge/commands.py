@@ -164,7 +164,7 @@ class Commands:
         """Return one item: the request, why it waits, the whole spec, and the local settings.
 
         `here` is the part of a decision that depends on the owner's settings: `allow_simulated`,
-        and the `budget` that the job's ε is charged to.
+        and the `budget` that the job's ε is charged to, with its ε `after` the job.
         """
         found = self.assembly.inbox.shown(item)
         attestation = self.assembly.context.settings.attestation
@@ -179,9 +179,15 @@ class Commands:
             return None
         context = self.assembly.context
         name = str(item.request.get("dataset"))
-        domains = {d.name: d.privacy.domain for d in context.settings.datasets if d.privacy}
+        policy = next((d.privacy for d in context.settings.datasets if d.name == name), None)
+        if policy is None:
+            return None
         rows = await context.budgets.report(exact=False)
-        return next((row for row in rows if row["domain"] == domains.get(name)), None)
+        row = next(row for row in rows if row["domain"] == policy.domain)
+        if item.job in {one["job"] for one in row["reservations"]}:
+            return {**row, "after": row["spent"]}
+        spec = context.kinds.specs.parse(item.spec, stored=True)
+        return {**row, "after": await context.budgets.after(policy, spec)}
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Approve a request."""

@@ -303,6 +303,11 @@ class Budgets:
             )
         return budgets
 
+    async def after(self, policy: DatasetPrivacy, spec: JobSpec) -> float:
+        """Return ε of a domain by `rdp-filter` if the job's whole charge were added to it."""
+        charges = (*await asyncio.to_thread(self._charges, policy), *self._charge(spec))
+        return float((await self._spent(charges, policy.delta, exact=False))["rdp-filter"])
+
     async def _spent(self, charges: Charge, delta: float, exact: bool) -> dict[str, JSON]:
         if exact:
             return await self._accounting.spent([one.as_json() for one in charges], delta)
