@@ -140,7 +140,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), 1
     yield t("Protection"), _protection(spec, here), 1
-    yield t("Privacy"), _privacy(spec, item, here), 1
+    yield t("Privacy"), _privacy(spec, item, here), 2
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
         yield label, f"{_spoken(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
