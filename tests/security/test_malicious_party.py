@@ -96,6 +96,10 @@ class Parties:
         raise NotImplementedError
 
 
+HONEST: JSON = {"title": "SIMULATED SGX 00", "tier": "sgx", "simulated": True}
+"""What an agent says of an enclave that it verified."""
+
+
 async def _ignore(party: str, head: str, line: str) -> None:
     del party, head, line
 
@@ -124,7 +128,7 @@ async def _ignore(party: str, head: str, line: str) -> None:
 )
 async def test_an_answer_of_another_shape_is_its_partys_failure(verb: str, reply: JSON) -> None:
     """A script that met it would stop by a defect, for all parties and without a name."""
-    asking = Asking(Parties(a={"nonce": "00", "recipient": "", "signature": "", "verdict": {},
+    asking = Asking(Parties(a={"nonce": "00", "recipient": "", "signature": "", "verdict": HONEST,
                                "approval": {}, "vote": {}}, b=reply), _ignore)  # fmt: skip
     found = await asking.perform("job_1", 1, Ask(("a", "b"), verb, {}, need=0), asyncio.Event())
     assert list(found["replies"]) == ["a"]
