@@ -91,7 +91,8 @@ def test_a_policy_decides_on_the_kinds_own_facts(
     command = ["agent", "inbox", "show", asked[0]["id"], "--config", str(config)]
     assert run(command, CLI) == 0
     shown = capsys.readouterr().out
-    assert "one, two, three" in shown and "counting to 4" in shown
+    assert "one, two, three" in shown
+    assert "counting to 4" in shown
     assert run(command) != 0  # SecureFlow's own command line knows no such kind
     assert "counting" in capsys.readouterr().err
     checked = ["agent", "check", "--config", str(config)]  # its policy names the kind
