@@ -16,27 +16,41 @@ from tests.unit.engines.run.test_ending import play
 from tests.unit.engines.training.world import World
 
 SIMULATED, GENUINE = "SIMULATED SGX 0d", "Intel TDX 0d"
+MEASUREMENTS = {
+    "sgx": "0d" * 32,
+    "tdx": ":".join(["0d" * 48] * 5),  # MRTD and RTMR0 to RTMR3
+    "sev-snp": "0d" * 48,
+}
+
+
+def verdict_of(tee: str, measurement: str, *, simulated: bool) -> dict[str, Any]:
+    """Return a verdict on an enclave as an agent sends it."""
+    verdict = Verdict(
+        "affirming", "SIMULATED" if simulated else "hardware", simulated, tee, ("fine",), "p", "e",
+        measurement, "UpToDate", (), "job", "spec", "hpke", "release", "nonce", 1, 2,
+    )  # fmt: skip
+    return {**verdict.as_json(), "title": verdict.title}
 
 
 def whole(**changes: Any) -> dict[str, Any]:
-    """Return a verdict as an agent sends it."""
-    verdict = Verdict(
-        "affirming", "SIMULATED", True, "sgx", ("fine",), "p", "e", "0d", "UpToDate", (), "job",
-        "spec", "hpke", "release", "nonce", 1, 2,
-    )  # fmt: skip
-    return {**verdict.as_json(), "title": verdict.title, **changes}
+    """Return the verdict on a simulated enclave, with changes."""
+    return {**verdict_of("sgx", "0d", simulated=True), **changes}
 
 
-def test_what_agents_send_is_taken_and_sent_unchanged() -> None:
-    reply = {"verdict": whole(), "model_key": "k", "leaf": {"a": 1}}
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize("tee", MEASUREMENTS)
+def test_what_agents_send_is_taken_and_sent_unchanged(tee: str, simulated: bool) -> None:
+    sent = verdict_of(tee, MEASUREMENTS[tee], simulated=simulated)
+    reply = {"verdict": sent, "model_key": "k", "leaf": {"a": 1}}
     assert checked_reply("admit", "bank-a", reply) == reply
     shown = read_reply(AdmitReply, "bank-a", "admit", reply).verdict
-    assert (shown.title, shown.tier, shown.simulated) == (SIMULATED, "SIMULATED", True)
-    assert list(as_body(AdmitReply(verdict=shown))["verdict"].items()) == list(whole().items())
+    assert (shown.title, shown.tier, shown.simulated) == (sent["title"], sent["tier"], simulated)
+    assert shown.title.endswith(MEASUREMENTS[tee])
+    assert list(as_body(AdmitReply(verdict=shown))["verdict"].items()) == list(sent.items())
 
 
 @pytest.mark.parametrize("name", ["title", "tier", "simulated"])
-@pytest.mark.parametrize("wrong", [["x"], {"a": 1}, 7, None, "x" * 201, "a\x1b[2J"])
+@pytest.mark.parametrize("wrong", [["x"], {"a": 1}, 7, None, "x" * 1025, "a\x1b[2J"])
 def test_a_verdict_that_cannot_be_shown_is_its_partys_failure(name: str, wrong: Any) -> None:
     with pytest.raises(SecureFlowError) as caught:
         checked_reply("admit", "bank-a", {"verdict": whole(**{name: wrong})})

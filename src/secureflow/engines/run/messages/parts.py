@@ -39,7 +39,8 @@ Size = Annotated[int, Field(strict=True, ge=0, le=1 << 40)]
 Note = Annotated[str, Field(max_length=64 << 10)]
 Frame = Annotated[str, Field(max_length=1 << 20)]
 Sealed = Annotated[str, Field(max_length=8192)]
-Named = Annotated[str, Field(max_length=200)]
+Named = Annotated[str, Field(max_length=1024)]
+"""A name for people. The longest, that of a TDX enclave, holds five registers: 494 characters."""
 Stage = Annotated[str, Field(pattern=STAGE_NAME)]
 """A stage's name. The job's kind defines which stages it has (`EngineKind.stages`)."""
 Sums = Annotated[list[Annotated[float, Field(strict=True)]], Field(max_length=1 << 16)]
