@@ -190,7 +190,9 @@ def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script
     if len(replies) < need:
         raise _refused(course, failures)
     course.drop(0, "admit", failures)
-    course.admission.tee = tee_of(reply.verdict for reply in replies.values())
+    verdicts = (reply.verdict for reply in replies.values())
+    course.admission.names = names_of(verdicts, course.admission.names)
+    course.admission.tee = tee_of(course.admission.names)
     take_leaves(course, replies)
     yield from record(course, [])
     yield from _hand_over_model_keys(course, replies)
@@ -198,13 +200,22 @@ def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script
         yield Tell("party", {"party": party, "state": "admitted"}, {"tee": course.admission.tee})
 
 
-def tee_of(verdicts: Iterable[ShownVerdict]) -> str:
+def names_of(verdicts: Iterable[ShownVerdict], before: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the names that the agents give the job's enclaves, SIMULATED ones first.
+
+    Those of earlier generations stay (`before`): what a simulated enclave was sent, it was sent.
+    One more than is shown is kept, so that what 64 generations need has a bound.
+    """
+    names = {*before, *map(_tee, verdicts)}
+    return tuple(sorted(names, key=lambda name: (not _simulated(name), name))[: MAX_TEES + 1])
+
+
+def tee_of(names: Sequence[str]) -> str:
     """Return the TEE that the agents name, for everyone's report.
 
     Nobody can check another's words: one agent that says SIMULATED is enough for it, and
     different names are all shown, SIMULATED ones first, with the sign `≠` between them.
     """
-    names = sorted(set(map(_tee, verdicts)), key=lambda name: (not _simulated(name), name))
     return " ≠ ".join((*names[:MAX_TEES], *("…" for _ in names[MAX_TEES : MAX_TEES + 1])))
 
 

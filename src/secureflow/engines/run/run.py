@@ -74,13 +74,15 @@ class Admission:
         approvals: party → its signed approval.
         generation: the number of enclaves that the job has had.
         uplink: where the newest one accepts updates.
-        tee: the verdict on it, as it is shown.
+        names: what the agents called this and the earlier enclaves.
+        tee: the verdict on all of them, as it is shown.
         lone_losses: party → how often it reported an enclave as lost that others reached.
     """
 
     approvals: dict[str, JSON] = field(default_factory=dict)
     generation: int = 0
     uplink: str = ""
+    names: tuple[str, ...] = ()
     tee: str = ""
     lone_losses: dict[str, int] = field(default_factory=dict)
 

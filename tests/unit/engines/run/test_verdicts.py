@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from secureflow.application.running.replies import checked_reply
 from secureflow.engines.attestation.verdict import Verdict
-from secureflow.engines.run.admission import tee_of
+from secureflow.engines.run.admission import MAX_TEES, names_of, tee_of
 from secureflow.engines.run.messages import AdmitReply, ShownVerdict, as_body, read, read_reply
 from secureflow.engines.training.disclosure import attacks
 from secureflow.kit.errors import SecureFlowError
@@ -79,7 +80,7 @@ def test_a_verdict_names_something(verdict: Any) -> None:
 )
 def test_the_worst_that_any_agent_says_is_told(verdicts: list[Any], told: str) -> None:
     shown = [read(ShownVerdict, one) for one in verdicts]
-    assert tee_of(shown) == tee_of(reversed(shown)) == told
+    assert tee_of(names_of(shown)) == tee_of(names_of(reversed(shown))) == told
 
 
 @pytest.mark.parametrize("title", [["x"], {}, 7, GENUINE, "x" * 100_000])
@@ -96,3 +97,60 @@ def test_one_agents_word_neither_stops_a_job_nor_hides_that_its_tee_is_simulated
     assert told == (f"SIMULATED SGX ≠ {GENUINE}" if title == GENUINE else "SIMULATED SGX")
     reading = next(one for one in attacks(world.spec, told) if "single update" in one["attack"])
     assert reading["why"] == "the TEE is SIMULATED"
+
+
+def named_by(party: str, generation: int, title: str) -> Callable[..., dict[str, Any]]:
+    """Return a liar: what a party, or everyone, calls the enclave of one generation."""
+
+    def liar(asked: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if verb != "admit":
+            return reply
+        this = reply["document"]["g"] == generation and party in {asked, "all"}
+        return reply | {"verdict": {"title": title if this else GENUINE, "tier": "hardware"}}
+
+    return liar
+
+
+@pytest.mark.parametrize("lost_at", [4, 6, 8])
+@pytest.mark.parametrize("party", ["all", "bank-d"])
+def test_a_new_enclave_does_not_hide_that_an_earlier_one_was_simulated(
+    party: str, lost_at: int
+) -> None:
+    liar = named_by(party, 1, SIMULATED)
+    world = World(count=4, rounds=2, liar=liar, lose_enclave_at=lost_at)
+    assert play(world) == "succeeded"
+    assert told_generations(world) == 2
+    told = world.progress["tee"]
+    assert told == f"{SIMULATED} ≠ {GENUINE}"
+    reading = next(one for one in attacks(world.spec, told) if "single update" in one["attack"])
+    assert reading["why"] == "the TEE is SIMULATED"
+
+
+def test_a_party_that_is_gone_still_speaks_of_the_enclave_that_it_was_shown() -> None:
+    """Its data went into the first one; the operator then cut it off from the second."""
+    named = named_by("bank-d", 1, SIMULATED)
+
+    def liar(asked: str, verb: str, reply: dict[str, Any]) -> dict[str, Any]:
+        if (asked, verb) == ("bank-d", "close"):
+            world.silent.add("bank-d")
+        return named(asked, verb, reply)
+
+    world = World(count=4, rounds=2, liar=liar, lose_enclave_at=8)
+    assert play(world) == "succeeded"
+    assert told_generations(world) == 2
+    assert ("bank-d", "train") in world.asked
+    assert world.progress["tee"] == f"{SIMULATED} ≠ {GENUINE}"
+
+
+def test_the_names_of_many_enclaves_are_kept_within_a_bound() -> None:
+    seen: tuple[str, ...] = ()
+    for n in range(64):
+        seen = names_of([read(ShownVerdict, {"title": f"t{n:02}"})], seen)
+    seen = names_of([read(ShownVerdict, whole())], seen)
+    assert len(seen) == MAX_TEES + 1
+    assert tee_of(seen) == f"{SIMULATED} ≠ t00 ≠ t01 ≠ …"
+
+
+def told_generations(world: World) -> int:
+    """Return the number of enclaves that the parties were asked to verify."""
+    return sum(one == ("bank-a", "admit") for one in world.asked)
