@@ -35,6 +35,15 @@ def test_a_declaration_round_trips_and_its_public_part_has_no_path() -> None:
     ]
 
 
+def test_a_list_is_read_up_to_its_first_wrong_item_and_the_hint_promises_no_more() -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        config({**AGE, "type": "x"}, {**SEX, "type": "x"})
+    fields = [one["field"] for one in caught.value.details["fields"]]
+    assert "columns.0.type" in fields
+    assert "columns.1.type" not in fields
+    assert str(caught.value.hint).endswith("lists those found; there may be more.")
+
+
 @pytest.mark.parametrize(
     "columns",
     [

@@ -240,7 +240,8 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
     A `stored` value may hold texts that are refused today; it is read, and shown escaped.
 
     Raises:
-        SecureFlowError: `invalid_<what>` with `details.fields` listing every wrong field.
+        SecureFlowError: `invalid_<what>` with `details.fields` listing the wrong fields that were
+            found: at most 20, and of a list the first.
     """
     if of not in _VALIDATORS:
         _VALIDATORS[of] = validator(adapter(of))
@@ -261,7 +262,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
                 field=first["field"],
                 problem=first["problem"],
             ),
-            "Correct the named field; `details.fields` lists every one.",
+            "Correct the named field; `details.fields` lists those found; there may be more.",
             {"fields": fields},
         ) from error
 
