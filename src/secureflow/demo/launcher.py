@@ -24,7 +24,7 @@ from typing import Final, ParamSpec
 from secureflow.adapters.database.emptiness import refuse_password, require_empty
 from secureflow.demo.data import adult_column, adult_study
 from secureflow.demo.own_table import OwnTable, load
-from secureflow.demo.platform import Platform
+from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
@@ -38,6 +38,8 @@ from secureflow.server.settings import ServerSettings
 from secureflow.texts import Language
 
 STATE = "demo.json"
+MARK: Final = ".secureflow-demo"
+"""The file by which a later demo knows that a directory is a demo's, and may be emptied."""
 ENCLAVE: Final = b"/secureflow/enclave/__main__.py\0"
 """The entry point in the command line of an enclave that has isolated itself."""
 
@@ -190,17 +192,33 @@ def _refuse_database(url: str) -> None:
 
 
 def _make_room(directory: Path, say: Words) -> None:
-    """End and remove an earlier demo; refuse a directory with other files."""
-    if any(directory.iterdir()) and not (directory / "data").exists():
+    """End and remove an earlier demo, and mark the directory; refuse one with other files."""
+    if any(directory.iterdir()) and not _made_by_demo(directory):
         raise SecureFlowError(
             "directory_in_use",
             Text("{directory} holds files that no demo made.", directory=directory),
             "Name another directory: --directory.",
         )
+    (directory / MARK).touch()
     if _processes(directory):
         stop(directory, say.language)
     for entry in directory.iterdir():  # the directory itself stays: the lock is on it
-        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        if entry.name != MARK:  # so that what an interrupt leaves is still known as a demo's
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _made_by_demo(directory: Path) -> bool:
+    """Tell whether a demo made what is in this directory: by its mark, or by its trust domain.
+
+    Older demos left no mark, but the settings of their server.
+    """
+    if (directory / MARK).is_file():
+        return True
+    try:
+        settings = (directory / "server" / "server.yaml").read_text(errors="replace")
+    except OSError:
+        return False
+    return TRUST_DOMAIN in settings
 
 
 def _leave(platform: Platform, say: Words) -> None:

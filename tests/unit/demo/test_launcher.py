@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.demo.launcher import Interrupts, Options, run, stop
+from secureflow.demo.launcher import MARK, Interrupts, Options, _make_room, run, stop
 from secureflow.demo.own_table import OwnTable
-from secureflow.demo.platform import MODULE
+from secureflow.demo.platform import MODULE, TRUST_DOMAIN
+from secureflow.demo.words import Words
 from secureflow.enclave.__main__ import command
 from secureflow.kit.errors import SecureFlowError
 
@@ -23,6 +24,7 @@ def earlier(tmp_path: Path) -> Path:
     """Return the directory of a demo that ended."""
     (tmp_path / "demo" / "data").mkdir(parents=True)
     (tmp_path / "demo" / "report.html").write_text("earlier")
+    (tmp_path / "demo" / MARK).touch()
     return tmp_path / "demo"
 
 
@@ -85,6 +87,31 @@ def test_a_directory_of_other_things_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     assert refused(Options(tmp_path)).code == "directory_in_use"
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_project_with_a_folder_of_data_is_not_emptied(tmp_path: Path) -> None:
+    """Such a folder is in every other project: it does not tell that a demo made it."""
+    files = [tmp_path / name for name in ("data/study.csv", "server/server.yaml", "thesis.txt")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("trust_domain: bank.example\n")
+    assert refused(Options(tmp_path)).code == "directory_in_use"
+    assert sorted(one for one in tmp_path.rglob("*") if one.is_file()) == sorted(files)
+    assert {file.read_text() for file in files} == {"trust_domain: bank.example\n"}
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_an_earlier_demo_is_removed_and_its_directory_stays_a_demos(
+    earlier: Path, marked: bool
+) -> None:
+    """Older demos left no mark: their server's trust domain tells them."""
+    if not marked:
+        (earlier / MARK).unlink()
+        (earlier / "server").mkdir()
+        (earlier / "server/server.yaml").write_text(f"trust_domain: {TRUST_DOMAIN}\n")
+    _make_room(earlier, Words("en"))
+    assert [one.name for one in earlier.iterdir()] == [MARK]
+    _make_room(earlier, Words("en"))
 
 
 def test_an_interrupt_that_is_lost_on_its_way_ends_the_demo_at_its_next_step() -> None:
