@@ -30,6 +30,7 @@ from secureflow.demo.processes import kill_group
 from secureflow.demo.screen import Screen
 from secureflow.demo.words import Words
 from secureflow.domain.specs.protections import ProtectionName
+from secureflow.enclave.__main__ import command as enclave_command
 from secureflow.kit.commandline import runnable
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import write_private
@@ -40,7 +41,7 @@ from secureflow.texts import Language
 STATE = "demo.json"
 MARK: Final = ".secureflow-demo"
 """The file by which a later demo knows that a directory is a demo's, and may be emptied."""
-ENCLAVE: Final = b"/secureflow/enclave/__main__.py\0"
+ENCLAVE: Final = b"/secureflow/enclave/__main__.py"
 """The entry point in the command line of an enclave that has isolated itself."""
 
 P = ParamSpec("P")
@@ -259,12 +260,17 @@ def _runs_from(directory: Path, command: bytes) -> bool:
     """Tell whether a command line is that of a process of the platform in this directory.
 
     The enclave has replaced itself (`enclave/__main__.py`), and is told the path of its settings
-    without the words `start` and `--config`.
+    without the words `start` and `--config`: the line is its own, argument by argument.
     """
-    place = f"{directory}/".encode()
-    if b"\0start\0" in command and b"\0--config\0" + place in command:
+    if b"\0start\0" in command and f"\0--config\0{directory}/".encode() in command:
         return True
-    return ENCLAVE in command and b"\0" + place in command
+    config = f"{directory}/enclave/enclave.yaml"
+    given, own = command.removesuffix(b"\0").split(b"\0"), enclave_command(config)
+    if len(given) != len(own):
+        return False
+    *flags, file, _, settings = given[1:]
+    expected = [*map(os.fsencode, own[1:-3]), os.fsencode(config)]
+    return file.endswith(ENCLAVE) and [*flags, settings] == expected
 
 
 class Interrupts:

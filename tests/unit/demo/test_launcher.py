@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.demo.launcher import MARK, Interrupts, Options, _make_room, run, stop
+from secureflow.demo.launcher import MARK, Interrupts, Options, _make_room, _runs_from, run, stop
 from secureflow.demo.own_table import OwnTable
 from secureflow.demo.platform import MODULE, TRUST_DOMAIN
 from secureflow.demo.words import Words
@@ -38,6 +38,15 @@ def asleep() -> Iterator[list[subprocess.Popen[bytes]]]:
         child.wait()
 
 
+def sleeping_enclave(sources: Path, config: str) -> subprocess.Popen[bytes]:
+    """Start a process that does nothing under an enclave's command line."""
+    file = sources / "secureflow/enclave/__main__.py"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("import time; time.sleep(600)")
+    python, *flags, _, paths, config = command(config)
+    return subprocess.Popen([python, *flags, str(file), paths, config], start_new_session=True)
+
+
 def sleeper(*words: str) -> subprocess.Popen[bytes]:
     """Start a process that does nothing under these words of a command line."""
     line = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)", *words)
@@ -51,15 +60,42 @@ def test_stopping_a_kept_demo_ends_every_process_that_runs_from_its_directory(
     server, enclave = str(earlier / "server/server.yaml"), str(earlier / "enclave/enclave.yaml")
     ours = [
         sleeper(*MODULE, "server", "start", "--config", server),
-        sleeper(*command(enclave)[1:]),
+        sleeping_enclave(earlier.parent / "src", enclave),
     ]
     reader = sleeper("vim", enclave)  # it names the directory, and is none of the demo's
-    elsewhere = sleeper(*command(str(earlier.parent / "demo-2/enclave/enclave.yaml"))[1:])
+    elsewhere = sleeping_enclave(earlier.parent / "src", f"{earlier}-2/enclave/enclave.yaml")
     asleep += [*ours, reader, elsewhere]
     assert stop(earlier) == 0
     assert [child.wait(20) for child in ours] == [-15, -15]
     assert reader.poll() is None
     assert elsewhere.poll() is None
+
+
+def strangers(directory: Path) -> dict[str, list[str]]:
+    """Return command lines of others that name an enclave's entry point and the directory."""
+    here, elsewhere = str(directory / "enclave/enclave.yaml"), "/var/lib/other/enclave.yaml"
+    python, *flags, file, paths, _ = command(here)
+    inner = f"{directory}/.venv/lib/python3.11/site-packages"
+    own = f"{inner}/secureflow/enclave/__main__.py"
+    return {
+        "installed below it": [python, *flags, own, paths, elsewhere],
+        "paths that begin with it": [python, *flags, file, inner, elsewhere],
+        "other settings below it": [python, *flags, file, paths, f"{directory}/real/enclave.yaml"],
+        "an editor": ["vim", file, f"{directory}/notes.txt"],
+        "an editor of both": ["vim", file, here],
+        "a search": ["grep", *flags, "enclave", file, here],
+        "no argument": [],
+    }
+
+
+def line(words: list[str]) -> bytes:
+    return b"".join(word.encode() + b"\0" for word in words)
+
+
+@pytest.mark.parametrize("stranger", strangers(Path()))
+def test_a_stranger_that_names_the_directory_is_not_ended(earlier: Path, stranger: str) -> None:
+    assert not _runs_from(earlier, line(strangers(earlier)[stranger]))
+    assert _runs_from(earlier, line(command(str(earlier / "enclave/enclave.yaml"))))
 
 
 def refused(options: Options) -> SecureFlowError:
