@@ -59,7 +59,7 @@ def export(
 ) -> None:
     """Write a job's audit bundle."""
     with client() as connection:
-        bundle = connection.audit.bundle(named(connection, "job", job))
+        bundle = received(connection.audit.bundle(named(connection, "job", job)))
     write_text(file, json.dumps(bundle, ensure_ascii=False) + "\n")
     say(t("Written to {path}.", path=file))
 
@@ -93,7 +93,8 @@ def verify(
     from secureflow.domain.charter import SignedCharter
     from secureflow.engines.ledger.bundle import verify_bundle
 
-    shown = _read_bundle(bundle)
+    # Who holds it to a spec or to kept leaves says what it is: then anything else is an accusation.
+    shown = read_json(bundle) if held is not None or spec else _read_bundle(bundle)
     given: Any = None if charter is None else read_json(charter)
     earlier = given.pop("history", []) if isinstance(given, dict) else []
     pinned = None if charter is None else SignedCharter.from_json(given).charter
@@ -112,6 +113,23 @@ def verify(
         )
         return
     raise _not_verified(verdict.status)
+
+
+def received(bundle: Any) -> Any:
+    """Return a bundle that the centre sent, however damaged; refuse what is none.
+
+    Raises:
+        SecureFlowError: `server_untrusted`.
+    """
+    from secureflow.engines.ledger.bundle_format import resembles_bundle
+
+    if not resembles_bundle(bundle):
+        raise SecureFlowError(
+            "server_untrusted",
+            t("What the server sent is not an audit bundle."),
+            t("Ask the operator for the job's bundle; tell the other members if none comes."),
+        )
+    return bundle
 
 
 def _read_bundle(path: Path) -> Any:

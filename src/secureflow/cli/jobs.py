@@ -203,8 +203,11 @@ def bundle(
     save: Annotated[Path | None, typer.Option(help=t("File to write; default: stdout."))] = None,
 ) -> None:
     """Write the audit bundle."""
+    from secureflow.cli.audit import received
+
     with client() as connection:
-        text = json.dumps(connection.jobs.bundle(named(connection, "job", job)), ensure_ascii=False)
+        value = received(connection.jobs.bundle(named(connection, "job", job)))
+    text = json.dumps(value, ensure_ascii=False)
     if save is None:
         write(text)
         return

@@ -16,6 +16,7 @@ from secureflow.cli.main import exit_code
 from secureflow.domain.errors import CATALOGUE, Category
 from secureflow.domain.exits import EXITS
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.ledger.test_bundle import HONEST
 
 JOB = {
     "id": "job_00000000", "project": "prj_00000000", "organisation": "bank-a", "name": "income",
@@ -155,7 +156,7 @@ def test_a_file_that_does_not_fit_is_named_and_the_older_one_stays(
     account = {"id": "usr_00000000", "name": "sam"}
     session = {"token": "sft_new", "expires": 2_000_000_000, "user": account}
     centre.answers["POST /login"] = (200, session)
-    centre.answers["GET /audit/bundle?job=job_00000000"] = (200, {"job": "job_00000000"})
+    centre.answers["GET /audit/bundle?job=job_00000000"] = (200, HONEST)
     password, bundle = tmp_path / "password", tmp_path / "bundle.json"
     password.write_text("secret\n")
     password.chmod(0o600)

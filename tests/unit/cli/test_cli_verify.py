@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import nullcontext
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 
 import secureflow.cli.audit
 from secureflow.domain.charter import Charter, Member, SignedCharter
+from secureflow.engines.ledger.bundle import verify_bundle
+from secureflow.engines.ledger.bundle_format import resembles_bundle
 from secureflow.engines.training.export import ModelFile, model_digest
 from tests.unit.engines.ledger.test_bundle import BANKS, CHARTER, HONEST, JOB, LOG, STORY
 from tests.unit.engines.run.test_ending import story
@@ -148,12 +151,61 @@ def test_an_edited_bundle_is_7_and_names_the_entry(cli: Any, files: Any) -> None
     assert f"entry {index}" in err
 
 
-@pytest.mark.parametrize("damaged", [["note"], ["spec", "charter"], ["v", "entries", "job"]])
+STRIPPED = ["note", "origin", "entries"]
+"""What the centre must strip for the rest to look like no record of anything."""
+
+
+@pytest.mark.parametrize(
+    "damaged", [STRIPPED, ["note"], ["spec", "charter"], ["v", "entries", "job"]]
+)
 def test_a_damaged_bundle_is_7(cli: Any, files: Any, damaged: list[str]) -> None:
     left = {name: one for name, one in HONEST.items() if name not in damaged}
     files["bundle"].write_text(json.dumps(left))
     code, out, err = cli("audit", "verify", files["bundle"], "--charter", files["charter"])
     assert (code, "broken" in out, "show it to the other members" in err) == (7, True, True)
+
+
+def test_a_bundle_less_any_three_of_its_fields_is_an_accusation() -> None:
+    """What the centre strips from a bundle makes no other document of it."""
+    for stripped in combinations(HONEST, 3):
+        left = {name: one for name, one in HONEST.items() if name not in stripped}
+        assert resembles_bundle(left), stripped
+        assert verify_bundle(left, CHARTER).status == "broken"
+
+
+@pytest.mark.parametrize("shown", [{}, [], {"v": 1}, None])
+@pytest.mark.parametrize("option", ["--spec", "--held"])
+def test_anything_that_is_held_to_a_spec_or_to_kept_leaves_is_judged(
+    cli: Any, files: Any, tmp_path: Path, option: str, shown: Any
+) -> None:
+    files["bundle"].write_text(json.dumps(shown))
+    held = tmp_path / "held.json"
+    held.write_text("[]")
+    given = held if option == "--held" else "0" * 64
+    code, out, err = cli(
+        *("audit", "verify", files["bundle"], "--charter", files["charter"], option, given)
+    )
+    assert (code, "broken" in out, "show it to the other members" in err) == (7, True, True)
+
+
+@pytest.mark.parametrize("sent", [{}, {"v": 1, "job": JOB}])
+@pytest.mark.parametrize("command", [("audit", "export"), ("job", "bundle")])
+def test_a_centre_that_sends_no_bundle_is_not_trusted(
+    centre: Any, cli: Any, tmp_path: Path, command: tuple[str, str], sent: Any
+) -> None:
+    account = {"id": "usr_00000000", "name": "sam"}
+    session = {"token": "sft_new", "expires": 2_000_000_000, "user": account}
+    centre.answers["POST /login"] = (200, session)
+    centre.answers["GET /audit/bundle?job=job_00000000"] = (200, sent)
+    centre.answers["GET /jobs/job_00000000/bundle"] = (200, sent)
+    password, file = tmp_path / "password", tmp_path / "new.json"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    assert cli("login", centre.url, "--name", "sam", "--password-file", password)[0] == 0
+    place = [file] if command[0] == "audit" else ["--save", file]
+    code, out, err = cli(*command, "job_00000000", *place)
+    assert (code, out, file.exists()) == (7, "", False)
+    assert "server_untrusted: What the server sent is not an audit bundle." in err
 
 
 @pytest.mark.parametrize("wrong", ["report", "spec", "charter", [], {}, {"v": 1}])

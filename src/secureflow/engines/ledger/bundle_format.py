@@ -24,7 +24,8 @@ MAX_HISTORY = 256
 """Charter versions, starting with the one before the first continuation."""
 
 _FIELDS = {"v", "origin", "note", "job", "spec", "roster", "charter", "entries"}
-_MARKS = frozenset({"entries", "note", "origin"})
+_LEAST_FIELDS = 3
+"""So many of its fields make a JSON object a bundle; no other document has more than two."""
 _ENTRY_FIELDS = {"index", "leaf", "proof"}
 _OPENED_FIELDS = _ENTRY_FIELDS | {"document", "salt"}
 
@@ -99,11 +100,8 @@ def _entry_json(entry: BundleEntry) -> dict[str, Any]:
 
 
 def resembles_bundle(value: Any) -> bool:
-    """Tell whether a value has any mark of a bundle, however damaged.
-
-    Reports, specs, charters and models have none.
-    """
-    return isinstance(value, dict) and not _MARKS.isdisjoint(value)
+    """Tell whether a value is a bundle, however damaged, and no report, spec, charter or model."""
+    return isinstance(value, dict) and len(_FIELDS.intersection(value)) >= _LEAST_FIELDS
 
 
 def parse_bundle(value: Any) -> Bundle:
