@@ -217,6 +217,12 @@ def _spending(budget: Mapping[str, Any]) -> str:
         "spent": cost(budget.get("spent")),
         "delta": f"{budget.get('delta'):g}",
     }
+    if budget.get("refused"):
+        return t(
+            "your budget of {limit} (δ {delta}): {spent} is spent; the charge of this job was "
+            "given back, and it is refused",
+            **facts,
+        )
     if budget.get("after") is None:  # an agent of an older version does not tell it
         return t("of your {limit}, {spent} is spent (δ {delta})", **facts)
     return t(

@@ -392,23 +392,45 @@ async def test_a_second_job_is_refused_when_the_first_took_the_rest(tmp_path: Pa
     assert caught.value.code == "budget_exceeded"
 
 
-async def test_who_decides_is_told_what_the_budget_will_be(tmp_path: Path) -> None:
-    """The figure by which budgets are charged, which is more than the job's own ε."""
-    agent = World(tmp_path, policy="", privacy=BUDGET, spec_changes=PRIVATE)
+async def asked_person(directory: Path) -> tuple[World, Commands, str, asyncio.Task[Any]]:
+    """Return an agent whose owner is asked about a private job, and the item in the inbox."""
+    agent = World(directory, policy="", privacy=BUDGET, spec_changes=PRIVATE)
     commands = Commands(agent.assembly, *4 * [cast("Any", None)])
     asked = asyncio.create_task(agent.ask("consent", agent.consent_body()))
     while not (waiting := agent.assembly.inbox.list()):  # noqa: ASYNC110  a thread tells nobody
         await asyncio.sleep(0.005)
     (item,) = waiting
-    budget = (await commands.inbox_show(item.id))["here"]["budget"]
+    return agent, commands, item.id, asked
+
+
+async def test_who_decides_is_told_what_the_budget_will_be(tmp_path: Path) -> None:
+    """The figure by which budgets are charged, which is more than the job's own ε."""
+    agent, commands, item, asked = await asked_person(tmp_path)
+    budget = (await commands.inbox_show(item))["here"]["budget"]
     foreseen = budget["after"]
-    assert (budget["spent"], foreseen > item.request["epsilon"]) == (0.0, True)
-    await commands.inbox_approve(item.id)
+    assert (budget["spent"], foreseen > agent.assembly.inbox.get(item).request["epsilon"]) == (
+        0.0,
+        True,
+    )
+    await commands.inbox_approve(item)
     await asked
     await agent.admitted()
     assert await spent(agent) == foreseen
-    budget = (await commands.inbox_show(item.id))["here"]["budget"]
+    budget = (await commands.inbox_show(item))["here"]["budget"]
     assert budget["after"] == foreseen  # the job itself is not counted twice
+
+
+async def test_who_looks_at_a_job_whose_charge_was_given_back_is_told_that_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    agent, commands, item, asked = await asked_person(tmp_path)
+    await commands.inbox_approve(item)
+    await asked
+    await agent.admitted()
+    await finish(agent)
+    assert events(agent) == ["limit", "reserve", "void"]
+    budget = (await commands.inbox_show(item))["here"]["budget"]
+    assert (budget["spent"], budget["refused"], "after" in budget) == (0.0, True, False)
 
 
 def test_one_domain_has_one_budget(tmp_path: Path) -> None:

@@ -153,18 +153,24 @@ def test_the_screen_says_what_is_simulated_and_what_is_not_private() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lang", "says"),
+    ("lang", "told_here", "says"),
     [
-        ("en", "your budget of 5 (δ 1e-05): 1.25 is spent, 2.712 with this job"),
-        ("zh", "您的隐私预算 5（δ 1e-05）：已用 1.25，本任务后为 2.712"),
+        ("en", {"after": 2.71101}, "budget of 5 (δ 1e-05): 1.25 is spent, 2.712 with this job"),
+        ("zh", {"after": 2.71101}, "您的隐私预算 5（δ 1e-05）：已用 1.25，本任务后为 2.712"),
+        (
+            "en",
+            {"refused": True},
+            "1.25 is spent; the charge of this job was given back, and it is",
+        ),
+        ("zh", {"refused": True}, "已用 1.25；本任务占用的预算已退回，任务将被拒绝"),
     ],
 )
 def test_what_is_charged_is_told_beside_the_epsilon_of_the_job(
-    monkeypatch: pytest.MonkeyPatch, lang: str, says: str
+    monkeypatch: pytest.MonkeyPatch, lang: str, told_here: dict[str, Any], says: str
 ) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", lang)
     one = told(STATISTICS, epsilon=1.23412)
-    one["here"] = {**HERE, "budget": {**HERE["budget"], "after": 2.71101}}  # type: ignore[dict-item]
+    one["here"] = {**HERE, "budget": {**HERE["budget"], **told_here}}  # type: ignore[dict-item]
     text = " ".join(" ".join(screen(asked(one, one["id"]), CLI_KINDS)).split())
     assert "ε 1.235" in text
     assert says.replace(" ", "") in text.replace(" ", "")

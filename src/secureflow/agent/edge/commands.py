@@ -164,7 +164,8 @@ class Commands:
         """Return one item: the request, why it waits, the whole spec, and the local settings.
 
         `here` is the part of a decision that depends on the owner's settings: `allow_simulated`,
-        and the `budget` that the job's ε is charged to, with its ε `after` the job.
+        and the `budget` that the job's ε is charged to, with its ε `after` the job, or `refused`
+        if the job's charge was given back: it pays for no second run.
         """
         found = self.assembly.inbox.shown(item)
         attestation = self.assembly.context.settings.attestation
@@ -184,7 +185,10 @@ class Commands:
             return None
         rows = await context.budgets.report(exact=False)
         row = next(row for row in rows if row["domain"] == policy.domain)
-        if item.job in {one["job"] for one in row["reservations"]}:
+        reserved = {one["job"]: one["state"] for one in row["reservations"]}
+        if reserved.get(item.job) == "voided":
+            return {**row, "refused": True}
+        if item.job in reserved:
             return {**row, "after": row["spent"]}
         spec = context.kinds.specs.parse(item.spec, stored=True)
         return {**row, "after": await context.budgets.after(policy, spec)}
