@@ -225,11 +225,15 @@ def _spending(budget: Mapping[str, Any]) -> str:
         )
     if budget.get("after") is None:  # an agent of an older version does not tell it
         return t("of your {limit}, {spent} is spent (δ {delta})", **facts)
-    return t(
+    text = t(
         "your budget of {limit} (δ {delta}): {spent} is spent, {after} with this job",
         **facts,
         after=cost(budget.get("after")),
     )
+    if budget.get("approved"):
+        text += _and() + t("not counting {count} approved jobs that have not started",
+                           count=budget["approved"])  # fmt: skip
+    return text
 
 
 def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[tuple[str, str]]:

@@ -433,6 +433,23 @@ async def test_who_looks_at_a_job_whose_charge_was_given_back_is_told_that_it_is
     assert (budget["spent"], budget["refused"], "after" in budget) == (0.0, True, False)
 
 
+async def test_who_decides_is_told_of_approved_jobs_that_have_not_started(tmp_path: Path) -> None:
+    """Their charge is reserved when they start: until then it is in no figure."""
+    agent, commands, item, asked = await asked_person(tmp_path)
+    await commands.inbox_approve(item)
+    first = agent.assembly.inbox.get(item)
+    inbox = agent.assembly.inbox
+    expires = first.expires
+    other = inbox.put("job_other00000", first.digest, first.spec, first.request, (), expires)
+    budget = (await commands.inbox_show(other))["here"]["budget"]
+    assert (budget["spent"], budget["approved"]) == (0.0, 1)  # decided, not yet answered
+    await asked
+    assert (await commands.inbox_show(other))["here"]["budget"]["approved"] == 1
+    await agent.admitted()
+    budget = (await commands.inbox_show(other))["here"]["budget"]
+    assert (budget["approved"], budget["after"] > budget["spent"] > 0.0) == (0, True)
+
+
 def test_one_domain_has_one_budget(tmp_path: Path) -> None:
     agent = world(tmp_path)
     settings = agent.settings.model_dump()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
@@ -15,7 +15,13 @@ from secureflow.agent.edge.reload import Reload
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.owner.budgetrecovery import BudgetRecovery
-from secureflow.agent.owner.publications import check_lineage, declaration, differs, keep_lineage
+from secureflow.agent.owner.publications import (
+    Publication,
+    check_lineage,
+    declaration,
+    differs,
+    keep_lineage,
+)
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.restored import CODE, restored
 from secureflow.agent.witness.continuations import ACCUSED, SET_BACK
@@ -31,6 +37,9 @@ _NAMED: Final = 8
 _LONGEST: Final = 40
 """Sensitive columns in the inbox's list, and characters of each: even with many requests of many
 columns the list must fit the socket's line, or nobody could see, and reject, what fills it."""
+
+_NEWEST: Final = 500
+"""How many approved jobs are looked at, as many as the inbox tells of."""
 
 _PATIENCE: Final = 10.0
 """Seconds for the centre to answer: less than the command line waits for this agent."""
@@ -165,7 +174,8 @@ class Commands:
 
         `here` is the part of a decision that depends on the owner's settings: `allow_simulated`,
         and the `budget` that the job's ε is charged to, with its ε `after` the job, or `refused`
-        if the job's charge was given back: it pays for no second run.
+        if the job's charge was given back: it pays for no second run. `approved` are the private
+        jobs whose charge is in neither: they were approved, and have not started.
         """
         found = self.assembly.inbox.shown(item)
         attestation = self.assembly.context.settings.attestation
@@ -191,7 +201,38 @@ class Commands:
         if item.job in reserved:
             return {**row, "after": row["spent"]}
         spec = context.kinds.specs.parse(item.spec, stored=True)
-        return {**row, "after": await context.budgets.after(policy, spec)}
+        after = await context.budgets.after(policy, spec)
+        known = {item.job, *reserved}
+        approved = await asyncio.to_thread(self._uncharged, policy.domain, known)
+        return {**row, "after": after, "approved": approved}
+
+    def _uncharged(self, domain: str, known: Collection[str]) -> int:
+        """Return the number of other jobs that were approved for a domain and have not started."""
+        context, now = self.assembly.context, self.assembly.context.clock()
+        names = {
+            one.name
+            for one in context.settings.datasets
+            if one.privacy is not None and one.privacy.domain == domain
+        }
+        jobs = context.store.jobs(limit=_NEWEST)
+        approved = {
+            one.job
+            for one in jobs
+            if one.spec.get("privacy") is not None
+            and one.declared is not None
+            and Publication.from_json(one.declared).dataset.name in names
+            and now < one.expires
+        }
+        approved |= {
+            one.job
+            for one in self.assembly.inbox.list(waiting=False)
+            if one.state == "approved"
+            and one.request.get("epsilon") is not None
+            and one.request.get("dataset") in names
+            and now < one.expires
+        }
+        ended = {one.job for one in jobs if one.outcome}
+        return len(approved - ended - set(known))
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Approve a request."""
