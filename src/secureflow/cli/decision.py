@@ -231,7 +231,7 @@ def _spending(budget: Mapping[str, Any]) -> str:
         after=cost(budget.get("after")),
     )
     if budget.get("approved"):
-        text += _and() + t("not counting {count} approved jobs that have not started",
+        text += _and() + t("approved jobs that have not started ({count}) are not counted",
                            count=budget["approved"])  # fmt: skip
     return text
 

@@ -157,7 +157,11 @@ def test_the_screen_says_what_is_simulated_and_what_is_not_private() -> None:
     [
         ("en", {"after": 2.71101}, "budget of 5 (δ 1e-05): 1.25 is spent, 2.712 with this job"),
         ("zh", {"after": 2.71101}, "您的隐私预算 5（δ 1e-05）：已用 1.25，本任务后为 2.712"),
-        ("en", {"after": 2.7, "approved": 2}, "not counting 2 approved jobs that have not started"),
+        (
+            "en",
+            {"after": 2.7, "approved": 2},
+            "approved jobs that have not started (2) are not counted",
+        ),
         ("zh", {"after": 2.7, "approved": 2}, "未计入已批准但尚未开始的 2 个任务"),
         (
             "en",
