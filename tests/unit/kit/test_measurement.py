@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -308,6 +309,72 @@ def test_bytecode_without_a_source_counts_and_an_archive_is_refused(tmp_path: Pa
     with pytest.raises(SecureFlowError) as caught:
         interpreter(library)
     assert caught.value.code == "code_unmeasurable"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Return a standard library of one module, one package and the folder of native modules."""
+    place = tmp_path / "library"
+    for name in ("hashlib.py", "json/__init__.py", "lib-dynload/_hashlib.so"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("x = 1\n")
+    return place
+
+
+def refusal(library: Path) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        interpreter(library)
+    assert caught.value.code == "code_unmeasurable"
+    return caught.value.message
+
+
+@pytest.mark.parametrize("name", ["hashlib", "json/decoder", "lib-dynload/_ssl", "lib-dynload"])
+def test_a_link_to_a_folder_in_the_standard_library_is_refused(library: Path, name: str) -> None:
+    """Python enters it, and takes a package before a module of the same name."""
+    interpreter(library)
+    evil = library.with_name("evil")
+    evil.mkdir()
+    (evil / "__init__.py").write_text("x = 2\n")
+    shutil.rmtree(library / name, ignore_errors=True)
+    (library / name).symlink_to(evil)
+    assert str(library / name) in refusal(library)
+
+
+def test_a_link_by_a_name_that_is_left_out_may_stay(library: Path) -> None:
+    before = interpreter(library)
+    for name in ("site-packages", "dist-packages", "test", "json/tests"):
+        (library / name).symlink_to(SITE)
+    assert interpreter(library) == before
+
+
+@pytest.mark.parametrize("name", ["hashlib", "lib-dynload/hashlib", "json/decoder"])
+@pytest.mark.parametrize("file", ["__init__.py", "__init__.abi3.so", "deeper/one.py"])
+def test_a_package_beside_a_module_counts(library: Path, name: str, file: str) -> None:
+    before = interpreter(library).lines
+    (library / name / file).parent.mkdir(parents=True)
+    (library / name / file).write_text("x = 1\n")
+    assert interpreter(library).lines != before
+
+
+@pytest.mark.parametrize("name", ["json", "hashlib.py"])
+def test_what_cannot_be_read_in_the_standard_library_is_refused(
+    library: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan, opened = os.scandir, Path.open
+
+    def scandir(path: str) -> object:
+        if path == str(library / name):
+            raise PermissionError(13, "denied", path)
+        return scan(path)
+
+    def open_(path: Path, *how: Any, **more: Any) -> object:
+        if path == library / name:
+            raise PermissionError(13, "denied", str(path))
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(Path, "open", open_)
+    assert str(library / name) in refusal(library)
 
 
 def test_a_file_is_a_module_of_the_name_by_which_python_finds_it(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 Of the standard library, parts that no service loads (tests, editors, installers) and
 `site-packages` are left out. So are folders of bytecode: an enclave loads none. Bytecode without a
 source counts, and a library in an archive is refused: before the enclave's first line, Python reads
-its text encodings from whichever comes first.
+its text encodings from whichever comes first. So are a folder that is a link, which Python enters
+and no listing does, and whatever cannot be read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement.distributions import Files, digest_of, modules_in, unmeasurable
 from secureflow.kit.text import Text
 
@@ -57,7 +59,7 @@ def interpreter(library: Path | None = None) -> Interpreter:
     if archive.exists():
         what = Text("{path} comes before the standard library, and is not measured.", path=archive)
         raise unmeasurable(what, "Remove it.")
-    digests = {path: digest_of(place / path) for path in _library(place)}
+    digests = {path: _digest(place / path) for path in _library(place)}
     listing = "".join(f"{path} {digests[path].hex()}\n" for path in sorted(digests))
     version = ".".join(map(str, sys.version_info[:3]))
     programs = {f"{sys.implementation.name} {version}": Path(sys.executable)}
@@ -82,11 +84,33 @@ def _below(folder: str, digests: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def _library(place: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(place):
+    for folder, folders, names in os.walk(place, onerror=_refuse):
         folders[:] = [name for name in folders if name not in _LEFT_OUT]
+        for path in (Path(folder, name) for name in folders):
+            if path.is_symlink():
+                what = Text("{path} is a link to a folder, and is not measured.", path=path)
+                raise unmeasurable(what, "Remove it.")
         for name in names:
             if name.endswith(_LOADABLE):
                 yield Path(folder, name).relative_to(place).as_posix()
+
+
+def _digest(path: Path) -> bytes:
+    digest = digest_of(path)
+    if not digest and path.exists():
+        raise _unreadable(path)
+    return digest
+
+
+def _refuse(error: OSError) -> None:
+    raise _unreadable(error.filename) from error
+
+
+def _unreadable(path: object) -> SecureFlowError:
+    return unmeasurable(
+        Text("{path} of the standard library cannot be read.", path=path),
+        "Let this account read it.",
+    )
 
 
 def _shared() -> list[Path]:
