@@ -28,6 +28,8 @@ NO_BYTECODE = f"{os.devnull}/bytecode"
 CONFIG = "enclave.yaml"
 _OURS = "secureflow"
 _FILE = os.path.realpath(__file__)
+_LIBRARY = os.path.dirname(os.__file__)
+_FOLDERS = (_LIBRARY, os.path.join(_LIBRARY, "lib-dynload"))
 _NAMES = frozenset(
     {
         *("HOME", "PATH", "TZ", "LANG", "TMPDIR", "TEMP", "TMP", "OPENBLAS_NUM_THREADS"),
@@ -102,15 +104,47 @@ class OwnSources:
         raise ModuleNotFoundError(name, name=name)
 
 
-def load_sources_only() -> None:
-    """Let Python load only our sources from now on, and what is in the standard library's folder.
+class LibrarySources(FileFinder):
+    """Finds what lies in a folder of the standard library itself, and not behind a link to one."""
 
-    No archive and no bytecode; nobody else's code is needed before it is measured.
+    def find_spec(self, fullname: str, target: object = None) -> ModuleSpec | None:
+        """Return how a module is loaded; end the process if a link to a folder leads there."""
+        del target
+        found: ModuleSpec | None = super().find_spec(fullname)
+        if found is not None and found.origin is not None:
+            folder = os.path.dirname(found.origin)
+            if folder != _LIBRARY and os.path.islink(folder):
+                end_unmeasured(f"{folder} is a link to a folder, and is not measured.")
+        return found
+
+
+def end_unmeasured(what: str) -> None:
+    """End this process, which has nothing loaded to say it in another language."""
+    sys.stderr.write(f"code_unmeasurable: {what} Remove it.\n")
+    sys.exit(2)
+
+
+def refuse_other_paths() -> None:
+    """End this process if Python looks anywhere but into the standard library's two folders.
+
+    Some layouts have it take an archive from elsewhere, or native modules out of a folder of the
+    library that is not measured (`pybuilddir.txt`).
     """
-    library = os.path.dirname(os.__file__)
-    sys.path[:] = [one for one in sys.path if one == library or one.startswith(library + os.sep)]
+    known = {os.path.realpath(one) for one in _FOLDERS}
+    for one in sys.path:
+        if os.path.exists(one) and os.path.realpath(one) not in known:
+            end_unmeasured(f"{one} comes with the standard library, and is not measured.")
+
+
+def load_sources_only() -> None:
+    """Let Python load only our sources from now on, and what is in the standard library's folders.
+
+    No archive, no bytecode and no link to a folder; nobody else's code is needed before it is
+    measured.
+    """
+    sys.path[:] = _FOLDERS
     kinds = (ExtensionFileLoader, extension_suffixes()), (SourceFileLoader, [".py"])
-    sys.path_hooks[:] = [FileFinder.path_hook(*kinds)]
+    sys.path_hooks[:] = [LibrarySources.path_hook(*kinds)]
     sys.path_importer_cache.clear()
     sys.meta_path.insert(0, OwnSources)
 
@@ -121,6 +155,7 @@ if __name__ == "__main__":
     if foreign := foreign_variables():
         sys.stderr.write(f"An enclave takes no {', '.join(foreign)} from its environment.\n")
         sys.exit(2)
+    refuse_other_paths()
     load_sources_only()
     from secureflow.domain.exits import exit_code
     from secureflow.enclave.guard import install

@@ -242,6 +242,71 @@ def test_an_archive_before_the_standard_library_ends_it_and_does_not_run(tmp_pat
     assert str(archive) in done.stderr
 
 
+@pytest.fixture(scope="module")
+def own_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an interpreter with a standard library of its own, in which tests may write."""
+    place = tmp_path_factory.mktemp("python")
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    left = ignore_patterns("__pycache__", "*-packages", "test", "tests", "config-*", "idlelib")
+    copytree(Path(os.__file__).parent, place / "lib" / version, ignore=left, symlinks=True)
+    (place / "bin").mkdir()
+    return Path(copy(os.path.realpath(sys.executable), place / "bin" / version))
+
+
+def refused_unmeasured(program: Path, said: Path, name: str) -> str:
+    """Return why the enclave does not start; a module that is planted in it has not run."""
+    python = [program, "-I", "-S", "-B", "-c", f"import {name}"]
+    subprocess.run(python, capture_output=True, check=False, timeout=900)
+    assert said.exists(), "it was not planted well"
+    said.unlink()
+    done = subprocess.run(
+        [program, *entry.command("none.yaml")[1:]],
+        env=entry.environment(), capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert not said.exists(), said.read_text()
+    assert (done.returncode, done.stderr.split(":")[0]) == (2, "code_unmeasurable"), done.stderr
+    return done.stderr
+
+
+@pytest.mark.slow
+def test_a_link_to_a_folder_beside_a_module_ends_it_and_does_not_run(
+    own_python: Path, tmp_path: Path
+) -> None:
+    (library,) = (own_python.parents[1] / "lib").glob("python*")
+    evil, said = tmp_path / "evil", tmp_path / "said"
+    evil.mkdir()
+    (evil / "__init__.py").write_text(EVIL.format(place=str(said)))
+    for name, place in (("hashlib", "hashlib"), ("json.decoder", "json/decoder")):
+        (library / place).symlink_to(evil)
+        assert str(library / place) in refused_unmeasured(own_python, said, name)
+        (library / place).unlink()
+
+
+@pytest.mark.slow
+def test_a_folder_of_native_modules_that_is_not_measured_ends_it_and_does_not_run(
+    own_python: Path, tmp_path: Path
+) -> None:
+    """The file `pybuilddir.txt` beside an interpreter names one."""
+    prefix, said = own_python.parents[1], tmp_path / "said"
+    (library,) = (prefix / "lib").glob("python*")
+    built, named, planted = prefix / "Lib", own_python.with_name("pybuilddir.txt"), library / "test"
+    built.symlink_to(library)
+    named.write_text("../Lib/test")
+    planted.mkdir()
+    for native in (library / "lib-dynload").glob("*.so"):
+        if not native.name.startswith("_hashlib."):
+            (planted / native.name).symlink_to(native)
+    (planted / "_hashlib.py").write_text(EVIL.format(place=str(said)))
+    assert f"{built / 'test'} " in refused_unmeasured(own_python, said, "_hashlib")
+    for one in (built, named):
+        one.unlink()
+    done = subprocess.run(
+        [own_python, *entry.command("none.yaml")[1:]],
+        env=entry.environment(), capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert done.stderr.startswith("invalid_settings: "), done.stderr
+
+
 @pytest.mark.slow
 def test_the_environment_has_nothing_loaded_into_the_enclave(
     installed: Path, monkeypatch: pytest.MonkeyPatch
@@ -284,12 +349,12 @@ def test_the_enclave_keeps_only_variables_that_it_knows(
 def test_before_it_measures_the_enclave_looks_into_the_standard_library_only(
     tmp_path: Path,
 ) -> None:
-    archive = tmp_path / "python.zip"
+    library, archive = Path(os.__file__).parent, tmp_path / "python.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("ast.py", "")
     (tmp_path / "ast.py").touch()
     code = (
-        f"import sys; sys.path[:0] = {[str(tmp_path), str(archive)]}\n"
+        f"import sys; sys.path[:0] = {[str(tmp_path), str(archive), str(library / 'test')]}\n"
         "sys.path.append(sys.argv[1])\n"
         "from secureflow.enclave.__main__ import load_sources_only\n"
         "load_sources_only(); import ast, secureflow.kit.errors as ours\n"
@@ -298,7 +363,8 @@ def test_before_it_measures_the_enclave_looks_into_the_standard_library_only(
     python = [sys.executable, "-I", "-S", "-B", "-c", code, str(SOURCE.parent)]
     said = subprocess.check_output(python, text=True)
     assert str(tmp_path) not in said
-    assert f"{Path(os.__file__).parent / 'ast.py'} {SOURCE / 'kit' / 'errors.py'}" in said
+    assert f"[{str(library)!r}, {str(library / 'lib-dynload')!r}]" in said
+    assert f"{library / 'ast.py'} {SOURCE / 'kit' / 'errors.py'}" in said
 
 
 def test_before_its_rules_hold_the_entry_point_loads_only_what_is_in_the_interpreter() -> None:
