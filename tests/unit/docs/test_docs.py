@@ -162,6 +162,15 @@ def test_the_first_job_is_in_step() -> None:
     assert english.count("```") == chinese.count("```")
 
 
+def test_deploying_says_what_a_python_needs_that_finds_its_library_by_a_variable() -> None:
+    """The enclave's start drops it, and the loader's error names no way out."""
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    (said,) = [one for one in page.split("\n\n") if "`LD_LIBRARY_PATH`" in one]
+    assert "libpython" in said
+    assert "ldconfig" in said
+    assert "error while loading shared libraries" in said
+
+
 def _commands(text: str) -> list[str]:
     lines = re.findall(r"^(?:secureflow|make) .*$", text, re.MULTILINE)
     words = (re.sub(r'"[^"]*"', '""', line.split("  #")[0]) for line in lines)
