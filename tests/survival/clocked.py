@@ -12,10 +12,8 @@ import signal
 import sys
 from pathlib import Path
 
-from secureflow.adapters.link import backoff, recovery, streams
-from secureflow.agent.edge import missedends
+from secureflow.adapters.link import backoff, missedends, recovery, streams
 from secureflow.enclave import main as enclave
-from secureflow.enclave import missedends as enclave_missedends
 from secureflow.enclave import uploads
 from secureflow.engines.sealing import Opener
 from secureflow.server import certificate
@@ -29,7 +27,7 @@ def main() -> None:
 
     streams.PING = 0.3  # type: ignore[misc]
     recovery.AGAIN = backoff.LAST = 1.0  # type: ignore[misc]
-    missedends.INTERVAL = enclave_missedends.INTERVAL = 0.5  # type: ignore[misc]
+    missedends.INTERVAL = 0.5  # type: ignore[misc]
     certificate.CHECK_SECONDS = 0.5
     uploads.STALL = STALL  # type: ignore[misc]
     order = Path(sys.argv[-1]).parent / "stop"

@@ -7,40 +7,17 @@ model and the buffers of a job that nobody continues. The centre gains nothing b
 
 from __future__ import annotations
 
-import asyncio
-from typing import Final, Protocol
-
+from secureflow.adapters.link.missedends import CentreLink, ask_for_ends, keep_asking
 from secureflow.enclave.verbs import EnclaveVerbs
-from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.logging import get_logger
-
-INTERVAL: Final = 30.0
-"""Seconds between two questions, while jobs are open."""
-AT_ONCE: Final = 100
-"""Jobs in one question; the centre accepts no more."""
-
-_log = get_logger(__name__)
-
-
-class CentreLink(Protocol):
-    """The link to the centre (`adapters.link.Link`)."""
-
-    connected: asyncio.Event
-
-    async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Make a call to the centre."""
 
 
 async def forget_ended(link: CentreLink, verbs: EnclaveVerbs) -> None:
     """Ask at the first connection, then periodically, until cancelled."""
-    while True:
-        await link.connected.wait()
-        try:
-            await ask(link, verbs)
-        except SecureFlowError as error:
-            _log.warning("ends_not_asked_for", code=error.code, message=error.message)
-        await asyncio.sleep(INTERVAL)
+
+    async def again() -> None:
+        await ask(link, verbs)
+
+    await keep_asking(link, again)
 
 
 async def ask(link: CentreLink, verbs: EnclaveVerbs) -> None:
@@ -49,9 +26,7 @@ async def ask(link: CentreLink, verbs: EnclaveVerbs) -> None:
     Raises:
         SecureFlowError: those of the link or the centre.
     """
-    jobs = verbs.open_jobs
-    for at in range(0, len(jobs), AT_ONCE):
-        answer = await link.call("job.ends", {"jobs": jobs[at : at + AT_ONCE]})
+    async for answer in ask_for_ends(link, verbs.open_jobs):
         over = answer.get("over") if isinstance(answer, dict) else None
         for job in over if isinstance(over, list) else ():
             await verbs.handle("finish", {"job": job})

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from peers.agent_world import JOB, World
 
-from secureflow.agent.edge.missedends import AT_ONCE, MissedEnds
+from secureflow.adapters.link.missedends import AT_ONCE
+from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.record.records import JobRecord
 from secureflow.kit.errors import SecureFlowError
 
@@ -82,7 +83,7 @@ async def test_thousands_of_old_jobs_are_asked_for_in_portions(tmp_path: Path) -
 async def test_it_asks_once_the_link_stands_and_outlives_a_refusal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secureflow.agent.edge.missedends.INTERVAL", 0.0)
+    monkeypatch.setattr("secureflow.adapters.link.missedends.INTERVAL", 0.0)
     world = World(tmp_path / "agent")
     await world.admitted()
     centre = Centre(world)

@@ -39,7 +39,7 @@ class Centre:
 async def test_a_job_that_ended_while_it_was_away_is_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(missedends, "INTERVAL", 0.001)
+    monkeypatch.setattr("secureflow.adapters.link.missedends.INTERVAL", 0.001)
     refusal = SecureFlowError("forbidden", "An enclave signs no end of a job.")
     async with enclave_world(tmp_path) as world:
         centre = Centre(refusal, {}, {"over": 1}, {"over": []}, {"over": [JOB, "another"]})

@@ -8,28 +8,9 @@ job that it calls over ends here, and is charged for the rows that were read.
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
 
+from secureflow.adapters.link.missedends import CentreLink, ask_for_ends, keep_asking
 from secureflow.agent.record.store import RecordStore
-from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.logging import get_logger
-
-INTERVAL: Final = 30.0
-"""Seconds between two requests, while there is something to ask for."""
-AT_ONCE: Final = 100
-"""Jobs in one request; the centre accepts no more."""
-
-_log = get_logger(__name__)
-
-
-class CentreLink(Protocol):
-    """The link to the centre (`adapters.link.Link`)."""
-
-    connected: asyncio.Event
-
-    async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
-        """Call the centre."""
 
 
 class MissedEnds:
@@ -46,13 +27,7 @@ class MissedEnds:
 
     async def run(self) -> None:
         """Ask at the first connection, and then periodically, until cancelled."""
-        while True:
-            await self._link.connected.wait()
-            try:
-                await self.ask()
-            except SecureFlowError as error:
-                _log.warning("ends_not_asked_for", code=error.code, message=error.message)
-            await asyncio.sleep(INTERVAL)
+        await keep_asking(self._link, self.ask)
 
     async def ask(self) -> None:
         """Ask for every job that is not over here, or whose leaves are not proved to be in the log.
@@ -61,5 +36,5 @@ class MissedEnds:
             SecureFlowError: of the link or the centre.
         """
         jobs = await asyncio.to_thread(self._store.unended)
-        for at in range(0, len(jobs), AT_ONCE):
-            await self._link.call("job.ends", {"jobs": jobs[at : at + AT_ONCE]})
+        async for _ in ask_for_ends(self._link, jobs):
+            pass  # the centre asks this agent to finish those that are over
