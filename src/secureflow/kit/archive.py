@@ -327,6 +327,20 @@ def unreadable(path: Path, reason: str) -> SecureFlowError:
     )
 
 
+def restore_failed(directory: Path, error: OSError) -> SecureFlowError:
+    """Return the error for a folder that cannot be written."""
+    return SecureFlowError(
+        "restore_failed",
+        Text(
+            "The backup cannot be restored into {directory}: {strerror}.",
+            directory=directory,
+            strerror=error.strerror,
+        ),
+        "Free space, or choose another folder that this user may write to; nothing that was "
+        "there before is lost.",
+    )
+
+
 def _measured(name: str, path: Path) -> ArchivedFile:
     if not _NAME.fullmatch(name):
         message = f"{name!r} is not the name of a member"

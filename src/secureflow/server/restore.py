@@ -37,7 +37,7 @@ from secureflow.application.membership import CURRENT
 from secureflow.application.restored import RESTORED
 from secureflow.domain.charter import SignedCharter
 from secureflow.engines.ledger.setback import read_hold
-from secureflow.kit.archive import Backup, BackupManifest, made_at, unreadable
+from secureflow.kit.archive import Backup, BackupManifest, made_at, restore_failed, unreadable
 from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
@@ -116,7 +116,7 @@ def restore(
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
-        raise failed(directory, error) from error
+        raise restore_failed(directory, error) from error
 
 
 def restore_in_place(config: Path) -> Restored:
@@ -132,7 +132,7 @@ def restore_in_place(config: Path) -> Restored:
             found = asyncio.run(_mark_in_place(settings))
             write_mark(settings.directory, found.mark)
     except OSError as error:
-        raise failed(settings.directory, error) from error
+        raise restore_failed(settings.directory, error) from error
     held = settings.log_key.exists() and (settings.ca / "ca.key").exists()
     manifest = BackupManifest(SERVER, {"made_at": found.taken_at}, ())
     where = shown_url(driver_url(settings.database_url))
@@ -176,20 +176,6 @@ def check_kind(manifest: BackupManifest, process: str) -> None:
             ),
             Text("Use `secureflow {process} restore`.", process=manifest.process),
         )
-
-
-def failed(directory: Path, error: OSError) -> SecureFlowError:
-    """Return the error for a folder that cannot be written."""
-    return SecureFlowError(
-        "restore_failed",
-        Text(
-            "The backup cannot be restored into {directory}: {strerror}.",
-            directory=directory,
-            strerror=error.strerror,
-        ),
-        "Free space, or choose another folder that this user may write to; nothing that was "
-        "there before is lost.",
-    )
 
 
 def refuse_filled(directory: Path) -> None:

@@ -39,6 +39,7 @@ from secureflow.kit.archive import (
     check_passphrase,
     check_target,
     made_at,
+    restore_failed,
     unreadable,
     unwritable,
     write_backup,
@@ -164,16 +165,7 @@ def restore(
             finally:
                 shutil.rmtree(data / _STAGING, ignore_errors=True)
     except OSError as error:
-        raise SecureFlowError(
-            "restore_failed",
-            Text(
-                "The backup cannot be restored into {directory}: {strerror}.",
-                directory=directory,
-                strerror=error.strerror,
-            ),
-            "Free space, or choose another folder that this user may write to; nothing that was "
-            "there before is lost.",
-        ) from error
+        raise restore_failed(directory, error) from error
 
 
 # The backup's parts.
