@@ -8,7 +8,7 @@ a verdict expired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secureflow.domain.specs.base import dump
@@ -28,10 +28,10 @@ from secureflow.engines.run.messages import (
     OpenRequest,
     Recipient,
     ReleasedModel,
-    ShownVerdict,
     UnlockRequest,
 )
 from secureflow.engines.run.run import READMISSION_CODES, Course, record, take_leaves
+from secureflow.engines.run.tees import names_of
 from secureflow.engines.script import ENCLAVE, Script, Tell
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import verify
@@ -39,9 +39,6 @@ from secureflow.kit.errors import SecureFlowError, reasons_of
 from secureflow.kit.text import Text, text_in
 
 MAX_GENERATIONS = 64
-MAX_TEES = 3
-"""Different names of a job's TEE that its report shows."""
-_SIMULATED = "SIMULATED"
 EVIDENCE_AT_ONCE = 32
 """Parties whose evidence fits in one message of at most 1 MiB: 14 KiB each with DCAP."""
 
@@ -192,42 +189,11 @@ def _verify(course: Course[Any], evidence: dict[str, JSON], need: int) -> Script
     course.drop(0, "admit", failures)
     verdicts = (reply.verdict for reply in replies.values())
     course.admission.names = names_of(verdicts, course.admission.names)
-    course.admission.tee = tee_of(course.admission.names)
     take_leaves(course, replies)
     yield from record(course, [])
     yield from _hand_over_model_keys(course, replies)
     for party in replies:
         yield Tell("party", {"party": party, "state": "admitted"}, {"tee": course.admission.tee})
-
-
-def names_of(verdicts: Iterable[ShownVerdict], before: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the names that the agents give the job's enclaves, SIMULATED ones first.
-
-    Those of earlier generations stay (`before`): what a simulated enclave was sent, it was sent.
-    One more than is shown is kept, so that what 64 generations need has a bound.
-    """
-    names = {*before, *map(_tee, verdicts)}
-    return tuple(sorted(names, key=lambda name: (not _simulated(name), name))[: MAX_TEES + 1])
-
-
-def tee_of(names: Sequence[str]) -> str:
-    """Return the TEE that the agents name, for everyone's report.
-
-    Nobody can check another's words: one agent that says SIMULATED is enough for it, and
-    different names are all shown, SIMULATED ones first, with the sign `≠` between them.
-    """
-    return " ≠ ".join((*names[:MAX_TEES], *("…" for _ in names[MAX_TEES : MAX_TEES + 1])))
-
-
-def _tee(verdict: ShownVerdict) -> str:
-    name = verdict.title or verdict.tier
-    if _simulated(name) or not (verdict.simulated or _simulated(verdict.tier)):
-        return name
-    return f"{_SIMULATED} {name}"
-
-
-def _simulated(name: str) -> bool:
-    return _SIMULATED in name.upper()
 
 
 def _hand_over_model_keys(course: Course[Any], replies: Mapping[str, AdmitReply]) -> Script[None]:

@@ -25,6 +25,7 @@ from secureflow.engines.run.messages import (
     ShownLeaf,
     read_reply,
 )
+from secureflow.engines.run.tees import tee_of
 from secureflow.engines.script import Now, Record, Script, Tell
 from secureflow.engines.secagg import Conductor
 from secureflow.kit.canonical import JSON
@@ -74,8 +75,7 @@ class Admission:
         approvals: party → its signed approval.
         generation: the number of enclaves that the job has had.
         uplink: where the newest one accepts updates.
-        names: what the agents called this and the earlier enclaves.
-        tee: the verdict on all of them, as it is shown.
+        names: what the agents called this and the earlier enclaves (`names_of`).
         lone_losses: party → how often it reported an enclave as lost that others reached.
     """
 
@@ -83,8 +83,12 @@ class Admission:
     generation: int = 0
     uplink: str = ""
     names: tuple[str, ...] = ()
-    tee: str = ""
     lone_losses: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def tee(self) -> str:
+        """The TEE of all these enclaves, as it is shown; empty before the first is admitted."""
+        return tee_of(self.names)
 
 
 @dataclass

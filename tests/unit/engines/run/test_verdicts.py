@@ -9,8 +9,8 @@ import pytest
 
 from secureflow.application.running.replies import checked_reply
 from secureflow.engines.attestation.verdict import Verdict
-from secureflow.engines.run.admission import MAX_TEES, names_of, tee_of
 from secureflow.engines.run.messages import AdmitReply, ShownVerdict, as_body, read, read_reply
+from secureflow.engines.run.tees import MAX_TEES, names_of, tee_of
 from secureflow.engines.training.disclosure import attacks
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.run.test_ending import play
