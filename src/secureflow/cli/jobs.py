@@ -12,12 +12,13 @@ import typer
 from secureflow.cli.cards import show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
-from secureflow.cli.files import read_mapping, write_text
+from secureflow.cli.files import write_text
 from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.texts import explained, language, part_of, said, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_mapping
 from secureflow.kit.text import Text
 
 if TYPE_CHECKING:

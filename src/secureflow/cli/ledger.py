@@ -67,8 +67,8 @@ def consistency(
     output: Output = Form.TABLE,
 ) -> None:
     """Fetch the newest head and check that it extends a checkpoint kept from before."""
-    from secureflow.cli.files import read_bytes
     from secureflow.engines.ledger.merkle import verify_consistency
+    from secureflow.kit.inputfiles import read_bytes
 
     pinned = _pinned(charter)
     before = _checked(read_bytes(old, 1 << 16).decode("utf-8", "replace"), pinned).checkpoint

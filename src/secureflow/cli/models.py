@@ -10,11 +10,11 @@ import typer
 
 from secureflow.cli.cards import show_card, show_metrics
 from secureflow.cli.console import Form, Output, group, say, show
-from secureflow.cli.files import read_bytes
 from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_bytes
 
 app = group("Released models.")
 

@@ -13,8 +13,8 @@ import yaml
 from secureflow.agent import api
 from secureflow.agent.owner.settingsfile import with_dataset
 from secureflow.agent.settings import AgentSettings
-from secureflow.cli.files import read_mapping
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_mapping
 
 HEAD = """\
 # Mine.

@@ -1,0 +1,75 @@
+"""Reading files that people write: YAML or JSON of bounded size."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.privatefiles import DENIED
+from secureflow.kit.text import Text
+
+LIMIT: Final = 64 << 20
+
+
+def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        SecureFlowError: `invalid_file` naming the path.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        hint = DENIED if isinstance(error, PermissionError) else ""
+        raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
+    if len(data) > limit:
+        raise SecureFlowError(
+            "invalid_file", Text("{path} has more than {limit} bytes.", path=path, limit=limit)
+        )
+    return data
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Parse a YAML or JSON file, written by a person, that holds one object.
+
+    Files written by programs are read by `read_json`, which keeps numbers exact.
+
+    Raises:
+        SecureFlowError: `invalid_file` naming the path and the place.
+    """
+    import yaml  # here, so that other commands start faster
+
+    try:
+        value = yaml.load(read_bytes(path, 1 << 20), _loader())  # noqa: S506  a safe one
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise SecureFlowError(
+            "invalid_file", Text("{path} is not YAML: {reason}.", path=path, reason=reason)
+        ) from error
+    return named_fields(path, value)
+
+
+def named_fields(path: Path, value: Any) -> dict[str, Any]:
+    """Return a value that is an object with named fields; raises `invalid_file`."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise SecureFlowError(
+            "invalid_file", Text("{path} must hold an object with named fields.", path=path)
+        )
+    return value
+
+
+@functools.cache
+def _loader() -> Any:
+    """Return a safe loader that reads 1e-6 as a number, as in YAML 1.2 (text in YAML 1.1)."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    number = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    return Loader
