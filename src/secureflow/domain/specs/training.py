@@ -178,7 +178,7 @@ class TrainingSpec(SpecBase):
     min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     resume: Resume | None = None
     kind: Literal["training"] = "training"
-    script: Literal["training/1", "training/2"] = "training/2"
+    script: Literal["training/1", "training/2", "training/3"] = "training/3"
     v: Literal[1] = 1
 
     @property

@@ -32,6 +32,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.models import Stage, initial_state, update_layout
+from secureflow.engines.training.order import public_order, shuffle_seed
 from secureflow.engines.training.private import reads_rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -138,13 +139,19 @@ class Updates:
             self._read.add(job.job)
         if path is None:
             return await self._computing.compute(job.job, MOMENTS)
-        seed = training_seed(job.secret, stage, model)
+        seed = self._seed(job, spec, stage, model)
         if stage == "evaluate":
             asked = evaluate_arguments(path, moments, seed)
             return await self._computing.compute(job.job, EVALUATE, asked)
         update = self._files.begin_update(job.job, update_layout(spec, stage).parameters)
         asked = train_arguments(path, update, moments, seed)
         return await self._computing.compute(job.job, TRAIN, asked)
+
+    def _seed(self, job: JobRecord, spec: TrainingSpec, stage: Stage, model: str) -> str:
+        """Return the hex seed of this party's training: public for a mere order of rows."""
+        if public_order(spec):
+            return shuffle_seed(spec, self._context.party, stage, model).hex()
+        return training_seed(job.secret, stage, model)
 
     def _hold(
         self,
