@@ -1,12 +1,14 @@
 """Make the stored data of an older version: `python tests/upgrade/make_old_data.py OUT.tar.xz`.
 
-Run it in a checkout of that version, with that version's environment: it was last run at cf0e5f2,
-and made `cf0e5f2.tar.xz`. A consortium of three banks on 127.0.0.1, as it lay on disk when all
+Run it in a checkout of that version, with that version's environment: it was last run at 0.2.0
+(d37ee9dc), and made `0.2.0.tar.xz`; as it stood in the commit that added it, it made
+`cf0e5f2.tar.xz`. A consortium of three banks on 127.0.0.1, as it lay on disk when all
 processes were killed at once:
 
 - ended jobs: training `sealed` and `secagg`, training with noise, statistics, one that was refused;
 - a request that waits in bank-a's inbox;
-- a training job in the middle of its rounds, `sealed`, and one `secagg`.
+- training jobs in the middle of their rounds: `sealed`, `secagg`, `sealed+secagg`, and one with
+  noise.
 
 `manifest.json` names the jobs and everybody's password, the directory that paths in the settings
 begin with, and the ports. Keys in it are for nothing else.
@@ -24,19 +26,26 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from secureflow.domain.noise import NoiseWish
 
 from secureflow import __version__
 from secureflow.agent import api
-from secureflow.demo.data import dataset_config, demo_features, split_silos
+from secureflow.demo.data import (
+    dataset_config,
+    demo_features,
+    private_features,
+    split_silos,
+)
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.training import TrainingPlan
-from secureflow.sdk import Client, JobRequest, StatisticsRequest
+from secureflow.sdk import Client, TrainingRequest
 from secureflow.sdk.queries import query
 
 ROWS = 120
+RUNNING = 40
+"""Rounds of the jobs that are cut off in their third."""
 PURPOSE = "credit scoring"
 BANKS = {"bank-a": "Bank A", "bank-b": "Bank B", "bank-c": "Bank C"}
 POLICY = """
@@ -83,16 +92,18 @@ def skipped(name: str) -> bool:
 def play(place: Platform, client: Client) -> dict[str, dict[str, Any]]:
     """Run the jobs; return name → {id, state}."""
     datasets = tuple(owner.dataset_id for owner in place.parties.values())
+    columns = place.datasets["bank-a"].columns
+    declared = {column.name: column.bounds for column in columns if column.bounds}
 
     def training(name: str, rounds: int, protection: str, **more: Any) -> str:
         plan = TrainingPlan(rounds=rounds, batch_size=64, learning_rate=0.1)
         features = demo_features()
         if "privacy" in more:
-            plan = replace(plan, validation=0.0)
-            scaled = tuple(replace(one, scale="bounds") for one in features.numeric)
-            features = replace(features, numeric=scaled)
+            plan, features = replace(plan, validation=0.0), private_features()
+            wide = tuple(replace(one, bounds=declared[one.column]) for one in features.numeric)
+            features = replace(features, numeric=wide)
         return client.jobs.submit(
-            JobRequest(
+            TrainingRequest(
                 place.project, name, PURPOSE, datasets,
                 features=features, plan=plan, protection=protection, **more,
             )
@@ -107,7 +118,7 @@ def play(place: Platform, client: Client) -> dict[str, dict[str, Any]]:
     asked = StatisticsRequest(
         place.project, "ages", PURPOSE, datasets,
         queries=(query("mean:age"), query("count:age:by=sex")),
-        privacy=NoiseWish(1e-6, epsilon=0.5),
+        privacy=NoiseRequest(1e-6, epsilon=0.5),
     )  # fmt: skip
     jobs = {
         "sealed": ended(training("sealed", 2, "sealed")),
@@ -122,10 +133,19 @@ def play(place: Platform, client: Client) -> dict[str, dict[str, Any]]:
         for item in api.inbox_list(place.parties["bank-a"].config, waiting=True)
     ):
         time.sleep(0.1)
-    jobs["running_sealed"] = training("running sealed", 300, "sealed")
-    jobs["running_secagg"] = training("running secagg", 300, "secagg")
-    for name in ("running_sealed", "running_secagg"):
-        while (client.jobs.get(jobs[name]).progress or {}).get("round", 0) < 3:
+    running = {
+        "running_sealed": training("running sealed", RUNNING, "sealed"),
+        "running_secagg": training("running secagg", RUNNING, "secagg"),
+        "running_both": training("running both", RUNNING, "sealed+secagg"),
+        "running_private": training(
+            "running private", RUNNING, "sealed", privacy=replace(noise, noise_multiplier=9.0)
+        ),
+    }
+    jobs |= running
+    for name in running:
+        while (found := client.jobs.get(jobs[name])).progress.get("round", 0) < 3:
+            if found.state.final:
+                raise SystemExit(f"{name} has ended: {found.state} {found.error}")
             time.sleep(0.02)
     return {
         name: {"id": job, "state": str(client.jobs.get(job).state)} for name, job in jobs.items()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import lzma
+import sqlite3
 import tarfile
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +66,7 @@ def unpack(archive: Path, directory: Path) -> Old:
 
 
 def _move(root: Path, manifest: dict[str, JSON]) -> None:
-    """Write the new place and ports into the settings."""
+    """Write the new place and ports into the settings, and into what running jobs remember."""
     settings = sorted((root / "p").glob("*/*.yaml"))
     server = (root / "p" / "server" / "server.yaml").read_text()
     ports = [line.split()[1] for line in server.splitlines() if line.startswith("  port:")]
@@ -75,6 +77,12 @@ def _move(root: Path, manifest: dict[str, JSON]) -> None:
             text = text.replace(f"{HOST}:{old}", f"{HOST}:{new}")
             text = text.replace(f"port: {old}\n", f"port: {new}\n")
         path.write_text(text)
+    for path in sorted((root / "p").glob("*/agent.db")):
+        with closing(sqlite3.connect(path)) as record, record:
+            names = {row[1] for row in record.execute("PRAGMA table_info(jobs)")}
+            if "declared" in names:
+                moved = "UPDATE jobs SET declared = replace(declared, ?, ?)"
+                record.execute(moved, (manifest["root"], str(root)))
 
 
 def _renew(path: Path, authority: Authority) -> None:
