@@ -19,11 +19,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from secureflow import simulate
 from secureflow.agent import api
 from secureflow.demo.data import LABEL, columns_of
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.demo.processes import stop_all
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.training import Release, Resume, TrainingPlan
 from secureflow.engines.preparation import split_validation
 from secureflow.kit.errors import SecureFlowError
@@ -153,6 +155,23 @@ def test_predictions_are_those_of_the_agents(place: Platform) -> None:
     assert report["metrics"]["rows"] == total
     assert report["metrics"]["accuracy"] == pytest.approx(hits / total, abs=1e-6)
     assert report["metrics"]["loss"] == pytest.approx(losses / total, abs=1e-5)
+
+
+@pytest.mark.parametrize("protection", ["sealed", "sealed+secagg"])
+def test_a_simulation_gives_the_model_of_the_platform(place: Platform, protection: str) -> None:
+    plan = TrainingPlan(rounds=3, batch_size=64, local_epochs=2, validation=0.2)
+    asked = training(place, plan, protection=protection)
+    report = run(place, asked).report
+    shares = sorted((place.directory / "data").glob("share-*.parquet"))
+    simulated = simulate(dump(asked), shares)
+    assert simulated.digest == report["model"]["digest"]
+    assert dict(simulated.metrics) == report["metrics"]
+    for mine, theirs in zip(simulated.history, report["history"], strict=True):
+        assert {**mine, "seconds": 0} == {
+            name: 0 if name == "seconds" else value
+            for name, value in theirs.items()
+            if name != "survivors"
+        }
 
 
 @pytest.mark.parametrize("intermediate", ["operator", "agents"])

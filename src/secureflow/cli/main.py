@@ -32,6 +32,7 @@ from secureflow.cli import (
     projects,
     server,
     session,
+    simulate,
     users,
 )
 from secureflow.cli.console import fail, group
@@ -59,6 +60,9 @@ app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(models.app, name="model")
+app.command("simulate", help=t("Try training jobs on a table here, before anybody is asked."))(
+    simulate.simulate
+)
 app.add_typer(audit.app, name="audit")
 app.add_typer(ledger.app, name="ledger")
 app.command("doctor", help=t("Check the connection to the server and show which check fails."))(

@@ -138,7 +138,7 @@ def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
     kind = file_format(path)
     try:
         names = column_names(path, kind)
-        _check_named(path, categories, names)
+        check_named(path, categories, names)
         usable = [name for name in names if _usable(name, names)]
         drafts: dict[str, ColumnDraft] = {}
         missing = [""]
@@ -155,7 +155,12 @@ def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
     return TableDraft(kind, rows, columns, tuple(missing))
 
 
-def _check_named(path: Path, asked: Sequence[str], names: Sequence[str]) -> None:
+def check_named(path: Path, asked: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a column that the file does not have, naming those that it has.
+
+    Raises:
+        SecureFlowError: `unknown_column`.
+    """
     for name in asked:
         if name not in names:
             raise SecureFlowError(

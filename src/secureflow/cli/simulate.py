@@ -1,0 +1,117 @@
+"""`secureflow simulate`: try job files in one process before anybody is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from secureflow.cli.console import Form, Output, say, show
+from secureflow.cli.files import write_text
+from secureflow.cli.texts import language, t
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secureflow.simulation import Outcome
+
+# As in domain.specs.base, which loads too much for `--help`; mypy reports a mismatch.
+ProtectionName = Literal["sealed", "secagg", "sealed+secagg"]
+
+Files = Annotated[
+    list[Path], typer.Argument(help=t("Job files (YAML or JSON); several are compared."))
+]
+_COLUMNS = ("name", "parties", "partition", "attack", "protection", "rounds")
+_SHOWN = ("loss", "accuracy", "auc", "r2", "mse", "epsilon")
+
+
+def simulate(
+    jobs: Files,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help=t("The table to divide (CSV or Parquet); repeated: one file for each party.")
+        ),
+    ] = None,
+    parties: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=256,
+            help=t("How many parties. Default: 10; one for each file, or word of by:COLUMN."),
+        ),
+    ] = None,
+    partition: Annotated[
+        str,
+        typer.Option(
+            help=t("How the rows are divided: iid, dirichlet:ALPHA (0.5, say) or by:COLUMN.")
+        ),
+    ] = "iid",
+    attack: Annotated[
+        str,
+        typer.Option(
+            help=t("sign-flip:COUNTxFACTOR: so many parties send their update so, reversed.")
+        ),
+    ] = "",
+    protection: Annotated[
+        ProtectionName | None, typer.Option(help=t("In the place of the job file's."))
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help=t("Of the division of the rows."))] = 7,
+    html: Annotated[Path | None, typer.Option(help=t("Write curves to this page."))] = None,
+    save: Annotated[
+        Path | None, typer.Option(help=t("Write the model to this file (safetensors)."))
+    ] = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Simulate jobs: no server, no agents, no protection."""
+    from secureflow.kit.atomic import write_result
+    from secureflow.kit.inputfiles import read_mapping
+    from secureflow.simulation import Simulation
+
+    if save is not None and len(jobs) > 1:
+        raise typer.BadParameter(t("--save is for one job file."))
+    simulation = Simulation(parties, partition, attack, protection, seed)
+    outcomes = []
+    for path in jobs:
+        say(t("{file}: simulated here, unprotected", file=path.name))
+        outcomes.append(simulation.run(read_mapping(path), data, label=path.stem, on_round=_tell))
+    if html is not None:
+        from secureflow.simulation.training.page import render
+
+        write_text(html, render(outcomes, "zh" if language() == "zh" else "en"))
+        say(t("Written to {path}.", path=html))
+    if save is not None:
+        write_result(save, outcomes[0].file.to_bytes())
+        say(t("Written to {path}.", path=save))
+    _show(outcomes, output)
+
+
+def _tell(row: Mapping[str, Any]) -> None:
+    figures = "  ".join(
+        f"{t(name)} {row[name]:.4f}" for name in _SHOWN if isinstance(row.get(name), float)
+    )
+    say(f"{t('round')} {row['round']}  {figures}  {row['seconds']:.2f} s")
+
+
+def _show(outcomes: list[Outcome], output: Form) -> None:
+    if output is not Form.TABLE:
+        show([one.as_json() for one in outcomes], output)
+        return
+    rows = [
+        {
+            "name": one.label,
+            "parties": len(one.spec.roster),
+            "partition": one.partition,
+            "attack": one.attack or None,
+            "protection": one.spec.protection,
+            "rounds": len(one.history),
+            **{name: round(value, 4) for name, value in one.metrics.items()},
+            "epsilon": one.privacy["epsilon"] if one.privacy else None,
+            "digest": one.digest,
+        }
+        for one in outcomes
+    ]
+    metrics = dict.fromkeys(name for one in outcomes for name in one.metrics)
+    private = ("epsilon",) if any(one.privacy for one in outcomes) else ()
+    show(rows, output, (*_COLUMNS, *metrics, *private, "digest"))

@@ -1,0 +1,1 @@
+"""Simulated training: the script's rounds without consent, links and ledger."""

@@ -1,0 +1,189 @@
+"""`simulate`: a job file and rows in, a model and its metrics out."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.training import FeatureSpec
+from secureflow.engines.preparation import label_vector
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_mapping
+from secureflow.kit.text import Text
+from secureflow.simulation.attack import Attack
+from secureflow.simulation.partition import (
+    MOST_PARTIES,
+    Owners,
+    Partition,
+    count_of_values,
+    divide,
+)
+from secureflow.simulation.training.federation import OnRound, federate
+from secureflow.simulation.training.outcome import Outcome
+from secureflow.simulation.training.parties import parties as parties_of
+from secureflow.simulation.training.request import draft
+from secureflow.simulation.training.table import Table, joined, read_table, table_file
+
+DEFAULT_PARTIES: Final = 10
+SHARES: Final = "files"
+"""The partition of rows that came in a file for each party."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How a job is simulated.
+
+    Args:
+        parties: how many; None: one for each file, or for each word of `by:COLUMN`, else 10.
+        partition: `iid`, `dirichlet:ALPHA` or `by:COLUMN`.
+        attack: `sign-flip:COUNTxFACTOR`, or empty.
+        protection: in the place of the job file's.
+        seed: of the division of the rows.
+        secret: 32 bytes from which the parties' noise is drawn; None: fresh ones.
+    """
+
+    parties: int | None = None
+    partition: str = "iid"
+    attack: str = ""
+    protection: str | None = None
+    seed: int = 7
+    secret: bytes | None = field(default=None, repr=False)
+
+    def run(
+        self,
+        job: Mapping[str, Any],
+        data: Any = None,
+        *,
+        label: str = "",
+        on_round: OnRound | None = None,
+    ) -> Outcome:
+        """Run a job.
+
+        Args:
+            job: a job file's content.
+            data: path of a CSV or Parquet file, an Arrow table, or a data frame, to be divided; or
+                a list of these, one for each party; None for a rehearsal, which reads no rows.
+            label: names the outcome.
+            on_round: is told of each round.
+
+        Raises:
+            SecureFlowError: what the platform would refuse, and `invalid_partition`,
+                `partition_impossible`, `invalid_attack`, `missing_data`.
+        """
+        partition = Partition.parse(self.partition)
+        table, owners, count = None, None, self.parties or DEFAULT_PARTIES
+        features = None if job.get("features") is None else _features(job)
+        if features is not None:
+            table, owners, count = self._rows(_tables(data, features, partition), partition,
+                                              features)  # fmt: skip
+        drafted = draft(job, count, self.protection)
+        attack = Attack.parse(self.attack, count) if self.attack else None
+        secret = secrets.token_bytes(32) if self.secret is None else self.secret
+        parties = parties_of(drafted.spec, table, owners, secret, attack)
+        trained = federate(drafted.spec, parties, accounting=drafted.accounting, on_round=on_round)
+        return Outcome(
+            label=label or drafted.spec.name,
+            spec=drafted.spec,
+            rows=() if owners is None else tuple(np.bincount(owners, minlength=count).tolist()),
+            partition=SHARES if _several(data) else str(partition),
+            attack=str(attack or ""),
+            trained=trained,
+            accounting=drafted.accounting,
+        )
+
+    def _rows(
+        self, tables: list[Table], partition: Partition, features: FeatureSpec
+    ) -> tuple[Table, Owners, int]:
+        """Return all rows, the party of each, and how many parties there are."""
+        table = joined(tables)
+        if len(tables) > 1:
+            owners = np.repeat(np.arange(len(tables)), [one.rows for one in tables])
+            return table, owners, len(tables)
+        count = self.parties or _natural(partition, table)
+        classes = None
+        if partition.alpha is not None:
+            classes = label_vector(features.label, table.columns).astype(np.int64)
+        owners = divide(partition, table.rows, count, self.seed, classes=classes, cells=table.by)
+        return table, owners, count
+
+
+def simulate(
+    job: Mapping[str, Any] | str | Path,
+    data: Any = None,
+    *,
+    parties: int | None = None,
+    partition: str = "iid",
+    attack: str = "",
+    protection: str | None = None,
+    seed: int = 7,
+    on_round: OnRound | None = None,
+) -> Outcome:
+    """Run a training job in this process, with simulated parties.
+
+    Args:
+        job: a job file's path, or its content.
+        data: path of a CSV or Parquet file, an Arrow table, or a data frame, to be divided; or a
+            list of these, one for each party.
+        parties: how many; None: one for each file, or for each word of `by:COLUMN`, else 10.
+        partition: `iid`, `dirichlet:ALPHA` or `by:COLUMN`.
+        attack: `sign-flip:COUNTxFACTOR`, or empty.
+        protection: in the place of the job file's.
+        seed: of the division of the rows.
+        on_round: is told of each round.
+
+    Raises:
+        SecureFlowError: as `Simulation.run`; `invalid_file` for a job file that cannot be read.
+    """
+    if isinstance(job, Mapping):
+        content, label = job, ""
+    else:
+        content, label = read_mapping(Path(job)), Path(job).stem
+    simulation = Simulation(parties, partition, attack, protection, seed)
+    return simulation.run(content, data, label=label, on_round=on_round)
+
+
+def _features(job: Mapping[str, Any]) -> FeatureSpec:
+    return parse(FeatureSpec, job["features"], "spec")
+
+
+def _several(data: Any) -> bool:
+    return isinstance(data, list | tuple) and len(data) > 1
+
+
+def _tables(data: Any, features: FeatureSpec, partition: Partition) -> list[Table]:
+    """Read the table that is to be divided, or one for each party."""
+    if data is None or (isinstance(data, list | tuple) and not data):
+        raise SecureFlowError(
+            "missing_data",
+            "The job has features, and there are no rows to simulate it on.",
+            "Name a CSV or Parquet file: --data FILE.",
+        )
+    given = data if isinstance(data, list | tuple) else [data]
+    with contextlib.ExitStack() as stack:
+        paths = [stack.enter_context(table_file(one)) for one in given]
+        return [read_table(path, features, partition.column) for path in paths]
+
+
+def _natural(partition: Partition, table: Table) -> int:
+    """Return the number of parties where none was asked for."""
+    if not partition.column or table.by is None or table.by.dtype.kind in "fiu":
+        return DEFAULT_PARTIES
+    found = count_of_values(table.by)
+    if found > MOST_PARTIES:
+        raise SecureFlowError(
+            "partition_impossible",
+            Text(
+                "The column {column!r} has {found} values: too many to be a party each.",
+                column=partition.column,
+                found=found,
+            ),
+            "Say how many parties there are: --parties N.",
+        )
+    return found

@@ -1,0 +1,164 @@
+"""The rounds of a simulated job: moments, training, evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.training.federated import summarise
+from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.spending import epsilon_after
+from secureflow.kit.errors import SecureFlowError
+from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
+from secureflow.simulation.training.parties import Party
+
+_NOTHING: Final = np.zeros(0, np.float32)
+
+OnRound = Callable[[Mapping[str, Any]], None]
+"""Is called after each round with `round`, the metrics, `seconds`, and with noise `epsilon`."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the rounds gave.
+
+    Args:
+        state: the last state, float32 of shape (spec.parameters,).
+        digest: hex BLAKE3 of its bytes.
+        moments: the released federated sums, if the spec needs them.
+        history: one entry a round.
+        metrics: of the final evaluation.
+    """
+
+    state: Vector
+    digest: str
+    moments: list[float] | None
+    history: tuple[Mapping[str, Any], ...]
+    metrics: Mapping[str, float]
+
+
+def federate(
+    spec: TrainingSpec,
+    parties: Sequence[Party],
+    *,
+    accounting: Mapping[str, Any] | None = None,
+    on_round: OnRound | None = None,
+    start: Vector | None = None,
+) -> Trained:
+    """Run a job's rounds in this process.
+
+    Memory: the parties' rows, one update, and what one sum takes; not one update for each party.
+
+    Args:
+        spec: the checked spec.
+        parties: those of its roster, in its order.
+        accounting: the accountant's answer; with it each round tells its ε.
+        on_round: is told of each round.
+        start: the first state, if the spec names one of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="secureflow-simulation-") as folder:
+        rounds = _Rounds(spec, parties, Path(folder), start)
+        return rounds.run(accounting, on_round)
+
+
+class _Rounds:
+    """The state between rounds, and two files: the model, and the update of one party."""
+
+    def __init__(
+        self, spec: TrainingSpec, parties: Sequence[Party], folder: Path, start: Vector | None
+    ) -> None:
+        self._spec, self._parties = spec, parties
+        state = initial_state(spec) if start is None else np.array(start, np.float32)
+        self._model = global_model(state)
+        self._file, self._update = folder / "model", folder / "update"
+        self._moments: list[float] | None = None
+
+    def run(self, accounting: Mapping[str, Any] | None, on_round: OnRound | None) -> Trained:
+        """Run everything."""
+        if self._spec.needs_moments:
+            self._moments = self._sum_moments()
+        train, history = adding(self._spec, "train"), []
+        stopping = _Stopping(self._spec)
+        for number in range(1, self._spec.plan.rounds + 1):
+            began = time.perf_counter()
+            metrics = self._round(train)
+            row: dict[str, Any] = {"round": number, **metrics}
+            row["seconds"] = round(time.perf_counter() - began, 4)
+            if accounting is not None:
+                row["epsilon"] = epsilon_after(self._spec, accounting, number)
+            history.append(row)
+            if on_round is not None:
+                on_round(row)
+            if stopping.after(metrics):
+                break
+        metrics = self._evaluate()
+        return Trained(
+            self._model.parameters, self._model.digest, self._moments, tuple(history), metrics
+        )
+
+    def _sum_moments(self) -> list[float]:
+        total = adding(self._spec, "moments")
+        for party in self._parties:
+            total.add(party.name, _NOTHING, party.runner.moments())
+        return total.release(self._model, self._noise)
+
+    def _round(self, total: Adding) -> dict[str, float]:
+        self._write()
+        for party in self._parties:
+            update = party.train(self._file, self._model.digest, self._update, self._moments)
+            total.add(party.name, *update)
+        return summarise(self._spec, total.release(self._model, self._noise))
+
+    def _evaluate(self) -> dict[str, float]:
+        self._write()
+        total = adding(self._spec, "evaluate")
+        for party in self._parties:
+            sums = party.evaluate(self._file, self._model.digest, self._moments)
+            total.add(party.name, _NOTHING, sums)
+        return summarise(self._spec, total.release(self._model, self._noise))
+
+    def _write(self) -> None:
+        self._file.write_bytes(self._model.parameters.astype("<f4", copy=False).data)
+
+    @property
+    def _noise(self) -> Seed:
+        digest = self._model.digest
+
+        def seed(seeds: dict[str, bytes]) -> bytes:
+            mixed = hashlib.blake2b(digest.encode(), digest_size=32)
+            for name in sorted(seeds):
+                mixed.update(seeds[name])
+            return mixed.digest()
+
+        return seed
+
+
+class _Stopping:
+    """The early stop of a plan."""
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        self._rule = spec.plan.early_stop
+        self._best, self._stale = math.inf, 0
+
+    def after(self, metrics: Mapping[str, float]) -> bool:
+        """Tell whether the round with these metrics is the last."""
+        if self._rule is None or "loss" not in metrics:
+            return False
+        improved = metrics["loss"] < self._best - self._rule.min_delta
+        self._best = min(self._best, metrics["loss"])
+        self._stale = 0 if improved else self._stale + 1
+        return self._stale >= self._rule.patience
+
+
+def diverged(error: SecureFlowError) -> bool:
+    """Tell whether an error means that training went out of all bounds."""
+    return error.code in {"training_diverged", "model_not_finite", "model_inconsistent"}

@@ -1,0 +1,94 @@
+"""What a simulation gives: the model, its metrics, and each round's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.training.export import ModelFile, model_card
+from secureflow.engines.training.spending import spending
+from secureflow.kit.canonical import JSON
+from secureflow.simulation.training.federation import Trained
+
+if TYPE_CHECKING:
+    from secureflow.sdk.prediction import Predictor
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A simulated job that ended.
+
+    Args:
+        label: names it among others, e.g. the job file's name.
+        spec: the spec that simulated parties would sign.
+        rows: rows of each party.
+        partition: how the table was divided.
+        attack: what some parties did, or empty.
+        trained: what the rounds gave.
+        accounting: the accountant's answer, None without differential privacy.
+    """
+
+    label: str
+    spec: TrainingSpec
+    rows: tuple[int, ...]
+    partition: str
+    attack: str
+    trained: Trained
+    accounting: Mapping[str, JSON] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Hex BLAKE3 of the model: that of the platform's, for the same job and shares."""
+        return self.trained.digest
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Of the final evaluation on the parties' validation rows."""
+        return self.trained.metrics
+
+    @property
+    def history(self) -> tuple[Mapping[str, Any], ...]:
+        """One entry a round: `round`, metrics, `seconds`, and with noise `epsilon`."""
+        return self.trained.history
+
+    @property
+    def privacy(self) -> Mapping[str, JSON] | None:
+        """What the job costs under differential privacy; None without."""
+        return spending(self.spec, self.accounting, len(self.history))
+
+    @property
+    def file(self) -> ModelFile:
+        """The model as the platform would export it."""
+        card = model_card(
+            self.spec, self.trained.state,
+            moments=self.trained.moments, metrics=self.metrics, created=0,
+        )  # fmt: skip
+        return ModelFile(card, self.trained.state)
+
+    @property
+    def model(self) -> Predictor:
+        """The model, ready to predict.
+
+        Raises:
+            SecureFlowError: `invalid_model` for a family that cannot predict.
+        """
+        from secureflow.sdk.prediction import Predictor
+
+        return Predictor(self.file)
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return everything but the model's numbers."""
+        return {
+            "name": self.label,
+            "parties": len(self.spec.roster),
+            "rows": list(self.rows),
+            "partition": self.partition,
+            "attack": self.attack or None,
+            "protection": self.spec.protection,
+            "digest": self.digest,
+            "metrics": dict(self.metrics),
+            "privacy": self.privacy,
+            "history": [dict(row) for row in self.history],
+        }

@@ -1,0 +1,109 @@
+"""Simulated parties: the rows of each, its trainer, and where its randomness comes from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.domain.specs.base import RosterEntry
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.training.order import shuffle_seed
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+from secureflow.simulation.attack import Attack
+from secureflow.simulation.partition import Owners
+from secureflow.simulation.training.adding import Sums, Vector
+from secureflow.simulation.training.table import Table
+
+
+def roster(count: int) -> tuple[RosterEntry, ...]:
+    """Return a roster of this many parties, whose keys are known to everybody."""
+    names = (f"party-{number:03d}" for number in range(1, count + 1))
+    return tuple(
+        RosterEntry(name, SigningKey.from_seed(_bytes(b"key", name)).public, "simulated")
+        for name in names
+    )
+
+
+@dataclass
+class Party:
+    """One party of a simulation.
+
+    Args:
+        spec: the job's.
+        place: its place in the roster, from 0.
+        runner: trains on its rows.
+        secret: 32 bytes from which it draws its noise.
+        attack: what it does in place of what it should.
+    """
+
+    spec: TrainingSpec
+    place: int
+    runner: NumpyRunner
+    secret: bytes = field(repr=False)
+    attack: Attack | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.spec.roster[self.place].party
+
+    def train(
+        self, model: Path, digest: str, update: Path, moments: Sequence[float] | None
+    ) -> tuple[Vector, Sums]:
+        """Return its update of a round, as the platform would get it."""
+        sums = self.runner.train(model, update, moments, self._seed("train", digest))
+        parameters = np.fromfile(update, "<f4")
+        if self.attack is not None and self.attack.strikes(self.place):
+            parameters = self.attack.update(parameters, self.spec.limits.clip_norm)
+        return parameters, sums
+
+    def evaluate(self, model: Path, digest: str, moments: Sequence[float] | None) -> Sums:
+        """Return its sums for the final model."""
+        return self.runner.evaluate(model, moments, self._seed("evaluate", digest))
+
+    def _seed(self, stage: str, digest: str) -> bytes:
+        if self.spec.privacy is None:
+            return shuffle_seed(self.spec, self.name, stage, digest)
+        return _bytes(self.secret, self.name, stage, digest)
+
+
+def parties(
+    spec: TrainingSpec,
+    table: Table | None,
+    owners: Owners | None,
+    secret: bytes,
+    attack: Attack | None,
+) -> list[Party]:
+    """Return the parties with their rows.
+
+    Args:
+        spec: the job's.
+        table: all rows, None for a family that reads none.
+        owners: each row's party.
+        secret: 32 bytes from which each party's are derived.
+        attack: what some of them do.
+
+    Raises:
+        SecureFlowError: those of `NumpyRunner`, naming the party.
+    """
+    made = []
+    for place, line in enumerate(spec.roster):
+        columns = None if table is None or owners is None else table.part(owners == place)
+        try:
+            runner = NumpyRunner(spec, columns)
+        except SecureFlowError as error:
+            message = Text("{party}: {problem}", party=line.party, problem=error.message)
+            raise SecureFlowError(error.code, message, error.hint, error.details) from error
+        made.append(Party(spec, place, runner, _bytes(secret, line.party), attack))
+    return made
+
+
+def _bytes(key: bytes, *parts: str) -> bytes:
+    return hashlib.blake2b("\n".join(parts).encode(), key=key, digest_size=32).digest()

@@ -1,0 +1,76 @@
+"""From a job file to the spec that simulated parties would sign."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.application.jobs.trainingprice import price, with_noise
+from secureflow.domain.quorum import floor_of
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training_rules import check
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+from secureflow.simulation.partition import MOST_PARTIES
+from secureflow.simulation.training.parties import roster
+
+KIND: Final = "training"
+_FILLED: Final = {"project": "prj_simulated0", "submitter": "simulation"}
+_NAMED: Final = {"name": "simulation", "purpose": "simulation"}
+_LEFT_OUT: Final = frozenset({"kind", "datasets", "parties", "project", "submitter", "roster"})
+"""Of a job file: the platform's business, and the roster, which is simulated."""
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A simulated job.
+
+    Args:
+        spec: checked.
+        accounting: what it costs, None without differential privacy.
+    """
+
+    spec: TrainingSpec
+    accounting: Mapping[str, JSON] | None
+
+
+def draft(job: Mapping[str, Any], parties: int, protection: str | None = None) -> Drafted:
+    """Fill in what the platform would, and refuse what it would.
+
+    Args:
+        job: a job file of kind training; its `project`, `datasets` and `parties` are not used.
+        parties: how many to simulate.
+        protection: in the place of the file's.
+
+    Raises:
+        SecureFlowError: `invalid_request` for another kind or number of parties; `invalid_spec`,
+            `contradictory_spec`, `budget_impossible`.
+    """
+    kind = job.get("kind", KIND)
+    if kind != KIND:
+        raise SecureFlowError(
+            "invalid_request",
+            Text("Jobs of kind {kind!r} cannot be simulated.", kind=str(kind)[:40]),
+            "Training can.",
+        )
+    if not 2 <= parties <= MOST_PARTIES:
+        raise SecureFlowError(
+            "invalid_request",
+            Text("{parties} parties cannot be simulated.", parties=parties),
+            Text("Simulate 2 to {most}.", most=MOST_PARTIES),
+        )
+    parts = {name: part for name, part in job.items() if name not in _LEFT_OUT and part is not None}
+    if protection is not None:
+        parts["protection"] = protection
+    parts.setdefault("min_contributors", floor_of(parties))
+    priced = asyncio.run(price(parts, ProcessAccountant()))
+    lines = [{"party": one.party, "key": one.key, "dataset": one.dataset}
+             for one in roster(parties)]  # fmt: skip
+    spec = parse(TrainingSpec, {**_NAMED, **with_noise(parts, priced), **_FILLED, "roster": lines})
+    check(spec)
+    return Drafted(spec, priced.answer if priced else None)

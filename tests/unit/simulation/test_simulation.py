@@ -1,0 +1,248 @@
+"""Simulated jobs: what they give, under every protection, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+from secureflow import simulate
+from secureflow.kit.errors import SecureFlowError
+from secureflow.simulation import Outcome, Simulation
+from secureflow.simulation.attack import Attack
+from secureflow.simulation.training.page import names, plotted, render
+from secureflow.simulation.training.parties import Party
+
+ROWS = 900
+FEATURES: dict[str, Any] = {
+    "label": {"column": "y", "positive": "yes"},
+    "numeric": [{"column": "x", "bounds": [-4, 4]}, {"column": "z", "bounds": [-4, 4]}],
+    "categorical": [{"column": "ward", "categories": ["a", "b", "c"]}],
+}
+PLAN = {"rounds": 6, "batch_size": 32, "learning_rate": 0.3, "validation": 0.2}
+JOB: dict[str, Any] = {"kind": "training", "features": FEATURES, "plan": PLAN,
+                       "protection": "sealed"}  # fmt: skip
+PRIVATE = {
+    "features": {
+        **FEATURES,
+        "numeric": [{**one, "scale": "bounds"} for one in FEATURES["numeric"]],
+    },
+    "plan": {"rounds": 4, "learning_rate": 1.0, "validation": 0.0},
+    "privacy": {"delta": 1e-5, "noise_multiplier": 1.0, "rows": ROWS, "sampling": 0.5},
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    draws = np.random.default_rng(3)
+    x, z = draws.normal(size=(2, ROWS))
+    chance = 1 / (1 + np.exp(-2 * x + z))
+    return pa.table(
+        {
+            "x": x,
+            "z": z,
+            "ward": draws.choice(["a", "b", "c"], ROWS),
+            "y": np.where(draws.random(ROWS) < chance, "yes", "no"),
+        }
+    )
+
+
+@pytest.mark.parametrize("protection", ["sealed", "secagg", "sealed+secagg"])
+def test_a_job_learns_under_every_protection(table: pa.Table, protection: str) -> None:
+    told: list[Any] = []
+    outcome = simulate(JOB, table, parties=4, protection=protection, on_round=told.append)
+    assert outcome.spec.protection == protection
+    assert [row["round"] for row in told] == [1, 2, 3, 4, 5, 6]
+    assert tuple(told) == outcome.history
+    assert outcome.metrics["auc"] > 0.85
+    assert outcome.metrics["loss"] < told[0]["loss"]
+    assert sum(outcome.rows) == ROWS
+    assert outcome.privacy is None
+
+
+def test_masks_and_seals_differ_by_rounding_and_what_follows_from_it(table: pa.Table) -> None:
+    """Models that differ in a bit send their parties through the rows in other orders."""
+    sealed, masked = (
+        simulate(JOB, table, parties=4, protection=p).file.parameters for p in ("sealed", "secagg")
+    )
+    assert np.abs(sealed - masked).max() < 0.05
+
+
+def test_the_same_again_is_the_same_model(table: pa.Table, tmp_path: Path) -> None:
+    pq.write_table(table, tmp_path / "t.parquet")
+    pa_csv.write_csv(table, tmp_path / "t.csv")
+    outcomes = [
+        simulate(JOB, table, parties=3),
+        simulate(JOB, table.to_pandas(), parties=3),
+        simulate(JOB, tmp_path / "t.parquet", parties=3),
+        simulate(JOB, tmp_path / "t.csv", parties=3),
+    ]
+    assert len({outcome.digest for outcome in outcomes}) == 1
+    assert simulate(JOB, table, parties=3, seed=8).digest != outcomes[0].digest
+    other = {**JOB, "plan": {**PLAN, "seed": 8}}
+    assert simulate(other, table, parties=3).digest != outcomes[0].digest
+
+
+def test_a_file_for_each_party(table: pa.Table) -> None:
+    shares = [table.slice(0, 300), table.slice(300, 100), table.slice(400)]
+    outcome = simulate(JOB, shares)
+    assert outcome.rows == (300, 100, 500)
+    assert outcome.partition == "files"
+    swapped = simulate(JOB, [shares[1], shares[0], shares[2]])
+    assert swapped.digest != outcome.digest  # the places in the roster decide the orders
+
+
+def test_a_party_for_each_word(table: pa.Table) -> None:
+    outcome = simulate(JOB, table, partition="by:ward")
+    assert len(outcome.rows) == 3
+    assert outcome.rows == tuple(sorted(outcome.rows, reverse=True))
+    assert len(simulate(JOB, table, partition="by:x").rows) == 10
+
+
+def test_many_values_are_no_party_each(table: pa.Table) -> None:
+    many = table.append_column("id", pa.array([f"row {n}" for n in range(ROWS)]))
+    with pytest.raises(SecureFlowError) as refused:
+        simulate(JOB, many, partition="by:id")
+    assert refused.value.code == "partition_impossible"
+    assert "900 values" in refused.value.message
+
+
+def test_an_attack_ruins_the_mean(table: pa.Table) -> None:
+    honest = simulate(JOB, table, parties=5)
+    attacked = simulate(JOB, table, parties=5, attack="sign-flip:2x10")
+    assert attacked.metrics["auc"] < 0.5 < honest.metrics["auc"]
+    assert attacked.attack == "sign-flip:2x10"
+
+
+def test_an_attacker_stays_within_the_norm_cap(table: pa.Table) -> None:
+    """Beyond it the enclave would refuse the update, and the attack would be none."""
+    capped = {**JOB, "limits": {"clip_norm": 0.05}}
+    simulate(capped, table, parties=5, attack="sign-flip:2x1000")
+
+
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [("sign-flip:1x10", True), ("sign-flip:4x0.5", True), ("sign-flip:5x10", False),
+     ("sign-flip:0x10", False), ("sign-flip:1x0", False), ("flip", False), ("", False),
+     ("sign-flip:1x1.2.3", False), ("sign-flip:1xinf", False), ("sign-flip:1x9999999", False)],
+)  # fmt: skip
+def test_attacks_are_parsed_or_refused(text: str, fits: bool) -> None:
+    if fits:
+        assert str(Attack.parse(text, 5)) == text
+        return
+    with pytest.raises(SecureFlowError) as refused:
+        Attack.parse(text, 5)
+    assert refused.value.code == "invalid_attack"
+
+
+@pytest.mark.parametrize(
+    ("noise", "protection"), [("enclave", "sealed"), ("shared", "secagg"), ("local", "sealed")]
+)
+def test_noise_is_drawn_and_charged_as_on_the_platform(
+    table: pa.Table, noise: str, protection: str
+) -> None:
+    job = {**PRIVATE, "protection": protection, "privacy": {**PRIVATE["privacy"], "noise": noise}}
+    secret = bytes(32)
+    first = Simulation(parties=3, secret=secret).run(job, table)
+    again = Simulation(parties=3, secret=secret).run(job, table)
+    other = Simulation(parties=3).run(job, table)
+    assert first.digest == again.digest != other.digest
+    assert first.privacy is not None
+    assert first.privacy["epsilon"] > 0
+    spent = [row["epsilon"] for row in first.history]
+    assert spent == sorted(spent)
+    assert spent[0] > 0
+
+
+def test_an_epsilon_is_calibrated(table: pa.Table) -> None:
+    privacy = {k: v for k, v in PRIVATE["privacy"].items() if k != "noise_multiplier"}
+    job = {**PRIVATE, "protection": "sealed", "privacy": {**privacy, "epsilon": 2.0}}
+    outcome = simulate(job, table, parties=3)
+    assert outcome.spec.privacy is not None
+    assert outcome.spec.privacy.multiplier > 0.5
+    assert outcome.privacy is not None
+    assert outcome.privacy["epsilon_planned"]["rdp-cks20"] <= 2.0
+
+
+def test_a_rehearsal_reads_no_rows() -> None:
+    job = {"model": {"family": "rehearsal", "parameters": 1000},
+           "plan": {"rounds": 2, "validation": 0.0}}  # fmt: skip
+    outcome = simulate(job, parties=50)
+    assert outcome.rows == ()
+    assert len(outcome.history) == 2
+
+
+def test_an_early_stop_stops(table: pa.Table) -> None:
+    plan = {**PLAN, "rounds": 50, "early_stop": {"patience": 2, "min_delta": 0.01}}
+    assert len(simulate({**JOB, "plan": plan}, table, parties=3).history) < 50
+
+
+def test_updates_are_not_kept(table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file for the update of whichever party it is: memory does not grow with the parties."""
+    files = set()
+    train = Party.train
+
+    def noted(self: Party, *given: Any) -> Any:
+        files.add(given[2])
+        return train(self, *given)
+
+    monkeypatch.setattr(Party, "train", noted)
+    simulate(JOB, table, parties=9)
+    assert len(files) == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "data", "parties", "code"),
+    [
+        ({**JOB, "kind": "statistics"}, True, 3, "invalid_request"),
+        (JOB, True, 257, "invalid_request"),
+        (JOB, False, 3, "missing_data"),
+        ({**JOB, "model": {"family": "nothing"}}, True, 3, "invalid_spec"),
+        ({**JOB, "plan": {"rounds": 0}}, True, 3, "invalid_spec"),
+        ({**JOB, "release": {"intermediate": "agents"}, "protection": "secagg"}, True, 3,
+         "contradictory_spec"),
+        ({**JOB, "features": {**FEATURES, "label": {"column": "none", "positive": "1"}}}, True, 3,
+         "unknown_column"),
+        ({**JOB, "features": {**FEATURES, "categorical": [
+            {"column": "ward", "categories": ["a"]}]}}, True, 3, "unknown_category"),
+        ({**JOB, "features": {"label": []}}, True, 3, "invalid_spec"),
+    ],
+)  # fmt: skip
+def test_what_the_platform_would_refuse_is_refused(
+    table: pa.Table, job: Any, data: bool, parties: int, code: str
+) -> None:
+    with pytest.raises(SecureFlowError) as refused:
+        simulate(job, table if data else None, parties=parties)
+    assert refused.value.code == code
+
+
+def test_an_error_in_a_row_names_the_party(table: pa.Table) -> None:
+    features = {**FEATURES, "categorical": [{"column": "ward", "categories": ["a", "b"]}]}
+    with pytest.raises(SecureFlowError) as refused:
+        simulate({**JOB, "features": features}, table, parties=3)
+    assert refused.value.message.startswith("party-001: Row ")
+
+
+def test_the_model_predicts_as_the_exported_file(table: pa.Table) -> None:
+    outcome = simulate(JOB, table, parties=3)
+    assert outcome.file.card["digest"] == outcome.digest
+    chance = outcome.model.predict_proba(table)[:, 1]
+    truth = np.array(table["y"].to_pylist()) == "yes"
+    assert ((chance > 0.5) == truth).mean() > 0.75
+
+
+def test_the_page_compares_what_it_is_given(table: pa.Table) -> None:
+    outcomes = [simulate(JOB, table, parties=n) for n in (3, 4)]
+    named = [Outcome(**{**vars(one), "label": "<job>"}) for one in outcomes]
+    page = render(named, "zh")
+    assert names(named) == ["<job>", "<job> (2)"]
+    assert "<job>" not in page
+    assert "&lt;job&gt; (2)" in page
+    assert all(one.digest in page for one in outcomes)
+    assert plotted(named) == ["loss", "accuracy", "auc"]
+    assert page.count("<script") == 0
