@@ -19,6 +19,8 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.adapters.tee.dcap import DcapVerifier
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
+from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.publications import declaration, keep_lineage
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings, Partner
@@ -182,6 +184,7 @@ class World:
     privacy: dict[str, Any] | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
     accounting: Any = ACCOUNTANT
+    kinds: AgentKinds = field(default_factory=lambda: AGENT_KINDS)
 
     def __post_init__(self) -> None:
         self.now = NOW
@@ -279,7 +282,7 @@ class World:
             accounting=self.accounting,
             clock=lambda: self.now,
         )
-        self.assembly = assemble(settings, self.all_keys[ME], self.store, ports)
+        self.assembly = assemble(settings, self.all_keys[ME], self.store, ports, self.kinds)
 
     def reopen(self) -> None:
         """Kill the agent and start it again."""
