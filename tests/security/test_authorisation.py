@@ -118,7 +118,7 @@ RULES: dict[str, Rule] = {
     "list_models": Rule("model.read", "project", "query"),
     "get_model": Rule("model.read", "model"),
     "get_model_content": Rule("model.download", "model"),
-    "upload_model": Rule("model.upload", body={}),
+    "upload_model": Rule("model.upload", body={}, also=(403,)),  # other bytes than named
     "get_model_card": Rule("model.read", "model"),
     "get_head": Rule("audit.read"),
     "list_entries": Rule("audit.read", "job", "query"),

@@ -1,15 +1,16 @@
 """A trainer that never makes one update twice, in the tables of mortal agents and their workers.
 
-Jobs of the name `DRAWN` are trained by it; all others as ever. `python -m tests.survival.drawing`
-is a worker process.
+Jobs of the name `DRAWN` are trained by it; all others as ever. Run as a file it is a worker.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from secureflow.agent.compute import worker
 from secureflow.agent.compute.kind import Prepared, WorkerKinds
 from secureflow.agent.compute.kinds import WORKER_KINDS
 from secureflow.agent.compute.training import TrainingWorker
+from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.kinds.training.kind import TrainingAgentKind
@@ -66,11 +68,15 @@ AGENTS: Final = AgentKinds(
 WORKERS: Final = WorkerKinds(DrawingWorker(), WORKER_KINDS["statistics"])
 
 
-def run(config: Path) -> Any:
-    """Run an agent."""
+def run(config: Path) -> int:
+    """Run an agent whose workers run this file: isolated as they are, they find no package here."""
     from secureflow.agent.edge import main
 
-    return main.run(config, AGENTS, "tests.survival.drawing")
+    script = config.with_name("drawing.sh")
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -I {__file__} "$@"\n')
+    script.chmod(0o700)
+    main.WorkerConfig = partial(WorkerConfig, python=str(script))  # type: ignore[assignment, misc]
+    return main.run(config, AGENTS)
 
 
 if __name__ == "__main__":
