@@ -44,6 +44,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
     update_manifest,
 )
+from secureflow.engines.sealing.wiretypes import rounded_to
 from secureflow.engines.training.models import update_layout
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -101,7 +102,7 @@ class Worker:
             assert len(before) == self.spec.parameters
             generator = np.random.Generator(np.random.PCG64(int(arguments["seed"], 16)))
             delta = generator.normal(size=len(before)).astype(np.float32) + np.float32(self.noise)
-            delta.tofile(arguments["update"])
+            rounded_to(self.spec.wire or "float32", delta).tofile(arguments["update"])
         return self._answer(step)
 
     async def close(self, job: str) -> None:
@@ -157,7 +158,8 @@ class Uplink:
         layout = update_layout(world.spec, binding.stage)  # type: ignore[arg-type]
         expected = Binding(
             JOB, binding.round, binding.stage, ME, world.digest, binding.model,
-            world.enclave.evidence, update_manifest(layout.parameters, layout.sums),
+            world.enclave.evidence,
+            update_manifest(layout.parameters, layout.sums, world.spec.wire or "float32"),
         )  # fmt: skip
         key = world.keys[ME].public
         opener = Opener(world.enclave.recipient, update.header, expected, key)

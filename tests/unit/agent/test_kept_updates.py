@@ -73,6 +73,21 @@ async def test_after_a_crash_the_recorded_update_is_sent_again(tmp_path: Path) -
     assert sent(world, 1) == first
 
 
+async def test_what_is_kept_is_sent_though_the_rows_are_others_now(tmp_path: Path) -> None:
+    world, worker = world_of(tmp_path)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    first = sent(world, 1)
+    world.data.write_text("age,job,income\n42,y,high\n")
+    world.reopen()
+    await world.ask("train", world.train_body(1))
+    assert sent(world, 1) == first
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask("train", world.train_body(2))
+    assert caught.value.code == "dataset_changed"
+    assert worker.calls.count("train") == 1
+
+
 @contextlib.contextmanager
 def dying_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Kill at the n-th of: commits begun, commits done, uploads."""

@@ -28,6 +28,7 @@ from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.noising import metric_errors
 from secureflow.engines.training.private import noised_once, noises_metrics
+from secureflow.engines.training.sections import sections
 from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -67,13 +68,20 @@ class _Kept:
     round: int = 0
     model: ReleasedModel | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    sums: list[float] = field(default_factory=list)
 
-    def offer(self, number: int, model: ReleasedModel | None, metrics: dict[str, float]) -> None:
+    def offer(
+        self,
+        number: int,
+        model: ReleasedModel | None,
+        metrics: dict[str, float],
+        sums: list[float],
+    ) -> None:
         """Judge the model of a round."""
         if not number or model is None or "loss" not in metrics:
             return
         if self.model is None or metrics["loss"] < self.metrics["loss"]:
-            self.round, self.model, self.metrics = number, model, metrics
+            self.round, self.model, self.metrics, self.sums = number, model, metrics, sums
 
 
 def _plans(course: Course[TrainingSpec]) -> dict[str, MaskingPlan]:
@@ -123,7 +131,7 @@ def _train(
         _take_model(course, release)
         ended = yield from seconds_now()
         metrics = summarise(course.spec, release.body["sums"])
-        kept.offer(number - 1, before, metrics)
+        kept.offer(number - 1, before, metrics, release.body["sums"])
         took = round(ended - began, 3)
         history.append((yield from _report_round(course, number, release, metrics, took)))
         if plan.early_stop is None or "loss" not in metrics:
@@ -190,10 +198,11 @@ def _finish(
     step = Step(last + 1, "evaluate", noised=noised)
     evaluation = yield from run_round(course, step, initial)
     metrics = summarise(course.spec, evaluation.body["sums"])
-    kept.offer(last, course.start.model, metrics)
+    sums = evaluation.body["sums"]
+    kept.offer(last, course.start.model, metrics, sums)
     earlier = course.spec.plan.keep == "best" and 0 < kept.round < last
     if earlier:
-        course.start.model, metrics = kept.model, kept.metrics
+        course.start.model, metrics, sums = kept.model, kept.metrics, kept.sums
     model = course.start.model
     artifact = "" if earlier else evaluation.body.get("artifact")
     artifact = artifact or (model.artifact if model else "")
@@ -213,6 +222,9 @@ def _finish(
     errors = metric_errors(course.spec, evaluation.body["sums"], len(evaluation.survivors))
     report = _report(course, history, metrics, cosigners) | {"metrics_errors": errors}
     report |= {"finished": finished, "evaluation": _public(evaluation)}
+    told = sections(course.spec, sums)
+    if told:
+        report["sections"] = told
     if course.spec.plan.keep == "best":
         report["kept_round"] = kept.round or last
     report["model"] = {"digest": digest, "artifact": artifact} | {

@@ -13,8 +13,8 @@ from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.enclave.models import GlobalModel
-from secureflow.enclave.trainingfolds import training_fold
-from secureflow.engines.sealing import OpenedUpdate
+from secureflow.enclave.trainingfolds import training_fold, training_manifest
+from secureflow.engines.sealing import OpenedUpdate, tensor_views
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan, opened_sums
 from secureflow.engines.training.models import initial_state
@@ -105,8 +105,9 @@ def federate(
         model.parameters.tofile(path)
         for place, runner in enumerate(runners):
             sums = runner.train(path, delta, None, seed(number, place))
-            parts_of = {"parameters": np.fromfile(delta, "<f4"), "sums": sums}
-            fold.fold(OpenedUpdate(None, "", parts_of))  # type: ignore[arg-type]
+            manifest = training_manifest(job, "train", None)
+            data = memoryview(delta.read_bytes() + sums.tobytes())
+            fold.fold(OpenedUpdate(None, "", tensor_views(manifest, data)))  # type: ignore[arg-type]
         fold.advance(model, lambda: b"\x01" * 32)
         fold.reset()
     model.parameters.tofile(path)

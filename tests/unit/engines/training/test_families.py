@@ -15,6 +15,7 @@ from unit.engines.training.family_world import (
     table,
 )
 
+import secureflow
 from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.training import TrainingSpec
@@ -28,8 +29,11 @@ from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.initial import initial_parameters
 from secureflow.engines.training.models import model_family
 from secureflow.engines.training.ridge import Ridge, solve
+from secureflow.engines.training.sections import sections
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.measurement.closure import closure
 
+SOURCE = Path(secureflow.__file__).parent
 linear_model = pytest.importorskip("sklearn.linear_model", reason="needs the extra sklearn")
 
 
@@ -276,3 +280,47 @@ def test_what_a_spec_of_today_says_is_what_it_said() -> None:
     assert set(written["features"]) == {"label", "numeric", "categorical"}
     assert "keep" not in written["plan"]
     assert not {"initial", "wire"} & set(written)
+
+
+@pytest.mark.parametrize("wire", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("family", "target"), [one for one in LEARNERS if one[0] != "ridge"])
+def test_a_narrow_wire_halves_an_update_and_trains_as_well(
+    wire: str, family: str, target: str, tmp_path: Path
+) -> None:
+    parts = shares()
+    whole, _ = federate(spec(family, target), parts, tmp_path)
+    job = spec(family, target, wire=wire)
+    narrow, sums = federate(job, parts, tmp_path)
+    assert (tmp_path / "delta").stat().st_size == 2 * job.parameters
+    assert not np.array_equal(whole, narrow)
+    assert np.allclose(whole, narrow, atol=0.02)
+    assert summarise(job, sums)["rows"] > 40
+
+
+@pytest.mark.parametrize("wire", ["float32", "float16", "bfloat16"])
+def test_a_clipped_update_is_within_its_cap_on_every_wire(wire: str, tmp_path: Path) -> None:
+    """Rounding may lengthen a change: the enclave would refuse what an honest party clipped."""
+    for number in range(5):
+        job = spec("mlp", "classes", wire=wire, limits={"clip_norm": 0.01}, plan={"seed": number})
+        federate(job, shares(), tmp_path)  # `norm_exceeded`, were it longer
+
+
+def test_a_report_tells_which_classes_were_taken_for_which(tmp_path: Path) -> None:
+    job = spec("softmax", "classes")
+    _, sums = federate(job, shares(), tmp_path)
+    ((title, rows),) = (one.values() for one in sections(job, sums))
+    assert [row["label"] for row in rows] == ["a", "b", "c"]
+    counted = [int(told.split(": ")[1]) for row in rows for told in row["value"]]
+    assert sum(counted) == summarise(job, sums)["rows"]
+    assert "predicted" in title
+    assert sections(spec("linear", "number"), sums) == []
+    assert sections(job, [1.0]) == []
+
+
+def test_neither_the_enclave_nor_a_server_imports_a_family() -> None:
+    """They need lengths, first weights and the next state: what is measured stays small."""
+    names = ("families", "network", "ridge", "logistic", "noop", "weighting", "export", "tensors")
+    found = closure("secureflow.enclave.__main__", SOURCE).modules
+    assert "secureflow.engines.training.strategies" in found
+    assert not {f"secureflow.engines.training.{name}" for name in names} & set(found)
+    assert not [name for name in found if name.startswith("secureflow.engines.preparation")]
