@@ -413,7 +413,10 @@ class MemoryArtifacts:
 
     async def put(self, chunks: AsyncIterator[bytes], *, limit: int, expect: str = "") -> Artifact:
         data = b"".join([chunk async for chunk in chunks])
-        assert len(data) <= limit
+        if len(data) > limit:
+            raise SecureFlowError("too_large", "The blob is longer than it may be.")
+        if expect and blake3(data).hexdigest() != expect:
+            raise SecureFlowError("digest_mismatch", "The bytes have another digest.")
         return Artifact(self.keep(data), len(data))
 
     async def open(self, digest: str, offset: int = 0) -> AsyncIterator[bytes]:

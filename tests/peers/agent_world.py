@@ -19,6 +19,8 @@ from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee import SimulatedAttester, SimulatedPlatform
 from secureflow.adapters.tee.dcap import DcapVerifier
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
+from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.publications import declaration, keep_lineage
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, AttestationSettings, ConsentSettings, Partner
@@ -42,6 +44,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
     update_manifest,
 )
+from secureflow.engines.sealing.wiretypes import rounded_to
 from secureflow.engines.training.models import update_layout
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -99,7 +102,7 @@ class Worker:
             assert len(before) == self.spec.parameters
             generator = np.random.Generator(np.random.PCG64(int(arguments["seed"], 16)))
             delta = generator.normal(size=len(before)).astype(np.float32) + np.float32(self.noise)
-            delta.tofile(arguments["update"])
+            rounded_to(self.spec.wire or "float32", delta).tofile(arguments["update"])
         return self._answer(step)
 
     async def close(self, job: str) -> None:
@@ -155,7 +158,8 @@ class Uplink:
         layout = update_layout(world.spec, binding.stage)  # type: ignore[arg-type]
         expected = Binding(
             JOB, binding.round, binding.stage, ME, world.digest, binding.model,
-            world.enclave.evidence, update_manifest(layout.parameters, layout.sums),
+            world.enclave.evidence,
+            update_manifest(layout.parameters, layout.sums, world.spec.wire or "float32"),
         )  # fmt: skip
         key = world.keys[ME].public
         opener = Opener(world.enclave.recipient, update.header, expected, key)
@@ -182,6 +186,7 @@ class World:
     privacy: dict[str, Any] | None = None
     entries: list[dict[str, Any]] = field(default_factory=list)
     accounting: Any = ACCOUNTANT
+    kinds: AgentKinds = field(default_factory=lambda: AGENT_KINDS)
 
     def __post_init__(self) -> None:
         self.now = NOW
@@ -279,7 +284,7 @@ class World:
             accounting=self.accounting,
             clock=lambda: self.now,
         )
-        self.assembly = assemble(settings, self.all_keys[ME], self.store, ports)
+        self.assembly = assemble(settings, self.all_keys[ME], self.store, ports, self.kinds)
 
     def reopen(self) -> None:
         """Kill the agent and start it again."""

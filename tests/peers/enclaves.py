@@ -28,7 +28,8 @@ from secureflow.engines.sealing import (
     tensor_digest,
     update_manifest,
 )
-from secureflow.engines.training.models import Stage, model_family, update_layout
+from secureflow.engines.training.initial import initial_parameters
+from secureflow.engines.training.models import Stage, update_layout
 from secureflow.kit.canonical import sha256
 from secureflow.kit.crypto import SigningKey
 
@@ -81,7 +82,7 @@ class EnclaveWorld:
         self.organisations = {name: self._organisation(name) for name in PARTIES}
         self.spec = make_spec(self.organisations, **spec)
         self.digest = spec_digest(self.spec)
-        self.initial = model_family(self.spec).initial(self.spec)
+        self.initial = initial_parameters(self.spec)
         self.model = tensor_digest(self.initial)
         self.public: JSON = {}
         self.address = ""

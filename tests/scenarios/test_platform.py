@@ -121,6 +121,36 @@ def test_the_example_of_the_readme_runs(
     assert "'auc': " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("example", "label", "figure"),
+    [("classes", "marital-status", "accuracy"), ("regression", "hours-per-week", "mae")],
+)
+def test_the_examples_of_other_targets_run(
+    place: Platform,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    example: str,
+    label: str,
+    figure: str,
+) -> None:
+    """Softmax under masks, a network sealed: over real links, with consent of every owner."""
+    owner, rows = place.parties["bank-a"], place.directory / "data" / "share-1.parquet"
+    words = [place.url, place.ca, owner.party, place.project, rows, label]
+    monkeypatch.setattr(sys, "argv", [f"{example}.py", *map(str, words)])
+    monkeypatch.setattr("getpass.getpass", lambda: owner.password)
+    with agreeable_owners(place):
+        ended = runpy.run_path(str(ROOT / "examples" / f"{example}.py"))
+    assert f"'{figure}': " in capsys.readouterr().out
+    table = columns_of(pq.read_table(rows))
+    model = ended.get("trained") or ended["model"]
+    predicted = model.predict(table)
+    if label == "marital-status":
+        assert ended["report"]["kept_round"] in range(1, 7)
+        assert (predicted == table[label]).mean() > 0.4
+    else:
+        assert np.abs(predicted - table[label]).mean() < 20
+
+
 async def test_the_asynchronous_client_does_the_same(place: Platform) -> None:
     owner = place.parties["bank-a"]
     async with AsyncClient(place.url, ca=place.ca) as client:

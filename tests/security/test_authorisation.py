@@ -118,6 +118,7 @@ RULES: dict[str, Rule] = {
     "list_models": Rule("model.read", "project", "query"),
     "get_model": Rule("model.read", "model"),
     "get_model_content": Rule("model.download", "model"),
+    "upload_model": Rule("model.upload", body={}, also=(403,)),  # other bytes than named
     "get_model_card": Rule("model.read", "model"),
     "get_head": Rule("audit.read"),
     "list_entries": Rule("audit.read", "job", "query"),
@@ -125,7 +126,11 @@ RULES: dict[str, Rule] = {
     "get_consistency": Rule("audit.read"),
     "get_bundle": Rule("audit.read", "job", "query"),
 }
-QUERIES = {"get_inclusion": "index=0&size=1", "get_consistency": "old=1&new=2"}
+QUERIES = {
+    "get_inclusion": "index=0&size=1",
+    "get_consistency": "old=1&new=2",
+    "upload_model": "digest=" + "0" * 64,
+}
 REFUSALS = {401, 403, 404}
 
 

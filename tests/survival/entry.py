@@ -97,10 +97,10 @@ def mortal_enclave(points: Points) -> Callable[[Path], int]:
 
 def mortal_agent(points: Points) -> Callable[[Path], int]:
     """Kill before each verb, before and after each commit in it, and before its reply."""
-    from secureflow.agent.edge.main import run
     from secureflow.agent.record.store import RecordStore
     from secureflow.agent.verbs import approvals
     from secureflow.agent.verbs.dispatch import AgentVerbs
+    from tests.survival.drawing import run
 
     handle, transaction = AgentVerbs.handle, RecordStore.transaction
 

@@ -25,6 +25,7 @@ from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE
+from tests.survival.drawing import DRAWN
 from tests.survival.points import Arming
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
@@ -205,3 +206,18 @@ def test_a_process_killed_at_each_step_of_statistics(
     for party in place.parties:
         paid = reserved(place, party)[job.id]
         assert (paid["state"], [one["count"] for one in paid["charge"]]) == ("committed", [2])
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+def test_what_a_trainer_drew_is_sent_again_and_never_drawn_again(
+    place: Platform, protection: str, share: float
+) -> None:
+    """Another update of a recorded round would be refused, and its party would drop out."""
+    arming = Arming("bank-b", (), share=share, seed=SEEDS[protection] + 10)
+    request = training(place, name=DRAWN, protection=protection)
+    job, died = run_under(place, arming, request)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(30, share), died
+    assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
+    check_story(place, job)

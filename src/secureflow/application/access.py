@@ -53,6 +53,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "job.cancel": _EVERYONE - {Role.AUDITOR},
     "job.resume": _EVERYONE - {Role.AUDITOR},
     "model.read": _EVERYONE,
+    "model.upload": frozenset({Role.DATA_SCIENTIST}),
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},
     "audit.read": _EVERYONE,
 }

@@ -75,6 +75,13 @@ def _task(card: Mapping[str, Any], label: Mapping[str, Any]) -> str:
     family = str(card.get("family") or "").replace("_", " ")
     if not label:
         return family
+    if "classes" in label:
+        return t(
+            "{family}: which of {count} classes {column} is",
+            family=family, count=len(label["classes"]), column=label.get("column"),
+        )  # fmt: skip
+    if "bounds" in label:
+        return t("{family}: the number {column}", family=family, column=label.get("column"))
     return t(
         "{family}: how likely is {column} = {positive}",
         family=family, column=label.get("column"), positive=label.get("positive"),

@@ -11,7 +11,7 @@ from secureflow.cli.texts import t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.training.kind import TRAINING_ENGINE
@@ -37,8 +37,19 @@ class TrainingText:
     engine: Final[EngineKind] = TRAINING_ENGINE
 
     def task(self, spec: TrainingSpec) -> str:
-        """Return family and rounds."""
+        """Return family, rounds, and what is learnt unless the family alone says it."""
         family, rounds = spec.model.family, spec.plan.rounds
+        label = spec.features.label if spec.features else None
+        if isinstance(label, ClassesLabel):
+            return t(
+                "training of {family}, {rounds} rounds: which of {count} classes {column} is",
+                family=family, rounds=rounds, count=len(label.classes), column=plain(label.column),
+            )  # fmt: skip
+        if isinstance(label, NumberLabel):
+            return t(
+                "training of {family}, {rounds} rounds: the number {column}",
+                family=family, rounds=rounds, column=plain(label.column),
+            )  # fmt: skip
         return t("training of {family}, {rounds} rounds", family=family, rounds=rounds)
 
     def leaves(self, spec: TrainingSpec) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from secureflow.cli.cards import show_card, show_metrics
-from secureflow.cli.console import Form, Output, group, say, show
+from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.domain.specs.training import ClassesLabel, Label
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import read_bytes
+
+if TYPE_CHECKING:
+    from secureflow.sdk.prediction import Predictor
 
 app = group("Released models.")
 
@@ -68,26 +72,61 @@ def download(
     say(t("Written to {path}.", path=path))
 
 
+@app.command("upload", help=t("Write a model file's tensors to the centre, to start a job from."))
+def upload(
+    path: Annotated[Path, typer.Argument(help=t("Model file (safetensors)."))],
+    output: Output = Form.TABLE,
+) -> None:
+    """Upload weights; the answer is the member `initial` of a job."""
+    with client() as connection:
+        found = connection.models.upload(path)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    shapes = [
+        {"name": one.name, "shape": str(list(one.shape)), "dtype": one.dtype}
+        for one in found.tensors
+    ]
+    show(shapes, output)
+    write(t("In the job file:"))
+    write(f"initial: {{model: {found.initial.model}, layout: {found.initial.layout}}}")
+
+
 @app.command("predict", help=t("Predict rows of a CSV file with a downloaded model."))
 def predict(
     model: Annotated[Path, typer.Argument(help=t("Model file, as `model download` wrote it."))],
     rows: Annotated[Path, typer.Argument(help=t("CSV file with a header line."))],
     output: Output = Form.TABLE,
 ) -> None:
-    """Predict without any server: the probability of the positive class, row by row."""
+    """Predict without any server: a probability, a class and its probability, or a number."""
     from secureflow.sdk.prediction import Predictor
 
     loaded = Predictor.load(model)
-    label = loaded.features.label
     numeric = {feature.column for feature in loaded.features.numeric}
     records = list(_records(rows, numeric))
-    chances = loaded.predict_proba(records)[:, 1]
-    name = f"P({label.column}={label.positive})"
-    answers = [
-        {"row": number, name: round(float(chance), 6), "predicted": bool(chance > 0.5)}
-        for number, chance in enumerate(chances, 1)
-    ]
-    show(answers, output)
+    show(list(_answers(loaded, records)), output)
+
+
+def _answers(loaded: Predictor, records: list[Any]) -> Iterator[dict[str, Any]]:
+    """Yield a line for each row."""
+    label = loaded.features.label
+    if isinstance(label, Label):
+        name = f"P({label.column}={label.positive})"
+        for number, chance in enumerate(loaded.predict_proba(records)[:, 1], 1):
+            yield {
+                "row": number,
+                name: round(float(chance), 6),
+                "predicted": bool(chance > 0.5),
+            }
+        return
+    found = loaded.predict(records)
+    if not isinstance(label, ClassesLabel):
+        for number, value in enumerate(found, 1):
+            yield {"row": number, "predicted": float(f"{value:.6g}")}
+        return
+    chances = loaded.predict_proba(records).max(axis=1)
+    for number, (value, chance) in enumerate(zip(found, chances, strict=True), 1):
+        yield {"row": number, "predicted": value, "P": round(float(chance), 6)}
 
 
 def _records(path: Path, numeric: set[str]) -> Iterator[dict[str, float | str | None]]:

@@ -57,6 +57,9 @@ def simulate(
     protection: Annotated[
         ProtectionName | None, typer.Option(help=t("In the place of the job file's."))
     ] = None,
+    initial: Annotated[
+        Path | None, typer.Option(help=t("Weights to start from (safetensors)."))
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help=t("Of the division of the rows."))] = 7,
     html: Annotated[Path | None, typer.Option(help=t("Write curves to this page."))] = None,
     save: Annotated[
@@ -71,7 +74,7 @@ def simulate(
 
     if save is not None and len(jobs) > 1:
         raise typer.BadParameter(t("--save is for one job file."))
-    simulation = Simulation(parties, partition, attack, protection, seed)
+    simulation = Simulation(parties, partition, attack, protection, seed, initial=initial)
     outcomes = []
     for path in jobs:
         say(t("{file}: simulated here, unprotected", file=path.name))

@@ -28,6 +28,7 @@ from secureflow.engines.preparation import (
     moments_from_sums,
     split_validation,
 )
+from secureflow.engines.training.initial import initial_parameters
 from secureflow.engines.training.logistic import LogisticRegression, logits, probabilities
 
 MORE_SEEDS = 2
@@ -144,7 +145,7 @@ class Federation:
     def models(self, order: int = 0) -> Iterator[Vector]:
         """Yield the model after each round; `order` is one of the rows' orders under the seed."""
         family, weights = LogisticRegression(), [len(labels) for _, labels in self._rows]
-        model, plan = family.initial(self._spec), self.study.plan
+        model, plan = initial_parameters(self._spec), self.study.plan
         for number in range(plan.rounds):
             trained = [
                 family.train(self._spec, model, *silo, _seed(plan.seed, order, number, at))
@@ -202,7 +203,7 @@ def _silos(study: Study) -> Iterator[Columns]:
 
 def _training_rows(study: Study, columns: Columns) -> Columns:
     """Return the rows that an agent trains on: all but its validation rows."""
-    rows = len(columns[study.features.label.column])
+    rows = len(columns[study.features.binary.column])
     train, _ = split_validation(rows, study.plan.seed, study.plan.validation)
     return {name: values[train] for name, values in columns.items()}
 

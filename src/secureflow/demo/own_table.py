@@ -99,7 +99,7 @@ class Loaded:
         """Write the shares below a directory and return everything that the demo compares."""
         training = self.table.filter(pa.array(~self.tested))
         shares, edges = make_shares(directory, training, self.features, self.cutting)
-        label = self.features.label
+        label = self.features.binary
         return Study(
             title=f"{label.column} = {label.positive}",
             source=self.asked.path.name,
@@ -138,7 +138,7 @@ def load(asked: OwnTable, parties: int, say: Words) -> Loaded:
     column = None if by is None else by.filter(known).filter(pa.array(~tested))
     owners = {f"party-{chr(97 + n)}": f"Party {chr(65 + n)}" for n in range(parties)}
     cutting = Cutting(owners, asked.by, column, SEED)
-    _check_rows(table, tested, features.label, cutting, say)
+    _check_rows(table, tested, features.binary, cutting, say)
     columns = _declared(draft, features, words)
     return Loaded(asked, draft, features, columns, table, cutting, tested)
 
@@ -236,7 +236,7 @@ def _declared(
     used = set(features.columns[:-1])
     columns = [c.config for c in draft.columns if c.name in used and c.config is not None]
     values = tuple(sorted(pc.unique(pc.drop_null(words)).to_pylist()))
-    return (*columns, ColumnConfig(features.label.column, "category", values))
+    return (*columns, ColumnConfig(features.binary.column, "category", values))
 
 
 def _sorted_by(asked: OwnTable, draft: TableDraft, say: Words) -> pa.ChunkedArray | None:

@@ -94,7 +94,7 @@ class Study:
     @property
     def labels(self) -> NDArray[np.bool_]:
         """Whether each test row is of the positive class, shape (test rows,)."""
-        label = self.features.label
+        label = self.features.binary
         return np.asarray(self.test[label.column] == label.positive, dtype=bool)
 
 
@@ -129,7 +129,7 @@ def make_shares(
         path = directory / f"share-{at + 1}.parquet"
         pq.write_table(rows, path, compression="zstd")
         spread = tuple(np.bincount(bins[mine], minlength=len(edges)).tolist()) if edges else ()
-        label = pc.equal(rows[features.label.column], features.label.positive)
+        label = pc.equal(rows[features.binary.column], features.binary.positive)
         share = Share(
             party=party,
             name=name,

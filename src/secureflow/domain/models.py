@@ -7,6 +7,14 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Upload:
+    """Uploaded weights: BLAKE3 over the raw float32 vector, which is their address, and bytes."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
 class Model:
     """A released model. `digest` is BLAKE3 over the raw float32 parameters.
 

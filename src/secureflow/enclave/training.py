@@ -31,8 +31,8 @@ class TrainingEnclaveKind:
         return training_fold(spec, cast("Stage", stage), plan)
 
     def starts_from(self, spec: TrainingSpec) -> str:
-        """Return the model of a resumed job."""
-        return spec.resume.model if spec.resume else ""
+        """Return the model of a resumed job, or the uploaded one."""
+        return spec.starts_from
 
     def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
         """Return the parameters before the first round."""

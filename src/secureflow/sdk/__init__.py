@@ -5,7 +5,13 @@ from __future__ import annotations
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
-from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.training import (
+    LinearModel,
+    MlpModel,
+    RidgeModel,
+    SoftmaxModel,
+    TrainingPlan,
+)
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
@@ -17,10 +23,14 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Event",
+    "LinearModel",
+    "MlpModel",
     "NoiseRequest",
     "Privacy",
     "Profile",
     "ProtectionName",
+    "RidgeModel",
+    "SoftmaxModel",
     "StatisticsRequest",
     "TrainingPlan",
     "TrainingRequest",

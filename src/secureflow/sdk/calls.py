@@ -28,8 +28,9 @@ P = ParamSpec("P")
 class Call(Generic[T]):
     """One REST call and how to read its answer.
 
-    A GET, and any other call with an idempotency `key`, may be repeated after a lost answer. A
-    `slow` call has a large answer, or takes the server long.
+    A GET, and any other call with an idempotency `key`, may be repeated after a lost answer, and so
+    may `content`, raw bytes whose address is their digest. A `slow` call has a large question or
+    answer, or takes the server long.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Call(Generic[T]):
     parse: Callable[[httpx.Response], T]
     params: Mapping[str, str | int] = field(default_factory=dict)
     body: JSON = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
     key: str = ""
     slow: bool = False
 
@@ -49,7 +51,7 @@ class Call(Generic[T]):
     @property
     def repeatable(self) -> bool:
         """Whether sending it twice has the effect of sending it once."""
-        return self.method == "GET" or bool(self.key)
+        return self.method == "GET" or bool(self.key) or self.content is not None
 
     def at(self, cursor: str) -> Call[T]:
         """Return the same call for the list page that the cursor opens."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
-from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.training import RidgeModel, TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -24,7 +26,7 @@ from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
 from secureflow.sdk.queries import queries as parsed
-from secureflow.sdk.recipes import common_features
+from secureflow.sdk.recipes import common_features, usual_model
 from secureflow.sdk.views import DryRun
 
 AnyRequest = JobRequest | Mapping[str, Any]
@@ -55,25 +57,31 @@ class Jobs(Resource[D_co]):
         project: str,
         datasets: Sequence[Dataset],
         label: str,
-        positive: str,
+        positive: str | None = None,
         *,
         name: str = "training",
         purpose: str,
         leave_out: Collection[str] = (),
+        model: FamilyModel | None = None,
+        weight: str | None = None,
         plan: TrainingPlan | None = None,
         protection: ProtectionName = "sealed",
         privacy: Privacy | Mapping[str, Any] | None = None,
     ) -> Call[Job]:
-        """Submit logistic regression on the columns declared alike, without sensitive ones.
+        """Submit a training on the columns declared alike, without sensitive ones.
 
         Args:
             project: id of the project.
             datasets: one granted dataset per contributor.
-            label: the target column.
+            label: the target column: two classes with `positive`, else all its declared categories,
+                or a number within its declared bounds.
             positive: the label's value that counts as class 1.
             name: name of the job and of its model.
             purpose: what the model is for, as granted.
             leave_out: columns not to use.
+            model: the family, e.g. `MlpModel("mlp", hidden=(32,))`; by default the linear one of
+                the target: logistic regression, softmax, or linear regression.
+            weight: the number column that says how much each row counts in training.
             plan: the schedule; under differential privacy the default measures nothing unless
                 `privacy.metrics_noise` says with which noise.
             protection: what hides single updates: `secagg` by masks; `sealed` to the enclave, which
@@ -86,12 +94,17 @@ class Jobs(Resource[D_co]):
             SecureFlowError: as `common_features`, `invalid_request`, or the server's error.
         """
         chosen = privacy if isinstance(privacy, Privacy | None) else _privacy(privacy)
-        features = common_features(datasets, label, positive, leave_out, bounded=chosen is not None)
+        once = isinstance(model, RidgeModel)
+        bounded = chosen is not None or once
+        features = common_features(
+            datasets, label, positive, leave_out, bounded=bounded, weight=weight
+        )
         ids = tuple(dataset.id for dataset in datasets)
         unmeasured = chosen is not None and chosen.metrics_noise is None
-        plan = plan or (TrainingPlan(validation=0.0) if unmeasured else TrainingPlan())
+        usual = TrainingPlan(rounds=1) if once else TrainingPlan()
+        plan = plan or (replace(usual, validation=0.0) if unmeasured else usual)
         request = TrainingRequest(
-            project, name, purpose, ids, features,
+            project, name, purpose, ids, features, model or usual_model(features),
             plan=plan, protection=protection, privacy=chosen,
         )  # fmt: skip
         return _submission(request)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blake3 import blake3
+
 from secureflow.domain.models import Model as ModelDescription
+from secureflow.domain.models import Upload
+from secureflow.domain.specs.tensors import Tensors, layout_digest
+from secureflow.domain.specs.training import Initial
 from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -16,6 +22,19 @@ from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
 if TYPE_CHECKING:
     from secureflow.engines.training.export import ModelFile
     from secureflow.sdk.prediction import Predictor
+
+
+@dataclass(frozen=True)
+class UploadedModel:
+    """What was uploaded.
+
+    Args:
+        initial: the member `initial` of a job that starts from it.
+        tensors: what the file holds, in the order of names.
+    """
+
+    initial: Initial
+    tensors: Tensors
 
 
 class Models(Resource[D_co]):
@@ -54,6 +73,34 @@ class Models(Resource[D_co]):
         target = Path(path)
         write_result(target, file.to_bytes())
         return target
+
+    @operation
+    def upload(self, path: str | Path) -> Generator[Any, Any, UploadedModel]:
+        """Upload a file of weights; put `initial` of the answer into a job to start from them.
+
+        Args:
+            path: a safetensors file of exactly the model's tensors, or a model that `download`
+                wrote.
+
+        Raises:
+            SecureFlowError: `tensors_wrong` for a file that no model can start from,
+                `too_large`, `disk_full`.
+        """
+        from secureflow.engines.training.export import uploaded_weights
+
+        tensors, vector = uploaded_weights(Path(path).read_bytes())
+        content = vector.astype("<f4").tobytes()
+        digest = blake3(content).hexdigest()
+        call = Call(
+            "POST",
+            "/models/uploads",
+            answers.value(Upload),
+            {"digest": digest},
+            content=content,
+            slow=True,
+        )
+        yield from call
+        return UploadedModel(Initial(digest, layout_digest(tensors)), tensors)
 
     @listing
     def list(self, project: str = "", job: str = "") -> Call[Page[ModelDescription]]:

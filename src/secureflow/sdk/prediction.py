@@ -1,13 +1,21 @@
 """Predicting with a released model, by the same code that prepared and trained it at the agents.
 
-    model = Model.load("income.safetensors", card)
-    model.predict_proba([{"age": 41, "workclass": "Private", …}])
+    model = Predictor.load("income.safetensors", card)
+    model.predict([{"age": 41, "workclass": "Private", …}])
+    model.predict_proba(frame)
+
+| target  | `predict`                             | `predict_proba`                      |
+|---------|---------------------------------------|--------------------------------------|
+| binary  | 1 where the positive class is likelier | P(not positive), P(positive)        |
+| classes | the likeliest class, as the spec lists it | a column for each class, in order |
+| number  | the number, in the label's unit       | –                                    |
 
 Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
-Arrow-backed), or a list of dicts. A missing value is None, NaN, or pandas' NA; a column that the
-model does not use is ignored. Whole numbers and booleans of a category are read as the agents read
-them: as the text `1` or `true`; so is 1.0, which pandas makes of a 1 in a column with missing
-cells.
+Arrow-backed), a list of dicts, or a two-dimensional array of numbers whose columns are the numeric
+features, in the spec's order (for a model without categories). A missing value is None, NaN, or
+pandas' NA; a column that the model does not use is ignored. Whole numbers and booleans of a
+category are read as the agents read them: as the text `1` or `true`; so is 1.0, which pandas makes
+of a 1 in a column with missing cells.
 """
 
 from __future__ import annotations
@@ -19,9 +27,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.engines.preparation import feature_matrix
+from secureflow.domain.specs.families import LEARNS
+from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
+from secureflow.engines.preparation import feature_matrix, label_vector, unscaled
 from secureflow.engines.training.export import ModelFile, to_sklearn
-from secureflow.engines.training.logistic import logits, probabilities
+from secureflow.engines.training.families import model_family
+from secureflow.engines.training.logistic import probabilities
+from secureflow.engines.training.network import softmax
+from secureflow.engines.training.tensors import named
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -40,7 +53,7 @@ class Predictor:
     """
 
     def __init__(self, file: ModelFile) -> None:
-        if file.card.get("family") != "logistic_regression":
+        if file.card.get("family") not in LEARNS:
             raise SecureFlowError(
                 "invalid_model",
                 Text(
@@ -53,6 +66,8 @@ class Predictor:
         self.parameters = file.weights
         self.features = file.features
         self._moments = file.moments
+        self._spec = file.spec
+        self._family = model_family(self._spec)
 
     @classmethod
     def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Predictor:
@@ -64,26 +79,70 @@ class Predictor:
         return cls(ModelFile.from_bytes(Path(path).read_bytes(), card))
 
     def predict_proba(self, rows: Any) -> NDArray[np.float32]:
-        """Return float32 of shape (rows, 2): P(not positive), P(positive), as in scikit-learn.
+        """Return float32 of shape (rows, classes): the probabilities, as in scikit-learn.
 
         Raises:
             SecureFlowError: `missing_column`, `malformed_cell` or `unknown_category`, naming row
-                (from 1) and column; `invalid_rows` for another form.
+                (from 1) and column; `invalid_rows` for another form; `no_probabilities` for a model
+                that predicts numbers.
         """
-        positive = probabilities(self.log_odds(rows))
+        label = self.features.label
+        if isinstance(label, NumberLabel):
+            raise SecureFlowError(
+                "no_probabilities",
+                "The model predicts a number, which has no probability.",
+                "Call predict.",
+            )
+        outputs = self.outputs(rows)
+        if isinstance(label, ClassesLabel):
+            return np.asarray(softmax(outputs), np.float32)
+        positive = probabilities(outputs[:, 0])
         return np.stack([1 - positive, positive], axis=1)
 
-    def predict(self, rows: Any) -> NDArray[np.int64]:
-        """Return 1 where the positive class is likelier, else 0; int64 of shape (rows,)."""
-        return (self.log_odds(rows) > 0).astype(np.int64)
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """Return the prediction of each row, of shape (rows,): see the table above.
+
+        Raises:
+            SecureFlowError: as `predict_proba`, without `no_probabilities`.
+        """
+        outputs, label = self.outputs(rows), self.features.label
+        if isinstance(label, NumberLabel):
+            return unscaled(label, outputs[:, 0])
+        if isinstance(label, ClassesLabel):
+            names: NDArray[Any] = np.array(label.classes, dtype=object)
+            return np.asarray(names[outputs.argmax(axis=1)])
+        return (outputs[:, 0] > 0).astype(np.int64)
 
     def log_odds(self, rows: Any) -> NDArray[np.float32]:
         """Return the log-odds of the positive class, float32 of shape (rows,)."""
-        return logits(self.parameters, self.inputs(rows))
+        return np.ascontiguousarray(self.outputs(rows)[:, 0])
+
+    def outputs(self, rows: Any) -> NDArray[np.float32]:
+        """Return what the model computes before any link, float32 of shape (rows, outputs).
+
+        Log-odds of a binary target, scores of classes, a number scaled to the label's bounds.
+        """
+        return self._family.outputs(self.parameters, self.inputs(rows))
+
+    def targets(self, rows: Any) -> NDArray[np.float32]:
+        """Return the label column as models see it, float32 of shape (rows,).
+
+        Raises:
+            SecureFlowError: as the agents' own preparation.
+        """
+        label = self.features.label
+        columns = _columns(rows, () if label is None else (label.column,))
+        if label is not None and label.column in columns and not isinstance(label, NumberLabel):
+            columns[label.column] = _texts(columns[label.column])
+        return label_vector(label, columns)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Return the model's tensors by name (`TrainingSpec.tensors`)."""
+        return dict(named(self._spec.tensors, self.parameters))
 
     def inputs(self, rows: Any) -> NDArray[np.float32]:
         """Return the prepared inputs, float32 of shape (rows, width)."""
-        columns = _columns(rows, self._wanted())
+        columns = _columns(self._with_names(rows), self._wanted())
         for feature in self.features.categorical:
             if feature.column in columns:
                 columns[feature.column] = _texts(columns[feature.column])
@@ -98,7 +157,26 @@ class Predictor:
         return to_sklearn(self.card, self.parameters)
 
     def _wanted(self) -> tuple[str, ...]:
-        return self.features.columns[:-1]
+        return self.features.inputs
+
+    def _with_names(self, rows: Any) -> Any:
+        """Return an array of numbers as columns; other rows as they are."""
+        if not isinstance(rows, np.ndarray) or rows.ndim != 2:
+            return rows
+        names = self._wanted()
+        if (
+            self.features.categorical
+            or rows.shape[1] != len(names)
+            or rows.dtype.kind not in "fiub"
+        ):
+            raise _invalid_rows(
+                Text(
+                    "an array must hold the numbers of {count} numeric features, in order, and "
+                    "the model have no categories",
+                    count=len(names),
+                )
+            )
+        return {name: np.asarray(rows[:, at], np.float64) for at, name in enumerate(names)}
 
 
 def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:

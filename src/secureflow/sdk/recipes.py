@@ -6,7 +6,18 @@ from collections.abc import Collection, Sequence
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label, NumericFeature
+from secureflow.domain.specs.families import FamilyModel
+from secureflow.domain.specs.training import (
+    CategoricalFeature,
+    ClassesLabel,
+    FeatureSpec,
+    Label,
+    LinearModel,
+    NumberLabel,
+    NumericFeature,
+    SampleWeight,
+    SoftmaxModel,
+)
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -14,46 +25,36 @@ from secureflow.kit.text import Text
 def common_features(
     datasets: Sequence[Dataset],
     label: str,
-    positive: str,
+    positive: str | None = None,
     leave_out: Collection[str] = (),
     *,
     sensitive: bool = False,
     bounded: bool = False,
+    weight: str | None = None,
 ) -> FeatureSpec:
     """Use every column that all datasets declare alike: numbers standardised, categories one-hot.
 
     Args:
         datasets: one description per contributor.
-        label: the target column; rows whose value equals `positive` are class 1.
+        label: the target column: of two classes if `positive` is given; otherwise of all declared
+            categories, or a number within the declared bounds.
         positive: the value that counts as class 1.
         leave_out: columns not to use.
         sensitive: also use columns that any owner declares sensitive.
-        bounded: scale numbers to their declared bounds; needed for differential privacy: the sums
-            for standardising are released without noise.
+        bounded: scale numbers to their declared bounds; needed for differential privacy (the sums
+            for standardising are released without noise) and by `ridge`.
+        weight: the number column that says how much each row counts.
 
     Raises:
-        SecureFlowError: `unknown_column` if the label is not declared alike everywhere,
-            `unknown_category` if it never is `positive`, `invalid_request` without features.
+        SecureFlowError: `unknown_column` if the label, or the weight, is not declared alike
+            everywhere, `unknown_category` if it never is `positive`, `invalid_request` without
+            features, or for a label that is neither a category nor a number with bounds.
     """
     shared = _declared_alike(datasets)
-    target = shared.get(label)
-    if target is None:
-        raise SecureFlowError(
-            "unknown_column",
-            Text("Not every dataset declares the label {label!r} in the same way.", label=label),
-            "Compare the declarations: secureflow data show DATASET.",
-        )
-    if target.categories and positive not in target.categories:
-        raise SecureFlowError(
-            "unknown_category",
-            Text(
-                "The label {label!r} never has the value {positive!r}.",
-                label=label,
-                positive=positive,
-            ),
-            Text("It holds: {categories}.", categories=", ".join(target.categories[:10])),
-        )
-    kept_out = {label, *leave_out} if sensitive else {label, *leave_out, *_sensitive(datasets)}
+    target = _declared(shared, label)
+    counted = None if weight is None else _declared(shared, weight)
+    others = {label, *leave_out} | (set() if weight is None else {weight})
+    kept_out = others if sensitive else {*others, *_sensitive(datasets)}
     columns = [column for name, column in shared.items() if name not in kept_out]
     numeric = tuple(
         NumericFeature(c.name, c.bounds, "bounds" if bounded else "federated")
@@ -70,7 +71,52 @@ def common_features(
             "A feature is a number with bounds or a category, declared in the same way by every "
             "owner.",
         )
-    return FeatureSpec(Label(label, positive), numeric, categorical)
+    counts = None
+    if counted is not None:
+        counts = SampleWeight(counted.name, counted.bounds or (0.0, 1.0))
+    return FeatureSpec(_target(target, positive), numeric, categorical, counts)
+
+
+def usual_model(features: FeatureSpec) -> FamilyModel | None:
+    """Return the linear model of the features' target; None if it is a spec's default."""
+    if isinstance(features.label, ClassesLabel):
+        return SoftmaxModel("softmax")
+    return LinearModel("linear") if isinstance(features.label, NumberLabel) else None
+
+
+def _declared(shared: dict[str, ColumnConfig], name: str) -> ColumnConfig:
+    if name in shared:
+        return shared[name]
+    raise SecureFlowError(
+        "unknown_column",
+        Text("Not every dataset declares the label {label!r} in the same way.", label=name),
+        "Compare the declarations: secureflow data show DATASET.",
+    )
+
+
+def _target(column: ColumnConfig, positive: str | None) -> Label | ClassesLabel | NumberLabel:
+    """Return what a declared column lets a model learn."""
+    if positive is not None:
+        if column.categories and positive not in column.categories:
+            raise SecureFlowError(
+                "unknown_category",
+                Text(
+                    "The label {label!r} never has the value {positive!r}.",
+                    label=column.name,
+                    positive=positive,
+                ),
+                Text("It holds: {categories}.", categories=", ".join(column.categories[:10])),
+            )
+        return Label(column.name, positive)
+    if len(column.categories) > 1:
+        return ClassesLabel(column.name, column.categories)
+    if column.bounds is not None:
+        return NumberLabel(column.name, column.bounds)
+    raise SecureFlowError(
+        "invalid_request",
+        Text("The label {label!r} has neither categories nor bounds.", label=column.name),
+        "Say which value is the positive one, or have the owners declare them.",
+    )
 
 
 def _declared_alike(datasets: Sequence[Dataset]) -> dict[str, ColumnConfig]:

@@ -150,4 +150,5 @@ def _jobs(
     return Jobs(
         *(begin, transactions, ports.driver, ports.bus, clock, ports.accountant, quotas),
         *(Reachability(ports.courier, others), ports.kinds, stopping, room, waits),
+        ports.artifacts,
     )

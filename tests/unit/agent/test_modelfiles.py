@@ -15,7 +15,7 @@ from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.steps import Steps
 from secureflow.agent.record.records import JobRecord
 from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.models import initial_state, update_layout
 
 Damage = Callable[[bytes], bytes]
 LEFT: list[Damage] = [
@@ -183,3 +183,15 @@ async def test_files_of_a_job_that_the_record_does_not_know_go_at_the_start(
     world.reopen()
     assert sorted(path.name for path in models.iterdir()) == sorted([JOB, "lost+found"])
     assert (models / JOB / "update").exists()
+
+
+async def test_an_update_in_half_the_bytes_is_sealed_and_made_again(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent", spec_changes={"wire": "bfloat16"})
+    await world.admitted()
+    await world.round(1)
+    ((_, first),) = world.enclave.opened.items()
+    sums = update_layout(world.spec, "train").sums
+    assert len(first) == 2 * world.spec.parameters + 8 * sums
+    world.reopen()
+    await world.ask("train", world.train_body(1))
+    assert world.enclave.opened == {(1, "train", world.initial): first}

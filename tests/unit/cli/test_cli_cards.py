@@ -90,3 +90,21 @@ def test_that_a_metric_is_noised_is_not_said_to_be_where_noise_is_added(
     (title,) = [line for line in out.splitlines() if line.startswith("指标")]
     assert title.split() == ["指标", "值", "备注"]
     assert "已加噪" in out
+
+
+@pytest.mark.parametrize(
+    ("label", "told"),
+    [
+        ({"column": "job", "classes": ["a", "b", "c"]}, "softmax: which of 3 classes job is"),
+        ({"column": "pay", "bounds": [0, 9]}, "softmax: the number pay"),
+    ],
+)
+def test_a_card_tells_other_targets(
+    cli: Any, centre: Any, label: dict[str, Any], told: str
+) -> None:
+    features = {**CARD["features"], "label": label}
+    card = CARD | {"family": "softmax", "features": features}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, card)
+    code, out, err = cli("model", "card", "mdl_00000000")
+    assert (code, err) == (0, "")
+    assert told in out

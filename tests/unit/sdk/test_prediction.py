@@ -22,6 +22,7 @@ from secureflow.domain.specs.training import (
 )
 from secureflow.engines.preparation import design_matrix, moment_sums, moments_from_sums
 from secureflow.engines.training.export import ModelFile, model_card
+from secureflow.engines.training.initial import initial_parameters
 from secureflow.engines.training.logistic import LogisticRegression, logits
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.prediction import Predictor
@@ -59,7 +60,7 @@ def trained(tmp_path: Path) -> tuple[Predictor, np.ndarray]:
     sums = moment_sums(FEATURES, COLUMNS)
     X, y = design_matrix(FEATURES, moments_from_sums(FEATURES, sums), COLUMNS)
     family = LogisticRegression()
-    parameters = family.train(SPEC, family.initial(SPEC), X, y, b"seed")
+    parameters = family.train(SPEC, initial_parameters(SPEC), X, y, b"seed")
     card = model_card(SPEC, parameters, moments=sums.tolist(), metrics={}, created=1)
     path = tmp_path / "income.safetensors"
     path.write_bytes(ModelFile(card, parameters).to_bytes())
@@ -126,7 +127,7 @@ def test_numbers_and_booleans_of_a_category_are_what_the_agent_trained_on(tmp_pa
     moments = moments_from_sums(CODED, moment_sums(CODED, read))
     X, y = design_matrix(CODED, moments, read)
     spec, family = replace(SPEC, features=CODED), LogisticRegression()
-    parameters = family.train(spec, family.initial(spec), X, y, b"seed")
+    parameters = family.train(spec, initial_parameters(spec), X, y, b"seed")
     card = model_card(spec, parameters, moments=None, metrics={}, created=1)
     model, expected = Predictor(ModelFile(card, parameters)), logits(parameters, X)
     rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]

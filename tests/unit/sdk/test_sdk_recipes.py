@@ -13,8 +13,16 @@ import yaml
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.training import (
+    ClassesLabel,
+    LinearModel,
+    NumberLabel,
+    SampleWeight,
+    SoftmaxModel,
+)
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Privacy, TrainingRequest, common_features
+from secureflow.sdk.recipes import usual_model
 
 COLUMNS = (
     ColumnConfig("age", "number", bounds=(0, 100)),
@@ -123,3 +131,20 @@ def test_privacy_may_be_written_as_in_a_job_file(
         jobs.train(*target, purpose="x", privacy={"epsilonn": 3, "delta": 1e-6})
     assert refusal.value.code == "invalid_request"
     assert "epsilonn" in refusal.value.message
+
+
+def test_a_label_without_a_positive_value_is_classes_or_a_number() -> None:
+    sets = [dataset(), dataset()]
+    classes = common_features(sets, "job", weight="age")
+    assert classes.label == ClassesLabel("job", ("a", "b"))
+    assert classes.weight == SampleWeight("age", (0, 100))
+    assert classes.columns == ("income", "age", "job")
+    number = common_features(sets, "age")
+    assert number.label == NumberLabel("age", (0, 100))
+    assert usual_model(number) == LinearModel("linear")
+    assert usual_model(classes) == SoftmaxModel("softmax")
+    assert usual_model(common_features(sets, "income", ">50K")) is None
+    for label in ("score", "note"):  # a number without bounds, and a text
+        with pytest.raises(SecureFlowError) as caught:
+            common_features(sets, label)
+        assert caught.value.code == "invalid_request"

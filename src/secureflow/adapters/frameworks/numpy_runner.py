@@ -21,7 +21,9 @@ from secureflow.engines.preparation import (
     moment_sums,
     moments_from_sums,
     split_validation,
+    weight_vector,
 )
+from secureflow.engines.sealing.wiretypes import BYTES, ROUNDING, WireType, rounded_to
 from secureflow.engines.training.models import model_family
 from secureflow.engines.training.private import (
     METRIC_UNIT,
@@ -35,6 +37,7 @@ from secureflow.kit.text import Text
 
 _FLOAT32 = np.dtype("<f4")
 _Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
+_Weights = NDArray[np.float32] | None
 _PrivateRows = tuple[EncodedRows, NDArray[np.float32]]
 _NOTHING: _Rows = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
 
@@ -56,9 +59,11 @@ class NumpyRunner:
     def __init__(self, spec: TrainingSpec, columns: Columns | None) -> None:
         self._spec = spec
         self._family = model_family(spec)
+        self._wire: WireType = spec.wire or "float32"
         self._train_columns: Columns = {}
         self._valid_columns: Columns = {}
         self._prepared: tuple[Moments, _Rows, _Rows] | None = None
+        self._weights: _Weights = None
         self._private_rows: tuple[_PrivateRows, _PrivateRows] | None = None
         self._rows = (1, 0)  # the weight of a party without rows
         self._zeroed: set[Path] = set()
@@ -77,9 +82,15 @@ class NumpyRunner:
         return self._capped(moment_sums(self._spec.features, self._train_columns))
 
     def train(
-        self, model: Path, update: Path, moments: Sequence[float] | None, seed: bytes
+        self,
+        model: Path,
+        update: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
         """See `FrameworkRunner.train`; the delta is clipped to the spec's `clip_norm` (L2)."""
+        del state  # every family here repeats itself
         if not self._family.needs_data:
             self._write_zeros(update)
             return self._sums(np.zeros(0))
@@ -88,7 +99,7 @@ class NumpyRunner:
             self._write(update, self._private(before, self._private_rows[0], seed))
             return private_sums(self._spec, seed)
         training, validation = self._matrices(moments)
-        delta = self._family.train(self._spec, before, *training, seed) - before
+        delta = self._family.train(self._spec, before, *training, seed, self._weights) - before
         self._write(update, self._clipped(delta))
         return self._sums(self._family.metric_sums(self._spec, before, *validation))
 
@@ -109,7 +120,7 @@ class NumpyRunner:
         if self._spec.privacy is not None and self._spec.privacy.unit == "party":
             model = before[: self._spec.model_parameters]
             return party_delta(self._spec, before, self._trained(model, training, seed))
-        delta = private_delta(self._spec, before, training, seed)
+        delta = private_delta(self._spec, before, training, seed, training[0].weights)
         local = self._spec.privacy is not None and self._spec.privacy.noise == "local"
         return self._clipped(delta) if local else delta
 
@@ -122,7 +133,7 @@ class NumpyRunner:
         reveals rows.
         """
         try:
-            return self._family.train(self._spec, model, *training, seed)
+            return self._family.train(self._spec, model, *training, seed, training[0].weights)
         except SecureFlowError as error:
             if error.code != "training_diverged":
                 raise
@@ -152,8 +163,8 @@ class NumpyRunner:
         if self._spec.privacy is not None:
             self._split_privately(features, columns)
             return
-        design_matrix(features, declared_moments(features), columns)  # every row
-        count = len(columns[features.label.column])
+        inputs, _ = design_matrix(features, declared_moments(features), columns)  # every row
+        count = len(inputs)
         if count == 0:
             raise SecureFlowError(
                 "empty_dataset",
@@ -164,6 +175,9 @@ class NumpyRunner:
         self._train_columns, self._valid_columns = (
             {name: columns[name][part] for name in features.columns} for part in parts
         )
+        self._weights = weight_vector(features, columns)
+        if self._weights is not None:
+            self._weights = self._weights[parts[0]]
         self._rows = (len(parts[0]), len(parts[1]))
 
     def _split_privately(self, features: FeatureSpec, columns: Columns) -> None:
@@ -210,8 +224,9 @@ class NumpyRunner:
 
     def _clipped(self, delta: NDArray[np.float32]) -> NDArray[np.float32]:
         norm = float(np.linalg.norm(delta.astype(np.float64)))
-        limit = self._spec.limits.clip_norm
-        # Slightly below the limit: rounding to float32 must not raise the norm above it.
+        # Slightly below the limit: rounding to the wire's dtype must not raise the norm above it.
+        margin = 0.0 if self._wire == "float32" else 2 * ROUNDING[self._wire]
+        limit = self._spec.limits.clip_norm * (1 - margin)
         return delta if norm <= limit else (delta * (limit * (1 - 1e-6) / norm)).astype(np.float32)
 
     def _sums(self, metrics: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -224,11 +239,11 @@ class NumpyRunner:
 
     def _write(self, path: Path, delta: NDArray[np.float32]) -> None:
         with path.open("wb") as file:
-            file.write(np.ascontiguousarray(delta, dtype=_FLOAT32).data)
+            file.write(rounded_to(self._wire, delta).data)
 
     def _write_zeros(self, path: Path) -> None:
         """Create a sparse file of zeros; later rounds find it cached and write nothing."""
-        size = self._spec.parameters * _FLOAT32.itemsize
+        size = self._spec.parameters * BYTES[self._wire]
         if path not in self._zeroed or not path.exists() or path.stat().st_size != size:
             with path.open("wb") as file:
                 os.truncate(file.fileno(), size)

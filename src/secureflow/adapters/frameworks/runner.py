@@ -1,4 +1,9 @@
-"""The interface between the worker and a training framework."""
+"""The seam between rounds and a training framework: prepare · train · evaluate · export.
+
+*Prepare* is making the runner: it reads the party's rows. *Train* and *evaluate* are one round's
+local computation, from and to files of raw float32 (`engines.training.tensors` has the named
+tensors). *Export* (`engines.training.export`) is a file and a card, from which the SDK predicts.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,10 @@ from numpy.typing import NDArray
 class FrameworkRunner(Protocol):
     """One job's local computations over one prepared dataset.
 
-    Models and updates are files of raw little-endian float32, `spec.parameters` long, read by
-    memory map. Sums are float64 and laid out as `engines.training.models` says; `moments` are the
-    federated sums that the job released, or None if the spec has no federated feature.
+    Models are files of raw little-endian float32, `spec.parameters` long, read by memory map;
+    updates are as long, in the spec's `wire` dtype. Sums are float64 and laid out as
+    `engines.training.models` says; `moments` are the federated sums that the job released, or None
+    if the spec has no federated feature.
     """
 
     @property
@@ -26,9 +32,19 @@ class FrameworkRunner(Protocol):
         """Return the sums of stage `moments` over the training rows."""
 
     def train(
-        self, model: Path, update: Path, moments: Sequence[float] | None, seed: bytes
+        self,
+        model: Path,
+        update: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        state: tuple[Path | None, Path] | None = None,
     ) -> NDArray[np.float64]:
-        """Write the update's delta to `update` and return its sums; bit-identical when repeated."""
+        """Write the update's delta to `update` and return its sums; bit-identical when repeated.
+
+        A framework that cannot repeat itself is given `state`: the file of its own state after the
+        newest update that was sent (None before the first), which it must take up, and the path
+        where it writes its state after this one. It is run once for a model.
+        """
 
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes

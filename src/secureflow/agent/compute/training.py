@@ -28,7 +28,11 @@ EVALUATE: Final = "evaluate"
 
 
 def train_arguments(
-    model: Path, update: Path, moments: Sequence[float] | None, seed: str
+    model: Path,
+    update: Path,
+    moments: Sequence[float] | None,
+    seed: str,
+    state: tuple[Path | None, Path] | None = None,
 ) -> dict[str, JSON]:
     """Return the arguments of step `train`; it writes the delta, bit-equal when repeated.
 
@@ -37,8 +41,14 @@ def train_arguments(
         update: where to write the delta, raw float32; a reused path saves page faults.
         moments: the released federated sums, or None if the spec needs none.
         seed: hex; it alone decides the shuffles, so derive it from the round.
+        state: of a trainer that is not reproducible: the file of its own state after the newest
+            recorded update, if there is one, and where to write the state after this one.
     """
-    return {"model": str(model), "update": str(update), "moments": _sums(moments), "seed": seed}
+    asked = {"model": str(model), "update": str(update), "moments": _sums(moments), "seed": seed}
+    if state is None:
+        return asked
+    before, after = state
+    return {**asked, "state": [None if before is None else str(before), str(after)]}
 
 
 def evaluate_arguments(model: Path, moments: Sequence[float] | None, seed: str) -> dict[str, JSON]:
@@ -94,10 +104,21 @@ def _moments(runner: Any) -> NDArray[Any]:
 
 
 def _train(
-    runner: Any, model: str, update: str, moments: list[float] | None, seed: str
+    runner: Any,
+    model: str,
+    update: str,
+    moments: list[float] | None,
+    seed: str,
+    state: list[str | None] | None = None,
 ) -> NDArray[Any]:
     """Train from the model file, write the update file, return the sums of `train`."""
-    sums: NDArray[Any] = runner.train(Path(model), Path(update), moments, bytes.fromhex(seed))
+    more: dict[str, Any] = {}
+    if state is not None:
+        before, after = state
+        more["state"] = (None if before is None else Path(before), Path(str(after)))
+    sums: NDArray[Any] = runner.train(
+        Path(model), Path(update), moments, bytes.fromhex(seed), **more
+    )
     return sums
 
 

@@ -22,7 +22,7 @@ from secureflow.agent.job.guards import (
     check_step,
     check_verb,
 )
-from secureflow.agent.kinds.kind import Contributions, LocalContribution
+from secureflow.agent.kinds.kind import Contributing, Contributions, LocalContribution
 from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRecord
 from secureflow.agent.witness.witness import Observed
 from secureflow.engines.closing import Question, Vote, cast_vote, may_vote, round_context
@@ -81,7 +81,7 @@ class SealedRounds:
             held = await contributing.contribute(job, spec, request, None, start)
             rows = contributing.rows(job.job)
             record = await asyncio.to_thread(
-                self._commit, job, request, start.model, held, rows, observed, late
+                self._commit, job, request, start.model, held, rows, observed, late, contributing
             )
         else:
             await asyncio.to_thread(self._keep_head, observed)
@@ -133,6 +133,7 @@ class SealedRounds:
         rows: int,
         observed: Observed,
         late: Mapping[str, int],
+        contributing: Contributing,
     ) -> RoundRecord:
         """The round's first commit: leaf, record and head, before anything is sent."""
         context = self._context
@@ -147,6 +148,7 @@ class SealedRounds:
         with context.store.transaction():
             context.witness.keep(observed)
             context.store.miss_leaves(late)
+            contributing.keep(job.job, held)
             own = context.witness.leaf("update", job.job, job.digest, document)
             record = RoundRecord(
                 job.job, held.round, held.stage, model, held.content,

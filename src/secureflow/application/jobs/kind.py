@@ -44,7 +44,8 @@ class Wanted:
 class Drafted:
     """A spec that passed every check, with the facts for a dry run.
 
-    `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people.
+    `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people;
+    `uploads` the blobs that must have been uploaded, each with its size.
     """
 
     spec: JobSpec
@@ -52,6 +53,7 @@ class Drafted:
     charter: Charter
     notes: tuple[str, ...]
     details: dict[str, Any] = field(default_factory=dict)
+    uploads: Mapping[str, int] = field(default_factory=dict)
 
 
 class Cost(Protocol):

@@ -32,7 +32,13 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.protections import traits_of
-from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.training import (
+    ClassesLabel,
+    FeatureSpec,
+    Label,
+    NumberLabel,
+    TrainingSpec,
+)
 from secureflow.domain.specs.training_rules import check
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.training.kind import TRAINING_ENGINE
@@ -105,7 +111,8 @@ async def draft(
     if priced:
         details["privacy"] = priced.facts()
         notes += tuple(epsilon_notes(priced.answer["epsilon"]))
-    return Drafted(spec, spec_digest(spec), charter, notes, details)
+    uploads = {spec.initial.model: 4 * spec.parameters} if spec.initial else {}
+    return Drafted(spec, spec_digest(spec), charter, notes, details, uploads)
 
 
 async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str]) -> None:
@@ -176,23 +183,23 @@ def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
 
 def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
     """Refuse early what the owner's agent would refuse under differential privacy."""
-    if spec.privacy is None or spec.features is None:
+    if spec.privacy is None:
         return
     declared = {one.name: one.bounds for one in dataset.columns}
-    for numeric in spec.features.numeric:
-        code, reason = refusal(declared[numeric.column], numeric.bounds)
+    for column, bounds in spec.bounds:
+        code, reason = refusal(declared[column], bounds)
         if code:
             raise SecureFlowError(
                 code,
                 Text(
                     "{column} in the dataset {name} of {party} {reason}.",
-                    column=numeric.column,
+                    column=column,
                     name=dataset.name,
                     party=party,
                     reason=reason,
                 ),
                 "Use the bounds that its owner declares, or have the owner declare some.",
-                {"party": party, "column": numeric.column},
+                {"party": party, "column": column},
             )
 
 
@@ -208,8 +215,11 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
         for value in known.get(one.column, ())
         if value not in one.categories
     ]
-    if label.column in known and label.positive not in known[label.column]:
-        wrong.append((label.column, label.positive))
+    if isinstance(label, Label) and label.column in known:
+        wrong += [(label.column, label.positive)] * (label.positive not in known[label.column])
+    if isinstance(label, ClassesLabel):
+        missing = (value for value in known.get(label.column, ()) if value not in label.classes)
+        wrong += [(label.column, value) for value in missing]
     for column, value in wrong:
         raise SecureFlowError(
             "unknown_category",
@@ -233,7 +243,12 @@ def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]
         yield numeric.column, ("number",)
     for categorical in features.categorical:
         yield categorical.column, ("category", "text")
-    yield features.label.column, ("category", "text", "number")
+    if features.weight is not None:
+        yield features.weight.column, ("number",)
+    if isinstance(features.label, NumberLabel):
+        yield features.label.column, ("number",)
+    elif features.label is not None:
+        yield features.label.column, ("category", "text", "number")
 
 
 async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
@@ -305,23 +320,23 @@ def _budget_notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator
 
 
 def _differing_bounds(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
-    for numeric in spec.features.numeric if spec.features else ():
+    for column, bounds in spec.bounds:
         for party, dataset in chosen.items():
-            own = {one.name: one.bounds for one in dataset.columns}[numeric.column]
-            taken = interval(numeric.bounds)
+            own = {one.name: one.bounds for one in dataset.columns}[column]
+            taken = interval(bounds)
             if own is None:
                 yield Text(
                     "{party} declares no bounds for {column}; the job uses {taken}.",
                     party=party,
-                    column=numeric.column,
+                    column=column,
                     taken=taken,
                 )
-            elif own != numeric.bounds:
+            elif own != bounds:
                 within = interval(own)
                 yield Text(
                     "{party} declares {column} within {within}; the job uses {taken}.",
                     party=party,
-                    column=numeric.column,
+                    column=column,
                     within=within,
                     taken=taken,
                 )

@@ -34,7 +34,7 @@ from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, foreign, text_in
 from secureflow.texts import chinese, chosen_name
 
-_CURVES = ("loss", "auc", "accuracy")
+_CURVES = ("loss", "auc", "accuracy", "mae", "r2")
 
 
 def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
@@ -171,5 +171,6 @@ def _charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
 
 def _columns(history: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the columns of the round table that any round fills."""
-    wanted = ("round", "loss", "accuracy", "auc", "epsilon", "survivors", "seconds")
+    figures = ("loss", "accuracy", "auc", "balanced_accuracy", "macro_f1", "mse", "mae", "r2")
+    wanted = ("round", *figures, "epsilon", "survivors", "seconds")
     return [name for name in wanted if any(name in row for row in history)]

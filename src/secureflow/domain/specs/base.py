@@ -7,6 +7,7 @@ refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol, TypeVar
@@ -43,6 +44,9 @@ MAX_SHOWN: Final = 128
 """Most characters of a field's place in a message; its names may be foreign."""
 MAX_SAID: Final = 512
 """Most characters of what is wrong with a field; it may quote the field."""
+
+_FORM: Final = re.compile(r"<[a-z_]+>")
+"""A tag of one form of a field."""
 
 _T = TypeVar("_T")
 
@@ -268,8 +272,12 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
 
 
 def place_of(path: Iterable[int | str]) -> str:
-    """Return the place of a wrong field; its names are foreign, so they are escaped and cut."""
-    return ".".join(shown(str(name)[:MAX_SHOWN]) for name in path)[:MAX_SHOWN]
+    """Return the place of a wrong field; its names are foreign, so they are escaped and cut.
+
+    What tells the forms of a field apart (`<mlp>`) is no member of the JSON.
+    """
+    members = (str(name)[:MAX_SHOWN] for name in path)
+    return ".".join(shown(name) for name in members if not _FORM.fullmatch(name))[:MAX_SHOWN]
 
 
 _WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})

@@ -19,38 +19,50 @@ from secureflow.domain.specs.base import (
     Quantisation,
     SpecBase,
 )
+from secureflow.domain.specs.families import (
+    FamilyModel,
+    LinearModel,
+    MlpModel,
+    ModelSpec,
+    RidgeModel,
+    SoftmaxModel,
+)
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.domain.specs.targets import (
+    ClassesLabel,
+    Label,
+    NumberLabel,
+    SampleWeight,
+    Target,
+    outputs_of,
+)
+from secureflow.domain.specs.tensors import Tensors, WireType, total
+
+__all__ = [
+    "CategoricalFeature",
+    "ClassesLabel",
+    "EarlyStop",
+    "FeatureSpec",
+    "Initial",
+    "Label",
+    "LinearModel",
+    "MlpModel",
+    "ModelSpec",
+    "NumberLabel",
+    "NumericFeature",
+    "Release",
+    "Resume",
+    "RidgeModel",
+    "SampleWeight",
+    "SoftmaxModel",
+    "TrainingPlan",
+    "TrainingSpec",
+]
 
 
-@dataclass(frozen=True)
-class Label:
-    """A binary target: rows whose column equals `positive` are class 1."""
-
-    __pydantic_config__ = STRICT
-    column: Column
-    positive: Category
-
-    def number(self) -> float:
-        """Return `positive` for a column of numbers.
-
-        Raises:
-            SecureFlowError: `malformed_label`.
-        """
-        try:
-            return float(self.positive)
-        except ValueError:
-            raise SecureFlowError(
-                "malformed_label",
-                Text(
-                    "The label column {column!r} is numeric, but its positive value is text.",
-                    column=self.column,
-                ),
-                "Name the number that stands for the positive class.",
-                {"column": self.column},
-            ) from None
+def _absent(value: Any) -> bool:
+    return value is None
 
 
 @dataclass(frozen=True)
@@ -84,15 +96,39 @@ class FeatureSpec:
     """The agreed preparation: label and features, in the order of the model's inputs."""
 
     __pydantic_config__ = STRICT
-    label: Label
+    label: Target | None
     numeric: tuple[NumericFeature, ...] = ()
     categorical: tuple[CategoricalFeature, ...] = ()
+    weight: Annotated[SampleWeight | None, Field(exclude_if=_absent)] = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that the job uses, label last."""
-        numeric = (f.column for f in self.numeric)
-        return (*numeric, *(f.column for f in self.categorical), self.label.column)
+        """Every column that the job uses: inputs, the rows' weight, the label last."""
+        weight = () if self.weight is None else (self.weight.column,)
+        return (*self.inputs, *weight, *(() if self.label is None else (self.label.column,)))
+
+    @property
+    def binary(self) -> Label:
+        """The target of a job that is known to learn two classes."""
+        if not isinstance(self.label, Label):
+            raise AssertionError  # the caller made the job
+        return self.label
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a prediction needs."""
+        numeric = (one.column for one in self.numeric)
+        return (*numeric, *(one.column for one in self.categorical))
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """The number columns and what their values are clamped to."""
+        found = [(one.column, one.bounds) for one in self.numeric]
+        if self.weight is not None:
+            found.append((self.weight.column, self.weight.bounds))
+        if isinstance(self.label, NumberLabel):
+            found.append((self.label.column, self.label.bounds))
+        return tuple(found)
 
     @property
     def federated(self) -> tuple[NumericFeature, ...]:
@@ -107,20 +143,6 @@ class FeatureSpec:
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """The model family and its fixed hyper-parameters.
-
-    `logistic_regression` trains on the features. `rehearsal` sends `parameters` float32 values
-    through the whole protocol without reading data: it measures links and rounds.
-    """
-
-    __pydantic_config__ = STRICT
-    family: Literal["logistic_regression", "rehearsal"] = "logistic_regression"
-    l2: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    parameters: Annotated[int, Field(ge=0, le=1 << 30)] = 0
-
-
-@dataclass(frozen=True)
 class EarlyStop:
     """Stop when the federated validation loss has not fallen by `min_delta` for `patience` rounds."""  # noqa: E501
 
@@ -131,7 +153,10 @@ class EarlyStop:
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The schedule: rounds, local work, seed, validation share, early stop."""
+    """The schedule: rounds, local work, seed, validation share, early stop.
+
+    `keep: best` releases the model with the lowest federated validation loss, not the last one.
+    """
 
     __pydantic_config__ = STRICT
     rounds: Annotated[int, Field(ge=1, le=10_000)] = 20
@@ -142,6 +167,7 @@ class TrainingPlan:
     validation: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
     early_stop: EarlyStop | None = None
     strategy: Literal["fedavg"] = "fedavg"
+    keep: Annotated[Literal["best"] | None, Field(exclude_if=_absent)] = None
 
 
 @dataclass(frozen=True)
@@ -163,12 +189,27 @@ class Resume:
 
 
 @dataclass(frozen=True)
+class Initial:
+    """Uploaded weights to start from.
+
+    Args:
+        model: the digest of the flat float32 vector, a blob's address.
+        layout: the digest of the tensors that were uploaded (`tensors.layout_digest`); a spec whose
+            model has other tensors is refused.
+    """
+
+    __pydantic_config__ = STRICT
+    model: Digest
+    layout: Digest
+
+
+@dataclass(frozen=True)
 class TrainingSpec(SpecBase):
     """A federated training job as every contributor signs it."""
 
     __pydantic_config__ = STRICT
     features: FeatureSpec | None = None
-    model: ModelSpec = field(default_factory=ModelSpec)
+    model: FamilyModel = field(default_factory=ModelSpec)
     plan: TrainingPlan = field(default_factory=TrainingPlan)
     limits: Limits = field(default_factory=Limits)
     release: Release = field(default_factory=Release)
@@ -180,6 +221,8 @@ class TrainingSpec(SpecBase):
     kind: Literal["training"] = "training"
     script: Literal["training/1", "training/2", "training/3"] = "training/3"
     v: Literal[1] = 1
+    initial: Annotated[Initial | None, Field(exclude_if=_absent)] = None
+    wire: Annotated[WireType | None, Field(exclude_if=_absent)] = None
 
     @property
     def parameters(self) -> int:
@@ -189,10 +232,21 @@ class TrainingSpec(SpecBase):
 
     @property
     def model_parameters(self) -> int:
-        """The number of float32 model parameters (features + intercept, or the rehearsal's)."""
-        if self.features is None:
-            return self.model.parameters
-        return self.features.width + 1
+        """The number of float32 model parameters."""
+        return total(self.tensors)
+
+    @property
+    def tensors(self) -> Tensors:
+        """The tensors of the model, in the order in which rounds carry them."""
+        width, label = (self.features.width, self.features.label) if self.features else (0, None)
+        return self.model.tensors(width, outputs_of(label))
+
+    @property
+    def starts_from(self) -> str:
+        """The digest of the model that the spec names as the start; empty for the family's own."""
+        if self.resume is not None:
+            return self.resume.model
+        return self.initial.model if self.initial else ""
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -201,9 +255,8 @@ class TrainingSpec(SpecBase):
 
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
-        """The number features and what their values are clamped to."""
-        numeric = self.features.numeric if self.features else ()
-        return tuple((one.column, one.bounds) for one in numeric)
+        """The number columns and what their values are clamped to."""
+        return self.features.bounds if self.features else ()
 
     @property
     def needs_moments(self) -> bool:

@@ -8,10 +8,18 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from secureflow.domain.specs.base import Limits, Quantisation, Title
+from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.request import REQUEST, RequestBase
-from secureflow.domain.specs.training import FeatureSpec, ModelSpec, Release, Resume, TrainingPlan
+from secureflow.domain.specs.tensors import WireType
+from secureflow.domain.specs.training import (
+    FeatureSpec,
+    Initial,
+    Release,
+    Resume,
+    TrainingPlan,
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class TrainingRequest(RequestBase):
 
     __pydantic_config__ = REQUEST
     features: FeatureSpec | None = None
-    model: ModelSpec | None = None
+    model: FamilyModel | None = None
     plan: TrainingPlan | None = None
     limits: Limits | None = None
     release: Release | None = None
@@ -32,6 +40,8 @@ class TrainingRequest(RequestBase):
     privacy: Privacy | None = None
     min_contributors: Annotated[int, Field(ge=1, le=256)] | None = None
     resume: Resume | None = None
+    initial: Initial | None = None
+    wire: WireType | None = None
     parties: Annotated[
         tuple[Title, ...],
         Field(

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.specs.base import Problem, refuse, roster_problem
+from secureflow.domain.specs.model_rules import model_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.targets import target_problem
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.text import Text
 
@@ -21,7 +23,7 @@ def check(spec: TrainingSpec) -> None:
     Raises:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
-    rules = (_roster_rules, _feature_rules, _model_rules, _masking_rules, privacy_problem)
+    rules = (_roster_rules, _feature_rules, model_problem, _masking_rules, privacy_problem)
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
 
@@ -45,19 +47,7 @@ def _feature_rules(spec: TrainingSpec) -> Problem | None:
         if len(set(categorical.categories)) != len(categorical.categories):
             name = f"features.{categorical.column}.categories"
             return name, "a category is listed twice", "List each category once."
-    return None
-
-
-def _model_rules(spec: TrainingSpec) -> Problem | None:
-    if spec.model.family == "rehearsal":
-        return _noop_rules(spec)
-    if spec.features is None:
-        return "features", "the model family needs them", "Describe label and features."
-    if spec.model.parameters:
-        return "model.parameters", "it is only for rehearsals", "Remove it."
-    if spec.plan.early_stop and not spec.plan.validation:
-        return "plan.early_stop", "there is no validation share", "Set plan.validation above 0."
-    return None
+    return target_problem(features.label, features.weight)
 
 
 def _masking_rules(spec: TrainingSpec) -> Problem | None:
@@ -70,14 +60,6 @@ def _masking_rules(spec: TrainingSpec) -> Problem | None:
     if len(spec.roster) * spec.limits.max_weight << spec.quantisation.bits >= 1 << 63:
         reason = "a sum over the roster could exceed a signed 64-bit integer"
         return "quantisation.bits", reason, "Lower it, or limits.max_weight."
-    return None
-
-
-def _noop_rules(spec: TrainingSpec) -> Problem | None:
-    if spec.features is not None:
-        return "features", "a rehearsal uses no data", "Remove the features."
-    if spec.model.parameters < 1:
-        return "model.parameters", "a rehearsal needs at least one", "Set it."
     return None
 
 

@@ -7,7 +7,7 @@ rows, so agent, evaluation and SDK prepare bit-identical numbers.
 from __future__ import annotations
 
 from secureflow.engines.preparation.columns import Columns
-from secureflow.engines.preparation.design import design_matrix, feature_matrix, label_vector
+from secureflow.engines.preparation.design import design_matrix, feature_matrix
 from secureflow.engines.preparation.encoded import EncodedRows, encode_rows
 from secureflow.engines.preparation.moments import (
     Moments,
@@ -20,6 +20,12 @@ from secureflow.engines.preparation.split import (
     chosen_by_content,
     split_by_content,
     split_validation,
+)
+from secureflow.engines.preparation.target import (
+    label_vector,
+    private_labels,
+    unscaled,
+    weight_vector,
 )
 
 __all__ = [
@@ -35,6 +41,9 @@ __all__ = [
     "moment_sums",
     "moments_from_sums",
     "moments_length",
+    "private_labels",
     "split_by_content",
     "split_validation",
+    "unscaled",
+    "weight_vector",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label
+from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec
 from secureflow.engines.preparation.columns import (
     Columns,
     column,
@@ -19,6 +19,7 @@ from secureflow.engines.preparation.columns import (
     row_count,
 )
 from secureflow.engines.preparation.moments import Moments
+from secureflow.engines.preparation.target import label_vector
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -31,10 +32,11 @@ def design_matrix(
     """Return X of shape (rows, width) and y of shape (rows,), both float32, X C-contiguous.
 
     Raises:
-        SecureFlowError: `missing_column`, `malformed_cell`, `unknown_category` or
-            `missing_label`, naming row (from 1) and column.
+        SecureFlowError: `missing_column`, `malformed_cell`, `unknown_category`, or the label's
+            (`target`), naming row (from 1) and column.
     """
-    return feature_matrix(features, moments, columns), label_vector(features.label, columns)
+    inputs = feature_matrix(features, moments, columns)
+    return inputs, label_vector(features.label, columns, len(inputs))
 
 
 def feature_matrix(
@@ -55,30 +57,6 @@ def feature_matrix(
     for categorical in features.categorical:
         offset += _one_hot(categorical, column(columns, categorical.column), matrix[:, offset:])
     return matrix
-
-
-def label_vector(label: Label, columns: Columns) -> NDArray[np.float32]:
-    """Return y of shape (rows,): 1 where the label column equals `positive`, else 0.
-
-    Raises:
-        SecureFlowError: `missing_column`; `missing_label` naming the row; `malformed_label` when
-            the column is numeric and `positive` is not a number.
-    """
-    values = column(columns, label.column)
-    if values.dtype.kind in "fiu":
-        missing, positive = np.isnan(values), values == label.number()
-    else:
-        missing = np.fromiter((v is None for v in values), dtype=bool, count=len(values))
-        positive = values == label.positive
-    if missing.any():
-        row = int(missing.argmax()) + 1
-        raise SecureFlowError(
-            "missing_label",
-            Text("Row {row} has no label in column {column!r}.", row=row, column=label.column),
-            "Remove rows without a label from the dataset.",
-            {"row": row, "column": label.column},
-        )
-    return np.asarray(positive, dtype=np.float32)
 
 
 def _one_hot(feature: CategoricalFeature, values: NDArray[Any], out: NDArray[np.float32]) -> int:

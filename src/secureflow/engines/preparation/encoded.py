@@ -9,7 +9,10 @@ their one-hot columns are made for a few rows at a time, and each row is judged 
 | number beyond the bounds        | the near bound                               |
 | number missing or no number     | the middle of the bounds                     |
 | category missing or not listed  | missing: no category, or the indicator's     |
-| no label                        | the row is not there                         |
+| no label, or a class not listed | the row is not there                         |
+| a label beyond its bounds       | the near bound                               |
+| a weight beyond its bounds      | the near bound                               |
+| weight missing or no number     | 0                                            |
 """
 
 from __future__ import annotations
@@ -21,9 +24,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec, Label
+from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec
 from secureflow.engines.preparation.columns import Columns, column, row_count
 from secureflow.engines.preparation.moments import Moments
+from secureflow.engines.preparation.target import (
+    plain_numbers,
+    private_labels,
+    private_weights,
+)
 
 BLOCK_CELLS: Final = 1 << 22
 """Cells of a design matrix that are made at a time."""
@@ -39,11 +47,13 @@ class EncodedRows:
         numeric: float32 (rows, numeric features), scaled.
         codes: int32 (rows, categorical features), the position among a feature's columns or −1.
         widths: the number of columns of each categorical feature.
+        weights: float32 (rows,), how much each row counts; None if all count alike.
     """
 
     numeric: NDArray[np.float32]
     codes: NDArray[np.int32]
     widths: tuple[int, ...]
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -68,7 +78,8 @@ class EncodedRows:
 
     def only(self, rows: Index) -> EncodedRows:
         """Return these rows, encoded."""
-        return EncodedRows(self.numeric[rows], self.codes[rows], self.widths)
+        weights = None if self.weights is None else self.weights[rows]
+        return EncodedRows(self.numeric[rows], self.codes[rows], self.widths, weights)
 
     @property
     def block(self) -> int:
@@ -84,16 +95,19 @@ class EncodedRows:
 def encode_rows(
     features: FeatureSpec, moments: Moments, columns: Columns
 ) -> tuple[EncodedRows, NDArray[np.float32]]:
-    """Return the rows that have a label, and their labels: float32 (rows,) of 0 and 1.
+    """Return the rows that have a label, and their targets: float32 (rows,).
 
     Raises:
         SecureFlowError: `missing_column`, `malformed_label`: these depend only on the spec.
     """
     count = row_count(features, columns)
-    labelled, labels = _labels(features.label, column(columns, features.label.column))
+    labelled, labels = np.ones(count, np.bool_), np.zeros(count, np.float32)
+    if features.label is not None:
+        labelled, labels = private_labels(features.label, columns)
+    weights = None if features.weight is None else private_weights(features.weight, columns)
     numeric = np.zeros((count, len(features.numeric)), np.float32)
     for at, feature in enumerate(features.numeric):
-        values = np.clip(_numbers(column(columns, feature.column)), *feature.bounds)
+        values = np.clip(plain_numbers(column(columns, feature.column)), *feature.bounds)
         scaled = (values - moments.mean[at]) / moments.std[at]
         numeric[:, at] = np.where(np.isfinite(scaled), scaled, 0.0)
     codes = np.zeros((count, len(features.categorical)), np.int32)
@@ -101,29 +115,7 @@ def encode_rows(
         codes[:, at] = _codes(categorical, column(columns, categorical.column))
     widths = tuple(len(f.categories) + (f.missing == "indicator") for f in features.categorical)
     (kept,) = np.nonzero(labelled)
-    return EncodedRows(numeric, codes, widths).only(kept), labels[kept]
-
-
-def _labels(label: Label, values: NDArray[Any]) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    if values.dtype.kind in "fiu":
-        return ~np.isnan(values), np.asarray(values == label.number(), np.float32)
-    cells = values.tolist()
-    present = np.fromiter((isinstance(cell, str) for cell in cells), np.bool_, len(cells))
-    positive = np.fromiter((cell == label.positive for cell in cells), np.bool_, len(cells))
-    return present, positive.astype(np.float32)
-
-
-def _numbers(values: NDArray[Any]) -> NDArray[np.float64]:
-    if values.dtype.kind in "fiu":
-        return np.asarray(values, np.float64)
-    return np.array([_number(cell) for cell in values.tolist()], np.float64)
-
-
-def _number(cell: Any) -> float:
-    try:
-        return float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
+    return EncodedRows(numeric, codes, widths, weights).only(kept), labels[kept]
 
 
 def _codes(feature: CategoricalFeature, values: NDArray[Any]) -> NDArray[np.int32]:

@@ -3,12 +3,13 @@
 `logistic_gradient_sum` clips each example's gradient without ever building the matrix of them: the
 gradient of example i is (p_i − y_i)·x_i, so its norm is |p_i − y_i|·‖x_i‖. A row's contribution is
 computed from that row alone, to the last bit (`row_products`): otherwise removing one row would
-change others, and the clipping would bound nothing.
+change others, and the clipping would bound nothing. `clipped_layers_sum` is the same for networks.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,7 +24,11 @@ _Float = TypeVar("_Float", bound=np.floating[Any])
 
 
 def logistic_gradient_sum(
-    weights: Vector, features: Vector, labels: Vector, clip: float
+    weights: Vector,
+    features: Vector,
+    labels: Vector,
+    clip: float,
+    counts: Vector | None = None,
 ) -> tuple[Vector, int]:
     """Return the sum of the clipped per-example gradients of the log loss.
 
@@ -32,6 +37,7 @@ def logistic_gradient_sum(
         features: shape (n, d), finite.
         labels: shape (n,), 0 or 1.
         clip: the largest L2 norm of one example's gradient.
+        counts: shape (n,), how much each example counts before it is clipped; None for 1.
 
     Returns:
         The sum, shape (d + 1,), which adding or removing a row changes by at most `clip`; and how
@@ -40,6 +46,8 @@ def logistic_gradient_sum(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         residual = sigmoid(row_products(features, weights[:-1]) + weights[-1]) - labels
+    if counts is not None:
+        residual = residual * counts
     residual = np.where(np.isfinite(residual), residual, 0.0)
     # The intercept's input is 1.
     norms = np.abs(residual) * np.sqrt(np.einsum("ij,ij->i", features, features) + 1.0)
@@ -57,6 +65,56 @@ def row_products(rows: NDArray[_Float], weights: NDArray[_Float]) -> NDArray[_Fl
     """
     products: NDArray[_Float] = np.einsum("ij,j->i", np.ascontiguousarray(rows), weights)
     return products
+
+
+def product_rows(rows: NDArray[_Float], coef: NDArray[_Float]) -> NDArray[_Float]:
+    """Return rows @ coefᵀ, shape (n, o), in which no row's products depend on the other rows.
+
+    See `row_products`: each element is one sum over two contiguous vectors.
+    """
+    contiguous = np.ascontiguousarray(rows), np.ascontiguousarray(coef)
+    products: NDArray[_Float] = np.einsum("ij,kj->ik", *contiguous)
+    return products
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one dense layer does to each row.
+
+    The gradient of a row is the outer product of `slopes` and `inputs`, and `slopes` for the
+    intercepts: its norm needs no matrix per row.
+
+    Args:
+        inputs: what the layer sees, shape (n, i).
+        slopes: of the loss by the layer's outputs, shape (n, o).
+    """
+
+    inputs: Vector
+    slopes: Vector
+
+
+def clipped_layers_sum(layers: Sequence[Layer], clip: float) -> Vector:
+    """Return the sum of the clipped per-row gradients of a network, flat.
+
+    Of each layer, in order: the coefficients (o, i) row by row, then the intercepts. Adding or
+    removing a row changes it by at most `clip` (L2). A row whose gradient is not finite, or so long
+    that its norm is not, has none and adds nothing; so the sum is finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.zeros(len(layers[0].inputs))
+        for one in layers:
+            seen = np.einsum("ij,ij->i", one.inputs, one.inputs) + 1.0
+            squares += np.einsum("ij,ij->i", one.slopes, one.slopes) * seen
+    finite = np.isfinite(squares)
+    norms = np.sqrt(np.where(finite, squares, 0.0))
+    factor = np.where(finite, np.minimum(1.0, clip / np.maximum(norms, 1e-300)), 0.0)
+    parts = []
+    for one in layers:
+        # Zero times infinity is no number: rows without a gradient are cleared.
+        slopes = np.where(finite[:, None], one.slopes, 0.0) * factor[:, None]
+        parts.append((slopes.T @ np.where(finite[:, None], one.inputs, 0.0)).reshape(-1))
+        parts.append(slopes.sum(axis=0))
+    return np.concatenate(parts)
 
 
 def sigmoid(logits: Vector) -> Vector:

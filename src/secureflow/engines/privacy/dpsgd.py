@@ -1,4 +1,4 @@
-"""DP-SGD for logistic regression (Abadi et al. 2016) as pure functions of a seed.
+"""DP-SGD (Abadi et al. 2016) as pure functions of a seed, for any model with clipped sums of rows.
 
 One step: each row enters with probability q independently (Poisson, from a CSPRNG), per-example
 gradients are clipped and summed, the sum is rounded to a lattice and discrete Gaussian noise is
@@ -79,6 +79,45 @@ class RowSource(Protocol):
 
 Features = NDArray[np.floating[Any]] | RowSource
 """Inputs of shape (n, d), stored or computed."""
+
+
+class ClippedSum(Protocol):
+    """A model's sum of clipped per-row gradients."""
+
+    def __call__(
+        self, weights: Vector, inputs: Vector, labels: Vector, clip: float, counts: Vector | None, /
+    ) -> Vector:
+        """Return the sum, shape (d,), which adding or removing a row changes by at most `clip`.
+
+        `counts` is how much each row counts before it is clipped; None for 1.
+        """
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Whose gradients are summed: the model's, over rows that count alike or not.
+
+    Args:
+        of: the model's clipped sum; logistic regression by default.
+        counts: how much each row counts, shape (n,); None for 1.
+        penalised: which weights the ridge penalty shrinks, shape (d,); None for all but the last.
+    """
+
+    of: ClippedSum | None = None
+    counts: NDArray[np.floating[Any]] | None = None
+    penalised: NDArray[np.bool_] | None = None
+
+    def sum(
+        self, weights: Vector, inputs: Vector, labels: Vector, clip: float, rows: NDArray[np.int64]
+    ) -> Vector:
+        """Return the clipped sum over the chosen rows."""
+        counts = None if self.counts is None else self.counts[rows].astype(np.float64)
+        if self.of is None:
+            return logistic_gradient_sum(weights, inputs, labels, clip, counts)[0]
+        return self.of(weights, inputs, labels, clip, counts)
+
+
+LOGISTIC: Final = Gradients()
 BLOCK_CELLS: Final = 1 << 22
 """Cells in memory as float64 at a time, for any number of rows and columns."""
 
@@ -90,6 +129,7 @@ def gradient_sum(
     plan: DpSgd,
     seed: bytes,
     longest: float = math.inf,
+    gradients: Gradients = LOGISTIC,
 ) -> Vector:
     """Return the clipped gradient sum of one Poisson sample, on the lattice but *without* noise.
 
@@ -102,7 +142,7 @@ def gradient_sum(
     for start in range(0, len(chosen), size):
         rows = chosen[start : start + size]
         inputs, targets = features[rows].astype(np.float64), labels[rows].astype(np.float64)
-        total += logistic_gradient_sum(weights, inputs, targets, plan.clip)[0]
+        total += gradients.sum(weights, inputs, targets, plan.clip, rows)
     total = clip_norm(total, longest)
     return np.rint(total / plan.lattice) * plan.lattice
 
@@ -113,18 +153,28 @@ def noisy_step(
     labels: NDArray[np.floating[Any]],
     plan: DpSgd,
     seed: bytes,
+    gradients: Gradients = LOGISTIC,
 ) -> Vector:
     """Return the weights after one step with the full noise."""
     sigma = noise_share(plan.noise, plan.clip, len(weights), plan.lattice, 1)
     noise = sample(sigma, len(weights), hashlib.sha256(b"step noise\n" + seed).digest())
-    total = gradient_sum(weights, features, labels, plan, seed) + noise * plan.lattice
-    return apply_sum(weights, total, plan)
+    exact = gradient_sum(weights, features, labels, plan, seed, gradients=gradients)
+    return apply_sum(weights, exact + noise * plan.lattice, plan, gradients.penalised)
 
 
-def apply_sum(weights: Vector, noised_sum: Vector, plan: DpSgd) -> Vector:
-    """Return the weights after a step on a noised gradient sum; it touches no data."""
+def apply_sum(
+    weights: Vector,
+    noised_sum: Vector,
+    plan: DpSgd,
+    penalised: NDArray[np.bool_] | None = None,
+) -> Vector:
+    """Return the weights after a step on a noised gradient sum; it touches no data.
+
+    The ridge penalty shrinks the `penalised` weights; by default all but the last.
+    """
     mean = noised_sum / (plan.sampling * plan.rows)
-    penalty = plan.l2 * np.append(weights[:-1], 0.0)
+    shrunk = np.append(weights[:-1], 0.0) if penalised is None else weights * penalised
+    penalty = plan.l2 * shrunk
     return weights - plan.learning_rate * (mean + penalty)
 
 

@@ -25,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.engines.sealing.wiretypes import WidenedBlocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -34,6 +35,10 @@ NORM_TOLERANCE: Final = 1e-4
 """A norm may exceed its cap by this factor: clients clip in float32. Sensitivity includes it."""
 MAX_SUM: Final = 1e290
 _RANGE_BITS: Final = 61
+
+
+Parameters = NDArray[np.float32] | WidenedBlocks
+"""An update's values, or what is read as them."""
 
 
 class Mean:
@@ -101,7 +106,7 @@ class FixedPointAccumulator:
         """Total weight folded so far, exactly rounded."""
         return math.fsum(float(row[0]) for row in self._rows)
 
-    def check(self, parameters: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
+    def check(self, parameters: Parameters, sums: NDArray[np.float64]) -> None:
         """Refuse an update that must not be folded: shape, finiteness, weight, size, norm.
 
         Raises:
@@ -133,7 +138,7 @@ class FixedPointAccumulator:
         self._check_sums(sums)
         self._check_parameters(parameters)
 
-    def fold(self, parameters: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
+    def fold(self, parameters: Parameters, sums: NDArray[np.float64]) -> None:
         """Check an update and add it; a refused update changes nothing.
 
         Raises:
@@ -189,7 +194,7 @@ class FixedPointAccumulator:
                 "Raise limits.max_weight in the spec, or use fewer rows.",
             )
 
-    def _check_parameters(self, parameters: NDArray[np.float32]) -> None:
+    def _check_parameters(self, parameters: Parameters) -> None:
         squares = 0.0
         bounded = self._max_norm <= self._max_abs  # then the norm bounds each value as well
         for start in range(0, self._d, BLOCK):

@@ -17,6 +17,7 @@ import blake3
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.engines.sealing.wiretypes import CODES, WireType
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -24,7 +25,10 @@ from secureflow.kit.text import Text
 MAX_TENSORS: Final = 256
 MAX_BYTES: Final = 1 << 40
 
-_DTYPES: Final = {"f32": "<f4", "f64": "<f8", "i64": "<i8", "u32": "<u4", "u64": "<u8"}
+_DTYPES: Final = {
+    "f32": "<f4", "f64": "<f8", "i64": "<i8", "u32": "<u4", "u64": "<u8",
+    "f16": "<f2", "bf16": "<u2",
+}  # fmt: skip
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,127}")
 _MAX_RANK: Final = 8
 _MAX_DIMENSION: Final = 1 << 40
@@ -36,7 +40,7 @@ class Tensor:
 
     Args:
         name: unique within its manifest.
-        dtype: `f32`, `f64`, `i64`, `u32` or `u64`, little-endian.
+        dtype: `f32`, `f16`, `bf16`, `f64`, `i64`, `u32` or `u64`, little-endian.
         shape: dimensions; an empty shape is a scalar.
 
     Raises:
@@ -69,9 +73,9 @@ class Tensor:
 Manifest = tuple[Tensor, ...]
 
 
-def update_manifest(parameters: int, sums: int) -> Manifest:
-    """Return the manifest of a training update with f32[d] parameters and f64[k] sums."""
-    return (Tensor("parameters", "f32", (parameters,)), Tensor("sums", "f64", (sums,)))
+def update_manifest(parameters: int, sums: int, wire: WireType = "float32") -> Manifest:
+    """Return the manifest of a training update: parameters [d] in a dtype, and f64[k] sums."""
+    return (Tensor("parameters", CODES[wire], (parameters,)), Tensor("sums", "f64", (sums,)))
 
 
 def vector_manifest(slots: int, itemsize: int) -> Manifest:

@@ -18,6 +18,7 @@ from secureflow.engines.sealing.manifest import tensor_views
 from secureflow.engines.sealing.recipient import RecipientKey
 from secureflow.engines.sealing.seal import KIND, signed_body
 from secureflow.engines.sealing.stream import ChunkCipher
+from secureflow.engines.sealing.wiretypes import WidenedBlocks
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.crypto import verify
 from secureflow.kit.errors import SecureFlowError
@@ -41,9 +42,12 @@ class OpenedUpdate:
     tensors: dict[str, NDArray[Any]] = field(repr=False, compare=False)
 
     @property
-    def parameters(self) -> NDArray[np.float32]:
-        """The update's f32[d]."""
-        return self.tensors["parameters"]
+    def parameters(self) -> NDArray[np.float32] | WidenedBlocks:
+        """The update's f32[d], widened block by block if it has another dtype."""
+        found = self.tensors["parameters"]
+        if found.dtype == np.float32:
+            return found
+        return WidenedBlocks("bfloat16" if found.dtype == np.uint16 else "float16", found)
 
     @property
     def sums(self) -> NDArray[np.float64]:

@@ -70,6 +70,12 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
             "what a model can tell about rows (membership, outliers)",
             _model_why(spec, tee),
         )
+    if spec.model.family == "ridge":
+        yield (
+            "whoever has the model",
+            "the mean products of every two columns, and of each with the label, over all rows",
+            "a ridge model is made of them",
+        )
 
 
 def _operator_sees(spec: TrainingSpec) -> str:

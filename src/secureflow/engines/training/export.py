@@ -17,13 +17,16 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.base import dump, parse, spec_digest
-from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.base import STRICT, dump, parse, spec_digest
+from secureflow.domain.specs.families import LEARNS, FamilyModel
+from secureflow.domain.specs.tensors import Tensors, by_name
+from secureflow.domain.specs.training import FeatureSpec, ModelSpec, TrainingPlan, TrainingSpec
 from secureflow.engines.preparation import (
     Moments,
     declared_moments,
     moments_from_sums,
 )
+from secureflow.engines.training.tensors import flat, safetensors_parts
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
@@ -60,7 +63,9 @@ def model_card(
         created: unix seconds.
     """
     written = dump(spec)
-    return {
+    # A logistic regression is known by its features alone; its card stays as it was.
+    more = {} if isinstance(spec.model, ModelSpec) else {"model": written["model"]}
+    return more | {
         "name": spec.name,
         "family": spec.model.family,
         "digest": model_digest(parameters),
@@ -75,6 +80,15 @@ def model_card(
         "metrics": dict(metrics),
         "created": created,
     }
+
+
+@dataclass(frozen=True)
+class _Described:
+    """The part of a card that says what the parameters are."""
+
+    __pydantic_config__ = STRICT
+    features: FeatureSpec
+    model: FamilyModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +135,7 @@ class ModelFile:
                 {"expected": str(card.get("digest"))[:64], "found": found},
             )
         model = cls(dict(card), parameters)
-        if model.card.get("family") == "logistic_regression":
+        if model.card.get("family") != "rehearsal":
             model.check_features()
         return model
 
@@ -134,7 +148,7 @@ class ModelFile:
         features = self.features
         if any(low >= high for low, high in (f.bounds for f in features.numeric)):
             raise _invalid("a feature has empty bounds")
-        needed = features.width + 1 + bool(self.card.get("adapts_clipping"))
+        needed = self.spec.model_parameters + bool(self.card.get("adapts_clipping"))
         if len(self.parameters) != needed:
             found = len(self.parameters)
             raise _invalid(
@@ -149,7 +163,20 @@ class ModelFile:
     @property
     def weights(self) -> NDArray[np.float32]:
         """The model's own parameters, without the clipping norm of a job that adapted it."""
-        return self.parameters[: self.features.width + 1]
+        return self.parameters[: self.spec.model_parameters]
+
+    @property
+    def spec(self) -> TrainingSpec:
+        """Features, model and plan as a spec without parties, for whoever computes with them."""
+        model = self.card.get("model") or {"family": self.card.get("family")}
+        asked = {"features": self.card.get("features"), "model": model}
+        found = parse(_Described, asked, "model")
+        written = self.card.get("plan")
+        rounds = written.get("rounds") if isinstance(written, dict) else 0
+        plan = TrainingPlan(rounds=rounds if type(rounds) is int else 0)
+        return TrainingSpec(
+            "", "", "", "", (), features=found.features, model=found.model, plan=plan
+        )  # fmt: skip
 
     @property
     def features(self) -> FeatureSpec:
@@ -197,6 +224,21 @@ def parse_safetensors(data: bytes) -> tuple[NDArray[np.float32], dict[str, str]]
     return parameters, metadata
 
 
+def uploaded_weights(data: bytes) -> tuple[Tensors, NDArray[np.float32]]:
+    """Read a file of weights to start from: its tensors, and their flat vector.
+
+    A file that `ModelFile` wrote counts as the tensors that its card describes.
+
+    Raises:
+        SecureFlowError: `tensors_wrong`, and for a file with a card those of `from_bytes`.
+    """
+    tensors, arrays = safetensors_parts(data)
+    if [one.name for one in tensors] == [TENSOR] and b'"card"' in data[: HEADER_LIMIT + 8]:
+        file = ModelFile.from_bytes(data)
+        return by_name(file.spec.tensors), file.weights
+    return tensors, flat(tensors, arrays)
+
+
 def feature_names(features: FeatureSpec) -> list[str]:
     """Return one name per weight: `age`, `education=Masters`, `occupation=` for missing."""
     names = [numeric.column for numeric in features.numeric]
@@ -207,34 +249,28 @@ def feature_names(features: FeatureSpec) -> list[str]:
 
 
 def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
-    """Return a fitted `sklearn.linear_model.LogisticRegression` with the same coefficients.
-
-    Its inputs are rows of `engines.preparation.feature_matrix`; its `feature_names` (an attribute
-    added here) name the feature of each coefficient.
+    """Return a fitted scikit-learn estimator with the same predictions (`estimators`).
 
     Raises:
         SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for other families.
     """
+    if card.get("family") not in LEARNS:
+        raise _invalid(
+            Text("the family {family!r} has no scikit-learn counterpart", family=card.get("family"))
+        )
+    # Lazy: only an export needs the families.
+    from secureflow.engines.training.estimators import estimator
+
+    file = ModelFile(dict(card), parameters)
     try:
-        # Lazy: an optional extra.
-        from sklearn.linear_model import LogisticRegression
+        model = estimator(file.spec, file.weights)
     except ImportError:
         raise SecureFlowError(
             "missing_extra",
             "scikit-learn is not installed.",
             install_hint("sklearn"),
         ) from None
-    if card.get("family") != "logistic_regression":
-        raise _invalid(
-            Text("the family {family!r} has no scikit-learn counterpart", family=card.get("family"))
-        )
-    model = LogisticRegression()
-    model.coef_ = parameters[None, :-1].astype(np.float64)
-    model.intercept_ = parameters[-1:].astype(np.float64)
-    model.classes_ = np.array([0, 1])
-    model.n_features_in_ = len(parameters) - 1
-    model.n_iter_ = np.array([card.get("plan", {}).get("rounds", 0)], dtype=np.int32)
-    model.feature_names = feature_names(parse(FeatureSpec, card.get("features"), "model"))
+    model.feature_names = feature_names(file.features)
     return model
 
 

@@ -23,9 +23,12 @@ from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
-from secureflow.engines.training.models import initial_state, model_family
+from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.noising import metric_errors
 from secureflow.engines.training.private import noised_once, noises_metrics
+from secureflow.engines.training.schedule import Kept, Stopping
+from secureflow.engines.training.sections import sections
 from secureflow.engines.training.spending import epsilon_after, spending
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -49,8 +52,9 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
 def _run(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
     yield from begin(course, partial(_plans, course))
     initial = initial_model_digest(course.spec)
-    history = yield from _train(course, initial)
-    return (yield from _finish(course, initial, history))
+    kept = Kept[ReleasedModel]()
+    history = yield from _train(course, initial, kept)
+    return (yield from _finish(course, initial, history, kept))
 
 
 def _plans(course: Course[TrainingSpec]) -> dict[str, MaskingPlan]:
@@ -62,10 +66,10 @@ def _plans(course: Course[TrainingSpec]) -> dict[str, MaskingPlan]:
 
 
 def _start_model(spec: TrainingSpec) -> ReleasedModel | None:
-    """Return the model from which a resumed job starts; an open model's address is its digest."""
-    if spec.resume is None:
+    """Return the model that the spec names as the start; an open model's address is its digest."""
+    digest = spec.starts_from
+    if not digest:
         return None
-    digest = spec.resume.model
     return ReleasedModel(digest, digest, 4 * spec.parameters)
 
 
@@ -76,21 +80,23 @@ def _parents(spec: TrainingSpec) -> list[str]:
 
 def initial_model_digest(spec: TrainingSpec) -> str:
     """Return the hex BLAKE3 of the parameters before the first round."""
-    if spec.resume is not None:
-        return spec.resume.model
-    return tensor_digest(initial_state(spec))
+    return spec.starts_from or tensor_digest(initial_state(spec))
 
 
-def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, JSON]]]:
+def _train(
+    course: Course[TrainingSpec], initial: str, kept: Kept[ReleasedModel]
+) -> Script[list[dict[str, JSON]]]:
     """Run moments and rounds; return the report of each round."""
     history: list[dict[str, JSON]] = []
     run_round = protection_of(course).run_round
     if course.spec.needs_moments:
         release = yield from run_round(course, Step(0, "moments"), initial)
         course.start.moments = ReleasedMoments(release.body["sums"], _public(release))
-    plan, best, stale = course.spec.plan, float("inf"), 0
+    plan = course.spec.plan
+    stopping = Stopping(plan.early_stop)
     for number in range(1, plan.rounds + 1):
         began = yield from seconds_now()
+        before = course.start.model
         release = yield from run_round(
             course,
             Step(number, "train", masked_round("train", number), noised_once(course.spec)),
@@ -99,14 +105,10 @@ def _train(course: Course[TrainingSpec], initial: str) -> Script[list[dict[str, 
         _take_model(course, release)
         ended = yield from seconds_now()
         metrics = summarise(course.spec, release.body["sums"])
+        kept.offer(number - 1, before, metrics, release.body["sums"])
         took = round(ended - began, 3)
         history.append((yield from _report_round(course, number, release, metrics, took)))
-        if plan.early_stop is None or "loss" not in metrics:
-            continue
-        improved = metrics["loss"] < best - plan.early_stop.min_delta
-        best = min(best, metrics["loss"])
-        stale = 0 if improved else stale + 1
-        if stale >= plan.early_stop.patience:
+        if stopping.after(metrics):
             break
     return history
 
@@ -126,8 +128,12 @@ def _public(release: Released) -> dict[str, JSON]:
 
 def summarise(spec: TrainingSpec, sums: list[float]) -> dict[str, float]:
     """Return the metrics of a release's sums (the weight comes first), rounded for reports."""
-    metrics = model_family(spec).summarise(np.asarray(sums[1:], dtype=np.float64))
-    return {name: round(float(value), 6) for name, value in metrics.items()}
+    metrics = measure_of(spec).summarise(np.asarray(sums[1:], dtype=np.float64))
+    return {
+        # The unit of a number is its label's: `measures` has rounded to significant digits.
+        name: float(value) if name in {"mse", "mae"} else round(float(value), 6)
+        for name, value in metrics.items()
+    }
 
 
 def _report_round(
@@ -153,7 +159,10 @@ def _report_round(
 
 
 def _finish(
-    course: Course[TrainingSpec], initial: str, history: list[dict[str, JSON]]
+    course: Course[TrainingSpec],
+    initial: str,
+    history: list[dict[str, JSON]],
+    kept: Kept[ReleasedModel],
 ) -> Script[dict[str, JSON]]:
     """Evaluate, record the end, have it cosigned, publish the model, and report."""
     run_round, last = protection_of(course).run_round, len(history)
@@ -161,8 +170,14 @@ def _finish(
     step = Step(last + 1, "evaluate", noised=noised)
     evaluation = yield from run_round(course, step, initial)
     metrics = summarise(course.spec, evaluation.body["sums"])
+    sums = evaluation.body["sums"]
+    kept.offer(last, course.start.model, metrics, sums)
+    earlier = course.spec.plan.keep == "best" and 0 < kept.round < last
+    if earlier:
+        course.start.model, metrics, sums = kept.model, kept.metrics, kept.sums
     model = course.start.model
-    artifact = evaluation.body.get("artifact") or (model.artifact if model else "")
+    artifact = "" if earlier else evaluation.body.get("artifact")
+    artifact = artifact or (model.artifact if model else "")
     digest = model and model.digest
     finished = int((yield from seconds_now()))
     cosigners = yield from succeed(course, model=digest, metrics=metrics, rounds=last)
@@ -179,6 +194,11 @@ def _finish(
     errors = metric_errors(course.spec, evaluation.body["sums"], len(evaluation.survivors))
     report = _report(course, history, metrics, cosigners) | {"metrics_errors": errors}
     report |= {"finished": finished, "evaluation": _public(evaluation)}
+    told = sections(course.spec, sums)
+    if told:
+        report["sections"] = told
+    if course.spec.plan.keep == "best":
+        report["kept_round"] = kept.round or last
     report["model"] = {"digest": digest, "artifact": artifact} | {
         "id": published["model"],
         "version": published["version"],

@@ -6,35 +6,41 @@ then the intercept. L2 (`model.l2`, λ/2·‖w‖²) leaves out the intercept.
 
 from __future__ import annotations
 
+from typing import Any, Final, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training import ModelSpec, TrainingSpec
 from secureflow.engines.preparation import EncodedRows
-from secureflow.engines.privacy.clipping import row_products
+from secureflow.engines.privacy.clipping import logistic_gradient_sum, row_products
 from secureflow.engines.training.metrics import (
     METRIC_COUNT,
     PRIVATE_COUNT,
     binary_metric_steps,
     binary_metric_sums,
-    binary_sums_of_steps,
-    noise_errors,
-    summarise_binary,
 )
+from secureflow.engines.training.weighting import row_weights
 from secureflow.kit.errors import SecureFlowError
 
+_Float = TypeVar("_Float", bound=np.floating[Any])
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]
 
 
 class LogisticRegression:
-    """Binary logistic regression; see `ModelFamily` for the methods' contract."""
+    """Binary logistic regression; see `ModelFamily` for the methods' contract.
 
-    needs_data = True
+    Args:
+        spec: the job's spec; without one no class counts more than another.
+    """
 
-    def initial(self, spec: TrainingSpec) -> Vector:
-        """Return zeros: the model that predicts one half everywhere."""
-        return np.zeros(spec.model_parameters, dtype=np.float32)
+    needs_data: Final = True
+    reproducible: Final = True
+
+    def __init__(self, spec: TrainingSpec | None = None) -> None:
+        model = spec.model if spec else None
+        self._class_weights = model.class_weights if isinstance(model, ModelSpec) else None
 
     def train(
         self,
@@ -43,6 +49,7 @@ class LogisticRegression:
         inputs: Matrix | EncodedRows,
         labels: Vector,
         seed: bytes,
+        weights: Vector | None = None,
     ) -> Vector:
         """Return the parameters after the plan's local epochs, bit-equal for equal arguments.
 
@@ -52,25 +59,34 @@ class LogisticRegression:
         plan = spec.plan
         # A shuffle hides nothing, so it needs reproducibility but no CSPRNG.
         shuffles = np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
-        weights, intercept = parameters[:-1].copy(), parameters[-1]
+        counts = row_weights(self._class_weights, labels, weights)
+        coef, intercept = parameters[:-1].copy(), parameters[-1]
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(plan.local_epochs):
                 order = shuffles.permutation(len(labels))
                 for start in range(0, len(labels), plan.batch_size):
                     rows = order[start : start + plan.batch_size]
-                    slope, shift = _gradient(weights, intercept, inputs, labels, rows)
+                    slope, shift = _gradient(coef, intercept, inputs, labels, rows, counts)
                     step = rate / np.float32(len(rows))
-                    weights -= step * slope + (rate * decay) * weights
+                    coef -= step * slope + (rate * decay) * coef
                     intercept -= step * shift
-        trained = np.append(weights, intercept).astype(np.float32)
+        trained = np.append(coef, intercept).astype(np.float32)
         if not np.isfinite(trained).all():
-            raise SecureFlowError(
-                "training_diverged",
-                "Local training diverged: a model parameter is no longer finite.",
-                "Lower plan.learning_rate, or declare tighter bounds for the numeric features.",
-            )
+            raise diverged()
         return trained
+
+    def clipped_sum(
+        self,
+        parameters: NDArray[np.float64],
+        inputs: NDArray[np.float64],
+        labels: NDArray[np.float64],
+        clip: float,
+        weights: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        """Return the sum of the rows' clipped gradients; a row's is computed from it alone."""
+        counts = row_weights(self._class_weights, labels, weights)
+        return logistic_gradient_sum(parameters, inputs, labels, clip, counts)[0]
 
     def metric_count(self) -> int:
         """Return the length of `metric_sums`."""
@@ -98,17 +114,18 @@ class LogisticRegression:
         scores = row_products(inputs, parameters[:-1]) + parameters[-1]
         return binary_metric_steps(scores, labels, *_spread(parameters), unit)
 
-    def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
-        """Return the sums for noised steps, as `summarise` takes them."""
-        return binary_sums_of_steps(steps, unit)
+    def outputs(self, parameters: Vector, inputs: Matrix) -> Matrix:
+        """Return the log-odds of class 1, float32 (rows, 1)."""
+        return logits(parameters, inputs)[:, None]
 
-    def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
-        """Return `rows`, `loss`, `accuracy`, `auc` of added sums (undefined ones are absent)."""
-        return summarise_binary(sums)
 
-    def noise_errors(self, sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
-        """Return the standard errors of the results of `summarise` under noise of `sigma` rows."""
-        return noise_errors(sums, sigma)
+def diverged() -> SecureFlowError:
+    """Return the error of a local training whose parameters are no longer finite."""
+    return SecureFlowError(
+        "training_diverged",
+        "Local training diverged: a model parameter is no longer finite.",
+        "Lower plan.learning_rate, or declare tighter bounds for the numeric features.",
+    )
 
 
 def _gradient(
@@ -117,6 +134,7 @@ def _gradient(
     inputs: Matrix | EncodedRows,
     labels: Vector,
     rows: NDArray[np.int64],
+    counts: Vector | None,
 ) -> tuple[Vector, np.float32]:
     """Return the summed gradient of the log loss on a batch: of the weights, of the intercept.
 
@@ -129,6 +147,8 @@ def _gradient(
         some = rows[start : start + size]
         block = inputs[some]
         residual = probabilities(block @ weights + intercept) - labels[some]
+        if counts is not None:
+            residual = residual * counts[some]
         slope += residual @ block
         shift += residual.sum()
     return slope, shift
@@ -144,7 +164,7 @@ def logits(parameters: Vector, inputs: Matrix) -> Vector:
     return np.asarray(inputs @ parameters[:-1] + parameters[-1], dtype=np.float32)
 
 
-def probabilities(log_odds: Vector) -> Vector:
-    """Return σ(log-odds); written with tanh, which cannot overflow."""
-    half = np.float32(0.5)
-    return np.asarray(half * (np.float32(1.0) + np.tanh(half * log_odds)), dtype=np.float32)
+def probabilities(log_odds: NDArray[_Float]) -> NDArray[_Float]:
+    """Return σ(log-odds) in their dtype; written with tanh, which cannot overflow."""
+    half = log_odds.dtype.type(0.5)
+    return np.asarray(half * (log_odds.dtype.type(1.0) + np.tanh(half * log_odds)), log_odds.dtype)

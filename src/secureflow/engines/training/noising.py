@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy.dpsgd import apply_sum
 from secureflow.engines.privacy.gaussian import sample, support
-from secureflow.engines.training.models import Stage, model_family, update_layout
+from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.private import (
     BOUNDS,
     METRIC_UNIT,
@@ -26,8 +27,10 @@ from secureflow.engines.training.private import (
     Vector,
     adaptive_bound,
     dp_sgd,
+    loaded,
     noise_shared,
     norm_cap,
+    penalised,
     privacy_of,
 )
 from secureflow.kit.errors import SecureFlowError
@@ -85,7 +88,7 @@ def noise_of(spec: TrainingSpec, stage: Stage, seed: bytes) -> NDArray[np.int64]
     privacy = privacy_of(spec)
     part = privacy.share(len(spec.roster))
     if stage == "evaluate":
-        count = model_family(spec).private_metric_count()
+        count = measure_of(spec).private_count
         return sample(privacy.metrics_sigma * part, count, _derived(seed, "metrics"))
     dimension = spec.model_parameters
     noise = sample(privacy.sigma(dimension) * part, dimension, _derived(seed, "sum"))
@@ -110,7 +113,7 @@ def released_sums(spec: TrainingSpec, stage: Stage, sums: Sequence[float]) -> li
     if spec.privacy is None or stage != "evaluate" or len(sums) == 1:
         return list(sums)
     steps = np.array(sums[1:], np.float64)
-    return [sums[0], *model_family(spec).sums_of_steps(steps, METRIC_UNIT).tolist()]
+    return [sums[0], *measure_of(spec).sums_of_steps(steps, METRIC_UNIT).tolist()]
 
 
 def metric_errors(spec: TrainingSpec, sums: Sequence[float], parties: int) -> dict[str, float]:
@@ -126,7 +129,7 @@ def metric_errors(spec: TrainingSpec, sums: Sequence[float], parties: int) -> di
     privacy = spec.privacy
     parts = 1.0 if privacy.noise == "enclave" else privacy.share(len(spec.roster)) * parties**0.5
     sigma = privacy.metrics_sigma * parts / METRIC_UNIT
-    found = model_family(spec).noise_errors(np.array(sums[1:], np.float64), sigma)
+    found = measure_of(spec).noise_errors(np.array(sums[1:], np.float64), sigma)
     return {name: float(f"{error:.3g}") for name, error in found.items()}
 
 
@@ -146,7 +149,7 @@ def noised_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Param
     elif privacy.unit == "party":
         moved = weights + total / parties
     else:
-        moved = apply_sum(weights, total, dp_sgd(spec))
+        moved = loaded(spec, apply_sum(weights, total, dp_sgd(spec), penalised(spec)))
     with np.errstate(over="ignore"):  # refused by name below
         result = moved.astype(np.float32)
     if not np.isfinite(result).all():

@@ -6,6 +6,8 @@ zero, and it touches no data.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +16,17 @@ from secureflow.engines.preparation import EncodedRows
 
 
 class NoOpModel:
-    """A model family without data; see `ModelFamily` for the methods' contract."""
+    """A model family without data; see `ModelFamily` for the methods' contract.
 
-    needs_data = False
+    Args:
+        spec: the job's spec.
+    """
 
-    def initial(self, spec: TrainingSpec) -> NDArray[np.float32]:
-        """Return zeros of the spec's size."""
-        return np.zeros(spec.model_parameters, dtype=np.float32)
+    needs_data: Final = False
+    reproducible: Final = True
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        del spec
 
     def train(
         self,
@@ -29,10 +35,23 @@ class NoOpModel:
         inputs: NDArray[np.float32] | EncodedRows,
         labels: NDArray[np.float32],
         seed: bytes,
+        weights: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Return the same array of parameters, unchanged."""
-        del spec, inputs, labels, seed
+        del spec, inputs, labels, seed, weights
         return parameters
+
+    def clipped_sum(
+        self,
+        parameters: NDArray[np.float64],
+        inputs: NDArray[np.float64],
+        labels: NDArray[np.float64],
+        clip: float,
+        weights: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        """Return zeros."""
+        del inputs, labels, clip, weights
+        return np.zeros_like(parameters)
 
     def metric_count(self) -> int:
         """Return 0: there is nothing to measure."""
@@ -64,17 +83,9 @@ class NoOpModel:
         del parameters, inputs, labels, unit
         return np.zeros(0, np.int64)
 
-    def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
-        """Return an empty array."""
-        del unit
-        return steps
-
-    def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
-        """Return no metrics."""
-        del sums
-        return {}
-
-    def noise_errors(self, sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
-        """Return nothing: there are no metrics."""
-        del sums, sigma
-        return {}
+    def outputs(
+        self, parameters: NDArray[np.float32], inputs: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return no output for any row."""
+        del parameters
+        return np.zeros((len(inputs), 0), np.float32)

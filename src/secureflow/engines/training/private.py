@@ -25,16 +25,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
+from secureflow.domain.specs.targets import form_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
 from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
-from secureflow.engines.privacy.dpsgd import DpSgd, Features, gradient_sum, noisy_step
+from secureflow.engines.privacy.dpsgd import (
+    DpSgd,
+    Features,
+    Gradients,
+    gradient_sum,
+    noisy_step,
+)
 from secureflow.engines.privacy.gaussian import sample
 
 Parameters = NDArray[np.float32]
@@ -112,9 +119,11 @@ def released(spec: TrainingSpec) -> tuple[dict[str, Any], ...]:
         return ()
     models, *evaluation = (mechanism.as_json() for mechanism in charge(spec, 1))
     sums = "gradient sum" if privacy.unit == "record" else "sum of the parties' changes"
+    if spec.model.family == "ridge":
+        sums = "sum of the rows' products"
     noised = f"discrete Gaussian on the clipped {sums}"
     if privacy.noise == "local":
-        noised = "discrete Gaussian on each local step's clipped gradient sum"
+        noised = f"discrete Gaussian on each local step's clipped {sums}"
     rows: list[tuple[str, str, list[Any]]] = [
         ("model of each round", noised, [models]),
         ("weight", "public constant", []),
@@ -126,19 +135,35 @@ def released(spec: TrainingSpec) -> tuple[dict[str, Any], ...]:
         text = "discrete Gaussian on the sum of the parties' bits, charged with the model"
         rows.insert(1, ("clipping norm of each round", text, []))
     if evaluation:
-        text = "discrete Gaussian on rows, losses, hits and score bins of the validation rows"
-        rows.append(("metrics of the final model", text, evaluation))
+        rows.append(
+            (
+                "metrics of the final model",
+                _MEASURED[form_of(spec.features.label if spec.features else None)],
+                evaluation,
+            )
+        )
         rows.append(("row counts", "not released", []))
     else:
         rows.append(("metrics, row counts", "not released", []))
     return tuple({"number": n, "mechanism": m, "charge": c} for n, m, c in rows)
 
 
+_MEASURED: Final = {
+    "binary": "discrete Gaussian on rows, losses, hits and score bins of the validation rows",
+    "classes": "discrete Gaussian on rows, losses and the confusion matrix of the validation rows",
+    "number": "discrete Gaussian on rows, sums, squares and errors of the validation rows",
+}
+
+
 # --- at the party ----------------------------------------------------------------------------
 
 
 def private_delta(
-    spec: TrainingSpec, before: Parameters, rows: tuple[Features, Parameters], seed: bytes
+    spec: TrainingSpec,
+    before: Parameters,
+    rows: tuple[Features, Parameters],
+    seed: bytes,
+    counts: Parameters | None = None,
 ) -> Parameters:
     """Return a record-level update's `delta`, see the table; a pure function of its arguments.
 
@@ -147,19 +172,25 @@ def private_delta(
     Args:
         spec: with `privacy.unit` record.
         before: the global model, float32 (d,).
-        rows: inputs (n, d - 1) and labels (n,).
+        rows: inputs (n, width) and targets (n,).
         seed: the party's secret seed of this round.
+        counts: how much each row counts, (n,); None if all count alike.
     """
+    # Lazy: whoever only adds up needs no model family.
+    from secureflow.engines.training.families import model_family
+
     privacy, plan = privacy_of(spec), dp_sgd(spec)
     weights = before.astype(np.float64)
+    gradients = Gradients(model_family(spec).clipped_sum, counts, penalised(spec))
     if draws_noise(spec):
         # More rows than declared must not show as a refused update (`norm_cap`).
         longest = privacy.rows * privacy.clipping_norm
-        total = gradient_sum(weights, *rows, plan, _derived(seed, "sample"), longest)
+        total = gradient_sum(weights, *rows, plan, _derived(seed, "sample"), longest, gradients)
         return _on_lattice(total, privacy.step)
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(privacy.local_steps):
-            weights = noisy_step(weights, *rows, plan, _derived(seed, f"step {step}"))
+            weights = noisy_step(weights, *rows, plan, _derived(seed, f"step {step}"), gradients)
+        weights = loaded(spec, weights)
         delta = (weights - before).astype(np.float32)
     return delta if np.isfinite(delta).all() else np.zeros_like(delta)
 
@@ -234,10 +265,38 @@ def dp_sgd(spec: TrainingSpec) -> DpSgd:
         # With local noise every party takes its share of the public denominator, so that the mean
         # over the parties weighs each record equally and reveals nobody's row count.
         rows=max(1, privacy.rows // len(spec.roster)) if local else privacy.rows,
-        learning_rate=spec.plan.learning_rate,
+        # The mean of ridge's sums is not a gradient: it is added as it is.
+        learning_rate=-1.0 if spec.model.family == "ridge" else spec.plan.learning_rate,
         bits=privacy.bits,
-        l2=spec.model.l2,
+        l2=0.0 if spec.model.family == "ridge" else spec.model.l2,
     )
+
+
+def penalised(spec: TrainingSpec) -> NDArray[np.bool_] | None:
+    """Return which parameters `l2` shrinks, intercepts never; None: all but the last."""
+    tensors = spec.tensors
+    if len(tensors) == 2 and tensors[-1].size == 1:
+        return None
+    coefficients = (np.full(one.size, one.name.endswith("coef")) for one in tensors)
+    return np.concatenate(list(coefficients))
+
+
+def loaded(spec: TrainingSpec, state: Vector) -> Vector:
+    """Return noised sums of ridge with a public amount added to the matrix's diagonal; else as is.
+
+    A symmetric matrix of noise with standard deviation s has eigenvalues within about ±2·s·√n, so
+    the amount makes the noised matrix positive (Wang 2018, AdaSSP, without its private estimate).
+    """
+    if spec.model.family != "ridge" or spec.features is None:
+        return state
+    privacy, parties, size = privacy_of(spec), len(spec.roster), spec.features.width + 1
+    shares = {"enclave": 1.0, "shared": privacy.share(parties) * parties**0.5}
+    width = privacy.sigma(spec.model_parameters) * shares.get(privacy.noise, parties**0.5)
+    amount = 2.0 * math.sqrt(size) * width * privacy.step / max(1, privacy.rows)
+    rows, columns = np.triu_indices(size)
+    diagonal = np.zeros(len(state))
+    diagonal[: len(rows)] = rows == columns
+    return np.asarray(state + amount * diagonal)
 
 
 def _on_lattice(vector: Vector, step: float) -> Parameters:

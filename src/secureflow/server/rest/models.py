@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.requests import ClientDisconnect
 
-from secureflow.domain.models import Model
+from secureflow.domain.models import Model, Upload
+from secureflow.kit.errors import SecureFlowError
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import (
@@ -40,6 +43,41 @@ async def list_models(
         caller, project=project, job=job, cursor=decode_cursor(cursor), limit=limit
     )
     return listed(page)
+
+
+@router.post(
+    "/uploads",
+    summary="Upload weights to start from",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def upload_model(
+    use: Use,
+    caller: Caller,
+    request: Request,
+    digest: Annotated[
+        str, Query(pattern="^[0-9a-f]{64}$", description="BLAKE3 of the body, in hex")
+    ],
+) -> Upload:
+    """Store raw little-endian float32 values, which a job may name as `initial`."""
+    length = request.headers.get("content-length", "")
+    size = int(length[:20]) if length.isdecimal() else 0
+    return await use.models.upload(caller, digest, size, _whole(request))
+
+
+async def _whole(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body's parts; a caller that leaves in between has sent nothing."""
+    try:
+        async for part in request.stream():
+            yield part
+    except ClientDisconnect:
+        raise SecureFlowError(
+            "malformed_request", "The body ended before it was complete."
+        ) from None
 
 
 @router.get("/{key}", summary="Get a model")

@@ -12,10 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.targets import ClassesLabel, Label
+from secureflow.domain.specs.tensors import layout_digest
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.preparation import label_vector
+from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.training.export import uploaded_weights
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.inputfiles import read_mapping
+from secureflow.kit.inputfiles import read_bytes, read_mapping
 from secureflow.kit.text import Text
 from secureflow.simulation.attack import Attack
 from secureflow.simulation.partition import (
@@ -32,6 +36,7 @@ from secureflow.simulation.training.request import draft
 from secureflow.simulation.training.table import Table, joined, read_table, table_file
 
 DEFAULT_PARTIES: Final = 10
+MOST_WEIGHTS: Final = 5 << 30
 SHARES: Final = "files"
 """The partition of rows that came in a file for each party."""
 
@@ -47,6 +52,7 @@ class Simulation:
         protection: in the place of the job file's.
         seed: of the division of the rows.
         secret: 32 bytes from which the parties' noise is drawn; None: fresh ones.
+        initial: a safetensors file with the weights to start from, as for `client.models.upload`.
     """
 
     parties: int | None = None
@@ -55,6 +61,7 @@ class Simulation:
     protection: str | None = None
     seed: int = 7
     secret: bytes | None = field(default=None, repr=False)
+    initial: Path | None = None
 
     def run(
         self,
@@ -83,7 +90,11 @@ class Simulation:
         if features is not None:
             table, owners, count = self._rows(_tables(data, features, partition), partition,
                                               features)  # fmt: skip
-        drafted = draft(job, count, self.protection)
+        start, named = None, None
+        if self.initial is not None:
+            tensors, start = uploaded_weights(read_bytes(self.initial, MOST_WEIGHTS))
+            named = {"model": tensor_digest(start), "layout": layout_digest(tensors)}
+        drafted = draft(job, count, self.protection, named)
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
         parties = parties_of(drafted.spec, table, owners, secret, attack)
@@ -108,7 +119,7 @@ class Simulation:
             return table, owners, len(tables)
         count = self.parties or _natural(partition, table)
         classes = None
-        if partition.alpha is not None:
+        if partition.alpha is not None and isinstance(features.label, Label | ClassesLabel):
             classes = label_vector(features.label, table.columns).astype(np.int64)
         owners = divide(partition, table.rows, count, self.seed, classes=classes, cells=table.by)
         return table, owners, count
@@ -123,6 +134,7 @@ def simulate(
     attack: str = "",
     protection: str | None = None,
     seed: int = 7,
+    initial: str | Path | None = None,
     on_round: OnRound | None = None,
 ) -> Outcome:
     """Run a training job in this process, with simulated parties.
@@ -136,6 +148,7 @@ def simulate(
         attack: `sign-flip:COUNTxFACTOR`, or empty.
         protection: in the place of the job file's.
         seed: of the division of the rows.
+        initial: a safetensors file with the weights to start from.
         on_round: is told of each round.
 
     Raises:
@@ -145,7 +158,10 @@ def simulate(
         content, label = job, ""
     else:
         content, label = read_mapping(Path(job)), Path(job).stem
-    simulation = Simulation(parties, partition, attack, protection, seed)
+    simulation = Simulation(
+        parties, partition, attack, protection, seed,
+        initial=None if initial is None else Path(initial),
+    )  # fmt: skip
     return simulation.run(content, data, label=label, on_round=on_round)
 
 

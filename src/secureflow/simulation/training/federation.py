@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +13,11 @@ from typing import Any, Final
 import numpy as np
 
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.enclave.models import GlobalModel
 from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.schedule import Kept, Stopping
 from secureflow.engines.training.spending import epsilon_after
-from secureflow.kit.errors import SecureFlowError
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
 from secureflow.simulation.training.parties import Party
 
@@ -36,7 +36,8 @@ class Trained:
         digest: hex BLAKE3 of its bytes.
         moments: the released federated sums, if the spec needs them.
         history: one entry a round.
-        metrics: of the final evaluation.
+        metrics: of the model, by the final evaluation or the round that judged it.
+        round: the round that the model is of.
     """
 
     state: Vector
@@ -44,6 +45,7 @@ class Trained:
     moments: list[float] | None
     history: tuple[Mapping[str, Any], ...]
     metrics: Mapping[str, float]
+    round: int
 
 
 def federate(
@@ -87,10 +89,15 @@ class _Rounds:
         if self._spec.needs_moments:
             self._moments = self._sum_moments()
         train, history = adding(self._spec, "train"), []
-        stopping = _Stopping(self._spec)
+        stopping, kept = Stopping(self._spec.plan.early_stop), Kept[GlobalModel]()
+        last = 0
         for number in range(1, self._spec.plan.rounds + 1):
             began = time.perf_counter()
-            metrics = self._round(train)
+            before = self._copied() if self._spec.plan.keep else None
+            sums = self._round(train)
+            metrics = summarise(self._spec, sums)
+            kept.offer(number - 1, before, metrics, sums)
+            last = number
             row: dict[str, Any] = {"round": number, **metrics}
             row["seconds"] = round(time.perf_counter() - began, 4)
             if accounting is not None:
@@ -100,10 +107,15 @@ class _Rounds:
                 on_round(row)
             if stopping.after(metrics):
                 break
-        metrics = self._evaluate()
-        return Trained(
-            self._model.parameters, self._model.digest, self._moments, tuple(history), metrics
-        )
+        sums = self._evaluate()
+        model, metrics = self._model, summarise(self._spec, sums)
+        kept.offer(last, model, metrics, sums)
+        if self._spec.plan.keep == "best" and kept.model is not None:
+            model, metrics, last = kept.model, kept.metrics, kept.round
+        return Trained(model.parameters, model.digest, self._moments, tuple(history), metrics, last)
+
+    def _copied(self) -> GlobalModel:
+        return GlobalModel(self._model.parameters.copy(), self._model.digest)
 
     def _sum_moments(self) -> list[float]:
         total = adding(self._spec, "moments")
@@ -111,20 +123,20 @@ class _Rounds:
             total.add(party.name, _NOTHING, party.runner.moments())
         return total.release(self._model, self._noise)
 
-    def _round(self, total: Adding) -> dict[str, float]:
+    def _round(self, total: Adding) -> list[float]:
         self._write()
         for party in self._parties:
             update = party.train(self._file, self._model.digest, self._update, self._moments)
             total.add(party.name, *update)
-        return summarise(self._spec, total.release(self._model, self._noise))
+        return total.release(self._model, self._noise)
 
-    def _evaluate(self) -> dict[str, float]:
+    def _evaluate(self) -> list[float]:
         self._write()
         total = adding(self._spec, "evaluate")
         for party in self._parties:
             sums = party.evaluate(self._file, self._model.digest, self._moments)
             total.add(party.name, _NOTHING, sums)
-        return summarise(self._spec, total.release(self._model, self._noise))
+        return total.release(self._model, self._noise)
 
     def _write(self) -> None:
         self._file.write_bytes(self._model.parameters.astype("<f4", copy=False).data)
@@ -140,25 +152,3 @@ class _Rounds:
             return mixed.digest()
 
         return seed
-
-
-class _Stopping:
-    """The early stop of a plan."""
-
-    def __init__(self, spec: TrainingSpec) -> None:
-        self._rule = spec.plan.early_stop
-        self._best, self._stale = math.inf, 0
-
-    def after(self, metrics: Mapping[str, float]) -> bool:
-        """Tell whether the round with these metrics is the last."""
-        if self._rule is None or "loss" not in metrics:
-            return False
-        improved = metrics["loss"] < self._best - self._rule.min_delta
-        self._best = min(self._best, metrics["loss"])
-        self._stale = 0 if improved else self._stale + 1
-        return self._stale >= self._rule.patience
-
-
-def diverged(error: SecureFlowError) -> bool:
-    """Tell whether an error means that training went out of all bounds."""
-    return error.code in {"training_diverged", "model_not_finite", "model_inconsistent"}

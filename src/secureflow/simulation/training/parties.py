@@ -12,6 +12,7 @@ import numpy as np
 from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.sealing.wiretypes import DTYPES, widened
 from secureflow.engines.training.order import shuffle_seed
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -59,7 +60,8 @@ class Party:
     ) -> tuple[Vector, Sums]:
         """Return its update of a round, as the platform would get it."""
         sums = self.runner.train(model, update, moments, self._seed("train", digest))
-        parameters = np.fromfile(update, "<f4")
+        wire = self.spec.wire or "float32"
+        parameters = widened(wire, np.fromfile(update, DTYPES[wire]))
         if self.attack is not None and self.attack.strikes(self.place):
             parameters = self.attack.update(parameters, self.spec.limits.clip_norm)
         return parameters, sums

@@ -39,13 +39,19 @@ class Drafted:
     accounting: Mapping[str, JSON] | None
 
 
-def draft(job: Mapping[str, Any], parties: int, protection: str | None = None) -> Drafted:
+def draft(
+    job: Mapping[str, Any],
+    parties: int,
+    protection: str | None = None,
+    initial: Mapping[str, str] | None = None,
+) -> Drafted:
     """Fill in what the platform would, and refuse what it would.
 
     Args:
         job: a job file of kind training; its `project`, `datasets` and `parties` are not used.
         parties: how many to simulate.
         protection: in the place of the file's.
+        initial: the member `initial` for the weights that it starts from, if there are any.
 
     Raises:
         SecureFlowError: `invalid_request` for another kind or number of parties; `invalid_spec`,
@@ -67,10 +73,18 @@ def draft(job: Mapping[str, Any], parties: int, protection: str | None = None) -
     parts = {name: part for name, part in job.items() if name not in _LEFT_OUT and part is not None}
     if protection is not None:
         parts["protection"] = protection
+    if initial is not None:
+        parts["initial"] = dict(initial)
     parts.setdefault("min_contributors", floor_of(parties))
     priced = asyncio.run(price(parts, ProcessAccountant()))
     lines = [{"party": one.party, "key": one.key, "dataset": one.dataset}
              for one in roster(parties)]  # fmt: skip
     spec = parse(TrainingSpec, {**_NAMED, **with_noise(parts, priced), **_FILLED, "roster": lines})
     check(spec)
+    if spec.starts_from and initial is None:
+        raise SecureFlowError(
+            "missing_data",
+            "The job starts from a model that is not here.",
+            "Name the file with its weights: --initial FILE.",
+        )
     return Drafted(spec, priced.answer if priced else None)

@@ -96,7 +96,7 @@ def table_file(data: Any) -> Iterator[Path]:
 
 def _declared(features: FeatureSpec) -> tuple[ColumnConfig, ...]:
     """Return a declaration that holds whatever the file holds: bounds clamp, and do not refuse."""
-    numbers = {one.column for one in features.numeric}
+    numbers = {column for column, _ in features.bounds}
     return tuple(ColumnConfig(name, _type(name in numbers)) for name in features.columns)
 
 

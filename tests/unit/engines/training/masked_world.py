@@ -39,7 +39,8 @@ from secureflow.engines.training.encodings import (
     opened_sums,
 )
 from secureflow.engines.training.federated import initial_model_digest
-from secureflow.engines.training.models import model_family, update_layout
+from secureflow.engines.training.initial import initial_parameters
+from secureflow.engines.training.models import update_layout
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 
@@ -105,7 +106,7 @@ class MaskedWorld(World):
             s: masked_plan(self.spec, JOB, self.digest, s) for s in masked_stages(self.spec)
         }
         self.initial = initial_model_digest(self.spec)
-        start = model_family(self.spec).initial(self.spec)
+        start = initial_parameters(self.spec)
         self.artifacts.keep(start.tobytes())
         for party in self._disk.values():
             party.models[self.initial] = start
@@ -310,7 +311,7 @@ class MaskedWorld(World):
 
     def check(self) -> None:
         """Every closed round holds the exact sum of the set that its certificate names."""
-        model = model_family(self.spec).initial(self.spec).copy()
+        model = initial_parameters(self.spec).copy()
         for entry in self.entries:
             if entry.get("kind") != "round.closed":
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +14,11 @@ from secureflow.engines.ledger.leaves import leaf_from_json, sign_leaf
 from secureflow.engines.run import admission
 from secureflow.engines.run.run import Course, accusations
 from secureflow.engines.script import ENCLAVE, Record, effect_digest
+from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.training import federated
 from secureflow.kit.errors import SecureFlowError
 
+from . import world as world_module
 from .world import Crash, Journal, World, drive, told_dropouts
 
 pytestmark = pytest.mark.slow
@@ -429,3 +433,35 @@ def test_any_mix_of_losses_ends_in_the_sum_of_survivors_or_a_named_failure(
 def test_effects_have_stable_digests() -> None:
     effect = Record(({"kind": "x", "document": {"a": 1}},))
     assert effect_digest(effect) == effect_digest(Record(({"document": {"a": 1}, "kind": "x"},)))
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [
+        # of the models before rounds 1, 2, 3, and of the last one
+        ([9.0, 0.5, 0.2, 0.4], 2),
+        ([9.0, 0.5, 0.5, 0.5], 1),
+        ([0.1, 0.5, 0.4, 0.3], 3),
+    ],
+)
+def test_the_best_model_is_released_where_the_plan_says_so(
+    monkeypatch: pytest.MonkeyPatch, losses: list[float], kept: int
+) -> None:
+    make = world_module.make_spec
+
+    def keeping(keys: Any, rounds: int, **more: Any) -> Any:
+        return make(keys, rounds, plan={"rounds": rounds, "keep": "best"}, **more)
+
+    monkeypatch.setattr(world_module, "make_spec", keeping)
+    told = iter(losses)
+    monkeypatch.setattr(federated, "summarise", lambda _spec, _sums: {"loss": next(told)})
+    world = World()
+    report = drive(world, [])
+    wanted = tensor_digest(np.full(8, kept, np.float32))
+    assert report["kept_round"] == kept
+    assert report["model"]["digest"] == wanted
+    assert world.models[0]["digest"] == wanted
+    assert kept == 3 or world.models[0]["artifact"] == wanted  # else opened anew
+    assert report["metrics"] == {"loss": losses[kept]}
+    finished = [e["document"] for e in world.entries if e.get("kind") == "job.finished"]
+    assert finished[0]["model"] == wanted

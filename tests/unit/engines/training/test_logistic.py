@@ -14,11 +14,16 @@ from secureflow.domain.specs.training import (
     TrainingSpec,
 )
 from secureflow.engines.preparation import EncodedRows
+from secureflow.engines.training.initial import initial_parameters
 from secureflow.engines.training.logistic import LogisticRegression
-from secureflow.engines.training.models import FAMILIES, update_layout, update_sums_length
+from secureflow.engines.training.metrics import summarise_binary
+from secureflow.engines.training.models import (
+    model_family,
+    update_layout,
+    update_sums_length,
+)
 from secureflow.kit.errors import SecureFlowError
 
-FAMILY = LogisticRegression()
 PLAN = TrainingPlan(local_epochs=2, batch_size=32, learning_rate=0.1)
 
 
@@ -34,6 +39,9 @@ def spec(width: int = 5, plan: TrainingPlan = PLAN, l2: float = 0.0) -> Training
         model=ModelSpec(l2=l2),
         plan=plan,
     )
+
+
+FAMILY = LogisticRegression(spec())
 
 
 def rows(count: int = 2_000, width: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +61,7 @@ def unaligned(array: np.ndarray) -> np.ndarray:
 
 def test_training_is_bit_reproducible_whatever_the_memory_layout() -> None:
     X, y = rows()
-    start = FAMILY.initial(spec())
+    start = initial_parameters(spec())
     first = FAMILY.train(spec(), start, X, y, b"\x01" * 32)
     again = FAMILY.train(spec(), start.copy(), unaligned(X), unaligned(y), b"\x01" * 32)
     other = FAMILY.train(spec(), start, X, y, b"\x02" * 32)
@@ -68,7 +76,7 @@ def test_training_reaches_what_scikit_learn_reaches() -> None:
     linear = pytest.importorskip("sklearn.linear_model", reason="needs the extra sklearn")
     X, y = rows(20_000)
     plan = TrainingPlan(local_epochs=60, batch_size=1_000, learning_rate=0.5)
-    mine = FAMILY.train(spec(plan=plan), FAMILY.initial(spec()), X, y, b"s")
+    mine = FAMILY.train(spec(plan=plan), initial_parameters(spec()), X, y, b"s")
     theirs = linear.LogisticRegression(C=np.inf).fit(X, y)
     assert np.allclose(mine[:-1], theirs.coef_[0], atol=0.02)
     assert mine[-1] == pytest.approx(theirs.intercept_[0], abs=0.02)
@@ -88,14 +96,14 @@ def test_no_rows_change_nothing() -> None:
     start = np.ones(6, np.float32)
     empty = np.zeros((0, 5), np.float32), np.zeros(0, np.float32)
     assert np.array_equal(FAMILY.train(spec(), start, *empty, b"s"), start)
-    assert FAMILY.summarise(FAMILY.metric_sums(spec(), start, *empty)) == {"rows": 0.0}
+    assert summarise_binary(FAMILY.metric_sums(spec(), start, *empty)) == {"rows": 0.0}
 
 
 def test_divergence_is_an_error_and_no_nan_leaves() -> None:
     X, y = rows()
     wild = dataclasses.replace(PLAN, learning_rate=100.0, local_epochs=50)
     with pytest.raises(SecureFlowError) as caught:
-        FAMILY.train(spec(plan=wild, l2=10.0), FAMILY.initial(spec()), X * 1e6, y, b"s")
+        FAMILY.train(spec(plan=wild, l2=10.0), initial_parameters(spec()), X * 1e6, y, b"s")
     assert caught.value.code == "training_diverged"
 
 
@@ -114,8 +122,8 @@ def test_layouts_follow_from_the_spec() -> None:
 
 def test_the_rehearsal_hands_its_parameters_back() -> None:
     rehearsal = dataclasses.replace(spec(), features=None, model=ModelSpec("rehearsal", 0.0, 9))
-    family = FAMILIES["rehearsal"]
-    model = family.initial(rehearsal)
+    family = model_family(rehearsal)
+    model = initial_parameters(rehearsal)
     nothing = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
     assert model.shape == (9,)
     assert family.train(rehearsal, model, *nothing, b"s") is model

@@ -29,7 +29,7 @@ def test_metrics_agree_with_scikit_learn(norm: float, intercept: float, width: i
     labels = (rng.random(20_000) < 1 / (1 + np.exp(1 - 2 * (X @ direction)))).astype(np.float32)
     model = np.array([*(norm * direction), intercept], np.float32)
     family = LogisticRegression()
-    metrics = family.summarise(family.metric_sums(None, model, X, labels))  # type: ignore[arg-type]
+    metrics = summarise_binary(family.metric_sums(None, model, X, labels))  # type: ignore[arg-type]
     z = logits(model, X).astype(np.float64)
     assert metrics["auc"] == pytest.approx(sklearn_metrics.roc_auc_score(labels, z), abs=2e-3)
     loss = sklearn_metrics.log_loss(labels, 1 / (1 + np.exp(-z)))

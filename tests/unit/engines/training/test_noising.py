@@ -22,6 +22,7 @@ from secureflow.engines.privacy.gaussian import sample
 from secureflow.engines.secagg import Aggregator, SecAggClient
 from secureflow.engines.secagg.encoding import encode
 from secureflow.engines.training.encodings import apply_mean, masked_parts, masked_plan, opened_sums
+from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.models import Stage, initial_state, model_family, update_layout
 from secureflow.engines.training.noising import (
     longest_sum,
@@ -255,9 +256,9 @@ def test_metrics_open_with_their_noise_and_nothing_else(privacy: dict[str, Any])
         total += slots
     released = opened_sums(spec, "evaluate", plan, total, 4)
     assert released == released_sums(spec, "evaluate", [4.0, *(kept + noise).tolist()])
-    told = model_family(spec).summarise(np.array(released[1:]))
+    told = measure_of(spec).summarise(np.array(released[1:]))
     assert told["rows"] == pytest.approx(400, abs=40)
-    exact = model_family(spec).sums_of_steps(quiet.astype(float), METRIC_UNIT)
+    exact = measure_of(spec).sums_of_steps(quiet.astype(float), METRIC_UNIT)
     assert told["accuracy"] == pytest.approx(exact[2] / exact[0], abs=0.1)
     assert (kept != quiet).any() == local  # a party's own noise is in what it sends
     assert released[1] != exact[0]

@@ -9,7 +9,7 @@ from secureflow.agent.compute.columns import (
     unknown_category,
 )
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training import ClassesLabel, Label, NumberLabel, TrainingSpec
 
 
 def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
@@ -25,8 +25,25 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
     for categorical in features.categorical:
         column = declared(dataset, categorical.column, {"category"})
         check_categories(dataset, column, categorical.categories)
-    label = declared(dataset, features.label.column, {"category", "number", "text"})
-    if label.type == "category" and features.label.positive not in label.categories:
-        raise unknown_category(dataset, label, features.label.positive)
-    if label.type == "number":
-        features.label.number()
+    if features.weight is not None:
+        declared(dataset, features.weight.column, {"number"})
+    if features.label is not None:
+        _check_label(features.label, dataset)
+
+
+def _check_label(label: Label | ClassesLabel | NumberLabel, dataset: DatasetConfig) -> None:
+    """Refuse a label that the owner's column cannot be: its type, and its classes."""
+    if isinstance(label, NumberLabel):
+        declared(dataset, label.column, {"number"})
+        return
+    column = declared(dataset, label.column, {"category", "number", "text"})
+    if isinstance(label, ClassesLabel):
+        if column.type == "category":
+            check_categories(dataset, column, label.classes)
+        elif column.type == "number":
+            label.numbers()
+        return
+    if column.type == "category" and label.positive not in column.categories:
+        raise unknown_category(dataset, column, label.positive)
+    if column.type == "number":
+        label.number()

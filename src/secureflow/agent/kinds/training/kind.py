@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.training.encodings import masked_parts
 from secureflow.engines.training.kind import TRAINING_ENGINE
-from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.models import Stage, model_family, update_layout
 from secureflow.engines.training.private import noise_shared
 from secureflow.kit.canonical import JSON
 
@@ -41,14 +42,21 @@ class TrainingContribution:
         context: the party.
         computing: local training.
         link: fetches models and means.
+        reproducible: whether a spec's trainer makes the same update again.
     """
 
-    def __init__(self, context: AgentContext, computing: Computing, link: Fetching) -> None:
+    def __init__(
+        self,
+        context: AgentContext,
+        computing: Computing,
+        link: Fetching,
+        reproducible: Callable[[TrainingSpec], bool],
+    ) -> None:
         files = ModelFiles(context.settings.models, link, context.party)
         files.sweep(context.store.is_running)
         self._context = context
         self._keys = ModelKeys(context, files)
-        self._updates = Updates(context, computing, files)
+        self._updates = Updates(context, computing, files, reproducible)
         self._steps = Steps(context, files)
 
     async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
@@ -93,18 +101,22 @@ class TrainingContribution:
         record: RoundRecord | None,
         start: RoundStart,
     ) -> LocalContribution:
-        """Return the update of a round: from memory, or computed (again) bit by bit."""
+        """Return the update of a round: from memory, the disk, or computed (again) bit by bit."""
         if record is None:
             return await self._updates.compute(job, spec, request, start.model, start.moments)
         return await self._updates.recorded(job, spec, request, record, start.moments)
 
     def keep(self, job: str, held: LocalContribution) -> None:
-        """Store nothing: an update can be made again from the job's secret."""
+        """Store nothing: an update can be made again from the job's secret, or is kept already.
+
+        One that cannot is on the disk under its digest, which the round's record names
+        (`Updates`).
+        """
 
     def manifest(self, spec: TrainingSpec, stage: str) -> Manifest:
         """Return the layout of an update: parameters, then sums."""
         layout = update_layout(spec, cast("Stage", stage))
-        return update_manifest(layout.parameters, layout.sums)
+        return update_manifest(layout.parameters, layout.sums, spec.wire or "float32")
 
     def masked(
         self, plan: MaskingPlan, spec: TrainingSpec, held: LocalContribution
@@ -130,9 +142,17 @@ class TrainingContribution:
 
 
 class TrainingAgentKind:
-    """`agent.kinds.kind.AgentKind`."""
+    """`agent.kinds.kind.AgentKind`.
+
+    Args:
+        reproducible: whether a spec's trainer makes the same update again; by default as its
+            family says.
+    """
 
     engine: Final[EngineKind] = TRAINING_ENGINE
+
+    def __init__(self, reproducible: Callable[[TrainingSpec], bool] | None = None) -> None:
+        self._reproducible = reproducible or _reproducible
 
     def check_columns(self, spec: TrainingSpec, dataset: DatasetConfig) -> None:
         """Refuse columns that do not match; adds `malformed_label` to every kind's errors."""
@@ -142,7 +162,11 @@ class TrainingAgentKind:
         self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing:
         """Return a party's part in training."""
-        return TrainingContribution(context, computing, link)
+        return TrainingContribution(context, computing, link, self._reproducible)
+
+
+def _reproducible(spec: TrainingSpec) -> bool:
+    return model_family(spec).reproducible
 
 
 TRAINING_AGENT: Final = TrainingAgentKind()

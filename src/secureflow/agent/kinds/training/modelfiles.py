@@ -1,8 +1,11 @@
-"""Model and update files of a job: fetched, verified, mapped, and removed.
+"""Model and update files of a job: fetched, verified, mapped, kept and removed.
 
 After a power cut a model's file may be truncated or filled with zeros: a file of an earlier process
 is hashed once before it is used. Wrong bytes are removed, and the model is fetched or computed
 again. So a computed model stays durably on the disk until the model computed from it is replaced.
+
+An update that cannot be made again is on the disk, under its digest, before the round's record
+names that digest: after a crash it is read, checked and sent again.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import mmap
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -37,7 +40,7 @@ from secureflow.engines.sealing.stream import CHUNK
 from secureflow.engines.training.encodings import check_mean
 from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.strategies import next_state
-from secureflow.kit.atomic import flush_directory
+from secureflow.kit.atomic import flush_directory, write_atomically
 from secureflow.kit.disk import Place, preallocate, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
@@ -45,12 +48,15 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 _FLOAT32 = 4
+_STATE = "trainer"
+"""The name of the state that a trainer writes, until its update has a digest."""
 
 _log = get_logger(__name__)
 
 
 class ModelFiles:
-    """The files below one directory: `<job>/<digest>.model` and `<job>/update`.
+    """The files below one directory: `<job>/<digest>.model`, `<job>/update`, and what is kept:
+    `<job>/<digest>.update` and the trainer's own state after it, `<job>/<digest>.state`.
 
     Args:
         directory: 0700; holds updates in clear, which belong to this organisation.
@@ -74,7 +80,7 @@ class ModelFiles:
             SecureFlowError: the link's, `digest_mismatch`, `unreleased_model` if the content does
                 not have the digest.
         """
-        if model is None and spec.resume is None:
+        if model is None and not spec.starts_from:
             return await asyncio.to_thread(self._initial, job.job, spec)
         if model is None:
             model = _resumed(spec)
@@ -119,31 +125,36 @@ class ModelFiles:
         self._sound.add(path)
         return path
 
-    def begin_update(self, job: str, parameters: int) -> Path:
-        """Return the path for the job's next delta; the file is reused by every round.
+    def begin_update(self, job: str, size: int) -> Path:
+        """Return the path for the job's next delta of this many bytes; every round reuses the file.
 
         The previous sums are truncated, so that the worker finds only its delta's pages.
 
         Raises:
             InfrastructureError: `disk_full`: before the work, not after it.
         """
-        path, size = self._job(job) / "update", _FLOAT32 * parameters
+        path = self._job(job) / "update"
         length = _length(path) if _there(path) else 0
         if length > size:
             os.truncate(path, size)
         self._place.demand(size - length)
         return path
 
-    def plaintext(self, job: str, parameters: int, sums: Sequence[float]) -> memoryview:
+    def plaintext(self, job: str, length: int, sums: Sequence[float]) -> memoryview:
         """Return the update, delta followed by sums, as one read-only buffer over the file.
+
+        Args:
+            job: the job.
+            length: the delta's bytes.
+            sums: what follows it.
 
         Raises:
             SecureFlowError: `update_length_wrong` if the worker wrote another length.
         """
         tail = np.asarray(sums, dtype="<f8").tobytes()
-        if not parameters:
+        if not length:
             return memoryview(tail)
-        path, length = self._job(job) / "update", _FLOAT32 * parameters
+        path = self._job(job) / "update"
         if path.stat().st_size != length:
             raise SecureFlowError(
                 "update_length_wrong",
@@ -161,6 +172,59 @@ class ModelFiles:
                 mapped = mmap.mmap(file.fileno(), length + len(tail), prot=mmap.PROT_READ)
                 self._maps[job] = mapped
         return memoryview(mapped)
+
+    def keep_update(self, job: str, content: str, plaintext: memoryview, *, filed: bool) -> None:
+        """Make an update, and the trainer's state if it left one, durable under the digest.
+
+        Args:
+            job: the job.
+            content: the update's digest.
+            plaintext: the update.
+            filed: whether it is the mapped file `update`; it then takes the new name, and the next
+                round begins another file.
+
+        Raises:
+            InfrastructureError: `disk_full`, `disk_failed`; then nothing may be sent.
+        """
+        folder = self._job(job)
+        path, state = folder / f"{content}.update", folder / _STATE
+        with writing(self._place, 0 if filed else len(plaintext)):
+            if filed:
+                _flush(folder / "update")
+                (folder / "update").replace(path)
+                self._maps.pop(job, None)
+            else:
+                write_atomically(path, bytes(plaintext))
+            if state.exists():
+                _flush(state)
+                state.replace(folder / f"{content}.state")
+            flush_directory(folder)
+
+    def kept_update(self, job: str, content: str) -> memoryview | None:
+        """Return a kept update whose content has the digest; None if there is none."""
+        path = self._job(job) / f"{content}.update"
+        if not path.exists() or not path.stat().st_size:
+            return None
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        found = memoryview(mapped)
+        return found if tensor_digest(found) == content else None
+
+    def trainer_state(self, job: str, content: str) -> tuple[Path | None, Path]:
+        """Return the trainer's state after a kept update (None without one), and the next's place.
+
+        A state left by a training that was interrupted is removed: it belongs to no update.
+        """
+        folder = self._job(job)
+        (folder / _STATE).unlink(missing_ok=True)
+        kept = folder / f"{content}.state"
+        return (kept if kept.exists() else None), folder / _STATE
+
+    def drop_kept(self, job: str, but: Container[str]) -> None:
+        """Remove kept updates and states, but those of these digests."""
+        for path in self._job(job).iterdir():
+            if path.suffix in {".update", ".state"} and path.stem not in but:
+                path.unlink(missing_ok=True)
 
     def forget(self, job: str) -> None:
         """Remove every file of a job."""
@@ -258,12 +322,17 @@ def _add_mean(spec: TrainingSpec, base: Path, mean: Path, path: Path, digest: st
     part.replace(path)
 
 
+def _flush(path: Path) -> None:
+    """Make a file's content durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def _rest_on(base: Path) -> None:
     """Remove the model that another was computed from, once the latter survives a power cut."""
     if all(other == base for other in base.parent.glob("*.model")):
         return
-    with base.open("rb") as file:
-        os.fsync(file.fileno())
+    _flush(base)
     flush_directory(base.parent)
     _keep_only(base)
 
@@ -310,8 +379,8 @@ def other_model(digest: str) -> SecureFlowError:
 
 
 def _resumed(spec: TrainingSpec) -> ReleasedModel:
-    """Return the model named by the approved spec: an output of another job, in clear."""
-    named = spec.resume.model if spec.resume else ""
+    """Return the model named by the approved spec: of another job or uploaded, in clear."""
+    named = spec.starts_from
     return ReleasedModel(named, named, _FLOAT32 * spec.parameters)
 
 

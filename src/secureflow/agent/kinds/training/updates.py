@@ -1,14 +1,16 @@
-"""A party's updates: computed by the local worker, one per model, reproducible bit by bit.
+"""A party's updates: computed by the local worker, one per model, the same however often asked for.
 
-The newest stays in memory, mapped from its file; a lost one is computed again from the seed derived
-from the job's secret and the model. How an update is sent (sealed, masked, both) is not decided
-here.
+The newest stays in memory, mapped from its file. A lost one is computed again, bit by bit, from the
+seed derived from the job's secret and the model. A trainer that cannot do that is run once for a
+model: its update, and its own state after it, are on the disk before the round is recorded
+(`ModelFiles.keep_update`), and what is recorded is sent again, never trained again. How an update
+is sent (sealed, masked, both) is not decided here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -31,6 +33,7 @@ from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.sealing.wiretypes import BYTES
 from secureflow.engines.training.models import Stage, initial_state, update_layout
 from secureflow.engines.training.order import public_order, shuffle_seed
 from secureflow.engines.training.private import reads_rows
@@ -49,9 +52,17 @@ class Updates:
         context: the party.
         computing: local training.
         files: models and updates on disk.
+        reproducible: whether a spec's trainer makes the same update again.
     """
 
-    def __init__(self, context: AgentContext, computing: Computing, files: ModelFiles) -> None:
+    def __init__(
+        self,
+        context: AgentContext,
+        computing: Computing,
+        files: ModelFiles,
+        reproducible: Callable[[TrainingSpec], bool],
+    ) -> None:
+        self._reproducible = reproducible
         self._context = context
         self._computing = computing
         self._files = files
@@ -108,6 +119,9 @@ class Updates:
         await self.prepare(job, spec)
         stage = cast("Stage", request.stage)  # `check_step` accepts no other
         layout = update_layout(spec, stage)
+        sent = None if self._reproducible(spec) else await self._sent(job, request, model)
+        if sent is not None:
+            return sent
         if not reads_rows(spec, stage):
             answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
             sums = _checked_sums(answer, layout.sums, request)
@@ -116,9 +130,12 @@ class Updates:
             async with paid_reading(self._context, job, spec, (request.round, stage), model):
                 answer = await self._computed(job, spec, stage, path, model, moments)
                 sums = _checked_sums(answer, layout.sums, request)
+        length = layout.parameters * BYTES[spec.wire or "float32"]
         held = await asyncio.to_thread(
-            self._hold, job, request, layout.parameters, sums, float(answer["seconds"])
+            self._hold, job, request, length, sums, float(answer["seconds"])
         )
+        if not self._reproducible(spec):
+            await asyncio.to_thread(self._keep, job, held, filed=length > 0)
         self._check_one_update(job, request, model, held.content)
         self._held[job.job] = held
         return held
@@ -143,8 +160,10 @@ class Updates:
         if stage == "evaluate":
             asked = evaluate_arguments(path, moments, seed)
             return await self._computing.compute(job.job, EVALUATE, asked)
-        update = self._files.begin_update(job.job, update_layout(spec, stage).parameters)
-        asked = train_arguments(path, update, moments, seed)
+        size = update_layout(spec, stage).parameters * BYTES[spec.wire or "float32"]
+        update = self._files.begin_update(job.job, size)
+        state = None if self._reproducible(spec) else self._state(job)
+        asked = train_arguments(path, update, moments, seed, state)
         return await self._computing.compute(job.job, TRAIN, asked)
 
     def _seed(self, job: JobRecord, spec: TrainingSpec, stage: Stage, model: str) -> str:
@@ -153,16 +172,60 @@ class Updates:
             return shuffle_seed(spec, self._context.party, stage, model).hex()
         return training_seed(job.secret, stage, model)
 
+    async def _sent(
+        self, job: JobRecord, request: RoundRequest, model: str
+    ) -> LocalContribution | None:
+        """Return the update that was recorded for a model, whatever round it was of, or None."""
+        for other in self._context.store.rounds_from(job.job, request.stage, model):
+            return await self._read_kept(job, request, other)
+        return None
+
+    async def _read_kept(
+        self, job: JobRecord, request: RoundRequest, record: RoundRecord
+    ) -> LocalContribution:
+        """Return a recorded update from the disk.
+
+        Raises:
+            SecureFlowError: `state_unreadable` if it is gone or damaged.
+        """
+        kept = await asyncio.to_thread(self._files.kept_update, job.job, record.content)
+        if kept is None:
+            raise SecureFlowError(
+                "state_unreadable",
+                Text(
+                    "{party} no longer holds the update that it recorded for round {round} of "
+                    "{job}.",
+                    party=self._context.party,
+                    round=record.round,
+                    job=job.job,
+                ),
+                "Leave this job: its trainer would make another update, which reveals more.",
+            )
+        held = LocalContribution(request.round, request.stage, record.content, kept, record.seconds)
+        self._held[job.job] = held
+        return held
+
+    def _keep(self, job: JobRecord, held: LocalContribution, *, filed: bool) -> None:
+        newest = self._context.store.newest_round(job.job)
+        kept = {held.content} if newest is None else {held.content, newest.content}
+        self._files.keep_update(job.job, held.content, held.plaintext, filed=filed)
+        self._files.drop_kept(job.job, kept)
+
+    def _state(self, job: JobRecord) -> tuple[Path | None, Path]:
+        """Return where the trainer's state after the newest recorded update is, and goes."""
+        newest = self._context.store.newest_round(job.job)
+        return self._files.trainer_state(job.job, "" if newest is None else newest.content)
+
     def _hold(
         self,
         job: JobRecord,
         request: RoundRequest,
-        parameters: int,
+        length: int,
         sums: list[float],
         seconds: float,
     ) -> LocalContribution:
         """Map the update and take its digest."""
-        plaintext = self._files.plaintext(job.job, parameters, sums)
+        plaintext = self._files.plaintext(job.job, length, sums)
         content = tensor_digest(plaintext)
         return LocalContribution(request.round, request.stage, content, plaintext, seconds)
 
@@ -199,6 +262,8 @@ class Updates:
         held = self._held.get(job.job)
         if held is not None and (held.round, held.stage) == (record.round, record.stage):
             return held
+        if not self._reproducible(spec):
+            return await self._read_kept(job, request, record)
         return await self.compute(job, spec, request, record.model, moments)
 
     async def forget(self, job: str) -> None:
@@ -213,9 +278,7 @@ class Updates:
 
 def initial_digest(spec: TrainingSpec) -> str:
     """Return the hex BLAKE3 of the parameters before the first round."""
-    if spec.resume is not None:
-        return spec.resume.model
-    return tensor_digest(initial_state(spec))
+    return spec.starts_from or tensor_digest(initial_state(spec))
 
 
 def _checked_sums(answer: Mapping[str, JSON], length: int, request: RoundRequest) -> list[float]:

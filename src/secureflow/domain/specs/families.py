@@ -1,0 +1,179 @@
+"""The families of models that a training job names, with their fixed hyper-parameters.
+
+| family                | learns      | how                                                    |
+|-----------------------|-------------|--------------------------------------------------------|
+| `logistic_regression` | binary      | minibatch SGD on the log loss                          |
+| `softmax`             | classes     | the same, a score for each class                       |
+| `linear`              | a number    | minibatch SGD on half the squared error                |
+| `mlp`                 | any of them | the same losses behind hidden layers                   |
+| `ridge`               | a number    | one round of sums (XᵀX, Xᵀy), then a linear system     |
+| `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
+
+A model's tensors follow from the family, the inputs and the target; `l2` (λ) adds λ/2·‖coef‖² to
+the mean loss of a row and leaves intercepts out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from secureflow.domain.specs.base import STRICT
+from secureflow.domain.specs.targets import MAX_CLASSES
+from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
+
+MAX_RIDGE_INPUTS: Final = 1024
+"""Most inputs of `ridge`: its sums grow with their square."""
+
+Penalty = Annotated[float, Field(ge=0.0, le=10.0)]
+ClassWeights = Annotated[
+    tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...],
+    Field(min_length=2, max_length=MAX_CLASSES),
+]
+"""How much a row of each class counts in training: of a binary target, negative then positive."""
+
+
+def _absent(value: Any) -> bool:
+    return value is None
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The model family and its fixed hyper-parameters.
+
+    `logistic_regression` trains on the features. `rehearsal` sends `parameters` float32 values
+    through the whole protocol without reading data: it measures links and rounds.
+    """
+
+    __pydantic_config__ = STRICT
+    family: Literal["logistic_regression", "rehearsal"] = "logistic_regression"
+    l2: Penalty = 0.0
+    parameters: Annotated[int, Field(ge=0, le=1 << 30)] = 0
+    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+
+    def tensors(self, inputs: int, outputs: int) -> Tensors:
+        """Return the tensors; of a rehearsal one of its size."""
+        if self.family == "rehearsal":
+            return (TensorSpec("parameters", (max(self.parameters, 1),)),)
+        return _layer("", inputs, outputs)
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Linear regression by minibatch SGD."""
+
+    __pydantic_config__ = STRICT
+    family: Literal["linear"]
+    l2: Penalty = 0.0
+
+    def tensors(self, inputs: int, outputs: int) -> Tensors:
+        """Return the tensors."""
+        return _layer("", inputs, outputs)
+
+
+@dataclass(frozen=True)
+class RidgeModel:
+    """Ridge regression from sums: every party solves the same linear system.
+
+    Its tensors are the pooled means of the rows' products: the upper triangle of x xᵀ, where x ends
+    with a 1 for the intercept, and x y. Coefficients follow from them.
+    """
+
+    __pydantic_config__ = STRICT
+    family: Literal["ridge"]
+    l2: Penalty = 1e-3
+
+    def tensors(self, inputs: int, outputs: int) -> Tensors:
+        """Return the tensors."""
+        size = inputs + 1
+        gram, moment = size * (size + 1) // 2, size * outputs
+        return (TensorSpec("gram", (gram,)), TensorSpec("moment", (moment,)))
+
+
+@dataclass(frozen=True)
+class SoftmaxModel:
+    """Multinomial logistic regression by minibatch SGD."""
+
+    __pydantic_config__ = STRICT
+    family: Literal["softmax"]
+    l2: Penalty = 0.0
+    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+
+    def tensors(self, inputs: int, outputs: int) -> Tensors:
+        """Return the tensors."""
+        return _layer("", inputs, outputs)
+
+
+@dataclass(frozen=True)
+class MlpModel:
+    """A network of dense layers by minibatch SGD; its first weights follow from the plan's seed.
+
+    Args:
+        family: `mlp`.
+        hidden: the sizes of the hidden layers, from the inputs on.
+        activation: of the hidden layers.
+        l2: as in every family.
+        class_weights: as in every family with classes.
+    """
+
+    __pydantic_config__ = STRICT
+    family: Literal["mlp"]
+    hidden: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1 << 14)], ...], Field(min_length=1, max_length=8)
+    ]
+    activation: Literal["relu", "tanh"] = "relu"
+    l2: Penalty = 0.0
+    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+
+    def tensors(self, inputs: int, outputs: int) -> Tensors:
+        """Return the tensors of each layer."""
+        sizes = (inputs, *self.hidden, outputs)
+        layers = [
+            one
+            for at, (into, out) in enumerate(pairwise(sizes))
+            for one in _layer(f"layers.{at}.", into, out)
+        ]
+        return by_name(layers)
+
+
+def _layer(prefix: str, inputs: int, outputs: int) -> Tensors:
+    coef = (outputs, inputs) if outputs > 1 or prefix else (inputs,)
+    return (TensorSpec(f"{prefix}coef", coef), TensorSpec(f"{prefix}intercept", (outputs,)))
+
+
+def _family(value: Any) -> str:
+    family = value.get("family") if isinstance(value, dict) else getattr(value, "family", None)
+    if not isinstance(family, str):
+        return "<unknown>" if family is not None else "<logistic_regression>"
+    if family == "rehearsal":
+        return "<logistic_regression>"
+    return f"<{family[:40]}>"
+
+
+FamilyModel = Annotated[
+    Annotated[ModelSpec, Tag("<logistic_regression>")]
+    | Annotated[LinearModel, Tag("<linear>")]
+    | Annotated[RidgeModel, Tag("<ridge>")]
+    | Annotated[SoftmaxModel, Tag("<softmax>")]
+    | Annotated[MlpModel, Tag("<mlp>")],
+    Discriminator(
+        _family,
+        custom_error_type="unknown_family",
+        custom_error_message=(
+            "the family must be one of logistic_regression, softmax, linear, ridge, mlp, rehearsal"
+        ),
+    ),
+]
+"""The model of a spec, by its `family`."""
+
+LEARNS: Final[dict[str, tuple[str, ...]]] = {
+    "logistic_regression": ("binary",),
+    "softmax": ("classes",),
+    "linear": ("number",),
+    "ridge": ("number",),
+    "mlp": ("binary", "classes", "number"),
+}
+"""Which targets a family learns."""

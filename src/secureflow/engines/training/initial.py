@@ -1,0 +1,33 @@
+"""The parameters before the first round: the same bits at every party, and in the enclave.
+
+All families start from zeros but `mlp`: its layers start from uniform numbers within ±√(6 / (inputs
++ outputs)) (Glorot and Bengio 2010), intercepts from 0. They come from the raw words of PCG64,
+whose stream NumPy promises (NEP 19), and from correctly rounded arithmetic: no machine differs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.training import TrainingSpec
+
+_WORD_BITS = 53
+
+
+def initial_parameters(spec: TrainingSpec) -> NDArray[np.float32]:
+    """Return the model's parameters before round 1, float32 (d,), unless the spec names others."""
+    if spec.model.family != "mlp":
+        return np.zeros(spec.model_parameters, np.float32)
+    words = np.random.PCG64(spec.plan.seed)
+    parts = []
+    for tensor in spec.tensors:
+        part = np.zeros(tensor.size, np.float32)
+        if len(tensor.shape) == 2:
+            limit = math.sqrt(6.0 / sum(tensor.shape))
+            drawn = words.random_raw(tensor.size) >> np.uint64(64 - _WORD_BITS)
+            part[:] = (drawn.astype(np.float64) * 2.0 ** (1 - _WORD_BITS) - 1.0) * limit
+        parts.append(part)
+    return np.concatenate(parts)

@@ -1,0 +1,39 @@
+"""The part of a report that only some targets have: which classes were taken for which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from secureflow.domain.specs.targets import ClassesLabel
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.training.measures import ClassesMeasure
+from secureflow.kit.canonical import JSON
+
+TITLE: Final = "Validation rows of each class, and as what they were predicted"
+_MOST: Final = 8
+"""Most predicted classes that are told of one."""
+
+
+def sections(spec: TrainingSpec, sums: Sequence[float]) -> list[dict[str, JSON]]:
+    """Return the sections of a job's report: the confusion matrix of few classes, or none.
+
+    Args:
+        spec: the signed spec.
+        sums: the released sums of the model: weight, then metrics. If they are noised, so are the
+            counts, which are rounded to whole numbers.
+    """
+    label = spec.features.label if spec.features else None
+    if not isinstance(label, ClassesLabel) or len(sums) == 1:
+        return []
+    matrix = ClassesMeasure(len(label.classes)).matrix(np.asarray(sums[1:], np.float64))
+    if matrix is None:
+        return []
+    rows: list[dict[str, JSON]] = []
+    for name, counts in zip(label.classes, np.rint(matrix).astype(int).tolist(), strict=True):
+        found = sorted(zip(counts, label.classes, strict=True), key=lambda one: -one[0])
+        told = [f"{predicted}: {count}" for count, predicted in found[:_MOST] if count]
+        rows.append({"label": name, "value": told})
+    return [{"title": TITLE, "rows": rows}]

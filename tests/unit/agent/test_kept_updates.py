@@ -1,0 +1,208 @@
+"""A trainer that never makes an update twice: a recorded one is sent again, never made again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from peers.agent_world import JOB, Worker, World
+
+from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.agent.kinds.training.kind import TrainingAgentKind
+from secureflow.agent.record.store import RecordStore
+from secureflow.kit.errors import SecureFlowError
+
+KINDS = AgentKinds(TrainingAgentKind(lambda _: False), AGENT_KINDS["statistics"])
+
+
+class Killed(BaseException):
+    """The agent dies here."""
+
+
+class Randomly(Worker):
+    """Draws each update, and keeps a state of its own: a random word for each training."""
+
+    def __init__(self, spec: Any) -> None:
+        super().__init__(spec)
+        self.states: list[bytes | None] = []
+
+    async def compute(
+        self, job: str, step: str, arguments: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        if step == "train" and arguments is not None:
+            self._train(arguments)
+        return self._answer(step)
+
+    def _train(self, arguments: Mapping[str, Any]) -> None:
+        before, after = arguments["state"]
+        self.states.append(Path(before).read_bytes() if before else None)
+        drawn = np.frombuffer(os.urandom(4 * self.spec.parameters), np.uint32)
+        ((drawn >> 9) * np.float32(2.0**-23)).astype(np.float32).tofile(arguments["update"])
+        Path(after).write_bytes(os.urandom(16))
+
+
+def world_of(tmp_path: Path) -> tuple[World, Randomly]:
+    world = World(tmp_path / "agent", kinds=KINDS)
+    world.worker = worker = Randomly(world.spec)
+    world.open_agent()
+    return world, worker
+
+
+def sent(world: World, number: int) -> bytes:
+    """Return what the enclave opened for a round, the newest."""
+    return [data for (at, _, _), data in world.enclave.opened.items() if at == number][-1]
+
+
+async def test_after_a_crash_the_recorded_update_is_sent_again(tmp_path: Path) -> None:
+    world, worker = world_of(tmp_path)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    first = sent(world, 1)
+    for _ in range(3):
+        world.reopen()
+        await world.ask("train", world.train_body(1))
+        assert sent(world, 1) == first
+    assert worker.calls.count("train") == 1
+    await world.ask("train", world.train_body(1))  # without a crash neither
+    assert sent(world, 1) == first
+
+
+async def test_what_is_kept_is_sent_though_the_rows_are_others_now(tmp_path: Path) -> None:
+    world, worker = world_of(tmp_path)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    first = sent(world, 1)
+    world.data.write_text("age,job,income\n42,y,high\n")
+    world.reopen()
+    await world.ask("train", world.train_body(1))
+    assert sent(world, 1) == first
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask("train", world.train_body(2))
+    assert caught.value.code == "dataset_changed"
+    assert worker.calls.count("train") == 1
+
+
+@contextlib.contextmanager
+def dying_at(step: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Kill at the n-th of: commits begun, commits done, uploads."""
+    met: list[str] = []
+    transaction = RecordStore.transaction
+
+    def reach(place: str) -> None:
+        met.append(place)
+        if len(met) == step:
+            raise Killed
+
+    @contextlib.contextmanager
+    def mortal(self: Any) -> Iterator[None]:
+        with transaction(self):
+            yield
+            reach("uncommitted")
+        reach("committed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RecordStore, "transaction", mortal)
+        yield met
+
+
+@pytest.mark.parametrize("step", range(1, 9))
+async def test_killed_at_every_step_one_update_leaves_and_one_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    world, worker = world_of(tmp_path)
+    await world.admitted()
+    await world.round(1)
+    state = (world.settings.models / JOB).glob("*.state")
+    first = next(state).read_bytes()
+    body = world.train_body(2)
+    try:
+        with dying_at(step, monkeypatch) as met:
+            await world.ask("train", body)
+    except Killed:
+        pass
+    left = [data for (at, _, _), data in world.enclave.opened.items() if at == 2]
+    recorded = world.store.round(JOB, 2, "train")
+    trained = worker.calls.count("train")
+    world.reopen()
+    await world.ask("train", world.train_body(2))
+    record = world.store.round(JOB, 2, "train")
+    assert record is not None
+    assert not left or left == [sent(world, 2)], "an update that had left is another one now"
+    assert worker.calls.count("train") == trained + (recorded is None)
+    assert recorded is None or recorded.content == record.content
+    assert worker.states == [None, *[first] * (len(worker.states) - 1)]
+    assert met
+    await world.ask("close", world.close_body(body))
+
+
+async def test_one_model_is_trained_from_once_whatever_the_round_is_called(tmp_path: Path) -> None:
+    world, worker = world_of(tmp_path)
+    await world.admitted()
+    await world.round(1)
+    model = world.released(1, 0.5)
+    await world.ask("train", world.train_body(2, model=model))
+    again = world.released(2, 0.5)  # training may converge and repeat a model
+    await world.ask("train", world.train_body(3, model=again))
+    assert sent(world, 3) == sent(world, 2)
+    assert worker.calls.count("train") == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"other", None])
+async def test_a_lost_update_is_refused_and_not_trained_again(
+    tmp_path: Path, damage: bytes | None
+) -> None:
+    world, worker = world_of(tmp_path)
+    await world.admitted()
+    await world.ask("train", world.train_body(1))
+    (kept,) = (world.settings.models / JOB).glob("*.update")
+    kept.unlink()
+    if damage is not None:
+        kept.write_bytes(damage)
+    world.reopen()
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask("train", world.train_body(1))
+    assert caught.value.code == "state_unreadable"
+    assert worker.calls.count("train") == 1
+
+
+async def test_only_the_newest_updates_are_kept_and_none_after_the_end(tmp_path: Path) -> None:
+    world, _ = world_of(tmp_path)
+    await world.admitted()
+    for number in (1, 2, 3):
+        await world.round(number)
+        kept = list((world.settings.models / JOB).glob("*.update"))
+        assert len(kept) == min(number, 2)
+    folder = world.settings.models / JOB
+    assert len(list(folder.glob("*.state"))) == 2
+    await world.assembly.agent.forget(JOB)
+    assert not folder.exists()
+
+
+async def test_an_update_is_durable_before_its_round_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from secureflow.agent.kinds.training import modelfiles
+
+    world, _ = world_of(tmp_path)
+    await world.admitted()
+    done: list[str] = []
+    flush, add = modelfiles._flush, RecordStore.add_round
+
+    def flushed(path: Path) -> None:
+        done.append(path.name)
+        flush(path)
+
+    def added(self: Any, record: Any) -> None:
+        done.append("record")
+        add(self, record)
+
+    monkeypatch.setattr(modelfiles, "_flush", flushed)
+    monkeypatch.setattr(RecordStore, "add_round", added)
+    await world.ask("train", world.train_body(1))
+    assert done == ["update", "trainer", "record"]
