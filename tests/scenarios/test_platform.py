@@ -13,11 +13,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from safetensors.numpy import save
 
 from secureflow import simulate
 from secureflow.agent import api
@@ -25,8 +27,8 @@ from secureflow.demo.data import LABEL, columns_of
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.demo.processes import stop_all
-from secureflow.domain.specs.base import dump
-from secureflow.domain.specs.training import Release, Resume, TrainingPlan
+from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.training import Release, Resume, TrainingPlan, TrainingSpec
 from secureflow.engines.preparation import split_validation
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient
@@ -149,6 +151,23 @@ def test_the_examples_of_other_targets_run(
         assert (predicted == table[label]).mean() > 0.4
     else:
         assert np.abs(predicted - table[label]).mean() < 20
+
+
+def test_a_job_starts_from_uploaded_weights_and_sends_half_the_bytes(
+    place: Platform, tmp_path: Path
+) -> None:
+    request, plan = training(place), TrainingPlan(rounds=1, learning_rate=1e-6)
+    with place.client("bank-a") as client:
+        spec = parse(TrainingSpec, client.jobs.dry_run(request).spec)
+        arrays = {one.name: np.full(one.shape, 0.25, np.float32) for one in spec.tensors}
+        (tmp_path / "start.safetensors").write_bytes(bytes(save(arrays)))
+        found = client.models.upload(tmp_path / "start.safetensors")
+        asked = replace(request, plan=plan, initial=found.initial, wire="bfloat16")
+        ended = run(place, asked)
+        weights = client.models.load((ended.report or {})["model"]["id"]).parameters
+    assert np.allclose(weights, 0.25, atol=1e-3)  # one small step away from where it started
+    assert not (weights == np.float32(0.25)).all()
+    check_story(place, ended)
 
 
 async def test_the_asynchronous_client_does_the_same(place: Platform) -> None:

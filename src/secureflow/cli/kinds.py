@@ -37,7 +37,14 @@ class TrainingText:
     engine: Final[EngineKind] = TRAINING_ENGINE
 
     def task(self, spec: TrainingSpec) -> str:
-        """Return family, rounds, and what is learnt unless the family alone says it."""
+        """Return family, rounds, what is learnt unless the family alone says it, and the start."""
+        told = self._learns(spec)
+        if spec.initial is None:
+            return told
+        start = t("starts from uploaded weights {digest}…", digest=spec.initial.model[:16])
+        return f"{told}; {start}"
+
+    def _learns(self, spec: TrainingSpec) -> str:
         family, rounds = spec.model.family, spec.plan.rounds
         label = spec.features.label if spec.features else None
         if isinstance(label, ClassesLabel):

@@ -14,8 +14,11 @@ from secureflow.agent.kinds.training import modelfiles
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.steps import Steps
 from secureflow.agent.record.records import JobRecord
+from secureflow.domain.specs.tensors import layout_digest
+from secureflow.domain.specs.training_rules import check
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.models import initial_state, update_layout
+from secureflow.kit.errors import SecureFlowError
 
 Damage = Callable[[bytes], bytes]
 LEFT: list[Damage] = [
@@ -195,3 +198,33 @@ async def test_an_update_in_half_the_bytes_is_sealed_and_made_again(tmp_path: Pa
     world.reopen()
     await world.ask("train", world.train_body(1))
     assert world.enclave.opened == {(1, "train", world.initial): first}
+
+
+async def test_a_job_starts_from_the_uploaded_weights_that_its_spec_names(tmp_path: Path) -> None:
+    plain = World(tmp_path / "plain")
+    digest, data = plain.model(0.25)
+    start = {"model": digest, "layout": layout_digest(plain.spec.tensors)}
+    world = World(tmp_path / "agent", spec_changes={"initial": start})
+    check(world.spec)
+    world.blobs[digest] = data
+    seen = watched(world)
+    await world.admitted()
+    named = {"digest": digest, "artifact": digest, "size": len(data), "release": None, "keys": None}
+    other, _ = world.model(0.5)
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask("train", world.train_body(1, model={**named, "digest": other}))
+    assert caught.value.code == "unreleased_model"
+    await world.ask("train", world.train_body(1, model=named))
+    assert seen == [data]
+
+
+async def test_an_upload_of_other_bytes_is_refused(tmp_path: Path) -> None:
+    plain = World(tmp_path / "plain")
+    digest, data = plain.model(0.25)
+    start = {"model": digest, "layout": layout_digest(plain.spec.tensors)}
+    world = World(tmp_path / "agent", spec_changes={"initial": start})
+    world.blobs[digest] = data[:-4]
+    await world.admitted()
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask("train", world.train_body(1))
+    assert caught.value.code == "unreleased_model"

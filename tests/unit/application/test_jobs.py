@@ -305,3 +305,44 @@ async def test_foreign_events_do_not_exist(stage: Stage) -> None:
     with refused("not_found"):
         async for _ in stage.services.jobs.events(stage.admin("outsider"), stage.ids["job"], 0):
             pytest.fail("an event was shown")
+
+
+@pytest.mark.parametrize(
+    ("features", "model", "code", "says"),
+    [
+        ({"label": {"column": "job", "bounds": [0, 1]}, "categorical": []}, "linear",
+         "contradictory_spec", "bank-"),
+        ({"label": {"column": "income", "classes": ["low", "x"]}}, "softmax", "unknown_category",
+         "high"),
+        ({"weight": {"column": "job", "bounds": [0, 1]}, "categorical": []},
+         "logistic_regression", "contradictory_spec", "bank-"),
+        ({"weight": {"column": "shoe", "bounds": [0, 1]}}, "logistic_regression",
+         "unknown_column", "shoe"),
+    ],
+)  # fmt: skip
+async def test_a_label_or_weight_that_an_owner_does_not_have_is_refused_by_name(
+    stage: Stage, features: dict[str, Any], model: str, code: str, says: str
+) -> None:
+    wanted = stage.wanted()
+    asked = {"features": {**wanted.parts["features"], **features}, "model": {"family": model}}
+    with refused(code, says):
+        await stage.services.jobs.dry_run(
+            stage.scientist("bank-a"), replace(wanted, parts={**wanted.parts, **asked})
+        )
+
+
+async def test_a_job_may_learn_classes_or_a_number(stage: Stage) -> None:
+    wanted = stage.wanted()
+    known = wanted.parts["features"]
+    label = {"column": "income", "classes": ["low", "high"]}
+    number = {"label": {"column": "age", "bounds": [0, 90]}, "numeric": []}
+    for features, model, told in (
+        ({"label": label}, {"family": "mlp", "hidden": [4]}, ""),
+        (number, {"family": "linear"}, "[0, 90]"),
+    ):
+        parts = {**wanted.parts, "features": {**known, **features}, "model": model}
+        dry = await stage.services.jobs.dry_run(
+            stage.scientist("bank-a"), replace(wanted, parts=parts)
+        )
+        assert dry.spec["model"]["family"] == model["family"]
+        assert any(told in str(note) for note in dry.notes)

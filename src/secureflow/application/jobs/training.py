@@ -273,6 +273,11 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "Without differential privacy, sums over rosters that differ in few parties "
             "reveal the difference."
         )
+    if spec.initial is not None:
+        yield (
+            "It starts from uploaded weights: whoever chose them could choose ones from which "
+            "an update tells more."
+        )
     yield from _budget_notes(spec, chosen)
     yield from _differing_bounds(spec, chosen)
     for categorical in spec.features.categorical if spec.features else ():

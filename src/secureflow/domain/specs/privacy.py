@@ -33,7 +33,8 @@ itself a discrete Gaussian up to 1e-37 (`engines.privacy.accounting.sum_gap`).""
 METRIC_BITS: Final = 10
 """A row's largest contribution to a metric's sum is 2^METRIC_BITS steps of the noise lattice."""
 METRIC_SENSITIVITY: Final = 2.0 * (1 << METRIC_BITS)
-"""L2, in steps: a row changes the count, loss, hits and one bin by at most one each: √4."""
+"""L2, in steps: a row changes the count, loss, hits and one bin by at most one each: √4. Sums of
+other targets move by less (`engines.training.measures`)."""
 
 
 @dataclass(frozen=True)

@@ -150,7 +150,7 @@ def test_what_is_no_header_at_all(text: str) -> None:
         [{"name": "a", "dtype": "f32", "shape": [1 << 20, 1 << 20, 1 << 20]}],
         [{"name": "a", "dtype": "f32", "shape": [-1]}],
         [{"name": "a", "dtype": "f32", "shape": [True]}],
-        [{"name": "a", "dtype": "f16", "shape": [1]}],
+        [{"name": "a", "dtype": "f8", "shape": [1]}],
         [{"name": "../a\0", "dtype": "f32", "shape": [1]}],
         [{"name": "a", "dtype": "f32", "shape": [1], "data": 1}],
         [{"name": "a", "dtype": "f32", "shape": [1] * 9}],

@@ -324,3 +324,13 @@ def test_neither_the_enclave_nor_a_server_imports_a_family() -> None:
     assert "secureflow.engines.training.strategies" in found
     assert not {f"secureflow.engines.training.{name}" for name in names} & set(found)
     assert not [name for name in found if name.startswith("secureflow.engines.preparation")]
+
+
+def test_rows_without_a_target_are_prepared_with_zeros() -> None:
+    features = dataclasses.replace(spec("linear", "number").features, label=None)  # type: ignore[type-var]
+    rows = {name: cells for name, cells in table(20).items() if name != "price"}
+    inputs, labels = design_matrix(features, declared_moments(features), rows)
+    encoded, private = encode_rows(features, declared_moments(features), rows)
+    assert np.array_equal(labels, np.zeros(20))
+    assert np.array_equal(private, labels)
+    assert np.array_equal(encoded[np.arange(20)], inputs)

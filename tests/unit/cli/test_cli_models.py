@@ -1,0 +1,68 @@
+"""Models on the command line: predictions of every target, and uploads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from blake3 import blake3
+from safetensors.numpy import save
+from unit.engines.training.family_world import private, spec
+
+from secureflow.cli.kinds import TrainingText
+from secureflow.domain.specs.tensors import layout_digest
+from secureflow.engines.training.export import ModelFile, model_card
+from secureflow.engines.training.initial import initial_parameters
+from secureflow.sdk.prediction import Predictor
+
+ROWS = [{"x0": 0.5, "x1": -0.5, "word": "l"}, {"x0": -1.0, "x1": 1.0, "word": "r"}]
+CSV = "x0,x1,word\n0.5,-0.5,l\n-1.0,1.0,r\n"
+
+
+@pytest.mark.parametrize("target", ["classes", "number", "binary"])
+def test_rows_of_a_file_are_predicted(cli: Any, tmp_path: Path, target: str) -> None:
+    job = spec("mlp", target)
+    state = initial_parameters(job)
+    card = model_card(job, state, moments=None, metrics={}, created=1)
+    model, rows = tmp_path / "m.safetensors", tmp_path / "rows.csv"
+    model.write_bytes(ModelFile(card, state).to_bytes())
+    rows.write_text(CSV)
+    code, out, err = cli("model", "predict", str(model), str(rows), "-o", "json")
+    assert (code, err) == (0, "")
+    answers, loaded = json.loads(out), Predictor.load(model)
+    assert [one["row"] for one in answers] == [1, 2]
+    told = [one["predicted"] for one in answers]
+    if target == "binary":
+        assert told == [bool(one) for one in loaded.predict(ROWS)]
+        assert "P(y=yes)" in answers[0]
+    elif target == "classes":
+        assert told == list(loaded.predict(ROWS))
+        assert answers[0]["P"] == pytest.approx(loaded.predict_proba(ROWS)[0].max(), abs=1e-5)
+    else:
+        assert told == pytest.approx(loaded.predict(ROWS), rel=1e-5)
+
+
+def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(bytes(save({"coef": np.ones(3, np.float32)})))
+    digest = blake3(np.ones(3, "<f4").tobytes()).hexdigest()
+    centre.answers[f"POST /models/uploads?digest={digest}"] = (200, {"digest": digest, "size": 12})
+    code, out, err = cli("model", "upload", str(path))
+    assert (code, err) == (0, "")
+    assert f"initial: {{model: {digest}, layout: " in out
+    assert "coef" in out
+    code, out, _ = cli("model", "upload", str(path), "-o", "json")
+    assert json.loads(out)["initial"]["model"] == digest
+
+
+def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:
+    text = TrainingText()
+    assert text.task(spec("linear", "number")).endswith("the number price")
+    assert text.task(spec("softmax", "classes")).endswith("which of 3 classes kind is")
+    job = spec("mlp", "binary")
+    start = {"model": "ab" * 32, "layout": layout_digest(job.tensors)}
+    told = text.task(spec("mlp", "binary", initial=start, **private("local")))
+    assert told == f"training of mlp, 3 rounds; starts from uploaded weights {'ab' * 8}…"
