@@ -21,6 +21,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
+from secureflow.agent.compute.worker_process import UPDATE
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.record.records import JobRecord
@@ -127,7 +128,7 @@ class ModelFiles:
         Raises:
             InfrastructureError: `disk_full`: before the work, not after it.
         """
-        path, size = self._job(job) / "update", _FLOAT32 * parameters
+        path, size = self._job(job) / UPDATE, _FLOAT32 * parameters
         length = _length(path) if _there(path) else 0
         if length > size:
             os.truncate(path, size)
@@ -143,7 +144,7 @@ class ModelFiles:
         tail = np.asarray(sums, dtype="<f8").tobytes()
         if not parameters:
             return memoryview(tail)
-        path, length = self._job(job) / "update", _FLOAT32 * parameters
+        path, length = self._job(job) / UPDATE, _FLOAT32 * parameters
         if path.stat().st_size != length:
             raise SecureFlowError(
                 "update_length_wrong",
