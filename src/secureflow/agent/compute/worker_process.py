@@ -32,6 +32,7 @@ MODULE: Final = "secureflow.agent.compute.worker"
 UPDATE: Final = "update"
 OUTPUTS: Final = (UPDATE,)
 """Files in a job's folder that its worker writes."""
+_MADE: Final = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW
 _TOLD: Final = 2000
 """Characters that are logged of what a worker printed before it died."""
 
@@ -114,12 +115,12 @@ def views(config: WorkerConfig, job: str = "", dataset: str = "") -> Views:
     if dataset and Path(dataset).exists():
         _check_own(Path(dataset))
         inputs.append(View(Path(dataset), Path("/inputs") / Path(dataset).name))
-    if config.files is not None and job and Path(job).name == job:
+    if config.files is not None and job not in {"", "..", "."} and "/" not in job:
         folder = config.files / job
         with writing(Place(config.files, "model files")):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in OUTPUTS:
-                (folder / name).touch(0o600)
+                os.close(os.open(folder / name, _MADE, 0o600))
         inputs.append(View(folder, Path("/job")))
         outputs = [View(folder / name, Path("/job") / name) for name in OUTPUTS]
     found = [view.source.stat() for view in (*inputs, *outputs)]
