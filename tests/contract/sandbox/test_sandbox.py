@@ -15,6 +15,7 @@ from peers.sandboxes import demand_sandbox, free_uid
 
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox, choose_sandbox
 from secureflow.adapters.sandbox import choice as choosing
+from secureflow.adapters.sandbox.cgroups import Cgroup, Cgroups
 from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
 from secureflow.kit.errors import SecureFlowError
 
@@ -173,6 +174,24 @@ def _running(mark: str) -> bool:
             if mark.encode() in one.read_bytes():
                 return True
     return False
+
+
+async def test_one_that_cannot_be_limited_runs_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    (tmp_path / "done").touch()
+    outputs = (View(tmp_path / "done", Path("/out/done")),)
+    mark = f"mark-unlimited-{os.getpid()}"
+    code = f"import time; open('/out/done', 'w').write('{mark}'); time.sleep(600)"
+    lost = Cgroup((tmp_path / "gone",), frozenset({"pids"}))
+    monkeypatch.setattr(Cgroups, "make", lambda self, limits: lost)
+    with pytest.raises(SecureFlowError) as caught:
+        await BubblewrapSandbox().start(Launch((*PYTHON, code, mark), outputs=outputs))
+    assert caught.value.code == "sandbox_failed"
+    while _running(mark):  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.02)
+    assert (tmp_path / "done").read_text() == ""
 
 
 async def test_an_owner_chooses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,16 @@ def test_without_its_guards_it_is_reached(
     assert unguarded(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [("a connection", ("sockets",)), ("a name", ("sockets",)), ("an abstract socket", ("sockets",)),
+     ("namespaces", ("namespaces", "clone", "clone3")), ("namespaces", ("nested",)),
+     ("sockets", ("network",)), ("signals", ("no proc", "capabilities"))],
+)  # fmt: skip
+def test_one_guard_of_two_is_enough(world: World, name: str, without: tuple[str, ...]) -> None:
+    assert not world.attack([wanted(world)[name]], without)[0]
+
+
 def test_what_an_interpreter_lies_beside_is_hidden(world: World) -> None:
     """The agent's folder may lie within its environment's, which is shown."""
     seen = [world.run(partial(_read_beside, world, without)) for without in ((), ("hidden",))]
@@ -310,12 +320,14 @@ def test_the_host_sees_every_guard(world: World) -> None:
         here = Path("/proc/self/ns")
         own = [one for one in spaces if (proc / "ns" / one).samefile(here / one)]
         limits = " ".join((proc / "limits").read_text().split())
+        session = os.getsid(process.pid) != os.getsid(0)
         await process.kill()
-        return {"status": status, "shared": own, "limits": limits}
+        return {"status": status, "shared": own, "limits": limits, "session": session}
 
     found = world.run(work)
     status = found["status"]
     assert found["shared"] == []
+    assert found["session"], "it could type into our terminal"
     assert {
         name: int(status[name], 16) for name in status if name.startswith("Cap")
     } == dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0)

@@ -22,6 +22,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -51,7 +52,6 @@ _GUARDS: Final = {
     "capabilities": ("--cap-drop", "ALL"),
     "session": ("--new-session",),
     "parent": ("--die-with-parent",),
-    "environment": ("--clearenv",),
 }
 """Guards that are a matter of one option; the rest of their names stands where they are used."""
 
@@ -156,12 +156,13 @@ class BubblewrapSandbox:
             theirs.close()
             ends.close(*given, printing[1])
             printed = Printed(ends.take(printing[0]))
+            pid = 0
             try:
                 pid = await _child(told[0])
                 handle = self._limit(pid, launch, group)
                 os.write(blocked[1], b"\n")
             except BaseException as error:  # cancellation too: no process is left behind
-                await end(process)  # without the byte it does nothing, and ends with bubblewrap
+                await _undo(process, pid)
                 printed.close()
                 if isinstance(error, OSError | ValueError):
                     why = printed.kept.decode(errors="replace") or str(error)
@@ -236,6 +237,14 @@ class BubblewrapSandbox:
             yield from (bind, str(view.source), str(view.inside))
         for view in launch.outputs:
             yield from ("--bind", str(view.source), str(view.inside))
+
+
+async def _undo(process: asyncio.subprocess.Process, pid: int) -> None:
+    """End a start: the child first, which would run when nobody holds the pipe that it waits at."""
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    await end(process)
 
 
 async def _child(handle: int) -> int:
