@@ -335,10 +335,23 @@ def adopt() -> None:
         _end(lambda: _nurse(theirs))
     theirs.close()
     start = asyncio.create_subprocess_exec
+    # A worker in a sandbox loads everything again: tests of it start it from nothing (`ALONE`).
+    plain = importlib.import_module("secureflow.adapters.sandbox")
+    edge = importlib.import_module("secureflow.agent.edge.computing")
+
+    async def forked_worker(mode: str) -> Any:
+        return plain.Choice(plain.PlainSandbox())
+
+    edge.choose_sandbox = forked_worker  # type: ignore[attr-defined]
 
     async def fork(*command: str, **options: Any) -> Any:
         if len(command) != 4 or command[3] not in WORKERS:
             return await start(*command, **options)
+        given = options.get("stdin")
+        if isinstance(given, int) and given >= 0:  # a worker's channel
+            asked = {"module": command[3], "environment": options["env"]}
+            socket.send_fds(ours, [json.dumps(asked).encode()], [given])
+            return _Forked(int(ours.recv(MESSAGE)))
         ends = socket.socketpair()
         with ends[1]:
             asked = {"module": command[3], "environment": options["env"]}
@@ -348,6 +361,39 @@ def adopt() -> None:
         return _Worker(process, reader, writer)
 
     asyncio.create_subprocess_exec = fork  # type: ignore[assignment]
+
+
+class _Forked:
+    """What is asked of `asyncio.subprocess.Process`, of a nurse's child whose ends others hold."""
+
+    def __init__(self, process: int) -> None:
+        self.pid = process
+        self.returncode: int | None = None
+        try:
+            self._ended = os.pidfd_open(process)
+        except ProcessLookupError:  # a nurse waits for nobody
+            self.returncode = 0
+
+    def kill(self) -> None:
+        """End it."""
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._ended, signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        if self.returncode is None:
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(self._ended, ended.set)
+            try:
+                await ended.wait()
+            finally:
+                loop.remove_reader(self._ended)
+            if self.returncode is None:
+                os.close(self._ended)
+            self.returncode = 0
+        return self.returncode
 
 
 class _Worker:

@@ -111,8 +111,8 @@ class InlineWorker:
         self._worker: Worker | None = Worker(SourceLimits())
 
     @classmethod
-    async def start(cls, config: object) -> InlineWorker:
-        del config
+    async def start(cls, config: object, seen: object = None) -> InlineWorker:
+        del config, seen
         await asyncio.sleep(0.1)
         return cls()
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.adapters.sandbox import PlainSandbox
 from secureflow.agent.compute import worker
 from secureflow.agent.compute.kind import Prepared, WorkerKinds
 from secureflow.agent.compute.kinds import WORKER_KINDS
@@ -75,7 +75,12 @@ def run(config: Path) -> int:
     script = config.with_name("drawing.sh")
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -I {__file__} "$@"\n')
     script.chmod(0o700)
-    main.WorkerConfig = partial(WorkerConfig, python=str(script))  # type: ignore[assignment, misc]
+
+    def plain(**given: Any) -> WorkerConfig:
+        """A shell that begins the interpreter is not seen in a sandbox."""
+        return WorkerConfig(**{**given, "python": str(script), "sandbox": PlainSandbox()})
+
+    main.WorkerConfig = plain  # type: ignore[assignment, misc]
     return main.run(config, AGENTS)
 
 

@@ -19,6 +19,7 @@ from secureflow.agent.references import (
     TcbFloor,
     TdxReference,
 )
+from secureflow.application.ports.sandbox import SandboxMode
 from secureflow.domain.schemas import DatasetConfig, check_dataset
 from secureflow.domain.specs.base import Key, Slug
 from secureflow.domain.specs.protections import ProtectionName
@@ -89,9 +90,30 @@ class AttestationSettings(Section):
 
 
 class WorkerSettings(Section):
-    """Limits of the worker process: its address space, 0 for unlimited."""
+    """The processes that compute: where they run, and what each may use (0 is unlimited).
 
+    `sandbox`: `auto` uses bubblewrap where it runs, `require` starts no agent without it, `off`
+    uses none. `memory_mb` of memory and address space; `scratch_mb` of temporary files in the
+    sandbox; `processes` and threads together; `cpus` processors; `seconds` of one request;
+    `devices` of this machine that code in the sandbox may use, such as /dev/nvidia0.
+    """
+
+    sandbox: SandboxMode = "auto"
     memory_mb: Annotated[int, Field(ge=0)] = 8192
+    scratch_mb: Annotated[int, Field(ge=1, le=1 << 20)] = 256
+    processes: Annotated[int, Field(ge=0, le=1 << 16)] = 256
+    cpus: Annotated[float, Field(ge=0, le=4096)] = 0.0
+    seconds: Annotated[int, Field(ge=0)] = 0
+    devices: Annotated[tuple[Path, ...], Field(max_length=64)] = ()
+
+    @field_validator("devices")
+    @classmethod
+    def _check_devices(cls, devices: tuple[Path, ...]) -> tuple[Path, ...]:
+        for one in devices:
+            if Path("/dev") not in one.parents or ".." in one.parts:
+                message = f"{one} is no device: name a file below /dev"
+                raise ValueError(message)
+        return devices
 
 
 class StorageSettings(Section):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from peers import sandboxes
 
 from tests.conftest import DEMANDED
 
@@ -56,3 +57,5 @@ def test_what_a_pull_request_runs_demands_it() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     assert f"export {DEMANDED}=1" in script
     assert "missing+=(postgresql)" in script
+    assert f"export {sandboxes.DEMANDED}=1" in script
+    assert "missing+=(bubblewrap)" in script

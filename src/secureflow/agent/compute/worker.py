@@ -5,9 +5,9 @@
 Its table of kinds is an argument of `main`: a platform with other kinds has a module of its own
 that calls it, and names that module where it assembles the agent (`agent.edge.main.run`).
 It speaks JSON lines (at most `LINE_BYTES` each) on stdin and stdout: a request is
-`{"id", "verb", "arguments"}`, the answer `{"id", "answer"}` or `{"id", "error"}`, in order. It has
-no network, one thread, and ends with its parent or with its stdin. Models and updates are passed as
-files; rows never leave the process.
+`{"id", "verb", "arguments"}`, the answer `{"id", "answer"}` or `{"id", "error"}`, in order. It
+needs no network, has one thread, and ends with its parent or with its stdin. Models and updates are
+passed as files; rows never leave the process. It runs in a sandbox where the agent has one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import ctypes
 import json
 import os
 import resource
+import select
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -191,10 +193,27 @@ def _declaration(spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig
 def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:
     """Answer request lines until the stream ends or a line is too long."""
     while line := requests.readline(LINE_BYTES + 1):
-        if len(line) > LINE_BYTES:
+        if len(line) > LINE_BYTES or _abandoned(requests):
             return
         answers.write(worker.answer(line))
         answers.flush()
+
+
+def _abandoned(requests: BinaryIO) -> bool:
+    """Tell whether nobody holds the other end of the channel any more.
+
+    Such a request is older than the agent's end. Bubblewrap ends with its agent from the moment on
+    at which it runs this process, so that an agent that lives now will take the process with it.
+    """
+    try:
+        handle = requests.fileno()
+    except OSError:  # no file: a test's
+        return False
+    if not stat.S_ISSOCK(os.fstat(handle).st_mode):
+        return False
+    looking = select.poll()
+    looking.register(handle, 0)
+    return any(found & select.POLLHUP for _, found in looking.poll(0))
 
 
 def main(kinds: WorkerKinds = WORKER_KINDS) -> None:

@@ -1,24 +1,41 @@
-"""The parent's end of a worker: started with a stripped environment, called over its pipes."""
+"""The parent's end of a worker: started in the agent's sandbox, called over its channel.
+
+In a sandbox that confines, a worker finds its dataset below `/inputs` and its job's files in
+`/job`; there it may write `OUTPUTS` and nothing else. Requests name files as the agent does.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
+from secureflow.adapters.sandbox import PlainSandbox
 from secureflow.agent.compute.worker import LINE_BYTES
+from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.disk import FULL, TOO_MANY
+from secureflow.kit.disk import FULL, TOO_MANY, Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.logging import get_logger
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
+
+_log = get_logger(__name__)
 
 MODULE: Final = "secureflow.agent.compute.worker"
 """The worker process with SecureFlow's own kinds of job."""
+UPDATE: Final = "update"
+STATE: Final = "state"
+OUTPUTS: Final = (UPDATE, STATE)
+"""Files in a job's folder that its worker writes."""
+_MADE: Final = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW
+_TOLD: Final = 2000
+"""Characters that are logged of what a worker printed before it died."""
 
 
 @dataclass(frozen=True)
@@ -32,25 +49,99 @@ class WorkerConfig:
         memory: address space in bytes; 0 is unlimited.
         threads: of BLAS; more than one loses bit-equal retraining on some machines.
         python: the interpreter.
+        sandbox: where it runs.
+        files: the folder that holds a folder for each job; None if steps use no files.
+        hidden: what a confined worker must not see, wherever its interpreter lies.
+        cpus: processors; 0 is unlimited.
+        processes: threads and processes together.
+        scratch: bytes of a confined worker's temporary files.
+        seconds: that one request may take; 0 is unlimited.
+        devices: of the host that a confined worker may use.
     """
 
     module: str = MODULE
     memory: int = 0
     threads: int = 1
     python: str = sys.executable
+    sandbox: Sandbox = field(default_factory=PlainSandbox)
+    files: Path | None = None
+    hidden: tuple[Path, ...] = ()
+    cpus: float = 0.0
+    processes: int = 256
+    scratch: int = 256 << 20
+    seconds: float = 0.0
+    devices: tuple[Path, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
         """The whole environment of a worker: nothing is inherited from the agent."""
         libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+        # A confined process does not see its parent, and cannot outlive it.
+        parent = 0 if self.sandbox.confines else os.getpid()
         return {
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "ARROW_DEFAULT_MEMORY_POOL": "system",  # reserves no address space in advance
             "SECUREFLOW_WORKER_MEMORY": str(self.memory),
-            "SECUREFLOW_WORKER_PARENT": str(os.getpid()),
+            "SECUREFLOW_WORKER_PARENT": str(parent),
             **{f"{library}_NUM_THREADS": str(self.threads) for library in libraries},
         }
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a confined worker gets of the host, and which files these were."""
+
+    inputs: tuple[View, ...] = ()
+    outputs: tuple[View, ...] = ()
+    files: tuple[tuple[int, int], ...] = ()
+
+
+def views(config: WorkerConfig, job: str = "", dataset: str = "") -> Views:
+    """Return what a worker needs to see for a job; nothing where it sees everything.
+
+    The job's folder and the files that it writes are made, if they are missing.
+
+    Args:
+        config: the workers'.
+        job: its id; empty for none.
+        dataset: the path of its dataset; empty for none.
+
+    Raises:
+        SecureFlowError: `dataset_unreadable`; `disk_…`.
+    """
+    if not config.sandbox.confines:
+        return Views()
+    inputs, outputs = [], []
+    if dataset and Path(dataset).exists():
+        _check_own(Path(dataset))
+        inputs.append(View(Path(dataset), Path("/inputs") / Path(dataset).name))
+    if config.files is not None and job not in {"", "..", "."} and "/" not in job:
+        folder = config.files / job
+        with writing(Place(config.files, "model files")):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in OUTPUTS:
+                os.close(os.open(folder / name, _MADE, 0o600))
+        inputs.append(View(folder, Path("/job")))
+        outputs = [View(folder / name, Path("/job") / name) for name in OUTPUTS]
+    found = [view.source.stat() for view in (*inputs, *outputs)]
+    return Views(tuple(inputs), tuple(outputs), tuple((one.st_dev, one.st_ino) for one in found))
+
+
+def _check_own(path: Path) -> None:
+    """Refuse what only root's rights can read: in its sandbox a worker of root has none of them."""
+    found = path.stat()
+    read = 0o004
+    if found.st_uid == os.geteuid():
+        read = 0o400
+    elif found.st_gid in {os.getegid(), *os.getgroups()}:
+        read = 0o040
+    if not found.st_mode & read and os.access(path, os.R_OK):
+        raise SecureFlowError(
+            "dataset_unreadable",
+            Text("{path} belongs to another user: the sandbox cannot read it.", path=path),
+            "Give it to the agent's user (chown), or let one of the agent's groups read it.",
+        )
 
 
 class WorkerDied(Exception):  # noqa: N818 - an event between the two classes here, not yet an error
@@ -67,37 +158,61 @@ def _own_fault(error: SecureFlowError) -> SecureFlowError:
 class WorkerProcess:
     """One child process, one request at a time."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: SandboxProcess, config: WorkerConfig, launch: Launch) -> None:
         self._process = process
+        self._config = config
+        self._launch = launch
         self._next = 0
 
     @classmethod
-    async def start(cls, config: WorkerConfig) -> WorkerProcess:
-        """Spawn a worker in isolated mode with a stripped environment."""
-        pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *(config.python, "-I", "-m", config.module),
-            stdin=pipe,
-            stdout=pipe,
-            env=config.environment,
-            limit=LINE_BYTES,
+    async def start(cls, config: WorkerConfig, seen: Views | None = None) -> WorkerProcess:
+        """Start a worker in isolated mode with a stripped environment.
+
+        Args:
+            config: the workers'.
+            seen: what it gets to see.
+
+        Raises:
+            SecureFlowError: `sandbox_failed`.
+        """
+        seen = seen or Views()
+        launch = Launch(
+            (config.python, "-I", "-m", config.module),
+            config.environment,
+            seen.inputs,
+            seen.outputs,
+            config.hidden,
+            Limits(
+                memory=config.memory,
+                processes=config.processes,
+                cpus=config.cpus,
+                file_size=config.memory,  # an update comes from memory
+                scratch=config.scratch,
+            ),
+            config.devices,
         )
-        return cls(process)
+        return cls(await config.sandbox.start(launch), config, launch)
 
     @property
     def pid(self) -> int:
         """The operating system's process id."""
         return self._process.pid
 
+    @property
+    def printed(self) -> bytes:
+        """The end of what it printed, for its owner alone."""
+        return self._process.printed
+
     async def request(self, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return its answer.
 
         Raises:
-            SecureFlowError: the worker's own error, or `too_large` for a request beyond a line.
+            SecureFlowError: the worker's own error, `too_large` for a request beyond a line, or
+                `worker_too_slow`.
             WorkerDied: there is no answer; the process is gone.
         """
         self._next += 1
-        body = {"id": self._next, "verb": verb, "arguments": dict(arguments)}
+        body = {"id": self._next, "verb": verb, "arguments": self._inside(arguments)}
         line = json.dumps(body, allow_nan=False).encode() + b"\n"
         if len(line) > LINE_BYTES:
             raise SecureFlowError(
@@ -109,7 +224,10 @@ class WorkerProcess:
                 ),
             )
         try:
-            reply = await self._exchange(line)
+            reply = await asyncio.wait_for(self._exchange(line), self._config.seconds or None)
+        except TimeoutError as error:
+            await self.kill()
+            raise _too_slow(verb, self._config.seconds) from error
         except BaseException:  # cancellation too: a process with an open answer is unusable
             await self.kill()
             raise
@@ -120,25 +238,55 @@ class WorkerProcess:
 
     async def kill(self) -> None:
         """Kill the process (it has no state to lose) and reap it."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
+        await self._process.kill()
+
+    def _inside(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with the paths at which the worker finds what they name."""
+        return {name: self._found(value) for name, value in arguments.items()} | {
+            name: {**value, "path": self._found(value["path"])}
+            for name, value in arguments.items()
+            if name == "dataset" and value is not None
+        }
+
+    def _found(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._found(one) for one in value]
+        if not isinstance(value, str) or not value.startswith("/"):
+            return value
+        return str(self._config.sandbox.inside(self._launch, Path(value)))
 
     async def _exchange(self, line: bytes) -> dict[str, Any]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
-            raise WorkerDied
         try:
-            stdin.write(line)
-            await stdin.drain()
-            reply = parse_json(await stdout.readuntil(), LINE_BYTES)
+            self._process.writer.write(line)
+            await self._process.writer.drain()
+            reply = parse_json(await self._process.reader.readuntil(), LINE_BYTES)
         except (
             OSError,
             asyncio.IncompleteReadError,
             asyncio.LimitOverrunError,
             SecureFlowError,
         ) as error:
+            await self._died()
             raise WorkerDied from error
         if not isinstance(reply, dict) or reply.get("id") != self._next:
             raise WorkerDied
         return reply
+
+    async def _died(self) -> None:
+        await self.kill()
+        told = self.printed.decode(errors="replace")[-_TOLD:]
+        if told:
+            _log.warning("worker_died", message=shown(told))
+
+
+def _too_slow(verb: str, seconds: float) -> SecureFlowError:
+    return SecureFlowError(
+        "worker_too_slow",
+        Text(
+            "The worker did not answer the request {verb!r} within {seconds} s and was ended.",
+            verb=verb,
+            seconds=round(seconds),
+        ),
+        "Raise `worker: seconds` in agent.yaml, or ask for less work in one round.",
+        {"verb": verb},
+    )

@@ -11,7 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from secureflow.agent.compute.worker_process import WorkerConfig, WorkerDied, WorkerProcess
+from secureflow.agent.compute.worker_process import (
+    Views,
+    WorkerConfig,
+    WorkerDied,
+    WorkerProcess,
+    views,
+)
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump
 from secureflow.kit.canonical import JSON
@@ -31,6 +37,7 @@ class _Job:
     preparation: dict[str, Any]
     lock: asyncio.Lock
     process: WorkerProcess | None = None
+    seen: Views | None = None
     prepared: dict[str, Any] | None = None
 
 
@@ -72,7 +79,8 @@ class Workers:
         """
         arguments = {"dataset": dump(dataset), "salt": salt.hex(), "known": known and list(known)}
         for _ in range(2):
-            process = await WorkerProcess.start(self._config)
+            seen = views(self._config, dataset=dataset.path)
+            process = await WorkerProcess.start(self._config, seen)
             try:
                 return await process.request("describe", arguments)
             except WorkerDied:
@@ -170,6 +178,11 @@ class Workers:
         """Return the process id of each job's worker, for monitoring."""
         return {job: e.process.pid for job, e in self._jobs.items() if e.process is not None}
 
+    def printed(self, job: str) -> bytes:
+        """Return the end of what a job's worker printed, for the owner alone."""
+        entry = self._jobs.get(job)
+        return b"" if entry is None or entry.process is None else entry.process.printed
+
     async def _ask(self, job: str, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         entry = self._jobs.get(job)
         if entry is None:
@@ -184,9 +197,18 @@ class Workers:
         raise _died(verb)
 
     async def _running(self, job: str, entry: _Job, verb: str) -> WorkerProcess:
-        """Return the job's process, a new one if necessary, prepared like the last one."""
+        """Return the job's process, a new one if necessary, prepared like the last one.
+
+        A confined process sees the files that were there when it started: it makes room for a new
+        one when another file is in a place.
+        """
+        dataset = entry.preparation["dataset"]
+        seen = views(self._config, job, "" if dataset is None else dataset["path"])
+        if entry.process is not None and entry.seen != seen:
+            await entry.process.kill()
+            entry.process = None
         if entry.process is None:
-            process = await WorkerProcess.start(self._config)
+            process = await WorkerProcess.start(self._config, seen)
             try:
                 if verb not in {"check", "prepare"}:
                     again = await process.request("prepare", entry.preparation)
@@ -197,7 +219,7 @@ class Workers:
             except BaseException:  # cancellation too: no process is left behind
                 await process.kill()
                 raise
-            entry.process = process
+            entry.process, entry.seen = process, seen
         return entry.process
 
 

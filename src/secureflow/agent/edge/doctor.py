@@ -20,6 +20,7 @@ from pathlib import Path
 
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.computing import describe_sandbox
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.main import read_signing_key
 from secureflow.agent.edge.ownchecks import (
@@ -367,6 +368,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("running", frozenset({"settings"}), check_running),
     ("data", frozenset({"settings", "record_missing"}), check_data),
     ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),
+    ("sandbox", frozenset({"settings"}), lambda so_far: describe_sandbox(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""

@@ -14,10 +14,9 @@ from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.worker_process import MODULE as WORKER
-from secureflow.agent.compute.worker_process import WorkerConfig
-from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
+from secureflow.agent.edge.computing import start_workers
 from secureflow.agent.edge.control import ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.recovery import certificate_recovery
@@ -79,8 +78,8 @@ async def serve(
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
-            `simulated_root_refused`, `privacy_fixed`, `data_newer`, `data_version_malformed`,
-            `record_…`, `disk_full` if even the reserve does not suffice.
+            `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`, `data_newer`,
+            `data_version_malformed`, `record_…`, `disk_full` if even the reserve does not suffice.
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -90,9 +89,7 @@ async def serve(
         require_head(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
             check_lineage(store, dataset)
-        workers = computing or await Workers.start(
-            WorkerConfig(worker, settings.worker.memory_mb << 20)
-        )
+        workers = computing or await start_workers(settings, worker)
         link, uplink, assembly = _put_together(settings, key, store, workers, kinds)
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)

@@ -24,6 +24,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
+from secureflow.agent.compute.worker_process import STATE, UPDATE
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.record.records import JobRecord
@@ -48,7 +49,7 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 _FLOAT32 = 4
-_STATE = "trainer"
+STATE = "trainer"
 """The name of the state that a trainer writes, until its update has a digest."""
 
 _log = get_logger(__name__)
@@ -133,7 +134,7 @@ class ModelFiles:
         Raises:
             InfrastructureError: `disk_full`: before the work, not after it.
         """
-        path = self._job(job) / "update"
+        path = self._job(job) / UPDATE
         length = _length(path) if _there(path) else 0
         if length > size:
             os.truncate(path, size)
@@ -154,7 +155,7 @@ class ModelFiles:
         tail = np.asarray(sums, dtype="<f8").tobytes()
         if not length:
             return memoryview(tail)
-        path = self._job(job) / "update"
+        path = self._job(job) / UPDATE
         if path.stat().st_size != length:
             raise SecureFlowError(
                 "update_length_wrong",
@@ -187,15 +188,15 @@ class ModelFiles:
             InfrastructureError: `disk_full`, `disk_failed`; then nothing may be sent.
         """
         folder = self._job(job)
-        path, state = folder / f"{content}.update", folder / _STATE
+        path, state = folder / f"{content}.update", folder / STATE
         with writing(self._place, 0 if filed else len(plaintext)):
             if filed:
-                _flush(folder / "update")
-                (folder / "update").replace(path)
+                _flush(folder / UPDATE)
+                (folder / UPDATE).replace(path)
                 self._maps.pop(job, None)
             else:
                 write_atomically(path, bytes(plaintext))
-            if state.exists():
+            if state.exists() and state.stat().st_size:
                 _flush(state)
                 state.replace(folder / f"{content}.state")
             flush_directory(folder)
@@ -216,9 +217,9 @@ class ModelFiles:
         A state left by a training that was interrupted is removed: it belongs to no update.
         """
         folder = self._job(job)
-        (folder / _STATE).unlink(missing_ok=True)
+        (folder / STATE).unlink(missing_ok=True)
         kept = folder / f"{content}.state"
-        return (kept if kept.exists() else None), folder / _STATE
+        return (kept if kept.exists() else None), folder / STATE
 
     def drop_kept(self, job: str, but: Container[str]) -> None:
         """Remove kept updates and states, but those of these digests."""

@@ -1,0 +1,38 @@
+"""Why a sandbox does not start, and what its owner does about it."""
+
+from __future__ import annotations
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
+
+INSTALL = "apt-get install bubblewrap"
+
+
+def failed(name: str, reason: str) -> SecureFlowError:
+    """Return the error of a process that did not start."""
+    return SecureFlowError(
+        "sandbox_failed",
+        Text(
+            "A process did not start in its sandbox ({name}): {reason}.",
+            name=name,
+            reason=shown(reason.strip().rstrip(".")) or "?",
+        ),
+        "secureflow agent doctor shows whether the sandbox runs on this machine.",
+    )
+
+
+def missing(reason: str) -> SecureFlowError:
+    """Return the error of an agent whose owner demands the sandbox, where it does not run."""
+    return SecureFlowError(
+        "sandbox_missing",
+        Text(
+            "The sandbox does not run on this machine: {reason}.",
+            reason=shown(reason.strip().rstrip(".")) or "?",
+        ),
+        Text(
+            "Install it ({install}) and allow user namespaces to the agent's user; or accept in "
+            "agent.yaml that SecureFlow's own code computes without it (worker: sandbox: auto).",
+            install=INSTALL,
+        ),
+    )

@@ -1,0 +1,114 @@
+"""What an interpreter needs to see of the host: itself, its libraries, its environment.
+
+Of the system that is `/usr/lib` and its like, the loader's cache, the time zones and how many
+processors there are; of the interpreter's own folders `lib` and the executable with the links that
+lead to it; and whatever else is on its `sys.path`. Everything at the place where the host has it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from secureflow.adapters.sandbox.failures import failed
+
+_SYSTEM: Final = (
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/share/zoneinfo",
+    "/etc/ld.so.cache",
+    "/proc/cpuinfo",
+    "/sys/devices/system/cpu/online",
+    "/sys/devices/system/cpu/possible",
+    "/sys/devices/system/cpu/present",
+)
+_ROOT_LINKS: Final = (Path("/lib"), Path("/lib64"))
+"""Links into `/usr` where the system has merged them, else folders."""
+_ASK: Final = (
+    "import json, sys; print(json.dumps([[sys.prefix, sys.base_prefix, sys.exec_prefix, "
+    "sys.base_exec_prefix], sys.path, getattr(sys, '_base_executable', None)]))"
+)
+_PATIENCE: Final = 60.0
+_LINKS: Final = 40
+"""Links in a row that are followed, as the kernel does."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What is shown of the host.
+
+    Args:
+        paths: files and folders, none within another one.
+        links: symbolic links: what they say, and their places.
+    """
+
+    paths: tuple[Path, ...]
+    links: tuple[tuple[str, Path], ...]
+
+    def shows(self, path: Path) -> bool:
+        """Tell whether a path lies within what is shown."""
+        return any(path.is_relative_to(one) for one in self.paths)
+
+
+@cache
+def layout_of(python: str) -> Layout:
+    """Return what is to be shown for an interpreter.
+
+    Raises:
+        SecureFlowError: `sandbox_failed`: it does not run.
+    """
+    prefixes, search, base = _asked(python)
+    wanted = [Path(one) for one in _SYSTEM]
+    for prefix in map(Path, prefixes):
+        wanted += [prefix / part for part in ("lib", "lib64", "share/zoneinfo", "pyvenv.cfg")]
+    wanted += [Path(one) for one in search if one]
+    links = [(str(one.readlink()), one) for one in _ROOT_LINKS if one.is_symlink()]
+    wanted += [one for one in _ROOT_LINKS if not one.is_symlink()]
+    for executable in (python, base):
+        for place, target in _followed(executable) if executable else ():
+            if target is None:
+                wanted.append(place)
+            else:
+                links.append((target, place))
+    paths = tuple(_outermost(one for one in wanted if one.is_absolute() and one.exists()))
+    shown = Layout(paths, ())
+    return Layout(paths, tuple(dict.fromkeys(one for one in links if not shown.shows(one[1]))))
+
+
+def _asked(python: str) -> tuple[list[str], list[str], str | None]:
+    try:
+        told = subprocess.run(
+            [python, "-I", "-c", _ASK], env={}, capture_output=True, check=True, timeout=_PATIENCE
+        )
+        prefixes, search, base = json.loads(told.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise failed("bubblewrap", f"{python}: {error}") from error
+    return prefixes, search, base
+
+
+def _followed(executable: str) -> Iterator[tuple[Path, str | None]]:
+    """Yield the links that lead to an executable, with what they say, and at last the file."""
+    place = Path(executable).absolute()
+    for _ in range(_LINKS):
+        if not place.is_symlink():
+            break
+        said = str(place.readlink())
+        yield place, said
+        place = Path(os.path.normpath(place.parent / said))
+    yield place, None
+
+
+def _outermost(paths: Iterator[Path]) -> Iterator[Path]:
+    """Yield paths that lie in no other one of them."""
+    kept: list[Path] = []
+    for one in sorted(set(paths), key=lambda path: len(path.parts)):
+        if not any(one.is_relative_to(other) for other in kept):
+            kept.append(one)
+            yield one

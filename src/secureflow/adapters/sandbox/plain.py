@@ -1,0 +1,56 @@
+"""No sandbox: the environment is stripped, and the process limits itself before it reads anything.
+
+For SecureFlow's own trainers and readers where bubblewrap is missing. It sees the host as the agent
+does; nothing keeps it from reading the agent's keys but that its code does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from pathlib import Path
+from typing import Final
+
+from secureflow.adapters.sandbox.failures import failed
+from secureflow.adapters.sandbox.rlimits import set_limits
+from secureflow.adapters.sandbox.started import Started, end, streams_over, undisturbed
+from secureflow.application.ports.sandbox import Launch, SandboxProcess
+
+
+class PlainSandbox:
+    """`application.ports.sandbox.Sandbox`."""
+
+    name: Final = "none"
+    confines: Final = False
+
+    def inside(self, launch: Launch, path: Path) -> Path:
+        """Return the path: it finds everything where it is."""
+        del launch
+        return path
+
+    async def start(self, launch: Launch) -> SandboxProcess:
+        """See `Sandbox.start`; what it prints goes where this process prints."""
+        return await undisturbed(self._start(launch))
+
+    async def _start(self, launch: Launch) -> SandboxProcess:
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *launch.command,
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    env=dict(launch.environment),
+                )
+        except OSError as error:
+            ours.close()
+            raise failed(self.name, error.strerror or str(error)) from error
+        try:
+            with contextlib.suppress(ProcessLookupError):  # it ended already
+                set_limits(process.pid, launch.limits)
+            return Started(process, ours, await streams_over(ours))
+        except BaseException:  # cancellation too: nothing is left behind
+            await end(process)
+            ours.close()
+            raise

@@ -1,0 +1,157 @@
+"""A process that was started: its channel, what it prints, its end.
+
+What it prints is read at `PRINTED` bytes each `PAUSE` seconds at most: who prints more waits in its
+own `write`, and costs the reader nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from secureflow.application.ports.sandbox import PRINTED, SandboxProcess
+from secureflow.kit.errors import SecureFlowError
+
+PAUSE: Final = 0.02
+STREAM_BYTES: Final = 8 << 20
+"""Of the channel, that are read before somebody asks for them: a line of a worker fits."""
+
+
+class Printed:
+    """The end of what a process prints into a pipe.
+
+    Args:
+        handle: the pipe's reading end, which this closes.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._kept = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
+        os.set_blocking(handle, False)
+        self._loop.add_reader(handle, self._read)
+
+    @property
+    def kept(self) -> bytes:
+        """The end of it, at most `PRINTED` bytes."""
+        return bytes(self._kept)
+
+    def close(self) -> None:
+        """Take what is still there, and stop."""
+        if self._handle < 0:
+            return
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._handle)
+        with contextlib.suppress(OSError):
+            self._keep(os.read(self._handle, PRINTED))
+        os.close(self._handle)
+        self._handle = -1
+
+    def _read(self) -> None:
+        try:
+            got = os.read(self._handle, PRINTED)
+        except BlockingIOError:
+            return
+        self._keep(got)
+        self._loop.remove_reader(self._handle)
+        if got:
+            self._pause = self._loop.call_later(
+                PAUSE, self._loop.add_reader, self._handle, self._read
+            )
+
+    def _keep(self, got: bytes) -> None:
+        self._kept += got
+        del self._kept[:-PRINTED]
+
+
+class Started:
+    """`application.ports.sandbox.SandboxProcess`.
+
+    Args:
+        process: what was started; its end is the end of all of it.
+        channel: our end, non-blocking.
+        streams: over the channel.
+        printed: what it prints, None where that is somebody else's.
+        inner: the process that matters and a handle of it (`pidfd_open`), if it is another one.
+        ended: called once, when nothing of it is left.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        channel: socket.socket,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        printed: Printed | None = None,
+        inner: tuple[int, int] | None = None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._process = process
+        self._printed = printed
+        self._ended = ended
+        self._handle = None if inner is None else inner[1]
+        self.pid = process.pid if inner is None else inner[0]
+        self.channel = channel
+        self.reader, self.writer = streams
+
+    @property
+    def printed(self) -> bytes:
+        """See `SandboxProcess.printed`."""
+        return b"" if self._printed is None else self._printed.kept
+
+    async def kill(self) -> None:
+        """See `SandboxProcess.kill`."""
+        with contextlib.suppress(ProcessLookupError):
+            if self._handle is not None:
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            elif self._process.returncode is None:
+                self._process.kill()
+        await self.wait()
+
+    async def wait(self) -> int:
+        """See `SandboxProcess.wait`."""
+        code = await self._process.wait()
+        self.writer.close()
+        if self._printed is not None:
+            self._printed.close()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        ended, self._ended = self._ended, lambda: None
+        ended()
+        return code if code >= 0 else 128 - code
+
+
+async def streams_over(
+    channel: socket.socket, limit: int = STREAM_BYTES
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return the streams over our end of a channel."""
+    channel.setblocking(False)
+    return await asyncio.open_unix_connection(sock=channel, limit=limit)
+
+
+async def undisturbed(starting: Coroutine[None, None, SandboxProcess]) -> SandboxProcess:
+    """Start a process in full, even for a caller who is cancelled meanwhile; then it is ended.
+
+    Half of a start cannot be undone: bubblewrap's child is nobody's until its number is told.
+    """
+    task = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(SecureFlowError):
+            await (await task).kill()
+        raise
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a process that did not get as far as being started."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()

@@ -1,0 +1,75 @@
+"""Where this agent's workers run: in the sandbox that its owner chose, as far as it runs here."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from secureflow.adapters.sandbox import INSTALL, choose_sandbox
+from secureflow.agent.compute.worker_process import WorkerConfig
+from secureflow.agent.compute.workers import Workers
+from secureflow.agent.settings import AgentSettings
+from secureflow.kit.logging import get_logger
+from secureflow.kit.text import Text
+
+_log = get_logger(__name__)
+
+
+async def start_workers(settings: AgentSettings, module: str) -> Workers:
+    """Return this agent's workers.
+
+    Args:
+        settings: the agent's.
+        module: what worker processes run.
+
+    Raises:
+        SecureFlowError: `sandbox_missing`.
+    """
+    wanted = settings.worker
+    choice = await choose_sandbox(wanted.sandbox)
+    if choice.sandbox.confines:
+        _log.info("sandbox", name=choice.sandbox.name, counted=sorted(choice.counted))
+    else:
+        _log.warning("sandbox_off", message=choice.reason or "worker: sandbox: off")
+    return await Workers.start(
+        WorkerConfig(
+            module,
+            wanted.memory_mb << 20,
+            sandbox=choice.sandbox,
+            files=settings.models.absolute(),
+            hidden=(settings.directory.absolute(), *(Path(one.path) for one in settings.datasets)),
+            cpus=wanted.cpus,
+            processes=wanted.processes,
+            scratch=wanted.scratch_mb << 20,
+            seconds=wanted.seconds,
+            devices=wanted.devices,
+        )
+    )
+
+
+def describe_sandbox(settings: AgentSettings) -> str:
+    """Return where workers run, for the doctor.
+
+    Raises:
+        SecureFlowError: `sandbox_missing`.
+    """
+    choice = asyncio.run(choose_sandbox(settings.worker.sandbox))
+    if choice.sandbox.confines and choice.counted:
+        return Text(
+            "{name}; cgroups count {counted}",
+            name=choice.sandbox.name,
+            counted=", ".join(sorted(choice.counted)),
+        )
+    if choice.sandbox.confines:
+        return Text(
+            "{name}; no cgroup counts memory and processes here, rlimits do",
+            name=choice.sandbox.name,
+        )
+    if not choice.reason:
+        return "off in agent.yaml: code that others bring is refused"
+    return Text(
+        "none, because {reason}: SecureFlow's own code computes without it, code that others bring "
+        "is refused. To install it: {install}",
+        reason=choice.reason.rstrip("."),
+        install=INSTALL,
+    )

@@ -1,0 +1,179 @@
+"""Groups in hierarchies that are folders here: version 2, version 1, neither; and the real ones."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from secureflow.adapters.sandbox import cgroups
+from secureflow.adapters.sandbox.cgroups import PREFIX, Cgroups
+from secureflow.application.ports.sandbox import Limits
+
+LIMITS = Limits(memory=1 << 30, processes=64, cpus=1.5)
+FILES = {
+    "memory": ("memory.max", "memory.swap.max", "memory.oom.group"),
+    "pids": ("pids.max",),
+    "cpu": ("cpu.max",),
+}
+FIRST = {
+    "memory": ("memory.limit_in_bytes",),
+    "pids": ("pids.max",),
+    "cpu": ("cpu.cfs_period_us", "cpu.cfs_quota_us"),
+}
+
+
+def world(place: Path, groups: str, mounts: list[str]) -> Path:
+    """Write what `/proc/self` says."""
+    process = place / "self"
+    process.mkdir()
+    (process / "cgroup").write_text(groups)
+    (process / "mountinfo").write_text("".join(f"{one}\n" for one in mounts))
+    return process
+
+
+def second(place: Path, own: str, handed: dict[str, str], offered: str) -> Path:
+    """Make a version 2 hierarchy: what each group hands down, by its path."""
+    mount = place / "unified"
+    for path in ("", *handed, own):
+        folder = mount / path.strip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cgroup.procs").touch()
+        (folder / "cgroup.controllers").write_text(offered)
+        (folder / "cgroup.subtree_control").write_text(handed.get(path, ""))
+    mounted = f"30 20 0:26 / {mount} rw shared:9 - cgroup2 cgroup2 rw"
+    return world(place, f"0::{own}\n", [mounted])
+
+
+@pytest.fixture(autouse=True)
+def kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what the kernel does when a group is made: its files appear, by what is handed down."""
+    real = cgroups._new
+
+    def made(parent: Path, name: str) -> Path | None:
+        folder = real(parent, name)
+        if folder is None or str(folder).startswith("/sys"):
+            return folder
+        (folder / "cgroup.procs").touch()
+        control = parent / "cgroup.subtree_control"
+        has = (
+            control.read_text().replace("+", "").split() if control.exists() else [parent.parts[-2]]
+        )
+        for one in has:
+            for file in (FILES if control.exists() else FIRST)[one]:
+                (folder / file).touch()
+        return folder
+
+    monkeypatch.setattr(cgroups, "_new", made)
+
+
+def told(folder: Path) -> dict[str, str]:
+    return {
+        one.name: one.read_text().strip() for one in folder.iterdir() if one.name != "cgroup.procs"
+    }
+
+
+def test_version_2_beside_its_own_group(tmp_path: Path) -> None:
+    """As a service of systemd: a group that holds processes can hand nothing down."""
+    process = second(
+        tmp_path, "/system.slice/agent", {"/system.slice": "memory pids cpu"}, "memory pids cpu"
+    )
+    made = Cgroups(process).make(LIMITS)
+    assert made.controllers == {"memory", "pids", "cpu"}
+    (folder,) = made.folders
+    assert folder.parent == tmp_path / "unified" / "system.slice"
+    assert folder.name.startswith(f"{PREFIX}{os.getpid()}-")
+    assert told(folder) == {
+        "memory.max": str(1 << 30),
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": "64",
+        "cpu.max": "150000 100000",
+    }
+    made.add(4711)
+    assert (folder / "cgroup.procs").read_text() == "4711\n"
+
+
+def test_version_2_is_asked_to_hand_down(tmp_path: Path) -> None:
+    process = second(tmp_path, "/user/agent", {"/user": "memory"}, "memory pids")
+    control = tmp_path / "unified" / "user" / "cgroup.subtree_control"
+    Cgroups(process).make(LIMITS)
+    assert control.read_text() == "+pids\n"  # a folder keeps the last word; the kernel adds it
+
+
+def test_no_limit_is_said_as_none(tmp_path: Path) -> None:
+    process = second(tmp_path, "/a/agent", {"/a": "memory pids cpu"}, "memory pids cpu")
+    (folder,) = Cgroups(process).make(Limits(processes=0)).folders
+    assert told(folder) == {
+        "memory.max": "max",
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+        "pids.max": "max",
+        "cpu.max": "max 100000",
+    }
+
+
+def first(place: Path, *controllers: str) -> Path:
+    groups, mounts = "", []
+    for number, one in enumerate(controllers):
+        (place / one / "agent").mkdir(parents=True)
+        groups += f"{number + 2}:{one}:/agent\n"
+        mounts.append(f"3{number} 20 0:26 / {place / one} rw - cgroup cgroup rw,{one}")
+    return world(place, f"1:name=systemd:/\n{groups}0::/\n", mounts)
+
+
+def test_version_1_below_its_own_groups(tmp_path: Path) -> None:
+    made = Cgroups(first(tmp_path, "memory", "pids", "cpu")).make(LIMITS)
+    assert made.controllers == {"memory", "pids", "cpu"}
+    by_name = {folder.parts[-3]: told(folder) for folder in made.folders}
+    assert by_name == {
+        "memory": {"memory.limit_in_bytes": str(1 << 30)},
+        "pids": {"pids.max": "64"},
+        "cpu": {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "150000"},
+    }
+
+
+def test_what_cannot_be_written_is_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = first(tmp_path, "memory", "pids")
+    real = Path.write_text
+
+    def refused(path: Path, text: str, *more: str) -> int:
+        if path.name == "memory.limit_in_bytes":
+            raise PermissionError(path)
+        return real(path, text, *more)
+
+    monkeypatch.setattr(Path, "write_text", refused)
+    monkeypatch.setattr(Path, "rmdir", lambda path: None)  # a folder here holds files
+    assert Cgroups(process).make(LIMITS).controllers == {"pids"}
+
+
+def test_a_machine_without_cgroups(tmp_path: Path) -> None:
+    made = Cgroups(tmp_path / "missing").make(LIMITS)
+    assert (made.folders, made.controllers) == ((), frozenset())
+    made.add(1)
+    made.remove()
+
+
+def test_what_a_killed_agent_left_behind_is_removed(tmp_path: Path) -> None:
+    process = first(tmp_path, "memory")
+    group = tmp_path / "memory" / "agent"
+    dead = group / f"{PREFIX}4194304-aaaaaaaa"
+    mine, new = group / f"{PREFIX}{os.getpid()}-bbbbbbbb", group / f"{PREFIX}4194304-cccccccc"
+    for folder in (dead, mine, new):
+        folder.mkdir()
+    for folder in (dead, mine):
+        os.utime(folder, (1, 1))
+    Cgroups(process).make(LIMITS)
+    assert (dead.exists(), mine.exists(), new.exists()) == (False, True, True)
+
+
+def test_nothing_is_left_on_this_machine() -> None:
+    counted = Cgroups()
+    made = counted.make(Limits(memory=1 << 30, processes=4))
+    assert all(folder.is_dir() for folder in made.folders)
+    made.remove()
+    assert not any(folder.exists() for folder in made.folders)
+    assert counted.counted >= made.controllers

@@ -1,0 +1,159 @@
+"""The filter, run by the rules of classic BPF: each architecture, also one that is not here."""
+
+from __future__ import annotations
+
+import ctypes.util
+import errno
+import struct
+from pathlib import Path
+
+import pytest
+
+from secureflow.adapters.sandbox.seccomp import (
+    ALLOW,
+    ARCHITECTURES,
+    CLONE_NEW,
+    CLONE_THREAD,
+    KILL,
+    filter_program,
+)
+from secureflow.adapters.sandbox.syscalls import DENIED, LAST, NUMBERS
+
+ERRNO = 0x50000
+MACHINES = sorted(ARCHITECTURES)
+ALLOWED = {
+    "x86_64": {"read": 0, "mmap": 9, "sendmsg": 46, "execve": 59, "futex": 202, "openat": 257},
+    "aarch64": {"read": 63, "mmap": 222, "sendmsg": 211, "execve": 221, "futex": 98, "openat": 56},
+}
+
+
+def run(program: bytes, number: int, *arguments: int, audit: int) -> int:
+    """Return the action for a call: what the kernel's interpreter does (`filter.rst`)."""
+    data = struct.pack("=IIQ6Q", number & 0xFFFFFFFF, audit, 0, *(*arguments, *[0] * 6)[:6])
+    lines = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
+    at, loaded = 0, 0
+    while True:
+        code, yes, no, value = lines[at]
+        at += 1
+        if code == 0x20:
+            (loaded,) = struct.unpack_from("=I", data, value)
+        elif code == 0x06:
+            return int(value)
+        else:
+            test = {0x15: loaded == value, 0x25: loaded > value, 0x45: bool(loaded & value)}
+            at += yes if test[code] else no
+
+
+def program(machine: str, **more: object) -> bytes:
+    made = filter_program(machine, **{"processes": True, **more})  # type: ignore[arg-type]
+    assert made is not None
+    assert len(made) < 4096 * 8
+    return made
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_is_denied_and_nothing_else(machine: str) -> None:
+    made, known = program(machine), ARCHITECTURES[machine]
+    answers = {
+        NUMBERS[name][known.column]: ERRNO | code
+        for code, names in DENIED.values()
+        for name in names
+    }
+    judged = {
+        NUMBERS[name][known.column] for name in ("clone", "ioctl", "socketpair", "fork", "vfork")
+    }
+    for number in range(LAST + 1):
+        if number not in judged:
+            expected = answers.get(number, ALLOW) if number or machine != "aarch64" else ALLOW
+            assert run(made, number, audit=known.audit) == expected, number
+    for name, number in ALLOWED[machine].items():
+        assert run(made, number, audit=known.audit) == ALLOW, name
+    assert run(made, LAST + 1, audit=known.audit) == ERRNO | errno.ENOSYS
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_other_tables_kill(machine: str) -> None:
+    made, known = program(machine), ARCHITECTURES[machine]
+    for other in (0x40000003, 0xC000003E, 0xC00000B7, 0x40000028):
+        assert (run(made, 1, audit=other) == KILL) is (other != known.audit)
+    for number in (0x40000000, 0x40000001, 0x7FFFFFFF, 0xFFFFFFFF):
+        expected = KILL if known.has_x32 else ERRNO | errno.ENOSYS
+        assert run(made, number, audit=known.audit) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("processes", [False, True])
+def test_clones(machine: str, processes: bool) -> None:
+    made, known = program(machine, processes=processes), ARCHITECTURES[machine]
+
+    def answer(name: str, *arguments: int) -> int:
+        return run(made, NUMBERS[name][known.column], *arguments, audit=known.audit)
+
+    forbidden = ERRNO | errno.EAGAIN
+    assert answer("clone", 0x003D0F00) == ALLOW  # pthread_create's
+    assert answer("clone", 17) == (ALLOW if processes else forbidden)
+    for bit in range(32):
+        if CLONE_NEW & 1 << bit:
+            assert answer("clone", CLONE_THREAD | 1 << bit) == ERRNO | errno.EPERM
+            assert answer("clone", 17 | 1 << bit) == ERRNO | errno.EPERM
+    assert answer("clone3") == ERRNO | errno.ENOSYS
+    for name in ("fork", "vfork"):
+        if NUMBERS[name][known.column]:
+            assert answer(name) == (ALLOW if processes else forbidden)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_arguments(machine: str) -> None:
+    made, known = program(machine), ARCHITECTURES[machine]
+
+    def answer(name: str, *arguments: int) -> int:
+        return run(made, NUMBERS[name][known.column], *arguments, audit=known.audit)
+
+    assert answer("socketpair", 1) == ALLOW
+    for family in (0, 2, 10, 16, 17, 40):
+        assert answer("socketpair", family) == ERRNO | errno.EAFNOSUPPORT
+    for request in (0x5412, 0x541C):
+        assert answer("ioctl", 0, request) == ERRNO | errno.EPERM
+        assert (
+            answer("ioctl", 0, request | 1 << 32) == ERRNO | errno.EPERM
+        )  # the kernel cuts it off
+    assert answer("ioctl", 0, 0x5401) == ALLOW
+
+
+@pytest.mark.parametrize("group", [*DENIED, "clone"])
+def test_a_group_that_is_left_out_is_allowed(group: str) -> None:
+    made, known = program("x86_64", without={group}), ARCHITECTURES["x86_64"]
+    for name in DENIED.get(group, (0, ("clone",)))[1]:
+        assert run(made, NUMBERS[name][0], CLONE_NEW, audit=known.audit) == ALLOW
+
+
+def test_a_processor_without_a_table_has_no_filter() -> None:
+    assert filter_program("riscv64", processes=True) is None
+
+
+@pytest.mark.parametrize(("machine", "token"), [("x86_64", 0xC000003E), ("aarch64", 0xC00000B7)])
+def test_numbers_are_libseccomps(machine: str, token: int) -> None:
+    name = ctypes.util.find_library("seccomp")
+    if name is None:
+        pytest.skip("libseccomp is not installed: numbers NOT COMPARED")
+    resolve = ctypes.CDLL(name).seccomp_syscall_resolve_name_arch
+    column = ARCHITECTURES[machine].column
+    for call, numbers in NUMBERS.items():
+        found = resolve(ctypes.c_uint32(token), call.encode())
+        assert numbers[column] == max(found, 0), call
+
+
+@pytest.mark.parametrize(
+    ("machine", "header"),
+    [
+        ("x86_64", "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
+        ("aarch64", "/usr/include/asm-generic/unistd.h"),
+    ],
+)
+def test_numbers_are_the_kernels(machine: str, header: str) -> None:
+    if not Path(header).exists():
+        pytest.skip("the kernel's headers are not installed: numbers NOT COMPARED")
+    words = [line.split() for line in Path(header).read_text().splitlines()]
+    told = {w[1].removeprefix("__NR_").removeprefix("__NR3264_"): w[2] for w in words if len(w) > 2}
+    for call, numbers in NUMBERS.items():
+        assert told.get(call, "0") == str(numbers[ARCHITECTURES[machine].column]), call

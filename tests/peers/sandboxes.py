@@ -1,0 +1,144 @@
+"""Whether the real sandbox runs here, and who starts it: root, and somebody who is not.
+
+Where bubblewrap or user namespaces are missing that is said; with SECUREFLOW_DEMAND_SANDBOX=1
+(`.ci/run`) it is a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures.thread  # noqa: F401 - who becomes another user may not read it any more
+import json
+import os
+import pwd
+import shutil
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, Final
+
+import pytest
+
+from secureflow.adapters.sandbox import BubblewrapSandbox
+from secureflow.adapters.sandbox.choice import why_not
+from secureflow.adapters.sandbox.layout import layout_of
+
+DEMANDED: Final = "SECUREFLOW_DEMAND_SANDBOX"
+IDENTITIES: Final = ("root", "ordinary")
+
+
+def demand_sandbox(identity: str) -> None:
+    """Skip, or fail where it is demanded, if the sandbox does not run as this identity."""
+    reason = _lacking(identity)
+    if reason and os.environ.get(DEMANDED):
+        pytest.fail(f"SANDBOX NOT TESTED as {identity}: {reason}, and {DEMANDED} is set")
+    if reason:
+        pytest.skip(
+            f"SANDBOX NOT TESTED as {identity}: {reason}; {DEMANDED}=1 makes this a failure"
+        )
+
+
+@cache
+def _lacking(identity: str) -> str:
+    if identity == "root" and os.geteuid() != 0:
+        return "these tests do not run as root"
+    return _found(identity)[1]
+
+
+def program() -> str | None:
+    """Return bubblewrap's program, if there is one."""
+    return shutil.which("bwrap")
+
+
+def told() -> str:
+    """Return the line that says whether the sandbox is tested."""
+    found = program()
+    absent = f"Sandbox NOT TESTED: no bubblewrap ({DEMANDED}=1 makes this a failure)"
+    return f"Sandbox: {found}" if found else absent
+
+
+@cache
+def free_uid() -> int:
+    """Return a number that is nobody's."""
+    taken = {one.pw_uid for one in pwd.getpwall()}
+    taken |= {one.stat().st_uid for one in Path("/proc").glob("[0-9]*") if one.exists()}
+    return next(number for number in range(61_000, 64_000) if number not in taken)
+
+
+def interpreter(identity: str) -> str:
+    """Return a Python that the identity can run in the sandbox: this one, unless root keeps it."""
+    return _found(identity)[0]
+
+
+@cache
+def _found(identity: str) -> tuple[str, str]:
+    """Return such a Python, or why there is none."""
+    reason = ""
+    for one in (sys.executable, *_installed()):
+        layout_of(one)  # root's view of it: in the child nobody asks again
+        reason = str(as_identity(identity, partial(why_not, BubblewrapSandbox(), one)))
+        if not reason:
+            return one, ""
+    return "", reason
+
+
+def _installed() -> Iterator[str]:
+    for name in ("python3", *(f"python3.{minor}" for minor in range(20, 8, -1))):
+        for folder in ("/usr/bin", "/usr/local/bin"):
+            if Path(folder, name).exists():
+                yield f"{folder}/{name}"
+
+
+@contextmanager
+def folder_of(identity: str) -> Iterator[Path]:
+    """Make a folder that belongs to the identity and that nobody else sees into."""
+    folder = Path(mkdtemp(prefix="sf-sandbox-", dir="/dev/shm"))
+    if identity == "ordinary" and os.geteuid() == 0:
+        os.chown(folder, free_uid(), free_uid())
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def as_identity(identity: str, work: Callable[[], Awaitable[Any]]) -> Any:
+    """Run a coroutine as an identity and return its JSON; for another user in a forked child."""
+    if identity == "root" or os.geteuid() != 0:
+        return asyncio.run(_plain(work))
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _be_ordinary(work, writing)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        said = answer.read()
+    os.waitpid(child, 0)
+    result, problem = json.loads(said or '[null, "it died"]')
+    if problem:
+        raise AssertionError(problem)
+    return result
+
+
+async def _plain(work: Callable[[], Awaitable[Any]]) -> Any:
+    return json.loads(json.dumps(await work()))
+
+
+def _be_ordinary(work: Callable[[], Awaitable[Any]], writing: int) -> None:
+    """Become somebody without rights for good, do it, say how it went, and end."""
+    answer: tuple[Any, str] = (None, "")
+    try:
+        os.setgroups([])
+        os.setgid(free_uid())
+        os.setuid(free_uid())
+        os.chdir("/")
+        answer = asyncio.run(_plain(work)), ""
+    except BaseException:  # noqa: BLE001 - the parent raises it
+        answer = None, traceback.format_exc()
+    finally:
+        os.write(writing, json.dumps(answer).encode())
+        os._exit(0)

@@ -1,0 +1,436 @@
+"""What code in a sandbox tries: run as the program of one, `python -I -S -c SOURCE`.
+
+It answers a JSON line `[attack, {argument: …}]` with what it reached; one start serves many.
+Nothing but the standard library is there, and nothing is done that would harm the machine if it
+worked: a bomb counts to a bound, a mode that was changed is put back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import json
+import mmap
+import os
+import resource
+import signal
+import socket
+import stat
+import struct
+import sys
+import threading
+import time
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+MEBIBYTE = 1 << 20
+NEW = {
+    "mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000,
+    "user": 0x10000000, "pid": 0x20000000, "net": 0x40000000,
+}  # fmt: skip
+
+
+def sockets() -> list[str]:
+    """Open a socket of any family and type."""
+    opened = []
+    for family in range(48):
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+            for protocol in (0, 1, 58, 16):
+                with contextlib.suppress(OSError):
+                    socket.socket(family, kind, protocol).close()
+                    opened.append(f"{family}/{kind}/{protocol}")
+    return opened
+
+
+def connect(port: int) -> bool:
+    """Reach a service of the host over TCP."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
+
+
+def name(port: int) -> bool:
+    """Ask a name server, as `getaddrinfo` would: one datagram there and one back."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(5)
+        query = struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + b"\7example\0\0\1\0\1"
+        asking.sendto(query, ("127.0.0.1", port))
+        return bool(asking.recv(512))
+    with contextlib.suppress(OSError):
+        return bool(socket.getaddrinfo("example.org", 80))
+    return False
+
+
+def unix(address: str) -> bool:
+    """Reach a Unix socket of the host: by its path, or by its abstract name."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as reaching:
+        reaching.connect(address.replace("@", "\0"))
+        return True
+    return False
+
+
+def read(path: str) -> bool:
+    """Read a file or folder, through the path and around it."""
+    for way in (path, f"/tmp/../{path}", f"/./{path}"):
+        with contextlib.suppress(OSError):
+            os.close(os.open(way, os.O_RDONLY))
+            return True
+    return False
+
+
+def processes(pid: int) -> list[str]:
+    """See another process, or a switch of the kernel."""
+    seen = []
+    for path in (f"/proc/{pid}", "/proc/self/fd/0", "/proc/1/environ", "/proc/self/environ"):
+        with contextlib.suppress(OSError):
+            os.stat(path)
+            seen.append(path)
+    for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/fs/file-max"):
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_WRONLY))
+            seen.append(path)
+    return seen
+
+
+def create(folders: list[str]) -> list[str]:
+    """Make a file, folder or link where nothing may be made, or move or remove what is there."""
+    made = []
+    for folder in folders:
+        path = os.path.join(folder, "escaped")
+        tries = {
+            "file": lambda path=path: os.close(os.open(path, os.O_CREAT | os.O_WRONLY)),
+            "folder": lambda path=path: os.mkdir(path + "-folder"),
+            "symlink": lambda path=path: os.symlink("/etc/passwd", path + "-link"),
+            "fifo": lambda path=path: os.mkfifo(path + "-fifo"),
+        }
+        for how, attempt in tries.items():
+            with contextlib.suppress(OSError):
+                attempt()
+                made.append(f"{how} in {folder}")
+    return made
+
+
+def change(path: str) -> list[str]:
+    """Change a file that may only be read: content, length, name, mode, times, attributes."""
+    done = []
+    tries = {
+        "write": lambda: os.close(os.open(path, os.O_WRONLY)),
+        "append": lambda: os.close(os.open(path, os.O_RDWR | os.O_APPEND)),
+        "truncate": lambda: os.truncate(path, 0),
+        "remove": lambda: os.unlink(path),
+        "rename": lambda: os.rename(path, path + "-moved"),
+        "replace": lambda: _replace(path),
+        "hard link": lambda: os.link(path, "/tmp/linked"),
+        "attribute": lambda: os.setxattr(path, "user.escaped", b"1"),
+        "map": lambda: _map(path),
+    }
+    for how, attempt in tries.items():
+        with contextlib.suppress(OSError):
+            attempt()
+            done.append(how)
+    before = os.stat(path)
+    for attempt in (lambda: os.chmod(path, 0o777), lambda: os.utime(path, (1, 1))):
+        with contextlib.suppress(OSError):
+            attempt()
+    after = os.stat(path)
+    if (before.st_mode, before.st_mtime) != (after.st_mode, after.st_mtime):
+        done.append("mode or time")
+    with contextlib.suppress(OSError):  # by a descriptor that is open for reading
+        handle = os.open(path, os.O_RDONLY)
+        os.fchmod(handle, 0o777)
+        if os.fstat(handle).st_mode != before.st_mode:
+            done.append("mode by descriptor")
+    return done
+
+
+def _replace(path: str) -> None:
+    with open("/tmp/other", "w") as other:
+        other.write("escaped")
+    os.replace("/tmp/other", path)
+
+
+def _map(path: str) -> None:
+    with open(path, "r+b") as file:
+        mmap.mmap(file.fileno(), 0)
+
+
+def links(target: str, output: str) -> list[str]:
+    """Reach a path of the host by links, and move the output elsewhere."""
+    reached = []
+    for way in ("symbolic", "hard"):
+        link = f"/tmp/{way}"
+        with contextlib.suppress(OSError):
+            (os.symlink if way == "symbolic" else os.link)(target, link)
+        with contextlib.suppress(OSError), open(link, "rb"):
+            reached.append(f"{way} link to {target}")
+    with contextlib.suppress(OSError):
+        os.link(output, "/tmp/output")
+        reached.append("a second name of the output")
+    with contextlib.suppress(OSError):
+        os.unlink(output)
+        os.symlink(target, output)
+        reached.append("the output is a link")
+    return reached
+
+
+def climb() -> list[str]:
+    """Leave the root by `..`, or by descriptors of folders."""
+    climbed = []
+    handle = os.open("/", os.O_RDONLY)
+    above = os.stat("..", dir_fd=handle)
+    if (above.st_dev, above.st_ino) != (os.stat("/").st_dev, os.stat("/").st_ino):
+        climbed.append("/..")
+    with contextlib.suppress(OSError):
+        os.mkdir("/tmp/jail")
+        os.chroot("/tmp/jail")
+        climbed.append("chroot")
+    os.close(handle)
+    return climbed
+
+
+def files(folder: str, count: int) -> int:
+    """Make many files; return how many there are then."""
+    for number in range(count):
+        try:
+            os.close(os.open(f"{folder}/{number}", os.O_CREAT | os.O_WRONLY))
+        except OSError:
+            return number
+    return count
+
+
+def grow(path: str, size: int) -> int:
+    """Make a file large, by each way that there is; return its size."""
+    handle = os.open(path, os.O_RDWR)
+    for attempt in (
+        lambda: os.pwrite(handle, b"x", size - 1),
+        lambda: os.ftruncate(handle, size),
+        lambda: os.posix_fallocate(handle, size - 1, 1),
+    ):
+        with contextlib.suppress(OSError):
+            attempt()
+    grown = os.fstat(handle).st_size
+    os.close(handle)
+    return grown
+
+
+def fill(size: int) -> int:
+    """Fill the temporary files; return how many bytes went there."""
+    written = 0
+    with contextlib.suppress(OSError), open("/tmp/filled", "wb", 0) as file:
+        while written < size:
+            written += file.write(bytes(MEBIBYTE))
+    with contextlib.suppress(OSError):
+        os.unlink("/tmp/filled")
+    return written
+
+
+def forks(count: int) -> int:
+    """Start processes that stay; return how many there were."""
+    started = []
+    with contextlib.suppress(OSError):
+        for _ in range(count):
+            child = os.fork()
+            if child == 0:
+                time.sleep(600)
+                os._exit(0)
+            started.append(child)
+    for one in started:
+        os.kill(one, signal.SIGKILL)
+        os.waitpid(one, 0)
+    return len(started)
+
+
+def threads(count: int) -> int:
+    """Start threads that stay; return how many there were."""
+    threading.stack_size(1 << 16)
+    go, started = threading.Event(), []
+    with contextlib.suppress(RuntimeError):
+        for _ in range(count):
+            one = threading.Thread(target=go.wait, daemon=True)
+            one.start()
+            started.append(one)
+    go.set()
+    for one in started:
+        one.join()
+    return len(started)
+
+
+def memory(size: int) -> int:
+    """Take memory and write to it; return how much there was."""
+    held = []
+    with contextlib.suppress(MemoryError, OSError):
+        while len(held) < size // MEBIBYTE:
+            held.append(mmap.mmap(-1, MEBIBYTE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+            held[-1].write(bytes(MEBIBYTE))
+    return len(held) * MEBIBYTE
+
+
+def descriptors() -> list[str]:
+    """Find open descriptors beside standard input, output and error."""
+    found = []
+    for handle in range(3, 1024):
+        with contextlib.suppress(OSError):
+            found.append(f"{handle}: {stat.filemode(os.fstat(handle).st_mode)}")
+    return found
+
+
+def signals(pid: int) -> list[str]:
+    """Signal the agent, by its number and by what asks the kernel to."""
+    sent = []
+    with contextlib.suppress(OSError):
+        os.kill(pid, 0)
+        sent.append("kill")
+    with contextlib.suppress(OSError):
+        import fcntl
+
+        ours, _theirs = socket.socketpair()
+        fcntl.fcntl(ours, fcntl.F_SETOWN, pid)
+        sent.append("F_SETOWN")
+    if os.getppid():
+        sent.append(f"parent {os.getppid()}")
+    return sent
+
+
+def environment() -> list[str]:
+    """Return the variables."""
+    return sorted(os.environ)
+
+
+def identity() -> list[object]:
+    """Become another user, or gain a right."""
+    gained: list[object] = []
+    for attempt in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0])):
+        with contextlib.suppress(OSError):
+            attempt()
+            gained.append("another user or group")
+    if os.getuid() != 65534 or os.getgid() != 65534:
+        gained.append([os.getuid(), os.getgid()])
+    with contextlib.suppress(OSError):
+        os.mknod("/tmp/disk", stat.S_IFBLK | 0o600, os.makedev(8, 0))
+        gained.append("a device node")
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+        gained.append("a higher limit")
+    return gained
+
+
+def namespaces() -> list[str]:
+    """Make a namespace, by each way."""
+    made = []
+    for kind, flag in NEW.items():
+        if _LIBC.unshare(flag) == 0:
+            made.append(f"unshare {kind}")
+    for kind in ("user", "net"):
+        number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+        child = _LIBC.syscall(number, NEW[kind] | NEW["user"] | signal.SIGCHLD, 0, 0, 0, 0)
+        if child == 0:
+            os._exit(0)
+        if child > 0:
+            os.waitpid(child, 0)
+            made.append(f"clone {kind}")
+    return made
+
+
+def call(number: int, arguments: list[int]) -> int:
+    """Return the error of a system call, 0 for none."""
+    ctypes.set_errno(0)
+    given = [ctypes.c_long(one) for one in (*arguments, *[0] * (6 - len(arguments)))]
+    return ctypes.get_errno() if _LIBC.syscall(ctypes.c_long(number), *given) == -1 else 0
+
+
+def ring() -> bool:
+    """Have an io_uring."""
+    setup = ctypes.create_string_buffer(256)
+    return bool(_LIBC.syscall(425, 4, setup) >= 0)
+
+
+def fault() -> bool:
+    """Handle page faults (`UFFD_USER_MODE_ONLY`, which needs no right)."""
+    number = {"x86_64": 323, "aarch64": 282}[os.uname().machine]
+    return bool(_LIBC.syscall(number, 1) >= 0)
+
+
+def key() -> bool:
+    """Add a key to a keyring."""
+    number = {"x86_64": 248, "aarch64": 217}[os.uname().machine]
+    return bool(_LIBC.syscall(number, b"user", b"escaped", b"1", 1, -3) >= 0)
+
+
+def trace() -> bool:
+    """Trace a process (one that does not exist: only the right is tried)."""
+    number = {"x86_64": 101, "aarch64": 117}[os.uname().machine]
+    return call(number, [16, 4_194_303]) in (0, errno.ESRCH)
+
+
+def device(path: str) -> list[str]:
+    """Change a device node of the host; it is put back."""
+    before, done = os.stat(path), []
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o667)
+        if os.stat(path).st_mode != before.st_mode:
+            done.append("mode")
+            os.chmod(path, stat.S_IMODE(before.st_mode))
+    return done
+
+
+def set_user_id(path: str) -> bool:
+    """Leave a program behind that runs as its owner."""
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o4755)
+    return bool(os.stat(path).st_mode & stat.S_ISUID)
+
+
+def foreign(how: str) -> int:
+    """Call by another architecture's numbers: x32, or 32 bit by `int 0x80`."""
+    if how == "x32":
+        return int(_LIBC.syscall(0x40000000 + 39))
+    code = b"\xb8\x14\x00\x00\x00\xcd\x80\xc3"  # mov eax, 20 (getpid); int 0x80; ret
+    page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(code)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    return int(ctypes.CFUNCTYPE(ctypes.c_int)(address)())
+
+
+def flood(size: int) -> int:
+    """Print without end, from a thread; go on answering."""
+
+    def run() -> None:
+        written = 0
+        while written < size:
+            written += os.write(2, b"x" * 65536)
+
+    threading.Thread(target=run, daemon=True).start()
+    return 0
+
+
+def spin() -> None:
+    """Never answer, and ignore what can be ignored."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        pass
+
+
+ATTACKS = {
+    one.__name__: one
+    for one in (
+        sockets, connect, name, unix, read, processes, create, change, links, climb, files, grow,
+        fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
+        call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
+    )
+}  # fmt: skip
+
+
+def main() -> None:
+    """Answer until the channel ends."""
+    found = descriptors()
+    answers = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        attack, arguments = json.loads(line)
+        seen = found if attack == "descriptors" else ATTACKS[attack](**arguments)
+        answers.write(json.dumps(seen) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

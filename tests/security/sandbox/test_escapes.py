@@ -1,0 +1,338 @@
+"""What code in the real sandbox tries, as root and as an ordinary user: nothing of it succeeds.
+
+Each attack is tried with every guard, and again without those that stop it: then it succeeds, which
+shows that the first result means something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.sandbox import BubblewrapSandbox, bubblewrap
+from secureflow.adapters.sandbox.layout import Layout, layout_of
+from secureflow.adapters.sandbox.syscalls import DENIED, LAST, NUMBERS
+from secureflow.application.ports.sandbox import PRINTED, Limits
+from tests.security.sandbox.conftest import LIMITS, SECRET, World, asked
+
+HUGE = 100 << 30
+_FOREIGN = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of x86 processors")
+
+
+def wanted(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return every attack that one process can try beside the others."""
+    outside = [
+        "/",
+        "/etc",
+        "/dev",
+        "/usr/lib",
+        "/inputs",
+        "/job",
+        "/proc",
+        "/sys",
+        "/home",
+        "/root",
+    ]
+    agent = world.folder / "agent"
+    return {
+        "sockets": ("sockets", {}),
+        "a connection": ("connect", {"port": world.tcp}),
+        "a name": ("name", {"port": world.udp}),
+        "the agent's socket": ("unix", {"address": str(agent / "agent.sock")}),
+        "an abstract socket": ("unix", {"address": f"@{world.folder.name}"}),
+        "the agent's key": ("read", {"path": str(world.key)}),
+        "another job's files": ("read", {"path": str(world.other)}),
+        "the dataset's folder": ("read", {"path": str(world.dataset.parent)}),
+        "the host's users": ("read", {"path": "/etc/passwd"}),
+        "the host's files": ("read", {"path": "/home"}),
+        "processes": ("processes", {"pid": os.getpid()}),
+        "files outside": ("create", {"folders": outside}),
+        "the dataset": ("change", {"path": "/inputs/rows.csv"}),
+        "the model": ("change", {"path": "/job/model"}),
+        "links": ("links", {"target": str(world.key), "output": "/job/update"}),
+        "the root": ("climb", {}),
+        "ten thousand files": ("files", {"folder": "/job", "count": 10_000}),
+        "descriptors": ("descriptors", {}),
+        "signals": ("signals", {"pid": os.getpid()}),
+        "identity": ("identity", {}),
+        "namespaces": ("namespaces", {}),
+        "io_uring": ("ring", {}),
+        "userfaultfd": ("fault", {}),
+        "keys": ("key", {}),
+        "ptrace": ("trace", {}),
+        "a device": ("device", {"path": "/dev/zero"}),
+        "a program with its owner's rights": ("set_user_id", {"path": "/job/update"}),
+    }
+
+
+@pytest.fixture(scope="module")
+def seen(world: World) -> dict[str, Any]:
+    """Try every attack in one process."""
+    attacks = wanted(world)
+    found = dict(zip(attacks, world.attack(list(attacks.values())), strict=True))
+    paths = [Path("/dev/zero"), world.dataset, world.key, world.other, world.job / "model"]
+    host = [oct(one.stat().st_mode)[-3:] for one in paths] + [one.read_text() for one in paths[1:]]
+    found["host"] = host != ["666", *["600"] * 4, *[SECRET] * 4]
+    found["folder"] = sorted(one.name for one in world.job.iterdir()) != ["model", "update"]
+    return found
+
+
+NAMES = [*wanted(World("", Path("/x"), 0, 0)), "host", "folder"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_reached(world: World, seen: dict[str, Any], name: str) -> None:
+    assert not seen[name]
+
+
+WITHOUT: dict[str, tuple[str, ...]] = {
+    "sockets": ("sockets",),
+    "a connection": ("sockets", "network"),
+    "a name": ("sockets", "network"),
+    "an abstract socket": ("sockets", "network"),
+    "processes": ("no proc", "processes", "capabilities"),
+    "signals": ("processes", "capabilities"),
+    "files outside": ("read-only root",),
+    "the dataset": ("read-only",),
+    "the model": ("read-only",),
+    "ten thousand files": ("read-only",),
+    "namespaces": ("namespaces", "clone", "nested"),
+    "userfaultfd": ("userfaultfd",),
+    "ptrace": ("tracing",),
+    "a program with its owner's rights": ("modes",),
+    "identity": ("user",),
+}
+"""What has to be left out for an attack to succeed, whoever starts the sandbox."""
+
+
+@pytest.fixture(scope="module")
+def unguarded(world: World) -> Callable[[str], Any]:
+    """Try attacks without guards; those that need the same ones share a start."""
+    attacks, found = wanted(world), {}
+
+    def attempt(name: str) -> Any:
+        guards = WITHOUT[name]
+        if name not in found:
+            together = [one for one, left_out in WITHOUT.items() if left_out == guards]
+            results = world.attack([attacks[one] for one in together], guards)
+            found.update(zip(together, results, strict=True))
+        return found[name]
+
+    return attempt
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_without_its_guards_it_is_reached(
+    world: World, unguarded: Callable[[str], Any], name: str
+) -> None:
+    assert unguarded(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "without"),
+    [("a connection", ("sockets",)), ("a name", ("sockets",)), ("an abstract socket", ("sockets",)),
+     ("namespaces", ("namespaces", "clone", "clone3")), ("namespaces", ("nested",)),
+     ("sockets", ("network",)), ("signals", ("no proc", "capabilities"))],
+)  # fmt: skip
+def test_one_guard_of_two_is_enough(world: World, name: str, without: tuple[str, ...]) -> None:
+    assert not world.attack([wanted(world)[name]], without)[0]
+
+
+def test_what_an_interpreter_lies_beside_is_hidden(world: World) -> None:
+    """The agent's folder may lie within its environment's, which is shown."""
+    seen = [world.run(partial(_read_beside, world, without)) for without in ((), ("hidden",))]
+    assert seen == [False, True]
+
+
+async def _read_beside(world: World, without: tuple[str, ...]) -> bool:
+    known = layout_of(world.python)
+    wider = Layout((*known.paths, world.folder), known.links)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bubblewrap, "layout_of", lambda python: wider)
+        process = await BubblewrapSandbox(without=without).start(world.launch())
+        try:
+            return bool(await asked(process, "read", {"path": str(world.key)}))
+        finally:
+            await process.kill()
+
+
+def test_the_environment_is_what_was_given(world: World) -> None:
+    os.environ["SECUREFLOW_TEST_SECRET"] = "x"
+    try:
+        given = {"environment": {"LANG": "C.UTF-8", "GIVEN": "1"}}
+        (names,) = world.attack([("environment", {})], **given)
+    finally:
+        del os.environ["SECUREFLOW_TEST_SECRET"]
+    assert set(names) <= {"LANG", "GIVEN", "HOME", "TMPDIR", "USER", "PWD", "LC_CTYPE"}
+    assert "GIVEN" in names
+
+
+def test_an_output_has_a_size(world: World) -> None:
+    huge = [("grow", {"path": "/job/update", "size": HUGE}), ("fill", {"size": 64 << 20})]
+    grown, filled = world.attack(huge)
+    assert grown <= LIMITS.file_size
+    assert filled <= LIMITS.scratch
+    grown, filled = world.attack(huge, ("rlimits", "scratch"))
+    assert (grown, filled) == (HUGE, 64 << 20)
+    os.truncate(world.job / "update", 0)
+
+
+def test_a_fork_bomb_stays_small(world: World) -> None:
+    """Where nothing counts processes there are none: only threads, and these are counted."""
+    bombs = [("forks", {"count": 200}), ("threads", {"count": 200})]
+    forks, threads = world.attack(bombs)
+    assert forks < LIMITS.processes
+    assert threads < LIMITS.processes
+    forks, threads = world.attack(bombs, ("clone", "rlimits"), cgroups=False)
+    assert (forks, threads) == (200, 200)
+
+
+def test_without_a_cgroup_there_are_threads_alone(world: World) -> None:
+    forks, threads = world.attack(
+        [("forks", {"count": 9}), ("threads", {"count": 9})], cgroups=False
+    )
+    assert (forks, threads) == (0, 9)
+
+
+def test_a_memory_bomb_ends(world: World) -> None:
+    bomb = [("memory", {"size": 384 << 20})]
+    (taken,) = world.attack(bomb)
+    assert taken < LIMITS.memory
+    (taken,) = world.attack(bomb, limits=Limits())
+    assert taken == 384 << 20
+
+
+def test_a_cgroup_counts_what_no_address_space_does(world: World) -> None:
+    if world.identity != "root":
+        pytest.skip("an ordinary user has no cgroups here")
+    (ended,) = world.attack([("memory", {"size": 384 << 20})], ("rlimits",))
+    assert ended["ended"] == 128 + signal.SIGKILL
+
+
+def test_an_endless_loop_ends_when_it_is_told_to(world: World) -> None:
+    async def work() -> list[Any]:
+        process = await BubblewrapSandbox().start(world.launch())
+        process.writer.write(json.dumps(["spin", {}]).encode() + b"\n")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(process.reader.readline(), 0.2)
+        await process.kill()
+        return [await process.wait(), process.pid]
+
+    code, pid = world.run(work)
+    assert code == 128 + signal.SIGKILL
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_nothing_is_left_of_a_bomb_that_is_killed(world: World) -> None:
+    async def work() -> int:
+        process = await BubblewrapSandbox().start(world.launch())
+        inside = _space(process.pid)
+        process.writer.write(json.dumps(["forks", {"count": 20}]).encode() + b"\n")
+        process.writer.write(json.dumps(["spin", {}]).encode() + b"\n")
+        await process.reader.readline()
+        await process.kill()
+        return inside
+
+    inside = world.run(work)
+    spaces = {_space(int(one.name)) for one in Path("/proc").glob("[0-9]*")}
+    assert _space(os.getpid()) in spaces
+    assert inside not in spaces
+
+
+def _space(pid: int) -> int:
+    """Return the number of a process's namespace of processes, 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino
+    return 0
+
+
+def test_a_flood_costs_its_reader_nothing(world: World) -> None:
+    async def work() -> list[int]:
+        process = await BubblewrapSandbox().start(world.launch())
+        await asked(process, "flood", {"size": 1 << 40})
+        while len(process.printed) < PRINTED:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        answered = await asked(process, "climb", {})
+        kept = len(process.printed)
+        await process.kill()
+        return [len(answered), kept]
+
+    assert world.run(work) == [0, PRINTED]
+
+
+@_FOREIGN
+@pytest.mark.parametrize("how", ["x32", "32 bit"])
+def test_another_architectures_calls_kill(world: World, how: str) -> None:
+    (ended,) = world.attack([("foreign", {"how": how})])
+    assert ended["ended"] == 128 + signal.SIGSYS
+    (ended,) = world.attack([("foreign", {"how": how})], ("seccomp",))
+    assert isinstance(ended, int) or ended["ended"] == 128 + signal.SIGSEGV
+
+
+def test_each_denied_call_ends_as_it_is_said_to(world: World) -> None:
+    """And not so without the filter: who has no right to it gets another error then."""
+    column = {"x86_64": 0, "aarch64": 1}[platform.machine()]
+    calls = {
+        name: (code, NUMBERS[name][column])
+        for code, names in DENIED.values()
+        for name in names
+        if NUMBERS[name][column]
+    }
+    arguments = {"socket": [1, 1], "fchmod": [-1], "fchown": [-1]}
+    attacks: list[tuple[str, dict[str, Any]]] = [
+        ("call", {"number": number, "arguments": arguments.get(name, [])})
+        for name, (_, number) in calls.items()
+    ]
+    newer = ("call", {"number": LAST + 1, "arguments": []})
+    typed = ("call", {"number": 16 if column == 0 else 29, "arguments": [0, 0x5412]})
+    *found, unknown, typing = world.attack([*attacks, newer, typed])
+    assert dict(zip(calls, found, strict=True)) == {name: code for name, (code, _) in calls.items()}
+    assert unknown == 38
+    assert typing == 1
+    *unfiltered, _, untyped = world.attack([*attacks, newer, typed], ("seccomp",))
+    assert untyped == 25  # ENOTTY
+    other = dict(zip(calls, unfiltered, strict=True))
+    for group, (code, names) in DENIED.items():
+        assert any(other[name] != code for name in names if name in calls), group
+
+
+def test_the_host_sees_every_guard(world: World) -> None:
+    async def work() -> dict[str, Any]:
+        process = await BubblewrapSandbox().start(world.launch())
+        await asked(process, "climb", {})
+        proc = Path(f"/proc/{process.pid}")
+        status = dict(
+            line.split(":\t", 1)
+            for line in (proc / "status").read_text().splitlines()
+            if ":\t" in line
+        )
+        spaces = ("user", "pid", "net", "ipc", "uts", "mnt", "cgroup")
+        here = Path("/proc/self/ns")
+        own = [one for one in spaces if (proc / "ns" / one).samefile(here / one)]
+        limits = " ".join((proc / "limits").read_text().split())
+        session = os.getsid(process.pid) != os.getsid(0)
+        await process.kill()
+        return {"status": status, "shared": own, "limits": limits, "session": session}
+
+    found = world.run(work)
+    status = found["status"]
+    assert found["shared"] == []
+    assert found["session"], "it could type into our terminal"
+    assert {
+        name: int(status[name], 16) for name in status if name.startswith("Cap")
+    } == dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0)
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert "Max core file size 0 0" in found["limits"]
+    assert f"Max address space {LIMITS.memory} {LIMITS.memory}" in found["limits"]
+    assert f"Max file size {LIMITS.file_size} {LIMITS.file_size}" in found["limits"]
+    assert f"Max open files {LIMITS.open_files} {LIMITS.open_files}" in found["limits"]
