@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from peers.pictures import by_class
 from safetensors.numpy import save
 
 from secureflow import simulate
@@ -27,6 +29,7 @@ from secureflow.demo.data import LABEL, columns_of
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.demo.processes import stop_all
+from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.training import Release, Resume, TrainingPlan, TrainingSpec
 from secureflow.engines.preparation import split_validation
@@ -320,3 +323,32 @@ def test_everything_restarts_between_two_jobs(place: Platform) -> None:
         known = sorted(version.version for version in client.models.list())
         assert client.audit.head() != head
     assert known[-1] > before.report["model"]["version"]
+
+
+def test_images_are_published_and_granted_and_a_changed_folder_is_not_used(
+    place: Platform, tmp_path: Path
+) -> None:
+    """Over real links, from an edit of `agent.yaml`; nobody else sees more than the declaration."""
+    owner = place.parties["bank-b"]
+    pets = replace(by_class(tmp_path / "pets"), privacy=DatasetPrivacy("pets", 3.0, 1e-6))
+    settings = yaml.safe_load(owner.config.read_text())
+    settings["datasets"].append(dump(pets))
+    owner.config.write_text(yaml.safe_dump(settings))
+    assert api.reload(owner.config)["changed"] == ["datasets.pets"]
+    published = api.data_publish(owner.config, "pets", "Pets")
+    assert (published["rows"], published["counted"]) == ("<1k", 4)
+    with place.client("bank-b") as client:
+        granted = client.datasets.grant(published["id"], place.project, purposes=[place.purpose])
+    assert granted.columns == ("image", "label")
+    with place.client("bank-a") as client:
+        seen = client.datasets.get(published["id"])
+        assert (seen.columns[0].shape, seen.columns[0].dtype) == ((4, 6, 3), "uint8")
+        assert seen.columns[1].categories == ("cat", "dog")
+        assert published["id"] in {one.id for one in client.datasets.list(place.project)}
+    checks = {one["check"]: one for one in api.doctor(owner.config)}
+    assert checks["data"]["ok"]
+    (tmp_path / "pets" / "cat" / "0000.png").write_bytes(b"")
+    checks = {one["check"]: one for one in api.doctor(owner.config)}
+    assert checks["data"]["code"] == "dataset_changed"
+    with pytest.raises(SecureFlowError, match=r"row 1, file cat/0000\.png, column 'image'"):
+        api.data_publish(owner.config, "pets")

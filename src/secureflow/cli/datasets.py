@@ -44,8 +44,9 @@ def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
                 rows=rows,
             )
         )
-    clipped = ("clip",) if any(column.clip for column in described.columns) else ()
-    columns = ("name", "type", "categories", "bounds", *clipped, "sensitive")
+    seldom = ("shape", "dtype", "fit", "length", "clip")
+    told = [one for one in seldom if any(getattr(column, one) for column in described.columns)]
+    columns = ("name", "type", "categories", "bounds", *told, "sensitive")
     show(list(described.columns), output, columns)
 
 

@@ -14,7 +14,7 @@ import yaml
 from secureflow.cli.texts import t
 
 if TYPE_CHECKING:
-    from secureflow.adapters.datasources.inspection import ColumnDraft, TableDraft
+    from secureflow.adapters.datasources.drafts import ColumnDraft, TableDraft
 
 
 def block(draft: TableDraft, name: str, path: str) -> list[str]:
@@ -30,6 +30,8 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
     """
     draft.dataset(name, Path(path))
     lines = [f"- name: {_yaml(name)}", f"  path: {_yaml(path)}", f"  format: {draft.format}"]
+    if draft.index is not None:
+        lines.append(f"  index: {_yaml(draft.index)}")
     if draft.missing != ("",):
         lines.append(f"  missing: {_yaml(list(draft.missing))}")
     lines.append("  columns:")
@@ -69,6 +71,20 @@ def remarks(draft: TableDraft) -> Iterator[str]:
             ("Categories are published as they are: remove those that name a person ({names})."),
             names=", ".join(listed),
         )
+    resized = [column.name for column in draft.columns if column.fit]
+    if resized:
+        yield t(
+            "The images of {names} have several sizes and are resized to the most frequent one: "
+            "declare the size that the models are to see, the same at every owner.",
+            names=", ".join(resized),
+        )
+    unbounded = [column.name for column in draft.columns if column.type == "array"]
+    if unbounded:
+        yield t(
+            "Arrays have no bounds in the draft; jobs with differential privacy need them: add "
+            "bounds to {names}.",
+            names=", ".join(unbounded),
+        )
     sensitive = [column.name for column in draft.columns if column.sensitive and column.type]
     if sensitive:
         yield t(
@@ -87,6 +103,12 @@ def _column(column: ColumnDraft) -> str:
     entry: dict[str, Any] = {"name": column.name, "type": column.type}
     if column.bounds is not None:
         entry["bounds"] = [_number(one) for one in column.bounds]
+    if column.shape is not None:
+        entry["shape"] = list(column.shape)
+    if column.dtype is not None:
+        entry["dtype"] = column.dtype
+    if column.fit is not None:
+        entry["fit"] = column.fit
     if column.categories:
         entry["categories"] = list(column.categories)
     if column.sensitive:

@@ -20,9 +20,13 @@ Name = Annotated[str, typer.Argument(help=t("Name of the dataset in the configur
 _CONFIG = Path("agent.yaml")
 
 
-@app.command("inspect", help=t("Draft a dataset's declaration from its file; nothing is sent."))
+@app.command(
+    "inspect", help=t("Draft a dataset's declaration from its file or folder; nothing is sent.")
+)
 def inspect(
-    file: Annotated[Path, typer.Argument(help=t("CSV or Parquet file."))],
+    file: Annotated[
+        Path, typer.Argument(help=t("CSV or Parquet file, or a folder of images or arrays."))
+    ],
     name: Annotated[str, typer.Option(help=t("Name of the dataset. Default: the file's."))] = "",
     category: Annotated[
         list[str] | None,
@@ -35,11 +39,11 @@ def inspect(
     config: Config = _CONFIG,
 ) -> None:
     """Draft a declaration; the agent need not run."""
-    from secureflow.adapters.datasources.inspection import inspect_file
+    from secureflow.adapters.datasources.folderinspection import inspect_data
     from secureflow.cli.drafting import block, remarks, slug
 
-    draft = inspect_file(file, category or ())
-    called = name or slug(file.stem)
+    draft = inspect_data(file, category or ())
+    called = name or slug(file.resolve().stem)
     lines = block(draft, called, _from(file, config))
     write("\n".join(lines))
     for one in remarks(draft):

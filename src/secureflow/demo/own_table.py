@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.adapters.datasources.drafts import REASONS, TableDraft
 from secureflow.adapters.datasources.inspection import (
     MAX_CATEGORIES,
-    REASONS,
-    TableDraft,
     can_be_declared,
     inspect_file,
     read_column,
@@ -201,7 +200,11 @@ def _label_problem(positive: str, known: list[str], say: Words) -> tuple[str, st
 
 
 def _features(draft: TableDraft, label: Label, say: Words) -> FeatureSpec:
-    usable = [column for column in draft.columns if column.type and column.name != label.column]
+    usable = [
+        column
+        for column in draft.columns
+        if column.type in {"number", "category"} and column.name != label.column
+    ]
     if not usable:
         reasons = "; ".join(
             f"{column.name}: {say(REASONS[column.left_out])}"
@@ -244,7 +247,10 @@ def _sorted_by(asked: OwnTable, draft: TableDraft, say: Words) -> pa.ChunkedArra
     if asked.by is None:
         return None
     names = [column.name for column in draft.columns if column.name != asked.label]
-    kinds = {column.name: column.left_out for column in draft.columns}
+    kinds = {
+        column.name: "kind" if column.type in {"image", "array"} else column.left_out
+        for column in draft.columns
+    }
     if names.count(asked.by) != 1 or kinds[asked.by] == "kind":
         raise unknown_column(asked.by, [name for name in names if kinds[name] != "kind"], say)
     column = read_column(asked.path, draft.format, asked.by)

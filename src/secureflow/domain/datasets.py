@@ -30,8 +30,9 @@ class Dataset:
     def widened(self, later: Dataset) -> frozenset[str]:
         """Return the columns that a later description of this dataset discloses more of.
 
-        That is: another type, wider bounds, more categories, newly sensitive, or no longer
-        described; every column, if more rows of one person count or another unit is protected.
+        That is: another type, shape or dtype, wider bounds, more categories, longer texts, newly
+        sensitive, or no longer described; every column, if more rows of one person count or
+        another unit is protected.
         """
         now = {column.name: column for column in later.columns}
         if self.privacy is not None and not _as_strict(self.privacy, later.privacy):
@@ -68,6 +69,10 @@ class Grant:
 def _within(old: ColumnConfig, new: ColumnConfig) -> bool:
     """Tell whether the new declaration allows nothing that the old one did not."""
     if new.type != old.type or (new.sensitive and not old.sensitive):
+        return False
+    if (new.shape, new.dtype, new.fit) != (old.shape, old.dtype, old.fit):
+        return False
+    if old.length is not None and (new.length is None or new.length > old.length):
         return False
     if not set(new.categories) <= set(old.categories):
         return False

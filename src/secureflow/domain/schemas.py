@@ -6,18 +6,43 @@ path is public to the project; rows that do not fit it are refused when they are
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs.base import STRICT, Category, Column, Slug
+from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-ColumnType = Literal["number", "category", "text"]
+ColumnType = Literal["number", "category", "text", "image", "array"]
+DataFormat = Literal["csv", "parquet", "images", "arrays"]
+DataType = Literal[
+    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+    "float16", "float32", "float64",
+]  # fmt: skip
+"""What the elements of an array are; `image` columns are always uint8."""
+Shape = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(min_length=1, max_length=8)
+]
+MAX_ELEMENTS: Final = 1 << 26
+"""The most elements of one row of an array or image column."""
+CHANNELS: Final = (1, 3, 4)
+"""The channels of an image: grey, RGB, RGBA."""
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+_UNLESS_NONE: Final = Field(exclude_if=_absent)
+"""For fields that came later: left out of the JSON where they say nothing, so that a declaration
+without them keeps its bytes."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +51,20 @@ class ColumnConfig:
 
     Args:
         name: the column's name in the file.
-        type: `number` (float64), `category` (one of `categories`) or `text`.
+        type: `number` (float64), `category` (one of `categories`), `text`, `image` (uint8) or
+            `array` (of one dtype).
         categories: every value that a category column may hold.
-        bounds: closed interval of a number column, in its own unit; a dataset with a row outside is
-            not published. Private jobs clamp to it, and are refused if none is declared.
+        bounds: closed interval of a number column, or of every element of an array, in its own
+            unit; a dataset with a row outside is not published. Private jobs clamp to it, and are
+            refused if none is declared.
         clip: whether a number outside counts as the nearest bound instead, in every job. Noise
             grows with the width of the bounds, so a few outliers can make a private job useless.
         sensitive: personal or protected; shown at approval, and must be granted explicitly.
+        shape: of one row: [height, width, channels] of an image, or the dimensions of an array.
+        dtype: of an array's elements.
+        fit: what becomes of an image of another size or colour: `refuse` (the default), or
+            `resize` (bilinear) and convert.
+        length: the most characters of a text.
     """
 
     __pydantic_config__ = STRICT
@@ -42,6 +74,15 @@ class ColumnConfig:
     bounds: tuple[float, float] | None = None
     sensitive: bool = False
     clip: bool = False
+    shape: Annotated[Shape | None, _UNLESS_NONE] = None
+    dtype: Annotated[DataType | None, _UNLESS_NONE] = None
+    fit: Annotated[Literal["refuse", "resize"] | None, _UNLESS_NONE] = None
+    length: Annotated[int | None, Field(ge=1, le=1 << 20), _UNLESS_NONE] = None
+
+    @property
+    def is_tensor(self) -> bool:
+        """Tell whether a row of it is an array of numbers and not one cell."""
+        return self.type in {"image", "array"}
 
 
 @dataclass(frozen=True)
@@ -88,20 +129,37 @@ class DatasetConfig:
 
     Args:
         name: how jobs name it.
-        path: the file, on the organisation's own disk; never leaves the agent.
-        format: `csv` (UTF-8, with a header line) or `parquet`.
+        path: the file or folder, on the organisation's own disk; never leaves the agent.
+        format: `csv` (UTF-8, with a header line), `parquet`, `images` (a folder with one folder of
+            PNG or JPEG files per class, or with an index) or `arrays` (a folder of `COLUMN.npy`).
         columns: the declared schema; columns of the file beyond it are never read.
         missing: texts that mean an unknown value in a CSV file.
         privacy: the privacy budget that jobs on it are charged to.
+        index: of `images`: a CSV file in the folder whose image columns hold the names of files in
+            it. Without one the name of a file's folder is its class.
     """
 
     __pydantic_config__ = STRICT
     name: Slug
     path: Annotated[str, Field(min_length=1, max_length=4096)]
-    format: Literal["csv", "parquet"]
+    format: DataFormat
     columns: Annotated[tuple[ColumnConfig, ...], Field(min_length=1, max_length=4096)]
     missing: tuple[str, ...] = ("",)
     privacy: DatasetPrivacy | None = None
+    index: Annotated[
+        Annotated[str, Field(min_length=1, max_length=255), ONE_LINE] | None, _UNLESS_NONE
+    ] = None
+
+    @property
+    def is_folder(self) -> bool:
+        """Tell whether the path is a folder."""
+        return self.format in {"images", "arrays"}
+
+    @property
+    def decodes(self) -> bool:
+        """Tell whether reading it needs a library for image files (extra `images`)."""
+        images = any(column.type == "image" for column in self.columns)
+        return images and self.format != "arrays"
 
     def column(self, name: str) -> ColumnConfig:
         """Return a declared column.
@@ -139,7 +197,7 @@ def check_dataset(config: DatasetConfig) -> None:
     Raises:
         SecureFlowError: `contradictory_schema` naming the column and the reason.
     """
-    problem = _privacy_problem(config.privacy)
+    problem = _privacy_problem(config)
     if problem:
         raise SecureFlowError(
             "contradictory_schema",
@@ -147,11 +205,20 @@ def check_dataset(config: DatasetConfig) -> None:
             "Correct the declaration in the agent's configuration.",
             {"dataset": config.name, "field": "privacy"},
         )
+    problem = _folder_problem(config)
+    if problem:
+        raise SecureFlowError(
+            "contradictory_schema",
+            Text("Dataset {name!r}: {problem}.", name=config.name, problem=problem),
+            "Correct the declaration in the agent's configuration.",
+            {"dataset": config.name, "field": "format"},
+        )
     names = [column.name for column in config.columns]
     for column in config.columns:
-        problem = _problem(column) or (
+        problem = next(_problems(column), "") or (
             "it is declared twice" if names.count(column.name) > 1 else ""
         )
+        problem = problem or _format_problem(config, column)
         if problem:
             raise SecureFlowError(
                 "contradictory_schema",
@@ -192,10 +259,18 @@ def _public(column: ColumnConfig) -> dict[str, Any]:
         described["bounds"] = list(column.bounds)
     if column.clip:
         described["clip"] = True
+    if column.shape:
+        described["shape"] = list(column.shape)
+        described["dtype"] = column.dtype or "uint8"
+    if column.fit == "resize":
+        described["fit"] = column.fit
+    if column.length:
+        described["length"] = column.length
     return {**described, "sensitive": column.sensitive}
 
 
-def _privacy_problem(privacy: DatasetPrivacy | None) -> str:
+def _privacy_problem(config: DatasetConfig) -> str:
+    privacy = config.privacy
     if privacy is None:
         return ""
     if (privacy.unit == "person") != (privacy.person is not None):
@@ -205,19 +280,109 @@ def _privacy_problem(privacy: DatasetPrivacy | None) -> str:
         )
     if privacy.unit != "person" and privacy.rows_per_person != 1:
         return "rows_per_person is only for unit person"
+    if privacy.person is not None and config.format == "images" and config.index is None:
+        return "a folder of images without an index has no column of persons"
+    named = (one for one in config.columns if one.name == privacy.person)
+    if any(one.is_tensor for one in named):
+        return "an image or an array does not identify a person"
     return ""
 
 
-def _problem(column: ColumnConfig) -> str:
+def _folder_problem(config: DatasetConfig) -> str:
+    """Return what keeps format, index and columns from belonging together."""
+    if config.index is not None and config.format != "images":
+        return "only a folder of images has an index"
+    if config.index is not None and not _is_inside(config.index):
+        return "its index is not a file of the folder"
+    if config.format != "images":
+        return ""
+    images = sum(column.type == "image" for column in config.columns)
+    if not images:
+        return "a folder of images needs an image column"
+    others = [column for column in config.columns if column.type != "image"]
+    plain = images == 1 and len(others) <= 1 and all(one.type == "category" for one in others)
+    if config.index is None and not plain:
+        return (
+            "a folder of images without an index has one image column and at most one category "
+            "column, the class that a file's folder names"
+        )
+    return ""
+
+
+def _is_inside(name: str) -> bool:
+    return all(part not in {"", ".", ".."} for part in name.split("/"))
+
+
+def _format_problem(config: DatasetConfig, column: ColumnConfig) -> str:
+    """Return what keeps a column from being in a file or folder of this format."""
+    if config.format == "csv" and column.is_tensor:
+        return "a CSV file holds neither images nor arrays"
+    if config.format == "images" and column.type == "array":
+        return "a folder of images holds no arrays"
+    if config.format == "arrays":
+        if "/" in column.name or column.name.startswith("."):
+            return "its name cannot be that of a file"
+        if column.fit:
+            return "an array is not resized"
+    return ""
+
+
+def _problems(column: ColumnConfig) -> Iterator[str]:
+    """Yield what contradicts itself in one column."""
     if column.type == "category":
         if not column.categories:
-            return "a category column needs its categories"
+            yield "a category column needs its categories"
         if len(set(column.categories)) != len(column.categories):
-            return "a category is declared twice"
+            yield "a category is declared twice"
     elif column.categories:
-        return "only a category column has categories"
-    if column.bounds and column.type != "number":
-        return "only a number column has bounds"
+        yield "only a category column has categories"
+    if column.bounds and column.type not in {"number", "array"}:
+        yield "only a number column or an array has bounds"
     if column.clip and not column.bounds:
-        return "a column without bounds cannot be clipped"
-    return bounds_problem(column.bounds) if column.bounds else ""
+        yield "a column without bounds cannot be clipped"
+    if column.bounds and (found := bounds_problem(column.bounds)):
+        yield found
+    if column.length is not None and column.type != "text":
+        yield "only a text column has a length"
+    yield from _tensor_problems(column)
+
+
+def _tensor_problems(column: ColumnConfig) -> Iterator[str]:
+    if not column.is_tensor:
+        if column.shape or column.dtype or column.fit:
+            yield "only an image or an array has a shape, a dtype or a fit"
+        return
+    if not column.shape:
+        yield "an image or an array needs its shape"
+    elif math.prod(column.shape) > MAX_ELEMENTS:
+        yield Text("a row of it has more than {most} elements", most=MAX_ELEMENTS)
+    yield from _array_problems(column) if column.type == "array" else _image_problems(column)
+
+
+def _array_problems(column: ColumnConfig) -> Iterator[str]:
+    if not column.dtype:
+        yield "an array needs its dtype"
+    elif column.bounds and not _holds(column.dtype, column.bounds):
+        yield "its dtype does not hold its bounds"
+    if column.fit:
+        yield "an array is not resized"
+
+
+def _image_problems(column: ColumnConfig) -> Iterator[str]:
+    if len(column.shape or ()) != 3 or (column.shape or ())[-1] not in CHANNELS:
+        yield "an image has the shape [height, width, channels], with 1, 3 or 4 channels"
+    if column.dtype not in (None, "uint8"):
+        yield "an image is uint8"
+
+
+def _holds(dtype: str, bounds: tuple[float, float]) -> bool:
+    """Tell whether a dtype can hold an interval's ends, whole numbers where it is of integers."""
+    if dtype == "float16":
+        return max(map(abs, bounds)) <= 65504.0
+    if dtype == "float32":
+        return max(map(abs, bounds)) <= 3.4028234e38
+    if dtype == "float64":
+        return True
+    bits = int(dtype.lstrip("uint"))
+    low, high = (0, 1 << bits) if dtype.startswith("u") else (-(1 << bits - 1), 1 << bits - 1)
+    return all(one.is_integer() and low <= one < high for one in bounds)

@@ -133,4 +133,4 @@ def _sensitive(datasets: Sequence[Dataset]) -> set[str]:
 
 
 def _shape(column: ColumnConfig | None) -> object:
-    return column and (column.type, column.categories, column.bounds)
+    return column and (column.type, column.categories, column.bounds, column.shape, column.dtype)

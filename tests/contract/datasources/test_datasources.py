@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from peers.pictures import write_table
 
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment, open_source
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
@@ -37,19 +38,16 @@ ROWS: dict[str, list[Any]] = {
 Write = Callable[..., DatasetConfig]
 
 
-@pytest.fixture(params=["csv", "parquet"])
+@pytest.fixture(params=["csv", "parquet", "images", "arrays"])
 def write(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
     """Writes rows in the adapter's format and returns the dataset's declaration."""
 
-    def put(rows: dict[str, list[Any]] = ROWS, **changes: Any) -> DatasetConfig:
-        path = tmp_path / f"data.{request.param}"
-        table = pa.table(rows)
-        if request.param == "csv":
-            pa.csv.write_csv(table, path)
-        else:
-            pa.parquet.write_table(table, path)
-        config = DatasetConfig("clients", str(path), request.param, COLUMNS)
-        return dataclasses.replace(config, **changes)
+    def put(
+        rows: dict[str, list[Any]] = ROWS,
+        columns: tuple[ColumnConfig, ...] = COLUMNS,
+        **changes: Any,
+    ) -> DatasetConfig:
+        return write_table(tmp_path, request.param, rows, columns, **changes)
 
     return put
 
@@ -69,7 +67,7 @@ def changed(column: str, cells: list[Any]) -> dict[str, list[Any]]:
 def test_reads_the_declared_columns(write: Write) -> None:
     source = open_source(write())
     assert source.describe().rows == 4
-    assert source.describe().columns == ("age", "work", "note")
+    assert source.describe().columns[:3] == ("age", "work", "note")
     read = source.read(["note", "age", "work"])
     assert list(read) == ["note", "age", "work"]
     assert read["age"].dtype == np.float64
@@ -106,14 +104,33 @@ def test_sizes_are_bounded(write: Write) -> None:
     long = {name: cells * 300 for name, cells in ROWS.items()}
     assert refusal(write(long))[0] == "dataset_too_large"  # 1,200 rows
     with pytest.raises(SecureFlowError, match="bytes"):
-        open_source(write(), SourceLimits(max_bytes=20))
+        open_source(write(), SourceLimits(max_bytes=20)).read(["age"])
 
 
 def test_what_is_no_such_file_is_unreadable(write: Write, tmp_path: Path) -> None:
     config = write()
-    assert refusal(dataclasses.replace(config, path=str(tmp_path)))[0] == "dataset_unreadable"
-    Path(config.path).write_bytes(b"")
+    path = Path(config.path)
+    (tmp_path / "file").touch()
+    other = tmp_path / "file" if config.is_folder else tmp_path
+    assert refusal(dataclasses.replace(config, path=str(other)))[0] == "dataset_unreadable"
+    absent = dataclasses.replace(config, path=str(tmp_path / "absent"))
+    assert refusal(absent)[0] == "dataset_unreadable"
+    if config.is_folder:
+        shutil.rmtree(path)
+    path.write_bytes(b"")
     assert refusal(config)[0] == "dataset_unreadable"
+
+
+def test_a_text_is_no_longer_than_declared(write: Write) -> None:
+    note = ColumnConfig("note", "text", length=9)
+    columns = (*COLUMNS[:2], note)
+    assert open_source(write(columns=columns)).describe().rows == 4
+    long = write(
+        changed("note", ["plain", "two\nlines", "数据数据数据数据数据", "x"]), columns=columns
+    )
+    assert refusal(long) == ("schema_mismatch", 3, "note")
+    tolerant = open_source(long, tolerant=True).read(["note"])["note"]
+    assert tolerant.tolist()[2] == "数据数据数据数据数"
 
 
 @settings(max_examples=300, deadline=None)
@@ -189,8 +206,11 @@ def test_commitments_bind_the_file_and_hide_it(tmp_path: Path) -> None:
         dataset_commitment(path, b"short")
 
 
-def test_declaring_a_source_does_not_import_pyarrow() -> None:
-    code = "import sys, secureflow.adapters.datasources as d; sys.exit('pyarrow' in sys.modules)"
+def test_declaring_a_source_imports_neither_pyarrow_nor_pillow() -> None:
+    code = (
+        "import sys, secureflow.adapters.datasources as d; "
+        "sys.exit(len({'pyarrow', 'PIL'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -221,5 +241,5 @@ def test_numbers_are_clipped_where_the_owner_says_so(write: Write) -> None:
     declared = write({"gain": cells}, columns=(column,))
     clipped = [0.0, 0.0, 3.5, 10.0, 10.0]
     np.testing.assert_array_equal(open_source(declared).read(["gain"])["gain"], clipped)
-    strict = dataclasses.replace(declared, columns=(dataclasses.replace(column, clip=False),))
+    strict = write({"gain": cells}, columns=(dataclasses.replace(column, clip=False),))
     assert refusal(strict, ("gain",)) == ("schema_mismatch", 1, "gain")

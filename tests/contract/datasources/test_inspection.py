@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import hypothesis.strategies as st
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
+from peers.pictures import by_class, png
 
-from secureflow.adapters.datasources import open_source
+from secureflow.adapters.datasources import formats, open_source
+from secureflow.adapters.datasources.drafts import ColumnDraft
+from secureflow.adapters.datasources.folderinspection import inspect_data
 from secureflow.adapters.datasources.inspection import (
-    ColumnDraft,
     inspect_file,
     round_outwards,
 )
@@ -71,7 +74,7 @@ def test_parquet_types_are_told_by_what_they_mean(tmp_path: Path) -> None:
             "segment": pa.array(["a", "b"] * 10).dictionary_encode(),
             "score": pa.array([0.25, None, float("nan"), 0.75] * 5),
             "when": pa.array([0] * 20, pa.timestamp("s")),
-            "parts": pa.array([[1]] * 20),
+            "parts": pa.array([[1], [1, 2]] * 10),
             "ratio": pa.array([1.0, float("inf")] * 10),
             "defaulted": pa.array([0, 1] * 10, pa.int64()),
             "key": pa.array([2**60 + (n % 3 << 20) for n in range(20)]),
@@ -160,3 +163,114 @@ def _write_csv(path: Path, cells: dict[str, list[str]]) -> None:
         for row in zip(*cells.values(), strict=True)
     ]
     path.write_text("\n".join(lines) + "\n")
+
+
+# Folders, and Parquet files with images and lists.
+
+
+def test_a_folder_of_images_is_drafted_with_its_classes_and_its_most_frequent_size(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "pets"
+    by_class(folder)
+    draft = inspect_data(folder)
+    assert (draft.format, draft.rows, draft.index) == ("images", 4, None)
+    assert draft.columns == (
+        ColumnDraft("image", "image", shape=(4, 6, 3)),
+        ColumnDraft("label", "category", categories=("cat", "dog")),
+    )
+    assert open_source(draft.dataset("pets", folder)).describe().rows == 4
+    (folder / "dog" / "9.png").write_bytes(png(9, (8, 8, 1)))
+    image = inspect_data(folder).columns[0]
+    assert (image.shape, image.fit) == ((4, 6, 3), "resize")
+    assert open_source(inspect_data(folder).dataset("pets", folder)).describe().rows == 5
+
+
+def test_a_folder_with_an_index_is_drafted_like_its_table(tmp_path: Path) -> None:
+    folder = tmp_path / "pets"
+    by_class(folder, 6)
+    names = [f"{kind}/{n:04}.png" for kind in ("cat", "dog") for n in range(6)]
+    lines = [f"{name},{n % 3 + 0.5},{'mf'[n % 2]}" for n, name in enumerate(names)]
+    (folder / "list.csv").write_text("\n".join(["file,weight,sex", *lines]) + "\n")
+    draft = inspect_data(folder)
+    found = {column.name: column for column in draft.columns}
+    assert (draft.format, draft.rows, draft.index) == ("images", 12, "list.csv")
+    assert found["file"] == ColumnDraft("file", "image", shape=(4, 6, 3))
+    assert (found["weight"].type, found["sex"].sensitive) == ("number", True)
+    assert open_source(draft.dataset("pets", folder)).describe().rows == 12
+
+
+def test_a_folder_of_arrays_is_drafted_by_their_headers(tmp_path: Path) -> None:
+    wave = np.zeros((30, 4), np.float32)
+    np.save(tmp_path / "wave.npy", wave)
+    np.save(tmp_path / "scan.npy", np.zeros((30, 4, 6, 3), np.uint8))
+    np.save(tmp_path / "age.npy", np.arange(30.0) % 7)
+    np.save(tmp_path / "label.npy", np.arange(30) % 3)
+    np.save(tmp_path / "kind.npy", np.array(["a", "b", "c"] * 10))
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(wave))
+    draft = inspect_data(tmp_path, ["label"])
+    found = {column.name: column for column in draft.columns}
+    assert (draft.format, draft.rows) == ("arrays", 30)
+    assert found["wave"] == ColumnDraft("wave", "array", shape=(4,), dtype="float32")
+    assert found["scan"] == ColumnDraft("scan", "image", shape=(4, 6, 3))
+    assert (found["age"].type, found["label"].categories) == ("number", ("0", "1", "2"))
+    assert found["kind"].categories == ("a", "b", "c")
+    assert found["fortran"].left_out == "kind"
+    assert open_source(draft.dataset("waves", tmp_path)).describe().rows == 30
+
+
+def test_parquet_columns_of_images_and_lists_are_drafted(tmp_path: Path) -> None:
+    path = tmp_path / "pets.parquet"
+    cells = [png(n) for n in range(20)]
+    table = pa.table(
+        {
+            "scan": pa.array(cells, pa.binary()),
+            "struct": pa.array([{"bytes": cell, "path": "x"} for cell in cells]),
+            "vector": pa.array([[float(n), 1.0] for n in range(20)]),
+            "ragged": pa.array([[1.0] * (n % 2 + 1) for n in range(20)]),
+            "words": pa.array([["a"]] * 20),
+            "code": pa.array([b"x", b"y"] * 10, pa.binary()),
+        }
+    )
+    pq.write_table(table, path)
+    draft = inspect_data(path)
+    found = {column.name: column for column in draft.columns}
+    assert found["scan"] == ColumnDraft("scan", "image", shape=(4, 6, 3))
+    assert found["struct"].type == "image"
+    assert found["vector"] == ColumnDraft("vector", "array", shape=(2,), dtype="float64")
+    assert [found[name].left_out for name in ("ragged", "words")] == ["kind", "kind"]
+    assert found["code"].categories == ("x", "y")
+    assert open_source(draft.dataset("pets", path)).describe().rows == 20
+
+
+@pytest.mark.parametrize(
+    "content", ["nothing", "text", "several tables", "no image", "a bad array"]
+)
+def test_a_folder_that_cannot_be_read_says_why(tmp_path: Path, content: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    if content == "text":
+        (folder / "readme").write_text("SECRET")
+    elif content == "several tables":
+        (folder / "a.csv").write_text("a,b\n1,2\n")
+        (folder / "b.csv").write_text("a,b\n1,2\n")
+    elif content == "no image":
+        (folder / "class").mkdir()
+        (folder / "class" / "a.png").write_text("SECRET")
+    elif content == "a bad array":
+        (folder / "a.npy").write_bytes(b"SECRET")
+    with pytest.raises(SecureFlowError) as refusal:
+        inspect_data(folder)
+    assert refusal.value.code == "dataset_unreadable"
+    assert refusal.value.message.startswith("data cannot be used: ")
+    assert "SECRET" not in str(refusal.value.as_json())
+
+
+def test_a_draft_of_images_needs_their_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_class(tmp_path / "pets")
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    with pytest.raises(SecureFlowError) as refusal:
+        inspect_data(tmp_path / "pets")
+    assert (refusal.value.code, "[images]" in refusal.value.hint) == ("library_missing", True)

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 from peers.links import DOMAIN, Centre, Pki, now
+from peers.pictures import by_class
 
 from secureflow import __version__
-from secureflow.adapters.datasources import dataset_commitment
+from secureflow.adapters.datasources import dataset_commitment, formats
 from secureflow.adapters.tee import SimulatedPlatform
 from secureflow.agent.edge import control, doctor, ownchecks
 from secureflow.agent.edge.doctor import examine
@@ -24,7 +25,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.domain.charter import Charter, Member, SignedCharter
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold, set_back
 from secureflow.kit import renewal
@@ -469,3 +470,21 @@ async def test_a_disk_without_room_is_named_with_where_and_how_much(
         assert str(sick.directory) in check["hint"]
         (sick.directory / "agent.reserve").write_bytes(bytes(8 << 20))
         assert (await sick.checks())["disk"]["ok"]  # what is held needs no room
+
+
+async def test_a_folder_of_images_is_looked_for_with_the_library_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with patient(tmp_path) as sick:
+        declared = dump(by_class(tmp_path / "pets"))
+        sick.settings["datasets"] = [declared]
+        assert await sick.failed() == {}
+        sick.settings["datasets"] = [{**declared, "path": str(tmp_path / "gone")}]
+        told = (await sick.checks())["settings"]
+        assert (told["code"], "The folder of dataset pets" in told["message"]) == (
+            "missing_data", True,
+        )  # fmt: skip
+        sick.settings["datasets"] = [declared]
+        monkeypatch.setattr(formats, "find_spec", lambda name: None)
+        told = (await sick.checks())["settings"]
+        assert (told["code"], "[images]" in told["hint"]) == ("library_missing", True)

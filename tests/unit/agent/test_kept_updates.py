@@ -205,4 +205,4 @@ async def test_an_update_is_durable_before_its_round_is_recorded(
     monkeypatch.setattr(modelfiles, "_flush", flushed)
     monkeypatch.setattr(RecordStore, "add_round", added)
     await world.ask("train", world.train_body(1))
-    assert done == ["update", "trainer", "record"]
+    assert done == ["update", "state", "record"]

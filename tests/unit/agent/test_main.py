@@ -19,6 +19,7 @@ import pytest
 import yaml
 from peers.links import DOMAIN, Centre, Pki, until
 
+from secureflow.adapters.datasources import formats
 from secureflow.adapters.link import party as party_module
 from secureflow.agent import api
 from secureflow.agent.edge import clockwatch
@@ -33,8 +34,7 @@ pytestmark = pytest.mark.slow
 
 HEAVY = (
     "pyarrow", "scipy", "dp_accounting", "fastapi", "sqlalchemy", "sklearn", "httpx", "typer",
-    "rich",
-)  # fmt: skip
+    "rich", "PIL")  # fmt: skip
 
 
 @contextlib.asynccontextmanager
@@ -256,3 +256,17 @@ def test_what_is_wrong_with_the_settings_is_one_line(
     assert "not_enrolled" in capfd.readouterr().err
     config.write_text("organisation: 7\n")
     assert run(config) == 2
+
+
+async def test_an_agent_without_the_library_of_its_images_says_so_at_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with enrolled(tmp_path) as (config, _):
+        settings = yaml.safe_load(config.read_text())
+        scans = {"name": "scans", "path": "scans", "format": "images",
+                 "columns": [{"name": "scan", "type": "image", "shape": [8, 8, 1]}]}  # fmt: skip
+        config.write_text(yaml.safe_dump({**settings, "datasets": [scans]}))
+        monkeypatch.setattr(formats, "find_spec", lambda name: None)
+        with pytest.raises(SecureFlowError) as error:
+            await serve(AgentSettings.load(config))
+        assert (error.value.code, "[images]" in error.value.hint) == ("library_missing", True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from peers.agent_world import JOB, World
+from peers.pictures import by_class, png
 from peers.statistics_world import StatisticsWorld
 
 from secureflow.adapters.datasources import SourceLimits, dataset_commitment
+from secureflow.adapters.datasources.image_folder import ImageFolderSource
 from secureflow.agent.compute.worker import Worker
+from secureflow.agent.owner.publications import Publication, declaration
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
@@ -167,3 +172,62 @@ def test_the_same_file_keeps_its_commitment(dataset: DatasetConfig) -> None:
         file.write("3.5,a,0\n")
     other = worker.describe(dump(dataset), fresh, known)
     assert (other["salt"], other["commitment"] != first["commitment"]) == (fresh, True)
+
+
+@pytest.mark.parametrize("change", ["a byte", "a file more", "a file less", "a link", "nothing"])
+def test_a_folder_of_images_is_committed_to_as_a_whole(tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "pets"
+    declared = by_class(folder)
+    found = Worker(SourceLimits()).describe(dump(declared), SALT.hex())
+    assert (found["rows"], found["bucket"]) == (4, "<1k")
+    assert "path" not in str(found["columns"])
+    publication = Publication(declared, found["salt"], found["commitment"])
+    publication.check_file()
+    picture = folder / "cat" / "0000.png"
+    data = picture.read_bytes()
+    if change == "a byte":
+        picture.write_bytes(data[:-1] + b"x")
+    elif change == "a file more":
+        (folder / "cat" / "more.png").write_bytes(data)
+    elif change == "a file less":
+        picture.unlink()
+    elif change == "a link":
+        picture.rename(tmp_path / "there.png")
+        picture.symlink_to(tmp_path / "there.png")
+    else:
+        picture.write_bytes(data)
+        publication.check_file()
+        return
+    with pytest.raises(SecureFlowError) as caught:
+        publication.check_file()
+    assert caught.value.code == "dataset_changed"
+    shutil.rmtree(folder)
+    with pytest.raises(SecureFlowError) as caught:
+        publication.check_file()
+    assert caught.value.code == "dataset_unreadable"
+
+
+def test_a_folder_that_is_written_to_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = by_class(tmp_path / "pets")
+    worker, read = Worker(SourceLimits()), ImageFolderSource.describe
+
+    def describe(source: ImageFolderSource) -> Any:
+        found = read(source)
+        (tmp_path / "pets" / "cat" / "0000.png").write_bytes(png(9))
+        return found
+
+    monkeypatch.setattr(ImageFolderSource, "describe", describe)
+    with pytest.raises(SecureFlowError) as caught:
+        worker.describe(dump(declared), SALT.hex())
+    assert caught.value.code == "dataset_changed"
+
+
+def test_another_index_is_another_declaration(tmp_path: Path) -> None:
+    by_folder = by_class(tmp_path / "pets")
+    before = declaration(by_folder)
+    assert before["reading"] == {"format": "images", "missing": [""], "person": None}
+    assert declaration(replace(by_folder, index="a.csv")) != before
+    wider = replace(by_folder.columns[0], fit="resize")
+    assert declaration(replace(by_folder, columns=(wider, by_folder.columns[1]))) != before

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from peers.agent_world import ALLOW, JOB, ME, World
 
+from secureflow.adapters.datasources import formats
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge import reload
 from secureflow.agent.edge.commands import Commands
@@ -407,3 +408,17 @@ async def test_hangup_reloads_and_a_refusal_is_told_in_the_log(
     await hang_up()
     assert owner.active.dataset("customers").column("age").bounds == (0.0, 50.0)
     assert [event for event, _ in log] == ["settings_refused", "settings_reloaded"]
+
+
+async def test_images_without_their_library_are_not_taken_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = Owner(tmp_path)
+    scans = {"name": "scans", "path": "scans", "format": "images",
+             "columns": [{"name": "scan", "type": "image", "shape": [8, 8, 1]}]}  # fmt: skip
+    owner.write(datasets=[owner.declared, scans])
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    assert await owner.refused() == "library_missing"
+    monkeypatch.undo()
+    await owner.reload.apply()
+    assert owner.active.dataset("scans").decodes

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers.pictures import by_class
 from peers.statistics import statistics_value
 
 from secureflow.adapters.datasources import SourceLimits
+from secureflow.agent.compute.columns import declared as declared_as
+from secureflow.agent.compute.statistics_rows import columns_read
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.compute.workers import Workers
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.engines.statistics.layout import UNIT
 from secureflow.kit.errors import SecureFlowError
 
@@ -125,3 +129,24 @@ async def test_a_worker_that_died_draws_again_on_the_same_rows(dataset: DatasetC
     rows = np.array([first["sums"][0], again["sums"][0]]) / UNIT
     assert rows == pytest.approx([PEOPLE * VISITS] * 2, abs=1)
     assert first["sums"] != again["sums"]
+
+
+def test_rows_of_images_are_counted_without_decoding_one(tmp_path: Path) -> None:
+    """A broken image is a row like any: nothing of it may show in a count."""
+    declared = by_class(tmp_path / "pets", 20)
+    (tmp_path / "pets" / "cat" / "0000.png").write_bytes(b"")
+    (rows,) = counted(declared, spec())
+    assert rows == pytest.approx(40, abs=1)
+    one = DatasetConfig("pets", declared.path, "images", (declared.columns[0],))
+    assert counted(one, spec())[0] == pytest.approx(40, abs=1)
+    value = SPEC_KINDS.parse(spec())
+    assert columns_read(value, declared) == ("label",)
+    assert columns_read(value, one) == ("image",)
+
+
+def test_an_image_has_no_mean_at_the_agent_either(tmp_path: Path) -> None:
+    declared = by_class(tmp_path / "pets")
+    with pytest.raises(SecureFlowError) as caught:
+        declared_as(declared, "image", {"number"})
+    assert (caught.value.code, "'image'" in caught.value.message) == ("column_not_granted", True)
+    assert "is declared as image" in caught.value.message

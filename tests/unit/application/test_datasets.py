@@ -200,3 +200,26 @@ async def test_removal_ends_grants_and_hides(stage: Stage) -> None:
     for unknown in (datasets.unpublish, datasets.uses):
         with refused("not_found"):
             await unknown("bank-b", "nowhere")
+
+
+async def test_a_description_of_images_is_granted_like_any_and_a_wider_one_anew(
+    stage: Stage,
+) -> None:
+    datasets = stage.services.datasets
+    scan = {"name": "scan", "type": "image", "shape": [8, 8, 1], "dtype": "uint8",
+            "sensitive": True}  # fmt: skip
+    kind = {"name": "kind", "type": "category", "categories": ["a", "b"]}
+    scans = {**GOOD, "name": "scans", "columns": [scan, kind]}
+    described = (await datasets.publish("bank-a", scans)).dataset
+    assert (described.columns[0].shape, described.columns[0].sensitive) == ((8, 8, 1), True)
+    facts: dict[str, Any] = {
+        "project": stage.ids["project"], "purposes": [], "expires": stage.now[0] + 60,
+    }  # fmt: skip
+    owner = stage.owner("bank-a")
+    granted = await datasets.grant(owner, described.id, columns=["scan", "kind"], **facts)
+    assert granted.columns == ("scan", "kind")
+    assert (await datasets.publish("bank-a", scans)).kept == 1
+    wider = {**scans, "columns": [{**scan, "shape": [16, 16, 1]}, kind]}
+    assert (await datasets.publish("bank-a", wider)).reduced == 1
+    with refused("unknown_column"):
+        await datasets.grant(owner, described.id, columns=["pixels"], **facts)

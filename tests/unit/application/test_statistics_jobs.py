@@ -247,3 +247,14 @@ async def test_room_is_asked_for_the_vectors_that_a_job_sends(
     vector = statistics_plan(spec, "", told.digest).vector_bytes
     assert vector >= 4 * slots(spec)
     assert asked == [2 * len(BANKS) * (vector + (1 << 16))]
+
+
+@pytest.mark.parametrize("column", [
+    {"type": "image", "shape": [2, 2, 3]}, {"type": "array", "shape": [4], "dtype": "float32"},
+])  # fmt: skip
+async def test_images_and_arrays_have_no_statistics(stage: Stage, column: dict[str, Any]) -> None:
+    for bank in BANKS:  # although all declare it alike
+        await publish(stage, bank, age={**column, "bounds": None})
+    error = await refuse(stage, "contradictory_spec")
+    assert error.message == f"columns.age: bank-a declares it as {column['type']}."
+    assert "leave images and arrays out" in error.hint

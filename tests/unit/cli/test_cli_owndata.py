@@ -7,8 +7,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from peers.pictures import by_class, png
 
 from secureflow.agent import api
 from secureflow.agent.owner.settingsfile import with_dataset
@@ -252,3 +254,35 @@ def test_a_job_file_of_a_person_holds_numbers_with_exponents(tmp_path: Path) -> 
     file = tmp_path / "job.yaml"
     file.write_text("delta: 1e-6\nname: 12e3x\nquoted: '1e-6'\nrows: 12\n")
     assert read_mapping(file) == {"delta": 1e-6, "name": "12e3x", "quoted": "1e-6", "rows": 12}
+
+
+def test_a_folder_of_images_is_drafted_and_written(cli: Any, asked: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "Chest X-rays"
+    by_class(folder)
+    (folder / "dog" / "0009.png").write_bytes(png(9, (8, 8, 3)))
+    config = tmp_path / "agent.yaml"
+    config.write_text(HEAD)
+    arguments = ("agent", "data", "inspect", folder, "--config", config, "--write", "--yes")
+    code, out, err = cli(*arguments)
+    assert code == 0
+    (entry,) = yaml.safe_load(out)
+    assert entry == {
+        "name": "chest-x-rays", "path": "Chest X-rays", "format": "images",
+        "columns": [
+            {"name": "image", "type": "image", "shape": [4, 6, 3], "fit": "resize"},
+            {"name": "label", "type": "category", "categories": ["cat", "dog"]},
+        ],
+    }  # fmt: skip
+    assert "The images of image have several sizes" in err
+    (declared,) = AgentSettings.load(config).datasets
+    assert (declared.is_folder, declared.decodes) == (True, True)
+    assert not asked
+
+
+def test_arrays_are_drafted_with_a_word_about_bounds(cli: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "wave.npy", np.zeros((30, 4), np.float32))
+    code, out, err = cli("agent", "data", "inspect", tmp_path, "--name", "waves")
+    assert (code, yaml.safe_load(out)[0]["columns"]) == (
+        0, [{"name": "wave", "type": "array", "shape": [4], "dtype": "float32"}],
+    )  # fmt: skip
+    assert "add bounds to wave" in err

@@ -11,9 +11,10 @@ from secureflow.adapters.datasources.commitment import (
     check_unchanged,
     commit,
     dataset_commitment,
+    found_commitment,
     still_written,
 )
-from secureflow.adapters.datasources.formats import open_source
+from secureflow.adapters.datasources.formats import check_library, open_source
 from secureflow.adapters.datasources.source import DataSource, SourceDescription, SourceLimits
 
 __all__ = [
@@ -21,9 +22,11 @@ __all__ = [
     "SourceDescription",
     "SourceLimits",
     "changed",
+    "check_library",
     "check_unchanged",
     "commit",
     "dataset_commitment",
+    "found_commitment",
     "open_source",
     "still_written",
 ]

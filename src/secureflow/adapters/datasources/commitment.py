@@ -1,7 +1,8 @@
 """A commitment to a dataset: binding and hiding.
 
 `SHA-256(salt ‖ BLAKE3(file))` with a 32-byte secret salt, so that nobody can test a guessed file
-against it. The owner opens it by showing salt and file.
+against it. The owner opens it by showing salt and file. Of a folder it is the digest of everything
+in it (`kit.folderdigest`).
 """
 
 from __future__ import annotations
@@ -10,19 +11,30 @@ import hashlib
 from pathlib import Path
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.filedigest import file_digest
+from secureflow.kit.folderdigest import FolderChangedError, content_digest
+from secureflow.kit.foldertree import MAX_ENTRIES
 from secureflow.kit.text import Text
 
 SALT_BYTES = 32
 
 
 def dataset_commitment(path: Path, salt: bytes) -> str:
-    """Return the hex commitment of a file under a salt of 32 bytes.
+    """Return the hex commitment of a file or folder under a salt of 32 bytes.
 
     Raises:
         ValueError: the salt has another length.
+        FolderChangedError: a folder changed while it was read.
     """
-    return commit(file_digest(path), salt)
+    return commit(content_digest(path), salt)
+
+
+def found_commitment(path: Path, salt: bytes) -> str:
+    """Return the commitment of what is there now; "" for nothing, or a folder that is changing."""
+    try:
+        there = path.is_file() or path.is_dir()  # opening a pipe would wait for its writer
+        return dataset_commitment(path, salt) if there else ""
+    except FolderChangedError:
+        return ""
 
 
 def commit(digest: bytes, salt: bytes) -> str:
@@ -41,8 +53,10 @@ def check_unchanged(dataset: str, path: Path, salt: bytes, commitment: str) -> N
     """
     try:
         found = dataset_commitment(path, salt)
+    except FolderChangedError:
+        raise changed(dataset) from None
     except OSError:
-        raise unreadable(dataset) from None
+        raise (unreadable_folder if path.is_dir() else unreadable)(dataset) from None
     if found != commitment:
         raise changed(dataset)
 
@@ -67,6 +81,21 @@ def unreadable(dataset: str) -> SecureFlowError:
         "dataset_unreadable",
         Text("The file of dataset {dataset!r} does not exist or is not a file.", dataset=dataset),
         "Check `path` in the agent's configuration.",
+        {"dataset": dataset},
+    )
+
+
+def unreadable_folder(dataset: str) -> SecureFlowError:
+    """Return the error for a missing folder, or one that holds more than is read."""
+    return SecureFlowError(
+        "dataset_unreadable",
+        Text(
+            "The folder of dataset {dataset!r} does not exist, cannot be read, or holds more "
+            "than {most} files.",
+            dataset=dataset,
+            most=MAX_ENTRIES,
+        ),
+        "Check `path` in the agent's configuration; put more images than that into Parquet.",
         {"dataset": dataset},
     )
 

@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
+
+_SHOWN = 200
+"""The most characters of a file's name in a message."""
 
 
 def conform(dataset: str, declared: ColumnConfig, column: pa.ChunkedArray) -> NDArray[Any]:
@@ -34,13 +38,14 @@ def conform(dataset: str, declared: ColumnConfig, column: pa.ChunkedArray) -> ND
     )
 
 
-def mismatch(dataset: str, column: str, row: int | None, reason: str) -> SecureFlowError:
-    """Return the error for a row (from 1) of a column, or for the whole column (None)."""
-    where = (
-        Text("column {column!r}", column=column)
-        if row is None
-        else Text("row {row}, column {column!r}", row=row, column=column)
-    )
+def mismatch(
+    dataset: str, column: str, row: int | None, reason: str, file: str = ""
+) -> SecureFlowError:
+    """Return the error for a row (from 1) of a column, or for the whole column (None).
+
+    Where a row is a file of its own, or has one, `file` is its name in the dataset's folder.
+    """
+    where = _place(column, row, shown(file)[:_SHOWN])
     return SecureFlowError(
         "schema_mismatch",
         Text(
@@ -52,6 +57,16 @@ def mismatch(dataset: str, column: str, row: int | None, reason: str) -> SecureF
         "Correct the file or the declaration in the agent's configuration.",
         {"dataset": dataset, "column": column, "row": row},
     )
+
+
+def _place(column: str, row: int | None, file: str) -> Text:
+    if row is None:
+        if file:
+            return Text("file {file}, column {column!r}", file=file, column=column)
+        return Text("column {column!r}", column=column)
+    if file:
+        return Text("row {row}, file {file}, column {column!r}", row=row, file=file, column=column)
+    return Text("row {row}, column {column!r}", row=row, column=column)
 
 
 def _number(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
@@ -87,6 +102,10 @@ def _text(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any
             pc.or_(known, pc.is_null(values)),
             "its category is not among the declared ones",
         )
+    if declared.length is not None:
+        short = pc.less_equal(pc.utf8_length(values), declared.length)
+        reason = Text("it has more than {length} characters", length=declared.length)
+        _require(dataset, declared, short, reason)
     coded = values.dictionary_encode()
     # Index -1 picks the None at the end; equal cells share one Python string.
     words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)

@@ -11,36 +11,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
-from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.adapters.datasources.drafts import (
+    ColumnDraft,
+    LeftOut,
+    TableDraft,
+    unreadable,
+)
+from secureflow.adapters.datasources.nestedinspection import draft_nested, is_nested
+from secureflow.domain.schemas import DataFormat
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import hidden
 from secureflow.kit.text import Text
-
-Format = Literal["csv", "parquet"]
-LeftOut = Literal[
-    "identifier", "text", "mixed", "date", "constant", "empty", "infinite", "kind", "name"
-]
-REASONS: Final[dict[LeftOut, str]] = {
-    "identifier": "it identifies rows or persons",
-    "text": "it holds free text or too many categories",
-    "mixed": "most of its cells are numbers, some are not",
-    "date": "it holds dates or times; derive an age or a duration from it",
-    "constant": "it has the same value in every row",
-    "empty": "it has no value in any row",
-    "infinite": "it holds infinite numbers",
-    "kind": "its type is neither number nor category",
-    "name": "its name is empty, duplicated, too long or not printable",
-}
-"""Why a column was left out, as the end of a sentence."""
 
 MAX_CATEGORIES: Final = 100
 MAX_COLUMNS: Final = 4096
@@ -69,62 +59,6 @@ _NAMED = 12
 """Columns that a hint lists."""
 
 
-@dataclass(frozen=True)
-class ColumnDraft:
-    """A column of a file and its drafted declaration.
-
-    Args:
-        name: the column's name in the file.
-        type: its drafted type, or None for a column that is left out.
-        bounds: of a number column, rounded outwards.
-        categories: of a category column, sorted.
-        missing: how many rows have no value.
-        sensitive: a guess from the name alone.
-        left_out: why it is left out; a key of `REASONS`.
-    """
-
-    name: str
-    type: Literal["number", "category"] | None = None
-    bounds: tuple[float, float] | None = None
-    categories: tuple[str, ...] = ()
-    missing: int = 0
-    sensitive: bool = False
-    left_out: LeftOut | None = None
-
-    @property
-    def nullable(self) -> bool:
-        """Tell whether any row has no value."""
-        return self.missing > 0
-
-    @property
-    def config(self) -> ColumnConfig | None:
-        """The declaration as drafted, or None for a column that is left out."""
-        if self.type is None:
-            return None
-        return ColumnConfig(self.name, self.type, self.categories, self.bounds, self.sensitive)
-
-
-@dataclass(frozen=True)
-class TableDraft:
-    """A file's draft: its row count, its columns in file order, its texts for unknown values."""
-
-    format: Format
-    rows: int
-    columns: tuple[ColumnDraft, ...]
-    missing: tuple[str, ...] = ("",)
-
-    def dataset(self, name: str, path: Path) -> DatasetConfig:
-        """Return the drafted declaration of a dataset.
-
-        Raises:
-            SecureFlowError: `dataset_unreadable` if no column can be used.
-        """
-        usable = tuple(column.config for column in self.columns if column.config is not None)
-        if not usable:
-            raise _unreadable(path, "none of its columns can be used as a number or category")
-        return DatasetConfig(name, str(path), self.format, usable, self.missing)
-
-
 def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
     """Read a CSV or Parquet file (told by its suffix) and draft its schema.
 
@@ -143,20 +77,35 @@ def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
         drafts: dict[str, ColumnDraft] = {}
         missing = [""]
         rows = _row_count(path, kind)
-        for name, column in _columns(path, kind, usable):
+        if kind == "parquet":
+            drafts = _nested(path, usable)
+        plain = [name for name in usable if name not in drafts]
+        for name, column in _columns(path, kind, plain):
             drafts[name] = draft_column(name, column, name in categories, missing)
             rows = len(column)
     except (pa.ArrowException, OSError, UnicodeError):
         # `from None`: the library's message may quote a row.
-        raise _unreadable(path, "it is not a readable file of its kind") from None
+        raise unreadable(path, "it is not a readable file of its kind") from None
     if not rows:
-        raise _unreadable(path, "it has no row")
+        raise unreadable(path, "it has no row")
     columns = tuple(drafts.get(name) or ColumnDraft(name, left_out="name") for name in names)
     return TableDraft(kind, rows, columns, tuple(missing))
 
 
+def _nested(path: Path, names: Sequence[str]) -> dict[str, ColumnDraft]:
+    """Return the drafts of images and arrays, which are read piece by piece."""
+    with pq.ParquetFile(path) as file:
+        kinds = {name: file.schema_arrow.field(name).type for name in names}
+        found = {name: draft_nested(file, name) for name in names if is_nested(kinds[name])}
+    return {
+        name: replace(draft, sensitive=bool(_SENSITIVE.search(name)))
+        for name, draft in found.items()
+        if draft is not None
+    }
+
+
 def check_named(path: Path, asked: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse a column that the file does not have, naming those that it has.
+    """Refuse columns that are not there.
 
     Raises:
         SecureFlowError: `unknown_column`.
@@ -175,7 +124,7 @@ def check_named(path: Path, asked: Sequence[str], names: Sequence[str]) -> None:
             )
 
 
-def file_format(path: Path) -> Format:
+def file_format(path: Path) -> DataFormat:
     """Return the format that a file's suffix names.
 
     Raises:
@@ -189,10 +138,10 @@ def file_format(path: Path) -> Format:
             "Check the path.",
             {"file": path.name},
         )
-    formats: dict[str, Format] = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+    formats: dict[str, DataFormat] = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
     found = formats.get(path.suffix.lower())
     if found is None:
-        raise _unreadable(
+        raise unreadable(
             path,
             "its name ends neither in .csv nor in .parquet",
             "Rename it to match its content, or export it as CSV in UTF-8.",
@@ -200,7 +149,7 @@ def file_format(path: Path) -> Format:
     return found
 
 
-def column_names(path: Path, kind: Format) -> list[str]:
+def column_names(path: Path, kind: DataFormat) -> list[str]:
     """Return the file's column names in order, doubled ones too.
 
     Raises:
@@ -212,13 +161,13 @@ def column_names(path: Path, kind: Format) -> list[str]:
         with arrow_csv.open_csv(path, parse_options=_parsing()) as head:
             names = head.schema.names
     if len(names) > MAX_COLUMNS:
-        raise _unreadable(
+        raise unreadable(
             path, Text("it has more than {max_columns} columns", max_columns=MAX_COLUMNS)
         )
     return list(names)
 
 
-def read_column(path: Path, kind: Format, name: str) -> pa.ChunkedArray:
+def read_column(path: Path, kind: DataFormat, name: str) -> pa.ChunkedArray:
     """Return one column for drafting: numbers and times unchanged, the rest as text.
 
     Raises:
@@ -228,7 +177,7 @@ def read_column(path: Path, kind: Format, name: str) -> pa.ChunkedArray:
         ((_, column),) = _columns(path, kind, [name])
         return _plain(column)
     except (pa.ArrowException, OSError, UnicodeError):
-        raise _unreadable(path, Text("its column {name!r} cannot be read", name=name)) from None
+        raise unreadable(path, Text("its column {name!r} cannot be read", name=name)) from None
 
 
 def draft_column(
@@ -379,7 +328,7 @@ def _usable(name: str, names: list[str]) -> bool:
 
 
 def _columns(
-    path: Path, kind: Format, names: Sequence[str]
+    path: Path, kind: DataFormat, names: Sequence[str]
 ) -> Iterator[tuple[str, pa.ChunkedArray]]:
     """Yield the named columns; one at a time if all of them might not fit into memory."""
     if kind == "parquet":
@@ -410,21 +359,9 @@ def read_csv(path: Path, names: Sequence[str]) -> pa.Table:
     return arrow_csv.read_csv(path, parse_options=_parsing(), convert_options=converting)
 
 
-def _row_count(path: Path, kind: Format) -> int:
+def _row_count(path: Path, kind: DataFormat) -> int:
     return int(pq.read_metadata(path).num_rows) if kind == "parquet" else 0
 
 
 def _parsing() -> arrow_csv.ParseOptions:
     return arrow_csv.ParseOptions(newlines_in_values=True)
-
-
-_NEEDS: Final = "Use a CSV file in UTF-8 with a header line and commas, or a Parquet file."
-
-
-def _unreadable(path: Path, reason: str, hint: str = _NEEDS) -> SecureFlowError:
-    return SecureFlowError(
-        "dataset_unreadable",
-        Text("{name} cannot be used: {reason}.", name=path.name, reason=reason),
-        hint,
-        {"file": path.name},
-    )

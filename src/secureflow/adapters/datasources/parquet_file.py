@@ -1,20 +1,37 @@
-"""Parquet files: null and NaN are missing; sizes are checked from the footer before reading."""
+"""Parquet files: null and NaN are missing; sizes are checked from the footer before reading.
+
+Columns of images and arrays are read in batches, each fitted before the next is read, so that only
+what they become is in memory as a whole.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources.conform import conform, mismatch
-from secureflow.adapters.datasources.source import SourceDescription, SourceLimits, too_large
+from secureflow.adapters.datasources.nestedcells import arrays, images, type_fits
+from secureflow.adapters.datasources.source import (
+    SourceDescription,
+    SourceLimits,
+    check_memory,
+    row_bytes,
+    too_large,
+)
+from secureflow.adapters.datasources.tensorcells import MisfitError, dtype_of
 from secureflow.adapters.datasources.tolerant import tolerate
-from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+_BLOCK = 4 << 20
+_MOST_AT_ONCE = 1024
+"""Bytes and rows of images or arrays that are read at once."""
 
 
 class ParquetSource:
@@ -46,29 +63,64 @@ class ParquetSource:
     def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """See `DataSource.read`."""
         self.check(columns)
+        declared = [self._config.column(name) for name in columns]
+        plain = [one.name for one in declared if not one.is_tensor]
         try:
             with pq.ParquetFile(self._config.path) as file:
                 self._check_size(file, columns)
-                table = file.read(columns=list(columns))
+                table = file.read(columns=plain)
+                tensors = {one.name: self._tensor(file, one) for one in declared if one.is_tensor}
         except (pa.ArrowException, OSError, ValueError):
             raise self._unreadable() from None  # the library's message may quote the file
-        declared = [self._config.column(name) for name in columns]
+        return {
+            one.name: tensors[one.name] if one.is_tensor else self._cells(one, table[one.name])
+            for one in declared
+        }
+
+    def _cells(self, declared: ColumnConfig, column: pa.ChunkedArray) -> NDArray[Any]:
         if self._tolerant:
-            return {c.name: tolerate(c, table[c.name]) for c in declared}
-        return {c.name: conform(self._config.name, c, table[c.name]) for c in declared}
+            return tolerate(declared, column)
+        return conform(self._config.name, declared, column)
+
+    def _tensor(self, file: pq.ParquetFile, declared: ColumnConfig) -> NDArray[Any]:
+        """Return a column of images or arrays, of shape (rows, *shape)."""
+        made = np.empty((file.metadata.num_rows, *(declared.shape or ())), dtype_of(declared))
+        size = max(1, min(_MOST_AT_ONCE, _BLOCK // row_bytes(declared)))
+        start = 0
+        for batch in file.iter_batches(size, columns=[declared.name], use_threads=False):
+            cells = batch.column(0)
+            try:
+                block = self._block(declared, cells)
+            except MisfitError as error:
+                row = start + error.index + 1
+                raise mismatch(self._config.name, declared.name, row, error.reason) from None
+            made[start : start + len(block)] = block
+            start += len(block)
+        if start != len(made):
+            raise self._unreadable()
+        return made
+
+    def _block(self, declared: ColumnConfig, cells: pa.Array) -> NDArray[Any]:
+        if declared.type == "image":
+            return images(declared, cells, self._limits, tolerant=self._tolerant)
+        return arrays(declared, cells, tolerant=self._tolerant)
 
     def _check_column(self, schema: pa.Schema, name: str) -> None:
         found = schema.names.count(name)
         if found != 1:
             reason = "the file has it twice" if found else "the file has no such column"
             raise mismatch(self._config.name, name, None, reason)
+        declared, kind = self._config.column(name), schema.field(name).type
+        reason = Text("its type {kind} cannot be a {type}", kind=kind, type=declared.type)
+        if declared.is_tensor:
+            if not type_fits(declared, kind):
+                raise mismatch(self._config.name, name, None, reason)
+            return
         if not self._tolerant:
             return  # `conform` checks cells, and knows the row for the error
-        declared, kind = self._config.column(name), schema.field(name).type
         try:
             tolerate(declared, pa.array([], kind))
         except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid):
-            reason = Text("its type {kind} cannot be a {type}", kind=kind, type=declared.type)
             raise mismatch(self._config.name, name, None, reason) from None
 
     def _check_size(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
@@ -77,10 +129,11 @@ class ParquetSource:
             group.column(at).total_uncompressed_size
             for group in map(footer.row_group, range(footer.num_row_groups))
             for at in range(group.num_columns)
-            if group.column(at).path_in_schema in columns
+            if _belongs(group.column(at).path_in_schema, columns)
         )
         if footer.num_rows > self._limits.max_rows or size > self._limits.max_bytes:
             raise too_large(self._config.name)
+        check_memory(self._config, columns, footer.num_rows, self._limits.max_bytes)
 
     def _unreadable(self) -> SecureFlowError:
         return SecureFlowError(
@@ -92,3 +145,8 @@ class ParquetSource:
             "Check the file and the declared format.",
             {"dataset": self._config.name},
         )
+
+
+def _belongs(path: str, columns: Sequence[str]) -> bool:
+    """Tell whether a stored column is one of these, or a part of a nested one (`image.bytes`)."""
+    return path in columns or any(path.startswith(f"{name}.") for name in columns)

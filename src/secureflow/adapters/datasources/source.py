@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+IMAGE_MAGIC: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+"""How the two kinds of image file begin that are read: PNG and JPEG."""
 
 
 @dataclass(frozen=True)
 class SourceLimits:
-    """Limits of reading: bytes on disk (and uncompressed in memory), and rows."""
+    """Limits of reading.
+
+    Args:
+        max_bytes: on disk, and in memory, decoded.
+        max_rows: of a dataset.
+        max_image_bytes: of one image as it is stored.
+        max_pixels: of one image before it is resized.
+    """
 
     max_bytes: int = 4 << 30
     max_rows: int = 50_000_000
+    max_image_bytes: int = 64 << 20
+    max_pixels: int = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,11 @@ class SourceDescription:
 
 
 class DataSource(Protocol):
-    """Rows of one dataset. Numbers come as float64 (NaN missing), the rest as `str` or None."""
+    """Rows of one dataset.
+
+    Numbers come as float64 (NaN missing), images as uint8 of shape (rows, height, width, channels),
+    arrays as their dtype of shape (rows, *shape), the rest as `str` or None.
+    """
 
     def describe(self) -> SourceDescription:
         """Read every declared column and return the description.
@@ -47,7 +66,7 @@ class DataSource(Protocol):
         """
 
     def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Return these columns, each of shape (rows,); no other column is read.
+        """Return these columns, each with one element or array per row; no other is read.
 
         A tolerant source refuses no cell: `tolerant` defines what invalid ones count as.
 
@@ -55,6 +74,23 @@ class DataSource(Protocol):
             SecureFlowError: those of `check`; `schema_mismatch` naming row (from 1) and column;
                 `dataset_unreadable`; `dataset_too_large`.
         """
+
+
+def check_memory(config: DatasetConfig, columns: Sequence[str], rows: int, most: int) -> None:
+    """Refuse columns that would take more bytes than `most`, before any are allocated.
+
+    Raises:
+        SecureFlowError: `dataset_too_large`.
+    """
+    if rows * sum(row_bytes(config.column(name)) for name in columns) > most:
+        raise too_large(config.name)
+
+
+def row_bytes(declared: ColumnConfig) -> int:
+    """Return how many bytes one row of a column takes in memory (of a text: its reference)."""
+    if declared.shape is None:
+        return 8
+    return math.prod(declared.shape) * np.dtype(declared.dtype or "uint8").itemsize
 
 
 def too_large(dataset: str) -> SecureFlowError:

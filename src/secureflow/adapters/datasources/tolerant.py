@@ -10,6 +10,16 @@ is replaced by a fixed rule that depends only on that cell:
 | category that is not declared                              | missing         |
 | whole number in a column of texts (3.0)                    | its digits, `3` |
 | row of a CSV file with too many or too few cells           | not there       |
+| text that is longer than declared                          | its beginning   |
+| image that is missing, damaged, too large or of another    | black: all      |
+| size (unless it is to be resized)                          | zeros           |
+| array that is missing or of another length                 | all zeros       |
+| element of an array that is outside of bounds or dtype     | the near bound  |
+| element that is not finite (without bounds), NaN           | zero            |
+| element that is not whole, in an array of whole numbers    | the near number |
+| what is neither a file nor below the folder of a class     | not there       |
+
+Zero is moved to the near bound where the bounds do not hold it.
 
 Errors that do not depend on cells (a missing column, a Parquet type that cannot be a number) are
 raised before rows are read. `conform` checks the same file strictly when its owner publishes it.
@@ -80,6 +90,8 @@ def _texts(declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
     if declared.type == "category":
         known = pc.is_in(values, value_set=pa.array(declared.categories, pa.string()))
         values = pc.if_else(known, values, pa.scalar(None, values.type))
+    if declared.length is not None:
+        values = pc.utf8_slice_codeunits(values, 0, declared.length)
     coded = values.dictionary_encode()
     # Index -1 picks the None at the end; equal cells share one Python string.
     words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)

@@ -53,10 +53,15 @@ class StatisticsRows:
 
 def columns_read(spec: StatisticsSpec, config: DatasetConfig) -> tuple[str, ...]:
     """Return the columns to read: the job's, and the owner's column of persons."""
-    # Counting rows needs no column in particular: any one tells their number.
-    names = spec.column_names or (config.columns[0].name,)
+    names = _names(spec, config)
     person = config.privacy.person if config.privacy else None
     return names if person is None else tuple(dict.fromkeys((*names, person)))
+
+
+def _names(spec: StatisticsSpec, config: DatasetConfig) -> tuple[str, ...]:
+    """Return the job's columns; to count rows one of the owner's: no image, if there is another."""
+    cheapest = sorted(config.columns, key=lambda one: one.is_tensor)
+    return spec.column_names or (cheapest[0].name,)
 
 
 def own_bounds(config: DatasetConfig) -> OwnBounds:
@@ -75,7 +80,7 @@ def _read(
     source = open_source(with_person(config), limits, tolerant=True)
     read = source.read(columns_read(spec, config))
     person = config.privacy.person if config.privacy else None
-    names = spec.column_names or (config.columns[0].name,)
+    names = _names(spec, config)
     return {name: read[name] for name in names}, None if person is None else read[person]
 
 

@@ -30,7 +30,7 @@ from secureflow.adapters.datasources import (
     SourceLimits,
     changed,
     commit,
-    dataset_commitment,
+    found_commitment,
     open_source,
     still_written,
 )
@@ -41,7 +41,7 @@ from secureflow.domain.specs.base import JobSpec, parse
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.disk import TOO_MANY, exhausted, is_full
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.filedigest import file_digest
+from secureflow.kit.folderdigest import FolderChangedError, content_digest
 from secureflow.kit.text import Text
 
 LINE_BYTES = 8 << 20
@@ -103,9 +103,9 @@ class Worker:
         """
         config = parse(DatasetConfig, dataset, "dataset")
         source = open_source(with_person(config), self._limits)
-        digest = file_digest(Path(config.path))
+        digest = _digest(config)
         rows = source.describe().rows
-        if file_digest(Path(config.path)) != digest:
+        if _digest(config) != digest:
             raise still_written(config.name)
         if known is not None and commit(digest, bytes.fromhex(known[0])) == known[1]:
             salt = known[0]
@@ -149,8 +149,8 @@ class Worker:
             prepared = kind.prepare(job, asked, config, self._limits)
             self._jobs[job] = kind, prepared
         finally:
-            if config is not None and Path(config.path).is_file():
-                found = dataset_commitment(Path(config.path), bytes.fromhex(salt))
+            if config is not None:
+                found = found_commitment(Path(config.path), bytes.fromhex(salt))
             if config is not None and commitment and found != commitment:
                 self._jobs.pop(job, None)
                 raise changed(config.name)
@@ -188,6 +188,18 @@ def _declaration(spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig
     if dataset is None or not spec.reads_rows:
         return None
     return parse(DatasetConfig, dataset, "dataset")
+
+
+def _digest(config: DatasetConfig) -> bytes:
+    """Return the digest of a dataset's file or folder.
+
+    Raises:
+        SecureFlowError: `dataset_changed`, for a folder that something writes to.
+    """
+    try:
+        return content_digest(Path(config.path))
+    except FolderChangedError:
+        raise still_written(config.name) from None
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, worker: Worker) -> None:

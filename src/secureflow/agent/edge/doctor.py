@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.computing import describe_sandbox
@@ -36,6 +37,7 @@ from secureflow.agent.edge.ownchecks import (
 from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.record.room import describe_room
 from secureflow.agent.settings import AgentSettings
+from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.canonical import JSON
@@ -93,21 +95,32 @@ def _settings(so_far: Diagnosis) -> str:
     so_far.settings = AgentSettings.load(so_far.config)
     CedarPolicies.load(so_far.settings.consent.policies, so_far.kinds)
     for dataset in so_far.settings.datasets:
-        if not Path(dataset.path).is_file():
-            raise SecureFlowError(
-                "missing_data",
-                Text(
-                    "The file of dataset {name} does not exist: {path}.",
-                    name=dataset.name,
-                    path=dataset.path,
-                ),
-                "Correct its path in agent.yaml.",
-            )
+        check_library(dataset)
+        path = Path(dataset.path)
+        if not (path.is_dir() if dataset.is_folder else path.is_file()):
+            raise _missing_data(dataset)
     place = parse_address(so_far.settings.link, "link")
     so_far.host, so_far.port = place.host, place.port
     return Text(
         "{config}: {count} datasets", config=so_far.config, count=len(so_far.settings.datasets)
     )
+
+
+def _missing_data(dataset: DatasetConfig) -> SecureFlowError:
+    missing = (
+        Text(
+            "The folder of dataset {name} does not exist: {path}.",
+            name=dataset.name,
+            path=dataset.path,
+        )
+        if dataset.is_folder
+        else Text(
+            "The file of dataset {name} does not exist: {path}.",
+            name=dataset.name,
+            path=dataset.path,
+        )
+    )
+    return SecureFlowError("missing_data", missing, "Correct its path in agent.yaml.")
 
 
 def _keys(so_far: Diagnosis) -> str:

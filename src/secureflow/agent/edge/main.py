@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from secureflow.adapters.accounting import ProcessAccountant
+from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
@@ -78,8 +79,8 @@ async def serve(
 
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
-            `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`, `data_newer`,
-            `data_version_malformed`, `record_…`, `disk_full` if even the reserve does not suffice.
+            `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`, `library_missing`,
+            `data_newer`, `data_version_malformed`, `record_…`, `disk_full` if even the reserve does not suffice.
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -89,6 +90,7 @@ async def serve(
         require_head(store.fact("head"), proved=store.proved_any())
         for dataset in settings.datasets:
             check_lineage(store, dataset)
+            check_library(dataset)
         workers = computing or await start_workers(settings, worker)
         link, uplink, assembly = _put_together(settings, key, store, workers, kinds)
         read = partial(rules, kinds=kinds.engines.specs)

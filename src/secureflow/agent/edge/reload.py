@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from secureflow.adapters.datasources import check_library
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.settings import AgentSettings
@@ -138,7 +139,8 @@ class Reload:
 
         Raises:
             SecureFlowError: `invalid_settings`, `policy_…`, `simulated_root_refused`,
-                `privacy_fixed`, `budget_unit_fixed`, `budget_grows`: nothing has changed then.
+                `privacy_fixed`, `library_missing`, `budget_unit_fixed`, `budget_grows`: nothing
+                has changed then.
         """
         async with self._lock:
             read = await asyncio.to_thread(self._read)
@@ -197,6 +199,7 @@ class Reload:
         known = {one.name: one for one in now.datasets}
         for dataset in settings.datasets:
             check_lineage(self._assembly.context.store, dataset, known.get(dataset.name))
+            check_library(dataset)
         return _Read(settings, self._rules(settings), named_files(settings))
 
     def _compare(self, read: _Read) -> dict[str, JSON]:

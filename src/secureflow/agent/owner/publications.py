@@ -72,6 +72,7 @@ def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
             "format": dataset.format,
             "missing": list(dataset.missing),
             "person": privacy.person if privacy else None,
+            **({} if dataset.index is None else {"index": dataset.index}),
         },
     }
 

@@ -276,6 +276,13 @@ def _unit(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
 def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
     """Return the hull of every owner's declaration of a column."""
     declared = {party: _declared(name, party, dataset) for party, dataset in chosen.items()}
+    for party, column in declared.items():
+        if column.is_tensor:
+            raise _contradictory(
+                name,
+                Text("{party} declares it as {kind}", party=party, kind=column.type),
+                "Statistics are of numbers and categories: leave images and arrays out.",
+            )
     kinds = {column.type for column in declared.values()}
     if len(kinds) > 1 or "text" in kinds:
         listed = Joined(

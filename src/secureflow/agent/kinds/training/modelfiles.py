@@ -49,8 +49,6 @@ from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 _FLOAT32 = 4
-STATE = "trainer"
-"""The name of the state that a trainer writes, until its update has a digest."""
 
 _log = get_logger(__name__)
 
