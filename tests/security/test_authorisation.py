@@ -23,6 +23,7 @@ import pytest
 from secureflow.application.access import ACTIONS, Principal
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
+from secureflow.engines.bundles import Bundle, pack
 from tests.doubles import Tables
 from tests.stage import FEATURES, PASSWORD, Stage, two_worlds
 from tests.unit.server.conftest import Api
@@ -119,13 +120,21 @@ RULES: dict[str, Rule] = {
     "get_model": Rule("model.read", "model"),
     "get_model_content": Rule("model.download", "model"),
     "get_model_card": Rule("model.read", "model"),
+    "upload_bundle": Rule("bundle.upload", "project", "query", also=(422,)),
+    "list_bundles": Rule("bundle.read", "project", "query"),
+    "get_bundle_description": Rule("bundle.read", "code"),
+    "get_bundle_content": Rule("bundle.read", "code"),
     "get_head": Rule("audit.read"),
     "list_entries": Rule("audit.read", "job", "query"),
     "get_inclusion": Rule("audit.read"),
     "get_consistency": Rule("audit.read"),
     "get_bundle": Rule("audit.read", "job", "query"),
 }
-QUERIES = {"get_inclusion": "index=0&size=1", "get_consistency": "old=1&new=2"}
+QUERIES = {
+    "upload_bundle": f"digest={'0' * 64}",
+    "get_inclusion": "index=0&size=1",
+    "get_consistency": "old=1&new=2",
+}
 REFUSALS = {401, 403, 404}
 
 
@@ -156,7 +165,7 @@ class World:
         if rule.place == "path":
             path = path.replace("{key}", key)
         elif rule.place == "query":
-            query = f"{rule.noun}={key}"
+            query = "&".join(filter(None, (query, f"{rule.noun}={key}")))
         elif body is not None:
             body[rule.noun] = key
         if operation == "create_grant" and body is not None:
@@ -204,6 +213,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
         for organisation in ("bank-a", "outsider"):
             issued = await stage.services.tokens.create(stage.admin(organisation), "", 60)
             stage.ids[f"{organisation}.token"] = issued.token.id
+            prefix = "outsider." if organisation == "outsider" else ""
+            code = Bundle({"model.py": organisation.encode()})
+            stored = await stage.services.bundles.upload(
+                stage.scientist(organisation), stage.ids[f"{prefix}project"], pack(code),
+                digest=code.digest,
+            )  # fmt: skip
+            stage.ids[f"{prefix}code"] = stored.digest
         return stage
 
     api = Api(asyncio.run(build()))

@@ -54,6 +54,8 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "job.resume": _EVERYONE - {Role.AUDITOR},
     "model.read": _EVERYONE,
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},
+    "bundle.upload": frozenset({Role.DATA_SCIENTIST}),
+    "bundle.read": _EVERYONE,
     "audit.read": _EVERYONE,
 }
 

@@ -23,6 +23,7 @@ Version = Annotated[
     str, typer.Option(metavar="3.N", help=t("Python of the environment; default: this one."))
 ]
 ENTRY: Final = "model:Model"
+_COLUMNS: Final = ("digest", "name", "project", "uploader", "files", "lines", "size", "expires")
 _TEMPLATES: Final = Path(__file__).parent / "bundle_templates"
 
 
@@ -130,6 +131,69 @@ def diff(
         return
     for line in (*view.told(), *view.difference.written()):
         write(line)
+
+
+@app.command("lock", help=t("Show the digest by which jobs name the environment of a lock."))
+def lock(
+    file: Annotated[Path, typer.Argument(help=t("Requirements file: every package with hashes."))],
+    output: Output = Form.TABLE,
+) -> None:
+    """Show a lock's digest; comments, order and layout do not matter."""
+    from secureflow.cli.files import read_bytes
+    from secureflow.engines.bundles.lock import parse_lock
+
+    found = parse_lock(read_bytes(file))
+    show({"digest": found.digest, "packages": len(found.pins)}, output)
+
+
+@app.command("push", help=t("Upload a bundle to a project; its jobs can then name it."))
+def push(
+    place: Place,
+    project: Annotated[str, typer.Option(help=t("Id or name of the project."))],
+    name: Annotated[str, typer.Option(help=t("Its name for people. Default: the folder's."))] = "",
+    entry: Entry = ENTRY,
+    python: Version = "",
+    output: Output = Form.TABLE,
+) -> None:
+    """Upload what can run."""
+    from secureflow.cli.names import named
+    from secureflow.cli.session import client
+
+    bundle = usable(place, entry, python)
+    called = name or place.resolve().stem
+    with client() as connection:
+        to = named(connection, "project", project)
+        stored = connection.bundles.upload(bundle, to, called)
+    show(stored, output, _COLUMNS)
+
+
+@app.command("list", help=t("List the bundles of your projects."))
+def list_bundles(
+    project: Annotated[str, typer.Option(help=t("Only of this project."))] = "",
+    output: Output = Form.TABLE,
+) -> None:
+    """List bundles."""
+    from secureflow.cli.names import named
+    from secureflow.cli.session import client
+
+    with client() as connection:
+        within = named(connection, "project", project) if project else ""
+        show(list(connection.bundles.list(within)), output, _COLUMNS)
+
+
+@app.command("pull", help=t("Download a bundle into a new folder, checked by digest."))
+def pull(
+    digest: Annotated[str, typer.Argument(help=t("Digest of the bundle: 64 hex digits."))],
+    folder: Annotated[Path, typer.Argument(help=t("New folder."))],
+) -> None:
+    """Download a bundle."""
+    from secureflow.cli.session import client
+    from secureflow.sdk.bundlefiles import write_bundle
+
+    with client() as connection:
+        bundle = connection.bundles.download(digest)
+    write_bundle(bundle, folder)
+    say(t("Written to {path}.", path=folder))
 
 
 def usable(folder: Path, entry: str, python: str) -> Bundle:

@@ -28,8 +28,9 @@ P = ParamSpec("P")
 class Call(Generic[T]):
     """One REST call and how to read its answer.
 
-    A GET, and any other call with an idempotency `key`, may be repeated after a lost answer. A
-    `slow` call has a large answer, or takes the server long.
+    Its body is JSON, or the bytes of `content`. A GET, and any other call with an idempotency
+    `key`, may be repeated after a lost answer. A `slow` call has a large answer, or takes the
+    server long.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Call(Generic[T]):
     parse: Callable[[httpx.Response], T]
     params: Mapping[str, str | int] = field(default_factory=dict)
     body: JSON = field(default=None, repr=False)
+    content: bytes | None = field(default=None, repr=False)
     key: str = ""
     slow: bool = False
 

@@ -28,6 +28,7 @@ from secureflow.agent.edge.ownchecks import (
     check_charter,
     check_data,
     check_enclave,
+    check_environments,
     check_log,
     check_record,
     check_running,
@@ -366,6 +367,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("enclave", frozenset({"authorisation", "attestation"}), check_enclave),
     ("running", frozenset({"settings"}), check_running),
     ("data", frozenset({"settings", "record_missing"}), check_data),
+    ("environments", frozenset({"settings"}), check_environments),
     ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
 )

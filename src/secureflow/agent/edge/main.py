@@ -16,6 +16,7 @@ from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.worker_process import MODULE as WORKER
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
+from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.control import ControlServer
@@ -99,7 +100,8 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        control = ControlServer(settings.socket, commands.table())
+        code = BundleCommands(assembly.inbox, store, assembly.bundles)
+        control = ControlServer(settings.socket, {**commands.table(), **code.table()})
         heads = _head_watch(link, assembly)
         overdue = MissedEnds(link, store)
         looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]

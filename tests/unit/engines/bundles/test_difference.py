@@ -85,13 +85,13 @@ def _lines(bundle: Bundle) -> list[bytes]:
 
 def test_files_that_come_go_and_stay() -> None:
     old = Bundle({"gone.py": b"a\nb\n", "same.py": b"s\n", "new.py": b"1\n2\n3\n"})
-    new = Bundle({"same.py": b"s\n", "new.py": b"1\ntwo\n3\n", "fresh.md": b"x"})
+    new = Bundle({"same.py": b"s\n", "new.py": b"1\ntwo\n3\n", "fresh.txt": b"x"})
     found = {one.path: one for one in diff(old, new).changes}
-    assert set(found) == {"gone.py", "new.py", "fresh.md"}
+    assert set(found) == {"gone.py", "new.py", "fresh.txt"}
     assert (found["gone.py"].state, found["gone.py"].added, found["gone.py"].removed) == (
         "removed", 0, 2,
     )  # fmt: skip
-    assert (found["fresh.md"].state, found["fresh.md"].added) == ("added", 1)
+    assert (found["fresh.txt"].state, found["fresh.txt"].added) == ("added", 1)
     assert found["new.py"].lines == ("@@ -1,3 +1,3 @@", " 1", "-2", "+two", " 3")
     assert (diff(old, new).added, diff(old, new).removed) == (2, 3)
     assert not diff(new, new).changes

@@ -115,7 +115,7 @@ def test_a_packing_is_pinned() -> None:
         MAGIC + b"a.py 99999999\n\nx",
         MAGIC + b"b.py 1\na.py 1\n\nxy",
         MAGIC + b"a.py 1\na.py 1\n\nxy",
-        MAGIC + b"a.py 1\nA.py 1\n\nxy",
+        MAGIC + b"A.py 1\na.py 1\n\nxy",
         MAGIC + b"../a.py 1\n\nx",
         MAGIC + b"/a.py 1\n\nx",
         MAGIC + b"a//b.py 1\n\nx",

@@ -64,7 +64,7 @@ def test_a_name_of_python_deeper_down_is_fine() -> None:
 
 
 def test_a_text_file_named_like_a_module_is_fine() -> None:
-    files = {"model.py": GOOD.encode(), "json.md": b"about json"}
+    files = {"model.py": GOOD.encode(), "json.txt": b"about json"}
     assert inspect(Bundle(files), "model:Model").problems == ()
 
 
