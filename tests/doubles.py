@@ -43,6 +43,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "grants": ("project", "dataset", "organisation", "state", "unexpired"),
     "jobs": ("project", "organisation", "state", "digest", "kind"),
     "models": ("project", "job", "name"),
+    "bundles": ("project", "organisation", "digest", "unexpired"),
 }
 UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}
 

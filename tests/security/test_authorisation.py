@@ -23,6 +23,7 @@ import pytest
 from secureflow.application.access import ACTIONS, Principal
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
+from secureflow.engines.bundles import Bundle, pack
 from tests.doubles import Tables
 from tests.stage import FEATURES, PASSWORD, Stage, two_worlds
 from tests.unit.server.conftest import Api
@@ -120,6 +121,10 @@ RULES: dict[str, Rule] = {
     "get_model_content": Rule("model.download", "model"),
     "upload_model": Rule("model.upload", body={}, also=(403,)),  # other bytes than named
     "get_model_card": Rule("model.read", "model"),
+    "upload_bundle": Rule("bundle.upload", "project", "query", also=(422,)),
+    "list_bundles": Rule("bundle.read", "project", "query"),
+    "get_bundle_description": Rule("bundle.read", "code"),
+    "get_bundle_content": Rule("bundle.read", "code"),
     "get_head": Rule("audit.read"),
     "list_entries": Rule("audit.read", "job", "query"),
     "get_inclusion": Rule("audit.read"),
@@ -130,6 +135,7 @@ QUERIES = {
     "get_inclusion": "index=0&size=1",
     "get_consistency": "old=1&new=2",
     "upload_model": "digest=" + "0" * 64,
+    "upload_bundle": f"digest={'0' * 64}",
 }
 REFUSALS = {401, 403, 404}
 
@@ -161,7 +167,7 @@ class World:
         if rule.place == "path":
             path = path.replace("{key}", key)
         elif rule.place == "query":
-            query = f"{rule.noun}={key}"
+            query = "&".join(filter(None, (query, f"{rule.noun}={key}")))
         elif body is not None:
             body[rule.noun] = key
         if operation == "create_grant" and body is not None:
@@ -209,6 +215,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
         for organisation in ("bank-a", "outsider"):
             issued = await stage.services.tokens.create(stage.admin(organisation), "", 60)
             stage.ids[f"{organisation}.token"] = issued.token.id
+            prefix = "outsider." if organisation == "outsider" else ""
+            code = Bundle({"model.py": organisation.encode()})
+            stored = await stage.services.bundles.upload(
+                stage.scientist(organisation), stage.ids[f"{prefix}project"], pack(code),
+                digest=code.digest,
+            )  # fmt: skip
+            stage.ids[f"{prefix}code"] = stored.digest
         return stage
 
     api = Api(asyncio.run(build()))

@@ -135,6 +135,16 @@ def inbox_reject(config: Path, item: str, reason: str = "") -> dict[str, JSON]:
     return dict(control(config, "inbox.reject", item=item, reason=reason))
 
 
+def bundle_review(config: Path, item: str) -> dict[str, JSON]:
+    """Return the code of a request and the code that was approved before it, in base64."""
+    return dict(control(config, "bundle.review", READING, item=item))
+
+
+def bundle_list(config: Path, limit: int = 100) -> list[dict[str, JSON]]:
+    """Return the bundles that this owner approved, the last one first."""
+    return list(control(config, "bundle.list", limit=limit))
+
+
 def charter_show(config: Path) -> dict[str, JSON]:
     """Return the pinned charter, the centre's, their fingerprints and differences."""
     return dict(control(config, "charter.show"))

@@ -36,6 +36,7 @@ class Quotas:
         users: accounts, disabled ones included.
         enrolments: unused and not expired.
         agents: that were ever enrolled: revoked ones stay known, so that no name is reused.
+        bundles: that it uploaded and that are kept, in all projects.
         tokens: of one user; a further login removes the oldest.
     """
 
@@ -49,6 +50,7 @@ class Quotas:
     users: Limit = 2000
     enrolments: Limit = 50
     agents: Limit = 200
+    bundles: Limit = 500
     tokens: Limit = 50
 
     async def another_project(self, work: UnitOfWork, organisation: str) -> None:
@@ -94,6 +96,12 @@ class Quotas:
                 ),
                 "Wait for some to end, or cancel them.",
             )
+
+    async def another_bundle(self, work: UnitOfWork, organisation: str) -> None:
+        """Refuse one more code bundle."""
+        await work.lock(f"quota/{organisation}")
+        held = await work.bundles.count(organisation=organisation)
+        self._keep(organisation, "code bundles", held, self.bundles)
 
     async def another_user(self, work: UnitOfWork, organisation: str) -> None:
         """Refuse one more account of an organisation; the operator's own are not counted."""

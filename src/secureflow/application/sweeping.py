@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from secureflow.application.ports.storage import UnitOfWorkFactory
@@ -23,7 +24,12 @@ async def sweep(begin: UnitOfWorkFactory, clock: Clock) -> int:
     return gone
 
 
-async def keep_swept(begin: UnitOfWorkFactory, clock: Clock, interval: float = INTERVAL) -> None:
+async def keep_swept(
+    begin: UnitOfWorkFactory,
+    clock: Clock,
+    interval: float = INTERVAL,
+    also: Sequence[Callable[[], Awaitable[int]]] = (),
+) -> None:
     """Sweep every `interval` seconds, until cancelled.
 
     Not at once: a machine that has just started may have the wrong year until its clock is set, and
@@ -33,6 +39,8 @@ async def keep_swept(begin: UnitOfWorkFactory, clock: Clock, interval: float = I
         await asyncio.sleep(interval)
         try:
             gone = await sweep(begin, clock)
+            for another in also:
+                gone += await another()
         except SecureFlowError as error:  # a busy database; retried next time
             _log.warning("sweep_failed", code=error.code)
         except Exception:  # noqa: BLE001  the edge of a task: an unavailable database comes back

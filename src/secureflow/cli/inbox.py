@@ -80,19 +80,28 @@ def show_item(
     context: typer.Context,
     item: Item,
     details: Details = False,
+    page: Annotated[int, typer.Option(min=1, help=t("Page of the code's difference."))] = 1,
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
-    """Show a request."""
+    """Show a request, and the code that it brings."""
     from secureflow.agent import api
+    from secureflow.cli.bundle_review import code_of, paged, told_of
     from secureflow.cli.decision import asked, screen
     from secureflow.cli.kinds import given
 
     answer = api.inbox_show(config, item)
-    if details or output is not Form.TABLE or answer.get("state") != "waiting":
+    waits = answer.get("state") == "waiting"
+    code = code_of(config, answer) if waits else None
+    if code is not None and (details or output is not Form.TABLE):
+        answer = {**answer, "code": code.plain()}
+    if details or output is not Form.TABLE or not waits:
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
     write("\n".join(screen(asked(answer, item), given(context))))
+    if code is not None:
+        for line in (*told_of(code, answer), *paged(code, page, item)):
+            write(line)
 
 
 @app.command("approve", help=t("Approve a request."))
@@ -109,7 +118,9 @@ def approve(
     from secureflow.cli.kinds import given
 
     if not yes:
-        _present(_asked(config, item), given(context), details=details)
+        request = _asked(config, item)
+        _present(request, given(context), details=details)
+        _present_code(config, request)
     confirmed(t("Approve exactly this?"), yes)
     api.inbox_approve(config, item, reason)
     say(t("{what} is approved.", what=item))
@@ -155,6 +166,7 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
 
     request = _asked(config, item)
     _present(request, kinds)
+    _present_code(config, request)
     while True:
         question = t("a approve, r reject, s skip, d details, q quit")
         match typer.prompt(question, err=True).strip().lower():
@@ -195,6 +207,17 @@ def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False)
         say(visible(text.rstrip()))
         return
     say("\n".join(screen(request, kinds)))
+
+
+def _present_code(config: Path, request: PendingRequest) -> None:
+    """Show what is to be known of a request's code; the difference itself is `inbox show`."""
+    from secureflow.cli.bundle_review import code_of, told_of
+
+    code = code_of(config, request.details)
+    if code is not None:
+        for line in told_of(code, request.details):
+            say(line)
+        say(t("All of it: secureflow agent inbox show {item}", item=request.item.id))
 
 
 def _listed(one: Mapping[str, Any]) -> list[str]:

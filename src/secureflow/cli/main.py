@@ -18,6 +18,7 @@ import typer
 from secureflow.cli import (
     agent,
     audit,
+    bundles,
     charter,
     contexts,
     datasets,
@@ -59,6 +60,7 @@ app.add_typer(charter.app, name="charter")
 app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
+app.add_typer(bundles.app, name="bundle")
 app.add_typer(models.app, name="model")
 app.command("simulate", help=t("Try training jobs on a table here, before anybody is asked."))(
     simulate.simulate

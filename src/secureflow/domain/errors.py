@@ -405,6 +405,17 @@ CATALOGUE: dict[str, Category] = {
     "too_many_files": Category.UNAVAILABLE,
     "invalid_database_url": Category.INVALID,
     "record_damaged": Category.UNTRUSTED,
+    "bundle_refused": Category.INVALID,
+    "bundle_unusable": Category.INVALID,
+    "environment_failed": Category.FAILED,
+    "environment_broken": Category.UNTRUSTED,
+    "environment_unknown": Category.NOT_FOUND,
+    "environment_busy": Category.CONFLICT,
+    "malformed_lock": Category.INVALID,
+    "bundle_failed": Category.FAILED,
+    "bundle_died": Category.FAILED,
+    "bundle_silent": Category.FAILED,
+    "bundle_output_refused": Category.FAILED,
 }
 
 INFRASTRUCTURE: Final = frozenset(

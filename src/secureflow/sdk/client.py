@@ -10,6 +10,7 @@ import httpx
 
 from secureflow.sdk import answers, deadline, verbs
 from secureflow.sdk.audit import Audit
+from secureflow.sdk.bundles import Bundles
 from secureflow.sdk.calls import Awaiting, Blocking, Call, D_co, Resource, operation
 from secureflow.sdk.charter import CharterResource
 from secureflow.sdk.connection import Connection, trust
@@ -43,6 +44,7 @@ class BaseClient(Resource[D_co]):
         self.grants = Grants(driver)
         self.jobs = Jobs(driver)
         self.models = Models(driver)
+        self.bundles = Bundles(driver)
         self.audit = Audit(driver)
 
     def on_damaged(self, callback: Callable[[Sequence[str]], None]) -> None:

@@ -85,7 +85,7 @@ class Connection(Unpicklable):
             SecureFlowError: `invalid_request` for what JSON cannot represent (NaN, a set).
         """
         extra = {"Idempotency-Key": call.key} if call.key else {}
-        body = {} if call.body is None else {"json": call.body}
+        body: dict[str, Any] = {} if call.body is None else {"json": call.body}
         if call.content is not None:
             body = {"content": call.content}
             extra["Content-Type"] = "application/octet-stream"

@@ -129,7 +129,8 @@ async def open_centre(
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)
-    _keep(stack, keep_swept(database.begin, clock), room.keep_reserve())
+    swept = keep_swept(database.begin, clock, also=(services.bundles.sweep,))
+    _keep(stack, swept, room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))

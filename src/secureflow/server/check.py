@@ -128,6 +128,8 @@ def _database(
     found = list(blobs.findings())
     for model in rows.models.values():
         found += blobs.missing(model.artifact, model.id)
+    for bundle in rows.bundles.values():
+        found += blobs.missing(bundle.digest, bundle.id)
     yield from report(
         "artefacts",
         found,

@@ -1,7 +1,8 @@
 """The centre's answers to parties on their links: admission, calls and blobs.
 
 A party may fetch a blob if and only if a request delivered to it names that blob, so knowing the
-digests of another job's models is not enough to read them. The enclave stores models; an agent
+digests of another job's models is not enough to read them; and the code bundles of the projects in
+which its organisation takes part, as its people may. The enclave stores models; an agent
 stores the one masked vector that a delivered request asks for.
 """
 
@@ -226,8 +227,11 @@ class PartyDesk:
         return await self._witnessing.log_proofs(body, standing.log_size, standing.unproved) or None
 
     async def may_read(self, peer: PeerIdentity, digest: str) -> bool:
-        """Tell whether a request told the party of this blob."""
-        return self._tickets.held(peer.party, digest)
+        """Tell whether a request told the party of this blob, or it is code of its projects."""
+        if self._tickets.held(peer.party, digest):
+            return True
+        services = await self._services
+        return peer.party != ENCLAVE and await services.bundles.readable_by(peer.party, digest)
 
     async def may_write(self, peer: PeerIdentity, digest: str, size: int) -> Artifacts | None:
         """Return where the party may store a blob: the enclave models, an agent its vector."""

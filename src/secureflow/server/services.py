@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from secureflow.application.audit import Audit
+from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
@@ -43,6 +44,7 @@ class Services:
     jobs: Jobs
     overdue: OverdueEnds
     models: Models
+    bundles: Bundles
     audit: Audit
     courier: Courier
     ledger: Ledger

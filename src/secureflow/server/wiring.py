@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from secureflow.application.audit import Audit
+from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
@@ -122,6 +123,7 @@ def make_services(
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
+        bundles=Bundles(begin, transactions, ports.artifacts, clock, quotas),
         audit=Audit(begin, ledger, recosign),
         courier=ports.courier,
         ledger=ledger,

@@ -22,6 +22,7 @@ from secureflow.application.ports.storage import (
     UnitOfWork,
     UnitOfWorkFactory,
 )
+from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Model
@@ -57,6 +58,9 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
     ("models", Model("mdl_1", "prj_1", "job_1", "credit", 1, "ab" * 32, "cd" * 32, "logistic",
                      {"auc": 0.9}, 5, card={"k": [1]}),
      {"project": "prj_1", "job": "job_1", "name": "credit"}),
+    ("bundles", StoredBundle(f"prj_1.{'ef' * 32}", "prj_1", "ef" * 32, "bank-a", "ana", "churn",
+                             100, 1, 2, 5, 9),
+     {"project": "prj_1", "organisation": "bank-a", "digest": "ef" * 32}),
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from secureflow.application.ports.storage import Journalled, PendingLeaf
 from secureflow.application.running.recording import server_leaf
 from secureflow.application.running.scripts import Scripts
 from secureflow.cli.main import app
+from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
 from secureflow.engines.ledger.notes import cosign
@@ -83,6 +84,8 @@ async def _fill(settings: ServerSettings) -> None:
 def _fitting(entity: Any, digest: str) -> Any:
     if isinstance(entity, Model):
         return replace(entity, artifact=digest)
+    if isinstance(entity, StoredBundle):
+        return replace(entity, digest=digest)
     return replace(entity, key=BANK.public) if hasattr(entity, "serial") else entity
 
 

@@ -21,10 +21,12 @@ from secureflow.application.membership import CANDIDATE
 from secureflow.domain.jobs import JobState
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.users import Role
+from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.setback import Hold
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.server.rest import (
     audit,
+    bundles,
     charter,
     datasets,
     jobs,
@@ -40,6 +42,7 @@ from tests.doubles import MemoryUnit, Tables
 from tests.stage import BANKS, FEATURES, PASSWORD, Stage
 from tests.unit.server.conftest import Api
 
+CODE = Bundle({"model.py": b"x = 1"})
 KEY = {"Idempotency-Key": "key-9"}
 AWAY = InfrastructureError("database_unavailable", "The database is away.", "Try again.")
 
@@ -56,6 +59,8 @@ class Post:
     async def to(self, api: Api) -> Any:
         """Send it, under the key."""
         body = {} if self.body is None else {"json": self.body}
+        if isinstance(self.body, bytes):
+            body = {"content": self.body}
         return await api.call(self.method, self.path, self.sender, headers=KEY, **body)
 
 
@@ -87,6 +92,9 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
         "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
         "resume_job": Post(f"/jobs/{ids['job']}/resume", {}, ada),
+        "upload_bundle": Post(
+            f"/bundles?project={ids['project']}&digest={CODE.digest}", pack(CODE), ada
+        ),
     }
 
 
@@ -119,7 +127,7 @@ async def _post(name: str, stage: Stage) -> Post:
     return _plain(stage)[name]
 
 
-MODULES = (audit, charter, datasets, jobs, models, organisations, projects, users)
+MODULES = (audit, bundles, charter, datasets, jobs, models, organisations, projects, users)
 ONCE = sorted(
     route.name
     for router in (*(module.router for module in MODULES), session.ending, submissions(SPEC_KINDS))

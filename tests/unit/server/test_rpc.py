@@ -11,6 +11,7 @@ from secureflow.adapters.link import LogProgress, PeerIdentity
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.jobs import JobState
+from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.merkle import verify_consistency
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
@@ -185,6 +186,16 @@ async def test_a_blob_is_read_only_by_whom_a_request_told_of_it(desk: Desk) -> N
     for model in (None, [], {"artifact": 5}, {"artifact": ""}, "x"):
         await desk.desk.log_proofs("bank-b", {"model": model}, LogProgress())
     assert not await desk.desk.may_read(b, "")
+
+
+async def test_code_is_read_by_the_members_of_its_projects(desk: Desk) -> None:
+    code, stage = Bundle({"model.py": b"x = 1"}), desk.stage
+    await stage.services.bundles.upload(
+        stage.scientist("bank-a"), stage.ids["project"], pack(code), digest=code.digest
+    )
+    assert await desk.desk.may_read(desk.peer("bank-b"), code.digest)
+    assert not await desk.desk.may_read(desk.peer("outsider"), code.digest)
+    assert not await desk.desk.may_read(PeerIdentity("enclave", ENCLAVE, "1"), code.digest)
 
 
 async def test_the_enclave_stores_within_bounds(desk: Desk) -> None:

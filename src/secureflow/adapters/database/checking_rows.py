@@ -33,6 +33,7 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.GRANTS,
     entities.JOBS,
     entities.MODELS,
+    entities.BUNDLES,
 )
 _CHARTERS: Final = ("charter", "charter_candidate")
 _BATCH: Final = 500
@@ -45,7 +46,7 @@ class RowsCheck:
     Args:
         connection: of the transaction.
 
-    Results kept for later parts: `jobs`, `models`, and `keys`, each party's signing keys.
+    Results kept for later parts: `jobs`, `models`, `bundles`; `keys`, each party's signing keys.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -55,6 +56,7 @@ class RowsCheck:
         self.rows = 0
         self.jobs: dict[str, Job] = {}
         self.models: dict[str, Any] = {}
+        self.bundles: dict[str, Any] = {}
         self.keys: dict[str, list[str]] = {}
 
     def findings(self) -> Iterator[Finding]:
@@ -108,6 +110,8 @@ class RowsCheck:
             self.jobs[entity.id] = entity
         elif kind is entities.MODELS:
             self.models[entity.id] = entity
+        elif kind is entities.BUNDLES:
+            self.bundles[entity.id] = entity
         elif kind is entities.AGENTS and entity.key:
             self.keys.setdefault(entity.party, []).append(entity.key)
         elif kind is entities.PROJECTS:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from secureflow.adapters.database import tables
 from secureflow.adapters.database.damage import damaged, load_json
 from secureflow.application.ports.storage import Filter, Page
+from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -106,6 +107,7 @@ DATASETS = EntityKind(Dataset, "dataset", tables.DATASETS)
 GRANTS = EntityKind(Grant, "grant", tables.GRANTS)
 JOBS = EntityKind(Job, "job", tables.JOBS)
 MODELS = EntityKind(Model, "model", tables.MODELS)
+BUNDLES = EntityKind(StoredBundle, "bundle", tables.BUNDLES)
 
 
 class EntityStore(Generic[T]):

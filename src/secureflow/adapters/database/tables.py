@@ -103,6 +103,7 @@ DATASETS = _entity("datasets", "organisation", "name", "state")
 GRANTS = _entity("grants", "project", "dataset", "organisation", "state", expiring=True)
 JOBS = _entity("jobs", "project", "organisation", "state", "digest", "kind")
 MODELS = _entity("models", "project", "job", "name")
+BUNDLES = _entity("bundles", "project", "organisation", "digest", expiring=True)
 
 MEMBERSHIPS = sa.Table(
     "memberships",

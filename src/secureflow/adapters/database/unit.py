@@ -30,6 +30,7 @@ from secureflow.application.ports.storage import (
     PendingLeaves,
     Store,
 )
+from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -68,6 +69,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.grants: Store[Grant] = EntityStore(self, entities.GRANTS)
         self.jobs: Store[Job] = EntityStore(self, entities.JOBS)
         self.models: Store[Model] = EntityStore(self, entities.MODELS)
+        self.bundles: Store[StoredBundle] = EntityStore(self, entities.BUNDLES)
         self.journal: Journal = SqlJournal(self)
         self.outbox: Outbox = SqlOutbox(self)
         self.events: Events = SqlEvents(self)

@@ -15,6 +15,7 @@ from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.worker_process import MODULE as WORKER
+from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.computing import start_workers
@@ -80,7 +81,8 @@ async def serve(
     Raises:
         SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
             `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`, `library_missing`,
-            `data_newer`, `data_version_malformed`, `record_…`, `disk_full` if even the reserve does not suffice.
+            `data_newer`, `data_version_malformed`, `record_…`, `disk_full` if even the
+            reserve does not suffice.
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -98,7 +100,8 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        control = ControlServer(settings.socket, commands.table())
+        code = BundleCommands(assembly.inbox, store, assembly.bundles)
+        control = ControlServer(settings.socket, {**commands.table(), **code.table()})
         heads = _head_watch(link, assembly)
         overdue = MissedEnds(link, store)
         looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]

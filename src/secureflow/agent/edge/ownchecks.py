@@ -7,6 +7,7 @@ from secureflow.agent.edge.check import stored_fact
 from secureflow.agent.edge.control import call
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.main import read_signing_key, verifier
+from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.publications import Publication, differs
 from secureflow.agent.record.folder import check_present
 from secureflow.agent.record.ownkeys import HOW_TO_PIN
@@ -196,3 +197,12 @@ def check_alarm(so_far: Diagnosis) -> str:
     if accused:
         return Text("none now; {count} against the log are kept as evidence", count=len(accused))
     return "none"
+
+
+def check_environments(so_far: Diagnosis) -> str:
+    """Compare the environments of bundles with what was installed, by name and size."""
+    own = Environments(so_far.known.directory)
+    found = own.names()
+    for name in found:
+        own.verify(name, quick=True)
+    return Text("{count} environments for code, unchanged", count=len(found))

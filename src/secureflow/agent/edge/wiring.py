@@ -12,6 +12,7 @@ from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.budgets import Budgets
+from secureflow.agent.owner.bundles import OwnerBundles
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.restored import ForgottenJobs
@@ -60,6 +61,7 @@ class Assembly:
     attestation: Attestation
     continuations: Continuations
     rollback: RollbackCheck
+    bundles: OwnerBundles
 
 
 def assemble(
@@ -101,4 +103,6 @@ def assemble(
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
-    return Assembly(agent, context, inbox, consent, attestation, continuations, rollback)
+    bundles = OwnerBundles(settings.directory, store, ports.link, clock)
+    parts = context, inbox, consent, attestation, continuations, rollback
+    return Assembly(agent, *parts, bundles)

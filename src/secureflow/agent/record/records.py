@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
 
 from secureflow.agent.record.damage import load_json
@@ -192,3 +192,30 @@ class InboxItem(_Record):
     expires: int
     decided_at: int | None = None
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class ApprovedBundle(_Record):
+    """Code that this owner approved, by the job that named it last.
+
+    Args:
+        digest: of the packing, BLAKE3.
+        entry: `module:Class`.
+        environment: digest of the environment's lock.
+        submitter: of that job, as the centre says.
+        name: of that job.
+        job: its id.
+        approved_at: unix seconds.
+    """
+
+    digest: str
+    entry: str
+    environment: str
+    submitter: str
+    name: str
+    job: str
+    approved_at: int
+
+    def summary(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)

@@ -110,6 +110,14 @@ CREATE INDEX jobs_open ON jobs (job) WHERE outcome = ''
 """
 """Open jobs are queried often, and a spec is long."""
 
+_BUNDLES = """
+CREATE TABLE bundles (
+    digest TEXT PRIMARY KEY, entry TEXT NOT NULL, environment TEXT NOT NULL,
+    submitter TEXT NOT NULL, name TEXT NOT NULL, job TEXT NOT NULL, approved_at INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+"""Code that this owner approved; its bytes are files."""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FIRST,
     _MASKED,
@@ -120,6 +128,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _READINGS,
     _HEADS,
     _OPEN,
+    _BUNDLES,
 )
 
 

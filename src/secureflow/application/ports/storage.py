@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
 from secureflow.domain.models import Model
@@ -216,6 +217,7 @@ class UnitOfWork(Protocol):
     grants: Store[Grant]
     jobs: Store[Job]
     models: Store[Model]
+    bundles: Store[StoredBundle]
     journal: Journal
     outbox: Outbox
     events: Events

@@ -14,6 +14,7 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.version import __version__
 from secureflow.server.rest import (
     audit,
+    bundles,
     charter,
     datasets,
     health,
@@ -73,7 +74,7 @@ def described_app(kinds: SpecKinds = SPEC_KINDS) -> FastAPI:
     for module in (users, organisations, charter, projects, datasets):
         api.include_router(module.router)
     api.include_router(submissions(kinds))
-    for module in (jobs, models, audit):
+    for module in (jobs, models, bundles, audit):
         api.include_router(module.router)
     app.include_router(api)
     app.include_router(health.router)

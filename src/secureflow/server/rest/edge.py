@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from secureflow.application.throttle import too_fast
+from secureflow.engines.bundles import MAX_BYTES
 from secureflow.kit.addresses import UNKNOWN, caller_address, source_of
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.structlogs import structlog
@@ -26,6 +27,8 @@ from secureflow.server.rest.problems import problem
 from secureflow.server.rest.rates import Rates
 from secureflow.server.settings import RestSettings
 
+LARGE: Final = {"/api/v1/bundles": MAX_BYTES}
+"""Paths whose bodies may be larger than others, with their most bytes."""
 UNLIMITED: Final = frozenset({"/healthz", "/readyz"})
 BEARER: Final = "Bearer "
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -80,7 +83,7 @@ class Edge:
                 answer = problem(refusal, scope["path"], languages=languages)
                 await answer(scope, receive, send_completed)
                 return
-            await self._app(scope, self._capped(receive), send_completed)
+            await self._app(scope, self._capped(receive, self._most(scope)), send_completed)
 
     def _refusal(self, scope: Scope, headers: Headers) -> SecureFlowError | None:
         """Return why this request is refused, if it is."""
@@ -89,9 +92,9 @@ class Edge:
             return SecureFlowError(
                 "malformed_request", "The URL holds control characters.", "Remove them."
             )
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:20]) > self._cap:
-            return too_large(self._cap)
+        length, most = headers.get("content-length", "0"), self._most(scope)
+        if not length.isdecimal() or int(length[:20]) > most:
+            return too_large(most)
         if scope["path"] in UNLIMITED:
             return None
         authorization = headers.get("authorization", "")
@@ -104,7 +107,11 @@ class Edge:
         address, port = scope.get("client") or (UNKNOWN, 0)
         return caller_address(address, headers.getlist("x-forwarded-for"), self._proxies), port
 
-    def _capped(self, receive: Receive) -> Receive:
+    def _most(self, scope: Scope) -> int:
+        """Return the most bytes of this request's body."""
+        return max(self._cap, LARGE.get(scope["path"], 0))
+
+    def _capped(self, receive: Receive, most: int) -> Receive:
         """Count the received bytes: a chunked body has no length to refuse by."""
         total = 0
 
@@ -112,7 +119,7 @@ class Edge:
             nonlocal total
             message = await receive()
             total += len(message.get("body", b""))
-            if total > self._cap:
+            if total > most:
                 raise HTTPException(413)
             return message
 

@@ -1,0 +1,227 @@
+"""The process that runs a bundle's class, under the owner's own environment.
+
+    PYTHON -I -B bundle_host.py
+
+One file without imports of SecureFlow: the environment need not have it, NumPy is all that it
+needs. Requests come on stdin, answers go to stdout; what the bundle prints goes to stderr. Each
+message is a line of JSON, followed by as many raw bytes as its member `bytes` says:
+
+    {"id", "verb", "arguments", "bytes"}
+    {"id", "sums"?, "tensors"?, "bytes"} or {"id", "error", "bytes"}
+
+Tensors are little-endian, C-contiguous, in the order of the layout that `load` brings: a list of
+`[name, dtype, shape]`. An `error` is one word of `KINDS`; its trace goes to the log, which only
+the owner reads. Rows come as `.npy` files that are mapped, without pickle.
+
+Nothing here protects anybody: the bundle shares this process with it. Its caller trusts no byte of
+an answer (`bundle_process.py`), and a sandbox holds the process. What is here serves the people
+who write bundles: clear errors, and a bundle's module never takes the place of a module of Python
+or of the environment, which come first on the path.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, BinaryIO
+
+LINE_BYTES = 1 << 20
+METHODS = ("initial", "prepare", "train", "evaluate")
+KINDS = ("shadows", "syntax", "import", "entry", "raised", "memory", "data", "wrong", "numpy")
+"""Why a request failed: a module shadows another one, does not parse, or cannot be imported; the
+entry point is not there; a method raised, or needs more memory; a file of rows cannot be read; a
+method returned something else than was declared; the environment has no NumPy."""
+
+
+class Refused(Exception):  # noqa: N818 - a word for the other side, not an error of its own
+    """A request ends with one of `KINDS`."""
+
+    def __init__(self, kind: str, reason: str = "") -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+
+
+class Host:
+    """The bundle's object, and what is asked of it."""
+
+    def __init__(self) -> None:
+        self._model: Any = None
+        self._layout: list[Any] = []
+
+    def answer(self, verb: str, arguments: dict[str, Any], payload: bytearray) -> tuple[Any, Any]:
+        """Return the members of the answer, and its tensors in order."""
+        if verb == "load":
+            return self.load(**arguments), []
+        if self._model is None:
+            raise Refused("entry", "nothing is loaded")
+        if verb == "prepare":
+            parts = [{n: _rows(p) for n, p in arguments[part].items()} for part in _PARTS]
+            self._model.prepare(*parts)
+            return {}, []
+        if verb == "initial":
+            tensors = _named(self._model.initial())
+            layout = [[name, one.dtype.name, list(one.shape)] for name, one in tensors.items()]
+            return {"tensors": layout}, list(tensors.values())
+        weights = self._tensors(payload)
+        if verb == "train":
+            trained = _named(self._model.train(weights, int(arguments["round"])))
+            return {}, [_fitting(trained, *one) for one in self._checked(trained)]
+        return {"sums": _sums(self._model.evaluate(weights))}, []
+
+    def load(
+        self, folder: str, entry: str, settings: dict[str, Any], seed: int, tensors: list[Any]
+    ) -> dict[str, Any]:
+        """Import the bundle's class and make its object."""
+        self._layout = tensors
+        _refuse_shadows(Path(folder))
+        sys.path.append(folder)  # behind Python's own modules and the environment's
+        name, _, attribute = entry.partition(":")
+        try:
+            module = importlib.import_module(name)
+        except SyntaxError as error:
+            raise Refused("syntax") from error
+        except ImportError as error:
+            raise Refused("import") from error
+        made = getattr(module, attribute, None)
+        if not callable(made):
+            raise Refused("entry", f"{name} has no class {attribute}")
+        self._model = made(settings, seed)
+        missing = [one for one in METHODS if not callable(getattr(self._model, one, None))]
+        if missing:
+            raise Refused("entry", f"{attribute} has no method {', '.join(missing)}")
+        return {}
+
+    def _tensors(self, payload: bytearray) -> dict[str, Any]:
+        import numpy as np
+
+        tensors, start = {}, 0
+        for name, dtype, shape in self._layout:
+            kind = np.dtype(dtype).newbyteorder("<")
+            count = int(np.prod(shape, dtype=np.int64))
+            tensors[name] = np.frombuffer(payload, kind, count, start).reshape(shape)
+            start += count * kind.itemsize
+        return tensors
+
+    def _checked(self, tensors: dict[str, Any]) -> list[Any]:
+        names = [name for name, _, _ in self._layout]
+        if sorted(names) != sorted(tensors):
+            raise Refused("wrong", f"train returned {sorted(tensors)}, not {sorted(names)}")
+        return self._layout
+
+
+_PARTS = ("training", "validation")
+
+
+def _refuse_shadows(folder: Path) -> None:
+    """Refuse a bundle with a top module that Python or the environment has as well."""
+    tops = {one.name.removesuffix(".py") for one in folder.glob("*.py")}
+    tops |= {one.name for one in folder.iterdir() if one.is_dir() and any(one.rglob("*.py"))}
+    for name in sorted(tops):
+        if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+            raise Refused("shadows", f"the environment has a module {name} as well")
+
+
+def _rows(path: str) -> Any:
+    import numpy as np
+
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise Refused("data", f"{path} cannot be read") from error
+
+
+def _named(value: Any) -> dict[str, Any]:
+    import numpy as np
+
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise Refused("wrong", "a dict of names to arrays is expected")
+    return {name: np.ascontiguousarray(one).reshape(np.shape(one)) for name, one in value.items()}
+
+
+def _fitting(tensors: dict[str, Any], name: str, dtype: str, shape: list[int]) -> Any:
+    """Return a tensor as it was declared; a wider number of the same kind is rounded."""
+    import numpy as np
+
+    one, kind = tensors[name], np.dtype(dtype).newbyteorder("<")
+    if list(one.shape) != shape:
+        raise Refused("wrong", f"{name} has the shape {list(one.shape)}, not {shape}")
+    if not np.can_cast(one.dtype, kind, "same_kind"):
+        raise Refused("wrong", f"{name} is {one.dtype}, not {dtype}")
+    return one.astype(kind, order="C", copy=False)
+
+
+def _sums(value: Any) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise Refused("wrong", "evaluate must return a dict of names to numbers")
+    return {str(name): float(one) for name, one in value.items()}
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, Refused):
+        return error.kind
+    return "memory" if isinstance(error, MemoryError) else "raised"
+
+
+def serve(requests: BinaryIO, answers: BinaryIO, host: Host) -> None:
+    """Answer requests until the stream ends."""
+    while line := requests.readline(LINE_BYTES):
+        request = json.loads(line)
+        payload = bytearray(request["bytes"])
+        view = memoryview(payload)
+        while view:
+            count = requests.readinto(view)  # type: ignore[attr-defined]
+            if not count:
+                return
+            view = view[count:]
+        tensors: list[Any] = []
+        try:
+            members, tensors = host.answer(request["verb"], request["arguments"], payload)
+        except BaseException as error:  # noqa: BLE001  code of others: also when it calls exit()
+            traceback.print_exc()
+            members = {"error": _kind(error)}
+        del payload
+        sys.stderr.flush()
+        length = sum(one.nbytes for one in tensors)
+        head = json.dumps({"id": request["id"], **members, "bytes": length})
+        answers.write(head.encode() + b"\n")
+        answers.writelines(one.reshape(-1).view("u1").data for one in tensors)
+        answers.flush()
+
+
+def main() -> None:
+    """Keep stdin and stdout for the protocol, and serve."""
+    requests, answers = os.fdopen(os.dup(0), "rb", 1 << 16), os.fdopen(os.dup(1), "wb", 1 << 16)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a bundle that reads or prints must not break the protocol
+    os.dup2(2, 1)
+    os.close(nothing)
+    sys.dont_write_bytecode = True
+    if importlib.util.find_spec("numpy") is None:
+        _Without(answers).serve(requests)
+        return
+    serve(requests, answers, Host())
+
+
+class _Without:
+    """Says to every request that NumPy is missing."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+
+    def serve(self, requests: BinaryIO) -> None:
+        """Answer until the stream ends."""
+        while line := requests.readline(LINE_BYTES):
+            request = json.loads(line)
+            requests.read(request["bytes"])
+            reply = {"id": request["id"], "error": "numpy", "bytes": 0}
+            self._answers.write(json.dumps(reply).encode() + b"\n")
+            self._answers.flush()
+
+
+if __name__ == "__main__":
+    main()

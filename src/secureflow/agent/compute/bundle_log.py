@@ -1,0 +1,88 @@
+"""What a bundle prints: kept for the owner alone, up to a size; the rest is thrown away.
+
+It is a pipe that this process drains, so that a bundle that prints much is not held up, and a file
+that cannot grow beyond its limit whatever the bundle does. Bytes are kept as they came: whoever
+shows them escapes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+KEPT: Final = 1 << 20
+"""Bytes of the file."""
+FLOOD: Final = 64 << 20
+"""Bytes after which a process prints without end."""
+_CUT: Final = b"\n[secureflow: the log is full, the rest was thrown away]\n"
+_AT_ONCE: Final = 1 << 16
+_TURNS: Final = 16
+"""Reads in a row; then others have their turn."""
+
+
+class BundleLog:
+    """A pipe into a capped file, mode 0600.
+
+    Args:
+        path: the file, which is made anew.
+        flooded: called once when more than `FLOOD` bytes came.
+        kept: bytes of the file.
+    """
+
+    def __init__(self, path: Path, flooded: Callable[[], object], kept: int = KEPT) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        self._file = os.open(path, flags, 0o600)
+        self._flooded = flooded
+        self._kept = kept
+        self._came = 0
+        self._reading, self.inherited = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self._reading, self._read)
+
+    def give_away(self) -> None:
+        """Close the end that the child has inherited."""
+        os.close(self.inherited)
+        self.inherited = -1
+
+    async def close(self, patience: float = 1.0) -> None:
+        """Take what is left in the pipe, and close it: nobody writes any more."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), patience)
+        self._stop()
+        if self.inherited >= 0:
+            self.give_away()
+        os.close(self._file)
+
+    def _stop(self) -> None:
+        if self._reading >= 0:
+            asyncio.get_running_loop().remove_reader(self._reading)
+            os.close(self._reading)
+            self._reading = -1
+        self._ended.set()
+
+    def _read(self) -> None:
+        for _ in range(_TURNS):
+            try:
+                data = os.read(self._reading, _AT_ONCE)
+            except BlockingIOError:
+                return
+            if not data:
+                self._stop()
+                return
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        before, self._came = self._came, self._came + len(data)
+        room = self._kept - before
+        with contextlib.suppress(OSError):  # a full disk must not end the job for a log
+            if room > 0:
+                os.write(self._file, data[:room])
+            if before <= self._kept < self._came:
+                os.write(self._file, _CUT)
+        if before <= FLOOD < self._came:
+            self._flooded()

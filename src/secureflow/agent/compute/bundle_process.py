@@ -1,0 +1,375 @@
+"""The caller's end of a bundle's process: it trusts nothing that the other end says.
+
+What comes back has the names, shapes and dtypes that the caller fixed, or it is refused: exactly so
+many bytes are read into memory of the caller's own, whatever lengths the answer claims. Every
+number is finite. Each request has a limit of time. A process that answered wrongly, too late or not
+at all is killed. Errors are constant words: a bundle could write rows into any other; its trace is
+in the log, which only the owner reads.
+
+How the process is started is the starter's business, a sandbox's or a plain one's. It gets one
+stream socket as stdin and stdout and one pipe as stderr, and inherits nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.agent.compute import bundle_host
+from secureflow.agent.compute.bundle_log import KEPT, BundleLog
+from secureflow.agent.compute.tensor_layout import TensorLayout, foreign_layout
+from secureflow.kit.canonical import parse_json
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+HOST: Final = Path(bundle_host.__file__)
+"""The one file that the environment's interpreter runs; it is passed into a sandbox."""
+LINE_BYTES: Final = bundle_host.LINE_BYTES
+MAX_SUM: Final = 1e15
+"""Largest absolute value of a sum of `evaluate`."""
+_BLOCK: Final = 1 << 16
+
+Tensors = Mapping[str, NDArray[Any]]
+
+_HINT: Final = "The owner finds its trace in the agent's folder: bundles/logs."
+_UNUSABLE: Final[Mapping[str, str]] = {
+    "shadows": "a module of it has the name of one of the environment",
+    "syntax": "a module of it does not parse in the environment's Python",
+    "import": "it imports a module that the environment does not have",
+    "entry": "it has no class with the methods that are called",
+    "numpy": "the environment has no NumPy",
+}
+_FAILED: Final[Mapping[str, str]] = {
+    "raised": "a method raised an exception",
+    "memory": "a method needs more memory than it may have",
+    "data": "a file of rows cannot be read",
+}
+
+
+class RunningHost(Protocol):
+    """A started process."""
+
+    @property
+    def pid(self) -> int:
+        """The operating system's process id."""
+
+    async def kill(self) -> None:
+        """Kill it with everything that it started, and reap it; it may be dead already."""
+
+
+Starter = Callable[[Sequence[str], int, int], Awaitable[RunningHost]]
+"""Starts a command with a socket (stdin and stdout) and a pipe (stderr), given as descriptors."""
+
+
+@dataclass(frozen=True)
+class BundleTask:
+    """What a bundle's object is made of, and what it must return.
+
+    Args:
+        python: interpreter of the environment, as the process sees it.
+        folder: the unpacked bundle, as the process sees it.
+        entry: `module:Class`.
+        settings: the submitter's, from the spec.
+        seed: from the spec.
+        tensors: of the model, in their order.
+        sums: the names of what `evaluate` returns.
+        host: `bundle_host.py`, as the process sees it.
+    """
+
+    python: str
+    folder: str
+    entry: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    tensors: tuple[TensorLayout, ...] = ()
+    sums: tuple[str, ...] = ()
+    host: str = str(HOST)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command of the process."""
+        return self.python, "-I", "-B", self.host
+
+
+class BundleProcess:
+    """One process with one object of a bundle's class, and one request at a time."""
+
+    def __init__(self, task: BundleTask, log: Path, kept: int = KEPT) -> None:
+        self._task = task
+        self._log = BundleLog(log, self._flooded, kept)
+        self._running: RunningHost | None = None
+        self._channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._channel.setblocking(False)
+        self._rest = b""
+        self._next = 0
+        self._printed_too_much = False
+
+    @classmethod
+    async def start(
+        cls, starter: Starter, task: BundleTask, log: Path, *, limit: float, kept: int = KEPT
+    ) -> BundleProcess:
+        """Start a process and load the bundle.
+
+        Args:
+            starter: starts the command.
+            task: the bundle's.
+            log: file for what it prints; only the owner reads it.
+            limit: seconds for the load.
+            kept: bytes of the log that are kept.
+
+        Raises:
+            SecureFlowError: `bundle_unusable`, and those of `train`.
+        """
+        process = cls(task, log, kept)
+        try:
+            process._running = await starter(
+                task.command, process._theirs.fileno(), process._log.inherited
+            )
+            process._theirs.close()
+            process._log.give_away()
+            layout = [[one.name, one.dtype, list(one.shape)] for one in task.tensors]
+            made = {"folder": task.folder, "entry": task.entry, "seed": task.seed}
+            arguments = {**made, "settings": dict(task.settings), "tensors": layout}
+            await process._request("load", arguments, limit)
+        except BaseException:  # cancellation too: nobody else knows the process
+            await process.kill()
+            raise
+        return process
+
+    async def prepare(
+        self, training: Mapping[str, str], validation: Mapping[str, str], *, limit: float
+    ) -> None:
+        """Hand over the rows: names → `.npy` files, as the process sees them.
+
+        Raises:
+            SecureFlowError: as `train`.
+        """
+        parts = {"training": dict(training), "validation": dict(validation)}
+        await self._request("prepare", parts, limit)
+
+    async def initial(self, most: int, *, limit: float) -> tuple[tuple[TensorLayout, ...], bytes]:
+        """Return the tensors that training begins with: their layout, and their bytes in order.
+
+        Args:
+            most: bytes of all of them.
+            limit: seconds.
+
+        Raises:
+            SecureFlowError: as `train`.
+        """
+        reply, values = await self._request("initial", {}, limit, most=most)
+        return reply["tensors"], values.tobytes()
+
+    async def train(
+        self, weights: Tensors, round_number: int, *, limit: float
+    ) -> dict[str, NDArray[Any]]:
+        """Train from the weights and return what came of them, in the same layout.
+
+        Raises:
+            SecureFlowError: `bundle_failed` if it raised; `bundle_output_refused` for anything but
+                what was declared; `bundle_silent` after `limit` seconds; `bundle_died`. Except
+                after the first one the process is gone.
+        """
+        size = sum(one.size for one in self._task.tensors)
+        arguments = {"round": round_number}
+        _, values = await self._request("train", arguments, limit, weights=weights, size=size)
+        found, start = {}, 0
+        for one in self._task.tensors:
+            found[one.name] = one.view(values[start : start + one.size])
+            start += one.size
+        for name, tensor in found.items():
+            if not _finite(tensor):
+                await self.kill()
+                raise _refused(Text("a number of {name} is not finite", name=name))
+        return found
+
+    async def evaluate(self, weights: Tensors, *, limit: float) -> dict[str, float]:
+        """Return the declared sums over the validation rows.
+
+        Raises:
+            SecureFlowError: as `train`.
+        """
+        reply, _ = await self._request("evaluate", {}, limit, weights=weights)
+        sums = reply.get("sums")
+        if not isinstance(sums, dict) or sums.keys() != set(self._task.sums):
+            await self.kill()
+            raise _refused("the sums are not those that were declared")
+        if not all(_is_sum(one) for one in sums.values()):
+            await self.kill()
+            raise _refused("a sum is no finite number")
+        return {name: float(sums[name]) for name in self._task.sums}
+
+    async def kill(self) -> None:
+        """Kill the process and keep what it has printed."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            await running.kill()
+            await self._log.close()
+        elif self._theirs.fileno() >= 0:
+            self._theirs.close()
+            await self._log.close(0)
+        self._channel.close()
+
+    def _flooded(self) -> None:
+        self._printed_too_much = True
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer learns it
+
+    async def _request(
+        self,
+        verb: str,
+        arguments: Mapping[str, Any],
+        limit: float,
+        *,
+        weights: Tensors | None = None,
+        size: int = 0,
+        most: int | None = None,
+    ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+        """Send a request, and return its answer and exactly `size` bytes (or at most `most`)."""
+        payload = [] if weights is None else self._payload(weights)
+        self._next += 1
+        try:
+            async with asyncio.timeout(limit):
+                await self._send(verb, arguments, payload)
+                reply = await self._reply()
+                if most is not None and "error" not in reply:
+                    layout = foreign_layout(reply.get("tensors"), most)
+                    reply, size = {**reply, "tensors": layout}, sum(one.size for one in layout)
+                failed = "error" in reply
+                values = await self._values(reply, 0 if failed else size)
+        except BaseException as error:  # cancellation too: an open answer makes it unusable
+            await self.kill()
+            raise self._reason(error) from error
+        if failed:
+            raise await self._failure(reply["error"])
+        return reply, values
+
+    def _payload(self, weights: Tensors) -> list[NDArray[np.uint8]]:
+        if weights.keys() != {one.name for one in self._task.tensors}:
+            message = "the weights are not those of the task"
+            raise ValueError(message)
+        return [one.octets(weights[one.name]) for one in self._task.tensors]
+
+    async def _send(
+        self, verb: str, arguments: Mapping[str, Any], payload: Sequence[NDArray[np.uint8]]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        count = sum(one.nbytes for one in payload)
+        head = {"id": self._next, "verb": verb, "arguments": dict(arguments), "bytes": count}
+        line = json.dumps(head, allow_nan=False).encode() + b"\n"
+        if len(line) >= LINE_BYTES:
+            raise SecureFlowError(
+                "too_large",
+                Text(
+                    "The request {verb!r} exceeds {line_bytes} bytes.",
+                    verb=verb,
+                    line_bytes=LINE_BYTES,
+                ),
+            )
+        await loop.sock_sendall(self._channel, line)
+        for one in payload:
+            await loop.sock_sendall(self._channel, one.data)
+
+    async def _reply(self) -> dict[str, Any]:
+        loop, line = asyncio.get_running_loop(), bytearray(self._rest)
+        self._rest = b""
+        seen = 0
+        while (end := line.find(b"\n", seen)) < 0:
+            seen = len(line)
+            if seen >= LINE_BYTES:
+                raise _refused("its answer is too long")
+            data = await loop.sock_recv(self._channel, _BLOCK)
+            if not data:
+                raise _Died
+            line += data
+        self._rest = bytes(line[end + 1 :])
+        try:
+            reply = parse_json(bytes(line[:end]), LINE_BYTES)
+        except SecureFlowError as error:
+            raise _refused("its answer is no JSON") from error
+        if not isinstance(reply, dict) or reply.get("id") != self._next:
+            raise _refused("its answer does not belong to the request")
+        return reply
+
+    async def _values(self, reply: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
+        """Read exactly so many bytes; what the answer says of them must agree."""
+        if type(reply.get("bytes")) is not int or reply["bytes"] != size:
+            raise _refused("its answer has another length than was declared")
+        if len(self._rest) > size:
+            raise _refused("its answer is longer than was declared")
+        values = np.empty(size, np.uint8)
+        view = values.data
+        view[: len(self._rest)] = self._rest
+        view, self._rest = view[len(self._rest) :], b""
+        loop = asyncio.get_running_loop()
+        while view:
+            count = await loop.sock_recv_into(self._channel, view)
+            if not count:
+                raise _Died
+            view = view[count:]
+        return values
+
+    def _reason(self, error: BaseException) -> BaseException:
+        if isinstance(error, TimeoutError):
+            return SecureFlowError(
+                "bundle_silent",
+                "The bundle did not answer within its limit of time.",
+                "The job's limits say how long a round may take.",
+            )
+        if self._printed_too_much:
+            return _refused("it prints without end")
+        if isinstance(error, _Died | OSError):
+            return SecureFlowError(
+                "bundle_died", "The bundle's process ended without an answer.", _HINT
+            )
+        return error
+
+    async def _failure(self, kind: object) -> SecureFlowError:
+        """Return the error for a word of the host; unknown ones are not repeated."""
+        if isinstance(kind, str) and kind in _FAILED:
+            reason = Text("The bundle failed: {reason}.", reason=_FAILED[kind])
+            return SecureFlowError("bundle_failed", reason, _HINT)
+        await self.kill()
+        if isinstance(kind, str) and kind in _UNUSABLE:
+            reason = Text("The bundle cannot run here: {reason}.", reason=_UNUSABLE[kind])
+            return SecureFlowError("bundle_unusable", reason, _HINT)
+        return _refused("a method returned something else than was declared")
+
+
+class _Died(Exception):  # noqa: N818 - becomes an error with its reason
+    """The channel ended."""
+
+
+def _refused(reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "bundle_output_refused",
+        Text("What the bundle returned is refused: {reason}.", reason=reason),
+        "It must return what the spec declares: names, shapes, dtypes, finite numbers.",
+    )
+
+
+def _finite(tensor: NDArray[Any]) -> bool:
+    if tensor.dtype.kind != "f":
+        return True
+    flat = tensor.reshape(-1)
+    blocks = (flat[at : at + _BLOCK] for at in range(0, flat.size, _BLOCK))
+    return all(bool(np.isfinite(block).all()) for block in blocks)
+
+
+def _is_sum(value: object) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and abs(value) <= MAX_SUM
+    )

@@ -1,0 +1,193 @@
+"""Virtual environments of an owner's choice: made from a lock's wheels, and compared file by file.
+
+Installed are wheels alone, each by a hash of the lock; nothing is built, nothing is resolved. pip
+runs isolated: no settings, variables or packages of the user have a say. What a proxy or a
+certificate file is for is passed on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.engines.bundles.lock import Lock, Pin, requirements
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
+from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
+
+_PASSED_ON: Final = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+)
+_TOLD: Final = 600
+"""Characters of pip's words that are shown."""
+_VERSION: Final = (
+    "import sys, sysconfig;"
+    "print('.'.join(map(str, sys.version_info[:3])), sysconfig.get_platform())"
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where wheels come from: an index, a folder, or (neither) pip's own default."""
+
+    index: str = ""
+    folder: Path | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """pip's options for it."""
+        if self.folder is not None:
+            return "--no-index", "--find-links", str(self.folder)
+        return ("--index-url", self.index) if self.index else ()
+
+
+def make(venv: Path, python: Path, lock: Lock, source: Source) -> str:
+    """Make a virtual environment with a lock's packages; return its Python's version.
+
+    From a folder, packages that it has no wheel of are left out; what is installed must have
+    everything that it requires, which is checked at the end. So a lock that names an ordinary
+    wheel's further packages serves a machine whose own build does without them.
+
+    Raises:
+        SecureFlowError: `environment_failed` with pip's last words.
+    """
+    version = interpreter(python)
+    _run([str(python), "-I", "-m", "venv", "--without-pip", str(venv)], "venv")
+    pins = lock.pins if source.folder is None else _there(lock, source.folder)
+    listed = venv.with_name("pinned.txt")
+    listed.write_text(requirements(pins), "ascii")
+    inner = venv / "bin" / "python"
+    pip = [sys.executable, "-I", "-m", "pip", "--isolated", "--python", str(inner)]
+    quiet = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-color"]
+    strict = ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-cache-dir"]
+    install = ["install", *quiet, *strict, "--no-compile", *source.options]
+    _run([*pip, *install, "--requirement", str(listed)], "pip")
+    _run([*pip, "check", "--disable-pip-version-check"], "pip")
+    return version
+
+
+def interpreter(python: Path) -> str:
+    """Return version and platform that an interpreter says of itself, such as `3.11.4 linux-…`.
+
+    Raises:
+        SecureFlowError: `environment_failed`.
+    """
+    told = _run([str(python), "-I", "-c", _VERSION], "python")
+    parts = told.split()
+    if len(parts) != 2 or not parts[0].startswith("3."):
+        raise failed("python", told)
+    return " ".join(parts)
+
+
+def contents(venv: Path) -> dict[str, Any]:
+    """Return what is in an environment: path → size and digest of a file, or a link's target.
+
+    The interpreter that `bin/python` leads to is part of it. Caches of bytecode are refused where
+    they are compared: an environment is never run without `-B`.
+    """
+    found: dict[str, Any] = {}
+    for path in _walk(venv):
+        name = path.relative_to(venv).as_posix()
+        if path.is_symlink():
+            found[name] = ["link", str(path.readlink())]
+        else:
+            found[name] = [path.stat().st_size, file_digest(path).hex()]
+    real = (venv / "bin" / "python").resolve()
+    if real.is_file():
+        found["(interpreter)"] = [real.stat().st_size, file_digest(real).hex()]
+    return found
+
+
+def differences(venv: Path, known: Mapping[str, Any], *, quick: bool = False) -> list[str]:
+    """Return every path of an environment that is not as it was recorded, sorted.
+
+    `quick` compares names, sizes and links; else every byte.
+    """
+    wrong = []
+    seen = set()
+    for path in _walk(venv):
+        name = path.relative_to(venv).as_posix()
+        seen.add(name)
+        if not _same(path, known.get(name), quick):
+            wrong.append(name)
+    real = (venv / "bin" / "python").resolve()
+    if not _same(real, known.get("(interpreter)"), quick):
+        wrong.append("(interpreter)")
+    return sorted({*wrong, *(known.keys() - seen - {"(interpreter)"})})
+
+
+def packages(venv: Path) -> list[tuple[str, str]]:
+    """Return name and version of the installed packages."""
+    names = (path.name.removesuffix(".dist-info") for path in venv.rglob("*.dist-info"))
+    parts = (name.rpartition("-") for name in names)
+    return sorted((name.lower().replace("_", "-"), version) for name, _, version in parts)
+
+
+def failed(step: str, told: str) -> SecureFlowError:
+    """Return the error of a step, with the last of what it said."""
+    words = shown(" ".join(told.split())[-_TOLD:])
+    return SecureFlowError(
+        "environment_failed",
+        Text("The environment was not made: {step}: {reason}", step=step, reason=words or "-"),
+        "Correct the lock, or name another --index, --find-links or --python.",
+    )
+
+
+def _same(path: Path, known: Any, quick: bool) -> bool:
+    if not isinstance(known, list) or len(known) != 2:
+        return False
+    with contextlib.suppress(OSError):
+        if path.is_symlink():
+            return known == ["link", str(path.readlink())]
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != known[0]:
+            return False
+        return quick or file_digest(path).hex() == known[1]
+    return False
+
+
+def _walk(venv: Path) -> Iterator[Path]:
+    for folder, names, files in os.walk(venv):
+        names.sort()
+        for name in sorted([*files, *(one for one in names if Path(folder, one).is_symlink())]):
+            yield Path(folder, name)
+
+
+def _there(lock: Lock, folder: Path) -> tuple[Pin, ...]:
+    """Return the pins of which a folder has a wheel."""
+    hashes = set()
+    for path in sorted(folder.glob("*.whl")):
+        hasher = sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                hasher.update(chunk)
+        hashes.add(hasher.hexdigest())
+    pins = tuple(one for one in lock.pins if hashes & set(one.hashes))
+    if not pins:
+        reason = Text("no wheel in {folder} has a hash of the lock", folder=shown(str(folder)))
+        raise failed("--find-links", reason)
+    return pins
+
+
+def _run(command: Sequence[str], step: str) -> str:
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment |= {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, env=environment, check=False
+        )
+    except OSError as error:
+        raise failed(step, error.strerror or str(error)) from error
+    if done.returncode:
+        raise failed(step, (done.stderr or done.stdout).decode("utf-8", "replace"))
+    return done.stdout.decode("utf-8", "replace")

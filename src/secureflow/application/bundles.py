@@ -1,0 +1,198 @@
+"""Code bundles: uploaded to a project by those who may submit jobs, read by its members.
+
+What is stored is the packing, by its digest, after it was parsed: the store holds no other bytes.
+One digest can be in several projects; each keeps it while a job there names it, else for
+`KEPT_SECONDS`. The last project's expiry removes the bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from secureflow.application.access import (
+    Principal,
+    active_project,
+    missing,
+    require,
+    seen_projects,
+    sees_work_of,
+)
+from secureflow.application.listing import list_readable
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
+from secureflow.application.quotas import Quotas
+from secureflow.application.transactions import Transactions
+from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle, bundle_id
+from secureflow.engines.bundles import MAX_BYTES, unpack
+from secureflow.kit.clock import Clock
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+
+class Bundles:
+    """Use cases around bundles.
+
+    Args:
+        begin: starts units of work.
+        transactions: opens transactions.
+        artifacts: where the packings are.
+        clock: unix seconds.
+        quotas: per organisation.
+    """
+
+    def __init__(
+        self,
+        begin: UnitOfWorkFactory,
+        transactions: Transactions,
+        artifacts: Artifacts,
+        clock: Clock,
+        quotas: Quotas,
+    ) -> None:
+        self._begin = begin
+        self._transactions = transactions
+        self._artifacts = artifacts
+        self._clock = clock
+        self._quotas = quotas
+
+    async def admit(self, principal: Principal, project: str) -> None:
+        """Refuse an upload before its body is read.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`.
+        """
+        require(principal, "bundle.upload")
+        async with self._begin() as work:
+            await active_project(work, principal, project)
+
+    async def upload(
+        self, principal: Principal, project: str, packed: bytes, *, digest: str, name: str = ""
+    ) -> StoredBundle:
+        """Keep a packed bundle in a project; the same one is kept once, from now on.
+
+        Raises:
+            SecureFlowError: as `admit`; `bundle_refused` for anything but a packing;
+                `digest_mismatch`, `quota_exceeded`.
+        """
+        require(principal, "bundle.upload")
+        bundle = await asyncio.to_thread(unpack, packed)
+        if bundle.digest != digest:
+            raise SecureFlowError(
+                "digest_mismatch",
+                Text(
+                    "The bytes have digest {digest}, expected {expect}.",
+                    digest=bundle.digest,
+                    expect=digest[:64],
+                ),
+                "They were altered or cut off on the way: send them again.",
+            )
+        now = self._clock()
+        async with self._transactions() as transaction:
+            work = transaction.work
+            await work.lock(_lock(digest))
+            found = await active_project(work, principal, project)
+            key = bundle_id(found.id, digest)
+            known = await work.bundles.find(key)
+            expires = now + KEPT_SECONDS
+            if known is None:  # before its bytes are: what is refused leaves nothing
+                await self._quotas.another_bundle(work, principal.organisation)
+            await self._artifacts.put(_once(packed), limit=MAX_BYTES, expect=digest)
+            if known is not None:
+                known = replace(known, expires=max(known.expires, expires))
+                await work.bundles.save(known)
+                return transaction.answer(known)
+            sizes = (len(packed), len(bundle.files), bundle.lines)
+            stored = StoredBundle(
+                key, found.id, digest, principal.organisation, principal.name, name, *sizes, now,
+                expires,
+            )  # fmt: skip
+            await work.bundles.add(stored)
+            facts = {"bundle": digest, "project": found.id, "by": principal.user}
+            transaction.record("bundle.uploaded", {**facts, "organisation": stored.organisation})
+            return transaction.answer(stored)
+
+    async def get(self, principal: Principal, digest: str) -> StoredBundle:
+        """Return a bundle of a project in which the caller's organisation takes part."""
+        require(principal, "bundle.read")
+        async with self._begin() as work:
+            for one in await list_readable(work.bundles, digest=digest):
+                if await sees_work_of(work, principal, one.project):
+                    return one
+        raise missing("bundle", digest)
+
+    async def content(
+        self, principal: Principal, digest: str
+    ) -> tuple[StoredBundle, AsyncIterator[bytes]]:
+        """Return a bundle and its packing as a stream."""
+        stored = await self.get(principal, digest)
+        return stored, await self._artifacts.open(stored.digest)
+
+    async def list(
+        self, principal: Principal, *, project: str = "", cursor: str = "", limit: int = 50
+    ) -> Page:
+        """Return the bundles of the caller's projects, or of one of them."""
+        require(principal, "bundle.read")
+        async with self._begin() as work:
+            seen = await seen_projects(work, principal, project)
+            if seen is None:
+                return Page([])
+            return await work.bundles.list(cursor=cursor, limit=limit, **seen)
+
+    async def readable_by(self, organisation: str, digest: str) -> bool:
+        """Tell whether an organisation is an active member of a project that has the bundle."""
+        async with self._begin() as work:
+            having = {one.project for one in await list_readable(work.bundles, digest=digest)}
+            if not having:
+                return False
+            mine = await list_readable(work.projects, active=organisation)
+            return any(project.id in having for project in mine)
+
+    async def sweep(self) -> int:
+        """Remove what no job names and nobody uploaded lately; return how many there were."""
+        async with self._begin() as work:
+            every: Sequence[StoredBundle] = await list_readable(work.bundles)
+        now = self._clock()
+        due = [one for one in every if one.expires <= now]
+        for one in due:
+            await self._expire(one, now)
+        return len(due)
+
+    async def _expire(self, one: StoredBundle, now: int) -> None:
+        async with self._begin() as work:
+            await work.lock(_lock(one.digest))
+            found = await work.bundles.find(one.id)
+            if found is None or found.expires > now:
+                return
+            await work.bundles.remove(one.id)
+            if not await work.bundles.count(digest=one.digest):
+                await self._artifacts.delete(one.digest)
+            await work.commit()
+
+
+async def named_by_job(work: UnitOfWork, project: str, digest: str) -> StoredBundle:
+    """Keep a project's bundle from now on, because a job names it (in the job's transaction).
+
+    Raises:
+        SecureFlowError: `not_found` if it was not uploaded to the project, or has expired.
+    """
+    await work.lock(_lock(digest))
+    found = await work.bundles.find(bundle_id(project, digest))
+    if found is None:
+        raise SecureFlowError(
+            "not_found",
+            Text("The project has no bundle {digest}.", digest=digest[:64]),
+            "Upload it first: secureflow bundle push FOLDER --project PROJECT.",
+        )
+    if found.expires != FOR_EVER:
+        found = replace(found, expires=FOR_EVER)
+        await work.bundles.save(found)
+    return found
+
+
+def _lock(digest: str) -> str:
+    return f"bundle/{digest}"
+
+
+async def _once(packed: bytes) -> AsyncIterator[bytes]:
+    yield packed

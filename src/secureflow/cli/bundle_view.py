@@ -1,0 +1,132 @@
+"""How a code bundle is shown to a person: alone, or as what changed since another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.cli.texts import said, t
+
+if TYPE_CHECKING:
+    from secureflow.engines.bundles import Bundle, Difference, Inspection, Remark
+
+PAGE: Final = 200
+"""Lines of a difference on one page."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A bundle, what it is compared with, and what was found.
+
+    Args:
+        bundle: what somebody decides about.
+        before: the one that it is compared with, if there is one.
+        difference: of the two; from None everything is new.
+        inspection: of the bundle.
+    """
+
+    bundle: Bundle
+    before: Bundle | None
+    difference: Difference
+    inspection: Inspection
+
+    @classmethod
+    def of(
+        cls, bundle: Bundle, before: Bundle | None = None, entry: str = "", python: str = ""
+    ) -> View:
+        """Compare and inspect a bundle."""
+        from secureflow.engines.bundles import diff, inspect
+
+        found = inspect(bundle, entry, version(python)) if python else inspect(bundle, entry)
+        return cls(bundle, before, diff(before, bundle), found)
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything for programs; the difference as lines."""
+        files = [
+            {"path": path, "size": len(content), "lines": _lines(content)}
+            for path, content in self.bundle.files.items()
+        ]
+        changes = [
+            {
+                **{"path": one.path, "state": one.state, "size": one.size},
+                **{"added": one.added, "removed": one.removed},
+            }
+            for one in self.difference.changes
+        ]
+        return {
+            **self.summary(),
+            "files": files,
+            "imports": {path: list(names) for path, names in self.inspection.imports.items()},
+            "python": ".".join(map(str, self.inspection.python)),
+            "problems": [_remark(one) for one in self.inspection.problems],
+            "remarks": [_remark(one) for one in self.difference.remarks],
+            "unread": list(self.inspection.unread),
+            "since": "" if self.before is None else self.before.digest,
+            "changes": changes,
+            "difference": list(self.difference.written()),
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return digest and sizes."""
+        sizes = {"size": self.bundle.size, "lines": self.bundle.lines}
+        return {"digest": self.bundle.digest, **sizes, "files": len(self.bundle.files)}
+
+    def told(self) -> Iterator[str]:
+        """Yield what a person should know before reading the difference, a line each."""
+        facts = {**self.summary(), "added": self.difference.added}
+        facts["removed"] = self.difference.removed
+        yield t("{files} files, {lines} lines, {size} bytes", **facts)
+        if self.before is None:
+            yield t("everything in it is new")
+        else:
+            count = len(self.difference.changes)
+            yield t("since {old}…: {count} files differ, {added} lines added, {removed} removed",
+                    old=self.before.digest[:16], count=count, **facts)  # fmt: skip
+        for one in self.inspection.problems:
+            yield t("PROBLEM {place}: {text}", place=_place(one), text=said(one.text))
+        for one in self.difference.remarks:
+            yield t("LOOK {place}: {text}", place=_place(one), text=said(one.text))
+        for path in self.inspection.unread:
+            yield t("LOOK {place}: {text}", place=path, text=t("too long to be parsed"))
+        names = t(", ").join(self.inspection.modules) or "-"
+        yield t("imports, as far as they are written out (no guarantee): {names}", names=names)
+
+    def page(self, number: int) -> tuple[list[str], int]:
+        """Return the lines of a page of the difference, from 1, and how many pages there are."""
+        lines = list(self.difference.written())
+        pages = max(1, -(-len(lines) // PAGE))
+        first = (min(max(number, 1), pages) - 1) * PAGE
+        return lines[first : first + PAGE], pages
+
+
+def version(text: str) -> tuple[int, int]:
+    """Return a Python version such as 3.12.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    from secureflow.kit.errors import SecureFlowError
+
+    major, _, minor = text.partition(".")
+    if major != "3" or not minor.isdecimal() or len(minor) > 2:
+        raise SecureFlowError(
+            "invalid_request",
+            t("{text!r} is not a version of Python.", text=text[:20]),
+            t("Give it as 3.12."),
+        )
+    return 3, int(minor)
+
+
+def _remark(one: Remark) -> dict[str, Any]:
+    return {"file": one.file, "line": one.line, "text": one.text}
+
+
+def _place(one: Remark) -> str:
+    return f"{one.file}:{one.line}" if one.line else one.file
+
+
+def _lines(content: bytes) -> int:
+    from secureflow.engines.bundles.format import count_lines
+
+    return count_lines(content)

@@ -1,0 +1,123 @@
+"""`secureflow agent bundle` and `agent environment`: what code this owner lets run, and in what."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.agent.owner.environments import Environment, Environments
+
+bundles = group("Code that this owner approved.")
+environments = group("Python environments that code may run in.")
+
+Config = Annotated[
+    Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
+]
+Name = Annotated[str, typer.Argument(help=t("Name of the environment."))]
+_CONFIG = Path("agent.yaml")
+_BUNDLE = ("digest", "entry", "name", "submitter", "job", "approved")
+
+
+@bundles.command("list", help=t("List the code bundles that were approved here."))
+def list_bundles(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """List approved bundles, the last one first."""
+    from secureflow.agent import api
+    from secureflow.cli.bundle_review import approved
+
+    found = api.bundle_list(config)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    show([approved(one) for one in found], output, _BUNDLE)
+
+
+@environments.command("add", help=t("Make an environment from a lock of wheels and hashes."))
+def add_environment(
+    name: Name,
+    requirements: Annotated[
+        Path, typer.Option(metavar="LOCK", help=t("Requirements file: every package with hashes."))
+    ],
+    python: Annotated[
+        Path | None, typer.Option(help=t("Interpreter. Default: the one that runs this."))
+    ] = None,
+    index: Annotated[str, typer.Option(help=t("URL of the package index to install from."))] = "",
+    find_links: Annotated[
+        Path | None, typer.Option(metavar="DIR", help=t("Folder of wheels; no index is asked."))
+    ] = None,
+    config: Config = _CONFIG,
+    output: Output = Form.TABLE,
+) -> None:
+    """Make an environment; a running agent goes on."""
+    from secureflow.agent.owner.venvs import Source
+    from secureflow.kit.inputfiles import read_bytes
+
+    if index and find_links:
+        raise SecureFlowError(
+            "invalid_request",
+            t("Name an index or a folder of wheels, not both."),
+            t("Leave one of --index and --find-links out."),
+        )
+    lock = read_bytes(requirements)
+    folder = None if find_links is None else find_links.resolve()
+    interpreter = Path(sys.executable) if python is None else python.absolute()
+    made = _environments(config).add(name, interpreter, lock, Source(index, folder))
+    _show(made, output)
+    say(t("Jobs name it by its digest: {digest}", digest=made.digest))
+
+
+@environments.command("list", help=t("List the environments of this agent."))
+def list_environments(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """List environments."""
+    found = _environments(config).every()
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    rows = [{**asdict(one), "packages": len(one.packages)} for one in found]
+    show(rows, output, ("name", "digest", "python", "packages", "created"))
+
+
+@environments.command(
+    "verify", help=t("Compare every file of environments with what was installed.")
+)
+def verify_environment(
+    name: Annotated[str, typer.Argument(help=t("Name of the environment. Default: all."))] = "",
+    config: Config = _CONFIG,
+) -> None:
+    """Compare every file; the first broken environment is the error."""
+    own = _environments(config)
+    for one in [name] if name else own.names():
+        own.verify(one)
+        say(t("{what} is as it was installed.", what=one))
+
+
+@environments.command("remove", help=t("Remove an environment."))
+def remove_environment(name: Name, yes: Yes = False, config: Config = _CONFIG) -> None:
+    """Remove an environment and its files."""
+    own = _environments(config)
+    confirmed(t("Remove {what}? Jobs that run in it fail.", what=name), yes)
+    own.remove(name)
+    say(t("{what} is removed.", what=name))
+
+
+def _environments(config: Path) -> Environments:
+    from secureflow.agent.owner.environments import Environments
+    from secureflow.agent.settings import AgentSettings
+
+    return Environments(AgentSettings.load(config).directory)
+
+
+def _show(made: Environment, output: Form) -> None:
+    if output is not Form.TABLE:
+        show(made, output)
+        return
+    listed = "\n".join(f"{name} {version}" for name, version in made.packages)
+    show({**asdict(made), "packages": listed}, output, ("name", "digest", "python", "packages"))

@@ -1,0 +1,36 @@
+"""Code bundles that the centre keeps for a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+KEPT_SECONDS: Final = 30 * 86_400
+"""How long a bundle is kept that no job names, since its last upload."""
+FOR_EVER: Final = (1 << 53) - 1
+"""The expiry of a bundle that a job names."""
+
+
+@dataclass(frozen=True)
+class StoredBundle:
+    """A bundle in a project: its digest (BLAKE3 of the packing), who uploaded it, its size.
+
+    `id` is `PROJECT.DIGEST`; `name` is the uploader's, for people; `expires` unix seconds.
+    """
+
+    id: str
+    project: str
+    digest: str
+    organisation: str
+    uploader: str
+    name: str
+    size: int
+    files: int
+    lines: int
+    created: int
+    expires: int
+
+
+def bundle_id(project: str, digest: str) -> str:
+    """Return the id of a bundle in a project."""
+    return f"{project}.{digest}"

@@ -1,0 +1,121 @@
+r"""What a reader of source text cannot see, or takes for something else.
+
+Hidden characters (control, bidirectional, zero-width: `kit.plain`) are written as escapes wherever
+a file is shown, and each line that has some is pointed out (Boucher and Anderson, "Trojan Source",
+2021). Words are pointed out that a reader takes for others: ones that Python reads as plain ASCII
+(identifiers are normalised by NFKC), ones that mix alphabets, and ones that look like another word
+of the same bundle. The table of look-alikes holds letters that most fonts draw alike; it is the
+common part of Unicode's confusables, not all of them.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+import unicodedata
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from typing import Final
+
+from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
+
+MAX_REMARKS: Final = 100
+"""Remarks on one file; more are counted, not listed."""
+TAB: Final = "    "
+
+_ALIKE: Final = str.maketrans(
+    "аеорсухіјѕһԁӏԛԝАВЕКМНОРСТХУІЈЅԌΑΒΕΖΗΙΚΜΝΟΡΤΥΧοανικρυϲɑɡıⅼ",
+    "aeopcyxijshdlqwABEKMHOPCTXYIJSGABEZHIKMNOPTYXoavikpucagil",
+)
+_WORD: Final = re.compile(r"[^\W\d]\w*")
+_LATIN: Final = "LATIN"
+_ALPHABETS: Final = (_LATIN, "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC")
+"""Alphabets with letters that look alike."""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something that a reader should know about a line of a file.
+
+    Args:
+        file: its path in the bundle.
+        line: counted from 1; 0 for the whole file.
+        text: one sentence, with everything foreign in it escaped.
+    """
+
+    file: str
+    line: int
+    text: str
+
+
+def written(line: str) -> str:
+    r"""Return a line as it is shown: hidden characters as escapes, tabs that indent as spaces."""
+    inner = line.lstrip("\t")
+    return TAB * (len(line) - len(inner)) + shown(inner)
+
+
+def words(text: str) -> set[str]:
+    """Return the words of ASCII letters, digits and underscores of a text."""
+    return {word for word in _WORD.findall(text) if word.isascii()}
+
+
+def remarks(file: str, text: str, known: Set[str]) -> Iterator[Remark]:
+    """Yield what is hidden or looks like something else, line by line.
+
+    Args:
+        file: its path.
+        text: its content.
+        known: plain words of the bundle, which others may look like.
+    """
+    if text.isascii() and not _has_hidden(text):
+        return
+    count = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        found = [*_hidden(line), *_lookalikes(line, known)]
+        for one in found:
+            count += 1
+            if count <= MAX_REMARKS:
+                yield Remark(file, number, one)
+    if count > MAX_REMARKS:
+        more = count - MAX_REMARKS
+        yield Remark(file, 0, Text("{count} more lines are like these", count=more))
+
+
+def _has_hidden(text: str) -> bool:
+    return any(shown(line) != line for line in text.replace("\t", "").split("\n"))
+
+
+def _hidden(line: str) -> Iterator[str]:
+    inner = line.replace("\t", "")
+    escaped = shown(inner)
+    if escaped != inner:
+        unseen = dict.fromkeys(one for one in inner if shown(one) != one)
+        names = ", ".join(_name(one) for one in list(unseen)[:4])
+        yield Text("hidden characters: {names}", names=names)
+
+
+def _lookalikes(line: str, known: Set[str]) -> Iterator[str]:
+    if line.isascii():
+        return
+    for word in dict.fromkeys(_WORD.findall(line)):
+        if word.isascii():
+            continue
+        normal = unicodedata.normalize("NFKC", word)
+        alike = normal.translate(_ALIKE)
+        told, other = ascii(word)[1:-1][:80], alike[:80]
+        if normal.isascii():
+            yield Text("{word} is read as {other}", word=told, other=other)
+        elif len(_alphabets(normal)) > 1:
+            yield Text("{word} mixes alphabets", word=told)
+        elif alike.isascii() and (alike in known or keyword.iskeyword(alike)):
+            yield Text("{word} looks like {other}", word=told, other=other)
+
+
+def _alphabets(word: str) -> set[str]:
+    names = (unicodedata.name(one, "").partition(" ")[0] for one in word if one.isalpha())
+    return {name for name in names if name in _ALPHABETS}
+
+
+def _name(one: str) -> str:
+    return f"U+{ord(one):04X} {unicodedata.name(one, '')}".rstrip()

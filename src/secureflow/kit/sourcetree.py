@@ -1,0 +1,110 @@
+"""Folders of small text files: read without following links, and written into a fresh folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
+
+_PASSED_OVER: Final = frozenset({"__pycache__"})
+_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+def read_tree(
+    folder: Path, *, most: int, files: int, depth: int, problem: Callable[[str], str]
+) -> dict[str, bytes]:
+    r"""Return the files of a folder: relative path → content, with `\n` for `\r\n`.
+
+    Names that begin with a dot, and caches of bytecode, are passed over.
+
+    Args:
+        folder: of a person's choice; it may itself be reached over links.
+        most: bytes of all files.
+        files: how many there may be.
+        depth: of folders.
+        problem: says why a path is refused, or an empty text.
+
+    Raises:
+        SecureFlowError: `invalid_file` for a folder or file that cannot be read, a link, a device,
+            a path that `problem` refuses, or too much of anything.
+    """
+    found: dict[str, bytes] = {}
+    room = [most]
+
+    def visit(place: Path, name: str, level: int) -> None:
+        for entry in sorted(os.scandir(place), key=lambda one: one.name):
+            if entry.name.startswith(".") or entry.name in _PASSED_OVER:
+                continue
+            path = f"{name}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                if level >= depth:
+                    raise _refused(path, Text("it is deeper than {depth} folders", depth=depth))
+                visit(Path(entry.path), f"{path}/", level + 1)
+                continue
+            if not entry.is_file(follow_symlinks=False):
+                raise _refused(path, "it is a link or no plain file")
+            if reason := problem(path):
+                raise _refused(path, reason)
+            if len(found) >= files:
+                raise _refused(path, Text("it would be more than {most} files", most=files))
+            content = _content(Path(entry.path), path, room[0])
+            room[0] -= len(content)
+            found[path] = content.replace(b"\r\n", b"\n")
+
+    try:
+        visit(folder, "", 1)
+    except OSError as error:
+        raise SecureFlowError(
+            "invalid_file",
+            f"{shown(str(error.filename or folder))}: {error.strerror}.",
+            "Give the path of a folder that you may read.",
+        ) from error
+    return found
+
+
+def write_tree(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o444) -> None:
+    """Write files into a folder that this makes, mode 0700; nothing is ever overwritten.
+
+    The paths must be relative, without `..`: whoever calls has checked them.
+
+    Raises:
+        OSError: it cannot be made, or exists; what was written before is left.
+    """
+    folder.mkdir(mode=0o700)
+    made = {folder}
+    for path, content in files.items():
+        place = folder / path
+        if place.parent not in made:
+            for above in reversed([place.parent, *place.parent.parents]):
+                if above.is_relative_to(folder) and above not in made:
+                    above.mkdir(mode=0o700)
+                    made.add(above)
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)  # whatever the umask
+            file.write(content)
+
+
+def _content(place: Path, path: str, room: int) -> bytes:
+    handle = os.open(place, _FLAGS)  # it may have become a link or a pipe meanwhile
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise _refused(path, "it is a link or no plain file")
+        content = file.read(room + 1)
+    if len(content) > room:
+        raise _refused(path, "the folder is too large with it")
+    return content
+
+
+def _refused(path: str, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_file",
+        Text("{file} does not belong in it: {reason}.", file=shown(path), reason=reason),
+        "Move it elsewhere; names that begin with a dot are passed over.",
+    )

@@ -1,0 +1,182 @@
+"""A host that lies gets nothing but a typed refusal, and its caller's memory stays its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from secureflow.agent.compute import bundle_log
+from secureflow.agent.compute.bundle_process import LINE_BYTES, BundleProcess
+from secureflow.agent.compute.tensor_layout import TensorLayout, foreign_layout
+from secureflow.kit.errors import SecureFlowError
+from tests.peers.bundle_hosts import change, gone, lying, plain_starter
+
+WEIGHTS = {"w": np.ones((2, 3), np.float32), "n": np.asarray(5)}
+LIMIT = 120.0
+
+
+async def refused(
+    tmp_path: Path, source: str, verb: str = "train", limit: float = LIMIT
+) -> SecureFlowError:
+    made = lying(tmp_path / "b", source)
+    process = await BundleProcess.start(plain_starter, made, tmp_path / "log", limit=LIMIT)
+    running = process._running
+    assert running is not None
+    with pytest.raises(SecureFlowError) as refusal:
+        await _ask(process, verb, limit)
+    with pytest.raises(ProcessLookupError):  # it is gone, whatever it did
+        os.kill(running.pid, 0)
+    return refusal.value
+
+
+async def _ask(process: BundleProcess, verb: str, limit: float) -> None:
+    try:
+        if verb == "train":
+            await process.train(WEIGHTS, 1, limit=limit)
+        else:
+            await process.initial(1 << 20, limit=limit)
+        await process.evaluate(WEIGHTS, limit=limit)  # what came too much is seen here
+    finally:
+        await process.kill()
+
+
+LIES = {
+    "longer": "send({'id': asked['id'], 'bytes': 1 << 40}, good)",
+    "shorter": "send({'id': asked['id'], 'bytes': size - 1}, good[:-1])",
+    "none": "send({'id': asked['id']}, good)",
+    "a text": "send({'id': asked['id'], 'bytes': str(size)}, good)",
+    "true": "send({'id': asked['id'], 'bytes': True}, good)",
+    "more than it says": "send({'id': asked['id'], 'bytes': size}, good + b'x' * 100)",
+    "not a number": "send({'id': asked['id'], 'bytes': size}, pack(float('nan')))",
+    "infinite": "send({'id': asked['id'], 'bytes': size}, pack(float('-inf')))",
+    "another id": "send({'id': asked['id'] + 1, 'bytes': size}, good)",
+    "no object": "send([1, 2, 3])",
+    "no JSON": "send(b'{]\\n')",
+    "twice the same key": "send(b'{\"id\": 2, \"id\": 2, \"bytes\": 0}\\n')",
+    "nested": "send(b'[' * 500000 + b'\\n')",
+    "a pickle": "import pickle; send(pickle.dumps({'id': 2}) + b'\\n')",
+    "an unknown error": "send({'id': asked['id'], 'error': 'rows: 1, 2, 3', 'bytes': 0})",
+    "an error of a wrong type": "send({'id': asked['id'], 'error': {'a': 1}, 'bytes': 0})",
+    "an error with bytes": "send({'id': asked['id'], 'error': 'raised', 'bytes': 9}, b'123456789')",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_lie_is_refused(lie: str, tmp_path: Path) -> None:
+    error = await refused(tmp_path, LIES[lie] + "\ntime.sleep(600)")
+    assert error.code == "bundle_output_refused"
+    assert "1, 2, 3" not in str(error.as_json())
+
+
+LAYOUTS = [
+    "[]", "{}", "[['w', 'float32', [-1]]]", "[['w', 'float32', [1 << 50]]]", "[['w', 'O', [1]]]",
+    "[['w', 'float32', [1 << 30, 1 << 30]]]", "[['w', 'float32', [1]]] * 2", "[['', 'uint8', [1]]]",
+    "[['\\u202e', 'uint8', [1]]]", "[['w', 'uint8', [True]]]", "[['w' * 200, 'uint8', [1]]]",
+    "[['w', 'uint8', [1] * 9]]",
+    "[['w', 'uint8']]",
+    "[[str(n), 'uint8', [0]] for n in range(10_001)]",
+]  # fmt: skip
+
+
+async def test_a_layout_that_lies_is_refused(tmp_path: Path) -> None:
+    for text in LAYOUTS:
+        with pytest.raises(SecureFlowError) as refusal:
+            foreign_layout(eval(text), 1 << 20)
+        assert refusal.value.code == "bundle_output_refused", text
+    source = "send({'id': asked['id'], 'tensors': [['w', 'uint8', [1 << 40]]], 'bytes': 1 << 40})"
+    assert (await refused(tmp_path, source, "initial")).code == "bundle_output_refused"
+
+
+async def test_a_line_without_end_takes_little_memory(tmp_path: Path) -> None:
+    tracemalloc.start()
+    try:
+        error = await refused(tmp_path, "while True: send(b'x' * 65536)")
+        assert tracemalloc.get_traced_memory()[1] < 8 * LINE_BYTES
+    finally:
+        tracemalloc.stop()
+    assert error.code == "bundle_output_refused"
+    assert "too long" in error.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["time.sleep(600)", "while True: pass",
+     "send({'id': asked['id'], 'bytes': size}, good[:-1]); time.sleep(600)",
+     "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 60)); time.sleep(600)"],
+)  # fmt: skip
+async def test_a_host_that_hangs_ends_with_its_limit(source: str, tmp_path: Path) -> None:
+    error = await refused(tmp_path, source, limit=0.2)
+    assert error.code == "bundle_silent"
+
+
+async def test_a_host_that_does_not_read_ends_with_its_limit(tmp_path: Path) -> None:
+    large = TensorLayout("w", "uint8", (32 << 20,))
+    made = replace(lying(tmp_path / "b", "time.sleep(600)"), tensors=(large,))
+    change(made, "asked = line()", "time.sleep(600)")
+    process = await BundleProcess.start(plain_starter, made, tmp_path / "log", limit=LIMIT)
+    with pytest.raises(SecureFlowError) as refusal:
+        await process.train({"w": np.zeros(32 << 20, np.uint8)}, 1, limit=0.2)
+    assert refusal.value.code == "bundle_silent"
+
+
+@pytest.mark.parametrize(
+    "source", ["sys.exit(0)", "os.kill(os.getpid(), 9)", "os.close(1); os.close(0)"]
+)
+async def test_a_host_that_dies(source: str, tmp_path: Path) -> None:
+    assert (await refused(tmp_path, source)).code == "bundle_died"
+
+
+async def test_what_it_prints_is_capped(tmp_path: Path) -> None:
+    source = "os.write(2, b'x' * (8 << 20)); send({'id': asked['id'], 'bytes': size}, good); line()"
+    await refused(tmp_path, source)
+    kept = (tmp_path / "log").read_bytes()
+    assert len(kept) < bundle_log.KEPT + 100
+    assert kept.endswith(b"thrown away]\n")
+
+
+async def test_printing_without_end_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
+    error = await refused(tmp_path, "while True: os.write(2, b'x' * 65536)")
+    assert error.code == "bundle_output_refused"
+    assert "prints without end" in error.message
+
+
+async def test_its_children_end_with_it(tmp_path: Path) -> None:
+    source = "child = os.fork()\nif child: os.write(2, b'%d' % child)\ntime.sleep(600)"
+    await refused(tmp_path, source, limit=1.0)
+    child = int((tmp_path / "log").read_text())
+    await gone(child)
+
+
+async def test_the_log_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="log"):
+        BundleProcess(lying(tmp_path / "b", ""), tmp_path / "log")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+async def test_it_inherits_nothing_else(tmp_path: Path) -> None:
+    secret = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    source = (
+        "os.write(2, json.dumps([sorted(os.listdir('/proc/self/fd')), dict(os.environ)]).encode())"
+    )
+    await refused(tmp_path, source)
+    os.close(secret)
+    handles, environment = json.loads((tmp_path / "log").read_text())
+    assert set(handles) <= {"0", "1", "2", "3"}  # 3 lists them
+    assert set(environment) <= {
+        "PATH",
+        "LANG",
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "LC_CTYPE",
+    }

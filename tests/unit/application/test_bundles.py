@@ -1,0 +1,127 @@
+"""Code bundles at the centre: who may upload and read them, how long they are kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from secureflow.application.bundles import named_by_job
+from secureflow.application.quotas import Quotas
+from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle
+from secureflow.domain.users import Role
+from secureflow.engines.bundles import Bundle, pack
+from tests.stage import Stage, two_worlds
+from tests.unit.application.refusing import refused
+
+CODE = Bundle({"model.py": b"x = 1\n"})
+
+
+async def upload(stage: Stage, whose: str = "bank-a", code: Bundle = CODE) -> StoredBundle:
+    prefix = "outsider." if whose == "outsider" else ""
+    return await stage.services.bundles.upload(
+        stage.scientist(whose), stage.ids[f"{prefix}project"], pack(code), digest=code.digest,
+        name="mine",
+    )  # fmt: skip
+
+
+async def test_members_read_what_was_uploaded(stage: Stage) -> None:
+    stored = await upload(stage)
+    assert (stored.digest, stored.files, stored.lines) == (CODE.digest, 1, 1)
+    bundles = stage.services.bundles
+    for reader in (stage.scientist("bank-b"), stage.owner("bank-c"), stage.operator):
+        assert await bundles.get(reader, CODE.digest) == stored
+        found, stream = await bundles.content(reader, CODE.digest)
+        assert b"".join([chunk async for chunk in stream]) == pack(CODE)
+        assert found.size == len(pack(CODE))
+        assert [one.id for one in (await bundles.list(reader)).items] == [stored.id]
+    assert stage.ledger.kinds[-1] == "bundle.uploaded"
+
+
+async def test_others_do_not_know_of_it(stage: Stage) -> None:
+    await upload(stage)
+    bundles, stranger = stage.services.bundles, stage.scientist("outsider")
+    for attempt in (bundles.get, bundles.content):
+        with refused("not_found"):
+            await attempt(stranger, CODE.digest)
+    assert (await bundles.list(stranger)).items == []
+    assert not await bundles.readable_by("outsider", CODE.digest)
+    assert await bundles.readable_by("bank-b", CODE.digest)
+    assert not await bundles.readable_by("bank-b", "0" * 64)
+
+
+async def test_who_may_upload(stage: Stage) -> None:
+    bundles, project = stage.services.bundles, stage.ids["project"]
+    for role in set(Role) - {Role.DATA_SCIENTIST, Role.PLATFORM_ADMIN}:
+        with refused("forbidden"):
+            await bundles.admit(stage.person("bank-a", role), project)
+        with refused("forbidden"):
+            await bundles.upload(stage.person("bank-a", role), project, b"", digest="")
+    with refused("not_found"):
+        await bundles.admit(stage.scientist("outsider"), project)
+    with refused("not_found"):
+        await bundles.upload(stage.scientist("outsider"), project, pack(CODE), digest=CODE.digest)
+
+
+@pytest.mark.parametrize("packed", [b"", b"not a bundle", pack(CODE) + b"x", pack(CODE)[:-1]])
+async def test_nothing_but_a_packing_is_stored(packed: bytes, stage: Stage) -> None:
+    before = dict(stage.artifacts.blobs)
+    with refused("bundle_refused"):
+        await stage.services.bundles.upload(
+            stage.scientist("bank-a"), stage.ids["project"], packed, digest=CODE.digest
+        )
+    with refused("digest_mismatch"):
+        await stage.services.bundles.upload(
+            stage.scientist("bank-a"), stage.ids["project"], pack(CODE), digest="0" * 64
+        )
+    assert stage.artifacts.blobs == before
+
+
+async def test_the_same_one_is_kept_once_and_longer(stage: Stage) -> None:
+    first = await upload(stage)
+    stage.now[0] += 100
+    again = await upload(stage, "bank-b")
+    assert (again.id, again.uploader) == (first.id, first.uploader)
+    assert again.expires == first.expires + 100
+    assert list(stage.ledger.kinds).count("bundle.uploaded") == 1
+
+
+async def test_what_no_job_names_expires(stage: Stage) -> None:
+    bundles = stage.services.bundles
+    named = Bundle({"model.py": b"y = 2\n"})
+    await upload(stage)
+    await upload(stage, "outsider")
+    kept = await upload(stage, code=named)
+    async with stage.database.begin() as work:
+        assert (await named_by_job(work, kept.project, named.digest)).expires == FOR_EVER
+        await work.commit()
+    stage.now[0] += KEPT_SECONDS - 1
+    assert await bundles.sweep() == 0
+    await upload(stage, "outsider")  # the other project's lives on, and the bytes with it
+    stage.now[0] += 2
+    assert await bundles.sweep() == 1
+    with refused("not_found"):
+        await bundles.get(stage.scientist("bank-a"), CODE.digest)
+    assert CODE.digest in stage.artifacts.blobs
+    stage.now[0] += KEPT_SECONDS
+    assert await bundles.sweep() == 1
+    assert CODE.digest not in stage.artifacts.blobs
+    assert (await bundles.get(stage.scientist("bank-a"), named.digest)).expires == FOR_EVER
+    await upload(stage, code=named)
+    assert (await bundles.get(stage.scientist("bank-a"), named.digest)).expires == FOR_EVER
+
+
+async def test_a_job_names_only_its_projects_bundles(stage: Stage) -> None:
+    await upload(stage, "outsider")
+    async with stage.database.begin() as work:
+        with refused("not_found"):
+            await named_by_job(work, stage.ids["project"], CODE.digest)
+
+
+async def test_a_quota(tmp_path_factory: pytest.TempPathFactory) -> None:
+    stage = await two_worlds(tmp_path_factory.mktemp("stage"), Quotas(bundles=1))
+    await upload(stage)
+    other = Bundle({"model.py": b"z"})
+    with refused("quota_exceeded"):
+        await upload(stage, code=other)
+    assert other.digest not in stage.artifacts.blobs
+    await upload(stage)  # the same one takes no place
+    await upload(stage, "outsider")

@@ -1,0 +1,198 @@
+"""Bundles on the command line: written, tried, packed, shown and compared."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from secureflow.agent.compute.bundle_process import BundleProcess, BundleTask
+from secureflow.engines.bundles import METHODS, inspect, unpack
+from secureflow.sdk.bundlefiles import read_bundle
+from tests.peers.bundle_hosts import plain_starter
+
+Cli = Callable[..., tuple[int, str, str]]
+TEMPLATES = ("numpy", "sklearn", "torch")
+NEEDS = {"numpy": "numpy", "sklearn": "sklearn", "torch": "torch"}
+
+
+def there(template: str) -> bool:
+    return importlib.util.find_spec(NEEDS[template]) is not None
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_an_example_is_short_and_usable(template: str, cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("bundle", "new", tmp_path / "mine", "--template", template)
+    assert code == 0, err
+    assert str(tmp_path / "mine" / "model.py") in out
+    text = (tmp_path / "mine" / "model.py").read_text()
+    assert len(text.splitlines()) <= 60
+    assert max(map(len, text.splitlines())) <= 100
+    assert "{" not in (tmp_path / "mine" / "README.md").read_text()
+    bundle = read_bundle(tmp_path / "mine")
+    assert inspect(bundle, "model:Model").problems == ()
+    assert {one.name for one in ast.walk(ast.parse(text)) if isinstance(one, ast.FunctionDef)} >= {
+        *METHODS
+    }
+    code, out, err = cli("bundle", "pack", tmp_path / "mine", "-o", "json")
+    assert code == 0, err
+    assert json.loads(out)["digest"] == bundle.digest
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_test_of_an_example_runs_with_plain_python(
+    template: str, cli: Cli, tmp_path: Path
+) -> None:
+    if not there(template):
+        pytest.skip(f"{template} is not installed: its example is only parsed")
+    cli("bundle", "new", tmp_path / "mine", "--template", template)
+    done = subprocess.run(
+        [sys.executable, "test_model.py"], cwd=tmp_path / "mine", capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
+
+
+@pytest.mark.parametrize("template", ["numpy"])
+async def test_an_example_runs_in_a_host(template: str, cli: Cli, tmp_path: Path) -> None:
+    import numpy as np
+
+    cli("bundle", "new", tmp_path / "mine", "--template", template)
+    random = np.random.default_rng(0)
+    np.save(tmp_path / "inputs.npy", random.normal(size=(60, 4)).astype("float32"))
+    np.save(tmp_path / "labels.npy", random.integers(0, 3, 60))
+    rows = {name: str(tmp_path / f"{name}.npy") for name in ("inputs", "labels")}
+    made = BundleTask(
+        sys.executable, str(tmp_path / "mine"), "model:Model", {"features": 4, "classes": 3},
+        sums=("rows", "loss", "correct"),
+    )  # fmt: skip
+    log = tmp_path / "log"
+    first = await BundleProcess.start(plain_starter, made, log, limit=300)
+    layout, values = await first.initial(1 << 20, limit=300)
+    await first.kill()
+    process = await BundleProcess.start(
+        plain_starter, replace(made, tensors=layout), log, limit=300
+    )
+    weights, start = {}, 0
+    for one in layout:
+        weights[one.name] = one.view(
+            np.frombuffer(values, np.uint8)[start : start + one.size].copy()
+        )
+        start += one.size
+    await process.prepare(rows, rows, limit=300)
+    trained = await process.train(weights, 0, limit=300)
+    sums = await process.evaluate(trained, limit=300)
+    await process.kill()
+    assert sums["rows"] == 60
+    assert any(not np.array_equal(trained[name], weights[name]) for name in weights)
+
+
+def test_nothing_is_written_over(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    code, _, err = cli("bundle", "new", tmp_path / "mine")
+    assert code == 5, err
+    assert not list((tmp_path / "mine").iterdir())
+
+
+@pytest.fixture(name="mine")
+def _mine(cli: Cli, tmp_path: Path) -> Path:
+    assert cli("bundle", "new", tmp_path / "mine")[0] == 0
+    return tmp_path / "mine"
+
+
+def test_a_packed_file_is_the_bundle(mine: Path, cli: Cli, tmp_path: Path) -> None:
+    assert cli("bundle", "pack", mine)[0] == 0
+    packed = tmp_path / "mine.bundle"
+    assert unpack(packed.read_bytes()).digest == read_bundle(mine).digest
+    assert read_bundle(packed).digest == read_bundle(mine).digest
+    shown = [cli("bundle", "show", place, "-o", "json")[1] for place in (mine, packed)]
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [("model.py", "def f(:", "syntax error"), ("json.py", "", "json"), ("model.py", "", "Model")],
+)  # fmt: skip
+def test_what_cannot_run_is_not_packed(
+    file: str, text: str, told: str, mine: Path, cli: Cli
+) -> None:
+    (mine / file).write_text(text)
+    code, _, err = cli("bundle", "pack", mine)
+    assert code == 2
+    assert "bundle_unusable" in err
+    assert told in err
+    assert not mine.with_suffix(".bundle").exists()
+
+
+def test_the_version_of_python_is_the_environments(mine: Path, cli: Cli) -> None:
+    (mine / "model.py").write_text(
+        (mine / "model.py").read_text() + "\nmatch 1:\n    case 1: pass\n"
+    )
+    assert cli("bundle", "pack", mine)[0] == 0
+    code, _, err = cli("bundle", "pack", mine, "--python", "3.9")
+    assert (code, "Python 3.9" in err) == (2, True)
+    assert cli("bundle", "pack", mine, "--python", "2.7")[0] == 2
+
+
+def test_show_names_files_imports_and_what_to_look_at(mine: Path, cli: Cli) -> None:
+    (mine / "odd.py").write_text("import socket\nx = '\u202e\x1b'\n")
+    code, out, err = cli("bundle", "show", mine)
+    assert code == 0, err
+    assert "LOOK odd.py:2" in out
+    assert "U+202E" in out
+    assert "imports" in out
+    assert "numpy, socket" in out
+    assert "\x1b" not in out
+    plain = yaml.safe_load(cli("bundle", "show", mine, "-o", "yaml")[1])
+    assert plain["imports"]["odd.py"] == ["socket"]
+    assert [one["file"] for one in plain["remarks"]] == ["odd.py"]
+
+
+def test_diff_shows_what_changed(mine: Path, cli: Cli, tmp_path: Path) -> None:
+    cli("bundle", "pack", mine)
+    old = mine.with_suffix(".bundle")
+    (mine / "README.md").unlink()
+    (mine / "model.py").write_text((mine / "model.py").read_text() + "evil = '\u200b'\n")
+    code, out, err = cli("bundle", "diff", old, mine)
+    assert code == 0, err
+    assert "+evil = '\\u200b'" in out.splitlines()
+    assert "LOOK model.py" in out
+    assert "+++ /dev/null" in out
+    plain = json.loads(cli("bundle", "diff", old, mine, "-o", "json")[1])
+    assert {one["path"]: one["state"] for one in plain["changes"]} == {
+        "README.md": "removed", "model.py": "changed",
+    }  # fmt: skip
+    assert json.loads(cli("bundle", "diff", old, old, "-o", "json")[1])["changes"] == []
+
+
+def test_it_speaks_chinese(mine: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mine / "model.py").write_text("def f(:")
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    code, _, err = cli("bundle", "pack", mine)
+    assert code == 2
+    assert "有语法错误" in err
+    assert "无法运行" in err
+    assert cli("bundle", "new", mine.with_name("second"))[0] == 0
+    assert "数据" in (mine.with_name("second") / "README.md").read_text()
+
+
+@pytest.mark.parametrize("what", ["missing", "a file that is no bundle", "a link"])
+def test_what_is_no_bundle_is_refused(what: str, cli: Cli, mine: Path, tmp_path: Path) -> None:
+    place = tmp_path / "thing"
+    if what == "a link":
+        place = mine
+        (mine / "passwd.txt").symlink_to("/etc/passwd")
+    elif what != "missing":
+        place.write_bytes(b"PK\x03\x04")
+    code, _, err = cli("bundle", "show", place)
+    assert code == 2
+    assert "invalid_file" in err or "bundle_refused" in err

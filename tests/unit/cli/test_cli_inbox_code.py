@@ -1,0 +1,128 @@
+"""The code of a request at the owner's terminal: what changed, and what to look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secureflow.agent import api
+from secureflow.cli.bundle_view import PAGE
+from secureflow.engines.bundles import Bundle, pack
+from secureflow.kit.canonical import b64encode
+from tests.unit.cli.test_cli_inbox import TRAINING, told
+
+CLASS = "class Model:\n" + "".join(
+    f"    def {name}(self, *_): ...\n" for name in ("initial", "prepare", "train", "evaluate")
+)
+OLD = Bundle({"model.py": CLASS.encode(), "gone.txt": b"a\nb\n"})
+NEW = Bundle(
+    {"model.py": (CLASS + "import socket\nx = '\u202e'\n").encode(),
+     "z.txt": "\n".join(map(str, range(PAGE))).encode()}
+)  # fmt: skip
+FACTS = {"bundle_digest": NEW.digest, "bundle_entry": "model:Model", "environment": "e" * 64}
+
+
+class Agent:
+    def __init__(self, **code: Any) -> None:
+        self.item = told(TRAINING, **FACTS)
+        self.code = {"digest": NEW.digest, "packed": b64encode(pack(NEW)), "before": None, **code}
+        self.decided: list[str] = []
+
+    def control(self, config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
+        if command == "inbox.show":
+            return self.item
+        if command == "bundle.review":
+            assert arguments == {"item": self.item["id"]}
+            return self.code
+        if command == "bundle.list":
+            return [{"digest": OLD.digest, "name": "churn", "approved_at": 1_700_000_000}]
+        self.decided.append(command)
+        return {}
+
+
+@pytest.fixture(name="agent")
+def _agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
+    agent = Agent(before=b64encode(pack(OLD)))
+    monkeypatch.setattr(api, "control", agent.control)
+    return agent
+
+
+def test_the_difference_to_the_last_approved_one_is_shown(cli: Any, agent: Agent) -> None:
+    code, out, err = cli("agent", "inbox", "show", agent.item["id"])
+    assert code == 0, err
+    assert NEW.digest in out
+    assert "2 files" in out
+    assert "3 files differ" in out
+    assert "Code can hide rows in the weights that it returns" in out
+    assert "LOOK model.py:7" in out
+    assert "socket" in out
+    assert "+x = '\\u202e'" in out.splitlines()
+    assert "\u202e" not in out
+    assert "page 1 of 2" in out
+
+
+def test_the_first_code_of_a_submitter_is_new_as_a_whole(cli: Any, agent: Agent) -> None:
+    agent.code["before"] = None
+    out = cli("agent", "inbox", "show", agent.item["id"])[1]
+    assert "everything in it is new" in out
+    assert "--- /dev/null" in out
+
+
+def test_pages_are_shown_on_request(cli: Any, agent: Agent) -> None:
+    out = cli("agent", "inbox", "show", agent.item["id"], "--page", "2")[1]
+    assert "page 2 of 2" in out
+    assert f"+{PAGE - 1}" in out.splitlines()
+    assert f"+{PAGE - 1}" not in cli("agent", "inbox", "show", agent.item["id"])[1].splitlines()
+
+
+def test_other_code_than_the_request_names_is_not_shown(cli: Any, agent: Agent) -> None:
+    agent.code["packed"] = b64encode(pack(OLD))
+    for command in ("show", "approve"):
+        code, out, err = cli("agent", "inbox", command, agent.item["id"])
+        assert code == 7
+        assert "inbox_item_changed" in err
+        assert "class Model" not in out + err
+    assert agent.decided == []
+
+
+@pytest.mark.parametrize("packed", ["", "!!", b64encode(b"not a bundle"), None, 7])
+def test_what_is_no_code_is_refused(cli: Any, agent: Agent, packed: Any) -> None:
+    agent.code["packed"] = packed
+    code, _, err = cli("agent", "inbox", "show", agent.item["id"])
+    assert code == 2, err
+
+
+def test_it_says_what_cannot_run(cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = Bundle({"model.py": b"def f(:", "json.py": b""})
+    agent.item = told(TRAINING, **{**FACTS, "bundle_digest": bad.digest})
+    agent.code["packed"] = b64encode(pack(bad))
+    out = cli("agent", "inbox", "show", agent.item["id"])[1]
+    assert "PROBLEM model.py:1" in out
+    assert "PROBLEM json.py" in out
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    assert "问题 model.py:1" in cli("agent", "inbox", "show", agent.item["id"])[1]
+
+
+def test_programs_get_everything(cli: Any, agent: Agent) -> None:
+    out = json.loads(cli("agent", "inbox", "show", agent.item["id"], "-o", "json")[1])
+    assert out["code"]["digest"] == NEW.digest
+    assert out["code"]["since"] == OLD.digest
+    assert {one["path"] for one in out["code"]["changes"]} == {"model.py", "gone.txt", "z.txt"}
+
+
+def test_whoever_approves_reads_the_sentence(cli: Any, agent: Agent) -> None:
+    code, _, err = cli("agent", "inbox", "approve", agent.item["id"])
+    assert code == 2  # nobody at the terminal
+    assert "Code can hide rows in the weights" in err
+    assert "LOOK model.py:7" in err
+    assert agent.decided == []
+
+
+def test_the_approved_ones_are_listed(cli: Any, agent: Agent) -> None:
+    code, out, err = cli("agent", "bundle", "list")
+    assert code == 0, err
+    assert OLD.digest in out
+    assert json.loads(cli("agent", "bundle", "list", "-o", "json")[1])[0]["name"] == "churn"

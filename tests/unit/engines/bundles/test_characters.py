@@ -1,0 +1,57 @@
+"""What a reader cannot see, or takes for something else, is pointed out with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from secureflow.engines.bundles import Bundle, diff, pointed_out
+from secureflow.engines.bundles.characters import MAX_REMARKS
+from secureflow.kit.plain import hidden
+
+
+def of(text: str, **others: str) -> list[tuple[str, int, str]]:
+    files = {"a.py": text, **{f"{name}.py": one for name, one in others.items()}}
+    found = pointed_out(Bundle({name: one.encode() for name, one in files.items()}))
+    return [(one.file, one.line, one.text) for one in found]
+
+
+def test_plain_source_has_no_remark() -> None:
+    assert of("def f(x):\n\treturn x  # Größe, 大小, размер, für µ\n") == []
+
+
+@pytest.mark.parametrize("code", [0x202E, 0x2066, 0x200B, 0xFEFF, 0x0C, 0x1B, 0xAD, 0x2028, 0x3164])
+def test_a_hidden_character_is_named_with_its_line(code: int) -> None:
+    ((file, line, text),) = of(f"x = 1\ny = 2{chr(code)}\n")
+    assert (file, line) == ("a.py", 2)
+    assert f"U+{code:04X}" in text
+    assert not hidden(text)
+
+
+def test_a_word_of_two_alphabets() -> None:
+    ((_, line, text),) = of("admin = 1\n\u0430dmin = 2\n")  # a Cyrillic а
+    assert (line, text) == (2, "\\u0430dmin mixes alphabets")
+
+
+def test_a_word_that_looks_like_another_one_of_the_bundle() -> None:
+    ((file, line, text),) = of("\u0441\u043e\u0440 = 1\n", b="cop = 2\n")  # сор, all Cyrillic
+    assert (file, line) == ("a.py", 1)
+    assert text == "\\u0441\\u043e\\u0440 looks like cop"
+    assert of("\u0441\u043e\u0440 = 1\n") == []  # a word of its own language
+
+
+def test_a_word_that_python_reads_as_another() -> None:
+    ((_, _, text),) = of("\uff45\uff58\uff45\uff43('1')\n")  # full-width exec
+    assert text == "\\uff45\\uff58\\uff45\\uff43 is read as exec"
+
+
+def test_remarks_are_bounded() -> None:
+    found = of("\u200b\n" * (MAX_REMARKS + 50))
+    assert len(found) == MAX_REMARKS + 1
+    assert "50" in found[-1][2]
+
+
+def test_what_did_not_change_is_not_pointed_out_again() -> None:
+    old = Bundle({"a.py": b"\xe2\x80\x8b\n", "b.py": b"x"})
+    new = Bundle({"a.py": b"\xe2\x80\x8b\n", "b.py": b"y"})
+    assert diff(old, new).remarks == ()
+    assert len(diff(None, new).remarks) == 1
