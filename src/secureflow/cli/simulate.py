@@ -14,7 +14,7 @@ from secureflow.cli.texts import language, t
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secureflow.simulation import Outcome
+    from secureflow.simulation import Outcome, Simulation
 
 # As in domain.specs.base, which loads too much for `--help`; mypy reports a mismatch.
 ProtectionName = Literal["sealed", "secagg", "sealed+secagg"]
@@ -69,16 +69,12 @@ def simulate(
 ) -> None:
     """Simulate jobs: no server, no agents, no protection."""
     from secureflow.kit.atomic import write_result
-    from secureflow.kit.inputfiles import read_mapping
     from secureflow.simulation import Simulation
 
     if save is not None and len(jobs) > 1:
         raise typer.BadParameter(t("--save is for one job file."))
     simulation = Simulation(parties, partition, attack, protection, seed, initial=initial)
-    outcomes = []
-    for path in jobs:
-        say(t("{file}: simulated here, unprotected", file=path.name))
-        outcomes.append(simulation.run(read_mapping(path), data, label=path.stem, on_round=_tell))
+    outcomes = [_run(simulation, path, data) for path in jobs]
     if html is not None:
         from secureflow.simulation.training.page import render
 
@@ -88,6 +84,13 @@ def simulate(
         write_result(save, outcomes[0].file.to_bytes())
         say(t("Written to {path}.", path=save))
     _show(outcomes, output)
+
+
+def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome:
+    from secureflow.kit.inputfiles import read_mapping
+
+    say(t("{file}: simulated here, unprotected", file=path.name))
+    return simulation.run(read_mapping(path), data, label=path.stem, on_round=_tell)
 
 
 def _tell(row: Mapping[str, Any]) -> None:

@@ -83,8 +83,7 @@ async def open_centre(
     """Start every part; the stack stops them in reverse.
 
     Raises:
-        SecureFlowError: `ca_unreadable`, `key_unreadable`, `database_unavailable`,
-            `database_newer`, `address_unavailable`, `invalid_address`, `fenced`, `record_…`.
+        SecureFlowError: `ca_…`, `key_…`, `database_…`, `…_address`, `fenced`, `record_…`.
     """
     clock, key = system_clock, log_key(settings.log_key)
     authority, reserve = Authority.load(settings.ca), reserve_of(settings)

@@ -91,8 +91,7 @@ def make_services(
     """Return the use cases over the ports.
 
     Args:
-        ports: the dependencies.
-        link: `host:port` of the link, as given to newcomers.
+        ports, link: the dependencies; `host:port` of the link, as given to newcomers.
         expel: cuts the open link of a revoked agent.
         notify_disabled: shuts out exactly the organisations that are disabled now.
         coming: called with parties that could not dial in and have a new certificate now.

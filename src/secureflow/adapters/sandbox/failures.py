@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
-INSTALL = "apt-get install bubblewrap"
+INSTALL: Final = " ".join(("apt-get", "install", "bubblewrap"))
+"""A command, the same in every language."""
 
 
 def failed(name: str, reason: str) -> SecureFlowError:
