@@ -89,6 +89,7 @@ REQUESTS = [
     for methods in DESCRIPTION["paths"].values()
     for operation in methods.values()
     for content in operation.get("requestBody", {}).get("content", {}).values()
+    if content["schema"].get("format") != "binary"  # files, which are parsed as such
 ]
 PARAMETERS = [
     (f"{operation['operationId']}.{parameter['name']}", parameter["schema"])
