@@ -195,7 +195,7 @@ class ModelFiles:
                 self._maps.pop(job, None)
             else:
                 write_atomically(path, bytes(plaintext))
-            if state.exists():
+            if filed and state.exists():
                 _flush(state)
                 state.replace(folder / f"{content}.state")
             flush_directory(folder)
