@@ -27,7 +27,9 @@ class Centre:
         class Handler(BaseHTTPRequestHandler):
             def _answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length) or b"null")
+                body: Any = self.rfile.read(length)
+                if self.headers.get("Content-Type") != "application/octet-stream":
+                    body = json.loads(body or b"null")
                 key = f"{self.command} {self.path.removeprefix('/api/v1')}"
                 outer.asked.append((key, dict(self.headers), body))
                 found = outer.answers.get(key, (404, {"code": "not_found", "detail": key}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from secureflow.domain.specs.training import (
     NumberLabel,
     TrainingSpec,
 )
+from secureflow.domain.specs.training_rules import check
 from secureflow.kit.errors import SecureFlowError
 
 DIGEST = "ab" * 32
@@ -117,6 +119,7 @@ def test_a_family_decides_the_form_of_the_model() -> None:
         ("mlp", "binary", {"wire": "float16", **private("enclave")}, "wire"),
         ("mlp", "binary", {"wire": "float16", "limits": {"clip_norm": 1e5}}, "wire"),
         ("ridge", "number", {"wire": "bfloat16"}, "wire"),
+        ("mlp", "number", {"model": {"hidden": [16384, 16384]}}, "model"),
         ("mlp", "binary", {"initial": {"model": DIGEST, "layout": DIGEST}}, "initial.layout"),
         ("mlp", "binary",
          {"initial": {"model": DIGEST, "layout": layout_digest(spec("mlp", "binary").tensors)},
@@ -141,3 +144,14 @@ def test_what_starts_a_job() -> None:
     assert spec("mlp", "binary", resume=resumed).starts_from == "cd" * 32
     assert spec("mlp", "binary", wire="float32", protection="secagg").wire == "float32"
     assert spec("mlp", "binary", wire="float16", **private("local")).wire == "float16"
+
+
+def test_a_rehearsal_obeys_the_rules_of_the_wire_too() -> None:
+    job = replace(
+        spec("mlp", "binary"),
+        features=None, model=ModelSpec("rehearsal", 0.0, 9), wire="float16", protection="secagg",
+    )  # fmt: skip
+    with pytest.raises(SecureFlowError) as caught:
+        check(job)
+    assert caught.value.details == {"field": "wire"}
+    check(replace(job, protection="sealed"))

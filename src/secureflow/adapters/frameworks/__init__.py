@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.preparation import Columns
+from secureflow.engines.training.families import FAMILIES
 
-__all__ = ["FrameworkRunner", "NumpyRunner"]
+__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "runner_of"]
+
+Prepare = Callable[[TrainingSpec, Columns | None], FrameworkRunner]
+"""Prepares a party's rows for a job; see `NumpyRunner`."""
+
+FRAMEWORKS: Final[Mapping[str, Prepare]] = dict.fromkeys(FAMILIES, NumpyRunner)
+"""`spec.model.family` to the framework that trains it."""
+
+
+def runner_of(spec: TrainingSpec, columns: Columns | None) -> FrameworkRunner:
+    """Prepare a job's rows in the framework of its family; raises what `NumpyRunner` does."""
+    return FRAMEWORKS[spec.model.family](spec, columns)

@@ -85,14 +85,14 @@ class TrainingWorker:
     ) -> Prepared:
         """Read the rows; a model family that needs some reports what is missing."""
         # Lazy: NumPy's start-up cost is paid once there is a job.
-        from secureflow.adapters.frameworks import NumpyRunner
+        from secureflow.adapters.frameworks import runner_of
 
         del job
         columns = None
         if config is not None:
             source = open_source(config, limits, tolerant=spec.privacy is not None)
             columns = source.read(spec.column_names)
-        runner = NumpyRunner(spec, columns)
+        runner = runner_of(spec, columns)
         rows, validation = runner.rows
         return Prepared(runner, rows, validation)
 

@@ -25,6 +25,8 @@ from secureflow.domain.specs.base import STRICT
 from secureflow.domain.specs.targets import MAX_CLASSES
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 
+MAX_PARAMETERS: Final = 1 << 27
+"""Most parameters of a model that is built in: everybody holds some copies of them in memory."""
 MAX_RIDGE_INPUTS: Final = 1024
 """Most inputs of `ridge`: its sums grow with their square."""
 

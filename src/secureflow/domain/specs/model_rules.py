@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
-from secureflow.domain.specs.families import LEARNS, MAX_RIDGE_INPUTS, ModelSpec
+from secureflow.domain.specs.families import (
+    LEARNS,
+    MAX_PARAMETERS,
+    MAX_RIDGE_INPUTS,
+    ModelSpec,
+)
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
@@ -17,12 +22,12 @@ _LARGEST_HALF = 65504.0
 def model_problem(spec: TrainingSpec) -> Problem | None:
     """Return the first contradiction, or None."""
     if spec.model.family == "rehearsal":
-        return _noop_rules(spec) or _start_rules(spec)
+        return _noop_rules(spec) or _start_rules(spec) or wire_problem(spec)
     if spec.features is None:
         return "features", "the model family needs them", "Describe label and features."
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
         return "model.parameters", "it is only for rehearsals", "Remove it."
-    rules = (_target_rules, _weight_rules, _ridge_rules)
+    rules = (_target_rules, _weight_rules, _size_rules, _ridge_rules)
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
     return problem or _plan_rules(spec) or _start_rules(spec) or wire_problem(spec)
@@ -53,6 +58,16 @@ def _target_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     )
     hint = Text("For this label use one of: {families}.", families=", ".join(fitting))
     return "model.family", reason, hint
+
+
+def _size_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    del features
+    if spec.model_parameters <= MAX_PARAMETERS:
+        return None
+    reason = Text(
+        "{count} parameters are more than {most}", count=spec.model_parameters, most=MAX_PARAMETERS
+    )
+    return "model", reason, "Use fewer inputs, classes or hidden units."
 
 
 def _weight_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:

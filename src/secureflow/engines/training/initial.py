@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.training import TrainingSpec
 
 _WORD_BITS = 53
+_BLOCK = 1 << 18
+"""Numbers that are drawn at a time: a large layer takes no more memory than itself."""
 
 
 def initial_parameters(spec: TrainingSpec) -> NDArray[np.float32]:
@@ -27,7 +29,9 @@ def initial_parameters(spec: TrainingSpec) -> NDArray[np.float32]:
         part = np.zeros(tensor.size, np.float32)
         if len(tensor.shape) == 2:
             limit = math.sqrt(6.0 / sum(tensor.shape))
-            drawn = words.random_raw(tensor.size) >> np.uint64(64 - _WORD_BITS)
-            part[:] = (drawn.astype(np.float64) * 2.0 ** (1 - _WORD_BITS) - 1.0) * limit
+            for start in range(0, tensor.size, _BLOCK):
+                block = part[start : start + _BLOCK]
+                drawn = words.random_raw(block.size) >> np.uint64(64 - _WORD_BITS)
+                block[:] = (drawn.astype(np.float64) * 2.0 ** (1 - _WORD_BITS) - 1.0) * limit
         parts.append(part)
     return np.concatenate(parts)

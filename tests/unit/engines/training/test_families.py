@@ -94,6 +94,33 @@ def test_a_singular_system_is_solved_and_a_column_of_zeros_has_no_coefficient() 
     assert (found[3], found[4]) == (0.0, 0.0)
 
 
+def test_the_solution_has_the_bits_of_one_operation_at_a_time() -> None:
+    """Agents solve for themselves: what a BLAS or a wider register rounds must not show."""
+    size = 40
+    places = np.arange(size)
+    matrix = 1.0 / (places[:, None] + places[None, :] + 1.0) + np.eye(size)
+    right = places % 7 - 3.0
+    found = solve(matrix.copy(), right.copy())
+    assert np.allclose(matrix @ found, right)
+    assert found.tolist() == by_hand(matrix.tolist(), right.tolist())
+
+
+def by_hand(rows: list[list[float]], right: list[float]) -> list[float]:
+    """Eliminate with Python's own numbers."""
+    size = len(right)
+    for at in range(size):
+        for row in range(at + 1, size):
+            factor = rows[row][at] / rows[at][at]
+            for column in range(at + 1, size):
+                rows[row][column] -= factor * rows[at][column]
+            right[row] -= factor * right[at]
+    for at in range(size - 1, -1, -1):
+        right[at] /= rows[at][at]
+        for row in range(at):
+            right[row] -= rows[row][at] * right[at]
+    return right
+
+
 def test_softmax_and_linear_reach_the_pooled_optimum() -> None:
     for family, target in (("softmax", "classes"), ("linear", "number")):
         job = whole_batch(spec(family, target, model={"l2": 0.01}), 4000, 0.5)

@@ -194,7 +194,7 @@ class ModelFiles:
                 self._maps.pop(job, None)
             else:
                 write_atomically(path, bytes(plaintext))
-            if state.exists() and state.stat().st_size:
+            if filed and state.exists() and state.stat().st_size:
                 _flush(state)
                 state.replace(folder / f"{content}.state")
             flush_directory(folder)
