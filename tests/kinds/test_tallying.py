@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from peers.sandboxes import demand_sandbox
 
+from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.demo.platform import Platform
@@ -60,10 +64,34 @@ def python(tmp_path: Path) -> str:
     return str(script)
 
 
+@pytest.fixture
+def environment(tmp_path: Path) -> str:
+    """An environment that holds the tests: a sandbox shows what its `sys.path` names."""
+    made = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", tmp_path / "made"]
+    subprocess.run(made, check=True)
+    (packages,) = (tmp_path / "made" / "lib").glob("python*/site-packages")
+    found = [ROOT, ROOT / "src", *(one for one in sys.path if one.endswith("site-packages"))]
+    (packages / "tests.pth").write_text("".join(f"{one}\n" for one in found))
+    return str(tmp_path / "made" / "bin" / "python")
+
+
 async def test_a_worker_process_runs_what_the_agent_was_put_together_with(
     tmp_path: Path, python: str
 ) -> None:
     """Started from nothing: the module that is named, with its own table, and no other one."""
+    await _tallied(tmp_path, WorkerConfig("tests.kinds.worker", python=python))
+
+
+async def test_it_runs_in_the_sandbox_too(tmp_path: Path, environment: str) -> None:
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    sandbox, files = BubblewrapSandbox(), tmp_path / "models"
+    await _tallied(
+        tmp_path,
+        WorkerConfig("tests.kinds.worker", python=environment, sandbox=sandbox, files=files),
+    )
+
+
+async def _tallied(tmp_path: Path, config: WorkerConfig) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text("age\n39\n40\n41\n42\n")
     dataset = parse(
@@ -77,7 +105,7 @@ async def test_a_worker_process_runs_what_the_agent_was_put_together_with(
     roster = [{"party": f"bank-{c}", "key": c * 43 + "=", "dataset": "rows"} for c in "abc"]
     named = {"project": "prj_0123456789", "name": "ages", "purpose": "p", "submitter": "usr_a"}
     spec = dump(parse(TallyingSpec, {**named, "roster": roster, "column": "age", "above": ABOVE}))
-    workers = await Workers.start(WorkerConfig("tests.kinds.worker", python=python))
+    workers = await Workers.start(config)
     try:
         await workers.prepare("job", spec, dataset)
         answer = await workers.compute("job", "tally", {"above": ABOVE})

@@ -15,6 +15,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -108,7 +109,8 @@ def folder_of(identity: str) -> Iterator[Path]:
 def as_identity(identity: str, work: Callable[[], Awaitable[Any]]) -> Any:
     """Run a coroutine as an identity and return its JSON; for another user in a forked child."""
     if identity == "root" or os.geteuid() != 0:
-        return asyncio.run(_plain(work))
+        with ThreadPoolExecutor(1) as own:  # a test may have a loop in this thread
+            return own.submit(lambda: asyncio.run(_plain(work))).result()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -8,6 +8,8 @@ before it died is what it sends after.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -127,7 +129,22 @@ def orphans() -> list[int]:
         parent = re.search(rb"SECUREFLOW_WORKER_PARENT=(\d+)", environment)
         if parent and not Path(f"/proc/{int(parent[1])}").exists():
             found.append(int(entry.name))
+        confined = b"SECUREFLOW_WORKER_MEMORY=" in environment and not parent
+        if confined and _adopted(_parent(int(entry.name))):
+            found.append(int(entry.name))
     return found
+
+
+def _adopted(sandbox: int) -> bool:
+    """Tell whether the sandbox of a worker has lost its agent, or is gone itself."""
+    return sandbox <= 1 or _parent(sandbox) <= 1
+
+
+def _parent(process: int) -> int:
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{process}/status").read_text()
+        return int(status.partition("PPid:")[2].split()[0])
+    return os.getpid()  # it ended while it was looked at
 
 
 def test_an_enclave_killed_while_models_are_sealed_to_the_agents(

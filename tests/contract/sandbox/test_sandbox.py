@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -192,6 +194,37 @@ async def test_one_that_cannot_be_limited_runs_nothing(
     while _running(mark):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.02)
     assert (tmp_path / "done").read_text() == ""
+
+
+PARENT = f"""
+import asyncio
+from secureflow.adapters.sandbox import BubblewrapSandbox
+from secureflow.application.ports.sandbox import Launch
+
+async def main():
+    process = await BubblewrapSandbox().start(Launch({(*PYTHON, WAIT)!r}))
+    await process.reader.readline()
+    print(process.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_a_confined_one_ends_with_who_started_it() -> None:
+    """Whether it listens to its channel or not."""
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        confined = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    ended, _, _ = select.select([confined], [], [], 30)
+    if not ended:
+        signal.pidfd_send_signal(confined, signal.SIGKILL)
+    os.close(confined)
+    assert ended
 
 
 async def test_an_owner_chooses(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,13 +214,16 @@ def grow(path: str, size: int) -> int:
 
 
 def fill(size: int) -> int:
-    """Fill the temporary files; return how many bytes went there."""
-    written = 0
-    with contextlib.suppress(OSError), open("/tmp/filled", "wb", 0) as file:
-        while written < size:
-            written += file.write(bytes(MEBIBYTE))
+    """Fill the temporary files, each within its own limit; return how many bytes went there."""
+    written, names = 0, []
     with contextlib.suppress(OSError):
-        os.unlink("/tmp/filled")
+        while written < size:
+            names.append(f"/tmp/filled{len(names)}")
+            with open(names[-1], "wb", 0) as file:
+                written += file.write(bytes(MEBIBYTE))
+    for name in names:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
     return written
 
 

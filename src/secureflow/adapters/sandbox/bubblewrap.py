@@ -216,7 +216,8 @@ class BubblewrapSandbox:
             yield from ("--proc", "/proc")  # drivers of devices look for themselves there
         size = str(launch.limits.scratch) if "scratch" not in self._without else str(1 << 40)
         yield from ("--size", size, "--perms", "0700", "--tmpfs", _SCRATCH)
-        if not any(path.is_relative_to(_SHARED) for path in layout.paths):
+        places = (*layout.paths, *(place for _, place in layout.links))
+        if not any(one.is_relative_to(_SHARED) for one in places):
             yield from ("--dir", f"{_SCRATCH}/shm", "--symlink", f"{_SCRATCH}/shm", _SHARED)
         yield from ("--chdir", _SCRATCH)
         if "read-only root" not in self._without:

@@ -77,13 +77,13 @@ class WorkerConfig:
         """The whole environment of a worker: nothing is inherited from the agent."""
         libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
         # A confined process does not see its parent, and cannot outlive it.
-        parent = 0 if self.sandbox.confines else os.getpid()
+        parent = {} if self.sandbox.confines else {"SECUREFLOW_WORKER_PARENT": str(os.getpid())}
         return {
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "ARROW_DEFAULT_MEMORY_POOL": "system",  # reserves no address space in advance
             "SECUREFLOW_WORKER_MEMORY": str(self.memory),
-            "SECUREFLOW_WORKER_PARENT": str(parent),
+            **parent,
             **{f"{library}_NUM_THREADS": str(self.threads) for library in libraries},
         }
 

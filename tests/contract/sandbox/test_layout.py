@@ -1,0 +1,73 @@
+"""What an interpreter is shown: enough to run, whatever links lead to it, and nothing more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from peers.sandboxes import demand_sandbox
+
+from secureflow.adapters.sandbox import BubblewrapSandbox
+from secureflow.adapters.sandbox.layout import layout_of
+from secureflow.application.ports.sandbox import Launch
+from secureflow.kit.errors import SecureFlowError
+
+ROOT = Path(__file__).parents[3]
+
+
+def _make_environment(place: Path) -> None:
+    made = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", str(place)]
+    subprocess.run(made, check=True)
+
+
+async def runs(python: str) -> bytes:
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    process = await BubblewrapSandbox().start(
+        Launch((python, "-I", "-c", "import json, sys; print(sys.prefix)"))
+    )
+    said = await process.reader.read()
+    assert await process.wait() == 0, process.printed
+    return said.strip()
+
+
+async def test_an_environment_behind_links(tmp_path: Path) -> None:
+    """As tools make them: a link to a link to an environment whose Python is a link elsewhere."""
+    _make_environment(tmp_path / "real")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python-mine").symlink_to("../other/python-mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "python-mine").symlink_to(tmp_path / "real" / "bin" / "python")
+    assert await runs(str(tmp_path / "real" / "bin" / "python")) == os.fsencode(tmp_path / "real")
+    assert await runs(str(tmp_path / "bin" / "python-mine"))
+
+
+def test_an_environment_is_not_the_folder_that_it_was_made_in(tmp_path: Path) -> None:
+    """One was made in somebody's home: its `lib` is shown, what lies beside it is not."""
+    _make_environment(tmp_path)
+    (tmp_path / ".ssh").mkdir()
+    shown = layout_of(str(tmp_path / "bin" / "python"))
+    assert shown.shows(tmp_path / "lib" / "python3" / "site-packages")
+    assert not shown.shows(tmp_path / ".ssh")
+    assert not any(tmp_path.is_relative_to(one) for one in shown.paths)
+
+
+def test_what_is_no_interpreter_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\necho no\n")
+    (tmp_path / "python").chmod(0o755)
+    for python in (tmp_path / "python", tmp_path / "missing"):
+        with pytest.raises(SecureFlowError) as caught:
+            layout_of(str(python))
+        assert caught.value.code == "sandbox_failed"
+
+
+def test_no_guard_is_left_out_but_by_tests() -> None:
+    folders = (ROOT / "src", ROOT / "benchmarks", ROOT / "examples")
+    sources = [path for folder in folders for path in folder.rglob("*.py")]
+    makers = [path for path in sources if "BubblewrapSandbox(" in path.read_text()]
+    assert {path.name for path in makers} == {"choice.py", "sandbox_start.py"}
+    for path in makers:
+        calls = path.read_text().split("BubblewrapSandbox(")[1:]
+        assert all(call.startswith(")") for call in calls)
