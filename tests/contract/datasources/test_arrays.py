@@ -224,6 +224,14 @@ def test_any_bytes_are_a_header_or_a_reason(data: st.DataObject) -> None:
         assert len(found.shape) <= 9
 
 
+def test_a_header_is_not_longer_than_is_read() -> None:
+    text = FLOATS + "(4, 2, 3)}" + " " * MAX_HEADER
+    whole = b"\x93NUMPY\x02\x00" + struct.pack("<I", len(text)) + text.encode()
+    with pytest.raises(NpyError, match="too long"):
+        read_header(whole)
+    assert read_header(raw(FLOATS + "(4, 2, 3)}")).shape == (4, 2, 3)
+
+
 def test_a_header_of_blanks_takes_no_time_that_grows_with_its_square() -> None:
     """Both are the longest that is read; blanks once took minutes where letters took none."""
     for filling in (" ", "\t", "' "):

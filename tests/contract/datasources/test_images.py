@@ -46,7 +46,8 @@ def indexed(folder: Path, cells: list[str], **changes: Any) -> DatasetConfig:
 
 def test_rows_are_sorted_by_class_and_file_and_their_folder_is_their_class(tmp_path: Path) -> None:
     config = by_class(tmp_path / "pets")
-    (tmp_path / "pets" / "cat" / ".DS_Store").write_bytes(b"ignored")
+    for place in (tmp_path / "pets", tmp_path / "pets" / "cat"):
+        (place / ".DS_Store").write_bytes(b"ignored")
     source = open_source(config)
     assert source.describe().rows == 4
     read = source.read(["label", "image"])
