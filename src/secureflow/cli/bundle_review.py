@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,21 @@ _BASE64: Final = 15 << 20
 """Characters of a packed bundle in base64."""
 
 
-def code_of(config: Path, item: Mapping[str, Any]) -> View | None:
+@dataclass(frozen=True)
+class RequestedCode:
+    """The code of a request: what was found in it, and the owner's environment, if there is one."""
+
+    view: View
+    entry: str
+    digest: str
+    environment: str
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything for programs."""
+        return {**self.view.plain(), "environment": self.environment}
+
+
+def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     """Return the code that a request brings, compared with what was approved before; or None.
 
     The digest is computed again here, from the bytes that are shown: it is the one that the
@@ -41,25 +56,32 @@ def code_of(config: Path, item: Mapping[str, Any]) -> View | None:
         )
     older = told.get("before")
     before = None if older is None else _unpacked(older)
-    return View.of(bundle, before, str(request.get("bundle_entry") or ""))
+    entry = str(request.get("bundle_entry") or "")
+    here = told.get("environment") or {}
+    view = View.of(bundle, before, entry, str(here.get("python") or ""))
+    return RequestedCode(
+        view, entry, str(request.get("environment") or ""), str(here.get("name") or "")
+    )
 
 
-def told_of(view: View, item: Mapping[str, Any]) -> Iterator[str]:
+def told_of(code: RequestedCode) -> Iterator[str]:
     """Yield the lines about a request's code that a person reads before deciding."""
-    request = item.get("request") or {}
-    yield t("Code {digest}, entry {entry}, environment {environment}…",
-            digest=view.bundle.digest, entry=plain(request.get("bundle_entry")),
-            environment=plain(request.get("environment"))[:16])  # fmt: skip
-    yield from view.told()
+    yield t("Code {digest}, entry {entry}", digest=code.view.bundle.digest, entry=plain(code.entry))
+    python = ".".join(map(str, code.view.inspection.python))
+    if code.environment:
+        yield t("in the environment {name} (Python {python})", name=code.environment, python=python)
+    else:
+        yield t("PROBLEM: this agent has no environment {digest}…", digest=plain(code.digest)[:16])
+    yield from code.view.told()
     yield t(
         "Code can hide rows in the weights that it returns, and no look at it finds that for "
         "certain: differential privacy by the agent and the norm cap are what bounds it."
     )
 
 
-def paged(view: View, number: int, item: str) -> Iterator[str]:
+def paged(code: RequestedCode, number: int, item: str) -> Iterator[str]:
     """Yield a page of the difference, and how to see the next one."""
-    lines, pages = view.page(number)
+    lines, pages = code.view.page(number)
     yield from lines
     if pages > 1:
         shown = min(max(number, 1), pages)

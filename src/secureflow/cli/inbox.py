@@ -100,7 +100,7 @@ def show_item(
         return
     write("\n".join(screen(asked(answer, item), given(context))))
     if code is not None:
-        for line in (*told_of(code, answer), *paged(code, page, item)):
+        for line in (*told_of(code), *paged(code, page, item)):
             write(line)
 
 
@@ -215,7 +215,7 @@ def _present_code(config: Path, request: PendingRequest) -> None:
 
     code = code_of(config, request.details)
     if code is not None:
-        for line in told_of(code, request.details):
+        for line in told_of(code):
             say(line)
         say(t("All of it: secureflow agent inbox show {item}", item=request.item.id))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +156,11 @@ async def test_a_module_takes_no_name_of_python_or_the_environment(
     assert "name of one of the environment" in refusal.value.message
 
 
-async def test_a_pickle_is_no_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["an array of objects", "a bare pickle"])
+async def test_a_pickle_is_no_rows(how: str, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    if how == "a bare pickle":
+        (tmp_path / "x.npy").write_bytes(pickle.dumps([1.0]))
     process = await start(task(tmp_path / "b", GOOD, settings={"step": 1}), tmp_path / "log")
     try:
         with pytest.raises(SecureFlowError) as refusal:

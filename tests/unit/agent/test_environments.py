@@ -160,7 +160,7 @@ def test_every_change_is_found(where: str, agent: Path) -> None:
 @pytest.mark.parametrize("file", ["lock.txt", "contents.json"])
 def test_its_description_is_part_of_it(file: str, agent: Path) -> None:
     place = venv_of(agent).parent / file
-    place.write_bytes(place.read_bytes().replace(b"a", b"b"))
+    place.write_bytes(place.read_bytes().replace(b"3.0", b"3.1"))  # well-formed, of other words
     assert broken(agent)
     place.unlink()
     assert broken(agent)
@@ -177,6 +177,7 @@ def test_a_damaged_description_is_told(text: str, agent: Path) -> None:
 def test_a_description_leads_nowhere_else(agent: Path) -> None:
     place = agent / "environments" / "net.json"
     value = json.loads(place.read_text())
+    shutil.copytree(agent / "environments" / value["home"], agent / "x", symlinks=True)
     for home in ("../x", "net.0123456789abcdef/../..", "", "/tmp"):
         place.write_text(json.dumps({**value, "home": home}))
         assert broken(agent)

@@ -9,7 +9,8 @@ from blake3 import blake3
 
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.owner import bundles as under_test
-from secureflow.agent.owner.bundles import OwnerBundles
+from secureflow.agent.owner.bundles import OwnerBundles, named_code
+from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.bundles import BundleRef
@@ -169,7 +170,7 @@ async def test_undecided_code_takes_only_so_much_room(
 
 
 async def test_the_owner_asks_for_the_code_of_a_request(
-    bundles: OwnerBundles, store: RecordStore
+    bundles: OwnerBundles, store: RecordStore, tmp_path: Path
 ) -> None:
     await bundles.fetch(NEW.digest)
     inbox = Inbox(store, lambda: 1000)
@@ -177,9 +178,11 @@ async def test_the_owner_asks_for_the_code_of_a_request(
     facts = {"submitter": "ana", "bundle_digest": NEW.digest}
     with_code = inbox.put("job_1", _digest(spec), spec, facts, ["r"], 2000)
     without = inbox.put("job_2", _digest({"name": "x"}), {"name": "x"}, {}, ["r"], 2000)
-    commands = BundleCommands(inbox, store, bundles).table()
+    commands = BundleCommands(inbox, store, bundles, Environments(tmp_path)).table()
     told = await commands["bundle.review"](item=with_code)
     assert unpack(b64decode(told["packed"])).digest == NEW.digest
+    assert told["environment"] is None
+    assert named_code(inbox) == {NEW.digest}
     with pytest.raises(SecureFlowError) as refusal:
         await commands["bundle.review"](item=without)
     assert refusal.value.code == "not_found"

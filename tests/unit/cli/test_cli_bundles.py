@@ -11,11 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
 from secureflow.agent.compute.bundle_process import BundleProcess, BundleTask
+from secureflow.cli import session
 from secureflow.engines.bundles import METHODS, inspect, unpack
+from secureflow.sdk import Client
 from secureflow.sdk.bundlefiles import read_bundle
 from tests.peers.bundle_hosts import plain_starter
 
@@ -196,3 +199,59 @@ def test_what_is_no_bundle_is_refused(what: str, cli: Cli, mine: Path, tmp_path:
     code, _, err = cli("bundle", "show", place)
     assert code == 2
     assert "invalid_file" in err or "bundle_refused" in err
+
+
+class Server:
+    """Answers the calls of `bundle push`, `list` and `pull`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.params: dict[str, str] = {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/projects"):
+            listed = {"items": [PROJECT], "next": ""}
+            return httpx.Response(200, json=listed)
+        if request.method == "POST":
+            self.params = dict(request.url.params)
+            self.kept[self.params["digest"]] = request.content
+        if request.url.path.endswith("/content"):
+            return httpx.Response(200, content=self.kept[request.url.path.split("/")[-2]])
+        rows = [self._row(digest, content) for digest, content in self.kept.items()]
+        if request.method == "POST":
+            return httpx.Response(201, json=rows[0])
+        return httpx.Response(200, json={"items": rows, "next": ""})
+
+    def _row(self, digest: str, packed: bytes) -> dict[str, object]:
+        words = {"organisation": "bank-a", "uploader": "ana", "name": self.params["name"]}
+        sizes = {"size": len(packed), "files": 3, "lines": 9, "created": 5, "expires": 9}
+        return {"id": f"prj_1.{digest}", "project": "prj_1", "digest": digest, **words, **sizes}
+
+
+PROJECT = {
+    "id": "prj_01jf2k00000000000000", "name": "credit", "purpose": "p", "organisation": "bank-a",
+    "members": [], "description": "", "created": 1,
+}  # fmt: skip
+
+
+def test_push_list_and_pull(
+    mine: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server()
+    transport = httpx.MockTransport(server)
+    monkeypatch.setattr(
+        session, "client", lambda: Client("https://test", "sft_x", transport=transport)
+    )
+    code, out, err = cli("bundle", "push", mine, "--project", PROJECT["id"], "-o", "json")
+    assert code == 0, err
+    digest = read_bundle(mine).digest
+    assert json.loads(out)["digest"] == digest
+    assert server.params == {"project": PROJECT["id"], "digest": digest, "name": "mine"}
+    assert digest in cli("bundle", "list")[1]
+    assert cli("bundle", "pull", digest, tmp_path / "theirs")[0] == 0
+    assert read_bundle(tmp_path / "theirs").digest == digest
+    assert cli("bundle", "pull", digest, tmp_path / "theirs")[0] == 5  # nothing is written over
+    (mine / "model.py").write_text("def f(:")
+    server.kept.clear()
+    assert cli("bundle", "push", mine, "--project", PROJECT["id"])[0] == 2
+    assert server.kept == {}

@@ -28,7 +28,8 @@ FACTS = {"bundle_digest": NEW.digest, "bundle_entry": "model:Model", "environmen
 class Agent:
     def __init__(self, **code: Any) -> None:
         self.item = told(TRAINING, **FACTS)
-        self.code = {"digest": NEW.digest, "packed": b64encode(pack(NEW)), "before": None, **code}
+        self.code = {"digest": NEW.digest, "packed": b64encode(pack(NEW)), "before": None,
+                     "environment": {"name": "torch-cpu", "python": "3.11"}, **code}  # fmt: skip
         self.decided: list[str] = []
 
     def control(self, config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
@@ -104,6 +105,20 @@ def test_it_says_what_cannot_run(cli: Any, agent: Agent, monkeypatch: pytest.Mon
     assert "PROBLEM json.py" in out
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
     assert "问题 model.py:1" in cli("agent", "inbox", "show", agent.item["id"])[1]
+
+
+def test_the_environment_is_the_owners_and_its_python_counts(cli: Any, agent: Agent) -> None:
+    newer = Bundle({"model.py": CLASS.encode() + b"match 1:\n    case 1: pass\n"})
+    agent.item = told(TRAINING, **{**FACTS, "bundle_digest": newer.digest})
+    agent.code["packed"] = b64encode(pack(newer))
+    out = cli("agent", "inbox", "show", agent.item["id"])[1]
+    assert "in the environment torch-cpu (Python 3.11)" in out
+    assert "PROBLEM" not in out
+    agent.code["environment"] = {"name": "old", "python": "3.9"}
+    assert "syntax error in Python 3.9" in cli("agent", "inbox", "show", agent.item["id"])[1]
+    agent.code["environment"] = None
+    out = cli("agent", "inbox", "show", agent.item["id"])[1]
+    assert f"PROBLEM: this agent has no environment {'e' * 16}…" in out
 
 
 def test_programs_get_everything(cli: Any, agent: Agent) -> None:

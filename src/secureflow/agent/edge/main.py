@@ -27,6 +27,8 @@ from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
 from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.agent.owner.bundles import named_code
+from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.folder import check_present, keep_record, locked_folder
@@ -100,7 +102,9 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        code = BundleCommands(assembly.inbox, store, assembly.bundles)
+        environments = Environments(settings.directory)
+        code = BundleCommands(assembly.inbox, store, assembly.bundles, environments)
+        await asyncio.to_thread(assembly.bundles.sweep, named_code(assembly.inbox))
         control = ControlServer(settings.socket, {**commands.table(), **code.table()})
         heads = _head_watch(link, assembly)
         overdue = MissedEnds(link, store)

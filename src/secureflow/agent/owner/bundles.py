@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from blake3 import blake3
 
+from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.records import ApprovedBundle
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.bundles import BundleRef
@@ -31,6 +32,12 @@ from secureflow.kit.text import Text
 FOLDER: Final = "bundles"
 MAX_UNDECIDED: Final = 128 << 20
 """Bytes of bundles that were not approved: the centre chooses how many it sends."""
+
+
+def named_code(inbox: Inbox) -> set[str]:
+    """Return the digests of the code that waiting requests bring."""
+    named = (one.request.get("bundle_digest") for one in inbox.list())
+    return {one for one in named if isinstance(one, str)}
 
 
 class FetchingBlobs(Protocol):

@@ -13,15 +13,18 @@ from __future__ import annotations
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Final
 
-from secureflow.kit.plain import shown
+from secureflow.engines.bundles.lines import Work
+from secureflow.kit.plain import hidden, shown
 from secureflow.kit.text import Text
 
 MAX_REMARKS: Final = 100
-"""Remarks on one file; more are counted, not listed."""
+"""Remarks on one file."""
+LOOKED_AT: Final = 200_000
+"""Lines and words of other alphabets in one bundle that are looked at."""
 TAB: Final = "    "
 
 _ALIKE: Final = str.maketrans(
@@ -60,30 +63,37 @@ def words(text: str) -> set[str]:
     return {word for word in _WORD.findall(text) if word.isascii()}
 
 
-def remarks(file: str, text: str, known: Set[str]) -> Iterator[Remark]:
+def remarks(file: str, text: str, known: Set[str], work: Work) -> Iterator[Remark]:
     """Yield what is hidden or looks like something else, line by line.
 
     Args:
         file: its path.
         text: its content.
         known: plain words of the bundle, which others may look like.
+        work: how many lines and words of other alphabets are still looked at; where it ends, that
+            is remarked.
     """
-    if text.isascii() and not _has_hidden(text):
+    plain = not hidden(text.replace("\n", "").replace("\t", ""))
+    if plain and text.isascii():
         return
     count = 0
     for number, line in enumerate(text.split("\n"), 1):
-        found = [*_hidden(line), *_lookalikes(line, known)]
-        for one in found:
+        if plain and line.isascii():
+            continue
+        foreign = [] if line.isascii() else _foreign(line)
+        if not work.take(1 + len(foreign)):
+            yield Remark(file, number, "too much of it to look at: nothing from here on was")
+            return
+        for one in (*_hidden(line), *_lookalikes(foreign, known)):
             count += 1
-            if count <= MAX_REMARKS:
-                yield Remark(file, number, one)
-    if count > MAX_REMARKS:
-        more = count - MAX_REMARKS
-        yield Remark(file, 0, Text("{count} more lines are like these", count=more))
+            if count > MAX_REMARKS:
+                yield Remark(file, number, "there may be more like these from here on")
+                return
+            yield Remark(file, number, one)
 
 
-def _has_hidden(text: str) -> bool:
-    return any(shown(line) != line for line in text.replace("\t", "").split("\n"))
+def _foreign(line: str) -> list[str]:
+    return [word for word in dict.fromkeys(_WORD.findall(line)) if not word.isascii()]
 
 
 def _hidden(line: str) -> Iterator[str]:
@@ -95,12 +105,8 @@ def _hidden(line: str) -> Iterator[str]:
         yield Text("hidden characters: {names}", names=names)
 
 
-def _lookalikes(line: str, known: Set[str]) -> Iterator[str]:
-    if line.isascii():
-        return
-    for word in dict.fromkeys(_WORD.findall(line)):
-        if word.isascii():
-            continue
+def _lookalikes(foreign: Iterable[str], known: Set[str]) -> Iterator[str]:
+    for word in foreign:
         normal = unicodedata.normalize("NFKC", word)
         alike = normal.translate(_ALIKE)
         told, other = ascii(word)[1:-1][:80], alike[:80]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from secureflow.engines.bundles.characters import Remark, remarks, words, written
+from secureflow.engines.bundles.characters import LOOKED_AT, Remark, remarks, words, written
 from secureflow.engines.bundles.format import Bundle
 from secureflow.engines.bundles.lines import Step, Work, edit
 
@@ -86,9 +86,10 @@ def pointed_out(bundle: Bundle, old: Bundle | None = None) -> Iterator[Remark]:
     known: set[str] = set()
     for path in bundle.files:
         known |= words(bundle.text(path))
+    work = Work(LOOKED_AT)
     for path, content in bundle.files.items():
         if old is None or old.files.get(path) != content:
-            yield from remarks(path, bundle.text(path), known)
+            yield from remarks(path, bundle.text(path), known, work)
 
 
 def _change(path: str, was: bytes | None, becomes: bytes | None, work: Work) -> FileChange:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.engines.bundles import Bundle, diff, pointed_out
+from secureflow.engines.bundles import Bundle, characters, diff, difference, pointed_out
 from secureflow.engines.bundles.characters import MAX_REMARKS
 from secureflow.kit.plain import hidden
 
@@ -47,7 +47,23 @@ def test_a_word_that_python_reads_as_another() -> None:
 def test_remarks_are_bounded() -> None:
     found = of("\u200b\n" * (MAX_REMARKS + 50))
     assert len(found) == MAX_REMARKS + 1
-    assert "50" in found[-1][2]
+    assert "more" in found[-1][2]
+    assert found[-1][1] == MAX_REMARKS + 1
+
+
+def test_what_is_looked_at_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(difference, "LOOKED_AT", 100)
+    looked: list[str] = []
+    normal = characters.unicodedata.normalize
+    monkeypatch.setattr(
+        characters, "_alphabets", lambda word: looked.append(normal("NFKC", word)) or set()
+    )
+    ((_, line, text),) = of(
+        "# \u0431\u043e\u043b\u044c\u0448\u0435 \u0441\u043b\u043e\u0432\n" * 500
+    )
+    assert "nothing from here on" in text
+    assert line == 34  # a line and its two words are three
+    assert len(looked) == 66
 
 
 def test_what_did_not_change_is_not_pointed_out_again() -> None:
