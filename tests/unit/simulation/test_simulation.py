@@ -169,6 +169,65 @@ def test_an_epsilon_is_calibrated(table: pa.Table) -> None:
     assert outcome.privacy["epsilon_planned"]["rdp-cks20"] <= 2.0
 
 
+FAMILIES: dict[str, dict[str, Any]] = {
+    "softmax": {"model": {"family": "softmax"}, "label": {"column": "kind", "classes": ["n", "o"]}},
+    "mlp": {"model": {"family": "mlp", "hidden": [6]}, "label": FEATURES["label"]},
+    "linear": {"model": {"family": "linear"}, "label": {"column": "v", "bounds": [-9, 9]}},
+    "ridge": {"model": {"family": "ridge"}, "label": {"column": "v", "bounds": [-9, 9]}},
+}
+
+
+@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_learns(table: pa.Table, name: str, protection: str) -> None:
+    known = np.array(table["y"].to_pylist()) == "yes"
+    wide = table.append_column("v", pa.array(2 * table["x"].to_numpy() - table["z"].to_numpy()))
+    wide = wide.append_column("kind", pa.array(np.where(known, "o", "n")))
+    chosen = FAMILIES[name]
+    plan = {**PLAN, "rounds": 1 if name == "ridge" else 6}
+    features = PRIVATE["features"] if name == "ridge" else FEATURES
+    job = {"features": {**features, "label": chosen["label"]}, "model": chosen["model"],
+           "plan": plan, "protection": protection}  # fmt: skip
+    outcome = simulate(job, wide, parties=4)
+    found = outcome.metrics
+    assert found["r2"] > 0.9 if "r2" in found else found["accuracy"] > 0.75
+    assert len(outcome.model.predict(wide)) == ROWS
+
+
+def test_the_best_model_is_kept(table: pa.Table) -> None:
+    """Steps so large that the last model is not the best."""
+    plan = {**PLAN, "rounds": 8, "learning_rate": 25.0}
+    last, best = (
+        simulate({**JOB, "plan": {**plan, **kept}}, table, parties=3) for kept in ({}, KEPT)
+    )
+    losses = [*(row["loss"] for row in best.history[1:]), last.metrics["loss"]]
+    assert best.metrics["loss"] == min(losses) < last.metrics["loss"]
+    assert best.trained.round == losses.index(min(losses)) + 1
+    assert best.digest != last.digest
+
+
+KEPT = {"keep": "best"}
+
+
+def test_updates_in_sixteen_bits_are_widened(table: pa.Table) -> None:
+    exact, rounded = (simulate({**JOB, **wire}, table, parties=3) for wire in ({}, WIRE))
+    assert exact.digest != rounded.digest
+    assert np.abs(exact.file.parameters - rounded.file.parameters).max() < 0.05
+
+
+WIRE = {"wire": "bfloat16"}
+
+
+def test_a_job_starts_from_a_file_of_weights(table: pa.Table, tmp_path: Path) -> None:
+    first = simulate(JOB, table, parties=3)
+    (tmp_path / "w.safetensors").write_bytes(first.file.to_bytes())
+    again = simulate(JOB, table, parties=3, initial=tmp_path / "w.safetensors")
+    assert again.history[0]["loss"] == pytest.approx(first.metrics["loss"], abs=1e-6)
+    with pytest.raises(SecureFlowError) as refused:
+        simulate({**JOB, "initial": {"model": "ab" * 32, "layout": "cd" * 32}}, table, parties=3)
+    assert refused.value.code in {"missing_data", "contradictory_spec"}
+
+
 def test_a_rehearsal_reads_no_rows() -> None:
     job = {"model": {"family": "rehearsal", "parameters": 1000},
            "plan": {"rounds": 2, "validation": 0.0}}  # fmt: skip

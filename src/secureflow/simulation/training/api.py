@@ -98,7 +98,13 @@ class Simulation:
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
         parties = parties_of(drafted.spec, table, owners, secret, attack)
-        trained = federate(drafted.spec, parties, accounting=drafted.accounting, on_round=on_round)
+        trained = federate(
+            drafted.spec,
+            parties,
+            accounting=drafted.accounting,
+            on_round=on_round,
+            start=start,
+        )
         return Outcome(
             label=label or drafted.spec.name,
             spec=drafted.spec,

@@ -19,7 +19,7 @@ from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.schedule import Kept, Stopping
 from secureflow.engines.training.spending import epsilon_after
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
-from secureflow.simulation.training.parties import Party
+from secureflow.simulation.training.parties import Party, update_buffer
 
 _NOTHING: Final = np.zeros(0, np.float32)
 
@@ -82,6 +82,7 @@ class _Rounds:
         state = initial_state(spec) if start is None else np.array(start, np.float32)
         self._model = global_model(state)
         self._file, self._update = folder / "model", folder / "update"
+        self._buffer = update_buffer(spec)
         self._moments: list[float] | None = None
 
     def run(self, accounting: Mapping[str, Any] | None, on_round: OnRound | None) -> Trained:
@@ -126,7 +127,9 @@ class _Rounds:
     def _round(self, total: Adding) -> list[float]:
         self._write()
         for party in self._parties:
-            update = party.train(self._file, self._model.digest, self._update, self._moments)
+            update = party.train(
+                self._file, self._model.digest, self._update, self._moments, self._buffer
+            )
             total.add(party.name, *update)
         return total.release(self._model, self._noise)
 

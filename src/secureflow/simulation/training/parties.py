@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.domain.specs.base import RosterEntry
@@ -56,12 +58,25 @@ class Party:
         return self.spec.roster[self.place].party
 
     def train(
-        self, model: Path, digest: str, update: Path, moments: Sequence[float] | None
+        self,
+        model: Path,
+        digest: str,
+        update: Path,
+        moments: Sequence[float] | None,
+        buffer: NDArray[Any],
     ) -> tuple[Vector, Sums]:
-        """Return its update of a round, as the platform would get it."""
+        """Return its update of a round, as the platform would get it.
+
+        Args:
+            model: the file of the model that it starts from.
+            digest: the model's.
+            update: where its trainer writes.
+            moments: the released federated sums.
+            buffer: what the update is read into: a fresh array for each would cost more than
+                adding it up.
+        """
         sums = self.runner.train(model, update, moments, self._seed("train", digest))
-        wire = self.spec.wire or "float32"
-        parameters = widened(wire, np.fromfile(update, DTYPES[wire]))
+        parameters = _read(update, self.spec.wire or "float32", buffer)
         if self.attack is not None and self.attack.strikes(self.place):
             parameters = self.attack.update(parameters, self.spec.limits.clip_norm)
         return parameters, sums
@@ -105,6 +120,19 @@ def parties(
             raise SecureFlowError(error.code, message, error.hint, error.details) from error
         made.append(Party(spec, place, runner, _bytes(secret, line.party), attack))
     return made
+
+
+def update_buffer(spec: TrainingSpec) -> NDArray[Any]:
+    """Return what `Party.train` reads an update into, whichever party's."""
+    return np.empty(spec.parameters, DTYPES[spec.wire or "float32"])
+
+
+def _read(path: Path, wire: str, buffer: NDArray[Any]) -> Vector:
+    with path.open("rb", 0) as file:
+        view = memoryview(buffer.data).cast("B")
+        while count := file.readinto(view):
+            view = view[count:]
+    return buffer if wire == "float32" else widened(wire, buffer)
 
 
 def _bytes(key: bytes, *parts: str) -> bytes:
