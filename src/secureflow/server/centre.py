@@ -41,7 +41,7 @@ from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
 from secureflow.engines.script import AGGREGATOR
-from secureflow.kit.clock import Ticks, system_clock
+from secureflow.kit.clock import Clock, Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.diskreserve import DiskReserve
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -128,8 +128,7 @@ async def open_centre(
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)
-    swept = keep_swept(database.begin, clock, also=(services.bundles.sweep,))
-    _keep(stack, swept, room.keep_reserve())
+    _keep(stack, _sweeping(services, clock), room.keep_reserve())
     await reserve.run_async(lambda: _resume_work(services, runner))
     looks = Watchers(bus, runner.drives, others).poll, partial(poll_log, ledger, others)
     _keep(stack, poll_forever([runner.poll, revocation_watch.poll, *looks]))
@@ -147,6 +146,10 @@ def _make_desk(
         *(witnessing, authority.pem, settings.max_artifact_bytes, system_clock, artifacts, vectors),
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
     )
+
+
+def _sweeping(services: Services, clock: Clock) -> Coroutine[Any, Any, None]:
+    return keep_swept(services.begin, clock, also=(services.bundles.sweep,))
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:

@@ -107,8 +107,7 @@ def make_services(
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
     passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
-    asking = Asking(ports.courier, Witnessing(ledger, partial(member_keys, begin)).cosigned)
-    recosign = Recosigning(ledger, ports.courier, asking, ticks)
+    asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     return Services(
         begin=begin,
@@ -131,6 +130,12 @@ def make_services(
         metrics=metrics or Metrics(),
         readiness=readiness,
     )
+
+
+def _asking(ports: Ports, ticks: Ticks) -> tuple[Asking, Recosigning]:
+    keys = partial(member_keys, ports.begin)
+    asking = Asking(ports.courier, Witnessing(ports.ledger, keys).cosigned)
+    return asking, Recosigning(ports.ledger, ports.courier, asking, ticks)
 
 
 def _transactions(ports: Ports) -> tuple[Transactions, Issuing]:

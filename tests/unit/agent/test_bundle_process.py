@@ -112,6 +112,8 @@ def methods(**bodies: str) -> str:
          "bundle_output_refused", "declared"),
         (methods(train="return {'w': np.zeros((2, 3), 'f4'), 'n': np.float64(1)}"),
          "bundle_output_refused", "declared"),
+        (methods(train="return {'w': np.zeros((2, 3), 'f4'), 'n': np.uint64(2**63 + 1)}"),
+         "bundle_output_refused", "declared"),
         (methods(train="return {'w': np.full((2, 3), np.nan, 'f4'), 'n': np.int64(1)}"),
          "bundle_output_refused", "w is not finite"),
         (methods(train="return {'w': np.full((2, 3), 1e300), 'n': np.int64(1)}"),
@@ -199,6 +201,17 @@ async def test_a_cancelled_request_leaves_no_process(tmp_path: Path) -> None:
         await asked
     with pytest.raises(ProcessLookupError):
         os.kill(running.pid, 0)
+
+
+async def test_a_process_that_is_killed_meanwhile_ends_its_request(tmp_path: Path) -> None:
+    source = methods(train="print('in', flush=True); import time; time.sleep(600)")
+    process = await start(task(tmp_path / "b", source), tmp_path / "log")
+    asked = asyncio.create_task(process.train(WEIGHTS, 1, limit=LIMIT))
+    await printed(tmp_path / "log", "in")
+    await process.kill()
+    with pytest.raises(SecureFlowError) as refusal:
+        await asyncio.wait_for(asked, LIMIT / 4)
+    assert refusal.value.code == "bundle_died"
 
 
 async def test_weights_of_another_shape_are_the_callers_fault(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ class BubblewrapSandbox:
                     stderr=printing[1],
                     env={},
                     pass_fds=given,
+                    start_new_session=True,  # Ctrl-C is handled by the agent
                 )
             except OSError as error:
                 raise failed(self.name, error.strerror or str(error)) from error

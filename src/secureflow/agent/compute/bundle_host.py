@@ -152,7 +152,10 @@ def _fitting(tensors: dict[str, Any], name: str, dtype: str, shape: list[int]) -
         raise Refused("wrong", f"{name} has the shape {list(one.shape)}, not {shape}")
     if not np.can_cast(one.dtype, kind, "same_kind"):
         raise Refused("wrong", f"{name} is {one.dtype}, not {dtype}")
-    return one.astype(kind, order="C", copy=False)
+    fitted = one.astype(kind, order="C", copy=False)
+    if kind.kind in "iu" and not np.array_equal(fitted, one):
+        raise Refused("wrong", f"{name} has numbers that {dtype} cannot hold")
+    return fitted
 
 
 def _sums(value: Any) -> dict[str, float]:

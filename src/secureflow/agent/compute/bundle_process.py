@@ -210,7 +210,10 @@ class BundleProcess:
         return {name: float(sums[name]) for name in self._task.sums}
 
     async def kill(self) -> None:
-        """Kill the process and keep what it has printed."""
+        """Kill the process and keep what it has printed; an open request ends as `bundle_died`."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        await asyncio.sleep(0)  # whoever waits on the channel is told before it is closed
         if self._running is not None:
             running, self._running = self._running, None
             await running.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +20,7 @@ from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.computing import start_workers
-from secureflow.agent.edge.control import ControlServer
+from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
@@ -102,10 +103,8 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        environments = Environments(settings.directory)
-        code = BundleCommands(assembly.inbox, store, assembly.bundles, environments)
-        await asyncio.to_thread(assembly.bundles.sweep, named_code(assembly.inbox))
-        control = ControlServer(settings.socket, {**commands.table(), **code.table()})
+        code = await asyncio.to_thread(_about_code, assembly)
+        control = ControlServer(settings.socket, {**commands.table(), **code})
         heads = _head_watch(link, assembly)
         overdue = MissedEnds(link, store)
         looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]
@@ -179,6 +178,14 @@ def _put_together(
     )
     assembly = assemble(settings, key, store, ports, kinds)
     return link, uplink, assembly
+
+
+def _about_code(assembly: Assembly) -> Mapping[str, Command]:
+    """Remove code that nobody waits for any more, and return the owner's commands about it."""
+    assembly.bundles.sweep(named_code(assembly.inbox))
+    context = assembly.context
+    environments = Environments(context.settings.directory)
+    return BundleCommands(assembly.inbox, context.store, assembly.bundles, environments).table()
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:

@@ -158,11 +158,12 @@ class OwnerBundles:
         """Remove the files of bundles that neither wait nor were approved; return how many."""
         keep = {*waiting, *(one.digest for one in self._store.approved_bundles(1 << 30))}
         gone = 0
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for path in list(self._folder.iterdir()):
                 if path.is_file() and path.name.partition(".")[0] not in keep:
-                    path.unlink(missing_ok=True)
-                    gone += 1
+                    with contextlib.suppress(OSError):  # it may stay: no reason not to start
+                        path.unlink()
+                        gone += 1
         return gone
 
     def _check_room(self) -> None:
