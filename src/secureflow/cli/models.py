@@ -13,7 +13,6 @@ from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
-from secureflow.domain.specs.training import ClassesLabel, Label
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import read_bytes
 
@@ -109,6 +108,8 @@ def predict(
 
 def _answers(loaded: Predictor, records: list[Any]) -> Iterator[dict[str, Any]]:
     """Yield a line for each row."""
+    from secureflow.domain.specs.training import ClassesLabel, Label  # `--help` needs no spec
+
     label = loaded.features.label
     if isinstance(label, Label):
         name = f"P({label.column}={label.positive})"
