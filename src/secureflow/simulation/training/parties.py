@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.adapters.frameworks import FrameworkRunner, runner_of
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing.wiretypes import DTYPES, widened
@@ -48,7 +48,7 @@ class Party:
 
     spec: TrainingSpec
     place: int
-    runner: NumpyRunner
+    runner: FrameworkRunner
     secret: bytes = field(repr=False)
     attack: Attack | None = None
 
@@ -108,13 +108,13 @@ def parties(
         attack: what some of them do.
 
     Raises:
-        SecureFlowError: those of `NumpyRunner`, naming the party.
+        SecureFlowError: those of `runner_of`, naming the party.
     """
     made = []
     for place, line in enumerate(spec.roster):
         columns = None if table is None or owners is None else table.part(owners == place)
         try:
-            runner = NumpyRunner(spec, columns)
+            runner = runner_of(spec, columns)
         except SecureFlowError as error:
             message = Text("{party}: {problem}", party=line.party, problem=error.message)
             raise SecureFlowError(error.code, message, error.hint, error.details) from error
