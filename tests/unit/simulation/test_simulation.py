@@ -147,16 +147,19 @@ def test_noise_is_drawn_and_charged_as_on_the_platform(
     table: pa.Table, noise: str, protection: str
 ) -> None:
     job = {**PRIVATE, "protection": protection, "privacy": {**PRIVATE["privacy"], "noise": noise}}
-    secret = bytes(32)
-    first = Simulation(parties=3, secret=secret).run(job, table)
-    again = Simulation(parties=3, secret=secret).run(job, table)
-    other = Simulation(parties=3).run(job, table)
-    assert first.digest == again.digest != other.digest
-    assert first.privacy is not None
-    assert first.privacy["epsilon"] > 0
-    spent = [row["epsilon"] for row in first.history]
+    outcome = Simulation(parties=3).run(job, table)
+    assert outcome.privacy is not None
+    assert outcome.privacy["epsilon"] > 0
+    spent = [row["epsilon"] for row in outcome.history]
     assert spent == sorted(spent)
     assert spent[0] > 0
+
+
+def test_noise_is_the_same_from_the_same_secret_alone(table: pa.Table) -> None:
+    job = {**PRIVATE, "protection": "sealed"}
+    secrets = (bytes(32), bytes(32), None)
+    first, again, other = (Simulation(parties=3, secret=one).run(job, table) for one in secrets)
+    assert first.digest == again.digest != other.digest
 
 
 def test_an_epsilon_is_calibrated(table: pa.Table) -> None:
