@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
-INSTALL = "apt-get install bubblewrap"
+PACKAGE: Final = "bubblewrap"
+"""Of Debian and its like."""
 
 
 def failed(name: str, reason: str) -> SecureFlowError:
@@ -31,8 +34,9 @@ def missing(reason: str) -> SecureFlowError:
             reason=shown(reason.strip().rstrip(".")) or "?",
         ),
         Text(
-            "Install it ({install}) and allow user namespaces to the agent's user; or accept in "
-            "agent.yaml that SecureFlow's own code computes without it (worker: sandbox: auto).",
-            install=INSTALL,
+            "Install it (apt-get install {package}) and allow user namespaces to the agent's user; "
+            "or accept in agent.yaml that SecureFlow's own code computes without it (worker: "
+            "sandbox: auto).",
+            package=PACKAGE,
         ),
     )
