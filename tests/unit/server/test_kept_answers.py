@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from secureflow.application.access import Principal
 from secureflow.application.membership import CANDIDATE
@@ -64,6 +65,9 @@ class Post:
         return await api.call(self.method, self.path, self.sender, headers=KEY, **body)
 
 
+WEIGHTS = bytes(16)
+
+
 def _plain(stage: Stage) -> dict[str, Post]:
     """Return the requests that need nothing to be there but the stage."""
     ids, operator, admin = stage.ids, stage.operator, stage.admin("bank-a")
@@ -92,6 +96,7 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
         "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
         "resume_job": Post(f"/jobs/{ids['job']}/resume", {}, ada),
+        "upload_model": Post(f"/models/uploads?digest={blake3(WEIGHTS).hexdigest()}", WEIGHTS, ada),
         "upload_bundle": Post(
             f"/bundles?project={ids['project']}&digest={CODE.digest}", pack(CODE), ada
         ),
@@ -136,7 +141,8 @@ ONCE = sorted(
     and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
 )
-CHANGES = [name for name in ONCE if name != "cancel_job"]
+# Weights are stored under their digest: twice is once, and nothing is recorded.
+CHANGES = [name for name in ONCE if name not in {"cancel_job", "upload_model"}]
 
 
 ONLY_ASK = {"dry_run_job"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secureflow.adapters.sandbox.bubblewrap import BubblewrapSandbox
 from secureflow.adapters.sandbox.choice import Choice, choose_sandbox
-from secureflow.adapters.sandbox.failures import INSTALL
+from secureflow.adapters.sandbox.failures import PACKAGE
 from secureflow.adapters.sandbox.plain import PlainSandbox
 
-__all__ = ["INSTALL", "BubblewrapSandbox", "Choice", "PlainSandbox", "choose_sandbox"]
+__all__ = ["PACKAGE", "BubblewrapSandbox", "Choice", "PlainSandbox", "choose_sandbox"]

@@ -8,8 +8,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
-INSTALL: Final = " ".join(("apt-get", "install", "bubblewrap"))
-"""A command, the same in every language."""
+PACKAGE: Final = "bubblewrap"
+"""Of Debian and its like."""
 
 
 def failed(name: str, reason: str) -> SecureFlowError:
@@ -34,8 +34,9 @@ def missing(reason: str) -> SecureFlowError:
             reason=shown(reason.strip().rstrip(".")) or "?",
         ),
         Text(
-            "Install it ({install}) and allow user namespaces to the agent's user; or accept in "
-            "agent.yaml that SecureFlow's own code computes without it (worker: sandbox: auto).",
-            install=INSTALL,
+            "Install it (apt-get install {package}) and allow user namespaces to the agent's user; "
+            "or accept in agent.yaml that SecureFlow's own code computes without it (worker: "
+            "sandbox: auto).",
+            package=PACKAGE,
         ),
     )

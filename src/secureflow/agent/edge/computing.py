@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from secureflow.adapters.sandbox import INSTALL, choose_sandbox
+from secureflow.adapters.sandbox import PACKAGE, choose_sandbox
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.settings import AgentSettings
@@ -69,7 +69,7 @@ def describe_sandbox(settings: AgentSettings) -> str:
         return "off in agent.yaml: code that others bring is refused"
     return Text(
         "none, because {reason}: SecureFlow's own code computes without it, code that others bring "
-        "is refused. To install it: {install}",
+        "is refused. To install it: apt-get install {package}",
         reason=choice.reason.rstrip("."),
-        install=INSTALL,
+        package=PACKAGE,
     )
