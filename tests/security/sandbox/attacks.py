@@ -54,7 +54,8 @@ def name(port: int) -> bool:
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(5)
         query = struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + b"\7example\0\0\1\0\1"
-        asking.sendto(query, ("127.0.0.1", port))
+        asking.connect(("127.0.0.1", port))  # so that a refusal is heard
+        asking.send(query)
         return bool(asking.recv(512))
     with contextlib.suppress(OSError):
         return bool(socket.getaddrinfo("example.org", 80))
