@@ -171,7 +171,7 @@ def submit(old: Old, client: Client, plan: TrainingPlan, **more: Any) -> str:
 def test_a_new_job_runs_on_the_old_data(old: Old, client: Client, protection: str) -> None:
     plan = TrainingPlan(rounds=1, batch_size=64, learning_rate=0.1)
     job = ended(client, submit(old, client, plan, protection=protection))
-    assert (job.state, job.error, job.script) == ("succeeded", None, "training/3")
+    assert (job.state, job.error, job.script) == ("succeeded", None, "training/2")
     charter = SignedCharter.parse(old.place.charter_file().read_bytes()).charter
     assert verify_bundle(client.jobs.bundle(job.id), charter).status == "verified"
 

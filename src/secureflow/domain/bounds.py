@@ -79,7 +79,7 @@ def refusal(own: Bounds | None, asked: Bounds) -> tuple[str, str]:
     verdict = compare(own, asked)
     code = REFUSED.get(verdict, "")
     if own is None:
-        return code, "has no declared bounds, and noise needs them"
+        return code, "has no declared bounds, and the job needs them"
     reasons = {
         "narrower": Text(
             "has the bounds {own}, which are not within the job's {asked}",

@@ -33,7 +33,7 @@ def refused(family: str, target: str, **more: Any) -> SecureFlowError:
 
 
 def test_a_spec_of_before_has_the_json_and_the_digest_of_before() -> None:
-    job = replace(spec("logistic_regression", "binary"), script="training/2")
+    job = spec("logistic_regression", "binary")
     assert spec_digest(job) == "4003fc950ae06add55a8fb49cff9fbeed26618923c6082402c69ada316208729"
     written = dump(job)
     assert parse(TrainingSpec, written) == job
@@ -125,6 +125,11 @@ def test_a_family_decides_the_form_of_the_model() -> None:
          {"initial": {"model": DIGEST, "layout": layout_digest(spec("mlp", "binary").tensors)},
           "resume": {"job": "job_0123456789", "round": 1, "model": DIGEST}}, "initial"),
         ("ridge", "number", {"initial": {"model": DIGEST, "layout": DIGEST}}, "initial"),
+        ("ridge", "number",
+         {"resume": {"job": "job_0123456789", "round": 1, "model": DIGEST}}, "resume"),
+        ("mlp", "binary", {"plan": {"order": "public"}, **private("enclave")}, "plan.order"),
+        ("mlp", "binary", {"model": {"hidden": [8193]}, **private("enclave")}, "model"),
+        ("ridge", "number", private("enclave", rows=20_000), "privacy.bits"),
     ],
 )  # fmt: skip
 def test_contradictions_are_named(

@@ -23,7 +23,7 @@ from secureflow.engines.script import Effect, effect_digest
 from secureflow.engines.secagg import client
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.training.masked_world import MaskedWorld
-from tests.unit.engines.training.world import SCRIPT, World
+from tests.unit.engines.training.world import World
 
 Made = tuple[World, Callable[[World], str]]
 NOISE = {"delta": 1e-6, "noise_multiplier": 2.0, "rows": 400}
@@ -85,7 +85,6 @@ TRAINING: dict[str, Callable[[], Made]] = {
 }
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
-    "training/3": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
@@ -106,24 +105,6 @@ PINS: dict[str, dict[str, str]] = {
         "secagg, bad frame": "9600d5d95e6d1fb12432ce6bb730fd1dcac2cee7074202afa387ee71e9d3e2bd",
         "sealed, forged leaf": "3adfd12f9cb52325dbcae576c286035244217eb8852ef8998fa7aaa70b1daaac",
         "sealed+secagg": "e69839bbc5768290f85d99e45dce528ba0f5424cfd0c38d8129a447e68ffbbbc",
-    },
-    "training/3": {
-        "sealed, success": "1e3185b17d508b044e371d4f8ed34919cca987dda8ec3706e3d7792693b83daf",
-        "sealed, failure": "04d7f93589dd93f2fad175497ed7d8799989d222072dbf2d3d1c28bce3e9efca",
-        "sealed, cancelled": "a18d8ad8a1d74ebca77a525811cefb6703ca19eac3fe292b9be8ca6128fd197d",
-        "sealed, dropped": "8c5501c9b28edaf8d685cec77eeaf3304f47013589bc95e002a11d53f8e49a2b",
-        "sealed, accusation": "b3bdb29f44a93ecb4406c60fe50b5578d8bfa49d2ce97184b441a474869e0ad4",
-        "secagg, success": "16fde101274fe4dd7ed3f4a7eeccd872245925d5aa3caed7c944d44b5f51d6aa",
-        "secagg, failure": "9bfa8996d06df28b1abb8998fb90d47baaa797c59adc20ee0116254f03310838",
-        "secagg, cancelled": "f3faa269488aacde8026daa96be68ee1772262edb781c809779c2a3f4dc4121b",
-        "secagg, dropped": "e9b52b8f11c8823f32aa0712988cebeaba57fc6fb64e08535b99e97e4fcfea94",
-        "secagg, accusation": "575d69f1ccd7e83af9159079f1cea8e511ed44e8c9679d2b2c9494d15a8f6a33",
-        "sealed, lost enclave": "7de3071be9579d3e98de1896312d1df227766c8ed660c032ec78114bb3d1411e",
-        "sealed, no consent": "3b03bf4f21c40a8ca0b238b2c8eaaa5085153936338948d40d98e63b53f39145",
-        "sealed, noise": "ac038099511b903863f2fb76d6d8869f8bd92e018f6d2b6ce391aecfc7acc1e5",
-        "sealed+secagg": "020052e88ca66ba9bec32cae3ea94728460fcc09b50ea50b6b27a99f37cc664c",
-        "secagg, bad frame": "cd0ccd500651c3170084e5ee968e48c5290a4c434f42d3a925fae0e9ab46ecd2",
-        "sealed, forged leaf": "e4aa9ab40dd38da2a539aadb7f54775f8533d4eb0091170dff0ed5ea4f0b0cb7",
     },
     "statistics/2": {
         "success": "b0f3e4d466d7ef03dfd5815c61f4d36c166b2e7c1c3c63ab62b4ffc6a4e6cf5c",
@@ -171,8 +152,6 @@ def effects_of(made: Made) -> str:
     ("script", "name"), [(script, name) for script in PLAYED for name in PLAYED[script]]
 )
 def test_the_effects_of_a_script_are_what_its_name_stands_for(script: str, name: str) -> None:
-    if script.startswith("training/"):
-        SCRIPT.set(script)
     made = PLAYED[script][name]()
     assert made[0].spec.script == script
     assert effects_of(made) == PINS[script][name], (

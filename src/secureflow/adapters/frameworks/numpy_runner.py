@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from secureflow.engines.preparation import (
     weight_vector,
 )
 from secureflow.engines.sealing.wiretypes import BYTES, ROUNDING, WireType, rounded_to
-from secureflow.engines.training.models import model_family
+from secureflow.engines.training.models import model_family, row_cells
 from secureflow.engines.training.private import (
     METRIC_UNIT,
     noises_metrics,
@@ -182,6 +183,7 @@ class NumpyRunner:
 
     def _split_privately(self, features: FeatureSpec, columns: Columns) -> None:
         inputs, labels = encode_rows(features, declared_moments(features), columns)
+        inputs = replace(inputs, cells=row_cells(self._spec))
         seed, share = self._spec.plan.seed, self._spec.plan.validation
         chosen = np.zeros(len(labels), np.bool_)
         for rows in inputs.blocks():

@@ -23,7 +23,7 @@ def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:
     for name, asked in spec.bounds:
         column = declared(dataset, name, {"number"})
         if spec.privacy is not None:
-            _check_bounds(dataset, column, asked)
+            check_within(dataset, column, asked)
 
 
 def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
@@ -32,7 +32,12 @@ def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
     return tuple(one for one in words if one)
 
 
-def _check_bounds(dataset: DatasetConfig, column: ColumnConfig, asked: Bounds) -> None:
+def check_within(dataset: DatasetConfig, column: ColumnConfig, asked: Bounds) -> None:
+    """Refuse bounds that do not hold the owner's, or are much wider.
+
+    Raises:
+        SecureFlowError: `bounds_undeclared`, `bounds_too_narrow`, `bounds_too_wide`.
+    """
     code, reason = refusal(column.bounds, asked)
     if code:
         raise SecureFlowError(

@@ -182,11 +182,13 @@ def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
 
 
 def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
-    """Refuse early what the owner's agent would refuse under differential privacy."""
-    if spec.privacy is None:
-        return
+    """Refuse early what the owner's agent would refuse; inputs only under differential privacy."""
+    features = spec.features
+    clamped = {one.column for one in features.numeric} if features else set()
     declared = {one.name: one.bounds for one in dataset.columns}
     for column, bounds in spec.bounds:
+        if spec.privacy is None and column in clamped:
+            continue
         code, reason = refusal(declared[column], bounds)
         if code:
             raise SecureFlowError(
@@ -268,6 +270,11 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if traits_of(spec).enclave and not traits_of(spec).masks:
         yield "Updates are only as safe as the enclave: check its attestation verdict."
     yield from two_party_notes(spec)
+    if spec.plan.order is not None:
+        yield (
+            "The order of rows is public: who submits the job can aim a round at chosen rows of "
+            "a party. Owners should accept this for rehearsals of a simulation only."
+        )
     if spec.privacy is None:
         yield (
             "Without differential privacy, sums over rosters that differ in few parties "

@@ -7,8 +7,10 @@ from secureflow.domain.specs.families import (
     LEARNS,
     MAX_PARAMETERS,
     MAX_RIDGE_INPUTS,
+    MlpModel,
     ModelSpec,
 )
+from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
@@ -17,6 +19,11 @@ from secureflow.kit.text import Text
 
 _LARGEST_HALF = 65504.0
 """The largest finite float16."""
+_WIDEST_PRIVATE = 8192
+"""Most numbers that are added up for one row under differential privacy: beyond, NumPy adds up a
+lone row in another order than a row among others, and one row could move another's gradient."""
+_LATTICE = 1 << 24
+"""Lattice coordinates stay below it (`domain.specs.privacy.MAX_COORDINATE`)."""
 
 
 def model_problem(spec: TrainingSpec) -> Problem | None:
@@ -27,10 +34,11 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
         return "features", "the model family needs them", "Describe label and features."
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
         return "model.parameters", "it is only for rehearsals", "Remove it."
-    rules = (_target_rules, _weight_rules, _size_rules, _ridge_rules)
+    rules = (_target_rules, _weight_rules, _size_rules, _width_rules, _ridge_rules)
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
-    return problem or _plan_rules(spec) or _start_rules(spec) or wire_problem(spec)
+    problem = problem or _plan_rules(spec) or _order_rules(spec)
+    return problem or _start_rules(spec) or wire_problem(spec)
 
 
 def _noop_rules(spec: TrainingSpec) -> Problem | None:
@@ -70,6 +78,16 @@ def _size_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     return "model", reason, "Use fewer inputs, classes or hidden units."
 
 
+def _width_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else ()
+    if spec.privacy is None or max(features.width, *hidden, 0) <= _WIDEST_PRIVATE:
+        return None
+    reason = Text(
+        "under differential privacy a layer takes up to {most} inputs", most=_WIDEST_PRIVATE
+    )
+    return "model", reason, "Use fewer inputs or hidden units."
+
+
 def _weight_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     weights = getattr(spec.model, "class_weights", None)
     if weights is None:
@@ -107,13 +125,7 @@ def _ridge_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
 def _ridge_caps(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     """Clipping would falsify sums without anybody noticing."""
     if spec.privacy is not None:
-        if spec.privacy.unit == "party":
-            reason: str = "nothing bounds what a whole party adds to the sums of ridge"
-            return "privacy.unit", reason, 'Use unit "record", or the family linear.'
-        if spec.privacy.sampling < 1.0 or spec.privacy.local_steps > 1:
-            reason = "ridge adds up every record once"
-            return "privacy.sampling", reason, "Leave sampling and local_steps at 1."
-        return None
+        return _private_ridge(spec.privacy)
     most = features.weight.bounds[1] if features.weight else 1.0
     longest = (features.width + 1) * max(most, 1.0)
     if spec.limits.clip_norm < longest:
@@ -122,6 +134,22 @@ def _ridge_caps(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     if traits_of(spec).masks and spec.quantisation.clip < max(most, 1.0):
         reason = Text("a mean of ridge may be as large as {most:g}", most=max(most, 1.0))
         return "quantisation.clip", reason, "Raise it to that: sums must not be clipped."
+    return None
+
+
+def _private_ridge(privacy: Privacy) -> Problem | None:
+    if privacy.unit == "party":
+        reason: str = "nothing bounds what a whole party adds to the sums of ridge"
+        return "privacy.unit", reason, 'Use unit "record", or the family linear.'
+    if privacy.sampling < 1.0 or privacy.local_steps > 1:
+        reason = "ridge adds up every record once"
+        return "privacy.sampling", reason, "Leave sampling and local_steps at 1."
+    if privacy.noise != "local" and privacy.rows << privacy.bits > _LATTICE:
+        reason = Text(
+            "sums of squares of {rows} records could exceed the lattice's 2^24 steps",
+            rows=privacy.rows,
+        )
+        return "privacy.bits", reason, 'Lower it, or set privacy.noise to "local".'
     return None
 
 
@@ -138,6 +166,15 @@ def _plan_rules(spec: TrainingSpec) -> Problem | None:
     if spec.privacy is not None:
         reason = "which model is best would depend on validation figures without noise"
         return "plan.keep", reason, "Remove it: the last model is released."
+    return None
+
+
+def _order_rules(spec: TrainingSpec) -> Problem | None:
+    if spec.plan.order is not None and spec.privacy is not None:
+        reason = "who is sampled under differential privacy must stay secret"
+        return "plan.order", reason, "Remove it."
+    if spec.resume is not None and spec.model.family == "ridge":
+        return "resume", "ridge starts from nothing but its sums", "Remove it."
     return None
 
 

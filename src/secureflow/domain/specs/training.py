@@ -156,6 +156,8 @@ class TrainingPlan:
     """The schedule: rounds, local work, seed, validation share, early stop.
 
     `keep: best` releases the model with the lowest federated validation loss, not the last one.
+    `order: public` has each party go through its rows in an order that follows from the plan, as a
+    simulation does; by default it follows from the party's secret.
     """
 
     __pydantic_config__ = STRICT
@@ -168,6 +170,7 @@ class TrainingPlan:
     early_stop: EarlyStop | None = None
     strategy: Literal["fedavg"] = "fedavg"
     keep: Annotated[Literal["best"] | None, Field(exclude_if=_absent)] = None
+    order: Annotated[Literal["public"] | None, Field(exclude_if=_absent)] = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,7 @@ class TrainingSpec(SpecBase):
     min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     resume: Resume | None = None
     kind: Literal["training"] = "training"
-    script: Literal["training/1", "training/2", "training/3"] = "training/3"
+    script: Literal["training/1", "training/2"] = "training/2"
     v: Literal[1] = 1
     initial: Annotated[Initial | None, Field(exclude_if=_absent)] = None
     wire: Annotated[WireType | None, Field(exclude_if=_absent)] = None

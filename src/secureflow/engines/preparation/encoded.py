@@ -48,12 +48,14 @@ class EncodedRows:
         codes: int32 (rows, categorical features), the position among a feature's columns or −1.
         widths: the number of columns of each categorical feature.
         weights: float32 (rows,), how much each row counts; None if all count alike.
+        cells: how many numbers a model holds for one row, where these are more than its columns.
     """
 
     numeric: NDArray[np.float32]
     codes: NDArray[np.int32]
     widths: tuple[int, ...]
     weights: NDArray[np.float32] | None = None
+    cells: int = 0
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -79,12 +81,12 @@ class EncodedRows:
     def only(self, rows: Index) -> EncodedRows:
         """Return these rows, encoded."""
         weights = None if self.weights is None else self.weights[rows]
-        return EncodedRows(self.numeric[rows], self.codes[rows], self.widths, weights)
+        return EncodedRows(self.numeric[rows], self.codes[rows], self.widths, weights, self.cells)
 
     @property
     def block(self) -> int:
         """The number of rows of the design matrix that are made at a time."""
-        return max(1, BLOCK_CELLS // max(self.width, 1))
+        return max(1, BLOCK_CELLS // max(self.width, self.cells, 1))
 
     def blocks(self) -> Iterator[Index]:
         """Yield the indices of all rows, in blocks small enough for memory."""

@@ -23,7 +23,7 @@ class TrainingEngineKind:
     """`engines.run.kind.EngineKind`."""
 
     spec: Final[SpecKind] = TRAINING_SPEC
-    scripts: Final = frozenset({"training/2", "training/3"})
+    scripts: Final = frozenset({"training/2"})
     retired: Final = frozenset({"training/1"})
     stages: Final = ("moments", "train", "evaluate")
     contributing: Final = "train"

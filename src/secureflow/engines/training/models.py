@@ -49,6 +49,15 @@ def initial_state(spec: TrainingSpec) -> NDArray[np.float32]:
     return np.append(parameters, np.float32(spec.privacy.clipping_norm))
 
 
+def row_cells(spec: TrainingSpec) -> int:
+    """Return how many numbers a family holds for one row at most: its layers, several times over.
+
+    A job chooses them, so the number of rows that are held at a time must follow from it: otherwise
+    a process that runs out of memory would reveal how many rows there are.
+    """
+    return 4 * sum(max(one.shape, default=1) for one in spec.tensors)
+
+
 @dataclass(frozen=True)
 class UpdateLayout:
     """Lengths of an update's parts, known from the spec before anything is allocated.

@@ -1,24 +1,20 @@
 """The order of a party's rows in a round of local training without differential privacy.
 
-A shuffle hides nothing, so it is drawn from what everybody knows: a simulation of a job and the
-job itself then go through the same rows in the same order. Noise is another matter: it is drawn
-from the party's secret alone (`agent.compute.derivation`).
+By default it follows from the party's secret (`agent.compute.derivation`): nobody else knows which
+row is trained on last, and two runs of one job differ. A plan with `order: public` gives that up:
+a simulation of the job and the job itself go through the same rows in the same order, and give the
+same model. Who submits such a job can aim a round at chosen rows; owners are told so.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.canonical import canonical_bytes, sha256
-
-SECRET_ORDER: Final = frozenset({"training/1", "training/2"})
-"""Scripts whose parties draw the order from their secret: jobs that began so go on so."""
 
 
 def public_order(spec: TrainingSpec) -> bool:
     """Tell whether a job's order of rows is drawn from public values."""
-    return spec.privacy is None and spec.script not in SECRET_ORDER
+    return spec.privacy is None and spec.plan.order == "public"
 
 
 def shuffle_seed(spec: TrainingSpec, party: str, stage: str, model: str) -> bytes:

@@ -23,6 +23,7 @@ from unit.engines.training.family_world import (
 from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import declared_moments, design_matrix
+from secureflow.engines.preparation.encoded import BLOCK_CELLS
 from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state, model_family
 from secureflow.engines.training.private import METRIC_UNIT, private_delta
@@ -224,3 +225,17 @@ def test_ridge_refuses_what_would_falsify_its_sums(changes: dict[str, Any], fiel
         spec("ridge", "number", **changes)
     assert caught.value.code == "contradictory_spec"
     assert caught.value.details == {"field": field}
+
+
+def test_how_many_rows_are_held_at_a_time_follows_from_what_the_model_holds_for_one(
+    tmp_path: Path,
+) -> None:
+    """Else a job chooses layers so wide that the number of rows decides whether memory suffices."""
+    wide = spec("mlp", "number", model={"hidden": [4096]}, **private("enclave"))
+    runner = NumpyRunner(wide, shares()[0])
+    assert runner._private_rows is not None
+    for inputs, _ in runner._private_rows:
+        assert inputs.block <= BLOCK_CELLS // (2 * 4096)
+    narrow = NumpyRunner(spec("mlp", "number", **private("enclave")), shares()[0])
+    assert narrow._private_rows is not None
+    assert narrow._private_rows[0][0].block > 10 * BLOCK_CELLS // 4096

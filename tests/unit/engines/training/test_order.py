@@ -1,4 +1,4 @@
-"""The order of rows is public, and jobs that began with a secret one go on with it."""
+"""The order of rows follows from the party's secret, unless the plan has it public."""
 
 from __future__ import annotations
 
@@ -45,13 +45,18 @@ PINNED = "7c8b3f047f306f7b2c74537f73f885ee7a10e5169f6bb229c59bc411693fa923"
 @pytest.mark.parametrize(
     ("changes", "public"),
     [
-        ({}, True),
-        ({"script": "training/2"}, False),
-        ({"script": "training/1"}, False),
-        ({"privacy": Privacy(delta=1e-6, noise_multiplier=1.0)}, False),
+        ({}, False),
+        ({"plan": TrainingPlan(order="public")}, True),
+        (
+            {
+                "plan": TrainingPlan(order="public"),
+                "privacy": Privacy(delta=1e-6, noise_multiplier=1.0),
+            },
+            False,
+        ),
     ],
 )
-def test_with_noise_and_in_older_jobs_it_is_drawn_from_the_secret(
+def test_it_is_public_only_where_the_plan_says_so_and_nothing_is_noised(
     changes: dict[str, Any], public: bool
 ) -> None:
     assert public_order(replace(SPEC, **changes)) == public

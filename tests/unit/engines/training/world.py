@@ -7,7 +7,6 @@ lose the enclave, silence a party, or let one lie. Its log is a real one: `bundl
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
@@ -68,10 +67,6 @@ def party_name(place: int) -> str:
     return f"bank-{chr(97 + place)}" if place < 26 else f"bank-{place}"
 
 
-SCRIPT: ContextVar[str] = ContextVar("SCRIPT", default="training/3")
-"""The script that specs are made for."""
-
-
 def make_spec(keys: dict[str, SigningKey], rounds: int = 3, **more: Any) -> TrainingSpec:
     return parse(
         TrainingSpec,
@@ -83,7 +78,6 @@ def make_spec(keys: dict[str, SigningKey], rounds: int = 3, **more: Any) -> Trai
             "roster": [{"party": p, "key": k.public} for p, k in keys.items()],
             "model": {"family": "rehearsal", "parameters": 8},
             "plan": {"rounds": rounds, "validation": 0.0},
-            "script": SCRIPT.get(),
             **more,
         },
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from secureflow.agent.compute.columns import (
     check_bounds,
     check_categories,
+    check_within,
     declared,
     unknown_category,
 )
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.training import ClassesLabel, Label, NumberLabel, TrainingSpec
 
@@ -26,15 +28,24 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
         column = declared(dataset, categorical.column, {"category"})
         check_categories(dataset, column, categorical.categories)
     if features.weight is not None:
-        declared(dataset, features.weight.column, {"number"})
+        _check_refusing(dataset, features.weight.column, features.weight.bounds)
     if features.label is not None:
         _check_label(features.label, dataset)
+
+
+def _check_refusing(dataset: DatasetConfig, name: str, asked: Bounds) -> None:
+    """Refuse bounds beyond which a row would be refused, unless no row can be beyond them.
+
+    A published dataset has no row outside of its owner's bounds. With narrower ones a job would
+    ask, failure by failure, where the cells of a row lie.
+    """
+    check_within(dataset, declared(dataset, name, {"number"}), asked)
 
 
 def _check_label(label: Label | ClassesLabel | NumberLabel, dataset: DatasetConfig) -> None:
     """Refuse a label that the owner's column cannot be: its type, and its classes."""
     if isinstance(label, NumberLabel):
-        declared(dataset, label.column, {"number"})
+        _check_refusing(dataset, label.column, label.bounds)
         return
     column = declared(dataset, label.column, {"category", "number", "text"})
     if isinstance(label, ClassesLabel):

@@ -167,7 +167,7 @@ class Updates:
         return await self._computing.compute(job.job, TRAIN, asked)
 
     def _seed(self, job: JobRecord, spec: TrainingSpec, stage: Stage, model: str) -> str:
-        """Return the hex seed of this party's training: public for a mere order of rows."""
+        """Return the hex seed of this party's training, public if the plan says so."""
         if public_order(spec):
             return shuffle_seed(spec, self._context.party, stage, model).hex()
         return training_seed(job.secret, stage, model)
