@@ -58,7 +58,8 @@ def _serial(credentials: CredentialFiles) -> str:
 async def test_a_revoked_certificate_is_refused(centre: Centre) -> None:
     credentials = centre.pki.agent("bank-a")
     centre.revoked.add(_serial(credentials))
-    assert (await _trouble(centre, credentials)).code == "certificate_revoked"
+    error = await _trouble(centre, credentials)
+    assert error.code == "certificate_revoked", (error.message, error.details)
 
 
 async def test_revocation_cuts_what_is_open_and_every_next_rpc(

@@ -79,6 +79,19 @@ async def test_weights_are_uploaded_once_and_only_under_their_digest(stage: Stag
         await models.upload(stage.operator, digest, 24, parts(data))
 
 
+async def test_an_upload_of_another_length_removes_nothing(stage: Stage) -> None:
+    """The bytes may be a blob of somebody else, which a false length would take away."""
+    theirs = b"a bundle's packing, say"
+    digest = blake3(theirs).hexdigest()
+    artifacts = stage.services.models._artifacts
+    await artifacts.put(parts(theirs), limit=100)
+    with refused("malformed_request"):
+        await stage.services.models.upload(
+            stage.scientist("bank-b"), digest, 4 * len(theirs), parts(theirs)
+        )
+    assert (await artifacts.stat(digest)).size == len(theirs)
+
+
 async def parts(data: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(data), 10):
         yield data[start : start + 10]
