@@ -7,7 +7,7 @@ or a log could read another request than the one that is carried out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from fastapi import Request, Response
@@ -33,6 +33,11 @@ LARGE: Final = 16 * 1024
 """Bodies from this size on are parsed and validated in a thread."""
 MANY_PROBLEMS: Final = 100
 """Maximum number of problems listed for a large body: each costs more than its value did."""
+BINARY: Final = "application/octet-stream"
+BYTES: Final[dict[str, Any]] = {
+    "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}
+}
+"""How a body of bytes, of a request or of an answer, is described."""
 TURN: Final = 1000
 """This many names and values of a body count as one more request of its sender."""
 
@@ -80,7 +85,7 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             settings: RestSettings = request.app.state.settings
             caller = await authenticate(request, bearer_of(request)) if private else None
-            text = await _read(
+            text = await read_body(
                 request, min(bound or settings.max_body_bytes, settings.max_body_bytes)
             )
             if not text:
@@ -102,24 +107,38 @@ def _asks_who_calls(dependant: Dependant) -> bool:
     return dependant.call is caller_of or any(map(_asks_who_calls, dependant.dependencies))
 
 
-async def _read(request: Request, most: int) -> bytes:
-    """Return the body; refuse it as soon as it is known to be too long."""
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body; refuse it as soon as it is known to be too long.
+
+    Raises:
+        SecureFlowError: `too_large`; as `body_parts`.
+    """
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length[:20]) > most:
         raise too_large(most)
     parts, size = [], 0
+    async for part in body_parts(request):
+        size += len(part)
+        if size > most:
+            raise too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def body_parts(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body's parts; a caller that leaves in between has sent nothing.
+
+    Raises:
+        SecureFlowError: `malformed_request`.
+    """
     try:
         async for part in request.stream():
-            size += len(part)
-            if size > most:
-                raise too_large(most)
-            parts.append(part)
+            yield part
     except ClientDisconnect:
         # Not a bug, and there is no reader: strangers can cause this at will.
         raise SecureFlowError(
             "malformed_request", "The body ended before it was complete."
         ) from None
-    return b"".join(parts)
 
 
 def _check_size(text: bytes, most: int, caller: Principal | None, request: Request) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
 
 from secureflow.domain.bundles import StoredBundle
 from secureflow.engines.bundles import MAX_BYTES
-from secureflow.kit.errors import SecureFlowError
-from secureflow.server.rest.bodies import too_large
+from secureflow.server.rest.bodies import BINARY, BYTES, read_body
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
-from secureflow.server.rest.models import BINARY
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -28,9 +25,6 @@ from secureflow.server.rest.shapes import (
 )
 
 Digest = Annotated[str, Query(pattern=r"^[0-9a-f]{64}$", description="BLAKE3 of the packing")]
-_BYTES: Final[dict[str, Any]] = {
-    "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}
-}
 
 router = APIRouter(prefix="/bundles", tags=["bundles"], route_class=OnceRoute)
 
@@ -39,7 +33,7 @@ router = APIRouter(prefix="/bundles", tags=["bundles"], route_class=OnceRoute)
     "",
     summary="Upload a code bundle",
     status_code=201,
-    openapi_extra={"requestBody": {**_BYTES, "required": True}},
+    openapi_extra={"requestBody": {**BYTES, "required": True}},
 )
 async def upload_bundle(
     request: Request,
@@ -51,7 +45,7 @@ async def upload_bundle(
 ) -> StoredBundle:
     """Keep a packed bundle for a project's jobs; the same one is kept once."""
     await use.bundles.admit(caller, project)
-    packed = await _packed(request)
+    packed = await read_body(request, MAX_BYTES)
     return await use.bundles.upload(caller, project, packed, digest=digest, name=name)
 
 
@@ -76,7 +70,7 @@ async def get_bundle_description(key: Key, use: Use, caller: Caller) -> StoredBu
     "/{key}/content",
     summary="Download a code bundle",
     response_class=StreamingResponse,
-    responses={200: _BYTES},
+    responses={200: BYTES},
 )
 async def get_bundle_content(key: Key, use: Use, caller: Caller) -> StreamingResponse:
     """Return the packing; its BLAKE3 is the digest."""
@@ -87,19 +81,3 @@ async def get_bundle_content(key: Key, use: Use, caller: Caller) -> StreamingRes
         "ETag": f'"{stored.digest}"',
     }
     return StreamingResponse(stream, media_type=BINARY, headers=headers)
-
-
-async def _packed(request: Request) -> bytes:
-    """Return the body; refuse it as soon as it is too long."""
-    parts, size = [], 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > MAX_BYTES:
-                raise too_large(MAX_BYTES)
-            parts.append(part)
-    except ClientDisconnect:
-        raise SecureFlowError(
-            "malformed_request", "The body ended before it was complete."
-        ) from None
-    return b"".join(parts)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from starlette.requests import ClientDisconnect
 
 from secureflow.domain.models import Model, Upload
-from secureflow.kit.errors import SecureFlowError
+from secureflow.server.rest.bodies import BINARY, BYTES, body_parts
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute
 from secureflow.server.rest.shapes import (
@@ -23,8 +21,6 @@ from secureflow.server.rest.shapes import (
     decode_cursor,
     listed,
 )
-
-BINARY = "application/octet-stream"
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=OnceRoute)
 
@@ -48,12 +44,7 @@ async def list_models(
 @router.post(
     "/uploads",
     summary="Upload weights to start from",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {BINARY: {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
+    openapi_extra={"requestBody": {**BYTES, "required": True}},
 )
 async def upload_model(
     use: Use,
@@ -66,18 +57,7 @@ async def upload_model(
     """Store raw little-endian float32 values, which a job may name as `initial`."""
     length = request.headers.get("content-length", "")
     size = int(length[:20]) if length.isdecimal() else 0
-    return await use.models.upload(caller, digest, size, _whole(request))
-
-
-async def _whole(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body's parts; a caller that leaves in between has sent nothing."""
-    try:
-        async for part in request.stream():
-            yield part
-    except ClientDisconnect:
-        raise SecureFlowError(
-            "malformed_request", "The body ended before it was complete."
-        ) from None
+    return await use.models.upload(caller, digest, size, body_parts(request))
 
 
 @router.get("/{key}", summary="Get a model")
@@ -90,7 +70,7 @@ async def get_model(key: Key, use: Use, caller: Caller) -> Model:
     "/{key}/content",
     summary="Download a model",
     response_class=StreamingResponse,
-    responses={200: {"content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}},
+    responses={200: BYTES},
 )
 async def get_model_content(key: Key, use: Use, caller: Caller) -> StreamingResponse:
     """Return the parameters as safetensors; the data after its header has the model's digest."""
