@@ -22,15 +22,14 @@ from secureflow.adapters.datasources.commitment import unreadable_folder
 from secureflow.adapters.datasources.conform import conform, mismatch
 from secureflow.adapters.datasources.npyheader import MAX_HEADER, NpyError, NpyHeader, read_header
 from secureflow.adapters.datasources.source import (
-    SourceDescription,
-    SourceLimits,
+    DeclaredSource,
     check_memory,
     row_bytes,
     too_large,
 )
 from secureflow.adapters.datasources.tensorcells import MisfitError, dtype_of, fitted, tolerated
 from secureflow.adapters.datasources.tolerant import tolerate
-from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.domain.schemas import ColumnConfig
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.foldertree import FolderTree
 from secureflow.kit.text import Text
@@ -40,20 +39,8 @@ _LAST = 0x10FFFF
 _SURROGATES = (0xD800, 0xDFFF)
 
 
-class ArrayFolderSource:
+class ArrayFolderSource(DeclaredSource):
     """A `DataSource` over a folder of `.npy` files."""
-
-    def __init__(
-        self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
-    ) -> None:
-        self._config = config
-        self._limits = limits
-        self._tolerant = tolerant
-
-    def describe(self) -> SourceDescription:
-        """See `DataSource.describe`."""
-        names = tuple(column.name for column in self._config.columns)
-        return SourceDescription(len(self.read(names)[names[0]]), names)
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`."""

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from secureflow.adapters.datasources.conform import conform, mismatch
-from secureflow.adapters.datasources.source import SourceDescription, SourceLimits, too_large
+from secureflow.adapters.datasources.source import DeclaredSource, too_large
 from secureflow.adapters.datasources.tolerant import latin_cells, tolerate
-from secureflow.domain.schemas import DatasetConfig
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -22,20 +21,8 @@ _BOM = b"\xef\xbb\xbf"
 _LARGEST_BLOCK = (1 << 31) - 1
 
 
-class CsvSource:
+class CsvSource(DeclaredSource):
     """A `DataSource` over one CSV file."""
-
-    def __init__(
-        self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
-    ) -> None:
-        self._config = config
-        self._limits = limits
-        self._tolerant = tolerant
-
-    def describe(self) -> SourceDescription:
-        """See `DataSource.describe`."""
-        names = tuple(column.name for column in self._config.columns)
-        return SourceDescription(len(self.read(names)[names[0]]), names)
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`."""

@@ -22,7 +22,7 @@ from secureflow.adapters.datasources.conform import mismatch
 from secureflow.adapters.datasources.csv_file import CsvSource
 from secureflow.adapters.datasources.imagefiles import BrokenImageError, decoded
 from secureflow.adapters.datasources.source import (
-    SourceDescription,
+    DeclaredSource,
     SourceLimits,
     check_memory,
     too_large,
@@ -32,20 +32,8 @@ from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.foldertree import Entry, FolderTree, read_at_most
 
 
-class ImageFolderSource:
+class ImageFolderSource(DeclaredSource):
     """A `DataSource` over a folder of images, one folder per class."""
-
-    def __init__(
-        self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
-    ) -> None:
-        self._config = config
-        self._limits = limits
-        self._tolerant = tolerant
-
-    def describe(self) -> SourceDescription:
-        """See `DataSource.describe`."""
-        names = tuple(column.name for column in self._config.columns)
-        return SourceDescription(len(self.read(names)[names[0]]), names)
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`: no column depends on what is in the folder."""
@@ -111,21 +99,14 @@ class ImageFolderSource:
         return found
 
 
-class ImageIndexSource:
+class ImageIndexSource(DeclaredSource):
     """A `DataSource` over a CSV file whose image columns name files of its folder."""
 
     def __init__(
         self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
     ) -> None:
-        self._config = config
-        self._limits = limits
-        self._tolerant = tolerant
+        super().__init__(config, limits, tolerant=tolerant)
         self._index = CsvSource(_as_table(config), limits, tolerant=tolerant)
-
-    def describe(self) -> SourceDescription:
-        """See `DataSource.describe`."""
-        names = tuple(column.name for column in self._config.columns)
-        return SourceDescription(len(self.read(names)[names[0]]), names)
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`."""

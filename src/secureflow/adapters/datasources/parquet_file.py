@@ -17,15 +17,14 @@ from numpy.typing import NDArray
 from secureflow.adapters.datasources.conform import conform, mismatch
 from secureflow.adapters.datasources.nestedcells import arrays, images, type_fits
 from secureflow.adapters.datasources.source import (
-    SourceDescription,
-    SourceLimits,
+    DeclaredSource,
     check_memory,
     row_bytes,
     too_large,
 )
 from secureflow.adapters.datasources.tensorcells import MisfitError, dtype_of
 from secureflow.adapters.datasources.tolerant import tolerate
-from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.domain.schemas import ColumnConfig
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -34,20 +33,8 @@ _MOST_AT_ONCE = 1024
 """Bytes and rows of images or arrays that are read at once."""
 
 
-class ParquetSource:
+class ParquetSource(DeclaredSource):
     """A `DataSource` over one Parquet file."""
-
-    def __init__(
-        self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
-    ) -> None:
-        self._config = config
-        self._limits = limits
-        self._tolerant = tolerant
-
-    def describe(self) -> SourceDescription:
-        """See `DataSource.describe`."""
-        names = tuple(column.name for column in self._config.columns)
-        return SourceDescription(len(self.read(names)[names[0]]), names)
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`."""

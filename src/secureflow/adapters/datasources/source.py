@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -74,6 +75,32 @@ class DataSource(Protocol):
             SecureFlowError: those of `check`; `schema_mismatch` naming row (from 1) and column;
                 `dataset_unreadable`; `dataset_too_large`.
         """
+
+
+class DeclaredSource(ABC):
+    """What every `DataSource` begins with: the declaration, the limits, and how strict it is.
+
+    Args:
+        config: the owner's declaration.
+        limits: of reading.
+        tolerant: whether no cell is refused.
+    """
+
+    def __init__(
+        self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
+    ) -> None:
+        self._config = config
+        self._limits = limits
+        self._tolerant = tolerant
+
+    def describe(self) -> SourceDescription:
+        """See `DataSource.describe`."""
+        names = tuple(column.name for column in self._config.columns)
+        return SourceDescription(len(self.read(names)[names[0]]), names)
+
+    @abstractmethod
+    def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """See `DataSource.read`."""
 
 
 def check_memory(config: DatasetConfig, columns: Sequence[str], rows: int, most: int) -> None:
