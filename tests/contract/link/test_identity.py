@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import grpc.aio
+import grpc.aio._call
 import pytest
 from peers.links import Centre, Cutter, Party, Pki, echo, now, party, until
 
@@ -60,6 +60,61 @@ async def test_a_revoked_certificate_is_refused(centre: Centre) -> None:
     centre.revoked.add(_serial(credentials))
     error = await _trouble(centre, credentials)
     assert error.code == "certificate_revoked", (error.message, error.details)
+
+
+async def _before(call: Any) -> None:
+    """Fail before the refusal is known."""
+
+
+async def _after(call: Any) -> None:
+    """Fail once the refusal has come."""
+    await call.code()
+
+
+@pytest.fixture(params=[_before, _after])
+def failing_writes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let writes fail because the call ends, as gRPC does it, from when the list is filled."""
+    on: list[str] = []
+    usual = grpc.aio._call.StreamStreamCall.write
+
+    async def write(call: Any, message: bytes) -> None:
+        if not on:
+            return await usual(call, message)
+        await call.wait_for_connection()
+        await request.param(call)
+        call._cython_call.set_internal_error(on[0])
+        await call._raise_for_status()
+        raise AssertionError
+
+    monkeypatch.setattr(grpc.aio._call.StreamStreamCall, "write", write)
+    return on
+
+
+async def test_a_refusal_is_told_though_the_hello_fails_with_it(
+    centre: Centre, failing_writes: list[str]
+) -> None:
+    """A call that has ended fails the write under way, and gRPC tells only of that."""
+    credentials = centre.pki.agent("bank-a")
+    centre.revoked.add(_serial(credentials))
+    failing_writes.append("Failed send_message")
+    error = await _trouble(centre, credentials)
+    assert error.code == "certificate_revoked", (error.message, error.details)
+
+
+async def test_a_refusal_is_told_though_an_answer_fails_with_it(
+    centre: Centre, failing_writes: list[str], ending: AsyncExitStack
+) -> None:
+    peer = Party(centre.address, centre.pki.agent("bank-a"), echo).start()
+    ending.push_async_callback(peer.stop)
+    await peer.link.connected.wait()
+    failing_writes.append("Failed send_message")
+    asking = asyncio.create_task(centre.ask("bank-a", "x"))
+    ending.callback(asking.cancel)
+    await until(lambda: peer.handled)
+    centre.server.disconnect("bank-a", SecureFlowError("certificate_revoked", "Shut out."))
+    await until(lambda: peer.link.trouble)
+    assert peer.link.trouble is not None
+    assert peer.link.trouble.code == "certificate_revoked"
 
 
 async def test_revocation_cuts_what_is_open_and_every_next_rpc(

@@ -25,7 +25,7 @@ from secureflow.adapters.link.messages import (
     parse_error,
     parse_revoked,
 )
-from secureflow.adapters.link.refusals import rpc_errors
+from secureflow.adapters.link.refusals import CallEnd, rpc_errors
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tasks import Handle, RequestTasks
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
@@ -238,9 +238,10 @@ class Link:
         self._stream = stream
         try:
             with rpc_errors("the server"):
-                await self._greet(stream)
-                async with self._attended(stream):
-                    await stream.run()
+                async with CallEnd(call).kept():
+                    await self._greet(stream)
+                    async with self._attended(stream):
+                        await stream.run()
         finally:
             self._stream = None
             self.connected.clear()

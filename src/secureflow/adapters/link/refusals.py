@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from typing import Any, Final, NoReturn
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -18,6 +18,13 @@ from secureflow.kit.text import Text
 
 MAX_DETAILS: Final = 4096
 """A status travels in HTTP/2 headers, which are small."""
+
+REPLACED: Final = "Internal error from Core"
+"""What gRPC says of a call of which a write failed, in place of the status that ended it."""
+_UNTIL_EXPLAINED: Final = 5.0
+"""Seconds within which that status comes: the call has ended already."""
+
+_Known = TypeVar("_Known")
 
 _STATUS: Final = {
     Category.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
@@ -66,6 +73,65 @@ def rpc_errors(whom: str) -> Iterator[None]:
         if task is None or task.cancelling():
             raise
         raise _hung_up(whom) from None
+
+
+class CallEnd:
+    """Remembers how a call ended, even if a write failed at that moment.
+
+    A refusal is a call's status. If a write fails because the call has ended, gRPC replaces the
+    status (`grpc.aio._call._StreamRequestMixin._write`), whether it came before or comes after;
+    then the refusal would look like a broken link.
+
+    Args:
+        call: of this end, whose requests are a stream.
+    """
+
+    def __init__(self, call: grpc.aio.StreamStreamCall[Any, Any]) -> None:
+        self._call = call
+        self._first: tuple[grpc.StatusCode, str] | None = None
+        call.add_done_callback(self._note)
+
+    @contextlib.asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Raise the failure that ended the call where gRPC raises the one that replaced it."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as failure:
+            if not _replaced(failure.code(), failure.details()):
+                raise
+            code, details = await self._explained()
+            raise grpc.aio.AioRpcError(
+                code, failure.initial_metadata(), failure.trailing_metadata(), details
+            ) from failure
+
+    async def _explained(self) -> tuple[grpc.StatusCode, str]:
+        """Return the first status, or the next one if the first is not the call's own."""
+        found = self._first or (grpc.StatusCode.INTERNAL, REPLACED)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_UNTIL_EXPLAINED):
+                while _replaced(*found):
+                    await asyncio.sleep(0.001)
+                    found = (await self._call.code(), await self._call.details())
+        return found
+
+    def _note(self, _: object) -> None:
+        """Take down the status before anything can replace it: gRPC calls this at once."""
+        self._first = (_immediate(self._call.code()), _immediate(self._call.details()))
+
+
+def _immediate(known: Coroutine[Any, Any, _Known]) -> _Known:
+    """Return the result of a coroutine that need not wait."""
+    try:
+        known.send(None)
+    except StopIteration as result:
+        value: _Known = result.value
+        return value
+    known.close()
+    raise AssertionError  # a call that has ended knows its status
+
+
+def _replaced(code: grpc.StatusCode, details: str | None) -> bool:
+    return code is grpc.StatusCode.INTERNAL and details == REPLACED
 
 
 def refusal(failure: grpc.aio.AioRpcError, whom: str) -> SecureFlowError:
