@@ -25,7 +25,7 @@ from secureflow.engines.run.masked import model_binding
 from secureflow.engines.run.messages import Cosigned
 from secureflow.engines.run.run import cosigned_note
 from secureflow.engines.secagg.messages import pack, unpack
-from secureflow.engines.training.federated import initial_model_digest
+from secureflow.engines.training.models import initial_model_digest
 from secureflow.kit.canonical import b64decode, b64encode
 from tests.survival.world import platform
 

@@ -140,7 +140,7 @@ def training_manifest(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None
     if plan is not None:
         return vector_manifest(plan.encoding.slots, plan.ring.itemsize)
     layout = update_layout(spec, stage)
-    return update_manifest(layout.parameters, layout.sums, spec.wire or "float32")
+    return update_manifest(layout.parameters, layout.sums, spec.wire_type)
 
 
 def training_fold(spec: TrainingSpec, stage: Stage, plan: MaskingPlan | None) -> Fold:

@@ -34,8 +34,7 @@ from secureflow.engines.sealing import (
     tensor_digest,
     update_manifest,
 )
-from secureflow.engines.training.federated import initial_model_digest
-from secureflow.engines.training.models import update_layout
+from secureflow.engines.training.models import initial_model_digest, update_layout
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 

@@ -60,7 +60,7 @@ class NumpyRunner:
     def __init__(self, spec: TrainingSpec, columns: Columns | None) -> None:
         self._spec = spec
         self._family = model_family(spec)
-        self._wire: WireType = spec.wire or "float32"
+        self._wire: WireType = spec.wire_type
         self._train_columns: Columns = {}
         self._valid_columns: Columns = {}
         self._prepared: tuple[Moments, _Rows, _Rows] | None = None

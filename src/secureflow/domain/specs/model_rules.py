@@ -173,18 +173,17 @@ def _order_rules(spec: TrainingSpec) -> Problem | None:
     if spec.plan.order is not None and spec.privacy is not None:
         reason = "who is sampled under differential privacy must stay secret"
         return "plan.order", reason, "Remove it."
-    if spec.resume is not None and spec.model.family == "ridge":
-        return "resume", "ridge starts from nothing but its sums", "Remove it."
     return None
 
 
 def _start_rules(spec: TrainingSpec) -> Problem | None:
+    if spec.model.family == "ridge" and spec.starts_from:
+        field = "resume" if spec.resume else "initial"
+        return field, "ridge starts from nothing but its sums", "Remove it."
     if spec.initial is None:
         return None
     if spec.resume is not None:
         return "initial", "the job already resumes another one", "Name one start only."
-    if spec.model.family == "ridge":
-        return "initial", "ridge starts from nothing but its sums", "Remove it."
     if spec.parameters != spec.model_parameters:
         reason: str = "an adaptive clipping norm belongs to the state as well"
         return "initial", reason, "Choose a fixed privacy.clipping_norm."

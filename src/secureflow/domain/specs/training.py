@@ -282,6 +282,11 @@ class TrainingSpec(SpecBase):
         return self.privacy is not None
 
     @property
+    def wire_type(self) -> WireType:
+        """The dtype in which changes of the model travel."""
+        return self.wire or "float32"
+
+    @property
     def planned_rounds(self) -> int:
         """The most rounds that train."""
         return self.plan.rounds

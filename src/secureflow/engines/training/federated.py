@@ -19,12 +19,11 @@ from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.rounds import Step
 from secureflow.engines.run.run import Course, JobContext, Start, seconds_now
 from secureflow.engines.script import Publish, Script, Tell
-from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.training.disclosure import attacks, disclosure
 from secureflow.engines.training.encodings import masked_plan, masked_round, masked_stages
 from secureflow.engines.training.measures import measure_of
-from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.models import initial_model_digest
 from secureflow.engines.training.noising import metric_errors
 from secureflow.engines.training.private import noised_once, noises_metrics
 from secureflow.engines.training.schedule import Kept, Stopping
@@ -76,11 +75,6 @@ def _start_model(spec: TrainingSpec) -> ReleasedModel | None:
 def _parents(spec: TrainingSpec) -> list[str]:
     """Return the model's ancestors: `JOB@ROUND` of a resumed job."""
     return [f"{spec.resume.job}@{spec.resume.round}"] if spec.resume else []
-
-
-def initial_model_digest(spec: TrainingSpec) -> str:
-    """Return the hex BLAKE3 of the parameters before the first round."""
-    return spec.starts_from or tensor_digest(initial_state(spec))
 
 
 def _train(

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.initial import initial_parameters
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.metrics import LOSS_CAP
@@ -56,6 +57,11 @@ def row_cells(spec: TrainingSpec) -> int:
     a process that runs out of memory would reveal how many rows there are.
     """
     return 4 * sum(max(one.shape, default=1) for one in spec.tensors)
+
+
+def initial_model_digest(spec: TrainingSpec) -> str:
+    """Return the hex BLAKE3 of the parameters before the first round."""
+    return spec.starts_from or tensor_digest(initial_state(spec))
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Party:
                 adding it up.
         """
         sums = self.runner.train(model, update, moments, self._seed("train", digest))
-        parameters = _read(update, self.spec.wire or "float32", buffer)
+        parameters = _read(update, self.spec.wire_type, buffer)
         if self.attack is not None and self.attack.strikes(self.place):
             parameters = self.attack.update(parameters, self.spec.limits.clip_norm)
         return parameters, sums
@@ -124,7 +124,7 @@ def parties(
 
 def update_buffer(spec: TrainingSpec) -> NDArray[Any]:
     """Return what `Party.train` reads an update into, whichever party's."""
-    return np.empty(spec.parameters, DTYPES[spec.wire or "float32"])
+    return np.empty(spec.parameters, DTYPES[spec.wire_type])
 
 
 def _read(path: Path, wire: str, buffer: NDArray[Any]) -> Vector:

@@ -38,9 +38,8 @@ from secureflow.engines.training.encodings import (
     masked_stages,
     opened_sums,
 )
-from secureflow.engines.training.federated import initial_model_digest
 from secureflow.engines.training.initial import initial_parameters
-from secureflow.engines.training.models import update_layout
+from secureflow.engines.training.models import initial_model_digest, update_layout
 from secureflow.kit.canonical import b64decode, b64encode
 from secureflow.kit.errors import SecureFlowError
 

@@ -45,9 +45,9 @@ from secureflow.engines.script import (
     effect_digest,
 )
 from secureflow.engines.sealing import RoundRelease, tensor_digest
-from secureflow.engines.training.federated import federated_training, initial_model_digest
+from secureflow.engines.training.federated import federated_training
 from secureflow.engines.training.kind import TRAINING_ENGINE
-from secureflow.engines.training.models import update_sums_length
+from secureflow.engines.training.models import initial_model_digest, update_sums_length
 from secureflow.engines.training.private import noised_once
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError

@@ -116,7 +116,7 @@ class TrainingContribution:
     def manifest(self, spec: TrainingSpec, stage: str) -> Manifest:
         """Return the layout of an update: parameters, then sums."""
         layout = update_layout(spec, cast("Stage", stage))
-        return update_manifest(layout.parameters, layout.sums, spec.wire or "float32")
+        return update_manifest(layout.parameters, layout.sums, spec.wire_type)
 
     def masked(
         self, plan: MaskingPlan, spec: TrainingSpec, held: LocalContribution

@@ -34,7 +34,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.sealing.wiretypes import BYTES
-from secureflow.engines.training.models import Stage, initial_state, update_layout
+from secureflow.engines.training.models import Stage, initial_model_digest, update_layout
 from secureflow.engines.training.order import public_order, shuffle_seed
 from secureflow.engines.training.private import reads_rows
 from secureflow.kit.canonical import JSON
@@ -103,7 +103,7 @@ class Updates:
     async def initial_digest(self, job: JobRecord, spec: TrainingSpec) -> str:
         """Return the digest of the model before the first round."""
         if job.job not in self._initial:
-            self._initial[job.job] = await asyncio.to_thread(initial_digest, spec)
+            self._initial[job.job] = await asyncio.to_thread(initial_model_digest, spec)
         return self._initial[job.job]
 
     async def compute(
@@ -130,7 +130,7 @@ class Updates:
             async with paid_reading(self._context, job, spec, (request.round, stage), model):
                 answer = await self._computed(job, spec, stage, path, model, moments)
                 sums = _checked_sums(answer, layout.sums, request)
-        length = layout.parameters * BYTES[spec.wire or "float32"]
+        length = layout.parameters * BYTES[spec.wire_type]
         held = await asyncio.to_thread(
             self._hold, job, request, length, sums, float(answer["seconds"])
         )
@@ -160,7 +160,7 @@ class Updates:
         if stage == "evaluate":
             asked = evaluate_arguments(path, moments, seed)
             return await self._computing.compute(job.job, EVALUATE, asked)
-        size = update_layout(spec, stage).parameters * BYTES[spec.wire or "float32"]
+        size = update_layout(spec, stage).parameters * BYTES[spec.wire_type]
         update = self._files.begin_update(job.job, size)
         state = None if self._reproducible(spec) else self._state(job)
         asked = train_arguments(path, update, moments, seed, state)
@@ -274,11 +274,6 @@ class Updates:
         self._initial.pop(job, None)
         await self._computing.close(job)
         await asyncio.to_thread(self._files.forget, job)
-
-
-def initial_digest(spec: TrainingSpec) -> str:
-    """Return the hex BLAKE3 of the parameters before the first round."""
-    return spec.starts_from or tensor_digest(initial_state(spec))
 
 
 def _checked_sums(answer: Mapping[str, JSON], length: int, request: RoundRequest) -> list[float]:
