@@ -407,6 +407,7 @@ CATALOGUE: dict[str, Category] = {
     "record_damaged": Category.UNTRUSTED,
     "bundle_refused": Category.INVALID,
     "bundle_unusable": Category.INVALID,
+    "needs_bundle": Category.INVALID,
     "environment_failed": Category.FAILED,
     "environment_broken": Category.UNTRUSTED,
     "environment_unknown": Category.NOT_FOUND,

@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
+from secureflow.adapters.frameworks.rows import RowsRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.training.families import FAMILIES
 
-__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "runner_of"]
+__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "RowsRunner", "runner_of"]
 
 Prepare = Callable[[TrainingSpec, Columns | None], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""
 
-FRAMEWORKS: Final[Mapping[str, Prepare]] = dict.fromkeys(FAMILIES, NumpyRunner)
+FRAMEWORKS: Final[Mapping[str, Prepare]] = {
+    **dict.fromkeys(FAMILIES, NumpyRunner),
+    "bundle": RowsRunner,
+}
 """`spec.model.family` to the framework that trains it."""
 
 

@@ -24,7 +24,8 @@ from secureflow.engines.preparation import (
     split_validation,
     weight_vector,
 )
-from secureflow.engines.sealing.wiretypes import BYTES, ROUNDING, WireType, rounded_to
+from secureflow.engines.sealing.wiretypes import BYTES, WireType, rounded_to
+from secureflow.engines.training.capping import capped_sums, clipped_delta
 from secureflow.engines.training.models import model_family, row_cells
 from secureflow.engines.training.private import (
     METRIC_UNIT,
@@ -225,19 +226,13 @@ class NumpyRunner:
         return np.asarray(model)
 
     def _clipped(self, delta: NDArray[np.float32]) -> NDArray[np.float32]:
-        norm = float(np.linalg.norm(delta.astype(np.float64)))
-        # Slightly below the limit: rounding to the wire's dtype must not raise the norm above it.
-        margin = 0.0 if self._wire == "float32" else 2 * ROUNDING[self._wire]
-        limit = self._spec.limits.clip_norm * (1 - margin)
-        return delta if norm <= limit else (delta * (limit * (1 - 1e-6) / norm)).astype(np.float32)
+        return clipped_delta(self._spec, delta)
 
     def _sums(self, metrics: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._capped(np.concatenate([[float(self._rows[0])], metrics]))
 
     def _capped(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Scale a party above `max_weight` down to it: its means stay, its influence is capped."""
-        share = min(1.0, self._spec.limits.max_weight / max(float(sums[0]), 1.0))
-        return np.asarray(sums * share)
+        return capped_sums(self._spec, sums)
 
     def _write(self, path: Path, delta: NDArray[np.float32]) -> None:
         with path.open("wb") as file:

@@ -143,11 +143,12 @@ class BubblewrapSandbox:
                 seccomp = self._filter(group, launch)
                 given = [told[1], blocked[0], *([] if seccomp is None else [ends.file(seccomp)])]
                 given.append(ends.file(self._arguments(launch, layout, given)))
+                channel, said = launch.ends or (theirs.fileno(), printing[1])
                 process = await asyncio.create_subprocess_exec(
                     *(self._program, "--args", str(given[-1]), "--", *launch.command),
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
-                    stderr=printing[1],
+                    stdin=channel,
+                    stdout=channel,
+                    stderr=said,
                     env={},
                     pass_fds=given,
                     start_new_session=True,  # Ctrl-C is handled by the agent

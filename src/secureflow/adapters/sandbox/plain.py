@@ -37,10 +37,12 @@ class PlainSandbox:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
+                channel, said = launch.ends or (theirs.fileno(), None)
                 process = await asyncio.create_subprocess_exec(
                     *launch.command,
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
+                    stdin=channel,
+                    stdout=channel,
+                    stderr=said,
                     env=dict(launch.environment),
                 )
         except OSError as error:

@@ -25,9 +25,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.agent.compute import bundle_host
 from secureflow.agent.compute.bundle_log import KEPT, BundleLog
 from secureflow.agent.compute.tensor_layout import TensorLayout, foreign_layout
+from secureflow.engines.bundles import host as bundle_host
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -83,7 +83,7 @@ class BundleTask:
         seed: from the spec.
         tensors: of the model, in their order.
         sums: the names of what `evaluate` returns.
-        host: `bundle_host.py`, as the process sees it.
+        host: `host.py`, as the process sees it.
     """
 
     python: str
@@ -157,6 +157,14 @@ class BundleProcess:
         parts = {"training": dict(training), "validation": dict(validation)}
         await self._request("prepare", parts, limit)
 
+    async def prepare_rows(self, path: str, *, limit: float) -> None:
+        """Hand over the rows as one file (`adapters.frameworks.rows`), as the process sees it.
+
+        Raises:
+            SecureFlowError: as `train`.
+        """
+        await self._request("prepare", {"rows": path}, limit)
+
     async def initial(self, most: int, *, limit: float) -> tuple[tuple[TensorLayout, ...], bytes]:
         """Return the tensors that training begins with: their layout, and their bytes in order.
 
@@ -208,6 +216,11 @@ class BundleProcess:
             await self.kill()
             raise _refused("a sum is no finite number")
         return {name: float(sums[name]) for name in self._task.sums}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked; one that answered wrongly was killed."""
+        return self._running is not None and self._channel.fileno() >= 0
 
     async def kill(self) -> None:
         """Kill the process and keep what it has printed; an open request ends as `bundle_died`."""

@@ -25,6 +25,8 @@ MOMENTS: Final = "moments"
 """The step that sums up columns; it takes no arguments."""
 TRAIN: Final = "train"
 EVALUATE: Final = "evaluate"
+ROWS: Final = "rows"
+"""The step that writes prepared rows for code of others (`adapters.frameworks.rows`)."""
 
 
 def train_arguments(
@@ -33,6 +35,7 @@ def train_arguments(
     moments: Sequence[float] | None,
     seed: str,
     state: tuple[Path | None, Path] | None = None,
+    number: int = 0,
 ) -> dict[str, JSON]:
     """Return the arguments of step `train`; it writes the delta, bit-equal when repeated.
 
@@ -43,12 +46,22 @@ def train_arguments(
         seed: hex; it alone decides the shuffles, so derive it from the round.
         state: of a trainer that is not reproducible: the file of its own state after the newest
             recorded update, if there is one, and where to write the state after this one.
+        number: the round's, for such a trainer.
     """
     asked = {"model": str(model), "update": str(update), "moments": _sums(moments), "seed": seed}
     if state is None:
         return asked
     before, after = state
-    return {**asked, "state": [None if before is None else str(before), str(after)]}
+    return {
+        **asked,
+        "state": [None if before is None else str(before), str(after)],
+        "round": number,
+    }
+
+
+def rows_arguments(path: Path, moments: Sequence[float] | None) -> dict[str, JSON]:
+    """Return the arguments of step `rows`, which writes the file at `path`."""
+    return {"path": str(path), "moments": _sums(moments)}
 
 
 def evaluate_arguments(model: Path, moments: Sequence[float] | None, seed: str) -> dict[str, JSON]:
@@ -70,6 +83,7 @@ class TrainingWorker:
             MOMENTS: _moments,
             TRAIN: _train,
             EVALUATE: _evaluate,
+            ROWS: _rows,
         }
 
     def check(
@@ -110,8 +124,10 @@ def _train(
     moments: list[float] | None,
     seed: str,
     state: list[str | None] | None = None,
+    round: int = 0,  # noqa: A002 - the request's own word
 ) -> NDArray[Any]:
     """Train from the model file, write the update file, return the sums of `train`."""
+    del round
     more: dict[str, Any] = {}
     if state is not None:
         before, after = state
@@ -126,6 +142,12 @@ def _evaluate(runner: Any, model: str, moments: list[float] | None, seed: str) -
     """Return the sums of stage `evaluate` for a model file."""
     sums: NDArray[Any] = runner.evaluate(Path(model), moments, bytes.fromhex(seed))
     return sums
+
+
+def _rows(runner: Any, path: str, moments: list[float] | None) -> NDArray[Any]:
+    """Write the rows for a bundle; return how many train and how many validate."""
+    counts: NDArray[Any] = runner.write_rows(Path(path), moments)
+    return counts
 
 
 TRAINING_WORKER: Final = TrainingWorker()

@@ -31,7 +31,8 @@ MODULE: Final = "secureflow.agent.compute.worker"
 """The worker process with SecureFlow's own kinds of job."""
 UPDATE: Final = "update"
 STATE: Final = "state"
-OUTPUTS: Final = (UPDATE, STATE)
+OUTPUT_ROWS: Final = "rows"
+OUTPUTS: Final = (UPDATE, STATE, OUTPUT_ROWS)
 """Files in a job's folder that its worker writes."""
 _MADE: Final = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW
 _TOLD: Final = 2000
@@ -75,7 +76,6 @@ class WorkerConfig:
     @property
     def environment(self) -> dict[str, str]:
         """The whole environment of a worker: nothing is inherited from the agent."""
-        libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
         # A confined process does not see its parent, and cannot outlive it.
         parent = {} if self.sandbox.confines else {"SECUREFLOW_WORKER_PARENT": str(os.getpid())}
         return {
@@ -84,8 +84,14 @@ class WorkerConfig:
             "ARROW_DEFAULT_MEMORY_POOL": "system",  # reserves no address space in advance
             "SECUREFLOW_WORKER_MEMORY": str(self.memory),
             **parent,
-            **{f"{library}_NUM_THREADS": str(self.threads) for library in libraries},
+            **self.library_threads,
         }
+
+    @property
+    def library_threads(self) -> dict[str, str]:
+        """The variables that give numeric libraries their number of threads."""
+        libraries = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+        return {f"{library}_NUM_THREADS": str(self.threads) for library in libraries}
 
 
 @dataclass(frozen=True)

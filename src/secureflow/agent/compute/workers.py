@@ -58,6 +58,11 @@ class Workers:
         """Return the workers; a job's process starts with its first request."""
         return cls(config or WorkerConfig())
 
+    @property
+    def config(self) -> WorkerConfig:
+        """Where and how they run."""
+        return self._config
+
     async def describe(
         self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
     ) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
+from secureflow.agent.compute.bundle_workers import BundleWorkers
 from secureflow.agent.compute.worker_process import MODULE as WORKER
+from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
@@ -97,7 +99,7 @@ async def serve(
             check_lineage(store, dataset)
             check_library(dataset)
         workers = computing or await start_workers(settings, worker)
-        link, uplink, assembly = _put_together(settings, key, store, workers, kinds)
+        link, uplink, assembly, workers = _put_together(settings, key, store, workers, kinds)
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
@@ -146,7 +148,7 @@ def _put_together(
     store: RecordStore,
     workers: LocalComputing,
     kinds: AgentKinds,
-) -> tuple[Link, Uplink, Assembly]:
+) -> tuple[Link, Uplink, Assembly, LocalComputing]:
     read = rules(settings, kinds.engines.specs)
     credentials = CredentialFiles(settings.directory)
     credentials()  # `not_enrolled` before anything runs
@@ -166,18 +168,23 @@ def _put_together(
         whose=settings.organisation,
         recover=certificate_recovery(settings, credentials, key, system_clock),
     )
+    confines = isinstance(workers, Workers) and workers.config.sandbox.confines
+    running: LocalComputing = workers
+    if isinstance(workers, Workers):
+        running = BundleWorkers(workers, lambda: assembly.code, settings.directory)
     ports = ExternalPorts(
         link=link,
         uplink=uplink,
-        computing=workers,
+        computing=running,
         policies=read.policies,
         verifier=read.verifier,
         appraisal=read.appraisal,
         accounting=ProcessAccountant(),
         clock=system_clock,
+        confines=confines,
     )
     assembly = assemble(settings, key, store, ports, kinds)
-    return link, uplink, assembly
+    return link, uplink, assembly, running
 
 
 def _about_code(assembly: Assembly) -> Mapping[str, Command]:

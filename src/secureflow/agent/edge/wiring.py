@@ -13,7 +13,9 @@ from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.bundles import OwnerBundles
+from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
+from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
@@ -48,6 +50,8 @@ class ExternalPorts:
     appraisal: AppraisalPolicy
     accounting: Accounting
     clock: Clock
+    confines: bool = False
+    """Whether `computing` runs code of others, in a sandbox that confines it."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Assembly:
     continuations: Continuations
     rollback: RollbackCheck
     bundles: OwnerBundles
+    code: OwnerCode
 
 
 def assemble(
@@ -86,12 +91,20 @@ def assemble(
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
     consent = Consent(ports.policies, inbox)
+    bundles = OwnerBundles(settings.directory, store, ports.link, clock)
+    code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)
     agent = AgentVerbs(
         context,
         Approvals(
-            context, kinds, consent, inbox, ForgottenJobs(store, party, key.public, call), room
+            context,
+            kinds,
+            consent,
+            inbox,
+            ForgottenJobs(store, party, key.public, call),
+            room,
+            code,
         ),
         attestation,
         contributions,
@@ -103,6 +116,5 @@ def assemble(
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
-    bundles = OwnerBundles(settings.directory, store, ports.link, clock)
     parts = context, inbox, consent, attestation, continuations, rollback
-    return Assembly(agent, *parts, bundles)
+    return Assembly(agent, *parts, bundles, code)

@@ -20,7 +20,7 @@ from blake3 import blake3
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.records import ApprovedBundle
 from secureflow.agent.record.store import RecordStore
-from secureflow.domain.specs.bundles import BundleRef
+from secureflow.domain.specs.base import CodePart
 from secureflow.engines.bundles import MAX_BYTES, Bundle, unpack
 from secureflow.kit.canonical import JSON, b64encode
 from secureflow.kit.clock import Clock
@@ -122,7 +122,7 @@ class OwnerBundles:
             folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_tree(folder, bundle.files)
 
-    def approve(self, ref: BundleRef, submitter: str, name: str, job: str) -> None:
+    def approve(self, ref: CodePart, submitter: str, name: str, job: str) -> None:
         """Remember a bundle as approved, in the open transaction of a job's approval."""
         now = self._clock()
         row = ApprovedBundle(ref.digest, ref.entry, ref.environment, submitter, name, job, now)

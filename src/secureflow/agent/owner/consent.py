@@ -22,9 +22,11 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.settings import AgentSettings
 from secureflow.application.ports.policies import Policies
 from secureflow.domain.charter import Charter
+from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest, two_sum
+from secureflow.domain.specs.bundles import BUNDLE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.protections import contributes
 from secureflow.kit.canonical import JSON
@@ -198,7 +200,7 @@ class Consent:
             SecureFlowError: `consent_refused` with the policy's or the person's reason;
                 `inbox_item_changed`.
         """
-        decision = self._policies.decide(request)
+        decision = self._decision(request)
         if decision.effect == "refuse":
             raise refused(job, "; ".join(decision.reasons), "policy")
         if decision.effect == "allow":
@@ -219,6 +221,20 @@ class Consent:
             raise refused(job, "; ".join(decision.reasons), "policy")
         by = f"a person: {decided.reason}" if decided.reason else "a person"
         return Allowed(by, min(expires, decided.expires))
+
+    def _decision(self, request: Mapping[str, JSON]) -> Decision:
+        """Return the policies' decision; code is allowed by a policy that looks at it, only.
+
+        One that would allow the same job without any code was written about data, often before a
+        job could bring code: a person decides then.
+        """
+        decision = self._policies.decide(request)
+        if decision.effect != "allow" or not request.get("bundle_digest"):
+            return decision
+        without = {name: "" for name in BUNDLE_FACTS if name != "submitter"}
+        if self._policies.decide({**request, **without}).effect != "allow":
+            return decision
+        return Decision("ask", ("no policy decides about the code that the job brings",))
 
 
 def refused(job: str, reason: str, by: str) -> SecureFlowError:

@@ -16,6 +16,7 @@ import secrets
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import job_finished
 from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.publications import Publication
@@ -42,6 +43,7 @@ class Approvals:
         inbox: for people to decide.
         forgotten_jobs: finds jobs that are older than a restore.
         room: refuses a job that does not fit on the disk.
+        code: fetches the code that a job brings.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Approvals:
         inbox: Inbox,
         forgotten_jobs: ForgottenJobs,
         room: Room,
+        code: OwnerCode,
     ) -> None:
         self._context = context
         self._kinds = kinds
@@ -59,6 +62,7 @@ class Approvals:
         self._inbox = inbox
         self._forgotten_jobs = forgotten_jobs
         self._room = room
+        self._code = code
 
     async def consent(self, request: ConsentRequest) -> dict[str, JSON]:
         """Approve or refuse; wait while a person is asked.
@@ -78,6 +82,7 @@ class Approvals:
         spec = read_spec(request.spec, request.digest, context.kinds.specs)
         lapsed = context.store.job(request.job)
         asked, publication = self._check(spec)
+        await self._code.see(spec)
         if lapsed is not None and lapsed.declared != _as_json(publication):
             raise _changed(request.job)
         facts = dict(asked)
@@ -175,6 +180,7 @@ class Approvals:
                 context.store.renew_job(request.job, f"consent/{request.job}", expires)
             else:
                 context.store.add_job(record)
+            self._code.approve(spec, request.job)
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
             reply = as_body(ConsentReply(approval=approval, **context.leaf_reply(leaf)))
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)

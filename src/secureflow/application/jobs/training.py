@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import missing
+from secureflow.application.bundles import named_by_job
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.models import ModelSums
 from secureflow.application.jobs.pricing import epsilon_notes
@@ -107,6 +108,8 @@ async def draft(
     _check_columns(spec, chosen)
     await check_grants(work, spec, chosen, now)
     await _check_resume(work, spec)
+    if spec.bundle is not None:
+        await named_by_job(work, spec.project, spec.bundle.digest)
     details, notes = _details(spec), tuple(_notes(spec, chosen))
     if priced:
         details["privacy"] = priced.facts()
@@ -284,6 +287,13 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
         yield (
             "It starts from uploaded weights: whoever chose them could choose ones from which "
             "an update tells more."
+        )
+    if spec.bundle is not None:
+        yield Text(
+            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
+            "an environment of the lock {environment}.",
+            digest=spec.bundle.digest,
+            environment=spec.bundle.environment,
         )
     yield from _budget_notes(spec, chosen)
     yield from _differing_bounds(spec, chosen)

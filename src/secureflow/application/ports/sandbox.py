@@ -68,6 +68,8 @@ class Launch:
             folders, such as the agent's own.
         limits: what it may use.
         devices: of the host, such as `/dev/nvidia0`.
+        ends: two descriptors of the caller's, which become its standard input and output, and where
+            it prints; by default they are the sandbox's own.
     """
 
     command: tuple[str, ...]
@@ -77,6 +79,7 @@ class Launch:
     hidden: tuple[Path, ...] = ()
     limits: Limits = Limits()
     devices: tuple[Path, ...] = ()
+    ends: tuple[int, int] | None = None
 
 
 class SandboxProcess(Protocol):

@@ -96,6 +96,22 @@ class PrivacyPart(Protocol):
         """Return z of a checked spec."""
 
 
+class CodePart(Protocol):
+    """The code that a job brings."""
+
+    @property
+    def digest(self) -> str:
+        """Of the packed bundle."""
+
+    @property
+    def entry(self) -> str:
+        """The class that is called."""
+
+    @property
+    def environment(self) -> str:
+        """Digest of the lock of the environment that runs it."""
+
+
 class JobSpec(Protocol):
     """What the platform needs from a job's spec, whatever its kind.
 
@@ -182,6 +198,10 @@ class JobSpec(Protocol):
     def parameters(self) -> int:
         """The number of float32 values that rounds update; 0 without a model."""
 
+    @property
+    def bundle(self) -> CodePart | None:
+        """The code that it brings, if any."""
+
     def facts(self) -> Mapping[str, Any]:
         """Return the policy attributes that only this kind of job has."""
 
@@ -206,6 +226,11 @@ class SpecBase:
     def keys(self) -> dict[str, str]:
         """Party name to base64 signing key."""
         return {c.party: c.key for c in self.roster}
+
+    @property
+    def bundle(self) -> CodePart | None:
+        """No code, unless a kind of job says otherwise."""
+        return None
 
 
 @dataclass(frozen=True)

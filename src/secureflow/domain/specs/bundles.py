@@ -13,7 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Digest
+from secureflow.domain.specs.base import STRICT, CodePart, Digest
 from secureflow.domain.specs.kind import Fact
 
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]{0,63}"
@@ -51,7 +51,7 @@ class BundleRef:
         return self.entry.partition(":")[0]
 
 
-def bundle_facts(bundle: BundleRef | None, submitter: str) -> dict[str, str]:
+def bundle_facts(bundle: CodePart | None, submitter: str) -> dict[str, str]:
     """Return the attributes of `BUNDLE_FACTS`; they are empty for a job without a bundle.
 
     The submitter is who the *centre* says it is: the owner cannot verify it.

@@ -7,6 +7,7 @@
 | `linear`              | a number    | minibatch SGD on half the squared error                |
 | `mlp`                 | any of them | the same losses behind hidden layers                   |
 | `ridge`               | a number    | one round of sums (XᵀX, Xᵀy), then a linear system     |
+| `bundle`              | anything    | code of the data scientist's own (`bundle_family`)      |
 | `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
 
 A model's tensors follow from the family, the inputs and the target; `l2` (λ) adds λ/2·‖coef‖² to
@@ -22,6 +23,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, Tag
 
 from secureflow.domain.specs.base import STRICT
+from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.targets import MAX_CLASSES
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 
@@ -160,12 +162,14 @@ FamilyModel = Annotated[
     | Annotated[LinearModel, Tag("<linear>")]
     | Annotated[RidgeModel, Tag("<ridge>")]
     | Annotated[SoftmaxModel, Tag("<softmax>")]
-    | Annotated[MlpModel, Tag("<mlp>")],
+    | Annotated[MlpModel, Tag("<mlp>")]
+    | Annotated[BundleModel, Tag("<bundle>")],
     Discriminator(
         _family,
         custom_error_type="unknown_family",
         custom_error_message=(
-            "the family must be one of logistic_regression, softmax, linear, ridge, mlp, rehearsal"
+            "the family must be one of logistic_regression, softmax, linear, ridge, mlp, bundle, "
+            "rehearsal"
         ),
     ),
 ]
@@ -177,5 +181,6 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "linear": ("number",),
     "ridge": ("number",),
     "mlp": ("binary", "classes", "number"),
+    "bundle": ("binary", "classes", "number", "none"),
 }
 """Which targets a family learns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from secureflow.domain.specs.bundles import BUNDLE_FACTS
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
@@ -16,7 +17,7 @@ TRAINING_SPEC: Final = SpecKind(
     TrainingSpec,
     TrainingRequest,
     check,
-    {"family": "text", "rounds": "number", "release": "text"},
+    {"family": "text", "rounds": "number", "release": "text", **BUNDLE_FACTS},
 )
 STATISTICS_SPEC: Final = SpecKind(
     "statistics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.bundle_family import LOSS, BundleModel, bundle_problem
 from secureflow.domain.specs.families import (
     LEARNS,
     MAX_PARAMETERS,
@@ -34,7 +35,7 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
         return "features", "the model family needs them", "Describe label and features."
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
         return "model.parameters", "it is only for rehearsals", "Remove it."
-    rules = (_target_rules, _weight_rules, _size_rules, _width_rules, _ridge_rules)
+    rules = (_target_rules, _weight_rules, _size_rules, _width_rules, _ridge_rules, _bundle_rules)
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
     problem = problem or _plan_rules(spec) or _order_rules(spec)
@@ -150,6 +151,35 @@ def _private_ridge(privacy: Privacy) -> Problem | None:
             rows=privacy.rows,
         )
         return "privacy.bits", reason, 'Lower it, or set privacy.noise to "local".'
+    return None
+
+
+def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    del features
+    model = spec.model
+    if not isinstance(model, BundleModel):
+        return None
+    if not spec.starts_from:
+        reason = "a bundle begins with weights that were uploaded"
+        hint = "secureflow bundle model makes and uploads those that its `initial` returns."
+        return "initial", reason, hint
+    if LOSS not in model.sums and (spec.plan.early_stop or spec.plan.keep):
+        field = "early_stop" if spec.plan.early_stop else "keep"
+        return f"plan.{field}", "the code reports no sum `loss`", "Add it, or remove this."
+    return bundle_problem(model) or _private_bundle(spec.privacy)
+
+
+def _private_bundle(privacy: Privacy | None) -> Problem | None:
+    """Only what the agent does outside of the code's process counts as privacy."""
+    if privacy is None:
+        return None
+    if privacy.unit != "party":
+        reason = "code that others bring can keep rows back and leave out noise"
+        hint = 'Use unit "party": the agent clips and noises all that the code returns.'
+        return "privacy.unit", reason, hint
+    if privacy.metrics_noise is not None:
+        reason = "nothing bounds what one row adds to sums that code reports"
+        return "privacy.metrics_noise", reason, "Remove it: no figures are released."
     return None
 
 

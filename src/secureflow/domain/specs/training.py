@@ -19,6 +19,8 @@ from secureflow.domain.specs.base import (
     Quantisation,
     SpecBase,
 )
+from secureflow.domain.specs.bundle_family import BundleModel
+from secureflow.domain.specs.bundles import BundleRef, bundle_facts
 from secureflow.domain.specs.families import (
     FamilyModel,
     LinearModel,
@@ -40,6 +42,7 @@ from secureflow.domain.specs.targets import (
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 
 __all__ = [
+    "BundleModel",
     "CategoricalFeature",
     "ClassesLabel",
     "EarlyStop",
@@ -291,10 +294,16 @@ class TrainingSpec(SpecBase):
         """The most rounds that train."""
         return self.plan.rounds
 
+    @property
+    def bundle(self) -> BundleRef | None:
+        """The code that trains the model, if others brought it."""
+        return self.model.bundle if isinstance(self.model, BundleModel) else None
+
     def facts(self) -> Mapping[str, Any]:
         """Return the policy attributes that only training jobs have."""
         return {
             "family": self.model.family,
             "rounds": self.plan.rounds,
             "release": self.release.intermediate,
+            **bundle_facts(self.bundle, self.submitter),
         }

@@ -70,12 +70,24 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
             "what a model can tell about rows (membership, outliers)",
             _model_why(spec, tee),
         )
+    if spec.bundle is not None:
+        yield (
+            "whoever has the model",
+            "what the job's code has hidden in the weights, rows among it",
+            _code_why(spec),
+        )
     if spec.model.family == "ridge":
         yield (
             "whoever has the model",
             "the mean products of every two columns, and of each with the label, over all rows",
             "a ridge model is made of them",
         )
+
+
+def _code_why(spec: TrainingSpec) -> str:
+    if spec.privacy is None:
+        return "no check of source or output finds that: the owners read the code and approved it"
+    return "the agents bound it per party: they clip and noise all that the code returns"
 
 
 def _operator_sees(spec: TrainingSpec) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
+from secureflow.engines.training.foreign import ForeignModel
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.network import Network
 from secureflow.engines.training.noop import NoOpModel
@@ -103,6 +104,7 @@ FAMILIES: Final[Mapping[str, Callable[[TrainingSpec], ModelFamily]]] = {
     "linear": Network,
     "mlp": Network,
     "ridge": Ridge,
+    "bundle": ForeignModel,
     "rehearsal": NoOpModel,
 }
 """`spec.model.family` to what makes it for a spec."""

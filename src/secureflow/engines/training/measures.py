@@ -23,6 +23,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.bundle_family import ROWS, BundleModel
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.metrics import (
@@ -329,8 +330,57 @@ class NumberMeasure:
         return errors
 
 
+@dataclass(frozen=True)
+class DeclaredMeasure:
+    """Sums by the names that a spec declares; others compute them.
+
+    Args:
+        names: of the sums; `rows` is among them if there are any.
+    """
+
+    names: tuple[str, ...]
+    private_count: int = 0
+
+    @property
+    def count(self) -> int:
+        """The number of names."""
+        return len(self.names)
+
+    def sums(self, outputs: Outputs, labels: Vector, spread: Spread) -> NDArray[np.float64]:
+        """Return zeros: nobody asks for them, since outputs are not known here."""
+        del outputs, labels, spread
+        return np.zeros(self.count)
+
+    def steps(
+        self, outputs: Outputs, labels: Vector, spread: Spread, unit: int
+    ) -> NDArray[np.int64]:
+        """Return an empty array."""
+        del outputs, labels, spread, unit
+        return np.zeros(0, np.int64)
+
+    def sums_of_steps(self, steps: NDArray[np.float64], unit: int) -> NDArray[np.float64]:
+        """Return the empty array."""
+        del unit
+        return steps
+
+    def summarise(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        """Return `rows`, and every other sum divided by it."""
+        found = dict(zip(self.names, sums.tolist(), strict=True)) if sums.size else {}
+        rows = found.pop(ROWS, 0.0)
+        if rows < 0.5:
+            return {ROWS: 0.0} if sums.size else {}
+        return {ROWS: rows, **{name: value / rows for name, value in found.items()}}
+
+    def noise_errors(self, sums: NDArray[np.float64], sigma: float) -> dict[str, float]:
+        """Return nothing: they are not noised."""
+        del sums, sigma
+        return {}
+
+
 def measure_of(spec: TrainingSpec) -> Measure:
     """Return what a spec's model is measured by."""
+    if isinstance(spec.model, BundleModel):
+        return DeclaredMeasure(spec.model.sums)
     label = None if spec.features is None else spec.features.label
     if label is None or spec.model.family == "rehearsal":
         return NoMeasure()

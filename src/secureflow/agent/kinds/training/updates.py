@@ -128,7 +128,7 @@ class Updates:
         else:
             path = None if stage == "moments" else await self._files.model(job, spec, request.model)
             async with paid_reading(self._context, job, spec, (request.round, stage), model):
-                answer = await self._computed(job, spec, stage, path, model, moments)
+                answer = await self._computed(job, spec, stage, path, model, moments, request.round)
                 sums = _checked_sums(answer, layout.sums, request)
         length = layout.parameters * BYTES[spec.wire_type]
         held = await asyncio.to_thread(
@@ -148,6 +148,7 @@ class Updates:
         path: Path | None,
         model: str,
         moments: list[float] | None,
+        number: int,
     ) -> Mapping[str, JSON]:
         """Have the worker compute; a private job's rows are read now, once, and not before."""
         if spec.privacy is not None and job.job not in self._read:
@@ -163,7 +164,7 @@ class Updates:
         size = update_layout(spec, stage).parameters * BYTES[spec.wire_type]
         update = self._files.begin_update(job.job, size)
         state = None if self._reproducible(spec) else self._state(job)
-        asked = train_arguments(path, update, moments, seed, state)
+        asked = train_arguments(path, update, moments, seed, state, number)
         return await self._computing.compute(job.job, TRAIN, asked)
 
     def _seed(self, job: JobRecord, spec: TrainingSpec, stage: Stage, model: str) -> str:

@@ -1,6 +1,6 @@
 """The process that runs a bundle's class, under the owner's own environment.
 
-    PYTHON -I -B bundle_host.py
+    PYTHON -I -B host.py
 
 One file without imports of SecureFlow: the environment need not have it, NumPy is all that it
 needs. Requests come on stdin, answers go to stdout; what the bundle prints goes to stderr. Each
@@ -60,8 +60,7 @@ class Host:
         if self._model is None:
             raise Refused("entry", "nothing is loaded")
         if verb == "prepare":
-            parts = [{n: _rows(p) for n, p in arguments[part].items()} for part in _PARTS]
-            self._model.prepare(*parts)
+            self._model.prepare(*_prepared(arguments))
             return {}, []
         if verb == "initial":
             tensors = _named(self._model.initial())
@@ -77,24 +76,16 @@ class Host:
         self, folder: str, entry: str, settings: dict[str, Any], seed: int, tensors: list[Any]
     ) -> dict[str, Any]:
         """Import the bundle's class and make its object."""
+        self.make(imported(folder, entry), settings, seed, tensors)
+        return {}
+
+    def make(self, made: Any, settings: dict[str, Any], seed: int, tensors: list[Any]) -> None:
+        """Make the object of a class."""
         self._layout = tensors
-        _refuse_shadows(Path(folder))
-        sys.path.append(folder)  # behind Python's own modules and the environment's
-        name, _, attribute = entry.partition(":")
-        try:
-            module = importlib.import_module(name)
-        except SyntaxError as error:
-            raise Refused("syntax") from error
-        except ImportError as error:
-            raise Refused("import") from error
-        made = getattr(module, attribute, None)
-        if not callable(made):
-            raise Refused("entry", f"{name} has no class {attribute}")
         self._model = made(settings, seed)
         missing = [one for one in METHODS if not callable(getattr(self._model, one, None))]
         if missing:
-            raise Refused("entry", f"{attribute} has no method {', '.join(missing)}")
-        return {}
+            raise Refused("entry", f"the class has no method {', '.join(missing)}")
 
     def _tensors(self, payload: bytearray) -> dict[str, Any]:
         import numpy as np
@@ -114,6 +105,23 @@ class Host:
         return self._layout
 
 
+def imported(folder: str, entry: str) -> Any:
+    """Return the class of an entry point in a bundle's folder."""
+    _refuse_shadows(Path(folder))
+    sys.path.append(folder)  # behind Python's own modules and the environment's
+    name, _, attribute = entry.partition(":")
+    try:
+        module = importlib.import_module(name)
+    except SyntaxError as error:
+        raise Refused("syntax") from error
+    except ImportError as error:
+        raise Refused("import", str(error)) from error
+    made = getattr(module, attribute, None)
+    if not callable(made):
+        raise Refused("entry", f"{name} has no class {attribute}")
+    return made
+
+
 _PARTS = ("training", "validation")
 
 
@@ -124,6 +132,27 @@ def _refuse_shadows(folder: Path) -> None:
     for name in sorted(tops):
         if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
             raise Refused("shadows", f"the environment has a module {name} as well")
+
+
+def _prepared(arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of both parts: of one file for all arrays, or of one for each."""
+    if "rows" not in arguments:
+        return [{name: _rows(path) for name, path in arguments[part].items()} for part in _PARTS]
+    import numpy as np
+
+    try:
+        with Path(arguments["rows"]).open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        octets = np.memmap(arguments["rows"], np.uint8, "r")
+    except (OSError, ValueError) as error:
+        raise Refused("data", "the file of rows cannot be read") from error
+    parts: list[dict[str, Any]] = [{} for _ in _PARTS]
+    for full, (dtype, shape, start) in header.items():
+        part, _, name = full.partition("/")
+        count = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        array = np.asarray(octets[start : start + count]).view(dtype).reshape(shape)
+        parts[_PARTS.index(part)][name] = array
+    return parts
 
 
 def _rows(path: str) -> Any:

@@ -1,0 +1,57 @@
+"""Code that a job brings, at its owner: seen before it is approved, and run only as approved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from secureflow.agent.compute.bundle_workers import no_sandbox
+from secureflow.agent.owner.bundles import OwnerBundles
+from secureflow.agent.owner.environments import Environments
+from secureflow.domain.specs.base import JobSpec
+
+
+class OwnerCode:
+    """`agent.compute.bundle_workers.OwnerCode`, and what consent needs to know of code.
+
+    Args:
+        bundles: the owner's.
+        environments: the owner's.
+        confines: tells whether this agent has a sandbox that code of others may run in.
+    """
+
+    def __init__(
+        self, bundles: OwnerBundles, environments: Environments, confines: Callable[[], bool]
+    ) -> None:
+        self._bundles = bundles
+        self._environments = environments
+        self._confines = confines
+
+    async def see(self, spec: JobSpec) -> None:
+        """Fetch the code of a job for whoever decides, and refuse what could never run here.
+
+        Raises:
+            SecureFlowError: `sandbox_missing`, `environment_unknown`, `environment_broken`,
+                and those of `OwnerBundles.fetch`. Nobody is asked then.
+        """
+        if spec.bundle is None:
+            return
+        if not self._confines():
+            raise no_sandbox()
+        await asyncio.to_thread(self._environments.of, spec.bundle.environment)
+        await self._bundles.fetch(spec.bundle.digest)
+
+    def approve(self, spec: JobSpec, job: str) -> None:
+        """Remember a job's code as approved, in the open transaction of the approval."""
+        if spec.bundle is not None:
+            self._bundles.approve(spec.bundle, spec.submitter, spec.name, job)
+
+    def write(self, digest: str, folder: Path) -> None:
+        """See `bundle_workers.OwnerCode.write`."""
+        self._bundles.write(digest, folder)
+
+    def interpreter(self, environment: str) -> Path:
+        """See `bundle_workers.OwnerCode.interpreter`."""
+        found = self._environments.of(environment)
+        return self._environments.python(self._environments.verify(found.name, quick=True))
