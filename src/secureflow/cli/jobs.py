@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -262,6 +263,30 @@ def _request(connection: Client, file: Path, resume: str) -> dict[str, Any]:
     datasets = request.get("datasets")
     if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
         request["datasets"] = list(named_all(connection, "dataset", datasets))
+    return _with_code(connection, request, file)
+
+
+def _with_code(connection: Client, request: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Upload the bundle that a job file names by its folder, and the weights that it begins with.
+
+    Both are there before owners are asked, and before a dry run, which checks them.
+    """
+    from secureflow.domain.specs.base import dump
+    from secureflow.sdk.localcode import local_code
+
+    request, code = local_code(request, file.parent)
+    if code is None:
+        return request
+    project = str(request.get("project", ""))
+    name = code.folder.resolve().name
+    connection.bundles.upload(code.bundle, project, name)
+    said = t("uploaded the bundle {name}: {digest}", name=name, digest=code.bundle.digest)
+    say(said)
+    if not request.get("initial") and not request.get("resume"):
+        with TemporaryDirectory() as place:
+            weights = Path(place, "initial.safetensors")
+            weights.write_bytes(code.weights())
+            request["initial"] = dump(connection.models.upload(weights).initial)
     return request
 
 

@@ -90,7 +90,8 @@ def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome
     from secureflow.kit.inputfiles import read_mapping
 
     say(t("{file}: simulated here, unprotected", file=path.name))
-    return simulation.run(read_mapping(path), data, label=path.stem, on_round=_tell)
+    given = read_mapping(path)
+    return simulation.run(given, data, label=path.stem, on_round=_tell, base=path.parent)
 
 
 def _tell(row: Mapping[str, Any]) -> None:

@@ -6,13 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
+from secureflow.adapters.frameworks.returned import Returned
 from secureflow.adapters.frameworks.rows import RowsRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.training.families import FAMILIES
 
-__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "RowsRunner", "runner_of"]
+__all__ = [
+    "FRAMEWORKS",
+    "FrameworkRunner",
+    "NumpyRunner",
+    "Prepare",
+    "Returned",
+    "RowsRunner",
+    "runner_of",
+]
 
 Prepare = Callable[[TrainingSpec, Columns | None], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""

@@ -25,8 +25,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from secureflow.adapters.frameworks import Returned
 from secureflow.agent.compute.bundle_process import HOST, BundleProcess, BundleTask, Starter
-from secureflow.agent.compute.bundle_results import Results
 from secureflow.agent.compute.tensor_layout import TensorLayout
 from secureflow.agent.compute.training import EVALUATE, ROWS, TRAIN, rows_arguments
 from secureflow.agent.compute.worker_process import OUTPUT_ROWS, WorkerConfig
@@ -172,15 +172,15 @@ class BundleWorkers:
         process = known.process
         if process is None or not process.alive:
             process = known.process = await self._started(job, known, asked["moments"])
-        results = await asyncio.to_thread(Results.begin, known.spec, Path(asked["model"]))
+        returned = await asyncio.to_thread(Returned.to_model, known.spec, Path(asked["model"]))
         limit = float(known.model.seconds)
         sums: Mapping[str, float] = {}
         if known.spec.privacy is None and known.model.sums:
-            sums = await process.evaluate(results.tensors, limit=limit)
+            sums = await process.evaluate(returned.tensors, limit=limit)
         if step == TRAIN:
-            trained = await process.train(results.tensors, int(asked["round"]), limit=limit)
-            await asyncio.to_thread(results.write, trained, Path(asked["update"]))
-        return results.sums(sums, known.rows, bytes.fromhex(asked["seed"]))
+            trained = await process.train(returned.tensors, int(asked["round"]), limit=limit)
+            await asyncio.to_thread(returned.write, trained, Path(asked["update"]))
+        return returned.sums(sums, known.rows, bytes.fromhex(asked["seed"]))
 
     async def _started(self, job: str, known: _Job, moments: list[float] | None) -> BundleProcess:
         """Write rows and code, start the process, and have it take them up."""

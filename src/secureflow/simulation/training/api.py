@@ -13,14 +13,16 @@ import numpy as np
 
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.targets import ClassesLabel, Label
-from secureflow.domain.specs.tensors import layout_digest
+from secureflow.domain.specs.tensors import by_name, layout_digest
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.preparation import label_vector
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.export import uploaded_weights
+from secureflow.engines.training.tensors import flat
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import read_bytes, read_mapping
 from secureflow.kit.text import Text
+from secureflow.sdk.localcode import LocalCode, local_code
 from secureflow.simulation.attack import Attack
 from secureflow.simulation.partition import (
     MOST_PARTIES,
@@ -29,6 +31,7 @@ from secureflow.simulation.partition import (
     count_of_values,
     divide,
 )
+from secureflow.simulation.training.code import code_runner
 from secureflow.simulation.training.federation import OnRound, federate
 from secureflow.simulation.training.outcome import Outcome
 from secureflow.simulation.training.parties import parties as parties_of
@@ -70,6 +73,7 @@ class Simulation:
         *,
         label: str = "",
         on_round: OnRound | None = None,
+        base: Path = Path(),
     ) -> Outcome:
         """Run a job.
 
@@ -79,32 +83,31 @@ class Simulation:
                 a list of these, one for each party; None for a rehearsal, which reads no rows.
             label: names the outcome.
             on_round: is told of each round.
+            base: the folder that a bundle's path in the job is relative to.
 
         Raises:
             SecureFlowError: what the platform would refuse, and `invalid_partition`,
                 `partition_impossible`, `invalid_attack`, `missing_data`.
         """
         partition = Partition.parse(self.partition)
+        job, code = local_code(job, base, simulated=True)
         table, owners, count = None, None, self.parties or DEFAULT_PARTIES
         features = None if job.get("features") is None else _features(job)
         if features is not None:
             table, owners, count = self._rows(_tables(data, features, partition), partition,
                                               features)  # fmt: skip
-        start, named = None, None
-        if self.initial is not None:
-            tensors, start = uploaded_weights(read_bytes(self.initial, MOST_WEIGHTS))
-            named = {"model": tensor_digest(start), "layout": layout_digest(tensors)}
+        start, named = self._start(code)
         drafted = draft(job, count, self.protection, named)
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
-        parties = parties_of(drafted.spec, table, owners, secret, attack)
-        trained = federate(
-            drafted.spec,
-            parties,
-            accounting=drafted.accounting,
-            on_round=on_round,
-            start=start,
-        )
+        with code_runner(code) as prepare:
+            trained = federate(
+                drafted.spec,
+                parties_of(drafted.spec, table, owners, secret, attack, prepare),
+                accounting=drafted.accounting,
+                on_round=on_round,
+                start=start,
+            )
         return Outcome(
             label=label or drafted.spec.name,
             spec=drafted.spec,
@@ -114,6 +117,17 @@ class Simulation:
             trained=trained,
             accounting=drafted.accounting,
         )
+
+    def _start(self, code: LocalCode | None) -> tuple[Any, dict[str, str] | None]:
+        """Return the weights to start from, and the member `initial` that names them, or None."""
+        if self.initial is not None:
+            tensors, start = uploaded_weights(read_bytes(self.initial, MOST_WEIGHTS))
+        elif code is not None:
+            tensors = by_name(code.model.weights)
+            start = flat(tensors, code.initial)
+        else:
+            return None, None
+        return start, {"model": tensor_digest(start), "layout": layout_digest(tensors)}
 
     def _rows(
         self, tables: list[Table], partition: Partition, features: FeatureSpec
@@ -161,14 +175,14 @@ def simulate(
         SecureFlowError: as `Simulation.run`; `invalid_file` for a job file that cannot be read.
     """
     if isinstance(job, Mapping):
-        content, label = job, ""
+        content, label, base = job, "", Path()
     else:
-        content, label = read_mapping(Path(job)), Path(job).stem
+        content, label, base = read_mapping(Path(job)), Path(job).stem, Path(job).parent
     simulation = Simulation(
         parties, partition, attack, protection, seed,
         initial=None if initial is None else Path(initial),
     )  # fmt: skip
-    return simulation.run(content, data, label=label, on_round=on_round)
+    return simulation.run(content, data, label=label, on_round=on_round, base=base)
 
 
 def _features(job: Mapping[str, Any]) -> FeatureSpec:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.adapters.frameworks import FrameworkRunner, runner_of
+from secureflow.adapters.frameworks import FrameworkRunner, Prepare, runner_of
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing.wiretypes import DTYPES, widened
@@ -97,6 +97,7 @@ def parties(
     owners: Owners | None,
     secret: bytes,
     attack: Attack | None,
+    prepare: Prepare = runner_of,
 ) -> list[Party]:
     """Return the parties with their rows.
 
@@ -106,6 +107,7 @@ def parties(
         owners: each row's party.
         secret: 32 bytes from which each party's are derived.
         attack: what some of them do.
+        prepare: makes the trainer of a party's rows.
 
     Raises:
         SecureFlowError: those of `runner_of`, naming the party.
@@ -114,7 +116,7 @@ def parties(
     for place, line in enumerate(spec.roster):
         columns = None if table is None or owners is None else table.part(owners == place)
         try:
-            runner = runner_of(spec, columns)
+            runner = prepare(spec, columns)
         except SecureFlowError as error:
             message = Text("{party}: {problem}", party=line.party, problem=error.message)
             raise SecureFlowError(error.code, message, error.hint, error.details) from error

@@ -1,7 +1,7 @@
 """What becomes of the tensors and sums that code of others returned, before anything is sent.
 
-This is the agent's own process: the caps of the spec, and the clipping of differential privacy per
-party, are applied to numbers that the code cannot reach any more.
+An agent does this in its own process: the caps of the spec, and the clipping of differential
+privacy per party, are applied to numbers that the code cannot reach any more.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
-class Results:
-    """One step's results.
+class Returned:
+    """What code returned for one model.
 
     Args:
         spec: the job's, of the family `bundle`.
@@ -41,8 +41,8 @@ class Results:
     tensors: Mapping[str, NDArray[Any]]
 
     @classmethod
-    def begin(cls, spec: TrainingSpec, model: Path) -> Results:
-        """Read the model's file.
+    def to_model(cls, spec: TrainingSpec, model: Path) -> Returned:
+        """Read the file of the model that the code is given.
 
         Raises:
             SecureFlowError: `invalid_model`.

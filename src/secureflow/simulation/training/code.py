@@ -1,0 +1,119 @@
+"""A bundle in the place of a framework: simulated parties call its class in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.adapters.frameworks import Prepare, Returned, RowsRunner, runner_of
+from secureflow.domain.specs.bundle_family import BundleModel
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.bundles.local import LocalBundle, local_class
+from secureflow.engines.preparation import Columns
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+from secureflow.sdk.localcode import LocalCode
+
+
+class CodeRunner:
+    """`adapters.frameworks.FrameworkRunner`, one object of the bundle's class for one party.
+
+    Args:
+        spec: the job's spec, of the family `bundle`.
+        columns: the party's rows.
+        made: the bundle's class.
+        rows: the file that the rows are handed over in.
+    """
+
+    def __init__(self, spec: TrainingSpec, columns: Columns | None, made: Any, rows: Path) -> None:
+        if not isinstance(spec.model, BundleModel):
+            raise AssertionError  # the caller looked
+        self._spec, self._model, self._path = spec, spec.model, rows
+        self._rows = RowsRunner(spec, columns)
+        layout = [(one.name, one.dtype, one.shape) for one in spec.tensors]
+        self._bundle = LocalBundle(made, spec.model.settings, spec.plan.seed, layout)
+        self._prepared = False
+        self._number = 0
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """See `FrameworkRunner.rows`."""
+        return self._rows.rows
+
+    def moments(self) -> NDArray[np.float64]:
+        """See `FrameworkRunner.moments`."""
+        return self._rows.moments()
+
+    def train(
+        self,
+        model: Path,
+        update: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        state: tuple[Path | None, Path] | None = None,
+    ) -> NDArray[np.float64]:
+        """See `FrameworkRunner.train`."""
+        del state
+        returned = self._begun(model, moments)
+        sums = self._reported(returned)
+        self._number += 1
+        returned.write(self._bundle.train(returned.tensors, self._number), update)
+        return np.array(returned.sums(sums, self.rows, seed))
+
+    def evaluate(
+        self, model: Path, moments: Sequence[float] | None, seed: bytes
+    ) -> NDArray[np.float64]:
+        """See `FrameworkRunner.evaluate`."""
+        returned = self._begun(model, moments)
+        return np.array(returned.sums(self._reported(returned), self.rows, seed))
+
+    def _begun(self, model: Path, moments: Sequence[float] | None) -> Returned:
+        if not self._prepared:
+            self._rows.write_rows(self._path, moments)
+            self._bundle.prepare(self._path)
+            self._prepared = True
+        return Returned.to_model(self._spec, model)
+
+    def _reported(self, returned: Returned) -> dict[str, float]:
+        if self._spec.privacy is not None or not self._model.sums:
+            return {}
+        found = self._bundle.evaluate(returned.tensors)
+        if set(found) != set(self._model.sums) or not np.isfinite(list(found.values())).all():
+            raise SecureFlowError(
+                "bundle_output_refused",
+                Text(
+                    "What the bundle returned is refused: evaluate gave {found}, the job declares "
+                    "finite sums {sums}.",
+                    found=", ".join(sorted(found))[:500],
+                    sums=", ".join(self._model.sums),
+                ),
+                "Give the same names in model.sums and in what `evaluate` returns.",
+            )
+        return found
+
+
+@contextmanager
+def code_runner(code: LocalCode | None) -> Iterator[Prepare]:
+    """Return what prepares a party's rows: for the bundle, if there is one, while it is imported.
+
+    Raises:
+        SecureFlowError: `bundle_unusable`.
+    """
+    if code is None:
+        yield runner_of
+        return
+    made_here = count()
+    with (
+        TemporaryDirectory(prefix="secureflow-rows-") as place,
+        local_class(code.folder.resolve(), code.model.bundle.entry) as made,
+    ):
+        yield lambda spec, columns: CodeRunner(
+            spec, columns, made, Path(place, str(next(made_here)))
+        )
