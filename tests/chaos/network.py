@@ -401,6 +401,9 @@ class _StreamCall:
             raise call.down._fault
         call.up.put(message)
 
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        """Call nobody: no status is replaced here, which is all that it is asked for."""
+
     def cancel(self) -> None:
         if self._call is not None:
             self._call.cancel()

@@ -230,9 +230,7 @@ class Platform:
     async def services(self) -> Any:
         """Return the use cases of the running server, once it runs."""
         while self.centre is None:
-            main = self.mains[SERVER]
-            if main.done() and not main.cancelled() and main.exception() is not None:
-                raise main.exception()  # type: ignore[misc]
+            self._look_for_failures(SERVER)
             await asyncio.sleep(0.05)
         return self.centre.services
 
@@ -245,8 +243,16 @@ class Platform:
     async def connected(self) -> None:
         """Wait until everybody has a link."""
         services = await self.services()
-        while services.courier.connected < len(MACHINES) - 1:  # noqa: ASYNC110  virtual time
+        while services.courier.connected < len(MACHINES) - 1:
+            self._look_for_failures(*self.mains)
             await asyncio.sleep(0.05)
+
+    def _look_for_failures(self, *names: str) -> None:
+        """Raise what ended a process, which would be waited for until the end of (virtual) time."""
+        for name in names:
+            main = self.mains[name]
+            if main.done() and not main.cancelled() and (failure := main.exception()) is not None:
+                raise failure
 
 
 def person(organisation: str, role: Role) -> Principal:
