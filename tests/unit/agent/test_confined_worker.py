@@ -119,7 +119,7 @@ async def test_it_sees_its_dataset_and_its_jobs_files_and_writes_its_update(
     process = await config.sandbox.start(launch)
     said = await process.reader.read()
     assert await process.wait() == 0, process.printed
-    assert said == b"[True, True, False, False, False, False] False ['state', 'update']\n"
+    assert said == b"[True, True, False, False, False, False] False ['rows', 'state', 'update']\n"
 
 
 async def test_a_killed_worker_is_replaced_and_a_replaced_file_is_seen(

@@ -4,10 +4,7 @@
     (reads the dataset)           (the code; sandbox,             (clips, turns into
                                    owner's environment)            what is sent)
 
-Whatever the code returns has the tensors that the spec declares, every number finite. Its norm cap,
-and under differential privacy its clipping to lattice steps, are applied *here*: the code shares no
-memory with this process, and can neither leave them out nor see the seeds. Reported sums are capped
-by the number of validation rows. Under differential privacy no sum leaves at all.
+What is asked of the code, and what becomes of its answers, a kind of job says (`CodeKind`).
 
 Code runs only in a sandbox that confines it. It runs once for a model: the update is kept
 (`agent.kinds.training.updates`). A process that ends is started anew, with new rows and a new
@@ -25,17 +22,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from secureflow.adapters.frameworks import Returned
-from secureflow.agent.compute.bundle_process import HOST, BundleProcess, BundleTask, Starter
-from secureflow.agent.compute.tensor_layout import TensorLayout
-from secureflow.agent.compute.training import EVALUATE, ROWS, TRAIN, rows_arguments
+from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter
+from secureflow.agent.compute.kind import CodeKind, CodeKinds
 from secureflow.agent.compute.worker_process import OUTPUT_ROWS, WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import parse
-from secureflow.domain.specs.bundle_family import BundleModel
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.base import CodePart, JobSpec
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -70,8 +63,9 @@ class OwnerCode(Protocol):
 class _Job:
     """A job with code, prepared here."""
 
-    spec: TrainingSpec
-    model: BundleModel
+    kind: CodeKind
+    spec: JobSpec
+    bundle: CodePart
     rows: tuple[int, int]
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: BundleProcess | None = None
@@ -84,12 +78,20 @@ class BundleWorkers:
         workers: SecureFlow's own.
         code: returns the owner's approved code and environments, once there is a job.
         directory: the agent's.
+        kinds: those of jobs that may bring code.
     """
 
-    def __init__(self, workers: Workers, code: Callable[[], OwnerCode], directory: Path) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        code: Callable[[], OwnerCode],
+        directory: Path,
+        kinds: CodeKinds,
+    ) -> None:
         self._workers = workers
         self._code = code
         self._logs = directory / LOGS
+        self._kinds = kinds
         self._jobs: dict[str, _Job] = {}
 
     async def describe(
@@ -105,9 +107,9 @@ class BundleWorkers:
             SecureFlowError: as `Workers.check`; `sandbox_missing` and those of
                 `OwnerCode.interpreter` for a job that brings code.
         """
-        asked = _with_code(spec)
+        asked = self._with_code(spec)
         if asked is not None:
-            await self._check_code(asked[1])
+            await self._check_code(asked[2])
         await self._workers.check(job, spec, dataset)
 
     async def prepare(
@@ -123,9 +125,9 @@ class BundleWorkers:
         Raises:
             SecureFlowError: as `check` and `Workers.prepare`.
         """
-        asked = _with_code(spec)
+        asked = self._with_code(spec)
         if asked is not None:
-            await self._check_code(asked[1])
+            await self._check_code(asked[2])
         answer = await self._workers.prepare(job, spec, dataset, salt, commitment)
         if asked is not None:
             await self._end(job)
@@ -142,7 +144,7 @@ class BundleWorkers:
             SecureFlowError: as `Workers.compute`, and those of `BundleProcess`.
         """
         known = self._jobs.get(job)
-        if known is None or step not in {TRAIN, EVALUATE}:
+        if known is None or step not in known.kind.steps:
             return await self._workers.compute(job, step, arguments)
         async with known.lock:
             began = time.monotonic()
@@ -161,38 +163,38 @@ class BundleWorkers:
             await self._end(job)
         await self._workers.stop()
 
-    async def _check_code(self, model: BundleModel) -> None:
+    def _with_code(self, spec: Mapping[str, Any]) -> tuple[CodeKind, JobSpec, CodePart] | None:
+        """Return a spec that brings code, with its kind and the code; None for every other."""
+        kind = self._kinds.get(str(spec.get("kind")))
+        asked = None if kind is None else kind.spec(spec)
+        if kind is None or asked is None or asked.bundle is None:
+            return None
+        return kind, asked, asked.bundle
+
+    async def _check_code(self, bundle: CodePart) -> None:
         if not self._workers.config.sandbox.confines:
             raise no_sandbox()
-        await asyncio.to_thread(self._code().interpreter, model.bundle.environment)
+        await asyncio.to_thread(self._code().interpreter, bundle.environment)
 
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
         process = known.process
         if process is None or not process.alive:
-            process = known.process = await self._started(job, known, asked["moments"])
-        returned = await asyncio.to_thread(Returned.to_model, known.spec, Path(asked["model"]))
-        limit = float(known.model.seconds)
-        sums: Mapping[str, float] = {}
-        if known.spec.privacy is None and known.model.sums:
-            sums = await process.evaluate(returned.tensors, limit=limit)
-        if step == TRAIN:
-            trained = await process.train(returned.tensors, int(asked["round"]), limit=limit)
-            await asyncio.to_thread(returned.write, trained, Path(asked["update"]))
-        return returned.sums(sums, known.rows, bytes.fromhex(asked["seed"]))
+            process = known.process = await self._started(job, known, asked)
+        return await known.kind.compute(process, step, known.spec, known.rows, asked)
 
-    async def _started(self, job: str, known: _Job, moments: list[float] | None) -> BundleProcess:
+    async def _started(self, job: str, known: _Job, asked: Mapping[str, Any]) -> BundleProcess:
         """Write rows and code, start the process, and have it take them up."""
-        config, model = self._workers.config, known.model
+        config, kind = self._workers.config, known.kind
         if config.files is None:
             raise no_sandbox()
         folder = config.files / job
         rows = folder / OUTPUT_ROWS
-        counted = await self._workers.compute(job, ROWS, rows_arguments(rows, moments))
+        counted = await self._workers.compute(job, kind.rows, kind.rows_arguments(rows, asked))
         known.rows = int(counted["sums"][0]), int(counted["sums"][1])
-        python = await asyncio.to_thread(self._code().interpreter, model.bundle.environment)
-        await asyncio.to_thread(self._write_code, model.bundle.digest, folder / CODE)
+        python = await asyncio.to_thread(self._code().interpreter, known.bundle.environment)
+        await asyncio.to_thread(self._write_code, known.bundle.digest, folder / CODE)
         inputs = (View(folder / CODE, Path("/bundle")), View(rows, Path("/rows")),
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
@@ -203,10 +205,7 @@ class BundleWorkers:
             limits=Limits(config.memory, config.processes, config.cpus, 1, config.scratch),
             devices=config.devices,
         )
-        task = BundleTask(
-            str(python), "/bundle", model.bundle.entry, dict(model.settings), known.spec.plan.seed,
-            _layout(known.spec), model.sums, "/host.py",
-        )  # fmt: skip
+        task = replace(kind.task(known.spec), python=str(python), folder="/bundle", host="/host.py")
         log = await asyncio.to_thread(self._log, job)
         starter = _starter(config, launch)
         process = await BundleProcess.start(starter, task, log, limit=LOAD_SECONDS)
@@ -233,19 +232,6 @@ class BundleWorkers:
         if known is not None and known.process is not None:
             process, known.process = known.process, None
             await process.kill()
-
-
-def _with_code(spec: Mapping[str, Any]) -> tuple[TrainingSpec, BundleModel] | None:
-    """Return a spec that names a bundle, and its model; None for every other."""
-    model = spec.get("model")
-    if not isinstance(model, Mapping) or model.get("family") != "bundle":
-        return None
-    asked = parse(TrainingSpec, dict(spec), stored=True)
-    return (asked, asked.model) if isinstance(asked.model, BundleModel) else None
-
-
-def _layout(spec: TrainingSpec) -> tuple[TensorLayout, ...]:
-    return tuple(TensorLayout(one.name, one.dtype, one.shape) for one in spec.tensors)
 
 
 def _starter(config: WorkerConfig, launch: Launch) -> Starter:

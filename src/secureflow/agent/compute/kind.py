@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from secureflow.adapters.datasources import SourceLimits
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
+from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
+
+    from secureflow.agent.compute.bundle_process import BundleProcess, BundleTask
 
 Step = Callable[..., "NDArray[Any]"]
 """From the prepared job and the request's arguments to the sums that it returns."""
@@ -49,6 +54,48 @@ class WorkerKind(Protocol):
         self, job: str, spec: Any, config: DatasetConfig | None, limits: SourceLimits
     ) -> Prepared:
         """Read the spec's columns and no others."""
+
+
+class CodeKind(Protocol):
+    """How a kind of job is computed by code of others; `spec` is always one that brings code."""
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The steps that the code computes, in the place of the worker."""
+
+    @property
+    def rows(self) -> str:
+        """The worker's step that writes the rows for it."""
+
+    def spec(self, value: Mapping[str, Any]) -> JobSpec:
+        """Parse a stored spec of this kind."""
+
+    def rows_arguments(self, path: Path, asked: Mapping[str, Any]) -> dict[str, JSON]:
+        """Return the arguments of `rows`, for a file and the first step that is asked for."""
+
+    def task(self, spec: Any) -> BundleTask:
+        """Return what the class is made with and must return; not where it runs."""
+
+    async def compute(
+        self,
+        process: BundleProcess,
+        step: str,
+        spec: Any,
+        rows: tuple[int, int],
+        asked: Mapping[str, Any],
+    ) -> list[float]:
+        """Have a step computed, write what comes of it, and return its sums.
+
+        Args:
+            process: prepared.
+            step: one of `steps`.
+            spec: the job's.
+            rows: how many train and how many validate, as the worker counted.
+            asked: the step's arguments.
+        """
+
+
+CodeKinds = Mapping[str, CodeKind]
 
 
 class WorkerKinds(Mapping[str, WorkerKind]):

@@ -16,6 +16,7 @@ from secureflow.adapters.link import CredentialFiles, Link, Uplink
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.bundle_workers import BundleWorkers
+from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.worker_process import MODULE as WORKER
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.bundlecommands import BundleCommands
@@ -171,7 +172,7 @@ def _put_together(
     confines = isinstance(workers, Workers) and workers.config.sandbox.confines
     running: LocalComputing = workers
     if isinstance(workers, Workers):
-        running = BundleWorkers(workers, lambda: assembly.code, settings.directory)
+        running = BundleWorkers(workers, lambda: assembly.code, settings.directory, CODE_KINDS)
     ports = ExternalPorts(
         link=link,
         uplink=uplink,
