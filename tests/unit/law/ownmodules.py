@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from secureflow.agent.compute.kinds import WORKER_KINDS
+from secureflow.agent.compute.kinds import CODE_KINDS, WORKER_KINDS
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.cli.kinds import CLI_KINDS
@@ -84,6 +84,7 @@ def _recorded(kind: str) -> Iterator[str]:
     spec = SPEC_KINDS[kind]
     yield from (spec.spec.__module__, spec.request.__module__, spec.check.__module__)
     tables: Iterable[Mapping[str, object]] = (
-        ENGINE_KINDS, JOB_KINDS, AGENT_KINDS, WORKER_KINDS, ENCLAVE_KINDS, CLI_KINDS._kinds,
+        ENGINE_KINDS, JOB_KINDS, AGENT_KINDS, WORKER_KINDS, CODE_KINDS, ENCLAVE_KINDS,
+        CLI_KINDS._kinds,
     )  # fmt: skip
     yield from (type(table[kind]).__module__ for table in tables if kind in table)

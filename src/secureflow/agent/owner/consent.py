@@ -232,7 +232,8 @@ class Consent:
         if decision.effect != "allow" or not request.get("bundle_digest"):
             return decision
         without = {name: "" for name in BUNDLE_FACTS if name != "submitter"}
-        if self._policies.decide({**request, **without}).effect != "allow":
+        about_data = self._policies.decide({**request, **without})
+        if about_data.effect != "allow" or {*decision.reasons} - {*about_data.reasons}:
             return decision
         return Decision("ask", ("no policy decides about the code that the job brings",))
 

@@ -161,7 +161,7 @@ def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
         return None
     if not spec.starts_from:
         reason = "a bundle begins with weights that were uploaded"
-        hint = "secureflow bundle model makes and uploads those that its `initial` returns."
+        hint = "Name the bundle's folder in the job file, or a file: secureflow model upload."
         return "initial", reason, hint
     if LOSS not in model.sums and (spec.plan.early_stop or spec.plan.keep):
         field = "early_stop" if spec.plan.early_stop else "keep"

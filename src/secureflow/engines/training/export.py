@@ -254,7 +254,7 @@ def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
     Raises:
         SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for other families.
     """
-    if card.get("family") not in LEARNS:
+    if card.get("family") not in LEARNS or card.get("family") == "bundle":
         raise _invalid(
             Text("the family {family!r} has no scikit-learn counterpart", family=card.get("family"))
         )

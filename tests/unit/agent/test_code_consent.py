@@ -1,0 +1,51 @@
+"""A policy that was written about data allows no code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.policy.cedar import CedarPolicies
+from secureflow.agent.owner.consent import Consent
+from secureflow.domain.policies import Policy
+
+DIGEST, ENVIRONMENT = "ab" * 32, "cd" * 32
+REQUEST: dict[str, Any] = {
+    "kind": "training", "submitter": "ana", "dataset": "customers", "project": "prj_1",
+    "purpose": "research", "columns": ("x",), "sensitive": (), "parties": ("a", "b", "c"),
+    "group_size": 3, "min_contributors": 3, "protection": "sealed", "family": "bundle",
+    "rounds": 3, "release": "operator", "bundle_digest": DIGEST, "bundle_entry": "model:Model",
+    "environment": ENVIRONMENT, "epsilon": None,
+}  # fmt: skip
+DATA = 'permit (principal, action, resource) when { context.purpose == "research" };'
+CODE = f"""permit (principal, action == Action::"training", resource)
+when {{ context.bundle_digest == "{DIGEST}" }};"""
+ANY = """permit (principal == User::"ana", action == Action::"training", resource)
+when { context.bundle_digest != "" };"""
+NEVER = """forbid (principal, action == Action::"training", resource)
+when { context.bundle_digest != "" };"""
+
+
+def effect(text: str, **changes: Any) -> str:
+    policies = CedarPolicies([Policy("test.cedar", text, "")])
+    return Consent(policies, None)._decision({**REQUEST, **changes}).effect  # type: ignore[arg-type]
+
+
+def test_a_policy_about_data_allows_no_code() -> None:
+    nothing = {"bundle_digest": "", "bundle_entry": "", "environment": ""}
+    assert effect(DATA, **nothing) == "allow"
+    assert effect(DATA) == "ask"
+    assert effect(DATA, family="mlp") == "ask"  # whatever the request calls itself
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(CODE, "allow"), (DATA + CODE, "allow"), (ANY, "allow"), (NEVER + DATA, "refuse")],
+)
+def test_a_policy_about_code_decides(text: str, expected: str) -> None:
+    assert effect(text) == expected
+
+
+def test_it_is_about_this_code() -> None:
+    assert effect(CODE, bundle_digest="ff" * 32) == "ask"
