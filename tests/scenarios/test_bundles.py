@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from peers.environments import with_numpy
 from peers.sandboxes import demand_sandbox
 from safetensors.numpy import save
 
+from secureflow import simulate
+from secureflow.agent import api
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef
 from secureflow.domain.specs.tensors import TensorSpec
@@ -85,6 +89,55 @@ def brought(place: Platform, code: bytes = CODE, **plan: Any) -> Any:
         client.bundles.upload(bundle, asked.project, "churn")
         start = client.models.upload(zeros).initial
     return replace(asked, model=model, initial=start)
+
+
+def test_a_simulation_gives_the_model_of_the_platform(place: Platform) -> None:
+    asked = brought(place, order="public")
+    report = ended(place, asked).report
+    folder = place.directory / "churn"
+    folder.mkdir()
+    assert asked.features is not None
+    code = CODE.replace(b"WIDTH", b"%d" % asked.features.width)
+    (folder / "model.py").write_bytes(code)
+    model = {"family": "bundle", "folder": "churn", "settings": {"rate": 0.5},
+             "sums": ["rows", "loss", "correct"]}  # fmt: skip
+    job = place.directory / "job.yaml"
+    job.write_text(yaml.safe_dump({**dump(asked), "initial": None, "model": model}))
+    simulated = simulate(job, sorted((place.directory / "data").glob("share-*.parquet")))
+    assert simulated.digest == report["model"]["digest"]
+    assert dict(simulated.metrics) == report["metrics"]
+
+
+def test_what_goes_wrong_at_an_owner_names_it_and_nothing_else(place: Platform) -> None:
+    """The trace is in the owner's own log: it could hold rows."""
+    for old, new, code in (
+        (b"return weights", b"raise ValueError(self.training['inputs'][0])", "bundle_failed"),
+        (b"return weights", b"return {'coef': weights['coef']}", "bundle_output_refused"),
+        (b"import numpy as np", b"import numpy as np, no_such_module", "bundle_unusable"),
+    ):
+        job = ended(place, brought(place, CODE.replace(old, new, 1)))
+        assert job.state == "failed"
+        told = str(job.error)
+        assert code in told
+        assert "bank-" in told
+        assert "ValueError" not in told
+        assert "no_such_module" not in told
+        (log,) = place.parties["bank-a"].config.parent.glob(f"bundles/logs/{job.id}.log")
+        assert "Error" in log.read_text() or "Refused" in log.read_text()
+
+
+def test_an_owner_without_the_environment_is_named_before_anybody_is_asked(
+    place: Platform,
+) -> None:
+    asked = brought(place)
+    elsewhere = replace(asked.model.bundle, environment="ab" * 32)
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(replace(asked, model=replace(asked.model, bundle=elsewhere)))
+        over = await_end(client, job.id)
+    assert over.state in {"failed", "refused"}, over.state
+    assert "environment_unknown" in str(over.error)
+    for owner in place.parties.values():
+        assert not [one for one in api.inbox_list(owner.config) if one["job"] == job.id]
 
 
 def with_digest(place: Platform) -> str:

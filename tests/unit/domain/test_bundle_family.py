@@ -86,11 +86,12 @@ def test_contradictions_are_named(model: Any, parts: Any, field: str) -> None:
 def test_only_privacy_that_the_agent_enforces_is_credited() -> None:
     private = {"delta": 1e-5, "noise_multiplier": 1.0, "clipping_norm": 1.0, "noise": "enclave"}
     record = {**private, "unit": "record", "rows": 1000, "sampling": 0.1}
-    party = {**private, "unit": "party", "mechanism": "central"}
-    assert refusal(asked(privacy=record)).details["field"] == "privacy.unit"
+    party = {**private, "unit": "party", "mechanism": "central",
+             "party_unit_acknowledged": True}  # fmt: skip
+    assert refusal(asked(privacy=record, plan={"validation": 0})).details["field"] == "privacy.unit"
     measured = {**party, "metrics_noise": 1.0}
-    assert refusal(asked(privacy=measured)).details["field"].startswith("privacy")
-    check(asked(privacy=party))
+    assert refusal(asked(privacy=measured, plan={"validation": 0})).details["field"].startswith("privacy")
+    check(asked(privacy=party, plan={"validation": 0}))
 
 
 @pytest.mark.parametrize(
