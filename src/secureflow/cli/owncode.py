@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
@@ -24,6 +25,7 @@ Config = Annotated[
 ]
 Name = Annotated[str, typer.Argument(help=t("Name of the environment."))]
 _CONFIG = Path("agent.yaml")
+_JOB = re.compile(r"job_[0-9a-z]{8,40}")
 _BUNDLE = ("digest", "entry", "name", "submitter", "job", "approved")
 
 
@@ -38,6 +40,26 @@ def list_bundles(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
         show(found, output)
         return
     show([approved(one) for one in found], output, _BUNDLE)
+
+
+@bundles.command("log", help=t("Show what the code of a job has printed here."))
+def show_log(
+    job: Annotated[str, typer.Argument(help=t("Id of the job."))], config: Config = _CONFIG
+) -> None:
+    """Show a job's log, with everything hidden made visible: code wrote it."""
+    from secureflow.agent.compute.bundle_workers import LOGS
+    from secureflow.agent.settings import AgentSettings
+    from secureflow.kit.plain import shown
+
+    folder = AgentSettings.load(config).directory / LOGS
+    if not _JOB.fullmatch(job) or not (folder / f"{job}.log").is_file():
+        raise SecureFlowError(
+            "not_found",
+            t("No code of the job {job} has run here.", job=job[:80]),
+            t("Only jobs with a bundle do; secureflow job show {job} names theirs.", job=job[:80]),
+        )
+    for line in (folder / f"{job}.log").read_text(errors="replace").splitlines():
+        write(shown(line))
 
 
 @environments.command("add", help=t("Make an environment from a lock of wheels and hashes."))
