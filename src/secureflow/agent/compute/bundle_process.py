@@ -113,6 +113,7 @@ class BundleProcess:
         self._rest = b""
         self._next = 0
         self._printed_too_much = False
+        self._ending: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(
@@ -224,6 +225,14 @@ class BundleProcess:
 
     async def kill(self) -> None:
         """Kill the process and keep what it has printed; an open request ends as `bundle_died`."""
+        await asyncio.shield(self._end())
+
+    def _end(self) -> asyncio.Task[None]:
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().create_task(self._killed())
+        return self._ending
+
+    async def _killed(self) -> None:
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         await asyncio.sleep(0)  # whoever waits on the channel is told before it is closed
@@ -238,6 +247,7 @@ class BundleProcess:
 
     def _flooded(self) -> None:
         self._printed_too_much = True
+        self._end()
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer learns it
 

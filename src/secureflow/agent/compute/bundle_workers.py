@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -37,8 +38,10 @@ CODE: Final = "code"
 """The folder of a job that its bundle is written into."""
 LOGS: Final = Path("bundles") / "logs"
 """Below the agent's folder: what bundles print, a file for each job."""
-LOAD_SECONDS: Final = 120.0
+LOAD_SECONDS: Final = 300.0
 """For starting, importing and taking up the rows; importing a large framework takes a while."""
+MAX_LOGS: Final = 200
+"""Logs that are kept, the newest."""
 
 
 class OwnerCode(Protocol):
@@ -182,7 +185,8 @@ class BundleWorkers:
         process = known.process
         if process is None or not process.alive:
             process = known.process = await self._started(job, known, asked)
-        return await known.kind.compute(process, step, known.spec, known.rows, asked)
+        most = self._workers.config.seconds or math.inf
+        return await known.kind.compute(process, step, known.spec, known.rows, asked, most)
 
     async def _started(self, job: str, known: _Job, asked: Mapping[str, Any]) -> BundleProcess:
         """Write rows and code, start the process, and have it take them up."""
@@ -202,7 +206,9 @@ class BundleWorkers:
             config.library_threads,
             inputs,
             hidden=config.hidden,
-            limits=Limits(config.memory, config.processes, config.cpus, 1, config.scratch),
+            limits=Limits(
+                config.memory, config.processes, config.cpus, config.scratch, config.scratch
+            ),
             devices=config.devices,
         )
         task = replace(kind.task(known.spec), python=str(python), folder="/bundle", host="/host.py")
@@ -225,6 +231,9 @@ class BundleWorkers:
         path = self._logs / f"{job}.log"
         with contextlib.suppress(FileNotFoundError):
             path.replace(path.with_suffix(".before.log"))
+        older = sorted(self._logs.glob("*.log"), key=lambda one: one.stat().st_mtime)
+        for one in older[: -MAX_LOGS + 1]:
+            one.unlink(missing_ok=True)
         return path
 
     async def _end(self, job: str) -> None:

@@ -83,6 +83,7 @@ class CodeKind(Protocol):
         spec: Any,
         rows: tuple[int, int],
         asked: Mapping[str, Any],
+        most: float,
     ) -> list[float]:
         """Have a step computed, write what comes of it, and return its sums.
 
@@ -92,6 +93,7 @@ class CodeKind(Protocol):
             spec: the job's.
             rows: how many train and how many validate, as the worker counted.
             asked: the step's arguments.
+            most: seconds that the owner allows for one call, whatever the spec says.
         """
 
 

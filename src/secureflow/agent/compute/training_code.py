@@ -56,13 +56,14 @@ class TrainingCode:
         spec: TrainingSpec,
         rows: tuple[int, int],
         asked: Mapping[str, Any],
+        most: float,
     ) -> list[float]:
         """Evaluate the model that the step is given, and train from it."""
         from secureflow.adapters.frameworks import Returned
 
         model = _model(spec)
         returned = await asyncio.to_thread(Returned.to_model, spec, Path(asked["model"]))
-        limit, sums = float(model.seconds), dict[str, float]()
+        limit, sums = min(float(model.seconds), most), dict[str, float]()
         if spec.privacy is None and model.sums:
             sums = await process.evaluate(returned.tensors, limit=limit)
         if step == TRAIN:
