@@ -12,7 +12,7 @@ from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.budgets import Budgets
-from secureflow.agent.owner.bundles import OwnerBundles
+from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.restored import ForgottenJobs
@@ -103,6 +103,7 @@ def assemble(
     )
     rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
-    bundles = OwnerBundles(settings.directory, store, ports.link, clock)
+    code = settings.directory, store, ports.link, clock, lambda: named_code(inbox)
+    bundles = OwnerBundles(*code)
     parts = context, inbox, consent, attestation, continuations, rollback
     return Assembly(agent, *parts, bundles)
