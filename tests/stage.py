@@ -17,6 +17,7 @@ from peers.accounting import InlineAccountant
 
 from secureflow.application.access import Principal
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.application.quotas import Quotas
 from secureflow.domain.ids import new_id
@@ -65,6 +66,7 @@ class Stage:
     driver: NotingDriver
     bus: MemoryBus
     artifacts: MemoryArtifacts
+    uploads: MemoryArtifacts
     now: list[int]
     ticks: list[float]
     expelled: list[Agent]
@@ -192,6 +194,7 @@ def empty_stage(
     quotas: Quotas | None = None,
     server: str = "",
     others: Collection[str] = (),
+    uploads: Artifacts | None = None,
 ) -> Stage:
     """Return a platform without anybody on it, in memory or over the given database and log."""
     key = key or known_key("log")
@@ -199,6 +202,7 @@ def empty_stage(
     ledger = ledger or MemoryLedger(database, key, ORIGIN)
     now, ticks = [NOW], [0.0]
     driver, bus, artifacts = NotingDriver(), MemoryBus(), MemoryArtifacts()
+    store = MemoryArtifacts()
     expelled: list[Agent] = []
     told_disabled: list[Sequence[str]] = []
     ports = Ports(
@@ -210,6 +214,7 @@ def empty_stage(
         driver=driver,
         bus=bus,
         artifacts=artifacts,
+        uploads=uploads or store,
         clock=lambda: now[0],
         accountant=ACCOUNTANT,
     )
@@ -224,8 +229,9 @@ def empty_stage(
         others=lambda: others,
     )
     return Stage(
-        services, database, ledger, driver, bus, artifacts, now, ticks, expelled, told_disabled
-    )
+        services, database, ledger, driver, bus, artifacts, store, now, ticks, expelled,
+        told_disabled,
+    )  # fmt: skip
 
 
 async def two_worlds(directory: Path, quotas: Quotas | None = None) -> Stage:

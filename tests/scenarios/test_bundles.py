@@ -87,7 +87,7 @@ def brought(place: Platform, code: bytes = CODE, **plan: Any) -> Any:
     zeros.write_bytes(save({one.name: np.zeros(one.shape, np.float32) for one in weights}))
     with place.client("bank-a") as client:
         client.bundles.upload(bundle, asked.project, "churn")
-        start = client.models.upload(zeros).initial
+        start = client.models.upload(zeros, asked.project).initial
     return replace(asked, model=model, initial=start)
 
 

@@ -164,7 +164,7 @@ def test_a_job_starts_from_uploaded_weights_and_sends_half_the_bytes(
         spec = parse(TrainingSpec, client.jobs.dry_run(request).spec)
         arrays = {one.name: np.full(one.shape, 0.25, np.float32) for one in spec.tensors}
         (tmp_path / "start.safetensors").write_bytes(bytes(save(arrays)))
-        found = client.models.upload(tmp_path / "start.safetensors")
+        found = client.models.upload(tmp_path / "start.safetensors", request.project)
         asked = replace(request, plan=plan, initial=found.initial, wire="bfloat16")
         ended = run(place, asked)
         weights = client.models.load((ended.report or {})["model"]["id"]).parameters

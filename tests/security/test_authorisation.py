@@ -15,12 +15,15 @@ decide (`None`: anybody who is logged in, `OPEN`: anybody at all). Then it must 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
 from secureflow.application.access import ACTIONS, Principal
+from secureflow.application.uploads import Weights
 from secureflow.domain.jobs import JobState
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
@@ -119,7 +122,9 @@ RULES: dict[str, Rule] = {
     "list_models": Rule("model.read", "project", "query"),
     "get_model": Rule("model.read", "model"),
     "get_model_content": Rule("model.download", "model"),
-    "upload_model": Rule("model.upload", body={}, also=(403,)),  # other bytes than named
+    "upload_model": Rule("model.upload", "project", "query", {}, also=(403, 422)),
+    "list_uploads": Rule("model.read", "project", "query"),
+    "delete_upload": Rule("upload.remove", "upload"),
     "get_model_card": Rule("model.read", "model"),
     "upload_bundle": Rule("bundle.upload", "project", "query", also=(422,)),
     "list_bundles": Rule("bundle.read", "project", "query"),
@@ -134,7 +139,7 @@ RULES: dict[str, Rule] = {
 QUERIES = {
     "get_inclusion": "index=0&size=1",
     "get_consistency": "old=1&new=2",
-    "upload_model": "digest=" + "0" * 64,
+    "upload_model": f"digest={'0' * 64}&layout={'0' * 64}",
     "upload_bundle": f"digest={'0' * 64}",
 }
 REFUSALS = {401, 403, 404}
@@ -198,6 +203,10 @@ class World:
         return self.stage.ids[prefix + noun]
 
 
+async def _zeros() -> AsyncIterator[bytes]:
+    yield bytes(4)
+
+
 def operations_of(api: Api) -> dict[str, tuple[str, str]]:
     return {
         operation["operationId"]: (method.upper(), path)
@@ -222,6 +231,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
                 digest=code.digest,
             )  # fmt: skip
             stage.ids[f"{prefix}code"] = stored.digest
+            weights = Weights(blake3(bytes(4)).hexdigest(), "0" * 64, 4)
+            upload = await stage.services.uploads.upload(
+                stage.scientist(organisation), stage.ids[f"{prefix}project"], weights, _zeros()
+            )
+            stage.ids[f"{prefix}upload"] = upload.id
         return stage
 
     api = Api(asyncio.run(build()))

@@ -55,6 +55,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "model.read": _EVERYONE,
     "model.upload": frozenset({Role.DATA_SCIENTIST}),
     "model.download": _OWNERS | {Role.DATA_SCIENTIST},
+    "upload.remove": _PLANNERS | _PLATFORM,
     "bundle.upload": frozenset({Role.DATA_SCIENTIST}),
     "bundle.read": _EVERYONE,
     "audit.read": _EVERYONE,

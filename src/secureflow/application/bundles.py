@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from secureflow.application.access import (
@@ -19,11 +20,13 @@ from secureflow.application.access import (
     seen_projects,
     sees_work_of,
 )
+from secureflow.application.intake import Intake
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
+from secureflow.application.uploads import blob_lock, names_upload
 from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle, bundle_id
 from secureflow.engines.bundles import MAX_BYTES, unpack
 from secureflow.kit.clock import Clock
@@ -37,34 +40,45 @@ class Bundles:
     Args:
         begin: starts units of work.
         transactions: opens transactions.
-        artifacts: where the packings are.
+        store: where what people upload is; the packings are in it.
         clock: unix seconds.
         quotas: per organisation.
+        intake: counts large bodies on their way in.
     """
 
     def __init__(
         self,
         begin: UnitOfWorkFactory,
         transactions: Transactions,
-        artifacts: Artifacts,
+        store: Artifacts,
         clock: Clock,
         quotas: Quotas,
+        intake: Intake,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
-        self._artifacts = artifacts
+        self._store = store
         self._clock = clock
         self._quotas = quotas
+        self._intake = intake
 
-    async def admit(self, principal: Principal, project: str) -> None:
-        """Refuse an upload before its body is read.
+    @asynccontextmanager
+    async def admitted(
+        self, principal: Principal, project: str, digest: str
+    ) -> AsyncIterator[None]:
+        """Refuse an upload before its body is read; count it while it is read in the block.
 
         Raises:
-            SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`.
+            SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`,
+                `quota_exceeded`, `rate_limited`.
         """
         require(principal, "bundle.upload")
-        async with self._begin() as work:
-            await active_project(work, principal, project)
+        with self._intake.receiving(principal.organisation):
+            async with self._begin() as work:
+                found = await active_project(work, principal, project)
+                if await work.bundles.find(bundle_id(found.id, digest)) is None:
+                    await self._quotas.another_bundle(work, principal.organisation)
+            yield
 
     async def upload(
         self, principal: Principal, project: str, packed: bytes, *, digest: str, name: str = ""
@@ -72,7 +86,7 @@ class Bundles:
         """Keep a packed bundle in a project; the same one is kept once, from now on.
 
         Raises:
-            SecureFlowError: as `admit`; `bundle_refused` for anything but a packing;
+            SecureFlowError: as `admitted`; `bundle_refused` for anything but a packing;
                 `digest_mismatch`, `quota_exceeded`.
         """
         require(principal, "bundle.upload")
@@ -90,14 +104,14 @@ class Bundles:
         now = self._clock()
         async with self._transactions() as transaction:
             work = transaction.work
-            await work.lock(_lock(digest))
+            await work.lock(blob_lock(digest))
             found = await active_project(work, principal, project)
             key = bundle_id(found.id, digest)
             known = await work.bundles.find(key)
             expires = now + KEPT_SECONDS
             if known is None:  # before its bytes are: what is refused leaves nothing
                 await self._quotas.another_bundle(work, principal.organisation)
-            await self._artifacts.put(_once(packed), limit=MAX_BYTES, expect=digest)
+            await self._store.put(_once(packed), limit=MAX_BYTES, expect=digest)
             if known is not None:
                 known = replace(known, expires=max(known.expires, expires))
                 await work.bundles.save(known)
@@ -126,7 +140,7 @@ class Bundles:
     ) -> tuple[StoredBundle, AsyncIterator[bytes]]:
         """Return a bundle and its packing as a stream."""
         stored = await self.get(principal, digest)
-        return stored, await self._artifacts.open(stored.digest)
+        return stored, await self._store.open(stored.digest)
 
     async def list(
         self, principal: Principal, *, project: str = "", cursor: str = "", limit: int = 50
@@ -160,13 +174,13 @@ class Bundles:
 
     async def _expire(self, one: StoredBundle, now: int) -> None:
         async with self._begin() as work:
-            await work.lock(_lock(one.digest))
+            await work.lock(blob_lock(one.digest))
             found = await work.bundles.find(one.id)
             if found is None or found.expires > now:
                 return
             await work.bundles.remove(one.id)
-            if not await work.bundles.count(digest=one.digest):
-                await self._artifacts.delete(one.digest)
+            if not await names_upload(work, one.digest):
+                await self._store.delete(one.digest)
             await work.commit()
 
 
@@ -176,7 +190,7 @@ async def named_by_job(work: UnitOfWork, project: str, digest: str) -> StoredBun
     Raises:
         SecureFlowError: `not_found` if it was not uploaded to the project, or has expired.
     """
-    await work.lock(_lock(digest))
+    await work.lock(blob_lock(digest))
     found = await work.bundles.find(bundle_id(project, digest))
     if found is None:
         raise SecureFlowError(
@@ -188,10 +202,6 @@ async def named_by_job(work: UnitOfWork, project: str, digest: str) -> StoredBun
         found = replace(found, expires=FOR_EVER)
         await work.bundles.save(found)
     return found
-
-
-def _lock(digest: str) -> str:
-    return f"bundle/{digest}"
 
 
 async def _once(packed: bytes) -> AsyncIterator[bytes]:

@@ -16,14 +16,12 @@ from secureflow.application.access import (
 from secureflow.application.jobs.jobs import visible_job
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWorkFactory
-from secureflow.domain.models import Model, Upload
+from secureflow.domain.models import Model
 from secureflow.kit.canonical import canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 TENSOR: Final = "parameters"
-UPLOAD_LIMIT: Final = 4 << 30
-"""Most bytes of uploaded weights: 2^30 float32 values, as a spec may have at most."""
 
 
 class Models:
@@ -98,39 +96,6 @@ class Models:
             "tee": report.get("tee", ""),
             "spec_digest": job.digest,
         }
-
-    async def upload(
-        self, principal: Principal, digest: str, size: int, chunks: AsyncIterator[bytes]
-    ) -> Upload:
-        """Store weights that a job may name as its `initial` model; the same ones once.
-
-        Whether they are those of a job's model is checked where a spec names them, by its layout.
-
-        Args:
-            principal: the caller.
-            digest: BLAKE3 of the bytes, their address.
-            size: their number, a multiple of 4.
-            chunks: little-endian float32 values.
-
-        Raises:
-            SecureFlowError: `forbidden`, `invalid_request`, `too_large`, `digest_mismatch`;
-                `disk_full` before anything is read.
-        """
-        require(principal, "model.upload")
-        if size < 4 or size % 4 or size > UPLOAD_LIMIT:
-            raise SecureFlowError(
-                "invalid_request",
-                Text(
-                    "Uploaded weights must be 1 to {most} float32 values; {size} bytes are not.",
-                    most=UPLOAD_LIMIT // 4,
-                    size=size,
-                ),
-                "Upload a safetensors file with: secureflow model upload FILE.",
-            )
-        stored = await self._artifacts.put(chunks, limit=size, expect=digest)
-        if stored.size != size:  # never removed here: a blob may be somebody else's as well
-            raise SecureFlowError("malformed_request", "The body ended before it was complete.")
-        return Upload(stored.digest, stored.size)
 
     async def content(
         self, principal: Principal, key: str

@@ -16,6 +16,7 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.jobs import JobState
 from secureflow.domain.projects import Project
 from secureflow.domain.specs.base import STRICT
+from secureflow.kit.disk import size as in_units
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -37,6 +38,8 @@ class Quotas:
         enrolments: unused and not expired.
         agents: that were ever enrolled: revoked ones stay known, so that no name is reused.
         bundles: that it uploaded and that are kept, in all projects.
+        uploads: weights that it uploaded and that are kept, in all projects.
+        upload_bytes: of these weights together.
         tokens: of one user; a further login removes the oldest.
     """
 
@@ -51,6 +54,8 @@ class Quotas:
     enrolments: Limit = 50
     agents: Limit = 200
     bundles: Limit = 500
+    uploads: Limit = 100
+    upload_bytes: Annotated[int, Field(ge=4, le=1 << 50)] = 16 << 30
     tokens: Limit = 50
 
     async def another_project(self, work: UnitOfWork, organisation: str) -> None:
@@ -102,6 +107,27 @@ class Quotas:
         await work.lock(f"quota/{organisation}")
         held = await work.bundles.count(organisation=organisation)
         self._keep(organisation, "code bundles", held, self.bundles)
+
+    async def another_upload(self, work: UnitOfWork, organisation: str, size: int) -> None:
+        """Refuse one more upload, or so many more bytes."""
+        await work.lock(f"quota/{organisation}")
+        held = await list_readable(work.uploads, organisation=organisation)
+        self._keep(organisation, "uploads of weights", len(held), self.uploads)
+        taken = sum(one.size for one in held)
+        if taken + size > self.upload_bytes:
+            raise SecureFlowError(
+                "quota_exceeded",
+                Text(
+                    "{owner} has {held} of uploaded weights and sends {more}; the quota is {most}.",
+                    owner=organisation,
+                    held=in_units(taken),
+                    more=in_units(size),
+                    most=in_units(self.upload_bytes),
+                ),
+                "Remove some that no job needs (secureflow weights list), or ask the operator to "
+                "raise the quota.",
+                {"quota": self.upload_bytes},
+            )
 
     async def another_user(self, work: UnitOfWork, organisation: str) -> None:
         """Refuse one more account of an organisation; the operator's own are not counted."""

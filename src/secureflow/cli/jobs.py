@@ -286,7 +286,7 @@ def _with_code(connection: Client, request: dict[str, Any], file: Path) -> dict[
         with TemporaryDirectory() as place:
             weights = Path(place, "initial.safetensors")
             weights.write_bytes(code.weights())
-            request["initial"] = dump(connection.models.upload(weights).initial)
+            request["initial"] = dump(connection.models.upload(weights, project).initial)
     return request
 
 

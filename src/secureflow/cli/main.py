@@ -35,6 +35,7 @@ from secureflow.cli import (
     session,
     simulate,
     users,
+    weights,
 )
 from secureflow.cli.console import fail, group
 from secureflow.cli.texts import language, t
@@ -62,6 +63,7 @@ app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(models.app, name="model")
+app.add_typer(weights.app, name="weights")
 app.command("simulate", help=t("Try training jobs on a table here, before anybody is asked."))(
     simulate.simulate
 )

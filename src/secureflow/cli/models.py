@@ -74,11 +74,12 @@ def download(
 @app.command("upload", help=t("Write a model file's tensors to the centre, to start a job from."))
 def upload(
     path: Annotated[Path, typer.Argument(help=t("Model file (safetensors)."))],
+    project: Annotated[str, typer.Option(help=t("Id or name of the project."))],
     output: Output = Form.TABLE,
 ) -> None:
     """Upload weights; the answer is the member `initial` of a job."""
     with client() as connection:
-        found = connection.models.upload(path)
+        found = connection.models.upload(path, named(connection, "project", project))
     if output is not Form.TABLE:
         show(found, output)
         return

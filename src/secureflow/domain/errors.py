@@ -81,7 +81,7 @@ CATALOGUE: dict[str, Category] = {
     "unknown_class": Category.INVALID,
     "label_out_of_range": Category.INVALID,
     "tensors_wrong": Category.INVALID,
-    "upload_missing": Category.INVALID,
+    "upload_in_use": Category.CONFLICT,
     "no_probabilities": Category.INVALID,
     "invalid_moments": Category.INVALID,
     "training_diverged": Category.FAILED,

@@ -5,13 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from secureflow.kit.canonical import digest
+
 
 @dataclass(frozen=True)
 class Upload:
-    """Uploaded weights: BLAKE3 over the raw float32 vector, which is their address, and bytes."""
+    """Uploaded weights in a project, from which its jobs may start.
 
+    `digest` is BLAKE3 over the raw float32 vector, `layout` that of the tensors which it holds
+    (`specs.tensors.layout_digest`), `size` its bytes; `expires` unix seconds.
+    """
+
+    id: str
+    project: str
     digest: str
+    layout: str
+    organisation: str
+    uploader: str
     size: int
+    created: int
+    expires: int
+
+
+def upload_id(project: str, weights: str, layout: str) -> str:
+    """Return the id of weights in a project: the same bytes may be tensors of other names."""
+    return f"upl_{digest([project, weights, layout])[:32]}"
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ _PIECE: Final = 1 << 20
 _WORK = 1 << 17
 """N of scrypt: half a second and 128 MiB for each attempted passphrase."""
 _NAME: Final = re.compile(
-    r"(?:config|tables|artifacts|evidence|record)/[A-Za-z0-9_][A-Za-z0-9._-]{0,89}"
+    r"(?:config|tables|artifacts|uploads|evidence|record)/[A-Za-z0-9_][A-Za-z0-9._-]{0,89}"
 )
 _PARTIAL: Final = re.compile(r"\..+\.[0-9a-f]{8}\.partial")
 _BEGINNING: Final = MANIFEST.encode() + b"\0"

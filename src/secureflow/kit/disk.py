@@ -36,6 +36,7 @@ PARTS: Final = frozenset(
         "own files",
         "model files",
         "stored models",
+        "uploads",
         "masked vectors",
         "temporary files",
     }

@@ -1,18 +1,26 @@
-"""Folders of small text files: read without following links, and written into a fresh folder."""
+"""Folders of small text files: read without following links, and written whole or not at all."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
+import glob
 import os
+import secrets
+import shutil
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from secureflow.kit.atomic import flush_directory
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 _PASSED_OVER: Final = frozenset({"__pycache__"})
+_COMING: Final = ".coming"
 _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -71,24 +79,66 @@ def read_tree(
 def write_tree(folder: Path, files: Mapping[str, bytes], *, mode: int = 0o444) -> None:
     """Write files into a folder that this makes, mode 0700; nothing is ever overwritten.
 
+    The folder is written beside its place and renamed when it is complete and on disk: a crash
+    leaves none. What an earlier crash left beside it is removed.
+
     The paths must be relative, without `..`: whoever calls has checked them.
 
     Raises:
-        OSError: it cannot be made, or exists; what was written before is left.
+        OSError: it cannot be made, or exists; nothing is left.
     """
-    folder.mkdir(mode=0o700)
-    made = {folder}
+    if os.path.lexists(folder):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    for left_over in folder.parent.glob(f".{glob.escape(folder.name)}.*{_COMING}"):
+        _clear(left_over)
+    beside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}{_COMING}")
+    try:
+        beside.mkdir(mode=0o700)
+    except OSError as error:
+        error.filename = str(folder)  # not the temporary one
+        raise
+    handle = os.open(beside, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)  # as long as this process lives: no left-over
+        for made in _written(beside, files, mode):
+            flush_directory(made)
+        # An empty folder would be replaced, but no link, no file and no other folder.
+        beside.rename(folder)
+    except BaseException:  # whatever ended it: leave nothing behind
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    finally:
+        os.close(handle)
+    flush_directory(folder.parent)
+
+
+def _written(folder: Path, files: Mapping[str, bytes], mode: int) -> list[Path]:
+    """Write files into an empty folder; return it and the folders in it, inner ones last."""
+    made = [folder]
     for path, content in files.items():
         place = folder / path
-        if place.parent not in made:
-            for above in reversed([place.parent, *place.parent.parents]):
-                if above.is_relative_to(folder) and above not in made:
-                    above.mkdir(mode=0o700)
-                    made.add(above)
+        for above in reversed([place.parent, *place.parent.parents]):
+            if above.is_relative_to(folder) and above not in made:
+                above.mkdir(mode=0o700)
+                made.append(above)
         handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)  # whatever the umask
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    return made
+
+
+def _clear(left_over: Path) -> None:
+    """Remove what a crash left; a folder that a process is still writing stays."""
+    with contextlib.suppress(OSError):
+        handle = os.open(left_over, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left_over)
+        finally:
+            os.close(handle)
 
 
 def _content(place: Path, path: str, room: int) -> bytes:

@@ -18,6 +18,7 @@ import httpx
 from secureflow.kit.canonical import JSON
 from secureflow.sdk.deadline import SLOW, WRITING
 from secureflow.sdk.events import Event, Subscription
+from secureflow.sdk.streaming import Streamed
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -29,8 +30,8 @@ class Call(Generic[T]):
     """One REST call and how to read its answer.
 
     A GET, and any other call with an idempotency `key`, may be repeated after a lost answer, and so
-    may `content`, raw bytes whose address is their digest. A `slow` call has a large question or
-    answer, or takes the server long.
+    may `content`, raw bytes (perhaps a stream) whose address is their digest. A `slow` call has a
+    large question or answer, or takes the server long.
     """
 
     method: str
@@ -38,7 +39,7 @@ class Call(Generic[T]):
     parse: Callable[[httpx.Response], T]
     params: Mapping[str, str | int] = field(default_factory=dict)
     body: JSON = field(default=None, repr=False)
-    content: bytes | None = field(default=None, repr=False)
+    content: bytes | Streamed | None = field(default=None, repr=False)
     key: str = ""
     slow: bool = False
 

@@ -27,6 +27,7 @@ from secureflow.kit.version import __version__
 from secureflow.sdk import answers, deadline
 from secureflow.sdk.calls import Call, Pause, Send, T
 from secureflow.sdk.events import FINAL_STATES, Subscription
+from secureflow.sdk.streaming import Streamed
 
 PREFIX = "/api/v1"
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
@@ -87,8 +88,12 @@ class Connection(Unpicklable):
         extra = {"Idempotency-Key": call.key} if call.key else {}
         body: dict[str, Any] = {} if call.body is None else {"json": call.body}
         if call.content is not None:
-            body = {"content": call.content}
             extra["Content-Type"] = "application/octet-stream"
+            body = {"content": call.content}
+        if isinstance(call.content, Streamed):  # httpx sets these for other bodies
+            extra["Content-Length"] = str(call.content.size)
+            extra["Host"] = httpx.URL(self.url).netloc.decode()
+            body = {"stream": call.content}
         params = {name: value for name, value in call.params.items() if value != ""}
         try:
             return self.request(call.method, call.path, extra=extra, params=params, **body)

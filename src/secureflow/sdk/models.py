@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from blake3 import blake3
 
 from secureflow.domain.models import Model as ModelDescription
 from secureflow.domain.models import Upload
@@ -18,6 +17,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.streaming import Streamed
 
 if TYPE_CHECKING:
     from secureflow.engines.training.export import ModelFile
@@ -31,10 +31,12 @@ class UploadedModel:
     Args:
         initial: the member `initial` of a job that starts from it.
         tensors: what the file holds, in the order of names.
+        upload: how the centre keeps it.
     """
 
     initial: Initial
     tensors: Tensors
+    upload: Upload
 
 
 class Models(Resource[D_co]):
@@ -75,32 +77,44 @@ class Models(Resource[D_co]):
         return target
 
     @operation
-    def upload(self, path: str | Path) -> Generator[Any, Any, UploadedModel]:
+    def upload(self, path: str | Path, project: str) -> Generator[Any, Any, UploadedModel]:
         """Upload a file of weights; put `initial` of the answer into a job to start from them.
+
+        The file is read block by block, so it may be larger than memory.
 
         Args:
             path: a safetensors file of exactly the model's tensors, or a model that `download`
                 wrote.
+            project: whose jobs may start from it.
 
         Raises:
             SecureFlowError: `tensors_wrong` for a file that no model can start from,
-                `too_large`, `disk_full`.
+                `invalid_file`, `quota_exceeded`, `too_large`, `disk_full`.
         """
-        from secureflow.engines.training.export import uploaded_weights
+        from secureflow.engines.training.weightsfile import WeightsFile
 
-        tensors, vector = uploaded_weights(Path(path).read_bytes())
-        content = vector.astype("<f4").tobytes()
-        digest = blake3(content).hexdigest()
-        call = Call(
+        file = WeightsFile.read(Path(path))
+        layout = layout_digest(file.tensors)
+        kept = yield from Call(
             "POST",
             "/models/uploads",
             answers.value(Upload),
-            {"digest": digest},
-            content=content,
+            {"project": project, "digest": file.digest, "layout": layout},
+            content=Streamed(file.size, file.blocks),
+            key=secrets.token_hex(16),
             slow=True,
         )
-        yield from call
-        return UploadedModel(Initial(digest, layout_digest(tensors)), tensors)
+        return UploadedModel(Initial(file.digest, layout), file.tensors, kept)
+
+    @operation
+    def remove_upload(self, upload: str) -> Call[None]:
+        """Remove uploaded weights by id, unless an unfinished job names them."""
+        return verbs.delete(f"/models/uploads/{upload}")
+
+    @listing
+    def uploads(self, project: str = "") -> Call[Page[Upload]]:
+        """Iterate over the uploaded weights of the caller's projects, or of one project."""
+        return verbs.pages("/models/uploads", Upload, project=project)
 
     @listing
     def list(self, project: str = "", job: str = "") -> Call[Page[ModelDescription]]:

@@ -1,7 +1,7 @@
 """`server backup`: a snapshot of the whole centre in one file, running or stopped.
 
-Included: every table of the database, the models that they name, `server.yaml` and the CA's
-certificate, and, only with a passphrase, the CA's key and the log's key. Not included: what a
+Included: every table of the database, the models and uploads that they name, `server.yaml` and the
+CA's certificate, and, only with a passphrase, the CA's key and the log's key. Not included: what a
 restored centre must not have (the server's own certificate, which it issues again) and what is not
 needed (vectors of running jobs, the first administrator's password).
 """
@@ -44,6 +44,7 @@ CONFIG: Final = "config/server.yaml"
 AUTHORITY: Final = "config/ca.pem"
 LOG_KEY: Final = "log.key"
 CA_KEY: Final = "ca/ca.key"
+UPLOADS: Final = "uploads"
 NAMED: Final = 5
 """Maximum number of missing models that are named."""
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -121,9 +122,10 @@ def _files(config: Path, settings: ServerSettings, tables: Path, dumped: Dump) -
     files = {CONFIG: config, AUTHORITY: settings.ca / "ca.pem"}
     files |= {f"tables/{name}": tables / name for name in dumped.tables}
     for digest in sorted(_named(tables, dumped)):
-        path = _blob(settings, digest)
-        if path.is_file():
-            files[f"artifacts/{digest}"] = path
+        for folder, directory in (("artifacts", settings.artifacts), (UPLOADS, settings.uploads)):
+            path = directory / digest[:2] / digest
+            if path.is_file():
+                files[f"{folder}/{digest}"] = path
     return files
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from secureflow.adapters.accounting import ProcessAccountant
-from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
+from secureflow.adapters.artifacts import FileArtifacts, ReadTogether, ScratchFiles
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.link import Bounds
@@ -91,16 +91,17 @@ async def open_centre(
         lambda: ServerCertificate(settings.tls, authority, settings.host, clock)
     )
     database, ledger = await open_ledger(settings, key, stack, wait=settings.database.wait_seconds)
-    artifacts, vectors = _stores(settings)
+    artifacts, uploads, vectors = _stores(settings)
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
     desk = _make_desk(settings, witnessing, authority, artifacts, vectors)
-    made = settings.link, certificate, authority.trust_domain, desk, artifacts, waits.observe
-    link = _make_link(*made)
+    made = settings.link, certificate, authority.trust_domain, desk
+    readable = ReadTogether(artifacts, uploads)
+    link = _make_link(*made, readable, waits.observe)
     stack.push_async_callback(link.stop, LINK_GRACE)
     address = _public(settings, port := await link.start())
-    asking = Asking(_parties(link, kinds, artifacts, vectors, waits), witnessing.cosigned)
+    asking = Asking(_parties(link, kinds, readable, vectors, waits), witnessing.cosigned)
     room = RecordRoom(settings.directory, reserve, artifacts.demand)
     claims = _claims(settings, database, stack, reserve, port)
     parts = asking, ledger, key, Scripts(kinds.engines), _now_ms, changed
@@ -108,7 +109,7 @@ async def open_centre(
     stack.push_async_callback(runner.stop)
     readiness = make_readiness(database, ledger, artifacts=artifacts)
     stack.push_async_callback(readiness.stop)
-    world = database.begin, ledger, key, authority, link, runner, bus, artifacts, clock
+    world = database.begin, ledger, key, authority, link, runner, bus, artifacts, uploads, clock
     services = make_services(
         Ports(*world, ProcessAccountant(), kinds),
         address,
@@ -149,7 +150,7 @@ def _make_desk(
 
 
 def _sweeping(services: Services, clock: Clock) -> Coroutine[Any, Any, None]:
-    return keep_swept(services.begin, clock, also=(services.bundles.sweep,))
+    return keep_swept(services.begin, clock, also=(services.bundles.sweep, services.uploads.sweep))
 
 
 async def _resume_work(services: Services, runner: Runner) -> None:
@@ -176,10 +177,11 @@ def _expel(link: LinkServer, agent: Agent) -> None:
     link.expel(agent.party, agent.id, revoked(agent.id))
 
 
-def _stores(settings: ServerSettings) -> tuple[FileArtifacts, ScratchFiles]:
+def _stores(settings: ServerSettings) -> tuple[FileArtifacts, FileArtifacts, ScratchFiles]:
     spare = settings.storage.reserve_mb << 20
+    uploads = FileArtifacts(settings.uploads, reserve=spare, part="uploads")
     vectors = ScratchFiles(settings.artifacts / "vectors", reserve=spare)
-    return FileArtifacts(settings.artifacts, reserve=spare), vectors
+    return FileArtifacts(settings.artifacts, reserve=spare), uploads, vectors
 
 
 def _make_link(
@@ -187,7 +189,7 @@ def _make_link(
     certificate: ServerCertificate,
     trust_domain: str,
     desk: PartyDesk,
-    artifacts: FileArtifacts,
+    artifacts: ReadTogether,
     on_wait: WaitObserver,
 ) -> LinkServer:
     return LinkServer(
@@ -206,7 +208,7 @@ def _make_link(
 def _parties(
     link: LinkServer,
     kinds: JobKinds,
-    artifacts: FileArtifacts,
+    artifacts: ReadTogether,
     vectors: ScratchFiles,
     waits: Waits,
 ) -> LocalParties:

@@ -124,17 +124,19 @@ def _database(
         older = partial(compare, where, settings.directory, _file(settings), summary, mark)
         sound = "it belongs to this folder, and is not older than the folder's mark"
         yield from report("record", refused("record", older), sound)
-    blobs = ArtifactsCheck(settings.artifacts)
-    found = list(blobs.findings())
+    yield from _blobs(settings, rows)
+
+
+def _blobs(settings: ServerSettings, rows: RowsCheck) -> Iterator[dict[str, JSON]]:
+    released, uploads = ArtifactsCheck(settings.artifacts), ArtifactsCheck(settings.uploads)
+    found = [*released.findings(), *uploads.findings()]
     for model in rows.models.values():
-        found += blobs.missing(model.artifact, model.id)
-    for bundle in rows.bundles.values():
-        found += blobs.missing(bundle.digest, bundle.id)
-    yield from report(
-        "artefacts",
-        found,
-        Text("{count} blobs match the digests that name them", count=len(blobs.known)),
-    )
+        found += released.missing(model.artifact, model.id)
+    for one in (*rows.bundles.values(), *rows.uploads.values()):
+        found += uploads.missing(one.digest, one.id)
+    count = len(released.known) + len(uploads.known)
+    sound: str = Text("{count} blobs match the digests that name them", count=count)
+    yield from report("artefacts", found, sound)
 
 
 def _file(settings: ServerSettings) -> Path | None:

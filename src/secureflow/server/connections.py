@@ -17,6 +17,9 @@ from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.server.settings import ConnectionSettings
 
 PROXY: Final = "proxy"
+LEAST_RATE: Final = 32 * 1024.0
+"""Bytes per second at which a body may come for as long as it is: the time for a body is counted
+beyond that, so it does not depend on its length."""
 
 
 class Phase(StrEnum):
@@ -149,6 +152,11 @@ class Connections:
             return False
         self._evict(place)
         return True
+
+    def progressed(self, place: ConnectionSlot, size: int) -> None:
+        """Allow more time for a body: so many bytes of it came."""
+        if place.phase is Phase.BODY:
+            place.since = min(place.since + size / LEAST_RATE, self._ticks())
 
     def excuse(self, seconds: float) -> None:
         """Do not count time for which this process itself was stalled."""

@@ -17,21 +17,25 @@ from secureflow.server.rest.callers import BELONGS
 CRUMB: Final = 512
 MOST_CRUMBS: Final = 256
 """Maximum number of chunks of fewer than `CRUMB` bytes in one request body."""
+PER_CRUMB: Final = 16 * 1024
+"""Bytes of a body that allow one more: a sender's writes may end in a small piece each."""
 
 
 class _Wire(h11.Connection):
     """HTTP/1.1 that limits tiny chunks: each costs the same, and may be one byte long."""
 
     _crumbs = 0
+    _received = 0
 
     def next_event(self) -> Any:
         """Return the next event, as h11 does."""
         event = super().next_event()
         if isinstance(event, h11.Request):
-            self._crumbs = 0
-        elif isinstance(event, h11.Data) and len(event.data) < CRUMB:
-            self._crumbs += 1
-            if self._crumbs > MOST_CRUMBS:
+            self._crumbs = self._received = 0
+        elif isinstance(event, h11.Data):
+            self._received += len(event.data)
+            self._crumbs += len(event.data) < CRUMB
+            if self._crumbs > MOST_CRUMBS + self._received // PER_CRUMB:
                 raise h11.RemoteProtocolError("the body comes in too many small pieces")
         return event
 
@@ -71,6 +75,7 @@ class RestProtocol(H11Protocol):
         """Process received bytes."""
         super().data_received(data)
         self._turn()
+        self._connections.progressed(self._place, len(data))
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""

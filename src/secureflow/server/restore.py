@@ -51,7 +51,7 @@ from secureflow.kit.recordmark import RecordMark, write_mark
 from secureflow.kit.replaced import keep_replaced
 from secureflow.kit.settings import anchored
 from secureflow.kit.text import Text
-from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER
+from secureflow.server.backup import AUTHORITY, CA_KEY, CONFIG, LOG_KEY, SERVER, UPLOADS
 from secureflow.server.record import locked_folder
 from secureflow.server.settings import ServerSettings
 
@@ -347,13 +347,12 @@ def _set(connection: sa.Connection, name: str, value: Any) -> None:
 
 
 def _check_models(staging: Path) -> int:
-    """Compare each model with its digest; return their number."""
-    folder, count = staging / "artifacts", 0
-    for path in folder.iterdir() if folder.exists() else ():
+    """Compare each model and each upload with its digest; return the number of models."""
+    models, uploads = ([*(staging / name).glob("*")] for name in ("artifacts", UPLOADS))
+    for path in (*models, *uploads):
         if file_digest(path).hex() != path.name:
             raise unreadable(path, "a model does not match its name")
-        count += 1
-    return count
+    return len(models)
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -417,10 +416,11 @@ def _settle(plan: _Plan, staging: Path, keys: Mapping[str, bytes], found: _Found
     for name, path in ((LOG_KEY, settings.log_key), (CA_KEY, settings.ca / "ca.key")):
         if name in keys and not path.exists():
             write_private(path, keys[name])
-    for path in sorted((staging / "artifacts").glob("*")):
-        place = settings.artifacts / path.name[:2]
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _move(path, place / path.name)
+    for name, directory in (("artifacts", settings.artifacts), (UPLOADS, settings.uploads)):
+        for path in sorted((staging / name).glob("*")):
+            place = directory / path.name[:2]
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _move(path, place / path.name)
     if plan.record is not None:
         plan.record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _move(staging / _SQLITE, plan.record)

@@ -78,11 +78,8 @@ def reserve_of(settings: ServerSettings) -> DiskReserve:
 def figures(settings: ServerSettings) -> list[dict[str, Any]]:
     """Return what each part `holds`, and is `free` and in `reserve` on its disk, in bytes."""
     held, models = reserve_of(settings), settings.artifacts
-    vectors = models / "vectors"
-    files = {
-        "stored models": _inside(models) - _inside(vectors),
-        "masked vectors": _inside(vectors),
-    }
+    files = {"uploads": _inside(settings.uploads), "masked vectors": _inside(models / "vectors")}
+    files = {"stored models": _inside(models) - sum(files.values()), **files}
     kept = settings.storage.reserve_mb << 20
     rows = [
         {

@@ -21,6 +21,7 @@ from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
+from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.kit.errors import SecureFlowError
 from secureflow.server.metrics import Metrics
@@ -45,6 +46,7 @@ class Services:
     overdue: OverdueEnds
     models: Models
     bundles: Bundles
+    uploads: Uploads
     audit: Audit
     courier: Courier
     ledger: Ledger

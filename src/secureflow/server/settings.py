@@ -31,7 +31,8 @@ class ConnectionSettings(Section):
         handshakes_per_second: TLS handshakes begun; addresses take turns.
         handshake_seconds: for the first byte, and again for the handshake.
         header_seconds: for the complete header of a request.
-        body_seconds: for the rest of a request, and for a caller to read the answer.
+        body_seconds: for the rest of a request, beyond a second for each 32 KiB that came, and for
+            a caller to read the answer.
     """
 
     most: Annotated[int, Field(ge=16)] = 2048
@@ -154,6 +155,11 @@ class ServerSettings(ProcessSettings):
     log: LogSettings = LogSettings()
     storage: StorageSettings = StorageSettings()
     quotas: Quotas = Quotas()
+
+    @property
+    def uploads(self) -> Path:
+        """The directory of blobs that people uploaded, apart from what jobs released."""
+        return self.artifacts / "uploads"
 
     @property
     def database_url(self) -> str:

@@ -13,6 +13,7 @@ from secureflow.application.bundles import Bundles
 from secureflow.application.charters import Charters
 from secureflow.application.continuing import Continuing
 from secureflow.application.datasets import Datasets
+from secureflow.application.intake import Intake
 from secureflow.application.issuing import Issuing
 from secureflow.application.jobs.jobs import Driver, Jobs
 from secureflow.application.jobs.kind import JobKinds
@@ -37,6 +38,7 @@ from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.transactions import Transactions
+from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.organisations import Agent
@@ -51,7 +53,7 @@ DEFAULT_QUOTAS = Quotas()
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports that the use cases depend on."""
+    """The ports that the use cases depend on; `uploads` stores what people upload."""
 
     begin: UnitOfWorkFactory
     ledger: Ledger
@@ -61,6 +63,7 @@ class Ports:
     driver: Driver
     bus: Bus
     artifacts: Artifacts
+    uploads: Artifacts
     clock: Clock
     accountant: Accountant
     kinds: JobKinds = field(default_factory=lambda: JOB_KINDS)
@@ -100,8 +103,7 @@ def make_services(
         ticks: paces login attempts.
         metrics: metrics that the adapters already report jobs to.
         quotas: limits per organisation.
-        room: refuses jobs that the disk has no room for, by their bytes.
-        waits: tells who waits for what in a job.
+        room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
     """
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
@@ -109,6 +111,7 @@ def make_services(
     passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
+    uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
@@ -121,7 +124,8 @@ def make_services(
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
-        bundles=Bundles(begin, transactions, ports.artifacts, clock, quotas),
+        bundles=Bundles(*uploading),
+        uploads=Uploads(*uploading),
         audit=Audit(begin, ledger, recosign),
         courier=ports.courier,
         ledger=ledger,
@@ -156,5 +160,4 @@ def _jobs(
     return Jobs(
         *(begin, transactions, ports.driver, ports.bus, clock, ports.accountant, quotas),
         *(Reachability(ports.courier, others), ports.kinds, stopping, room, waits),
-        ports.artifacts,
     )

@@ -16,7 +16,7 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secureflow.adapters.artifacts import FileArtifacts, ScratchFiles
+from secureflow.adapters.artifacts import FileArtifacts, ReadTogether, ScratchFiles
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.kit.errors import SecureFlowError
 
@@ -141,6 +141,41 @@ async def test_no_text_becomes_a_path(tmp_path_factory: pytest.TempPathFactory, 
         assert caught.value.code == "not_found"
     await artifacts.delete(name)
     assert root.is_dir()
+
+
+async def test_what_was_stored_longer_ago_is_listed(tmp_path: Path) -> None:
+    artifacts = FileArtifacts(tmp_path)
+    (tmp_path / "uploads" / "ab").mkdir(parents=True)
+    (tmp_path / "uploads" / "ab" / ("ab" * 32)).touch()
+    (tmp_path / "ab").mkdir()
+    (tmp_path / "ab" / "stranger").touch()
+    for content in (CONTENT, b"young"):
+        await artifacts.put(_stream(content), limit=len(content))
+    path = artifacts.path(DIGEST)
+    assert path is not None
+    os.utime(path, (1, 1))
+    os.utime(tmp_path / "ab" / "stranger", (1, 1))
+    assert await artifacts.older_than(3600) == [DIGEST]
+    await artifacts.put(_stream(CONTENT), limit=len(CONTENT))  # stored again: young again
+    assert await artifacts.older_than(3600) == []
+
+
+async def test_two_stores_are_read_as_one(tmp_path: Path) -> None:
+    first, other = FileArtifacts(tmp_path / "a"), FileArtifacts(tmp_path / "b")
+    both = ReadTogether(first, other)
+    await other.put(_stream(CONTENT), limit=len(CONTENT))
+    assert await _content(both, DIGEST, 5) == CONTENT[5:]
+    assert (await both.stat(DIGEST)).size == len(CONTENT)
+    assert both.path(DIGEST) == other.path(DIGEST)
+    await both.delete(DIGEST)
+    assert await _content(other, DIGEST) == CONTENT  # it is not removed by way of the other one
+    stored = await both.put(_stream(b"new"), limit=3)
+    assert await _content(first, stored.digest) == b"new"
+    assert other.path(stored.digest) is None
+    for missing in (both.open("ab" * 32), both.stat("ab" * 32)):
+        with pytest.raises(SecureFlowError) as caught:
+            await missing
+        assert caught.value.code == "not_found"
 
 
 async def test_a_restart_clears_what_a_crash_left(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def new_centre(folder: Path, database: str = "") -> Path:
     place.mkdir(parents=True)
     (place / digest).write_bytes(MODEL)
     (place / ("0" * 64)).write_bytes(b"named by nothing")
+    (folder / "artifacts" / "uploads" / digest[:2]).mkdir(parents=True)  # uploaded as well
+    (folder / "artifacts" / "uploads" / digest[:2] / digest).write_bytes(MODEL)
     return folder / "server.yaml"
 
 
@@ -168,7 +170,8 @@ def test_what_was_backed_up_comes_back_and_goes_on(
         assert (folder / "log.key").stat().st_mode & 0o777 == 0o600
         digest = blake3(MODEL).hexdigest()
         assert (folder / "artifacts" / digest[:2] / digest).read_bytes() == MODEL
-        assert len(list((folder / "artifacts").glob("*/*"))) == 1
+        assert (folder / "artifacts" / "uploads" / digest[:2] / digest).read_bytes() == MODEL
+        assert sum(path.is_file() for path in (folder / "artifacts").rglob("*")) == 2
         mark = read_mark(folder)
         assert mark is not None
         assert mark.reached["size"] == size
@@ -484,9 +487,10 @@ async def test_a_dump_reads_bytes_numbers_and_texts_as_they_are(
     await copy.close()
 
 
-def test_an_altered_model_is_refused(centre: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["artifacts", "uploads"])
+def test_an_altered_model_is_refused(centre: Path, tmp_path: Path, folder: str) -> None:
     facts, files = unpacked(centre, tmp_path)
-    (tmp_path / "in" / "artifacts" / blake3(MODEL).hexdigest()).write_bytes(b"other weights")
+    (tmp_path / "in" / folder / blake3(MODEL).hexdigest()).write_bytes(b"other weights")
     write_backup(tmp_path / "c.tar", "server", facts, files, {}, None)
     error = refusal(restore, tmp_path / "c.tar", tmp_path / "new", database="sqlite")
     assert error.code == "backup_unreadable"

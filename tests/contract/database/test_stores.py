@@ -25,7 +25,7 @@ from secureflow.application.ports.storage import (
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job, JobState
-from secureflow.domain.models import Model
+from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Membership, Project
 from secureflow.domain.schemas import ColumnConfig
@@ -60,6 +60,8 @@ ENTITIES: list[tuple[str, Any, dict[str, str]]] = [
      {"project": "prj_1", "job": "job_1", "name": "credit"}),
     ("bundles", StoredBundle(f"prj_1.{'ef' * 32}", "prj_1", "ef" * 32, "bank-a", "ana", "churn",
                              100, 1, 2, 5, 9),
+     {"project": "prj_1", "organisation": "bank-a", "digest": "ef" * 32}),
+    ("uploads", Upload("upl_1", "prj_1", "ef" * 32, "01" * 32, "bank-a", "ana", 4 << 30, 5, 9),
      {"project": "prj_1", "organisation": "bank-a", "digest": "ef" * 32}),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from blake3 import blake3
 
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.owner import bundles as under_test
-from secureflow.agent.owner.bundles import OwnerBundles, named_code
+from secureflow.agent.owner.bundles import FRESH_SECONDS, OwnerBundles, code_of, named_code
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.store import RecordStore
@@ -43,10 +44,30 @@ def _store(tmp_path: Path) -> RecordStore:
     return RecordStore(tmp_path / "agent.db")
 
 
+@pytest.fixture(name="inbox")
+def _inbox(store: RecordStore) -> Inbox:
+    return Inbox(store, lambda: 1000)
+
+
+@pytest.fixture(name="ticks")
+def _ticks() -> list[float]:
+    return [0.0]
+
+
 @pytest.fixture(name="bundles")
-def _bundles(tmp_path: Path, store: RecordStore, centre: Centre) -> OwnerBundles:
+def _bundles(
+    tmp_path: Path, store: RecordStore, centre: Centre, inbox: Inbox, ticks: list[float]
+) -> OwnerBundles:
     now = iter(range(1000, 2000))
-    return OwnerBundles(tmp_path, store, centre, lambda: next(now))
+    return OwnerBundles(
+        tmp_path, store, centre, lambda: next(now), lambda: named_code(inbox), lambda: ticks[0]
+    )
+
+
+def wait_for(inbox: Inbox, one: Bundle, job: str = "job_1") -> str:
+    """Let a request that brings code wait."""
+    facts = {"submitter": "ana", "bundle_digest": one.digest}
+    return inbox.put(job, _digest({"name": job}), {"name": job}, facts, ["r"], 2000)
 
 
 def approve(bundles: OwnerBundles, store: RecordStore, one: Bundle, who: str, name: str) -> None:
@@ -146,15 +167,36 @@ async def test_a_last_one_whose_file_is_gone_is_named(
 
 
 async def test_a_sweep_keeps_what_waits_and_what_was_approved(
-    bundles: OwnerBundles, store: RecordStore, tmp_path: Path
+    bundles: OwnerBundles, store: RecordStore, inbox: Inbox, ticks: list[float], tmp_path: Path
 ) -> None:
     for one in (OLD, NEW):
         await bundles.fetch(one.digest)
     (tmp_path / "bundles" / f"{'0' * 64}.coming.part").write_bytes(b"cut off")
     approve(bundles, store, OLD, "ana", "churn")
-    assert bundles.sweep([NEW.digest]) == 1
-    assert bundles.sweep([]) == 1
+    item = wait_for(inbox, NEW)
+    ticks[0] += 2 * FRESH_SECONDS
+    assert bundles.sweep() == 1
+    inbox.decide(item, "rejected")
+    assert bundles.sweep() == 1
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == [OLD.digest]
+
+
+async def test_what_was_just_fetched_or_approved_is_not_swept(
+    bundles: OwnerBundles, inbox: Inbox, ticks: list[float]
+) -> None:
+    """Its request is on the way to the inbox, or its approval to the record."""
+    await bundles.fetch(NEW.digest)
+    assert bundles.sweep() == 0
+    ticks[0] += FRESH_SECONDS - 1
+    await bundles.fetch(NEW.digest)  # from its file: fresh again
+    ticks[0] += FRESH_SECONDS - 1
+    assert bundles.sweep() == 0
+    inbox.decide(wait_for(inbox, NEW), "approved")
+    bundles.hold(NEW.digest)
+    ticks[0] += FRESH_SECONDS - 1
+    assert bundles.sweep() == 0
+    ticks[0] += 2
+    assert bundles.sweep() == 1
 
 
 async def test_undecided_code_takes_only_so_much_room(
@@ -169,11 +211,86 @@ async def test_undecided_code_takes_only_so_much_room(
     await bundles.fetch(NEW.digest)
 
 
+async def test_a_rejection_frees_the_room_at_once(
+    bundles: OwnerBundles, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(under_test, "MAX_UNDECIDED", under_test.MAX_BYTES + 10)
+    await bundles.fetch(OLD.digest)
+    items = [wait_for(inbox, OLD), wait_for(inbox, OLD, "job_2")]
+    decided = inbox.decide(items[0], "rejected")
+    assert bundles.sweep(code_of(decided)) == 0  # another request brings it as well
+    with pytest.raises(SecureFlowError):
+        await bundles.fetch(NEW.digest)
+    decided = inbox.decide(items[1], "rejected")
+    assert bundles.sweep(code_of(decided)) == 1
+    await bundles.fetch(NEW.digest)
+    assert [path.name for path in (tmp_path / "bundles").iterdir()] == [NEW.digest]
+
+
+async def test_what_nobody_waits_for_any_more_makes_room_for_a_fetch(
+    bundles: OwnerBundles, inbox: Inbox, ticks: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a decision of a person: the requests expired, or their jobs ended."""
+    monkeypatch.setattr(under_test, "MAX_UNDECIDED", under_test.MAX_BYTES + 10)
+    await bundles.fetch(OLD.digest)
+    wait_for(inbox, OLD)
+    ticks[0] += 2 * FRESH_SECONDS
+    with pytest.raises(SecureFlowError):
+        await bundles.fetch(NEW.digest)
+    inbox.withdraw("job_1")
+    await bundles.fetch(NEW.digest)
+    assert bundles.kept(OLD.digest) is None
+
+
+async def test_fetches_at_the_same_time_share_the_room(
+    bundles: OwnerBundles, centre: Centre, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(under_test, "MAX_UNDECIDED", 3 * under_test.MAX_BYTES)
+    many = [Bundle({"model.py": f"x = {n}\n".encode()}) for n in range(20)]
+    centre.sends |= {one.digest: pack(one) for one in many}
+    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+    fetch = centre.fetch
+
+    async def slow(digest: str, path: Path, size: int) -> None:
+        arrived.release()
+        await go_on.wait()
+        bundles.sweep()  # takes nothing of what is coming
+        await fetch(digest, path, size)
+        bundles.sweep()
+
+    centre.fetch = slow  # type: ignore[method-assign]
+    tasks = [asyncio.create_task(bundles.fetch(one.digest)) for one in many]
+    for _ in range(3):
+        await arrived.acquire()
+    while sum(task.done() for task in tasks) < len(many) - 3:
+        await asyncio.wait(
+            [task for task in tasks if not task.done()], return_when="FIRST_COMPLETED"
+        )
+    go_on.set()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    refused = [one for one in ended if isinstance(one, SecureFlowError)]
+    assert {one.code for one in refused} == {"inbox_full"}
+    assert (len(refused), len(centre.asked)) == (17, 3)
+    assert len(list((tmp_path / "bundles").iterdir())) == 3
+    await bundles.fetch(many[-1].digest)  # what is here takes its own bytes only
+
+
+async def test_a_fetch_that_fails_gives_its_room_back(
+    bundles: OwnerBundles, centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "MAX_UNDECIDED", under_test.MAX_BYTES)
+    centre.sends[OLD.digest] = pack(NEW)
+    for _ in range(2):
+        with pytest.raises(SecureFlowError) as refusal:
+            await bundles.fetch(OLD.digest)
+        assert refusal.value.code == "digest_mismatch"
+    await bundles.fetch(NEW.digest)
+
+
 async def test_the_owner_asks_for_the_code_of_a_request(
-    bundles: OwnerBundles, store: RecordStore, tmp_path: Path
+    bundles: OwnerBundles, store: RecordStore, inbox: Inbox, tmp_path: Path
 ) -> None:
     await bundles.fetch(NEW.digest)
-    inbox = Inbox(store, lambda: 1000)
     spec = {"name": "churn"}
     facts = {"submitter": "ana", "bundle_digest": NEW.digest}
     with_code = inbox.put("job_1", _digest(spec), spec, facts, ["r"], 2000)

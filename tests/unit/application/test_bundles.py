@@ -52,18 +52,20 @@ async def test_who_may_upload(stage: Stage) -> None:
     bundles, project = stage.services.bundles, stage.ids["project"]
     for role in set(Role) - {Role.DATA_SCIENTIST, Role.PLATFORM_ADMIN}:
         with refused("forbidden"):
-            await bundles.admit(stage.person("bank-a", role), project)
+            async with bundles.admitted(stage.person("bank-a", role), project, CODE.digest):
+                pass
         with refused("forbidden"):
             await bundles.upload(stage.person("bank-a", role), project, b"", digest="")
     with refused("not_found"):
-        await bundles.admit(stage.scientist("outsider"), project)
+        async with bundles.admitted(stage.scientist("outsider"), project, CODE.digest):
+            pass
     with refused("not_found"):
         await bundles.upload(stage.scientist("outsider"), project, pack(CODE), digest=CODE.digest)
 
 
 @pytest.mark.parametrize("packed", [b"", b"not a bundle", pack(CODE) + b"x", pack(CODE)[:-1]])
 async def test_nothing_but_a_packing_is_stored(packed: bytes, stage: Stage) -> None:
-    before = dict(stage.artifacts.blobs)
+    before = dict(stage.uploads.blobs)
     with refused("bundle_refused"):
         await stage.services.bundles.upload(
             stage.scientist("bank-a"), stage.ids["project"], packed, digest=CODE.digest
@@ -72,7 +74,7 @@ async def test_nothing_but_a_packing_is_stored(packed: bytes, stage: Stage) -> N
         await stage.services.bundles.upload(
             stage.scientist("bank-a"), stage.ids["project"], pack(CODE), digest="0" * 64
         )
-    assert stage.artifacts.blobs == before
+    assert stage.uploads.blobs == before
 
 
 async def test_the_same_one_is_kept_once_and_longer(stage: Stage) -> None:
@@ -100,10 +102,10 @@ async def test_what_no_job_names_expires(stage: Stage) -> None:
     assert await bundles.sweep() == 1
     with refused("not_found"):
         await bundles.get(stage.scientist("bank-a"), CODE.digest)
-    assert CODE.digest in stage.artifacts.blobs
+    assert CODE.digest in stage.uploads.blobs
     stage.now[0] += KEPT_SECONDS
     assert await bundles.sweep() == 1
-    assert CODE.digest not in stage.artifacts.blobs
+    assert CODE.digest not in stage.uploads.blobs
     assert (await bundles.get(stage.scientist("bank-a"), named.digest)).expires == FOR_EVER
     await upload(stage, code=named)
     assert (await bundles.get(stage.scientist("bank-a"), named.digest)).expires == FOR_EVER
@@ -122,6 +124,6 @@ async def test_a_quota(tmp_path_factory: pytest.TempPathFactory) -> None:
     other = Bundle({"model.py": b"z"})
     with refused("quota_exceeded"):
         await upload(stage, code=other)
-    assert other.digest not in stage.artifacts.blobs
+    assert other.digest not in stage.uploads.blobs
     await upload(stage)  # the same one takes no place
     await upload(stage, "outsider")

@@ -1,16 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
-
 import numpy as np
 import safetensors.numpy
 from blake3 import blake3
 
 from secureflow.application.models import safetensors_header
-from secureflow.domain.specs.base import parse
-from secureflow.domain.specs.tensors import layout_digest
-from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.users import Role
 from tests.stage import Stage
 from tests.unit.application.refusing import refused
@@ -57,62 +51,3 @@ async def test_the_card_tells_where_a_model_comes_from(stage: Stage) -> None:
     assert card["contributors"] == ["bank-a", "bank-b", "bank-c"]
     assert card["purpose"] == "credit-scoring"
     assert card["metrics"] == {"auc": 0.9}
-
-
-async def test_weights_are_uploaded_once_and_only_under_their_digest(stage: Stage) -> None:
-    models, scientist = stage.services.models, stage.scientist("bank-b")
-    data = np.arange(6, dtype="<f4").tobytes()
-    digest = blake3(data).hexdigest()
-    for _ in range(2):
-        told = await models.upload(scientist, digest, len(data), parts(data))
-        assert (told.digest, told.size) == (digest, 24)
-    for size, body, code in (
-        (24, data[:-1] + b"x", "digest_mismatch"),
-        (20, data, "too_large"),
-        (23, data[:-1], "invalid_request"),
-        (0, b"", "invalid_request"),
-        (8 << 30, b"", "invalid_request"),
-    ):
-        with refused(code):
-            await models.upload(scientist, digest, size, parts(body))
-    with refused("forbidden"):
-        await models.upload(stage.operator, digest, 24, parts(data))
-
-
-async def test_an_upload_of_another_length_removes_nothing(stage: Stage) -> None:
-    """The bytes may be a blob of somebody else, which a false length would take away."""
-    theirs = b"a bundle's packing, say"
-    digest = blake3(theirs).hexdigest()
-    artifacts = stage.services.models._artifacts
-    await artifacts.put(parts(theirs), limit=100)
-    with refused("malformed_request"):
-        await stage.services.models.upload(
-            stage.scientist("bank-b"), digest, 4 * len(theirs), parts(theirs)
-        )
-    assert (await artifacts.stat(digest)).size == len(theirs)
-
-
-async def parts(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), 10):
-        yield data[start : start + 10]
-
-
-async def test_a_job_starts_only_from_weights_that_were_uploaded(stage: Stage) -> None:
-    """And that are as long as the model; its layout is checked by every party's own rules."""
-    scientist = stage.scientist("bank-a")
-    asked = stage.wanted()
-    drafted = await stage.services.jobs.dry_run(scientist, asked)
-    features = {**drafted.spec["features"]}
-    spec = parse(TrainingSpec, drafted.spec)
-    vector = np.arange(spec.parameters, dtype="<f4").tobytes()
-    digest = blake3(vector).hexdigest()
-    start = {"model": digest, "layout": layout_digest(spec.tensors)}
-    wanted = replace(asked, parts={**asked.parts, "features": features, "initial": start})
-    dry = stage.services.jobs.dry_run
-    with refused("upload_missing"):
-        await dry(scientist, wanted)
-    await stage.services.models.upload(scientist, digest, len(vector), parts(vector))
-    assert (await dry(scientist, wanted)).spec["initial"] == start
-    other = replace(wanted, parts={**wanted.parts, "initial": {**start, "layout": "0" * 64}})
-    with refused("contradictory_spec", "initial.layout"):
-        await dry(scientist, other)

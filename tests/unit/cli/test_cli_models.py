@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from unit.engines.training.family_world import private, spec
 
 from secureflow.cli.kinds import TrainingText
-from secureflow.domain.specs.tensors import layout_digest
+from secureflow.domain.specs.tensors import TensorSpec, layout_digest
 from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.engines.training.initial import initial_parameters
 from secureflow.sdk.prediction import Predictor
@@ -49,13 +49,25 @@ def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_p
     path = tmp_path / "w.safetensors"
     path.write_bytes(bytes(save({"coef": np.ones(3, np.float32)})))
     digest = blake3(np.ones(3, "<f4").tobytes()).hexdigest()
-    centre.answers[f"POST /models/uploads?digest={digest}"] = (200, {"digest": digest, "size": 12})
-    code, out, err = cli("model", "upload", str(path))
+    layout = layout_digest([TensorSpec("coef", (3,))])
+    query = f"project=prj_1&digest={digest}&layout={layout}"
+    kept = {
+        "id": "upl_1", "project": "prj_1", "digest": digest, "layout": layout, "size": 12,
+        "organisation": "bank-a", "uploader": "ana", "created": 5, "expires": 9,
+    }  # fmt: skip
+    centre.answers[f"POST /models/uploads?{query}"] = (201, kept)
+    code, out, err = cli("model", "upload", str(path), "--project", "prj_1")
     assert (code, err) == (0, "")
     assert f"initial: {{model: {digest}, layout: " in out
     assert "coef" in out
-    code, out, _ = cli("model", "upload", str(path), "-o", "json")
+    code, out, _ = cli("model", "upload", str(path), "--project", "prj_1", "-o", "json")
     assert json.loads(out)["initial"]["model"] == digest
+    centre.answers["GET /models/uploads"] = (200, {"items": [kept], "next": ""})
+    code, out, _ = cli("weights", "list", "-o", "json")
+    assert [one["id"] for one in json.loads(out)] == ["upl_1"]
+    centre.answers["DELETE /models/uploads/upl_1"] = (204, b"")
+    assert cli("weights", "remove", "upl_1")[0] != 0  # nobody to ask
+    assert cli("weights", "remove", "upl_1", "--yes")[0] == 0
 
 
 def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:

@@ -90,7 +90,11 @@ def test_only_privacy_that_the_agent_enforces_is_credited() -> None:
              "party_unit_acknowledged": True}  # fmt: skip
     assert refusal(asked(privacy=record, plan={"validation": 0})).details["field"] == "privacy.unit"
     measured = {**party, "metrics_noise": 1.0}
-    assert refusal(asked(privacy=measured, plan={"validation": 0})).details["field"].startswith("privacy")
+    assert (
+        refusal(asked(privacy=measured, plan={"validation": 0}))
+        .details["field"]
+        .startswith("privacy")
+    )
     check(asked(privacy=party, plan={"validation": 0}))
 
 

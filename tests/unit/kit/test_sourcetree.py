@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from secureflow.kit import sourcetree
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.sourcetree import read_tree, write_tree
 
@@ -52,6 +55,70 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         write_tree(tmp_path / "link", {"a": b"x"})
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_crash_leaves_no_folder_and_the_next_attempt_clears_up(tmp_path: Path) -> None:
+    """A process that dies in the middle: the next one makes the whole folder."""
+    place = tmp_path / "run [1]"
+    dying = (
+        "import os, sys; from pathlib import Path; from secureflow.kit import sourcetree;"
+        "sourcetree.flush_directory = lambda _: os.kill(os.getpid(), 9);"
+        "sourcetree.write_tree(Path(sys.argv[1]), {'a/b.py': b'x', 'c.py': b'y'})"
+    )
+    for _ in range(2):
+        ended = subprocess.run([sys.executable, "-P", "-c", dying, str(place)], check=False)
+        assert ended.returncode == -9
+        assert not place.exists()
+    assert len(list(tmp_path.iterdir())) == 1  # the second attempt removed the first one's
+    (tmp_path / ".run 1.x.coming").mkdir()  # another folder's
+    write_tree(place, {"a/b.py": b"x"})
+    assert {one.name for one in tmp_path.iterdir()} == {"run [1]", ".run 1.x.coming"}
+    assert (place / "a" / "b.py").read_bytes() == b"x"
+
+
+def test_what_is_being_written_is_no_left_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+
+    def flush(folder: Path) -> None:
+        if not flushed:
+            flushed.append(folder)
+            write_tree(tmp_path / "out", {"a": b"second"})
+        flushed.append(folder)
+
+    monkeypatch.setattr(sourcetree, "flush_directory", flush)
+    with pytest.raises(OSError):  # noqa: PT011  which one depends on the system: it is there
+        write_tree(tmp_path / "out", {"a": b"first"})
+    assert flushed[0].name.startswith(".out.")
+    assert (tmp_path / "out" / "a").read_bytes() == b"second"
+    assert [one.name for one in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File name too long"):
+        write_tree(tmp_path / "out", {"a": b"x", "b" * 300: b"y"})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError) as caught:
+        write_tree(tmp_path / "missing" / "out", {"a": b"x"})
+    assert caught.value.filename == str(tmp_path / "missing" / "out")
+
+
+def test_all_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str] = []
+    fsync = os.fsync
+
+    def noting(handle: int) -> None:
+        kept.append(Path(f"/proc/self/fd/{handle}").readlink().name)
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    write_tree(tmp_path / "out", {"a.py": b"x", "sub/b.py": b"y"})
+    assert kept[:2] == ["a.py", "b.py"]
+    assert kept[2].startswith(".out.")
+    assert kept[3:] == ["sub", tmp_path.name]
 
 
 @pytest.mark.parametrize("what", ["link", "folder link", "pipe", "hard to read"])

@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import Request
 
 from secureflow.kit.plain import hidden
-from secureflow.server.protocol import MOST_CRUMBS, _Wire
+from secureflow.server.protocol import CRUMB, MOST_CRUMBS, PER_CRUMB, _Wire
 from secureflow.server.rest import bodies
 from secureflow.server.rest.session import LOGIN_BYTES
 from secureflow.server.settings import RestSettings
@@ -195,6 +195,25 @@ def test_a_body_in_crumbs_is_cut_off() -> None:
         assert small.next_event() is not h11.NEED_DATA
     with pytest.raises(h11.RemoteProtocolError):
         small.next_event()
+
+
+def test_a_long_body_may_have_a_small_piece_for_each_large_one() -> None:
+    """A sender's writes need not be whole records: each may end in a piece of one byte."""
+    wire = _Wire(h11.SERVER)
+    wire.receive_data(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+    assert isinstance(wire.next_event(), h11.Request)
+    for _ in range(4 * MOST_CRUMBS):
+        for piece in (PER_CRUMB, 1):
+            wire.receive_data(b"x" * piece)
+            assert isinstance(wire.next_event(), h11.Data)
+
+    def crumbs() -> None:
+        for _ in range(2 * MOST_CRUMBS):
+            wire.receive_data(b"x" * (CRUMB - 1))
+            wire.next_event()
+
+    with pytest.raises(h11.RemoteProtocolError):
+        crumbs()
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

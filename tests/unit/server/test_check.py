@@ -27,7 +27,7 @@ from secureflow.application.running.scripts import Scripts
 from secureflow.cli.main import app
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.jobs import Job
-from secureflow.domain.models import Model
+from secureflow.domain.models import Model, Upload
 from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.script import Record, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
@@ -53,12 +53,13 @@ def make(directory: Path, database: str = "") -> Path:
 
 async def _fill(settings: ServerSettings) -> None:
     key = log_key(settings.log_key)
-    blobs = FileArtifacts(settings.artifacts)
+    stores = [FileArtifacts(place) for place in (settings.artifacts, settings.uploads)]
 
     async def chunks() -> Any:
         yield BLOB
 
-    digest = (await blobs.put(chunks(), limit=100)).digest
+    for one in stores:
+        digest = (await one.put(chunks(), limit=100)).digest
     async with AsyncExitStack() as stack:
         database, ledger = await open_ledger(settings, key, stack)
         async with database.begin() as unit:
@@ -84,7 +85,7 @@ async def _fill(settings: ServerSettings) -> None:
 def _fitting(entity: Any, digest: str) -> Any:
     if isinstance(entity, Model):
         return replace(entity, artifact=digest)
-    if isinstance(entity, StoredBundle):
+    if isinstance(entity, StoredBundle | Upload):
         return replace(entity, digest=digest)
     return replace(entity, key=BANK.public) if hasattr(entity, "serial") else entity
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.kit.logthrottle import ThrottledLog
-from secureflow.server.connections import Connections, ConnectionSlot, Phase
+from secureflow.server.connections import LEAST_RATE, Connections, ConnectionSlot, Phase
 from secureflow.server.settings import ConnectionSettings
 
 LIMITS = ConnectionSettings(most=24, unknown=16, of_address=8, of_user=4)
@@ -169,6 +169,39 @@ def test_bytes_that_trickle_in_buy_no_time(door: Door) -> None:
     door.now = LIMITS.header_seconds + 0.1
     door.connections.expire()
     assert door.closed == ["slow"]
+
+
+def test_a_body_has_time_as_long_as_it_comes_fast_enough(door: Door) -> None:
+    """However long it is: only what it falls behind by is counted."""
+    for name in ("steady", "slow", "trickling", "early"):
+        door.come(name, GOOD)
+        door.turn(name, Phase.BODY)
+    early = 1000 * LIMITS.body_seconds * LEAST_RATE  # at once: no credit for later
+    door.connections.progressed(door.places["early"], int(early))
+    closed = []
+    for second in range(1, 10 * int(LIMITS.body_seconds)):
+        door.now = float(second)
+        door.connections.progressed(door.places["steady"], int(LEAST_RATE))
+        door.connections.progressed(door.places["slow"], int(LEAST_RATE / 2))
+        door.connections.progressed(door.places["trickling"], 1)
+        door.connections.expire()
+        closed += [(name, second) for name in door.closed if name not in dict(closed)]
+    patience = int(LIMITS.body_seconds) + 1
+    assert sorted(closed) == [
+        ("early", patience), ("slow", 2 * patience - 1), ("trickling", patience)
+    ]  # fmt: skip
+
+
+def test_bytes_buy_time_for_a_body_only(door: Door) -> None:
+    for phase in (Phase.HANDSHAKE, Phase.HEAD, Phase.READING):
+        door.come(phase, GOOD)
+        door.turn(phase, phase)
+    door.now = 5.0
+    for place in door.places.values():
+        door.connections.progressed(place, 1 << 30)
+    door.now = 1.0 + LIMITS.body_seconds
+    door.connections.expire()
+    assert door.closed == [Phase.HANDSHAKE, Phase.HEAD, Phase.READING]
 
 
 def test_a_place_is_given_back_once_and_leaves_nothing(door: Door) -> None:

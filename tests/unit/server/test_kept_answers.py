@@ -68,6 +68,10 @@ class Post:
 WEIGHTS = bytes(16)
 
 
+def _weights(project: str) -> str:
+    return f"project={project}&digest={blake3(WEIGHTS).hexdigest()}&layout={'0' * 64}"
+
+
 def _plain(stage: Stage) -> dict[str, Post]:
     """Return the requests that need nothing to be there but the stage."""
     ids, operator, admin = stage.ids, stage.operator, stage.admin("bank-a")
@@ -96,7 +100,7 @@ def _plain(stage: Stage) -> dict[str, Post]:
         "update_user": Post(f"/users/{ada.user}", {"disabled": True}, admin, "PATCH"),
         "delete_dataset": Post(f"/datasets/{datasets[0]}", None, stage.owner("bank-a"), "DELETE"),
         "resume_job": Post(f"/jobs/{ids['job']}/resume", {}, ada),
-        "upload_model": Post(f"/models/uploads?digest={blake3(WEIGHTS).hexdigest()}", WEIGHTS, ada),
+        "upload_model": Post(f"/models/uploads?{_weights(ids['project'])}", WEIGHTS, ada),
         "upload_bundle": Post(
             f"/bundles?project={ids['project']}&digest={CODE.digest}", pack(CODE), ada
         ),
@@ -125,6 +129,11 @@ async def _post(name: str, stage: Stage) -> Post:
     if name == "delete_token":
         issued = await services.tokens.create(admin, "", 60)
         return Post(f"/tokens/{issued.token.id}", None, admin, "DELETE")
+    if name == "delete_upload":
+        await _plain(stage)["upload_model"].to(Api(stage))
+        ((key, _),) = stage.database.tables.rows["uploads"].items()
+        stage.database.tables.answers.clear()
+        return Post(f"/models/uploads/{key}", None, admin, "DELETE")
     if name == "resume_job":
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()
@@ -141,8 +150,7 @@ ONCE = sorted(
     and CHANGING & set(route.methods or ())
     and not getattr(route.endpoint, "changes_nothing", False)
 )
-# Weights are stored under their digest: twice is once, and nothing is recorded.
-CHANGES = [name for name in ONCE if name not in {"cancel_job", "upload_model"}]
+CHANGES = [name for name in ONCE if name != "cancel_job"]
 
 
 ONLY_ASK = {"dry_run_job"}

@@ -109,16 +109,19 @@ def test_the_operator_sees_what_lies_where_and_what_is_free(centre: Path) -> Non
     (settings.artifacts / "vectors" / "job_1").mkdir(parents=True)
     (settings.artifacts / "vectors" / "job_1" / ("cd" * 32)).write_bytes(bytes(500))
     reserve_of(settings).keep()
-    record, models, vectors = figures(settings)
+    (settings.uploads / "ef").mkdir(parents=True)
+    (settings.uploads / "ef" / ("ef" * 32)).write_bytes(bytes(70))
+    record, models, uploads, vectors = figures(settings)
+    assert (uploads["part"], uploads["holds"]) == ("uploads", 70)
     assert (models["part"], models["holds"]) == ("stored models", 3000)
     assert (vectors["part"], vectors["holds"]) == ("masked vectors", 500)
     assert record["part"] == "own record"
     assert record["holds"] > 10_000
     assert record["reserve"] == 8 << 20
     assert models["reserve"] == 64 << 20
-    assert all(one["free"] > 0 for one in (record, models, vectors))
+    assert all(one["free"] > 0 for one in (record, models, uploads, vectors))
     told = CliRunner().invoke(app, ["server", "room", "--config", str(centre), "-o", "json"])
-    assert [one["holds"] for one in json.loads(told.stdout)] == [record["holds"], 3000, 500]
+    assert [one["holds"] for one in json.loads(told.stdout)] == [record["holds"], 3000, 70, 500]
     table = CliRunner().invoke(app, ["server", "room", "--config", str(centre)]).stdout
     assert "3.0 kB" in table
     assert "stored models" in table
@@ -130,7 +133,11 @@ def test_a_record_elsewhere_has_no_reserve_here(
     monkeypatch.setenv("SECUREFLOW_SERVER__DATABASE__URL", "postgresql://a@host/name")
     settings = ServerSettings.load(centre)
     assert reserve_of(settings).size == 0
-    assert [one["part"] for one in figures(settings)] == ["stored models", "masked vectors"]
+    assert [one["part"] for one in figures(settings)] == [
+        "stored models",
+        "uploads",
+        "masked vectors",
+    ]
 
 
 def test_shared_memory_without_room_is_a_full_disk_for_whoever_waits_and_for_a_start(

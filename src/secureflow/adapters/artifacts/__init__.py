@@ -1,5 +1,6 @@
 """Content-addressed blobs."""
 
 from secureflow.adapters.artifacts.files import FileArtifacts, ScratchFiles
+from secureflow.adapters.artifacts.together import ReadTogether
 
-__all__ = ["FileArtifacts", "ScratchFiles"]
+__all__ = ["FileArtifacts", "ReadTogether", "ScratchFiles"]

@@ -17,7 +17,7 @@ PART: Final = "artefacts"
 REMEDY: Final = "Restore the file from a backup; until then, it is reported as missing."
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CHUNK: Final = 1 << 20
-_OTHERS: Final = frozenset({"incoming", "vectors"})
+_OTHERS: Final = frozenset({"incoming", "vectors", "uploads"})
 
 
 class ArtifactsCheck:

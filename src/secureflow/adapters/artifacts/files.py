@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -138,6 +139,18 @@ class FileArtifacts:
         """Remove the blob if it exists; open readers are not affected."""
         if path := self._path(digest):
             await _off(path.unlink, missing_ok=True)
+
+    async def older_than(self, seconds: float) -> list[str]:
+        """Return the digests of the blobs that were stored longer ago, in order."""
+        return await _off(self._older, time.time() - seconds)
+
+    def _older(self, before: float) -> list[str]:
+        found = []
+        for path in self._directory.glob("[0-9a-f][0-9a-f]/*"):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                if self._path(path.name) == path and path.stat().st_mtime < before:
+                    found.append(path.name)
+        return sorted(found)
 
     async def _receive(self, file: FileIO, chunks: AsyncIterator[bytes], limit: int) -> Artifact:
         hasher, size = blake3(), 0

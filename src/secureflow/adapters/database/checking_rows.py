@@ -34,6 +34,7 @@ KINDS: Final[tuple[EntityKind[Any], ...]] = (
     entities.JOBS,
     entities.MODELS,
     entities.BUNDLES,
+    entities.UPLOADS,
 )
 _CHARTERS: Final = ("charter", "charter_candidate")
 _BATCH: Final = 500
@@ -46,7 +47,8 @@ class RowsCheck:
     Args:
         connection: of the transaction.
 
-    Results kept for later parts: `jobs`, `models`, `bundles`; `keys`, each party's signing keys.
+    Results kept for later parts: `jobs`, `models`, `bundles`, `uploads`; `keys`, each party's
+    signing keys.
     """
 
     def __init__(self, connection: sa.Connection) -> None:
@@ -57,6 +59,7 @@ class RowsCheck:
         self.jobs: dict[str, Job] = {}
         self.models: dict[str, Any] = {}
         self.bundles: dict[str, Any] = {}
+        self.uploads: dict[str, Any] = {}
         self.keys: dict[str, list[str]] = {}
 
     def findings(self) -> Iterator[Finding]:
@@ -112,6 +115,8 @@ class RowsCheck:
             self.models[entity.id] = entity
         elif kind is entities.BUNDLES:
             self.bundles[entity.id] = entity
+        elif kind is entities.UPLOADS:
+            self.uploads[entity.id] = entity
         elif kind is entities.AGENTS and entity.key:
             self.keys.setdefault(entity.party, []).append(entity.key)
         elif kind is entities.PROJECTS:

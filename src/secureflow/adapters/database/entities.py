@@ -15,7 +15,7 @@ from secureflow.application.ports.storage import Filter, Page
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
-from secureflow.domain.models import Model
+from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.specs.base import dump, parse
@@ -108,6 +108,7 @@ GRANTS = EntityKind(Grant, "grant", tables.GRANTS)
 JOBS = EntityKind(Job, "job", tables.JOBS)
 MODELS = EntityKind(Model, "model", tables.MODELS)
 BUNDLES = EntityKind(StoredBundle, "bundle", tables.BUNDLES)
+UPLOADS = EntityKind(Upload, "upload", tables.UPLOADS)
 
 
 class EntityStore(Generic[T]):

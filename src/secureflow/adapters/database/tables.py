@@ -104,6 +104,7 @@ GRANTS = _entity("grants", "project", "dataset", "organisation", "state", expiri
 JOBS = _entity("jobs", "project", "organisation", "state", "digest", "kind")
 MODELS = _entity("models", "project", "job", "name")
 BUNDLES = _entity("bundles", "project", "organisation", "digest", expiring=True)
+UPLOADS = _entity("uploads", "project", "organisation", "digest", expiring=True)
 
 MEMBERSHIPS = sa.Table(
     "memberships",

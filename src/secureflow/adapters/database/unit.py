@@ -33,7 +33,7 @@ from secureflow.application.ports.storage import (
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
-from secureflow.domain.models import Model
+from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
@@ -70,6 +70,7 @@ class SqlUnitOfWork(SqlTransaction):
         self.jobs: Store[Job] = EntityStore(self, entities.JOBS)
         self.models: Store[Model] = EntityStore(self, entities.MODELS)
         self.bundles: Store[StoredBundle] = EntityStore(self, entities.BUNDLES)
+        self.uploads: Store[Upload] = EntityStore(self, entities.UPLOADS)
         self.journal: Journal = SqlJournal(self)
         self.outbox: Outbox = SqlOutbox(self)
         self.events: Events = SqlEvents(self)

@@ -47,6 +47,13 @@ MAX_LOGS: Final = 200
 class OwnerCode(Protocol):
     """The owner's approved code and environments."""
 
+    async def fetch(self, digest: str) -> object:
+        """Have a bundle's file here, from the centre if it is gone.
+
+        Raises:
+            SecureFlowError: those of `OwnerBundles.fetch`.
+        """
+
     def write(self, digest: str, folder: Path) -> None:
         """Write an approved bundle's files into a folder that this makes.
 
@@ -198,6 +205,7 @@ class BundleWorkers:
         counted = await self._workers.compute(job, kind.rows, kind.rows_arguments(rows, asked))
         known.rows = int(counted["sums"][0]), int(counted["sums"][1])
         python = await asyncio.to_thread(self._code().interpreter, known.bundle.environment)
+        await self._code().fetch(known.bundle.digest)
         await asyncio.to_thread(self._write_code, known.bundle.digest, folder / CODE)
         inputs = (View(folder / CODE, Path("/bundle")), View(rows, Path("/rows")),
                   View(HOST, Path("/host.py")))  # fmt: skip

@@ -15,6 +15,7 @@ from secureflow.agent.edge.reload import Reload
 from secureflow.agent.edge.wiring import Assembly
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.owner.budgetrecovery import BudgetRecovery
+from secureflow.agent.owner.bundles import code_of
 from secureflow.agent.owner.publications import (
     Publication,
     check_lineage,
@@ -235,15 +236,17 @@ class Commands:
         return len(approved - ended - set(known))
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
-        """Approve a request."""
+        """Approve a request; code that it brings stays until the record says so."""
+        self.assembly.bundles.hold(code_of(self.assembly.inbox.get(item)))
         decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "approved", reason)
         self.assembly.inbox.wake(item)
         return _summary(decided)
 
     async def inbox_reject(self, item: str, reason: str = "") -> dict[str, JSON]:
-        """Reject a request."""
+        """Reject a request; code that only it brought is removed."""
         decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "rejected", reason)
         self.assembly.inbox.wake(item)
+        await asyncio.to_thread(self.assembly.bundles.sweep, code_of(decided))
         return _summary(decided)
 
     async def charter_show(self) -> dict[str, JSON]:

@@ -31,7 +31,6 @@ from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
 from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
-from secureflow.agent.owner.bundles import named_code
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.damage import require_head
@@ -190,7 +189,7 @@ def _put_together(
 
 def _about_code(assembly: Assembly) -> Mapping[str, Command]:
     """Remove code that nobody waits for any more, and return the owner's commands about it."""
-    assembly.bundles.sweep(named_code(assembly.inbox))
+    assembly.bundles.sweep()
     context = assembly.context
     environments = Environments(context.settings.directory)
     return BundleCommands(assembly.inbox, context.store, assembly.bundles, environments).table()

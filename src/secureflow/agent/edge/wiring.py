@@ -12,7 +12,7 @@ from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.budgets import Budgets
-from secureflow.agent.owner.bundles import OwnerBundles
+from secureflow.agent.owner.bundles import OwnerBundles, named_code
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
@@ -91,7 +91,7 @@ def assemble(
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
     consent = Consent(ports.policies, inbox)
-    bundles = OwnerBundles(settings.directory, store, ports.link, clock)
+    bundles = OwnerBundles(settings.directory, store, ports.link, clock, lambda: named_code(inbox))
     code = OwnerCode(bundles, Environments(settings.directory), lambda: ports.confines)
     attestation = Attestation(context, ports.verifier, ports.appraisal)
     room = Room(settings, store, kinds.engines.specs)

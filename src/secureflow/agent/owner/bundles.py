@@ -3,14 +3,17 @@
 A bundle's file is named by its digest, `<digest>` in the folder `bundles`, mode 0600, and hashed
 again whenever it is read. It is fetched from the centre, which may offer any bytes: the link takes
 only those of the digest, and they are parsed within bounds (`engines.bundles`). What waits for a
-decision, and what was approved, is kept; the rest is removed (`sweep`).
+decision, and what was approved, is kept; the rest is removed at every fetch and rejection. Room is
+checked and reserved in one step, so that fetches at the same time share it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection
+import threading
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
@@ -18,12 +21,12 @@ from weakref import WeakValueDictionary
 from blake3 import blake3
 
 from secureflow.agent.owner.inbox import Inbox
-from secureflow.agent.record.records import ApprovedBundle
+from secureflow.agent.record.records import ApprovedBundle, InboxItem
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.base import CodePart
 from secureflow.engines.bundles import MAX_BYTES, Bundle, unpack
 from secureflow.kit.canonical import JSON, b64encode
-from secureflow.kit.clock import Clock
+from secureflow.kit.clock import Clock, Ticks
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.sourcetree import write_tree
@@ -32,12 +35,20 @@ from secureflow.kit.text import Text
 FOLDER: Final = "bundles"
 MAX_UNDECIDED: Final = 128 << 20
 """Bytes of bundles that were not approved: the centre chooses how many it sends."""
+FRESH_SECONDS: Final = 60.0
+"""How long code is kept that was just fetched, or whose request was just approved: until the
+request waits in the inbox, or the approval is in the record."""
 
 
 def named_code(inbox: Inbox) -> set[str]:
     """Return the digests of the code that waiting requests bring."""
-    named = (one.request.get("bundle_digest") for one in inbox.list())
-    return {one for one in named if isinstance(one, str)}
+    return {digest for digest in map(code_of, inbox.list()) if digest}
+
+
+def code_of(item: InboxItem) -> str:
+    """Return the digest of the code that a request brings, or ""."""
+    digest = item.request.get("bundle_digest")
+    return digest if isinstance(digest, str) else ""
 
 
 class FetchingBlobs(Protocol):
@@ -55,17 +66,30 @@ class OwnerBundles:
         store: the agent's record.
         link: fetches bundles.
         clock: unix seconds.
+        waiting: tells the digests of the code that waiting requests bring (`named_code`).
+        ticks: monotonic seconds.
     """
 
     def __init__(
-        self, directory: Path, store: RecordStore, link: FetchingBlobs, clock: Clock
+        self,
+        directory: Path,
+        store: RecordStore,
+        link: FetchingBlobs,
+        clock: Clock,
+        waiting: Callable[[], Collection[str]],
+        ticks: Ticks = time.monotonic,
     ) -> None:
         self._folder = directory / FOLDER
         self._store = store
         self._link = link
         self._clock = clock
         self._place = Place(self._folder, "own files")
+        self._waiting = waiting
+        self._ticks = ticks
         self._fetching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._guard = threading.Lock()
+        self._reserved: set[str] = set()
+        self._fresh: dict[str, float] = {}
 
     async def fetch(self, digest: str) -> Bundle:
         """Return a bundle, from its file or from the centre.
@@ -76,15 +100,18 @@ class OwnerBundles:
         """
         lock = self._fetching.setdefault(digest, asyncio.Lock())
         async with lock:
-            known = await asyncio.to_thread(self.kept, digest)
+            known = await asyncio.to_thread(self._known, digest)
             if known is not None:
                 return known
-            await asyncio.to_thread(self._check_room)
-            with writing(self._place):
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            coming = self._folder / f"{digest}.coming"
-            await self._link.fetch(digest, coming, MAX_BYTES)
-            return await asyncio.to_thread(self._taken, digest, coming)
+            await asyncio.to_thread(self._reserve, digest)
+            try:
+                with writing(self._place):
+                    self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                coming = self._folder / f"{digest}.coming"
+                await self._link.fetch(digest, coming, MAX_BYTES)
+                return await asyncio.to_thread(self._taken, digest, coming)
+            finally:
+                self._reserved.discard(digest)
 
     def kept(self, digest: str) -> Bundle | None:
         """Return a bundle whose file is here and whole; a damaged file is removed."""
@@ -154,31 +181,73 @@ class OwnerBundles:
             "since": None if last is None else last.summary(),
         }
 
-    def sweep(self, waiting: Collection[str]) -> int:
-        """Remove the files of bundles that neither wait nor were approved; return how many."""
-        keep = {*waiting, *(one.digest for one in self._store.approved_bundles(1 << 30))}
+    def hold(self, digest: str) -> None:
+        """Keep code whose request was just approved, until the record says so."""
+        with self._guard:
+            self._fresh[digest] = self._ticks()
+
+    def sweep(self, rejected: str = "") -> int:
+        """Remove the files of bundles that neither wait nor were approved; return how many.
+
+        Args:
+            rejected: the code of a request that was just rejected, if it brought some.
+        """
+        with self._guard:
+            self._fresh.pop(rejected, None)
+            return self._sweep()
+
+    def _sweep(self) -> int:
+        waiting, now = set(self._waiting()), self._ticks()
+        # What waits is the inbox's from now on: it goes when its request does.
+        self._fresh = {
+            digest: since
+            for digest, since in self._fresh.items()
+            if digest not in waiting and now - since < FRESH_SECONDS
+        }
+        keep = waiting | self._approved() | self._reserved | self._fresh.keys()
         gone = 0
-        with contextlib.suppress(OSError):
-            for path in list(self._folder.iterdir()):
-                if path.is_file() and path.name.partition(".")[0] not in keep:
-                    with contextlib.suppress(OSError):  # it may stay: no reason not to start
-                        path.unlink()
-                        gone += 1
+        for path in self._files():
+            if path.name.partition(".")[0] not in keep:
+                with contextlib.suppress(OSError):  # it may stay: no reason to fail
+                    path.unlink()
+                    gone += 1
         return gone
 
-    def _check_room(self) -> None:
-        approved = {one.digest for one in self._store.approved_bundles(1 << 30)}
-        taken = 0
-        with contextlib.suppress(FileNotFoundError):
-            for path in self._folder.iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    taken += 0 if path.name in approved else path.stat().st_size
-        if taken + MAX_BYTES > MAX_UNDECIDED:
-            raise SecureFlowError(
-                "inbox_full",
-                "Too much code waits for a decision here already.",
-                "Approve or reject some requests: `secureflow agent inbox review`.",
-            )
+    def _known(self, digest: str) -> Bundle | None:
+        """Return a bundle whose file is here, and keep it until its request waits."""
+        self.hold(digest)
+        known = self.kept(digest)
+        if known is None:
+            with self._guard:
+                self._fresh.pop(digest, None)
+        return known
+
+    def _reserve(self, digest: str) -> None:
+        """Reserve room for a bundle, after a sweep."""
+        with self._guard:
+            self._sweep()
+            settled = self._approved() | self._reserved
+            taken = MAX_BYTES * len(self._reserved)
+            for path in self._files():
+                if path.name.partition(".")[0] not in settled:
+                    with contextlib.suppress(OSError):
+                        taken += path.stat().st_size
+            if taken + MAX_BYTES > MAX_UNDECIDED:
+                raise SecureFlowError(
+                    "inbox_full",
+                    "Too much code waits for a decision here already.",
+                    "Approve or reject some requests: `secureflow agent inbox review`.",
+                )
+            self._reserved.add(digest)
+
+    def _approved(self) -> set[str]:
+        return {one.digest for one in self._store.approved_bundles(1 << 30)}
+
+    def _files(self) -> list[Path]:
+        """Return the files in the folder, those of fetches included."""
+        with contextlib.suppress(OSError):
+            return [path for path in self._folder.iterdir() if path.is_file()]
+        return []
 
     def _packed(self, digest: str) -> str | None:
         if self.kept(digest) is None:
@@ -206,4 +275,5 @@ class OwnerBundles:
         with writing(self._place):
             coming.chmod(0o600)
             coming.replace(self._folder / digest)
+        self.hold(digest)  # before its reservation ends
         return bundle

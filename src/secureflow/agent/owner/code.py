@@ -47,6 +47,10 @@ class OwnerCode:
         if spec.bundle is not None:
             self._bundles.approve(spec.bundle, spec.submitter, spec.name, job)
 
+    async def fetch(self, digest: str) -> object:
+        """See `bundle_workers.OwnerCode.fetch`."""
+        return await self._bundles.fetch(digest)
+
     def write(self, digest: str, folder: Path) -> None:
         """See `bundle_workers.OwnerCode.write`."""
         self._bundles.write(digest, folder)

@@ -24,7 +24,6 @@ from secureflow.application.jobs.reachability import Reachability, absence_notes
 from secureflow.application.jobs.submission import Submission
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.ports.accountant import Accountant
-from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Event, Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
@@ -37,6 +36,7 @@ from secureflow.application.running.resuming import (
 )
 from secureflow.application.running.scripts import Scripts, course_of
 from secureflow.application.transactions import Transactions
+from secureflow.application.uploads import named_by_job, uploaded
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
@@ -100,7 +100,6 @@ class Jobs:
         stopping: Callable[[], bool] = lambda: False,
         room: Callable[[int], None] = lambda _: None,
         waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
-        artifacts: Artifacts | None = None,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
@@ -115,7 +114,6 @@ class Jobs:
         self._stopping = stopping
         self._room = room
         self._waits = waits
-        self._artifacts = artifacts
         self._locks = NamedLocks()
 
     @property
@@ -164,6 +162,8 @@ class Jobs:
             drafted = await self._draft(transaction.work, principal, wanted, priced)
             self._check_clocks(drafted)
             self._room(self._bytes(drafted))
+            if drafted.initial is not None:
+                await named_by_job(transaction.work, wanted.project, drafted.initial)
             await self._quotas.another_job(transaction.work, principal.organisation)
             job = Job(
                 id=key,
@@ -420,29 +420,9 @@ class Jobs:
         await active_project(work, principal, wanted.project)
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
-        for digest, size in drafted.uploads.items():
-            await self._check_upload(digest, size)
+        if drafted.initial is not None:
+            await uploaded(work, wanted.project, drafted.initial)
         return drafted
-
-    async def _check_upload(self, digest: str, size: int) -> None:
-        """Refuse a job that starts from what nobody uploaded, before anybody is asked."""
-        try:
-            found = await self._artifacts.stat(digest) if self._artifacts else None
-        except SecureFlowError as error:
-            if error.code != "not_found":
-                raise
-            found = None
-        if found is None or found.size != size:
-            raise SecureFlowError(
-                "upload_missing",
-                Text(
-                    "The centre holds no upload {digest}… of {size} bytes.",
-                    digest=digest[:16],
-                    size=size,
-                ),
-                "Upload the file first: secureflow model upload FILE.",
-                {"field": "initial.model"},
-            )
 
 
 def _check_steers(principal: Principal, job: Job) -> None:

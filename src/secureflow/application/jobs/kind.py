@@ -10,6 +10,7 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import SumHandler
+from secureflow.application.uploads import Weights
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.request import JobRequest, parts_of
@@ -45,7 +46,7 @@ class Drafted:
     """A spec that passed every check, with the facts for a dry run.
 
     `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people;
-    `uploads` the blobs that must have been uploaded, each with its size.
+    `initial` the weights that must have been uploaded to the project.
     """
 
     spec: JobSpec
@@ -53,7 +54,7 @@ class Drafted:
     charter: Charter
     notes: tuple[str, ...]
     details: dict[str, Any] = field(default_factory=dict)
-    uploads: Mapping[str, int] = field(default_factory=dict)
+    initial: Weights | None = None
 
 
 class Cost(Protocol):

@@ -28,6 +28,7 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import SumHandler
+from secureflow.application.uploads import Weights
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
@@ -114,8 +115,14 @@ async def draft(
     if priced:
         details["privacy"] = priced.facts()
         notes += tuple(epsilon_notes(priced.answer["epsilon"]))
-    uploads = {spec.initial.model: 4 * spec.parameters} if spec.initial else {}
-    return Drafted(spec, spec_digest(spec), charter, notes, details, uploads)
+    return Drafted(spec, spec_digest(spec), charter, notes, details, _initial(spec))
+
+
+def _initial(spec: TrainingSpec) -> Weights | None:
+    """Return the uploaded weights that a job starts from."""
+    if spec.initial is None:
+        return None
+    return Weights(spec.initial.model, spec.initial.layout, 4 * spec.parameters)
 
 
 async def _check_parties(work: UnitOfWork, project: str, parties: Sequence[str]) -> None:

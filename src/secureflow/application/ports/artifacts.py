@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,3 +40,6 @@ class Artifacts(Protocol):
 
     async def delete(self, digest: str) -> None:
         """Remove the blob if it exists."""
+
+    async def older_than(self, seconds: float) -> Sequence[str]:
+        """Return the digests of the blobs that were stored longer ago."""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from secureflow.domain.bundles import StoredBundle
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.jobs import Job
-from secureflow.domain.models import Model
+from secureflow.domain.models import Model, Upload
 from secureflow.domain.organisations import Agent, Enrolment, Organisation
 from secureflow.domain.projects import Project
 from secureflow.domain.users import Token, User
@@ -218,6 +218,7 @@ class UnitOfWork(Protocol):
     jobs: Store[Job]
     models: Store[Model]
     bundles: Store[StoredBundle]
+    uploads: Store[Upload]
     journal: Journal
     outbox: Outbox
     events: Events

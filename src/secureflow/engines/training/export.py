@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.base import STRICT, dump, parse, spec_digest
 from secureflow.domain.specs.families import LEARNS, FamilyModel
-from secureflow.domain.specs.tensors import Tensors, by_name
+from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 from secureflow.domain.specs.training import FeatureSpec, ModelSpec, TrainingPlan, TrainingSpec
 from secureflow.engines.preparation import (
     Moments,
@@ -123,7 +123,17 @@ class ModelFile:
         parameters, metadata = parse_safetensors(data)
         if card is None:
             card = _json_object(metadata.get("card", "").encode(), "card")
-        found = model_digest(parameters)
+        return cls._checked(card, parameters, model_digest(parameters))
+
+    @classmethod
+    def _checked(
+        cls, card: Mapping[str, Any], parameters: NDArray[np.float32], found: str
+    ) -> ModelFile:
+        """Return a card and the parameters of this digest, of which only the number is looked at.
+
+        Raises:
+            SecureFlowError: `invalid_model`, `model_digest_mismatch`.
+        """
         if card.get("digest") != found:
             raise SecureFlowError(
                 "model_digest_mismatch",
@@ -138,6 +148,16 @@ class ModelFile:
         if model.card.get("family") != "rehearsal":
             model.check_features()
         return model
+
+    @classmethod
+    def described(cls, text: str, count: int, found: str) -> ModelFile:
+        """Return what a card says of so many parameters of this digest; they are zero in it.
+
+        Raises:
+            SecureFlowError: `invalid_model`, `model_digest_mismatch`.
+        """
+        nothing = np.broadcast_to(np.float32(0), (count,))
+        return cls._checked(_json_object(text.encode(), "card"), nothing, found)
 
     def check_features(self) -> None:
         """Refuse a card whose features, moments and parameters do not match.
@@ -237,6 +257,21 @@ def uploaded_weights(data: bytes) -> tuple[Tensors, NDArray[np.float32]]:
         file = ModelFile.from_bytes(data)
         return by_name(file.spec.tensors), file.weights
     return tensors, flat(tensors, arrays)
+
+
+def described_weights(card: Any, tensor: TensorSpec, found: str) -> Tensors:
+    """Return the tensors that a file's card describes; the file's only tensor has this digest.
+
+    Raises:
+        SecureFlowError: `invalid_model`, `model_digest_mismatch`.
+    """
+    if not isinstance(card, str):
+        raise _invalid("its metadata must map names to strings")
+    if tensor.dtype != "float32":
+        raise _invalid("its dtype is not F32")
+    if len(tensor.shape) != 1:
+        raise _invalid("its shape is not one integer")
+    return by_name(ModelFile.described(card, tensor.size, found).spec.tensors)
 
 
 def feature_names(features: FeatureSpec) -> list[str]:

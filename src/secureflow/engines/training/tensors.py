@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -79,18 +80,24 @@ def flat(tensors: Sequence[TensorSpec], arrays: Mapping[str, NDArray[Any]]) -> N
                     shape=list(one.shape),
                 )
             )
-        if (
-            one.whole
-            and array.size
-            and float(np.abs(array.astype(np.float64)).max()) > (LARGEST_WHOLE)
-        ):
-            raise _wrong(Text("{name!r} holds a whole number above 2^24", name=one.name))
-        with np.errstate(over="ignore"):  # refused by name below
-            vector[at : at + one.size] = array.reshape(-1)
-        if not np.isfinite(vector[at : at + one.size]).all():
-            raise _wrong(Text("{name!r} holds a number that is not finite", name=one.name))
+        vector[at : at + one.size] = check_values(one, array.reshape(-1))
         at += one.size
     return vector
+
+
+def check_values(spec: TensorSpec, values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return values of a tensor as float32.
+
+    Raises:
+        SecureFlowError: `tensors_wrong` for one that float32 cannot hold.
+    """
+    if spec.whole and values.size and (np.abs(values.astype(np.float64)).max() > LARGEST_WHOLE):
+        raise _wrong(Text("{name!r} holds a whole number above 2^24", name=spec.name))
+    with np.errstate(over="ignore"):  # refused by name below
+        found: NDArray[np.float32] = values.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise _wrong(Text("{name!r} holds a number that is not finite", name=spec.name))
+    return found
 
 
 def named(
@@ -110,6 +117,15 @@ def named(
     return found
 
 
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a safetensors file: NumPy's code of its bytes, and where they start."""
+
+    spec: TensorSpec
+    code: str
+    start: int
+
+
 def safetensors_parts(data: bytes) -> tuple[tuple[TensorSpec, ...], dict[str, NDArray[Any]]]:
     """Parse a foreign safetensors file; return its tensors, in the order of names, and arrays.
 
@@ -117,31 +133,73 @@ def safetensors_parts(data: bytes) -> tuple[tuple[TensorSpec, ...], dict[str, ND
         SecureFlowError: `tensors_wrong`: wrong lengths, a dtype that models do not have, names or
             offsets that no file has.
     """
-    length = int.from_bytes(data[:8], "little")
-    if not 8 <= len(data) <= FILE_LIMIT or length > min(HEADER_LIMIT, len(data) - 8):
+    length = header_length(data[:8], len(data))
+    stored, _ = stored_tensors(data[8 : 8 + length], len(data) - 8 - length, 8 + length)
+    arrays = {}
+    for one in stored:
+        raw = np.frombuffer(data, one.code, one.spec.size, one.start)
+        array = widened("bfloat16", raw) if one.spec.dtype == "bfloat16" else raw
+        arrays[one.spec.name] = array.reshape(one.spec.shape)
+    return tuple(one.spec for one in stored), arrays
+
+
+def header_length(first: bytes, size: int) -> int:
+    """Return the length of the header of a safetensors file.
+
+    Args:
+        first: the file's first 8 bytes.
+        size: of the whole file.
+
+    Raises:
+        SecureFlowError: `tensors_wrong`.
+    """
+    length = int.from_bytes(first, "little")
+    if not 8 <= size <= FILE_LIMIT or length > min(HEADER_LIMIT, size - 8):
         raise _wrong("the file's header is longer than the file or the limit")
+    return length
+
+
+def stored_tensors(
+    header: bytes, size: int, first: int
+) -> tuple[tuple[StoredTensor, ...], dict[str, Any]]:
+    """Parse the header of a foreign safetensors file.
+
+    Args:
+        header: its bytes.
+        size: the number of bytes behind it.
+        first: where they begin in the file.
+
+    Returns:
+        The tensors, in the order of names, which fill the file without a gap; the metadata.
+
+    Raises:
+        SecureFlowError: `tensors_wrong`.
+    """
     try:
-        header = parse_json(data[8 : 8 + length], HEADER_LIMIT)
+        known = parse_json(header, HEADER_LIMIT)
     except SecureFlowError:
         raise _wrong("the file's header is not JSON") from None
-    if not isinstance(header, dict):
+    if not isinstance(known, dict):
         raise _wrong("the file's header is not a JSON object")
-    entries = {name: one for name, one in header.items() if name != "__metadata__"}
-    if not 1 <= len(entries) <= MAX_TENSORS:
+    metadata = known.pop("__metadata__", {})
+    if not 1 <= len(known) <= MAX_TENSORS:
         raise _wrong(Text("the file must hold 1 to {most} tensors", most=MAX_TENSORS))
-    specs, arrays, covered = [], {}, []
-    for name, entry in entries.items():
-        spec, array, span = _entry(name, entry, data[8 + length :])
-        specs.append(spec)
-        arrays[name] = array
-        covered.append(span)
-    ends = [0, *(end for _, end in sorted(covered))]
-    if [start for start, _ in sorted(covered)] != ends[:-1] or ends[-1] != len(data) - 8 - length:
+    stored = [_entry(name, entry, size) for name, entry in known.items()]
+    spans = sorted((one.start, one.start + _bytes(one)) for one in stored)
+    ends = [0, *(end for _, end in spans)]
+    if [start for start, _ in spans] != ends[:-1] or ends[-1] != size:
         raise _wrong("the file's tensors overlap or leave gaps")
-    return by_name(specs), arrays
+    moved = {one.spec.name: replace(one, start=first + one.start) for one in stored}
+    ordered = tuple(moved[spec.name] for spec in by_name([one.spec for one in stored]))
+    return ordered, metadata if isinstance(metadata, dict) else {}
 
 
-def _entry(name: str, entry: Any, data: bytes) -> tuple[TensorSpec, NDArray[Any], tuple[int, int]]:
+def _bytes(one: StoredTensor) -> int:
+    return one.spec.size * np.dtype(one.code).itemsize
+
+
+def _entry(name: str, entry: Any, size: int) -> StoredTensor:
+    """Return a tensor, its start relative to the end of the header."""
     from secureflow.domain.specs.base import parse
 
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
@@ -155,17 +213,17 @@ def _entry(name: str, entry: Any, data: bytes) -> tuple[TensorSpec, NDArray[Any]
         spec = parse(TensorSpec, {"name": name, "shape": entry["shape"], "dtype": dtype})
     except SecureFlowError as error:
         raise _wrong(Text("a tensor cannot be used: {reason}", reason=error.message)) from None
-    size = spec.size * np.dtype(code).itemsize
     offsets = entry["data_offsets"]
     # As text, because in Python true equals 1 and 4.0 equals 4.
     start = offsets[0] if isinstance(offsets, list) and offsets else None
-    if type(start) is not int or json.dumps(offsets) != f"[{start}, {start + size}]":
+    if type(start) is not int:
         raise _wrong("a tensor's offsets are not those of its shape")
-    if not 0 <= start <= len(data) - size:
+    one = StoredTensor(spec, code, start)
+    if json.dumps(offsets) != f"[{start}, {start + _bytes(one)}]":
+        raise _wrong("a tensor's offsets are not those of its shape")
+    if not 0 <= start <= size - _bytes(one):
         raise _wrong("a tensor lies outside of the file")
-    raw = np.frombuffer(data, code, spec.size, start)
-    array = widened("bfloat16", raw) if dtype == "bfloat16" else raw
-    return spec, array.reshape(spec.shape), (start, start + size)
+    return one
 
 
 def _taken(spec: TensorSpec, values: NDArray[np.float32]) -> NDArray[np.generic]:

@@ -11,7 +11,7 @@ from secureflow.domain.bundles import StoredBundle
 from secureflow.engines.bundles import MAX_BYTES
 from secureflow.server.rest.bodies import BINARY, BYTES, read_body
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import OnceRoute, body_in_query
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -35,6 +35,7 @@ router = APIRouter(prefix="/bundles", tags=["bundles"], route_class=OnceRoute)
     status_code=201,
     openapi_extra={"requestBody": {**BYTES, "required": True}},
 )
+@body_in_query
 async def upload_bundle(
     request: Request,
     use: Use,
@@ -44,9 +45,9 @@ async def upload_bundle(
     name: OptionalLine = "",
 ) -> StoredBundle:
     """Keep a packed bundle for a project's jobs; the same one is kept once."""
-    await use.bundles.admit(caller, project)
-    packed = await read_body(request, MAX_BYTES)
-    return await use.bundles.upload(caller, project, packed, digest=digest, name=name)
+    async with use.bundles.admitted(caller, project, digest):
+        packed = await read_body(request, MAX_BYTES)
+        return await use.bundles.upload(caller, project, packed, digest=digest, name=name)
 
 
 @router.get("", summary="List code bundles", response_model=Listed[StoredBundle])

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from secureflow.application.throttle import too_fast
+from secureflow.application.uploads import UPLOAD_LIMIT
 from secureflow.engines.bundles import MAX_BYTES
 from secureflow.kit.addresses import UNKNOWN, caller_address, source_of
 from secureflow.kit.errors import SecureFlowError
@@ -27,7 +28,7 @@ from secureflow.server.rest.problems import problem
 from secureflow.server.rest.rates import Rates
 from secureflow.server.settings import RestSettings
 
-LARGE: Final = {"/api/v1/bundles": MAX_BYTES}
+LARGE: Final = {"/api/v1/bundles": MAX_BYTES, "/api/v1/models/uploads": UPLOAD_LIMIT}
 """Paths whose bodies may be larger than others, with their most bytes."""
 UNLIMITED: Final = frozenset({"/healthz", "/readyz"})
 BEARER: Final = "Bearer "
@@ -91,6 +92,12 @@ class Edge:
         if _CONTROL.search(scope["path"]) or _ESCAPED_CONTROL.search(query):
             return SecureFlowError(
                 "malformed_request", "The URL holds control characters.", "Remove them."
+            )
+        if "transfer-encoding" in headers and "content-length" in headers:
+            return SecureFlowError(
+                "malformed_request",
+                "The request tells the length of its body in two ways.",
+                "Send either Content-Length or Transfer-Encoding.",
             )
         length, most = headers.get("content-length", "0"), self._most(scope)
         if not length.isdecimal() or int(length[:20]) > most:

@@ -64,6 +64,16 @@ def changes_nothing(endpoint: _Endpoint) -> _Endpoint:
     return endpoint
 
 
+def body_in_query(endpoint: _Endpoint) -> _Endpoint:
+    """Mark an endpoint whose query names its body by digest: only the endpoint reads the body.
+
+    Two such requests are the same if their queries are; the body is read, if at all, after the
+    endpoint has checked who sends it.
+    """
+    endpoint.__dict__["body_in_query"] = True
+    return endpoint
+
+
 def shown_as(shape: Callable[[Any], object]) -> Callable[[_Endpoint], _Endpoint]:
     """Set how an endpoint converts the answer of its use case, if it does."""
 
@@ -138,6 +148,7 @@ class OnceRoute(StrictRoute):
             return inner
         status, shape = self.status_code or 200, _shape_of(self.endpoint)
         tell: _Tell | None = getattr(self.endpoint, "tell", None)
+        asks = _asked_by_query if getattr(self.endpoint, "body_in_query", False) else _asked
         locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
         async def once(request: Request) -> Response:
@@ -147,7 +158,7 @@ class OnceRoute(StrictRoute):
             user = await _user(request)
             lock = locks.setdefault((user, key), asyncio.Lock())
             async with lock:
-                kept = _Kept(user, key, await _asked(request), status, shape)
+                kept = _Kept(user, key, await asks(request), status, shape)
                 return await _answer(request, inner, kept)
 
         async def told(request: Request) -> Response:
@@ -182,6 +193,10 @@ async def _user(request: Request) -> str:
 
 async def _asked(request: Request) -> bytes:
     return f"{request.method} {request.url.path}\n".encode() + await request.body()
+
+
+async def _asked_by_query(request: Request) -> bytes:
+    return f"{request.method} {request.url.path}?{request.url.query}\n".encode()
 
 
 def _again(status: int, body: Any) -> Response:

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
+from secureflow.application.uploads import Weights
 from secureflow.domain.models import Model, Upload
 from secureflow.server.rest.bodies import BINARY, BYTES, body_parts
 from secureflow.server.rest.callers import Caller, Use
-from secureflow.server.rest.idempotency import OnceRoute
+from secureflow.server.rest.idempotency import OnceRoute, body_in_query
 from secureflow.server.rest.shapes import (
     LIMIT,
     Cursor,
@@ -21,6 +22,15 @@ from secureflow.server.rest.shapes import (
     decode_cursor,
     listed,
 )
+
+Digest = Annotated[str, Query(pattern=r"^[0-9a-f]{64}$", description="BLAKE3 of the body, in hex")]
+Layout = Annotated[
+    str,
+    Query(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 over the tensors' names, shapes and dtypes, as in `initial.layout`",
+    ),
+]
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=OnceRoute)
 
@@ -44,20 +54,38 @@ async def list_models(
 @router.post(
     "/uploads",
     summary="Upload weights to start from",
+    status_code=201,
     openapi_extra={"requestBody": {**BYTES, "required": True}},
 )
+@body_in_query
 async def upload_model(
-    use: Use,
-    caller: Caller,
-    request: Request,
-    digest: Annotated[
-        str, Query(pattern="^[0-9a-f]{64}$", description="BLAKE3 of the body, in hex")
-    ],
+    use: Use, caller: Caller, request: Request, project: Reference, digest: Digest, layout: Layout
 ) -> Upload:
-    """Store raw little-endian float32 values, which a job may name as `initial`."""
+    """Keep raw little-endian float32 values, which jobs of the project may name as `initial`.
+
+    The request must have a `Content-Length`. The same weights are kept once.
+    """
     length = request.headers.get("content-length", "")
     size = int(length[:20]) if length.isdecimal() else 0
-    return await use.models.upload(caller, digest, size, body_parts(request))
+    weights = Weights(digest, layout, size)
+    return await use.uploads.upload(caller, project, weights, body_parts(request))
+
+
+@router.get("/uploads", summary="List uploaded weights", response_model=Listed[Upload])
+async def list_uploads(
+    use: Use, caller: Caller, project: Reference = "", cursor: Cursor = "", limit: Limit = LIMIT
+) -> object:
+    """Return the uploads of the caller's projects, or of one project."""
+    page = await use.uploads.list(
+        caller, project=project, cursor=decode_cursor(cursor), limit=limit
+    )
+    return listed(page)
+
+
+@router.delete("/uploads/{key}", summary="Remove uploaded weights", status_code=204)
+async def delete_upload(key: Key, use: Use, caller: Caller) -> None:
+    """Remove weights that no unfinished job names."""
+    await use.uploads.remove(caller, key)
 
 
 @router.get("/{key}", summary="Get a model")
