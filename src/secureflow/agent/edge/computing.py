@@ -9,18 +9,21 @@ from secureflow.adapters.sandbox import PACKAGE, choose_sandbox
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.agent.settings import AgentSettings
+from secureflow.domain.room import model_bytes
+from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
 
-async def start_workers(settings: AgentSettings, module: str) -> Workers:
+async def start_workers(settings: AgentSettings, module: str, specs: SpecKinds) -> Workers:
     """Return this agent's workers.
 
     Args:
         settings: the agent's.
         module: what worker processes run.
+        specs: the kinds of job that they compute.
 
     Raises:
         SecureFlowError: `sandbox_missing`.
@@ -42,6 +45,8 @@ async def start_workers(settings: AgentSettings, module: str) -> Workers:
             processes=wanted.processes,
             scratch=wanted.scratch_mb << 20,
             seconds=wanted.seconds,
+            written=lambda spec: model_bytes(specs.parse(dict(spec), stored=True)),
+            state=wanted.state_mb << 20,
             devices=wanted.devices,
         )
     )
