@@ -40,6 +40,7 @@ from tests.unit.agent.test_worker import (
     code_of,
     dataset,
     evaluate,
+    limits_of,
     raw,
     train,
 )
@@ -176,6 +177,18 @@ async def test_a_request_that_lasts_too_long_ends_with_its_process(config: Worke
     assert caught.value.hint
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+async def test_its_files_have_the_size_of_its_update_or_its_state(
+    config: WorkerConfig, dataset: DatasetConfig
+) -> None:
+    for update, state in ((123_456, 1000), (1000, 654_321)):
+        sized = replace(config, written=lambda _, update=update: update, state=state)
+        workers = await Workers.start(sized)
+        await workers.prepare("job", dump(SPEC), dataset)
+        most = max(update, state)
+        assert f"Max file size {most} {most} bytes" in limits_of(workers.pids()["job"])
+        await workers.stop()
 
 
 async def test_what_a_worker_printed_before_it_died_is_logged(

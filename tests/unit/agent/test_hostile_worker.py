@@ -22,8 +22,12 @@ from secureflow.agent.compute import workers as workers_module
 from secureflow.agent.compute.worker_errors import WorkerError
 from secureflow.agent.compute.worker_process import WorkerConfig, views
 from secureflow.agent.compute.workers import Workers
+from secureflow.agent.edge.computing import start_workers
 from secureflow.agent.settings import OTHERS_SECONDS, WorkerSettings
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.kinds import SPEC_KINDS
+from secureflow.domain.specs.training import ModelSpec
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 
@@ -294,6 +298,17 @@ def test_code_of_others_always_has_a_limit_of_time() -> None:
     assert WorkerSettings().seconds == 0, "an honest training may last days"
     assert WorkerSettings().others_seconds == OTHERS_SECONDS > 0
     assert WorkerSettings(seconds=7).others_seconds == 7
+
+
+async def test_an_agents_workers_may_write_what_the_spec_needs_or_a_state(tmp_path: Path) -> None:
+    world = World(tmp_path / "agent")
+    own = WorkerSettings(sandbox="off", state_mb=1)
+    settings = world.settings.model_copy(update={"worker": own})
+    workers = await start_workers(settings, "secureflow.agent.compute.worker", SPEC_KINDS)
+    largest = workers._config.largest
+    assert largest(dump(world.spec)) == 1 << 20 > 4 * world.spec.parameters
+    wide = replace(world.spec, features=None, model=ModelSpec("rehearsal", 0.0, 1 << 20))
+    assert largest(dump(wide)) == 4 << 20
 
 
 # In a whole agent.

@@ -185,6 +185,21 @@ async def test_only_the_newest_updates_are_kept_and_none_after_the_end(tmp_path:
     assert not list(world.settings.models.iterdir())
 
 
+async def test_what_a_crash_left_half_written_goes_with_the_next_update(tmp_path: Path) -> None:
+    world, _ = world_of(tmp_path)
+    await world.admitted()
+    await world.round(1)
+    own, folder = held_folder(world.settings.models, JOB), world.settings.models / JOB
+    left = [own / f"{'ab' * 32}.update.next", own / "update", own / "state"]
+    for path in left:
+        path.write_bytes(b"half")
+    (folder / f"{'ab' * 32}.state").write_bytes(b"of no update")
+    world.reopen()
+    await world.round(2)
+    assert not any(path.exists() for path in left)
+    assert len(list(own.iterdir())) == len(list(folder.glob("*.state"))) == 2
+
+
 async def test_an_update_is_durable_before_its_round_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,8 @@ class BundleProcess:
         self._rest = b""
         self._next = 0
         self._printed_too_much = False
+        self._ending: asyncio.Task[None] | None = None
+        self._killing = asyncio.Lock()
 
     @classmethod
     async def start(
@@ -211,6 +213,10 @@ class BundleProcess:
 
     async def kill(self) -> None:
         """Kill the process and keep what it has printed; an open request ends as `bundle_died`."""
+        async with self._killing:  # a second one ends when nothing is left either
+            await self._kill()
+
+    async def _kill(self) -> None:
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         await asyncio.sleep(0)  # whoever waits on the channel is told before it is closed
@@ -224,9 +230,12 @@ class BundleProcess:
         self._channel.close()
 
     def _flooded(self) -> None:
+        """End it, whether somebody waits for an answer or not."""
         self._printed_too_much = True
         with contextlib.suppress(OSError):
-            self._channel.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer learns it
+            self._channel.shutdown(socket.SHUT_RDWR)
+        if self._running is not None:  # else it is being started, and ends with the first request
+            self._ending = asyncio.get_running_loop().create_task(self.kill())
 
     async def _request(
         self,
