@@ -51,7 +51,6 @@ from secureflow.kit import settings as kit_settings
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.pki import make_csr, new_link_key
@@ -129,7 +128,7 @@ class InlineWorker:
             await self.kill()
             raise
         if "error" in reply:
-            raise SecureFlowError.from_json(reply["error"])
+            raise workers.WorkerFailed(reply["error"])
         return dict(reply["answer"])
 
     async def kill(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import tracemalloc
@@ -147,6 +148,23 @@ async def test_printing_without_end_ends_it(
     error = await refused(tmp_path, "while True: os.write(2, b'x' * 65536)")
     assert error.code == "bundle_output_refused"
     assert "prints without end" in error.message
+
+
+async def test_printing_without_end_ends_it_though_nobody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
+    source = "send({'id': asked['id'], 'bytes': size}, good)\nwhile True: os.write(2, b'x' * 65536)"
+    made = lying(tmp_path / "b", source)
+    process = await BundleProcess.start(plain_starter, made, tmp_path / "log", limit=LIMIT)
+    running = process._running
+    assert running is not None
+    await process.train(WEIGHTS, 1, limit=LIMIT)
+    async with asyncio.timeout(LIMIT):
+        await gone(running.pid)
+    with pytest.raises(SecureFlowError, match="prints without end"):
+        await process.train(WEIGHTS, 2, limit=LIMIT)
+    await process.kill()
 
 
 async def test_its_children_end_with_it(tmp_path: Path) -> None:

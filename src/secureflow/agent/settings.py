@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -89,22 +89,37 @@ class AttestationSettings(Section):
     nonce_age: Annotated[int, Field(ge=10, le=3600)] = 600
 
 
+OTHERS_SECONDS: Final = 6 * 3600
+"""That one request to code of others may take, if no setting says otherwise."""
+
+
 class WorkerSettings(Section):
     """The processes that compute: where they run, and what each may use (0 is unlimited).
 
     `sandbox`: `auto` uses bubblewrap where it runs, `require` starts no agent without it, `off`
     uses none. `memory_mb` of memory and address space; `scratch_mb` of temporary files in the
-    sandbox; `processes` and threads together; `cpus` processors; `seconds` of one request;
-    `devices` of this machine that code in the sandbox may use, such as /dev/nvidia0.
+    sandbox, `state_mb` of the file in which a trainer keeps its own state; `processes` and threads
+    together; `cpus` processors; `seconds` of one request; `devices` of this machine that code in
+    the sandbox may use, such as /dev/nvidia0.
     """
 
     sandbox: SandboxMode = "auto"
     memory_mb: Annotated[int, Field(ge=0)] = 8192
     scratch_mb: Annotated[int, Field(ge=1, le=1 << 20)] = 256
+    state_mb: Annotated[int, Field(ge=1, le=1 << 20)] = 64
     processes: Annotated[int, Field(ge=0, le=1 << 16)] = 256
     cpus: Annotated[float, Field(ge=0, le=4096)] = 0.0
     seconds: Annotated[int, Field(ge=0)] = 0
     devices: Annotated[tuple[Path, ...], Field(max_length=64)] = ()
+
+    @property
+    def others_seconds(self) -> int:
+        """Return the seconds of one request to code that others wrote; it always has a limit.
+
+        SecureFlow's own code has none unless its owner sets one: an honest training may last days,
+        and nothing outside can tell it from one that never ends.
+        """
+        return self.seconds or OTHERS_SECONDS
 
     @field_validator("devices")
     @classmethod

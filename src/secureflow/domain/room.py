@@ -22,9 +22,10 @@ def model_bytes(spec: JobSpec) -> int:
 def agent_bytes(spec: JobSpec) -> int:
     """Return the most that a party's files of the job take at one time.
 
-    The model, the next one as received (sealed, or as a mean) and as written, and the update.
+    The model, the next one as received (sealed, or as a mean) and as written, the update as its
+    worker wrote it, and this party's own copy of it.
     """
-    return 4 * (model_bytes(spec) + _BESIDE)
+    return 5 * (model_bytes(spec) + _BESIDE)
 
 
 def record_bytes(spec: JobSpec) -> int:

@@ -70,6 +70,11 @@ class Text(str):
         made.from_json = from_json
         return made
 
+    @classmethod
+    def of_table(cls, template: str, facts: Mapping[str, object]) -> Self:
+        """Fill in a template that stands in a table; that it can be translated is its own test."""
+        return cls(template, **facts)
+
     def as_json(self) -> dict[str, Any]:
         """Return template and facts; the English text is sent separately."""
         return {"template": self.template, "facts": _facts(self.facts)}

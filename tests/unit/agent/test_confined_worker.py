@@ -12,14 +12,15 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from peers.sandboxes import demand_sandbox
 
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
+from secureflow.agent.compute.jobfiles import UPDATE
 from secureflow.agent.compute.worker_process import (
-    UPDATE,
     Views,
     WorkerConfig,
     WorkerDied,
@@ -39,6 +40,7 @@ from tests.unit.agent.test_worker import (
     code_of,
     dataset,
     evaluate,
+    limits_of,
     raw,
     train,
 )
@@ -88,9 +90,10 @@ async def test_a_job_computes_what_it_computes_without_a_sandbox(
         prepared = await each.prepare("job", dump(SPEC), dataset, SALT, described["commitment"])
         sums = (await each.compute("job", "moments"))["sums"]
         trained = await train(each, model, update, sums)
+        written = update.read_bytes()
         second = raw(job / "second.model", np.array([0.2, 0.1, 0.0, 0.1]))  # of a later round
         evaluated = await evaluate(each, second, sums)
-        parts = (trained["sums"], evaluated["sums"], update.read_bytes())
+        parts = (trained["sums"], evaluated["sums"], written)
         found.append((described, prepared, sums, *parts))
     await bare.stop()
     assert found[0] == found[1]
@@ -144,13 +147,20 @@ def _replace(path: Path, other: Path, more: bytes) -> None:
 
 
 async def test_a_cancelled_request_leaves_nothing_behind(
-    workers: Workers, dataset: DatasetConfig
+    workers: Workers, dataset: DatasetConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await workers.prepare("job", dump(SPEC), dataset)
     pid = workers.pids()["job"]
     os.kill(pid, signal.SIGSTOP)
+    sent, exchange = asyncio.Event(), WorkerProcess._exchange
+
+    async def exchanged(process: WorkerProcess, line: bytes) -> Any:
+        sent.set()
+        return await exchange(process, line)
+
+    monkeypatch.setattr(WorkerProcess, "_exchange", exchanged)
     asking = asyncio.create_task(workers.compute("job", "moments"))
-    await asyncio.sleep(0)
+    await sent.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
@@ -167,6 +177,18 @@ async def test_a_request_that_lasts_too_long_ends_with_its_process(config: Worke
     assert caught.value.hint
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+async def test_its_files_have_the_size_of_its_update_or_its_state(
+    config: WorkerConfig, dataset: DatasetConfig
+) -> None:
+    for update, state in ((123_456, 1000), (1000, 654_321)):
+        sized = replace(config, written=lambda _, update=update: update, state=state)
+        workers = await Workers.start(sized)
+        await workers.prepare("job", dump(SPEC), dataset)
+        most = max(update, state)
+        assert f"Max file size {most} {most} bytes" in limits_of(workers.pids()["job"])
+        await workers.stop()
 
 
 async def test_what_a_worker_printed_before_it_died_is_logged(
@@ -273,11 +295,10 @@ def test_a_request_of_an_agent_that_is_gone_is_not_served() -> None:
 
 async def test_a_rehearsal_in_the_sandbox(workers: Workers, job: Path) -> None:
     await workers.prepare("job", dump(REHEARSAL), None)
-    await train(workers, job / "never read", job / UPDATE, None)
-    before = (job / UPDATE).stat()
-    assert (before.st_size, before.st_blocks) == (4 << 20, 0)
-    await train(workers, job / "never read", job / UPDATE, None)
-    assert (job / UPDATE).stat().st_mtime_ns == before.st_mtime_ns
+    for _ in range(2):
+        await train(workers, job / "never read", job / UPDATE, None)
+        made = (job / UPDATE).stat()
+        assert (made.st_size, made.st_blocks) == (4 << 20, 0)
 
 
 @pytest.mark.parametrize("device", ["/etc/passwd", "/dev/../etc/passwd", "nvidia0", "/dev"])

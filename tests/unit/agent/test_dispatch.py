@@ -110,8 +110,9 @@ async def test_files_that_outlived_their_job_go_at_the_next_start(
     await world.admitted()
     await world.round(1)
     world.reopen()  # a job that is not over goes on with them
-    (folder,) = (world.directory / "models").iterdir()
-    assert list(folder.iterdir())
+    models = world.directory / "models"
+    assert sorted(one.name for one in models.iterdir()) == [JOB, f"{JOB}.held"]
+    assert all(list(one.iterdir()) for one in models.iterdir())
 
     async def killed(job: str) -> None:
         raise OSError(job)
@@ -119,9 +120,9 @@ async def test_files_that_outlived_their_job_go_at_the_next_start(
     monkeypatch.setattr(world.assembly.agent, "_forget", killed)
     with pytest.raises(OSError, match=JOB):
         await world.ask("finish", world.body(outcome="failed", model=None, head=world.head()))
-    assert folder.exists()
+    assert list(models.iterdir())
     world.reopen()
-    assert not folder.exists()
+    assert not list(models.iterdir())
 
 
 async def test_the_update_leaf_commits_to_what_the_enclave_opened(world: World) -> None:

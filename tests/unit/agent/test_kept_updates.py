@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from peers.agent_world import JOB, Worker, World
 
+from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.kinds.training.kind import TrainingAgentKind
@@ -160,7 +161,7 @@ async def test_a_lost_update_is_refused_and_not_trained_again(
     world, worker = world_of(tmp_path)
     await world.admitted()
     await world.ask("train", world.train_body(1))
-    (kept,) = (world.settings.models / JOB).glob("*.update")
+    (kept,) = held_folder(world.settings.models, JOB).glob("*.update")
     kept.unlink()
     if damage is not None:
         kept.write_bytes(damage)
@@ -176,12 +177,27 @@ async def test_only_the_newest_updates_are_kept_and_none_after_the_end(tmp_path:
     await world.admitted()
     for number in (1, 2, 3):
         await world.round(number)
-        kept = list((world.settings.models / JOB).glob("*.update"))
+        kept = list(held_folder(world.settings.models, JOB).glob("*.update"))
         assert len(kept) == min(number, 2)
     folder = world.settings.models / JOB
     assert len(list(folder.glob("*.state"))) == 2
     await world.assembly.agent.forget(JOB)
-    assert not folder.exists()
+    assert not list(world.settings.models.iterdir())
+
+
+async def test_what_a_crash_left_half_written_goes_with_the_next_update(tmp_path: Path) -> None:
+    world, _ = world_of(tmp_path)
+    await world.admitted()
+    await world.round(1)
+    own, folder = held_folder(world.settings.models, JOB), world.settings.models / JOB
+    left = [own / f"{'ab' * 32}.update.next", own / "update", own / "state"]
+    for path in left:
+        path.write_bytes(b"half")
+    (folder / f"{'ab' * 32}.state").write_bytes(b"of no update")
+    world.reopen()
+    await world.round(2)
+    assert not any(path.exists() for path in left)
+    assert len(list(own.iterdir())) == len(list(folder.glob("*.state"))) == 2
 
 
 async def test_an_update_is_durable_before_its_round_is_recorded(
@@ -205,4 +221,4 @@ async def test_an_update_is_durable_before_its_round_is_recorded(
     monkeypatch.setattr(modelfiles, "_flush", flushed)
     monkeypatch.setattr(RecordStore, "add_round", added)
     await world.ask("train", world.train_body(1))
-    assert done == ["update", "state", "record"]
+    assert done == ["state", "update", "record"]

@@ -180,12 +180,13 @@ async def test_files_of_a_job_that_the_record_does_not_know_go_at_the_start(
     await world.admitted()
     await world.round(1)
     models = world.settings.models
-    for name in ("job_unknown", "lost+found"):
+    for name in ("job_unknown", "job_other.held", "lost+found"):
         (models / name).mkdir()
         (models / name / "update").write_bytes(b"in clear")
     world.reopen()
-    assert sorted(path.name for path in models.iterdir()) == sorted([JOB, "lost+found"])
-    assert (models / JOB / "update").exists()
+    kept = [JOB, f"{JOB}.held", "lost+found"]
+    assert sorted(path.name for path in models.iterdir()) == sorted(kept)
+    assert (models / f"{JOB}.held" / "update").exists()
 
 
 async def test_an_update_in_half_the_bytes_is_sealed_and_made_again(tmp_path: Path) -> None:

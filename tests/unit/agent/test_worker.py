@@ -234,7 +234,7 @@ async def test_errors_cross_with_row_and_column(workers: Workers, dataset: Datas
     assert "SECRET" not in str(error.as_json())
     assert error.hint
     assert await code_of(workers.prepare("job", dump(SPEC), None)) == "missing_data"
-    assert await code_of(workers.prepare("job", {"name": "x"}, dataset)) == "invalid_spec"
+    assert await code_of(workers.prepare("job", {"name": "x"}, dataset)) == "worker_failed"
     assert workers.pids() == {}
 
 

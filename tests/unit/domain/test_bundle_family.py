@@ -88,7 +88,8 @@ def test_only_privacy_that_the_agent_enforces_is_credited() -> None:
     record = {**private, "unit": "record", "rows": 1000, "sampling": 0.1}
     party = {**private, "unit": "party", "mechanism": "central",
              "party_unit_acknowledged": True}  # fmt: skip
-    assert refusal(asked(privacy=record, plan={"validation": 0})).details["field"] == "privacy.unit"
+    told = refusal(asked(privacy=record, plan={"validation": 0})).details
+    assert told["field"] == "privacy.unit"
     measured = {**party, "metrics_noise": 1.0}
     assert (
         refusal(asked(privacy=measured, plan={"validation": 0}))

@@ -75,7 +75,8 @@ class Returned:
             delta = party_delta(self.spec, self.before, after)
         else:
             delta = clipped_delta(self.spec, after.astype(np.float64) - self.before)
-        handle = os.open(update, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        update.unlink(missing_ok=True)  # another process may have the old file open
+        handle = os.open(update, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(rounded_to(self.spec.wire_type, delta).data)
 

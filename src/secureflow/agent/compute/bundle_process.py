@@ -246,10 +246,11 @@ class BundleProcess:
         self._channel.close()
 
     def _flooded(self) -> None:
+        """End it, whether somebody waits for an answer or not."""
         self._printed_too_much = True
         self._end()
         with contextlib.suppress(OSError):
-            self._channel.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer learns it
+            self._channel.shutdown(socket.SHUT_RDWR)
 
     async def _request(
         self,

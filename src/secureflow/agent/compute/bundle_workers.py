@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -24,18 +23,22 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter
+from secureflow.agent.compute.jobfiles import ROWS, held_folder, take
 from secureflow.agent.compute.kind import CodeKind, CodeKinds
-from secureflow.agent.compute.worker_process import OUTPUT_ROWS, WorkerConfig
+from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import CodePart, JobSpec
 from secureflow.kit.canonical import JSON
+from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 CODE: Final = "code"
-"""The folder of a job that its bundle is written into."""
+"""The folder that a job's bundle is written into; no worker sees it."""
+MAX_ROWS: Final = 1 << 46
+"""Bytes of prepared rows; what a worker may write is bounded by its memory."""
 LOGS: Final = Path("bundles") / "logs"
 """Below the agent's folder: what bundles print, a file for each job."""
 LOAD_SECONDS: Final = 300.0
@@ -192,7 +195,7 @@ class BundleWorkers:
         process = known.process
         if process is None or not process.alive:
             process = known.process = await self._started(job, known, asked)
-        most = self._workers.config.seconds or math.inf
+        most = self._workers.config.others_seconds
         return await known.kind.compute(process, step, known.spec, known.rows, asked, most)
 
     async def _started(self, job: str, known: _Job, asked: Mapping[str, Any]) -> BundleProcess:
@@ -200,14 +203,14 @@ class BundleWorkers:
         config, kind = self._workers.config, known.kind
         if config.files is None:
             raise no_sandbox()
-        folder = config.files / job
-        rows = folder / OUTPUT_ROWS
-        counted = await self._workers.compute(job, kind.rows, kind.rows_arguments(rows, asked))
-        known.rows = int(counted["sums"][0]), int(counted["sums"][1])
+        written, held = config.files / job / ROWS, held_folder(config.files, job)
+        await self._workers.compute(job, kind.rows, kind.rows_arguments(written, asked))
+        rows = held / ROWS
+        await asyncio.to_thread(_take_rows, written, rows)
         python = await asyncio.to_thread(self._code().interpreter, known.bundle.environment)
         await self._code().fetch(known.bundle.digest)
-        await asyncio.to_thread(self._write_code, known.bundle.digest, folder / CODE)
-        inputs = (View(folder / CODE, Path("/bundle")), View(rows, Path("/rows")),
+        await asyncio.to_thread(self._write_code, known.bundle.digest, held / CODE)
+        inputs = (View(held / CODE, Path("/bundle")), View(rows, Path("/rows")),
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
             (str(python),),
@@ -249,6 +252,14 @@ class BundleWorkers:
         if known is not None and known.process is not None:
             process, known.process = known.process, None
             await process.kill()
+
+
+def _take_rows(written: Path, rows: Path) -> None:
+    """Copy the rows to where no worker sees them: it may cut its file while they are mapped."""
+    place = Place(rows.parent, "model files")
+    with writing(place, written.stat().st_size):
+        rows.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        take(written, rows, None, most=MAX_ROWS)
 
 
 def _starter(config: WorkerConfig, launch: Launch) -> Starter:

@@ -2,6 +2,10 @@
 
 In a sandbox that confines, a worker finds its dataset below `/inputs` and its job's files in
 `/job`; there it may write `OUTPUTS` and nothing else. Requests name files as the agent does.
+
+Code in a worker may be hostile: it answers with any bytes at any moment, and writes its two files
+whenever it likes. So an answer is read as foreign JSON; an error in it is raised as `WorkerFailed`,
+with nothing believed; and what it writes is only ever copied (`jobfiles`).
 """
 
 from __future__ import annotations
@@ -10,17 +14,18 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from secureflow.adapters.sandbox import PlainSandbox
+from secureflow.agent.compute.jobfiles import OUTPUTS, STATE_BYTES, emptied, job_folder
 from secureflow.agent.compute.worker import LINE_BYTES
 from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
 from secureflow.kit.canonical import parse_json
-from secureflow.kit.disk import FULL, TOO_MANY, Place, writing
-from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.disk import Place, writing
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
@@ -29,12 +34,8 @@ _log = get_logger(__name__)
 
 MODULE: Final = "secureflow.agent.compute.worker"
 """The worker process with SecureFlow's own kinds of job."""
-UPDATE: Final = "update"
-STATE: Final = "state"
-OUTPUT_ROWS: Final = "rows"
-OUTPUTS: Final = (UPDATE, STATE, OUTPUT_ROWS)
-"""Files in a job's folder that its worker writes."""
-_MADE: Final = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW
+_AT_ONCE: Final = 1 << 16
+"""Bytes of an answer that are parsed while others wait."""
 _TOLD: Final = 2000
 """Characters that are logged of what a worker printed before it died."""
 
@@ -57,6 +58,9 @@ class WorkerConfig:
         processes: threads and processes together.
         scratch: bytes of a confined worker's temporary files.
         seconds: that one request may take; 0 is unlimited.
+        others_seconds: that one request to code of others may take.
+        written: the bytes of the update of a job with this spec; None if nothing is known.
+        state: bytes of the file in which a trainer keeps its own state.
         devices: of the host that a confined worker may use.
     """
 
@@ -71,7 +75,17 @@ class WorkerConfig:
     processes: int = 256
     scratch: int = 256 << 20
     seconds: float = 0.0
+    others_seconds: float = 3600.0
+    written: Callable[[Mapping[str, Any]], int] | None = None
+    state: int = STATE_BYTES
     devices: tuple[Path, ...] = ()
+
+    def largest(self, spec: Mapping[str, Any]) -> int:
+        """Return the bytes of the largest file that the worker of a job with this spec may write.
+
+        The kernel holds a process to one size for all of its files.
+        """
+        return self.memory if self.written is None else max(self.written(spec), self.state)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -96,47 +110,67 @@ class WorkerConfig:
 
 @dataclass(frozen=True)
 class Views:
-    """What a confined worker gets of the host, and which files these were."""
+    """What a confined worker gets of the host, and which files these were.
+
+    Args:
+        inputs: what it may read.
+        outputs: what it may write.
+        files: the numbers of all of them.
+        largest: bytes of a file that it writes; None is the configuration's.
+    """
 
     inputs: tuple[View, ...] = ()
     outputs: tuple[View, ...] = ()
     files: tuple[tuple[int, int], ...] = ()
+    largest: int | None = None
 
 
-def views(config: WorkerConfig, job: str = "", dataset: str = "") -> Views:
-    """Return what a worker needs to see for a job; nothing where it sees everything.
+def views(
+    config: WorkerConfig, job: str = "", dataset: str = "", largest: int | None = None
+) -> Views:
+    """Return what a worker needs to see for a job; where it sees everything, the size alone.
 
-    The job's folder and the files that it writes are made, if they are missing.
+    The job's folder and the files that it writes are made, if they are missing, and emptied: what
+    a worker wrote after its last answer is nobody's. This waits for disks: call it off the event
+    loop.
 
     Args:
         config: the workers'.
         job: its id; empty for none.
         dataset: the path of its dataset; empty for none.
+        largest: see `Views`.
 
     Raises:
         SecureFlowError: `dataset_unreadable`; `disk_…`.
     """
     if not config.sandbox.confines:
-        return Views()
+        return Views(largest=largest)
     inputs, outputs = [], []
-    if dataset and Path(dataset).exists():
-        _check_own(Path(dataset))
+    files = _dataset(Path(dataset)) if dataset else []
+    if files:
         inputs.append(View(Path(dataset), Path("/inputs") / Path(dataset).name))
-    if config.files is not None and job not in {"", "..", "."} and "/" not in job:
-        folder = config.files / job
+    if config.files is not None and (folder := job_folder(config.files, job)) is not None:
         with writing(Place(config.files, "model files")):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name in OUTPUTS:
-                os.close(os.open(folder / name, _MADE, 0o600))
+            made = [folder.stat(), *(emptied(folder / name) for name in OUTPUTS)]
         inputs.append(View(folder, Path("/job")))
         outputs = [View(folder / name, Path("/job") / name) for name in OUTPUTS]
-    found = [view.source.stat() for view in (*inputs, *outputs)]
-    return Views(tuple(inputs), tuple(outputs), tuple((one.st_dev, one.st_ino) for one in found))
+        files += [(one.st_dev, one.st_ino) for one in made]
+    return Views(tuple(inputs), tuple(outputs), tuple(files), largest)
 
 
-def _check_own(path: Path) -> None:
+def _dataset(path: Path) -> list[tuple[int, int]]:
+    """Return the number of a dataset's file; without one its worker says what is wrong."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    _check_own(path, found)
+    return [(found.st_dev, found.st_ino)]
+
+
+def _check_own(path: Path, found: os.stat_result) -> None:
     """Refuse what only root's rights can read: in its sandbox a worker of root has none of them."""
-    found = path.stat()
     read = 0o004
     if found.st_uid == os.geteuid():
         read = 0o400
@@ -154,11 +188,12 @@ class WorkerDied(Exception):  # noqa: N818 - an event between the two classes he
     """The process ended, or sent something that is not an answer, while a request was open."""
 
 
-def _own_fault(error: SecureFlowError) -> SecureFlowError:
-    """Return a worker's error; a full disk or a limit is this machine's fault as well."""
-    if error.code not in {FULL, TOO_MANY}:
-        return error
-    return InfrastructureError(error.code, error.message, error.hint, {"part": "model files"})
+class WorkerFailed(Exception):  # noqa: N818 - a worker's word, not yet an error
+    """A worker's own error, which nobody has looked at: see `worker_errors`."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.raw = raw
 
 
 class WorkerProcess:
@@ -192,7 +227,7 @@ class WorkerProcess:
                 memory=config.memory,
                 processes=config.processes,
                 cpus=config.cpus,
-                file_size=config.memory,  # an update comes from memory
+                file_size=config.memory if seen.largest is None else seen.largest,
                 scratch=config.scratch,
             ),
             config.devices,
@@ -213,8 +248,8 @@ class WorkerProcess:
         """Send one request and return its answer.
 
         Raises:
-            SecureFlowError: the worker's own error, `too_large` for a request beyond a line, or
-                `worker_too_slow`.
+            SecureFlowError: `too_large` for a request beyond a line, or `worker_too_slow`.
+            WorkerFailed: the worker's own error.
             WorkerDied: there is no answer; the process is gone.
         """
         self._next += 1
@@ -238,7 +273,7 @@ class WorkerProcess:
             await self.kill()
             raise
         if "error" in reply:
-            raise _own_fault(SecureFlowError.from_json(reply["error"]))
+            raise WorkerFailed(reply["error"])
         answer: dict[str, Any] = reply["answer"]
         return answer
 
@@ -265,16 +300,21 @@ class WorkerProcess:
         try:
             self._process.writer.write(line)
             await self._process.writer.drain()
-            reply = parse_json(await self._process.reader.readuntil(), LINE_BYTES)
+            said = await self._process.reader.readuntil()
+            if len(said) <= _AT_ONCE:
+                reply = _reply(said)
+            else:
+                reply = await asyncio.to_thread(_reply, said)
         except (
             OSError,
             asyncio.IncompleteReadError,
             asyncio.LimitOverrunError,
             SecureFlowError,
+            WorkerDied,
         ) as error:
             await self._died()
             raise WorkerDied from error
-        if not isinstance(reply, dict) or reply.get("id") != self._next:
+        if type(reply.get("id")) is not int or reply["id"] != self._next:
             raise WorkerDied
         return reply
 
@@ -283,6 +323,21 @@ class WorkerProcess:
         told = self.printed.decode(errors="replace")[-_TOLD:]
         if told:
             _log.warning("worker_died", message=shown(told))
+
+
+def _reply(said: bytes) -> dict[str, Any]:
+    """Return an answer that has an object as its answer, or as its error.
+
+    Raises:
+        SecureFlowError: it is no JSON.
+        WorkerDied: it is nothing of the kind.
+    """
+    reply = parse_json(said, LINE_BYTES)
+    sound = isinstance(reply, dict) and len(reply) == 2
+    if not sound or not isinstance(reply.get("answer", reply.get("error")), dict):
+        raise WorkerDied
+    found: dict[str, Any] = reply
+    return found
 
 
 def _too_slow(verb: str, seconds: float) -> SecureFlowError:

@@ -8,19 +8,23 @@ from pathlib import Path
 from secureflow.adapters.sandbox import PACKAGE, choose_sandbox
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
-from secureflow.agent.settings import AgentSettings
+from secureflow.agent.settings import AgentSettings, WorkerSettings
+from secureflow.domain.room import model_bytes
+from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
 
-async def start_workers(settings: AgentSettings, module: str) -> Workers:
+async def start_workers(settings: AgentSettings, module: str, specs: SpecKinds) -> Workers:
     """Return this agent's workers.
 
     Args:
         settings: the agent's.
         module: what worker processes run.
+        specs: the kinds of job that they compute.
 
     Raises:
         SecureFlowError: `sandbox_missing`.
@@ -42,9 +46,19 @@ async def start_workers(settings: AgentSettings, module: str) -> Workers:
             processes=wanted.processes,
             scratch=wanted.scratch_mb << 20,
             seconds=wanted.seconds,
+            others_seconds=wanted.others_seconds,
+            written=lambda spec: _largest(specs.parse(dict(spec), stored=True), wanted),
+            state=wanted.state_mb << 20,
             devices=wanted.devices,
         )
     )
+
+
+def _largest(spec: JobSpec, wanted: WorkerSettings) -> int:
+    """Return the bytes of the largest file of a job's worker: a model, or rows for its code."""
+    if spec.bundle is None:
+        return model_bytes(spec)
+    return wanted.memory_mb << 20 or 1 << 50
 
 
 def describe_sandbox(settings: AgentSettings) -> str:

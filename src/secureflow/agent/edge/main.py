@@ -98,7 +98,7 @@ async def serve(
         for dataset in settings.datasets:
             check_lineage(store, dataset)
             check_library(dataset)
-        workers = computing or await start_workers(settings, worker)
+        workers = computing or await start_workers(settings, worker, kinds.engines.specs)
         link, uplink, assembly, workers = _put_together(settings, key, store, workers, kinds)
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)

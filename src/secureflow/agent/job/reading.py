@@ -9,6 +9,9 @@ nothing could be provoked repeatedly. So
   read for, each from one model, so that nobody can spend more of an owner's ε than the owner itself
   signed for;
 - a failure inside has the same message whatever the cause, which is only in this agent's own log.
+
+Two causes pass, and both are found here, not believed: a file that is not the published one, which
+is read again, and a fault of this agent's own disk.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from secureflow.adapters.datasources import changed
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
@@ -50,7 +54,7 @@ async def paid_reading(
         raise  # a full disk: the number of bytes written does not depend on the rows
     except SecureFlowError as error:
         if error.code == "dataset_changed":
-            raise  # the file is not the published one: that does not depend on any row
+            await _check_file(context, job, spec)
         _log.error("private_step_failed", job=job.job, code=error.code, message=error.message)
         raise SecureFlowError(
             "private_step_failed",
@@ -62,3 +66,18 @@ async def paid_reading(
             ),
             Text("Ask {party} to check its agent's log.", party=context.party),
         ) from None
+
+
+async def _check_file(context: AgentContext, job: JobRecord, spec: JobSpec) -> None:
+    """Refuse a file that is not the published one: that does not depend on any row.
+
+    Raises:
+        SecureFlowError: `dataset_changed`.
+    """
+    pinned = context.pinned(job, spec)
+    if pinned is None:
+        return
+    try:
+        await asyncio.to_thread(pinned.check_file)
+    except SecureFlowError:
+        raise changed(pinned.dataset.name) from None

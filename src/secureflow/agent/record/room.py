@@ -11,6 +11,7 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
+from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.domain.room import agent_bytes, record_bytes
@@ -61,7 +62,8 @@ class Room:
         known = self._store.job(job)
         if known is not None and not known.outcome:
             spec = self._specs.parse(known.spec, stored=True)
-            self._demand(max(0, agent_bytes(spec) - _taken(self._models / job)))
+            taken = _taken(self._models / job) + _taken(held_folder(self._models, job))
+            self._demand(max(0, agent_bytes(spec) - taken))
 
     def _demand(self, needed: int) -> None:
         reserve = self._store.reserve

@@ -10,7 +10,7 @@ record.
 The accused (`culprits`) are: the centre, which sent the request; the party whose *signature* is on
 what is refused; both, if either can have caused it (a sealed share that does not open); this
 organisation itself, if its own record was rolled back. A refusal that an honest run can cause
-accuses nobody.
+accuses nobody, and what this organisation's worker says accuses nobody either, whatever it says.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from secureflow.agent.compute.worker_errors import WorkerError
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
 from secureflow.engines.ledger.accused import ACCUSATION
@@ -78,6 +79,8 @@ def culprits(error: SecureFlowError, own: str) -> tuple[str, ...]:
     An update of this party's own that differs from the earlier one, and a release of an enclave
     generation that this party missed, have the codes of attacks but are none (`innocent`).
     """
+    if isinstance(error, WorkerError):
+        return ()
     if error.code not in ACCUSING or error.details.get("innocent"):
         return ()
     if error.code in _OWN_RECORD:

@@ -52,7 +52,8 @@ class TrainingContribution:
         link: Fetching,
         reproducible: Callable[[TrainingSpec], bool],
     ) -> None:
-        files = ModelFiles(context.settings.models, link, context.party)
+        settings = context.settings
+        files = ModelFiles(settings.models, link, context.party, settings.worker.state_mb << 20)
         files.sweep(context.store.is_running)
         self._context = context
         self._keys = ModelKeys(context, files)

@@ -4,8 +4,9 @@ After a power cut a model's file may be truncated or filled with zeros: a file o
 is hashed once before it is used. Wrong bytes are removed, and the model is fetched or computed
 again. So a computed model stays durably on the disk until the model computed from it is replaced.
 
-An update that cannot be made again is on the disk, under its digest, before the round's record
-names that digest: after a crash it is read, checked and sent again.
+What a worker wrote is copied into a folder that no worker sees; the copy is mapped, hashed, sent.
+An update that cannot be made again is on the disk there, under its digest, before the round's
+record names that digest: after a crash it is read, checked and sent again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import mmap
 import os
 import shutil
 import threading
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,15 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
-from secureflow.agent.compute.worker_process import STATE, UPDATE
+from secureflow.agent.compute.jobfiles import (
+    HELD,
+    STATE,
+    STATE_BYTES,
+    UPDATE,
+    emptied,
+    held_folder,
+    take,
+)
 from secureflow.agent.job.context import Fetching
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.record.records import JobRecord
@@ -54,20 +63,24 @@ _log = get_logger(__name__)
 
 
 class ModelFiles:
-    """The files below one directory: `<job>/<digest>.model`, `<job>/update`, and what is kept:
-    `<job>/<digest>.update` and the trainer's own state after it, `<job>/<digest>.state`.
+    """The files below one directory: `<job>/<digest>.model`, what a worker writes (`jobfiles`), and
+    this agent's own of it: `<job>.held/update`, what is kept (`<job>.held/<digest>.update`), and
+    the trainer's own state after that, which the next training reads (`<job>/<digest>.state`).
 
     Args:
         directory: 0700; holds updates in clear, which belong to this organisation.
         link: fetches blobs.
         party: this organisation, for whom content keys are sealed.
+        state: the most bytes of a trainer's own state.
     """
 
-    def __init__(self, directory: Path, link: Fetching, party: str) -> None:
+    def __init__(
+        self, directory: Path, link: Fetching, party: str, state: int = STATE_BYTES
+    ) -> None:
         self._directory = directory
         self._link = link
         self._party = party
-        self._maps: dict[str, mmap.mmap] = {}
+        self._most_state = state
         self._sound: set[Path] = set()
         self._hashing = threading.Lock()
         self._place = Place(directory, "model files", party)
@@ -125,22 +138,21 @@ class ModelFiles:
         return path
 
     def begin_update(self, job: str, size: int) -> Path:
-        """Return the path for the job's next delta of this many bytes; every round reuses the file.
-
-        The previous sums are truncated, so that the worker finds only its delta's pages.
+        """Return the path for the job's next delta of this many bytes; the file is empty.
 
         Raises:
             InfrastructureError: `disk_full`: before the work, not after it.
         """
         path = self._job(job) / UPDATE
-        length = _length(path) if _there(path) else 0
-        if length > size:
-            os.truncate(path, size)
-        self._place.demand(size - length)
+        with writing(self._place):
+            emptied(path)
+        self._place.demand(2 * size)  # and this agent's own copy
         return path
 
     def plaintext(self, job: str, length: int, sums: Sequence[float]) -> memoryview:
-        """Return the update, delta followed by sums, as one read-only buffer over the file.
+        """Return the update, delta followed by sums, as a read-only buffer over a file of our own.
+
+        The worker's file, which may change at any moment, is copied and emptied.
 
         Args:
             job: the job.
@@ -153,24 +165,19 @@ class ModelFiles:
         tail = np.asarray(sums, dtype="<f8").tobytes()
         if not length:
             return memoryview(tail)
-        path = self._job(job) / UPDATE
-        if path.stat().st_size != length:
-            raise SecureFlowError(
-                "update_length_wrong",
-                Text(
-                    "The worker wrote {size} bytes of update, not {length}.",
-                    size=path.stat().st_size,
-                    length=length,
-                ),
-                "Check the free space of the agent's directory.",
-            )
-        with writing(self._place, len(tail)), path.open("r+b", 0) as file:
-            os.pwrite(file.fileno(), tail, length)
-            mapped = self._maps.get(job)
-            if mapped is None or len(mapped) != length + len(tail):
-                mapped = mmap.mmap(file.fileno(), length + len(tail), prot=mmap.PROT_READ)
-                self._maps[job] = mapped
-        return memoryview(mapped)
+        path = self._held(job) / UPDATE
+        with writing(self._place, length + len(tail)):
+            found = take(self._job(job) / UPDATE, path, length, tail)
+            if found == length:
+                with path.open("rb") as file:
+                    return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        raise SecureFlowError(
+            "update_length_wrong",
+            Text(
+                "The worker wrote {size} bytes of update, not {length}.", size=found, length=length
+            ),
+            "Check the free space of the agent's directory.",
+        )
 
     def keep_update(self, job: str, content: str, plaintext: memoryview, *, filed: bool) -> None:
         """Make an update, and the trainer's state if it left one, durable under the digest.
@@ -179,29 +186,44 @@ class ModelFiles:
             job: the job.
             content: the update's digest.
             plaintext: the update.
-            filed: whether it is the mapped file `update`; it then takes the new name, and the next
-                round begins another file.
+            filed: whether it is the file behind `plaintext`; it then takes the new name.
 
         Raises:
+            SecureFlowError: `too_large` for a state beyond its limit.
             InfrastructureError: `disk_full`, `disk_failed`; then nothing may be sent.
         """
-        folder = self._job(job)
-        path, state = folder / f"{content}.update", folder / STATE
+        own = self._held(job)
+        path = own / f"{content}.update"
         with writing(self._place, 0 if filed else len(plaintext)):
             if filed:
-                _flush(folder / UPDATE)
-                (folder / UPDATE).replace(path)
-                self._maps.pop(job, None)
+                self._keep_state(job, content)
+                _flush(own / UPDATE)
+                (own / UPDATE).replace(path)
             else:
                 write_atomically(path, bytes(plaintext))
-            if filed and state.exists() and state.stat().st_size:
-                _flush(state)
-                state.replace(folder / f"{content}.state")
+            flush_directory(own)
+
+    def _keep_state(self, job: str, content: str) -> None:
+        """Copy the trainer's own state, if it left one, to where its next training reads it."""
+        folder, own = self._job(job), self._held(job)
+        found = take(folder / STATE, own / STATE, None, most=self._most_state)
+        if found > self._most_state:
+            raise SecureFlowError(
+                "too_large",
+                Text(
+                    "The trainer's own state would have more than {count} bytes.",
+                    count=self._most_state,
+                ),
+                "Raise `worker: state_mb` in agent.yaml.",
+            )
+        if found > 0:
+            _flush(own / STATE)
+            (own / STATE).replace(folder / f"{content}.state")
             flush_directory(folder)
 
     def kept_update(self, job: str, content: str) -> memoryview | None:
         """Return a kept update whose content has the digest; None if there is none."""
-        path = self._job(job) / f"{content}.update"
+        path = self._held(job) / f"{content}.update"
         if not path.exists() or not path.stat().st_size:
             return None
         with path.open("rb") as file:
@@ -212,23 +234,28 @@ class ModelFiles:
     def trainer_state(self, job: str, content: str) -> tuple[Path | None, Path]:
         """Return the trainer's state after a kept update (None without one), and the next's place.
 
-        A state left by a training that was interrupted is removed: it belongs to no update.
+        A state left by a training that was interrupted goes: it belongs to no update.
         """
         folder = self._job(job)
-        (folder / STATE).unlink(missing_ok=True)
+        with writing(self._place):
+            emptied(folder / STATE)
         kept = folder / f"{content}.state"
         return (kept if kept.exists() else None), folder / STATE
 
-    def drop_kept(self, job: str, but: Container[str]) -> None:
-        """Remove kept updates and states, but those of these digests."""
-        for path in self._job(job).iterdir():
-            if path.suffix in {".update", ".state"} and path.stem not in but:
+    def drop_kept(self, job: str, but: Collection[str]) -> None:
+        """Remove kept updates and states but those of these digests, and what a crash left."""
+        kept = {f"{content}.update" for content in but}
+        for path in self._held(job).iterdir():
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+        for path in self._job(job).glob("*.state"):
+            if path.stem not in but:
                 path.unlink(missing_ok=True)
 
     def forget(self, job: str) -> None:
         """Remove every file of a job."""
-        self._maps.pop(job, None)
         self._sound = {path for path in self._sound if path.parent.name != job}
+        shutil.rmtree(held_folder(self._directory, job), ignore_errors=True)
         shutil.rmtree(self._directory / job, ignore_errors=True)
 
     def sweep(self, running: Callable[[str], bool]) -> None:
@@ -237,9 +264,9 @@ class ModelFiles:
         They are left by a process that was killed between a job's end and their removal, or they
         belong to a job that a restored record does not know.
         """
-        for folder in self._directory.glob("job_*"):
-            if not running(folder.name):
-                self.forget(folder.name)
+        for name in {one.name.removesuffix(HELD) for one in self._directory.glob("job_*")}:
+            if not running(name):
+                self.forget(name)
 
     def content_key(self, job: JobRecord, model: ReleasedModel) -> bytes | None:
         """Return the content key of a model that is sealed to the agents, or None.
@@ -267,6 +294,13 @@ class ModelFiles:
 
     def _job(self, job: str) -> Path:
         folder = self._directory / job
+        with writing(self._place):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def _held(self, job: str) -> Path:
+        """Return the folder that no worker sees."""
+        folder = held_folder(self._directory, job)
         with writing(self._place):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
@@ -399,10 +433,6 @@ def _decrypt(key: bytes, sealed: Path, path: Path, length: int, model: ReleasedM
 
 
 # Directory entries are looked up on the event loop: cheaper than a switch to a thread.
-
-
-def _there(path: Path) -> bool:
-    return path.exists()
 
 
 def _length(path: Path) -> int:

@@ -1,10 +1,10 @@
 """A party's updates: computed by the local worker, one per model, the same however often asked for.
 
-The newest stays in memory, mapped from its file. A lost one is computed again, bit by bit, from the
-seed derived from the job's secret and the model. A trainer that cannot do that is run once for a
-model: its update, and its own state after it, are on the disk before the round is recorded
-(`ModelFiles.keep_update`), and what is recorded is sent again, never trained again. How an update
-is sent (sealed, masked, both) is not decided here.
+The newest stays in memory, mapped from this agent's own copy of it. A lost one is computed again,
+bit by bit, from the seed derived from the job's secret and the model. A trainer that cannot do that
+is run once for a model: its update, and its own state after it, are on the disk before the round is
+recorded (`ModelFiles.keep_update`), and what is recorded is sent again, never trained again. How an
+update is sent (sealed, masked, both) is not decided here.
 """
 
 from __future__ import annotations
@@ -122,20 +122,16 @@ class Updates:
         sent = None if self._reproducible(spec) else await self._sent(job, request, model)
         if sent is not None:
             return sent
+        length = layout.parameters * BYTES[spec.wire_type]
         if not reads_rows(spec, stage):
             answer: Mapping[str, JSON] = {"sums": [1.0], "seconds": 0.0}
-            sums = _checked_sums(answer, layout.sums, request)
+            held = await self._taken(job, spec, request, (length, layout.sums), answer)
         else:
             path = None if stage == "moments" else await self._files.model(job, spec, request.model)
             async with paid_reading(self._context, job, spec, (request.round, stage), model):
                 answer = await self._computed(job, spec, stage, path, model, moments, request.round)
-                sums = _checked_sums(answer, layout.sums, request)
-        length = layout.parameters * BYTES[spec.wire_type]
-        held = await asyncio.to_thread(
-            self._hold, job, request, length, sums, float(answer["seconds"])
-        )
-        if not self._reproducible(spec):
-            await asyncio.to_thread(self._keep, job, held, filed=length > 0)
+                # What the worker left in its files is as much its word as its answer.
+                held = await self._taken(job, spec, request, (length, layout.sums), answer)
         self._check_one_update(job, request, model, held.content)
         self._held[job.job] = held
         return held
@@ -162,8 +158,8 @@ class Updates:
             asked = evaluate_arguments(path, moments, seed)
             return await self._computing.compute(job.job, EVALUATE, asked)
         size = update_layout(spec, stage).parameters * BYTES[spec.wire_type]
-        update = self._files.begin_update(job.job, size)
-        state = None if self._reproducible(spec) else self._state(job)
+        update = await asyncio.to_thread(self._files.begin_update, job.job, size)
+        state = None if self._reproducible(spec) else await asyncio.to_thread(self._state, job)
         asked = train_arguments(path, update, moments, seed, state, number)
         return await self._computing.compute(job.job, TRAIN, asked)
 
@@ -206,6 +202,23 @@ class Updates:
         self._held[job.job] = held
         return held
 
+    async def _taken(
+        self,
+        job: JobRecord,
+        spec: TrainingSpec,
+        request: RoundRequest,
+        layout: tuple[int, int],
+        answer: Mapping[str, JSON],
+    ) -> LocalContribution:
+        """Return the update that a worker made, as this agent holds it; kept, if it must be."""
+        length, count = layout
+        sums = _checked_sums(answer, count, request)
+        seconds = float(answer["seconds"])
+        held = await asyncio.to_thread(self._hold, job, request, length, sums, seconds)
+        if not self._reproducible(spec):
+            await asyncio.to_thread(self._keep, job, held, filed=length > 0)
+        return held
+
     def _keep(self, job: JobRecord, held: LocalContribution, *, filed: bool) -> None:
         newest = self._context.store.newest_round(job.job)
         kept = {held.content} if newest is None else {held.content, newest.content}
@@ -225,7 +238,7 @@ class Updates:
         sums: list[float],
         seconds: float,
     ) -> LocalContribution:
-        """Map the update and take its digest."""
+        """Copy the update, map the copy and take its digest."""
         plaintext = self._files.plaintext(job.job, length, sums)
         content = tensor_digest(plaintext)
         return LocalContribution(request.round, request.stage, content, plaintext, seconds)

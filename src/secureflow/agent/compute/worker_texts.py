@@ -1,0 +1,363 @@
+"""What a worker may say when it fails: the errors of SecureFlow's own readers and trainers.
+
+A worker's words are never repeated. Its error is looked up here by code and template, and said
+again with these templates and with facts that the agent has compared (`worker_errors`). A new error
+that a worker shall tell, or a new reason, needs its place here; until then its owner finds it in
+the agent's log alone (`tests/unit/agent/test_worker_errors.py` compares this table with the code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from secureflow.kit.commandline import install_hint
+
+Facts = Mapping[str, str]
+"""The name of a fact, and the rule that it has to follow (`worker_errors.Checked`)."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One error.
+
+    Args:
+        message: its template.
+        hint: its template, or a whole text.
+        facts: of both; the error is not told unless all of them are as they must be.
+        details: the names of what is told to programs.
+    """
+
+    message: str
+    hint: str = ""
+    facts: Facts = field(default_factory=dict)
+    details: tuple[str, ...] = ()
+
+
+_ROW: Final = ("row", "column")
+_CELL: Final = {"row": "row", "column": "column"}
+_NAMED: Final = {"name": "dataset"}
+_WHOSE: Final = {"dataset": "dataset"}
+_PATH: Final = "Check `path` in the agent's configuration."
+FAILED: Final = "worker_failed"
+SEE_LOG: Final = "See the agent's log; if it happens again, report it with the job's spec."
+ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
+    "schema_mismatch": (
+        Told(
+            "Dataset {dataset!r} does not fit its declared schema: {where}: {reason}.",
+            "Correct the file or the declaration in the agent's configuration.",
+            {"dataset": "dataset", "where": "where", "reason": "reason"},
+            ("dataset", "column", "row"),
+        ),
+    ),
+    "dataset_unreadable": (
+        Told(
+            "The file of dataset {dataset!r} does not exist or is not a file.",
+            _PATH,
+            _WHOSE,
+            ("dataset",),
+        ),
+        Told(
+            "The folder of dataset {dataset!r} does not exist, cannot be read, or holds more "
+            "than {most} files.",
+            "Check `path` in the agent's configuration; put more images than that into Parquet.",
+            {"dataset": "dataset", "most": "limit"},
+            ("dataset",),
+        ),
+        Told(
+            "The file of dataset {name!r} is not a readable CSV file.",
+            "It needs a header line, commas, and quotes around cells that hold either.",
+            _NAMED,
+            ("dataset",),
+        ),
+        Told(
+            "The file of dataset {name!r} is not a readable Parquet file.",
+            "Check the file and the declared format.",
+            _NAMED,
+            ("dataset",),
+        ),
+    ),
+    "dataset_too_large": (
+        Told(
+            "Dataset {dataset!r} has more rows or bytes than the agent reads.",
+            "Raise the agent's limits, or split the dataset.",
+            _WHOSE,
+            ("dataset",),
+        ),
+    ),
+    "library_missing": (
+        Told(
+            "The library for the images of dataset {dataset!r} (Pillow) is not installed at "
+            "this agent.",
+            install_hint("images"),
+            _WHOSE,
+            ("dataset",),
+        ),
+        Told(
+            "The library {library!r} for statistics is not installed at this agent.",
+            install_hint("stats"),
+            {"library": "library"},
+            ("library",),
+        ),
+    ),
+    "unknown_column": (
+        Told(
+            "The dataset {name!r} declares no column {column!r}.",
+            "Ask for a declared column, or let its owner declare it.",
+            {"name": "dataset", "column": "column"},
+            ("dataset", "column"),
+        ),
+    ),
+    "unknown_category": (
+        Told(
+            "Row {row} of column {column!r} has a category that the spec does not declare.",
+            "Add it to the {count} declared categories, or correct the row.",
+            {**_CELL, "count": "count"},
+            _ROW,
+        ),
+    ),
+    "unknown_class": (
+        Told(
+            "Row {row} of the label column {column!r} has a class that the spec does not list.",
+            "Add it to the {count} classes, or correct the row.",
+            {**_CELL, "count": "count"},
+            _ROW,
+        ),
+    ),
+    "label_out_of_range": (
+        Told(
+            "Row {row} of the label column {column!r} is outside of the job's bounds.",
+            "Correct the row, or use bounds that hold every label.",
+            _CELL,
+            _ROW,
+        ),
+    ),
+    "missing_label": (
+        Told(
+            "Row {row} has no label in column {column!r}.",
+            "Remove rows without a label from the dataset.",
+            _CELL,
+            _ROW,
+        ),
+    ),
+    "malformed_label": (
+        Told(
+            "The label column {column!r} is numeric, but its positive value is text.",
+            "Name the number that stands for the positive class.",
+            {"column": "column"},
+            ("column",),
+        ),
+    ),
+    "malformed_cell": (
+        Told(
+            "Row {index} of column {name!r} does not fit: {reason}.",
+            "Correct the cell, or leave it empty if the value is unknown.",
+            {"index": "row", "name": "column", "reason": "reason"},
+            _ROW,
+        ),
+    ),
+    "missing_column": (
+        Told(
+            "The column {name!r} is missing from the data.",
+            "Add the column, or declare a feature spec without it.",
+            {"name": "column"},
+            ("column",),
+        ),
+        Told(
+            "The job protects persons, but no column says whose each row is.",
+            "Name that column as `person` in the dataset's privacy section.",
+        ),
+        Told(
+            "No column was read, so rows cannot be counted.",
+            "Read any column of the dataset.",
+        ),
+    ),
+    "missing_data": (
+        Told(
+            "The model family {family!r} needs a dataset and features.",
+            "Name a dataset for this party and features in the spec.",
+            {"family": "family"},
+        ),
+    ),
+    "empty_dataset": (
+        Told(
+            "The party's dataset has no rows.",
+            "Use a dataset with rows, or leave the job.",
+        ),
+    ),
+    "missing_moments": (
+        Told(
+            "The spec standardises by federated moments, but none came with the request.",
+            "Run the stage `moments` first.",
+        ),
+    ),
+    "invalid_moments": (
+        Told(
+            "The federated moments cannot be used: {reason}.",
+            "Check that every party's data and the declared bounds belong to this job's spec.",
+            {"reason": "reason"},
+        ),
+    ),
+    "invalid_model": (
+        Told(
+            "Training cannot start from the global model's file: {reason}.",
+            "Fetch the model again and compare its digest with the release.",
+            {"reason": "reason"},
+        ),
+    ),
+    "training_diverged": (
+        Told(
+            "Local training diverged: a model parameter is no longer finite.",
+            "Lower plan.learning_rate, or declare tighter bounds for the numeric features.",
+        ),
+    ),
+    "job_not_prepared": (
+        Told(
+            "The worker holds no job {job!r}.",
+            "Prepare the job before it computes.",
+            {"job": "job"},
+        ),
+    ),
+    "dataset_unknown": (
+        Told("The statistics job {job} has no dataset.", facts={"job": "job"}),
+    ),
+    "invalid_spec": (
+        Told(
+            "The spec is not valid: kind: {name!r} is not a kind of job.",
+            facts={"name": "kind"},
+        ),
+    ),
+    "worker_out_of_memory": (
+        Told(
+            "The worker process failed: {reason}.",
+            SEE_LOG,
+            {"reason": "reason"},
+        ),
+    ),
+    FAILED: (
+        Told(
+            "The worker process failed: {reason}.",
+            SEE_LOG,
+            {"reason": "reason"},
+        ),
+    ),
+}  # fmt: skip
+WHERE: Final[Mapping[str, Facts]] = {
+    "column {column!r}": {"column": "column"},
+    "file {file}, column {column!r}": {"file": "file", "column": "column"},
+    "row {row}, column {column!r}": _CELL,
+    "row {row}, file {file}, column {column!r}": {**_CELL, "file": "file"},
+}
+"""Places in a dataset."""
+UNSAID: Final = "the reason is only in this agent's log"
+"""Stands for a reason that is not among these."""
+REASONS: Final[Mapping[str, Facts]] = {
+    "{name} occurred inside": {"name": "exception"},
+    "the dataset needs more memory": {},
+    # A column of a file.
+    "it is not in the header": {},
+    "the header has it twice": {},
+    "the file has no such column": {},
+    "the file has it twice": {},
+    "its type {type} cannot be a {declared_type}": {"type": "arrow", "declared_type": "type"},
+    "its type {kind} cannot be a {type}": {"kind": "arrow", "type": "type"},
+    "it holds numbers, not {type}": {"type": "type"},
+    "it holds {found}, no {type}": {"found": "dtype", "type": "type"},
+    "it holds {found}, declared is {wanted}": {"found": "dtype", "wanted": "dtype"},
+    "its rows have the shape {found}, declared is {wanted}": {"found": "shape", "wanted": "shape"},
+    "it does not have as many rows as {other!r}": {"other": "column"},
+    # An array's file.
+    "there is no such file in the folder, or it is a link or no regular file": {},
+    "it is cut short, or longer than its header says": {},
+    "it has more than one dimension": {},
+    "it is not a .npy file": {},
+    "its format is of an unknown version": {},
+    "its header is cut short or too long": {},
+    "its header is not one that NumPy writes": {},
+    "its header names no type of NumPy's": {},
+    "it is in Fortran order; save it with numpy.ascontiguousarray": {},
+    "it holds records of several fields; save one array per column": {},
+    "it holds Python objects, which are never read": {},
+    "its elements are empty": {},
+    "it has too many dimensions": {},
+    "it has no rows: it is a single value": {},
+    # A row or a cell.
+    "it is not a number": {},
+    "it is not a finite number": {},
+    "it is infinite": {},
+    "it is outside [{low:g}, {high:g}]": {"low": "bound", "high": "bound"},
+    "it is not UTF-8 text": {},
+    "it is not Unicode text": {},
+    "its category is not among the declared ones": {},
+    "it has more than {length} characters": {"length": "length"},
+    "the row has {cells} cells, the header {expected}": {"cells": "count", "expected": "count"},
+    "the column ends before the others": {},
+    "the column holds text": {},
+    "it has no weight": {},
+    "the weight is outside of the job's bounds": {},
+    # An array's row.
+    "it holds a value that is not finite": {},
+    "it holds a value that is not whole": {},
+    "it holds a value that {dtype} does not hold": {"dtype": "dtype"},
+    "it holds a value outside [{low:g}, {high:g}]": {"low": "bound", "high": "bound"},
+    "it is empty, has an empty element or another length": {},
+    # An image.
+    "it is empty": {},
+    "it names no file": {},
+    "it cannot be read": {},
+    "it is neither a PNG nor a JPEG image": {},
+    "it is damaged or cut short": {},
+    "it has more than 8 bits a channel": {},
+    "it has more than {most} bytes": {"most": "limit"},
+    "it has more than {most} pixels": {"most": "limit"},
+    "its height, width and channels are {found}, declared are {declared}": {
+        "found": "shape",
+        "declared": "shape",
+    },
+    "it is not in the folder of a class": {},
+    "a class has no folders within": {},
+    "it is a link or no regular file": {},
+    "its folder is not among the declared categories": {},
+    # Moments and models.
+    "the sums have the wrong length or are not finite": {},
+    "no data within the bounds of {column!r} has these sums": {"column": "column"},
+    "the variance of {column!r} is negative": {"column": "column"},
+    "it has {found} bytes, not {size}": {"found": "count", "size": "count"},
+    "a parameter is not finite": {},
+}
+EXCEPTIONS: Final = frozenset(
+    {
+        "ArithmeticError", "ArrowCapacityError", "ArrowException", "ArrowIndexError",
+        "ArrowInvalid", "ArrowKeyError", "ArrowMemoryError", "ArrowNotImplementedError",
+        "ArrowSerializationError", "ArrowTypeError", "AssertionError", "AttributeError",
+        "BlockingIOError", "BrokenPipeError", "BufferError", "EOFError", "Exception",
+        "FileExistsError", "FileNotFoundError", "FloatingPointError", "ImportError", "IndexError",
+        "InterruptedError", "IsADirectoryError", "KeyError", "LinAlgError", "LookupError",
+        "ModuleNotFoundError", "NameError", "NotADirectoryError", "NotImplementedError",
+        "OSError", "OpenDPException", "OverflowError", "PermissionError", "RecursionError",
+        "ReferenceError", "RuntimeError", "StopIteration", "SyntaxError", "SystemError",
+        "TimeoutError", "TypeError", "UnboundLocalError", "UnicodeDecodeError",
+        "UnicodeEncodeError", "UnicodeError", "UnidentifiedImageError", "ValidationError",
+        "ValueError", "ZeroDivisionError",
+    }
+)  # fmt: skip
+ARROW: Final = frozenset(
+    {
+        "null", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+        "halffloat", "float", "double", "string", "large_string", "string_view", "binary",
+        "large_binary", "binary_view", "date32[day]", "date64[ms]", "time32[s]", "time32[ms]",
+        "time64[us]", "time64[ns]", "timestamp[s]", "timestamp[ms]", "timestamp[us]",
+        "timestamp[ns]", "duration[s]", "duration[ms]", "duration[us]", "duration[ns]",
+        "list<item: double>", "list<item: float>", "list<item: int64>", "list<item: int32>",
+        "list<element: double>", "list<element: float>", "list<element: int64>",
+        "list<element: int32>", "list<item: string>", "list<element: string>",
+    }
+)  # fmt: skip
+"""Types of columns in files, as Arrow calls them; a rarer one is in the log alone."""
+DTYPES: Final = frozenset(
+    {
+        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+        "float16", "float32", "float64", "longdouble", "float128",
+    }
+)  # fmt: skip
