@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter
-from secureflow.agent.compute.jobfiles import ROWS, held_folder, take
+from secureflow.agent.compute.jobfiles import ROWS, code_folder, take
 from secureflow.agent.compute.kind import CodeKind, CodeKinds
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
@@ -35,8 +35,8 @@ from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-CODE: Final = "code"
-"""The folder that a job's bundle is written into; no worker sees it."""
+SOURCE: Final = "source"
+"""The folder that a job's bundle is written into."""
 MAX_ROWS: Final = 1 << 46
 """Bytes of prepared rows; what a worker may write is bounded by its memory."""
 LOGS: Final = Path("bundles") / "logs"
@@ -203,14 +203,14 @@ class BundleWorkers:
         config, kind = self._workers.config, known.kind
         if config.files is None:
             raise no_sandbox()
-        written, held = config.files / job / ROWS, held_folder(config.files, job)
+        written, own = config.files / job / ROWS, code_folder(config.files, job)
         await self._workers.compute(job, kind.rows, kind.rows_arguments(written, asked))
-        rows = held / ROWS
+        rows = own / ROWS
         await asyncio.to_thread(_take_rows, written, rows)
         python = await asyncio.to_thread(self._code().interpreter, known.bundle.environment)
         await self._code().fetch(known.bundle.digest)
-        await asyncio.to_thread(self._write_code, known.bundle.digest, held / CODE)
-        inputs = (View(held / CODE, Path("/bundle")), View(rows, Path("/rows")),
+        await asyncio.to_thread(self._write_code, known.bundle.digest, own / SOURCE)
+        inputs = (View(own / SOURCE, Path("/bundle")), View(rows, Path("/rows")),
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
             (str(python),),

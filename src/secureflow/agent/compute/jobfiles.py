@@ -2,6 +2,7 @@
 
     <models>/<job>/         what a worker sees, read-only but for `OUTPUTS`
     <models>/<job>.held/    what no worker ever sees
+    <models>/<job>.code/    what code of others sees, and no worker: itself, and its rows
 
 A worker holds its files open for writing as long as it lives, and may change or cut them at any
 moment. So nothing of theirs is mapped, hashed or sealed: it is copied first, and only the copy
@@ -27,7 +28,8 @@ OUTPUTS: Final = (UPDATE, STATE, ROWS)
 STATE_BYTES: Final = 64 << 20
 """Of the file in which a trainer keeps its own state, if no setting says otherwise."""
 HELD: Final = ".held"
-"""Ends the name of a folder, and of no job."""
+CODE: Final = ".code"
+"""They end the name of a folder, and of no job."""
 _OPEN: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOT_WRITTEN: Final = frozenset({errno.ENOENT, errno.ELOOP, errno.EAGAIN, errno.ENXIO})
 """There is no such file, it is a link, somebody holds a lease on it, it is a pipe or a socket."""
@@ -41,6 +43,11 @@ def job_folder(models: Path, job: str) -> Path | None:
 def held_folder(models: Path, job: str) -> Path:
     """Return the folder of a job that no worker sees."""
     return models / f"{job}{HELD}"
+
+
+def code_folder(models: Path, job: str) -> Path:
+    """Return the folder of a job that the code which it brings sees parts of."""
+    return models / f"{job}{CODE}"
 
 
 def emptied(path: Path) -> os.stat_result:

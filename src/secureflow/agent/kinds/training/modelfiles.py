@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from secureflow.agent.compute.derivation import recipient_key
 from secureflow.agent.compute.jobfiles import (
-    HELD,
     STATE,
     STATE_BYTES,
     UPDATE,
+    code_folder,
     emptied,
     held_folder,
     take,
@@ -255,7 +255,8 @@ class ModelFiles:
     def forget(self, job: str) -> None:
         """Remove every file of a job."""
         self._sound = {path for path in self._sound if path.parent.name != job}
-        shutil.rmtree(held_folder(self._directory, job), ignore_errors=True)
+        for folder in (held_folder(self._directory, job), code_folder(self._directory, job)):
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(self._directory / job, ignore_errors=True)
 
     def sweep(self, running: Callable[[str], bool]) -> None:
@@ -264,7 +265,7 @@ class ModelFiles:
         They are left by a process that was killed between a job's end and their removal, or they
         belong to a job that a restored record does not know.
         """
-        for name in {one.name.removesuffix(HELD) for one in self._directory.glob("job_*")}:
+        for name in {one.name.partition(".")[0] for one in self._directory.glob("job_*")}:
             if not running(name):
                 self.forget(name)
 
