@@ -123,7 +123,8 @@ def _made(python: str) -> Layout:
 
 
 def _asked(python: str) -> tuple[list[str], list[str], str | None]:
-    command = [python, "-I", "-S", "-c", _ASK]
+    real = Path(python).resolve()  # nothing that lies in an environment has a say
+    command = [str(real), "-I", "-S", "-c", _ASK]
     try:
         told = subprocess.run(command, env={}, capture_output=True, check=True, timeout=_PATIENCE)
         prefixes, search, base = json.loads(told.stdout)
