@@ -130,14 +130,20 @@ async def _plain(work: Callable[[], Awaitable[Any]]) -> Any:
     return json.loads(json.dumps(await work()))
 
 
+def become_ordinary() -> None:
+    """Become somebody without rights for good, unless this is one already."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(free_uid())
+        os.setuid(free_uid())
+    os.chdir("/")
+
+
 def _be_ordinary(work: Callable[[], Awaitable[Any]], writing: int) -> None:
     """Become somebody without rights for good, do it, say how it went, and end."""
     answer: tuple[Any, str] = (None, "")
     try:
-        os.setgroups([])
-        os.setgid(free_uid())
-        os.setuid(free_uid())
-        os.chdir("/")
+        become_ordinary()
         answer = asyncio.run(_plain(work)), ""
     except BaseException:  # noqa: BLE001 - the parent raises it
         answer = None, traceback.format_exc()

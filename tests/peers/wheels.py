@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import zipfile
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 
-def wheel(folder: Path, name: str, version: str, needs: tuple[str, ...] = ()) -> str:
-    """Write a wheel with one module, and return the SHA-256 of the file."""
+def wheel(
+    folder: Path,
+    name: str,
+    version: str,
+    needs: tuple[str, ...] = (),
+    more: Mapping[str, str] | None = None,
+) -> str:
+    """Write a wheel with one module, and files of any name; return the SHA-256 of the file."""
     folder.mkdir(parents=True, exist_ok=True)
     about = f"{name}-{version}.dist-info"
     required = "".join(f"Requires-Dist: {one}\n" for one in needs)
@@ -18,6 +25,7 @@ def wheel(folder: Path, name: str, version: str, needs: tuple[str, ...] = ()) ->
         f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n"
         "Tag: py3-none-any\n",
+        **(more or {}),
     }
     record = "".join(f"{path},{_hash(text)},{len(text)}\n" for path, text in files.items())
     files[f"{about}/RECORD"] = f"{record}{about}/RECORD,,\n"

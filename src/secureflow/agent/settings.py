@@ -96,8 +96,8 @@ OTHERS_SECONDS: Final = 6 * 3600
 class WorkerSettings(Section):
     """The processes that compute: where they run, and what each may use (0 is unlimited).
 
-    `sandbox`: `auto` uses bubblewrap where it runs, `require` starts no agent without it, `off`
-    uses none. `memory_mb` of memory and address space; `scratch_mb` of temporary files in the
+    `sandbox`: `auto` uses bubblewrap where it is installed, `require` starts no agent without it,
+    `off` uses none. `memory_mb` of memory and address space; `scratch_mb` of temporary files in the
     sandbox, `state_mb` of the file in which a trainer keeps its own state; `processes` and threads
     together; `cpus` processors; `seconds` of one request; `devices` of this machine that code in
     the sandbox may use, such as /dev/nvidia0.

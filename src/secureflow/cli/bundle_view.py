@@ -94,10 +94,9 @@ class View:
 
     def page(self, number: int) -> tuple[list[str], int]:
         """Return the lines of a page of the difference, from 1, and how many pages there are."""
-        lines = list(self.difference.written())
-        pages = max(1, -(-len(lines) // PAGE))
+        pages = max(1, -(-self.difference.height // PAGE))
         first = (min(max(number, 1), pages) - 1) * PAGE
-        return lines[first : first + PAGE], pages
+        return list(self.difference.written(first, first + PAGE)), pages
 
 
 def version(text: str) -> tuple[int, int]:

@@ -99,7 +99,10 @@ def add_environment(
 @environments.command("list", help=t("List the environments of this agent."))
 def list_environments(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     """List environments."""
-    found = _environments(config).every()
+    own = _environments(config)
+    found = own.every()
+    for broken in sorted(set(own.names()) - {one.name for one in found}):
+        say(t("{what} is broken: its description cannot be read.", what=broken))
     if output is not Form.TABLE:
         show(found, output)
         return

@@ -9,19 +9,18 @@ import glob
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from secureflow.kit.atomic import flush_directory
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.foldertree import FolderTree, entries_of, open_folder, open_regular
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 _PASSED_OVER: Final = frozenset({"__pycache__"})
 _COMING: Final = ".coming"
-_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def read_tree(
@@ -45,28 +44,33 @@ def read_tree(
     found: dict[str, bytes] = {}
     room = [most]
 
-    def visit(place: Path, name: str, level: int) -> None:
-        for entry in sorted(os.scandir(place), key=lambda one: one.name):
+    def visit(handle: int, name: str, level: int) -> None:
+        for entry in entries_of(handle):
             if entry.name.startswith(".") or entry.name in _PASSED_OVER:
                 continue
             path = f"{name}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
+            if entry.kind == "folder":
                 if level >= depth:
                     raise _refused(path, Text("it is deeper than {depth} folders", depth=depth))
-                visit(Path(entry.path), f"{path}/", level + 1)
+                inner = open_folder(entry.name, handle)
+                try:
+                    visit(inner, f"{path}/", level + 1)
+                finally:
+                    os.close(inner)
                 continue
-            if not entry.is_file(follow_symlinks=False):
+            if entry.kind != "file":
                 raise _refused(path, "it is a link or no plain file")
             if reason := problem(path):
                 raise _refused(path, reason)
             if len(found) >= files:
                 raise _refused(path, Text("it would be more than {most} files", most=files))
-            content = _content(Path(entry.path), path, room[0])
+            content = _content(open_regular(entry.name, handle), path, room[0])
             room[0] -= len(content)
             found[path] = content.replace(b"\r\n", b"\n")
 
     try:
-        visit(folder, "", 1)
+        with FolderTree(folder) as tree:
+            visit(tree.handle, "", 1)
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",
@@ -141,11 +145,8 @@ def _clear(left_over: Path) -> None:
             os.close(handle)
 
 
-def _content(place: Path, path: str, room: int) -> bytes:
-    handle = os.open(place, _FLAGS)  # it may have become a link or a pipe meanwhile
+def _content(handle: int, path: str, room: int) -> bytes:
     with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise _refused(path, "it is a link or no plain file")
         content = file.read(room + 1)
     if len(content) > room:
         raise _refused(path, "the folder is too large with it")

@@ -171,6 +171,47 @@ def test_rows_and_bytes_are_bounded(tmp_path: Path) -> None:
     assert refused(config, limits=SourceLimits(max_bytes=90)).code == "dataset_too_large"
 
 
+def test_texts_are_counted_and_held_once(tmp_path: Path) -> None:
+    note, other = ColumnConfig("note", "text"), ColumnConfig("other", "text")
+    rows = np.full(60_000, "x" * 400)
+    size = rows.nbytes
+    config = dataset(tmp_path / "w", note, other, note=rows, other=rows)
+    del rows
+    limits = SourceLimits(max_bytes=size + size // 2)
+    assert len(open_source(config, limits).read(["note"])["note"]) == 60_000
+    assert refused(config, "note", "other", limits=limits).code == "dataset_too_large"
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew (proc(5))
+    before = peak()
+    found = open_source(config).read(["note"])["note"]
+    assert peak() - before < size
+    assert found[-1] == "x" * 400
+
+
+def test_texts_of_several_blocks_name_the_row(tmp_path: Path) -> None:
+    cells = np.full(30_000, "x" * 100)  # 12 MB
+    codes = cells.view(np.uint32).reshape(30_000, 100)
+    codes[25_000, 3] = 0xD800
+    config = dataset(tmp_path / "w", ColumnConfig("note", "text"), note=cells)
+    assert refused(config, "note").details["row"] == 25_001
+    assert tolerant(config, "note")["note"].tolist().index(None) == 25_000
+
+
+@pytest.mark.parametrize("kind", ["number", "category", "text"])
+def test_numbers_that_arrow_has_not_are_refused_by_name(kind: Any, tmp_path: Path) -> None:
+    column = ColumnConfig("c", kind, ("1",) if kind == "category" else ())
+    config = dataset(tmp_path / "w", column, c=np.array([1, 2], np.longdouble))
+    assert refused(config, "c").code == "schema_mismatch"
+    with pytest.raises(SecureFlowError):
+        tolerant(config, "c")
+
+
+def peak() -> int:
+    """Return the most bytes that this process has had in memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (held,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(held) << 10
+
+
 def test_links_and_pipes_are_not_read(tmp_path: Path) -> None:
     config = dataset(tmp_path / "w", SIGNAL)
     np.save(tmp_path / "other.npy", ROWS)

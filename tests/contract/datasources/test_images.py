@@ -229,6 +229,24 @@ def test_an_index_that_is_a_link_is_not_read(tmp_path: Path) -> None:
     assert refused(config).code == "dataset_unreadable"
 
 
+@pytest.mark.parametrize("other", ["link", "pipe"])
+def test_an_index_that_became_something_else_since_it_was_checked_is_not_read(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret.csv").write_text("image,label\n0000.png,cat\n")
+    config = indexed(tmp_path / "pets", ["cat.png"])
+    index = tmp_path / "pets" / str(config.index)
+    source = open_source(config)
+    source.check(["label"])
+    index.unlink()
+    index.symlink_to(tmp_path / "secret.csv") if other == "link" else os.mkfifo(index)
+    monkeypatch.setattr(type(source), "check", lambda self, columns: None)
+    for name in ("label", "image"):
+        with pytest.raises(SecureFlowError) as caught:
+            source.read([name])
+        assert caught.value.code == "dataset_unreadable"
+
+
 def test_a_missing_decoder_is_named_before_anything_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peers.pictures import IMAGE, LABEL, pixels, png
 
-from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.adapters.datasources import SourceLimits, open_source, parquet_file
 from secureflow.adapters.datasources.tensorcells import MisfitError, fitted, tolerated
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.errors import SecureFlowError
@@ -163,6 +164,75 @@ def test_memory_holds_the_column_once(tmp_path: Path) -> None:
     grown = peak() - before
     assert found["vector"].nbytes == rows * 4096 * 8
     assert grown < 1.5 * found["vector"].nbytes
+
+
+def grown(config: DatasetConfig, column: str, limits: SourceLimits | None = None) -> int:
+    """Return how much more memory there was while a column was read, refused or not."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew (proc(5))
+    before = peak()
+    with contextlib.suppress(SecureFlowError):
+        open_source(config, limits).read([column])
+    return peak() - before
+
+
+def shared(path: Path, cell: bytes | str, rows: int, column: ColumnConfig) -> DatasetConfig:
+    """Write a column of one value, which is stored once."""
+    coded = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([cell]))
+    table = pa.table({column.name: coded})
+    pq.write_table(table, path, dictionary_pagesize_limit=1 << 26, store_schema=False)
+    assert path.stat().st_size < len(cell) + 10_000
+    return DatasetConfig("a", str(path), "parquet", (column,))
+
+
+def test_an_image_that_all_rows_share_is_not_written_out_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_file, "_STORED", 4 << 20)
+    cell = png(0) + bytes(1 << 19)
+    config = shared(tmp_path / "a.parquet", cell, 512, IMAGE)
+    assert grown(config, "image") < 512 * len(cell) // 4
+    assert len(open_source(config).read(["image"])["image"]) == 512
+
+
+@pytest.mark.parametrize("kind", ["text", "category", "number"])
+def test_a_text_that_all_rows_share_is_measured_before_it_is_written_out(
+    kind: Any, tmp_path: Path
+) -> None:
+    long, rows = "7" + " " * (1 << 16), 5000
+    categories = (long,) if kind == "category" else ()
+    config = shared(tmp_path / "a.parquet", long, rows, ColumnConfig("t", kind, categories))
+    limits = SourceLimits(max_bytes=64 << 20)
+    assert refused(config, "t", limits=limits).code == "dataset_too_large"
+    assert grown(config, "t", limits) < rows * len(long) // 4
+    few = shared(tmp_path / "b.parquet", long, 10, ColumnConfig("t", kind, categories))
+    assert (
+        open_source(few, limits).read(["t"])["t"].tolist()
+        == [7.0 if kind == "number" else long] * 10
+    )
+
+
+def test_texts_that_share_their_beginnings_are_measured_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_file, "_STORED", 4 << 20)
+    path, rows, column = tmp_path / "a.parquet", 1000, ColumnConfig("t", "text")
+    table = pa.table({"t": [f"{'x' * (1 << 16)}{n}" for n in range(rows)]})
+    coded = {"t": "DELTA_BYTE_ARRAY"}
+    pq.write_table(table, path, use_dictionary=False, column_encoding=coded)
+    del table
+    assert path.stat().st_size < 1 << 20
+    config = DatasetConfig("a", str(path), "parquet", (column,))
+    assert refused(config, "t", limits=SourceLimits(max_bytes=8 << 20)).code == "dataset_too_large"
+    assert grown(config, "t", SourceLimits(max_bytes=8 << 20)) < 48 << 20
+    assert len(set(open_source(config).read(["t"])["t"])) == rows
+
+
+def test_lists_are_no_numbers_or_texts_before_any_is_read(tmp_path: Path) -> None:
+    for kind in ("number", "text"):
+        config = dataset(tmp_path / "a.parquet", ColumnConfig("c", kind), c=pa.array([[b"x"], []]))
+        with pytest.raises(SecureFlowError) as caught:
+            open_source(config).check(["c"])
+        assert (caught.value.code, caught.value.details["row"]) == ("schema_mismatch", None)
 
 
 DTYPES = ("uint8", "int8", "uint16", "int32", "uint64", "int64", "float16", "float32", "float64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -157,17 +158,58 @@ def test_a_machine_without_cgroups(tmp_path: Path) -> None:
     made.remove()
 
 
-def test_what_a_killed_agent_left_behind_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_agent_left_behind_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And ended: a maker is known by its number, by when it began, and by where that counts."""
     process = first(tmp_path, "memory")
     group = tmp_path / "memory" / "agent"
-    dead = group / f"{PREFIX}4194304-aaaaaaaa"
-    mine, new = group / f"{PREFIX}{os.getpid()}-bbbbbbbb", group / f"{PREFIX}4194304-cccccccc"
-    for folder in (dead, mine, new):
-        folder.mkdir()
-    for folder in (dead, mine):
-        os.utime(folder, (1, 1))
+    mine = cgroups._maker(os.getpid())
+    pid, began, space = mine.split("-")
+    held = {
+        f"{mine}-aaaaaaaa": (True, "11"),
+        f"{pid}-{int(began) - 1}-{space}-aaaaaaaa": (False, "12"),  # its number was given again
+        f"4194304-1-{space}-aaaaaaaa": (False, "13"),
+        f"4194304-1-{int(space) - 1}-aaaaaaaa": (True, "14"),  # another container's
+        f"4194304-1-{int(space) - 1}-bbbbbbbb": (False, ""),
+        "4194304-cccccccc": (False, ""),  # of an older version
+        "4194304-dddddddd": (True, "15"),
+    }
+    for name, (_, pids) in held.items():
+        (group / f"{PREFIX}{name}").mkdir()
+        (group / f"{PREFIX}{name}" / "cgroup.procs").write_text(pids)
+        os.utime(group / f"{PREFIX}{name}", (1, 1))
+    (group / f"{PREFIX}4194304-new").mkdir()
+    killed: list[int] = []
+    monkeypatch.setattr(cgroups.os, "kill", lambda pid, how: killed.append(pid))
+    monkeypatch.setattr(Path, "rmdir", shutil.rmtree)  # a folder here holds files
     Cgroups(process).make(LIMITS)
-    assert (dead.exists(), mine.exists(), new.exists()) == (False, True, True)
+    assert {name: (group / f"{PREFIX}{name}").exists() for name in held} == {
+        name: stays for name, (stays, _) in held.items()
+    }
+    assert (group / f"{PREFIX}4194304-new").exists()
+    assert sorted(killed) == [12, 13]
+
+
+@pytest.mark.parametrize("handed", [True, False])
+def test_groups_of_systemd_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handed: bool
+) -> None:
+    """Root may write everywhere; what a unit may use is what it was handed over, and no more."""
+    process = second(
+        tmp_path, "/a.slice/b.service/agent", dict.fromkeys(("/a.slice", "/a.slice/b.service"), ""),
+        "memory pids",
+    )  # fmt: skip
+    unit = tmp_path / "unified" / "a.slice" / "b.service"
+    (unit / "cgroup.subtree_control").write_text("memory pids" if handed else "")
+    (unit.parent / "cgroup.subtree_control").write_text("memory pids")
+    marks = {str(unit): b"1"} if handed else {}
+    monkeypatch.setattr(cgroups, "_SYSTEMD", tmp_path)
+    monkeypatch.setattr(cgroups.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(cgroups.os, "getxattr", lambda path, name: marks.get(str(path), b"0"))
+    made = Cgroups(process).make(LIMITS)
+    assert [one.parent for one in made.folders] == ([unit] if handed else [])
+    assert (unit / "cgroup.subtree_control").read_text() == ("memory pids" if handed else "")
 
 
 def test_nothing_is_left_on_this_machine() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,43 @@ def test_an_environment_is_not_the_folder_that_it_was_made_in(tmp_path: Path) ->
     assert shown.shows(tmp_path / "lib" / "python3" / "site-packages")
     assert not shown.shows(tmp_path / ".ssh")
     assert not any(tmp_path.is_relative_to(one) for one in shown.paths)
+
+
+def test_nothing_that_is_installed_runs_outside_of_a_sandbox(tmp_path: Path) -> None:
+    _make_environment(tmp_path / "real")
+    packages = next((tmp_path / "real" / "lib").glob("python3*/site-packages"))
+    ran = tmp_path / "ran"
+    for name in ("evil.pth", "sitecustomize.py", "usercustomize.py"):
+        (packages / name).write_text(f"import pathlib; pathlib.Path({str(ran)!r}).touch()\n")
+    (packages / "more.pth").write_text(f"{tmp_path / 'elsewhere'}\n")
+    (tmp_path / "elsewhere").mkdir()
+    shown = layout_of(str(tmp_path / "real" / "bin" / "python"))
+    assert not ran.exists()
+    assert shown.shows(packages)
+    assert not shown.shows(tmp_path / "elsewhere")  # a package does not choose what is shown
+
+
+async def test_what_was_installed_since_is_seen(tmp_path: Path) -> None:
+    """Removed and added again at the same place, with another Python, or upgraded."""
+    python = tmp_path / "env" / "bin" / "python"
+    _make_environment(tmp_path / "env")
+    before = layout_of(str(python))
+    assert layout_of(str(python)) is before
+    shutil.rmtree(tmp_path / "env")
+    with pytest.raises(SecureFlowError):
+        await runs(str(python))
+    _make_environment(tmp_path / "env")
+    (tmp_path / "other").symlink_to(python.resolve())
+    python.unlink()
+    python.symlink_to(tmp_path / "other")
+    assert await runs(str(python)) == os.fsencode(tmp_path / "env")
+
+
+def test_the_agents_own_source_is_seen() -> None:
+    """An editable installation names its folder in a `*.pth`."""
+    import secureflow
+
+    assert layout_of(sys.executable).shows(Path(secureflow.__file__))
 
 
 def test_what_is_no_interpreter_is_a_typed_error(tmp_path: Path) -> None:

@@ -252,7 +252,10 @@ async def test_bubblewrap_is_chosen_where_it_runs(
     )
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    chosen = await choose_sandbox("auto")
-    assert not chosen.sandbox.confines
-    assert "No permissions to create a new namespace" in chosen.reason
+    for mode in ("auto", "require"):  # it is there, so something keeps it from running
+        with pytest.raises(SecureFlowError) as caught:
+            await choose_sandbox(mode)
+        assert caught.value.code == "sandbox_missing"
+        assert "No permissions to create a new namespace" in caught.value.message
+    assert (await choose_sandbox("off")).sandbox.name == "none"
     assert free_uid() != os.getuid()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -290,9 +291,76 @@ def signals(pid: int) -> list[str]:
         ours, _theirs = socket.socketpair()
         fcntl.fcntl(ours, fcntl.F_SETOWN, pid)
         sent.append("F_SETOWN")
-    if os.getppid():
+    if os.getppid() > 1:  # the first one of its namespace is bubblewrap's own
         sent.append(f"parent {os.getppid()}")
     return sent
+
+
+def lease(paths: list[str]) -> list[str]:
+    """Hold what others open: they wait until the lease is given up, which it is here."""
+    held = []
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    for path in paths:
+        handle = os.open(path, os.O_RDONLY)
+        for how in (fcntl.F_WRLCK, fcntl.F_RDLCK):
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(handle, fcntl.F_SETLEASE, how)
+                held.append(f"{path} {how}")
+                fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        os.close(handle)
+    folder = os.open("/tmp", os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_CREATE)
+        held.append("F_NOTIFY")
+    os.close(folder)
+    return held
+
+
+def datagram(path: str) -> list[str]:
+    """Send to a socket of the host from a pair of one's own, which needs no `socket`."""
+    sent = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_STREAM):
+        with contextlib.suppress(OSError):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+            with ours, theirs:
+                ours.connect(path)
+                ours.send(b"escaped")
+                sent.append(str(kind))
+    return sent
+
+
+def buffers() -> list[str]:
+    """Enlarge what the kernel holds for a socket or a pipe."""
+    enlarged = []
+    ours, theirs = socket.socketpair()
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF, 32, 33):
+        with contextlib.suppress(OSError):
+            ours.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
+            enlarged.append(f"option {option}")
+    ours.close()
+    theirs.close()
+    reading, writing = os.pipe()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 18)
+        enlarged.append("pipe")
+    os.close(reading)
+    os.close(writing)
+    return enlarged
+
+
+def flags(path: str) -> bool:
+    """Set a flag of a file that may be written (no time of access: it does no harm)."""
+    handle = os.open(path, os.O_RDWR)
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(handle, 0x40086602, struct.pack("l", 0x80))
+        return True
+    os.close(handle)
+    return False
+
+
+def outlive() -> list[int]:
+    """Not end with the parent, by each signal that would not end it."""
+    return [one for one in (0, signal.SIGCHLD) if _LIBC.prctl(1, one, 0, 0, 0) == 0]
 
 
 def environment() -> list[str]:
@@ -421,6 +489,7 @@ ATTACKS = {
         sockets, connect, name, unix, read, processes, create, change, links, climb, files, grow,
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
+        lease, datagram, buffers, flags, outlive,
     )
 }  # fmt: skip
 

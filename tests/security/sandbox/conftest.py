@@ -60,6 +60,11 @@ class World:
     def dataset(self) -> Path:
         return self.folder / "data" / "rows.csv"
 
+    @property
+    def service(self) -> Path:
+        """Of the host, which a dataset's folder may hold as well as files."""
+        return self.folder / "data" / "service"
+
     def launch(self, **more: Any) -> Launch:
         """Return what a worker of the job would get."""
         given: dict[str, Any] = {
@@ -68,6 +73,7 @@ class World:
             "inputs": (
                 View(self.dataset, Path("/inputs/rows.csv")),
                 View(self.job, Path("/job")),
+                View(self.service, Path("/inputs/service")),
             ),
             "outputs": (View(self.job / "update", Path("/job/update")),),
             "hidden": (self.folder / "agent",),
@@ -127,6 +133,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         agent = stack.enter_context(socket.socket(socket.AF_UNIX))
         agent.bind(str(folder / "agent" / "agent.sock"))
         agent.listen()
+        service = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        service.bind(str(made.service))
         named = stack.enter_context(socket.socket(socket.AF_UNIX))
         named.bind(f"\0{folder.name}")
         named.listen()

@@ -11,18 +11,23 @@ import contextlib
 import json
 import os
 import platform
+import select
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
+from peers.sandboxes import become_ordinary
 
 from secureflow.adapters.sandbox import BubblewrapSandbox, bubblewrap
+from secureflow.adapters.sandbox.cgroups import Cgroup, Cgroups
 from secureflow.adapters.sandbox.layout import Layout, layout_of
 from secureflow.adapters.sandbox.syscalls import DENIED, LAST, NUMBERS
 from secureflow.application.ports.sandbox import PRINTED, Limits
+from secureflow.kit.errors import SecureFlowError
 from tests.security.sandbox.conftest import LIMITS, SECRET, World, asked
 
 HUGE = 100 << 30
@@ -72,6 +77,11 @@ def wanted(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "ptrace": ("trace", {}),
         "a device": ("device", {"path": "/dev/zero"}),
         "a program with its owner's rights": ("set_user_id", {"path": "/job/update"}),
+        "a lease": ("lease", {"paths": ["/inputs/rows.csv", "/job/update"]}),
+        "a datagram": ("datagram", {"path": "/inputs/service"}),
+        "buffers": ("buffers", {}),
+        "flags of a file": ("flags", {"path": "/job/update"}),
+        "the parent's end": ("outlive", {}),
     }
 
 
@@ -111,6 +121,11 @@ WITHOUT: dict[str, tuple[str, ...]] = {
     "ptrace": ("tracing",),
     "a program with its owner's rights": ("modes",),
     "identity": ("user",),
+    "a lease": ("leases",),
+    "a datagram": ("sockets",),
+    "buffers": ("pipe sizes", "socket buffers"),
+    "flags of a file": ("file flags",),
+    "the parent's end": ("parent's end",),
 }
 """What has to be left out for an attack to succeed, whoever starts the sandbox."""
 
@@ -148,20 +163,32 @@ def test_one_guard_of_two_is_enough(world: World, name: str, without: tuple[str,
     assert not world.attack([wanted(world)[name]], without)[0]
 
 
-def test_what_an_interpreter_lies_beside_is_hidden(world: World) -> None:
-    """The agent's folder may lie within its environment's, which is shown."""
-    seen = [world.run(partial(_read_beside, world, without)) for without in ((), ("hidden",))]
-    assert seen == [False, True]
+@pytest.mark.parametrize("over", ["", "the agent's", "the environment's"])
+def test_what_an_interpreter_lies_beside_is_hidden(world: World, over: str) -> None:
+    """The agent's folder may lie within its environment's, which is shown, and links to either."""
+    link = world.folder.with_name(f"{world.folder.name}-link")
+    link.symlink_to(world.folder)
+    shown = link if over == "the environment's" else world.folder
+    hidden = (link if over == "the agent's" else world.folder) / "agent"
+    try:
+        found = [
+            world.run(partial(_read_beside, world, without, shown, hidden))
+            for without in ((), ("hidden",))
+        ]
+    finally:
+        link.unlink()
+    assert found == [False, True]
 
 
-async def _read_beside(world: World, without: tuple[str, ...]) -> bool:
+async def _read_beside(world: World, without: tuple[str, ...], shown: Path, hidden: Path) -> bool:
     known = layout_of(world.python)
-    wider = Layout((*known.paths, world.folder), known.links)
+    wider = Layout((*known.paths, shown), known.links)
+    key = shown / world.key.relative_to(world.folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bubblewrap, "layout_of", lambda python: wider)
-        process = await BubblewrapSandbox(without=without).start(world.launch())
+        process = await BubblewrapSandbox(without=without).start(world.launch(hidden=(hidden,)))
         try:
-            return bool(await asked(process, "read", {"path": str(world.key)}))
+            return bool(await asked(process, "read", {"path": str(key)}))
         finally:
             await process.kill()
 
@@ -204,6 +231,22 @@ def test_without_a_cgroup_there_are_threads_alone(world: World) -> None:
     assert (forks, threads) == (0, 9)
 
 
+@pytest.mark.parametrize("counted", ["pids", "memory", "memory pids"])
+def test_processes_need_both_counts(
+    world: World, counted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has an address space of its own: what none of them may exceed, all of them would."""
+    group = Cgroup((), frozenset(counted.split()))
+    monkeypatch.setattr(Cgroups, "make", lambda self, limits: group)
+    (forks,) = world.attack([("forks", {"count": 9})])
+    assert forks == (9 if counted == "memory pids" else 0)
+
+
+def test_a_share_of_processors_that_nothing_holds_is_refused(world: World) -> None:
+    with pytest.raises((SecureFlowError, AssertionError), match="processors"):
+        world.attack([("climb", {})], cgroups=False, limits=replace(LIMITS, cpus=0.5))
+
+
 def test_a_memory_bomb_ends(world: World) -> None:
     bomb = [("memory", {"size": 384 << 20})]
     (taken,) = world.attack(bomb)
@@ -231,6 +274,67 @@ def test_an_endless_loop_ends_when_it_is_told_to(world: World) -> None:
     code, pid = world.run(work)
     assert code == 128 + signal.SIGKILL
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_it_ends_with_its_agent_whatever_it_does(world: World) -> None:
+    """Its first process is bubblewrap's; and it may not forget its parent."""
+    confined, _ = _of_a_killed_agent(world, ("parent's end",))
+    with confined:
+        assert _ended(confined, 60)
+    with pytest.MonkeyPatch.context() as patch:
+        own = {**bubblewrap._GUARDS, "processes": ("--unshare-pid", "--as-pid-1")}
+        patch.setattr(bubblewrap, "_GUARDS", own)
+        confined, cleared = _of_a_killed_agent(world, ())
+        with confined:
+            assert not cleared
+            assert _ended(confined, 60)
+        confined, cleared = _of_a_killed_agent(world, ("parent's end",))
+        with confined:
+            assert cleared
+            assert not _ended(confined, 0.2)
+            if world.identity == "root":  # an ordinary user has no cgroups here
+                assert BubblewrapSandbox().counted  # as the next agent does when it starts
+            else:
+                signal.pidfd_send_signal(confined.fileno(), signal.SIGKILL)
+            assert _ended(confined, 60)
+
+
+def _of_a_killed_agent(world: World, without: tuple[str, ...]) -> tuple[BinaryIO, list[int]]:
+    """Return a handle of a confined process whose agent was killed, and what it could clear."""
+    reading, writing = os.pipe()
+    agent = os.fork()
+    if agent == 0:
+        with contextlib.suppress(BaseException):
+            if world.identity == "ordinary":
+                become_ordinary()
+            asyncio.run(_serve(world, without, writing))
+        os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        pid, outer, cleared = json.loads(told.readline())
+    handles = [os.fdopen(os.pidfd_open(one), "rb", 0) for one in (pid, outer)]
+    os.kill(agent, signal.SIGKILL)
+    os.waitpid(agent, 0)
+    with handles[1]:
+        assert _ended(handles[1], 60)
+    return handles[0], cleared
+
+
+async def _serve(world: World, without: tuple[str, ...], writing: int) -> None:
+    process = await BubblewrapSandbox(without=without).start(world.launch())
+    cleared = await asked(process, "outlive", {})
+    outer = _parent(process.pid)
+    process.writer.write(json.dumps(["spin", {}]).encode() + b"\n")
+    os.write(writing, json.dumps([process.pid, outer, cleared]).encode() + b"\n")
+    await asyncio.Event().wait()
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().partition("PPid:")[2].split()[0])
+
+
+def _ended(handle: BinaryIO, patience: float) -> bool:
+    return bool(select.select([handle], [], [], patience)[0])
 
 
 def test_nothing_is_left_of_a_bomb_that_is_killed(world: World) -> None:

@@ -131,7 +131,10 @@ async def test_a_killed_worker_is_replaced_and_a_replaced_file_is_seen(
     await workers.prepare("job", dump(SPEC), dataset)
     expected = (await workers.compute("job", "moments"))["sums"]
     pid = workers.pids()["job"]
+    killed = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
+    assert select.select([killed], [], [], 60)[0]  # nothing of it is left
+    os.close(killed)
     assert (await workers.compute("job", "moments"))["sums"] == expected
     assert workers.pids()["job"] != pid
     _replace(Path(dataset.path), tmp_path / "other.csv", b"0.5,a,1,z\n")

@@ -13,11 +13,12 @@ import pytest
 
 from secureflow.agent.edge.diagnosis import Diagnosis
 from secureflow.agent.edge.ownchecks import check_environments
-from secureflow.agent.owner import venvs
+from secureflow.agent.owner import environments, venvs
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.venvs import Source
 from secureflow.agent.record.folder import locked_folder
 from secureflow.engines.bundles.lock import parse_lock
+from secureflow.kit.atomic import flush_filesystem
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import folder_lock
 from tests.peers.wheels import wheel
@@ -104,6 +105,123 @@ def test_what_a_package_requires_must_be_in_the_lock(wheels: Path, tmp_path: Pat
     assert list((tmp_path / "environments").iterdir()) == []  # nothing is left of it
 
 
+@pytest.mark.parametrize(
+    ("needs", "lacks"),
+    [("drivers>=4", "drivers>=4"), ("absent; python_version > '3'", "absent"), ("x y", "x y"),
+     ("absent; python_version < '3'", ""), ("absent; extra == 'all'", ""),
+     ("DRIVERS<4,>=3", ""), ("drivers[x]==3.*; sys_platform == 'linux'", "")],
+)  # fmt: skip
+def test_what_a_package_requires_is_read_from_outside(
+    needs: str, lacks: str, tmp_path: Path
+) -> None:
+    lock = "".join(
+        f"{name} --hash=sha256:{wheel(tmp_path, *name.split('=='), given)}\n"
+        for name, given in (("net==1.0", (needs,)), ("drivers==3.0", ()))
+    ).encode()
+    own = Environments(tmp_path / "agent")
+    if not lacks:
+        assert own.add("net", PYTHON, lock, Source(folder=tmp_path)).packages
+        return
+    with pytest.raises(SecureFlowError) as refusal:
+        own.add("net", PYTHON, lock, Source(folder=tmp_path))
+    assert refusal.value.code == "environment_failed"
+    assert f"net requires {lacks}"[:20] in refusal.value.message.replace("'", "")
+
+
+CODE = "import pathlib; pathlib.Path({ran!r}).touch()\n"
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["evil.pth", "sitecustomize.py", "usercustomize/__init__.py", "net-1.0.data/purelib/evil.pth",
+     "net-1.0.data/data/pyvenv.cfg", "net-1.0.data/data/bin/pyvenv.cfg",
+     "net-1.0.data/scripts/python", "net-1.0.data/scripts/python3._pth",
+     "net-1.0.data/platlib/sitecustomize.cpython-311-x86_64-linux-gnu.so"],
+)  # fmt: skip
+def test_a_wheel_that_would_run_with_every_start_is_refused(file: str, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    digest = wheel(tmp_path, "net", "1.0", (), {file: CODE.format(ran=str(ran))})
+    lock = f"net==1.0 --hash=sha256:{digest}\n".encode()
+    with pytest.raises(SecureFlowError) as refusal:
+        Environments(tmp_path / "agent").add("net", PYTHON, lock, Source(folder=tmp_path))
+    assert refusal.value.code == "environment_failed"
+    assert "a wheel" in refusal.value.message
+    assert not ran.exists()
+    assert list((tmp_path / "agent" / "environments").iterdir()) == []
+
+
+def test_what_common_wheels_run_for_nothing_is_left_out(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    more = {"distutils-precedence.pth": CODE.format(ran=str(ran))}
+    lock = f"net==1.0 --hash=sha256:{wheel(tmp_path, 'net', '1.0', (), more)}\n".encode()
+    own = Environments(tmp_path / "agent")
+    made = own.add("net", PYTHON, lock, Source(folder=tmp_path))
+    assert own.verify("net") == made
+    told = [own.python(made), "-IB", "-c", "import net; print(net.VERSION)"]
+    assert subprocess.run(told, capture_output=True, text=True, check=True).stdout == "1.0\n"
+    assert not ran.exists()
+
+
+def test_files_are_on_disk_before_they_are_described(
+    wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[str]] = []
+
+    def flush(home: Path) -> None:
+        seen.append(sorted(one.name for one in (*home.parent.glob("*.json"), *home.iterdir())))
+        flush_filesystem(home)
+
+    monkeypatch.setattr(environments, "flush_filesystem", flush)
+    lock = (wheels / "lock.txt").read_bytes()
+    Environments(tmp_path).add("net", PYTHON, lock, Source(folder=wheels / "index"))
+    assert seen == [["contents.json", "lock.txt", "pinned.txt", "venv"]]
+
+
+def test_every_byte_is_compared_once_after_each_start_of_the_machine(
+    agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = tmp_path / "boot_id"
+    boot.write_text("first\n")
+    monkeypatch.setattr(environments, "_BOOT", boot)
+    own = Environments(agent)
+    digest = own.get("net").digest
+    assert own.ready(digest).name == "net"
+    module = next(venv_of(agent).rglob("net.py"))
+    content = module.read_bytes()
+    module.write_bytes(bytes(len(content)))  # as a power cut leaves it
+    assert own.ready(digest).name == "net"  # names and sizes are right
+    boot.write_text("second\n")
+    for _ in range(2):
+        with pytest.raises(SecureFlowError) as refusal:
+            own.ready(digest)
+        assert refusal.value.code == "environment_broken"
+    module.write_bytes(content)
+    assert own.ready(digest).name == "net"
+    boot.unlink()
+    module.write_bytes(bytes(len(content)))
+    with pytest.raises(SecureFlowError):  # nothing names the boot: always
+        own.ready(digest)
+
+
+def test_one_broken_description_is_not_every_environments(
+    agent: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, folder = Environments(agent), agent / "environments"
+    found = own.get("net")
+    for name in ("aaa", "other"):
+        described = json.loads((folder / "net.json").read_text())
+        shutil.copytree(folder / found.home, folder / f"{name}.{'0' * 16}", symlinks=True)
+        described |= {"name": name, "home": f"{name}.{'0' * 16}", "digest": name}
+        (folder / f"{name}.json").write_text(json.dumps(described))
+    (folder / "aaa.json").write_text("")
+    assert own.of(found.digest) == found
+    assert own.of("other").name == "other"
+    assert [one.name for one in own.every()] == ["net", "other"]
+    own.remove("other")
+    left = {one.name.partition(".")[0] for one in folder.iterdir() if one.is_dir()}
+    assert left == {"net", "aaa"}  # what the broken one describes may still be mended
+
+
 @pytest.mark.parametrize("wrong", ["hash", "python", "folder"])
 def test_what_cannot_be_made_leaves_nothing(wrong: str, wheels: Path, tmp_path: Path) -> None:
     lock = f"net==1.0 --hash=sha256:{'0' * 64}".encode() if wrong == "hash" else (
@@ -121,7 +239,12 @@ def test_wheels_alone_are_installed_by_hash_and_from_where_the_owner_says(
     index: str, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(venvs, "_run", lambda command, step: asked.append(command) or "3.11.1 x")
+
+    def run(command: list[str], step: str) -> str:
+        asked.append(command)
+        return "{}" if "json" in command[-1] else "3.11.1 x"
+
+    monkeypatch.setattr(venvs, "_run", run)
     lock = parse_lock((wheels / "lock.txt").read_bytes())
     venvs.make(tmp_path / "venv", PYTHON, lock, Source(index))
     (install,) = (one for one in asked if "install" in one)

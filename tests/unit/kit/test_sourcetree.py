@@ -11,6 +11,7 @@ import pytest
 
 from secureflow.kit import sourcetree
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.foldertree import Entry
 from secureflow.kit.sourcetree import read_tree, write_tree
 
 
@@ -36,6 +37,27 @@ def test_files_are_read_and_written_back(tmp_path: Path) -> None:
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "out" / "sub").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "out" / "sub" / "b.py").stat().st_mode & 0o777 == 0o444
+
+
+def test_a_folder_that_became_a_link_since_it_was_listed_is_not_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("in/sub", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "elsewhere" / "secret.py").write_text("SECRET")
+    listed = sourcetree.entries_of
+
+    def swapped(handle: int) -> list[Entry]:
+        found = listed(handle)
+        if not (tmp_path / "in" / "sub").is_symlink():
+            (tmp_path / "in" / "sub").rmdir()
+            (tmp_path / "in" / "sub").symlink_to(tmp_path / "elsewhere")
+        return found
+
+    monkeypatch.setattr(sourcetree, "entries_of", swapped)
+    with pytest.raises(SecureFlowError) as refusal:
+        read(tmp_path / "in")
+    assert refusal.value.code == "invalid_file"
 
 
 def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:

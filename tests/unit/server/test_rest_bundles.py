@@ -12,7 +12,9 @@ from secureflow.server.rest import bundles as under_test
 from secureflow.server.rest import edge
 from tests.unit.server.conftest import Api
 
-CODE = Bundle({"model.py": b"x = 1\n", "notes.txt": b"n" * (2 << 20)})  # beyond other bodies
+CODE = Bundle(
+    {"model.py": b"x = 1\n", "notes.txt": (b"n" * 1023 + b"\n") * (2 << 10)}
+)  # beyond other bodies
 BINARY = {"Content-Type": "application/octet-stream"}
 
 

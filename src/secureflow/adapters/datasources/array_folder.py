@@ -35,6 +35,8 @@ from secureflow.kit.foldertree import FolderTree
 from secureflow.kit.text import Text
 
 _BLOCK = 4 << 20
+_WIDEST = 8
+"""Bytes of a number: Arrow has no wider ones."""
 _LAST = 0x10FFFF
 _SURROGATES = (0xD800, 0xDFFF)
 
@@ -48,22 +50,24 @@ class ArrayFolderSource(DeclaredSource):
 
     def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """See `DataSource.read`."""
-        rows = self._rows(columns)
+        rows, held = self._rows(columns)
         if rows > self._limits.max_rows:
             raise too_large(self._config.name)
-        check_memory(self._config, columns, rows, self._limits.max_bytes)
+        check_memory(self._config, columns, rows, self._limits.max_bytes - held)
         return {name: self._column(self._config.column(name), rows) for name in columns}
 
-    def _rows(self, columns: Sequence[str]) -> int:
-        """Return how many rows the columns have, which must be as many in each."""
+    def _rows(self, columns: Sequence[str]) -> tuple[int, int]:
+        """Return how many rows the columns have, as many in each, and the bytes of their texts."""
         lengths: dict[str, int] = {}
+        held = 0
         for name in columns:
             with self._opened(self._config.column(name)) as (_, header):
                 lengths[name] = header.shape[0]
+                held += header.size if header.dtype.kind == "U" else 0
             if lengths[name] != lengths[columns[0]]:
                 reason = Text("it does not have as many rows as {other!r}", other=columns[0])
                 raise self._refused(name, reason)
-        return lengths[columns[0]] if columns else 0
+        return (lengths[columns[0]] if columns else 0), held
 
     @contextmanager
     def _opened(self, declared: ColumnConfig) -> Iterator[tuple[int, NpyHeader]]:
@@ -104,7 +108,7 @@ class ArrayFolderSource(DeclaredSource):
             if declared.is_tensor:
                 return self._tensor(declared, handle, header)
             if header.dtype.kind == "U":
-                cells = pa.array(self._texts(declared, handle, header), pa.string())
+                cells = self._texts(declared, handle, header)
             else:
                 whole = np.empty(rows, header.dtype)
                 _fill(handle, whole)
@@ -114,10 +118,10 @@ class ArrayFolderSource(DeclaredSource):
                     if header.dtype.kind == "f" and header.dtype.itemsize == 2
                     else header.dtype.newbyteorder("=")
                 )
-                cells = pa.array(whole.astype(kind, copy=False))
+                cells = pa.chunked_array([pa.array(whole.astype(kind, copy=False))])
         if self._tolerant:
             return tolerate(declared, cells)
-        return conform(self._config.name, declared, pa.chunked_array([cells]))
+        return conform(self._config.name, declared, cells)
 
     def _tensor(self, declared: ColumnConfig, handle: int, header: NpyHeader) -> NDArray[Any]:
         """Read rows in blocks, each checked before the next: no second copy of all is made."""
@@ -135,16 +139,27 @@ class ArrayFolderSource(DeclaredSource):
                 raise mismatch(self._config.name, declared.name, row, error.reason) from None
         return made
 
-    def _texts(self, declared: ColumnConfig, handle: int, header: NpyHeader) -> list[str | None]:
-        """Return texts, None for the declared missing ones; code points are checked first."""
-        width = header.dtype.itemsize // 4
-        codes = np.empty((header.shape[0], width), np.dtype(f"{header.dtype.str[0]}u4"))
-        _fill(handle, codes)
+    def _texts(self, declared: ColumnConfig, handle: int, header: NpyHeader) -> pa.ChunkedArray:
+        """Return texts, null for the declared missing ones, read in blocks: they are UTF-8 then."""
+        width, rows = header.dtype.itemsize // 4, header.shape[0]
+        step = max(1, _BLOCK // header.dtype.itemsize)
+        codes = np.empty((min(step, rows), width), np.dtype(f"{header.dtype.str[0]}u4"))
+        found = []
+        for start in range(0, rows, step):
+            part = codes[: rows - start]
+            _fill(handle, part)
+            found.append(pa.array(self._cells(declared, part, header, start), pa.string()))
+        return pa.chunked_array(found, pa.string())
+
+    def _cells(
+        self, declared: ColumnConfig, codes: NDArray[Any], header: NpyHeader, start: int
+    ) -> list[str | None]:
+        """Return the texts of a block; code points are checked first."""
         low, high = _SURROGATES
         valid = ((codes <= _LAST) & ~((codes >= low) & (codes <= high))).all(axis=1)
         if not valid.all():
             if not self._tolerant:
-                row = int(valid.argmin()) + 1
+                row = start + int(valid.argmin()) + 1
                 raise mismatch(self._config.name, declared.name, row, "it is not Unicode text")
             codes[~valid] = 0
         cells: list[str] = codes.view(header.dtype).reshape(-1).tolist()
@@ -182,7 +197,8 @@ def _plain(declared: ColumnConfig, header: NpyHeader) -> str:
     if len(header.shape) != 1:
         return "it has more than one dimension"
     kinds = {"number": "biufU", "category": "Uiu", "text": "Uiu"}[declared.type]
-    if header.dtype.kind not in kinds:
+    known = header.dtype.kind == "U" or header.dtype.itemsize <= _WIDEST
+    if header.dtype.kind not in kinds or not known:
         return Text("it holds {found}, no {type}", found=header.dtype.name, type=declared.type)
     return ""
 

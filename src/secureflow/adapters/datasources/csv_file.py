@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -29,7 +32,8 @@ class CsvSource(DeclaredSource):
         for name in columns:
             self._config.column(name)
         try:
-            header = _header(Path(self._config.path))
+            with self._opened() as file:
+                header = _header(file)
         except (OSError, UnicodeError, csv.Error):
             raise self._no_csv() from None
         if not header:
@@ -57,7 +61,8 @@ class CsvSource(DeclaredSource):
         reading = arrow_csv.ReadOptions(use_threads=False)
         parsing = arrow_csv.ParseOptions(newlines_in_values=True)
         missing = list(self._config.missing)
-        return arrow_csv.read_csv(self._config.path, reading, parsing, _as_bytes(columns, missing))
+        with self._opened() as file:
+            return arrow_csv.read_csv(file, reading, parsing, _as_bytes(columns, missing))
 
     def _tolerant_table(self, columns: Sequence[str]) -> pa.Table:
         """Read the file without rows of another length, decoding every byte as a character.
@@ -71,18 +76,27 @@ class CsvSource(DeclaredSource):
         missing = [text.encode().decode("latin-1") for text in self._config.missing]
         converting = _as_bytes([_latin(name) for name in columns], missing)
         try:
-            with path.open("rb") as file:
+            with self._opened() as file:
+                block = min(2 * os.fstat(file.fileno()).st_size + 1, _LARGEST_BLOCK)
+                reading = arrow_csv.ReadOptions(
+                    use_threads=False, block_size=block, encoding="latin-1"
+                )
                 if file.read(len(_BOM)) != _BOM:
                     file.seek(0)
                 table = arrow_csv.read_csv(file, reading, parsing, converting)
         except pa.ArrowInvalid:
-            if _has_rows(path):
-                raise
+            with self._opened() as file:
+                if _has_rows(file):
+                    raise
             table = pa.table({_latin(name): pa.array([], pa.binary()) for name in columns})
         return pa.table({name: table[_latin(name)] for name in columns})
 
+    def _opened(self) -> BinaryIO:
+        """Open the file; whoever calls closes it."""
+        return Path(self._config.path).open("rb")
+
     def _unreadable(self) -> SecureFlowError:
-        found = None if self._tolerant else _first_ragged_row(Path(self._config.path))
+        found = None if self._tolerant else self._first_ragged_row()
         if found is None:
             return self._no_csv()
         row, cells, expected = found
@@ -90,6 +104,22 @@ class CsvSource(DeclaredSource):
             "the row has {cells} cells, the header {expected}", cells=cells, expected=expected
         )
         return mismatch(self._config.name, self._config.columns[-1].name, row, reason)
+
+    def _first_ragged_row(self) -> tuple[int, int, int] | None:
+        """Return (row from 1, its cells, the header's cells), or None if Arrow failed otherwise.
+
+        Arrow's own callback for such rows misses those that are not UTF-8, hence this second pass.
+        """
+        try:
+            with self._opened() as file:
+                rows = _rows(file)
+                expected = len(next(rows, []))
+                for number, row in enumerate(rows, 1):
+                    if len(row) != expected:
+                        return number, len(row), expected
+        except (OSError, csv.Error):
+            pass  # the caller then reports the file as unreadable
+        return None
 
     def _no_csv(self) -> SecureFlowError:
         return SecureFlowError(
@@ -122,37 +152,27 @@ def _latin(text: str) -> str:
     return text.encode().decode("latin-1")
 
 
-def _header(path: Path) -> list[str]:
-    """Return the header's cells, independent of the rows' content, UTF-8 or not."""
-    with path.open(newline="", encoding="latin-1") as file:
-        if file.read(len(_BOM)) != _BOM.decode("latin-1"):
-            file.seek(0)
-        cells = next((row for row in csv.reader(file) if row), [])
-    return [cell.encode("latin-1").decode("utf-8") for cell in cells]
-
-
-def _has_rows(path: Path) -> bool:
-    with path.open(newline="", encoding="latin-1") as file:
-        rows = (row for row in csv.reader(file) if row)
-        try:
-            next(rows, None)
-            return next(rows, None) is not None
-        except csv.Error:  # a cell too long for that reader: there is a row
-            return True
-
-
-def _first_ragged_row(path: Path) -> tuple[int, int, int] | None:
-    """Return (row from 1, its cells, the header's cells), or None if Arrow failed otherwise.
-
-    Arrow's own callback for such rows misses those that are not UTF-8, hence this second pass.
-    """
+def _rows(file: BinaryIO) -> Iterator[list[str]]:
+    """Yield the rows that are not empty, each byte of them as a character."""
+    text = TextIOWrapper(file, "latin-1", newline="")
     try:
-        with path.open(newline="", encoding="latin-1") as file:
-            rows = (row for row in csv.reader(file) if row)
-            expected = len(next(rows, []))
-            for number, row in enumerate(rows, 1):
-                if len(row) != expected:
-                    return number, len(row), expected
-    except (OSError, csv.Error):
-        pass  # the caller then reports the file as unreadable
-    return None
+        yield from (row for row in csv.reader(text) if row)
+    finally:
+        with suppress(ValueError):  # it is closed
+            text.detach()  # or it would close the file
+
+
+def _header(file: BinaryIO) -> list[str]:
+    """Return the header's cells, independent of the rows' content, UTF-8 or not."""
+    if file.read(len(_BOM)) != _BOM:
+        file.seek(0)
+    return [cell.encode("latin-1").decode("utf-8") for cell in next(_rows(file), [])]
+
+
+def _has_rows(file: BinaryIO) -> bool:
+    rows = _rows(file)
+    try:
+        next(rows, None)
+        return next(rows, None) is not None
+    except csv.Error:  # a cell too long for that reader: there is a row
+        return True

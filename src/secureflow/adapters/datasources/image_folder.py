@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,12 +106,11 @@ class ImageIndexSource(DeclaredSource):
         self, config: DatasetConfig, limits: SourceLimits, *, tolerant: bool = False
     ) -> None:
         super().__init__(config, limits, tolerant=tolerant)
-        self._index = CsvSource(_as_table(config), limits, tolerant=tolerant)
+        self._index = _Index(_as_table(config), limits, tolerant=tolerant)
+        self._index.place = Path(config.path), (config.index or "").split("/")
 
     def check(self, columns: Sequence[str]) -> None:
         """See `DataSource.check`."""
-        with _opened(self._config) as tree:
-            self._check_index(tree)
         self._index.check(columns)
 
     def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -128,15 +127,24 @@ class ImageIndexSource(DeclaredSource):
                     found[name] = images.read(declared, found[name].tolist())
         return found
 
-    def _check_index(self, tree: FolderTree) -> None:
+
+class _Index(CsvSource):
+    """The index, opened within its folder each time: by its path it could have become a link."""
+
+    place: tuple[Path, list[str]]
+
+    def _opened(self) -> BinaryIO:
+        folder, parts = self.place
         try:
-            handle = tree.open((self._config.index or "").split("/"))
+            with FolderTree(folder) as tree:
+                handle = tree.open(parts)
         except OSError:
             raise unreadable_folder(self._config.name) from None
-        size = os.fstat(handle).st_size
-        os.close(handle)
-        if size > self._limits.max_bytes:
+        file = os.fdopen(handle, "rb")
+        if os.fstat(handle).st_size > self._limits.max_bytes:
+            file.close()
             raise too_large(self._config.name)
+        return file
 
 
 class _Images:

@@ -1,16 +1,19 @@
 """Parquet files: null and NaN are missing; sizes are checked from the footer before reading.
 
 Columns of images and arrays are read in batches, each fitted before the next is read, so that only
-what they become is in memory as a whole.
+what they become is in memory as a whole. A value that many rows share is stored once, and the
+footer counts it once: so texts are read as such a dictionary and measured before they are written
+out for each row, and no batch has more rows than may all be as long as their column is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -31,6 +34,13 @@ from secureflow.kit.text import Text
 _BLOCK = 4 << 20
 _MOST_AT_ONCE = 1024
 """Bytes and rows of images or arrays that are read at once."""
+_STORED = 64 << 20
+"""Bytes of a batch whose every row were as long as its column is stored."""
+_DECODED = 1 << 30
+"""Bytes of texts in one piece: Arrow's `string` has no more than twice as many."""
+_PREFIXED = "DELTA_BYTE_ARRAY"
+"""An encoding that stores what a text shares with the one before it once, too."""
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 
 
 class ParquetSource(DeclaredSource):
@@ -55,7 +65,7 @@ class ParquetSource(DeclaredSource):
         try:
             with pq.ParquetFile(self._config.path) as file:
                 self._check_size(file, columns)
-                table = file.read(columns=plain)
+                table = self._table(file, plain)
                 tensors = {one.name: self._tensor(file, one) for one in declared if one.is_tensor}
         except (pa.ArrowException, OSError, ValueError):
             raise self._unreadable() from None  # the library's message may quote the file
@@ -63,6 +73,37 @@ class ParquetSource(DeclaredSource):
             one.name: tensors[one.name] if one.is_tensor else self._cells(one, table[one.name])
             for one in declared
         }
+
+    def _table(self, file: pq.ParquetFile, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+        """Return columns of numbers and texts.
+
+        Raises:
+            SecureFlowError: `dataset_too_large`: written out for each row, texts are.
+        """
+        schema = file.schema_arrow
+        texts = [one for one in names if _is_text(schema.field(one).type)]
+        prefixed = {one for one in texts if any(map(_is_prefixed, _chunks(file, [one])))}
+        found, room = {}, self._limits.max_bytes
+        with pq.ParquetFile(self._config.path, read_dictionary=texts) as coded:
+            whole = [one for one in names if one not in prefixed]
+            table = coded.read(columns=whole, use_threads=False)
+            for one in whole:
+                column = table[one]
+                if one in texts:
+                    room -= _length(column)
+                    if room < 0:
+                        raise too_large(self._config.name)
+                    column = _decoded(column)
+                found[one] = column
+        for one in prefixed:
+            batches = []
+            for batch in file.iter_batches(_rows_at_once(file, one), columns=[one]):
+                room -= batch.nbytes
+                if room < 0:
+                    raise too_large(self._config.name)
+                batches.append(batch.column(0))
+            found[one] = pa.chunked_array(batches, schema.field(one).type)
+        return found
 
     def _cells(self, declared: ColumnConfig, column: pa.ChunkedArray) -> NDArray[Any]:
         if self._tolerant:
@@ -72,7 +113,8 @@ class ParquetSource(DeclaredSource):
     def _tensor(self, file: pq.ParquetFile, declared: ColumnConfig) -> NDArray[Any]:
         """Return a column of images or arrays, of shape (rows, *shape)."""
         made = np.empty((file.metadata.num_rows, *(declared.shape or ())), dtype_of(declared))
-        size = max(1, min(_MOST_AT_ONCE, _BLOCK // row_bytes(declared)))
+        most = min(_MOST_AT_ONCE, _BLOCK // row_bytes(declared))
+        size = max(1, min(most, _rows_at_once(file, declared.name)))
         start = 0
         for batch in file.iter_batches(size, columns=[declared.name], use_threads=False):
             cells = batch.column(0)
@@ -103,6 +145,8 @@ class ParquetSource(DeclaredSource):
             if not type_fits(declared, kind):
                 raise mismatch(self._config.name, name, None, reason)
             return
+        if pa.types.is_nested(kind):
+            raise mismatch(self._config.name, name, None, reason)
         if not self._tolerant:
             return  # `conform` checks cells, and knows the row for the error
         try:
@@ -112,11 +156,10 @@ class ParquetSource(DeclaredSource):
 
     def _check_size(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
         footer = file.metadata
+        widths = _widths(file)
         size = sum(
-            group.column(at).total_uncompressed_size
-            for group in map(footer.row_group, range(footer.num_row_groups))
-            for at in range(group.num_columns)
-            if _belongs(group.column(at).path_in_schema, columns)
+            max(one.total_uncompressed_size, one.num_values * widths[one.path_in_schema])
+            for one in _chunks(file, columns)
         )
         if footer.num_rows > self._limits.max_rows or size > self._limits.max_bytes:
             raise too_large(self._config.name)
@@ -132,6 +175,67 @@ class ParquetSource(DeclaredSource):
             "Check the file and the declared format.",
             {"dataset": self._config.name},
         )
+
+
+def _chunks(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pq.ColumnChunkMetaData]:
+    """Yield what the footer says of the stored pieces of columns."""
+    footer = file.metadata
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for at in range(group.num_columns):
+            if _belongs((one := group.column(at)).path_in_schema, columns):
+                yield one
+
+
+def _widths(file: pq.ParquetFile) -> dict[str, int]:
+    """Return how many bytes a value of each stored column takes (of a text: its index)."""
+    stored = map(file.schema.column, range(len(file.schema)))
+    return {one.path: _WIDTHS.get(one.physical_type, max(4, one.length)) for one in stored}
+
+
+def _rows_at_once(file: pq.ParquetFile, column: str) -> int:
+    """Return how many rows are read at once: each may be all that its column is stored as."""
+    stored = max((one.total_uncompressed_size for one in _chunks(file, [column])), default=0)
+    return int(max(1, _STORED // max(1, stored)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_binary,
+        pa.types.is_large_binary,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _is_prefixed(stored: pq.ColumnChunkMetaData) -> bool:
+    return _PREFIXED in stored.encodings
+
+
+def _length(column: pa.ChunkedArray) -> int:
+    """Return the bytes of the texts of all rows, as often as they occur."""
+    total = 0
+    for one in column.chunks:
+        if pa.types.is_dictionary(one.type):
+            lengths = pc.binary_length(one.dictionary).take(one.indices)
+            total += pc.sum(lengths).as_py() or 0
+        else:
+            total += one.nbytes
+    return total
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write out each row's text, in pieces of a bounded size."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    pieces = []
+    for one in column.chunks:
+        longest = pc.max(pc.binary_length(one.dictionary)).as_py() or 1
+        step = max(1, _DECODED // longest)
+        pieces += [one.slice(at, step).dictionary_decode() for at in range(0, len(one), step)]
+    return pa.chunked_array(pieces, column.type.value_type)
 
 
 def _belongs(path: str, columns: Sequence[str]) -> bool:

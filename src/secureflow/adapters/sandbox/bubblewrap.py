@@ -8,8 +8,9 @@ What holds for code that runs in it, and by what (`docs/sandbox.md` says what do
 - It has a network namespace without a network, and no sockets; namespaces for users, processes,
   IPC, host name and cgroups of its own, no capability, and can make no further namespace.
 - It is blocked until it is in its cgroup and its rlimits are set, and then started by one byte. It
-  ends with the thread that started it: bubblewrap sets that up before it runs the command, and who
-  reads the first request makes sure that the agent lives (`agent.compute.worker`).
+  ends with the thread that started it: the first process of its namespace is bubblewrap's own,
+  which ends with its parent, takes all others along, and can be reached by none of them. Who reads
+  the first request makes sure that the agent lives (`agent.compute.worker`).
 
 Outside it is the agent's user. So whatever that user owns and the process can reach, device nodes
 among it, must not change: `seccomp` leaves modes, owners and times alone.
@@ -24,13 +25,13 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from secureflow.adapters.sandbox.cgroups import Cgroup, Cgroups
 from secureflow.adapters.sandbox.failures import failed
-from secureflow.adapters.sandbox.layout import Layout, layout_of
+from secureflow.adapters.sandbox.layout import Layout, forget, layout_of
 from secureflow.adapters.sandbox.rlimits import set_limits
 from secureflow.adapters.sandbox.seccomp import filter_program
 from secureflow.adapters.sandbox.started import Printed, Started, end, streams_over, undisturbed
@@ -43,7 +44,7 @@ _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _INFO_BYTES: Final = 4096
 _GUARDS: Final = {
     "network": ("--unshare-net",),
-    "processes": ("--unshare-pid", "--as-pid-1"),
+    "processes": ("--unshare-pid",),
     "ipc": ("--unshare-ipc",),
     "host name": ("--unshare-uts", "--hostname", "sandbox"),
     "cgroup namespace": ("--unshare-cgroup-try",),
@@ -122,15 +123,18 @@ class BubblewrapSandbox:
         return await undisturbed(self._start(launch))
 
     async def _start(self, launch: Launch) -> SandboxProcess:
-        layout = await asyncio.to_thread(layout_of, launch.command[0])
+        words = await asyncio.to_thread(self._words, launch)
         group = self._cgroups.make(launch.limits) if self._cgroups else Cgroup()
         try:
-            return await self._started(launch, layout, group)
+            if launch.limits.cpus and "cpu" not in group.controllers:
+                raise failed(self.name, "no cgroup shares out processors here")
+            return await self._started(launch, words, group)
         except BaseException:  # cancellation too: no group is left behind
             group.remove()
+            forget(launch.command[0])
             raise
 
-    async def _started(self, launch: Launch, layout: Layout, group: Cgroup) -> SandboxProcess:
+    async def _started(self, launch: Launch, words: Sequence[str], group: Cgroup) -> SandboxProcess:
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as stack:
             stack.callback(theirs.close)
@@ -142,8 +146,8 @@ class BubblewrapSandbox:
             try:
                 seccomp = self._filter(group, launch)
                 given = [told[1], blocked[0], *([] if seccomp is None else [ends.file(seccomp)])]
-                given.append(ends.file(self._arguments(launch, layout, given)))
                 channel, said = launch.ends or (theirs.fileno(), printing[1])
+                given.append(ends.file(_arguments(words, given)))
                 process = await asyncio.create_subprocess_exec(
                     *(self._program, "--args", str(given[-1]), "--", *launch.command),
                     stdin=channel,
@@ -188,22 +192,25 @@ class BubblewrapSandbox:
         return handle
 
     def _filter(self, group: Cgroup, launch: Launch) -> bytes | None:
-        """Return the filter of its system calls; only what is counted may start processes."""
+        """Return the filter of its system calls.
+
+        Only what is counted may start processes: an address space of its own has each of them.
+        """
         if "seccomp" in self._without:
             return None
-        counted = "pids" in group.controllers or not launch.limits.processes
-        program = filter_program(processes=counted, without=self._without)
+        limits, counted = launch.limits, group.controllers
+        few = "pids" in counted or not limits.processes
+        small = "memory" in counted or not limits.memory
+        program = filter_program(processes=few and small, without=self._without)
         if program is None:
             raise OSError(0, "the system calls of this processor are not known")
         return program
 
-    def _arguments(self, launch: Launch, layout: Layout, given: list[int]) -> bytes:
-        words = [*self._words(launch, layout)]
-        for option, handle in zip(("--info-fd", "--block-fd", "--seccomp"), given, strict=False):
-            words += [option, str(handle)]
-        return b"".join(os.fsencode(one) + b"\0" for one in words)
+    def _words(self, launch: Launch) -> tuple[str, ...]:
+        """Return bubblewrap's options; files and links are looked at here."""
+        return tuple(self._options(launch, layout_of(launch.command[0])))
 
-    def _words(self, launch: Launch, layout: Layout) -> Iterator[str]:
+    def _options(self, launch: Launch, layout: Layout) -> Iterator[str]:
         yield "--unshare-user"
         for guard, words in _GUARDS.items():
             if guard not in self._without:
@@ -232,14 +239,22 @@ class BubblewrapSandbox:
         for said, place in layout.links:
             yield from ("--symlink", said, str(place))
         for path in launch.hidden if "hidden" not in self._without else ():
-            if layout.shows(path.resolve()) and path.is_dir():
-                yield from ("--size", "4096", "--tmpfs", str(path), "--remount-ro", str(path))
-            elif layout.shows(path.resolve()) and path.exists():
-                yield from ("--ro-bind", "/dev/null", str(path))
+            for seen in map(str, layout.places(path)):
+                if path.is_dir():
+                    yield from ("--size", "4096", "--tmpfs", seen, "--remount-ro", seen)
+                elif path.exists():
+                    yield from ("--ro-bind", "/dev/null", seen)
         for view in launch.inputs:
             yield from (bind, str(view.source), str(view.inside))
         for view in launch.outputs:
             yield from ("--bind", str(view.source), str(view.inside))
+
+
+def _arguments(words: Sequence[str], given: Sequence[int]) -> bytes:
+    options = [*words]
+    for option, handle in zip(("--info-fd", "--block-fd", "--seccomp"), given, strict=False):
+        options += [option, str(handle)]
+    return b"".join(os.fsencode(one) + b"\0" for one in options)
 
 
 async def _undo(process: asyncio.subprocess.Process, pid: int) -> None:

@@ -2,8 +2,11 @@
 
 Version 2 (`Documentation/admin-guide/cgroup-v2.rst`) where its controllers can be had, else
 version 1, else nothing: rlimits remain. The group is made below one that this process may write:
-with version 1 its own, with version 2 one above its own, because a group that holds processes can
-hand no controller down. The agent itself is never moved.
+with version 1 its own, with version 2 the one above its own, because a group that holds processes
+can hand no controller down. Where systemd runs it must have handed that one over (`Delegate=`):
+all others are its own. The agent itself is never moved.
+
+A group's name says which process made it, so that what a killed agent left behind is ended.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +28,11 @@ PERIOD: Final = 100_000
 """Microseconds in which a share of the processors is counted."""
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
 _LEFT_BEHIND: Final = 60
-"""Seconds after which an empty group of a process that is gone is removed."""
+"""Seconds after which an empty group is removed whose maker cannot be told here."""
+_SYSTEMD: Final = Path("/run/systemd/system")
+"""Is there where systemd runs (sd_booted(3))."""
+_DELEGATED: Final = ("user.delegate", "trusted.delegate")
+"""Attributes by which systemd marks a group that it has handed over."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Cgroups:
 
     def make(self, limits: Limits) -> Cgroup:
         """Return a new group that holds these limits, as far as anything here counts them."""
-        name = f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{PREFIX}{_maker(os.getpid())}-{secrets.token_hex(4)}"
         second = [one for one in self._hierarchies if one.second]
         made = _made(second, name, limits)
         if not {"memory", "pids"} <= made.controllers:
@@ -113,14 +121,23 @@ def _folder(one: _Hierarchy, name: str) -> tuple[Path | None, frozenset[str]]:
     """Make a folder for the group; return it, and what can be counted there."""
     if not one.second:
         return _new(one.own, name), one.controllers
-    above = [group for group in one.own.parents if group.is_relative_to(one.mount)]
-    for parent in [one.own, *above] if one.own == one.mount else above:
-        if not os.access(parent / "cgroup.procs", os.W_OK):
-            continue
+    parent = one.own if one.own == one.mount else one.own.parent
+    if os.access(parent / "cgroup.procs", os.W_OK) and _is_ours(parent):
         handed = _handed_down(parent)
         if {"memory", "pids"} <= handed and (made := _new(parent, name)) is not None:
             return made, handed
     return None, frozenset()
+
+
+def _is_ours(group: Path) -> bool:
+    """Tell whether groups may be made in one: what root may write is not therefore root's."""
+    if os.geteuid() != 0 or not _SYSTEMD.is_dir():
+        return True
+    for name in _DELEGATED:
+        with contextlib.suppress(OSError):
+            if os.getxattr(group, name) == b"1":
+                return True
+    return False
 
 
 def _handed_down(parent: Path) -> frozenset[str]:
@@ -146,13 +163,33 @@ def _new(parent: Path, name: str) -> Path | None:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove empty groups that a killed agent left behind."""
+    """Remove groups that a killed agent left behind, and end what is still in them."""
     for old in parent.glob(f"{PREFIX}*-*"):
-        owner = old.name.removeprefix(PREFIX).partition("-")[0]
         with contextlib.suppress(OSError, ValueError):
-            aged = time.time() - old.stat().st_mtime > _LEFT_BEHIND
-            if aged and not Path(f"/proc/{int(owner)}").exists():
-                old.rmdir()  # refused as long as it holds a process
+            if not _is_left_behind(old):
+                continue
+            for pid in (old / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+            old.rmdir()  # refused as long as it holds a process: the next one removes it
+
+
+def _is_left_behind(group: Path) -> bool:
+    maker = group.name.removeprefix(PREFIX).rpartition("-")[0]
+    here = _maker(os.getpid()).rpartition("-")[2]
+    if maker.count("-") == 2 and maker.endswith(f"-{here}"):
+        return maker != _maker(int(maker.partition("-")[0]))
+    # Another namespace of processes, whose numbers say nothing here: only if it is empty.
+    aged = time.time() - group.stat().st_mtime > _LEFT_BEHIND
+    return aged and not (group / "cgroup.procs").read_text()
+
+
+def _maker(pid: int) -> str:
+    """Name a process: its number, when it began, and where that number counts; "" for none."""
+    try:
+        began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return f"{pid}-{began}-{Path(f'/proc/{pid}/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
 
 
 def _limit(folder: Path, controller: str, limits: Limits, *, second: bool) -> bool:

@@ -1,4 +1,8 @@
-"""Which sandbox an agent uses: bubblewrap where it runs, unless its owner says otherwise."""
+"""Which sandbox an agent uses: bubblewrap where it is installed, unless its owner says otherwise.
+
+That it is installed and does not run is no reason to compute without it: something used up or held
+back what a start needs, and that may be the very code that it confines.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,8 @@ async def choose_sandbox(mode: SandboxMode, python: str = sys.executable) -> Cho
     """Return the sandbox for an owner's setting; bubblewrap is tried out first.
 
     Raises:
-        SecureFlowError: `sandbox_missing` if it does not run where the setting is `require`.
+        SecureFlowError: `sandbox_missing` if it does not run, unless it is not installed and the
+            setting is `auto`.
     """
     if mode == "off":
         return Choice(PlainSandbox())
@@ -44,14 +49,19 @@ async def choose_sandbox(mode: SandboxMode, python: str = sys.executable) -> Cho
     reason = await why_not(sandbox, python)
     if not reason:
         return Choice(sandbox, "", sandbox.counted)
-    if mode == "require":
+    if mode == "require" or is_installed():
         raise missing(reason)
     return Choice(PlainSandbox(), reason)
 
 
+def is_installed() -> bool:
+    """Tell whether bubblewrap is there, whether it runs or not."""
+    return shutil.which(PROGRAM) is not None
+
+
 async def why_not(sandbox: BubblewrapSandbox, python: str = sys.executable) -> str:
     """Return why bubblewrap does not run here, empty if it does."""
-    if shutil.which(PROGRAM) is None:
+    if not is_installed():
         return "bubblewrap is not installed"
     try:
         process = await sandbox.start(Launch((python, "-I", "-S", "-c", "")))

@@ -36,7 +36,16 @@ def missing(reason: str) -> SecureFlowError:
         Text(
             "Install it (apt-get install {package}) and allow user namespaces to the agent's user; "
             "or accept in agent.yaml that SecureFlow's own code computes without it (worker: "
-            "sandbox: auto).",
+            "sandbox: off).",
             package=PACKAGE,
         ),
+    )
+
+
+def unshared() -> SecureFlowError:
+    """Return the error of an agent whose owner limits processors, where nothing does."""
+    return SecureFlowError(
+        "sandbox_missing",
+        "No cgroup shares out processors on this machine: `worker: cpus` cannot be held.",
+        "Run the agent with a cgroup of its own (deploy/systemd), or set `worker: cpus` to 0.",
     )

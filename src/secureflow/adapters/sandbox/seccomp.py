@@ -4,19 +4,21 @@
 its six arguments as numbers (never what they point to), and answers with an action. Calls by
 another architecture's numbers (32 bit, x32) kill the process: their tables are not looked at. What
 is listed in `syscalls.DENIED` ends with an error, what is newer than the tables does not exist, and
-three calls are judged by an argument: `clone`, `socketpair`, `ioctl`. The rest is allowed.
+some calls are judged by their arguments: `clone`, `socketpair`, `prctl`, and those that
+`syscalls.BY_ARGUMENT` lists. The rest is allowed.
 """
 
 from __future__ import annotations
 
 import errno
 import platform
+import signal
 import struct
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from secureflow.adapters.sandbox.syscalls import DENIED, LAST, NUMBERS
+from secureflow.adapters.sandbox.syscalls import BY_ARGUMENT, DENIED, LAST, NEWEST, NUMBERS
 
 Instruction = tuple[int, int, int, int]
 """`code`, `jt`, `jf`, `k` of `struct sock_filter`."""
@@ -29,6 +31,7 @@ _LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _GREATER: Final = 0x25  # BPF_JMP | BPF_JGT | BPF_K
 _ANY_BIT: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
+_AND: Final = 0x54  # BPF_ALU | BPF_AND | BPF_K
 _RETURN: Final = 0x06
 
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in `struct seccomp_data`
@@ -38,8 +41,11 @@ CLONE_THREAD: Final = 0x00010000
 CLONE_NEW: Final = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
 _AF_UNIX: Final = 1
-_TERMINAL_INPUT: Final = (0x5412, 0x541C)
-"""TIOCSTI, TIOCLINUX: they type into a terminal that is open."""
+_SOCK_STREAM: Final = 1
+"""Two stream sockets are for each other; one of datagrams can send to any path that it sees."""
+_TYPE: Final = 0xF
+"""What of a type is no flag (`SOCK_TYPE_MASK`)."""
+_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True)
@@ -89,14 +95,45 @@ def _program(
                 yield from _if_called(known, name, [_answer(_error(code))])
     if "clone" not in without:
         yield from _clones(known, processes=processes)
-    if "sockets" not in without:
-        judged = [_load(_ARGUMENTS), *_unless_equal(_AF_UNIX, _error(errno.EAFNOSUPPORT))]
-        yield from _if_called(known, "socketpair", [*judged, _answer(ALLOW)])
-    typed = [_load(_ARGUMENTS + 8)]
-    for request in _TERMINAL_INPUT:
-        typed += [(_EQUAL, 0, 1, request), _answer(_error(errno.EPERM))]
-    yield from _if_called(known, "ioctl", [*typed, _answer(ALLOW)])
+    yield from _by_arguments(known, without)
     yield _answer(ALLOW)
+
+
+def _by_arguments(known: Architecture, without: Collection[str]) -> Iterator[Instruction]:
+    """Judge calls by their arguments; each ends with the call's number loaded again."""
+    if "sockets" not in without:
+        yield from _if_called(known, "socketpair", _socket_pairs())
+    if "parent's end" not in without:
+        yield from _if_called(known, "prctl", _ends_of_parents())
+    for group, refused in BY_ARGUMENT.items():
+        if group not in without:
+            judged = [_load(_ARGUMENTS + 8 * refused.argument)]
+            for value in refused.values:
+                judged += [(_EQUAL, 0, 1, value), _answer(_error(refused.code))]
+            yield from _if_called(known, refused.call, [*judged, _load(_NUMBER)])
+    newer = [(_GREATER, 0, 1, NEWEST), _answer(_error(errno.EINVAL))]
+    yield from _if_called(known, "fcntl", [_load(_ARGUMENTS + 8), *newer, _load(_NUMBER)])
+
+
+def _socket_pairs() -> list[Instruction]:
+    """Allow pairs of stream sockets, which are for each other."""
+    kind = [_load(_ARGUMENTS + 8), (_AND, 0, 0, _TYPE)]
+    return [
+        *(_load(_ARGUMENTS), *_unless_equal(_AF_UNIX, _error(errno.EAFNOSUPPORT))),
+        *(*kind, *_unless_equal(_SOCK_STREAM, _error(errno.ESOCKTNOSUPPORT))),
+        _load(_NUMBER),
+    ]
+
+
+def _ends_of_parents() -> list[Instruction]:
+    """Allow a process to end with its parent, and nothing else in the place of that."""
+    killed = [_load(_ARGUMENTS + 8), *_unless_equal(signal.SIGKILL, _error(errno.EPERM))]
+    return [
+        _load(_ARGUMENTS),
+        (_EQUAL, 0, len(killed), _PR_SET_PDEATHSIG),
+        *killed,
+        _load(_NUMBER),
+    ]
 
 
 def _clones(known: Architecture, *, processes: bool) -> Iterator[Instruction]:

@@ -8,6 +8,7 @@ ones (`include/uapi/asm-generic/unistd.h`); 0 where arm64 never had the call. Bo
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 from typing import Final
 
 LAST: Final = 462
@@ -32,6 +33,7 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "fchmodat2": (452, 452),
     "fchown": (93, 55),
     "fchownat": (260, 54),
+    "fcntl": (72, 25),
     "finit_module": (313, 273),
     "fork": (57, 0),
     "fremovexattr": (199, 16),
@@ -77,6 +79,7 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "pidfd_open": (434, 434),
     "pidfd_send_signal": (424, 424),
     "pivot_root": (155, 41),
+    "prctl": (157, 167),
     "process_madvise": (440, 440),
     "process_mrelease": (448, 448),
     "process_vm_readv": (310, 270),
@@ -91,6 +94,7 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "setdomainname": (171, 162),
     "sethostname": (170, 161),
     "setns": (308, 268),
+    "setsockopt": (54, 208),
     "settimeofday": (164, 170),
     "setxattr": (188, 5),
     "shmat": (30, 196),
@@ -264,3 +268,45 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
     ),
 }
 """By what they would be used for: the error that they end with."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A call that ends with an error where one of its arguments is one of these values.
+
+    Args:
+        call: its name.
+        argument: which of its arguments, from 0; its low 32 bits are compared.
+        values: what it must not be.
+        code: the error.
+    """
+
+    call: str
+    argument: int
+    values: tuple[int, ...]
+    code: int
+
+
+BY_ARGUMENT: Final = {
+    # TIOCSTI, TIOCLINUX: they type into a terminal that is open.
+    "terminals": Refused("ioctl", 1, (0x5412, 0x541C), errno.EPERM),
+    # FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY, FS_IOC_SET_ENCRYPTION_POLICY,
+    # FS_IOC_SETVERSION: a file that may be written would be left read-only for ever, for one.
+    "file flags": Refused(
+        "ioctl",
+        1,
+        (0x40086602, 0x401C5820, 0x40806685, 0x800C6613, 0x40087602),
+        errno.EOPNOTSUPP,
+    ),
+    # F_SETLEASE, F_NOTIFY: whoever opens a leased file, the agent and its event loop for one, waits
+    # until the lease is given up; the file's owner needs no right to write for it.
+    "leases": Refused("fcntl", 1, (1024, 1026), errno.EPERM),
+    # F_SETPIPE_SZ, and SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE: memory of the kernel's
+    # that no rlimit counts. The only sockets are Unix ones, whose options have one level.
+    "pipe sizes": Refused("fcntl", 1, (1031,), errno.EPERM),
+    "socket buffers": Refused("setsockopt", 2, (7, 8, 32, 33), errno.EPERM),
+}
+"""By what they would be used for."""
+
+NEWEST: Final = 1038
+"""`F_SET_FILE_RW_HINT`: what newer kernels add to `fcntl`, `F_SETDELEG` for one, does not exist."""

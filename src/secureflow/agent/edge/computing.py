@@ -1,14 +1,25 @@
-"""Where this agent's workers run: in the sandbox that its owner chose, as far as it runs here."""
+"""Where this agent's workers run: in the sandbox that its owner chose, where it is installed.
+
+Once it ran here the record says so, and no agent of that record starts without it any more, unless
+its owner says `off`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from secureflow.adapters.sandbox import PACKAGE, choose_sandbox
+from secureflow.adapters.sandbox import PACKAGE, Choice, choose_sandbox
+from secureflow.adapters.sandbox.failures import unshared
+from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
+from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, WorkerSettings
+from secureflow.application.ports.sandbox import Launch, Sandbox, SandboxMode, SandboxProcess
 from secureflow.domain.room import model_bytes
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.kind import SpecKinds
@@ -17,31 +28,88 @@ from secureflow.kit.text import Text
 
 _log = get_logger(__name__)
 
+RAN: Final = "sandbox"
+"""The fact that a sandbox ran here: its name."""
 
-async def start_workers(settings: AgentSettings, module: str, specs: SpecKinds) -> Workers:
+
+class HiddenPlaces:
+    """The files that no worker may see, as the settings name them now.
+
+    Args:
+        settings: those of the start; a reload replaces them.
+    """
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._now: Callable[[], AgentSettings] = lambda: settings
+
+    def follow(self, active: ActiveSettings) -> None:
+        """Look at the settings in force from now on."""
+        self._now = lambda: active.settings
+
+    def __call__(self) -> tuple[Path, ...]:
+        """Return the agent's folder and every dataset."""
+        settings = self._now()
+        own = (settings.directory, *(Path(one.path) for one in settings.datasets))
+        return tuple(one.absolute() for one in own)
+
+
+class HidingSandbox:
+    """`application.ports.sandbox.Sandbox` in which places are hidden that are known at each start.
+
+    Args:
+        sandbox: the one that it stands for.
+        hidden: returns the places.
+    """
+
+    def __init__(self, sandbox: Sandbox, hidden: Callable[[], tuple[Path, ...]]) -> None:
+        self._sandbox = sandbox
+        self._hidden = hidden
+        self.name = sandbox.name
+        self.confines = sandbox.confines
+
+    def inside(self, launch: Launch, path: Path) -> Path:
+        """See `Sandbox.inside`."""
+        return self._sandbox.inside(launch, path)
+
+    async def start(self, launch: Launch) -> SandboxProcess:
+        """See `Sandbox.start`."""
+        hidden = tuple(dict.fromkeys((*launch.hidden, *self._hidden())))
+        return await self._sandbox.start(replace(launch, hidden=hidden))
+
+
+async def start_workers(
+    settings: AgentSettings,
+    module: str,
+    specs: SpecKinds,
+    store: RecordStore,
+    hidden: HiddenPlaces,
+) -> Workers:
     """Return this agent's workers.
 
     Args:
         settings: the agent's.
         module: what worker processes run.
         specs: the kinds of job that they compute.
+        store: remembers that a sandbox ran.
+        hidden: what no worker may see.
 
     Raises:
         SecureFlowError: `sandbox_missing`.
     """
     wanted = settings.worker
-    choice = await choose_sandbox(wanted.sandbox)
+    choice = await _chosen(settings, store.fact(RAN))
     if choice.sandbox.confines:
         _log.info("sandbox", name=choice.sandbox.name, counted=sorted(choice.counted))
+        if store.fact(RAN) is None:
+            store.reserve.run(lambda: _remember(store, choice.sandbox.name))
     else:
         _log.warning("sandbox_off", message=choice.reason or "worker: sandbox: off")
     return await Workers.start(
         WorkerConfig(
             module,
             wanted.memory_mb << 20,
-            sandbox=choice.sandbox,
+            sandbox=HidingSandbox(choice.sandbox, hidden),
             files=settings.models.absolute(),
-            hidden=(settings.directory.absolute(), *(Path(one.path) for one in settings.datasets)),
             cpus=wanted.cpus,
             processes=wanted.processes,
             scratch=wanted.scratch_mb << 20,
@@ -61,13 +129,32 @@ def _largest(spec: JobSpec, wanted: WorkerSettings) -> int:
     return wanted.memory_mb << 20 or 1 << 50
 
 
-def describe_sandbox(settings: AgentSettings) -> str:
+def _remember(store: RecordStore, name: str) -> None:
+    with store.transaction():
+        store.set_fact(RAN, name)
+
+
+async def _chosen(settings: AgentSettings, ran: object) -> Choice:
+    """Return the sandbox; one that ran here before is demanded, unless its owner turned it off."""
+    wanted = settings.worker
+    mode: SandboxMode = "require" if wanted.sandbox == "auto" and ran else wanted.sandbox
+    choice = await choose_sandbox(mode)
+    if wanted.cpus and "cpu" not in choice.counted:
+        raise unshared()
+    return choice
+
+
+def describe_sandbox(settings: AgentSettings, ran: object = None) -> str:
     """Return where workers run, for the doctor.
+
+    Args:
+        settings: the agent's.
+        ran: the fact `RAN` of its record.
 
     Raises:
         SecureFlowError: `sandbox_missing`.
     """
-    choice = asyncio.run(choose_sandbox(settings.worker.sandbox))
+    choice = asyncio.run(_chosen(settings, ran))
     if choice.sandbox.confines and choice.counted:
         return Text(
             "{name}; cgroups count {counted}",

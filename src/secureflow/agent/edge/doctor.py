@@ -21,7 +21,6 @@ from pathlib import Path
 from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.agent.edge.computing import describe_sandbox
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.main import read_signing_key
 from secureflow.agent.edge.ownchecks import (
@@ -34,6 +33,7 @@ from secureflow.agent.edge.ownchecks import (
     check_log,
     check_record,
     check_running,
+    check_sandbox,
 )
 from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.record.room import describe_room
@@ -383,7 +383,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("data", frozenset({"settings", "record_missing"}), check_data),
     ("environments", frozenset({"settings"}), check_environments),
     ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),
-    ("sandbox", frozenset({"settings"}), lambda so_far: describe_sandbox(so_far.known)),
+    ("sandbox", frozenset({"settings"}), check_sandbox),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""

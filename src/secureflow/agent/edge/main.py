@@ -22,7 +22,7 @@ from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
-from secureflow.agent.edge.computing import start_workers
+from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.recovery import certificate_recovery
@@ -98,8 +98,12 @@ async def serve(
         for dataset in settings.datasets:
             check_lineage(store, dataset)
             check_library(dataset)
-        workers = computing or await start_workers(settings, worker, kinds.engines.specs)
+        hidden = HiddenPlaces(settings)
+        workers = computing or await start_workers(
+            settings, worker, kinds.engines.specs, store, hidden
+        )
         link, uplink, assembly, workers = _put_together(settings, key, store, workers, kinds)
+        hidden.follow(assembly.context.active)
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
@@ -107,9 +111,8 @@ async def serve(
         commands = Commands(assembly, link, workers, reload, watch)
         code = await asyncio.to_thread(_about_code, assembly)
         control = ControlServer(settings.socket, {**commands.table(), **code})
-        heads = _head_watch(link, assembly)
-        overdue = MissedEnds(link, store)
-        looking = [asyncio.create_task(one.run()) for one in (watch, heads, overdue)]
+        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store))
+        looking = [asyncio.create_task(one.run()) for one in watching]
         try:
             await store.reserve.run_async(control.start)
             facts = {"process": "agent", "party": settings.organisation, "version": __version__}

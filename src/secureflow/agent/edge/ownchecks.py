@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secureflow.agent.edge.check import check_record as read_record
 from secureflow.agent.edge.check import stored_fact
+from secureflow.agent.edge.computing import RAN, describe_sandbox
 from secureflow.agent.edge.control import call
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.main import read_signing_key, verifier
@@ -206,3 +207,8 @@ def check_environments(so_far: Diagnosis) -> str:
     for name in found:
         own.verify(name, quick=True)
     return Text("{count} environments for code, unchanged", count=len(found))
+
+
+def check_sandbox(so_far: Diagnosis) -> str:
+    """Say where workers run, and whether an agent would start so."""
+    return describe_sandbox(so_far.known, stored_fact(so_far.known.record, RAN))

@@ -1,7 +1,7 @@
 """The environments of an owner: each a virtual environment under the agent's folder.
 
     environments/NAME.json          what it is, written last: without it there is no environment
-    environments/NAME.<hex>/lock.txt, venv/, contents.json
+    environments/NAME.<hex>/lock.txt, venv/, contents.json, verified (since which boot)
 
 A spec names an environment by the digest of its lock (`engines.bundles.lock`); nothing is resolved
 or installed when a job runs. These commands change files of this folder alone, under a lock of its
@@ -16,15 +16,15 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from secureflow.agent.owner import venvs
+from secureflow.agent.owner import installed, venvs
 from secureflow.agent.owner.venvs import Source
 from secureflow.engines.bundles.lock import MAX_BYTES, Lock, parse_lock
-from secureflow.kit.atomic import write_atomically
+from secureflow.kit.atomic import flush_filesystem, write_atomically
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
@@ -34,6 +34,7 @@ from secureflow.kit.text import Text
 FOLDER: Final = "environments"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HOME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\.[0-9a-f]{16}")
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _MAX_JSON: Final = 256 << 20
 _NAMED: Final = 5
 """Files of a broken environment that are named."""
@@ -105,12 +106,8 @@ class Environments:
                 raise
 
     def every(self) -> list[Environment]:
-        """Return the environments by name.
-
-        Raises:
-            SecureFlowError: `environment_broken` for one whose description cannot be read.
-        """
-        return [self._read(path.stem) for path in sorted(self._folder.glob("*.json"))]
+        """Return the environments by name, without those whose description cannot be read."""
+        return list(self._readable())
 
     def names(self) -> list[str]:
         """Return the names, also of environments that are broken."""
@@ -130,13 +127,29 @@ class Environments:
         """Return the environment that a spec names by its lock's digest.
 
         Raises:
-            SecureFlowError: `environment_unknown`, `environment_broken`.
+            SecureFlowError: `environment_unknown`; a broken one may be the one that was named.
         """
-        for name in self.names():
-            found = self._read(name)
+        for found in self._readable():
             if found.digest == digest:
                 return found
         raise _unknown(digest)
+
+    def ready(self, digest: str) -> Environment:
+        """Return the environment that a job runs in, compared with what was installed.
+
+        Every byte is compared before the first job since this machine started: what a power cut or
+        a disk did to it is not seen from names and sizes, which are compared before each job.
+
+        Raises:
+            SecureFlowError: `environment_unknown`, `environment_broken`.
+        """
+        found, boot = self.of(digest), _boot()
+        mark = self._folder / found.home / "verified"
+        since = mark.read_bytes() if boot and mark.is_file() else b""
+        self.verify(found.name, quick=since == boot and bool(boot))
+        if boot and since != boot:
+            write_atomically(mark, boot)
+        return found
 
     def python(self, environment: Environment) -> Path:
         """Return the path of an environment's interpreter."""
@@ -186,12 +199,13 @@ class Environments:
         self, name: str, home: Path, python: Path, lock: Lock, given: bytes, source: Source
     ) -> Environment:
         venv = home / "venv"
-        version = venvs.make(venv, python, lock, source)
+        version, found = venvs.make(venv, python, lock, source)
         write_atomically(home / "lock.txt", given)
-        known = json.dumps(venvs.contents(venv), sort_keys=True).encode()
+        known = json.dumps(found, sort_keys=True).encode()
         write_atomically(home / "contents.json", known)
-        installed = tuple(venvs.packages(venv))
-        made = Environment(name, lock.digest, version, installed, home.name, system_clock())
+        packages = tuple(installed.packages(venv))
+        made = Environment(name, lock.digest, version, packages, home.name, system_clock())
+        flush_filesystem(home)  # what it describes: a power cut leaves all of it, or nothing
         described = json.dumps(asdict(made), indent=1).encode()
         write_atomically(self._described(name), described + b"\n")
         return made
@@ -211,12 +225,17 @@ class Environments:
 
     def _sweep(self) -> None:
         """Remove folders that no description names: of removed ones, and of killed commands."""
-        named = set()
-        for name in self.names():
-            named.add(self._read(name).home)
+        named = {one.home for one in self._readable()}
+        unread = set(self.names()) - {one.name for one in self._readable()}
         for path in self._folder.iterdir():
-            if path.is_dir() and _HOME.fullmatch(path.name) and path.name not in named:
+            unnamed = path.name not in named and path.name.partition(".")[0] not in unread
+            if path.is_dir() and _HOME.fullmatch(path.name) and unnamed:
                 shutil.rmtree(path)
+
+    def _readable(self) -> Iterator[Environment]:
+        for name in self.names():
+            with suppress(SecureFlowError):
+                yield self._read(name)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -228,6 +247,13 @@ class Environments:
         )
         with folder_lock(self._folder, refusal):
             yield
+
+
+def _boot() -> bytes:
+    """Return what names the time since this machine started (random(4)), b"" if nothing does."""
+    with suppress(OSError):
+        return _BOOT.read_bytes()
+    return b""
 
 
 def broken(name: str, reason: str) -> SecureFlowError:

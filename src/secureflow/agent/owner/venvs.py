@@ -2,12 +2,14 @@
 
 Installed are wheels alone, each by a hash of the lock; nothing is built, nothing is resolved. pip
 runs isolated: no settings, variables or packages of the user have a say. What a proxy or a
-certificate file is for is passed on.
+certificate file is for is passed on. Once something is installed the environment's interpreter is
+not started any more but in a sandbox (`installed`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import stat
 import subprocess
@@ -18,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from secureflow.agent.owner import installed
 from secureflow.engines.bundles.lock import Lock, Pin, requirements
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
@@ -51,29 +54,33 @@ class Source:
         return ("--index-url", self.index) if self.index else ()
 
 
-def make(venv: Path, python: Path, lock: Lock, source: Source) -> str:
-    """Make a virtual environment with a lock's packages; return its Python's version.
+def make(venv: Path, python: Path, lock: Lock, source: Source) -> tuple[str, dict[str, Any]]:
+    """Make a virtual environment with a lock's packages; return its Python's version and contents.
 
     From a folder, packages that it has no wheel of are left out; what is installed must have
     everything that it requires, which is checked at the end. So a lock that names an ordinary
     wheel's further packages serves a machine whose own build does without them.
 
     Raises:
-        SecureFlowError: `environment_failed` with pip's last words.
+        SecureFlowError: `environment_failed` with pip's last words, or naming what a wheel ships
+            that is refused.
     """
-    version = interpreter(python)
+    version, markers = interpreter(python), _markers(python)
     _run([str(python), "-I", "-m", "venv", "--without-pip", str(venv)], "venv")
     pins = lock.pins if source.folder is None else _there(lock, source.folder)
     listed = venv.with_name("pinned.txt")
     listed.write_text(requirements(pins), "ascii")
-    inner = venv / "bin" / "python"
+    inner, before = venv / "bin" / "python", contents(venv)
     pip = [sys.executable, "-I", "-m", "pip", "--isolated", "--python", str(inner)]
     quiet = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-color"]
     strict = ["--only-binary", ":all:", "--require-hashes", "--no-deps", "--no-cache-dir"]
     install = ["install", *quiet, *strict, "--no-compile", *source.options]
     _run([*pip, *install, "--requirement", str(listed)], "pip")
-    _run([*pip, "check", "--disable-pip-version-check"], "pip")
-    return version
+    installed.leave_out(venv)
+    now = contents(venv)
+    if reason := installed.refused(venv, before, now) or installed.lacking(venv, markers):
+        raise failed("pip", reason)
+    return version, now
 
 
 def interpreter(python: Path) -> str:
@@ -82,11 +89,19 @@ def interpreter(python: Path) -> str:
     Raises:
         SecureFlowError: `environment_failed`.
     """
-    told = _run([str(python), "-I", "-c", _VERSION], "python")
+    told = _run([str(python), "-I", "-S", "-c", _VERSION], "python")
     parts = told.split()
     if len(parts) != 2 or not parts[0].startswith("3."):
         raise failed("python", told)
     return " ".join(parts)
+
+
+def _markers(python: Path) -> dict[str, str]:
+    told = _run([str(python), "-I", "-S", "-c", installed.MARKERS], "python")
+    try:
+        return {str(name): str(value) for name, value in json.loads(told).items()}
+    except (ValueError, AttributeError) as error:
+        raise failed("python", told) from error
 
 
 def contents(venv: Path) -> dict[str, Any]:
@@ -124,13 +139,6 @@ def differences(venv: Path, known: Mapping[str, Any], *, quick: bool = False) ->
     if not _same(real, known.get("(interpreter)"), quick):
         wrong.append("(interpreter)")
     return sorted({*wrong, *(known.keys() - seen - {"(interpreter)"})})
-
-
-def packages(venv: Path) -> list[tuple[str, str]]:
-    """Return name and version of the installed packages."""
-    names = (path.name.removesuffix(".dist-info") for path in venv.rglob("*.dist-info"))
-    parts = (name.rpartition("-") for name in names)
-    return sorted((name.lower().replace("_", "-"), version) for name, _, version in parts)
 
 
 def failed(step: str, told: str) -> SecureFlowError:

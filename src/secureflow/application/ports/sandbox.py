@@ -32,8 +32,9 @@ class Limits:
     Args:
         memory: bytes, of memory where the system can count it, of address space as well.
         processes: threads and processes together, where the system can count them; where it cannot
-            a confined process may start threads only.
-        cpus: processors, 0.5 is half of one; where the system can share them out.
+            count these and `memory`, a confined process may start threads only.
+        cpus: processors, 0.5 is half of one; where the system cannot share them out, a confined
+            process is not started.
         file_size: bytes of the largest file that it may write.
         scratch: bytes of all files below `/tmp`, the only place where it can make any.
         open_files: descriptors.
@@ -44,7 +45,7 @@ class Limits:
     cpus: float = 0.0
     file_size: int = 0
     scratch: int = 256 << 20
-    open_files: int = 1024
+    open_files: int = 256
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ a file is shown, and each line that has some is pointed out (Boucher and Anderso
 2021). Words are pointed out that a reader takes for others: ones that Python reads as plain ASCII
 (identifiers are normalised by NFKC), ones that mix alphabets, and ones that look like another word
 of the same bundle. The table of look-alikes holds letters that most fonts draw alike; it is the
-common part of Unicode's confusables, not all of them.
+common part of Unicode's confusables, not all of them. So in Python every other name beyond ASCII is
+pointed out as well.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def words(text: str) -> set[str]:
     return {word for word in _WORD.findall(text) if word.isascii()}
 
 
-def remarks(file: str, text: str, known: Set[str], work: Work) -> Iterator[Remark]:
+def remarks(
+    file: str, text: str, known: Set[str], work: Work, names: Set[str] | None = frozenset()
+) -> Iterator[Remark]:
     """Yield what is hidden or looks like something else, line by line.
 
     Args:
@@ -72,6 +75,7 @@ def remarks(file: str, text: str, known: Set[str], work: Work) -> Iterator[Remar
         known: plain words of the bundle, which others may look like.
         work: how many lines and words of other alphabets are still looked at; where it ends, that
             is remarked.
+        names: identifiers beyond ASCII; None where any word may be one.
     """
     plain = not hidden(text.replace("\n", "").replace("\t", ""))
     if plain and text.isascii():
@@ -84,7 +88,7 @@ def remarks(file: str, text: str, known: Set[str], work: Work) -> Iterator[Remar
         if not work.take(1 + len(foreign)):
             yield Remark(file, number, "too much of it to look at: nothing from here on was")
             return
-        for one in (*_hidden(line), *_lookalikes(foreign, known)):
+        for one in (*_hidden(line), *_lookalikes(foreign, known, names)):
             count += 1
             if count > MAX_REMARKS:
                 yield Remark(file, number, "there may be more like these from here on")
@@ -105,7 +109,7 @@ def _hidden(line: str) -> Iterator[str]:
         yield Text("hidden characters: {names}", names=names)
 
 
-def _lookalikes(foreign: Iterable[str], known: Set[str]) -> Iterator[str]:
+def _lookalikes(foreign: Iterable[str], known: Set[str], names: Set[str] | None) -> Iterator[str]:
     for word in foreign:
         normal = unicodedata.normalize("NFKC", word)
         alike = normal.translate(_ALIKE)
@@ -116,6 +120,8 @@ def _lookalikes(foreign: Iterable[str], known: Set[str]) -> Iterator[str]:
             yield Text("{word} mixes alphabets", word=told)
         elif alike.isascii() and (alike in known or keyword.iskeyword(alike)):
             yield Text("{word} looks like {other}", word=told, other=other)
+        elif (names is None or normal in names) and not hidden(word):
+            yield Text("{word} is a name with letters beyond ASCII", word=told)
 
 
 def _alphabets(word: str) -> set[str]:

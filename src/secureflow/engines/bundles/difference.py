@@ -2,20 +2,30 @@
 
 Each file is shown as a unified diff whose lines are escaped (`characters.written`), with the counts
 of lines that come and go. Nothing is cut here: whoever shows it takes as many lines as there is
-room for, and says how many there are. A comparison has a bound of work (`lines`).
+room for, and says how many there are. A comparison has a bound of work (`lines`), a bundle one of
+lines (`format`), and lines are written only when they are shown.
+
+A line of a file never looks like one that names a file: the second character of such a line is
+written as an escape.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from typing import Final, Literal
 
 from secureflow.engines.bundles.characters import LOOKED_AT, Remark, remarks, words, written
 from secureflow.engines.bundles.format import Bundle
+from secureflow.engines.bundles.identifiers import foreign_names
+from secureflow.engines.bundles.inspection import MAX_PARSED_IN_ALL
 from secureflow.engines.bundles.lines import Step, Work, edit
 
 State = Literal["added", "removed", "changed"]
+_Line = tuple[str, str]
+"""A tag, or "", and the text behind it, not escaped."""
 
 CONTEXT: Final = 3
 """Unchanged lines around a change."""
@@ -33,7 +43,9 @@ class FileChange:
         size: bytes of the newer content; of the older one if it was removed.
         added: lines that come.
         removed: lines that go.
-        lines: the unified diff, without its two lines of names; escaped.
+        old: its lines before.
+        new: its lines now.
+        steps: from the one to the other.
     """
 
     path: str
@@ -41,7 +53,14 @@ class FileChange:
     size: int
     added: int
     removed: int
-    lines: tuple[str, ...]
+    old: Sequence[str] = field(repr=False)
+    new: Sequence[str] = field(repr=False)
+    steps: Sequence[Step] = field(repr=False)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The unified diff, without its two lines of names; escaped."""
+        return tuple(map(_escaped, _unified(self.old, self.new, self.steps)))
 
 
 @dataclass(frozen=True)
@@ -61,12 +80,25 @@ class Difference:
         """Lines that go, over all files."""
         return sum(one.removed for one in self.changes)
 
-    def written(self) -> Iterator[str]:
-        """Yield the lines of the whole difference, each file under its names."""
+    def written(self, first: int = 0, end: int | None = None) -> Iterator[str]:
+        """Yield the lines of the whole difference, each file under its names.
+
+        Args:
+            first: how many lines are left out at the beginning.
+            end: the line before which it stops; by default the last one is yielded too.
+        """
+        return map(_escaped, islice(self._lines(), first, end))
+
+    @cached_property
+    def height(self) -> int:
+        """How many lines the whole difference has."""
+        return sum(1 for _ in self._lines())
+
+    def _lines(self) -> Iterator[_Line]:
         for one in self.changes:
-            yield "--- " + ("/dev/null" if one.state == "added" else f"old/{one.path}")
-            yield "+++ " + ("/dev/null" if one.state == "removed" else f"new/{one.path}")
-            yield from one.lines
+            yield "", "--- " + ("/dev/null" if one.state == "added" else f"old/{one.path}")
+            yield "", "+++ " + ("/dev/null" if one.state == "removed" else f"new/{one.path}")
+            yield from _unified(one.old, one.new, one.steps)
 
 
 def diff(old: Bundle | None, new: Bundle) -> Difference:
@@ -86,10 +118,15 @@ def pointed_out(bundle: Bundle, old: Bundle | None = None) -> Iterator[Remark]:
     known: set[str] = set()
     for path in bundle.files:
         known |= words(bundle.text(path))
-    work = Work(LOOKED_AT)
+    work, room = Work(LOOKED_AT), Work(MAX_PARSED_IN_ALL)
+    names: frozenset[str] | None
     for path, content in bundle.files.items():
         if old is None or old.files.get(path) != content:
-            yield from remarks(path, bundle.text(path), known, work)
+            text, names = bundle.text(path), frozenset()
+            if path.endswith(".py") and not text.isascii():
+                read = room.take(len(content))
+                names = foreign_names(text) if read else None
+            yield from remarks(path, text, known, work, names)
 
 
 def _change(path: str, was: bytes | None, becomes: bytes | None, work: Work) -> FileChange:
@@ -107,7 +144,9 @@ def _change(path: str, was: bytes | None, becomes: bytes | None, work: Work) -> 
         len(content or b""),
         sum(tag == "+" for tag, _, _ in steps),
         sum(tag == "-" for tag, _, _ in steps),
-        tuple(_unified(old, new, steps)),
+        old,
+        new,
+        steps,
     )
 
 
@@ -120,18 +159,26 @@ def _lines(content: bytes | None) -> list[str]:
     return [f"{one}\n" for one in parts] + ([last] if last else [])
 
 
-def _unified(old: Sequence[str], new: Sequence[str], steps: Sequence[Step]) -> Iterator[str]:
+def _escaped(line: _Line) -> str:
+    tag, text = line
+    whole = tag + written(text.removesuffix("\n")) if tag else text
+    forged = tag and whole.startswith(("+++ ", "--- "))
+    return f"{tag}\\x{ord(tag):02x}{whole[2:]}" if forged else whole
+
+
+def _unified(old: Sequence[str], new: Sequence[str], steps: Sequence[Step]) -> Iterator[_Line]:
+    """Yield the lines of a unified diff with their tags; those without one are not of the file."""
     for first, end in _hunks(steps):
         hunk = steps[first:end]
         before = sum(tag != "+" for tag, _, _ in hunk)
         after = sum(tag != "-" for tag, _, _ in hunk)
         start, begin = hunk[0][1] + bool(before), hunk[0][2] + bool(after)
-        yield f"@@ -{_span(start, before)} +{_span(begin, after)} @@"
+        yield "", f"@@ -{_span(start, before)} +{_span(begin, after)} @@"
         for tag, x, y in hunk:
             line = new[y] if tag == "+" else old[x]
-            yield tag + written(line.removesuffix("\n"))
+            yield tag, line
             if not line.endswith("\n"):
-                yield "\\ No newline at end of file"
+                yield "", "\\ No newline at end of file"
 
 
 def _hunks(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:

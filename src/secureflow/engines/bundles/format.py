@@ -10,7 +10,8 @@ number without leading zeros. `unpack` takes exactly what `pack` writes, so that
 one packing, and a packing one digest (BLAKE3). Sizes are compared with what is there before
 anything is copied.
 
-A file is UTF-8 text with `\n` as its line end. A path has at most `MAX_DEPTH` parts of letters,
+A file is UTF-8 text with `\n` as its line end, and people read it: its lines have a length, and a
+bundle has a number of lines. A path has at most `MAX_DEPTH` parts of letters,
 digits, `_`, `.` and `-`; none begins with a dot or a hyphen. Two paths must also differ on file
 systems that ignore case.
 """
@@ -33,6 +34,10 @@ MAGIC: Final = b"secureflow-bundle/1\n"
 MAX_BYTES: Final = 10 << 20
 """Most bytes of a packed bundle."""
 MAX_FILES: Final = 1000
+MAX_LINES: Final = 200_000
+"""Most lines of all files."""
+MAX_LINE: Final = 2000
+"""Most characters of a line."""
 MAX_DEPTH: Final = 8
 MAX_PART: Final = 64
 """Most characters of one part of a path."""
@@ -57,6 +62,8 @@ class Bundle:
     def __post_init__(self) -> None:
         object.__setattr__(self, "files", dict(sorted(self.files.items())))
         _check_paths(self.files)
+        if (lines := self.lines) > MAX_LINES:
+            raise too_many_lines(lines)
         for path, content in self.files.items():
             _check_content(path, content)
         if (size := len(_header(self.files)) + self.size) > MAX_BYTES:
@@ -156,6 +163,18 @@ def too_long(size: int) -> SecureFlowError:
     )
 
 
+def too_many_lines(count: int) -> SecureFlowError:
+    """Return the error for more lines than anybody reads."""
+    return SecureFlowError(
+        "bundle_refused",
+        Text(
+            "The bundle has {count} lines; at most {most} are allowed.", count=count, most=MAX_LINES
+        ),
+        "Data and weights do not belong in it: they are data of the owners, or artefacts.",
+        {"limit": MAX_LINES},
+    )
+
+
 def _header(files: Mapping[str, bytes]) -> bytes:
     lines = (f"{path} {len(content)}\n" for path, content in files.items())
     return MAGIC + "".join(lines).encode("ascii") + b"\n"
@@ -215,6 +234,10 @@ def _check_content(path: str, content: bytes) -> None:
         if unwanted in text:
             line = text.count("\n", 0, text.index(unwanted)) + 1
             raise refused(path, Text("line {line} holds a {name}", line=line, name=name))
+    for number, one in enumerate(text.split("\n"), 1):
+        if len(one) > MAX_LINE:
+            reason = Text("line {line} has more than {most} characters", line=number, most=MAX_LINE)
+            raise refused(path, reason)
 
 
 def _refused_packing(reason: str) -> SecureFlowError:

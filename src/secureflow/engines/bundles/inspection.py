@@ -15,6 +15,7 @@ from typing import Final
 
 from secureflow.engines.bundles.characters import Remark
 from secureflow.engines.bundles.format import Bundle
+from secureflow.engines.bundles.identifiers import MAX_PARSED
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
@@ -22,8 +23,6 @@ Version = tuple[int, int]
 
 METHODS: Final = ("initial", "prepare", "train", "evaluate")
 """What the class of an entry point is called for (docs/bundles.md)."""
-MAX_PARSED: Final = 256 << 10
-"""Bytes of a file that is parsed; a longer one is named."""
 MAX_PARSED_IN_ALL: Final = 2 << 20
 MAX_IMPORTS: Final = 200
 """Imports of one file that are listed."""

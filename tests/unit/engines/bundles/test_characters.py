@@ -36,7 +36,7 @@ def test_a_word_that_looks_like_another_one_of_the_bundle() -> None:
     ((file, line, text),) = of("\u0441\u043e\u0440 = 1\n", b="cop = 2\n")  # сор, all Cyrillic
     assert (file, line) == ("a.py", 1)
     assert text == "\\u0441\\u043e\\u0440 looks like cop"
-    assert of("\u0441\u043e\u0440 = 1\n") == []  # a word of its own language
+    assert of("# \u0441\u043e\u0440\n") == []  # a word of its own language
 
 
 def test_a_word_that_python_reads_as_another() -> None:
@@ -71,3 +71,28 @@ def test_what_did_not_change_is_not_pointed_out_again() -> None:
     new = Bundle({"a.py": b"\xe2\x80\x8b\n", "b.py": b"y"})
     assert diff(old, new).remarks == ()
     assert len(diff(None, new).remarks) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0269mport_x", "l\u0661st", "\ua4f3s", "\u1d0fs", "\U0001042cs", "\u53d8\u91cf"]
+)
+@pytest.mark.parametrize(
+    "code",
+    ["{name} = 1", "import {name}", "from a.{name} import b as {name}", "def {name}(): pass",
+     "class {name}: pass", "f({name}=1)", "def f({name}): pass", "a.{name}",
+     "try: pass\nexcept E as {name}: pass", "def f():\n    global {name}"],
+)  # fmt: skip
+def test_every_name_beyond_ascii_is_pointed_out(name: str, code: str) -> None:
+    source = code.format(name=name)
+    bundle = Bundle({"m.py": f"{source}\n# caf\u00e9\nx = 'caf\u00e9'\n".encode()})
+    found = list(pointed_out(bundle))
+    assert [one.line for one in found] == [source.count("\n") + 1]
+    assert ascii(name)[1:-1] in found[0].text
+
+
+def test_prose_is_not_pointed_out_unless_it_may_be_code() -> None:
+    prose = "caf\u00e9\n"
+    assert not list(pointed_out(Bundle({"a.md": prose.encode(), "m.py": b"# " + prose.encode()})))
+    for unread in (f"# {prose}x = (", f"# {prose}" + "#\n" * 140_000):
+        (remark,) = pointed_out(Bundle({"m.py": unread.encode()}))
+        assert "beyond ASCII" in remark.text

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.engines.bundles import Bundle, diff
+from secureflow.cli.bundle_view import View
+from secureflow.engines.bundles import Bundle, diff, inspect
 from secureflow.engines.bundles import difference as under_test
 from secureflow.engines.bundles.lines import Work, edit
 
@@ -111,6 +112,26 @@ def test_no_line_of_a_difference_holds_a_hidden_character() -> None:
     assert "\\u202e" in text
     assert "+    if y:" in text
     assert not [one for one in text if (ord(one) < 32 and one != "\n") or ord(one) > 0x2000]
+
+
+def test_no_line_of_a_file_looks_like_the_name_of_one() -> None:
+    old = Bundle({"a.py": b'"""\n-- old/b.py\n"""\n'})
+    new = Bundle({"a.py": b'"""\n++ new/README.md\n+++ x\n++\n"""\nevil()\n'})
+    shown = list(diff(old, new).written())
+    assert [one for one in shown if one.startswith(("--- ", "+++ "))] == shown[:2]
+    assert {"-\\x2d- old/b.py", "+\\x2b+ new/README.md", "++++ x", "+++"} <= {*shown}
+
+
+def test_lines_are_written_when_they_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = diff(None, Bundle({f"f{n}.txt": b"x\n" * 500 for n in range(3)}))
+    whole = list(found.written())
+    assert found.height == len(whole) == 3 * 503
+    asked: list[str] = []
+    monkeypatch.setattr(under_test, "written", lambda line: asked.append(line) or line)
+    assert list(found.written(700, 710)) == whole[700:710]
+    assert len(asked) == 10
+    view = View(Bundle({"f.txt": b"x"}), None, found, inspect(Bundle({"f.txt": b"x"})))
+    assert (view.page(4)[0], view.page(99)) == (whole[600:800], (whole[1400:], 8))
 
 
 def test_a_difference_of_hostile_files_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureflow.engines.bundles import Bundle, pack, unpack
-from secureflow.engines.bundles.format import MAGIC, MAX_BYTES, MAX_DEPTH, MAX_FILES, SUFFIXES
+from secureflow.engines.bundles.format import (
+    MAGIC,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_FILES,
+    MAX_LINE,
+    MAX_LINES,
+    SUFFIXES,
+)
 from secureflow.kit.errors import SecureFlowError
 
 NAMES = st.text("abcXYZ019_-.", min_size=1, max_size=6).map(lambda name: f"n{name}")
@@ -152,7 +160,7 @@ def test_one_file_more_than_allowed() -> None:
 
 def test_one_byte_more_than_allowed() -> None:
     header = len(MAGIC) + len(f"a.txt {MAX_BYTES}\n") + 1
-    content = b"x" * (MAX_BYTES - header)
+    content = ((b"x" * MAX_LINE + b"\n") * (MAX_BYTES // MAX_LINE))[: MAX_BYTES - header]
     assert len(pack(Bundle({"a.txt": content}))) == MAX_BYTES
     with pytest.raises(SecureFlowError, match="bytes"):
         Bundle({"a.txt": content + b"x"})
@@ -171,3 +179,21 @@ def test_a_list_that_lies_takes_no_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_lines_are_bounded() -> None:
+    """Who cannot look at code cannot decide about it."""
+    most, longest = MAX_LINES, MAX_LINE
+    assert Bundle({"a.py": b"\n" * (most - 1), "b.py": b"x" * longest}).lines == most
+    assert Bundle({"a.py": ("\u00e9" * longest + "\n" + "x" * longest).encode()})
+    for files in (
+        {"a.py": b"\n" * most, "b.py": b"x"},
+        {"a.py": b"\n" + b"x" * (longest + 1) + b"\n"},
+    ):
+        with pytest.raises(SecureFlowError) as refusal:
+            Bundle(files)
+        assert refusal.value.code == "bundle_refused"
+        head = "".join(f"{path} {len(content)}\n" for path, content in files.items())
+        packing = MAGIC + head.encode() + b"\n" + b"".join(files.values())
+        with pytest.raises(SecureFlowError):
+            unpack(packing)

@@ -94,13 +94,22 @@ def test_an_entry_point_in_a_package() -> None:
 
 
 def test_a_long_file_is_not_parsed_but_named() -> None:
-    found = inspect(bundle(model=GOOD, long="a," * MAX_PARSED), "model:Model")
+    found = inspect(bundle(model=GOOD, long="a, b, c, d,\n" * (MAX_PARSED >> 3)), "model:Model")
     assert found.unread == ("long.py",)
     assert found.problems == ()
-    assert inspect(bundle(model=GOOD + "#" * MAX_PARSED), "model:Model").unread == ("model.py",)
+    assert inspect(bundle(model=GOOD + "########\n" * (MAX_PARSED >> 3)), "model:Model").unread == (
+        "model.py",
+    )
 
 
-@pytest.mark.parametrize("source", ["(" * 100_000, "-" * 60_000 + "1", "x" + ".y" * 50_000])
+@pytest.mark.parametrize(
+    "source",
+    [
+        ("(" * 1000 + "\n") * 100,
+        "(" + ("-" * 1000 + "\n") * 60 + "1)",
+        "(x" + (".y" * 900 + "\n") * 55 + ")",
+    ],
+)
 def test_source_that_is_nested_too_deeply(source: str) -> None:
     found = inspect(bundle(model=source))
     assert [one.file for one in found.problems] in (["model.py"], [])

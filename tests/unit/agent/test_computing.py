@@ -1,0 +1,141 @@
+"""Which sandbox an agent starts with: not without one where one ran before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secureflow.adapters.sandbox import Choice, PlainSandbox
+from secureflow.agent.activesettings import ActiveSettings
+from secureflow.agent.compute.worker_process import MODULE
+from secureflow.agent.edge import computing, doctor
+from secureflow.agent.edge.computing import (
+    RAN,
+    HiddenPlaces,
+    HidingSandbox,
+    start_workers,
+)
+from secureflow.agent.edge.diagnosis import Diagnosis
+from secureflow.agent.record.room import reserve_of
+from secureflow.agent.record.store import RecordStore
+from secureflow.agent.settings import AgentSettings, WorkerSettings
+from secureflow.application.ports.sandbox import Launch, SandboxMode
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.kit.errors import SecureFlowError
+
+
+class Confining(PlainSandbox):
+    """A sandbox as far as its choice is concerned; what it is to start is kept."""
+
+    confines = True  # type: ignore[misc,assignment]
+
+    def __init__(self) -> None:
+        self.launches: list[Launch] = []
+
+    async def start(self, launch: Launch) -> Any:
+        self.launches.append(launch)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> AgentSettings:
+    (tmp_path / "agent.yaml").write_text(
+        "organisation: bank-a\nserver: https://c.example\nlink: c.example:1\ntrust_domain: x\n"
+    )
+    return AgentSettings.load(tmp_path / "agent.yaml")
+
+
+@pytest.fixture
+def store(settings: AgentSettings) -> Iterator[RecordStore]:
+    with closing(RecordStore(settings.record, reserve_of(settings))) as store:
+        yield store
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[SandboxMode]:
+    """Have the sandbox there or not (`computing._there`); return what was asked for."""
+    asked: list[SandboxMode] = []
+
+    async def choose(mode: SandboxMode) -> Choice:
+        asked.append(mode)
+        if mode == "off":
+            return Choice(PlainSandbox())
+        if there[0]:
+            return Choice(Confining(), "", frozenset({"memory", "pids"}))
+        if mode == "require":
+            raise SecureFlowError("sandbox_missing", "it is not there")
+        return Choice(PlainSandbox(), "it is not there")
+
+    there = [True]
+    monkeypatch.setattr(computing, "choose_sandbox", choose)
+    monkeypatch.setattr(computing, "_there", there, raising=False)
+    return asked
+
+
+def worker(settings: AgentSettings, **given: Any) -> AgentSettings:
+    return settings.model_copy(update={"worker": WorkerSettings(**given)})
+
+
+async def started(settings: AgentSettings, store: RecordStore) -> None:
+    await start_workers(settings, MODULE, store, HiddenPlaces(settings))
+
+
+async def test_one_that_ran_is_demanded_from_then_on(
+    settings: AgentSettings, store: RecordStore, installed: list[SandboxMode]
+) -> None:
+    there = computing._there  # type: ignore[attr-defined]
+    there[0] = False
+    await started(settings, store)
+    assert store.fact(RAN) is None
+    there[0] = True
+    await started(settings, store)
+    assert store.fact(RAN) == "none"
+    there[0] = False
+    with pytest.raises(SecureFlowError) as refusal:
+        await started(settings, store)
+    assert refusal.value.code == "sandbox_missing"
+    await started(worker(settings, sandbox="off"), store)  # its owner says so
+    with pytest.raises(SecureFlowError):
+        await started(settings, store)
+    assert installed == ["auto", "auto", "require", "off", "require"]
+
+
+def test_the_doctor_says_what_a_start_would(
+    settings: AgentSettings, store: RecordStore, installed: list[SandboxMode]
+) -> None:
+    with store.transaction():
+        store.set_fact(RAN, "bubblewrap")
+    computing._there[0] = False  # type: ignore[attr-defined]
+    so_far = Diagnosis(settings.directory / "agent.yaml")
+    so_far.settings = settings
+    (check,) = (one for name, _, one in doctor._CHECKS if name == "sandbox")
+    with pytest.raises(SecureFlowError):
+        check(so_far)
+    assert installed == ["require"]
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+async def test_a_share_of_processors_that_nothing_holds_is_refused(
+    settings: AgentSettings, store: RecordStore, installed: list[SandboxMode], sandbox: str
+) -> None:
+    with pytest.raises(SecureFlowError, match="cpus"):
+        await started(worker(settings, sandbox=sandbox, cpus=1.5), store)
+    assert installed == [sandbox]
+
+
+async def test_what_a_reload_adds_is_hidden(settings: AgentSettings, tmp_path: Path) -> None:
+    active, inner = ActiveSettings(settings), Confining()
+    hidden = HiddenPlaces(settings)
+    sandbox = HidingSandbox(inner, hidden)
+    hidden.follow(active)
+    await sandbox.start(Launch(("x",), hidden=(tmp_path / "mine",)))
+    rows = DatasetConfig("rows", "/srv/rows.csv", "csv", (ColumnConfig("n", "text"),))
+    active.replace(settings.model_copy(update={"datasets": (rows,)}))
+    await sandbox.start(Launch(("x",)))
+    assert [one.hidden for one in inner.launches] == [
+        (tmp_path / "mine", settings.directory.absolute()),
+        (settings.directory.absolute(), Path("/srv/rows.csv")),
+    ]
