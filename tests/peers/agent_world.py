@@ -102,6 +102,8 @@ class Worker:
             assert len(before) == self.spec.parameters
             generator = np.random.Generator(np.random.PCG64(int(arguments["seed"], 16)))
             delta = generator.normal(size=len(before)).astype(np.float32) + np.float32(self.noise)
+            if self.spec.privacy is not None:
+                delta *= np.float32(1e-3)  # within every cap
             rounded_to(self.spec.wire or "float32", delta).tofile(arguments["update"])
         return self._answer(step)
 
@@ -111,6 +113,8 @@ class Worker:
     def _answer(self, stage: Any) -> dict[str, Any]:
         self.calls.append(stage)
         length = update_layout(self.spec, stage).sums
+        if self.spec.privacy is not None:
+            return {"sums": [1.0] * length, "seconds": 0.25}
         return {"sums": [40.0, *([1.0] * (length - 1))], "seconds": 0.25}
 
 

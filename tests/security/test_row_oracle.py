@@ -32,6 +32,7 @@ from peers.statistics_world import StatisticsWorld
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import JobSpec, dump, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -198,6 +199,8 @@ def train(spec: TrainingSpec, model: np.ndarray, directory: Path) -> Callable[[S
             size = layout.parameters
             delta = np.fromfile(update, "<f4") if size else np.zeros(0, np.float32)
             seen.tell((stage, len(sums), len(delta), float(sums[0])))
+            told = np.ascontiguousarray(delta, "<f4").tobytes() + sums.astype("<f8").tobytes()
+            check_private_update(spec, stage, memoryview(told))  # type: ignore[arg-type]
             leave(spec, stage, delta, sums, layout.seeds)
 
     return do

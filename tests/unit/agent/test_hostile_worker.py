@@ -100,6 +100,9 @@ NO_ANSWERS = [
     '{"id": ID, "answer": {"sums": [1e999]}}',
     '{"id": ID, "answer": {"x": ' + "[" * 50_000 + "]" * 50_000 + "}}",
     '{"id": ID, "answer": {"x": ' + "9" * 100_000 + "}}",
+    '{"id": ID, "answer": {"rows": 4, "validation": 1, "commitment": "", "x": ['
+    + "{}," * 200_000
+    + "0]}}",
     '["SECRET"]',
     "null",
     "SECRET",
@@ -380,6 +383,36 @@ async def test_a_private_jobs_worker_cannot_say_rows_by_the_length_of_its_update
     error = await refused(world.ask("train", world.train_body()))
     assert error.code == "private_step_failed"
     assert "bytes" not in error.message
+
+
+WORDS: dict[str, tuple[float, float, float]] = {
+    "a weight": (0.123456789, 1.0, 1.0),
+    "a seed": (1.0, 0.123456789, 1.0),
+    "a norm": (1.0, 1.0, 1.25e20),
+    "no number": (1.0, 1.0, float("nan")),
+}
+"""What an update says where only noise hides it: weight, seed, values."""
+
+
+@pytest.mark.parametrize("what", WORDS)
+async def test_a_private_jobs_worker_cannot_say_rows_by_an_update_that_is_refused(
+    tmp_path: Path, what: str
+) -> None:
+    world = private(tmp_path / "agent")
+    await world.admitted()
+    weight, seed, value = WORDS[what]
+
+    def wrote(arguments: dict[str, Any]) -> dict[str, Any]:
+        values = np.full(world.spec.parameters, value, "<f4")
+        Path(arguments["update"]).write_bytes(values.tobytes())
+        sums = world.worker._answer("train")["sums"]
+        return {"sums": [weight, *sums[1:-1], seed], "seconds": 0.0}
+
+    instead(world, "train", wrote)
+    assert len(world.worker._answer("train")["sums"]) > 1
+    error = await refused(world.ask("train", world.train_body()))
+    assert error.code == "private_step_failed"
+    assert not world.enclave.opened
 
 
 async def test_what_a_worker_says_makes_no_accusation(tmp_path: Path) -> None:

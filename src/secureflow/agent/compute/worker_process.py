@@ -36,6 +36,8 @@ MODULE: Final = "secureflow.agent.compute.worker"
 """The worker process with SecureFlow's own kinds of job."""
 _AT_ONCE: Final = 1 << 16
 """Bytes of an answer that are parsed while others wait."""
+_OBJECTS: Final = 100_000
+"""Objects and lists in an answer: each takes many times the memory of its two characters."""
 _TOLD: Final = 2000
 """Characters that are logged of what a worker printed before it died."""
 
@@ -332,6 +334,8 @@ def _reply(said: bytes) -> dict[str, Any]:
         SecureFlowError: it is no JSON.
         WorkerDied: it is nothing of the kind.
     """
+    if said.count(b"{") + said.count(b"[") > _OBJECTS:
+        raise WorkerDied
     reply = parse_json(said, LINE_BYTES)
     sound = isinstance(reply, dict) and len(reply) == 2
     if not sound or not isinstance(reply.get("answer", reply.get("error")), dict):

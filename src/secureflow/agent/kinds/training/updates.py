@@ -29,6 +29,7 @@ from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
+from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
@@ -215,6 +216,9 @@ class Updates:
         sums = _checked_sums(answer, count, request)
         seconds = float(answer["seconds"])
         held = await asyncio.to_thread(self._hold, job, request, length, sums, seconds)
+        if spec.privacy is not None:
+            stage = cast("Stage", request.stage)
+            await asyncio.to_thread(check_private_update, spec, stage, held.plaintext)
         if not self._reproducible(spec):
             await asyncio.to_thread(self._keep, job, held, filed=length > 0)
         return held

@@ -1,14 +1,25 @@
-"""Checks the model and the moments that the centre sends as the start of a round."""
+"""Checks the model and the moments that the centre sends as the start of a round.
+
+And, of a private job, the update that this party's own worker made.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from secureflow.agent.job.guards import released
 from secureflow.agent.record.records import AdmittedEnclave, RoundRecord
+from secureflow.domain.specs.privacy import MAX_COORDINATE
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import MaskRequest, ReleasedMoments, TrainRequest
+from secureflow.engines.sealing.fold import FixedPointAccumulator
+from secureflow.engines.sealing.wiretypes import BYTES, DTYPES, WidenedBlocks
+from secureflow.engines.training.models import Stage, update_layout
+from secureflow.engines.training.noising import split_sums
+from secureflow.engines.training.private import draws_noise, norm_cap
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -152,3 +163,29 @@ def _invalid_moments(request: TrainRequest | MaskRequest, reason: str) -> Secure
             reason=reason,
         ),
     )
+
+
+def check_private_update(spec: TrainingSpec, stage: Stage, plaintext: memoryview) -> None:
+    """Refuse an update of a private job beyond its caps, before anybody else sees it.
+
+    Whoever adds it up would refuse it too, and name numbers of it; here it is a failure like any
+    other. Within the caps noise hides what it says.
+
+    Raises:
+        SecureFlowError: `weight_out_of_bounds`, `noise_seed_malformed`, `update_not_finite`,
+            `norm_exceeded`, `value_out_of_bounds`.
+    """
+    layout, wire = update_layout(spec, stage), spec.wire_type
+    size = layout.parameters * BYTES[wire]
+    sums, _ = split_sums(spec, stage, np.frombuffer(plaintext[size:], "<f8"))
+    later, clip = draws_noise(spec), spec.limits.clip_norm
+    caps = FixedPointAccumulator(
+        layout.parameters,
+        layout.sums - layout.seeds,
+        max_weight=1.0,
+        total_weight_cap=float(len(spec.roster)),
+        clip_norm=norm_cap(spec) if later else clip,
+        max_abs=MAX_COORDINATE if later else clip,
+    )
+    values = np.frombuffer(plaintext[:size], DTYPES[wire])
+    caps.check(values if wire == "float32" else WidenedBlocks(wire, values), sums)
