@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from secureflow.agent.edge.check import check_record as read_record
 from secureflow.agent.edge.check import stored_fact
 from secureflow.agent.edge.computing import RAN, describe_sandbox
@@ -211,4 +213,7 @@ def check_environments(so_far: Diagnosis) -> str:
 
 def check_sandbox(so_far: Diagnosis) -> str:
     """Say where workers run, and whether an agent would start so."""
-    return describe_sandbox(so_far.known, stored_fact(so_far.known.record, RAN))
+    ran = None
+    with contextlib.suppress(SecureFlowError):  # a record that cannot be read has its own check
+        ran = stored_fact(so_far.known.record, RAN)
+    return describe_sandbox(so_far.known, ran)
