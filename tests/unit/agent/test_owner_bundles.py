@@ -216,6 +216,9 @@ async def test_a_rejection_frees_the_room_at_once(
 ) -> None:
     monkeypatch.setattr(under_test, "MAX_UNDECIDED", under_test.MAX_BYTES + 10)
     await bundles.fetch(OLD.digest)
+    decided = inbox.decide(wait_for(inbox, OLD, "job_0"), "rejected")
+    assert bundles.sweep(code_of(decided)) == 1  # although it was fetched just now
+    await bundles.fetch(OLD.digest)
     items = [wait_for(inbox, OLD), wait_for(inbox, OLD, "job_2")]
     decided = inbox.decide(items[0], "rejected")
     assert bundles.sweep(code_of(decided)) == 0  # another request brings it as well
@@ -248,11 +251,12 @@ async def test_fetches_at_the_same_time_share_the_room(
     monkeypatch.setattr(under_test, "MAX_UNDECIDED", 3 * under_test.MAX_BYTES)
     many = [Bundle({"model.py": f"x = {n}\n".encode()}) for n in range(20)]
     centre.sends |= {one.digest: pack(one) for one in many}
-    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+    arrived, moved, go_on = [0], asyncio.Event(), asyncio.Event()
     fetch = centre.fetch
 
     async def slow(digest: str, path: Path, size: int) -> None:
-        arrived.release()
+        arrived[0] += 1
+        moved.set()
         await go_on.wait()
         bundles.sweep()  # takes nothing of what is coming
         await fetch(digest, path, size)
@@ -260,12 +264,12 @@ async def test_fetches_at_the_same_time_share_the_room(
 
     centre.fetch = slow  # type: ignore[method-assign]
     tasks = [asyncio.create_task(bundles.fetch(one.digest)) for one in many]
-    for _ in range(3):
-        await arrived.acquire()
-    while sum(task.done() for task in tasks) < len(many) - 3:
-        await asyncio.wait(
-            [task for task in tasks if not task.done()], return_when="FIRST_COMPLETED"
-        )
+    for task in tasks:
+        task.add_done_callback(lambda _: moved.set())
+    while arrived[0] + sum(task.done() for task in tasks) < len(many):
+        await moved.wait()
+        moved.clear()
+    assert arrived == [3]
     go_on.set()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     refused = [one for one in ended if isinstance(one, SecureFlowError)]
