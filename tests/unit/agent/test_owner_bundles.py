@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from blake3 import blake3
+from peers.agent_world import World
 
 from secureflow.agent.edge.bundlecommands import BundleCommands
+from secureflow.agent.edge.commands import Commands
 from secureflow.agent.owner import bundles as under_test
 from secureflow.agent.owner.bundles import FRESH_SECONDS, OwnerBundles, code_of, named_code
 from secureflow.agent.owner.environments import Environments
@@ -64,10 +67,10 @@ def _bundles(
     )
 
 
-def wait_for(inbox: Inbox, one: Bundle, job: str = "job_1") -> str:
+def wait_for(inbox: Inbox, one: Bundle, job: str = "job_1", expires: int = 2000) -> str:
     """Let a request that brings code wait."""
     facts = {"submitter": "ana", "bundle_digest": one.digest}
-    return inbox.put(job, _digest({"name": job}), {"name": job}, facts, ["r"], 2000)
+    return inbox.put(job, _digest({"name": job}), {"name": job}, facts, ["r"], expires)
 
 
 def approve(bundles: OwnerBundles, store: RecordStore, one: Bundle, who: str, name: str) -> None:
@@ -228,6 +231,24 @@ async def test_a_rejection_frees_the_room_at_once(
     assert bundles.sweep(code_of(decided)) == 1
     await bundles.fetch(NEW.digest)
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == [NEW.digest]
+
+
+async def test_the_owners_commands_keep_approved_code_and_remove_rejected_code(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path / "agent", policy="")
+    inbox, nothing = world.assembly.inbox, cast("Any", None)
+    commands = Commands(world.assembly, nothing, nothing, nothing, nothing)
+    folder = world.directory / under_test.FOLDER
+    folder.mkdir()
+    for one in (OLD, NEW):
+        (folder / one.digest).write_bytes(pack(one))
+    old, new = (wait_for(inbox, one, one.digest[:9], 1 << 40) for one in (OLD, NEW))
+    await commands.inbox_approve(new)
+    await commands.inbox_reject(old)
+    # The approved one's request waits no more, and its job has not begun.
+    assert [path.name for path in folder.iterdir()] == [NEW.digest]
+    world.store.close()
 
 
 async def test_what_nobody_waits_for_any_more_makes_room_for_a_fetch(
