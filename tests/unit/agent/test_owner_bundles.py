@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from blake3 import blake3
+from peers.agent_world import World
 
 from secureflow.agent.edge.bundlecommands import BundleCommands
+from secureflow.agent.edge.commands import Commands
 from secureflow.agent.owner import bundles as under_test
 from secureflow.agent.owner.bundles import FRESH_SECONDS, OwnerBundles, code_of, named_code
 from secureflow.agent.owner.environments import Environments
@@ -64,10 +67,10 @@ def _bundles(
     )
 
 
-def wait_for(inbox: Inbox, one: Bundle, job: str = "job_1") -> str:
+def wait_for(inbox: Inbox, one: Bundle, job: str = "job_1", expires: int = 2000) -> str:
     """Let a request that brings code wait."""
     facts = {"submitter": "ana", "bundle_digest": one.digest}
-    return inbox.put(job, _digest({"name": job}), {"name": job}, facts, ["r"], 2000)
+    return inbox.put(job, _digest({"name": job}), {"name": job}, facts, ["r"], expires)
 
 
 def approve(bundles: OwnerBundles, store: RecordStore, one: Bundle, who: str, name: str) -> None:
@@ -216,6 +219,9 @@ async def test_a_rejection_frees_the_room_at_once(
 ) -> None:
     monkeypatch.setattr(under_test, "MAX_UNDECIDED", under_test.MAX_BYTES + 10)
     await bundles.fetch(OLD.digest)
+    decided = inbox.decide(wait_for(inbox, OLD, "job_0"), "rejected")
+    assert bundles.sweep(code_of(decided)) == 1  # although it was fetched just now
+    await bundles.fetch(OLD.digest)
     items = [wait_for(inbox, OLD), wait_for(inbox, OLD, "job_2")]
     decided = inbox.decide(items[0], "rejected")
     assert bundles.sweep(code_of(decided)) == 0  # another request brings it as well
@@ -225,6 +231,24 @@ async def test_a_rejection_frees_the_room_at_once(
     assert bundles.sweep(code_of(decided)) == 1
     await bundles.fetch(NEW.digest)
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == [NEW.digest]
+
+
+async def test_the_owners_commands_keep_approved_code_and_remove_rejected_code(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path / "agent", policy="")
+    inbox, nothing = world.assembly.inbox, cast("Any", None)
+    commands = Commands(world.assembly, nothing, nothing, nothing, nothing)
+    folder = world.directory / under_test.FOLDER
+    folder.mkdir()
+    for one in (OLD, NEW):
+        (folder / one.digest).write_bytes(pack(one))
+    old, new = (wait_for(inbox, one, one.digest[:9], 1 << 40) for one in (OLD, NEW))
+    await commands.inbox_approve(new)
+    await commands.inbox_reject(old)
+    # The approved one's request waits no more, and its job has not begun.
+    assert [path.name for path in folder.iterdir()] == [NEW.digest]
+    world.store.close()
 
 
 async def test_what_nobody_waits_for_any_more_makes_room_for_a_fetch(
@@ -248,11 +272,12 @@ async def test_fetches_at_the_same_time_share_the_room(
     monkeypatch.setattr(under_test, "MAX_UNDECIDED", 3 * under_test.MAX_BYTES)
     many = [Bundle({"model.py": f"x = {n}\n".encode()}) for n in range(20)]
     centre.sends |= {one.digest: pack(one) for one in many}
-    arrived, go_on = asyncio.Semaphore(0), asyncio.Event()
+    arrived, moved, go_on = [0], asyncio.Event(), asyncio.Event()
     fetch = centre.fetch
 
     async def slow(digest: str, path: Path, size: int) -> None:
-        arrived.release()
+        arrived[0] += 1
+        moved.set()
         await go_on.wait()
         bundles.sweep()  # takes nothing of what is coming
         await fetch(digest, path, size)
@@ -260,12 +285,12 @@ async def test_fetches_at_the_same_time_share_the_room(
 
     centre.fetch = slow  # type: ignore[method-assign]
     tasks = [asyncio.create_task(bundles.fetch(one.digest)) for one in many]
-    for _ in range(3):
-        await arrived.acquire()
-    while sum(task.done() for task in tasks) < len(many) - 3:
-        await asyncio.wait(
-            [task for task in tasks if not task.done()], return_when="FIRST_COMPLETED"
-        )
+    for task in tasks:
+        task.add_done_callback(lambda _: moved.set())
+    while arrived[0] + sum(task.done() for task in tasks) < len(many):
+        await moved.wait()
+        moved.clear()
+    assert arrived == [3]
     go_on.set()
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     refused = [one for one in ended if isinstance(one, SecureFlowError)]

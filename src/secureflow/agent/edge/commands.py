@@ -237,7 +237,8 @@ class Commands:
 
     async def inbox_approve(self, item: str, reason: str = "") -> dict[str, JSON]:
         """Approve a request; code that it brings stays until the record says so."""
-        self.assembly.bundles.hold(code_of(self.assembly.inbox.get(item)))
+        if code := code_of(self.assembly.inbox.get(item)):
+            self.assembly.bundles.hold(code)
         decided = await asyncio.to_thread(self.assembly.inbox.decide, item, "approved", reason)
         self.assembly.inbox.wake(item)
         return _summary(decided)
