@@ -13,13 +13,13 @@ from secureflow.engines.training.families import FAMILIES
 
 __all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "runner_of"]
 
-Prepare = Callable[[TrainingSpec, Columns | None], FrameworkRunner]
+Prepare = Callable[[TrainingSpec, Columns | None, bytes], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""
 
 FRAMEWORKS: Final[Mapping[str, Prepare]] = dict.fromkeys(FAMILIES, NumpyRunner)
 """`spec.model.family` to the framework that trains it."""
 
 
-def runner_of(spec: TrainingSpec, columns: Columns | None) -> FrameworkRunner:
+def runner_of(spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> FrameworkRunner:
     """Prepare a job's rows in the framework of its family; raises what `NumpyRunner` does."""
-    return FRAMEWORKS[spec.model.family](spec, columns)
+    return FRAMEWORKS[spec.model.family](spec, columns, secret)

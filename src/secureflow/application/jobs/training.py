@@ -101,7 +101,7 @@ async def draft(
             "roster": list(roster_lines({**dict.fromkeys(parties), **chosen}, charter.keys)),
             **{k: part for k, part in with_noise(parts, priced).items() if part is not None},
         },
-    )
+    ).drawn()
     check(spec)
     _check_bringing(spec)
     _check_columns(spec, chosen)

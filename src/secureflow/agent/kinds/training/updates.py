@@ -31,6 +31,7 @@ from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.preparation import LEAST_VALIDATION
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.sealing.wiretypes import BYTES
@@ -95,6 +96,14 @@ class Updates:
         else:
             answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
             self._rows[job.job] = int(answer["rows"])
+            if spec.reads_rows and spec.plan.validation and not answer["validation"]:
+                await asyncio.to_thread(self._note_unmeasured, job.job)
+
+    def _note_unmeasured(self, job: str) -> None:
+        """Tell the owner that these rows say nothing of how good the model is."""
+        with self._context.store.transaction():
+            facts = {"least": LEAST_VALIDATION}
+            self._context.store.note(self._context.clock(), "job.not_measured", job, **facts)
 
     def rows(self, job: str) -> int:
         """Return the rows behind the job's updates, once it is prepared."""
