@@ -3,9 +3,9 @@
 The launcher computes this outside the platform, from the shares that it made itself; no real job
 could do so, and no job report contains it. All three train the same model family from the same
 start, with the same preparation, schedule, seed and rows (as many are held back for validation
-everywhere: which ones is each agent's secret), and are measured on the same test rows after every pass. *Together* is measured on the
-models that the platform released; *alone* is one silo of the same loop, *pooled* one silo with
-everybody's rows.
+everywhere: which ones is each agent's secret), and are measured on the same test rows after every
+pass. *Together* is measured on the models that the platform released; *alone* is one silo of the
+same loop, *pooled* one silo with everybody's rows.
 """
 
 from __future__ import annotations

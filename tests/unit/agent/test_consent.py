@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,21 @@ async def test_an_owner_is_told_that_its_rows_measure_nothing(
     await world.admitted()
     facts = [o["facts"] for o in world.store.actions() if o["action"] == "job.not_measured"]
     assert facts == ([{"least": 10}] if told else [])
+
+
+async def test_which_row_does_not_fit_stays_in_the_owners_own_log(tmp_path: Path) -> None:
+    """A job chooses its classes: the first row that has none of them would answer about cells."""
+    world = World(tmp_path / "agent")
+
+    async def refused(*_: Any) -> dict[str, Any]:
+        details = {"row": 417, "column": "income"}
+        raise SecureFlowError("unknown_class", "Row 417 of 'income' …", "Correct row 417.", details)
+
+    world.worker.prepare = refused  # type: ignore[method-assign]
+    with pytest.raises(SecureFlowError) as caught:
+        await world.admitted()
+    assert caught.value.code == "unknown_class"
+    assert "417" not in json.dumps(caught.value.as_json())
+    assert "income" in caught.value.message
+    (facts,) = [o["facts"] for o in world.store.actions() if o["action"] == "job.row_refused"]
+    assert "417" in facts["message"]

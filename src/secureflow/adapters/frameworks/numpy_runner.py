@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -241,8 +242,13 @@ class NumpyRunner:
         return np.asarray(sums * share)
 
     def _write(self, path: Path, delta: NDArray[np.float32]) -> None:
+        sent = rounded_to(self._wire, delta)
+        if self._wire == "float16" and _longer(sent, self._spec.limits.clip_norm):
+            # Where float16 has its smallest steps, rounding may double a value.
+            steps = np.trunc(delta * np.float32(2.0**24)) * np.float32(2.0**-24)
+            sent = rounded_to(self._wire, np.where(np.abs(delta) < 2.0**-14, steps, delta))
         with path.open("wb") as file:
-            file.write(rounded_to(self._wire, delta).data)
+            file.write(sent.data)
 
     def _write_zeros(self, path: Path) -> None:
         """Create a sparse file of zeros; later rounds find it cached and write nothing."""
@@ -251,6 +257,10 @@ class NumpyRunner:
             with path.open("wb") as file:
                 os.truncate(file.fileno(), size)
             self._zeroed.add(path)
+
+
+def _longer(sent: NDArray[Any], limit: float) -> bool:
+    return float(np.linalg.norm(sent.astype(np.float64))) > limit
 
 
 def _invalid_model(reason: str) -> SecureFlowError:

@@ -285,6 +285,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "It starts from uploaded weights: whoever chose them could choose ones from which "
             "an update tells more."
         )
+    yield from _figure_notes(spec)
     yield from _budget_notes(spec, chosen)
     yield from _differing_bounds(spec, chosen)
     for categorical in spec.features.categorical if spec.features else ():
@@ -300,6 +301,19 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
                         extra=", ".join(extra[:5]),
                     )
                 )
+
+
+def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
+    if spec.wire == "float16":
+        yield (
+            "float16 ends at 6e-8: smaller changes of a parameter are lost, so that a small "
+            "learning rate trains nothing. bfloat16 keeps them."
+        )
+    if spec.plan.keep is not None:
+        yield (
+            "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "
+            "the model."
+        )
 
 
 def _budget_notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from secureflow.agent.compute.training import (
     train_arguments,
 )
 from secureflow.agent.job.context import AgentContext, Computing, reading
-from secureflow.agent.job.reading import paid_reading
+from secureflow.agent.job.reading import paid_reading, unnamed_rows
 from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
@@ -80,8 +80,8 @@ class Updates:
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`,
-                `privacy_required`, those of `check_features`; errors of the data, which name column
-                and (without differential privacy) row.
+                `privacy_required`, those of `check_features`; errors of the data, which name the
+                column: the row stays in this agent's log.
         """
         if job.job in self._rows:
             return
@@ -94,7 +94,8 @@ class Updates:
             await self._computing.check(job.job, job.spec, dataset)
             self._rows[job.job] = 0  # the exact number of rows is not revealed either
         else:
-            answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            async with unnamed_rows(self._context, job):
+                answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
             self._rows[job.job] = int(answer["rows"])
             if spec.reads_rows and spec.plan.validation and not answer["validation"]:
                 await asyncio.to_thread(self._note_unmeasured, job.job)
