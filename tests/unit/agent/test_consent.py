@@ -159,7 +159,7 @@ async def test_a_request_that_waited_while_its_agent_was_replaced_is_decided(wor
     body = world.consent_body(spec=dump(old), digest=spec_digest(old))
     world.assembly.inbox.put(JOB, body["digest"], body["spec"], {}, ("no policy",), NOW + 60)
     asking = asyncio.create_task(world.ask("consent", body))
-    while len(world.assembly.inbox.list(waiting=False)) < 2:  # noqa: ASYNC110  as `arrived`
+    while len(world.assembly.inbox.list(waiting=False)) < 2 and not asking.done():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     decide(world, world.assembly.inbox.list()[0].id, "approved")
     assert (await asking)["approval"]["body"]["spec"] == body["digest"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from secureflow.agent.compute.derivation import training_seed
+from secureflow.agent.kinds.training.updates import Updates
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
@@ -83,3 +86,14 @@ def test_orders_come_from_raw_words_alone_but_in_jobs_of_0_2_0(
 
 PINNED_ORDERS = [[3, 2, 1, 6, 0, 7, 4, 5], [3, 5, 7, 0, 6, 2, 4, 1]]
 PINNED_OLD_ORDERS = [[2, 4, 3, 6, 5, 0, 1, 7], [6, 2, 7, 4, 5, 1, 0, 3]]
+
+
+def test_an_agent_goes_through_its_rows_in_an_order_that_follows_from_its_secret() -> None:
+    """A public order is drawn without data, so that a round could be aimed at a named row."""
+    agent: Any = SimpleNamespace(_context=SimpleNamespace(party="a"))
+    secret, other = (SimpleNamespace(secret=bytes([one]) * 32) for one in (1, 2))
+    seeds = [Updates._seed(agent, one, SPEC, "train", MODEL) for one in (secret, other)]  # type: ignore[arg-type]
+    assert seeds[0] == training_seed(secret.secret, "train", MODEL) != seeds[1]
+    public = replace(SPEC, plan=TrainingPlan(order="public"))
+    told = {Updates._seed(agent, one, public, "train", MODEL) for one in (secret, other)}  # type: ignore[arg-type]
+    assert told == {shuffle_seed(public, "a", "train", MODEL).hex()}
