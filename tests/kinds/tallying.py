@@ -322,7 +322,12 @@ class TallyingWorker:
         return None
 
     def prepare(
-        self, job: str, spec: TallyingSpec, config: DatasetConfig | None, limits: SourceLimits
+        self,
+        job: str,
+        spec: TallyingSpec,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secret: bytes = b"",
     ) -> Prepared:
         if config is None:
             raise AssertionError(job)

@@ -383,7 +383,7 @@ class World:
             },
             "plan": {"rounds": 3},
         }
-        return parse(TrainingSpec, {**value, **changes})
+        return parse(TrainingSpec, {**value, **changes}).drawn()
 
     def new_enclave(self, *, measurement: str | None = None, debug: bool = False) -> Enclave:
         return Enclave(self.platform, measurement or self.measurement, debug=debug)

@@ -32,7 +32,7 @@ from secureflow.demo.processes import stop_all
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.training import Release, Resume, TrainingPlan, TrainingSpec
-from secureflow.engines.preparation import split_validation
+from secureflow.engines.preparation import validation_parts
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient
 from tests.survival.world import (
@@ -190,14 +190,14 @@ async def test_the_asynchronous_client_does_the_same(place: Platform) -> None:
 
 def test_predictions_are_those_of_the_agents(place: Platform) -> None:
     """The agents' evaluation of the final model, bank by bank, made again by the SDK."""
-    plan = TrainingPlan(rounds=3, batch_size=64, validation=0.3)
+    plan = TrainingPlan(rounds=3, batch_size=64, validation=0.3, order="public", draws="words")
     report = run(place, training(place, plan)).report
     with place.client("bank-b") as client:
         model = client.models.load(report["model"]["id"])
     hits, losses, total = 0, 0.0, 0
     for path in sorted((place.directory / "data").glob("*.parquet")):
         rows = columns_of(pq.read_table(path))
-        _, chosen = split_validation(len(rows["age"]), plan.seed, plan.validation)
+        _, chosen = validation_parts(plan, len(rows["age"]), b"")
         held_out = {name: values[chosen] for name, values in rows.items()}
         truth = held_out[LABEL.column] == LABEL.positive
         log_odds = model.log_odds(held_out).astype(np.float64)

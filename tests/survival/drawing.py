@@ -54,11 +54,16 @@ class Drawing(NumpyRunner):
 
 class DrawingWorker(TrainingWorker):
     def prepare(
-        self, job: str, spec: TrainingSpec, config: DatasetConfig | None, limits: SourceLimits
+        self,
+        job: str,
+        spec: TrainingSpec,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secret: bytes = b"",
     ) -> Prepared:
         if spec.name != DRAWN or config is None:
-            return super().prepare(job, spec, config, limits)
-        runner = Drawing(spec, open_source(config, limits).read(spec.column_names))
+            return super().prepare(job, spec, config, limits, secret)
+        runner = Drawing(spec, open_source(config, limits).read(spec.column_names), secret)
         return Prepared(runner, *runner.rows)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,4 +53,24 @@ def write_text(path: Path, text: str) -> None:
     try:
         write_result(path, text.encode())
     except OSError as error:
-        raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.") from error
+        raise SecureFlowError(
+            "invalid_file",
+            f"{path}: {error.strerror}.",
+            "Check the path, who owns it, and the free space.",
+        ) from error
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place for a result before the work that gives it; raises `invalid_file`."""
+    folder = path.parent
+    if path.is_dir():
+        reason = os.strerror(errno.EISDIR)
+    elif not folder.is_dir():
+        reason = os.strerror(errno.ENOENT)
+    elif not os.access(path if path.exists() else folder, os.W_OK):
+        reason = os.strerror(errno.EACCES)
+    else:
+        return
+    raise SecureFlowError(
+        "invalid_file", f"{path}: {reason}.", "Check the path, who owns it, and the free space."
+    )

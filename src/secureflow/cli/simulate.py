@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from secureflow.cli.console import Form, Output, say, show
-from secureflow.cli.files import write_text
-from secureflow.cli.texts import language, t
+from secureflow.cli.files import check_writable, write_text
+from secureflow.cli.texts import language, said, t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +60,15 @@ def simulate(
     initial: Annotated[
         Path | None, typer.Option(help=t("Weights to start from (safetensors)."))
     ] = None,
+    dataset: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help=t(
+                "What owners declare (agent.yaml, or what agent data inspect drafts); repeated: "
+                "one for each file."
+            )
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help=t("Of the division of the rows."))] = 7,
     html: Annotated[Path | None, typer.Option(help=t("Write curves to this page."))] = None,
     save: Annotated[
@@ -70,10 +79,17 @@ def simulate(
     """Simulate jobs: no server, no agents, no protection."""
     from secureflow.kit.atomic import write_result
     from secureflow.simulation import Simulation
+    from secureflow.simulation.training.table import read_owners
 
     if save is not None and len(jobs) > 1:
         raise typer.BadParameter(t("--save is for one job file."))
-    simulation = Simulation(parties, partition, attack, protection, seed, initial=initial)
+    for place in (html, save):
+        if place is not None:
+            check_writable(place)
+    owners = tuple(one for path in dataset or () for one in read_owners(path))
+    simulation = Simulation(
+        parties, partition, attack, protection, seed, initial=initial, owners=owners
+    )
     outcomes = [_run(simulation, path, data) for path in jobs]
     if html is not None:
         from secureflow.simulation.training.page import render
@@ -84,14 +100,17 @@ def simulate(
         write_result(save, outcomes[0].file.to_bytes())
         say(t("Written to {path}.", path=save))
     _show(outcomes, output)
+    for one in outcomes:
+        for note in one.notes:
+            say(f"{one.label}: {said(note)}")
 
 
 def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome:
     from secureflow.kit.inputfiles import read_mapping
 
+    job = read_mapping(path)
     say(t("{file}: simulated here, unprotected", file=path.name))
-    given = read_mapping(path)
-    return simulation.run(given, data, label=path.stem, on_round=_tell, base=path.parent)
+    return simulation.run(job, data, label=path.stem, on_round=_tell, base=path.parent)
 
 
 def _tell(row: Mapping[str, Any]) -> None:

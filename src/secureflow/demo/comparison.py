@@ -2,10 +2,10 @@
 
 The launcher computes this outside the platform, from the shares that it made itself; no real job
 could do so, and no job report contains it. All three train the same model family from the same
-start, with the same preparation, schedule, seed and rows (the plan's validation rows are held back
-everywhere), and are measured on the same test rows after every pass. *Together* is measured on the
-models that the platform released; *alone* is one silo of the same loop, *pooled* one silo with
-everybody's rows.
+start, with the same preparation, schedule, seed and rows (as many are held back for validation
+everywhere: which ones is each agent's secret), and are measured on the same test rows after every
+pass. *Together* is measured on the models that the platform released; *alone* is one silo of the
+same loop, *pooled* one silo with everybody's rows.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def _silos(study: Study) -> Iterator[Columns]:
 
 
 def _training_rows(study: Study, columns: Columns) -> Columns:
-    """Return the rows that an agent trains on: all but its validation rows."""
+    """Return as many rows as an agent trains on: without the plan's share for validation."""
     rows = len(columns[study.features.binary.column])
     train, _ = split_validation(rows, study.plan.seed, study.plan.validation)
     return {name: values[train] for name, values in columns.items()}

@@ -24,11 +24,13 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        hint = DENIED if isinstance(error, PermissionError) else ""
+        hint = DENIED if isinstance(error, PermissionError) else "Check the path."
         raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
     if len(data) > limit:
         raise SecureFlowError(
-            "invalid_file", Text("{path} has more than {limit} bytes.", path=path, limit=limit)
+            "invalid_file",
+            Text("{path} has more than {limit} bytes.", path=path, limit=limit),
+            "Name the file that was meant.",
         )
     return data
 
@@ -41,23 +43,35 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         SecureFlowError: `invalid_file` naming the path and the place.
     """
+    return named_fields(path, read_yaml(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML or JSON file, written by a person.
+
+    Raises:
+        SecureFlowError: `invalid_file` naming the path and the place.
+    """
     import yaml  # here, so that other commands start faster
 
     try:
-        value = yaml.load(read_bytes(path, 1 << 20), _loader())  # noqa: S506  a safe one
+        return yaml.load(read_bytes(path, 1 << 20), _loader())  # noqa: S506  a safe one
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise SecureFlowError(
-            "invalid_file", Text("{path} is not YAML: {reason}.", path=path, reason=reason)
+            "invalid_file",
+            Text("{path} is not YAML: {reason}.", path=path, reason=reason),
+            "Correct it there, or name the file that was meant.",
         ) from error
-    return named_fields(path, value)
 
 
 def named_fields(path: Path, value: Any) -> dict[str, Any]:
     """Return a value that is an object with named fields; raises `invalid_file`."""
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise SecureFlowError(
-            "invalid_file", Text("{path} must hold an object with named fields.", path=path)
+            "invalid_file",
+            Text("{path} must hold an object with named fields.", path=path),
+            "Write one field a line, such as `name: credit scoring`.",
         )
     return value
 

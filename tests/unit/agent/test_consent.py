@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +136,63 @@ async def test_the_same_question_twice_at_once_is_one_approval(world: World) -> 
     answers = await asyncio.gather(*questions)
     assert answers[0] == answers[1] == answers[2]
     assert len(world.store.unproved()) == 1
+
+
+async def test_nobody_is_asked_about_a_spec_whose_submitter_chooses_the_validation_rows(
+    tmp_path: Path,
+) -> None:
+    """A centre may hand out what only an older version drafts; with it a seed picks one row."""
+    world = World(tmp_path / "agent")
+    old = replace(world.spec, plan=replace(world.spec.plan, draws=None))
+    body = world.consent_body(spec=dump(old), digest=spec_digest(old))
+    error = await outcome(asyncio.create_task(world.ask("consent", body)))
+    assert error.code == "script_retired"
+    assert "job.refused" in [one["action"] for one in world.store.actions()]
+    assert world.assembly.inbox.list(waiting=False) == []
+    without = replace(old, plan=replace(old.plan, validation=0.0))
+    body = world.consent_body(spec=dump(without), digest=spec_digest(without))
+    assert (await world.ask("consent", body))["approval"]
+
+
+async def test_a_request_that_waited_while_its_agent_was_replaced_is_decided(world: World) -> None:
+    old = replace(world.spec, plan=replace(world.spec.plan, draws=None))
+    body = world.consent_body(spec=dump(old), digest=spec_digest(old))
+    world.assembly.inbox.put(JOB, body["digest"], body["spec"], {}, ("no policy",), NOW + 60)
+    asking = asyncio.create_task(world.ask("consent", body))
+    while len(world.assembly.inbox.list(waiting=False)) < 2 and not asking.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    decide(world, world.assembly.inbox.list()[0].id, "approved")
+    assert (await asking)["approval"]["body"]["spec"] == body["digest"]
+
+
+@pytest.mark.parametrize(("validation", "told"), [(0, True), (10, False)])
+async def test_an_owner_is_told_that_its_rows_measure_nothing(
+    tmp_path: Path, validation: int, told: bool
+) -> None:
+    world = World(tmp_path / "agent")
+
+    async def prepared(*_: Any) -> dict[str, Any]:
+        return {"rows": 40, "validation": validation}
+
+    world.worker.prepare = prepared  # type: ignore[method-assign]
+    await world.admitted()
+    facts = [o["facts"] for o in world.store.actions() if o["action"] == "job.not_measured"]
+    assert facts == ([{"least": 10}] if told else [])
+
+
+async def test_which_row_does_not_fit_stays_in_the_owners_own_log(tmp_path: Path) -> None:
+    """A job chooses its classes: the first row that has none of them would answer about cells."""
+    world = World(tmp_path / "agent")
+
+    async def refused(*_: Any) -> dict[str, Any]:
+        details = {"row": 417, "column": "income"}
+        raise SecureFlowError("unknown_class", "Row 417 of 'income' …", "Correct row 417.", details)
+
+    world.worker.prepare = refused  # type: ignore[method-assign]
+    with pytest.raises(SecureFlowError) as caught:
+        await world.admitted()
+    assert caught.value.code == "unknown_class"
+    assert "417" not in json.dumps(caught.value.as_json())
+    assert "income" in caught.value.message
+    (facts,) = [o["facts"] for o in world.store.actions() if o["action"] == "job.row_refused"]
+    assert "417" in facts["message"]

@@ -158,6 +158,18 @@ async def test_a_job_computes_what_the_engine_computes(
     assert (tmp_path / "update").stat().st_mode & 0o077 == 0
 
 
+async def test_the_salt_that_only_the_party_knows_decides_which_rows_are_measured(
+    workers: Workers, dataset: DatasetConfig, model: Path
+) -> None:
+    drawn = SPEC.drawn()
+    found = []
+    for salt in (SALT, bytes(32), SALT):
+        await workers.prepare("job", dump(drawn), dataset, salt)
+        sums = (await workers.compute("job", "moments"))["sums"]
+        found.append((sums, (await evaluate(workers, model, sums))["sums"]))
+    assert found[0] == found[2] != found[1]
+
+
 async def test_a_killed_worker_is_replaced_and_the_update_is_the_same(
     workers: Workers, dataset: DatasetConfig, model: Path, tmp_path: Path
 ) -> None:

@@ -153,13 +153,17 @@ def column_names(path: Path, kind: DataFormat) -> list[str]:
     """Return the file's column names in order, doubled ones too.
 
     Raises:
-        SecureFlowError: `dataset_unreadable` for more columns than a declaration may have.
+        SecureFlowError: `dataset_unreadable` for a file that is not what its name says, and for
+            more columns than a declaration may have.
     """
-    if kind == "parquet":
-        names = pq.read_schema(path).names
-    else:
-        with arrow_csv.open_csv(path, parse_options=_parsing()) as head:
-            names = head.schema.names
+    try:
+        if kind == "parquet":
+            names = pq.read_schema(path).names
+        else:
+            with arrow_csv.open_csv(path, parse_options=_parsing()) as head:
+                names = head.schema.names
+    except (pa.ArrowException, OSError, UnicodeError):
+        raise unreadable(path, "it is not a readable file of its kind") from None
     if len(names) > MAX_COLUMNS:
         raise unreadable(
             path, Text("it has more than {max_columns} columns", max_columns=MAX_COLUMNS)
@@ -178,6 +182,22 @@ def read_column(path: Path, kind: DataFormat, name: str) -> pa.ChunkedArray:
         return _plain(column)
     except (pa.ArrowException, OSError, UnicodeError):
         raise unreadable(path, Text("its column {name!r} cannot be read", name=name)) from None
+
+
+def counts(column: pa.ChunkedArray) -> bool:
+    """Tell whether a draft would declare a column as numbers, or as classes that are numbers.
+
+    Codes such as 0123 are words.
+    """
+    if _numeric(column.type):
+        return True
+    if not pa.types.is_string(column.type):
+        return False
+    trimmed = pc.utf8_trim_whitespace(pc.drop_null(column))
+    trimmed = trimmed.filter(pc.not_equal(trimmed, ""))
+    if not len(trimmed) or pc.any(pc.match_substring_regex(trimmed, _CODE)).as_py():
+        return False
+    return bool(pc.all(pc.match_substring_regex(trimmed, _NUMBER)).as_py())
 
 
 def draft_column(

@@ -23,7 +23,7 @@ __all__ = [
     "runner_of",
 ]
 
-Prepare = Callable[[TrainingSpec, Columns | None], FrameworkRunner]
+Prepare = Callable[[TrainingSpec, Columns | None, bytes], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""
 
 FRAMEWORKS: Final[Mapping[str, Prepare]] = {
@@ -33,6 +33,6 @@ FRAMEWORKS: Final[Mapping[str, Prepare]] = {
 """`spec.model.family` to the framework that trains it."""
 
 
-def runner_of(spec: TrainingSpec, columns: Columns | None) -> FrameworkRunner:
+def runner_of(spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> FrameworkRunner:
     """Prepare a job's rows in the framework of its family; raises what `NumpyRunner` does."""
-    return FRAMEWORKS[spec.model.family](spec, columns)
+    return FRAMEWORKS[spec.model.family](spec, columns, secret)

@@ -21,11 +21,11 @@ from secureflow.engines.preparation import (
     encode_rows,
     moment_sums,
     moments_from_sums,
-    split_validation,
+    validation_parts,
     weight_vector,
 )
-from secureflow.engines.sealing.wiretypes import BYTES, WireType, rounded_to
-from secureflow.engines.training.capping import capped_sums, clipped_delta
+from secureflow.engines.sealing.wiretypes import BYTES, WireType
+from secureflow.engines.training.capping import as_sent, capped_sums, clipped_delta
 from secureflow.engines.training.models import model_family, row_cells
 from secureflow.engines.training.private import (
     METRIC_UNIT,
@@ -52,13 +52,14 @@ class NumpyRunner:
     Args:
         spec: the job's spec.
         columns: the rows of the party's dataset; None for a family that reads none.
+        secret: the party's, from which its validation rows are drawn (`validation_parts`).
 
     Raises:
         SecureFlowError: `missing_data`, and without differential privacy `empty_dataset` or the
             errors of `design_matrix` in a row, so that a job fails before its first round.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None) -> None:
+    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
         self._spec = spec
         self._family = model_family(spec)
         self._wire: WireType = spec.wire_type
@@ -70,7 +71,7 @@ class NumpyRunner:
         self._rows = (1, 0)  # the weight of a party without rows
         self._zeroed: set[Path] = set()
         if self._family.needs_data:
-            self._split(columns)
+            self._split(columns, secret)
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -151,7 +152,7 @@ class NumpyRunner:
             steps += self._family.metric_steps(parameters, inputs[rows], labels[rows], unit)
         return private_sums(self._spec, seed, steps)
 
-    def _split(self, columns: Columns | None) -> None:
+    def _split(self, columns: Columns | None, secret: bytes) -> None:
         features = self._spec.features
         if columns is None or features is None:
             raise SecureFlowError(
@@ -173,7 +174,7 @@ class NumpyRunner:
                 "The party's dataset has no rows.",
                 "Use a dataset with rows, or leave the job.",
             )
-        parts = split_validation(count, self._spec.plan.seed, self._spec.plan.validation)
+        parts = validation_parts(self._spec.plan, count, secret)
         self._train_columns, self._valid_columns = (
             {name: columns[name][part] for name in features.columns} for part in parts
         )
@@ -236,7 +237,7 @@ class NumpyRunner:
 
     def _write(self, path: Path, delta: NDArray[np.float32]) -> None:
         with path.open("wb") as file:
-            file.write(rounded_to(self._wire, delta).data)
+            file.write(as_sent(self._spec, delta).data)
 
     def _write_zeros(self, path: Path) -> None:
         """Create a sparse file of zeros; later rounds find it cached and write nothing."""

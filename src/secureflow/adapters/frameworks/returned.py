@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.bundle_family import ROWS, BundleModel
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.sealing.wiretypes import rounded_to
-from secureflow.engines.training.capping import capped_sums, clipped_delta
+from secureflow.engines.training.capping import as_sent, capped_sums, clipped_delta
 from secureflow.engines.training.metrics import LOSS_CAP
 from secureflow.engines.training.private import party_delta, private_sums
 from secureflow.engines.training.tensors import flat, named
@@ -78,7 +77,7 @@ class Returned:
         update.unlink(missing_ok=True)  # another process may have the old file open
         handle = os.open(update, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(rounded_to(self.spec.wire_type, delta).data)
+            file.write(as_sent(self.spec, delta).data)
 
     def sums(
         self, reported: Mapping[str, float], rows: tuple[int, int], seed: bytes

@@ -36,13 +36,14 @@ class RowsRunner(NumpyRunner):
     Args:
         spec: the job's spec.
         columns: the rows of the party's dataset.
+        secret: the party's, from which its validation rows are drawn.
 
     Raises:
         SecureFlowError: as `NumpyRunner`.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None) -> None:
-        super().__init__(spec, columns)
+    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
+        super().__init__(spec, columns, secret)
         label = spec.features.label if spec.features else None
         self._labelled = label is not None
         self._label = np.dtype("<f4" if isinstance(label, NumberLabel) else "<i8")

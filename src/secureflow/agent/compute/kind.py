@@ -51,9 +51,18 @@ class WorkerKind(Protocol):
         """Refuse what can be refused without reading rows."""
 
     def prepare(
-        self, job: str, spec: Any, config: DatasetConfig | None, limits: SourceLimits
+        self,
+        job: str,
+        spec: Any,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secret: bytes = b"",
     ) -> Prepared:
-        """Read the spec's columns and no others."""
+        """Read the spec's columns and no others.
+
+        `secret` is the salt of the dataset's commitment: only this party knows it, and it stays the
+        same for as long as the file does, whatever the job.
+        """
 
 
 class CodeKind(Protocol):

@@ -50,9 +50,15 @@ class StatisticsWorker:
         open_statistician(spec.privacy.library)
 
     def prepare(
-        self, job: str, spec: StatisticsSpec, config: DatasetConfig | None, limits: SourceLimits
+        self,
+        job: str,
+        spec: StatisticsSpec,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secret: bytes = b"",
     ) -> Prepared:
         """Read the rows; their number is not revealed, and nothing here needs it."""
+        del secret
         from secureflow.agent.compute.statistics_rows import StatisticsRows
 
         return Prepared(StatisticsRows(job, spec, _declared(job, config), limits))

@@ -95,7 +95,12 @@ class TrainingWorker:
             open_source(with_person(config), limits, tolerant=True).check(spec.column_names)
 
     def prepare(
-        self, job: str, spec: TrainingSpec, config: DatasetConfig | None, limits: SourceLimits
+        self,
+        job: str,
+        spec: TrainingSpec,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secret: bytes = b"",
     ) -> Prepared:
         """Read the rows; a model family that needs some reports what is missing."""
         # Lazy: NumPy's start-up cost is paid once there is a job.
@@ -106,7 +111,7 @@ class TrainingWorker:
         if config is not None:
             source = open_source(config, limits, tolerant=spec.privacy is not None)
             columns = source.read(spec.column_names)
-        runner = runner_of(spec, columns)
+        runner = runner_of(spec, columns, secret)
         rows, validation = runner.rows
         return Prepared(runner, rows, validation)
 

@@ -146,7 +146,7 @@ class Worker:
         config = _declaration(asked, dataset)
         found = ""
         try:
-            prepared = kind.prepare(job, asked, config, self._limits)
+            prepared = kind.prepare(job, asked, config, self._limits, bytes.fromhex(salt))
             self._jobs[job] = kind, prepared
         finally:
             if config is not None:

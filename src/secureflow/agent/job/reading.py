@@ -24,6 +24,7 @@ from secureflow.adapters.datasources import changed
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
@@ -81,3 +82,39 @@ async def _check_file(context: AgentContext, job: JobRecord, spec: JobSpec) -> N
         await asyncio.to_thread(pinned.check_file)
     except SecureFlowError:
         raise changed(pinned.dataset.name) from None
+
+
+@asynccontextmanager
+async def unnamed_rows(context: AgentContext, job: JobRecord) -> AsyncIterator[None]:
+    """Prepare rows of a job; what does not fit leaves this agent with its column, not its row.
+
+    A job may have chosen what fits (its classes, say), so that the number of the first row that
+    does not would answer a question about single cells. The owner's own log names the row.
+
+    Raises:
+        SecureFlowError: that of the preparation.
+    """
+    try:
+        yield
+    except SecureFlowError as error:
+        if error.details.get("row") is None:
+            raise
+        facts = {"code": error.code, "message": error.message}
+        await asyncio.to_thread(_note_row, context, job.job, facts)
+        column = str(error.details.get("column", ""))
+        raise SecureFlowError(
+            error.code,
+            Text(
+                "A row of {party} does not fit the job in column {column!r}; which one, is only "
+                "in its own log.",
+                party=context.party,
+                column=column,
+            ),
+            Text("Ask {party} to check its agent's log.", party=context.party),
+            {"column": column},
+        ) from None
+
+
+def _note_row(context: AgentContext, job: str, facts: dict[str, JSON]) -> None:
+    with context.store.transaction():
+        context.store.note(context.clock(), "job.row_refused", job, **facts)

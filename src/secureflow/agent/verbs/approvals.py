@@ -72,6 +72,7 @@ class Approvals:
                 `spec_digest_mismatch` if this job id was approved with another spec;
                 `restored_since`; `job_finished` for one that a rolled-back record had lost;
                 `approval_expired`.
+            SecureFlowError: `script_retired` for a spec as only an older version drafts them.
             InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
         """
         context = self._context
@@ -81,6 +82,10 @@ class Approvals:
         await self._forgotten_jobs.check(request.job)
         spec = read_spec(request.spec, request.digest, context.kinds.specs)
         lapsed = context.store.job(request.job)
+        if spec.dated and lapsed is None and not self._asked_before(request):
+            error = _dated(request.job)
+            await asyncio.to_thread(self._note_refusal, request.job, error)
+            raise error
         asked, publication = self._check(spec)
         await self._code.see(spec)
         if lapsed is not None and lapsed.declared != _as_json(publication):
@@ -127,6 +132,10 @@ class Approvals:
             check_columns=self._kinds.check_columns,
         )
         return asked, context.publication(spec)
+
+    def _asked_before(self, request: ConsentRequest) -> bool:
+        """Tell whether a person here was asked already, by the version that drafted the spec."""
+        return self._context.store.inbox_request(request.job, request.digest) is not None
 
     def withdraw(self, job: str) -> None:
         """Stop waiting for a decision: the job is over."""
@@ -208,4 +217,16 @@ def _changed(job: str) -> SecureFlowError:
             "What {job} asks for was declared or published again while the request waited.", job=job
         ),
         "An approval covers what was asked: submit the job again.",
+    )
+
+
+def _dated(job: str) -> SecureFlowError:
+    return SecureFlowError(
+        "script_retired",
+        Text(
+            "{job} was drafted by an older version: whoever submitted it chose the validation "
+            "rows of every party.",
+            job=job,
+        ),
+        "Submit the job again.",
     )

@@ -103,7 +103,7 @@ async def draft(
             "roster": list(roster_lines({**dict.fromkeys(parties), **chosen}, charter.keys)),
             **{k: part for k, part in with_noise(parts, priced).items() if part is not None},
         },
-    )
+    ).drawn()
     check(spec)
     _check_bringing(spec)
     _check_columns(spec, chosen)
@@ -302,6 +302,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             digest=spec.bundle.digest,
             environment=spec.bundle.environment,
         )
+    yield from _figure_notes(spec)
     yield from _budget_notes(spec, chosen)
     yield from _differing_bounds(spec, chosen)
     for categorical in spec.features.categorical if spec.features else ():
@@ -317,6 +318,19 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
                         extra=", ".join(extra[:5]),
                     )
                 )
+
+
+def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
+    if spec.wire == "float16":
+        yield (
+            "float16 ends at 6e-8: smaller changes of a parameter are lost, so that a small "
+            "learning rate trains nothing. bfloat16 keeps them."
+        )
+    if spec.plan.keep is not None:
+        yield (
+            "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "
+            "the model."
+        )
 
 
 def _budget_notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:

@@ -195,6 +195,10 @@ class JobSpec(Protocol):
         """The most rounds that the job takes."""
 
     @property
+    def dated(self) -> bool:
+        """Whether only an older version drafts such a spec: no owner is asked anew about it."""
+
+    @property
     def parameters(self) -> int:
         """The number of float32 values that rounds update; 0 without a model."""
 
@@ -216,6 +220,11 @@ class SpecBase:
     purpose: Title
     submitter: UserId
     roster: Annotated[tuple[RosterEntry, ...], Field(min_length=1, max_length=256)]
+
+    @property
+    def dated(self) -> bool:
+        """No spec of this kind is."""
+        return False
 
     @property
     def parties(self) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.bundle_family import LOSS, BundleModel, bundle_problem
 from secureflow.domain.specs.families import (
@@ -125,17 +127,40 @@ def _ridge_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
 
 def _ridge_caps(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     """Clipping would falsify sums without anybody noticing."""
+    most = max(features.weight.bounds[1] if features.weight else 1.0, 1.0)
+    # Of one row with inputs u (the intercept's among them) and label z, all within ±1, the length
+    # is √(½ ((Σu²)² + Σu⁴) + z² Σu²).
+    size = features.width + 1
+    longest = most * math.sqrt(size * size / 2 + 3 * size / 2)
     if spec.privacy is not None:
-        return _private_ridge(spec.privacy)
-    most = features.weight.bounds[1] if features.weight else 1.0
-    longest = (features.width + 1) * max(most, 1.0)
+        problem = _private_ridge(spec.privacy)
+        if problem or spec.privacy.noise != "local" or spec.privacy.noise_multiplier is None:
+            return problem
+        most, longest = _noised_ridge(spec, spec.privacy, size, most, longest)
     if spec.limits.clip_norm < longest:
         reason = Text("the sums of ridge may be as long as {longest:g}", longest=longest)
         return "limits.clip_norm", reason, "Raise it to that: sums must not be clipped."
-    if traits_of(spec).masks and spec.quantisation.clip < max(most, 1.0):
-        reason = Text("a mean of ridge may be as large as {most:g}", most=max(most, 1.0))
+    if traits_of(spec).masks and spec.quantisation.clip < most:
+        reason = Text("a mean of ridge may be as large as {most:g}", most=most)
         return "quantisation.clip", reason, "Raise it to that: sums must not be clipped."
     return None
+
+
+def _noised_ridge(
+    spec: TrainingSpec, privacy: Privacy, size: int, most: float, longest: float
+) -> tuple[float, float]:
+    """Return the largest number and length of a party's noised means, but for one in a million.
+
+    Its share of the public denominator may be that of a party with all the rows.
+    """
+    parties, numbers = len(spec.roster), spec.model_parameters
+    width = privacy.sigma(numbers) * privacy.step * parties / max(1, privacy.rows)
+    # The public amount on the diagonal (`engines.training.private.loaded`).
+    amount = 2.0 * math.sqrt(size / parties) * width
+    bounded = min(most, privacy.clipping_norm) * parties, min(longest, privacy.clipping_norm)
+    largest = bounded[0] + amount + 6.0 * width
+    length = bounded[1] * parties + amount * math.sqrt(size)
+    return largest, length + (math.sqrt(numbers) + 6.0) * width
 
 
 def _private_ridge(privacy: Privacy) -> Problem | None:

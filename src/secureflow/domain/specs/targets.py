@@ -13,6 +13,7 @@ cell becomes a number (the *target* of a row) is the same for every party and in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -56,9 +57,18 @@ class ClassesLabel:
         """Return the classes for a column of numbers.
 
         Raises:
-            SecureFlowError: `malformed_label`.
+            SecureFlowError: `malformed_label`, also for two classes that are one number.
         """
-        return tuple(_number(self.column, one) for one in self.classes)
+        found = tuple(_number(self.column, one) for one in self.classes)
+        if len(set(found)) != len(found):
+            raise SecureFlowError(
+                "malformed_label",
+                Text("Two classes of the numeric label column {column!r} are the same number.",
+                     column=self.column),
+                "List each number once: 1, 1.0 and 01 are one class.",
+                {"column": self.column},
+            )  # fmt: skip
+        return found
 
 
 @dataclass(frozen=True)
@@ -141,7 +151,10 @@ MAX_WEIGHT: Final = 1e6
 
 def _number(column: str, text: str) -> float:
     try:
-        return float(text)
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(text)
+        return value
     except ValueError:
         raise SecureFlowError(
             "malformed_label",

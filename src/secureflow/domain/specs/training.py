@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -161,6 +161,11 @@ class TrainingPlan:
     `keep: best` releases the model with the lowest federated validation loss, not the last one.
     `order: public` has each party go through its rows in an order that follows from the plan, as a
     simulation does; by default it follows from the party's secret.
+
+    `draws: words` is in every spec that is drafted today, and was in none of 0.2.0. With it, orders
+    are drawn from raw words of a generator, which no version of NumPy changes, and which rows a
+    party validates on follows from the party's secret (`engines.preparation.split`), not from
+    `seed` alone, which the submitter chooses.
     """
 
     __pydantic_config__ = STRICT
@@ -174,6 +179,7 @@ class TrainingPlan:
     strategy: Literal["fedavg"] = "fedavg"
     keep: Annotated[Literal["best"] | None, Field(exclude_if=_absent)] = None
     order: Annotated[Literal["public"] | None, Field(exclude_if=_absent)] = None
+    draws: Annotated[Literal["words"] | None, Field(exclude_if=_absent)] = None
 
 
 @dataclass(frozen=True)
@@ -288,6 +294,18 @@ class TrainingSpec(SpecBase):
     def wire_type(self) -> WireType:
         """The dtype in which changes of the model travel."""
         return self.wire or "float32"
+
+    @property
+    def dated(self) -> bool:
+        """Whether its submitter chooses a party's validation rows, as in version 0.2.0."""
+        measured = self.reads_rows and self.plan.validation > 0 and self.privacy is None
+        return measured and self.plan.draws is None
+
+    def drawn(self) -> TrainingSpec:
+        """Return the spec as it is drafted today (`TrainingPlan.draws`)."""
+        if not self.reads_rows or self.plan.draws:
+            return self
+        return replace(self, plan=replace(self.plan, draws="words"))
 
     @property
     def planned_rounds(self) -> int:

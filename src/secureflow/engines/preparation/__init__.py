@@ -17,9 +17,11 @@ from secureflow.engines.preparation.moments import (
     moments_length,
 )
 from secureflow.engines.preparation.split import (
+    LEAST_VALIDATION,
     chosen_by_content,
     split_by_content,
     split_validation,
+    validation_parts,
 )
 from secureflow.engines.preparation.target import (
     label_vector,
@@ -29,6 +31,7 @@ from secureflow.engines.preparation.target import (
 )
 
 __all__ = [
+    "LEAST_VALIDATION",
     "Columns",
     "EncodedRows",
     "Moments",
@@ -45,5 +48,6 @@ __all__ = [
     "split_by_content",
     "split_validation",
     "unscaled",
+    "validation_parts",
     "weight_vector",
 ]

@@ -1,38 +1,76 @@
-"""The local validation split: by seed and row position, or by seed and the row's content."""
+"""The local validation split: by a secret and row position, or by seed and the row's content.
+
+| plan             | a row's part is drawn from                                      |
+|------------------|-----------------------------------------------------------------|
+| `draws: words`   | the party's secret, the plan's seed and share, the row's place  |
+| with `order: public`, and in a simulation | the same, without a secret             |
+| of version 0.2.0 | the plan's seed and the row's place                             |
+| with `privacy`   | the plan's seed and the row's content                           |
+
+The secret belongs to the published file: jobs with one seed and share measure on the same rows, so
+that their figures compare, and a job that resumes another one measures on rows that this one never
+trained on; unless the file has changed. Who chooses the seed learns and chooses nothing by it.
+"""
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
+
+from secureflow.domain.specs.training import TrainingPlan
+from secureflow.kit.canonical import canonical_bytes, sha256
+
+Parts = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""The ascending row indices of the training and of the validation part."""
+
+LEAST_VALIDATION: Final = 10
+"""Fewest rows that a party validates on; with fewer it trains on all of them, and its validation
+sums are zeros: sums over one row would be the row."""
 
 _MIXERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 """Constants of SplitMix64's finaliser (Steele, Lea and Flood 2014)."""
+_WORDS_AT_A_TIME: Final = 1 << 20
 
 
-def split_validation(
-    rows: int, seed: int, share: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the ascending row indices of the training and the validation part.
+def validation_parts(plan: TrainingPlan, rows: int, secret: bytes) -> Parts:
+    """Return a party's training and validation rows, without differential privacy.
 
-    Row i's draw depends only on the seed and i, so rows added later move no earlier one. A silo
-    that is too small to spare a row trains on all of them and validates on none.
+    Args:
+        plan: the job's.
+        rows: number of rows, at least 0.
+        secret: the party's; not used, and may be empty, where the order of rows is public.
+    """
+    if plan.draws is None:
+        return split_validation(rows, plan.seed, plan.validation)
+    hidden = b"" if plan.order == "public" else secret
+    facts = {"v": 1, "use": "validation rows", "seed": plan.seed, "share": plan.validation}
+    key = sha256(canonical_bytes(facts) + hidden)
+    return _parted(_keyed_words(key, rows) < np.uint64(int(plan.validation * 2.0**64)),
+                   LEAST_VALIDATION)  # fmt: skip
+
+
+def split_validation(rows: int, seed: int, share: float) -> Parts:
+    """Return the parts as 0.2.0 did: row i's draw depends only on the seed and i.
+
+    So rows added later move no earlier one. A silo that is too small to spare a row trains on all
+    of them and validates on none.
 
     Args:
         rows: number of rows, at least 0.
         seed: the plan's seed.
         share: expected validation share in [0, 0.5].
     """
-    draws = np.random.Generator(np.random.PCG64(seed)).random(rows)
-    chosen = draws < share
-    if chosen.all():
-        chosen[:] = False
-    (train,), (valid,) = np.nonzero(~chosen), np.nonzero(chosen)
-    return train, valid
+    # As `Generator.random` makes them, from raw words: only these are promised to stay (NEP 19).
+    draws = (np.random.PCG64(seed).random_raw(rows) >> np.uint64(11)) * 2.0**-53
+    return _parted(draws < share, 0)
 
 
 def split_by_content(
     inputs: NDArray[np.float32], labels: NDArray[np.float32], seed: int, share: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> Parts:
     """Return row indices as `split_validation` does, decided only by the row's content.
 
     So removing a row, wherever it is, moves no other one to the other part: under
@@ -57,8 +95,8 @@ def chosen_by_content(
     A row's answer depends only on that row, so this can be called for a few rows at a time.
     """
     # Multiply-and-add hashing of vectors (Dietzfelbinger 1996) under the seed's coefficients.
-    draws = np.random.Generator(np.random.PCG64(seed))
-    coefficients = draws.integers(0, 1 << 64, (inputs.shape[1] + 1, 2), np.uint64)
+    words = np.random.PCG64(seed).random_raw(2 * (inputs.shape[1] + 1))
+    coefficients = words.reshape(inputs.shape[1] + 1, 2)
     shifts, factors = coefficients[:, 0], coefficients[:, 1] | np.uint64(1)
     cells = np.column_stack([inputs, labels]).astype("<f4").view("<u4").astype(np.uint64)
     mixed = ((cells + shifts) * factors).sum(axis=1, dtype=np.uint64)
@@ -66,3 +104,20 @@ def chosen_by_content(
         mixed = (mixed ^ (mixed >> np.uint64(bits))) * factor
     mixed ^= mixed >> np.uint64(31)
     return np.asarray(mixed < np.uint64(int(share * 2.0**64)))
+
+
+def _parted(chosen: NDArray[np.bool_], least: int) -> Parts:
+    if chosen.all() or int(chosen.sum()) < least:
+        chosen = np.zeros_like(chosen)
+    (train,), (valid,) = np.nonzero(~chosen), np.nonzero(chosen)
+    return train, valid
+
+
+def _keyed_words(key: bytes, count: int) -> NDArray[np.uint64]:
+    """Return the first 64-bit words of AES-256-CTR under a key; the first n are always the same."""
+    stream = Cipher(algorithms.AES256(key), modes.CTR(bytes(16))).encryptor()
+    found = np.empty(count, np.uint64)
+    for start in range(0, count, _WORDS_AT_A_TIME):
+        part = found[start : start + _WORDS_AT_A_TIME]
+        part[:] = np.frombuffer(stream.update(bytes(8 * len(part))), "<u8")
+    return found

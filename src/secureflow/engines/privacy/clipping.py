@@ -77,6 +77,19 @@ def product_rows(rows: NDArray[_Float], coef: NDArray[_Float]) -> NDArray[_Float
     return products
 
 
+def row_norms(rows: Vector) -> Vector:
+    """Return each row's L2 norm, shape (n,), from that row alone; inf or NaN if it has none.
+
+    Rows are scaled by their largest value first. Otherwise the squares of small values vanish, and
+    a row whose values are multiplied by large ones afterwards would not be clipped.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = np.abs(rows).max(axis=1, initial=0.0)
+        scaled = rows / np.where(largest > 0, largest, 1.0)[:, None]
+        norms: Vector = largest * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))
+    return norms
+
+
 @dataclass(frozen=True)
 class Layer:
     """What one dense layer does to each row.
@@ -100,13 +113,14 @@ def clipped_layers_sum(layers: Sequence[Layer], clip: float) -> Vector:
     removing a row changes it by at most `clip` (L2). A row whose gradient is not finite, or so long
     that its norm is not, has none and adds nothing; so the sum is finite.
     """
+    norms = np.zeros(len(layers[0].inputs))
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = np.zeros(len(layers[0].inputs))
         for one in layers:
-            seen = np.einsum("ij,ij->i", one.inputs, one.inputs) + 1.0
-            squares += np.einsum("ij,ij->i", one.slopes, one.slopes) * seen
-    finite = np.isfinite(squares)
-    norms = np.sqrt(np.where(finite, squares, 0.0))
+            # The intercept's input is 1.
+            own = row_norms(one.slopes) * np.hypot(row_norms(one.inputs), 1.0)
+            norms = np.hypot(norms, own)
+    finite = np.isfinite(norms)
+    norms = np.where(finite, norms, 0.0)
     factor = np.where(finite, np.minimum(1.0, clip / np.maximum(norms, 1e-300)), 0.0)
     parts = []
     for one in layers:

@@ -20,6 +20,7 @@ from secureflow.engines.training.metrics import (
     binary_metric_steps,
     binary_metric_sums,
 )
+from secureflow.engines.training.order import orders
 from secureflow.engines.training.weighting import row_weights
 from secureflow.kit.errors import SecureFlowError
 
@@ -57,14 +58,11 @@ class LogisticRegression:
             SecureFlowError: `training_diverged` if a parameter is no longer finite.
         """
         plan = spec.plan
-        # A shuffle hides nothing, so it needs reproducibility but no CSPRNG.
-        shuffles = np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
         counts = row_weights(self._class_weights, labels, weights)
         coef, intercept = parameters[:-1].copy(), parameters[-1]
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
         with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(plan.local_epochs):
-                order = shuffles.permutation(len(labels))
+            for order in orders(plan, seed, len(labels)):
                 for start in range(0, len(labels), plan.batch_size):
                     rows = order[start : start + plan.batch_size]
                     slope, shift = _gradient(coef, intercept, inputs, labels, rows, counts)

@@ -28,6 +28,7 @@ from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.privacy.clipping import Layer, clipped_layers_sum, product_rows
 from secureflow.engines.training.logistic import diverged, probabilities
 from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.order import orders
 from secureflow.engines.training.weighting import row_weights
 
 Vector = NDArray[np.float32]
@@ -70,14 +71,11 @@ class Network:
             SecureFlowError: `training_diverged` if a parameter is no longer finite.
         """
         plan, trained = spec.plan, parameters.copy()
-        # A shuffle hides nothing, so it needs reproducibility but no CSPRNG.
-        shuffles = np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
         counts = row_weights(self._class_weights, labels, weights)
         rate, decay = np.float32(plan.learning_rate), np.float32(spec.model.l2)
         layers = list(self._layers(trained))
         with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(plan.local_epochs):
-                order = shuffles.permutation(len(labels))
+            for order in orders(plan, seed, len(labels)):
                 for start in range(0, len(labels), plan.batch_size):
                     rows = order[start : start + plan.batch_size]
                     slopes = self._slopes(layers, inputs, labels, counts, rows)

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from secureflow.domain.specs.base import parse
+from secureflow.agent.kinds.training.features import check_features
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import STRICT, parse
 from secureflow.domain.specs.targets import ClassesLabel, Label
 from secureflow.domain.specs.tensors import by_name, layout_digest
 from secureflow.domain.specs.training import FeatureSpec
-from secureflow.engines.preparation import label_vector
+from secureflow.engines.preparation import private_labels
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.export import uploaded_weights
 from secureflow.engines.training.tensors import flat
@@ -33,10 +35,17 @@ from secureflow.simulation.partition import (
 )
 from secureflow.simulation.training.code import code_runner
 from secureflow.simulation.training.federation import OnRound, federate
+from secureflow.simulation.training.notes import noticed
 from secureflow.simulation.training.outcome import Outcome
 from secureflow.simulation.training.parties import parties as parties_of
 from secureflow.simulation.training.request import draft
-from secureflow.simulation.training.table import Table, joined, read_table, table_file
+from secureflow.simulation.training.table import (
+    Table,
+    joined,
+    read_owners,
+    read_table,
+    table_file,
+)
 
 DEFAULT_PARTIES: Final = 10
 MOST_WEIGHTS: Final = 5 << 30
@@ -56,6 +65,8 @@ class Simulation:
         seed: of the division of the rows.
         secret: 32 bytes from which the parties' noise is drawn; None: fresh ones.
         initial: a safetensors file with the weights to start from, as for `client.models.upload`.
+        owners: what owners would declare of their data (`read_owners`): one declaration for all
+            files, or one for each; empty: whatever the files hold.
     """
 
     parties: int | None = None
@@ -65,6 +76,7 @@ class Simulation:
     seed: int = 7
     secret: bytes | None = field(default=None, repr=False)
     initial: Path | None = None
+    owners: tuple[DatasetConfig, ...] = ()
 
     def run(
         self,
@@ -87,23 +99,27 @@ class Simulation:
 
         Raises:
             SecureFlowError: what the platform would refuse, and `invalid_partition`,
-                `partition_impossible`, `invalid_attack`, `missing_data`.
+                `partition_impossible`, `invalid_attack`, `missing_data`, `empty_dataset`.
         """
         partition = Partition.parse(self.partition)
         job, code = local_code(job, base, simulated=True)
         table, owners, count = None, None, self.parties or DEFAULT_PARTIES
         features = None if job.get("features") is None else _features(job)
         if features is not None:
-            table, owners, count = self._rows(_tables(data, features, partition), partition,
-                                              features)  # fmt: skip
+            self._check_files(data)
+            tables = self._tables(data, features, partition, tolerant=bool(job.get("privacy")))
+            table, owners, count = self._rows(tables, partition, features)
         start, named = self._start(code)
         drafted = draft(job, count, self.protection, named)
+        for owner in self.owners:
+            check_features(drafted.spec, owner)
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
         with code_runner(code) as prepare:
+            parties = parties_of(drafted.spec, table, owners, secret, attack, prepare)
             trained = federate(
                 drafted.spec,
-                parties_of(drafted.spec, table, owners, secret, attack, prepare),
+                parties,
                 accounting=drafted.accounting,
                 on_round=on_round,
                 start=start,
@@ -116,6 +132,7 @@ class Simulation:
             attack=str(attack or ""),
             trained=trained,
             accounting=drafted.accounting,
+            notes=tuple(noticed(drafted.spec, table, parties)),
         )
 
     def _start(self, code: LocalCode | None) -> tuple[Any, dict[str, str] | None]:
@@ -129,6 +146,46 @@ class Simulation:
             return None, None
         return start, {"model": tensor_digest(start), "layout": layout_digest(tensors)}
 
+    def _check_files(self, data: Any) -> None:
+        """Refuse options that contradict the number of files."""
+        files = len(data) if isinstance(data, list | tuple) else 1
+        if files > 1 and self.parties not in {None, files}:
+            raise SecureFlowError(
+                "invalid_request",
+                Text("{files} files are {files} parties, not {parties}.", files=files,
+                     parties=self.parties),
+                "Leave out --parties, or name one file, which is divided.",
+            )  # fmt: skip
+        if len(self.owners) > 1 and len(self.owners) != files:
+            raise SecureFlowError(
+                "invalid_request",
+                Text("There are {owners} declarations for {files} files.",
+                     owners=len(self.owners), files=files),
+                "Give one declaration for all files, or one for each.",
+            )  # fmt: skip
+
+    def _tables(
+        self, data: Any, features: FeatureSpec, partition: Partition, *, tolerant: bool
+    ) -> list[Table]:
+        """Read the table that is to be divided, or one for each party."""
+        if data is None or (isinstance(data, list | tuple) and not data):
+            raise SecureFlowError(
+                "missing_data",
+                "The job has features, and there are no rows to simulate it on.",
+                "Name a CSV or Parquet file: --data FILE.",
+            )
+        given = data if isinstance(data, list | tuple) else [data]
+        owners = self.owners or (None,)
+        with contextlib.ExitStack() as stack:
+            paths = [stack.enter_context(table_file(one)) for one in given]
+            return [
+                read_table(
+                    path, features, partition.column,
+                    owner=owners[at % len(owners)], tolerant=tolerant,
+                )
+                for at, path in enumerate(paths)
+            ]  # fmt: skip
+
     def _rows(
         self, tables: list[Table], partition: Partition, features: FeatureSpec
     ) -> tuple[Table, Owners, int]:
@@ -140,7 +197,8 @@ class Simulation:
         count = self.parties or _natural(partition, table)
         classes = None
         if partition.alpha is not None and isinstance(features.label, Label | ClassesLabel):
-            classes = label_vector(features.label, table.columns).astype(np.int64)
+            # Rows without a usable label are refused, or left out, when a party prepares them.
+            classes = private_labels(features.label, table.columns)[1].astype(np.int64)
         owners = divide(partition, table.rows, count, self.seed, classes=classes, cells=table.by)
         return table, owners, count
 
@@ -155,6 +213,7 @@ def simulate(
     protection: str | None = None,
     seed: int = 7,
     initial: str | Path | None = None,
+    dataset: str | Path | None = None,
     on_round: OnRound | None = None,
 ) -> Outcome:
     """Run a training job in this process, with simulated parties.
@@ -169,6 +228,7 @@ def simulate(
         protection: in the place of the job file's.
         seed: of the division of the rows.
         initial: a safetensors file with the weights to start from.
+        dataset: a file with what the owners would declare (`secureflow agent data inspect`).
         on_round: is told of each round.
 
     Raises:
@@ -181,30 +241,27 @@ def simulate(
     simulation = Simulation(
         parties, partition, attack, protection, seed,
         initial=None if initial is None else Path(initial),
+        owners=() if dataset is None else tuple(read_owners(Path(dataset))),
     )  # fmt: skip
     return simulation.run(content, data, label=label, on_round=on_round, base=base)
 
 
+@dataclass(frozen=True)
+class _Described:
+    __pydantic_config__ = STRICT
+    features: FeatureSpec
+
+
 def _features(job: Mapping[str, Any]) -> FeatureSpec:
-    return parse(FeatureSpec, job["features"], "spec")
+    try:
+        return parse(FeatureSpec, job["features"], "spec")
+    except SecureFlowError:
+        parse(_Described, {"features": job["features"]}, "spec")  # names the field
+        raise
 
 
 def _several(data: Any) -> bool:
     return isinstance(data, list | tuple) and len(data) > 1
-
-
-def _tables(data: Any, features: FeatureSpec, partition: Partition) -> list[Table]:
-    """Read the table that is to be divided, or one for each party."""
-    if data is None or (isinstance(data, list | tuple) and not data):
-        raise SecureFlowError(
-            "missing_data",
-            "The job has features, and there are no rows to simulate it on.",
-            "Name a CSV or Parquet file: --data FILE.",
-        )
-    given = data if isinstance(data, list | tuple) else [data]
-    with contextlib.ExitStack() as stack:
-        paths = [stack.enter_context(table_file(one)) for one in given]
-        return [read_table(path, features, partition.column) for path in paths]
 
 
 def _natural(partition: Partition, table: Table) -> int:

@@ -28,15 +28,23 @@ class CodeRunner:
     Args:
         spec: the job's spec, of the family `bundle`.
         columns: the party's rows.
+        secret: the party's.
         made: the bundle's class.
         rows: the file that the rows are handed over in.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None, made: Any, rows: Path) -> None:
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        columns: Columns | None,
+        secret: bytes,
+        made: Any,
+        rows: Path,
+    ) -> None:
         if not isinstance(spec.model, BundleModel):
             raise AssertionError  # the caller looked
         self._spec, self._model, self._path = spec, spec.model, rows
-        self._rows = RowsRunner(spec, columns)
+        self._rows = RowsRunner(spec, columns, secret)
         layout = [(one.name, one.dtype, one.shape) for one in spec.tensors]
         self._bundle = LocalBundle(made, spec.model.settings, spec.plan.seed, layout)
         self._prepared = False
@@ -114,6 +122,6 @@ def code_runner(code: LocalCode | None) -> Iterator[Prepare]:
         TemporaryDirectory(prefix="secureflow-rows-") as place,
         local_class(code.folder.resolve(), code.model.bundle.entry) as made,
     ):
-        yield lambda spec, columns: CodeRunner(
-            spec, columns, made, Path(place, str(next(made_here)))
+        yield lambda spec, columns, secret: CodeRunner(
+            spec, columns, secret, made, Path(place, str(next(made_here)))
         )

@@ -28,6 +28,7 @@ class Outcome:
         attack: what some parties did, or empty.
         trained: what the rounds gave.
         accounting: the accountant's answer, None without differential privacy.
+        notes: what whoever reads the figures should know.
     """
 
     label: str
@@ -37,6 +38,7 @@ class Outcome:
     attack: str
     trained: Trained
     accounting: Mapping[str, JSON] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -90,5 +92,6 @@ class Outcome:
             "digest": self.digest,
             "metrics": dict(self.metrics),
             "privacy": self.privacy,
+            "notes": list(self.notes),
             "history": [dict(row) for row in self.history],
         }

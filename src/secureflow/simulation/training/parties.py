@@ -116,7 +116,7 @@ def parties(
     for place, line in enumerate(spec.roster):
         columns = None if table is None or owners is None else table.part(owners == place)
         try:
-            runner = prepare(spec, columns)
+            runner = prepare(spec, columns, b"")
         except SecureFlowError as error:
             message = Text("{party}: {problem}", party=line.party, problem=error.message)
             raise SecureFlowError(error.code, message, error.hint, error.details) from error

@@ -80,6 +80,7 @@ def draft(
     lines = [{"party": one.party, "key": one.key, "dataset": one.dataset}
              for one in roster(parties)]  # fmt: skip
     spec = parse(TrainingSpec, {**_NAMED, **with_noise(parts, priced), **_FILLED, "roster": lines})
+    spec = spec.drawn()
     check(spec)
     if spec.starts_from and initial is None:
         raise SecureFlowError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +16,22 @@ from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.datasources.inspection import (
     check_named,
     column_names,
+    counts,
     file_format,
     read_column,
 )
-from secureflow.domain.schemas import ColumnConfig, ColumnType, DatasetConfig
-from secureflow.domain.specs.training import FeatureSpec
+from secureflow.domain.schemas import (
+    ColumnConfig,
+    ColumnType,
+    DataFormat,
+    DatasetConfig,
+    check_dataset,
+)
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.training import ClassesLabel, FeatureSpec, Label
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import named_fields, read_yaml
+from secureflow.kit.text import Text
 
 LIMITS: Final = SourceLimits(max_bytes=4 << 30, max_rows=50_000_000)
 _NAME: Final = "table"
@@ -58,24 +69,69 @@ def joined(tables: Sequence[Table]) -> Table:
     return Table({name: np.concatenate([one.columns[name] for one in tables]) for name in names})
 
 
-def read_table(path: Path, features: FeatureSpec, by: str = "") -> Table:
+def read_table(
+    path: Path,
+    features: FeatureSpec,
+    by: str = "",
+    *,
+    owner: DatasetConfig | None = None,
+    tolerant: bool = False,
+) -> Table:
     """Read the columns that a job uses.
 
     Args:
         path: a CSV or Parquet file.
         features: the job's.
         by: a further column, of any kind.
+        owner: the declaration that an owner would publish; None for one that holds whatever the
+            file holds.
+        tolerant: read cells that do not fit as missing, as under differential privacy.
 
     Raises:
-        SecureFlowError: `invalid_file`, `dataset_unreadable`, `unknown_column`; those of
-            `DataSource.read`.
+        SecureFlowError: `invalid_file`, `dataset_unreadable`, `unknown_column`, `empty_dataset`;
+            those of `DataSource.read`.
     """
     kind = file_format(path)
     asked = (*features.columns, *([by] if by else []))
     check_named(path, asked, column_names(path, kind))
-    config = DatasetConfig(_NAME, str(path), kind, _declared(features))
-    columns = open_source(config, LIMITS).read(features.columns)
-    return Table(columns, _dividing(path, kind, by) if by else None)
+    if owner is None:
+        config = DatasetConfig(_NAME, str(path), kind, _declared(path, kind, features))
+    else:
+        config = replace(owner, path=str(path), format=kind)
+    columns = open_source(config, LIMITS, tolerant=tolerant).read(features.columns)
+    table = Table(columns, _dividing(path, kind, by) if by else None)
+    if not table.rows:
+        raise SecureFlowError(
+            "empty_dataset",
+            Text("{name} has no row.", name=path.name),
+            "Name a file with rows.",
+        )
+    return table
+
+
+def read_owners(path: Path) -> list[DatasetConfig]:
+    """Read declarations: one, a list, or those of an agent's configuration.
+
+    Raises:
+        SecureFlowError: `invalid_file`, `invalid_dataset`, `contradictory_schema`.
+    """
+    content = read_yaml(path)
+    if isinstance(content, dict) and "datasets" in content:
+        content = content["datasets"]
+    found = content if isinstance(content, list) else [content]
+    owners = []
+    for one in found:
+        fields = named_fields(path, one)
+        filled = {"name": _NAME, "path": _NAME, "format": "csv", **fields}
+        owners.append(parse(DatasetConfig, filled, "dataset"))
+        check_dataset(owners[-1])
+    if not owners:
+        raise SecureFlowError(
+            "invalid_file",
+            Text("{path} declares no dataset.", path=path),
+            "Write one: secureflow agent data inspect FILE drafts it.",
+        )
+    return owners
 
 
 @contextlib.contextmanager
@@ -94,9 +150,15 @@ def table_file(data: Any) -> Iterator[Path]:
         yield path
 
 
-def _declared(features: FeatureSpec) -> tuple[ColumnConfig, ...]:
-    """Return a declaration that holds whatever the file holds: bounds clamp, and do not refuse."""
+def _declared(path: Path, kind: DataFormat, features: FeatureSpec) -> tuple[ColumnConfig, ...]:
+    """Return a declaration that holds whatever the file holds: bounds clamp, and do not refuse.
+
+    A label that the file holds as numbers stays one: 1.0 is the class 1.
+    """
     numbers = {column for column, _ in features.bounds}
+    label = features.label
+    if isinstance(label, Label | ClassesLabel) and counts(read_column(path, kind, label.column)):
+        numbers.add(label.column)
     return tuple(ColumnConfig(name, _type(name in numbers)) for name in features.columns)
 
 

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from secureflow.engines.privacy.clipping import (
     AdaptiveClip,
+    Layer,
     clip_norm,
     clip_rows,
+    clipped_layers_sum,
     logistic_gradient_sum,
     sigmoid,
 )
@@ -42,6 +44,17 @@ def test_one_row_moves_the_sum_by_at_most_the_clip(row: int, clip: float) -> Non
     whole, _ = logistic_gradient_sum(W, X, Y, clip)
     without, _ = logistic_gradient_sum(W, np.delete(X, row, 0), np.delete(Y, row), clip)
     assert np.linalg.norm(whole - without) <= clip * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("seen", "slope"), [(1.3e154, 1.5e-162), (1e300, 1e-306), (1.0, 5.0), (1e308, 1e10)]
+)
+def test_no_row_adds_more_than_the_clip_where_squares_leave_the_range(
+    seen: float, slope: float
+) -> None:
+    """Weights of a submitter's choice make slopes so small, and inputs so large."""
+    layers = [Layer(np.array([[seen]]), np.full((1, 4096), slope)) for _ in range(8)]
+    assert np.linalg.norm(clipped_layers_sum(layers, 1e-6)) <= 1e-6 * (1 + 1e-9)
 
 
 def test_on_the_lattice_the_sensitivity_grows_by_the_rounding() -> None:

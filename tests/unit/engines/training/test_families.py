@@ -332,6 +332,19 @@ def test_a_clipped_update_is_within_its_cap_on_every_wire(wire: str, tmp_path: P
         federate(job, shares(), tmp_path)  # `norm_exceeded`, were it longer
 
 
+def test_smallest_changes_do_not_grow_above_the_cap_by_rounding(tmp_path: Path) -> None:
+    """float16 has steps of 6e-8 next to zero: just above half a step, rounding doubles a value."""
+    job = spec("mlp", "classes", wire="float16", limits={"clip_norm": 1e-6})
+    runner = NumpyRunner(job, shares()[0])
+    delta = np.full(job.parameters, 1e-6 / np.sqrt(job.parameters), np.float32)
+    delta = np.where(np.arange(job.parameters) % 3, np.float32(3.1e-8), np.float32(1e-9))
+    clipped = runner._clipped(delta * np.float32(9.9e-7 / np.linalg.norm(delta)))
+    assert np.linalg.norm(clipped.astype(np.float16).astype(np.float64)) > 1e-6  # as it was sent
+    runner._write(tmp_path / "delta", clipped)
+    sent = np.fromfile(tmp_path / "delta", "<f2").astype(np.float64)
+    assert np.linalg.norm(sent) <= 1e-6
+
+
 def test_a_report_tells_which_classes_were_taken_for_which(tmp_path: Path) -> None:
     job = spec("softmax", "classes")
     _, sums = federate(job, shares(), tmp_path)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from secureflow.agent.compute.derivation import training_seed
+from secureflow.agent.kinds.training.updates import Updates
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
-from secureflow.engines.training.order import public_order, shuffle_seed
+from secureflow.engines.training.order import orders, public_order, shuffle_seed
 
 SPEC = TrainingSpec(
     project="prj_0123456789", name="n", purpose="p", submitter="s",
@@ -60,3 +64,36 @@ def test_it_is_public_only_where_the_plan_says_so_and_nothing_is_noised(
     changes: dict[str, Any], public: bool
 ) -> None:
     assert public_order(replace(SPEC, **changes)) == public
+
+
+def test_orders_are_permutations_another_one_for_each_epoch_and_never_change() -> None:
+    plan = TrainingPlan(local_epochs=3, draws="words")
+    first, second, third = (one.tolist() for one in orders(plan, bytes(32), 8))
+    assert sorted(first) == sorted(second) == sorted(third) == list(range(8))
+    assert [first, second] == PINNED_ORDERS
+
+
+def test_orders_come_from_raw_words_alone_but_in_jobs_of_0_2_0(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """NumPy promises only the words: what it makes of them may change with its version."""
+    old = [one.tolist() for one in orders(TrainingPlan(local_epochs=2), bytes(32), 8)]
+    assert old == PINNED_OLD_ORDERS
+    monkeypatch.setattr(np.random, "Generator", lambda words: None)
+    (found,) = orders(TrainingPlan(draws="words"), bytes(32), 8)
+    assert found.tolist() == PINNED_ORDERS[0]
+
+
+PINNED_ORDERS = [[3, 2, 1, 6, 0, 7, 4, 5], [3, 5, 7, 0, 6, 2, 4, 1]]
+PINNED_OLD_ORDERS = [[2, 4, 3, 6, 5, 0, 1, 7], [6, 2, 7, 4, 5, 1, 0, 3]]
+
+
+def test_an_agent_goes_through_its_rows_in_an_order_that_follows_from_its_secret() -> None:
+    """A public order is drawn without data, so that a round could be aimed at a named row."""
+    agent: Any = SimpleNamespace(_context=SimpleNamespace(party="a"))
+    secret, other = (SimpleNamespace(secret=bytes([one]) * 32) for one in (1, 2))
+    seeds = [Updates._seed(agent, one, SPEC, "train", MODEL) for one in (secret, other)]  # type: ignore[arg-type]
+    assert seeds[0] == training_seed(secret.secret, "train", MODEL) != seeds[1]
+    public = replace(SPEC, plan=TrainingPlan(order="public"))
+    told = {Updates._seed(agent, one, public, "train", MODEL) for one in (secret, other)}  # type: ignore[arg-type]
+    assert told == {shuffle_seed(public, "a", "train", MODEL).hex()}

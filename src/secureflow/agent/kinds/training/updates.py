@@ -25,13 +25,14 @@ from secureflow.agent.compute.training import (
     train_arguments,
 )
 from secureflow.agent.job.context import AgentContext, Computing, reading
-from secureflow.agent.job.reading import paid_reading
+from secureflow.agent.job.reading import paid_reading, unnamed_rows
 from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
 from secureflow.agent.kinds.training.verification import check_private_update
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.preparation import LEAST_VALIDATION
 from secureflow.engines.run.messages import MaskRequest, TrainRequest
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.sealing.wiretypes import BYTES
@@ -80,8 +81,8 @@ class Updates:
 
         Raises:
             SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`,
-                `privacy_required`, those of `check_features`; errors of the data, which name column
-                and (without differential privacy) row.
+                `privacy_required`, those of `check_features`; errors of the data, which name the
+                column: the row stays in this agent's log.
         """
         if job.job in self._rows:
             return
@@ -94,8 +95,17 @@ class Updates:
             await self._computing.check(job.job, job.spec, dataset)
             self._rows[job.job] = 0  # the exact number of rows is not revealed either
         else:
-            answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            async with unnamed_rows(self._context, job):
+                answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
             self._rows[job.job] = int(answer["rows"])
+            if spec.reads_rows and spec.plan.validation and not answer["validation"]:
+                await asyncio.to_thread(self._note_unmeasured, job.job)
+
+    def _note_unmeasured(self, job: str) -> None:
+        """Tell the owner that these rows say nothing of how good the model is."""
+        with self._context.store.transaction():
+            facts = {"least": LEAST_VALIDATION}
+            self._context.store.note(self._context.clock(), "job.not_measured", job, **facts)
 
     def rows(self, job: str) -> int:
         """Return the rows behind the job's updates, once it is prepared."""

@@ -1,0 +1,63 @@
+"""What a simulation notices: nothing that ends it, but its figures mean little because of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from secureflow.domain.specs.training import ClassesLabel, Label, TrainingSpec
+from secureflow.engines.preparation import LEAST_VALIDATION, private_labels
+from secureflow.kit.text import Text
+from secureflow.simulation.training.parties import Party
+from secureflow.simulation.training.table import Table
+
+_NAMED = 5
+
+
+def noticed(spec: TrainingSpec, table: Table | None, parties: Sequence[Party]) -> Iterator[str]:
+    """Yield what whoever reads the figures should know."""
+    if table is None or spec.features is None:
+        return
+    yield from _classes(spec, table)
+    if spec.plan.validation and spec.privacy is None:
+        yield from _measuring(parties)
+
+
+def _classes(spec: TrainingSpec, table: Table) -> Iterator[str]:
+    label = spec.features.label if spec.features else None
+    if not isinstance(label, Label | ClassesLabel):
+        return
+    present, targets = private_labels(label, table.columns)
+    several = isinstance(label, ClassesLabel)
+    names = label.classes if isinstance(label, ClassesLabel) else ("", label.positive)
+    rows = np.bincount(targets[present].astype(np.int64), minlength=len(names))
+    missing = [name for name, count in zip(names, rows, strict=True) if not count]
+    if not missing:
+        return
+    if not several and not rows[0]:
+        yield Text(
+            "Every row has the class {value!r} of the label {column!r}: there is nothing to tell "
+            "apart.",
+            value=names[1],
+            column=label.column,
+        )
+        return
+    yield Text(
+        "No row has the class {values} of the label {column!r}: compare how the file writes it.",
+        values=", ".join(repr(one) for one in missing[:_NAMED]) + ", …" * (len(missing) > _NAMED),
+        column=label.column,
+    )
+
+
+def _measuring(parties: Sequence[Party]) -> Iterator[str]:
+    without = sum(not party.runner.rows[1] for party in parties)
+    if without:
+        yield Text(
+            "{count} of {parties} parties have fewer than {least} validation rows: they train on "
+            "all their rows, and measure nothing. Raise plan.validation, or simulate fewer "
+            "parties.",
+            count=without,
+            parties=len(parties),
+            least=LEAST_VALIDATION,
+        )
