@@ -65,6 +65,7 @@ async def test_a_file_goes_from_disk_to_disk(tmp_path: Path) -> None:
         for mib in (1, 4):
             path = weights_file(tmp_path / f"{mib}.safetensors", mib)
             with Client(url, token, ca) as client:
+                await asyncio.to_thread(client.models.upload, path, project)  # and import
                 tracemalloc.start()
                 found = await asyncio.to_thread(client.models.upload, path, project)
                 peaks.append(tracemalloc.get_traced_memory()[1])
