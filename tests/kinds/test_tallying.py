@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from peers.sandboxes import demand_sandbox
 
-from secureflow.adapters.sandbox import BubblewrapSandbox
+from secureflow.adapters.sandbox import BubblewrapSandbox, bubblewrap
+from secureflow.adapters.sandbox.layout import Layout, layout_of
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.demo.platform import Platform
@@ -65,14 +66,19 @@ def python(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> str:
-    """An environment that holds the tests: a sandbox shows what its `sys.path` names."""
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An environment that names the tests, which a sandbox shows only because it is told to."""
     made = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", tmp_path / "made"]
     subprocess.run(made, check=True)
     (packages,) = (tmp_path / "made" / "lib").glob("python*/site-packages")
     found = [ROOT, ROOT / "src", *(one for one in sys.path if one.endswith("site-packages"))]
     (packages / "tests.pth").write_text("".join(f"{one}\n" for one in found))
-    return str(tmp_path / "made" / "bin" / "python")
+    python = str(tmp_path / "made" / "bin" / "python")
+    known = layout_of(python)
+    shown = (one for one in found if not known.shows(Path(one)))
+    wider = Layout((*known.paths, *map(Path, shown)), known.links)
+    monkeypatch.setattr(bubblewrap, "layout_of", lambda python: wider)
+    return python
 
 
 async def test_a_worker_process_runs_what_the_agent_was_put_together_with(

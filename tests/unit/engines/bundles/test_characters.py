@@ -92,7 +92,7 @@ def test_every_name_beyond_ascii_is_pointed_out(name: str, code: str) -> None:
 
 def test_prose_is_not_pointed_out_unless_it_may_be_code() -> None:
     prose = "caf\u00e9\n"
-    assert not list(pointed_out(Bundle({"a.md": prose.encode(), "m.py": b"# " + prose.encode()})))
+    assert not list(pointed_out(Bundle({"a.txt": prose.encode(), "m.py": b"# " + prose.encode()})))
     for unread in (f"# {prose}x = (", f"# {prose}" + "#\n" * 140_000):
         (remark,) = pointed_out(Bundle({"m.py": unread.encode()}))
         assert "beyond ASCII" in remark.text

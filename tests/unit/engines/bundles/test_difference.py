@@ -116,10 +116,10 @@ def test_no_line_of_a_difference_holds_a_hidden_character() -> None:
 
 def test_no_line_of_a_file_looks_like_the_name_of_one() -> None:
     old = Bundle({"a.py": b'"""\n-- old/b.py\n"""\n'})
-    new = Bundle({"a.py": b'"""\n++ new/README.md\n+++ x\n++\n"""\nevil()\n'})
+    new = Bundle({"a.py": b'"""\n++ new/notes.txt\n+++ x\n++\n"""\nevil()\n'})
     shown = list(diff(old, new).written())
     assert [one for one in shown if one.startswith(("--- ", "+++ "))] == shown[:2]
-    assert {"-\\x2d- old/b.py", "+\\x2b+ new/README.md", "++++ x", "+++"} <= {*shown}
+    assert {"-\\x2d- old/b.py", "+\\x2b+ new/notes.txt", "++++ x", "+++"} <= {*shown}
 
 
 def test_lines_are_written_when_they_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
