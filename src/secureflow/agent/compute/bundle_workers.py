@@ -7,7 +7,9 @@
 Whatever the code returns has the tensors that the spec declares, every number finite. Its norm cap,
 and under differential privacy its clipping to lattice steps, are applied *here*: the code shares no
 memory with this process, and can neither leave them out nor see the seeds. Reported sums are capped
-by the number of validation rows. Under differential privacy no sum leaves at all.
+by the number of validation rows. Under differential privacy no sum leaves at all, and code that
+fails contributes zeros, as a trainer that diverges does: its failure would be told without noise,
+and could be made to depend on a row.
 
 Code runs only in a sandbox that confines it. It runs once for a model: the update is kept
 (`agent.kinds.training.updates`). A process that ends is started anew, with new rows and a new
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -30,7 +33,7 @@ from secureflow.agent.compute.bundle_process import HOST, BundleProcess, BundleT
 from secureflow.agent.compute.tensor_layout import TensorLayout
 from secureflow.agent.compute.training import EVALUATE, ROWS, TRAIN, rows_arguments
 from secureflow.agent.compute.worker_process import OUTPUT_ROWS, WorkerConfig
-from secureflow.agent.compute.workers import Workers
+from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse
@@ -38,7 +41,10 @@ from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
+
+_log = get_logger(__name__)
 
 CODE: Final = "code"
 """The folder of a job that its bundle is written into."""
@@ -46,6 +52,11 @@ LOGS: Final = Path("bundles") / "logs"
 """Below the agent's folder: what bundles print, a file for each job."""
 LOAD_SECONDS: Final = 120.0
 """For starting, importing and taking up the rows; importing a large framework takes a while."""
+
+_BY_CODE: Final = frozenset(
+    {"bundle_unusable", "bundle_failed", "bundle_died", "bundle_silent", "bundle_output_refused"}
+)
+"""Errors that code can bring about at will."""
 
 
 class OwnerCode(Protocol):
@@ -75,6 +86,7 @@ class _Job:
     rows: tuple[int, int]
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: BundleProcess | None = None
+    handed: bool = False
 
 
 class BundleWorkers:
@@ -152,7 +164,6 @@ class BundleWorkers:
     async def close(self, job: str) -> None:
         """End a job's processes."""
         await self._end(job)
-        self._jobs.pop(job, None)
         await self._workers.close(job)
 
     async def stop(self) -> None:
@@ -169,10 +180,25 @@ class BundleWorkers:
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
-        process = known.process
-        if process is None or not process.alive:
-            process = known.process = await self._started(job, known, asked["moments"])
+        if known.process is None or not known.process.alive:
+            await self._load(job, known)
         returned = await asyncio.to_thread(Returned.to_model, known.spec, Path(asked["model"]))
+        try:
+            sums = await self._called(job, known, step, asked, returned)
+        except SecureFlowError as error:
+            if known.spec.privacy is None or error.code not in _BY_CODE:
+                raise
+            _log.warning("bundle_failed", job=job, code=error.code, message=str(error))
+            sums = {}
+            if step == TRAIN:
+                await asyncio.to_thread(returned.write_zeros, Path(asked["update"]))
+        return returned.sums(sums, known.rows, bytes.fromhex(asked["seed"]))
+
+    async def _called(
+        self, job: str, known: _Job, step: str, asked: Mapping[str, Any], returned: Returned
+    ) -> Mapping[str, float]:
+        """Have the code evaluate and train; return its sums."""
+        process = await self._with_rows(job, known, asked["moments"])
         limit = float(known.model.seconds)
         sums: Mapping[str, float] = {}
         if known.spec.privacy is None and known.model.sums:
@@ -180,19 +206,38 @@ class BundleWorkers:
         if step == TRAIN:
             trained = await process.train(returned.tensors, int(asked["round"]), limit=limit)
             await asyncio.to_thread(returned.write, trained, Path(asked["update"]))
-        return returned.sums(sums, known.rows, bytes.fromhex(asked["seed"]))
+        return sums
 
-    async def _started(self, job: str, known: _Job, moments: list[float] | None) -> BundleProcess:
-        """Write rows and code, start the process, and have it take them up."""
-        config, model = self._workers.config, known.model
-        if config.files is None:
-            raise no_sandbox()
-        folder = config.files / job
+    async def _with_rows(self, job: str, known: _Job, moments: list[float] | None) -> BundleProcess:
+        """Return the job's process after it has taken up the rows."""
+        process = known.process
+        if process is None:
+            raise not_prepared(job)
+        if not known.handed:
+            counted = await self._workers.compute(
+                job, ROWS, rows_arguments(self._folder(job) / OUTPUT_ROWS, moments)
+            )
+            known.rows = int(counted["sums"][0]), int(counted["sums"][1])
+            try:
+                await process.prepare_rows("/rows", limit=LOAD_SECONDS)
+            except SecureFlowError:
+                await process.kill()  # an object that was half prepared is of no use
+                raise
+            known.handed = True
+        return process
+
+    async def _load(self, job: str, known: _Job) -> None:
+        """Start the job's process and have it import the code, which sees no rows yet.
+
+        So whether code can be imported, which everybody is told, does not depend on a row.
+        """
+        if known.process is not None:
+            await known.process.kill()  # it ended by itself
+        config, model, folder = self._workers.config, known.model, self._folder(job)
         rows = folder / OUTPUT_ROWS
-        counted = await self._workers.compute(job, ROWS, rows_arguments(rows, moments))
-        known.rows = int(counted["sums"][0]), int(counted["sums"][1])
         python = await asyncio.to_thread(self._code().interpreter, model.bundle.environment)
         await asyncio.to_thread(self._write_code, model.bundle.digest, folder / CODE)
+        await asyncio.to_thread(os.truncate, rows, 0)
         inputs = (View(folder / CODE, Path("/bundle")), View(rows, Path("/rows")),
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
@@ -208,14 +253,16 @@ class BundleWorkers:
             _layout(known.spec), model.sums, "/host.py",
         )  # fmt: skip
         log = await asyncio.to_thread(self._log, job)
-        starter = _starter(config, launch)
-        process = await BundleProcess.start(starter, task, log, limit=LOAD_SECONDS)
-        try:
-            await process.prepare_rows("/rows", limit=LOAD_SECONDS)
-        except BaseException:  # cancellation too: nobody else knows the process
+        process = await BundleProcess.start(_starter(config, launch), task, log, limit=LOAD_SECONDS)
+        if self._jobs.get(job) is not known:  # closed or prepared anew meanwhile
             await process.kill()
-            raise
-        return process
+            raise not_prepared(job)
+        known.process, known.handed = process, False
+
+    def _folder(self, job: str) -> Path:
+        if self._workers.config.files is None:
+            raise no_sandbox()
+        return self._workers.config.files / job
 
     def _write_code(self, digest: str, folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed meanwhile
@@ -229,10 +276,9 @@ class BundleWorkers:
         return path
 
     async def _end(self, job: str) -> None:
-        known = self._jobs.get(job)
+        known = self._jobs.pop(job, None)  # first: whoever starts a process meanwhile ends it
         if known is not None and known.process is not None:
-            process, known.process = known.process, None
-            await process.kill()
+            await known.process.kill()
 
 
 def _with_code(spec: Mapping[str, Any]) -> tuple[TrainingSpec, BundleModel] | None:
