@@ -101,7 +101,11 @@ class Code:
     python: str = sys.executable
     written: list[Path] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    fetched: list[str] = field(default_factory=list)
     broken: str = ""
+
+    async def fetch(self, digest: str) -> None:
+        self.fetched.append(digest)
 
     def write(self, digest: str, folder: Path) -> None:
         assert digest == "ab" * 32

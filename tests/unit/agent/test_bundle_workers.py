@@ -315,7 +315,7 @@ async def test_a_process_that_ended_is_started_anew(at: Any) -> None:
         assert place.pid != pid
         assert gone(pid)
     assert seen == [1.0, 2.0, 1.0]  # a new object
-    assert len(place.code.written) == 2
+    assert len(place.code.written) == len(place.code.fetched) == 2
     assert place.reader.calls.count("rows") == 2
 
 

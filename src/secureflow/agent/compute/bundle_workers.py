@@ -62,6 +62,13 @@ _BY_CODE: Final = frozenset(
 class OwnerCode(Protocol):
     """The owner's approved code and environments."""
 
+    async def fetch(self, digest: str) -> None:
+        """Have a bundle's file here, whatever became of the one that was approved.
+
+        Raises:
+            SecureFlowError: the link's; those of `OwnerBundles.fetch`.
+        """
+
     def write(self, digest: str, folder: Path) -> None:
         """Write an approved bundle's files into a folder that this makes.
 
@@ -236,6 +243,7 @@ class BundleWorkers:
         config, model, folder = self._workers.config, known.model, self._folder(job)
         rows = folder / OUTPUT_ROWS
         python = await asyncio.to_thread(self._code().interpreter, model.bundle.environment)
+        await self._code().fetch(model.bundle.digest)
         await asyncio.to_thread(self._write_code, model.bundle.digest, folder / CODE)
         await asyncio.to_thread(os.truncate, rows, 0)
         inputs = (View(folder / CODE, Path("/bundle")), View(rows, Path("/rows")),

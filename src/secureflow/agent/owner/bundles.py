@@ -79,7 +79,8 @@ class OwnerBundles:
             known = await asyncio.to_thread(self.kept, digest)
             if known is not None:
                 return known
-            await asyncio.to_thread(self._check_room)
+            if self._store.approved_bundle(digest) is None:
+                await asyncio.to_thread(self._check_room)
             with writing(self._place):
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             coming = self._folder / f"{digest}.coming"
@@ -153,6 +154,15 @@ class OwnerBundles:
             "before": older,
             "since": None if last is None else last.summary(),
         }
+
+    def forget(self, digest: str, waiting: Collection[str]) -> None:
+        """Remove the file of a bundle that was refused, unless it waits elsewhere or was approved.
+
+        Else a centre whose requests are refused would fill the room of those that wait.
+        """
+        if digest not in waiting and self._store.approved_bundle(digest) is None:
+            with contextlib.suppress(OSError):  # the next start removes it
+                (self._folder / digest).unlink(missing_ok=True)
 
     def sweep(self, waiting: Collection[str]) -> int:
         """Remove the files of bundles that neither wait nor were approved; return how many."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from secureflow.agent.compute.bundle_workers import no_sandbox
@@ -46,6 +46,15 @@ class OwnerCode:
         """Remember a job's code as approved, in the open transaction of the approval."""
         if spec.bundle is not None:
             self._bundles.approve(spec.bundle, spec.submitter, spec.name, job)
+
+    def refused(self, spec: JobSpec, waiting: Collection[str]) -> None:
+        """Keep no code of a job that was refused; `waiting` are digests that others wait for."""
+        if spec.bundle is not None:
+            self._bundles.forget(spec.bundle.digest, waiting)
+
+    async def fetch(self, digest: str) -> None:
+        """See `bundle_workers.OwnerCode.fetch`."""
+        await self._bundles.fetch(digest)
 
     def write(self, digest: str, folder: Path) -> None:
         """See `bundle_workers.OwnerCode.write`."""

@@ -16,6 +16,7 @@ import secrets
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import job_finished
 from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.owner.bundles import named_code
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
@@ -106,6 +107,7 @@ class Approvals:
             raise  # not a decision
         except SecureFlowError as error:
             await asyncio.to_thread(self._note_refusal, request.job, error)
+            await asyncio.to_thread(self._code.refused, spec, named_code(self._inbox))
             raise
         async with context.locks[request.job]:
             stored = self._stored(request)  # the same request may have come twice meanwhile
