@@ -319,6 +319,30 @@ async def test_a_process_that_ended_is_started_anew(at: Any) -> None:
     assert place.reader.calls.count("rows") == 2
 
 
+async def test_a_process_that_ends_in_a_call_is_asked_once_more(at: Any) -> None:
+    source = model_source(train="print('in', flush=True); time.sleep(600 * (round == 1))")
+    async with at(source) as place:
+        asked = asyncio.create_task(place.train())
+        await printed(place, "in")
+        first = place.pid
+        place.log.unlink()
+        os.kill(first, signal.SIGKILL)
+        await printed(place, "in")
+        assert place.pid != first
+        os.kill(place.pid, signal.SIGKILL)
+        assert await code_of(asked) == "bundle_died"
+
+
+async def test_under_privacy_a_later_import_is_not_told_either(at: Any) -> None:
+    """It comes after a process has ended, which may depend on a row."""
+    files = {"model.py": model_source(train="os._exit(0)")}
+    async with at(files, code_spec(privacy=PRIVACY)) as place:
+        await place.train()
+        place.code.files = {"model.py": b"import a_module_that_is_not_there\n"}
+        await place.train(2)
+        assert not place.update.any()
+
+
 async def test_a_cancelled_request_leaves_no_process(at: Any) -> None:
     source = model_source(train="print('in', flush=True); time.sleep(600)")
     async with at(source) as place:
@@ -348,7 +372,7 @@ async def test_the_end_of_a_job_is_the_end_of_its_code(at: Any, how: str) -> Non
         pid = place.pid
         await _ended(place, how)
         assert gone(pid)
-        assert await code_of(asked) == "bundle_died"
+        assert await code_of(asked) == "job_not_prepared"
 
 
 async def _ended(place: Place, how: str) -> None:
@@ -415,6 +439,6 @@ async def test_other_jobs_and_other_steps_are_the_workers_own(at: Any) -> None:
 
 
 async def test_a_model_that_is_none_never_reaches_the_code(at: Any) -> None:
-    async with at(model_source(train="print('called'); return weights")) as place:
+    async with at(model_source()) as place:
         assert await code_of(place.train(1, np.nan)) == "invalid_model"
-        assert "called" not in place.log.read_text()
+        assert place.code.written == []

@@ -13,7 +13,7 @@ and could be made to depend on a row.
 
 Code runs only in a sandbox that confines it. It runs once for a model: the update is kept
 (`agent.kinds.training.updates`). A process that ends is started anew, with new rows and a new
-object, for the next round.
+object, once for a request.
 """
 
 from __future__ import annotations
@@ -94,6 +94,9 @@ class _Job:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: BundleProcess | None = None
     handed: bool = False
+    """Whether the process has the rows."""
+    seen: bool = False
+    """Whether any process of the job ever had them."""
 
 
 class BundleWorkers:
@@ -187,13 +190,11 @@ class BundleWorkers:
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
-        if known.process is None or not known.process.alive:
-            await self._load(job, known)
         returned = await asyncio.to_thread(Returned.to_model, known.spec, Path(asked["model"]))
         try:
             sums = await self._called(job, known, step, asked, returned)
         except SecureFlowError as error:
-            if known.spec.privacy is None or error.code not in _BY_CODE:
+            if known.spec.privacy is None or not known.seen or error.code not in _BY_CODE:
                 raise
             _log.warning("bundle_failed", job=job, code=error.code, message=str(error))
             sums = {}
@@ -204,8 +205,21 @@ class BundleWorkers:
     async def _called(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any], returned: Returned
     ) -> Mapping[str, float]:
-        """Have the code evaluate and train; return its sums."""
-        process = await self._with_rows(job, known, asked["moments"])
+        """Have the code evaluate and train, and return its sums; once more if its process ended."""
+        try:
+            return await self._called_once(job, known, step, asked, returned)
+        except SecureFlowError as error:
+            if error.code != "bundle_died":
+                raise
+        return await self._called_once(job, known, step, asked, returned)
+
+    async def _called_once(
+        self, job: str, known: _Job, step: str, asked: Mapping[str, Any], returned: Returned
+    ) -> Mapping[str, float]:
+        process = known.process
+        if process is None or not process.alive:
+            process = await self._load(job, known)
+        await self._hand_over(job, known, process, asked["moments"])
         limit = float(known.model.seconds)
         sums: Mapping[str, float] = {}
         if known.spec.privacy is None and known.model.sums:
@@ -215,29 +229,31 @@ class BundleWorkers:
             await asyncio.to_thread(returned.write, trained, Path(asked["update"]))
         return sums
 
-    async def _with_rows(self, job: str, known: _Job, moments: list[float] | None) -> BundleProcess:
-        """Return the job's process after it has taken up the rows."""
-        process = known.process
-        if process is None:
-            raise not_prepared(job)
-        if not known.handed:
-            counted = await self._workers.compute(
-                job, ROWS, rows_arguments(self._folder(job) / OUTPUT_ROWS, moments)
-            )
-            known.rows = int(counted["sums"][0]), int(counted["sums"][1])
-            try:
-                await process.prepare_rows("/rows", limit=LOAD_SECONDS)
-            except SecureFlowError:
-                await process.kill()  # an object that was half prepared is of no use
-                raise
-            known.handed = True
-        return process
+    async def _hand_over(
+        self, job: str, known: _Job, process: BundleProcess, moments: list[float] | None
+    ) -> None:
+        """Have a process take up the rows, if it has not."""
+        if known.handed:
+            return
+        rows = self._folder(job) / OUTPUT_ROWS
+        counted = await self._workers.compute(job, ROWS, rows_arguments(rows, moments))
+        known.rows = int(counted["sums"][0]), int(counted["sums"][1])
+        known.seen = True
+        try:
+            await process.prepare_rows("/rows", limit=LOAD_SECONDS)
+        except SecureFlowError:
+            await process.kill()  # an object that was half prepared is of no use
+            raise
+        known.handed = True
 
-    async def _load(self, job: str, known: _Job) -> None:
+    async def _load(self, job: str, known: _Job) -> BundleProcess:
         """Start the job's process and have it import the code, which sees no rows yet.
 
-        So whether code can be imported, which everybody is told, does not depend on a row.
+        So whether code can be imported, which everybody is told the first time, does not depend on
+        a row. Whether it is imported again may: a process that has seen rows can end.
         """
+        if self._jobs.get(job) is not known:
+            raise not_prepared(job)
         if known.process is not None:
             await known.process.kill()  # it ended by itself
         config, model, folder = self._workers.config, known.model, self._folder(job)
@@ -266,6 +282,7 @@ class BundleWorkers:
             await process.kill()
             raise not_prepared(job)
         known.process, known.handed = process, False
+        return process
 
     def _folder(self, job: str) -> Path:
         if self._workers.config.files is None:
