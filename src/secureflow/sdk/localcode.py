@@ -120,7 +120,11 @@ def _declared(name: str, array: NDArray[Any]) -> TensorSpec:
     dtype = array.dtype.name
     if dtype not in HELD:
         known = ", ".join(sorted(HELD))
-        raise _invalid("weights", f"initial returns {name[:80]!r} as {dtype}, known are {known}")
+        reason = Text(
+            "initial returns {name!r} as {dtype}, known are {known}",
+            name=name[:80], dtype=dtype, known=known,
+        )  # fmt: skip
+        raise _invalid("weights", reason)
     made = {"name": name, "shape": list(array.shape), "dtype": dtype}
     return parse(TensorSpec, made, "spec")
 

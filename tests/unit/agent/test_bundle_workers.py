@@ -70,8 +70,10 @@ async def code_of(waiting: Any) -> str:
     return caught.value.code
 
 
-async def printed(place: Place, text: str) -> None:
-    while not place.log.exists() or text not in place.log.read_text():  # noqa: ASYNC110
+async def printed(place: Place, text: str, asked: asyncio.Task[Any]) -> None:
+    """Wait until the code that was asked has printed this."""
+    while not place.log.exists() or text not in place.log.read_text():
+        assert not asked.done(), asked
         await asyncio.sleep(0.01)
 
 
@@ -281,6 +283,9 @@ async def test_under_privacy_a_failure_to_take_up_rows_is_not_told(at: Any) -> N
         assert "there are rows" in place.log.read_text()
     async with at(model_source(prepare=prepare)) as place:
         assert await code_of(place.train()) == "bundle_failed"
+        process = place.workers._jobs[JOB].process
+        assert process is not None
+        assert not process.alive  # half prepared it is of no use
 
 
 async def test_whether_code_can_be_imported_depends_on_no_row(at: Any) -> None:
@@ -323,11 +328,11 @@ async def test_a_process_that_ends_in_a_call_is_asked_once_more(at: Any) -> None
     source = model_source(train="print('in', flush=True); time.sleep(600 * (round == 1))")
     async with at(source) as place:
         asked = asyncio.create_task(place.train())
-        await printed(place, "in")
+        await printed(place, "in", asked)
         first = place.pid
         place.log.unlink()
         os.kill(first, signal.SIGKILL)
-        await printed(place, "in")
+        await printed(place, "in", asked)
         assert place.pid != first
         os.kill(place.pid, signal.SIGKILL)
         assert await code_of(asked) == "bundle_died"
@@ -347,7 +352,7 @@ async def test_a_cancelled_request_leaves_no_process(at: Any) -> None:
     source = model_source(train="print('in', flush=True); time.sleep(600)")
     async with at(source) as place:
         asked = asyncio.create_task(place.train())
-        await printed(place, "in")
+        await printed(place, "in", asked)
         pid = place.pid
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -368,7 +373,7 @@ async def test_the_end_of_a_job_is_the_end_of_its_code(at: Any, how: str) -> Non
     source = model_source(train="print('in', flush=True); time.sleep(600)")
     async with at(source) as place:
         asked = asyncio.create_task(place.train())
-        await printed(place, "in")
+        await printed(place, "in", asked)
         pid = place.pid
         await _ended(place, how)
         assert gone(pid)
