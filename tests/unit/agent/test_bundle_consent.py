@@ -86,8 +86,10 @@ def world(tmp_path: Path, policy: str = "", *, confines: bool = True, **more: An
     return Place(tmp_path / "agent", policy=policy, confines=confines, **given)
 
 
-async def arrived(place: World) -> Any:
-    while not place.assembly.inbox.list():  # noqa: ASYNC110  a commit in a thread tells nobody
+async def arrived(place: World, asking: asyncio.Task[Any]) -> Any:
+    """Return the request that lies in the inbox, once it does."""
+    while not place.assembly.inbox.list():
+        assert not asking.done(), asking
         await asyncio.sleep(0.001)
     return place.assembly.inbox.list()[0]
 
@@ -126,7 +128,11 @@ OVERLOOKS: dict[str, str] = {
 @pytest.mark.parametrize("policy", LOOKS)
 async def test_a_policy_that_looks_at_code_allows_it(tmp_path: Path, policy: str) -> None:
     place = world(tmp_path, LOOKS[policy])
-    assert (await place.consent())["approval"]
+    asking = asyncio.create_task(place.consent())
+    while not asking.done():  # it would wait for a person
+        assert place.assembly.inbox.list() == []
+        await asyncio.sleep(0.001)
+    assert (await asking)["approval"]
     assert place.assembly.inbox.list(waiting=False) == []
     kept = place.store.approved_bundle(CODE.digest)
     assert kept is not None
@@ -140,7 +146,7 @@ async def test_a_person_is_asked_where_no_policy_looks_at_the_code(
 ) -> None:
     place = world(tmp_path, OVERLOOKS[policy])
     asking = asyncio.create_task(place.consent())
-    item = await arrived(place)
+    item = await arrived(place, asking)
     assert item.request["bundle_digest"] == CODE.digest
     assert place.store.approved_bundles() == []
     told = await place.review(item.id)
@@ -173,7 +179,7 @@ async def test_refused_code_stays_while_another_request_waits_for_it(tmp_path: P
     """And code that was approved before stays in any case."""
     place = world(tmp_path)
     first = asyncio.create_task(place.consent())
-    item = await arrived(place)
+    item = await arrived(place, first)
     other = place.consent_body(job="job_another000")
     second = asyncio.create_task(place.ask("consent", other))
     while len(place.assembly.inbox.list()) < 2:  # noqa: ASYNC110
@@ -193,7 +199,7 @@ async def test_the_next_code_is_shown_beside_the_last_that_was_approved(tmp_path
     await place.consent()
     place.change(**part(NEWER))
     asking = asyncio.create_task(place.ask("consent", place.consent_body(job="job_another000")))
-    item = await arrived(place)
+    item = await arrived(place, asking)
     told = await place.review(item.id)
     assert unpack(b64decode(told["packed"])).digest == NEWER.digest
     assert unpack(b64decode(told["before"])).digest == CODE.digest
@@ -223,7 +229,7 @@ async def test_a_restarted_and_a_renewed_agent_keep_it(tmp_path: Path) -> None:
 async def test_a_waiting_request_survives_the_agent_with_its_code(tmp_path: Path) -> None:
     place = world(tmp_path)
     asking = asyncio.create_task(place.consent())
-    item = await arrived(place)
+    item = await arrived(place, asking)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     place.reopen()
