@@ -191,6 +191,7 @@ class World:
     entries: list[dict[str, Any]] = field(default_factory=list)
     accounting: Any = ACCOUNTANT
     kinds: AgentKinds = field(default_factory=lambda: AGENT_KINDS)
+    confines: bool = False
 
     def __post_init__(self) -> None:
         self.now = NOW
@@ -287,6 +288,7 @@ class World:
             appraisal=appraisal_policy(settings.attestation, lambda: self.measurement),
             accounting=self.accounting,
             clock=lambda: self.now,
+            confines=self.confines,
         )
         self.assembly = assemble(settings, self.all_keys[ME], self.store, ports, self.kinds)
 

@@ -100,8 +100,9 @@ def mortal_agent(points: Points) -> Callable[[Path], int]:
     from secureflow.agent.record.store import RecordStore
     from secureflow.agent.verbs import approvals
     from secureflow.agent.verbs.dispatch import AgentVerbs
-    from tests.survival.drawing import run
+    from tests.survival import coded, drawing
 
+    run = coded.run if os.environ.get(coded.CODE) else drawing.run
     handle, transaction = AgentVerbs.handle, RecordStore.transaction
 
     async def handle_verb(self: Any, verb: str, body: Any, log_proofs: Any = None) -> Any:

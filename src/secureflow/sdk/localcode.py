@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.domain.specs.base import dump, parse
-from secureflow.domain.specs.bundle_family import BundleModel
+from secureflow.domain.specs.bundle_family import HELD, BundleModel
+from secureflow.domain.specs.tensors import TensorSpec
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.bundles import Bundle
 from secureflow.engines.bundles.lock import parse_lock
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # NumPy is only needed for code
 ENTRY: Final = "model:Model"
 NO_ENVIRONMENT: Final = "0" * 64
 """Named by a job that is only simulated."""
+_ANY: Final = {"name": "w", "shape": [1], "dtype": "float32"}
 _HERE: Final = frozenset({"folder", "lock"})
 _TAKEN: Final = _HERE | {"environment", "entry"}
 _KNOWN: Final = _TAKEN | {"family", "settings", "sums", "seconds"}
@@ -89,19 +91,19 @@ def local_code(
     settings = model.get("settings") or {}
     if not isinstance(settings, Mapping):
         raise _invalid("settings", "it must be a mapping")
-    initial = _initial(folder, entry, settings, _seed(job))
-    made = parse(
+    drafted = parse(  # before any code runs
         BundleModel,
         {
             **{name: one for name, one in model.items() if name not in _TAKEN},
+            "settings": settings,
             "bundle": {"digest": bundle.digest, "entry": entry, "environment": digest},
-            "weights": [
-                {"name": name, "shape": list(one.shape), "dtype": one.dtype.name}
-                for name, one in initial.items()
-            ],
+            "weights": [_ANY],
         },
         "spec",
     )
+    initial = _initial(folder, entry, drafted.settings, _seed(job))
+    weights = [dump(_declared(name, one)) for name, one in initial.items()]
+    made = parse(BundleModel, {**dump(drafted), "weights": weights}, "spec")
     return {**job, "model": dump(made)}, LocalCode(folder, bundle, made, initial)
 
 
@@ -112,6 +114,19 @@ def _initial(
 
     with local_class(folder.resolve(), entry) as made:
         return LocalBundle(made, settings, seed).initial()
+
+
+def _declared(name: str, array: NDArray[Any]) -> TensorSpec:
+    dtype = array.dtype.name
+    if dtype not in HELD:
+        known = ", ".join(sorted(HELD))
+        reason = Text(
+            "initial returns {name!r} as {dtype}, known are {known}",
+            name=name[:80], dtype=dtype, known=known,
+        )  # fmt: skip
+        raise _invalid("weights", reason)
+    made = {"name": name, "shape": list(array.shape), "dtype": dtype}
+    return parse(TensorSpec, made, "spec")
 
 
 def _seed(job: Mapping[str, Any]) -> int:

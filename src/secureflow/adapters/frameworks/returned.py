@@ -70,6 +70,13 @@ class Returned:
                      "tensors cannot be held"),
                 "It must return what the spec declares: names, shapes, dtypes, finite numbers.",
             ) from error  # fmt: skip
+        self._write(after, update)
+
+    def write_zeros(self, update: Path) -> None:
+        """Write the update of code that returned nothing usable: it changes nothing."""
+        self._write(self.before[: self.spec.model_parameters], update)
+
+    def _write(self, after: NDArray[np.float32], update: Path) -> None:
         if self.spec.privacy is not None:
             delta = party_delta(self.spec, self.before, after)
         else:

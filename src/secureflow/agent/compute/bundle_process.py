@@ -220,8 +220,15 @@ class BundleProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked; one that answered wrongly was killed."""
-        return self._running is not None and self._channel.fileno() >= 0
+        """Whether it can be asked: one that answered wrongly was killed, another may have ended."""
+        if self._running is None or self._channel.fileno() < 0:
+            return False
+        try:
+            return bool(self._channel.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:  # nothing to read, and nobody has closed it
+            return True
+        except OSError:
+            return False
 
     async def kill(self) -> None:
         """Kill the process and keep what it has printed; an open request ends as `bundle_died`."""

@@ -4,7 +4,8 @@
     (reads the dataset)           (the code; sandbox,             (clips, turns into
                                    owner's environment)            what is sent)
 
-What is asked of the code, and what becomes of its answers, a kind of job says (`CodeKind`).
+What is asked of the code, what becomes of its answers, and what is sent where it fails and nobody
+may be told, a kind of job says (`CodeKind`).
 
 Code runs only in a sandbox that confines it. It runs once for a model: the update is kept
 (`agent.kinds.training.updates`). A process that ends is started anew, with new rows and a new
@@ -26,14 +27,17 @@ from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter
 from secureflow.agent.compute.jobfiles import ROWS, code_folder, take
 from secureflow.agent.compute.kind import CodeKind, CodeKinds
 from secureflow.agent.compute.worker_process import WorkerConfig
-from secureflow.agent.compute.workers import Workers
+from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import CodePart, JobSpec
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
+
+_log = get_logger(__name__)
 
 SOURCE: Final = "source"
 """The folder that a job's bundle is written into."""
@@ -45,6 +49,12 @@ LOAD_SECONDS: Final = 300.0
 """For starting, importing and taking up the rows; importing a large framework takes a while."""
 MAX_LOGS: Final = 200
 """Logs that are kept, the newest."""
+_ROWS: Final = Path("/rows")
+"""The folder in which code finds its rows, once they are handed over."""
+_BY_CODE: Final = frozenset(
+    {"bundle_unusable", "bundle_failed", "bundle_died", "bundle_silent", "bundle_output_refused"}
+)
+"""Errors that code can bring about at will."""
 
 
 class OwnerCode(Protocol):
@@ -82,6 +92,10 @@ class _Job:
     rows: tuple[int, int]
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: BundleProcess | None = None
+    handed: bool = False
+    """Whether the process has taken up the rows."""
+    seen: bool = False
+    """Whether any process of the job has seen rows: what code does may depend on them then."""
 
 
 class BundleWorkers:
@@ -192,25 +206,70 @@ class BundleWorkers:
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
+        try:
+            return await self._called(job, known, step, asked)
+        except SecureFlowError as error:
+            if not known.seen or error.code not in _BY_CODE:
+                raise
+            sums = await asyncio.to_thread(known.kind.instead, step, known.spec, known.rows, asked)
+            if sums is None:
+                raise
+            _log.warning("bundle_failed", job=job, code=error.code, message=str(error))
+            return sums
+
+    async def _called(
+        self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
+    ) -> list[float]:
+        """Have the code compute a step; once more if its process ended."""
+        try:
+            return await self._called_once(job, known, step, asked)
+        except SecureFlowError as error:
+            if error.code != "bundle_died":
+                raise
+        return await self._called_once(job, known, step, asked)
+
+    async def _called_once(
+        self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
+    ) -> list[float]:
         process = known.process
         if process is None or not process.alive:
-            process = known.process = await self._started(job, known, asked)
+            process = await self._load(job, known)
+        await self._hand_over(job, known, process, asked)
         most = self._workers.config.others_seconds
         return await known.kind.compute(process, step, known.spec, known.rows, asked, most)
 
-    async def _started(self, job: str, known: _Job, asked: Mapping[str, Any]) -> BundleProcess:
-        """Write rows and code, start the process, and have it take them up."""
-        config, kind = self._workers.config, known.kind
-        if config.files is None:
-            raise no_sandbox()
-        written, own = config.files / job / ROWS, code_folder(config.files, job)
-        await self._workers.compute(job, kind.rows, kind.rows_arguments(written, asked))
-        rows = own / ROWS
+    async def _hand_over(
+        self, job: str, known: _Job, process: BundleProcess, asked: Mapping[str, Any]
+    ) -> None:
+        """Have a process take up the rows, if it has not."""
+        if known.handed:
+            return
+        written, rows = self._files / job / ROWS, code_folder(self._files, job) / ROWS / ROWS
+        await self._workers.compute(job, known.kind.rows, known.kind.rows_arguments(written, asked))
         await asyncio.to_thread(_take_rows, written, rows)
+        known.seen = True
+        try:
+            await process.prepare_rows(str(_ROWS / ROWS), limit=LOAD_SECONDS)
+        except SecureFlowError:
+            await process.kill()  # an object that was half prepared is of no use
+            raise
+        known.handed = True
+
+    async def _load(self, job: str, known: _Job) -> BundleProcess:
+        """Start the job's process and have it import the code, which sees no rows yet.
+
+        So whether code can be imported, which everybody is told the first time, does not depend on
+        a row. Whether it is imported again may: a process that has seen rows can end.
+        """
+        if self._jobs.get(job) is not known:
+            raise not_prepared(job)
+        if known.process is not None:
+            await known.process.kill()  # it ended by itself
+        config, own = self._workers.config, code_folder(self._files, job)
         python = await asyncio.to_thread(self._code().interpreter, known.bundle.environment)
         await self._code().fetch(known.bundle.digest)
-        await asyncio.to_thread(self._write_code, known.bundle.digest, own / SOURCE)
-        inputs = (View(own / SOURCE, Path("/bundle")), View(rows, Path("/rows")),
+        await asyncio.to_thread(self._write_code, known.bundle.digest, own)
+        inputs = (View(own / SOURCE, Path("/bundle")), View(own / ROWS, _ROWS),
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
             (str(python),),
@@ -222,20 +281,28 @@ class BundleWorkers:
             ),
             devices=config.devices,
         )
-        task = replace(kind.task(known.spec), python=str(python), folder="/bundle", host="/host.py")
+        task = replace(
+            known.kind.task(known.spec), python=str(python), folder="/bundle", host="/host.py"
+        )
         log = await asyncio.to_thread(self._log, job)
-        starter = _starter(config, launch)
-        process = await BundleProcess.start(starter, task, log, limit=LOAD_SECONDS)
-        try:
-            await process.prepare_rows("/rows", limit=LOAD_SECONDS)
-        except BaseException:  # cancellation too: nobody else knows the process
+        process = await BundleProcess.start(_starter(config, launch), task, log, limit=LOAD_SECONDS)
+        if self._jobs.get(job) is not known:  # closed or prepared anew meanwhile
             await process.kill()
-            raise
+            raise not_prepared(job)
+        known.process, known.handed = process, False
         return process
 
+    @property
+    def _files(self) -> Path:
+        if self._workers.config.files is None:
+            raise no_sandbox()
+        return self._workers.config.files
+
     def _write_code(self, digest: str, folder: Path) -> None:
+        """Write the code, and an empty folder for its rows."""
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed meanwhile
-        self._code().write(digest, folder)
+        (folder / ROWS).mkdir(mode=0o700, parents=True)
+        self._code().write(digest, folder / SOURCE)
 
     def _log(self, job: str) -> Path:
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -248,10 +315,9 @@ class BundleWorkers:
         return path
 
     async def _end(self, job: str) -> None:
-        known = self._jobs.get(job)
+        known = self._jobs.pop(job, None)  # first: whoever starts a process meanwhile ends it
         if known is not None and known.process is not None:
-            process, known.process = known.process, None
-            await process.kill()
+            await known.process.kill()
 
 
 def _take_rows(written: Path, rows: Path) -> None:

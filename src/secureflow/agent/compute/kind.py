@@ -105,6 +105,14 @@ class CodeKind(Protocol):
             most: seconds that the owner allows for one call, whatever the spec says.
         """
 
+    def instead(
+        self, step: str, spec: Any, rows: tuple[int, int], asked: Mapping[str, Any]
+    ) -> list[float] | None:
+        """Return what counts for a step whose code failed, and write it; None: the failure is told.
+
+        Under differential privacy it must not be: it could be made to depend on one row.
+        """
+
 
 CodeKinds = Mapping[str, CodeKind]
 

@@ -3,7 +3,9 @@
 Whatever the code returns has the tensors that the spec declares, every number finite. Its norm cap,
 and under differential privacy its clipping to lattice steps, are applied in the agent's process:
 the code shares no memory with it, and can neither leave them out nor see the seeds. Reported sums
-are capped by the number of validation rows. Under differential privacy no sum leaves at all.
+are capped by the number of validation rows. Under differential privacy no sum leaves at all, and
+code that fails contributes zeros, as a trainer that diverges does: its failure would be told
+without noise, and could be made to depend on a row.
 """
 
 from __future__ import annotations
@@ -70,6 +72,19 @@ class TrainingCode:
             trained = await process.train(returned.tensors, int(asked["round"]), limit=limit)
             await asyncio.to_thread(returned.write, trained, Path(asked["update"]))
         return returned.sums(sums, rows, bytes.fromhex(asked["seed"]))
+
+    def instead(
+        self, step: str, spec: TrainingSpec, rows: tuple[int, int], asked: Mapping[str, Any]
+    ) -> list[float] | None:
+        """Return zeros under differential privacy, as for a trainer that diverges."""
+        from secureflow.adapters.frameworks import Returned
+
+        if spec.privacy is None:
+            return None
+        returned = Returned.to_model(spec, Path(asked["model"]))
+        if step == TRAIN:
+            returned.write_zeros(Path(asked["update"]))
+        return returned.sums({}, rows, bytes.fromhex(asked["seed"]))
 
 
 def _model(spec: TrainingSpec) -> BundleModel:

@@ -47,7 +47,7 @@ from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.folderdigest import content_digest
 from secureflow.kit.text import Text
 
-__all__ = ["WorkerConfig", "Workers"]
+__all__ = ["WorkerConfig", "Workers", "not_prepared"]
 
 NO_SALT = "00" * 32
 """For a preparation whose commitment is not compared."""
@@ -238,7 +238,7 @@ class Workers:
     async def _ask(self, job: str, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         entry = self._jobs.get(job)
         if entry is None:
-            raise _not_prepared(job)
+            raise not_prepared(job)
         async with entry.lock:
             for again in (True, False):
                 try:
@@ -306,7 +306,7 @@ class Workers:
                     if entry.prepared not in (None, again):
                         raise _changed(job)
                 if self._jobs.get(job) is not entry:  # closed meanwhile
-                    raise _not_prepared(job)
+                    raise not_prepared(job)
             except BaseException:  # cancellation too: no process is left behind
                 await process.kill()
                 raise
@@ -395,7 +395,8 @@ def _malformed() -> WorkerError:
     return failed("its answer does not have the form that was asked for")
 
 
-def _not_prepared(job: str) -> SecureFlowError:
+def not_prepared(job: str) -> SecureFlowError:
+    """Return the error of a job that was never prepared, or is closed."""
     return SecureFlowError(
         "job_not_prepared",
         Text("The job {job!r} is not prepared at this agent.", job=job),

@@ -232,7 +232,7 @@ class OwnerBundles:
                 if path.name.partition(".")[0] not in settled:
                     with contextlib.suppress(OSError):
                         taken += path.stat().st_size
-            if taken + MAX_BYTES > MAX_UNDECIDED:
+            if digest not in settled and taken + MAX_BYTES > MAX_UNDECIDED:
                 raise SecureFlowError(
                     "inbox_full",
                     "Too much code waits for a decision here already.",

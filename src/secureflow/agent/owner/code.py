@@ -47,9 +47,14 @@ class OwnerCode:
         if spec.bundle is not None:
             self._bundles.approve(spec.bundle, spec.submitter, spec.name, job)
 
-    async def fetch(self, digest: str) -> object:
+    def refused(self, spec: JobSpec) -> None:
+        """Keep no code of a job that was refused, unless another waits for it or was approved."""
+        if spec.bundle is not None:
+            self._bundles.sweep(spec.bundle.digest)
+
+    async def fetch(self, digest: str) -> None:
         """See `bundle_workers.OwnerCode.fetch`."""
-        return await self._bundles.fetch(digest)
+        await self._bundles.fetch(digest)
 
     def write(self, digest: str, folder: Path) -> None:
         """See `bundle_workers.OwnerCode.write`."""
@@ -57,5 +62,4 @@ class OwnerCode:
 
     def interpreter(self, environment: str) -> Path:
         """See `bundle_workers.OwnerCode.interpreter`."""
-        found = self._environments.of(environment)
-        return self._environments.python(self._environments.verify(found.name, quick=True))
+        return self._environments.python(self._environments.ready(environment))

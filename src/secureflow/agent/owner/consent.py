@@ -14,6 +14,7 @@ A decision is bound to (job, spec digest): if a server changes one column, it mu
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -225,16 +226,17 @@ class Consent:
     def _decision(self, request: Mapping[str, JSON]) -> Decision:
         """Return the policies' decision; code is allowed by a policy that looks at it, only.
 
-        One that would allow the same job without any code was written about data, often before a
-        job could bring code: a person decides then.
+        Policies that would allow the same job without any code, and with any other code, were
+        written about data, often before a job could bring code: a person decides then.
         """
         decision = self._policies.decide(request)
         if decision.effect != "allow" or not request.get("bundle_digest"):
             return decision
         without = {name: "" for name in BUNDLE_FACTS if name != "submitter"}
-        about_data = self._policies.decide({**request, **without})
-        if about_data.effect != "allow" or {*decision.reasons} - {*about_data.reasons}:
-            return decision
+        for other in (without, {"bundle_digest": secrets.token_hex(32)}):
+            found = self._policies.decide({**request, **other})
+            if found.effect != "allow" or {*decision.reasons} - {*found.reasons}:
+                return decision
         return Decision("ask", ("no policy decides about the code that the job brings",))
 
 

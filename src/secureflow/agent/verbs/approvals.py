@@ -111,6 +111,7 @@ class Approvals:
             raise  # not a decision
         except SecureFlowError as error:
             await asyncio.to_thread(self._note_refusal, request.job, error)
+            await asyncio.to_thread(self._code.refused, spec)
             raise
         async with context.locks[request.job]:
             stored = self._stored(request)  # the same request may have come twice meanwhile

@@ -130,8 +130,20 @@ def _refuse_shadows(folder: Path) -> None:
     tops = {one.name.removesuffix(".py") for one in folder.glob("*.py")}
     tops |= {one.name for one in folder.iterdir() if one.is_dir() and any(one.rglob("*.py"))}
     for name in sorted(tops):
-        if name in sys.stdlib_module_names or importlib.util.find_spec(name) is not None:
+        if name in sys.stdlib_module_names or _is_elsewhere(name, folder):
             raise Refused("shadows", f"the environment has a module {name} as well")
+
+
+def _is_elsewhere(name: str, folder: Path) -> bool:
+    """Tell whether a module of this name is found, and not only in the folder itself."""
+    try:
+        found = importlib.util.find_spec(name)
+    except ValueError:  # it runs already, without having been imported
+        return True
+    if found is None:
+        return False
+    places = [found.origin, *(found.submodule_search_locations or ())]
+    return not any(Path(one).is_relative_to(folder) for one in places if one)
 
 
 def _prepared(arguments: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,10 +7,13 @@ that they know: it is one's own code and one's own data.
 
 from __future__ import annotations
 
+import importlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -87,18 +90,31 @@ class LocalBundle:
 def local_class(folder: Path, entry: str) -> Iterator[Any]:
     """Import a bundle's class; afterwards its modules are forgotten, so that the next is read anew.
 
+    What was imported of the folder before is put aside meanwhile. No bytecode is written into it.
+
     Raises:
         SecureFlowError: `bundle_unusable`, `bundle_failed`.
     """
-    before = set(sys.modules)
+    path, bytecode = list(sys.path), sys.dont_write_bytecode
+    aside = _forget(folder)
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
     try:
         yield told(lambda: imported(str(folder), entry))
     finally:
-        sys.path[:] = [one for one in sys.path if one != str(folder)]
-        for name in set(sys.modules) - before:
-            origin = getattr(sys.modules[name], "__file__", None)
-            if origin and Path(origin).is_relative_to(folder):
-                del sys.modules[name]
+        _forget(folder)
+        sys.modules.update(aside)
+        sys.path[:], sys.dont_write_bytecode = path, bytecode
+
+
+def _forget(folder: Path) -> dict[str, ModuleType]:
+    """Remove what was imported of a folder, also packages without a file, and return it."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        if any(isinstance(one, str) and Path(one).is_relative_to(folder) for one in places):
+            found[name] = sys.modules.pop(name)
+    return found
 
 
 def told(call: Callable[[], _T]) -> _T:
@@ -112,12 +128,16 @@ def told(call: Callable[[], _T]) -> _T:
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # also when the code calls exit()
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = "" if place is None else f" ({Path(place.tb_frame.f_code.co_filename).name}, "
-        line = "" if place is None else f"{place.tb_lineno})"
-        raise _error("bundle_failed", f"{type(error).__name__}: {error}{where}{line}") from error
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise _error("bundle_failed", f"{reason}{_place(error)}") from error
+
+
+def _place(error: BaseException) -> str:
+    """Return the line of the bundle that an error comes from, not the one of a library below it."""
+    libraries = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "<")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if not one.filename.startswith(libraries)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _error(code: str, reason: str) -> SecureFlowError:

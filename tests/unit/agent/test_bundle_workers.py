@@ -1,0 +1,449 @@
+"""Code of others at an agent: what it is given, what becomes of what it returns, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from peers import bundle_jobs
+from peers.bundle_jobs import FEATURES, JOB, Place, code_spec, gone, model_source, rows_of
+from peers.sandboxes import demand_sandbox
+
+from secureflow.adapters.frameworks import NumpyRunner, runner_of
+from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
+from secureflow.agent.compute import bundle_workers
+from secureflow.agent.compute.bundle_process import BundleProcess
+from secureflow.agent.compute.bundle_workers import BundleWorkers
+from secureflow.agent.compute.training import MOMENTS, train_arguments
+from secureflow.agent.compute.worker_process import UPDATE, WorkerConfig
+from secureflow.agent.compute.workers import Workers
+from secureflow.domain.specs.base import Limits, dump
+from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
+from secureflow.domain.specs.tensors import TensorSpec, layout_digest
+from secureflow.domain.specs.training import (
+    Initial,
+    ModelSpec,
+    NumberLabel,
+    NumericFeature,
+    SampleWeight,
+    TrainingPlan,
+    TrainingSpec,
+)
+from secureflow.engines.bundles.host import _prepared
+from secureflow.engines.preparation import (
+    declared_moments,
+    design_matrix,
+    moments_from_sums,
+    split_validation,
+    weight_vector,
+)
+from secureflow.engines.training.private import norm_cap, private_sums
+from secureflow.kit.errors import SecureFlowError
+from tests.unit.agent.test_worker import dataset
+
+__all__ = ["dataset"]
+
+pytestmark = pytest.mark.slow
+
+PRIVACY = Privacy(1e-5, 1.0, "party", "central", "enclave", 2.0, party_unit_acknowledged=True)
+SEED = bytes.fromhex(bundle_jobs.SEED)
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Any:
+    """Return what prepares a job with code, in the real sandbox."""
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    return partial(bundle_jobs.place, tmp_path / "agent")
+
+
+async def code_of(waiting: Any) -> str:
+    with pytest.raises(SecureFlowError) as caught:
+        await waiting
+    return caught.value.code
+
+
+async def printed(place: Place, text: str, asked: asyncio.Task[Any]) -> None:
+    """Wait until the code that was asked has printed this."""
+    while not place.log.exists() or text not in place.log.read_text():
+        assert not asked.done(), asked
+        await asyncio.sleep(0.01)
+
+
+async def killed(place: Place) -> None:
+    """Kill the code's process, as the system does where memory is short, and see it noticed."""
+    process = place.workers._jobs[JOB].process
+    assert process is not None
+    os.kill(place.pid, signal.SIGKILL)
+    async with asyncio.timeout(60):
+        while process.alive:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+# --- what it is given ----------------------------------------------------------------------
+
+FORMS: dict[str, TrainingSpec] = {
+    "a class": code_spec(),
+    "federated": code_spec(
+        features=replace(FEATURES, numeric=(NumericFeature("x", (-10.0, 10.0), "federated"),))
+    ),
+    "weights": code_spec(features=replace(FEATURES, weight=SampleWeight("weight", (1.0, 3.0)))),
+    "a number": code_spec(features=replace(FEATURES, label=NumberLabel("price", (-50.0, 50.0)))),
+    "no label": code_spec(features=replace(FEATURES, label=None)),
+    "no validation": code_spec(plan=TrainingPlan(validation=0.0)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_rows_are_those_that_were_prepared(form: str, tmp_path: Path) -> None:
+    spec, columns = FORMS[form], rows_of()
+    assert spec.features is not None
+    features = spec.features
+    runner: Any = runner_of(spec, columns)
+    sums = runner.moments().tolist() if features.federated else None
+    moments = declared_moments(features)
+    if sums is not None:
+        moments = moments_from_sums(features, np.asarray(sums))
+    counts = runner.write_rows(tmp_path / "rows", sums)
+    handed = _prepared({"rows": str(tmp_path / "rows")})
+    parts = split_validation(60, spec.plan.seed, spec.plan.validation)
+    assert counts.tolist() == [len(part) for part in parts]
+    for at, (part, found) in enumerate(zip(parts, handed, strict=True)):
+        own = {name: columns[name][part] for name in features.columns}
+        inputs, labels = design_matrix(features, moments, own)
+        np.testing.assert_array_equal(found["inputs"], inputs)
+        assert ("labels" in found) == (form != "no label")
+        if "labels" in found:
+            np.testing.assert_array_equal(found["labels"], labels)
+            kind = "float32" if form == "a number" else "int64"
+            assert found["labels"].dtype == kind
+        assert ("weights" in found) == (form == "weights" and at == 0)
+        if "weights" in found:
+            np.testing.assert_array_equal(found["weights"], weight_vector(features, own))
+        assert not any(one.flags.writeable for one in found.values())
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+def test_the_rows_under_differential_privacy(tmp_path: Path, *, weighed: bool) -> None:
+    features = replace(FEATURES, weight=SampleWeight("weight", (1.0, 3.0)) if weighed else None)
+    spec = code_spec(features=features, privacy=PRIVACY)
+    columns = {**rows_of(), "y": np.array(["1", None, "2"] * 20, object)}  # no error by any row
+    runner: Any = runner_of(spec, columns)
+    runner.write_rows(tmp_path / "rows", None)
+    handed = _prepared({"rows": str(tmp_path / "rows")})
+    own = NumpyRunner(replace(spec, model=ModelSpec()), columns)._private_rows
+    assert own is not None
+    for (inputs, labels), found in zip(own, handed, strict=True):
+        np.testing.assert_array_equal(
+            found["inputs"], np.concatenate([inputs[rows] for rows in inputs.blocks()])
+        )
+        np.testing.assert_array_equal(found["labels"], labels)
+        assert ("weights" in found) == weighed
+        if weighed:
+            np.testing.assert_array_equal(found["weights"], inputs.weights)
+
+
+TELLS = """
+arrays = {f"{part}/{name}": one.tolist() for part, rows in (("t", training), ("v", validation))
+          for name, one in rows.items()}
+print(json.dumps(arrays), flush=True)
+"""
+
+
+async def test_the_real_worker_hands_its_rows_to_the_code(
+    at: Any, dataset: Any, tmp_path: Path
+) -> None:
+    """And after the worker and the code's process were killed as well."""
+    agent = tmp_path / "agent"
+    config = WorkerConfig(
+        memory=2 << 30, sandbox=BubblewrapSandbox(), files=agent / "models", hidden=(agent,)
+    )
+    features = replace(FEATURES, numeric=(NumericFeature("x", (-10.0, 10.0)),))
+    spec = code_spec(features=features, initial=Initial("ef" * 32, layout_digest(bundle_jobs.W)))
+    code = bundle_jobs.Code({"model.py": model_source(prepare=TELLS)})
+    real = await Workers.start(config)
+    workers = BundleWorkers(real, lambda: code, agent)
+    try:
+        (agent / "models" / JOB).mkdir(parents=True)
+        prepared = await workers.prepare(JOB, dump(spec), dataset)
+        moments = (await workers.compute(JOB, MOMENTS))["sums"]
+        place = Place(workers, code, spec, agent, real, moments)
+        found = [await place.train(), json.loads(place.log.read_text())]
+        os.kill(real.pids()[JOB], signal.SIGKILL)
+        await killed(place)
+        found += [await place.train(2), json.loads(place.log.read_text())]
+    finally:
+        await workers.stop()
+    assert found[:2] == found[2:]
+    arrays = found[1]
+    counts = [len(arrays["t/labels"]), len(arrays["v/labels"])]
+    assert counts == [prepared["rows"], prepared["validation"]]
+    inputs = np.array(arrays["t/inputs"] + arrays["v/inputs"])
+    assert inputs.shape == (400, 3)
+    assert abs(inputs[:, 0].mean()) < 0.2  # standardised by the moments
+    assert place.log.with_suffix(".before.log").exists()
+    for path in (place.log, place.log.with_suffix(".before.log")):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert place.log.parent.stat().st_mode & 0o777 == 0o700
+
+
+# --- what becomes of what it returns -------------------------------------------------------
+
+RETURNS = """
+kind = ["", "nothing", "a little", "huge", "negative"][round]
+weights["w"] += {"nothing": 0, "a little": 0.25, "huge": 1e30, "negative": -1e30}[kind]
+return weights
+"""
+BOASTS = "return {'rows': 1e9, 'loss': -1e14, 'hits': 1e14}"
+
+
+async def test_the_agent_clips_and_caps_what_code_returns(at: Any) -> None:
+    limits = Limits(max_weight=24, clip_norm=2.0)
+    spec = code_spec(sums=("rows", "loss", "hits"), limits=limits)
+    async with at(model_source(train=RETURNS, evaluate=BOASTS), spec) as place:
+        updates, sums = [], []
+        for number in range(1, 5):
+            sums.append(await place.train(number, 0.5))
+            updates.append(place.update)
+        evaluated = await place.evaluate()
+    assert [one.tolist() for one in updates[:2]] == [[0.0] * 3, [0.25] * 3]
+    for one, sign in zip(updates[2:], (1, -1), strict=True):
+        norm = float(np.linalg.norm(one.astype(np.float64)))
+        assert 1.99 < norm <= limits.clip_norm
+        assert (np.sign(one) == sign).all()
+    share = 24 / 49  # of 60 rows, 49 train and 11 validate
+    assert sums == [sums[0]] * 4
+    assert evaluated == sums[0]
+    weight, rows, loss, hits = sums[0]
+    assert (weight, rows) == pytest.approx((24.0, 11.0 * share))
+    assert loss == -hits < 0
+    assert abs(hits) <= 11.0 * 1000  # whatever one row says, it is bounded
+
+
+@pytest.mark.parametrize("wire", ["float16", "bfloat16"])
+async def test_rounding_to_the_wire_does_not_lift_it_over_the_limit(at: Any, wire: str) -> None:
+    from secureflow.engines.sealing.wiretypes import widened
+
+    limits = Limits(clip_norm=2.0)
+    weights = (TensorSpec("w", (2000,)),)
+    source = model_source(train="weights['w'] += np.linspace(1, 9, 2000); return weights")
+    async with at(source, code_spec(weights=weights, limits=limits, wire=wire)) as place:
+        await place.train()
+        raw = np.fromfile(place.job / UPDATE, "<f2" if wire == "float16" else "<u2")
+    assert 1.9 < np.linalg.norm(widened(wire, raw).astype(np.float64)) <= 2.0  # type: ignore[arg-type]
+
+
+FAILS = """
+if round == 2: weights["w"][0] = np.nan
+if round == 3: weights["w"][0] = np.inf
+if round == 4: weights["w"] = np.full(3, 3e38, "f4")
+if round == 5: weights = {"w": np.zeros((2, 2), "f4")}
+if round == 6: raise ValueError("row 7 is there")
+if round == 7: os._exit(0)
+if round == 8: sys.exit(1)
+if round == 9: weights = [1, 2, 3]
+if round == 10: weights["w"] = weights["w"].astype("O")
+if round == 11: weights["w"] += 1e-9
+return weights
+"""
+ADAPTIVE = replace(PRIVACY, adaptive=AdaptiveClipping())
+
+
+@pytest.mark.parametrize("privacy", [PRIVACY, ADAPTIVE], ids=["fixed", "adaptive"])
+async def test_under_privacy_all_that_code_does_is_a_clipped_change_on_the_lattice(
+    at: Any, privacy: Privacy
+) -> None:
+    """A failure would be told without noise, and could be made to depend on a row."""
+    spec = code_spec(privacy=privacy, sums=("rows", "loss"))
+    rounds = (1, 2, 4, 5, 6, 7, 10, 11) if privacy is PRIVACY else (2, 3, 4, 8, 9)
+    async with at(model_source(train=FAILS, evaluate="raise OSError"), spec) as place:
+        for number in rounds:
+            sums = await place.train(number, 1.0)
+            assert sums == private_sums(spec, SEED).tolist()
+            steps = place.update
+            assert (steps == np.rint(steps)).all(), number
+            assert np.linalg.norm(steps) <= norm_cap(spec)
+            changed = np.linalg.norm(steps[:3]) > 0
+            assert changed == (number == 4), number
+    assert "prepare" in place.reader.calls
+
+
+async def test_under_privacy_a_failure_to_take_up_rows_is_not_told(at: Any) -> None:
+    prepare = "if len(training['labels']): raise ValueError('there are rows')"
+    async with at(model_source(prepare=prepare), code_spec(privacy=PRIVACY)) as place:
+        await place.train()
+        assert not place.update.any()
+        assert "there are rows" in place.log.read_text()
+    async with at(model_source(prepare=prepare)) as place:
+        assert await code_of(place.train()) == "bundle_failed"
+        process = place.workers._jobs[JOB].process
+        assert process is not None
+        assert not process.alive  # half prepared it is of no use
+
+
+async def test_whether_code_can_be_imported_depends_on_no_row(at: Any) -> None:
+    """It is told under privacy as well, so the code is imported before the rows are there."""
+    looks = b"import os\nif os.path.getsize('/rows'):\n    raise ImportError\n"
+    source = model_source(train="assert os.path.getsize('/rows'); return weights")
+    async with at(looks + source) as place:
+        await place.train()
+        await killed(place)
+        await place.train(2)
+    broken = b"import a_module_that_is_not_there\n" + source
+    async with at(broken, code_spec(privacy=PRIVACY)) as place:
+        assert await code_of(place.train()) == "bundle_unusable"
+
+
+# --- its life and its end ------------------------------------------------------------------
+
+
+async def test_a_process_that_ended_is_started_anew(at: Any) -> None:
+    counts = "self.n = getattr(self, 'n', 0) + 1; weights['w'] += self.n; return weights"
+    async with at(model_source(train=counts)) as place:
+        seen = []
+        for number in (1, 2):
+            await place.train(number)
+            seen.append(place.update[0])
+        first, pid = place.code.written[0] / "model.py", place.pid
+        first.chmod(0o600)
+        first.write_bytes(b"raise SystemExit('somebody changed it')")
+        await killed(place)
+        await place.train(3)
+        seen.append(place.update[0])
+        assert place.pid != pid
+        assert gone(pid)
+    assert seen == [1.0, 2.0, 1.0]  # a new object
+    assert len(place.code.written) == len(place.code.fetched) == 2
+    assert place.reader.calls.count("rows") == 2
+
+
+async def test_a_process_that_ends_in_a_call_is_asked_once_more(at: Any) -> None:
+    source = model_source(train="print('in', flush=True); time.sleep(600 * (round == 1))")
+    async with at(source) as place:
+        asked = asyncio.create_task(place.train())
+        await printed(place, "in", asked)
+        first = place.pid
+        place.log.unlink()
+        os.kill(first, signal.SIGKILL)
+        await printed(place, "in", asked)
+        assert place.pid != first
+        os.kill(place.pid, signal.SIGKILL)
+        assert await code_of(asked) == "bundle_died"
+
+
+async def test_under_privacy_a_later_import_is_not_told_either(at: Any) -> None:
+    """It comes after a process has ended, which may depend on a row."""
+    files = {"model.py": model_source(train="os._exit(0)")}
+    async with at(files, code_spec(privacy=PRIVACY)) as place:
+        await place.train()
+        place.code.files = {"model.py": b"import a_module_that_is_not_there\n"}
+        await place.train(2)
+        assert not place.update.any()
+
+
+async def test_a_cancelled_request_leaves_no_process(at: Any) -> None:
+    source = model_source(train="print('in', flush=True); time.sleep(600)")
+    async with at(source) as place:
+        asked = asyncio.create_task(place.train())
+        await printed(place, "in", asked)
+        pid = place.pid
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert gone(pid)
+        assert await code_of(asyncio.wait_for(_with_limit(place, 1), 60)) == "bundle_silent"
+        assert gone(pid)
+
+
+async def _with_limit(place: Place, seconds: int) -> None:
+    known = place.workers._jobs[JOB]
+    known.model = replace(known.model, seconds=seconds)
+    await place.train()
+
+
+@pytest.mark.parametrize("how", ["close", "stop", "prepare"])
+async def test_the_end_of_a_job_is_the_end_of_its_code(at: Any, how: str) -> None:
+    source = model_source(train="print('in', flush=True); time.sleep(600)")
+    async with at(source) as place:
+        asked = asyncio.create_task(place.train())
+        await printed(place, "in", asked)
+        pid = place.pid
+        await _ended(place, how)
+        assert gone(pid)
+        assert await code_of(asked) == "job_not_prepared"
+
+
+async def _ended(place: Place, how: str) -> None:
+    if how == "close":
+        await place.workers.close(JOB)
+    elif how == "stop":
+        await place.workers.stop()
+    else:
+        await place.workers.prepare(JOB, dump(place.spec), None)
+
+
+@pytest.mark.parametrize("how", ["close", "stop", "prepare"])
+async def test_a_job_that_ends_while_its_code_is_started_leaves_no_process(
+    at: Any, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+    begin = BundleProcess.start
+
+    async def start(*given: Any, **more: Any) -> BundleProcess:
+        process = await begin(*given, **more)
+        assert process._running is not None
+        started.append(process._running.pid)
+        await _ended(place, how)
+        return process
+
+    monkeypatch.setattr(bundle_workers.BundleProcess, "start", start)
+    async with at(model_source()) as place:
+        assert await code_of(place.train()) == "job_not_prepared"
+        assert [gone(pid) for pid in started] == [True]
+
+
+async def test_the_environment_is_verified_before_anything_and_before_each_start(at: Any) -> None:
+    async with at(model_source()) as place:
+        await place.workers.check(JOB, dump(place.spec), None)
+        await place.train()
+        await place.train(2)
+        assert place.code.asked == ["cd" * 32] * 3  # prepare, check, one start
+        place.code.broken = "environment_broken"
+        await killed(place)
+        assert await code_of(place.train(3)) == "environment_broken"
+        place.reader.calls.clear()
+        for asked in (place.workers.check, place.workers.prepare):
+            assert await code_of(asked(JOB, dump(place.spec), None)) == "environment_broken"
+        assert place.reader.calls == []
+
+
+async def test_without_a_sandbox_no_code_runs(tmp_path: Path) -> None:
+    spec = dump(code_spec())
+    code = bundle_jobs.Code({"model.py": model_source()})
+    reader = bundle_jobs.Reader(WorkerConfig(sandbox=PlainSandbox(), files=tmp_path), rows_of())
+    workers = BundleWorkers(reader, lambda: code, tmp_path)  # type: ignore[arg-type]
+    for asked in (workers.check, workers.prepare):
+        assert await code_of(asked(JOB, spec, None)) == "sandbox_missing"
+    assert (reader.calls, code.asked, code.written) == ([], [], [])
+
+
+async def test_other_jobs_and_other_steps_are_the_workers_own(at: Any) -> None:
+    async with at(model_source()) as place:
+        asked = train_arguments(place.model(), place.job / UPDATE, None, bundle_jobs.SEED)
+        with pytest.raises(AssertionError):  # the double of the workers takes no such step
+            await place.workers.compute("job_other", "train", asked)
+        await place.workers.close("job_other")
+        assert place.reader.calls[-1] == "close"
+
+
+async def test_a_model_that_is_none_never_reaches_the_code(at: Any) -> None:
+    async with at(model_source()) as place:
+        assert await code_of(place.train(1, np.nan)) == "invalid_model"
+        assert place.code.written == []
