@@ -24,51 +24,52 @@ Files = Annotated[
 ]
 _COLUMNS = ("name", "parties", "partition", "attack", "protection", "rounds")
 _SHOWN = ("loss", "accuracy", "auc", "r2", "mse", "epsilon")
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help=t("The table to divide (CSV or Parquet); repeated: one file for each party.")
+    ),
+]
+Parties = Annotated[
+    int | None,
+    typer.Option(
+        min=2,
+        max=256,
+        help=t("How many parties. Default: 10; one for each file, or word of by:COLUMN."),
+    ),
+]
+Division = Annotated[
+    str,
+    typer.Option(help=t("How the rows are divided: iid, dirichlet:ALPHA (0.5, say) or by:COLUMN.")),
+]
+Owners = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help=t(
+            "What owners declare (agent.yaml, or what agent data inspect drafts); repeated: "
+            "one for each file."
+        )
+    ),
+]
+Attacked = Annotated[
+    str,
+    typer.Option(help=t("sign-flip:COUNTxFACTOR: so many parties send their update so, reversed.")),
+]
 
 
 def simulate(
     jobs: Files,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help=t("The table to divide (CSV or Parquet); repeated: one file for each party.")
-        ),
-    ] = None,
-    parties: Annotated[
-        int | None,
-        typer.Option(
-            min=2,
-            max=256,
-            help=t("How many parties. Default: 10; one for each file, or word of by:COLUMN."),
-        ),
-    ] = None,
-    partition: Annotated[
-        str,
-        typer.Option(
-            help=t("How the rows are divided: iid, dirichlet:ALPHA (0.5, say) or by:COLUMN.")
-        ),
-    ] = "iid",
-    attack: Annotated[
-        str,
-        typer.Option(
-            help=t("sign-flip:COUNTxFACTOR: so many parties send their update so, reversed.")
-        ),
-    ] = "",
+    data: Data = None,
+    parties: Parties = None,
+    partition: Division = "iid",
+    attack: Attacked = "",
     protection: Annotated[
         ProtectionName | None, typer.Option(help=t("In the place of the job file's."))
     ] = None,
     initial: Annotated[
         Path | None, typer.Option(help=t("Weights to start from (safetensors)."))
     ] = None,
-    dataset: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help=t(
-                "What owners declare (agent.yaml, or what agent data inspect drafts); repeated: "
-                "one for each file."
-            )
-        ),
-    ] = None,
+    dataset: Owners = None,
     seed: Annotated[int, typer.Option(min=0, help=t("Of the division of the rows."))] = 7,
     html: Annotated[Path | None, typer.Option(help=t("Write curves to this page."))] = None,
     save: Annotated[

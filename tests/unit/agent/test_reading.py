@@ -130,8 +130,11 @@ async def test_a_job_without_noise_still_says_what_is_wrong(tmp_path: Path) -> N
     agent = World(tmp_path)
     breaks(agent.worker, "prepare", failing(ROW))
     await agent.ask("consent", agent.consent_body())
-    with pytest.raises(SecureFlowError, match="row 17"):
+    with pytest.raises(SecureFlowError) as caught:
         await agent.admit()
+    assert caught.value.code == ROW.code
+    assert "17" not in caught.value.message  # which row, stays at its owner
+    assert "row 17" in str(agent.store.actions())
 
 
 async def test_a_failed_round_is_not_asked_again_from_another_model(tmp_path: Path) -> None:

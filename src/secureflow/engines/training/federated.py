@@ -174,7 +174,9 @@ def _finish(
     artifact = artifact or (model.artifact if model else "")
     digest = model and model.digest
     finished = int((yield from seconds_now()))
-    cosigners = yield from succeed(course, model=digest, metrics=metrics, rounds=last)
+    # Signed with the end: whose round's release the model must be.
+    chosen = {"kept_round": kept.round or last} if course.spec.plan.keep == "best" else {}
+    cosigners = yield from succeed(course, model=digest, metrics=metrics, rounds=last, **chosen)
     published = yield Publish(
         {
             "digest": digest or initial,
@@ -191,8 +193,7 @@ def _finish(
     told = sections(course.spec, sums)
     if told:
         report["sections"] = told
-    if course.spec.plan.keep == "best":
-        report["kept_round"] = kept.round or last
+    report |= chosen
     report["model"] = {"digest": digest, "artifact": artifact} | {
         "id": published["model"],
         "version": published["version"],

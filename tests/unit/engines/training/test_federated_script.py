@@ -465,3 +465,4 @@ def test_the_best_model_is_released_where_the_plan_says_so(
     assert report["metrics"] == {"loss": losses[kept]}
     finished = [e["document"] for e in world.entries if e.get("kind") == "job.finished"]
     assert finished[0]["model"] == wanted
+    assert finished[0]["kept_round"] == kept
