@@ -7,16 +7,21 @@ from typing import Final
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
+from secureflow.adapters.frameworks.sklearn_runner import SklearnRunner
+from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.training.families import FAMILIES
 
-__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "runner_of"]
+__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "SklearnRunner", "runner_of"]
 
 Prepare = Callable[[TrainingSpec, Columns | None], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""
 
-FRAMEWORKS: Final[Mapping[str, Prepare]] = dict.fromkeys(FAMILIES, NumpyRunner)
+FRAMEWORKS: Final[Mapping[str, Prepare]] = {
+    **dict.fromkeys(FAMILIES, NumpyRunner),
+    **dict.fromkeys(TRAINED, SklearnRunner),
+}
 """`spec.model.family` to the framework that trains it."""
 
 

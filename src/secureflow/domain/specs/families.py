@@ -9,6 +9,8 @@
 | `ridge`               | a number    | one round of sums (XᵀX, Xᵀy), then a linear system     |
 | `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
 
+Those of scikit-learn are in `sklearn_families`.
+
 A model's tensors follow from the family, the inputs and the target; `l2` (λ) adds λ/2·‖coef‖² to
 the mean loss of a row and leaves intercepts out.
 """
@@ -22,7 +24,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Discriminator, Field, Tag
 
 from secureflow.domain.specs.base import STRICT
-from secureflow.domain.specs.targets import MAX_CLASSES
+from secureflow.domain.specs.sklearn_families import SKLEARN_LEARNS, SUMMED, SklearnModel
+from secureflow.domain.specs.targets import ClassWeights
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 
 MAX_PARAMETERS: Final = 1 << 27
@@ -31,11 +34,6 @@ MAX_RIDGE_INPUTS: Final = 1024
 """Most inputs of `ridge`: its sums grow with their square."""
 
 Penalty = Annotated[float, Field(ge=0.0, le=10.0)]
-ClassWeights = Annotated[
-    tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...],
-    Field(min_length=2, max_length=MAX_CLASSES),
-]
-"""How much a row of each class counts in training: of a binary target, negative then positive."""
 
 
 def _absent(value: Any) -> bool:
@@ -155,27 +153,29 @@ def _family(value: Any) -> str:
     return f"<{family[:40]}>"
 
 
-FamilyModel = Annotated[
-    Annotated[ModelSpec, Tag("<logistic_regression>")]
-    | Annotated[LinearModel, Tag("<linear>")]
-    | Annotated[RidgeModel, Tag("<ridge>")]
-    | Annotated[SoftmaxModel, Tag("<softmax>")]
-    | Annotated[MlpModel, Tag("<mlp>")],
-    Discriminator(
-        _family,
-        custom_error_type="unknown_family",
-        custom_error_message=(
-            "the family must be one of logistic_regression, softmax, linear, ridge, mlp, rehearsal"
-        ),
-    ),
-]
-"""The model of a spec, by its `family`."""
-
 LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "logistic_regression": ("binary",),
     "softmax": ("classes",),
     "linear": ("number",),
     "ridge": ("number",),
     "mlp": ("binary", "classes", "number"),
+    **SKLEARN_LEARNS,
 }
 """Which targets a family learns."""
+BY_SUMS: Final = frozenset({"ridge", *SUMMED})
+"""Families whose update is sums over rows: the next model is their mean, and takes no step."""
+
+FamilyModel = Annotated[
+    Annotated[ModelSpec, Tag("<logistic_regression>")]
+    | Annotated[LinearModel, Tag("<linear>")]
+    | Annotated[RidgeModel, Tag("<ridge>")]
+    | Annotated[SoftmaxModel, Tag("<softmax>")]
+    | Annotated[MlpModel, Tag("<mlp>")]
+    | SklearnModel,
+    Discriminator(
+        _family,
+        custom_error_type="unknown_family",
+        custom_error_message=f"the family must be one of {', '.join([*LEARNS, 'rehearsal'])}",
+    ),
+]
+"""The model of a spec, by its `family`."""
