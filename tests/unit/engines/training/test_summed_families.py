@@ -114,6 +114,18 @@ def test_an_empty_cluster_keeps_its_centre(protection: str, tmp_path: Path) -> N
     assert counts[~empty].sum() == pytest.approx(1.0, abs=1e-4)
 
 
+def test_what_rounding_leaves_of_a_cluster_is_no_row() -> None:
+    """A cluster that loses its rows has a mean change of minus its count, rounded under masks."""
+    job = job_of("kmeans", "none")
+    state = first_state(job)
+    first, counts, sums = parts_of(job, state)
+    counts[:], sums[:] = [4e-6, 0.5, 0.5], 3e-6
+    left = np.concatenate([first.reshape(-1), counts, sums.reshape(-1)])
+    centres = centres_of(job, left)
+    assert np.array_equal(centres[0], first[0])
+    assert np.allclose(centres[1:], 6e-6)
+
+
 def test_the_first_centres_are_pinned_and_within_the_bounds() -> None:
     """Every party and the enclave draw them: other bits would be another model."""
     job = job_of("kmeans", "none")
