@@ -23,6 +23,7 @@ from secureflow.agent import api
 from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs.sklearn_families import MlpClassifierModel
 from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
@@ -238,3 +239,23 @@ def test_what_a_trainer_drew_is_sent_again_and_never_drawn_again(
     assert len(died) >= enough(30, share), died
     assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
     check_story(place, job)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_an_optimiser_goes_on_from_what_was_recorded(place: Platform, share: float) -> None:
+    """Adam's moments are on the disk before a round is recorded: the model is the undisturbed one.
+
+    Three rounds: with the moments of another round, or none, the last two would differ.
+    """
+    pytest.importorskip("sklearn", reason="needs the extra sklearn")
+    model = MlpClassifierModel("mlp_classifier", hidden=(4,))
+    plan = TrainingPlan(rounds=3, batch_size=64, learning_rate=0.01)
+    calm, _ = run_under(place, None, training(place, plan, model=model))
+    assert calm.state == "succeeded", calm.error
+    arming = Arming("bank-b", (), share=share, seed=21)
+    job, died = run_under(place, arming, training(place, plan, model=model))
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(30, share), died
+    check_story(place, job)
+    reports = [(one.report or {})["model"]["digest"] for one in (calm, job)]
+    assert reports[0] == reports[1]

@@ -112,7 +112,7 @@ def _answers(loaded: Predictor, records: list[Any]) -> Iterator[dict[str, Any]]:
     from secureflow.domain.specs.training import ClassesLabel, Label  # `--help` needs no spec
 
     label = loaded.features.label
-    if isinstance(label, Label):
+    if isinstance(label, Label) and loaded.has_chances:
         name = f"P({label.column}={label.positive})"
         for number, chance in enumerate(loaded.predict_proba(records)[:, 1], 1):
             yield {
@@ -122,6 +122,10 @@ def _answers(loaded: Predictor, records: list[Any]) -> Iterator[dict[str, Any]]:
             }
         return
     found = loaded.predict(records)
+    if isinstance(label, ClassesLabel) and not loaded.has_chances:
+        for number, value in enumerate(found, 1):
+            yield {"row": number, "predicted": value}
+        return
     if not isinstance(label, ClassesLabel):
         for number, value in enumerate(found, 1):
             yield {"row": number, "predicted": float(f"{value:.6g}")}

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.specs.sklearn_families import (
+    GaussianNbModel,
+    KMeansModel,
+    MlpClassifierModel,
+    MlpRegressorModel,
+    MultinomialNbModel,
+    SgdClassifierModel,
+    SgdRegressorModel,
+)
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.training import (
     LinearModel,
@@ -23,13 +32,20 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Event",
+    "GaussianNbModel",
+    "KMeansModel",
     "LinearModel",
+    "MlpClassifierModel",
     "MlpModel",
+    "MlpRegressorModel",
+    "MultinomialNbModel",
     "NoiseRequest",
     "Privacy",
     "Profile",
     "ProtectionName",
     "RidgeModel",
+    "SgdClassifierModel",
+    "SgdRegressorModel",
     "SoftmaxModel",
     "StatisticsRequest",
     "TrainingPlan",

@@ -12,13 +12,13 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.specs.base import dump, parse
-from secureflow.domain.specs.families import FamilyModel
+from secureflow.domain.specs.families import BY_SUMS, FamilyModel
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
-from secureflow.domain.specs.training import RidgeModel, TrainingPlan
+from secureflow.domain.specs.training import TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -56,7 +56,7 @@ class Jobs(Resource[D_co]):
         self,
         project: str,
         datasets: Sequence[Dataset],
-        label: str,
+        label: str | None,
         positive: str | None = None,
         *,
         name: str = "training",
@@ -74,7 +74,7 @@ class Jobs(Resource[D_co]):
             project: id of the project.
             datasets: one granted dataset per contributor.
             label: the target column: two classes with `positive`, else all its declared categories,
-                or a number within its declared bounds.
+                or a number within its declared bounds; None for `KMeansModel`.
             positive: the label's value that counts as class 1.
             name: name of the job and of its model.
             purpose: what the model is for, as granted.
@@ -94,13 +94,14 @@ class Jobs(Resource[D_co]):
             SecureFlowError: as `common_features`, `invalid_request`, or the server's error.
         """
         chosen = privacy if isinstance(privacy, Privacy | None) else _privacy(privacy)
-        once = isinstance(model, RidgeModel)
-        bounded = chosen is not None or once
+        family = "" if model is None else model.family
+        bounded = chosen is not None or family in BY_SUMS
         features = common_features(
             datasets, label, positive, leave_out, bounded=bounded, weight=weight
         )
         ids = tuple(dataset.id for dataset in datasets)
         unmeasured = chosen is not None and chosen.metrics_noise is None
+        once = family in BY_SUMS and family != "kmeans"
         usual = TrainingPlan(rounds=1) if once else TrainingPlan()
         plan = plan or (replace(usual, validation=0.0) if unmeasured else usual)
         request = TrainingRequest(

@@ -9,6 +9,9 @@
 | binary  | 1 where the positive class is likelier | P(not positive), P(positive)        |
 | classes | the likeliest class, as the spec lists it | a column for each class, in order |
 | number  | the number, in the label's unit       | –                                    |
+| none    | the nearest cluster, from 0           | –                                    |
+
+`sgd_classifier` has probabilities for the loss `log_loss`.
 
 Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
 Arrow-backed), a list of dicts, or a two-dimensional array of numbers whose columns are the numeric
@@ -28,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.families import LEARNS
+from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
 from secureflow.engines.preparation import feature_matrix, label_vector, unscaled
 from secureflow.engines.training.export import ModelFile, to_sklearn
@@ -78,6 +82,11 @@ class Predictor:
         """
         return cls(ModelFile.from_bytes(Path(path).read_bytes(), card))
 
+    @property
+    def has_chances(self) -> bool:
+        """Whether outputs have a probability: not clusters, nor a margin as of `hinge`."""
+        return has_chances(self._spec.model)
+
     def predict_proba(self, rows: Any) -> NDArray[np.float32]:
         """Return float32 of shape (rows, classes): the probabilities, as in scikit-learn.
 
@@ -92,6 +101,12 @@ class Predictor:
                 "no_probabilities",
                 "The model predicts a number, which has no probability.",
                 "Call predict.",
+            )
+        if not self.has_chances:
+            raise SecureFlowError(
+                "no_probabilities",
+                "What this model computes for a row has no probability.",
+                "Call predict, or outputs for its scores.",
             )
         outputs = self.outputs(rows)
         if isinstance(label, ClassesLabel):
@@ -111,6 +126,8 @@ class Predictor:
         if isinstance(label, ClassesLabel):
             names: NDArray[Any] = np.array(label.classes, dtype=object)
             return np.asarray(names[outputs.argmax(axis=1)])
+        if label is None:
+            return np.asarray(outputs.argmax(axis=1), np.int64)
         return (outputs[:, 0] > 0).astype(np.int64)
 
     def log_odds(self, rows: Any) -> NDArray[np.float32]:

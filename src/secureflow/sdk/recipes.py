@@ -24,7 +24,7 @@ from secureflow.kit.text import Text
 
 def common_features(
     datasets: Sequence[Dataset],
-    label: str,
+    label: str | None,
     positive: str | None = None,
     leave_out: Collection[str] = (),
     *,
@@ -37,12 +37,12 @@ def common_features(
     Args:
         datasets: one description per contributor.
         label: the target column: of two classes if `positive` is given; otherwise of all declared
-            categories, or a number within the declared bounds.
+            categories, or a number within the declared bounds; None for a model without one.
         positive: the value that counts as class 1.
         leave_out: columns not to use.
         sensitive: also use columns that any owner declares sensitive.
         bounded: scale numbers to their declared bounds; needed for differential privacy (the sums
-            for standardising are released without noise) and by `ridge`.
+            for standardising are released without noise), by `ridge`, naive Bayes and k-means.
         weight: the number column that says how much each row counts.
 
     Raises:
@@ -51,9 +51,9 @@ def common_features(
             features, or for a label that is neither a category nor a number with bounds.
     """
     shared = _declared_alike(datasets)
-    target = _declared(shared, label)
+    target = None if label is None else _declared(shared, label)
     counted = None if weight is None else _declared(shared, weight)
-    others = {label, *leave_out} | (set() if weight is None else {weight})
+    others = {*leave_out, *(one for one in (label, weight) if one is not None)}
     kept_out = others if sensitive else {*others, *_sensitive(datasets)}
     columns = [column for name, column in shared.items() if name not in kept_out]
     numeric = tuple(
@@ -74,7 +74,8 @@ def common_features(
     counts = None
     if counted is not None:
         counts = SampleWeight(counted.name, counted.bounds or (0.0, 1.0))
-    return FeatureSpec(_target(target, positive), numeric, categorical, counts)
+    learnt = None if target is None else _target(target, positive)
+    return FeatureSpec(learnt, numeric, categorical, counts)
 
 
 def usual_model(features: FeatureSpec) -> FamilyModel | None:

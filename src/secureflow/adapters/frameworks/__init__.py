@@ -9,6 +9,8 @@ from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.adapters.frameworks.returned import Returned
 from secureflow.adapters.frameworks.rows import RowsRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
+from secureflow.adapters.frameworks.sklearn_runner import SklearnRunner
+from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.training.families import FAMILIES
@@ -20,6 +22,7 @@ __all__ = [
     "Prepare",
     "Returned",
     "RowsRunner",
+    "SklearnRunner",
     "runner_of",
 ]
 
@@ -29,6 +32,7 @@ Prepare = Callable[[TrainingSpec, Columns | None, bytes], FrameworkRunner]
 FRAMEWORKS: Final[Mapping[str, Prepare]] = {
     **dict.fromkeys(FAMILIES, NumpyRunner),
     "bundle": RowsRunner,
+    **dict.fromkeys(TRAINED, SklearnRunner),
 }
 """`spec.model.family` to the framework that trains it."""
 

@@ -43,6 +43,7 @@ from secureflow.domain.specs.training import (
 )
 from secureflow.domain.specs.training_rules import check
 from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.training.extras import EXTRAS
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -284,6 +285,14 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
         yield (
             "The order of rows is public: who submits the job can aim a round at chosen rows of "
             "a party. Owners should accept this for rehearsals of a simulation only."
+        )
+    needed = EXTRAS.get(spec.model.family)
+    if needed is not None:
+        yield Text(
+            "{family} needs the extra {extra} at every contributor: an agent without it refuses "
+            "the job before it asks anybody.",
+            family=spec.model.family,
+            extra=needed.name,
         )
     if spec.privacy is None:
         yield (

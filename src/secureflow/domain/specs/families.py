@@ -10,6 +10,8 @@
 | `bundle`              | anything    | code of the data scientist's own (`bundle_family`)      |
 | `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
 
+Those of scikit-learn are in `sklearn_families`.
+
 A model's tensors follow from the family, the inputs and the target; `l2` (λ) adds λ/2·‖coef‖² to
 the mean loss of a row and leaves intercepts out.
 """
@@ -24,7 +26,8 @@ from pydantic import Discriminator, Field, Tag
 
 from secureflow.domain.specs.base import STRICT
 from secureflow.domain.specs.bundle_family import BundleModel
-from secureflow.domain.specs.targets import MAX_CLASSES
+from secureflow.domain.specs.sklearn_families import SKLEARN_LEARNS, SUMMED, SklearnModel
+from secureflow.domain.specs.targets import ClassWeights
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 
 MAX_PARAMETERS: Final = 1 << 27
@@ -33,11 +36,6 @@ MAX_RIDGE_INPUTS: Final = 1024
 """Most inputs of `ridge`: its sums grow with their square."""
 
 Penalty = Annotated[float, Field(ge=0.0, le=10.0)]
-ClassWeights = Annotated[
-    tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...],
-    Field(min_length=2, max_length=MAX_CLASSES),
-]
-"""How much a row of each class counts in training: of a binary target, negative then positive."""
 
 
 def _absent(value: Any) -> bool:
@@ -157,24 +155,6 @@ def _family(value: Any) -> str:
     return f"<{family[:40]}>"
 
 
-FamilyModel = Annotated[
-    Annotated[ModelSpec, Tag("<logistic_regression>")]
-    | Annotated[LinearModel, Tag("<linear>")]
-    | Annotated[RidgeModel, Tag("<ridge>")]
-    | Annotated[SoftmaxModel, Tag("<softmax>")]
-    | Annotated[MlpModel, Tag("<mlp>")]
-    | Annotated[BundleModel, Tag("<bundle>")],
-    Discriminator(
-        _family,
-        custom_error_type="unknown_family",
-        custom_error_message=(
-            "the family must be one of logistic_regression, softmax, linear, ridge, mlp, bundle, "
-            "rehearsal"
-        ),
-    ),
-]
-"""The model of a spec, by its `family`."""
-
 LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "logistic_regression": ("binary",),
     "softmax": ("classes",),
@@ -182,5 +162,24 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "ridge": ("number",),
     "mlp": ("binary", "classes", "number"),
     "bundle": ("binary", "classes", "number", "none"),
+    **SKLEARN_LEARNS,
 }
 """Which targets a family learns."""
+BY_SUMS: Final = frozenset({"ridge", *SUMMED})
+"""Families whose update is sums over rows: the next model is their mean, and takes no step."""
+
+FamilyModel = Annotated[
+    Annotated[ModelSpec, Tag("<logistic_regression>")]
+    | Annotated[LinearModel, Tag("<linear>")]
+    | Annotated[RidgeModel, Tag("<ridge>")]
+    | Annotated[SoftmaxModel, Tag("<softmax>")]
+    | Annotated[MlpModel, Tag("<mlp>")]
+    | Annotated[BundleModel, Tag("<bundle>")]
+    | SklearnModel,
+    Discriminator(
+        _family,
+        custom_error_type="unknown_family",
+        custom_error_message=f"the family must be one of {', '.join([*LEARNS, 'rehearsal'])}",
+    ),
+]
+"""The model of a spec, by its `family`."""

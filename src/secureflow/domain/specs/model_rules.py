@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.bundle_family import LOSS, BundleModel, bundle_problem
 from secureflow.domain.specs.families import (
+    BY_SUMS,
     LEARNS,
     MAX_PARAMETERS,
-    MAX_RIDGE_INPUTS,
     MlpModel,
     ModelSpec,
 )
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.sklearn_rules import sklearn_problem
+from secureflow.domain.specs.sum_rules import sums_problem, sums_start_problem
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
@@ -25,8 +25,6 @@ _LARGEST_HALF = 65504.0
 _WIDEST_PRIVATE = 8192
 """Most numbers that are added up for one row under differential privacy: beyond, NumPy adds up a
 lone row in another order than a row among others, and one row could move another's gradient."""
-_LATTICE = 1 << 24
-"""Lattice coordinates stay below it (`domain.specs.privacy.MAX_COORDINATE`)."""
 
 
 def model_problem(spec: TrainingSpec) -> Problem | None:
@@ -37,7 +35,10 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
         return "features", "the model family needs them", "Describe label and features."
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
         return "model.parameters", "it is only for rehearsals", "Remove it."
-    rules = (_target_rules, _weight_rules, _size_rules, _width_rules, _ridge_rules, _bundle_rules)
+    rules = (
+        _target_rules, _weight_rules, _size_rules, _width_rules, sums_problem, sklearn_problem,
+        _bundle_rules,
+    )  # fmt: skip
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
     problem = problem or _plan_rules(spec) or _order_rules(spec)
@@ -55,11 +56,11 @@ def _noop_rules(spec: TrainingSpec) -> Problem | None:
 def _target_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     family, target = spec.model.family, form_of(features.label)
     learns = LEARNS[family]
+    if target in learns:
+        return None
     if target == "none":
         reason: str = Text("the family {family} learns from a label", family=family)
         return "features.label", reason, "Name the label column."
-    if target in learns:
-        return None
     fitting = [name for name, targets in LEARNS.items() if target in targets]
     reason = Text(
         "the family {family} learns a target of the form {learns}, the label's is {target}",
@@ -106,77 +107,6 @@ def _weight_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     )
     hint = "Give one for each class, in the label's order; negative then positive."
     return "model.class_weights", reason, hint
-
-
-def _ridge_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
-    if spec.model.family != "ridge":
-        return None
-    if spec.plan.rounds != 1 or spec.plan.local_epochs != 1:
-        return "plan.rounds", "ridge takes one round of sums", "Set rounds and local_epochs to 1."
-    if features.federated:
-        reason: str = "ridge adds up products in its only round, before any mean is known"
-        hint = 'Declare scale "bounds".'
-        return f"features.{features.federated[0].column}.scale", reason, hint
-    if features.width > MAX_RIDGE_INPUTS:
-        reason = Text("ridge takes up to {most} inputs", most=MAX_RIDGE_INPUTS)
-        return "features", reason, "Use the family linear."
-    if spec.plan.early_stop or spec.plan.keep:
-        return "plan.keep", "there is one model only", "Remove it, and plan.early_stop."
-    return _ridge_caps(spec, features)
-
-
-def _ridge_caps(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
-    """Clipping would falsify sums without anybody noticing."""
-    most = max(features.weight.bounds[1] if features.weight else 1.0, 1.0)
-    # Of one row with inputs u (the intercept's among them) and label z, all within ±1, the length
-    # is √(½ ((Σu²)² + Σu⁴) + z² Σu²).
-    size = features.width + 1
-    longest = most * math.sqrt(size * size / 2 + 3 * size / 2)
-    if spec.privacy is not None:
-        problem = _private_ridge(spec.privacy)
-        if problem or spec.privacy.noise != "local" or spec.privacy.noise_multiplier is None:
-            return problem
-        most, longest = _noised_ridge(spec, spec.privacy, size, most, longest)
-    if spec.limits.clip_norm < longest:
-        reason = Text("the sums of ridge may be as long as {longest:g}", longest=longest)
-        return "limits.clip_norm", reason, "Raise it to that: sums must not be clipped."
-    if traits_of(spec).masks and spec.quantisation.clip < most:
-        reason = Text("a mean of ridge may be as large as {most:g}", most=most)
-        return "quantisation.clip", reason, "Raise it to that: sums must not be clipped."
-    return None
-
-
-def _noised_ridge(
-    spec: TrainingSpec, privacy: Privacy, size: int, most: float, longest: float
-) -> tuple[float, float]:
-    """Return the largest number and length of a party's noised means, but for one in a million.
-
-    Its share of the public denominator may be that of a party with all the rows.
-    """
-    parties, numbers = len(spec.roster), spec.model_parameters
-    width = privacy.sigma(numbers) * privacy.step * parties / max(1, privacy.rows)
-    # The public amount on the diagonal (`engines.training.private.loaded`).
-    amount = 2.0 * math.sqrt(size / parties) * width
-    bounded = min(most, privacy.clipping_norm) * parties, min(longest, privacy.clipping_norm)
-    largest = bounded[0] + amount + 6.0 * width
-    length = bounded[1] * parties + amount * math.sqrt(size)
-    return largest, length + (math.sqrt(numbers) + 6.0) * width
-
-
-def _private_ridge(privacy: Privacy) -> Problem | None:
-    if privacy.unit == "party":
-        reason: str = "nothing bounds what a whole party adds to the sums of ridge"
-        return "privacy.unit", reason, 'Use unit "record", or the family linear.'
-    if privacy.sampling < 1.0 or privacy.local_steps > 1:
-        reason = "ridge adds up every record once"
-        return "privacy.sampling", reason, "Leave sampling and local_steps at 1."
-    if privacy.noise != "local" and privacy.rows << privacy.bits > _LATTICE:
-        reason = Text(
-            "sums of squares of {rows} records could exceed the lattice's 2^24 steps",
-            rows=privacy.rows,
-        )
-        return "privacy.bits", reason, 'Lower it, or set privacy.noise to "local".'
-    return None
 
 
 def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
@@ -232,9 +162,8 @@ def _order_rules(spec: TrainingSpec) -> Problem | None:
 
 
 def _start_rules(spec: TrainingSpec) -> Problem | None:
-    if spec.model.family == "ridge" and spec.starts_from:
-        field = "resume" if spec.resume else "initial"
-        return field, "ridge starts from nothing but its sums", "Remove it."
+    if problem := sums_start_problem(spec):
+        return problem
     if spec.initial is None:
         return None
     if spec.resume is not None:
@@ -260,8 +189,9 @@ def wire_problem(spec: TrainingSpec) -> Problem | None:
     if spec.privacy is not None and spec.privacy.noise != "local":
         reason = "noise is added to whole lattice steps, which must not be rounded"
         return "wire", reason, "Remove it."
-    if spec.model.family == "ridge":
-        return "wire", "the sums of ridge need float32", "Remove it."
+    if spec.model.family in BY_SUMS:
+        reason = Text("the sums of {family} need float32", family=spec.model.family)
+        return "wire", reason, "Remove it."
     if wire == "float16" and spec.limits.clip_norm > _LARGEST_HALF:
         return "wire", "float16 ends at 65504", "Lower limits.clip_norm, or use bfloat16."
     return None

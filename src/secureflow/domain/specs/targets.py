@@ -27,6 +27,12 @@ from secureflow.kit.text import Text
 MAX_CLASSES: Final = 1024
 """Most classes of a target."""
 
+ClassWeights = Annotated[
+    tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...],
+    Field(min_length=2, max_length=MAX_CLASSES),
+]
+"""How much a row of each class counts in training: of a binary target, negative then positive."""
+
 
 @dataclass(frozen=True)
 class Label:

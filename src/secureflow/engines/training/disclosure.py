@@ -5,6 +5,7 @@ hand per job.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
@@ -76,12 +77,29 @@ def _sights(spec: TrainingSpec, tee: str) -> Iterator[Row]:
             "what the job's code has hidden in the weights, rows among it",
             _code_why(spec),
         )
-    if spec.model.family == "ridge":
-        yield (
-            "whoever has the model",
-            "the mean products of every two columns, and of each with the label, over all rows",
-            "a ridge model is made of them",
-        )
+    if spec.model.family in _MADE_OF:
+        yield ("whoever has the model", *_MADE_OF[spec.model.family])
+
+
+_MADE_OF: Final = {
+    "ridge": (
+        "the mean products of every two columns, and of each with the label, over all rows",
+        "a ridge model is made of them",
+    ),
+    "gaussian_nb": (
+        "the share of each class, and of each column in it mean and variance, over all rows",
+        "a naive Bayes model is made of them",
+    ),
+    "multinomial_nb": (
+        "the share of each class, and the mean count of each column in it, over all rows",
+        "a naive Bayes model is made of them",
+    ),
+    "kmeans": (
+        "of each round's clusters the share and the mean of their rows",
+        "the next centres are made of them",
+    ),
+}
+"""What can be read from the model of a family by sums, and why."""
 
 
 def _code_why(spec: TrainingSpec) -> str:

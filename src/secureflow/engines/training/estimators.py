@@ -6,6 +6,10 @@
 | `softmax`             | classes | `LogisticRegression`, the spec's classes            |
 | `linear`, `ridge`     | number  | `LinearRegression`, `Ridge`, in the label's unit    |
 | `mlp`                 | any     | `MLPClassifier` or `MLPRegressor`                   |
+| `gaussian_nb`         | classes | `GaussianNB`                                        |
+| `multinomial_nb`      | classes | `Pipeline` of a scaler and `MultinomialNB`          |
+| `kmeans`              | none    | `KMeans`                                            |
+| `sgd_…`, `mlp_…`      | their   | `SGDClassifier`, `SGDRegressor`, `MLP…`             |
 
 Inputs are rows of `engines.preparation.feature_matrix`; the attribute `feature_names`, added here,
 names the feature of each input.
@@ -22,6 +26,7 @@ from secureflow.domain.specs.families import MlpModel
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.ridge import Ridge
+from secureflow.engines.training.sklearn_estimators import MADE
 from secureflow.engines.training.tensors import named
 
 _Float = NDArray[np.float64]
@@ -37,6 +42,9 @@ def estimator(spec: TrainingSpec, parameters: NDArray[np.float32]) -> Any:
     Raises:
         ImportError: without scikit-learn.
     """
+    made = MADE.get(spec.model.family)
+    if made is not None:
+        return made(spec, parameters)
     label = spec.features.label if spec.features else None
     arrays = {name: one.astype(np.float64) for name, one in named(spec.tensors, parameters).items()}
     if isinstance(spec.model, MlpModel):

@@ -13,9 +13,13 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
+from secureflow.engines.training.bayes import GaussianNb, MultinomialNb
+from secureflow.engines.training.fitted import Fitted
 from secureflow.engines.training.foreign import ForeignModel
+from secureflow.engines.training.kmeans import KMeans
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.network import Network
 from secureflow.engines.training.noop import NoOpModel
@@ -105,6 +109,10 @@ FAMILIES: Final[Mapping[str, Callable[[TrainingSpec], ModelFamily]]] = {
     "mlp": Network,
     "ridge": Ridge,
     "bundle": ForeignModel,
+    "gaussian_nb": GaussianNb,
+    "multinomial_nb": MultinomialNb,
+    "kmeans": KMeans,
+    **dict.fromkeys(TRAINED, Fitted),
     "rehearsal": NoOpModel,
 }
 """`spec.model.family` to what makes it for a spec."""

@@ -1,19 +1,23 @@
 """The parameters before the first round: the same bits at every party, and in the enclave.
 
-All families start from zeros but `mlp`: its layers start from uniform numbers within ±√(6 / (inputs
-+ outputs)) (Glorot and Bengio 2010), intercepts from 0. They come from the raw words of PCG64,
-whose stream NumPy promises (NEP 19), and from correctly rounded arithmetic: no machine differs.
+All families start from zeros but `kmeans` (`clusters`) and networks: their layers start from
+uniform numbers within ±√(6 / (inputs + outputs)) (Glorot and Bengio 2010), intercepts from 0. They
+come from the raw words of PCG64, whose stream NumPy promises (NEP 19), and from correctly rounded
+arithmetic: no machine differs.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.training.clusters import first_state
 
+DRAWN: Final = ("mlp", "mlp_classifier", "mlp_regressor")
 _WORD_BITS = 53
 _BLOCK = 1 << 18
 """Numbers that are drawn at a time: a large layer takes no more memory than itself."""
@@ -21,7 +25,9 @@ _BLOCK = 1 << 18
 
 def initial_parameters(spec: TrainingSpec) -> NDArray[np.float32]:
     """Return the model's parameters before round 1, float32 (d,), unless the spec names others."""
-    if spec.model.family != "mlp":
+    if spec.model.family == "kmeans":
+        return first_state(spec)
+    if spec.model.family not in DRAWN:
         return np.zeros(spec.model_parameters, np.float32)
     words = np.random.PCG64(spec.plan.seed)
     parts = []

@@ -5,6 +5,7 @@
 | binary  | loss, hits, score bins (`metrics`)                | loss, accuracy, auc                |
 | classes | loss, cells (class, predicted)                    | loss, accuracy, balanced, macro F1 |
 | number  | z, z², (ẑ − z)², abs(ẑ − z) of scaled targets z   | loss, mse, mae, r2                 |
+| none    | distances to centres (`clusters`), else nothing   | loss                               |
 
 Sums of parties add up. Their noised form is whole steps; a row moves them by at most 2 · `unit`
 (L2), whatever it holds: binary by √4 units, classes by √3 (rows, loss, one cell), numbers by
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.bundle_family import ROWS, BundleModel
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.training.clusters import ClusterMeasure
 from secureflow.engines.training.metrics import (
     LOSS_CAP,
     METRIC_COUNT,
@@ -383,7 +385,7 @@ def measure_of(spec: TrainingSpec) -> Measure:
         return DeclaredMeasure(spec.model.sums)
     label = None if spec.features is None else spec.features.label
     if label is None or spec.model.family == "rehearsal":
-        return NoMeasure()
+        return ClusterMeasure() if spec.model.family == "kmeans" else NoMeasure()
     if isinstance(label, ClassesLabel):
         return ClassesMeasure(len(label.classes))
     return NumberMeasure(label.half) if isinstance(label, NumberLabel) else BinaryMeasure()

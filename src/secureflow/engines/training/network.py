@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.families import ClassWeights, MlpModel
-from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
+from secureflow.domain.specs.families import MlpModel
+from secureflow.domain.specs.targets import ClassesLabel, ClassWeights, NumberLabel
 from secureflow.domain.specs.tensors import TensorSpec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows

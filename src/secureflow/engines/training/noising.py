@@ -27,12 +27,12 @@ from secureflow.engines.training.private import (
     Vector,
     adaptive_bound,
     dp_sgd,
-    loaded,
     noise_shared,
     norm_cap,
     penalised,
     privacy_of,
 )
+from secureflow.engines.training.settling import settled
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -149,7 +149,7 @@ def noised_state(spec: TrainingSpec, state: Parameters, noised: Vector) -> Param
     elif privacy.unit == "party":
         moved = weights + total / parties
     else:
-        moved = loaded(spec, apply_sum(weights, total, dp_sgd(spec), penalised(spec)))
+        moved = settled(spec, weights, apply_sum(weights, total, dp_sgd(spec), penalised(spec)))
     with np.errstate(over="ignore"):  # refused by name below
         result = moved.astype(np.float32)
     if not np.isfinite(result).all():

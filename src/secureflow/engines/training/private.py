@@ -30,6 +30,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
 from secureflow.domain.specs.targets import form_of
 from secureflow.domain.specs.training import TrainingSpec
@@ -43,6 +44,7 @@ from secureflow.engines.privacy.dpsgd import (
     noisy_step,
 )
 from secureflow.engines.privacy.gaussian import sample
+from secureflow.engines.training.settling import settled
 
 Parameters = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -119,7 +121,7 @@ def released(spec: TrainingSpec) -> tuple[dict[str, Any], ...]:
         return ()
     models, *evaluation = (mechanism.as_json() for mechanism in charge(spec, 1))
     sums = "gradient sum" if privacy.unit == "record" else "sum of the parties' changes"
-    if spec.model.family == "ridge":
+    if spec.model.family in BY_SUMS:
         sums = "sum of the rows' products"
     noised = f"discrete Gaussian on the clipped {sums}"
     if privacy.noise == "local":
@@ -190,7 +192,7 @@ def private_delta(
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(privacy.local_steps):
             weights = noisy_step(weights, *rows, plan, _derived(seed, f"step {step}"), gradients)
-        weights = loaded(spec, weights)
+        weights = settled(spec, before, weights)
         delta = (weights - before).astype(np.float32)
     return delta if np.isfinite(delta).all() else np.zeros_like(delta)
 
@@ -265,10 +267,10 @@ def dp_sgd(spec: TrainingSpec) -> DpSgd:
         # With local noise every party takes its share of the public denominator, so that the mean
         # over the parties weighs each record equally and reveals nobody's row count.
         rows=max(1, privacy.rows // len(spec.roster)) if local else privacy.rows,
-        # The mean of ridge's sums is not a gradient: it is added as it is.
-        learning_rate=-1.0 if spec.model.family == "ridge" else spec.plan.learning_rate,
+        # The mean of sums is not a gradient: it is added as it is.
+        learning_rate=-1.0 if spec.model.family in BY_SUMS else spec.plan.learning_rate,
         bits=privacy.bits,
-        l2=0.0 if spec.model.family == "ridge" else spec.model.l2,
+        l2=0.0 if spec.model.family in BY_SUMS else spec.model.l2,
     )
 
 
@@ -279,24 +281,6 @@ def penalised(spec: TrainingSpec) -> NDArray[np.bool_] | None:
         return None
     coefficients = (np.full(one.size, one.name.endswith("coef")) for one in tensors)
     return np.concatenate(list(coefficients))
-
-
-def loaded(spec: TrainingSpec, state: Vector) -> Vector:
-    """Return noised sums of ridge with a public amount added to the matrix's diagonal; else as is.
-
-    A symmetric matrix of noise with standard deviation s has eigenvalues within about ±2·s·√n, so
-    the amount makes the noised matrix positive (Wang 2018, AdaSSP, without its private estimate).
-    """
-    if spec.model.family != "ridge" or spec.features is None:
-        return state
-    privacy, parties, size = privacy_of(spec), len(spec.roster), spec.features.width + 1
-    shares = {"enclave": 1.0, "shared": privacy.share(parties) * parties**0.5}
-    width = privacy.sigma(spec.model_parameters) * shares.get(privacy.noise, parties**0.5)
-    amount = 2.0 * math.sqrt(size) * width * privacy.step / max(1, privacy.rows)
-    rows, columns = np.triu_indices(size)
-    diagonal = np.zeros(len(state))
-    diagonal[: len(rows)] = rows == columns
-    return np.asarray(state + amount * diagonal)
 
 
 def _on_lattice(vector: Vector, step: float) -> Parameters:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.families import ClassWeights
+from secureflow.domain.specs.targets import ClassWeights
 
 
 def row_weights(

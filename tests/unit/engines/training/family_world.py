@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.adapters.frameworks import runner_of
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
@@ -98,7 +98,7 @@ def federate(
     job: TrainingSpec, parts: Sequence[dict[str, np.ndarray]], folder: Path
 ) -> tuple[np.ndarray, list[float]]:
     """Train sealed; return the last state and the sums of the final evaluation."""
-    runners = [NumpyRunner(job, part) for part in parts]
+    runners = [runner_of(job, part) for part in parts]
     model = GlobalModel.of(initial_state(job).copy())
     fold, path, delta = training_fold(job, "train", None), folder / "model", folder / "delta"
     for number in range(1, job.plan.rounds + 1):
@@ -143,7 +143,7 @@ def federate_masked(
     job: TrainingSpec, parts: Sequence[dict[str, np.ndarray]], folder: Path
 ) -> tuple[np.ndarray, list[float]]:
     """Train masked (the masks themselves cancel); return the last state and the final sums."""
-    runners = [NumpyRunner(job, part) for part in parts]
+    runners = [runner_of(job, part) for part in parts]
     state, mean = initial_state(job).copy(), np.empty(job.parameters, np.float32)
     path, delta = folder / "model", folder / "delta"
     for number in range(1, job.plan.rounds + 1):

@@ -156,7 +156,7 @@ def test_the_diagonal_of_a_noised_ridge_is_loaded_by_a_public_amount() -> None:
     job = spec("ridge", "number", **private("enclave", 5.0))
     assert job.privacy is not None
     state = np.zeros(job.parameters)
-    from secureflow.engines.training.private import loaded
+    from secureflow.engines.training.settling import loaded
 
     moved = loaded(job, state)
     size = 6

@@ -29,6 +29,7 @@ from secureflow.engines.sealing import Manifest, update_manifest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.training.encodings import masked_parts
+from secureflow.engines.training.extras import check_extra
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.engines.training.models import Stage, model_family, update_layout
 from secureflow.engines.training.private import noise_shared
@@ -156,7 +157,11 @@ class TrainingAgentKind:
         self._reproducible = reproducible or _reproducible
 
     def check_columns(self, spec: TrainingSpec, dataset: DatasetConfig) -> None:
-        """Refuse columns that do not match; adds `malformed_label` to every kind's errors."""
+        """Refuse columns that do not match, and a trainer that is not installed.
+
+        Adds `malformed_label` and `missing_extra` to every kind's errors.
+        """
+        check_extra(spec)
         check_features(spec, dataset)
 
     def contributing(
