@@ -7,16 +7,21 @@ from typing import Final
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
+from secureflow.adapters.frameworks.torch_runner import TorchRunner
+from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.training.families import FAMILIES
 
-__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "runner_of"]
+__all__ = ["FRAMEWORKS", "FrameworkRunner", "NumpyRunner", "TorchRunner", "runner_of"]
 
 Prepare = Callable[[TrainingSpec, Columns | None], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""
 
-FRAMEWORKS: Final[Mapping[str, Prepare]] = dict.fromkeys(FAMILIES, NumpyRunner)
+FRAMEWORKS: Final[Mapping[str, Prepare]] = {
+    **dict.fromkeys(FAMILIES, NumpyRunner),
+    **dict.fromkeys(TORCH_FAMILIES, TorchRunner),
+}
 """`spec.model.family` to the framework that trains it."""
 
 

@@ -31,6 +31,12 @@ from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.inputs import (
+    ArrayFeature,
+    ImageFeature,
+    TextFeature,
+    differing_elements,
+)
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import (
     ClassesLabel,
@@ -177,6 +183,7 @@ def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
                     "Use the column as its owner declares it.",
                     {"field": f"features.{column}", "party": party},
                 )
+        _check_elements(spec.features, party, dataset)
         _check_categories(spec.features, party, dataset)
         _check_bounds(spec, party, dataset)
 
@@ -186,7 +193,8 @@ def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
     features = spec.features
     clamped = {one.column for one in features.numeric} if features else set()
     declared = {one.name: one.bounds for one in dataset.columns}
-    for column, bounds in spec.bounds:
+    arrays = (features.arrays or ()) if features and spec.privacy else ()
+    for column, bounds in (*spec.bounds, *((one.column, one.bounds) for one in arrays)):
         if spec.privacy is None and column in clamped:
             continue
         code, reason = refusal(declared[column], bounds)
@@ -238,6 +246,32 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
         )
 
 
+_TYPES: Final = {ImageFeature: "image", ArrayFeature: "array", TextFeature: "text"}
+
+
+def _check_elements(features: FeatureSpec | None, party: str, dataset: Dataset) -> None:
+    """Refuse early what the owner's agent would refuse: another shape or dtype."""
+    own = {one.name: one for one in dataset.columns}
+    for one in features.beside if features else ():
+        if isinstance(one, TextFeature):
+            continue
+        declared = own[one.column]
+        if difference := differing_elements(one, declared.shape, declared.dtype):
+            raise SecureFlowError(
+                "shape_mismatch",
+                Text(
+                    "{column} in the dataset {name} of {party} {reason}.",
+                    column=one.column,
+                    name=dataset.name,
+                    party=party,
+                    reason=difference,
+                ),
+                "Use the shape and dtype that every owner declares; an owner of images can declare "
+                "another shape and `fit: resize`, and publish the dataset again.",
+                {"party": party, "column": one.column},
+            )
+
+
 def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]]]:
     if features is None:
         return
@@ -245,6 +279,8 @@ def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]
         yield numeric.column, ("number",)
     for categorical in features.categorical:
         yield categorical.column, ("category", "text")
+    for beside in features.beside:
+        yield beside.column, (_TYPES[type(beside)],)
     if features.weight is not None:
         yield features.weight.column, ("number",)
     if isinstance(features.label, NumberLabel):

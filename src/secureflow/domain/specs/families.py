@@ -7,6 +7,7 @@
 | `linear`              | a number    | minibatch SGD on half the squared error                |
 | `mlp`                 | any of them | the same losses behind hidden layers                   |
 | `ridge`               | a number    | one round of sums (XᵀX, Xᵀy), then a linear system     |
+| `torch_…`             | any of them | in PyTorch (`torch_families`)                          |
 | `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
 
 A model's tensors follow from the family, the inputs and the target; `l2` (λ) adds λ/2·‖coef‖² to
@@ -24,6 +25,7 @@ from pydantic import Discriminator, Field, Tag
 from secureflow.domain.specs.base import STRICT
 from secureflow.domain.specs.targets import MAX_CLASSES
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
+from secureflow.domain.specs.torch_families import TorchCnnModel, TorchLstmModel, TorchMlpModel
 
 MAX_PARAMETERS: Final = 1 << 27
 """Most parameters of a model that is built in: everybody holds some copies of them in memory."""
@@ -160,12 +162,16 @@ FamilyModel = Annotated[
     | Annotated[LinearModel, Tag("<linear>")]
     | Annotated[RidgeModel, Tag("<ridge>")]
     | Annotated[SoftmaxModel, Tag("<softmax>")]
-    | Annotated[MlpModel, Tag("<mlp>")],
+    | Annotated[MlpModel, Tag("<mlp>")]
+    | Annotated[TorchMlpModel, Tag("<torch_mlp>")]
+    | Annotated[TorchCnnModel, Tag("<torch_cnn>")]
+    | Annotated[TorchLstmModel, Tag("<torch_lstm>")],
     Discriminator(
         _family,
         custom_error_type="unknown_family",
         custom_error_message=(
-            "the family must be one of logistic_regression, softmax, linear, ridge, mlp, rehearsal"
+            "the family must be one of logistic_regression, softmax, linear, ridge, mlp,"
+            " torch_mlp, torch_cnn, torch_lstm, rehearsal"
         ),
     ),
 ]
@@ -177,5 +183,8 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "linear": ("number",),
     "ridge": ("number",),
     "mlp": ("binary", "classes", "number"),
+    "torch_mlp": ("binary", "classes", "number"),
+    "torch_cnn": ("binary", "classes", "number"),
+    "torch_lstm": ("binary", "classes", "number"),
 }
 """Which targets a family learns."""

@@ -14,6 +14,7 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
+from secureflow.domain.specs.torch_families import TORCH_MODELS, private_problem, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Text
 
@@ -34,7 +35,7 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
         return "features", "the model family needs them", "Describe label and features."
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
         return "model.parameters", "it is only for rehearsals", "Remove it."
-    rules = (_target_rules, _weight_rules, _size_rules, _width_rules, _ridge_rules)
+    rules = (_target_rules, _weight_rules, _torch_rules, _size_rules, _width_rules, _ridge_rules)
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
     problem = problem or _plan_rules(spec) or _order_rules(spec)
@@ -68,6 +69,15 @@ def _target_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     return "model.family", reason, hint
 
 
+def _torch_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    if not isinstance(spec.model, TORCH_MODELS):
+        return None
+    problem = torch_problem(spec.model, features.table_width, features.beside)
+    if problem is None and spec.privacy is not None:
+        problem = private_problem(spec.model, spec.privacy.unit)
+    return problem
+
+
 def _size_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     del features
     if spec.model_parameters <= MAX_PARAMETERS:
@@ -80,6 +90,8 @@ def _size_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
 
 def _width_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else ()
+    if isinstance(spec.model, TORCH_MODELS):
+        return None  # a row's gradient is computed from a batch of that row alone
     if spec.privacy is None or max(features.width, *hidden, 0) <= _WIDEST_PRIVATE:
         return None
     reason = Text(

@@ -13,12 +13,14 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.network import Network
 from secureflow.engines.training.noop import NoOpModel
 from secureflow.engines.training.ridge import Ridge
+from secureflow.engines.training.torch_network import TorchNetwork
 
 
 class ModelFamily(Protocol):
@@ -103,6 +105,7 @@ FAMILIES: Final[Mapping[str, Callable[[TrainingSpec], ModelFamily]]] = {
     "linear": Network,
     "mlp": Network,
     "ridge": Ridge,
+    **dict.fromkeys(sorted(TORCH_FAMILIES), TorchNetwork),
     "rehearsal": NoOpModel,
 }
 """`spec.model.family` to what makes it for a spec."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.adapters.datasources.folderinspection import inspect_data
 from secureflow.adapters.datasources.inspection import (
     check_named,
     column_names,
     file_format,
     read_column,
 )
-from secureflow.domain.schemas import ColumnConfig, ColumnType, DatasetConfig
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.domain.specs.inputs import ArrayFeature, ImageFeature, TensorFeature
 from secureflow.domain.specs.training import FeatureSpec
 
 LIMITS: Final = SourceLimits(max_bytes=4 << 30, max_rows=50_000_000)
@@ -33,7 +35,8 @@ class Table:
     """The columns that a spec uses, and the one that divides the rows.
 
     Args:
-        columns: name → cells; numbers as float64 (NaN missing), the rest as `str` or None.
+        columns: name → cells; numbers as float64 (NaN missing), images and arrays with a row in
+            their first dimension, the rest as `str` or None.
         by: the cells of the column that divides the rows, if it is named.
     """
 
@@ -62,7 +65,7 @@ def read_table(path: Path, features: FeatureSpec, by: str = "") -> Table:
     """Read the columns that a job uses.
 
     Args:
-        path: a CSV or Parquet file.
+        path: a CSV or Parquet file; a folder of images, or of `COLUMN.npy`.
         features: the job's.
         by: a further column, of any kind.
 
@@ -70,8 +73,10 @@ def read_table(path: Path, features: FeatureSpec, by: str = "") -> Table:
         SecureFlowError: `invalid_file`, `dataset_unreadable`, `unknown_column`; those of
             `DataSource.read`.
     """
-    kind = file_format(path)
     asked = (*features.columns, *([by] if by else []))
+    if path.is_dir():
+        return _folder(path, features, asked, by)
+    kind = file_format(path)
     check_named(path, asked, column_names(path, kind))
     config = DatasetConfig(_NAME, str(path), kind, _declared(features))
     columns = open_source(config, LIMITS).read(features.columns)
@@ -80,9 +85,14 @@ def read_table(path: Path, features: FeatureSpec, by: str = "") -> Table:
 
 @contextlib.contextmanager
 def table_file(data: Any) -> Iterator[Path]:
-    """Yield the path of a file with the rows of a path, an Arrow table or a data frame."""
+    """Yield the path of the rows of a path, an Arrow table, a data frame, or arrays by column."""
     if isinstance(data, str | Path):
         yield Path(data)
+        return
+    if isinstance(data, Mapping):
+        with tempfile.TemporaryDirectory(prefix="secureflow-simulation-") as folder:
+            _write_arrays(Path(folder), data)
+            yield Path(folder)
         return
     import pyarrow as pa  # a simulation of a file needs it no earlier
     import pyarrow.parquet as pq
@@ -94,14 +104,48 @@ def table_file(data: Any) -> Iterator[Path]:
         yield path
 
 
+def _folder(path: Path, features: FeatureSpec, asked: Sequence[str], by: str) -> Table:
+    """Read a folder of images or arrays."""
+    draft = inspect_data(path)
+    check_named(path, asked, [one.name for one in draft.columns])
+    categories = {one.name: one.categories for one in draft.columns if one.type == "category"}
+    # The class of an image is the name of its folder, so it is declared, and not any text.
+    classes = categories if draft.format == "images" and draft.index is None else {}
+    further = [ColumnConfig(by, "text")] if by not in {*features.columns, ""} else []
+    declared = [
+        replace(one, type="category", categories=classes[one.name]) if one.name in classes else one
+        for one in (*_declared(features), *further)
+    ]
+    config = DatasetConfig(_NAME, str(path), draft.format, tuple(declared), index=draft.index)
+    columns = open_source(config, LIMITS).read(tuple(dict.fromkeys(asked)))
+    wanted = {name: columns[name] for name in features.columns}
+    return Table(wanted, columns[by] if by else None)
+
+
+def _write_arrays(folder: Path, data: Mapping[Any, Any]) -> None:
+    """Write a column each as `.npy`, without pickle: what is no number is text."""
+    for name, cells in data.items():
+        array = np.asarray(cells)
+        if array.dtype.kind not in "fiu":
+            array = np.array([str(cell) for cell in array.tolist()])
+        elif array.ndim == 1:
+            array = array.astype(np.float64)
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+
+
 def _declared(features: FeatureSpec) -> tuple[ColumnConfig, ...]:
     """Return a declaration that holds whatever the file holds: bounds clamp, and do not refuse."""
     numbers = {column for column, _ in features.bounds}
-    return tuple(ColumnConfig(name, _type(name in numbers)) for name in features.columns)
+    beside = {one.column: one for one in features.beside}
+    return tuple(_one(name, name in numbers, beside.get(name)) for name in features.columns)
 
 
-def _type(number: bool) -> ColumnType:
-    return "number" if number else "text"
+def _one(name: str, number: bool, feature: TensorFeature | None) -> ColumnConfig:
+    if isinstance(feature, ImageFeature):
+        return ColumnConfig(name, "image", shape=feature.shape)
+    if isinstance(feature, ArrayFeature):
+        return ColumnConfig(name, "array", shape=feature.shape, dtype=feature.dtype)
+    return ColumnConfig(name, "number" if number else "text")
 
 
 def _dividing(path: Path, kind: Any, name: str) -> NDArray[Any]:
