@@ -18,12 +18,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers.pytorch import demand_torch
 
 from secureflow.agent import api
 from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.statistics_request import NoiseRequest
+from secureflow.domain.specs.torch_families import Optimiser, TorchMlpModel
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE
@@ -236,5 +238,21 @@ def test_what_a_trainer_drew_is_sent_again_and_never_drawn_again(
     job, died = run_under(place, arming, request)
     assert job.state == "succeeded", (job.error, died[-3:])
     assert len(died) >= enough(30, share), died
+    assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
+    check_story(place, job)
+
+
+@pytest.mark.slow
+def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platform) -> None:
+    """The same of a family that is built in: its optimiser's state is taken up where it was."""
+    demand_torch()
+    optimiser = Optimiser("adam", state="carried")
+    model = TorchMlpModel("torch_mlp", hidden=(8,), optimiser=optimiser)
+    plan = TrainingPlan(rounds=2, batch_size=64, learning_rate=0.01)
+    request = training(place, plan, model=model)
+    arming = Arming("bank-b", ("train ", "record", "uncommitted"), share=0.5, seed=21)
+    job, died = run_under(place, arming, request)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= 4, died
     assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
     check_story(place, job)

@@ -80,10 +80,8 @@ def module_of(spec: TrainingSpec, torch: Any) -> Any:
     """Return the network, an `nn.ModuleDict`; `computed` is what it computes."""
     nn, found = torch.nn, {}
     for name, calls in layers_of(spec).items():
-        # Sizes only: the first weights are the spec's, not PyTorch's.
-        made = [
-            nn.utils.skip_init(getattr(nn, kind), *given, **more) for kind, given, more in calls
-        ]
+        # With PyTorch's own first weights, which the spec's replace.
+        made = [getattr(nn, kind)(*given, **more) for kind, given, more in calls]
         found[name] = made[0] if name in _SINGLE else nn.ModuleList(made)
     return nn.ModuleDict(found)
 

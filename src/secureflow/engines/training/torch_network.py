@@ -26,7 +26,7 @@ from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import diverged
 from secureflow.engines.training.measures import measure_of
 from secureflow.engines.training.torch_modules import computed, loaded_torch, module_of
-from secureflow.engines.training.torch_state import OptimiserState, restored, taken
+from secureflow.engines.training.torch_state import Optimiser, OptimiserState
 from secureflow.engines.training.weighting import row_weights
 
 Vector = NDArray[np.float32]
@@ -79,22 +79,25 @@ class TorchNetwork:
                 without PyTorch.
         """
         torch, module = self._loaded(parameters, self.device)
-        optimiser = self._optimiser(torch, module, spec)
+        done, plan = self.state.rounds, spec.plan
+        rate = self._model.schedule.rate(plan.learning_rate, done, plan.rounds)
+        named = list(module.named_parameters())
+        optimiser = Optimiser(torch, self._model, named, rate, self.state)
         shuffles = np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
         counts = row_weights(self._model.class_weights, labels, weights)
         for _ in range(spec.plan.local_epochs):
             order = shuffles.permutation(len(labels))
             for start in range(0, len(labels), spec.plan.batch_size):
                 rows = order[start : start + spec.plan.batch_size]
-                optimiser.zero_grad(set_to_none=True)
+                optimiser.clear()
                 self._backwards(torch, module, inputs, labels, counts, rows)
                 optimiser.step()
         trained = self._flat(module)
         if not np.isfinite(trained).all():
             raise diverged()
         carried = self._model.optimiser.state == "carried"
-        values = taken(module, optimiser) if carried else {}
-        self.state = OptimiserState(self.state.rounds + 1, values)
+        values = optimiser.values() if carried else {}
+        self.state = OptimiserState(done + 1, optimiser.steps if carried else 0, values)
         return trained
 
     def clipped_sum(
@@ -187,27 +190,6 @@ class TorchNetwork:
     def _flat(self, module: Any) -> Vector:
         parts = [one.detach().cpu().reshape(-1).numpy() for one in self._leaves(module)]
         return np.concatenate(parts).astype(np.float32, copy=False)
-
-    def _optimiser(self, torch: Any, module: Any, spec: TrainingSpec) -> Any:
-        """Return the optimiser of a round, with what it carried here."""
-        asked = self._model.optimiser
-        rate = self._model.schedule.rate(
-            spec.plan.learning_rate, self.state.rounds, spec.plan.rounds
-        )
-        shrunk = [one for one in self._leaves(module) if one.ndim > 1]
-        others = [one for one in self._leaves(module) if one.ndim <= 1]
-        groups = [
-            {"params": shrunk, "weight_decay": self._model.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        if asked.name == "sgd":
-            made = torch.optim.SGD(groups, lr=rate, momentum=asked.momentum)
-        else:
-            kind = torch.optim.Adam if asked.name == "adam" else torch.optim.AdamW
-            made = kind(groups, lr=rate)
-        if asked.state == "carried":
-            restored(torch, module, made, self.state.values)
-        return made
 
     def _backwards(
         self,
