@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from unit.engines.training.beside_world import FEATURES, LABELS, table
+from unit.engines.training.beside_world import FEATURES, LABELS, SIDE, table
 
 from secureflow import simulate
 from secureflow.kit.errors import SecureFlowError
 
 pictures = pytest.importorskip("PIL.Image")
 ROWS = table(180)
+EXAMPLES = Path(__file__).parents[3] / "examples"
 PLAN = {"rounds": 5, "batch_size": 16, "learning_rate": 0.3, "validation": 0.2}
 
 
@@ -76,3 +79,30 @@ def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
         simulate({**job("images"), "features": features}, parquet(tmp_path), parties=3)
     assert caught.value.code == "schema_mismatch"
     assert "scan" in caught.value.message
+
+
+def test_the_example_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drawn(tmp_path / "scans")
+    words = ["images.py", str(tmp_path / "scans"), str(SIDE)]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(EXAMPLES / "images.py"))
+    assert float(capsys.readouterr().out.split()[-1]) > 0.7
+
+
+def test_the_example_of_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = table(1000)
+    cells = {name: list(rows[name]) for name in ("note", "y")}
+    pq.write_table(pa.table(cells), tmp_path / "notes.parquet")
+    words = ["texts.py", str(tmp_path / "notes.parquet"), "note", "y", "yes"]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(EXAMPLES / "texts.py"))
+    assert "'accuracy'" in capsys.readouterr().out
+
+
+def test_examples_are_short() -> None:
+    for name in ("images.py", "texts.py"):
+        assert len((EXAMPLES / name).read_text().splitlines()) <= 24
