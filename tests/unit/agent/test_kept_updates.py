@@ -14,6 +14,7 @@ from peers.agent_world import JOB, Worker, World
 
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.agent.kinds.training import modelfiles
 from secureflow.agent.kinds.training.kind import TrainingAgentKind
 from secureflow.agent.record.store import RecordStore
 from secureflow.kit.errors import SecureFlowError
@@ -184,18 +185,24 @@ async def test_only_the_newest_updates_are_kept_and_none_after_the_end(tmp_path:
     assert not folder.exists()
 
 
+def check_places(folder: Path) -> None:
+    """What a worker in a sandbox writes to is still the file that it was given."""
+    kept = next(folder.rglob("*.state"))
+    assert kept.stat().st_size
+    assert kept.with_name(modelfiles.UPDATE).stat().st_size
+    assert not kept.with_name(modelfiles.STATE).stat().st_size
+
+
 async def test_an_update_is_durable_before_its_round_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from secureflow.agent.kinds.training import modelfiles
-
     world, _ = world_of(tmp_path)
     await world.admitted()
     done: list[str] = []
     flush, add = modelfiles._flush, RecordStore.add_round
 
     def flushed(path: Path) -> None:
-        done.append(path.name)
+        done.append(path.suffixes[0].strip("."))
         flush(path)
 
     def added(self: Any, record: Any) -> None:
@@ -206,3 +213,4 @@ async def test_an_update_is_durable_before_its_round_is_recorded(
     monkeypatch.setattr(RecordStore, "add_round", added)
     await world.ask("train", world.train_body(1))
     assert done == ["update", "state", "record"]
+    check_places(tmp_path)

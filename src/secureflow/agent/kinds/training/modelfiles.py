@@ -179,24 +179,22 @@ class ModelFiles:
             job: the job.
             content: the update's digest.
             plaintext: the update.
-            filed: whether it is the mapped file `update`; it then takes the new name, and the next
-                round begins another file.
+            filed: whether it is the mapped file `update`. It is copied: a worker in a sandbox
+                writes to the very file that was there when it began, or must begin again.
 
         Raises:
             InfrastructureError: `disk_full`, `disk_failed`; then nothing may be sent.
         """
         folder = self._job(job)
         path, state = folder / f"{content}.update", folder / STATE
-        with writing(self._place, 0 if filed else len(plaintext)):
+        with writing(self._place, len(plaintext)):
             if filed:
-                _flush(folder / UPDATE)
-                (folder / UPDATE).replace(path)
-                self._maps.pop(job, None)
+                _copy(folder / UPDATE, path)
             else:
                 write_atomically(path, bytes(plaintext))
             if filed and state.exists() and state.stat().st_size:
-                _flush(state)
-                state.replace(folder / f"{content}.state")
+                _copy(state, folder / f"{content}.state")
+                os.truncate(state, 0)
             flush_directory(folder)
 
     def kept_update(self, job: str, content: str) -> memoryview | None:
@@ -212,17 +210,18 @@ class ModelFiles:
     def trainer_state(self, job: str, content: str) -> tuple[Path | None, Path]:
         """Return the trainer's state after a kept update (None without one), and the next's place.
 
-        A state left by a training that was interrupted is removed: it belongs to no update.
+        A state left by a training that was interrupted is emptied: it belongs to no update.
         """
         folder = self._job(job)
-        (folder / STATE).unlink(missing_ok=True)
+        if (folder / STATE).exists():
+            os.truncate(folder / STATE, 0)
         kept = folder / f"{content}.state"
         return (kept if kept.exists() else None), folder / STATE
 
     def drop_kept(self, job: str, but: Container[str]) -> None:
         """Remove kept updates and states, but those of these digests."""
         for path in self._job(job).iterdir():
-            if path.suffix in {".update", ".state"} and path.stem not in but:
+            if path.suffix in {".update", ".state", ".partial"} and path.stem not in but:
                 path.unlink(missing_ok=True)
 
     def forget(self, job: str) -> None:
@@ -325,6 +324,15 @@ def _flush(path: Path) -> None:
     """Make a file's content durable."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _copy(source: Path, to: Path) -> None:
+    """Copy a file durably: a crash leaves the copy whole, or under no name."""
+    partial = to.with_name(f"{to.name}.partial")
+    with source.open("rb") as file, partial.open("wb") as copy:
+        shutil.copyfileobj(file, copy, CHUNK)
+    _flush(partial)
+    partial.replace(to)
 
 
 def _rest_on(base: Path) -> None:
