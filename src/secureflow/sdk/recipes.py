@@ -8,9 +8,11 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.training import (
+    ArrayFeature,
     CategoricalFeature,
     ClassesLabel,
     FeatureSpec,
+    ImageFeature,
     Label,
     LinearModel,
     NumberLabel,
@@ -32,7 +34,8 @@ def common_features(
     bounded: bool = False,
     weight: str | None = None,
 ) -> FeatureSpec:
-    """Use every column that all datasets declare alike: numbers standardised, categories one-hot.
+    """Use every column that all datasets declare alike: numbers standardised, categories one-hot,
+    images, and arrays with bounds. (Texts need a vocabulary: name them in a `FeatureSpec`.)
 
     Args:
         datasets: one description per contributor.
@@ -64,17 +67,24 @@ def common_features(
     categorical = tuple(
         CategoricalFeature(c.name, c.categories) for c in columns if c.type == "category"
     )
-    if not numeric and not categorical:
+    images = tuple(ImageFeature(c.name, c.shape) for c in columns if c.type == "image" and c.shape)
+    arrays = tuple(
+        ArrayFeature(c.name, c.shape, c.bounds, c.dtype or "float32")
+        for c in columns
+        if c.type == "array" and c.shape and c.bounds
+    )
+    if not (numeric or categorical or images or arrays):
         raise SecureFlowError(
             "invalid_request",
             "The datasets share no column that a model can use.",
-            "A feature is a number with bounds or a category, declared in the same way by every "
-            "owner.",
+            "A feature is a number or an array with bounds, a category or an image, declared in "
+            "the same way by every owner.",
         )
     counts = None
     if counted is not None:
         counts = SampleWeight(counted.name, counted.bounds or (0.0, 1.0))
-    return FeatureSpec(_target(target, positive), numeric, categorical, counts)
+    found = _target(target, positive)
+    return FeatureSpec(found, numeric, categorical, counts, images or None, arrays or None)
 
 
 def usual_model(features: FeatureSpec) -> FamilyModel | None:
