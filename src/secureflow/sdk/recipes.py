@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.families import FamilyModel
+from secureflow.domain.specs.inputs import Arrays, Images
 from secureflow.domain.specs.training import (
     ArrayFeature,
     CategoricalFeature,
@@ -67,12 +68,7 @@ def common_features(
     categorical = tuple(
         CategoricalFeature(c.name, c.categories) for c in columns if c.type == "category"
     )
-    images = tuple(ImageFeature(c.name, c.shape) for c in columns if c.type == "image" and c.shape)
-    arrays = tuple(
-        ArrayFeature(c.name, c.shape, c.bounds, c.dtype or "float32")
-        for c in columns
-        if c.type == "array" and c.shape and c.bounds
-    )
+    images, arrays = _beside(columns)
     if not (numeric or categorical or images or arrays):
         raise SecureFlowError(
             "invalid_request",
@@ -92,6 +88,17 @@ def usual_model(features: FeatureSpec) -> FamilyModel | None:
     if isinstance(features.label, ClassesLabel):
         return SoftmaxModel("softmax")
     return LinearModel("linear") if isinstance(features.label, NumberLabel) else None
+
+
+def _beside(columns: Sequence[ColumnConfig]) -> tuple[Images, Arrays]:
+    """Return the images, and the arrays with bounds."""
+    images = tuple(ImageFeature(c.name, c.shape) for c in columns if c.type == "image" and c.shape)
+    arrays = tuple(
+        ArrayFeature(c.name, c.shape, c.bounds, c.dtype or "float32")
+        for c in columns
+        if c.type == "array" and c.shape and c.bounds
+    )
+    return images, arrays
 
 
 def _declared(shared: dict[str, ColumnConfig], name: str) -> ColumnConfig:

@@ -329,8 +329,7 @@ def _flush(path: Path) -> None:
 def _copy(source: Path, to: Path) -> None:
     """Copy a file durably: a crash leaves the copy whole, or under no name."""
     partial = to.with_name(f"{to.name}.partial")
-    with source.open("rb") as file, partial.open("wb") as copy:
-        shutil.copyfileobj(file, copy, CHUNK)
+    shutil.copyfile(source, partial)
     _flush(partial)
     partial.replace(to)
 
