@@ -31,7 +31,9 @@ def simulate(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help=t("The table to divide (CSV or Parquet); repeated: one file for each party.")
+            help=t(
+                "Rows to divide: a CSV or Parquet file, or a folder; repeated: one for each party."
+            )
         ),
     ] = None,
     parties: Annotated[
