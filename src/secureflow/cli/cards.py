@@ -59,6 +59,10 @@ def _facts(card: Mapping[str, Any]) -> dict[str, str]:
                 for one in features.get("categorical") or ()
             ]
         ),
+        **{
+            kind: _listed([one["column"] for one in features.get(kind) or ()])
+            for kind in ("images", "arrays", "texts")
+        },
         "owners": ", ".join(card.get("contributors") or ()),
         "privacy": _privacy(card.get("privacy")),
         "protection": said(str(card.get("protection") or "")),

@@ -38,7 +38,7 @@ class TrainingText:
 
     def task(self, spec: TrainingSpec) -> str:
         """Return family, rounds, what is learnt unless the family alone says it, and the start."""
-        told = self._learns(spec)
+        told = self._learns(spec) + _sees(spec)
         if spec.initial is None:
             return told
         start = t("starts from uploaded weights {digest}…", digest=spec.initial.model[:16])
@@ -75,6 +75,20 @@ class TrainingText:
             "a round, an update of {count} numbers, masked and sealed; only the sum can be opened",
             **size,
         )
+
+
+def _sees(spec: TrainingSpec) -> str:
+    """Return which images, arrays and texts a model sees; a table's columns are listed anyway."""
+    features, told = spec.features, ""
+    for kind, found in (
+        ("images", features.images if features else None),
+        ("arrays", features.arrays if features else None),
+        ("texts", features.texts if features else None),
+    ):
+        if found:
+            columns = t(", ").join(plain(one.column) for one in found)
+            told += "; " + t("sees {kind} of {columns}", kind=t(kind), columns=columns)
+    return told
 
 
 class StatisticsText:

@@ -74,6 +74,7 @@ CATALOGUE: dict[str, Category] = {
     "restore_failed": Category.FAILED,
     "log_unproven": Category.UNTRUSTED,
     "unknown_category": Category.INVALID,
+    "shape_mismatch": Category.INVALID,
     "malformed_cell": Category.INVALID,
     "missing_column": Category.INVALID,
     "missing_label": Category.INVALID,

@@ -16,24 +16,15 @@ from pydantic import Field
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs.base import STRICT, Category, Column, Slug
+from secureflow.domain.specs.elements import CHANNELS, DataType, Shape
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 ColumnType = Literal["number", "category", "text", "image", "array"]
 DataFormat = Literal["csv", "parquet", "images", "arrays"]
-DataType = Literal[
-    "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
-    "float16", "float32", "float64",
-]  # fmt: skip
-"""What the elements of an array are; `image` columns are always uint8."""
-Shape = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=1 << 16)], ...], Field(min_length=1, max_length=8)
-]
 MAX_ELEMENTS: Final = 1 << 26
 """The most elements of one row of an array or image column."""
-CHANNELS: Final = (1, 3, 4)
-"""The channels of an image: grey, RGB, RGBA."""
 
 
 def _absent(value: object) -> bool:

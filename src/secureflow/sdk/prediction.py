@@ -18,13 +18,15 @@ Arrow-backed), a list of dicts, or a two-dimensional array of numbers whose colu
 features, in the spec's order (for a model without categories). A missing value is None, NaN, or
 pandas' NA; a column that the model does not use is ignored. Whole numbers and booleans of a
 category are read as the agents read them: as the text `1` or `true`; so is 1.0, which pandas makes
-of a 1 in a column with missing cells.
+of a 1 in a column with missing cells. Images, arrays and texts: `sdk.tensorrows`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -32,15 +34,24 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.families import LEARNS
 from secureflow.domain.specs.sklearn_families import has_chances
-from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
-from secureflow.engines.preparation import feature_matrix, label_vector, unscaled
+from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, outputs_of
+from secureflow.engines.preparation import (
+    feature_matrix,
+    label_vector,
+    prepared_rows,
+    unscaled,
+)
 from secureflow.engines.training.export import ModelFile, to_sklearn
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.logistic import probabilities
+from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.network import softmax
 from secureflow.engines.training.tensors import named
+from secureflow.engines.training.torch_modules import source
+from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+from secureflow.sdk.tensorrows import Tensor, named_rows, tensor_cells, tensor_features
 
 _NEITHER: Final = (complex, np.complexfloating, np.datetime64, np.timedelta64)
 """NumPy silently turns these into numbers; no agent trained on them."""
@@ -139,7 +150,14 @@ class Predictor:
 
         Log-odds of a binary target, scores of classes, a number scaled to the label's bounds.
         """
-        return self._family.outputs(self.parameters, self.inputs(rows))
+        if not self.features.beside:
+            return self._family.outputs(self.parameters, self.inputs(rows))
+        columns, numbers = self._prepared(rows), token_numbers(self._spec)
+        made = prepared_rows(self.features, self._moments, columns, numbers=numbers)
+        made = replace(made, cells=row_cells(self._spec))
+        found = [self._family.outputs(self.parameters, made[some]) for some in made.blocks()]
+        return np.concatenate(found) if found else np.zeros((0, outputs_of(self.features.label)),
+                                                            np.float32)  # fmt: skip
 
     def targets(self, rows: Any) -> NDArray[np.float32]:
         """Return the label column as models see it, float32 of shape (rows,).
@@ -158,12 +176,55 @@ class Predictor:
         return dict(named(self._spec.tensors, self.parameters))
 
     def inputs(self, rows: Any) -> NDArray[np.float32]:
-        """Return the prepared inputs, float32 of shape (rows, width)."""
-        columns = _columns(self._with_names(rows), self._wanted())
+        """Return the prepared inputs, float32 of shape (rows, width); of texts their counts."""
+        return feature_matrix(self.features, self._moments, self._prepared(rows))
+
+    def to_torch(self) -> Any:
+        """Return a model of PyTorch's families as a module; `computed` of it is `outputs`.
+
+        Raises:
+            SecureFlowError: `missing_extra` without PyTorch; `invalid_model` for other families.
+        """
+        return self._network().module(self.parameters)
+
+    def torch_source(self) -> str:
+        """Return the model's network in plain PyTorch, to be pasted, and how to load its tensors.
+
+        Raises:
+            SecureFlowError: `invalid_model` for other families.
+        """
+        self._network()
+        return source(self._spec)
+
+    def save_tensors(self, path: str | Path) -> None:
+        """Write the model's tensors by name as safetensors: the state dict of `torch_source`."""
+        # Lazy: only an export needs the library.
+        from safetensors.numpy import save
+
+        Path(path).write_bytes(
+            save({name: np.asarray(one) for name, one in self.tensors().items()})
+        )
+
+    def _network(self) -> TorchNetwork:
+        if not isinstance(self._family, TorchNetwork):
+            raise SecureFlowError(
+                "invalid_model",
+                Text("A model of the family {family!r} is not of PyTorch.",
+                     family=self.card.get("family")),
+                "Call tensors or to_sklearn.",
+            )  # fmt: skip
+        return self._family
+
+    def _prepared(self, rows: Any) -> dict[str, NDArray[Any]]:
+        """Return the columns that preparation reads."""
+        tensors = tensor_features(self.features)
+        columns = _columns(
+            self._with_names(named_rows(self.features, rows)), self._wanted(), tensors
+        )
         for feature in self.features.categorical:
             if feature.column in columns:
                 columns[feature.column] = _texts(columns[feature.column])
-        return feature_matrix(self.features, self._moments, columns)
+        return columns
 
     def to_sklearn(self) -> Any:
         """Return the same model as a fitted scikit-learn estimator over `inputs`.
@@ -183,6 +244,7 @@ class Predictor:
         names = self._wanted()
         if (
             self.features.categorical
+            or self.features.beside
             or rows.shape[1] != len(names)
             or rows.dtype.kind not in "fiub"
         ):
@@ -196,10 +258,19 @@ class Predictor:
         return {name: np.asarray(rows[:, at], np.float64) for at, name in enumerate(names)}
 
 
-def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
+def _columns(
+    rows: Any, wanted: Iterable[str], tensors: Mapping[str, Tensor] = MappingProxyType({})
+) -> dict[str, NDArray[Any]]:
     """Bring any accepted form of rows to the columns that preparation reads."""
+
+    def made(name: str, values: Any) -> NDArray[Any]:
+        if name not in tensors:
+            return _cells(name, values)
+        numbers = isinstance(values, np.ndarray) and values.dtype.kind in "fiub"
+        return tensor_cells(tensors[name], values if numbers else _listed(name, values))
+
     if isinstance(rows, Mapping):
-        return {name: _cells(name, rows[name]) for name in wanted if name in rows}
+        return {name: made(name, rows[name]) for name in wanted if name in rows}
     arrow = hasattr(rows, "column_names")  # else a pandas frame, or records
     if arrow or hasattr(rows, "columns"):
         names = list(rows.column_names if arrow else rows.columns)
@@ -207,7 +278,7 @@ def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
         for name in present:
             if names.count(name) > 1:
                 raise _invalid_rows(Text("they have two columns {name!r}", name=name))
-        return {n: _cells(n, rows[n].to_pylist() if arrow else rows[n]) for n in present}
+        return {n: made(n, rows[n].to_pylist() if arrow else rows[n]) for n in present}
     try:
         records = list(iter(rows))
     except TypeError:
@@ -216,10 +287,19 @@ def _columns(rows: Any, wanted: Iterable[str]) -> dict[str, NDArray[Any]]:
         raise _invalid_rows("they are neither columns, nor a table, nor dicts")
     # A dict without a key has a missing value there, unless all of them lack it.
     return {
-        name: _cells(name, [record.get(name) for record in records])
+        name: made(name, [record.get(name) for record in records])
         for name in wanted
         if not records or any(name in record for record in records)
     }
+
+
+def _listed(name: str, values: Any) -> list[Any]:
+    """Return the rows of a column of images or arrays."""
+    if isinstance(values, str | bytes | Mapping | Set) or not hasattr(values, "__len__"):
+        raise _invalid_rows(
+            Text("the column {name!r} is a single value, or not a list of them", name=name)
+        )
+    return list(values)
 
 
 def _cells(name: str, values: Any) -> NDArray[Any]:

@@ -7,10 +7,13 @@ from collections.abc import Collection, Sequence
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.families import FamilyModel
+from secureflow.domain.specs.inputs import Arrays, Images
 from secureflow.domain.specs.training import (
+    ArrayFeature,
     CategoricalFeature,
     ClassesLabel,
     FeatureSpec,
+    ImageFeature,
     Label,
     LinearModel,
     NumberLabel,
@@ -32,7 +35,8 @@ def common_features(
     bounded: bool = False,
     weight: str | None = None,
 ) -> FeatureSpec:
-    """Use every column that all datasets declare alike: numbers standardised, categories one-hot.
+    """Use every column that all datasets declare alike: numbers standardised, categories one-hot,
+    images, and arrays with bounds. (Texts need a vocabulary: name them in a `FeatureSpec`.)
 
     Args:
         datasets: one description per contributor.
@@ -64,18 +68,19 @@ def common_features(
     categorical = tuple(
         CategoricalFeature(c.name, c.categories) for c in columns if c.type == "category"
     )
-    if not numeric and not categorical:
+    images, arrays = _beside(columns)
+    if not (numeric or categorical or images or arrays):
         raise SecureFlowError(
             "invalid_request",
             "The datasets share no column that a model can use.",
-            "A feature is a number with bounds or a category, declared in the same way by every "
-            "owner.",
+            "A feature is a number or an array with bounds, a category or an image, declared in "
+            "the same way by every owner.",
         )
     counts = None
     if counted is not None:
         counts = SampleWeight(counted.name, counted.bounds or (0.0, 1.0))
-    learnt = None if target is None else _target(target, positive)
-    return FeatureSpec(learnt, numeric, categorical, counts)
+    found = None if target is None else _target(target, positive)
+    return FeatureSpec(found, numeric, categorical, counts, images or None, arrays or None)
 
 
 def usual_model(features: FeatureSpec) -> FamilyModel | None:
@@ -83,6 +88,17 @@ def usual_model(features: FeatureSpec) -> FamilyModel | None:
     if isinstance(features.label, ClassesLabel):
         return SoftmaxModel("softmax")
     return LinearModel("linear") if isinstance(features.label, NumberLabel) else None
+
+
+def _beside(columns: Sequence[ColumnConfig]) -> tuple[Images, Arrays]:
+    """Return the images, and the arrays with bounds."""
+    images = tuple(ImageFeature(c.name, c.shape) for c in columns if c.type == "image" and c.shape)
+    arrays = tuple(
+        ArrayFeature(c.name, c.shape, c.bounds, c.dtype or "float32")
+        for c in columns
+        if c.type == "array" and c.shape and c.bounds
+    )
+    return images, arrays
 
 
 def _declared(shared: dict[str, ColumnConfig], name: str) -> ColumnConfig:

@@ -15,6 +15,7 @@ from peers.agent_world import JOB, Worker, World
 from secureflow.agent.compute.jobfiles import held_folder
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.agent.kinds.training import modelfiles
 from secureflow.agent.kinds.training.kind import TrainingAgentKind
 from secureflow.agent.record.store import RecordStore
 from secureflow.kit.errors import SecureFlowError
@@ -200,18 +201,24 @@ async def test_what_a_crash_left_half_written_goes_with_the_next_update(tmp_path
     assert len(list(own.iterdir())) == len(list(folder.glob("*.state"))) == 2
 
 
+def check_places(folder: Path) -> None:
+    """What a worker in a sandbox writes to is still the file that it was given."""
+    kept = next(folder.rglob("*.state"))
+    assert kept.stat().st_size
+    assert kept.with_name(modelfiles.UPDATE).stat().st_size
+    assert not kept.with_name(modelfiles.STATE).stat().st_size
+
+
 async def test_an_update_is_durable_before_its_round_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from secureflow.agent.kinds.training import modelfiles
-
     world, _ = world_of(tmp_path)
     await world.admitted()
     done: list[str] = []
     flush, add = modelfiles._flush, RecordStore.add_round
 
     def flushed(path: Path) -> None:
-        done.append(path.name)
+        done.append(path.suffixes[0].strip("."))
         flush(path)
 
     def added(self: Any, record: Any) -> None:

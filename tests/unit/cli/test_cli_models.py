@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from blake3 import blake3
 from safetensors.numpy import save
+from unit.engines.training.beside_world import spec as beside_spec
 from unit.engines.training.family_world import private, spec
 
 from secureflow.cli.kinds import TrainingText
@@ -78,3 +79,10 @@ def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:
     start = {"model": "ab" * 32, "layout": layout_digest(job.tensors)}
     told = text.task(spec("mlp", "binary", initial=start, **private("local")))
     assert told == f"training of mlp, 3 rounds; starts from uploaded weights {'ab' * 8}…"
+
+
+def test_an_owner_reads_which_images_and_texts_a_model_sees() -> None:
+    told = TrainingText().task(beside_spec("images", {"family": "torch_cnn", "channels": [4]}))
+    assert told.endswith("which of 3 classes kind is; sees images of scan")
+    told = TrainingText().task(beside_spec("texts", {"family": "softmax"}))
+    assert told.endswith("; sees texts of note")

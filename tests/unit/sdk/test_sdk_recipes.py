@@ -14,7 +14,9 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.training import (
+    ArrayFeature,
     ClassesLabel,
+    ImageFeature,
     LinearModel,
     NumberLabel,
     SampleWeight,
@@ -46,6 +48,19 @@ def test_only_usable_columns_that_all_declare_alike_are_taken() -> None:
     assert every.columns == ("job", "sex", "income")
     shared = common_features([dataset(), dataset(other)], "income", ">50K")
     assert shared.columns == ("job", "income")
+
+
+def test_images_and_arrays_are_taken_and_texts_are_not() -> None:
+    scan = ColumnConfig("scan", "image", shape=(8, 8, 3))
+    signal = ColumnConfig("signal", "array", shape=(4,), dtype="int16", bounds=(0, 9))
+    endless = ColumnConfig("endless", "array", shape=(4,), dtype="int16")
+    columns = (*COLUMNS[3:], scan, signal, endless)
+    found = common_features([dataset(columns), dataset(columns)], "income")
+    assert found.columns == ("scan", "signal", "income")
+    assert found.images == (ImageFeature("scan", (8, 8, 3)),)
+    assert found.arrays == (ArrayFeature("signal", (4,), (0, 9), "int16"),)
+    other = (*COLUMNS[3:], replace(scan, shape=(8, 9, 3)), signal)
+    assert common_features([dataset(columns), dataset(other)], "income").images is None
 
 
 def test_one_owners_word_makes_a_column_sensitive() -> None:

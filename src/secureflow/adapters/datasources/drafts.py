@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from secureflow.domain.schemas import ColumnConfig, ColumnType, DataFormat, DatasetConfig, DataType
+from secureflow.domain.schemas import ColumnConfig, ColumnType, DataFormat, DatasetConfig
+from secureflow.domain.specs.elements import DataType
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 

@@ -23,7 +23,7 @@ from secureflow.adapters.datasources.inspection import (
 from secureflow.adapters.datasources.nestedinspection import Size, draft_images
 from secureflow.adapters.datasources.npyheader import MAX_HEADER, NpyError, NpyHeader, read_header
 from secureflow.adapters.datasources.source import IMAGE_MAGIC, SourceLimits
-from secureflow.domain.schemas import CHANNELS, DataType
+from secureflow.domain.specs.elements import CHANNELS, DataType
 from secureflow.kit.foldertree import Entry, FolderTree, read_at_most
 
 _ARRAY, _INDEX = ".npy", ".csv"

@@ -18,7 +18,8 @@ from secureflow.adapters.datasources.nestedcells import (
     is_list,
 )
 from secureflow.adapters.datasources.source import IMAGE_MAGIC
-from secureflow.domain.schemas import MAX_ELEMENTS, DataType
+from secureflow.domain.schemas import MAX_ELEMENTS
+from secureflow.domain.specs.elements import DataType
 
 _AT_ONCE: Final = 64
 _DTYPES: Final[dict[pa.DataType, DataType]] = {

@@ -10,7 +10,9 @@ from secureflow.adapters.frameworks.returned import Returned
 from secureflow.adapters.frameworks.rows import RowsRunner
 from secureflow.adapters.frameworks.runner import FrameworkRunner
 from secureflow.adapters.frameworks.sklearn_runner import SklearnRunner
+from secureflow.adapters.frameworks.torch_runner import TorchRunner
 from secureflow.domain.specs.sklearn_families import TRAINED
+from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
 from secureflow.engines.training.families import FAMILIES
@@ -23,6 +25,7 @@ __all__ = [
     "Returned",
     "RowsRunner",
     "SklearnRunner",
+    "TorchRunner",
     "runner_of",
 ]
 
@@ -33,6 +36,7 @@ FRAMEWORKS: Final[Mapping[str, Prepare]] = {
     **dict.fromkeys(FAMILIES, NumpyRunner),
     "bundle": RowsRunner,
     **dict.fromkeys(TRAINED, SklearnRunner),
+    **dict.fromkeys(TORCH_FAMILIES, TorchRunner),
 }
 """`spec.model.family` to the framework that trains it."""
 

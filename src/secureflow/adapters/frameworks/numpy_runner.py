@@ -19,6 +19,7 @@ from secureflow.engines.preparation import (
     declared_moments,
     design_matrix,
     encode_rows,
+    labelled_rows,
     moment_sums,
     moments_from_sums,
     validation_parts,
@@ -26,7 +27,7 @@ from secureflow.engines.preparation import (
 )
 from secureflow.engines.sealing.wiretypes import BYTES, WireType
 from secureflow.engines.training.capping import as_sent, capped_sums, clipped_delta
-from secureflow.engines.training.models import model_family, row_cells
+from secureflow.engines.training.models import model_family, row_cells, token_numbers
 from secureflow.engines.training.private import (
     METRIC_UNIT,
     noises_metrics,
@@ -38,7 +39,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _FLOAT32 = np.dtype("<f4")
-_Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
+_Rows = tuple[NDArray[np.float32] | EncodedRows, NDArray[np.float32]]
 _Weights = NDArray[np.float32] | None
 _PrivateRows = tuple[EncodedRows, NDArray[np.float32]]
 _NOTHING: _Rows = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
@@ -104,7 +105,7 @@ class NumpyRunner:
         training, validation = self._matrices(moments)
         delta = self._family.train(self._spec, before, *training, seed, self._weights) - before
         self._write(update, self._clipped(delta))
-        return self._sums(self._family.metric_sums(self._spec, before, *validation))
+        return self._sums(self._metrics(before, *validation))
 
     def evaluate(
         self, model: Path, moments: Sequence[float] | None, seed: bytes
@@ -115,7 +116,22 @@ class NumpyRunner:
         if not self._family.needs_data:
             return self._sums(np.zeros(0))
         _, validation = self._matrices(moments)
-        return self._sums(self._family.metric_sums(self._spec, self._load(model), *validation))
+        return self._sums(self._metrics(self._load(model), *validation))
+
+    def _metrics(
+        self,
+        parameters: NDArray[np.float32],
+        inputs: NDArray[np.float32] | EncodedRows,
+        labels: NDArray[np.float32],
+    ) -> NDArray[np.float64]:
+        """Return the metric sums; images, arrays and texts are made inputs block by block."""
+        if not isinstance(inputs, EncodedRows):
+            return self._family.metric_sums(self._spec, parameters, inputs, labels)
+        sums = np.zeros(self._family.metric_count())
+        for rows in inputs.blocks():
+            some, known = inputs[rows], labels[rows]
+            sums += self._family.metric_sums(self._spec, parameters, some, known)
+        return sums
 
     def _private(
         self, before: NDArray[np.float32], training: _PrivateRows, seed: bytes
@@ -166,7 +182,7 @@ class NumpyRunner:
         if self._spec.privacy is not None:
             self._split_privately(features, columns)
             return
-        inputs, _ = design_matrix(features, declared_moments(features), columns)  # every row
+        inputs, _ = self._made(features, declared_moments(features), columns)  # every row
         count = len(inputs)
         if count == 0:
             raise SecureFlowError(
@@ -184,7 +200,8 @@ class NumpyRunner:
         self._rows = (len(parts[0]), len(parts[1]))
 
     def _split_privately(self, features: FeatureSpec, columns: Columns) -> None:
-        inputs, labels = encode_rows(features, declared_moments(features), columns)
+        declared, numbers = declared_moments(features), token_numbers(self._spec)
+        inputs, labels = encode_rows(features, declared, columns, numbers=numbers)
         inputs = replace(inputs, cells=row_cells(self._spec))
         seed, share = self._spec.plan.seed, self._spec.plan.validation
         chosen = np.zeros(len(labels), np.bool_)
@@ -210,10 +227,18 @@ class NumpyRunner:
         else:
             moments = moments_from_sums(features, np.asarray(sums, dtype=np.float64))
         if self._prepared is None or self._prepared[0] != moments:
-            training = design_matrix(features, moments, self._train_columns)
-            validation = design_matrix(features, moments, self._valid_columns)
+            training = self._made(features, moments, self._train_columns)
+            validation = self._made(features, moments, self._valid_columns)
             self._prepared = moments, training, validation
         return self._prepared[1:]
+
+    def _made(self, features: FeatureSpec, moments: Moments, columns: Columns) -> _Rows:
+        """Return inputs and targets; a table's at once, the rest block by block."""
+        if not features.beside:
+            return design_matrix(features, moments, columns)
+        numbers = token_numbers(self._spec)
+        rows, labels = labelled_rows(features, moments, columns, numbers=numbers)
+        return replace(rows, cells=row_cells(self._spec)), labels
 
     def _load(self, path: Path) -> NDArray[np.float32]:
         size = self._spec.parameters * _FLOAT32.itemsize

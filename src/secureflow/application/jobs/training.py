@@ -33,6 +33,12 @@ from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.inputs import (
+    ArrayFeature,
+    ImageFeature,
+    TextFeature,
+    differing_elements,
+)
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import (
     ClassesLabel,
@@ -188,6 +194,7 @@ def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
                     "Use the column as its owner declares it.",
                     {"field": f"features.{column}", "party": party},
                 )
+        _check_elements(spec.features, party, dataset)
         _check_categories(spec.features, party, dataset)
         _check_bounds(spec, party, dataset)
 
@@ -197,7 +204,8 @@ def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
     features = spec.features
     clamped = {one.column for one in features.numeric} if features else set()
     declared = {one.name: one.bounds for one in dataset.columns}
-    for column, bounds in spec.bounds:
+    arrays = (features.arrays or ()) if features and spec.privacy else ()
+    for column, bounds in (*spec.bounds, *((one.column, one.bounds) for one in arrays)):
         if spec.privacy is None and column in clamped:
             continue
         code, reason = refusal(declared[column], bounds)
@@ -249,6 +257,32 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
         )
 
 
+_TYPES: Final = {ImageFeature: "image", ArrayFeature: "array", TextFeature: "text"}
+
+
+def _check_elements(features: FeatureSpec | None, party: str, dataset: Dataset) -> None:
+    """Refuse early what the owner's agent would refuse: another shape or dtype."""
+    own = {one.name: one for one in dataset.columns}
+    for one in features.beside if features else ():
+        if isinstance(one, TextFeature):
+            continue
+        declared = own[one.column]
+        if difference := differing_elements(one, declared.shape, declared.dtype):
+            raise SecureFlowError(
+                "shape_mismatch",
+                Text(
+                    "{column} in the dataset {name} of {party} {reason}.",
+                    column=one.column,
+                    name=dataset.name,
+                    party=party,
+                    reason=difference,
+                ),
+                "Use the shape and dtype that every owner declares; an owner of images can declare "
+                "another shape and `fit: resize`, and publish the dataset again.",
+                {"party": party, "column": one.column},
+            )
+
+
 def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]]]:
     if features is None:
         return
@@ -256,6 +290,8 @@ def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]
         yield numeric.column, ("number",)
     for categorical in features.categorical:
         yield categorical.column, ("category", "text")
+    for beside in features.beside:
+        yield beside.column, (_TYPES[type(beside)],)
     if features.weight is not None:
         yield features.weight.column, ("number",)
     if isinstance(features.label, NumberLabel):
@@ -304,13 +340,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "It starts from uploaded weights: whoever chose them could choose ones from which "
             "an update tells more."
         )
-    if spec.bundle is not None:
-        yield Text(
-            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
-            "an environment of the lock {environment}.",
-            digest=spec.bundle.digest,
-            environment=spec.bundle.environment,
-        )
+    yield from _code_notes(spec)
     yield from _figure_notes(spec)
     yield from _budget_notes(spec, chosen)
     yield from _differing_bounds(spec, chosen)
@@ -339,6 +369,16 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
         yield (
             "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "
             "the model."
+        )
+
+
+def _code_notes(spec: TrainingSpec) -> Iterator[str]:
+    if spec.bundle is not None:
+        yield Text(
+            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
+            "an environment of the lock {environment}.",
+            digest=spec.bundle.digest,
+            environment=spec.bundle.environment,
         )
 
 

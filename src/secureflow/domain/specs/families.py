@@ -8,6 +8,7 @@
 | `mlp`                 | any of them | the same losses behind hidden layers                   |
 | `ridge`               | a number    | one round of sums (XᵀX, Xᵀy), then a linear system     |
 | `bundle`              | anything    | code of the data scientist's own (`bundle_family`)      |
+| `torch_…`             | any of them | in PyTorch (`torch_families`)                          |
 | `rehearsal`           | nothing     | sends numbers through the protocol without reading data |
 
 Those of scikit-learn are in `sklearn_families`.
@@ -29,6 +30,7 @@ from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.sklearn_families import SKLEARN_LEARNS, SUMMED, SklearnModel
 from secureflow.domain.specs.targets import ClassWeights
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
+from secureflow.domain.specs.torch_families import TorchCnnModel, TorchLstmModel, TorchMlpModel
 
 MAX_PARAMETERS: Final = 1 << 27
 """Most parameters of a model that is built in: everybody holds some copies of them in memory."""
@@ -163,6 +165,9 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "mlp": ("binary", "classes", "number"),
     "bundle": ("binary", "classes", "number", "none"),
     **SKLEARN_LEARNS,
+    "torch_mlp": ("binary", "classes", "number"),
+    "torch_cnn": ("binary", "classes", "number"),
+    "torch_lstm": ("binary", "classes", "number"),
 }
 """Which targets a family learns."""
 BY_SUMS: Final = frozenset({"ridge", *SUMMED})
@@ -175,6 +180,9 @@ FamilyModel = Annotated[
     | Annotated[SoftmaxModel, Tag("<softmax>")]
     | Annotated[MlpModel, Tag("<mlp>")]
     | Annotated[BundleModel, Tag("<bundle>")]
+    | Annotated[TorchMlpModel, Tag("<torch_mlp>")]
+    | Annotated[TorchCnnModel, Tag("<torch_cnn>")]
+    | Annotated[TorchLstmModel, Tag("<torch_lstm>")]
     | SklearnModel,
     Discriminator(
         _family,

@@ -17,6 +17,7 @@ from secureflow.domain.specs.sklearn_rules import sklearn_problem
 from secureflow.domain.specs.sum_rules import sums_problem, sums_start_problem
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
+from secureflow.domain.specs.torch_families import TORCH_MODELS, private_problem, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Text
 
@@ -36,8 +37,8 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
         return "model.parameters", "it is only for rehearsals", "Remove it."
     rules = (
-        _target_rules, _weight_rules, _size_rules, _width_rules, sums_problem, sklearn_problem,
-        _bundle_rules,
+        _target_rules, _weight_rules, _torch_rules, _size_rules, _width_rules, sums_problem,
+        sklearn_problem, _bundle_rules,
     )  # fmt: skip
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
@@ -72,6 +73,15 @@ def _target_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     return "model.family", reason, hint
 
 
+def _torch_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    if not isinstance(spec.model, TORCH_MODELS):
+        return None
+    problem = torch_problem(spec.model, features.table_width, features.beside)
+    if problem is None and spec.privacy is not None:
+        problem = private_problem(spec.model, spec.privacy.unit)
+    return problem
+
+
 def _size_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     del features
     if spec.model_parameters <= MAX_PARAMETERS:
@@ -84,6 +94,8 @@ def _size_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
 
 def _width_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     hidden = spec.model.hidden if isinstance(spec.model, MlpModel) else ()
+    if isinstance(spec.model, TORCH_MODELS):
+        return None  # a row's gradient is computed from a batch of that row alone
     if spec.privacy is None or max(features.width, *hidden, 0) <= _WIDEST_PRIVATE:
         return None
     reason = Text(

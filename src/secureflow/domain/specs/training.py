@@ -29,6 +29,15 @@ from secureflow.domain.specs.families import (
     RidgeModel,
     SoftmaxModel,
 )
+from secureflow.domain.specs.inputs import (
+    ArrayFeature,
+    Arrays,
+    ImageFeature,
+    Images,
+    TensorFeature,
+    TextFeature,
+    Texts,
+)
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.targets import (
@@ -40,13 +49,16 @@ from secureflow.domain.specs.targets import (
     outputs_of,
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
+from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
 
 __all__ = [
+    "ArrayFeature",
     "BundleModel",
     "CategoricalFeature",
     "ClassesLabel",
     "EarlyStop",
     "FeatureSpec",
+    "ImageFeature",
     "Initial",
     "Label",
     "LinearModel",
@@ -59,6 +71,7 @@ __all__ = [
     "RidgeModel",
     "SampleWeight",
     "SoftmaxModel",
+    "TextFeature",
     "TrainingPlan",
     "TrainingSpec",
 ]
@@ -103,6 +116,9 @@ class FeatureSpec:
     numeric: tuple[NumericFeature, ...] = ()
     categorical: tuple[CategoricalFeature, ...] = ()
     weight: Annotated[SampleWeight | None, Field(exclude_if=_absent)] = None
+    images: Annotated[Images | None, Field(exclude_if=_absent)] = None
+    arrays: Annotated[Arrays | None, Field(exclude_if=_absent)] = None
+    texts: Annotated[Texts | None, Field(exclude_if=_absent)] = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -120,8 +136,14 @@ class FeatureSpec:
     @property
     def inputs(self) -> tuple[str, ...]:
         """The columns that a prediction needs."""
-        numeric = (one.column for one in self.numeric)
-        return (*numeric, *(one.column for one in self.categorical))
+        numbers = (one.column for one in self.numeric)
+        categories = (one.column for one in self.categorical)
+        return (*numbers, *categories, *(one.column for one in self.beside))
+
+    @property
+    def beside(self) -> tuple[TensorFeature, ...]:
+        """The images, arrays and texts, in the order of the model's inputs."""
+        return (*(self.images or ()), *(self.arrays or ()), *(self.texts or ()))
 
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
@@ -140,7 +162,12 @@ class FeatureSpec:
 
     @property
     def width(self) -> int:
-        """The number of model inputs after one-hot, without the intercept."""
+        """The number of model inputs, without the intercept; of texts their tokens' counts."""
+        return self.table_width + sum(one.width for one in self.beside)
+
+    @property
+    def table_width(self) -> int:
+        """The number of model inputs of numbers and categories, after one-hot."""
         one_hot = (len(f.categories) + (f.missing == "indicator") for f in self.categorical)
         return len(self.numeric) + sum(one_hot)
 
@@ -251,6 +278,9 @@ class TrainingSpec(SpecBase):
     def tensors(self) -> Tensors:
         """The tensors of the model, in the order in which rounds carry them."""
         width, label = (self.features.width, self.features.label) if self.features else (0, None)
+        if isinstance(self.model, TORCH_MODELS):
+            beside = self.features.beside if self.features else ()
+            return tensors_of(self.model, width, beside, outputs_of(label))
         return self.model.tensors(width, outputs_of(label))
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.specs.base import Problem, refuse, roster_problem
+from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.model_rules import model_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
 from secureflow.domain.specs.protections import traits_of
@@ -38,7 +39,7 @@ def _feature_rules(spec: TrainingSpec) -> Problem | None:
     if len(set(features.columns)) != len(features.columns):
         return "features", "a column is listed twice (or is the label)", "Use each column once."
     if not features.width:
-        return "features", "there is no feature", "Name at least one numeric or categorical column."
+        return "features", "there is no feature", "Name at least one column that the model sees."
     for numeric in features.numeric:
         problem = bounds_problem(numeric.bounds)
         if problem:
@@ -47,7 +48,7 @@ def _feature_rules(spec: TrainingSpec) -> Problem | None:
         if len(set(categorical.categories)) != len(categorical.categories):
             name = f"features.{categorical.column}.categories"
             return name, "a category is listed twice", "List each category once."
-    return target_problem(features.label, features.weight)
+    return input_problem(features.beside) or target_problem(features.label, features.weight)
 
 
 def _masking_rules(spec: TrainingSpec) -> Problem | None:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from secureflow.engines.preparation.columns import Columns
 from secureflow.engines.preparation.design import design_matrix, feature_matrix
-from secureflow.engines.preparation.encoded import EncodedRows, encode_rows
+from secureflow.engines.preparation.encoded import (
+    EncodedRows,
+    encode_rows,
+    labelled_rows,
+    prepared_rows,
+)
 from secureflow.engines.preparation.moments import (
     Moments,
     declared_moments,
@@ -29,24 +34,30 @@ from secureflow.engines.preparation.target import (
     unscaled,
     weight_vector,
 )
+from secureflow.engines.preparation.tensorcolumns import Place, places, tensor_columns
 
 __all__ = [
     "LEAST_VALIDATION",
     "Columns",
     "EncodedRows",
     "Moments",
+    "Place",
     "chosen_by_content",
     "declared_moments",
     "design_matrix",
     "encode_rows",
     "feature_matrix",
     "label_vector",
+    "labelled_rows",
     "moment_sums",
     "moments_from_sums",
     "moments_length",
+    "places",
+    "prepared_rows",
     "private_labels",
     "split_by_content",
     "split_validation",
+    "tensor_columns",
     "unscaled",
     "validation_parts",
     "weight_vector",

@@ -1,7 +1,8 @@
 """The design matrix: numeric columns centred and scaled, categorical ones one-hot, in spec order.
 
 Column order of X is that of `FeatureSpec`: every numeric feature, then every categorical
-feature's declared categories (and its missing indicator, if it has one). No intercept column.
+feature's declared categories (and its missing indicator, if it has one), then images, arrays and
+texts (`tensorcolumns`). No intercept column.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from secureflow.engines.preparation.columns import (
 )
 from secureflow.engines.preparation.moments import Moments
 from secureflow.engines.preparation.target import label_vector
+from secureflow.engines.preparation.tensorcolumns import tensor_columns
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -47,8 +49,18 @@ def feature_matrix(
     Raises:
         SecureFlowError: as `design_matrix`, without the label's.
     """
+    table = table_matrix(features, moments, columns)
+    if not features.beside:
+        return table
+    every = np.arange(len(table))
+    beside = [one.inputs(every) for one in tensor_columns(features, columns)]
+    return np.hstack([table, *beside])
+
+
+def table_matrix(features: FeatureSpec, moments: Moments, columns: Columns) -> NDArray[np.float32]:
+    """Return the inputs of numbers and categories only; errors as of `feature_matrix`."""
     rows = row_count(features, columns, label=False)
-    matrix = np.zeros((rows, features.width), dtype=np.float32)
+    matrix = np.zeros((rows, features.table_width), dtype=np.float32)
     for at, feature in enumerate(features.numeric):
         values = np.clip(numeric_column(columns, feature.column), *feature.bounds)
         scaled = (values - moments.mean[at]) / moments.std[at]

@@ -13,6 +13,7 @@ their one-hot columns are made for a few rows at a time, and each row is judged 
 | a label beyond its bounds       | the near bound                               |
 | a weight beyond its bounds      | the near bound                               |
 | weight missing or no number     | 0                                            |
+| images, arrays, texts           | `tensorcolumns`: none of them can fail       |
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec
 from secureflow.engines.preparation.columns import Columns, column, row_count
+from secureflow.engines.preparation.design import table_matrix
 from secureflow.engines.preparation.moments import Moments
 from secureflow.engines.preparation.target import (
+    label_vector,
     plain_numbers,
     private_labels,
     private_weights,
 )
+from secureflow.engines.preparation.tensorcolumns import TensorColumn, tensor_columns
 
 BLOCK_CELLS: Final = 1 << 22
 """Cells of a design matrix that are made at a time."""
@@ -49,6 +53,7 @@ class EncodedRows:
         widths: the number of columns of each categorical feature.
         weights: float32 (rows,), how much each row counts; None if all count alike.
         cells: how many numbers a model holds for one row, where these are more than its columns.
+        tensors: images, arrays and texts of these rows.
     """
 
     numeric: NDArray[np.float32]
@@ -56,6 +61,7 @@ class EncodedRows:
     widths: tuple[int, ...]
     weights: NDArray[np.float32] | None = None
     cells: int = 0
+    tensors: tuple[TensorColumn, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -64,7 +70,8 @@ class EncodedRows:
     @property
     def width(self) -> int:
         """The columns of the design matrix."""
-        return int(self.numeric.shape[1]) + sum(self.widths)
+        beside = sum(one.width for one in self.tensors)
+        return int(self.numeric.shape[1]) + sum(self.widths) + beside
 
     def __getitem__(self, rows: Index) -> NDArray[np.float32]:
         """Return these rows of the design matrix, C-contiguous float32 (len(rows), width)."""
@@ -76,12 +83,17 @@ class EncodedRows:
             (present,) = np.nonzero(codes >= 0)
             dense[present, offset + codes[present]] = 1.0
             offset += width
+        for one in self.tensors:
+            dense[:, offset : offset + one.width] = one.inputs(rows)
+            offset += one.width
         return dense
 
     def only(self, rows: Index) -> EncodedRows:
         """Return these rows, encoded."""
         weights = None if self.weights is None else self.weights[rows]
-        return EncodedRows(self.numeric[rows], self.codes[rows], self.widths, weights, self.cells)
+        tensors = tuple(one.only(rows) for one in self.tensors)
+        numeric, codes = self.numeric[rows], self.codes[rows]
+        return EncodedRows(numeric, codes, self.widths, weights, self.cells, tensors)
 
     @property
     def block(self) -> int:
@@ -94,13 +106,41 @@ class EncodedRows:
             yield np.arange(start, min(start + self.block, len(self)))
 
 
+def prepared_rows(
+    features: FeatureSpec, moments: Moments, columns: Columns, *, numbers: bool = False
+) -> EncodedRows:
+    """Return rows of which a model sees images, arrays or texts; there is no label among them.
+
+    Args:
+        features: the job's.
+        moments: of its numbers.
+        columns: the rows.
+        numbers: whether texts are their tokens' numbers, not counts.
+
+    Raises:
+        SecureFlowError: as `feature_matrix`, and `shape_mismatch`.
+    """
+    table = table_matrix(features, moments, columns)
+    tensors = tensor_columns(features, columns, numbers=numbers)
+    return EncodedRows(table, np.zeros((len(table), 0), np.int32), (), tensors=tensors)
+
+
+def labelled_rows(
+    features: FeatureSpec, moments: Moments, columns: Columns, *, numbers: bool = False
+) -> tuple[EncodedRows, NDArray[np.float32]]:
+    """Return `prepared_rows` and their targets; an error names the row whose label does not fit."""
+    rows = prepared_rows(features, moments, columns, numbers=numbers)
+    return rows, label_vector(features.label, columns, len(rows))
+
+
 def encode_rows(
-    features: FeatureSpec, moments: Moments, columns: Columns
+    features: FeatureSpec, moments: Moments, columns: Columns, *, numbers: bool = False
 ) -> tuple[EncodedRows, NDArray[np.float32]]:
     """Return the rows that have a label, and their targets: float32 (rows,).
 
     Raises:
-        SecureFlowError: `missing_column`, `malformed_label`: these depend only on the spec.
+        SecureFlowError: `missing_column`, `malformed_label`, `shape_mismatch`: these depend only on
+            spec and declaration.
     """
     count = row_count(features, columns)
     labelled, labels = np.ones(count, np.bool_), np.zeros(count, np.float32)
@@ -116,8 +156,9 @@ def encode_rows(
     for at, categorical in enumerate(features.categorical):
         codes[:, at] = _codes(categorical, column(columns, categorical.column))
     widths = tuple(len(f.categories) + (f.missing == "indicator") for f in features.categorical)
+    tensors = tensor_columns(features, columns, numbers=numbers)
     (kept,) = np.nonzero(labelled)
-    return EncodedRows(numeric, codes, widths, weights).only(kept), labels[kept]
+    return EncodedRows(numeric, codes, widths, weights, 0, tensors).only(kept), labels[kept]
 
 
 def _codes(feature: CategoricalFeature, values: NDArray[Any]) -> NDArray[np.int32]:

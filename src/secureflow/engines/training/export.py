@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.base import STRICT, dump, parse, spec_digest
 from secureflow.domain.specs.families import LEARNS, FamilyModel
+from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
+from secureflow.domain.specs.torch_families import TORCH_FAMILIES, TORCH_MODELS, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, ModelSpec, TrainingPlan, TrainingSpec
 from secureflow.engines.preparation import (
     Moments,
@@ -166,6 +168,11 @@ class ModelFile:
             SecureFlowError: `invalid_model` or `invalid_moments`.
         """
         features = self.features
+        if input_problem(features.beside) is not None:
+            raise _invalid("its images, arrays or texts contradict themselves")
+        model, width = self.spec.model, features.table_width
+        if isinstance(model, TORCH_MODELS) and torch_problem(model, width, features.beside):
+            raise _invalid("its family cannot see its inputs")
         if any(low >= high for low, high in (f.bounds for f in features.numeric)):
             raise _invalid("a feature has empty bounds")
         needed = self.spec.model_parameters + bool(self.card.get("adapts_clipping"))
@@ -280,6 +287,8 @@ def feature_names(features: FeatureSpec) -> list[str]:
     for feature in features.categorical:
         names += [f"{feature.column}={category}" for category in feature.categories]
         names += [f"{feature.column}="] if feature.missing == "indicator" else []
+    for beside in features.beside:
+        names += [f"{beside.column}[{at}]" for at in range(beside.width)]
     return names
 
 
@@ -289,7 +298,7 @@ def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
     Raises:
         SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for other families.
     """
-    if card.get("family") not in LEARNS or card.get("family") == "bundle":
+    if card.get("family") not in LEARNS or card.get("family") in {"bundle", *TORCH_FAMILIES}:
         raise _invalid(
             Text("the family {family!r} has no scikit-learn counterpart", family=card.get("family"))
         )

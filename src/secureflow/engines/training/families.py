@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.sklearn_families import TRAINED
+from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.bayes import GaussianNb, MultinomialNb
@@ -24,6 +25,7 @@ from secureflow.engines.training.logistic import LogisticRegression
 from secureflow.engines.training.network import Network
 from secureflow.engines.training.noop import NoOpModel
 from secureflow.engines.training.ridge import Ridge
+from secureflow.engines.training.torch_network import TorchNetwork
 
 
 class ModelFamily(Protocol):
@@ -113,6 +115,7 @@ FAMILIES: Final[Mapping[str, Callable[[TrainingSpec], ModelFamily]]] = {
     "multinomial_nb": MultinomialNb,
     "kmeans": KMeans,
     **dict.fromkeys(TRAINED, Fitted),
+    **dict.fromkeys(sorted(TORCH_FAMILIES), TorchNetwork),
     "rehearsal": NoOpModel,
 }
 """`spec.model.family` to what makes it for a spec."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.torch_families import TOKEN_FAMILIES, TORCH_MODELS
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.initial import initial_parameters
@@ -50,13 +51,21 @@ def initial_state(spec: TrainingSpec) -> NDArray[np.float32]:
     return np.append(parameters, np.float32(spec.privacy.clipping_norm))
 
 
+def token_numbers(spec: TrainingSpec) -> bool:
+    """Tell whether the model sees the tokens of a text as numbers in order, not their counts."""
+    return spec.model.family in TOKEN_FAMILIES
+
+
 def row_cells(spec: TrainingSpec) -> int:
     """Return how many numbers a family holds for one row at most: its layers, several times over.
 
     A job chooses them, so the number of rows that are held at a time must follow from it: otherwise
     a process that runs out of memory would reveal how many rows there are.
     """
-    return 4 * sum(max(one.shape, default=1) for one in spec.tensors)
+    own = 0
+    if isinstance(spec.model, TORCH_MODELS) and spec.features is not None:
+        own = spec.model.cells(spec.features.beside)
+    return max(own, 4 * sum(max(one.shape, default=1) for one in spec.tensors))
 
 
 def initial_model_digest(spec: TrainingSpec) -> str:

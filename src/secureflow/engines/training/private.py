@@ -279,7 +279,12 @@ def penalised(spec: TrainingSpec) -> NDArray[np.bool_] | None:
     tensors = spec.tensors
     if len(tensors) == 2 and tensors[-1].size == 1:
         return None
-    coefficients = (np.full(one.size, one.name.endswith("coef")) for one in tensors)
+    # PyTorch's names: the weights of layers, not of a norm.
+    shrunk = (
+        one.name.endswith("coef") or ("weight" in one.name and len(one.shape) > 1)
+        for one in tensors
+    )
+    coefficients = (np.full(one.size, is_so) for one, is_so in zip(tensors, shrunk, strict=True))
     return np.concatenate(list(coefficients))
 
 

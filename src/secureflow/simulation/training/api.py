@@ -91,8 +91,9 @@ class Simulation:
 
         Args:
             job: a job file's content.
-            data: path of a CSV or Parquet file, an Arrow table, or a data frame, to be divided; or
-                a list of these, one for each party; None for a rehearsal, which reads no rows.
+            data: path of a CSV or Parquet file or of a folder of images or arrays, an Arrow table,
+                a data frame, or arrays by column, to be divided; or a list of these, one for each
+                party; None for a rehearsal, which reads no rows.
             label: names the outcome.
             on_round: is told of each round.
             base: the folder that a bundle's path in the job is relative to.
@@ -220,8 +221,8 @@ def simulate(
 
     Args:
         job: a job file's path, or its content.
-        data: path of a CSV or Parquet file, an Arrow table, or a data frame, to be divided; or a
-            list of these, one for each party.
+        data: path of a CSV or Parquet file or of a folder of images or arrays, an Arrow table, a
+            data frame, or arrays by column, to be divided; or a list of these, one for each party.
         parties: how many; None: one for each file, or for each word of `by:COLUMN`, else 10.
         partition: `iid`, `dirichlet:ALPHA` or `by:COLUMN`.
         attack: `sign-flip:COUNTxFACTOR`, or empty.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.adapters.datasources.folderinspection import inspect_data
 from secureflow.adapters.datasources.inspection import (
     check_named,
     column_names,
@@ -22,12 +23,12 @@ from secureflow.adapters.datasources.inspection import (
 )
 from secureflow.domain.schemas import (
     ColumnConfig,
-    ColumnType,
     DataFormat,
     DatasetConfig,
     check_dataset,
 )
 from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.inputs import ArrayFeature, ImageFeature, TensorFeature
 from secureflow.domain.specs.training import ClassesLabel, FeatureSpec, Label
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import named_fields, read_yaml
@@ -44,7 +45,8 @@ class Table:
     """The columns that a spec uses, and the one that divides the rows.
 
     Args:
-        columns: name → cells; numbers as float64 (NaN missing), the rest as `str` or None.
+        columns: name → cells; numbers as float64 (NaN missing), images and arrays with a row in
+            their first dimension, the rest as `str` or None.
         by: the cells of the column that divides the rows, if it is named.
     """
 
@@ -80,7 +82,7 @@ def read_table(
     """Read the columns that a job uses.
 
     Args:
-        path: a CSV or Parquet file.
+        path: a CSV or Parquet file; a folder of images, or of `COLUMN.npy`.
         features: the job's.
         by: a further column, of any kind.
         owner: the declaration that an owner would publish; None for one that holds whatever the
@@ -91,11 +93,14 @@ def read_table(
         SecureFlowError: `invalid_file`, `dataset_unreadable`, `unknown_column`, `empty_dataset`;
             those of `DataSource.read`.
     """
-    kind = file_format(path)
     asked = (*features.columns, *([by] if by else []))
+    if path.is_dir():
+        return _folder(path, features, asked, by, tolerant=tolerant)
+    kind = file_format(path)
     check_named(path, asked, column_names(path, kind))
     if owner is None:
-        config = DatasetConfig(_NAME, str(path), kind, _declared(path, kind, features))
+        declared = _declared(features, _numeric_label(path, kind, features))
+        config = DatasetConfig(_NAME, str(path), kind, declared)
     else:
         config = replace(owner, path=str(path), format=kind)
     columns = open_source(config, LIMITS, tolerant=tolerant).read(features.columns)
@@ -136,9 +141,14 @@ def read_owners(path: Path) -> list[DatasetConfig]:
 
 @contextlib.contextmanager
 def table_file(data: Any) -> Iterator[Path]:
-    """Yield the path of a file with the rows of a path, an Arrow table or a data frame."""
+    """Yield the path of the rows of a path, an Arrow table, a data frame, or arrays by column."""
     if isinstance(data, str | Path):
         yield Path(data)
+        return
+    if isinstance(data, Mapping):
+        with tempfile.TemporaryDirectory(prefix="secureflow-simulation-") as folder:
+            _write_arrays(Path(folder), data)
+            yield Path(folder)
         return
     import pyarrow as pa  # a simulation of a file needs it no earlier
     import pyarrow.parquet as pq
@@ -150,20 +160,58 @@ def table_file(data: Any) -> Iterator[Path]:
         yield path
 
 
-def _declared(path: Path, kind: DataFormat, features: FeatureSpec) -> tuple[ColumnConfig, ...]:
-    """Return a declaration that holds whatever the file holds: bounds clamp, and do not refuse.
-
-    A label that the file holds as numbers stays one: 1.0 is the class 1.
-    """
-    numbers = {column for column, _ in features.bounds}
+def _numeric_label(path: Path, kind: DataFormat, features: FeatureSpec) -> tuple[str, ...]:
+    """Return a label of classes that the file holds as numbers: 1.0 is the class 1."""
     label = features.label
     if isinstance(label, Label | ClassesLabel) and counts(read_column(path, kind, label.column)):
-        numbers.add(label.column)
-    return tuple(ColumnConfig(name, _type(name in numbers)) for name in features.columns)
+        return (label.column,)
+    return ()
 
 
-def _type(number: bool) -> ColumnType:
-    return "number" if number else "text"
+def _folder(
+    path: Path, features: FeatureSpec, asked: Sequence[str], by: str, *, tolerant: bool
+) -> Table:
+    """Read a folder of images or arrays."""
+    draft = inspect_data(path)
+    check_named(path, asked, [one.name for one in draft.columns])
+    categories = {one.name: one.categories for one in draft.columns if one.type == "category"}
+    # The class of an image is the name of its folder, so it is declared, and not any text.
+    classes = categories if draft.format == "images" and draft.index is None else {}
+    further = [ColumnConfig(by, "text")] if by not in {*features.columns, ""} else []
+    declared = [
+        replace(one, type="category", categories=classes[one.name]) if one.name in classes else one
+        for one in (*_declared(features), *further)
+    ]
+    config = DatasetConfig(_NAME, str(path), draft.format, tuple(declared), index=draft.index)
+    columns = open_source(config, LIMITS, tolerant=tolerant).read(tuple(dict.fromkeys(asked)))
+    wanted = {name: columns[name] for name in features.columns}
+    return Table(wanted, columns[by] if by else None)
+
+
+def _write_arrays(folder: Path, data: Mapping[Any, Any]) -> None:
+    """Write a column each as `.npy`, without pickle: what is no number is text."""
+    for name, cells in data.items():
+        array = np.asarray(cells)
+        if array.dtype.kind not in "fiu":
+            array = np.array([str(cell) for cell in array.tolist()])
+        elif array.ndim == 1:
+            array = array.astype(np.float64)
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _declared(features: FeatureSpec, counted: Collection[str] = ()) -> tuple[ColumnConfig, ...]:
+    """Return a declaration that holds whatever the file holds: bounds clamp, and do not refuse."""
+    numbers = {*counted, *(column for column, _ in features.bounds)}
+    beside = {one.column: one for one in features.beside}
+    return tuple(_one(name, name in numbers, beside.get(name)) for name in features.columns)
+
+
+def _one(name: str, number: bool, feature: TensorFeature | None) -> ColumnConfig:
+    if isinstance(feature, ImageFeature):
+        return ColumnConfig(name, "image", shape=feature.shape)
+    if isinstance(feature, ArrayFeature):
+        return ColumnConfig(name, "array", shape=feature.shape, dtype=feature.dtype)
+    return ColumnConfig(name, "number" if number else "text")
 
 
 def _dividing(path: Path, kind: Any, name: str) -> NDArray[Any]:

@@ -11,19 +11,35 @@ from secureflow.agent.compute.columns import (
 )
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.inputs import (
+    ArrayFeature,
+    ImageFeature,
+    TensorFeature,
+    TextFeature,
+    differing_elements,
+)
+from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import ClassesLabel, Label, NumberLabel, TrainingSpec
+from secureflow.engines.training.torch_modules import require_torch
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
     """Refuse features and a label that do not match the owner's declaration.
 
     Raises:
-        SecureFlowError: those of `check_bounds`; `unknown_category`, `malformed_label`.
+        SecureFlowError: those of `check_bounds`; `unknown_category`, `malformed_label`,
+            `shape_mismatch`; `missing_extra` for a framework that is not installed here.
     """
+    if spec.model.family in TORCH_FAMILIES:
+        require_torch(spec.model.family)
     check_bounds(spec, dataset)
     features = spec.features
     if features is None:
         return
+    for beside in features.beside:
+        _check_beside(spec, beside, dataset)
     for categorical in features.categorical:
         column = declared(dataset, categorical.column, {"category"})
         check_categories(dataset, column, categorical.categories)
@@ -31,6 +47,30 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
         _check_refusing(dataset, features.weight.column, features.weight.bounds)
     if features.label is not None:
         _check_label(features.label, dataset)
+
+
+def _check_beside(spec: TrainingSpec, feature: TensorFeature, dataset: DatasetConfig) -> None:
+    """Refuse images, arrays and texts that the owner's column is not."""
+    if isinstance(feature, TextFeature):
+        declared(dataset, feature.column, {"text"})
+        return
+    image = isinstance(feature, ImageFeature)
+    column = declared(dataset, feature.column, {"image" if image else "array"})
+    if difference := differing_elements(feature, column.shape, column.dtype):
+        raise SecureFlowError(
+            "shape_mismatch",
+            Text(
+                "Column {name!r} of dataset {dataset_name!r} {reason}.",
+                name=column.name,
+                dataset_name=dataset.name,
+                reason=difference,
+            ),
+            "Use the shape and dtype that every owner declares; an owner of images can declare "
+            "another shape and `fit: resize`, and publish the dataset again.",
+            {"dataset": dataset.name, "column": column.name},
+        )
+    if isinstance(feature, ArrayFeature) and spec.privacy is not None:
+        check_within(dataset, column, feature.bounds)
 
 
 def _check_refusing(dataset: DatasetConfig, name: str, asked: Bounds) -> None:

@@ -1,0 +1,81 @@
+"""PyTorch as a framework: what `NumpyRunner` does around a network of `engines.training`.
+
+Rows, clipping, noise, metrics and the wire are the same. What differs is the optimiser's state: an
+agent names its files, because an update is not made twice; a simulation holds it in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.preparation import Columns
+from secureflow.engines.training.torch_modules import require_torch
+from secureflow.engines.training.torch_network import TorchNetwork
+from secureflow.engines.training.torch_state import OptimiserState
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+MOST_STATE = 2 << 30
+
+
+class TorchRunner(NumpyRunner):
+    """A `FrameworkRunner` for one job of a family of PyTorch.
+
+    Args:
+        spec: the job's spec.
+        columns: the rows of the party's dataset.
+
+    Raises:
+        SecureFlowError: `missing_extra`, or as `NumpyRunner`.
+    """
+
+    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
+        require_torch(spec.model.family)
+        super().__init__(spec, columns, secret)
+        self._network = TorchNetwork(spec, device())
+        self._family = self._network
+
+    def train(
+        self,
+        model: Path,
+        update: Path,
+        moments: Sequence[float] | None,
+        seed: bytes,
+        state: tuple[Path | None, Path] | None = None,
+    ) -> NDArray[np.float64]:
+        """See `FrameworkRunner.train`; without `state` the optimiser's is held in memory."""
+        if state is None:
+            return super().train(model, update, moments, seed)
+        before, after = state
+        self._network.take_up(OptimiserState() if before is None else _read(before))
+        sums = super().train(model, update, moments, seed)
+        after.write_bytes(self._network.state.to_bytes())
+        return sums
+
+
+def device() -> str:
+    """Return where to train: on a CUDA device that this process can open, else the processor.
+
+    In a sandbox there is none but those that the owner lists (`worker: devices`).
+    """
+    if not any(Path("/dev").glob("nvidia[0-9]*")):
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _read(path: Path) -> OptimiserState:
+    if path.stat().st_size > MOST_STATE:
+        raise SecureFlowError(
+            "state_unreadable",
+            Text("The optimiser's state is larger than {most} bytes.", most=MOST_STATE),
+            "Leave this job: from another state the trainer would make another update.",
+        )
+    return OptimiserState.from_bytes(path.read_bytes())

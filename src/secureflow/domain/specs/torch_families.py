@@ -1,0 +1,334 @@
+"""The families of models that PyTorch trains, with their optimiser and schedule.
+
+| family       | sees                              | is                                            |
+|--------------|-----------------------------------|-----------------------------------------------|
+| `torch_mlp`  | all inputs, of texts their counts | dense layers                                  |
+| `torch_cnn`  | one image, or one [h, w, c] array | 3×3 convolutions, GroupNorm, ReLU, pooling    |
+| `torch_lstm` | one text, or one [steps, d] array | an LSTM, the mean over its steps              |
+
+Tensors are named as in PyTorch's state dict. Nothing here imports PyTorch: the centre and an
+enclave know sizes and first weights without it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from secureflow.domain.specs.base import STRICT, Problem
+from secureflow.domain.specs.inputs import ArrayFeature, ImageFeature, TensorFeature, TextFeature
+from secureflow.domain.specs.targets import MAX_CLASSES
+from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+TOKEN_FAMILIES: Final = frozenset({"torch_lstm"})
+"""Families that see a text's tokens in order, not how often each occurs."""
+TORCH_FAMILIES: Final = frozenset({"torch_mlp", "torch_cnn", "torch_lstm"})
+"""Families that need the extra `torch`."""
+
+Width = Annotated[int, Field(ge=1, le=1 << 14)]
+ClassWeights = Annotated[
+    tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...],
+    Field(min_length=2, max_length=MAX_CLASSES),
+]
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """How a party moves along its gradients.
+
+    Args:
+        name: `sgd`, `adam` or `adamw` (decay apart from the gradient).
+        momentum: of `sgd`.
+        state: whether momentum and moments are `carried` into a party's next round or `reset`.
+    """
+
+    __pydantic_config__ = STRICT
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    state: Literal["carried", "reset"] = "reset"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate changes with the rounds that a party has trained in.
+
+    Args:
+        name: `constant`; `cosine`, down to zero after the plan's rounds; or `step`.
+        every: of `step`: after so many rounds
+        factor: the rate is multiplied by this.
+    """
+
+    __pydantic_config__ = STRICT
+    name: Literal["constant", "cosine", "step"] = "constant"
+    every: Annotated[int, Field(ge=1, le=10_000)] = 10
+    factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+
+    def rate(self, first: float, done: int, rounds: int) -> float:
+        """Return the learning rate after `done` of a plan's `rounds`, of which the first had `first`."""  # noqa: E501
+        if self.name == "cosine":
+            return first * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done / max(1, rounds))))
+        return first * self.factor ** (done // self.every) if self.name == "step" else first
+
+
+@dataclass(frozen=True, kw_only=True)
+class TorchTraining:
+    """What all families here have.
+
+    Args:
+        optimiser: how a party moves.
+        schedule: how fast.
+        weight_decay: shrinks weights, not what is added to them, in each step.
+        class_weights: as in every family with classes.
+    """
+
+    __pydantic_config__ = STRICT
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    schedule: Schedule = field(default_factory=Schedule)
+    weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+
+    @property
+    def l2(self) -> float:
+        """The penalty that other families name so."""
+        return self.weight_decay
+
+    def cells(self, beside: Sequence[TensorFeature]) -> int:
+        """Return how many numbers a row takes on its way, where tensors do not tell."""
+        del beside
+        return 0
+
+
+@dataclass(frozen=True)
+class StartedTensor:
+    """A tensor and its first numbers: uniform within ±`limit` around `value`."""
+
+    tensor: TensorSpec
+    limit: float = 0.0
+    value: float = 0.0
+
+
+@dataclass(frozen=True)
+class TorchMlpModel(TorchTraining):
+    """Dense layers over all inputs.
+
+    Args:
+        family: `torch_mlp`.
+        hidden: the sizes of the hidden layers.
+        activation: of the hidden layers.
+    """
+
+    __pydantic_config__ = STRICT
+    family: Literal["torch_mlp"]
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (64,)
+    activation: Literal["relu", "tanh"] = "relu"
+
+    def started(
+        self, inputs: int, beside: Sequence[TensorFeature], outputs: int
+    ) -> tuple[StartedTensor, ...]:
+        """Return the tensors with their first numbers, in the order of names."""
+        del beside
+        return _ordered(_dense("layers", (inputs, *self.hidden, outputs)))
+
+
+@dataclass(frozen=True)
+class TorchCnnModel(TorchTraining):
+    """A small convolutional network for images.
+
+    Args:
+        family: `torch_cnn`.
+        channels: of each block: convolution (3×3), GroupNorm, ReLU, maximum of 2×2.
+        groups: of the GroupNorm; divides each of `channels`.
+        hidden: the sizes of the dense layers behind the blocks.
+    """
+
+    __pydantic_config__ = STRICT
+    family: Literal["torch_cnn"]
+    channels: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)
+    ] = (16, 32)
+    groups: Annotated[int, Field(ge=1, le=64)] = 4
+    hidden: Annotated[tuple[Width, ...], Field(max_length=4)] = (64,)
+
+    def cells(self, beside: Sequence[TensorFeature]) -> int:
+        """Return how many numbers the blocks make of an image on the way, at most."""
+        height, width, first = _only_shape(self.family, beside, 3)
+        sizes = pairwise((first, *self.channels))
+        # Before a block's pooling: the convolution's numbers, the norm's, and the activation's.
+        blocks = (3 * out * (height >> at) * (width >> at) for at, (_, out) in enumerate(sizes))
+        return sum(blocks)
+
+    def flattened(self, beside: Sequence[TensorFeature]) -> int:
+        """Return how many numbers the blocks leave of an image."""
+        height, width, _ = _only_shape(self.family, beside, 3)
+        times = len(self.channels)
+        return self.channels[-1] * (height >> times) * (width >> times)
+
+    def started(
+        self, inputs: int, beside: Sequence[TensorFeature], outputs: int
+    ) -> tuple[StartedTensor, ...]:
+        """Return the tensors with their first numbers, in the order of names."""
+        del inputs
+        found: list[StartedTensor] = []
+        sizes = (_only_shape(self.family, beside, 3)[2], *self.channels)
+        for at, (into, out) in enumerate(pairwise(sizes)):
+            limit = 1 / math.sqrt(9 * into)
+            found += _pair(f"convolutions.{at}", (out, into, 3, 3), limit)
+            found.append(StartedTensor(TensorSpec(f"norms.{at}.weight", (out,)), 0.0, 1.0))
+            found.append(StartedTensor(TensorSpec(f"norms.{at}.bias", (out,))))
+        found += _dense("layers", (self.flattened(beside), *self.hidden, outputs))
+        return _ordered(found)
+
+
+@dataclass(frozen=True)
+class TorchLstmModel(TorchTraining):
+    """An LSTM over the tokens of a text, or the steps of an array.
+
+    Args:
+        family: `torch_lstm`.
+        embedding: numbers that stand for a token of a text.
+        hidden: the size of the LSTM.
+        layers: one upon the other.
+    """
+
+    __pydantic_config__ = STRICT
+    family: Literal["torch_lstm"]
+    embedding: Annotated[int, Field(ge=1, le=4096)] = 32
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 64
+    layers: Annotated[int, Field(ge=1, le=4)] = 1
+
+    def cells(self, beside: Sequence[TensorFeature]) -> int:
+        """Return how many numbers all steps take on the way."""
+        if len(beside) != 1:
+            return 0
+        (one,) = beside
+        steps = one.length if isinstance(one, TextFeature) else one.shape[0]
+        return steps * (self.embedding + 8 * self.hidden * self.layers)
+
+    def started(
+        self, inputs: int, beside: Sequence[TensorFeature], outputs: int
+    ) -> tuple[StartedTensor, ...]:
+        """Return the tensors with their first numbers, in the order of names."""
+        del inputs
+        found: list[StartedTensor] = []
+        if beside and isinstance(beside[0], TextFeature):
+            embedding = TensorSpec("embedding.weight", (beside[0].vocabulary, self.embedding))
+            found.append(StartedTensor(embedding, 1.0))
+            into = self.embedding
+        else:
+            into = _only_shape(self.family, beside, 2)[1]
+        limit = 1 / math.sqrt(self.hidden)
+        for layer in range(self.layers):
+            size = into if layer == 0 else self.hidden
+            matrices = {"weight_ih": (size,), "weight_hh": (self.hidden,)}
+            shapes: dict[str, tuple[int, ...]] = {**matrices, "bias_ih": (), "bias_hh": ()}
+            for name, rest in shapes.items():
+                tensor = TensorSpec(f"lstm.{name}_l{layer}", (4 * self.hidden, *rest))
+                found.append(StartedTensor(tensor, limit))
+        return _ordered([*found, *_dense("layers", (self.hidden, outputs))])
+
+
+TorchModel = TorchMlpModel | TorchCnnModel | TorchLstmModel
+TORCH_MODELS: Final = (TorchMlpModel, TorchCnnModel, TorchLstmModel)
+
+
+def tensors_of(
+    model: TorchModel, inputs: int, beside: Sequence[TensorFeature], outputs: int
+) -> Tensors:
+    """Return a model's tensors.
+
+    Args:
+        model: the model.
+        inputs: of a row, of texts their tokens' counts.
+        beside: the images, arrays and texts of the job.
+        outputs: numbers that it computes for a row.
+
+    Raises:
+        SecureFlowError: `invalid_model` if the family cannot see these inputs.
+    """
+    return tuple(one.tensor for one in model.started(inputs, beside, outputs))
+
+
+def torch_problem(model: TorchModel, table: int, beside: Sequence[TensorFeature]) -> Problem | None:
+    """Return why a model does not fit its inputs, or None.
+
+    Args:
+        model: the model.
+        table: how many inputs are numbers and categories.
+        beside: the images, arrays and texts.
+    """
+    if model.optimiser.momentum and model.optimiser.name != "sgd":
+        return "model.optimiser.momentum", "it is for sgd", "Remove it."
+    if isinstance(model, TorchMlpModel):
+        return None
+    if table or len(beside) != 1:
+        reason = Text("the family {family} sees exactly one column", family=model.family)
+        return "features", reason, "Name one image, array or text, or use torch_mlp."
+    (one,) = beside
+    if isinstance(model, TorchCnnModel):
+        return _cnn_problem(model, one)
+    if isinstance(one, ImageFeature) or (isinstance(one, ArrayFeature) and len(one.shape) != 2):
+        reason = Text("the family {family} sees a text or an array of steps", family=model.family)
+        return "features", reason, "Use texts, or arrays of the shape [steps, numbers]."
+    return None
+
+
+def _cnn_problem(model: TorchCnnModel, one: TensorFeature) -> Problem | None:
+    if isinstance(one, TextFeature) or len(one.shape) != 3:
+        seen = Text("the family {family} sees images", family=model.family)
+        return "features", seen, "Use images, or arrays of the shape [height, width, channels]."
+    if any(channels % model.groups for channels in model.channels):
+        reason: str = "it must divide each number of channels"
+        return "model.groups", reason, "Use a divisor, such as 1."
+    if min(one.shape[:2]) >> len(model.channels) < 1:
+        reason = "each block halves height and width, and nothing is left"
+        return "model.channels", reason, "Use fewer blocks, or larger images."
+    return None
+
+
+def private_problem(model: TorchModel, unit: str) -> Problem | None:
+    """Return why differential privacy per record cannot be had with an optimiser, or None."""
+    if unit != "record":
+        return None
+    optimiser = model.optimiser
+    if optimiser.name != "sgd" or optimiser.momentum or model.schedule.name != "constant":
+        reason = "a noised sum of gradients is taken as one plain step, the same for everybody"
+        hint = "Leave the optimiser at sgd without momentum, and the schedule constant."
+        return "model.optimiser", reason, hint
+    return None
+
+
+def _only_shape(family: str, beside: Sequence[TensorFeature], dimensions: int) -> tuple[int, ...]:
+    shapes = [one.shape for one in beside if not isinstance(one, TextFeature)]
+    if len(beside) != 1 or not shapes or len(shapes[0]) != dimensions:
+        raise SecureFlowError(
+            "invalid_model",
+            Text("A model of the family {family!r} cannot see these inputs.", family=family),
+            "Name one column that it can see.",
+        )
+    return shapes[0]
+
+
+def _dense(prefix: str, sizes: Sequence[int]) -> Iterator[StartedTensor]:
+    for at, (into, out) in enumerate(pairwise(sizes)):
+        yield from _pair(f"{prefix}.{at}", (out, into), 1 / math.sqrt(max(1, into)))
+
+
+def _pair(name: str, shape: tuple[int, ...], limit: float) -> Iterator[StartedTensor]:
+    yield StartedTensor(TensorSpec(f"{name}.weight", shape), limit)
+    yield StartedTensor(TensorSpec(f"{name}.bias", shape[:1]), limit)
+
+
+def _ordered(found: Iterator[StartedTensor] | list[StartedTensor]) -> tuple[StartedTensor, ...]:
+    made = {one.tensor.name: one for one in found}
+    return tuple(made[one.name] for one in by_name([one.tensor for one in made.values()]))
