@@ -27,6 +27,7 @@ from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.kinds.training.kind import TrainingAgentKind
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.training.models import model_family
 
 DRAWN: Final = "drawn"
 
@@ -63,7 +64,8 @@ class DrawingWorker(TrainingWorker):
 
 
 AGENTS: Final = AgentKinds(
-    TrainingAgentKind(lambda spec: spec.name != DRAWN), AGENT_KINDS["statistics"]
+    TrainingAgentKind(lambda spec: spec.name != DRAWN and model_family(spec).reproducible),
+    AGENT_KINDS["statistics"],
 )
 WORKERS: Final = WorkerKinds(DrawingWorker(), WORKER_KINDS["statistics"])
 
