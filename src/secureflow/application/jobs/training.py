@@ -304,13 +304,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "It starts from uploaded weights: whoever chose them could choose ones from which "
             "an update tells more."
         )
-    if spec.bundle is not None:
-        yield Text(
-            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
-            "an environment of the lock {environment}.",
-            digest=spec.bundle.digest,
-            environment=spec.bundle.environment,
-        )
+    yield from _code_notes(spec)
     yield from _figure_notes(spec)
     yield from _budget_notes(spec, chosen)
     yield from _differing_bounds(spec, chosen)
@@ -339,6 +333,16 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
         yield (
             "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "
             "the model."
+        )
+
+
+def _code_notes(spec: TrainingSpec) -> Iterator[str]:
+    if spec.bundle is not None:
+        yield Text(
+            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
+            "an environment of the lock {environment}.",
+            digest=spec.bundle.digest,
+            environment=spec.bundle.environment,
         )
 
 
