@@ -27,7 +27,7 @@ _SHOWN = ("loss", "accuracy", "auc", "r2", "mse", "epsilon")
 Data = Annotated[
     list[Path] | None,
     typer.Option(
-        help=t("The table to divide (CSV or Parquet); repeated: one file for each party.")
+        help=t("Rows to divide: a CSV or Parquet file, or a folder; repeated: one for each party.")
     ),
 ]
 Parties = Annotated[
