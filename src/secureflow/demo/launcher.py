@@ -27,6 +27,7 @@ from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
+from secureflow.demo.sandboxing import sandbox_settings
 from secureflow.demo.screen import Screen
 from secureflow.demo.words import Words
 from secureflow.domain.specs.protections import ProtectionName
@@ -112,6 +113,9 @@ def _run(options: Options) -> int:
         study = own.study(data, options.rounds)
     with Screen(study, say, json=options.json) as screen:
         screen.opening()
+        workers, without = sandbox_settings()
+        if without:
+            screen.without_sandbox(without)
         platform = Platform(
             directory,
             study.owners,
@@ -119,6 +123,7 @@ def _run(options: Options) -> int:
             purpose=study.purpose,
             database=options.database,
             stays=options.keep,
+            settings={"agent": workers},
             say=interrupts.before(screen.step),
         )
         try:

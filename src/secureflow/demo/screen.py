@@ -80,6 +80,13 @@ class Screen:
             named = say("; ").join(left)
             self._print(_visible(say("  left out: {columns}", columns=named)))
 
+    def without_sandbox(self, reason: str) -> None:
+        """Say that agents compute without a sandbox, and why."""
+        told = self._say(
+            "The agents of the demo compute without a sandbox: {reason}", reason=shown(reason)
+        )
+        self._print(f"[yellow]{_visible(told)}[/]")
+
     def step(self, name: str) -> None:
         """Show the start of a set-up step."""
         say = self._say
