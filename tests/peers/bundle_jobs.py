@@ -15,8 +15,10 @@ import numpy as np
 from secureflow.adapters.frameworks import runner_of
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.agent.compute.bundle_workers import BundleWorkers
+from secureflow.agent.compute.jobfiles import OUTPUTS, UPDATE
+from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.training import ROWS, evaluate_arguments, train_arguments
-from secureflow.agent.compute.worker_process import OUTPUTS, UPDATE, WorkerConfig
+from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.domain.specs.base import RosterEntry, dump, parse
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef
@@ -231,7 +233,7 @@ async def place(
     reader = Reader(
         WorkerConfig(files=directory / "models", **given), rows_of() if columns is None else columns
     )
-    workers = BundleWorkers(cast("Any", reader), lambda: code, directory)
+    workers = BundleWorkers(cast("Any", reader), lambda: code, directory, CODE_KINDS)
     made = Place(workers, code, spec, directory, reader)
     try:
         await workers.prepare(JOB, dump(spec), None)

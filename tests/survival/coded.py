@@ -162,4 +162,6 @@ def brought(place: Platform, environment: str = ENVIRONMENT, **changes: Any) -> 
     zeros.write_bytes(save({one.name: np.zeros(one.shape, np.float32) for one in weights}))
     with place.client("bank-a") as client:
         client.bundles.upload(bundle, asked.project, "drawn")
-        return replace(asked, model=model, initial=client.models.upload(zeros, asked.project).initial)
+        return replace(
+            asked, model=model, initial=client.models.upload(zeros, asked.project).initial
+        )

@@ -20,6 +20,7 @@ from peers.bundle_jobs import JOB, code_spec, model_source, place
 
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.agent.compute.bundle_log import KEPT
+from secureflow.agent.compute.jobfiles import code_folder
 from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
 from tests.security.sandbox.conftest import LIMITS, SECRET, SOURCE, World
@@ -54,7 +55,7 @@ def wanted(world: World, library: str = "/usr/lib/os.py") -> dict[str, tuple[str
         "memory": ("read", {"path": "/proc/self/mem"}),
         "processes": ("processes", {"pid": os.getpid()}),
         "files outside": ("create", {"folders": ["/", "/bundle", "/etc", "/usr/lib", "/dev"]}),
-        "the rows": ("change", {"path": "/rows"}),
+        "the host": ("change", {"path": "/host.py"}),
         "the code": ("change", {"path": "/bundle/model.py"}),
         "files beside the code": ("files", {"folder": "/bundle", "count": 3}),
         "the program": ("change", {"path": "/host.py"}),
@@ -151,9 +152,8 @@ def seen(world: World) -> dict[str, Any]:
     agent = world.folder / "agent"
     secrets = (world.key, world.dataset, world.other)
     found["host"] = [one.read_text() for one in secrets] != [SECRET] * 3
-    found["code"] = (
-        not (agent / "models" / JOB / "code" / "model.py").read_bytes().startswith(b"import")
-    )
+    code = code_folder(agent / "models", JOB) / "source" / "model.py"
+    found["code"] = not code.read_bytes().startswith(b"import")
     return found
 
 

@@ -22,8 +22,10 @@ from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
 from secureflow.agent.compute import bundle_workers
 from secureflow.agent.compute.bundle_process import BundleProcess
 from secureflow.agent.compute.bundle_workers import BundleWorkers
+from secureflow.agent.compute.jobfiles import UPDATE
+from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.training import MOMENTS, train_arguments
-from secureflow.agent.compute.worker_process import UPDATE, WorkerConfig
+from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.domain.specs.base import Limits, dump
 from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
@@ -169,7 +171,7 @@ async def test_the_real_worker_hands_its_rows_to_the_code(
     spec = code_spec(features=features, initial=Initial("ef" * 32, layout_digest(bundle_jobs.W)))
     code = bundle_jobs.Code({"model.py": model_source(prepare=TELLS)})
     real = await Workers.start(config)
-    workers = BundleWorkers(real, lambda: code, agent)
+    workers = BundleWorkers(real, lambda: code, agent, CODE_KINDS)
     try:
         (agent / "models" / JOB).mkdir(parents=True)
         prepared = await workers.prepare(JOB, dump(spec), dataset)
@@ -290,8 +292,8 @@ async def test_under_privacy_a_failure_to_take_up_rows_is_not_told(at: Any) -> N
 
 async def test_whether_code_can_be_imported_depends_on_no_row(at: Any) -> None:
     """It is told under privacy as well, so the code is imported before the rows are there."""
-    looks = b"import os\nif os.path.getsize('/rows'):\n    raise ImportError\n"
-    source = model_source(train="assert os.path.getsize('/rows'); return weights")
+    looks = b"import os\nif os.path.exists('/rows/rows'):\n    raise ImportError\n"
+    source = model_source(train="assert os.path.getsize('/rows/rows'); return weights")
     async with at(looks + source) as place:
         await place.train()
         await killed(place)
@@ -364,7 +366,8 @@ async def test_a_cancelled_request_leaves_no_process(at: Any) -> None:
 
 async def _with_limit(place: Place, seconds: int) -> None:
     known = place.workers._jobs[JOB]
-    known.model = replace(known.model, seconds=seconds)
+    spec: Any = known.spec
+    known.spec = replace(spec, model=replace(spec.model, seconds=seconds))
     await place.train()
 
 
@@ -428,7 +431,7 @@ async def test_without_a_sandbox_no_code_runs(tmp_path: Path) -> None:
     spec = dump(code_spec())
     code = bundle_jobs.Code({"model.py": model_source()})
     reader = bundle_jobs.Reader(WorkerConfig(sandbox=PlainSandbox(), files=tmp_path), rows_of())
-    workers = BundleWorkers(reader, lambda: code, tmp_path)  # type: ignore[arg-type]
+    workers = BundleWorkers(reader, lambda: code, tmp_path, CODE_KINDS)  # type: ignore[arg-type]
     for asked in (workers.check, workers.prepare):
         assert await code_of(asked(JOB, spec, None)) == "sandbox_missing"
     assert (reader.calls, code.asked, code.written) == ([], [], [])
@@ -444,6 +447,7 @@ async def test_other_jobs_and_other_steps_are_the_workers_own(at: Any) -> None:
 
 
 async def test_a_model_that_is_none_never_reaches_the_code(at: Any) -> None:
-    async with at(model_source()) as place:
+    async with at(model_source(train="print('in', flush=True); return weights")) as place:
         assert await code_of(place.train(1, np.nan)) == "invalid_model"
-        assert place.code.written == []
+        await place.workers.close(JOB)
+        assert "in" not in place.log.read_text()

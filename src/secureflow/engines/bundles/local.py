@@ -111,7 +111,8 @@ def _forget(folder: Path) -> dict[str, ModuleType]:
     """Remove what was imported of a folder, also packages without a file, and return it."""
     found = {}
     for name, module in list(sys.modules.items()):
-        places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+        own = vars(module)  # some modules warn of every name that is asked for
+        places = [own.get("__file__"), *own.get("__path__", ())]
         if any(isinstance(one, str) and Path(one).is_relative_to(folder) for one in places):
             found[name] = sys.modules.pop(name)
     return found
