@@ -49,28 +49,36 @@ class TextField:
 
     path: tuple[str | int, ...]
     schema: dict[str, Any]
+    tags: tuple[tuple[int, str, str], ...] = ()
+    """What tells forms of an object apart: the depth, and the constant that stands there."""
 
     def filled(self, text: str) -> Any:
-        """Return a document that holds nothing but this field."""
+        """Return a document that holds nothing but this field, and what its form takes."""
         value: Any = text
-        for step in reversed(self.path):
-            value = [value] if isinstance(step, int) else {step: value}
+        for depth, step in reversed(list(enumerate(self.path))):
+            tags = {name: word for at, name, word in self.tags if at == depth}
+            value = [value] if isinstance(step, int) else {**tags, step: value}
         return value
 
 
-def text_fields(schema: dict[str, Any], defs: Any, path: tuple[Any, ...] = ()) -> Iterator[Any]:
+def text_fields(
+    schema: dict[str, Any], defs: Any, path: tuple[Any, ...] = (), tags: tuple[Any, ...] = ()
+) -> Iterator[Any]:
     """Yield every free text of a JSON schema."""
     if "$ref" in schema:
         schema = defs[schema["$ref"].rpartition("/")[2]]
     for option in schema.get("anyOf", []) + schema.get("oneOf", []):
-        yield from text_fields(option, defs, path)
-    for name, inner in schema.get("properties", {}).items():
-        yield from text_fields(inner, defs, (*path, name))
+        yield from text_fields(option, defs, path, tags)
+    fields = schema.get("properties", {})
+    own = [(len(path), name, one["const"]) for name, one in fields.items() if name == "family"
+           and "const" in one]  # fmt: skip
+    for name, inner in fields.items():
+        yield from text_fields(inner, defs, (*path, name), (*tags, *own))
     for inner in [schema.get("items"), *schema.get("prefixItems", [])]:
         if isinstance(inner, dict):
-            yield from text_fields(inner, defs, (*path, 0))
+            yield from text_fields(inner, defs, (*path, 0), tags)
     if schema.get("type") == "string" and not {"enum", "const"} & schema.keys():
-        yield TextField(path, schema)
+        yield TextField(path, schema, tags)
 
 
 def dataclass_fields(of: type) -> list[TextField]:

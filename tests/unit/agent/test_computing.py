@@ -20,6 +20,7 @@ from secureflow.agent.edge.computing import (
     start_workers,
 )
 from secureflow.agent.edge.diagnosis import Diagnosis
+from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.record.room import reserve_of
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, WorkerSettings
@@ -80,7 +81,7 @@ def worker(settings: AgentSettings, **given: Any) -> AgentSettings:
 
 
 async def started(settings: AgentSettings, store: RecordStore) -> None:
-    await start_workers(settings, MODULE, store, HiddenPlaces(settings))
+    await start_workers(settings, MODULE, AGENT_KINDS, store, HiddenPlaces(settings))
 
 
 async def test_one_that_ran_is_demanded_from_then_on(

@@ -22,11 +22,11 @@ from secureflow.agent.compute import workers as workers_module
 from secureflow.agent.compute.worker_errors import WorkerError
 from secureflow.agent.compute.worker_process import WorkerConfig, views
 from secureflow.agent.compute.workers import Workers
-from secureflow.agent.edge.computing import start_workers
+from secureflow.agent.edge.computing import HiddenPlaces, start_workers
+from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.settings import OTHERS_SECONDS, WorkerSettings
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import dump
-from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.training import ModelSpec
 from secureflow.kit.disk import Place
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -307,7 +307,8 @@ async def test_an_agents_workers_may_write_what_the_spec_needs_or_a_state(tmp_pa
     world = World(tmp_path / "agent")
     own = WorkerSettings(sandbox="off", state_mb=1)
     settings = world.settings.model_copy(update={"worker": own})
-    workers = await start_workers(settings, "secureflow.agent.compute.worker", SPEC_KINDS)
+    module, hidden = "secureflow.agent.compute.worker", HiddenPlaces(settings)
+    workers = await start_workers(settings, module, AGENT_KINDS, world.store, hidden)
     largest = workers._config.largest
     assert largest(dump(world.spec)) == 1 << 20 > 4 * world.spec.parameters
     wide = replace(world.spec, features=None, model=ModelSpec("rehearsal", 0.0, 1 << 20))

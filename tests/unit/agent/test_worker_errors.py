@@ -231,6 +231,11 @@ SAID_HERE = {
     ),
     "The file of dataset {dataset!r} changed while it was read.",
     "Publish it when nothing writes to it any more: write another file and rename it into place.",
+    # Of code of others, in the agent's own process (`adapters.frameworks.returned`).
+    "Training cannot start from the global model's file.",
+    "What the bundle returned is refused: {reason}.",
+    "a number of its tensors cannot be held",
+    "It must return what the spec declares: names, shapes, dtypes, finite numbers.",
 }
 ONLY_LOGGED = {
     # It quotes a file: only its owner needs it, and finds it in the log.

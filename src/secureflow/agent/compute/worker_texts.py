@@ -101,6 +101,25 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             ("library",),
         ),
     ),
+    "shape_mismatch": (
+        Told(
+            "Column {name!r} holds {found} in each row, the job uses {wanted}.",
+            "Use the shape that its owner declares; an owner of images can declare `fit: resize`.",
+            {"name": "column", "found": "shape", "wanted": "shape"},
+            ("column",),
+        ),
+    ),
+    "state_unreadable": (
+        Told(
+            "The trainer's own state after the last update cannot be read.",
+            "Leave this job: its trainer would make another update, which reveals more.",
+        ),
+        Told(
+            "The optimiser's state is larger than {most} bytes.",
+            "Leave this job: from another state the trainer would make another update.",
+            {"most": "count"},
+        ),
+    ),
     "unknown_column": (
         Told(
             "The dataset {name!r} declares no column {column!r}.",

@@ -17,12 +17,12 @@ from secureflow.adapters.sandbox.failures import unshared
 from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
+from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, WorkerSettings
 from secureflow.application.ports.sandbox import Launch, Sandbox, SandboxMode, SandboxProcess
 from secureflow.domain.room import model_bytes
 from secureflow.domain.specs.base import JobSpec
-from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
@@ -80,7 +80,7 @@ class HidingSandbox:
 async def start_workers(
     settings: AgentSettings,
     module: str,
-    specs: SpecKinds,
+    kinds: AgentKinds,
     store: RecordStore,
     hidden: HiddenPlaces,
 ) -> Workers:
@@ -89,14 +89,14 @@ async def start_workers(
     Args:
         settings: the agent's.
         module: what worker processes run.
-        specs: the kinds of job that they compute.
+        kinds: those of job that they compute.
         store: remembers that a sandbox ran.
         hidden: what no worker may see.
 
     Raises:
         SecureFlowError: `sandbox_missing`.
     """
-    wanted = settings.worker
+    wanted, specs = settings.worker, kinds.engines.specs
     choice = await _chosen(settings, store.fact(RAN))
     if choice.sandbox.confines:
         _log.info("sandbox", name=choice.sandbox.name, counted=sorted(choice.counted))

@@ -99,11 +99,10 @@ async def serve(
             check_lineage(store, dataset)
             check_library(dataset)
         hidden = HiddenPlaces(settings)
-        specs = kinds.engines.specs
-        workers = computing or await start_workers(settings, worker, specs, store, hidden)
+        workers = computing or await start_workers(settings, worker, kinds, store, hidden)
         link, uplink, assembly, workers = _put_together(settings, key, store, workers, kinds)
         hidden.follow(assembly.context.active)
-        read = partial(rules, kinds=specs)
+        read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
         take_limits(assembly)
         watch = ClockWatch(link)

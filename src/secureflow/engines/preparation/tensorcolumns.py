@@ -217,8 +217,8 @@ def shape_mismatch(name: str, found: list[int], wanted: tuple[int, ...]) -> Secu
         Text(
             "Column {name!r} holds {found} in each row, the job uses {wanted}.",
             name=name,
-            found=found,
-            wanted=list(wanted),
+            found=str(found),
+            wanted=str(list(wanted)),
         ),
         "Use the shape that its owner declares; an owner of images can declare `fit: resize`.",
         {"column": name},
