@@ -30,6 +30,9 @@ def request(**changes: Any) -> dict[str, Any]:
         "rounds": 20,
         "protection": "sealed",
         "release": "agents",
+        "bundle_digest": "",
+        "bundle_entry": "",
+        "environment": "",
         "epsilon": None,
     }
     return {**asked, **changes}
@@ -37,7 +40,7 @@ def request(**changes: Any) -> dict[str, Any]:
 
 def question(**changes: Any) -> dict[str, Any]:
     """A statistics job's request."""
-    training_only = {"family", "rounds", "release"}
+    training_only = {"family", "rounds", "release", "bundle_digest", "bundle_entry", "environment"}
     asked = {k: v for k, v in request().items() if k not in training_only} | {
         "kind": "statistics",
         "columns": ("age",),

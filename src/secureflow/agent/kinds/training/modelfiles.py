@@ -362,14 +362,6 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _copy(source: Path, to: Path) -> None:
-    """Copy a file durably: a crash leaves the copy whole, or under no name."""
-    partial = to.with_name(f"{to.name}.partial")
-    shutil.copyfile(source, partial)
-    _flush(partial)
-    partial.replace(to)
-
-
 def _rest_on(base: Path) -> None:
     """Remove the model that another was computed from, once the latter survives a power cut."""
     if all(other == base for other in base.parent.glob("*.model")):
