@@ -171,7 +171,8 @@ def test_a_file_that_does_not_fit_is_named_and_the_older_one_stays(
     expected = f"invalid_file: {home / 'profile.json'}: No space left on device. → {CHECK}\n"
     assert (code, err) == (2, expected)
     code, _, err = cli("audit", "export", "job_00000000", bundle)
-    assert (code, err) == (2, f"invalid_file: {bundle}: No space left on device.\n")
+    expected = f"invalid_file: {bundle}: No space left on device. → {CHECK}\n"
+    assert (code, err) == (2, expected)
     assert bundle.read_text() == "the only one"
     assert not list(home.iterdir())
 
