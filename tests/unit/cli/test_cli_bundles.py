@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def test_the_test_of_an_example_runs_with_plain_python(
     cli("bundle", "new", tmp_path / "mine", "--template", template)
     done = subprocess.run(
         [sys.executable, "test_model.py"], cwd=tmp_path / "mine", capture_output=True, text=True,
-        check=False,
+        check=False, env={**os.environ, "TMPDIR": str(tmp_path)},  # PyTorch keeps a cache there
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "accuracy" in done.stdout
