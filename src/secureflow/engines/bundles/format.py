@@ -38,6 +38,9 @@ MAX_LINES: Final = 200_000
 """Most lines of all files."""
 MAX_LINE: Final = 2000
 """Most characters of a line."""
+_ENCODING: Final = re.compile(rb"coding[:=][ \t]*([-\w.]+)")
+_PLAIN: Final = frozenset({b"utf-8", b"utf8", b"ascii", b"us-ascii"})
+"""Encodings that read UTF-8 as everybody is shown it."""
 MAX_DEPTH: Final = 8
 MAX_PART: Final = 64
 """Most characters of one part of a path."""
@@ -238,6 +241,25 @@ def _check_content(path: str, content: bytes) -> None:
         if len(one) > MAX_LINE:
             reason = Text("line {line} has more than {most} characters", line=number, most=MAX_LINE)
             raise refused(path, reason)
+    if path.lower().endswith(".py") and (line := _declared(content)):
+        raise refused(path, Text("line {line} declares an encoding", line=line))
+
+
+def _declared(content: bytes) -> int:
+    """Return the line that has Python read a file as something other than UTF-8, or 0 (PEP 263).
+
+    People are shown UTF-8. Python takes the declaration of one of the first two lines, where
+    `unicode_escape` or `utf-7` make lines of code of what everybody else reads as a comment.
+    """
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n", 2)[:2], 1):
+        remark = line.lstrip(b" \t\f")
+        if remark and not remark.startswith(b"#"):
+            break
+        found = _ENCODING.search(remark)
+        name = found.group(1).lower().replace(b"_", b"-") if found else b"utf-8"
+        if name not in _PLAIN and not name.startswith(b"utf-8-"):
+            return number
+    return 0
 
 
 def _refused_packing(reason: str) -> SecureFlowError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tokenize
 import tracemalloc
 
 import pytest
@@ -197,3 +199,53 @@ def test_lines_are_bounded() -> None:
         packing = MAGIC + head.encode() + b"\n" + b"".join(files.values())
         with pytest.raises(SecureFlowError):
             unpack(packing)
+
+
+HIDDEN = b"seen = 1  # \\x0aseen = 2\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "line"),
+    [
+        (b"# -*- coding: unicode_escape -*-\n", 1),
+        (b"#!/usr/bin/python\n# vim: set fileencoding=unicode-escape :\n", 2),
+        (b"\n \t\f#coding=Unicode_Escape\n", 2),
+        (b"# coding: = coding:\t unicode_escape\n", 1),
+        (b"# coding: latin-1\n", 1),
+        (b"# coding: utf-7\n", 1),
+    ],
+)
+def test_code_that_python_would_read_as_something_else_is_refused(first: bytes, line: int) -> None:
+    with pytest.raises(SecureFlowError, match=f"line {line} declares an encoding"):
+        Bundle({"model.py": first + HIDDEN})
+    assert Bundle({"notes.txt": first + HIDDEN}).digest
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"", b"# coding: utf-8\n", b"# vim: fileencoding=UTF_8\n", b"# coding: utf-8-unix\n",
+     b"x = 1\n# coding: latin-1\n", b"\n\n# coding: latin-1\n", b"x = 1  # coding: latin-1\n",
+     b'"""Its encoding: one-hot."""\n'],
+)  # fmt: skip
+def test_what_declares_nothing_else_is_read_as_it_is_shown(first: bytes) -> None:
+    content = Bundle({"model.py": first + HIDDEN}).files["model.py"]
+    names: dict[str, int] = {}
+    exec(compile(content, "model.py", "exec"), names)  # as an import does
+    assert names["seen"] == 1
+
+
+@given(
+    st.lists(st.sampled_from([" ", "\t", "\f", "#", "coding", ":", "=", "utf-8", "utf_8", "latin-1",
+                              "\n", "x", "\\", "\ufeff", "-", "."]), max_size=14)
+)  # fmt: skip
+def test_python_reads_utf_8_in_every_file_that_is_taken(parts: list[str]) -> None:
+    content = "".join(parts).encode()
+    try:
+        Bundle({"model.py": content})
+    except SecureFlowError:
+        return
+    try:
+        name, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    except SyntaxError:
+        return  # Python refuses it too
+    assert name in {"utf-8", "utf-8-sig"}
