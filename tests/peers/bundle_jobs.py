@@ -177,6 +177,8 @@ class Place:
     directory: Path
     reader: Any
     moments: list[float] | None = None
+    waited: list[float] = field(default_factory=list)
+    """Seconds for which answers were kept back."""
 
     @property
     def job(self) -> Path:
@@ -233,8 +235,13 @@ async def place(
     reader = Reader(
         WorkerConfig(files=directory / "models", **given), rows_of() if columns is None else columns
     )
-    workers = BundleWorkers(cast("Any", reader), lambda: code, directory, CODE_KINDS)
-    made = Place(workers, code, spec, directory, reader)
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+
+    workers = BundleWorkers(cast("Any", reader), lambda: code, directory, CODE_KINDS, wait)
+    made = Place(workers, code, spec, directory, reader, waited=waited)
     try:
         await workers.prepare(JOB, dump(spec), None)
         yield made

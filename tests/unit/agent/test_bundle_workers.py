@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -275,6 +276,46 @@ async def test_under_privacy_all_that_code_does_is_a_clipped_change_on_the_latti
             changed = np.linalg.norm(steps[:3]) > 0
             assert changed == (number == 4), number
     assert "prepare" in place.reader.calls
+
+
+CHOOSES = """
+if round == 2: time.sleep(1.2)
+if round == 3: time.sleep(600)
+if round == 4: os._exit(0)
+return weights
+"""
+
+
+async def test_under_privacy_a_step_takes_its_time_whatever_the_code_does(at: Any) -> None:
+    """Else the code tells as many bits of the rows as a clock has, in every round."""
+    pace = 3
+    source = model_source(prepare="time.sleep(1)", train=CHOOSES)
+    async with at(source, code_spec(privacy=PRIVACY, seconds=pace)) as place:
+        for number in (1, 2, 3, 4, 5):
+            began = time.monotonic()
+            update, model = place.job / UPDATE, place.model()
+            asked = train_arguments(model, update, None, bundle_jobs.SEED, number=number)
+            found = await place.workers.compute(JOB, "train", {**asked, "round": number})
+            whole = time.monotonic() - began + place.waited.pop()
+            assert place.waited == []
+            assert found["seconds"] == 0.0
+            assert whole > pace + bundle_workers.PACE - 0.1, number
+            assert whole < 60, number
+    async with at(source) as place:
+        asked = train_arguments(place.model(), place.job / UPDATE, None, bundle_jobs.SEED, number=2)
+        found = await place.workers.compute(JOB, "train", {**asked, "round": 2})
+        assert found["seconds"] > 1.2
+        assert place.waited == []
+
+
+async def test_under_privacy_time_is_counted_from_the_first_row(at: Any) -> None:
+    """What comes before may take long: an import of a framework is not the rows' doing."""
+    source = b"import time\ntime.sleep(2)\n" + model_source(
+        train="weights['w'] += 9; return weights"
+    )
+    async with at(source, code_spec(privacy=PRIVACY, seconds=1)) as place:
+        await place.train()
+        assert place.update.any()
 
 
 async def test_under_privacy_a_failure_to_take_up_rows_is_not_told(at: Any) -> None:

@@ -96,7 +96,11 @@ def test_only_privacy_that_the_agent_enforces_is_credited() -> None:
         .details["field"]
         .startswith("privacy")
     )
-    check(asked(privacy=party, plan={"validation": 0}))
+    slow = refusal(asked(privacy=party, plan={"validation": 0}, limits={"patience_seconds": 30}))
+    assert slow.details["field"] == "model.seconds"
+    assert "600 seconds" in slow.message
+    check(asked(privacy=party, plan={"validation": 0}, limits={"patience_seconds": 610}))
+    check(asked({"seconds": 50}, privacy=party, plan={"validation": 0}))
 
 
 @pytest.mark.parametrize(

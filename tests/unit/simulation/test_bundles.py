@@ -207,7 +207,7 @@ def test_noise_per_party_is_added_outside_of_the_code(table: pa.Table, tmp_path:
                "rows": 1, "party_unit_acknowledged": True}  # fmt: skip
     plan = {"rounds": 2, "validation": 0.0}
     job = {**folder(tmp_path), "features": {**FEATURES, "numeric": numeric}, "plan": plan,
-           "privacy": privacy}  # fmt: skip
+           "privacy": privacy, "limits": {"patience_seconds": 700}}  # fmt: skip
     outcomes = [simulate(job, table, parties=4) for _ in range(2)]
     assert outcomes[0].digest != outcomes[1].digest
     assert outcomes[0].privacy is not None

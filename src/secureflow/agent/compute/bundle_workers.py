@@ -10,15 +10,19 @@ may be told, a kind of job says (`CodeKind`).
 Code runs only in a sandbox that confines it. It runs once for a model: the update is kept
 (`agent.kinds.training.updates`). A process that ends is started anew, with new rows and a new
 object, for the next round.
+
+Under differential privacy the time of a step must not be told either, since code can choose it:
+every step takes what the kind says (`CodeKind.paced`), whatever the code did, and says 0 seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -47,6 +51,9 @@ LOGS: Final = Path("bundles") / "logs"
 """Below the agent's folder: what bundles print, a file for each job."""
 LOAD_SECONDS: Final = 300.0
 """For starting, importing and taking up the rows; importing a large framework takes a while."""
+PACE: Final = 2.0
+"""Seconds after the last that code may take under differential privacy, in which an answer is
+written; one that is not written by then waits for as long again."""
 MAX_LOGS: Final = 200
 """Logs that are kept, the newest."""
 _ROWS: Final = Path("/rows")
@@ -92,10 +99,18 @@ class _Job:
     rows: tuple[int, int]
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: BundleProcess | None = None
+    brought: bool = False
+    """Whether the rows lie where the process finds them."""
     handed: bool = False
     """Whether the process has taken up the rows."""
+    until: float = math.inf
+    """When this step's last call must have ended, on the monotonic clock."""
     seen: bool = False
     """Whether any process of the job has seen rows: what code does may depend on them then."""
+
+    def left(self, most: float) -> float:
+        """Return the seconds that a call may take, of at most so many."""
+        return min(most, max(self.until - time.monotonic(), 0.01))
 
 
 class BundleWorkers:
@@ -106,6 +121,7 @@ class BundleWorkers:
         code: returns the owner's approved code and environments, once there is a job.
         directory: the agent's.
         kinds: those of jobs that may bring code.
+        wait: waits for some seconds.
     """
 
     def __init__(
@@ -114,7 +130,9 @@ class BundleWorkers:
         code: Callable[[], OwnerCode],
         directory: Path,
         kinds: CodeKinds,
+        wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        self._wait = wait
         self._workers = workers
         self._code = code
         self._logs = directory / LOGS
@@ -174,8 +192,11 @@ class BundleWorkers:
         if known is None or step not in known.kind.steps:
             return await self._workers.compute(job, step, arguments)
         async with known.lock:
+            asked, pace = dict(arguments or {}), known.kind.paced(known.spec)
+            if pace is not None:
+                return {"sums": await self._paced(job, known, step, asked, pace), "seconds": 0.0}
             began = time.monotonic()
-            sums = await self._by_code(job, known, step, dict(arguments or {}))
+            sums = await self._by_code(job, known, step, asked)
             return {"sums": sums, "seconds": time.monotonic() - began}
 
     async def close(self, job: str) -> None:
@@ -202,6 +223,24 @@ class BundleWorkers:
         if not self._workers.config.sandbox.confines:
             raise no_sandbox()
         await asyncio.to_thread(self._code().interpreter, bundle.environment)
+
+    async def _paced(
+        self, job: str, known: _Job, step: str, asked: Mapping[str, Any], pace: float
+    ) -> list[float]:
+        """Compute a step in a time that the code cannot choose.
+
+        What comes before any row is seen takes its own time. Everything after it, a new process
+        included, ends by one moment, and is answered at a later one.
+        """
+        if not known.seen:
+            await self._ready(job, known)
+            await self._bring_rows(job, known, asked)
+        known.until = time.monotonic() + min(pace, self._workers.config.others_seconds)
+        sums = await self._by_code(job, known, step, asked)
+        late = max(time.monotonic() - known.until, 0.0)
+        answered = known.until + PACE * (math.floor(late / PACE) + 1)
+        await self._wait(answered - time.monotonic())
+        return sums
 
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
@@ -231,25 +270,34 @@ class BundleWorkers:
     async def _called_once(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
-        process = known.process
-        if process is None or not process.alive:
-            process = await self._load(job, known)
-        await self._hand_over(job, known, process, asked)
-        most = self._workers.config.others_seconds
+        process = await self._ready(job, known)
+        await self._bring_rows(job, known, asked)
+        await self._hand_over(known, process)
+        most = known.left(self._workers.config.others_seconds)
         return await known.kind.compute(process, step, known.spec, known.rows, asked, most)
 
-    async def _hand_over(
-        self, job: str, known: _Job, process: BundleProcess, asked: Mapping[str, Any]
-    ) -> None:
-        """Have a process take up the rows, if it has not."""
-        if known.handed:
+    async def _ready(self, job: str, known: _Job) -> BundleProcess:
+        """Return the job's process, a new one where it has ended."""
+        if known.process is not None and known.process.alive:
+            return known.process
+        return await self._load(job, known)
+
+    async def _bring_rows(self, job: str, known: _Job, asked: Mapping[str, Any]) -> None:
+        """Have SecureFlow's worker write the rows for the process, if it has not."""
+        if known.brought:
             return
         written, rows = self._files / job / ROWS, code_folder(self._files, job) / ROWS / ROWS
         await self._workers.compute(job, known.kind.rows, known.kind.rows_arguments(written, asked))
         await asyncio.to_thread(_take_rows, written, rows)
+        known.brought = True
+
+    async def _hand_over(self, known: _Job, process: BundleProcess) -> None:
+        """Have a process take up the rows, if it has not."""
+        if known.handed:
+            return
         known.seen = True
         try:
-            await process.prepare_rows(str(_ROWS / ROWS), limit=LOAD_SECONDS)
+            await process.prepare_rows(str(_ROWS / ROWS), limit=known.left(LOAD_SECONDS))
         except SecureFlowError:
             await process.kill()  # an object that was half prepared is of no use
             raise
@@ -289,7 +337,7 @@ class BundleWorkers:
         if self._jobs.get(job) is not known:  # closed or prepared anew meanwhile
             await process.kill()
             raise not_prepared(job)
-        known.process, known.handed = process, False
+        known.process, known.brought, known.handed = process, False, False
         return process
 
     @property

@@ -85,6 +85,12 @@ class CodeKind(Protocol):
     def task(self, spec: Any) -> BundleTask:
         """Return what the class is made with and must return; not where it runs."""
 
+    def paced(self, spec: Any) -> float | None:
+        """Return the seconds that a step takes whatever the code does; None: its time is told.
+
+        Under differential privacy it must not be: code can choose it, row by row.
+        """
+
     async def compute(
         self,
         process: BundleProcess,

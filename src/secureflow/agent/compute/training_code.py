@@ -51,6 +51,10 @@ class TrainingCode:
             model.sums,
         )  # fmt: skip
 
+    def paced(self, spec: TrainingSpec) -> float | None:
+        """Return the model's seconds under differential privacy."""
+        return None if spec.privacy is None else float(_model(spec).seconds)
+
     async def compute(
         self,
         process: BundleProcess,

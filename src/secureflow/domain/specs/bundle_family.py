@@ -23,6 +23,8 @@ ROWS: Final = "rows"
 """The sum that is the number of validation rows: the others are divided by it."""
 LOSS: Final = "loss"
 """The sum by which `early_stop` and `keep: best` choose."""
+PACED_SECONDS: Final = 10
+"""What a private round must wait for, at least, beyond the seconds that code may take."""
 HELD: Final[frozenset[DType]] = frozenset({"float32", "float16", "int64", "int32", "uint8"})
 """The dtypes that NumPy has, which is all that an environment needs."""
 
@@ -49,7 +51,8 @@ class BundleModel:
         weights: every tensor that `train` takes and returns.
         sums: the names of what `evaluate` returns; `rows` must be one of them.
         settings: what the class is made with.
-        seconds: that one call may take.
+        seconds: that one call may take; with differential privacy all that it does in a step,
+            which then takes as long whatever the code does.
     """
 
     __pydantic_config__ = STRICT

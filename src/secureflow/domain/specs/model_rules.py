@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
-from secureflow.domain.specs.bundle_family import LOSS, BundleModel, bundle_problem
+from secureflow.domain.specs.bundle_family import (
+    LOSS,
+    PACED_SECONDS,
+    BundleModel,
+    bundle_problem,
+)
 from secureflow.domain.specs.families import (
     BY_SUMS,
     LEARNS,
@@ -11,7 +16,6 @@ from secureflow.domain.specs.families import (
     MlpModel,
     ModelSpec,
 )
-from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_rules import sklearn_problem
 from secureflow.domain.specs.sum_rules import sums_problem, sums_start_problem
@@ -133,11 +137,12 @@ def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     if LOSS not in model.sums and (spec.plan.early_stop or spec.plan.keep):
         field = "early_stop" if spec.plan.early_stop else "keep"
         return f"plan.{field}", "the code reports no sum `loss`", "Add it, or remove this."
-    return bundle_problem(model) or _private_bundle(spec.privacy)
+    return bundle_problem(model) or _private_bundle(spec, model)
 
 
-def _private_bundle(privacy: Privacy | None) -> Problem | None:
+def _private_bundle(spec: TrainingSpec, model: BundleModel) -> Problem | None:
     """Only what the agent does outside of the code's process counts as privacy."""
+    privacy = spec.privacy
     if privacy is None:
         return None
     if privacy.unit != "party":
@@ -147,6 +152,17 @@ def _private_bundle(privacy: Privacy | None) -> Problem | None:
     if privacy.metrics_noise is not None:
         reason = "nothing bounds what one row adds to sums that code reports"
         return "privacy.metrics_noise", reason, "Remove it: no figures are released."
+    if model.seconds + PACED_SECONDS > spec.limits.patience_seconds:
+        reason = Text(
+            "with privacy each step takes all of {seconds} seconds, so that its time tells nothing "
+            "of the rows: a round would not wait for it",
+            seconds=model.seconds,
+        )
+        hint = Text(
+            "Allow fewer seconds than limits.patience_seconds less {margin}, or raise that.",
+            margin=PACED_SECONDS,
+        )
+        return "model.seconds", reason, hint
     return None
 
 
