@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +14,25 @@ from secureflow.cli.escaping import plain
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
 
+SHOWN: Final = 300
+"""Characters of a setting's value."""
 _BASE64: Final = 15 << 20
 """Characters of a packed bundle in base64."""
 
 
 @dataclass(frozen=True)
 class RequestedCode:
-    """The code of a request: what was found in it, and the owner's environment, if there is one."""
+    """The code of a request: what was found in it, and the owner's environment, if there is one.
+
+    `settings` and `norm` are the job's own: the same code can do something else with others.
+    """
 
     view: View
     entry: str
     digest: str
     environment: str
+    settings: Mapping[str, Any]
+    norm: float
 
     def plain(self) -> dict[str, Any]:
         """Return everything for programs."""
@@ -59,9 +67,12 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     entry = str(request.get("bundle_entry") or "")
     here = told.get("environment") or {}
     view = View.of(bundle, before, entry, str(here.get("python") or ""))
+    spec = item.get("spec") or {}
+    settings, limits = (spec.get("model") or {}).get("settings") or {}, spec.get("limits") or {}
     return RequestedCode(
-        view, entry, str(request.get("environment") or ""), str(here.get("name") or "")
-    )
+        view, entry, str(request.get("environment") or ""), str(here.get("name") or ""),
+        dict(settings), float(limits.get("clip_norm") or 0.0),
+    )  # fmt: skip
 
 
 def told_of(code: RequestedCode) -> Iterator[str]:
@@ -72,6 +83,14 @@ def told_of(code: RequestedCode) -> Iterator[str]:
         yield t("in the environment {name} (Python {python})", name=code.environment, python=python)
     else:
         yield t("PROBLEM: this agent has no environment {digest}…", digest=plain(code.digest)[:16])
+    yield t("What this job gives it (no digest of the code covers that):")
+    if not code.settings:
+        yield "  " + t("no settings")
+    for name, value in code.settings.items():
+        text = json.dumps(value, ensure_ascii=False)
+        more = t("… {count} characters: --details", count=len(text)) if len(text) > SHOWN else ""
+        yield f"  {plain(name)}: {plain(text[:SHOWN])}{more}"
+    yield "  " + t("An update of it is at most {norm} long (limits.clip_norm).", norm=code.norm)
     yield from code.view.told()
     yield t(
         "Code can hide rows in the weights that it returns, and no look at it finds that for "

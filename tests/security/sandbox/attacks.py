@@ -316,6 +316,30 @@ def lease(paths: list[str]) -> list[str]:
     return held
 
 
+def share_locks(path: str) -> list[str]:
+    """Lock what another sandbox sees as well: it can tell, bit by bit, and ask in turn."""
+    held = []
+    with open(path, "rb") as file:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.append("flock")
+        with contextlib.suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            held.append("F_SETLK")
+        empty = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+        for how in (fcntl.F_GETLK, 36, 37):  # F_OFD_GETLK, F_OFD_SETLK
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(file, how, empty)
+                held.append(str(how))
+    return held
+
+
+def watch(path: str) -> list[str]:
+    """Be told which shared files others open."""
+    handle = max(_LIBC.inotify_init1(0), _LIBC.inotify_init())
+    return ["inotify"] if handle >= 0 and _LIBC.inotify_add_watch(handle, path.encode(), 32) else []
+
+
 def datagram(path: str) -> list[str]:
     """Send to a socket of the host from a pair of one's own, which needs no `socket`."""
     sent = []
@@ -489,7 +513,7 @@ ATTACKS = {
         sockets, connect, name, unix, read, processes, create, change, links, climb, files, grow,
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
-        lease, datagram, buffers, flags, outlive,
+        lease, share_locks, watch, datagram, buffers, flags, outlive,
     )
 }  # fmt: skip
 

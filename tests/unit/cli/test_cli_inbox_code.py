@@ -121,6 +121,26 @@ def test_the_environment_is_the_owners_and_its_python_counts(cli: Any, agent: Ag
     assert f"PROBLEM: this agent has no environment {'e' * 16}…" in out
 
 
+def test_what_the_job_gives_the_code_is_shown(cli: Any, agent: Agent) -> None:
+    """The digest covers none of it: approved code can do something else with other settings."""
+    bundle = {"digest": NEW.digest, "entry": "model:Model", "environment": "e" * 64}
+    model = {"family": "bundle", "bundle": bundle, "weights": [{"name": "w", "shape": [2]}]}
+    limits = {"clip_norm": 7.5}
+    agent.item = told({**TRAINING, "model": model, "limits": limits}, **FACTS)
+    assert "no settings" in cli("agent", "inbox", "show", agent.item["id"])[1]
+    model["settings"] = {"remember": True, "with": "eval(x)", "long": "a" * 500 + "end"}
+    agent.item = told({**TRAINING, "model": model, "limits": limits}, **FACTS)
+    for command in ("show", "approve"):
+        _, out, err = cli("agent", "inbox", command, agent.item["id"])
+        lines = [one.strip() for one in (out + err).splitlines()]
+        assert "remember: true" in lines
+        assert 'with: "eval(x)"' in lines
+        assert any("at most 7.5 long" in one for one in lines)
+        long = next(one for one in lines if one.startswith("long: "))
+        assert "505 characters: --details" in long
+        assert "end" not in long
+
+
 def test_programs_get_everything(cli: Any, agent: Agent) -> None:
     out = json.loads(cli("agent", "inbox", "show", agent.item["id"], "-o", "json")[1])
     assert out["code"]["digest"] == NEW.digest

@@ -77,6 +77,8 @@ def test_it_is_known_by_its_tensors_alone() -> None:
         ({"sums": ["rows"]}, {"plan": {"early_stop": {}}}, "plan.early_stop"),
         ({"sums": ["rows"]}, {"plan": {"keep": "best"}}, "plan.keep"),
         ({}, {"features": None}, "features"),
+        ({"sums": ["rows", "epsilon"]}, {}, "model.sums"),
+        ({"sums": ["rows", "round"]}, {}, "model.sums"),
     ],
 )
 def test_contradictions_are_named(model: Any, parts: Any, field: str) -> None:

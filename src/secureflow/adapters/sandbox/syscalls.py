@@ -35,6 +35,7 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "fchownat": (260, 54),
     "fcntl": (72, 25),
     "finit_module": (313, 273),
+    "flock": (73, 32),
     "fork": (57, 0),
     "fremovexattr": (199, 16),
     "fsconfig": (431, 431),
@@ -44,6 +45,8 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "fspick": (433, 433),
     "futimesat": (261, 0),
     "init_module": (175, 105),
+    "inotify_init": (253, 0),
+    "inotify_init1": (294, 26),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
@@ -219,6 +222,9 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
         ),
     ),
     "sockets": (errno.EAFNOSUPPORT, ("socket",)),
+    # What another sandbox does with a file that both see, a library, would be told or asked.
+    "flocks": (errno.ENOLCK, ("flock",)),
+    "notices": (errno.ENOSYS, ("inotify_init", "inotify_init1")),
     # Memory that belongs to no address space, and so is within no limit where no cgroup counts it.
     "shared memory": (
         errno.ENOSYS,
@@ -301,6 +307,9 @@ BY_ARGUMENT: Final = {
     # F_SETLEASE, F_NOTIFY: whoever opens a leased file, the agent and its event loop for one, waits
     # until the lease is given up; the file's owner needs no right to write for it.
     "leases": Refused("fcntl", 1, (1024, 1026), errno.EPERM),
+    # F_GETLK, F_SETLK, F_SETLKW and F_OFD_*: a lock on a file that two sandboxes see (a library)
+    # is a channel without noise from one job to another; `flock` is refused below.
+    "file locks": Refused("fcntl", 1, (5, 6, 7, 36, 37, 38), errno.ENOLCK),
     # F_SETPIPE_SZ, and SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE: memory of the kernel's
     # that no rlimit counts. The only sockets are Unix ones, whose options have one level.
     "pipe sizes": Refused("fcntl", 1, (1031,), errno.EPERM),

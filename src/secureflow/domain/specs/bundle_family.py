@@ -25,6 +25,10 @@ LOSS: Final = "loss"
 """The sum by which `early_stop` and `keep: best` choose."""
 PACED_SECONDS: Final = 10
 """What a private round must wait for, at least, beyond the seconds that code may take."""
+RESERVED: Final = frozenset(
+    {"round", "rounds", "epsilon", "survivors", "seconds", "stage", "parties", "weight"}
+)
+"""What a round of a report says beside the job's own figures."""
 HELD: Final[frozenset[DType]] = frozenset({"float32", "float16", "int64", "int32", "uint8"})
 """The dtypes that NumPy has, which is all that an environment needs."""
 
@@ -82,6 +86,10 @@ def bundle_problem(model: BundleModel) -> Problem | None:
         return "model.weights", reason, hint
     if len(set(model.sums)) != len(model.sums):
         return "model.sums", "two sums have one name", "Give each a name of its own."
+    taken = next((one for one in model.sums if one in RESERVED), None)
+    if taken is not None:
+        reason = Text("reports say {name} of every round themselves", name=taken)
+        return "model.sums", reason, "Give it another name."
     if model.sums and ROWS not in model.sums:
         reason = "the other sums are divided by the number of rows"
         return "model.sums", reason, 'Add "rows" to them.'

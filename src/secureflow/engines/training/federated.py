@@ -137,7 +137,8 @@ def _report_round(
     metrics: dict[str, float],
     took: float,
 ) -> Script[dict[str, JSON]]:
-    row = {"round": number, **metrics, "survivors": len(release.survivors), "seconds": took}
+    row = {"round": number, **metrics}
+    row |= {"round": number, "survivors": len(release.survivors), "seconds": took}
     accounting = course.context.accounting
     if accounting is not None:
         row["epsilon"] = epsilon_after(course.spec, accounting, number)
@@ -147,7 +148,7 @@ def _report_round(
         "stage": "train",
         "rows": dict(course.contributed.rows),
     }
-    progress = {"round": number, "rounds": course.spec.plan.rounds, **metrics}
+    progress = {**metrics, "round": number, "rounds": course.spec.plan.rounds}
     yield Tell("round", {**data, "parties": release.survivors}, progress)
     return row
 
