@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from secureflow.domain.errors import name_of
 from secureflow.engines.closing import Certificate
@@ -63,12 +63,23 @@ def record_round(
     course.ledger.voted |= certificate.votes.keys()
 
 
+_HINT: Final = "Bring the named organisations' agents back and submit the job again."
+_CODE_HINT: Final = (
+    "The job's own code failed, not an agent: correct it, try it with `secureflow simulate`, and "
+    "ask those organisations what it printed: secureflow agent bundle log JOB."
+)
+_BY_CODE: Final = frozenset(
+    {"bundle_unusable", "bundle_failed", "bundle_died", "bundle_silent", "bundle_output_refused"}
+)
+
+
 def too_few_contributors(
     course: Course[Any], step: Step, failures: Mapping[str, Any]
 ) -> SecureFlowError:
     """Return the error of a round with fewer contributors than may be summed."""
     names = ", ".join(sorted(failures))
     reasons = Joined("; ", [_reason(party, error) for party, error in failures.items()])
+    codes = {str(error.get("code")) for error in failures.values()}
     return SecureFlowError(
         name_of(failures.values(), "too_few_contributors"),
         Text(
@@ -81,7 +92,7 @@ def too_few_contributors(
             count=len(course.parties),
             reasons=reasons,
         ),
-        "Bring the named organisations' agents back and submit the job again.",
+        _CODE_HINT if codes and codes <= _BY_CODE else _HINT,
         {"parties": sorted(failures), "failures": dict(failures)},
     )
 

@@ -137,6 +137,16 @@ def test_one_of_three_gone_fails_with_its_name() -> None:
     assert [(d["party"], d["round"]) for d in told_dropouts(world)] == [("bank-b", 1)]
 
 
+def test_whoever_submitted_code_that_fails_is_told_to_mend_it_and_not_an_agent() -> None:
+    for code, told in (("bundle_failed", "bundle log"), ("party_silent", "agents back")):
+        world = World()
+        world.refuse["bank-b", "train"] = SecureFlowError(code, "bank-b could not")
+        with pytest.raises(SecureFlowError) as caught:
+            drive(world, [])
+        assert caught.value.code == "too_few_contributors"
+        assert told in caught.value.hint
+
+
 def test_a_certified_round_that_cannot_be_sealed_again_names_the_party() -> None:
     world = World()
 
