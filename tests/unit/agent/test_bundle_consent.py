@@ -51,7 +51,7 @@ def part(code: Bundle = CODE, environment: str = ENVIRONMENT, **more: Any) -> di
 
 
 def private(privacy: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {**part(), "privacy": privacy, **more}
+    return {**part(seconds=30), "privacy": privacy, **more}
 
 
 class Place(World):
