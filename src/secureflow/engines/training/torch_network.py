@@ -25,6 +25,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import EncodedRows
 from secureflow.engines.training.logistic import diverged
 from secureflow.engines.training.measures import measure_of
+from secureflow.engines.training.order import orders
 from secureflow.engines.training.torch_modules import computed, loaded_torch, module_of
 from secureflow.engines.training.torch_state import Optimiser, OptimiserState
 from secureflow.engines.training.weighting import row_weights
@@ -83,12 +84,10 @@ class TorchNetwork:
         rate = self._model.schedule.rate(plan.learning_rate, done, plan.rounds)
         named = list(module.named_parameters())
         optimiser = Optimiser(torch, self._model, named, rate, self.state)
-        shuffles = np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big")))
         counts = row_weights(self._model.class_weights, labels, weights)
-        for _ in range(spec.plan.local_epochs):
-            order = shuffles.permutation(len(labels))
-            for start in range(0, len(labels), spec.plan.batch_size):
-                rows = order[start : start + spec.plan.batch_size]
+        for order in orders(plan, seed, len(labels)):
+            for start in range(0, len(labels), plan.batch_size):
+                rows = order[start : start + plan.batch_size]
                 optimiser.clear()
                 self._backwards(torch, module, inputs, labels, counts, rows)
                 optimiser.step()
