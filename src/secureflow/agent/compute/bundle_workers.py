@@ -35,6 +35,7 @@ from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import CodePart, JobSpec
+from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
@@ -58,10 +59,6 @@ MAX_LOGS: Final = 200
 """Logs that are kept, the newest."""
 _ROWS: Final = Path("/rows")
 """The folder in which code finds its rows, once they are handed over."""
-_BY_CODE: Final = frozenset(
-    {"bundle_unusable", "bundle_failed", "bundle_died", "bundle_silent", "bundle_output_refused"}
-)
-"""Errors that code can bring about at will."""
 
 
 class OwnerCode(Protocol):
@@ -248,7 +245,7 @@ class BundleWorkers:
         try:
             return await self._called(job, known, step, asked)
         except SecureFlowError as error:
-            if not known.seen or error.code not in _BY_CODE:
+            if not known.seen or error.code not in CODE_ERRORS:
                 raise
             sums = await asyncio.to_thread(known.kind.instead, step, known.spec, known.rows, asked)
             if sums is None:

@@ -21,6 +21,11 @@ ENTRY_PATTERN: Final = rf"^{_NAME}(?:\.{_NAME}){{0,7}}:{_NAME}$"
 EntryPoint = Annotated[str, Field(pattern=ENTRY_PATTERN)]
 """`module:Class`, in ASCII: two entry points that look alike are the same."""
 
+CODE_ERRORS: Final = frozenset(
+    {"bundle_unusable", "bundle_failed", "bundle_died", "bundle_silent", "bundle_output_refused"}
+)
+"""Errors that a job's own code can bring about at will."""
+
 BUNDLE_FACTS: Final[Mapping[str, Fact]] = {
     "bundle_digest": "text",
     "bundle_entry": "text",

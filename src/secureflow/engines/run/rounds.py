@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.domain.errors import name_of
+from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.engines.closing import Certificate
 from secureflow.engines.run.messages import Leaves
 from secureflow.engines.run.run import Course, record, report_dropouts, take_leaves
@@ -68,9 +69,6 @@ _CODE_HINT: Final = (
     "The job's own code failed, not an agent: correct it, try it with `secureflow simulate`, and "
     "ask those organisations what it printed: secureflow agent bundle log JOB."
 )
-_BY_CODE: Final = frozenset(
-    {"bundle_unusable", "bundle_failed", "bundle_died", "bundle_silent", "bundle_output_refused"}
-)
 
 
 def too_few_contributors(
@@ -92,7 +90,7 @@ def too_few_contributors(
             count=len(course.parties),
             reasons=reasons,
         ),
-        _CODE_HINT if codes and codes <= _BY_CODE else _HINT,
+        _CODE_HINT if codes and codes <= CODE_ERRORS else _HINT,
         {"parties": sorted(failures), "failures": dict(failures)},
     )
 
