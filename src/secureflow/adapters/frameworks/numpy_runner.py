@@ -70,7 +70,6 @@ class NumpyRunner:
         self._weights: _Weights = None
         self._private_rows: tuple[_PrivateRows, _PrivateRows] | None = None
         self._rows = (1, 0)  # the weight of a party without rows
-        self._zeroed: set[Path] = set()
         if self._family.needs_data:
             self._split(columns, secret)
 
@@ -265,12 +264,9 @@ class NumpyRunner:
             file.write(as_sent(self._spec, delta).data)
 
     def _write_zeros(self, path: Path) -> None:
-        """Create a sparse file of zeros; later rounds find it cached and write nothing."""
-        size = self._spec.parameters * BYTES[self._wire]
-        if path not in self._zeroed or not path.exists() or path.stat().st_size != size:
-            with path.open("wb") as file:
-                os.truncate(file.fileno(), size)
-            self._zeroed.add(path)
+        """Create a sparse file of zeros."""
+        with path.open("wb") as file:
+            os.truncate(file.fileno(), self._spec.parameters * BYTES[self._wire])
 
 
 def _invalid_model(reason: str) -> SecureFlowError:

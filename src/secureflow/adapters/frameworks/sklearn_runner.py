@@ -100,13 +100,14 @@ def read_state(path: Path) -> State:
         SecureFlowError: `state_unreadable`.
     """
     # Lazy, here and below: only these trainers have such files.
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     try:
         if path.stat().st_size > _MOST_STATE:
             raise ValueError
         return dict(load(path.read_bytes()))
-    except Exception as error:  # the library's own class is not exported by its NumPy part
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise SecureFlowError(
             "state_unreadable",
             "The trainer's own state after the last update cannot be read.",
