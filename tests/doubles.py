@@ -44,7 +44,7 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "jobs": ("project", "organisation", "state", "digest", "kind"),
     "models": ("project", "job", "name"),
     "bundles": ("project", "organisation", "digest", "unexpired"),
-    "uploads": ("project", "organisation", "digest", "unexpired"),
+    "uploads": ("id", "project", "organisation", "digest", "unexpired"),
 }
 UNIQUE = {"users": "name", "tokens": "digest", "enrolments": "digest"}
 

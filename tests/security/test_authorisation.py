@@ -130,6 +130,7 @@ RULES: dict[str, Rule] = {
     "list_bundles": Rule("bundle.read", "project", "query"),
     "get_bundle_description": Rule("bundle.read", "code"),
     "get_bundle_content": Rule("bundle.read", "code"),
+    "delete_bundle": Rule("bundle.remove", "code"),
     "get_head": Rule("audit.read"),
     "list_entries": Rule("audit.read", "job", "query"),
     "get_inclusion": Rule("audit.read"),

@@ -58,6 +58,7 @@ ACTIONS: Final[dict[str, frozenset[Role]]] = {
     "upload.remove": _PLANNERS | _PLATFORM,
     "bundle.upload": frozenset({Role.DATA_SCIENTIST}),
     "bundle.read": _EVERYONE,
+    "bundle.remove": _PLANNERS | _PLATFORM,
     "audit.read": _EVERYONE,
 }
 

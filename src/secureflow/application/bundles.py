@@ -1,33 +1,39 @@
 """Code bundles: uploaded to a project by those who may submit jobs, read by its members.
 
 What is stored is the packing, by its digest, after it was parsed: the store holds no other bytes.
-One digest can be in several projects; each keeps it while a job there names it, else for
-`KEPT_SECONDS`. The last project's expiry removes the bytes.
+One digest can be in several projects; each keeps it while an unfinished job there names it, and for
+`KEPT_SECONDS` after that and after its upload (`keeping`). The last project's row that goes takes
+the bytes with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from typing import Any
 
 from secureflow.application.access import (
     Principal,
     active_project,
     missing,
     require,
-    seen_projects,
     sees_work_of,
 )
 from secureflow.application.intake import Intake
+from secureflow.application.keeping import (
+    Keeping,
+    UploadKind,
+    blob_lock,
+    kept_for_job,
+    kept_longer,
+)
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
-from secureflow.application.uploads import blob_lock, names_upload
-from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle, bundle_id
+from secureflow.domain.bundles import KEPT_SECONDS, StoredBundle, bundle_id
 from secureflow.engines.bundles import MAX_BYTES, unpack
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -61,6 +67,8 @@ class Bundles:
         self._clock = clock
         self._quotas = quotas
         self._intake = intake
+        kind = UploadKind("bundle", "bundle", lambda work: work.bundles, _code_of)
+        self._keeping = Keeping(kind, begin, transactions, store, clock)
 
     @asynccontextmanager
     async def admitted(
@@ -108,18 +116,15 @@ class Bundles:
             found = await active_project(work, principal, project)
             key = bundle_id(found.id, digest)
             known = await work.bundles.find(key)
-            expires = now + KEPT_SECONDS
             if known is None:  # before its bytes are: what is refused leaves nothing
                 await self._quotas.another_bundle(work, principal.organisation)
             await self._store.put(_once(packed), limit=MAX_BYTES, expect=digest)
             if known is not None:
-                known = replace(known, expires=max(known.expires, expires))
-                await work.bundles.save(known)
-                return transaction.answer(known)
+                return transaction.answer(await kept_longer(work.bundles, known, now))
             sizes = (len(packed), len(bundle.files), bundle.lines)
             stored = StoredBundle(
                 key, found.id, digest, principal.organisation, principal.name, name, *sizes, now,
-                expires,
+                now + KEPT_SECONDS,
             )  # fmt: skip
             await work.bundles.add(stored)
             facts = {"bundle": digest, "project": found.id, "by": principal.user}
@@ -147,11 +152,23 @@ class Bundles:
     ) -> Page:
         """Return the bundles of the caller's projects, or of one of them."""
         require(principal, "bundle.read")
-        async with self._begin() as work:
-            seen = await seen_projects(work, principal, project)
-            if seen is None:
-                return Page([])
-            return await work.bundles.list(cursor=cursor, limit=limit, **seen)
+        return await self._keeping.page(principal, project, cursor, limit)
+
+    async def remove(self, principal: Principal, digest: str, *, project: str = "") -> None:
+        """Remove a bundle of the caller's organisation (the operator: anybody's).
+
+        Args:
+            principal: who asks.
+            digest: of the bundle.
+            project: from this one alone; empty: from all.
+
+        Raises:
+            SecureFlowError: `forbidden`, `not_found`; `upload_in_use` while a job of such a project
+                that names it has not ended.
+        """
+        require(principal, "bundle.remove")
+        only = {"project": project} if project else {}
+        await self._keeping.remove(principal, digest, digest=digest, **only)
 
     async def readable_by(self, organisation: str, digest: str) -> bool:
         """Tell whether an organisation is an active member of a project that has the bundle."""
@@ -164,28 +181,11 @@ class Bundles:
 
     async def sweep(self) -> int:
         """Remove what no job names and nobody uploaded lately; return how many there were."""
-        async with self._begin() as work:
-            every: Sequence[StoredBundle] = await list_readable(work.bundles)
-        now = self._clock()
-        due = [one for one in every if one.expires <= now]
-        for one in due:
-            await self._expire(one, now)
-        return len(due)
-
-    async def _expire(self, one: StoredBundle, now: int) -> None:
-        async with self._begin() as work:
-            await work.lock(blob_lock(one.digest))
-            found = await work.bundles.find(one.id)
-            if found is None or found.expires > now:
-                return
-            await work.bundles.remove(one.id)
-            if not await names_upload(work, one.digest):
-                await self._store.delete(one.digest)
-            await work.commit()
+        return await self._keeping.sweep()
 
 
 async def named_by_job(work: UnitOfWork, project: str, digest: str) -> StoredBundle:
-    """Keep a project's bundle from now on, because a job names it (in the job's transaction).
+    """Keep a project's bundle while the job lives that names it (in the job's transaction).
 
     Raises:
         SecureFlowError: `not_found` if it was not uploaded to the project, or has expired.
@@ -198,10 +198,13 @@ async def named_by_job(work: UnitOfWork, project: str, digest: str) -> StoredBun
             Text("The project has no bundle {digest}.", digest=digest[:64]),
             "Upload it first: secureflow bundle push FOLDER --project PROJECT.",
         )
-    if found.expires != FOR_EVER:
-        found = replace(found, expires=FOR_EVER)
-        await work.bundles.save(found)
-    return found
+    return await kept_for_job(work.bundles, found)
+
+
+def _code_of(spec: Mapping[str, Any]) -> object:
+    model = spec.get("model")
+    bundle = model.get("bundle") if isinstance(model, dict) else None
+    return bundle.get("digest") if isinstance(bundle, dict) else None
 
 
 async def _once(packed: bytes) -> AsyncIterator[bytes]:

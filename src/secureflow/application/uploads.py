@@ -1,33 +1,29 @@
 """Uploaded weights: sent to a project by those who may submit jobs, named by its jobs as `initial`.
 
-What people upload, weights and code bundles, is in a store of its own (`uploads`): removing it
-can never remove what jobs released, even if the bytes are the same. A row is written after its
-bytes, under a lock of their digest. Bytes without a row are left by a crash in between, or by an
-upload that was refused at its end: `sweep` removes them after `ABANDONED_SECONDS`.
+How long they stay, and who removes them: `keeping`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.application.access import (
-    Principal,
-    active_project,
-    missing,
-    require,
-    seen_projects,
-    sees_work_of,
-)
+from secureflow.application.access import Principal, active_project, require
 from secureflow.application.intake import Intake
-from secureflow.application.listing import list_complete, list_readable
+from secureflow.application.keeping import (
+    Keeping,
+    UploadKind,
+    blob_lock,
+    kept_for_job,
+    kept_longer,
+    sweep_store,
+)
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
-from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS
-from secureflow.domain.jobs import JobState
+from secureflow.domain.bundles import KEPT_SECONDS
 from secureflow.domain.models import Upload, upload_id
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -35,8 +31,6 @@ from secureflow.kit.text import Text
 
 UPLOAD_LIMIT: Final = 4 << 30
 """Most bytes of uploaded weights: 2^30 float32 values, as a spec may have at most."""
-ABANDONED_SECONDS: Final = 86_400.0
-"""Age from which bytes without a row are removed: the row follows its bytes within seconds."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +75,8 @@ class Uploads:
         self._clock = clock
         self._quotas = quotas
         self._intake = intake
+        kind = UploadKind("upload", "weights", lambda work: work.uploads, _initial_of)
+        self._keeping = Keeping(kind, begin, transactions, store, clock)
 
     async def upload(
         self, principal: Principal, project: str, weights: Weights, chunks: AsyncIterator[bytes]
@@ -109,11 +105,7 @@ class Uploads:
     ) -> Page:
         """Return the uploads of the caller's projects, or of one of them."""
         require(principal, "model.read")
-        async with self._begin() as work:
-            seen = await seen_projects(work, principal, project)
-            if seen is None:
-                return Page([])
-            return await work.uploads.list(cursor=cursor, limit=limit, **seen)
+        return await self._keeping.page(principal, project, cursor, limit)
 
     async def remove(self, principal: Principal, key: str) -> None:
         """Remove an upload of the caller's organisation (the operator: anybody's).
@@ -123,33 +115,11 @@ class Uploads:
                 that names it has not ended.
         """
         require(principal, "upload.remove")
-        async with self._transactions() as transaction:
-            work = transaction.work
-            found = await work.uploads.find(key)
-            if found is None or not await sees_work_of(work, principal, found.project):
-                raise missing("upload", key)
-            _check_owns(principal, found)
-            await work.lock(blob_lock(found.digest))
-            await _check_unused(work, found)
-            await self._forget(work, found)
-            facts = {"weights": found.digest, "project": found.project, "by": principal.user}
-            transaction.record("weights.removed", {**facts, "organisation": found.organisation})
-            transaction.answer(None)
+        await self._keeping.remove(principal, key, id=key)
 
     async def sweep(self) -> int:
         """Remove what no job names and nobody uploaded lately, and bytes that nothing names."""
-        async with self._begin() as work:
-            every = await list_readable(work.uploads)
-        now = self._clock()
-        due = [one for one in every if one.expires <= now]
-        for one in due:
-            async with self._begin() as work:
-                await work.lock(blob_lock(one.digest))
-                found = await work.uploads.find(one.id)
-                if found is not None and found.expires <= now:
-                    await self._forget(work, found)
-                    await work.commit()
-        return len(due) + await self._sweep_store()
+        return await self._keeping.sweep() + await sweep_store(self._begin, self._store)
 
     async def _admit(self, principal: Principal, project: str, weights: Weights) -> None:
         """Refuse an upload before its body is read."""
@@ -169,54 +139,20 @@ class Uploads:
             found = await active_project(work, principal, project)
             await self._store.stat(weights.digest)  # the sweep of another server may be quick
             key = _key(found.id, weights)
-            expires = now + KEPT_SECONDS
             known = await work.uploads.find(key)
             if known is not None:
-                known = replace(known, expires=max(known.expires, expires))
-                await work.uploads.save(known)
-                return transaction.answer(known)
+                return transaction.answer(await kept_longer(work.uploads, known, now))
             organisation = principal.organisation
             await self._quotas.another_upload(work, organisation, weights.size)
             row = Upload(
                 *(key, found.id, weights.digest, weights.layout, organisation, principal.name),
-                *(weights.size, now, expires),
+                *(weights.size, now, now + KEPT_SECONDS),
             )
             await work.uploads.add(row)
             facts = {"weights": row.digest, "layout": row.layout, "project": row.project}
             facts |= {"by": principal.user, "organisation": organisation}
             transaction.record("weights.uploaded", facts)
             return transaction.answer(row)
-
-    async def _forget(self, work: UnitOfWork, one: Upload) -> None:
-        """Remove a row, and the bytes if it was the last that names them; under their lock."""
-        await work.uploads.remove(one.id)
-        if not await names_upload(work, one.digest):
-            await self._store.delete(one.digest)
-
-    async def _sweep_store(self) -> int:
-        """Remove bytes that no row names."""
-        gone = 0
-        for digest in await self._store.older_than(ABANDONED_SECONDS):
-            async with self._begin() as work:
-                if await names_upload(work, digest):
-                    continue
-                await work.lock(blob_lock(digest))
-                if not await names_upload(work, digest):
-                    await self._store.delete(digest)
-                    gone += 1
-        return gone
-
-
-async def names_upload(work: UnitOfWork, digest: str) -> bool:
-    """Tell whether a row names bytes in the store of uploads: weights or a code bundle."""
-    if await work.uploads.count(digest=digest):
-        return True
-    return bool(await work.bundles.count(digest=digest))
-
-
-def blob_lock(digest: str) -> str:
-    """Return the name of the lock under which rows and bytes of this digest change."""
-    return f"bundle/{digest}"
 
 
 async def uploaded(work: UnitOfWork, project: str, weights: Weights) -> Upload:
@@ -238,40 +174,13 @@ async def uploaded(work: UnitOfWork, project: str, weights: Weights) -> Upload:
 
 
 async def named_by_job(work: UnitOfWork, project: str, weights: Weights) -> Upload:
-    """Keep a project's upload from now on, because a job names it (in the job's transaction).
+    """Keep a project's upload while the job lives that names it (in the job's transaction).
 
     Raises:
         SecureFlowError: as `uploaded`.
     """
     await work.lock(blob_lock(weights.digest))
-    found = await uploaded(work, project, weights)
-    if found.expires != FOR_EVER:
-        found = replace(found, expires=FOR_EVER)
-        await work.uploads.save(found)
-    return found
-
-
-async def _check_unused(work: UnitOfWork, one: Upload) -> None:
-    """Refuse to remove what a job still needs; an unreadable job may be one."""
-    states = [state.value for state in JobState if not state.final]
-    for job in await list_complete(work.jobs, project=one.project, state=states):
-        initial: Any = job.spec.get("initial")
-        if isinstance(initial, dict) and initial.get("model") == one.digest:
-            raise SecureFlowError(
-                "upload_in_use",
-                Text("Job {job} starts from the upload {key}.", job=job.id, key=one.id),
-                "Remove it once the job has ended, or cancel the job first.",
-                {"job": job.id},
-            )
-
-
-def _check_owns(principal: Principal, one: Upload) -> None:
-    if not principal.operator and not principal.acts_for(one.organisation):
-        raise SecureFlowError(
-            "forbidden",
-            Text("{key} was uploaded by {owner}.", key=one.id, owner=one.organisation),
-            Text("Ask {organisation}.", organisation=one.organisation),
-        )
+    return await kept_for_job(work.uploads, await uploaded(work, project, weights))
 
 
 def _check_size(size: int) -> None:
@@ -285,6 +194,11 @@ def _check_size(size: int) -> None:
             ),
             "Upload a safetensors file with: secureflow model upload FILE --project PROJECT.",
         )
+
+
+def _initial_of(spec: Mapping[str, Any]) -> object:
+    initial = spec.get("initial")
+    return initial.get("model") if isinstance(initial, dict) else None
 
 
 def _key(project: str, weights: Weights) -> str:

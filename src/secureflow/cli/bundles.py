@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from secureflow.cli.console import Form, Output, group, say, show, write
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 
@@ -194,6 +194,22 @@ def pull(
         bundle = connection.bundles.download(digest)
     write_bundle(bundle, folder)
     say(t("Written to {path}.", path=folder))
+
+
+@app.command("remove", help=t("Remove a bundle that no unfinished job names."))
+def remove(
+    digest: Annotated[str, typer.Argument(help=t("Digest of the bundle: 64 hex digits."))],
+    project: Annotated[str, typer.Option(help=t("Only from this project."))] = "",
+    yes: Yes = False,
+) -> None:
+    """Remove a bundle that the caller's organisation uploaded."""
+    from secureflow.cli.names import named
+    from secureflow.cli.session import client
+
+    confirmed(t("Remove the bundle {digest}?", digest=digest), yes)
+    with client() as connection:
+        within = named(connection, "project", project) if project else ""
+        connection.bundles.remove(digest, within)
 
 
 def usable(folder: Path, entry: str, python: str) -> Bundle:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 KEPT_SECONDS: Final = 30 * 86_400
-"""How long a bundle is kept that no job names, since its last upload."""
+"""How long an upload is kept after it was sent, and after the last job that names it has ended."""
 FOR_EVER: Final = (1 << 53) - 1
-"""The expiry of a bundle that a job names."""
+"""The expiry of an upload that an unfinished job names."""
 
 
 @dataclass(frozen=True)

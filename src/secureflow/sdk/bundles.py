@@ -1,4 +1,4 @@
-"""Code bundles: upload, description, download."""
+"""Code bundles: upload, description, download, removal."""
 
 from __future__ import annotations
 
@@ -62,6 +62,11 @@ class Bundles(Resource[D_co]):
                 "They were altered or cut off on the way: send them again.",
             )
         return bundle
+
+    @operation
+    def remove(self, digest: str, project: str = "") -> Call[None]:
+        """Remove a bundle from all projects, or from one, unless an unfinished job names it."""
+        return verbs.delete(f"/bundles/{digest}", project=project)
 
     @listing
     def list(self, project: str = "") -> Call[Page[StoredBundle]]:

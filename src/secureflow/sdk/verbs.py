@@ -53,6 +53,6 @@ def patch(path: str, body: JSON, of: type[T]) -> Call[T]:
     return Call("PATCH", path, answers.value(of), body=body, key=secrets.token_hex(16))
 
 
-def delete(path: str) -> Call[None]:
+def delete(path: str, **params: str | int) -> Call[None]:
     """DELETE one object, with a fresh idempotency key."""
-    return Call("DELETE", path, answers.nothing, key=secrets.token_hex(16))
+    return Call("DELETE", path, answers.nothing, params, key=secrets.token_hex(16))

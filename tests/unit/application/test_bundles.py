@@ -1,14 +1,19 @@
-"""Code bundles at the centre: who may upload and read them, how long they are kept."""
+"""Code bundles at the centre: who may upload, read and remove them, how long they are kept."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from secureflow.application.bundles import named_by_job
 from secureflow.application.quotas import Quotas
 from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle
+from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
+from secureflow.kit.errors import InfrastructureError
+from tests.doubles import MemoryUnit
 from tests.stage import Stage, two_worlds
 from tests.unit.application.refusing import refused
 
@@ -21,6 +26,18 @@ async def upload(stage: Stage, whose: str = "bank-a", code: Bundle = CODE) -> St
         stage.scientist(whose), stage.ids[f"{prefix}project"], pack(code), digest=code.digest,
         name="mine",
     )  # fmt: skip
+
+
+async def named(stage: Stage, stored: StoredBundle, key: str = "job_1") -> Job:
+    """Return an unfinished job that names a bundle."""
+    like = await stage.services.jobs.get(stage.operator, stage.ids["job"])
+    spec = {**like.spec, "model": {"family": "bundle", "bundle": {"digest": stored.digest}}}
+    job = replace(like, id=key, project=stored.project, spec=spec, state=JobState.RUNNING)
+    async with stage.database.begin() as work:
+        assert (await named_by_job(work, stored.project, stored.digest)).expires == FOR_EVER
+        await work.jobs.add(job)
+        await work.commit()
+    return job
 
 
 async def test_members_read_what_was_uploaded(stage: Stage) -> None:
@@ -88,13 +105,10 @@ async def test_the_same_one_is_kept_once_and_longer(stage: Stage) -> None:
 
 async def test_what_no_job_names_expires(stage: Stage) -> None:
     bundles = stage.services.bundles
-    named = Bundle({"model.py": b"y = 2\n"})
+    used = Bundle({"model.py": b"y = 2\n"})
     await upload(stage)
     await upload(stage, "outsider")
-    kept = await upload(stage, code=named)
-    async with stage.database.begin() as work:
-        assert (await named_by_job(work, kept.project, named.digest)).expires == FOR_EVER
-        await work.commit()
+    await named(stage, await upload(stage, code=used))
     stage.now[0] += KEPT_SECONDS - 1
     assert await bundles.sweep() == 0
     await upload(stage, "outsider")  # the other project's lives on, and the bytes with it
@@ -106,9 +120,109 @@ async def test_what_no_job_names_expires(stage: Stage) -> None:
     stage.now[0] += KEPT_SECONDS
     assert await bundles.sweep() == 1
     assert CODE.digest not in stage.uploads.blobs
-    assert (await bundles.get(stage.scientist("bank-a"), named.digest)).expires == FOR_EVER
-    await upload(stage, code=named)
-    assert (await bundles.get(stage.scientist("bank-a"), named.digest)).expires == FOR_EVER
+    assert (await bundles.get(stage.scientist("bank-a"), used.digest)).expires == FOR_EVER
+    await upload(stage, code=used)
+    assert (await bundles.get(stage.scientist("bank-a"), used.digest)).expires == FOR_EVER
+
+
+async def test_what_jobs_named_expires_after_the_last_of_them(stage: Stage) -> None:
+    bundles, reader = stage.services.bundles, stage.scientist("bank-a")
+    stored = await upload(stage)
+    jobs = [await named(stage, stored, key) for key in ("job_1", "job_2")]
+    stage.now[0] += 2 * KEPT_SECONDS
+    for job in jobs:
+        assert await bundles.sweep() == 0
+        assert (await bundles.get(reader, CODE.digest)).expires == FOR_EVER
+        await stage.finish(job, state=JobState.FAILED)
+    assert await bundles.sweep() == 0
+    assert (await bundles.get(reader, CODE.digest)).expires == stage.now[0] + KEPT_SECONDS
+    again = await named(stage, stored, "job_3")
+    stage.now[0] += KEPT_SECONDS
+    assert await bundles.sweep() == 0
+    await stage.finish(again, state=JobState.CANCELLED)
+    await bundles.sweep()
+    stage.now[0] += KEPT_SECONDS
+    assert await bundles.sweep() == 1
+    assert CODE.digest not in stage.uploads.blobs
+
+
+async def test_who_may_remove(stage: Stage) -> None:
+    bundles = stage.services.bundles
+    await upload(stage)
+    with refused("not_found"):
+        await bundles.remove(stage.admin("outsider"), CODE.digest)
+    for other in (stage.scientist("bank-b"), stage.admin("bank-c"), stage.owner("bank-a")):
+        with refused("forbidden"):
+            await bundles.remove(other, CODE.digest)
+    for remover in (stage.scientist("bank-a"), stage.admin("bank-a"), stage.operator):
+        await upload(stage)
+        await bundles.remove(remover, CODE.digest)
+        assert CODE.digest not in stage.uploads.blobs
+    assert stage.ledger.kinds[-1] == "bundle.removed"
+    with refused("not_found"):
+        await bundles.remove(stage.operator, CODE.digest)
+
+
+async def test_removal_takes_ones_own_or_one_projects(stage: Stage) -> None:
+    bundles, project = stage.services.bundles, stage.ids["project"]
+    kept = await upload(stage, "outsider")
+    await upload(stage)
+    await bundles.remove(stage.scientist("bank-a"), CODE.digest)
+    assert await bundles.get(stage.operator, CODE.digest) == kept
+    assert CODE.digest in stage.uploads.blobs
+    await upload(stage)
+    await bundles.remove(stage.operator, CODE.digest, project=project)
+    assert await bundles.get(stage.operator, CODE.digest) == kept
+    with refused("not_found"):
+        await bundles.remove(stage.operator, CODE.digest, project=project)
+    await upload(stage)
+    await bundles.remove(stage.operator, CODE.digest)
+    assert not stage.uploads.blobs
+
+
+async def test_what_an_unfinished_job_names_is_not_removed(stage: Stage) -> None:
+    bundles, scientist = stage.services.bundles, stage.scientist("bank-a")
+    stored = await upload(stage)
+    await upload(stage, "outsider")
+    job = await named(stage, stored)
+    for state in (JobState.RUNNING, JobState.PAUSED):
+        await stage.finish(job, state=state)
+        for remover in (scientist, stage.operator):
+            with refused("upload_in_use", "job_1"):
+                await bundles.remove(remover, CODE.digest)
+    assert len((await bundles.list(stage.operator)).items) == 2  # nothing of several is removed
+    await stage.finish(job, state=JobState.SUCCEEDED)
+    await bundles.remove(scientist, CODE.digest)
+    with refused("not_found"):
+        await bundles.get(scientist, CODE.digest)
+
+
+async def test_bytes_go_after_their_row(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that fails leaves a row with its bytes; a crash after it bytes that are swept."""
+    bundles = stage.services.bundles
+    stored = await upload(stage)
+
+    async def lost(unit: MemoryUnit) -> None:
+        raise InfrastructureError("storage_unavailable", "The database is away.")
+
+    stage.now[0] += KEPT_SECONDS
+    with monkeypatch.context() as broken:
+        broken.setattr(MemoryUnit, "commit", lost)
+        with refused("storage_unavailable"):
+            await bundles.remove(stage.operator, CODE.digest)
+        with refused("storage_unavailable"):
+            await bundles.sweep()
+    assert await bundles.get(stage.operator, CODE.digest) == stored
+    assert CODE.digest in stage.uploads.blobs
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.uploads, "delete", lost)
+        with refused("storage_unavailable"):
+            await bundles.remove(stage.operator, CODE.digest)
+    with refused("not_found"):
+        await bundles.get(stage.operator, CODE.digest)
+    stage.uploads.old = {CODE.digest}
+    assert await stage.services.uploads.sweep() == 1
+    assert CODE.digest not in stage.uploads.blobs
 
 
 async def test_a_job_names_only_its_projects_bundles(stage: Stage) -> None:
@@ -127,3 +241,5 @@ async def test_a_quota(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert other.digest not in stage.uploads.blobs
     await upload(stage)  # the same one takes no place
     await upload(stage, "outsider")
+    await stage.services.bundles.remove(stage.scientist("bank-a"), CODE.digest)
+    await upload(stage, code=other)

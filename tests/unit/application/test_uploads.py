@@ -14,10 +14,11 @@ from blake3 import blake3
 
 from secureflow.application.intake import AT_ONCE
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.ports.storage import Page
 from secureflow.application.quotas import Quotas
 from secureflow.application.uploads import UPLOAD_LIMIT, Weights
 from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS
-from secureflow.domain.jobs import JobState
+from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Upload
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.tensors import layout_digest
@@ -25,6 +26,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.kit.errors import SecureFlowError
+from tests.doubles import MemoryStore
 from tests.stage import Stage, two_worlds
 from tests.unit.application.refusing import refused
 
@@ -322,3 +324,42 @@ async def test_what_a_job_names_is_kept_and_not_removed_before_its_end(stage: St
     await stage.finish(paused, state=JobState.SUCCEEDED)
     await uploads.remove(scientist, row.id)
     assert row.digest not in stage.uploads.blobs
+
+
+async def test_what_a_job_named_expires_after_its_end(stage: Stage) -> None:
+    scientist, uploads = stage.scientist("bank-a"), stage.services.uploads
+    wanted, data, layout = await starting(stage)
+    await send(stage, data, layout=layout)
+    job = await stage.services.jobs.submit(scientist, wanted)
+    stage.now[0] += 2 * KEPT_SECONDS
+    await stage.finish(job, state=JobState.CANCELLED)
+    assert await uploads.sweep() == 0
+    (kept,) = (await uploads.list(scientist)).items
+    assert kept.expires == stage.now[0] + KEPT_SECONDS
+    stage.now[0] += KEPT_SECONDS
+    assert await uploads.sweep() == 1
+    assert (await uploads.list(scientist)).items == []
+
+
+async def test_nothing_expires_while_a_job_cannot_be_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the one that needs it."""
+    scientist, uploads = stage.scientist("bank-a"), stage.services.uploads
+    wanted, data, layout = await starting(stage)
+    await send(stage, data, layout=layout)
+    job = await stage.services.jobs.submit(scientist, wanted)
+    listed = MemoryStore.list
+
+    async def damaged(store: MemoryStore, **how: Any) -> Page:
+        page = await listed(store, **how)
+        if not any(isinstance(one, Job) for one in page.items):
+            return page
+        return Page([one for one in page.items if one.id != job.id], page.next, (job.id,))
+
+    monkeypatch.setattr(MemoryStore, "list", damaged)
+    await uploads.sweep()
+    (kept,) = (await uploads.list(scientist)).items
+    assert kept.expires == FOR_EVER
+    with refused("record_damaged"):
+        await uploads.remove(scientist, kept.id)

@@ -69,6 +69,9 @@ def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_p
     centre.answers["DELETE /models/uploads/upl_1"] = (204, b"")
     assert cli("weights", "remove", "upl_1")[0] != 0  # nobody to ask
     assert cli("weights", "remove", "upl_1", "--yes")[0] == 0
+    centre.answers[f"DELETE /bundles/{digest}?project=prj_1"] = (204, b"")
+    assert cli("bundle", "remove", digest, "--project", "prj_1")[0] != 0
+    assert cli("bundle", "remove", digest, "--project", "prj_1", "--yes")[0] == 0
 
 
 def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:

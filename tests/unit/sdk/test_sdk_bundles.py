@@ -38,6 +38,8 @@ async def test_code_goes_up_and_comes_back(api: Api, tmp_path: Path) -> None:
     assert await client.bundles.get(CODE.digest) == stored
     assert (await client.bundles.download(CODE.digest)).files == CODE.files
     assert [one.id async for one in client.bundles.list(project)] == [stored.id]
+    await client.bundles.remove(CODE.digest, project)
+    assert [one.id async for one in client.bundles.list()] == []
     await client.close()
 
 

@@ -61,6 +61,12 @@ async def list_bundles(
     return listed(page)
 
 
+@router.delete("/{key}", summary="Remove a code bundle", status_code=204)
+async def delete_bundle(key: Key, use: Use, caller: Caller, project: Reference = "") -> None:
+    """Remove a bundle that no unfinished job names, from all projects or from one."""
+    await use.bundles.remove(caller, key, project=project)
+
+
 @router.get("/{key}", summary="Get a code bundle")
 async def get_bundle_description(key: Key, use: Use, caller: Caller) -> StoredBundle:
     """Return who uploaded a bundle, and its sizes."""
