@@ -152,6 +152,7 @@ class World:
     operations: dict[str, tuple[str, str]]
     tables: Tables
     ids: dict[str, str]
+    blobs: dict[str, bytes]
 
     @property
     def stage(self) -> Stage:
@@ -160,6 +161,7 @@ class World:
     def reset(self) -> None:
         """Undo what calls did: a unit of work changes copies, so the old tables are intact."""
         self.stage.database.tables = self.tables
+        self.stage.uploads.blobs = dict(self.blobs)
         self.stage.ids = dict(self.ids)
 
     async def call(self, operation: str, principal: Principal | None, key: str) -> Any:
@@ -240,7 +242,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> World:
         return stage
 
     api = Api(asyncio.run(build()))
-    return World(api, operations_of(api), api.stage.database.tables, dict(api.stage.ids))
+    stage = api.stage
+    blobs = dict(stage.uploads.blobs)
+    return World(api, operations_of(api), stage.database.tables, dict(stage.ids), blobs)
 
 
 @pytest.fixture
