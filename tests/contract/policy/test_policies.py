@@ -9,6 +9,7 @@ import pytest
 
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.domain.policies import Policy
+from secureflow.domain.specs.bundles import BUNDLE_FACTS
 from secureflow.kit.errors import SecureFlowError
 
 EXAMPLES = Path(__file__).parents[3] / "configs" / "policies"
@@ -33,6 +34,9 @@ def request(**changes: Any) -> dict[str, Any]:
         "bundle_digest": "",
         "bundle_entry": "",
         "environment": "",
+        "settings_digest": "",
+        "starts_from": "",
+        "clip_norm": 1000.0,
         "epsilon": None,
     }
     return {**asked, **changes}
@@ -40,7 +44,7 @@ def request(**changes: Any) -> dict[str, Any]:
 
 def question(**changes: Any) -> dict[str, Any]:
     """A statistics job's request."""
-    training_only = {"family", "rounds", "release", "bundle_digest", "bundle_entry", "environment"}
+    training_only = {"family", "rounds", "release", *BUNDLE_FACTS} - {"submitter"}
     asked = {k: v for k, v in request().items() if k not in training_only} | {
         "kind": "statistics",
         "columns": ("age",),

@@ -16,7 +16,8 @@ REQUEST: dict[str, Any] = {
     "purpose": "research", "columns": ("x",), "sensitive": (), "parties": ("a", "b", "c"),
     "group_size": 3, "min_contributors": 3, "protection": "sealed", "family": "bundle",
     "rounds": 3, "release": "operator", "bundle_digest": DIGEST, "bundle_entry": "model:Model",
-    "environment": ENVIRONMENT, "epsilon": None,
+    "environment": ENVIRONMENT, "settings_digest": "ef" * 32, "starts_from": "12" * 32,
+    "clip_norm": 2.0, "epsilon": None,
 }  # fmt: skip
 DATA = 'permit (principal, action, resource) when { context.purpose == "research" };'
 CODE = f"""permit (principal, action == Action::"training", resource)
@@ -45,6 +46,23 @@ def test_a_policy_about_data_allows_no_code() -> None:
 )
 def test_a_policy_about_code_decides(text: str, expected: str) -> None:
     assert effect(text) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f'context.settings_digest == "{"ef" * 32}"',
+        f'context.starts_from == "{"12" * 32}"',
+        'context.clip_norm.lessThanOrEqual(decimal("2.0"))',
+    ],
+)
+def test_what_the_code_is_given_is_no_decision_about_it(given: str) -> None:
+    rule = f'permit (principal, action == Action::"training", resource) when {{ {given} }};'
+    assert effect(rule) == "ask"
+    both = rule.replace("when {", f'when {{ context.bundle_digest == "{DIGEST}" &&')
+    assert effect(both) == "allow"
+    other = {"settings_digest": "00" * 32, "starts_from": "00" * 32, "clip_norm": 2.1}
+    assert effect(both, **other) == "ask"
 
 
 def test_it_is_about_this_code() -> None:

@@ -36,15 +36,17 @@ _SHARED: Final[Mapping[str, Fact]] = {
     **{"columns": "texts", "sensitive": "texts", "parties": "texts"},
     **{"group_size": "number", "min_contributors": "number"},
 }
-_FORMS: Final[Mapping[Fact, Callable[[Any], Any]]] = {"text": str, "texts": sorted, "number": int}
-_TYPES: Final[Mapping[Fact, str]] = {"text": "String", "texts": "Set<String>", "number": "Long"}
+_TYPES: Final[Mapping[Fact, str]] = {
+    **{"text": "String", "texts": "Set<String>"},
+    **{"number": "Long", "decimal": "decimal"},
+}
 
 
 def schema(kinds: SpecKinds) -> str:
     """Return the attributes for policies, kind by kind, as a Cedar schema.
 
     `columns` includes the label; `sensitive` are those of them that the owner marked; `group_size`
-    is the roster's size; `epsilon` is absent when `dp` is false, and it is rounded up to Cedar's
+    is the roster's size; `epsilon` is absent when `dp` is false. Decimals are rounded up to Cedar's
     four digits. The principal is the submitter as named by the *centre*: the owner cannot verify
     it, so a policy must not rely on it alone. A policy without an action applies to all kinds, and
     may use only their common attributes.
@@ -168,7 +170,7 @@ def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, An
     epsilon = request.get("epsilon")
     context["dp"] = epsilon is not None
     if epsilon is not None:
-        context["epsilon"] = {"__extn": {"fn": "decimal", "arg": _rounded_up(float(epsilon))}}
+        context["epsilon"] = _decimal(epsilon)
     return {
         "principal": {"type": "User", "id": str(request["submitter"])},
         "action": {"type": "Action", "id": kind},
@@ -177,11 +179,18 @@ def _cedar_request(request: Mapping[str, Any], kinds: SpecKinds) -> dict[str, An
     }
 
 
-def _rounded_up(epsilon: float) -> str:
-    """Write ε as Cedar's decimal (four digits, 64 bits), never smaller than it is."""
-    if not epsilon < float(_LARGEST):  # infinite, or not a number: the largest decimal
-        return str(_LARGEST)
-    return str(Decimal(repr(epsilon)).quantize(_DIGIT, rounding=ROUND_CEILING))
+def _decimal(value: float) -> dict[str, Any]:
+    """Return Cedar's decimal (four digits, 64 bits) of ε or a bound, never smaller than it is."""
+    written = str(_LARGEST)
+    if value < float(_LARGEST):  # neither infinite nor no number
+        written = str(Decimal(repr(float(value))).quantize(_DIGIT, rounding=ROUND_CEILING))
+    return {"__extn": {"fn": "decimal", "arg": written}}
+
+
+_FORMS: Final[Mapping[Fact, Callable[[Any], Any]]] = {
+    **{"text": str, "texts": sorted, "number": int},
+    "decimal": _decimal,
+}
 
 
 def _unreadable(path: Path, reason: str) -> SecureFlowError:

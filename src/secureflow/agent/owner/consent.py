@@ -27,7 +27,7 @@ from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest, two_sum
-from secureflow.domain.specs.bundles import BUNDLE_FACTS
+from secureflow.domain.specs.bundles import CODE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.protections import contributes
 from secureflow.kit.canonical import JSON
@@ -232,7 +232,7 @@ class Consent:
         decision = self._policies.decide(request)
         if decision.effect != "allow" or not request.get("bundle_digest"):
             return decision
-        without = {name: "" for name in BUNDLE_FACTS if name != "submitter"}
+        without = dict.fromkeys(CODE_FACTS, "")
         for other in (without, {"bundle_digest": secrets.token_hex(32)}):
             found = self._policies.decide({**request, **other})
             if found.effect != "allow" or {*decision.reasons} - {*found.reasons}:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, CodePart, Digest
 from secureflow.domain.specs.kind import Fact
+from secureflow.kit.canonical import JSON, digest
 
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]{0,63}"
 ENTRY_PATTERN: Final = rf"^{_NAME}(?:\.{_NAME}){{0,7}}:{_NAME}$"
@@ -26,10 +27,13 @@ CODE_ERRORS: Final = frozenset(
 )
 """Errors that a job's own code can bring about at will."""
 
+CODE_FACTS: Final = ("bundle_digest", "bundle_entry", "environment")
+"""Those of `BUNDLE_FACTS` that name the code itself."""
 BUNDLE_FACTS: Final[Mapping[str, Fact]] = {
-    "bundle_digest": "text",
-    "bundle_entry": "text",
-    "environment": "text",
+    **dict.fromkeys(CODE_FACTS, "text"),
+    "settings_digest": "text",
+    "starts_from": "text",
+    "clip_norm": "decimal",
     "submitter": "text",
 }
 """What policies can decide on beside a kind's own attributes (`SpecKind.facts`)."""
@@ -56,10 +60,23 @@ class BundleRef:
         return self.entry.partition(":")[0]
 
 
-def bundle_facts(bundle: CodePart | None, submitter: str) -> dict[str, str]:
-    """Return the attributes of `BUNDLE_FACTS`; they are empty for a job without a bundle.
+def bundle_facts(
+    bundle: CodePart | None,
+    submitter: str,
+    settings: Mapping[str, JSON],
+    starts_from: str,
+    clip_norm: float,
+) -> dict[str, Any]:
+    """Return the attributes of `BUNDLE_FACTS`; those of the code are empty without a bundle.
 
-    The submitter is who the *centre* says it is: the owner cannot verify it.
+    Args:
+        bundle: the code.
+        submitter: who the *centre* says it is: the owner cannot verify it.
+        settings: what the code is made with; the digest of the bundle does not cover them.
+        starts_from: digest of the weights that the job begins with, empty for the family's own.
+        clip_norm: the most that one update may be long.
     """
-    named = ("", "", "") if bundle is None else (bundle.digest, bundle.entry, bundle.environment)
-    return dict(zip(BUNDLE_FACTS, (*named, submitter), strict=True))
+    named = ("", "", "", "")
+    if bundle is not None:
+        named = (bundle.digest, bundle.entry, bundle.environment, digest(settings))
+    return dict(zip(BUNDLE_FACTS, (*named, starts_from, clip_norm, submitter), strict=True))

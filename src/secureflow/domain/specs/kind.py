@@ -14,8 +14,8 @@ from secureflow.kit.text import Text
 FIRST = "training"
 """The kind of specs without one, as in the first version."""
 
-Fact = Literal["text", "texts", "number"]
-"""Types of policy attributes: a text, a set of texts, a whole number."""
+Fact = Literal["text", "texts", "number", "decimal"]
+"""Types of policy attributes: a text, a set of texts, a whole number, one with a fraction."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from secureflow.domain.specs.base import (
     Limits,
     Quantisation,
     SpecBase,
+    dump,
 )
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef, bundle_facts
@@ -353,5 +354,11 @@ class TrainingSpec(SpecBase):
             "family": self.model.family,
             "rounds": self.plan.rounds,
             "release": self.release.intermediate,
-            **bundle_facts(self.bundle, self.submitter),
+            **bundle_facts(
+                self.bundle,
+                self.submitter,
+                dump(self.model).get("settings", {}) if self.bundle else {},
+                self.starts_from,
+                self.limits.clip_norm,
+            ),
         }
