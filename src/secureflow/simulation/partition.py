@@ -8,7 +8,8 @@
 | `by:COLUMN`       | of a column of numbers: an equal slice of the sorted rows; of any other      |
 |                   | column: whole values, dealt out so that sizes differ as little as possible   |
 
-Equal arguments give equal shares, whatever machine draws them.
+Equal arguments give equal shares, whatever machine draws them: everything is made of a generator's
+raw words, whose stream NumPy promises (NEP 19), as the order of rows is (`engines.training.order`).
 """
 
 from __future__ import annotations
@@ -99,17 +100,17 @@ def divide(
         raise _impossible(
             Text("{rows} rows are too few for {parties} parties", rows=rows, parties=parties)
         )
-    draws = np.random.Generator(np.random.PCG64(seed))
+    words = np.random.PCG64(seed)
     if partition.alpha is not None:
         if classes is None:
             raise _impossible("the label has no classes")
-        return _dirichlet(partition.alpha, classes, parties, draws)
+        return _dirichlet(partition.alpha, classes, parties, words)
     if not partition.column:
-        return _slices(draws.permutation(rows), parties)
+        return _slices(_shuffled(rows, words), parties)
     if cells is None:
         raise AssertionError  # the caller reads the column
     if cells.dtype.kind in "fiu":
-        return _slices(np.lexsort((draws.random(rows), cells)), parties)
+        return _slices(np.lexsort((words.random_raw(rows), cells)), parties)
     return _whole_values(cells, parties)
 
 
@@ -125,16 +126,16 @@ def _slices(order: NDArray[np.int64], parties: int) -> Owners:
 
 
 def _dirichlet(
-    alpha: float, classes: NDArray[np.int64], parties: int, draws: np.random.Generator
+    alpha: float, classes: NDArray[np.int64], parties: int, words: np.random.PCG64
 ) -> Owners:
     owners = np.empty(len(classes), np.int64)
     for _ in range(_DRAWS):
         for value in np.unique(classes):
             (members,) = np.nonzero(classes == value)
-            shares = draws.dirichlet(np.full(parties, alpha))
+            shares = drawn_shares(alpha, parties, words)
             ends = np.rint(shares.cumsum()[:-1] * len(members)).astype(np.int64)
             places = np.searchsorted(ends, np.arange(len(members)), side="right")
-            owners[draws.permutation(members)] = places
+            owners[members[_shuffled(len(members), words)]] = places
         if int(np.bincount(owners, minlength=parties).min()) >= LEAST_ROWS:
             return owners
     raise _impossible(
@@ -145,6 +146,39 @@ def _dirichlet(
             least=LEAST_ROWS,
         )
     )
+
+
+def drawn_shares(alpha: float, parties: int, words: np.random.PCG64) -> NDArray[np.float64]:
+    """Return a draw from Dir(α) over the parties: Gamma(α) values, divided by their sum.
+
+    Gamma values are Marsaglia and Tsang's (2000), below α = 1 by Γ(α) = Γ(α + 1) · U^(1/α). They
+    are drawn as logarithms: at small α all of them are too small for a float.
+    """
+    shape = alpha if alpha >= 1 else alpha + 1
+    d = shape - 1 / 3
+    c = 1 / np.sqrt(9 * d)
+    logs = np.empty(parties)
+    left = np.arange(parties)
+    while len(left):
+        radius, angle, limit = (_uniform(len(left), words) for _ in range(3))
+        normal = np.sqrt(-2 * np.log(radius)) * np.cos(2 * np.pi * angle)
+        v = np.maximum(1 + c * normal, 1e-300) ** 3  # what is not above 0 is never taken
+        taken = np.log(limit) < normal**2 / 2 + d - d * v + d * np.log(np.maximum(v, 1e-300))
+        logs[left[taken]] = np.log(d * v[taken])
+        left = left[~taken]
+    if alpha < 1:
+        logs += np.log(_uniform(parties, words)) / alpha
+    shares = np.exp(logs - logs.max())
+    return np.asarray(shares / shares.sum())
+
+
+def _uniform(count: int, words: np.random.PCG64) -> NDArray[np.float64]:
+    """Return numbers between 0 and 1, never one of the two."""
+    return np.asarray(((words.random_raw(count) >> np.uint64(11)) + 0.5) * 2.0**-53)
+
+
+def _shuffled(count: int, words: np.random.PCG64) -> NDArray[np.int64]:
+    return np.argsort(words.random_raw(count), kind="stable")
 
 
 def _whole_values(cells: NDArray[Any], parties: int) -> Owners:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.simulation.partition import LEAST_ROWS, Partition, divide
+from secureflow.simulation.partition import LEAST_ROWS, Partition, divide, drawn_shares
 
 
 @pytest.mark.parametrize("text", ["iid", "dirichlet:0.5", "dirichlet:100", "by:age", "by:a:b"])
@@ -59,6 +59,52 @@ def test_all_rows_of_every_class_are_given_to_somebody() -> None:
     owners = divide(Partition(0.5), 87, 4, 3, classes=classes)
     assert set(owners.tolist()) == {0, 1, 2, 3}
     assert len(owners) == 87
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.5, 1.0, 3.0, 40.0])
+def test_shares_have_dirichlets_distribution(alpha: float) -> None:
+    """As NumPy draws it: 4,000 draws are compared with 20,000 of its own.
+
+    Shares below 10⁻⁹ count as none: NumPy's last one is what the others leave, which is nothing
+    more often than it should.
+    """
+    words, parties = np.random.PCG64(11), 5
+    ours = np.array([drawn_shares(alpha, parties, words) for _ in range(4000)])
+    theirs = np.random.default_rng(5).dirichlet(np.full(parties, alpha), 20_000)
+    assert np.allclose(ours.sum(axis=1), 1)
+    mean = 1 / parties
+    spread = mean * (1 - mean) / (parties * alpha + 1)
+    assert np.allclose(ours.mean(axis=0), mean, atol=5 * np.sqrt(spread / 4000))
+    assert np.allclose(ours.var(axis=0), spread, rtol=0.1)
+    ours, theirs = ours.round(9), theirs.round(9)
+    for party in range(parties):  # Kolmogorov and Smirnov's distance; 0.035 is passed by chance
+        places = np.sort(np.concatenate((ours[:, party], theirs[:, party])))  # once in 10^4 seeds
+        below = [
+            np.searchsorted(np.sort(one[:, party]), places, side="right") / len(one)
+            for one in (ours, theirs)
+        ]
+        assert np.abs(below[0] - below[1]).max() < 0.035
+
+
+def test_the_smallest_alpha_gives_whole_shares() -> None:
+    """Of a thousandth the Gamma values themselves are below every float."""
+    words = np.random.PCG64(3)
+    drawn = np.array([drawn_shares(1e-3, 3, words) for _ in range(600)])
+    assert np.isfinite(drawn).all()
+    assert np.abs((drawn > 0.5).mean(axis=0) - 1 / 3).max() < 0.08
+
+
+def test_shares_do_not_depend_on_numpys_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its streams may change with any version; these are written down."""
+    monkeypatch.delattr(np.random, "Generator")
+    classes, cells = np.arange(12) % 2, np.array([1.0, 2.0] * 6)
+    shares = [
+        divide(Partition(), 12, 3, 7),
+        divide(Partition(2.0), 12, 3, 7, classes=classes),
+        divide(Partition(column="x"), 12, 3, 7, cells=cells),
+    ]
+    told = ["".join(map(str, one.tolist())) for one in shares]
+    assert told == ["121002022110", "201101022221", "021102021201"]
 
 
 def test_numbers_are_cut_where_they_are_sorted() -> None:
