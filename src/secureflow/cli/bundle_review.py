@@ -21,18 +21,33 @@ _BASE64: Final = 15 << 20
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a job gives its code: the settings, and the norm that caps an update of it."""
+
+    settings: Mapping[str, Any]
+    norm: float
+
+    @classmethod
+    def of(cls, settings: Any, norm: Any) -> Given:
+        """Return it from foreign JSON."""
+        return cls(dict(settings or {}), float(norm or 0.0))
+
+
+@dataclass(frozen=True)
 class RequestedCode:
     """The code of a request: what was found in it, and the owner's environment, if there is one.
 
-    `settings` and `norm` are the job's own: the same code can do something else with others.
+    `given` is what the job gives it: the same code can do something else with other things. `job`
+    is the one that this code was approved for last, and `before` what that job gave it.
     """
 
     view: View
     entry: str
     digest: str
     environment: str
-    settings: Mapping[str, Any]
-    norm: float
+    given: Given
+    job: str
+    before: Given | None
 
     def plain(self) -> dict[str, Any]:
         """Return everything for programs."""
@@ -68,10 +83,13 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     here = told.get("environment") or {}
     view = View.of(bundle, before, entry, str(here.get("python") or ""))
     spec = item.get("spec") or {}
-    settings, limits = (spec.get("model") or {}).get("settings") or {}, spec.get("limits") or {}
+    model, limits = spec.get("model") or {}, spec.get("limits") or {}
+    last = told.get("given")
     return RequestedCode(
         view, entry, str(request.get("environment") or ""), str(here.get("name") or ""),
-        dict(settings), float(limits.get("clip_norm") or 0.0),
+        Given.of(model.get("settings"), limits.get("clip_norm")),
+        str((last or {}).get("job") or ""),
+        None if last is None else Given.of(last.get("settings"), last.get("clip_norm")),
     )  # fmt: skip
 
 
@@ -81,21 +99,59 @@ def told_of(code: RequestedCode) -> Iterator[str]:
     python = ".".join(map(str, code.view.inspection.python))
     if code.environment:
         yield t("in the environment {name} (Python {python})", name=code.environment, python=python)
-    else:
-        yield t("PROBLEM: this agent has no environment {digest}…", digest=plain(code.digest)[:16])
     yield t("What this job gives it (no digest of the code covers that):")
-    if not code.settings:
-        yield "  " + t("no settings")
-    for name, value in code.settings.items():
-        text = json.dumps(value, ensure_ascii=False)
-        more = t("… {count} characters: --details", count=len(text)) if len(text) > SHOWN else ""
-        yield f"  {plain(name)}: {plain(text[:SHOWN])}{more}"
-    yield "  " + t("An update of it is at most {norm} long (limits.clip_norm).", norm=code.norm)
+    yield from (f"  {line}" for line in _given(code))
     yield from code.view.told()
+    if not code.environment:
+        yield t("PROBLEM: this agent has no environment {digest}…", digest=plain(code.digest)[:16])
     yield t(
         "Code can hide rows in the weights that it returns, and no look at it finds that for "
         "certain: differential privacy by the agent and the norm cap are what bounds it."
     )
+
+
+def _given(code: RequestedCode) -> Iterator[str]:
+    """Yield what the job gives its code, and what of it differs from what was approved last."""
+    from secureflow.kit.canonical import digest
+
+    settings = code.given.settings
+    if not settings:
+        yield t("no settings")
+    for name, value in settings.items():
+        yield f"{plain(name)}: {_short(value)}"
+    if settings:
+        yield t("settings_digest for policies: {digest}", digest=digest(settings))
+    yield t("An update of it is at most {norm} long (limits.clip_norm).", norm=code.given.norm)
+    if code.before is not None:
+        changed = list(_changed(code.given, code.before, code.job))
+        same = t("the same as in the job {job}, approved here last with this code", job=code.job)
+        yield from changed or [same]
+
+
+def _changed(now: Given, before: Given, job: str) -> Iterator[str]:
+    """Yield how what a job gives its code differs from what another one gave the same code."""
+    for name, value in now.settings.items():
+        if name not in before.settings:
+            yield t("LOOK: {name} is new since the job {job}", name=plain(name), job=job)
+        elif _written(before.settings[name]) != _written(value):  # 1 is not true
+            old = _short(before.settings[name])
+            yield t("LOOK: {name} was {old} in the job {job}", name=plain(name), old=old, job=job)
+    for name, value in before.settings.items():
+        if name not in now.settings:
+            yield t("LOOK: {name} is gone; it was {old} in the job {job}",
+                    name=plain(name), old=_short(value), job=job)  # fmt: skip
+    if before.norm != now.norm:
+        yield t("LOOK: the norm cap was {old} in the job {job}", old=before.norm, job=job)
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _short(value: Any) -> str:
+    text = _written(value)
+    more = t("… {count} characters: --details", count=len(text)) if len(text) > SHOWN else ""
+    return f"{plain(text[:SHOWN])}{more}"
 
 
 def paged(code: RequestedCode, number: int, item: str) -> Iterator[str]:

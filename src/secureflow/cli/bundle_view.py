@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = 200
 """Lines of a difference on one page."""
+TOLD: Final = 50
+"""Most remarks that are told before a difference, and most problems: more hide the rest."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ class View:
         return {"digest": self.bundle.digest, **sizes, "files": len(self.bundle.files)}
 
     def told(self) -> Iterator[str]:
-        """Yield what a person should know before reading the difference, a line each."""
+        """Yield what a person should know before reading the difference, a line each.
+
+        What it says grows with nothing that a submitter chooses, and problems come last: nobody
+        scrolls them away.
+        """
         facts = {**self.summary(), "added": self.difference.added}
         facts["removed"] = self.difference.removed
         yield t("{files} files, {lines} lines, {size} bytes", **facts)
@@ -83,20 +89,32 @@ class View:
             count = len(self.difference.changes)
             yield t("since {old}…: {count} files differ, {added} lines added, {removed} removed",
                     old=self.before.digest[:16], count=count, **facts)  # fmt: skip
-        for one in self.inspection.problems:
-            yield t("PROBLEM {place}: {text}", place=_place(one), text=said(one.text))
-        for one in self.difference.remarks:
-            yield t("LOOK {place}: {text}", place=_place(one), text=said(one.text))
-        for path in self.inspection.unread:
-            yield t("LOOK {place}: {text}", place=path, text=t("too long to be parsed"))
-        names = t(", ").join(self.inspection.modules) or "-"
+        modules = self.inspection.modules
+        names = t(", ").join(modules[:TOLD]) or "-"
+        if len(modules) > TOLD:
+            names += t(" and {count} more", count=len(modules) - TOLD)
         yield t("imports, as far as they are written out (no guarantee): {names}", names=names)
+        looks = [(_place(one), said(one.text)) for one in self.difference.remarks]
+        looks += [(path, t("too long to be parsed")) for path in self.inspection.unread]
+        yield from (t("LOOK {place}: {text}", place=at, text=text) for at, text in looks[:TOLD])
+        if len(looks) > TOLD:
+            yield t("LOOK: {count} more places: -o json lists them", count=len(looks) - TOLD)
+        problems = self.inspection.problems
+        for one in problems[:TOLD]:
+            yield t("PROBLEM {place}: {text}", place=_place(one), text=said(one.text))
+        if len(problems) > TOLD:
+            yield t("PROBLEM: {count} more: -o json lists them", count=len(problems) - TOLD)
 
     def page(self, number: int) -> tuple[list[str], int]:
         """Return the lines of a page of the difference, from 1, and how many pages there are."""
-        pages = max(1, -(-self.difference.height // PAGE))
+        pages = self.pages
         first = (min(max(number, 1), pages) - 1) * PAGE
         return list(self.difference.written(first, first + PAGE)), pages
+
+    @property
+    def pages(self) -> int:
+        """How many pages the difference has."""
+        return max(1, -(-self.difference.height // PAGE))
 
 
 def version(text: str) -> tuple[int, int]:

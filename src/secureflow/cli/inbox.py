@@ -117,11 +117,12 @@ def approve(
     from secureflow.agent import api
     from secureflow.cli.kinds import given
 
+    pages = 0
     if not yes:
         request = _asked(config, item)
         _present(request, given(context), details=details)
-        _present_code(config, request)
-    confirmed(t("Approve exactly this?"), yes)
+        pages = _present_code(config, request)
+    confirmed(_question(pages), yes)
     api.inbox_approve(config, item, reason)
     say(t("{what} is approved.", what=item))
 
@@ -166,7 +167,8 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
 
     request = _asked(config, item)
     _present(request, kinds)
-    _present_code(config, request)
+    if pages := _present_code(config, request):
+        say(_unread(pages))
     while True:
         question = t("a approve, r reject, s skip, d details, q quit")
         match typer.prompt(question, err=True).strip().lower():
@@ -209,15 +211,30 @@ def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False)
     say("\n".join(screen(request, kinds)))
 
 
-def _present_code(config: Path, request: PendingRequest) -> None:
-    """Show what is to be known of a request's code; the difference itself is `inbox show`."""
+def _question(pages: int) -> str:
+    """Return what is asked before an approval; pages of the code's difference are not forgotten."""
+    asked = t("Approve exactly this?")
+    return f"{_unread(pages)} {asked}" if pages else asked
+
+
+def _unread(pages: int) -> str:
+    return t("0 of {pages} pages of the code's difference were shown here.", pages=pages)
+
+
+def _present_code(config: Path, request: PendingRequest) -> int:
+    """Show what is to be known of a request's code; the difference itself is `inbox show`.
+
+    Return how many pages that has; 0 without code.
+    """
     from secureflow.cli.bundle_review import code_of, told_of
 
     code = code_of(config, request.details)
-    if code is not None:
-        for line in told_of(code):
-            say(line)
-        say(t("All of it: secureflow agent inbox show {item}", item=request.item.id))
+    if code is None:
+        return 0
+    for line in told_of(code):
+        say(line)
+    say(t("All of it: secureflow agent inbox show {item}", item=request.item.id))
+    return code.view.pages
 
 
 def _listed(one: Mapping[str, Any]) -> list[str]:

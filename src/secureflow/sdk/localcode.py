@@ -110,10 +110,11 @@ def local_code(
 def _initial(
     folder: Path, entry: str, settings: Mapping[str, Any], seed: int
 ) -> dict[str, NDArray[Any]]:
-    from secureflow.engines.bundles.local import LocalBundle, local_class
+    from secureflow.engines.bundles.local import LocalBundle, LocalModules
 
-    with local_class(folder.resolve(), entry) as made:
-        return LocalBundle(made, settings, seed).initial()
+    modules = LocalModules(folder.resolve())
+    with modules.used():
+        return LocalBundle(modules.load(entry), settings, seed).initial()
 
 
 def _declared(name: str, array: NDArray[Any]) -> TensorSpec:

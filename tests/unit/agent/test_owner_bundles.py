@@ -16,6 +16,7 @@ from secureflow.agent.owner import bundles as under_test
 from secureflow.agent.owner.bundles import FRESH_SECONDS, OwnerBundles, code_of, named_code
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.bundles import BundleRef
 from secureflow.engines.bundles import Bundle, pack, unpack
@@ -158,6 +159,21 @@ async def test_it_is_compared_with_the_last_of_the_submitter_else_of_the_name(
     assert bundles.review(NEW.digest, "ana", "other")["before"] is None  # itself is not before
     assert bundles.review(NEW.digest, "ana", "other")["approved"] is not None
     assert bundles.review(OLD.digest, "ana", "churn")["since"]["digest"] == NEW.digest
+
+
+async def test_what_the_last_approved_job_gave_the_same_code_is_told(
+    bundles: OwnerBundles, store: RecordStore
+) -> None:
+    await bundles.fetch(NEW.digest)
+    assert bundles.review(NEW.digest, "ana", "churn")["given"] is None
+    approve(bundles, store, NEW, "ana", "churn")
+    assert bundles.review(NEW.digest, "ana", "churn")["given"] is None  # of no job in the record
+    model = {"bundle": {"digest": NEW.digest}, "settings": {"rate": 0.5}}
+    spec = {"model": model, "limits": {"clip_norm": 2.0}}
+    with store.transaction():
+        store.add_job(JobRecord("job_1", "d" * 64, spec, b"", 1, 2))
+    given = {"job": "job_1", "settings": {"rate": 0.5}, "clip_norm": 2.0}
+    assert bundles.review(NEW.digest, "ana", "churn")["given"] == given
 
 
 async def test_a_last_one_whose_file_is_gone_is_named(

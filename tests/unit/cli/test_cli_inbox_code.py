@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from secureflow.agent import api
-from secureflow.cli.bundle_view import PAGE
+from secureflow.cli.bundle_view import PAGE, TOLD
 from secureflow.engines.bundles import Bundle, pack
-from secureflow.kit.canonical import b64encode
+from secureflow.kit.canonical import b64encode, digest
 from tests.unit.cli.test_cli_inbox import TRAINING, told
 
 CLASS = "class Model:\n" + "".join(
@@ -139,6 +139,60 @@ def test_what_the_job_gives_the_code_is_shown(cli: Any, agent: Agent) -> None:
         long = next(one for one in lines if one.startswith("long: "))
         assert "505 characters: --details" in long
         assert "end" not in long
+
+
+def test_what_differs_from_the_last_approved_job_of_the_code_is_marked(
+    cli: Any, agent: Agent
+) -> None:
+    bundle = {"digest": NEW.digest, "entry": "model:Model", "environment": "e" * 64}
+    settings = {"rate": 1, "extra": "x", "kept": [1, 2]}
+    model = {"family": "bundle", "bundle": bundle, "weights": [{"name": "w", "shape": [2]}]}
+    model["settings"] = settings
+    agent.item = told({**TRAINING, "model": model, "limits": {"clip_norm": 7.5}}, **FACTS)
+
+    def lines() -> list[str]:
+        _, out, err = cli("agent", "inbox", "show", agent.item["id"])
+        return [one.strip() for one in (out + err).splitlines()]
+
+    assert f"settings_digest for policies: {digest(settings)}" in lines()
+    assert not any("job_7" in one for one in lines())
+    agent.code["given"] = {"job": "job_7", "settings": dict(settings), "clip_norm": 7.5}
+    assert "the same as in the job job_7, approved here last with this code" in lines()
+    before = {"rate": True, "kept": [1, 2], "gone": "y"}
+    agent.code["given"] = {"job": "job_7", "settings": before, "clip_norm": 2.0}
+    assert [one for one in lines() if "job_7" in one] == [
+        "LOOK: rate was true in the job job_7",
+        "LOOK: extra is new since the job job_7",
+        'LOOK: gone is gone; it was "y" in the job job_7',
+        "LOOK: the norm cap was 2.0 in the job job_7",
+    ]
+
+
+def test_no_number_of_remarks_hides_the_problems(cli: Any, agent: Agent) -> None:
+    files = {f"m{at}.py": f"# \u202e {at}\n".encode() for at in range(3 * TOLD)}
+    files |= {f"n{at}.py": b"def f(:" for at in range(2 * TOLD)}
+    many = Bundle({**files, "model.py": CLASS.encode()})
+    agent.item = told(TRAINING, **{**FACTS, "bundle_digest": many.digest})
+    agent.code |= {"packed": b64encode(pack(many)), "environment": None, "before": None}
+    _, out, err = cli("agent", "inbox", "approve", agent.item["id"])
+    lines = (out + err).splitlines()
+    kinds = [one.split()[0].rstrip(":") for one in lines if one.startswith(("LOOK", "PROBLEM"))]
+    assert kinds == ["LOOK"] * (TOLD + 1) + ["PROBLEM"] * (TOLD + 2)
+    assert f"LOOK: {2 * TOLD} more places: -o json lists them" in lines
+    assert f"PROBLEM: {TOLD} more: -o json lists them" in lines
+
+
+def test_the_question_says_how_much_of_the_code_was_shown(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("secureflow.cli.inbox.confirmed", lambda text, yes: asked.append(text))
+    cli("agent", "inbox", "approve", agent.item["id"])
+    unread = "0 of 2 pages of the code's difference were shown here."
+    assert asked == [f"{unread} Approve exactly this?"]
+    agent.item = told(TRAINING)
+    cli("agent", "inbox", "approve", agent.item["id"])
+    assert asked[1:] == ["Approve exactly this?"]
 
 
 def test_programs_get_everything(cli: Any, agent: Agent) -> None:

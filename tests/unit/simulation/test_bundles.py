@@ -99,6 +99,28 @@ def test_two_bundles_share_the_names_of_their_modules(table: pa.Table, tmp_path:
     assert [one.spec.bundle for one in (first, second)] != [again.spec.bundle] * 2
 
 
+def test_parties_share_no_globals_of_the_code(table: pa.Table, tmp_path: Path) -> None:
+    """At owners each runs in a process of its own: a simulation must not look better than that."""
+    job = folder(tmp_path)
+    source = GOOD.replace("import numpy as np\n", "import numpy as np\nSEEN = []\n", 1)
+    source = source.replace(
+        "x, y = self.training", "import parts.kept as kept; kept.SEEN.append(1); SEEN.append(1)\n"
+        "        x, y = self.training"
+    )  # fmt: skip
+    source = source.replace('"correct": ((p > 0.5) == y).sum()', '"correct": most(len(y))')
+    source += """
+def most(rows):
+    import parts.kept as kept
+    assert len(SEEN) == len(kept.SEEN)
+    return rows * min(len(SEEN) / 100, 1)
+"""
+    (tmp_path / "churn" / "model.py").write_text(source)
+    (tmp_path / "churn" / "parts" / "kept.py").write_text("SEEN = []\n")
+    outcome = simulate(job, table, parties=3)
+    rounds = len(outcome.history)
+    assert outcome.metrics["correct"] == pytest.approx(rounds / 100, abs=1e-6)
+
+
 def test_an_edit_is_seen_at_once(table: pa.Table, tmp_path: Path) -> None:
     """Even one of the same length within the same second."""
     job = folder(tmp_path)

@@ -161,7 +161,7 @@ class OwnerBundles:
 
         `packed` and `before` are base64; `before` is None if there is none, or if its file is
         gone, and `since` then says which one it was. `approved` is the time of an approval of
-        this very bundle.
+        this very bundle, and `given` what the job gave it that was approved with it last.
         """
         found = self._packed(digest)
         if found is None:
@@ -177,6 +177,7 @@ class OwnerBundles:
             "digest": digest,
             "packed": found,
             "approved": None if same is None else same.approved_at,
+            "given": None if same is None else self._given(same.job),
             "before": older,
             "since": None if last is None else last.summary(),
         }
@@ -212,6 +213,17 @@ class OwnerBundles:
                     path.unlink()
                     gone += 1
         return gone
+
+    def _given(self, name: str) -> dict[str, JSON] | None:
+        """Return what an approved job gave its code; None if its record is gone or damaged."""
+        with contextlib.suppress(SecureFlowError):
+            job = self._store.job(name)
+            model = {} if job is None else job.spec.get("model") or {}
+            if job is not None and "bundle" in model:
+                limits = job.spec.get("limits") or {}
+                told = {"settings": model.get("settings"), "clip_norm": limits.get("clip_norm")}
+                return {"job": name, **told}
+        return None
 
     def _known(self, digest: str) -> Bundle | None:
         """Return a bundle whose file is here, and keep it until its request waits."""

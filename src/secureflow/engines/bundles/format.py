@@ -13,7 +13,8 @@ anything is copied.
 A file is UTF-8 text with `\n` as its line end, and people read it: its lines have a length, and a
 bundle has a number of lines. A path has at most `MAX_DEPTH` parts of letters,
 digits, `_`, `.` and `-`; none begins with a dot or a hyphen. Two paths must also differ on file
-systems that ignore case.
+systems that ignore case. No module stands beside a folder of modules of its name: people would read
+one of the two, and Python run the other.
 """
 
 from __future__ import annotations
@@ -214,7 +215,15 @@ def _check_paths(files: Iterable[str]) -> None:
         raise _refused_packing("it has no file")
     for taken in folders & seen.keys():
         raise refused(seen[taken], "a folder has the same name")
+    for module in _packages(seen) & seen.keys():
+        raise refused(seen[module], "a folder of modules has its name: Python runs one of the two")
     _check_folders(seen.values())
+
+
+def _packages(paths: Iterable[str]) -> set[str]:
+    """Return the paths of the modules that would have the name of a folder with modules in it."""
+    parts = (path.split("/")[:-1] for path in paths if path.endswith(".py"))
+    return {"/".join(one[:depth]) + ".py" for one in parts for depth in range(1, len(one) + 1)}
 
 
 def _check_folders(paths: Iterable[str]) -> None:

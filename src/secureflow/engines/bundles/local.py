@@ -8,6 +8,7 @@ that they know: it is one's own code and one's own data.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ class LocalBundle:
     """One object of a bundle's class.
 
     Args:
-        made: the class, of `local_class`.
+        made: the class, of `LocalModules.load`.
         settings: what it is made with.
         seed: likewise.
         layout: of the model's tensors; empty before they are known.
@@ -86,34 +87,56 @@ class LocalBundle:
         return parts
 
 
-@contextmanager
-def local_class(folder: Path, entry: str) -> Iterator[Any]:
-    """Import a bundle's class; afterwards its modules are forgotten, so that the next is read anew.
+class LocalModules:
+    """A bundle's modules as one process of an owner has them, apart from those of the next.
 
-    What was imported of the folder before is put aside meanwhile. No bytecode is written into it.
+    What they keep in their globals no other party's code sees; libraries are shared.
 
-    Raises:
-        SecureFlowError: `bundle_unusable`, `bundle_failed`.
+    Args:
+        folder: of the bundle, resolved.
     """
-    path, bytecode = list(sys.path), sys.dont_write_bytecode
-    aside = _forget(folder)
-    sys.dont_write_bytecode = True
-    importlib.invalidate_caches()
-    try:
-        yield told(lambda: imported(str(folder), entry))
-    finally:
-        _forget(folder)
-        sys.modules.update(aside)
-        sys.path[:], sys.dont_write_bytecode = path, bytecode
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._own: dict[str, ModuleType] = {}
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Have the bundle's modules be these in the block, in which all of its code runs.
+
+        What else was imported of the folder is put aside meanwhile. No bytecode is written into it.
+        """
+        path, bytecode = list(sys.path), sys.dont_write_bytecode
+        aside = _forget(self._folder)
+        sys.dont_write_bytecode = True
+        if self._own:
+            sys.modules.update(self._own)
+            sys.path.append(str(self._folder))  # for what a method imports when it is called
+        else:
+            importlib.invalidate_caches()
+        try:
+            yield
+        finally:
+            self._own = _forget(self._folder)
+            sys.modules.update(aside)
+            sys.path[:], sys.dont_write_bytecode = path, bytecode
+
+    def load(self, entry: str) -> Any:
+        """Import the class of an entry point, in a block of `used`.
+
+        Raises:
+            SecureFlowError: `bundle_unusable`, `bundle_failed`.
+        """
+        return told(lambda: imported(str(self._folder), entry))
 
 
 def _forget(folder: Path) -> dict[str, ModuleType]:
     """Remove what was imported of a folder, also packages without a file, and return it."""
-    found = {}
+    found, within = {}, f"{folder}{os.sep}"
     for name, module in list(sys.modules.items()):
         own = vars(module)  # some modules warn of every name that is asked for
         places = [own.get("__file__"), *own.get("__path__", ())]
-        if any(isinstance(one, str) and Path(one).is_relative_to(folder) for one in places):
+        if any(isinstance(one, str) and one.startswith(within) for one in places):
             found[name] = sys.modules.pop(name)
     return found
 

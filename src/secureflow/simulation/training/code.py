@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from secureflow.adapters.frameworks import Prepare, Returned, RowsRunner, runner_of
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.bundles.local import LocalBundle, local_class
+from secureflow.engines.bundles.local import LocalBundle, LocalModules
 from secureflow.engines.preparation import Columns
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -25,11 +24,14 @@ from secureflow.sdk.localcode import LocalCode
 class CodeRunner:
     """`adapters.frameworks.FrameworkRunner`, one object of the bundle's class for one party.
 
+    Each party has modules of its own, as in the processes of owners: what one keeps in their
+    globals no other one sees.
+
     Args:
         spec: the job's spec, of the family `bundle`.
         columns: the party's rows.
         secret: the party's.
-        made: the bundle's class.
+        folder: the bundle's, resolved.
         rows: the file that the rows are handed over in.
     """
 
@@ -38,7 +40,7 @@ class CodeRunner:
         spec: TrainingSpec,
         columns: Columns | None,
         secret: bytes,
-        made: Any,
+        folder: Path,
         rows: Path,
     ) -> None:
         if not isinstance(spec.model, BundleModel):
@@ -46,7 +48,10 @@ class CodeRunner:
         self._spec, self._model, self._path = spec, spec.model, rows
         self._rows = RowsRunner(spec, columns, secret)
         layout = [(one.name, one.dtype, one.shape) for one in spec.tensors]
-        self._bundle = LocalBundle(made, spec.model.settings, spec.plan.seed, layout)
+        self._modules = LocalModules(folder)
+        with self._modules.used():
+            made = self._modules.load(spec.model.bundle.entry)
+            self._bundle = LocalBundle(made, spec.model.settings, spec.plan.seed, layout)
         self._prepared = False
         self._number = 0
 
@@ -69,10 +74,12 @@ class CodeRunner:
     ) -> NDArray[np.float64]:
         """See `FrameworkRunner.train`."""
         del state
-        returned = self._begun(model, moments)
-        sums = self._reported(returned)
-        self._number += 1
-        returned.write(self._bundle.train(returned.tensors, self._number), update)
+        with self._modules.used():
+            returned = self._begun(model, moments)
+            sums = self._reported(returned)
+            self._number += 1
+            trained = self._bundle.train(returned.tensors, self._number)
+        returned.write(trained, update)
         return np.array(returned.sums(sums, self.rows, seed))
 
     def evaluate(
@@ -81,8 +88,10 @@ class CodeRunner:
         """See `FrameworkRunner.evaluate`; under differential privacy nothing is measured."""
         if self._spec.privacy is not None:
             return np.ones(1)
-        returned = self._begun(model, moments)
-        return np.array(returned.sums(self._reported(returned), self.rows, seed))
+        with self._modules.used():
+            returned = self._begun(model, moments)
+            sums = self._reported(returned)
+        return np.array(returned.sums(sums, self.rows, seed))
 
     def _begun(self, model: Path, moments: Sequence[float] | None) -> Returned:
         if not self._prepared:
@@ -111,19 +120,12 @@ class CodeRunner:
 
 @contextmanager
 def code_runner(code: LocalCode | None) -> Iterator[Prepare]:
-    """Return what prepares a party's rows: for the bundle, if there is one, while it is imported.
-
-    Raises:
-        SecureFlowError: `bundle_unusable`.
-    """
+    """Return what prepares a party's rows: for the bundle, if there is one."""
     if code is None:
         yield runner_of
         return
-    made_here = count()
-    with (
-        TemporaryDirectory(prefix="secureflow-rows-") as place,
-        local_class(code.folder.resolve(), code.model.bundle.entry) as made,
-    ):
+    made_here, folder = count(), code.folder.resolve()
+    with TemporaryDirectory(prefix="secureflow-rows-") as place:
         yield lambda spec, columns, secret: CodeRunner(
-            spec, columns, secret, made, Path(place, str(next(made_here)))
+            spec, columns, secret, folder, Path(place, str(next(made_here)))
         )

@@ -101,6 +101,21 @@ def _refused_or_canonical(packed: bytes) -> None:
     assert code == "bundle_refused"
 
 
+@pytest.mark.parametrize(
+    "other", ["model/__init__.py", "model/deep/part.py", "Model/part.py", "a/b/__init__.py"]
+)
+def test_no_module_stands_beside_a_folder_of_its_name(other: str) -> None:
+    """Python runs one of them, and a reader may look at the other."""
+    files = {"model.py": b"", "a/b.py": b"", other: b""}
+    packed = b"secureflow-bundle/1\n" + b"".join(b"%s 0\n" % one.encode() for one in sorted(files))
+    for made in (lambda: Bundle(files), lambda: unpack(packed + b"\n")):
+        with pytest.raises(SecureFlowError) as refusal:
+            made()
+        assert refusal.value.code == "bundle_refused"
+        assert "a folder of modules has its name" in refusal.value.message
+    assert Bundle({"model.py": b"", "model/data.json": b"", "a/b.py": b"", "a/c/d.py": b""})
+
+
 def test_a_packing_is_pinned() -> None:
     packed = b"secureflow-bundle/1\na.py 6\nb/c.txt 5\n\nx = 1\nf\xc3\xbcr\n"
     assert pack(Bundle(TWO)) == packed
