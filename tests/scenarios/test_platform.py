@@ -29,9 +29,19 @@ from secureflow.demo.data import LABEL, columns_of
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.demo.processes import stop_all
-from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import dump, parse
-from secureflow.domain.specs.training import Release, Resume, TrainingPlan, TrainingSpec
+from secureflow.domain.specs.families import MlpModel
+from secureflow.domain.specs.inputs import ImageFeature
+from secureflow.domain.specs.sklearn_families import SgdClassifierModel
+from secureflow.domain.specs.targets import ClassesLabel
+from secureflow.domain.specs.training import (
+    FeatureSpec,
+    Release,
+    Resume,
+    TrainingPlan,
+    TrainingSpec,
+)
 from secureflow.engines.preparation import validation_parts
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import AsyncClient
@@ -47,6 +57,7 @@ from tests.survival.world import (
 )
 
 JSON = Any
+PUBLIC = TrainingPlan(rounds=3, batch_size=64, local_epochs=2, validation=0.2, order="public")
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +106,15 @@ def run(place: Platform, request: Any) -> Any:
         ended = await_end(client, job.id)
     assert ended.state == "succeeded", ended.error
     return ended
+
+
+def declare(config: Path, dataset: DatasetConfig) -> list[str]:
+    """Add a dataset to an agent's settings; return what it says has changed."""
+    settings = yaml.safe_load(config.read_text())
+    settings["datasets"].append(dump(dataset))
+    config.write_text(yaml.safe_dump(settings))
+    changed: list[str] = api.reload(config)["changed"]
+    return changed
 
 
 def test_the_example_trains_a_model_that_predicts(place: Platform) -> None:
@@ -211,19 +231,48 @@ def test_predictions_are_those_of_the_agents(place: Platform) -> None:
 
 @pytest.mark.parametrize("protection", ["sealed", "sealed+secagg"])
 def test_a_simulation_gives_the_model_of_the_platform(place: Platform, protection: str) -> None:
-    plan = TrainingPlan(rounds=3, batch_size=64, local_epochs=2, validation=0.2, order="public")
-    asked = training(place, plan, protection=protection)
-    report = run(place, asked).report
-    shares = sorted((place.directory / "data").glob("share-*.parquet"))
-    simulated = simulate(dump(asked), shares)
-    assert simulated.digest == report["model"]["digest"]
-    assert dict(simulated.metrics) == report["metrics"]
+    asked = training(place, PUBLIC, protection=protection)
+    simulated, report = in_both(place, asked, sorted(place.directory.glob("data/share-*.parquet")))
     for mine, theirs in zip(simulated.history, report["history"], strict=True):
         assert {**mine, "seconds": 0} == {
             name: 0 if name == "seconds" else value
             for name, value in theirs.items()
             if name != "survivors"
         }
+
+
+def test_scikit_learn_trains_on_the_platform_as_in_a_simulation(place: Platform) -> None:
+    asked = training(place, PUBLIC, model=SgdClassifierModel("sgd_classifier"))
+    in_both(place, asked, sorted(place.directory.glob("data/share-*.parquet")))
+
+
+def test_a_network_trains_on_folders_of_images(place: Platform, tmp_path: Path) -> None:
+    """Published and granted by their three owners; the simulation reads the same folders."""
+    folders = [tmp_path / party for party in place.parties]
+    scans = []
+    for owner, folder in zip(place.parties.values(), folders, strict=True):
+        declared = replace(by_class(folder, 30), name="scans")
+        declare(owner.config, declared)
+        published = api.data_publish(owner.config, "scans", "Scans")["id"]
+        with place.client(owner.party) as client:
+            client.datasets.grant(published, place.project, purposes=[place.purpose])
+        scans.append(published)
+    features = FeatureSpec(
+        label=ClassesLabel("label", ("cat", "dog")), images=(ImageFeature("image", (4, 6, 3)),)
+    )
+    asked = training(
+        place, PUBLIC, datasets=tuple(scans), features=features, model=MlpModel("mlp", hidden=(5,))
+    )
+    in_both(place, asked, folders)
+
+
+def in_both(place: Platform, asked: Any, data: list[Path]) -> Any:
+    """Run a job on the platform and in a simulation, which must tell the same; return both."""
+    report = run(place, asked).report
+    simulated = simulate(dump(asked), data)
+    assert simulated.digest == report["model"]["digest"]
+    assert dict(simulated.metrics) == report["metrics"]
+    return simulated, report
 
 
 @pytest.mark.parametrize("intermediate", ["operator", "agents"])
@@ -331,10 +380,7 @@ def test_images_are_published_and_granted_and_a_changed_folder_is_not_used(
     """Over real links, from an edit of `agent.yaml`; nobody else sees more than the declaration."""
     owner = place.parties["bank-b"]
     pets = replace(by_class(tmp_path / "pets"), privacy=DatasetPrivacy("pets", 3.0, 1e-6))
-    settings = yaml.safe_load(owner.config.read_text())
-    settings["datasets"].append(dump(pets))
-    owner.config.write_text(yaml.safe_dump(settings))
-    assert api.reload(owner.config)["changed"] == ["datasets.pets"]
+    assert declare(owner.config, pets) == ["datasets.pets"]
     published = api.data_publish(owner.config, "pets", "Pets")
     assert (published["rows"], published["counted"]) == ("<1k", 4)
     with place.client("bank-b") as client:
