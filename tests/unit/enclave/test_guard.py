@@ -11,6 +11,7 @@ import sys
 import venv
 import zipfile
 from _imp import is_builtin, is_frozen
+from functools import cache
 from pathlib import Path
 from shutil import copy, copytree, ignore_patterns
 from types import ModuleType
@@ -23,17 +24,21 @@ from secureflow.enclave import __main__ as entry
 from secureflow.enclave.guard import Guard
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.measurement import measure
-from secureflow.kit.measurement.distributions import digest_of
+from secureflow.kit.measurement.distributions import Files, digest_of
 
 SOURCE = Path(secureflow.__file__).parent
-FILES = measure().files
 LATE = "secureflow.sdk"
 EVIL = "import sys; open({place!r}, 'a').write(f'{{__name__}} {{sys.flags.no_site}}\\n')\n"
 
 
+@cache
+def measured() -> Files:
+    return measure().files
+
+
 def refused(name: str, guard: Guard | None = None) -> str:
     with pytest.raises(SecureFlowError) as caught:
-        (guard or Guard(FILES)).find_spec(name)
+        (guard or Guard(measured())).find_spec(name)
     return caught.value.code
 
 
@@ -42,11 +47,11 @@ def refused(name: str, guard: Guard | None = None) -> str:
 )
 def test_another_module_of_ours_is_refused(name: str) -> None:
     assert refused(name) == "module_not_measured"
-    assert Guard(FILES).find_spec("secureflow.enclave.main") is not None
+    assert Guard(measured()).find_spec("secureflow.enclave.main") is not None
 
 
 def test_a_module_of_others_that_was_not_measured_is_not_there(tmp_path: Path) -> None:
-    guard = Guard(FILES)
+    guard = Guard(measured())
     for name in ("numpy", "grpc", "json", "asyncio", "_ssl"):
         assert guard.find_spec(name) is not None, name
     for name in ("pytest", "httpx", "sklearn", "idlelib"):
@@ -103,7 +108,7 @@ def test_a_native_module_that_was_changed_is_refused() -> None:
     assert native is not None
     assert native.origin is not None
     home = [str(Path(native.origin).parent)]
-    assert Guard(FILES).find_spec("numpy._core._multiarray_umath", home) is not None
+    assert Guard(measured()).find_spec("numpy._core._multiarray_umath", home) is not None
     with pytest.raises(SecureFlowError) as caught:
         Guard({(native.name, native.origin): b"x" * 32}).find_spec(native.name, home)
     assert caught.value.code == "code_changed"
@@ -118,7 +123,7 @@ def test_a_file_in_the_place_of_a_measured_one_is_refused(tmp_path: Path) -> Non
 
 def test_a_process_that_has_loaded_more_gets_no_guard() -> None:
     with pytest.raises(SecureFlowError) as caught:
-        Guard(FILES).hold({"json": sys.modules["json"], "pytest": pytest})
+        Guard(measured()).hold({"json": sys.modules["json"], "pytest": pytest})
     assert caught.value.code == "module_not_measured"
     assert "pytest" in caught.value.message
 
@@ -134,11 +139,11 @@ def test_a_module_that_was_not_loaded_from_its_source_is_refused(tmp_path: Path)
     for module in (bytecode, bare):
         module.__file__ = sys.modules["json"].__file__
         with pytest.raises(SecureFlowError):
-            Guard(FILES).hold({"json": module})
+            Guard(measured()).hold({"json": module})
 
 
 def test_a_measured_file_is_loaded_under_its_own_name_only(tmp_path: Path) -> None:
-    guard, numpy = Guard(FILES), Path(sys.modules["numpy"].__file__ or "").parent
+    guard, numpy = Guard(measured()), Path(sys.modules["numpy"].__file__ or "").parent
     (tmp_path / "yaml").symlink_to(numpy)
     (tmp_path / "ast.py").symlink_to(sys.modules["json"].__file__ or "")
     (tmp_path / "numpy").symlink_to(numpy)

@@ -59,12 +59,23 @@ def measured_of(package: Path) -> set[Path]:
 
 
 def test_editing_any_measured_file_of_ours_changes_the_measurement(checkout: Path) -> None:
-    before, files = measure(checkout).digest, measured_of(checkout)
+    before, files = measure(checkout), sorted(measured_of(checkout))
     assert len(files) > 100
-    for path in sorted(files):
+    kept = [path.read_bytes() for path in files]
+    for path, content in zip(files, kept, strict=True):
+        path.write_bytes(content + b"\n# edited\n")
+    changed = dict(zip(before.lines, measure(checkout).lines, strict=True))
+    others = {line for line in before.lines if changed[line] == line}
+    assert not [line for line in others if line.startswith("code ")]
+    for path, content in zip(files, kept, strict=True):
+        path.write_bytes(content)
+    assert measure(checkout) == before
+    for path in files[::40]:
         for _ in edited(path):
-            assert measure(checkout).digest != before, path
-    assert measure(checkout).digest == before
+            found = measure(checkout)
+            assert found.digest != before.digest
+            (line,) = set(before.lines) - set(found.lines)
+            assert line.endswith(f" {path.relative_to(checkout.parent)}")
 
 
 def test_editing_any_other_file_of_ours_does_not(checkout: Path) -> None:
