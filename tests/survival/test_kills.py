@@ -35,7 +35,7 @@ from tests.survival.points import Arming
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
-SHARES = [pytest.param(0.25, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
+SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
 SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4}
 

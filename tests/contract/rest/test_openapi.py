@@ -85,7 +85,7 @@ def test_valid_requests_are_answered_as_described(
 ) -> None:
     check = checked(described, live, operation, GenerationMode.POSITIVE)
     bounds = settings(
-        max_examples=8, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+        max_examples=6, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 
@@ -98,7 +98,7 @@ def test_invalid_requests_are_refused_as_described(
         pytest.skip("it takes nothing that could be wrong")
     check = checked(described, live, operation, GenerationMode.NEGATIVE)
     bounds = settings(
-        max_examples=8, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
+        max_examples=6, deadline=None, derandomize=True, suppress_health_check=ALL_HEALTH
     )
     bounds(check)()
 
