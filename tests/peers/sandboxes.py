@@ -77,14 +77,15 @@ def interpreter(identity: str) -> str:
 
 @cache
 def _found(identity: str) -> tuple[str, str]:
-    """Return such a Python, or why there is none."""
-    reason = ""
+    """Return such a Python, or why there is none: what each of them met."""
+    reasons = []
     for one in (sys.executable, *_installed()):
-        layout_of(one)  # root's view of it: in the child nobody asks again
+        layout = layout_of(one)  # root's view of it: in the child nobody asks again
         reason = str(as_identity(identity, partial(why_not, BubblewrapSandbox(), one)))
         if not reason:
             return one, ""
-    return "", reason
+        reasons.append(f"{one}: {reason} ({layout})")
+    return "", "; ".join(reasons)
 
 
 def _installed() -> Iterator[str]:
