@@ -27,6 +27,16 @@ class PlainHost:
     def pid(self) -> int:
         return self.process.pid
 
+    async def freeze(self) -> None:
+        self._tell(signal.SIGSTOP)
+
+    async def thaw(self) -> None:
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, what: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, what)
+
     async def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)

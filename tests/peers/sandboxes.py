@@ -27,6 +27,7 @@ import pytest
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.adapters.sandbox.choice import why_not
 from secureflow.adapters.sandbox.layout import layout_of
+from secureflow.application.ports.sandbox import SandboxProcess
 
 DEMANDED: Final = "SECUREFLOW_DEMAND_SANDBOX"
 IDENTITIES: Final = ("root", "ordinary")
@@ -129,6 +130,53 @@ def as_identity(identity: str, work: Callable[[], Awaitable[Any]]) -> Any:
 
 async def _plain(work: Callable[[], Awaitable[Any]]) -> Any:
     return json.loads(json.dumps(await work()))
+
+
+COUNTS: Final = """
+import mmap, os, threading
+def count(start):
+    with open(OUT, "r+b") as file, mmap.mmap(file.fileno(), 16) as shared:
+        number = 0
+        while True:
+            number += 1
+            shared[start : start + 8] = number.to_bytes(8, "little")
+if FORKS and os.fork() == 0:
+    count(8)
+if not FORKS:
+    threading.Thread(target=count, args=(8,), daemon=True).start()
+print(1, flush=True)
+count(0)
+"""
+"""Two threads, or with FORKS two processes, that count in a file of 16 bytes."""
+
+
+def counts_in(path: str, *, forks: bool = False) -> str:
+    """Return the program that counts in a file."""
+    return COUNTS.replace("OUT", repr(path)).replace("FORKS", str(forks))
+
+
+async def stands_still(process: SandboxProcess, counted: Path) -> None:
+    """See a process that counts stand still when it is frozen, and go on when it is not."""
+    look = counted.read_bytes
+    async with asyncio.timeout(120):
+        for _ in range(2):
+            before = look()
+            while not _moved(before, look()):  # noqa: ASYNC110  it tells nobody
+                await asyncio.sleep(0.01)
+            await process.freeze()
+            await process.freeze()  # again is no fault
+            still = look()
+            for _ in range(20):
+                await asyncio.sleep(0.02)
+                assert look() == still
+            await process.thaw()
+            while not _moved(still, look()):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+def _moved(before: bytes, after: bytes) -> bool:
+    """Tell whether both have counted."""
+    return before[:8] != after[:8] and before[8:] != after[8:]
 
 
 def become_ordinary() -> None:

@@ -150,7 +150,7 @@ async def test_printing_without_end_ends_it(
     assert "prints without end" in error.message
 
 
-async def test_printing_without_end_ends_it_though_nobody_asks(
+async def test_printing_without_end_beside_an_answer_waits_for_the_next_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
@@ -160,10 +160,11 @@ async def test_printing_without_end_ends_it_though_nobody_asks(
     running = process._running
     assert running is not None
     await process.train(WEIGHTS, 1, limit=LIMIT)
-    async with asyncio.timeout(LIMIT):
-        await gone(running.pid)
+    assert process.alive
     with pytest.raises(SecureFlowError, match="prints without end"):
         await process.train(WEIGHTS, 2, limit=LIMIT)
+    async with asyncio.timeout(LIMIT):
+        await gone(running.pid)
     await process.kill()
 
 

@@ -100,7 +100,8 @@ class WorkerSettings(Section):
     `off` uses none. `memory_mb` of memory and address space; `scratch_mb` of temporary files in the
     sandbox, `state_mb` of the file in which a trainer keeps its own state; `processes` and threads
     together; `cpus` processors; `seconds` of one request; `devices` of this machine that code in
-    the sandbox may use, such as /dev/nvidia0.
+    the sandbox may use, such as /dev/nvidia0. `warm` jobs have a process with code of others at the
+    same time, and others wait; one that nothing was asked of for `idle_minutes` is ended.
     """
 
     sandbox: SandboxMode = "auto"
@@ -111,6 +112,8 @@ class WorkerSettings(Section):
     cpus: Annotated[float, Field(ge=0, le=4096)] = 0.0
     seconds: Annotated[int, Field(ge=0)] = 0
     devices: Annotated[tuple[Path, ...], Field(max_length=64)] = ()
+    warm: Annotated[int, Field(ge=1, le=1 << 16)] = 8
+    idle_minutes: Annotated[int, Field(ge=1, le=1 << 16)] = 360
 
     @property
     def others_seconds(self) -> int:

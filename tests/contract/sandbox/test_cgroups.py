@@ -135,6 +135,50 @@ def test_version_1_below_its_own_groups(tmp_path: Path) -> None:
     }
 
 
+def freezing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have groups of version 2 freeze, as since Linux 5.2."""
+    known = cgroups._new
+
+    def made(parent: Path, name: str) -> Path | None:
+        folder = known(parent, name)
+        if folder is not None and (parent / "cgroup.subtree_control").exists():
+            (folder / "cgroup.freeze").touch()
+        return folder
+
+    monkeypatch.setattr(cgroups, "_new", made)
+
+
+def test_a_group_of_version_2_freezes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    freezing(monkeypatch)
+    process = second(tmp_path, "/a/agent", {"/a": "memory pids cpu"}, "memory pids cpu")
+    made = Cgroups(process).make(LIMITS)
+    (folder,) = made.folders
+    assert made.spare is None
+    assert made.switch(4711) == folder / "cgroup.freeze"
+
+
+def test_beside_version_1_one_of_version_2_that_counts_nothing_freezes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = first(tmp_path, "memory", "pids")
+    (tmp_path / "unified").mkdir()
+    with (process / "mountinfo").open("a") as mounts:
+        mounts.write(f"40 20 0:27 / {tmp_path / 'unified'} rw - cgroup2 cgroup2 rw\n")
+    for name in ("cgroup.procs", "cgroup.controllers", "cgroup.subtree_control"):
+        (tmp_path / "unified" / name).touch()
+    assert Cgroups(process).make(LIMITS).spare is None  # an older kernel
+    freezing(monkeypatch)
+    made = Cgroups(process).make(LIMITS)
+    assert made.controllers == {"memory", "pids"}
+    assert made.spare is not None
+    assert made.spare.parent == tmp_path / "unified"
+    assert made.switch(4711) == made.spare / "cgroup.freeze"
+    assert (made.spare / "cgroup.procs").read_text() == "4711\n"
+    (made.spare / "cgroup.procs").unlink()
+    (made.spare / "cgroup.procs").mkdir()  # no process may be moved there
+    assert made.switch(4711) is None
+
+
 def test_what_cannot_be_written_is_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +259,8 @@ def test_groups_of_systemd_are_left_alone(
 def test_nothing_is_left_on_this_machine() -> None:
     counted = Cgroups()
     made = counted.make(Limits(memory=1 << 30, processes=4))
-    assert all(folder.is_dir() for folder in made.folders)
+    folders = [*made.folders, *([made.spare] if made.spare else [])]
+    assert all(folder.is_dir() for folder in folders)
     made.remove()
-    assert not any(folder.exists() for folder in made.folders)
+    assert not any(folder.exists() for folder in folders)
     assert counted.counted >= made.controllers

@@ -10,10 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from peers.sandboxes import demand_sandbox, free_uid
+from peers.sandboxes import counts_in, demand_sandbox, free_uid, stands_still
 
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox, choose_sandbox
 from secureflow.adapters.sandbox import choice as choosing
@@ -126,6 +127,36 @@ async def test_it_is_ended_by_who_started_it(sandbox: Sandbox) -> None:
     assert await process.reader.read() == b""
 
 
+async def test_one_that_is_kept_still_ends_like_others(sandbox: Sandbox) -> None:
+    process = await sandbox.start(Launch((*PYTHON, WAIT)))
+    assert await process.reader.readline() == b"1\n"
+    await process.freeze()
+    assert await ended(process) == 128 + signal.SIGKILL
+    await process.freeze()  # afterwards is no fault
+    await process.thaw()
+
+
+@pytest.mark.parametrize("by", ["a group", "signals", "signals to two", "no sandbox"])
+async def test_it_stands_still_and_goes_on(by: str, tmp_path: Path) -> None:
+    """Every thread and process of it, as often as one likes."""
+    (tmp_path / "counted").write_bytes(bytes(16))
+    sandbox: Sandbox = PlainSandbox()
+    forks = by == "signals to two"
+    if by != "no sandbox":
+        demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+        sandbox = BubblewrapSandbox(cgroups=by == "a group", without={"clone"} if forks else ())
+    outputs = (View(tmp_path / "counted", Path("/out/counted")),)
+    launch = Launch((*PYTHON, ""), outputs=outputs)
+    where = sandbox.inside(launch, tmp_path / "counted")
+    program = counts_in(str(where), forks=forks)
+    process = await sandbox.start(replace(launch, command=(*PYTHON, program)))
+    try:
+        assert await process.reader.readline() == b"1\n"
+        await stands_still(process, tmp_path / "counted")
+    finally:
+        await process.kill()
+
+
 async def test_its_own_end_has_a_code(sandbox: Sandbox) -> None:
     process = await sandbox.start(Launch((*PYTHON, "raise SystemExit(7)")))
     assert await process.wait() == 7
@@ -197,13 +228,16 @@ async def test_one_that_cannot_be_limited_runs_nothing(
 
 
 PARENT = f"""
-import asyncio
+import asyncio, sys
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.application.ports.sandbox import Launch
 
 async def main():
-    process = await BubblewrapSandbox().start(Launch({(*PYTHON, WAIT)!r}))
+    sandbox = BubblewrapSandbox(cgroups=sys.argv[1] != "signals")
+    process = await sandbox.start(Launch({(*PYTHON, WAIT)!r}))
     await process.reader.readline()
+    if sys.argv[1] != "running":
+        await process.freeze()
     print(process.pid, flush=True)
     await asyncio.Event().wait()
 
@@ -211,11 +245,12 @@ asyncio.run(main())
 """
 
 
-def test_a_confined_one_ends_with_who_started_it() -> None:
-    """Whether it listens to its channel or not."""
+@pytest.mark.parametrize("how", ["running", "in a group", "signals"])
+def test_a_confined_one_ends_with_who_started_it(how: str) -> None:
+    """Whether it listens to its channel or not, runs or stands still."""
     demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PARENT, how], stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         confined = os.pidfd_open(int(parent.stdout.readline()))

@@ -334,6 +334,19 @@ def share_locks(path: str) -> list[str]:
     return held
 
 
+def wakers() -> list[str]:
+    """Have the kernel send what wakes a process that was stopped, at a time or for a byte."""
+    found, made = [], ctypes.c_void_p()
+    if _LIBC.timer_create(time.CLOCK_MONOTONIC, None, ctypes.byref(made)) == 0:
+        found.append("timer_create")
+        _LIBC.timer_delete(made)
+    ours, theirs = socket.socketpair()
+    with ours, theirs, contextlib.suppress(OSError):
+        fcntl.fcntl(ours, 10, signal.SIGCONT)  # F_SETSIG
+        found.append("F_SETSIG")
+    return found
+
+
 def watch(path: str) -> list[str]:
     """Be told which shared files others open."""
     handle = max(_LIBC.inotify_init1(0), _LIBC.inotify_init())
@@ -513,7 +526,7 @@ ATTACKS = {
         sockets, connect, name, unix, read, processes, create, change, links, climb, files, grow,
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
-        lease, share_locks, watch, datagram, buffers, flags, outlive,
+        lease, share_locks, wakers, watch, datagram, buffers, flags, outlive,
     )
 }  # fmt: skip
 

@@ -6,6 +6,7 @@ its request with a typed error of constant words, and the next request has a new
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -319,6 +320,43 @@ def test_what_ends_a_call_is_told_in_constant_words(world: World) -> None:
     assert {name: one for name, (_, one) in told.items()} == {
         name: message for name, (_, message) in CALLS.items()
     }
+
+
+GOES_ON = """
+import threading
+self.longest, self.counted = 0.0, 0
+def count():
+    last = time.monotonic()
+    while True:
+        self.counted += 1
+        now = time.monotonic()
+        self.longest, last = max(self.longest, now - last), now
+threading.Thread(target=count, daemon=True).start()
+"""
+TELLS = """
+seen = self.counted
+while self.counted < seen + 2: time.sleep(0.001)
+print(json.dumps([self.longest, self.counted]), flush=True)
+return weights
+"""
+
+
+def test_a_hidden_thread_stands_still_between_calls(world: World) -> None:
+    """It counts, and notes how long it was kept from it: as long as nothing was asked."""
+    if world.identity != "root":
+        pytest.skip("the same sandbox, and this user's Python has no NumPy")
+    asleep = 1.0
+
+    async def work() -> Any:
+        async with at(world, world.python, one(made=GOES_ON, train=TELLS), sums=()) as job:
+            await job.train(1)
+            await asyncio.sleep(asleep)
+            await job.train(2)
+            return [json.loads(line) for line in job.log.read_text().splitlines()]
+
+    (_, counted), (longest, more) = world.run(work)
+    assert longest >= 0.9 * asleep
+    assert more > counted > 0
 
 
 HIDDEN = """

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
-from peers.sandboxes import become_ordinary
+from peers.sandboxes import become_ordinary, counts_in, stands_still
 
 from secureflow.adapters.sandbox import BubblewrapSandbox, bubblewrap
 from secureflow.adapters.sandbox.cgroups import Cgroup, Cgroups
@@ -80,6 +80,7 @@ def wanted(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "a lease": ("lease", {"paths": ["/inputs/rows.csv", "/job/update"]}),
         "locks of shared files": ("share_locks", {"path": "/inputs/rows.csv"}),
         "a watch of shared files": ("watch", {"path": "/usr/lib"}),
+        "a waker": ("wakers", {}),
         "a datagram": ("datagram", {"path": "/inputs/service"}),
         "buffers": ("buffers", {}),
         "flags of a file": ("flags", {"path": "/job/update"}),
@@ -126,6 +127,7 @@ WITHOUT: dict[str, tuple[str, ...]] = {
     "a lease": ("leases",),
     "locks of shared files": ("flocks", "file locks"),
     "a watch of shared files": ("notices",),
+    "a waker": ("timers", "signals of files"),
     "a datagram": ("sockets",),
     "buffers": ("pipe sizes", "socket buffers"),
     "flags of a file": ("file flags",),
@@ -155,6 +157,24 @@ def test_without_its_guards_it_is_reached(
     world: World, unguarded: Callable[[str], Any], name: str
 ) -> None:
     assert unguarded(name)
+
+
+@pytest.mark.parametrize("cgroups", [True, False])
+def test_it_computes_only_when_it_was_asked(world: World, cgroups: bool) -> None:
+    """By a group where this user may make one, else by signals, which nobody may send but us."""
+    counted = world.job / "update"
+    counted.write_bytes(bytes(16))
+    launch = world.launch(command=(world.python, "-I", "-S", "-c", counts_in("/job/update")))
+
+    async def work() -> None:
+        process = await BubblewrapSandbox(cgroups=cgroups).start(launch)
+        try:
+            assert await process.reader.readline() == b"1\n"
+            await stands_still(process, counted)
+        finally:
+            await process.kill()
+
+    world.run(work)
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,12 @@ from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
 from secureflow.agent.compute import bundle_workers
 from secureflow.agent.compute.bundle_process import BundleProcess
 from secureflow.agent.compute.bundle_workers import BundleWorkers
-from secureflow.agent.compute.jobfiles import UPDATE
+from secureflow.agent.compute.jobfiles import ROWS, UPDATE, code_folder
 from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.training import MOMENTS, train_arguments
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
+from secureflow.application.ports.sandbox import Launch, SandboxProcess
 from secureflow.domain.specs.base import Limits, dump
 from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
@@ -379,6 +380,88 @@ async def test_a_process_that_ends_in_a_call_is_asked_once_more(at: Any) -> None
         assert place.pid != first
         os.kill(place.pid, signal.SIGKILL)
         assert await code_of(asked) == "bundle_died"
+
+
+async def test_a_process_of_which_nothing_is_asked_is_ended_and_started_anew(at: Any) -> None:
+    async with at(model_source(train="weights['w'] += 0.5; return weights"), idle=0.05) as place:
+        for number in (1, 2):
+            await place.train(number)
+            assert place.update.tolist() == [0.5] * 3
+            async with asyncio.timeout(60):
+                while place.workers._jobs[JOB].process is not None:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+        assert len(place.code.written) == place.reader.calls.count("rows") == 2
+
+
+async def test_under_privacy_the_start_of_one_that_rested_takes_its_own_time(at: Any) -> None:
+    """As the first did: no row decides that it rested, whether its process lived or not."""
+    source = b"import time\ntime.sleep(3)\n" + model_source(
+        train="weights['w'] += 9; return weights"
+    )
+    async with at(source, code_spec(privacy=PRIVACY, seconds=3)) as place:
+        for number in (1, 2):
+            await place.train(number)
+            assert place.update.any(), number
+            await killed(place)
+            await place.workers._places._cool(JOB)
+
+
+async def test_another_job_takes_the_place_of_one_that_rests(at: Any) -> None:
+    async with at(model_source(), warm=1) as place:
+        await place.train()
+        pid = place.pid
+        await place.workers.prepare("job_other", dump(place.spec), None)
+        model, update = place.model(), place.job / UPDATE
+        asked = train_arguments(model, update, None, bundle_jobs.SEED, number=1)
+        await place.workers.compute("job_other", "train", {**asked, "round": 1})
+        assert gone(pid)
+        await place.train(2)
+        assert len(place.code.written) == 3
+
+
+@pytest.mark.parametrize("privacy", [None, PRIVACY], ids=["told", "paced"])
+async def test_an_owner_limits_the_time_of_code_whatever_the_job_says(
+    at: Any, privacy: Privacy | None
+) -> None:
+    source = model_source(train="time.sleep(600)")
+    spec = code_spec(privacy=privacy, seconds=500)
+    async with at(source, spec, others_seconds=1) as place, asyncio.timeout(120):
+        if privacy is None:
+            assert await code_of(place.train()) == "bundle_silent"
+            return
+        await place.train()
+        assert not place.update.any()
+        assert place.waited[0] < 100
+
+
+async def test_code_is_given_rows_that_no_worker_can_change(at: Any) -> None:
+    """Its file is a copy; the worker's, which it could cut while it is mapped, is emptied."""
+    async with at(model_source(prepare=TELLS)) as place:
+        await place.train()
+        written, own = place.job / ROWS, code_folder(place.directory / "models", JOB) / ROWS / ROWS
+        assert written.stat().st_size == 0 < own.stat().st_size
+        assert not written.samefile(own)
+        assert json.loads(place.log.read_text())["t/labels"]
+
+
+class Noting(BubblewrapSandbox):
+    """The real sandbox, which notes what it is told to start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches: list[Launch] = []
+
+    async def start(self, launch: Launch) -> SandboxProcess:
+        self.launches.append(launch)
+        return await super().start(launch)
+
+
+async def test_code_does_not_see_what_no_worker_may_see(at: Any, tmp_path: Path) -> None:
+    """Even where its interpreter's folders hold it."""
+    hidden, sandbox = (tmp_path / "agent", tmp_path / "data"), Noting()
+    async with at(model_source(), sandbox=sandbox, hidden=hidden) as place:
+        await place.train()
+    assert [launch.hidden for launch in sandbox.launches] == [hidden]
 
 
 async def test_under_privacy_a_later_import_is_not_told_either(at: Any) -> None:

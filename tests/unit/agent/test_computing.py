@@ -104,6 +104,15 @@ async def test_one_that_ran_is_demanded_from_then_on(
     assert installed == ["auto", "auto", "require", "off", "require"]
 
 
+async def test_what_its_owner_sets_for_code_of_others_holds(
+    settings: AgentSettings, store: RecordStore, installed: list[SandboxMode]
+) -> None:
+    set_by_owner = worker(settings, warm=3, idle_minutes=5, seconds=7)
+    hidden = HiddenPlaces(set_by_owner)
+    config = (await start_workers(set_by_owner, MODULE, AGENT_KINDS, store, hidden)).config
+    assert (config.warm, config.idle, config.others_seconds) == (3, 300.0, 7)
+
+
 def test_the_doctor_says_what_a_start_would(
     settings: AgentSettings, store: RecordStore, installed: list[SandboxMode]
 ) -> None:

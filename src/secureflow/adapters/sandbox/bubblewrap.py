@@ -11,6 +11,7 @@ What holds for code that runs in it, and by what (`docs/sandbox.md` says what do
   ends with the thread that started it: the first process of its namespace is bubblewrap's own,
   which ends with its parent, takes all others along, and can be reached by none of them. Who reads
   the first request makes sure that the agent lives (`agent.compute.worker`).
+- It stands still when its caller wants nothing of it (`freezing`), and cannot wake itself.
 
 Outside it is the agent's user. So whatever that user owns and the process can reach, device nodes
 among it, must not change: `seccomp` leaves modes, owners and times alone.
@@ -31,6 +32,7 @@ from typing import Final
 
 from secureflow.adapters.sandbox.cgroups import Cgroup, Cgroups
 from secureflow.adapters.sandbox.failures import failed
+from secureflow.adapters.sandbox.freezing import GroupFreezer, SignalFreezer
 from secureflow.adapters.sandbox.layout import Layout, forget, layout_of
 from secureflow.adapters.sandbox.rlimits import set_limits
 from secureflow.adapters.sandbox.seccomp import filter_program
@@ -166,6 +168,8 @@ class BubblewrapSandbox:
             try:
                 pid = await _child(told[0])
                 handle = self._limit(pid, launch, group)
+                switch = group.switch(pid)
+                freezer = SignalFreezer(pid) if switch is None else GroupFreezer(switch)
                 os.write(blocked[1], b"\n")
             except BaseException as error:  # cancellation too: no process is left behind
                 await _undo(process, pid)
@@ -176,7 +180,7 @@ class BubblewrapSandbox:
                 raise
             unused.pop_all()
         streams = await streams_over(ours)
-        return Started(process, ours, streams, printed, (pid, handle), group.remove)
+        return Started(process, ours, streams, printed, (pid, handle), group.remove, freezer)
 
     def _limit(self, pid: int, launch: Launch, group: Cgroup) -> int:
         """Put a process that does nothing yet under its limits, and return a handle of it."""

@@ -17,7 +17,7 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,8 @@ PREFIX: Final = "secureflow-"
 PERIOD: Final = 100_000
 """Microseconds in which a share of the processors is counted."""
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
+_FREEZE: Final = "cgroup.freeze"
+"""Of a group of version 2 that is not the root (Linux 5.2)."""
 _LEFT_BEHIND: Final = 60
 """Seconds after which an empty group is removed whose maker cannot be told here."""
 _SYSTEMD: Final = Path("/run/systemd/system")
@@ -42,10 +44,12 @@ class Cgroup:
     Args:
         folders: its folders.
         controllers: what they count.
+        spare: one more of version 2 that counts nothing, where none of them freezes.
     """
 
     folders: tuple[Path, ...] = ()
     controllers: frozenset[str] = frozenset()
+    spare: Path | None = None
 
     def add(self, pid: int) -> None:
         """Count a process, and what it starts, from now on.
@@ -56,9 +60,22 @@ class Cgroup:
         for folder in self.folders:
             (folder / "cgroup.procs").write_text(f"{pid}\n")
 
+    def switch(self, pid: int) -> Path | None:
+        """Return the file that freezes a process that was added, and what it starts from now on."""
+        for folder in self.folders:
+            if (folder / _FREEZE).exists():
+                return folder / _FREEZE
+        if self.spare is None:
+            return None
+        try:
+            (self.spare / "cgroup.procs").write_text(f"{pid}\n")
+        except OSError:
+            return None
+        return self.spare / _FREEZE
+
     def remove(self) -> None:
         """Remove it, once no process is left in it."""
-        for folder in self.folders:
+        for folder in (*self.folders, *([] if self.spare is None else [self.spare])):
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
@@ -91,7 +108,10 @@ class Cgroups:
         if not {"memory", "pids"} <= made.controllers:
             made.remove()
             made = _made([one for one in self._hierarchies if not one.second], name, limits)
-        return made
+        if any((folder / _FREEZE).exists() for folder in made.folders):
+            return made
+        spares = (_spare(one, name) for one in second)
+        return replace(made, spare=next((one for one in spares if one is not None), None))
 
     @property
     def counted(self) -> frozenset[str]:
@@ -121,12 +141,30 @@ def _folder(one: _Hierarchy, name: str) -> tuple[Path | None, frozenset[str]]:
     """Make a folder for the group; return it, and what can be counted there."""
     if not one.second:
         return _new(one.own, name), one.controllers
-    parent = one.own if one.own == one.mount else one.own.parent
-    if os.access(parent / "cgroup.procs", os.W_OK) and _is_ours(parent):
+    parent = _parent(one)
+    if parent is not None:
         handed = _handed_down(parent)
         if {"memory", "pids"} <= handed and (made := _new(parent, name)) is not None:
             return made, handed
     return None, frozenset()
+
+
+def _spare(one: _Hierarchy, name: str) -> Path | None:
+    """Make a group of version 2 that only freezes: that takes no controller."""
+    parent = _parent(one)
+    folder = None if parent is None else _new(parent, name)
+    if folder is None or (folder / _FREEZE).exists():
+        return folder
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    return None
+
+
+def _parent(one: _Hierarchy) -> Path | None:
+    """Return the group of version 2 below which this process may make others."""
+    parent = one.own if one.own == one.mount else one.own.parent
+    ours = os.access(parent / "cgroup.procs", os.W_OK) and _is_ours(parent)
+    return parent if ours else None
 
 
 def _is_ours(group: Path) -> bool:

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Final
 
+from secureflow.adapters.sandbox.freezing import Freezer
 from secureflow.application.ports.sandbox import PRINTED, SandboxProcess
 from secureflow.kit.errors import SecureFlowError
 
@@ -81,6 +82,7 @@ class Started:
         printed: what it prints, None where that is somebody else's.
         inner: the process that matters and a handle of it (`pidfd_open`), if it is another one.
         ended: called once, when nothing of it is left.
+        freezer: keeps it still; without one the process alone is stopped.
     """
 
     def __init__(
@@ -91,10 +93,12 @@ class Started:
         printed: Printed | None = None,
         inner: tuple[int, int] | None = None,
         ended: Callable[[], None] = lambda: None,
+        freezer: Freezer | None = None,
     ) -> None:
         self._process = process
         self._printed = printed
         self._ended = ended
+        self._freezer = freezer
         self._handle = None if inner is None else inner[1]
         self.pid = process.pid if inner is None else inner[0]
         self.channel = channel
@@ -104,6 +108,20 @@ class Started:
     def printed(self) -> bytes:
         """See `SandboxProcess.printed`."""
         return b"" if self._printed is None else self._printed.kept
+
+    async def freeze(self) -> None:
+        """See `SandboxProcess.freeze`."""
+        if self._freezer is not None:
+            await asyncio.to_thread(self._freezer.freeze)
+        elif self._process.returncode is None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    async def thaw(self) -> None:
+        """See `SandboxProcess.thaw`."""
+        if self._freezer is not None:
+            await asyncio.to_thread(self._freezer.thaw)
+        elif self._process.returncode is None:
+            self._process.send_signal(signal.SIGCONT)
 
     async def kill(self) -> None:
         """See `SandboxProcess.kill`."""

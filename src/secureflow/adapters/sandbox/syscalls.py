@@ -108,6 +108,7 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "swapoff": (168, 225),
     "swapon": (167, 224),
     "syslog": (103, 116),
+    "timer_create": (222, 107),
     "umount2": (166, 39),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),
@@ -225,6 +226,8 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
     # What another sandbox does with a file that both see, a library, would be told or asked.
     "flocks": (errno.ENOLCK, ("flock",)),
     "notices": (errno.ENOSYS, ("inotify_init", "inotify_init1")),
+    # A timer may send any signal, SIGCONT to a process that was stopped too; `setitimer` does not.
+    "timers": (errno.ENOSYS, ("timer_create",)),
     # Memory that belongs to no address space, and so is within no limit where no cgroup counts it.
     "shared memory": (
         errno.ENOSYS,
@@ -310,6 +313,8 @@ BY_ARGUMENT: Final = {
     # F_GETLK, F_SETLK, F_SETLKW and F_OFD_*: a lock on a file that two sandboxes see (a library)
     # is a channel without noise from one job to another; `flock` is refused below.
     "file locks": Refused("fcntl", 1, (5, 6, 7, 36, 37, 38), errno.ENOLCK),
+    # F_SETSIG: a pipe or socket would send any signal when something comes, SIGCONT too.
+    "signals of files": Refused("fcntl", 1, (10,), errno.EPERM),
     # F_SETPIPE_SZ, and SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE: memory of the kernel's
     # that no rlimit counts. The only sockets are Unix ones, whose options have one level.
     "pipe sizes": Refused("fcntl", 1, (1031,), errno.EPERM),

@@ -2,9 +2,10 @@
 
 What comes back has the names, shapes and dtypes that the caller fixed, or it is refused: exactly so
 many bytes are read into memory of the caller's own, whatever lengths the answer claims. Every
-number is finite. Each request has a limit of time. A process that answered wrongly, too late or not
-at all is killed. Errors are constant words: a bundle could write rows into any other; its trace is
-in the log, which only the owner reads.
+number is finite. Each request has a limit of time, and between requests the process stands still:
+it computes when it was asked and never else. One that answered wrongly, too late or not at all is
+killed. Errors are constant words: a bundle could write rows into any other; its trace is in the
+log, which only the owner reads.
 
 How the process is started is the starter's business, a sandbox's or a plain one's. It gets one
 stream socket as stdin and stdout and one pipe as stderr, and inherits nothing else.
@@ -62,6 +63,16 @@ class RunningHost(Protocol):
     @property
     def pid(self) -> int:
         """The operating system's process id."""
+
+    async def freeze(self) -> None:
+        """Keep it and everything that it started still; it may be dead already.
+
+        Raises:
+            OSError: something of it goes on.
+        """
+
+    async def thaw(self) -> None:
+        """Let it go on."""
 
     async def kill(self) -> None:
         """Kill it with everything that it started, and reap it; it may be dead already."""
@@ -270,17 +281,22 @@ class BundleProcess:
         most: int | None = None,
     ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
         """Send a request, and return its answer and exactly `size` bytes (or at most `most`)."""
-        payload = [] if weights is None else self._payload(weights)
+        if weights is not None and weights.keys() != {one.name for one in self._task.tensors}:
+            message = "the weights are not those of the task"
+            raise ValueError(message)
         self._next += 1
         try:
             async with asyncio.timeout(limit):
-                await self._send(verb, arguments, payload)
+                running = self._runs()
+                await running.thaw()
+                await self._send(verb, arguments, weights)
                 reply = await self._reply()
                 if most is not None and "error" not in reply:
                     layout = foreign_layout(reply.get("tensors"), most)
                     reply, size = {**reply, "tensors": layout}, sum(one.size for one in layout)
                 failed = "error" in reply
                 values = await self._values(reply, 0 if failed else size)
+            await running.freeze()
         except BaseException as error:  # cancellation too: an open answer makes it unusable
             await self.kill()
             raise self._reason(error) from error
@@ -288,17 +304,15 @@ class BundleProcess:
             raise await self._failure(reply["error"])
         return reply, values
 
-    def _payload(self, weights: Tensors) -> list[NDArray[np.uint8]]:
-        if weights.keys() != {one.name for one in self._task.tensors}:
-            message = "the weights are not those of the task"
-            raise ValueError(message)
-        return [one.octets(weights[one.name]) for one in self._task.tensors]
+    def _runs(self) -> RunningHost:
+        if self._running is None:
+            raise _Died
+        return self._running
 
-    async def _send(
-        self, verb: str, arguments: Mapping[str, Any], payload: Sequence[NDArray[np.uint8]]
-    ) -> None:
+    async def _send(self, verb: str, arguments: Mapping[str, Any], weights: Tensors | None) -> None:
+        """Send a request; each tensor is taken when it is sent, and dropped."""
         loop = asyncio.get_running_loop()
-        count = sum(one.nbytes for one in payload)
+        count = 0 if weights is None else sum(one.size for one in self._task.tensors)
         head = {"id": self._next, "verb": verb, "arguments": dict(arguments), "bytes": count}
         line = json.dumps(head, allow_nan=False).encode() + b"\n"
         if len(line) >= LINE_BYTES:
@@ -311,8 +325,9 @@ class BundleProcess:
                 ),
             )
         await loop.sock_sendall(self._channel, line)
-        for one in payload:
-            await loop.sock_sendall(self._channel, one.data)
+        if weights is not None:
+            for one in self._task.tensors:
+                await loop.sock_sendall(self._channel, one.octets(weights[one.name]).data)
 
     async def _reply(self) -> dict[str, Any]:
         loop, line = asyncio.get_running_loop(), bytearray(self._rest)

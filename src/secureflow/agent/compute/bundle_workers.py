@@ -8,8 +8,9 @@ What is asked of the code, what becomes of its answers, and what is sent where i
 may be told, a kind of job says (`CodeKind`).
 
 Code runs only in a sandbox that confines it. It runs once for a model: the update is kept
-(`agent.kinds.training.updates`). A process that ends is started anew, with new rows and a new
-object, for the next round.
+(`agent.kinds.training.updates`). Between calls its process stands still; one that nothing is asked
+of for long, or whose place another job needs, is ended (`warm`). A process that ended is started
+anew, with new rows and a new object, for the next round.
 
 Under differential privacy the time of a step must not be told either, since code can choose it:
 every step takes what the kind says (`CodeKind.paced`), whatever the code did, and says 0 seconds.
@@ -30,6 +31,7 @@ from typing import Any, Final, Protocol
 from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter
 from secureflow.agent.compute.jobfiles import ROWS, code_folder, take
 from secureflow.agent.compute.kind import CodeKind, CodeKinds
+from secureflow.agent.compute.warm import WarmPlaces
 from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
@@ -104,6 +106,8 @@ class _Job:
     """When this step's last call must have ended, on the monotonic clock."""
     seen: bool = False
     """Whether any process of the job has seen rows: what code does may depend on them then."""
+    kept: bool = False
+    """Whether the job kept its place, and so its process unless that ended, since its last step."""
 
     def left(self, most: float) -> float:
         """Return the seconds that a call may take, of at most so many."""
@@ -135,6 +139,8 @@ class BundleWorkers:
         self._logs = directory / LOGS
         self._kinds = kinds
         self._jobs: dict[str, _Job] = {}
+        config = workers.config
+        self._places = WarmPlaces(config.warm, config.idle, self._end_process)
 
     async def describe(
         self, dataset: DatasetConfig, salt: bytes, known: tuple[str, str] | None = None
@@ -188,7 +194,7 @@ class BundleWorkers:
         known = self._jobs.get(job)
         if known is None or step not in known.kind.steps:
             return await self._workers.compute(job, step, arguments)
-        async with known.lock:
+        async with known.lock, self._places.held(job) as known.kept:
             asked, pace = dict(arguments or {}), known.kind.paced(known.spec)
             if pace is not None:
                 return {"sums": await self._paced(job, known, step, asked, pace), "seconds": 0.0}
@@ -226,10 +232,11 @@ class BundleWorkers:
     ) -> list[float]:
         """Compute a step in a time that the code cannot choose.
 
-        What comes before any row is seen takes its own time. Everything after it, a new process
-        included, ends by one moment, and is answered at a later one.
+        What comes before any row is seen takes its own time, and so does a new process in place of
+        one that rested too long: no row decides that. Everything after it, a new process included,
+        ends by one moment, and is answered at a later one.
         """
-        if not known.seen:
+        if not (known.seen and known.kept):
             await self._ready(job, known)
             await self._bring_rows(job, known, asked)
         known.until = time.monotonic() + min(pace, self._workers.config.others_seconds)
@@ -359,8 +366,15 @@ class BundleWorkers:
             one.unlink(missing_ok=True)
         return path
 
+    async def _end_process(self, job: str) -> None:
+        known = self._jobs.get(job)
+        if known is not None and known.process is not None:
+            process, known.process = known.process, None
+            await process.kill()
+
     async def _end(self, job: str) -> None:
         known = self._jobs.pop(job, None)  # first: whoever starts a process meanwhile ends it
+        self._places.leave(job)
         if known is not None and known.process is not None:
             await known.process.kill()
 

@@ -64,6 +64,8 @@ class WorkerConfig:
         written: the bytes of the update of a job with this spec; None if nothing is known.
         state: bytes of the file in which a trainer keeps its own state.
         devices: of the host that a confined worker may use.
+        warm: jobs whose code has a process at the same time.
+        idle: seconds after which a process with code is ended that nothing is asked of.
     """
 
     module: str = MODULE
@@ -81,6 +83,8 @@ class WorkerConfig:
     written: Callable[[Mapping[str, Any]], int] | None = None
     state: int = STATE_BYTES
     devices: tuple[Path, ...] = ()
+    warm: int = 8
+    idle: float = 21_600.0
 
     def largest(self, spec: Mapping[str, Any]) -> int:
         """Return the bytes of the largest file that the worker of a job with this spec may write.

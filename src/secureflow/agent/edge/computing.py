@@ -118,6 +118,8 @@ async def start_workers(
             written=lambda spec: _largest(specs.parse(dict(spec), stored=True), wanted),
             state=wanted.state_mb << 20,
             devices=wanted.devices,
+            warm=wanted.warm,
+            idle=60.0 * wanted.idle_minutes,
         )
     )
 

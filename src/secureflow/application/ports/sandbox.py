@@ -106,6 +106,16 @@ class SandboxProcess(Protocol):
     def printed(self) -> bytes:
         """The end of what it printed, at most `PRINTED` bytes."""
 
+    async def freeze(self) -> None:
+        """Keep it and everything that it started still; it can be killed, and ends with its agent.
+
+        Raises:
+            OSError: something of it goes on.
+        """
+
+    async def thaw(self) -> None:
+        """Let it go on."""
+
     async def kill(self) -> None:
         """End it and everything that it started; return when nothing of it is left."""
 

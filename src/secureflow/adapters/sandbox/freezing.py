@@ -1,0 +1,156 @@
+"""Keeping every process of a sandbox still, from outside, until it is wanted again.
+
+- A cgroup of version 2 freezes (`cgroup.freeze`): nothing in it runs any more, and what is killed
+  there dies all the same. The freezer of version 1 is not used: what it holds cannot be killed, and
+  would outlive the agent.
+- Elsewhere each process in the sandbox's namespace is stopped by SIGSTOP. One that still runs can
+  start another or wake one (SIGCONT), so they are looked for until all are seen to stand. Then none
+  can wake another, and no timer and no file can: the filter refuses the calls that would have the
+  kernel send SIGCONT (`syscalls`).
+
+The first process of the namespace is bubblewrap's own, which waits; no signal stops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+PATIENCE: Final = 10.0
+"""Seconds until all must stand: a thread that waits for a disk stops when it has its answer."""
+_PAUSE: Final = 0.001
+_STANDS: Final = frozenset("TtZXx")
+"""States of a thread that does nothing (proc(5)): stopped, or ended."""
+_CLEAN: Final = 2
+"""Times in a row that nobody is found running: one look can miss who ends and starts meanwhile."""
+
+
+class Freezer(Protocol):
+    """Both calls may be repeated, and are no fault where the processes have ended; they wait."""
+
+    def freeze(self) -> None:
+        """Keep every process still.
+
+        Raises:
+            OSError: one cannot be.
+        """
+
+    def thaw(self) -> None:
+        """Let them run again."""
+
+
+class GroupFreezer:
+    """`Freezer` of a cgroup of version 2.
+
+    Args:
+        switch: its file `cgroup.freeze`.
+    """
+
+    def __init__(self, switch: Path) -> None:
+        self._switch = switch
+
+    def freeze(self) -> None:
+        """See `Freezer.freeze`."""
+        self._turn("1")
+
+    def thaw(self) -> None:
+        """See `Freezer.thaw`."""
+        self._turn("0")
+
+    def _turn(self, to: str) -> None:
+        with contextlib.suppress(FileNotFoundError):  # they have ended, and it went with them
+            handle = os.open(self._switch, os.O_WRONLY)
+            with os.fdopen(handle, "w") as file:
+                file.write(to)
+
+
+class SignalFreezer:
+    """`Freezer` of a namespace of processes, by signals.
+
+    Args:
+        first: the namespace's first process, in our numbers; it must not have begun.
+    """
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._space = _namespace(first)
+        self._shared = self._space == _namespace(os.getpid())
+        """Whether it has no namespace of its own, as in tests that leave a guard out: then nobody
+        is stopped, who would be everybody."""
+
+    def freeze(self) -> None:
+        """See `Freezer.freeze`."""
+        if not self._space:
+            raise OSError(errno.EPERM, "its namespace of processes cannot be told")
+        until, clean = time.monotonic() + PATIENCE, 0
+        while clean < _CLEAN:
+            clean = 0 if self._stop() else clean + 1
+            if time.monotonic() > until:
+                raise OSError(errno.EBUSY, "a process does not stand still")
+            if not clean:
+                time.sleep(_PAUSE)
+
+    def thaw(self) -> None:
+        """See `Freezer.thaw`."""
+        for _, handle in self._members():
+            _send(handle, signal.SIGCONT)
+
+    def _stop(self) -> int:
+        """Stop those that run, and return how many did."""
+        found = 0
+        for pid, handle in self._members():
+            if not _stands(pid):
+                _send(handle, signal.SIGSTOP)
+                found += 1
+        return found
+
+    def _members(self) -> Iterator[tuple[int, int]]:
+        """Yield each process but the first, with a handle: its number may be another's soon."""
+        if self._shared:
+            return
+        for entry in Path("/proc").iterdir():
+            pid = int(entry.name) if entry.name.isdigit() else 0
+            if pid in {0, self._first} or _namespace(pid) != self._space:
+                continue
+            try:
+                handle = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            try:
+                if _namespace(pid) == self._space:
+                    yield pid, handle
+            finally:
+                os.close(handle)
+
+
+def _namespace(pid: int) -> int:
+    """Return the number of a process's namespace; 0 for one that ended or is not ours."""
+    try:
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino
+    except OSError:
+        return 0
+
+
+def _stands(pid: int) -> bool:
+    """Tell whether no thread of a process runs."""
+    try:
+        tasks = [*Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return True
+    for task in tasks:
+        with contextlib.suppress(OSError):
+            told = (task / "stat").read_text()
+            if told.rpartition(")")[2].split()[0] not in _STANDS:
+                return False
+    return True
+
+
+def _send(handle: int, what: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, what)

@@ -1,0 +1,88 @@
+"""Which jobs keep a process with code between their calls: so many at once, none for ever.
+
+A job has a place from its first call on, whether its process lives or not: so what code does to its
+own process moves no other job. It loses the place when nothing was asked of it for some time, or
+when another job needs one and nobody has rested longer. Where all places are taken by jobs that
+compute, the next job waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+
+class WarmPlaces:
+    """The places of one agent.
+
+    Args:
+        most: places.
+        idle: seconds after a call until its job loses its place.
+        end: ends a job's process, if there is one; it forgets the process before it first waits.
+    """
+
+    def __init__(self, most: int, idle: float, end: Callable[[str], Awaitable[None]]) -> None:
+        self._most = most
+        self._idle = idle
+        self._end = end
+        self._busy: dict[str, object] = {}
+        self._resting: dict[str, asyncio.TimerHandle] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def held(self, job: str) -> AsyncIterator[bool]:
+        """Hold a place while a job computes, and tell whether it had it before; may wait for one.
+
+        One call of a job at a time.
+        """
+        own = object()
+        kept = self._resting.pop(job, None)
+        if kept is not None:
+            kept.cancel()
+            self._busy[job] = own
+        else:
+            async with self._turn:  # whoever came first
+                await self._room()
+                self._busy[job] = own
+        try:
+            yield kept is not None
+        finally:
+            if self._busy.get(job) is own:  # the job may have ended meanwhile
+                del self._busy[job]
+                loop = asyncio.get_running_loop()
+                self._resting[job] = loop.call_later(self._idle, self._expire, job)
+                self._tell()
+
+    async def _room(self) -> None:
+        """Return when a place is free; who has rested longest makes room."""
+        while len(self._busy) + len(self._resting) >= self._most:
+            if self._resting:
+                await self._cool(next(iter(self._resting)))
+            else:
+                await self._freed.wait()
+
+    def leave(self, job: str) -> None:
+        """Give up a job's place: it has ended."""
+        self._busy.pop(job, None)
+        if kept := self._resting.pop(job, None):
+            kept.cancel()
+        self._tell()
+
+    def _tell(self) -> None:
+        freed, self._freed = self._freed, asyncio.Event()
+        freed.set()
+
+    def _expire(self, job: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._cool(job))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _cool(self, job: str) -> None:
+        """Take the place of a job that rests."""
+        if kept := self._resting.pop(job, None):
+            kept.cancel()
+            self._tell()
+            await self._end(job)
