@@ -1,13 +1,14 @@
 """What becomes of the tensors and sums that code of others returned, before anything is sent.
 
 An agent does this in its own process: the caps of the spec, and the clipping of differential
-privacy per party, are applied to numbers that the code cannot reach any more.
+privacy per party, are applied to numbers that the code cannot reach any more. No limit holds the
+agent's own memory: beside what the code returned it takes some blocks of the vector, however long.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,16 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.bundle_family import ROWS, BundleModel
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.engines.training.capping import as_sent, capped_sums, clipped_delta
+from secureflow.engines.training.capping import (
+    BLOCK,
+    Blocks,
+    blocks_as_sent,
+    capped_sums,
+    clipped_blocks,
+)
 from secureflow.engines.training.metrics import LOSS_CAP
-from secureflow.engines.training.private import party_delta, private_sums
-from secureflow.engines.training.tensors import flat, named
+from secureflow.engines.training.private import party_blocks, private_sums
+from secureflow.engines.training.tensors import NamedTensors, flat_blocks
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -31,13 +38,11 @@ class Returned:
 
     Args:
         spec: the job's, of the family `bundle`.
-        before: the state that it starts from, float32 (spec.parameters,).
-        tensors: the model in it, by name.
+        before: the state that it starts from, float32 (spec.parameters,), finite.
     """
 
     spec: TrainingSpec
     before: NDArray[np.float32]
-    tensors: Mapping[str, NDArray[Any]]
 
     @classmethod
     def to_model(cls, spec: TrainingSpec, model: Path) -> Returned:
@@ -46,14 +51,24 @@ class Returned:
         Raises:
             SecureFlowError: `invalid_model`.
         """
-        before = np.fromfile(model, "<f4")
-        if len(before) != spec.parameters or not np.isfinite(before).all():
-            raise SecureFlowError(
-                "invalid_model",
-                "Training cannot start from the global model's file.",
-                "Fetch the model again and compare its digest with the release.",
-            )
-        return cls(spec, before, named(spec.tensors, before[: spec.model_parameters]))
+        if model.stat().st_size == 4 * spec.parameters:
+            before = np.asarray(np.memmap(model, "<f4", "r"))
+            if all(np.isfinite(before[part]).all() for part in _parts(len(before))):
+                return cls(spec, before)
+        raise SecureFlowError(
+            "invalid_model",
+            "Training cannot start from the global model's file.",
+            "Fetch the model again and compare its digest with the release.",
+        )
+
+    @property
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """The model that it starts from, by name; each tensor is made when it is asked for."""
+        return NamedTensors(self.spec.tensors, self._model)
+
+    @property
+    def _model(self) -> NDArray[np.float32]:
+        return self.before[: self.spec.model_parameters]
 
     def write(self, trained: Mapping[str, NDArray[Any]], update: Path) -> None:
         """Write the update: the clipped change, in the spec's form; under DP in lattice steps.
@@ -62,7 +77,7 @@ class Returned:
             SecureFlowError: `bundle_output_refused` for numbers that the vector cannot hold.
         """
         try:
-            after = flat(self.spec.tensors, trained)
+            self._write(lambda: flat_blocks(self.spec.tensors, trained, BLOCK), update)
         except SecureFlowError as error:
             raise SecureFlowError(
                 "bundle_output_refused",
@@ -70,21 +85,28 @@ class Returned:
                      "tensors cannot be held"),
                 "It must return what the spec declares: names, shapes, dtypes, finite numbers.",
             ) from error  # fmt: skip
-        self._write(after, update)
 
     def write_zeros(self, update: Path) -> None:
         """Write the update of code that returned nothing usable: it changes nothing."""
-        self._write(self.before[: self.spec.model_parameters], update)
+        self._write(lambda: (self._model[part] for part in _parts(len(self._model))), update)
 
-    def _write(self, after: NDArray[np.float32], update: Path) -> None:
+    def _write(self, after: Blocks, update: Path) -> None:
+        def change() -> Iterator[NDArray[np.float64]]:
+            at = 0
+            for block in after():
+                yield block.astype(np.float64) - self.before[at : at + len(block)]
+                at += len(block)
+
         if self.spec.privacy is not None:
-            delta = party_delta(self.spec, self.before, after)
+            delta = party_blocks(self.spec, self.before, change)
         else:
-            delta = clipped_delta(self.spec, after.astype(np.float64) - self.before)
+            delta = clipped_blocks(self.spec, change)
+        sent = blocks_as_sent(self.spec, delta)
         update.unlink(missing_ok=True)  # another process may have the old file open
         handle = os.open(update, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(as_sent(self.spec, delta).data)
+            for block in sent():
+                file.write(block.data)
 
     def sums(
         self, reported: Mapping[str, float], rows: tuple[int, int], seed: bytes
@@ -107,3 +129,7 @@ class Returned:
         ]
         weighed = np.array([float(rows[0]), *found])
         return [float(one) for one in capped_sums(self.spec, weighed)]
+
+
+def _parts(count: int) -> Iterator[slice]:
+    return (slice(at, at + BLOCK) for at in range(0, count, BLOCK))

@@ -1,8 +1,14 @@
-"""The caps of a spec on one party's update: the norm of its change, and its weight in sums."""
+"""The caps of a spec on one party's update: the norm of its change, and its weight in sums.
+
+A change may be longer than the memory of whoever caps it, so it comes in blocks, as often as it is
+asked for: once for its norm, once to be written. One block gives the numbers of the whole vector.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,32 +16,61 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sealing.wiretypes import ROUNDING, rounded_to
 
+BLOCK: Final = 1 << 20
+"""Values of a vector that are computed with at once."""
+
+Blocks = Callable[[], Iterator[NDArray[Any]]]
+"""Returns a vector from its beginning, in blocks."""
+
 
 def clipped_delta(spec: TrainingSpec, delta: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a change of at most the spec's `clip_norm` (L2), float32; see `clipped_blocks`."""
+    (clipped,) = clipped_blocks(spec, lambda: iter((delta,)))()
+    return np.asarray(clipped, np.float32)
+
+
+def clipped_blocks(spec: TrainingSpec, delta: Blocks) -> Blocks:
     """Return a change of at most the spec's `clip_norm` (L2), float32.
 
     Slightly below the limit where the wire has another dtype: rounding to it must not raise the
     norm above.
     """
-    norm = _norm(delta)
+    norm = norm_of(delta)
     margin = 0.0 if spec.wire_type == "float32" else 2 * ROUNDING[spec.wire_type]
     limit = spec.limits.clip_norm * (1 - margin)
-    scaled = delta if norm <= limit else delta * (limit * (1 - 1e-6) / norm)
-    return np.asarray(scaled, np.float32)
+    if norm <= limit:
+        return lambda: (np.asarray(block, np.float32) for block in delta())
+    share = limit * (1 - 1e-6) / norm
+    return lambda: (np.asarray(block * share, np.float32) for block in delta())
 
 
 def as_sent(spec: TrainingSpec, delta: NDArray[np.float32]) -> NDArray[Any]:
+    """Return a clipped change in the dtype in which it travels; see `blocks_as_sent`."""
+    (sent,) = blocks_as_sent(spec, lambda: iter((delta,)))()
+    return sent
+
+
+def blocks_as_sent(spec: TrainingSpec, delta: Blocks) -> Blocks:
     """Return a clipped change in the dtype in which it travels, no longer than the spec allows."""
-    sent = rounded_to(spec.wire_type, delta)
-    if spec.wire_type != "float16" or _norm(sent) <= spec.limits.clip_norm:
+
+    def sent() -> Iterator[NDArray[Any]]:
+        return (rounded_to(spec.wire_type, block) for block in delta())
+
+    if spec.wire_type != "float16" or norm_of(sent) <= spec.limits.clip_norm:
         return sent
+    return lambda: (_within(spec, block) for block in delta())
+
+
+def _within(spec: TrainingSpec, delta: NDArray[np.float32]) -> NDArray[Any]:
     # Where float16 has its smallest steps, rounding may double a value.
     steps = np.trunc(delta * np.float32(2.0**24)) * np.float32(2.0**-24)
     return rounded_to(spec.wire_type, np.where(np.abs(delta) < 2.0**-14, steps, delta))
 
 
-def _norm(values: NDArray[Any]) -> float:
-    return float(np.linalg.norm(values.astype(np.float64)))
+def norm_of(vector: Blocks) -> float:
+    """Return the L2 norm of a vector."""
+    doubles = (block.astype(np.float64, copy=False) for block in vector())
+    return math.sqrt(sum(float(block.dot(block)) for block in doubles))
 
 
 def capped_sums(spec: TrainingSpec, sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -35,7 +36,7 @@ from secureflow.domain.specs.privacy import MAX_COORDINATE, METRIC_BITS, Privacy
 from secureflow.domain.specs.targets import form_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
-from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
+from secureflow.engines.privacy.clipping import AdaptiveClip
 from secureflow.engines.privacy.dpsgd import (
     DpSgd,
     Features,
@@ -44,7 +45,9 @@ from secureflow.engines.privacy.dpsgd import (
     noisy_step,
 )
 from secureflow.engines.privacy.gaussian import sample
+from secureflow.engines.training.capping import Blocks, norm_of
 from secureflow.engines.training.settling import settled
+from secureflow.kit.errors import SecureFlowError
 
 Parameters = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -205,16 +208,40 @@ def party_delta(spec: TrainingSpec, before: Parameters, trained: Parameters) -> 
         before: the state from which the round starts, float32 (d,) or, with its bound, (d + 1,).
         trained: the party's model, float32 (d,).
     """
-    privacy = privacy_of(spec)
     change = trained.astype(np.float64) - before[: len(trained)]  # float32 could overflow
     if not np.isfinite(change).all():
         change = np.zeros_like(change)
+    return np.concatenate(list(party_blocks(spec, before, lambda: iter((change,)))()))
+
+
+def party_blocks(spec: TrainingSpec, before: Parameters, change: Blocks) -> Blocks:
+    """Return a party-level update's `delta` block by block; the bit is a block of its own.
+
+    Args:
+        spec: with `privacy.unit` party.
+        before: as for `party_delta`.
+        change: of the model, finite, float64 (d,).
+    """
+    privacy, norm = privacy_of(spec), norm_of(change)
     if privacy.adaptive is None:
-        return _on_lattice(clip_norm(change, privacy.clipping_norm), privacy.step)
+        share = _share(norm, privacy.clipping_norm)
+        return lambda: (_on_lattice(block * share, privacy.step) for block in change())
     bound = adaptive_bound(privacy, before)
-    bit = bound.bit(float(np.linalg.norm(change)))
-    within = clip_norm(change, bound.bound) / bound.bound
-    return _on_lattice(np.append(within, bit), privacy.step)
+    share, bit = _share(norm, bound.bound), np.array([bound.bit(norm)])
+
+    def within() -> Iterator[Parameters]:
+        for block in change():
+            yield _on_lattice(block * share / bound.bound, privacy.step)
+        yield _on_lattice(bit, privacy.step)
+
+    return within
+
+
+def _share(norm: float, clip: float) -> float:
+    """Return what a vector is multiplied with to be no longer than `clip`; 1 changes no bit."""
+    if not math.isfinite(norm):
+        raise SecureFlowError("invalid_update", "The update is not finite.")
+    return clip / norm if norm > clip else 1.0
 
 
 def adaptive_bound(privacy: Privacy, state: Parameters) -> AdaptiveClip:

@@ -15,7 +15,7 @@ names, row-major. The vector is float32, whatever a framework's dtype:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -62,11 +62,26 @@ def flat(tensors: Sequence[TensorSpec], arrays: Mapping[str, NDArray[Any]]) -> N
         SecureFlowError: `tensors_wrong` naming what is missing, too much, of another shape, not
             finite, or a whole number that float32 cannot hold.
     """
+    vector, at = np.empty(total(tensors), np.float32), 0
+    for block in flat_blocks(tensors, arrays, max(len(vector), 1)):
+        vector[at : at + len(block)] = block
+        at += len(block)
+    return vector
+
+
+def flat_blocks(
+    tensors: Sequence[TensorSpec], arrays: Mapping[str, NDArray[Any]], size: int
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the vector of a model's tensors, so many values at a time; see `flat`.
+
+    Raises:
+        SecureFlowError: as `flat`.
+    """
     ordered = by_name(tensors)
     unknown = sorted(set(arrays) - {one.name for one in ordered})
     if unknown:
         raise _wrong(Text("{name!r} is not one of the model's", name=unknown[0][:80]))
-    vector, at = np.empty(total(ordered), np.float32), 0
+    block, filled = np.empty(size, np.float32), 0
     for one in ordered:
         if one.name not in arrays:
             raise _wrong(Text("{name!r} is missing", name=one.name))
@@ -80,9 +95,16 @@ def flat(tensors: Sequence[TensorSpec], arrays: Mapping[str, NDArray[Any]]) -> N
                     shape=list(one.shape),
                 )
             )
-        vector[at : at + one.size] = check_values(one, array.reshape(-1))
-        at += one.size
-    return vector
+        values, at = array.reshape(-1), 0
+        while at < one.size:
+            part = values[at : at + size - filled]
+            block[filled : filled + len(part)] = check_values(one, part)
+            at, filled = at + len(part), filled + len(part)
+            if filled == size:
+                yield block
+                block, filled = np.empty(size, np.float32), 0
+    if filled:
+        yield block[:filled]
 
 
 def check_values(spec: TensorSpec, values: NDArray[Any]) -> NDArray[np.float32]:
@@ -109,12 +131,36 @@ def named(
         tensors: the spec's, in any order.
         vector: float32 (d,), as long as they are together.
     """
-    found: dict[str, NDArray[np.generic]] = {}
-    at = 0
-    for one in by_name(tensors):
-        found[one.name] = _taken(one, vector[at : at + one.size]).reshape(one.shape)
-        at += one.size
-    return found
+    return dict(NamedTensors(tensors, vector))
+
+
+class NamedTensors(Mapping[str, NDArray[np.generic]]):
+    """What `named` returns, each made when it is asked for.
+
+    Args:
+        tensors: the spec's, in any order.
+        vector: float32 (d,), as long as they are together.
+    """
+
+    def __init__(self, tensors: Sequence[TensorSpec], vector: NDArray[np.float32]) -> None:
+        self._parts: dict[str, tuple[TensorSpec, int]] = {}
+        self._vector, at = vector, 0
+        for one in by_name(tensors):
+            self._parts[one.name] = one, at
+            at += one.size
+
+    def __getitem__(self, name: str) -> NDArray[np.generic]:
+        """Return a tensor in its dtype, a copy."""
+        one, at = self._parts[name]
+        return _taken(one, self._vector[at : at + one.size]).reshape(one.shape)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._parts)
 
 
 @dataclass(frozen=True)
