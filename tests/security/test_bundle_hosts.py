@@ -52,6 +52,7 @@ LIES = {
     "shorter": "send({'id': asked['id'], 'bytes': size - 1}, good[:-1])",
     "none": "send({'id': asked['id']}, good)",
     "a text": "send({'id': asked['id'], 'bytes': str(size)}, good)",
+    "a fraction": "send({'id': asked['id'], 'bytes': float(size)}, good)",
     "true": "send({'id': asked['id'], 'bytes': True}, good)",
     "more than it says": "send({'id': asked['id'], 'bytes': size}, good + b'x' * 100)",
     "not a number": "send({'id': asked['id'], 'bytes': size}, pack(float('nan')))",
@@ -73,6 +74,21 @@ async def test_a_lie_is_refused(lie: str, tmp_path: Path) -> None:
     error = await refused(tmp_path, LIES[lie] + "\ntime.sleep(600)")
     assert error.code == "bundle_output_refused"
     assert "1, 2, 3" not in str(error.as_json())
+
+
+@pytest.mark.parametrize("said", ["True", "False", "'1'", "[1]", "None", "{'a': 1}"])
+async def test_a_sum_is_a_number_and_no_truth_value(said: str, tmp_path: Path) -> None:
+    lie = f"send({{'id': asked['id'], 'sums': {{'rows': {said}, 'loss': 1.0}}, 'bytes': 0}})"
+    made = lying(tmp_path / "b", lie + "\ntime.sleep(600)")
+    process = await BundleProcess.start(plain_starter, made, tmp_path / "log", limit=LIMIT)
+    try:
+        with pytest.raises(SecureFlowError) as refusal:
+            await process.evaluate(WEIGHTS, limit=LIMIT)
+        assert refusal.value.code == "bundle_output_refused"
+        assert "a sum is no finite number" in refusal.value.message
+        assert not process.alive
+    finally:
+        await process.kill()
 
 
 LAYOUTS = [
