@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -151,7 +152,9 @@ async def test_a_host_that_dies(source: str, tmp_path: Path) -> None:
 
 async def test_what_it_prints_is_capped(tmp_path: Path) -> None:
     source = "os.write(2, b'x' * (8 << 20)); send({'id': asked['id'], 'bytes': size}, good); line()"
-    await refused(tmp_path, source)
+    for _ in range(3):  # a process that follows has what is left of the same room
+        await refused(tmp_path, source)
+        shutil.rmtree(tmp_path / "b")
     kept = (tmp_path / "log").read_bytes()
     assert len(kept) < bundle_log.KEPT + 100
     assert kept.endswith(b"thrown away]\n")

@@ -182,7 +182,7 @@ async def test_the_real_worker_hands_its_rows_to_the_code(
         found = [await place.train(), json.loads(place.log.read_text())]
         os.kill(real.pids()[JOB], signal.SIGKILL)
         await killed(place)
-        found += [await place.train(2), json.loads(place.log.read_text())]
+        found += [await place.train(2), json.loads(place.log.read_text().splitlines()[-1])]
     finally:
         await workers.stop()
     assert found[:2] == found[2:]
@@ -192,9 +192,7 @@ async def test_the_real_worker_hands_its_rows_to_the_code(
     inputs = np.array(arrays["t/inputs"] + arrays["v/inputs"])
     assert inputs.shape == (400, 3)
     assert abs(inputs[:, 0].mean()) < 0.2  # standardised by the moments
-    assert place.log.with_suffix(".before.log").exists()
-    for path in (place.log, place.log.with_suffix(".before.log")):
-        assert path.stat().st_mode & 0o777 == 0o600
+    assert place.log.stat().st_mode & 0o777 == 0o600
     assert place.log.parent.stat().st_mode & 0o777 == 0o700
 
 
@@ -382,13 +380,62 @@ async def test_a_process_that_ends_in_a_call_is_asked_once_more(at: Any) -> None
         assert await code_of(asked) == "bundle_died"
 
 
+async def test_ending_its_process_erases_no_trace_of_code(at: Any) -> None:
+    source = model_source(train="print('round', round, flush=True); os._exit(0)")
+    async with at(source) as place:
+        for number in (1, 2):
+            assert await code_of(place.train(number)) == "bundle_died"
+        await place.workers.close(JOB)
+        told = [line for line in place.log.read_text().splitlines() if line]
+    another = "[secureflow: another process]"
+    once, twice = "round 1", "round 2"
+    assert told == [once, another, once, another, twice, another, twice]
+
+
+async def test_logs_of_other_jobs_make_room_only_once_they_are_over(
+    at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_workers, "MAX_LOGS", 2)
+    async with at(model_source()) as place:
+        place.log.parent.mkdir(parents=True)
+        await place.workers.prepare("job_open", dump(place.spec), None)
+        for age, name in enumerate(("open", "first", "second", "third")):
+            log = place.log.with_name(f"job_{name}.log")
+            log.touch()
+            os.utime(log, (age, age))
+        await place.train()
+        kept = {path.stem for path in place.log.parent.iterdir()}
+    assert kept == {JOB, "job_open", "job_second", "job_third"}
+
+
+async def test_a_log_that_goes_while_another_job_starts_hinders_nobody(
+    at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_workers, "MAX_LOGS", 0)
+    glob = Path.glob
+
+    def gone_meanwhile(folder: Path, pattern: str) -> Any:
+        for path in glob(folder, pattern):
+            if folder.name == "logs":
+                path.unlink()
+            yield path
+
+    async with at(model_source()) as place:
+        place.log.parent.mkdir(parents=True)
+        place.log.with_name("job_other.log").touch()
+        monkeypatch.setattr(Path, "glob", gone_meanwhile)
+        await place.train()
+
+
 async def test_a_process_of_which_nothing_is_asked_is_ended_and_started_anew(at: Any) -> None:
     async with at(model_source(train="weights['w'] += 0.5; return weights"), idle=0.05) as place:
         for number in (1, 2):
             await place.train(number)
             assert place.update.tolist() == [0.5] * 3
+            process = place.workers._jobs[JOB].process
+            assert process is not None
             async with asyncio.timeout(60):
-                while place.workers._jobs[JOB].process is not None:  # noqa: ASYNC110 - nobody tells
+                while process.alive:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.01)
         assert len(place.code.written) == place.reader.calls.count("rows") == 2
 

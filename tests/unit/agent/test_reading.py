@@ -28,6 +28,7 @@ CAUSES = [
     SecureFlowError("worker_out_of_memory", "The training worker failed: it needs more memory."),
     SecureFlowError("worker_failed", "The training worker failed: a ZeroDivisionError inside."),
     SecureFlowError("dataset_too_large", "Dataset 'customers' has more rows or bytes."),
+    OSError(24, "Too many open files"),
 ]
 
 
@@ -93,9 +94,9 @@ async def test_no_row_is_read_before_the_charge_is_on_disk(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("verb", ["prepare", "train"])
-@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.code)
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: getattr(cause, "code", "os_error"))
 async def test_what_fails_once_rows_are_read_is_charged_and_says_nothing(
-    tmp_path: Path, verb: str, cause: SecureFlowError
+    tmp_path: Path, verb: str, cause: Exception
 ) -> None:
     agent = world(tmp_path)
     await agent.admitted()

@@ -1,8 +1,9 @@
 """What a bundle prints: kept for the owner alone, up to a size; the rest is thrown away.
 
 It is a pipe that this process drains, so that a bundle that prints much is not held up, and a file
-that cannot grow beyond its limit whatever the bundle does. Bytes are kept as they came: whoever
-shows them escapes them.
+that cannot grow beyond its limit whatever the bundle does. A process that follows another one goes
+on in the same file: ending it often erases nothing. Bytes are kept as they came: whoever shows them
+escapes them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ KEPT: Final = 1 << 20
 """Bytes of the file."""
 FLOOD: Final = 64 << 20
 """Bytes after which a process prints without end."""
+_NEXT: Final = b"\n[secureflow: another process]\n"
 _CUT: Final = b"\n[secureflow: the log is full, the rest was thrown away]\n"
 _AT_ONCE: Final = 1 << 16
 _TURNS: Final = 16
@@ -28,17 +30,20 @@ class BundleLog:
     """A pipe into a capped file, mode 0600.
 
     Args:
-        path: the file, which is made anew.
+        path: the file; what is in it stays.
         flooded: called once when more than `FLOOD` bytes came.
-        kept: bytes of the file.
+        kept: bytes of the file, and a few.
     """
 
     def __init__(self, path: Path, flooded: Callable[[], object], kept: int = KEPT) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         self._file = os.open(path, flags, 0o600)
         self._flooded = flooded
-        self._kept = kept
+        before = os.fstat(self._file).st_size
+        self._kept = max(kept - before, 0)
         self._came = 0
+        if before and self._kept:
+            self._take(_NEXT)
         self._reading, self.inherited = os.pipe()
         os.set_blocking(self._reading, False)
         self._ended = asyncio.Event()
@@ -82,7 +87,7 @@ class BundleLog:
         with contextlib.suppress(OSError):  # a full disk must not end the job for a log
             if room > 0:
                 os.write(self._file, data[:room])
-            if before <= self._kept < self._came:
+            if self._kept and before <= self._kept < self._came:
                 os.write(self._file, _CUT)
         if before <= FLOOD < self._came:
             self._flooded()

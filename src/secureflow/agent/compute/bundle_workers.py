@@ -58,7 +58,7 @@ PACE: Final = 2.0
 """Seconds after the last that code may take under differential privacy, in which an answer is
 written; one that is not written by then waits for as long again."""
 MAX_LOGS: Final = 200
-"""Logs that are kept, the newest."""
+"""Logs that are kept of jobs that are over, the newest."""
 _ROWS: Final = Path("/rows")
 """The folder in which code finds its rows, once they are handed over."""
 
@@ -336,7 +336,7 @@ class BundleWorkers:
         task = replace(
             known.kind.task(known.spec), python=str(python), folder="/bundle", host="/host.py"
         )
-        log = await asyncio.to_thread(self._log, job)
+        log = await asyncio.to_thread(self._log, job, frozenset(self._jobs))
         process = await BundleProcess.start(_starter(config, launch), task, log, limit=LOAD_SECONDS)
         if self._jobs.get(job) is not known:  # closed or prepared anew meanwhile
             await process.kill()
@@ -356,21 +356,22 @@ class BundleWorkers:
         (folder / ROWS).mkdir(mode=0o700, parents=True)
         self._code().write(digest, folder / SOURCE)
 
-    def _log(self, job: str) -> Path:
+    def _log(self, job: str, prepared: frozenset[str]) -> Path:
+        """Return the file of a job's log, and remove the oldest of jobs that are over."""
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._logs / f"{job}.log"
-        with contextlib.suppress(FileNotFoundError):
-            path.replace(path.with_suffix(".before.log"))
-        older = sorted(self._logs.glob("*.log"), key=lambda one: one.stat().st_mtime)
-        for one in older[: -MAX_LOGS + 1]:
+        over = []
+        for one in self._logs.glob("*.log"):
+            with contextlib.suppress(FileNotFoundError):  # another job starts now, too
+                if one.stem not in prepared:
+                    over.append((one.stat().st_mtime, one))
+        for _, one in sorted(over)[:-MAX_LOGS]:
             one.unlink(missing_ok=True)
-        return path
+        return self._logs / f"{job}.log"
 
     async def _end_process(self, job: str) -> None:
         known = self._jobs.get(job)
         if known is not None and known.process is not None:
-            process, known.process = known.process, None
-            await process.kill()
+            await known.process.kill()  # it stays known: whoever ends the job waits for its end
 
     async def _end(self, job: str) -> None:
         known = self._jobs.pop(job, None)  # first: whoever starts a process meanwhile ends it

@@ -19,7 +19,7 @@ class WarmPlaces:
     Args:
         most: places.
         idle: seconds after a call until its job loses its place.
-        end: ends a job's process, if there is one; it forgets the process before it first waits.
+        end: ends a job's process, if there is one; nothing is asked of the process from then on.
     """
 
     def __init__(self, most: int, idle: float, end: Callable[[str], Awaitable[None]]) -> None:

@@ -53,10 +53,13 @@ async def paid_reading(
         yield
     except InfrastructureError:
         raise  # a full disk: the number of bytes written does not depend on the rows
-    except SecureFlowError as error:
-        if error.code == "dataset_changed":
+    except (SecureFlowError, OSError) as error:
+        code, message = type(error).__name__, str(error)
+        if isinstance(error, SecureFlowError):
+            code, message = error.code, error.message
+        if code == "dataset_changed":
             await _check_file(context, job, spec)
-        _log.error("private_step_failed", job=job.job, code=error.code, message=error.message)
+        _log.error("private_step_failed", job=job.job, code=code, message=message)
         raise SecureFlowError(
             "private_step_failed",
             Text(
