@@ -15,11 +15,15 @@ from safetensors.numpy import save
 
 from secureflow import simulate
 from secureflow.agent import api
+from secureflow.agent.compute.bundle_workers import PACE
+from secureflow.demo.data import private_features
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
+from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.bundles import BundleRef
+from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.tensors import TensorSpec
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.bundles import Bundle
@@ -66,7 +70,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     demand_sandbox("root")
     directory = tmp_path_factory.mktemp("bundles") / "p"
     alone = {ALONE: "1"}  # in the sandbox
-    with platform(directory, mortal=False, policy="", environment=alone) as built:
+    budget = DatasetPrivacy("adult", 500.0, 1e-2, unit="party", required=False)
+    with platform(directory, mortal=False, policy="", budget=budget, environment=alone) as built:
         with_numpy(*(owner.config.parent for owner in built.parties.values()))
         yield built
 
@@ -124,6 +129,37 @@ def test_what_goes_wrong_at_an_owner_names_it_and_nothing_else(place: Platform) 
         assert "no_such_module" not in told
         (log,) = place.parties["bank-a"].config.parent.glob(f"bundles/logs/{job.id}.log")
         assert "Error" in log.read_text() or "Refused" in log.read_text()
+
+
+PARTY = Privacy(
+    delta=1e-2, noise_multiplier=1.5, unit="party", mechanism="central",
+    party_unit_acknowledged=True,
+)  # fmt: skip
+
+
+def test_a_private_bundle_is_charged_and_tells_neither_sums_nor_time(place: Platform) -> None:
+    """It sleeps and fails as it likes: under differential privacy nobody is told."""
+    code = CODE.replace(b"x, y = self.validation", b"raise OSError; x, y = self.validation")
+    code = code.replace(b"return weights", b"time.sleep(0.3); return weights")
+    asked = brought(place, code.replace(b"import numpy", b"import time\nimport numpy", 1))
+    plan, model = TrainingPlan(rounds=2, validation=0.0), replace(asked.model, seconds=2)
+    job = ended(
+        place,
+        replace(asked, plan=plan, model=model, features=private_features(), privacy=PARTY),
+    )
+    assert job.state == "succeeded", job.error
+    check_story(place, job)
+    report = job.report
+    assert all(line["rows"] is None for line in report["contributions"].values())
+    for line in report["history"]:
+        assert set(line) == {"round", "survivors", "seconds", "epsilon"}
+        assert line["seconds"] > 2 + PACE  # all of the code's time, and that of answering
+    assert not report["metrics"]
+    for owner in place.parties.values():
+        (domain,) = api.data_budget(owner.config, exact=False)
+        (line,) = [one for one in domain["reservations"] if one["job"] == job.id]
+        assert line["state"] == "committed"
+        assert [(one["noise"], one["count"]) for one in line["charge"]] == [(1.5, 2)]
 
 
 def test_an_owner_without_the_environment_is_named_before_anybody_is_asked(

@@ -6,10 +6,12 @@ the agent's own workers, die at points as well, of the name `code of PARTY`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -104,6 +106,7 @@ def run(config: Path) -> int:
     import sys
 
     from secureflow.agent.compute.bundle_process import BundleProcess
+    from secureflow.agent.compute.bundle_workers import BundleWorkers
     from secureflow.agent.compute.workers import Workers
     from secureflow.agent.edge import computing, main
     from secureflow.agent.owner.code import OwnerCode
@@ -132,6 +135,19 @@ def run(config: Path) -> int:
     def here(self: Any, environment: str) -> Path:
         return Path(sys.executable)
 
+    made = BundleWorkers.__init__
+
+    def make(self: Any, *given: Any) -> None:
+        made(self, *given)
+        answers = count(1)
+
+        async def held_back(seconds: float) -> None:
+            points.reach(f"held back {next(answers)}")
+            await asyncio.sleep(seconds)
+
+        self._wait = held_back
+
+    BundleWorkers.__init__ = make  # type: ignore[method-assign]
     computing.choose_sandbox = both  # type: ignore[assignment]
     BundleProcess.train = trained  # type: ignore[method-assign]
     Workers.compute = computed  # type: ignore[method-assign]
@@ -149,7 +165,9 @@ def know_environment(place: Platform) -> None:
         (folder / "here.json").write_text(json.dumps(described))
 
 
-def brought(place: Platform, environment: str = ENVIRONMENT, **changes: Any) -> Any:
+def brought(
+    place: Platform, environment: str = ENVIRONMENT, seconds: int = 600, **changes: Any
+) -> Any:
     """Upload the code and its first weights; return the request of a job that names them."""
     asked = training(place, **changes)
     assert asked.features is not None
@@ -157,7 +175,7 @@ def brought(place: Platform, environment: str = ENVIRONMENT, **changes: Any) -> 
     bundle = Bundle({"model.py": SOURCE})
     weights = (TensorSpec("coef", (width,)), TensorSpec("intercept", (1,)))
     ref = BundleRef(bundle.digest, "model:Model", environment)
-    model = BundleModel("bundle", ref, weights, ("rows", "loss"))
+    model = BundleModel("bundle", ref, weights, ("rows", "loss"), seconds=seconds)
     zeros = place.directory / "zeros.safetensors"
     zeros.write_bytes(save({one.name: np.zeros(one.shape, np.float32) for one in weights}))
     with place.client("bank-a") as client:

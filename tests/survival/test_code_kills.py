@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from peers.sandboxes import demand_sandbox
 
+from secureflow.agent import api
+from secureflow.demo.data import private_features
 from secureflow.demo.platform import Platform
+from secureflow.domain.schemas import DatasetPrivacy
+from secureflow.domain.specs.privacy import Privacy
 from tests.survival.coded import CODE, POLICY, brought, know_environment
 from tests.survival.points import Arming
-from tests.survival.world import check_story, platform, run_under
+from tests.survival.world import PLAN, check_story, platform, run_under
 
 SHARES = [pytest.param("some"), pytest.param("all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws a few of them by a seed."""
@@ -26,7 +31,8 @@ SHARES = [pytest.param("some"), pytest.param("all", marks=pytest.mark.soak)]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     demand_sandbox("root")
     directory: Path = tmp_path_factory.mktemp("code") / "p"
-    with platform(directory, policy=POLICY, environment={CODE: "1"}) as built:
+    budget = DatasetPrivacy("adult", 500.0, 1e-2, unit="party", required=False)
+    with platform(directory, policy=POLICY, budget=budget, environment={CODE: "1"}) as built:
         know_environment(built)
         yield built
 
@@ -60,6 +66,29 @@ def test_what_code_returned_is_sent_again_and_never_trained_again(
     for path in logs.glob(f"{job.id}*"):  # no object has trained a round twice
         told = re.findall(r"trained ([\d ]+)", path.read_text())
         assert all(len(set(one.split())) == len(one.split()) for one in told)
+
+
+def test_an_agent_that_dies_while_it_holds_an_answer_back_is_charged_once(
+    place: Platform,
+) -> None:
+    """The code is run again then, since nobody has seen its update, and takes all of its time."""
+    privacy = Privacy(
+        delta=1e-2, noise_multiplier=1.5, unit="party", mechanism="central",
+        party_unit_acknowledged=True,
+    )  # fmt: skip
+    asked = brought(
+        place, seconds=2, plan=replace(PLAN, validation=0.0), features=private_features(),
+        privacy=privacy,
+    )  # fmt: skip
+    job, died = run_under(place, Arming("code of bank-b", ("held back",)), asked)
+    assert job.state == "succeeded", (job.error, died)
+    assert died == ["held back 1", "held back 2"]
+    assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
+    check_story(place, job)
+    (domain,) = api.data_budget(place.parties["bank-b"].config, exact=False)
+    (line,) = [one for one in domain["reservations"] if one["job"] == job.id]
+    assert line["state"] == "committed"
+    assert [(one["noise"], one["count"]) for one in line["charge"]] == [(1.5, 2)]
 
 
 def test_an_environment_that_an_owner_lacks_ends_the_job_and_names_the_owner(
