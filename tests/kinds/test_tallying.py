@@ -68,6 +68,7 @@ def python(tmp_path: Path) -> str:
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An environment that names the tests, which a sandbox shows only because it is told to."""
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")  # by the layout that is
     made = [sys.executable, "-m", "venv", "--without-pip", "--symlinks", tmp_path / "made"]
     subprocess.run(made, check=True)
     (packages,) = (tmp_path / "made" / "lib").glob("python*/site-packages")
@@ -89,7 +90,6 @@ async def test_a_worker_process_runs_what_the_agent_was_put_together_with(
 
 
 async def test_it_runs_in_the_sandbox_too(tmp_path: Path, environment: str) -> None:
-    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
     sandbox, files = BubblewrapSandbox(), tmp_path / "models"
     await _tallied(
         tmp_path,
