@@ -443,7 +443,7 @@ async def test_a_process_of_which_nothing_is_asked_is_ended_and_started_anew(at:
 async def test_under_privacy_the_start_of_one_that_rested_takes_its_own_time(at: Any) -> None:
     """As the first did: no row decides that it rested, whether its process lived or not."""
     source = b"import time\ntime.sleep(3)\n" + model_source(
-        train="weights['w'] += 9; return weights"
+        train="time.sleep(0.5); weights['w'] += 9; return weights"
     )
     async with at(source, code_spec(privacy=PRIVACY, seconds=3)) as place:
         for number in (1, 2):

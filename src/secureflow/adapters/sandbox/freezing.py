@@ -56,8 +56,14 @@ class GroupFreezer:
         self._switch = switch
 
     def freeze(self) -> None:
-        """See `Freezer.freeze`."""
+        """See `Freezer.freeze`; a thread that waits for a disk is not waited for very long."""
         self._turn("1")
+        until = time.monotonic() + PATIENCE
+        with contextlib.suppress(OSError):  # they have ended
+            while "frozen 1" not in self._switch.with_name("cgroup.events").read_text():
+                if time.monotonic() > until:
+                    return  # the kernel sees to it
+                time.sleep(_PAUSE)
 
     def thaw(self) -> None:
         """See `Freezer.thaw`."""
@@ -105,7 +111,7 @@ class SignalFreezer:
         """Stop those that run, and return how many did."""
         found = 0
         for pid, handle in self._members():
-            if not _stands(pid):
+            if not stands(pid):
                 _send(handle, signal.SIGSTOP)
                 found += 1
         return found
@@ -137,7 +143,7 @@ def _namespace(pid: int) -> int:
         return 0
 
 
-def _stands(pid: int) -> bool:
+def stands(pid: int) -> bool:
     """Tell whether no thread of a process runs."""
     try:
         tasks = [*Path(f"/proc/{pid}/task").iterdir()]

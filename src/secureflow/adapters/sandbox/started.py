@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Final
 
-from secureflow.adapters.sandbox.freezing import Freezer
+from secureflow.adapters.sandbox.freezing import Freezer, stands
 from secureflow.application.ports.sandbox import PRINTED, SandboxProcess
 from secureflow.kit.errors import SecureFlowError
 
@@ -115,6 +115,8 @@ class Started:
             await asyncio.to_thread(self._freezer.freeze)
         elif self._process.returncode is None:
             self._process.send_signal(signal.SIGSTOP)
+            while self._process.returncode is None and not stands(self.pid):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
 
     async def thaw(self) -> None:
         """See `SandboxProcess.thaw`."""
