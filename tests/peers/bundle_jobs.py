@@ -242,6 +242,7 @@ async def place(
 
     workers = BundleWorkers(cast("Any", reader), lambda: code, directory, CODE_KINDS, wait)
     made = Place(workers, code, spec, directory, reader, waited=waited)
+    made.log.unlink(missing_ok=True)  # of another job of this name
     try:
         await workers.prepare(JOB, dump(spec), None)
         yield made
