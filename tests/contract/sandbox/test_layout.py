@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from peers.sandboxes import demand_sandbox
@@ -17,6 +18,16 @@ from secureflow.application.ports.sandbox import Launch
 from secureflow.kit.errors import SecureFlowError
 
 ROOT = Path(__file__).parents[3]
+_TRIES = """
+import os, sys
+print(*os.listdir(sys.argv[1]), flush=True)
+with open("/tmp/mine", "w") as file:
+    print(file.write("x") and "written", flush=True)
+try:
+    open(os.path.join(sys.prefix, "lib", "more"), "w")
+except OSError:
+    print("read-only", flush=True)
+"""
 
 
 def _make_environment(place: Path) -> None:
@@ -43,6 +54,19 @@ async def test_an_environment_behind_links(tmp_path: Path) -> None:
     (tmp_path / "other" / "python-mine").symlink_to(tmp_path / "real" / "bin" / "python")
     assert await runs(str(tmp_path / "real" / "bin" / "python")) == os.fsencode(tmp_path / "real")
     assert await runs(str(tmp_path / "bin" / "python-mine"))
+
+
+async def test_an_environment_where_the_sandbox_has_a_folder_of_its_own() -> None:
+    """A checkout in /tmp: what is shown of it is read-only, the rest of /tmp is the process's."""
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    with TemporaryDirectory(dir="/tmp") as place:
+        _make_environment(Path(place, "env"))
+        _make_environment(Path(place, "beside"))
+        python = str(Path(place, "env", "bin", "python"))
+        process = await BubblewrapSandbox().start(Launch((python, "-I", "-c", _TRIES, place)))
+        said = await process.reader.read()
+        assert await process.wait() == 0, process.printed
+    assert said.split() == [b"env", b"written", b"read-only"]
 
 
 def test_an_environment_is_not_the_folder_that_it_was_made_in(tmp_path: Path) -> None:

@@ -222,13 +222,18 @@ class BubblewrapSandbox:
         home = {"HOME": _SCRATCH, "TMPDIR": _SCRATCH, "USER": "nobody"}
         for name, value in {**home, **launch.environment}.items():
             yield from ("--setenv", name, value)
+        size = str(launch.limits.scratch) if "scratch" not in self._without else str(1 << 40)
+        scratch = ("--size", size, "--perms", "0700", "--tmpfs", _SCRATCH)
+        covered = layout.shows(Path(_SCRATCH))
+        if not covered:  # first: an interpreter may lie in the host's folder of this name
+            yield from scratch
         yield from self._files(launch, layout)
+        if covered:
+            yield from scratch
         for device in (*_DEVICES, *map(str, launch.devices)):
             yield from ("--dev-bind-try", device, device)
         if launch.devices or "no proc" in self._without:
             yield from ("--proc", "/proc")  # drivers of devices look for themselves there
-        size = str(launch.limits.scratch) if "scratch" not in self._without else str(1 << 40)
-        yield from ("--size", size, "--perms", "0700", "--tmpfs", _SCRATCH)
         places = (*layout.paths, *(place for _, place in layout.links))
         if not any(one.is_relative_to(_SHARED) for one in places):
             yield from ("--dir", f"{_SCRATCH}/shm", "--symlink", f"{_SCRATCH}/shm", _SHARED)
