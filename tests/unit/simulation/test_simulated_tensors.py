@@ -81,13 +81,13 @@ def test_images_of_another_shape_are_refused(tmp_path: Path) -> None:
     assert "scan" in caught.value.message
 
 
+@pytest.mark.parametrize("name", ["images.py", "ownimages.py"])
 def test_the_example_of_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     drawn(tmp_path / "scans")
-    words = ["images.py", str(tmp_path / "scans"), str(SIDE)]
-    monkeypatch.setattr(sys, "argv", words)
-    runpy.run_path(str(EXAMPLES / "images.py"))
+    monkeypatch.setattr(sys, "argv", [name, str(tmp_path / "scans"), str(SIDE)])
+    runpy.run_path(str(EXAMPLES / name))
     assert float(capsys.readouterr().out.split()[-1]) > 0.7
 
 
@@ -104,5 +104,5 @@ def test_the_example_of_texts(
 
 
 def test_examples_are_short() -> None:
-    for name in ("images.py", "texts.py"):
+    for name in ("images.py", "ownimages.py", "texts.py"):
         assert len((EXAMPLES / name).read_text().splitlines()) <= 24

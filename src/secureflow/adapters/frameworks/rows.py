@@ -4,17 +4,23 @@ The file is a length (8 bytes, little-endian), so many bytes of JSON `{name: [dt
 and the arrays, C-contiguous and little-endian, `start` bytes from its beginning. Names are
 `training/…` and `validation/…`:
 
-| array     | of the rows                                                                    |
-|-----------|--------------------------------------------------------------------------------|
-| `inputs`  | float32 (rows, width), as for every family: scaled numbers, one-hot categories |
-| `labels`  | int64 (rows,) the place of the class; float32 for a number; absent without one |
-| `weights` | float32 (rows,) how much each row counts; absent if all count alike            |
+| array       | of the rows                                                                  |
+|-------------|------------------------------------------------------------------------------|
+| `inputs`    | float32 (rows, width) of numbers, scaled, and categories, one-hot; absent in |
+|             | a job that has none of them                                                  |
+| an image's  | float32 (rows, height, width, channels), by the name of its column: values   |
+| column      | / 255, or by the spec's mean and std                                         |
+| an array's  | float32 (rows, *shape): from its bounds to −1 … 1                            |
+| a text's    | int32 (rows, length): the numbers of its tokens in order, padded with 0      |
+| `labels`    | int64 (rows,) the place of the class; float32 for a number; absent without   |
+| `weights`   | float32 (rows,) how much each row counts; absent if all count alike          |
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -22,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
+from secureflow.domain.specs.bundle_family import INPUTS
+from secureflow.domain.specs.inputs import TextFeature
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns, EncodedRows
@@ -45,6 +53,8 @@ class RowsRunner(NumpyRunner):
     def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
         super().__init__(spec, columns, secret)
         label = spec.features.label if spec.features else None
+        self._beside = spec.features.beside if spec.features else ()
+        self._written: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
         self._labelled = label is not None
         self._label = np.dtype("<f4" if isinstance(label, NumberLabel) else "<i8")
 
@@ -56,6 +66,7 @@ class RowsRunner(NumpyRunner):
             moments: the released federated sums, or None if the spec needs none.
         """
         arrays = dict(self._arrays(moments))
+        self._written = {name: (dtype, shape) for name, (dtype, shape, _) in arrays.items()}
         at, places = 0, {}
         for name, (dtype, shape, _) in arrays.items():
             places[name] = (dtype, shape, at)
@@ -70,16 +81,42 @@ class RowsRunner(NumpyRunner):
             file.truncate(first + at)
         return np.array(self.rows, np.float64)
 
+    def described(self) -> str:
+        """Return what the written training rows are: names, dtypes and shapes."""
+        parts = ((*name.partition("/")[::2], *told) for name, told in self._written.items())
+        return ", ".join(
+            f"{name}: {dtype.name} {list(shape)}"
+            for part, name, dtype, shape in parts
+            if part == "training"
+        )
+
     def _arrays(
         self, moments: Sequence[float] | None
     ) -> Iterator[tuple[str, tuple[np.dtype[Any], tuple[int, ...], Any]]]:
         for part, (inputs, labels, weights) in self._parts(moments).items():
-            shape = (len(labels), _width(inputs))
-            yield f"{part}/inputs", (np.dtype("<f4"), shape, inputs)
+            for name, dtype, shape, values in self._inputs(inputs):
+                yield f"{part}/{name}", (dtype, (len(labels), *shape), values)
             if self._labelled:
                 yield f"{part}/labels", (self._label, (len(labels),), labels)
             if weights is not None:
                 yield f"{part}/weights", (np.dtype("<f4"), (len(labels),), weights)
+
+    def _inputs(
+        self, rows: NDArray[np.float32] | EncodedRows
+    ) -> Iterator[tuple[str, np.dtype[Any], tuple[int, ...], NDArray[np.float32] | EncodedRows]]:
+        """Yield what the rows hold beside labels: a table, and each other column in its shape."""
+        if not isinstance(rows, EncodedRows) or not rows.tensors:
+            yield INPUTS, np.dtype("<f4"), (_width(rows),), rows
+            return
+        table = replace(rows, tensors=())
+        if table.width:
+            yield INPUTS, np.dtype("<f4"), (table.width,), table
+        bare = EncodedRows(rows.numeric[:, :0], rows.codes[:, :0], ())
+        for feature, one in zip(self._beside, rows.tensors, strict=True):
+            text = isinstance(feature, TextFeature)
+            shape = (feature.length,) if isinstance(feature, TextFeature) else feature.shape
+            dtype = np.dtype("<i4" if text else "<f4")
+            yield feature.column, dtype, shape, replace(bare, tensors=(one,))
 
     def _parts(self, moments: Sequence[float] | None) -> dict[str, _Part]:
         if self._private_rows is not None:

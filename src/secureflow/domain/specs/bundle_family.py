@@ -21,6 +21,9 @@ from secureflow.kit.text import Text
 MAX_SUMS: Final = 64
 ROWS: Final = "rows"
 """The sum that is the number of validation rows: the others are divided by it."""
+INPUTS: Final = "inputs"
+ROW_NAMES: Final = frozenset({INPUTS, "labels", "weights"})
+"""What the rows of a bundle hold beside columns of images, arrays and texts."""
 LOSS: Final = "loss"
 """The sum by which `early_stop` and `keep: best` choose."""
 PACED_SECONDS: Final = 10

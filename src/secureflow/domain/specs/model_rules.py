@@ -6,6 +6,7 @@ from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.bundle_family import (
     LOSS,
     PACED_SECONDS,
+    ROW_NAMES,
     BundleModel,
     bundle_problem,
 )
@@ -126,10 +127,13 @@ def _weight_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
 
 
 def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
-    del features
     model = spec.model
     if not isinstance(model, BundleModel):
         return None
+    taken = next((one.column for one in features.beside if one.column in ROW_NAMES), None)
+    if taken is not None:
+        reason = Text("the rows of code have something else named {name}", name=taken)
+        return f"features.{taken}", reason, "Its owners must give the column another name."
     if not spec.starts_from:
         reason = "a bundle begins with weights that were uploaded"
         hint = "Name the bundle's folder in the job file, or a file: secureflow model upload."

@@ -53,7 +53,7 @@ def initial_state(spec: TrainingSpec) -> NDArray[np.float32]:
 
 def token_numbers(spec: TrainingSpec) -> bool:
     """Tell whether the model sees the tokens of a text as numbers in order, not their counts."""
-    return spec.model.family in TOKEN_FAMILIES
+    return spec.model.family in TOKEN_FAMILIES or spec.bundle is not None
 
 
 def row_cells(spec: TrainingSpec) -> int:
