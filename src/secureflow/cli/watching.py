@@ -118,8 +118,9 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 
 
 def _dropped(one: dict[str, Any]) -> str:
-    facts = {name: str(one.get(name, "")) for name in ("party", "round", "stage", "reason")}
-    facts |= {"stage": t(facts["stage"]), "reason": explained(_text(one, "code"), facts["reason"])}
+    facts = {name: str(one.get(name, "")) for name in ("party", "round", "stage")}
+    reason = explained(_text(one, "code"), part_of(one, "reason"))
+    facts |= {"stage": t(facts["stage"]), "reason": reason}
     return t("{party} dropped out of round {round} ({stage}): {reason}", **facts)
 
 

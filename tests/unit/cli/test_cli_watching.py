@@ -108,6 +108,18 @@ def test_dropouts_are_told_line_by_line() -> None:
     ]
 
 
+def test_why_somebody_dropped_out_is_told_in_the_readers_language(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reason = Text("The bundle failed: {reason}.", reason="a method raised an exception")
+    gone = {"party": "bank-b", "round": 2, "stage": "train", "code": "bundle_failed"}
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    event = Event(1, "dropouts", {"dropouts": [with_texts({**gone, "reason": reason})]})
+    line = Progress("job_00000000").line(event)
+    assert line.endswith("代码包运行失败：某个方法抛出了异常。")
+    assert "bundle" not in line
+
+
 @pytest.mark.parametrize(
     ("values", "bars"), [([1.0], "▁"), ([2.0, 2.0], "▁▁"), ([0.0, 0.5, 1.0], "▁▅█")]
 )

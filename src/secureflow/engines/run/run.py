@@ -30,7 +30,7 @@ from secureflow.engines.script import Now, Record, Script, Tell
 from secureflow.engines.secagg import Conductor
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, text_in, with_texts
 
 READMISSION_CODES = frozenset(
     {"enclave_lost", "job_not_open", "attestation_expired", "not_admitted"}
@@ -198,13 +198,15 @@ class Course(Generic[S]):
         self.ledger.waiting += accusations(self, failures)
         for party, error in failures.items():
             self.contributed.dropouts.append(
-                {
-                    "party": party,
-                    "round": round_number,
-                    "stage": stage,
-                    "code": error.get("code", ""),
-                    "reason": error.get("message", ""),
-                }
+                with_texts(
+                    {
+                        "party": party,
+                        "round": round_number,
+                        "stage": stage,
+                        "code": error.get("code", ""),
+                        "reason": text_in(error, "message"),
+                    }
+                )
             )
 
 

@@ -17,6 +17,8 @@ from secureflow.engines.script import ENCLAVE, Record, effect_digest
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training import federated
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text, text_in
+from secureflow.texts import chinese
 
 from . import world as world_module
 from .world import Crash, Journal, World, drive, told_dropouts
@@ -124,6 +126,15 @@ def test_one_of_four_gone_the_job_goes_on_with_three() -> None:
     assert {d["round"] for d in told_dropouts(world)} == {1, 2, 3, 4}
     assert world.progress["tee"] == "SIMULATED SGX"
     assert all(row["survivors"] == 3 for row in report["history"])
+
+
+def test_why_somebody_dropped_out_keeps_its_facts_for_every_language() -> None:
+    world = World(count=4)
+    reason = Text("The bundle failed: {reason}.", reason="a method raised an exception")
+    world.refuse["bank-d", "train"] = SecureFlowError("bundle_failed", reason)
+    drive(world, [])
+    dropped = told_dropouts(world)[0]
+    assert chinese(text_in(dropped, "reason")) == "代码包运行失败：某个方法抛出了异常。"
 
 
 def test_one_of_three_gone_fails_with_its_name() -> None:
