@@ -13,13 +13,16 @@ returns, which is called in this process.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.base import DIGEST_PATTERN, STRICT, dump, parse
 from secureflow.domain.specs.bundle_family import HELD, BundleModel
+from secureflow.domain.specs.bundles import ENTRY_PATTERN
 from secureflow.domain.specs.tensors import TensorSpec
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.bundles import Bundle
@@ -39,6 +42,26 @@ _ANY: Final = {"name": "w", "shape": [1], "dtype": "float32"}
 _HERE: Final = frozenset({"folder", "lock"})
 _TAKEN: Final = _HERE | {"environment", "entry"}
 _KNOWN: Final = _TAKEN | {"family", "settings", "sums", "seconds"}
+_PAGE: Final = "docs/bundles.md shows a job file that names a folder."
+_MEMBERS: Final = (
+    "Give folder (the bundle's), lock or environment, and as needed entry, settings, sums, seconds."
+)
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The member of a job that its errors name."""
+
+    __pydantic_config__ = STRICT
+    model: BundleModel
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """See `_Named`."""
+
+    __pydantic_config__ = STRICT
+    plan: TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -79,11 +102,11 @@ def local_code(
             `bundle_failed`, `malformed_lock`.
     """
     model = job.get("model")
-    if not isinstance(model, Mapping) or model.get("family") != "bundle" or "folder" not in model:
+    if not isinstance(model, Mapping) or model.get("family") != "bundle":
         return dict(job), None
-    unknown = sorted(set(map(str, model)) - _KNOWN)
-    if unknown:
-        raise _invalid(unknown[0], "it is not known beside a folder")
+    if "bundle" in model and "folder" not in model:
+        return dict(job), None
+    _check_members(model)
     folder = base / str(model["folder"])
     bundle = read_bundle(folder)
     entry = str(model.get("entry", ENTRY))
@@ -91,20 +114,34 @@ def local_code(
     settings = model.get("settings") or {}
     if not isinstance(settings, Mapping):
         raise _invalid("settings", "it must be a mapping")
-    drafted = parse(  # before any code runs
-        BundleModel,
-        {
-            **{name: one for name, one in model.items() if name not in _TAKEN},
-            "settings": settings,
-            "bundle": {"digest": bundle.digest, "entry": entry, "environment": digest},
-            "weights": [_ANY],
-        },
-        "spec",
-    )
+    asked = {
+        **{name: one for name, one in model.items() if name not in _TAKEN},
+        "settings": settings,
+        "bundle": {"digest": bundle.digest, "entry": entry, "environment": digest},
+        "weights": [_ANY],
+    }
+    drafted = parse(_Named, {"model": asked}, "spec").model  # before any code runs
     initial = _initial(folder, entry, drafted.settings, _seed(job))
     weights = [dump(_declared(name, one)) for name, one in initial.items()]
-    made = parse(BundleModel, {**dump(drafted), "weights": weights}, "spec")
+    made = parse(_Named, {"model": {**dump(drafted), "weights": weights}}, "spec").model
     return {**job, "model": dump(made)}, LocalCode(folder, bundle, made, initial)
+
+
+def _check_members(model: Mapping[str, Any]) -> None:
+    """Refuse what is not known beside a folder, a folder that is missing, and an unusable entry."""
+    unknown = sorted(set(map(str, model)) - _KNOWN)
+    if unknown:
+        hint: str = _MEMBERS
+        near = get_close_matches(unknown[0], _KNOWN, 1)
+        if near:
+            hint = Text("{name} may be meant. {members}", name=near[0], members=_MEMBERS)
+        raise _invalid(unknown[0], "it is not known here", hint)
+    if "folder" not in model:
+        raise _invalid("folder", "it is missing: where the bundle is, beside the job file")
+    entry = str(model.get("entry", ENTRY))
+    if not re.fullmatch(ENTRY_PATTERN, entry):
+        reason = Text("{entry!r} does not name a class of the bundle", entry=entry[:80])
+        raise _invalid("entry", reason, "Write MODULE:CLASS, such as model:Model.")
 
 
 def _initial(
@@ -114,7 +151,14 @@ def _initial(
 
     modules = LocalModules(folder.resolve())
     with modules.used():
-        return LocalBundle(modules.load(entry), settings, seed).initial()
+        found = LocalBundle(modules.load(entry), settings, seed).initial()
+    return {name: _held(one) for name, one in found.items()}
+
+
+def _held(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a tensor as models hold it: a wider number is rounded, as in what `train` returns."""
+    wide = array.dtype.kind == "f" and array.dtype.name not in HELD
+    return array.astype("float32") if wide else array
 
 
 def _declared(name: str, array: NDArray[Any]) -> TensorSpec:
@@ -125,30 +169,39 @@ def _declared(name: str, array: NDArray[Any]) -> TensorSpec:
             "initial returns {name!r} as {dtype}, known are {known}",
             name=name[:80], dtype=dtype, known=known,
         )  # fmt: skip
-        raise _invalid("weights", reason)
+        kind = "int64" if array.dtype.kind in "biu" else "float32"
+        raise _invalid(
+            "weights", reason, Text("Return it so: .astype({declared!r}).", declared=kind)
+        )
     made = {"name": name, "shape": list(array.shape), "dtype": dtype}
     return parse(TensorSpec, made, "spec")
 
 
 def _seed(job: Mapping[str, Any]) -> int:
     plan = job.get("plan")
-    return parse(TrainingPlan, plan if isinstance(plan, Mapping) else {}, "spec").seed
+    asked = {"plan": plan if isinstance(plan, Mapping) else {}}
+    return parse(_Planned, asked, "spec").plan.seed
 
 
 def _environment(model: Mapping[str, Any], base: Path, *, simulated: bool) -> str:
     if "lock" in model:
         return parse_lock(read_bytes(base / str(model["lock"]))).digest
     if "environment" in model:
-        return str(model["environment"])
+        named = str(model["environment"])
+        if not re.fullmatch(DIGEST_PATTERN, named):
+            reason = Text("{name!r} is not the digest of a lock", name=named[:80])
+            hint = "secureflow bundle lock LOCK shows the digest; or give lock: LOCK in its place."
+            raise _invalid("environment", reason, hint)
+        return named
     if simulated:
         return NO_ENVIRONMENT
     raise _invalid("lock", "it is missing: owners run the code in an environment of this lock")
 
 
-def _invalid(name: str, problem: str) -> SecureFlowError:
+def _invalid(name: str, problem: str, hint: str = _PAGE) -> SecureFlowError:
     return SecureFlowError(
         "invalid_spec",
         Text("The spec is not valid: model.{name}: {problem}.", name=name[:80], problem=problem),
-        "docs/bundles.md shows a job file that names a folder.",
+        hint,
         {"fields": [{"field": f"model.{name[:80]}", "problem": problem}]},
     )

@@ -53,7 +53,7 @@ def refused(base: Path, asked: dict[str, Any]) -> SecureFlowError:
 
 
 @pytest.mark.parametrize(
-    "model", [None, "mlp", {"family": "mlp", "folder": "x"}, {"family": "bundle"}]
+    "model", [None, "mlp", {"family": "mlp", "folder": "x"}, {"family": "bundle", "bundle": {}}]
 )
 def test_a_job_that_names_no_folder_is_as_it_was(base: Path, model: Any) -> None:
     asked = {"model": model, "plan": 7}
@@ -123,6 +123,8 @@ def test_a_lock_is_missing(base: Path) -> None:
     ("changes", "code", "told"),
     [
         ({"lokc": "lock.txt"}, "invalid_spec", "model.lokc"),
+        ({"folder": None, "foldr": "churn"}, "invalid_spec", "folder may be meant"),
+        ({"folder": None}, "invalid_spec", "model.folder: it is missing"),
         ({"bundle": {}}, "invalid_spec", "model.bundle"),
         ({"weights": []}, "invalid_spec", "model.weights"),
         ({"settings": None, "entry": "model:No"}, "bundle_unusable", "no class No"),
@@ -136,7 +138,8 @@ def test_a_lock_is_missing(base: Path) -> None:
         ({"sums": ["Rows"]}, "invalid_spec", "sums"),
         ({"seconds": 0}, "invalid_spec", "seconds"),
         ({"environment": "torch", "lock": None}, "invalid_spec", "environment"),
-        ({"entry": "model"}, "invalid_spec", "entry"),
+        ({"entry": "model"}, "invalid_spec", "such as model:Model"),
+        ({"entry": "model.Model"}, "invalid_spec", "model.entry: 'model.Model' does not name"),
         ({"entry": "../x:Y"}, "invalid_spec", "entry"),
         ({"entry": "model:Other"}, "bundle_unusable", "no class Other"),
         ({"entry": "other:Model"}, "bundle_unusable", "other"),
@@ -149,7 +152,21 @@ def test_a_lock_is_missing(base: Path) -> None:
 def test_what_is_wrong_is_named(base: Path, changes: dict[str, Any], code: str, told: str) -> None:
     error = refused(base, job(**changes))
     assert error.code == code
-    assert told in f"{error.message} {error.details}"
+    assert told in f"{error.message} {error.hint} {error.details}"
+
+
+def test_wide_numbers_are_rounded_as_in_what_training_returns(base: Path) -> None:
+    (base / "churn" / "model.py").write_text(CODE.replace('"float32"', '"float64"'))
+    made, code = local_code(job(), base)
+    assert code is not None
+    assert made["model"]["weights"][0]["dtype"] == code.initial["w"].dtype.name == "float32"
+    (base / "churn" / "model.py").write_text(CODE.replace("np.int64(4)", "np.int16(4)"))
+    assert refused(base, job()).hint == "Return it so: .astype('int64')."
+
+
+def test_a_plan_is_named_in_full(base: Path) -> None:
+    error = refused(base, {**job(), "plan": {"learnig_rate": 1}})
+    assert "plan.learnig_rate" in error.message
 
 
 @pytest.mark.parametrize(
@@ -158,7 +175,6 @@ def test_what_is_wrong_is_named(base: Path, changes: dict[str, Any], code: str, 
         ("class Model:\n    def f(:\n", "invalid syntax (model.py, line 2)"),
         ("import no_such_library", "no_such_library"),
         ("import sys\nsys.exit(3)", "SystemExit: 3 (model.py, line 2)"),
-        (CODE.replace('"float32"', '"float64"'), "float64"),
         (CODE.replace('"float32"', '"complex64"'), "complex64"),
         (CODE.replace('return {"w"', 'return {}\n        return {"w"'), "weights"),
         (CODE.replace('return {"w"', 'return 5, {"w"'), "a dict"),

@@ -12,6 +12,7 @@ import pytest
 
 from secureflow import simulate
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 from tests.unit.simulation.test_simulation import FEATURES, PLAN, table
 
 __all__ = ["table"]
@@ -162,9 +163,9 @@ FAILS: dict[str, tuple[str, str, str]] = {
     "a part raises": ("", "ZeroDivisionError: division by zero (chances.py, line 5)", "1 / 0"),
     "it ends": (TRAIN + "        raise SystemExit\n", "SystemExit (model.py, line 13)", ""),
     "another shape": (TRAIN + "        return {**weights, 'coef': weights['coef'][:2]}\n",
-                      "wrong: coef has the shape [2], not [5]", ""),
+                      "failed here: coef has the shape [2], not [5].", ""),
     "another name": (TRAIN + "        return {'w': weights['coef']}\n",
-                     "wrong: train returned ['w'], not ['coef', 'intercept']", ""),
+                     "failed here: train returned w, not coef, intercept.", ""),
 }  # fmt: skip
 
 
@@ -184,8 +185,8 @@ def test_an_error_names_its_line(table: pa.Table, tmp_path: Path, name: str) -> 
     ("source", "told"),
     [
         ("class Model:\n    def f(:\n", "invalid syntax (model.py, line 2)"),
-        ("import no_such_library\n", "No module named 'no_such_library'"),
-        ("x = 1\n", "model has no class Model"),
+        ("import no_such_library\n", "no_such_library is not installed here"),
+        ("x = 1\n", "failed here: model has no class Model."),
         ("class Model:\n    def __init__(self, a, b): pass\n", "no method initial, prepare"),
     ],
 )
@@ -195,6 +196,49 @@ def test_what_cannot_run_says_why(table: pa.Table, tmp_path: Path, source: str, 
     assert refusal.value.code == "bundle_unusable"
     assert told in refusal.value.message
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "entry", "told", "hint"),
+    [
+        (
+            "weights['coef'].astype('int64')",
+            "",
+            "coef 的类型是 int64，而不是 float32",
+            ".astype('float32')",
+        ),
+        ("weights['coef'][:2]", "", "coef 的形状是 [2]，而不是 [5]", "请改正"),
+        ("weights['coef'] @ x", "", "（model.py，第 14 行）", "inputs: float32 ["),
+        ("", "other:Model", "代码包中没有入口所指的模块 other", "model.py, parts"),
+        ("", "model:Other", "model 没有类 Other", "请改正"),
+    ],
+)
+def test_why_code_fails_is_told_in_the_readers_language(
+    table: pa.Table, tmp_path: Path, change: str, entry: str, told: str, hint: str
+) -> None:
+    body = f"        x = self.training['inputs']\n        return {{**weights, 'coef': {change}}}\n"
+    source = GOOD.replace(TRAIN, TRAIN + body) if change else GOOD
+    job = folder(tmp_path, source)
+    job["model"] |= {"entry": entry} if entry else {}
+    with pytest.raises(SecureFlowError) as refusal:
+        simulate(job, table, parties=2)
+    assert told in str(chinese(refusal.value.message))
+    assert hint in str(chinese(refusal.value.hint))
+
+
+def test_a_wrong_number_of_inputs_is_told_with_the_right_one(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    source = GOOD.replace("np.zeros(5,", 'np.zeros(settings["features"],').replace(
+        "def initial(self):", "def initial(self, settings=None):\n        settings = self.settings"
+    )
+    job = folder(
+        tmp_path, source.replace("self.rate =", "self.settings = settings\n        self.rate =")
+    )
+    job["model"] |= {"settings": {"features": 7}}
+    with pytest.raises(SecureFlowError) as refusal:
+        simulate(job, table, parties=2)
+    assert refusal.value.hint == ("The job's settings.features is 7, but the rows have 5 inputs.")
 
 
 @pytest.mark.parametrize("name", ["json", "numpy", "__main__"])

@@ -17,6 +17,7 @@ from pydantic_core import SchemaValidator
 
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.fewerrors import validator
+from secureflow.domain.fieldfaults import fault
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
@@ -33,7 +34,8 @@ Category = Annotated[str, Field(max_length=256), ONE_LINE]
 Title = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
 UserId = Annotated[str, Field(max_length=128), ONE_LINE]
 Id = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,40}$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+DIGEST_PATTERN: Final = r"^[0-9a-f]{64}$"
+Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 Key = Annotated[str, Field(min_length=44, max_length=44), ONE_LINE]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -42,8 +44,6 @@ Problem = tuple[str, str, str]
 
 MAX_SHOWN: Final = 128
 """Most characters of a field's place in a message; its names may be foreign."""
-MAX_SAID: Final = 512
-"""Most characters of what is wrong with a field; it may quote the field."""
 
 _FORM: Final = re.compile(r"<[a-z_]+>")
 """A tag of one form of a field."""
@@ -288,7 +288,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
         return _VALIDATORS[of].validate_python(value, context=context)  # type: ignore[no-any-return]
     except ValidationError as error:
         fields = [
-            {"field": place_of(e["loc"]) or what, "problem": shown(e["msg"])[:MAX_SAID]}
+            {"field": place_of(e["loc"]) or what, "problem": fault(e)}
             for e in error.errors(include_url=False, include_input=False)[:20]
         ]
         first = fields[0]

@@ -39,11 +39,14 @@ method returned something else than was declared; the environment has no NumPy."
 
 
 class Refused(Exception):  # noqa: N818 - a word for the other side, not an error of its own
-    """A request ends with one of `KINDS`."""
+    """A request ends with one of `KINDS`.
 
-    def __init__(self, kind: str, reason: str = "") -> None:
-        super().__init__(f"{kind}: {reason}")
-        self.kind = kind
+    Reason and hint are templates of the facts: those who write bundles read them in their language.
+    """
+
+    def __init__(self, kind: str, reason: str = "", hint: str = "", **facts: object) -> None:
+        super().__init__(reason.format(**facts))
+        self.kind, self.reason, self.hint, self.facts = kind, reason, hint, facts
 
 
 class Host:
@@ -85,7 +88,7 @@ class Host:
         self._model = made(settings, seed)
         missing = [one for one in METHODS if not callable(getattr(self._model, one, None))]
         if missing:
-            raise Refused("entry", f"the class has no method {', '.join(missing)}")
+            raise Refused("entry", "the class has no method {missing}", missing=", ".join(missing))
 
     def _tensors(self, payload: bytearray) -> dict[str, Any]:
         import numpy as np
@@ -101,7 +104,8 @@ class Host:
     def _checked(self, tensors: dict[str, Any]) -> list[Any]:
         names = [name for name, _, _ in self._layout]
         if sorted(names) != sorted(tensors):
-            raise Refused("wrong", f"train returned {sorted(tensors)}, not {sorted(names)}")
+            found, named = ", ".join(sorted(tensors)), ", ".join(sorted(names))
+            raise Refused("wrong", "train returned {found}, not {named}", found=found, named=named)
         return self._layout
 
 
@@ -115,13 +119,25 @@ def imported(folder: str, entry: str) -> Any:
     except SyntaxError as error:
         raise Refused("syntax") from error
     except ImportError as error:
-        raise Refused("import", str(error)) from error
+        absent = error.name if isinstance(error, ModuleNotFoundError) else None
+        if absent and f"{name}.".startswith(f"{absent}."):
+            files = ", ".join(sorted(one.name for one in Path(folder).iterdir()))
+            raise Refused("entry", _NO_MODULE, _ENTRY, module=absent, files=files) from error
+        if absent:
+            raise Refused(
+                "import", "{module} is not installed here", _ABSENT, module=absent
+            ) from error
+        raise Refused("import", "{error}", error=error) from error
     made = getattr(module, attribute, None)
     if not callable(made):
-        raise Refused("entry", f"{name} has no class {attribute}")
+        raise Refused("entry", "{module} has no class {name}", module=name, name=attribute)
     return made
 
 
+_NO_MODULE = "the entry point's module {module} is not in the bundle"
+_ENTRY = "Its files: {files}. Name one with `entry: MODULE:CLASS`, such as model:Model."
+_ABSENT = "Install it to try the code here, and have it in the lock of the owners' environment."
+_CAST = "Return it so: .astype({declared!r})."
 _PARTS = ("training", "validation")
 
 
@@ -131,7 +147,7 @@ def _refuse_shadows(folder: Path) -> None:
     tops |= {one.name for one in folder.iterdir() if one.is_dir() and any(one.rglob("*.py"))}
     for name in sorted(tops):
         if name in sys.stdlib_module_names or _is_elsewhere(name, folder):
-            raise Refused("shadows", f"the environment has a module {name} as well")
+            raise Refused("shadows", "the environment has a module {name} as well", name=name)
 
 
 def _is_elsewhere(name: str, folder: Path) -> bool:
@@ -173,7 +189,7 @@ def _rows(path: str) -> Any:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise Refused("data", f"{path} cannot be read") from error
+        raise Refused("data", "{path} cannot be read", path=path) from error
 
 
 def _named(value: Any) -> dict[str, Any]:
@@ -185,17 +201,25 @@ def _named(value: Any) -> dict[str, Any]:
 
 
 def _fitting(tensors: dict[str, Any], name: str, dtype: str, shape: list[int]) -> Any:
-    """Return a tensor as it was declared; a wider number of the same kind is rounded."""
+    """Return a tensor as it was declared; a wider number of the same kind is rounded.
+
+    Whole numbers in the place of others are refused: code that rounds by mistake learns nothing.
+    """
     import numpy as np
 
     one, kind = tensors[name], np.dtype(dtype).newbyteorder("<")
     if list(one.shape) != shape:
-        raise Refused("wrong", f"{name} has the shape {list(one.shape)}, not {shape}")
-    if not np.can_cast(one.dtype, kind, "same_kind"):
-        raise Refused("wrong", f"{name} is {one.dtype}, not {dtype}")
+        found = list(one.shape)
+        told = "{name} has the shape {found}, not {declared}"
+        raise Refused("wrong", told, name=name, found=found, declared=shape)
+    whole = one.dtype.kind in "biu" and kind.kind == "f"
+    if whole or not np.can_cast(one.dtype, kind, "same_kind"):
+        told, found = "{name} is {found}, not {declared}", one.dtype.name
+        raise Refused("wrong", told, _CAST, name=name, found=found, declared=dtype)
     fitted = one.astype(kind, order="C", copy=False)
     if kind.kind in "iu" and not np.array_equal(fitted, one):
-        raise Refused("wrong", f"{name} has numbers that {dtype} cannot hold")
+        told = "{name} has numbers that {declared} cannot hold"
+        raise Refused("wrong", told, name=name, declared=dtype)
     return fitted
 
 

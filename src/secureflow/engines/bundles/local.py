@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from secureflow.engines.bundles.host import Host, Refused, imported
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, without_stop
 
 Tensors = Mapping[str, NDArray[Any]]
 Layout = Sequence[tuple[str, str, Sequence[int]]]
@@ -32,6 +32,7 @@ _T = TypeVar("_T")
 
 _BY_CODE: Final = frozenset({"raised", "memory", "wrong", "data"})
 """Kinds of failure of a method that was called; the others keep it from being called."""
+_HINT: Final = "Correct it; docs/bundles.md says what each method is given and returns."
 
 
 class LocalBundle:
@@ -147,26 +148,34 @@ def told(call: Callable[[], _T]) -> _T:
         return call()
     except Refused as error:
         code = "bundle_failed" if error.kind in _BY_CODE else "bundle_unusable"
-        reason = str(error.__cause__ or error)
-        raise _error(code, reason) from error
+        raise _error(code, _reason(error), Text.of_table(error.hint, error.facts)) from error
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # also when the code calls exit()
-        reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise _error("bundle_failed", f"{reason}{_place(error)}") from error
+        reason = f"{type(error).__name__}: {error}".rstrip(": ")[:1000].rstrip(".")
+        raise _error("bundle_failed", _placed(reason, error)) from error
 
 
-def _place(error: BaseException) -> str:
-    """Return the line of the bundle that an error comes from, not the one of a library below it."""
+def _reason(error: Refused) -> str:
+    cause = error.__cause__
+    if isinstance(cause, SyntaxError):
+        name, line = Path(cause.filename or "").name, cause.lineno or 0
+        return Text("{error} ({file}, line {line})", error=cause.msg, file=name, line=line)
+    return Text.of_table(error.reason, error.facts)
+
+
+def _placed(reason: str, error: BaseException) -> str:
+    """Add the line of the bundle that an error comes from, not the one of a library below it."""
     libraries = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "<")
     frames = traceback.extract_tb(error.__traceback__)
     own = [one for one in frames if not one.filename.startswith(libraries)]
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    if not own:
+        return reason
+    name, line = Path(own[-1].filename).name, own[-1].lineno
+    return Text("{error} ({file}, line {line})", error=reason, file=name, line=line)
 
 
-def _error(code: str, reason: str) -> SecureFlowError:
+def _error(code: str, reason: str, hint: str = "") -> SecureFlowError:
     return SecureFlowError(
-        code,
-        Text("The bundle failed here: {reason}.", reason=reason[:1000].rstrip(".")),
-        "Correct it; docs/bundles.md says what each method is given and returns.",
+        code, Text("The bundle failed here: {reason}.", reason=without_stop(reason)), hint or _HINT
     )

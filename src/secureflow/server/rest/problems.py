@@ -13,11 +13,11 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from secureflow.domain.errors import Category, category
-from secureflow.domain.specs.base import MAX_SAID, place_of
+from secureflow.domain.fieldfaults import fault
+from secureflow.domain.specs.base import place_of
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
-from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 from secureflow.server.rest.languages import asked, headers_in
 from secureflow.texts import codes, error_in
@@ -161,7 +161,7 @@ def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
     if isinstance(body, dict) and place[1:2] == [body.get("kind")]:
         del place[1]  # not a name in the body, but the union member that was tried
     if error["type"] not in ("union_tag_not_found", "union_tag_invalid"):
-        return {"field": place_of(place), "problem": shown(error["msg"])[:MAX_SAID]}
+        return {"field": place_of(place), "problem": fault(error)}
     context = error["ctx"]
     named, known = context["discriminator"].strip("'"), context.get("expected_tags")
     problem = Text("one of {known} is needed", known=known) if known else "it is missing"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 from secureflow.adapters.frameworks import Prepare, Returned, RowsRunner, runner_of
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.bundles.host import Refused
 from secureflow.engines.bundles.local import LocalBundle, LocalModules
 from secureflow.engines.preparation import Columns
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk.localcode import LocalCode
+
+_T = TypeVar("_T")
 
 
 class CodeRunner:
@@ -78,7 +82,7 @@ class CodeRunner:
             returned = self._begun(model, moments)
             sums = self._reported(returned)
             self._number += 1
-            trained = self._bundle.train(returned.tensors, self._number)
+            trained = self._told(lambda: self._bundle.train(returned.tensors, self._number))
         returned.write(trained, update)
         return np.array(returned.sums(sums, self.rows, seed))
 
@@ -96,14 +100,39 @@ class CodeRunner:
     def _begun(self, model: Path, moments: Sequence[float] | None) -> Returned:
         if not self._prepared:
             self._rows.write_rows(self._path, moments)
-            self._bundle.prepare(self._path)
+            self._told(lambda: self._bundle.prepare(self._path))
             self._prepared = True
         return Returned.to_model(self._spec, model)
+
+    def _told(self, call: Callable[[], _T]) -> _T:
+        """Call a method; one that raises is told of what it was given, which may not be meant."""
+        try:
+            return call()
+        except SecureFlowError as error:
+            if isinstance(error.__cause__, Refused):
+                raise
+            raise SecureFlowError(error.code, error.message, self._given()) from error
+
+    def _given(self) -> str:
+        """Return what the rows hold, as a hint."""
+        rows = self._rows.described()
+        named, wide = self._model.settings.get("features"), self._spec.features
+        inputs = wide.table_width if wide is not None else 0
+        if inputs and named is not None and named != inputs:
+            return Text(
+                "The job's settings.features is {named}, but the rows have {inputs} inputs.",
+                named=str(named)[:80],
+                inputs=inputs,
+            )
+        return Text(
+            "Correct it; docs/bundles.md says what each method is given. The rows here: {rows}.",
+            rows=rows,
+        )
 
     def _reported(self, returned: Returned) -> dict[str, float]:
         if self._spec.privacy is not None or not self._model.sums:
             return {}
-        found = self._bundle.evaluate(returned.tensors)
+        found = self._told(lambda: self._bundle.evaluate(returned.tensors))
         if set(found) != set(self._model.sums) or not np.isfinite(list(found.values())).all():
             raise SecureFlowError(
                 "bundle_output_refused",
