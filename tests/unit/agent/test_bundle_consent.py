@@ -252,6 +252,7 @@ async def test_what_cannot_run_here_is_refused_before_anybody_is_asked(tmp_path:
         place.change(**part(environment="aa" * 32))
         error = await refusal(place)
         assert (error.code, "aa" * 8 in error.message) == ("environment_unknown", True)
+        assert "Give that owner your lock.txt" in error.hint  # whoever submitted the job reads it
         assert not (place.directory / "bundles").exists()  # nothing was fetched for it
         place.change(**part())
         place.blobs[CODE.digest] = pack(NEWER)

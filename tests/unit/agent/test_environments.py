@@ -334,6 +334,7 @@ def test_names_are_taken_once_and_given_back(agent: Path, wheels: Path) -> None:
         with pytest.raises(SecureFlowError) as refusal:
             call("net")
         assert refusal.value.code == "environment_unknown"
+        assert ("lock.txt" in refusal.value.hint) == (call == own.of)  # of a job: not the owner's
 
 
 def test_two_commands_do_not_meet(agent: Path) -> None:

@@ -402,6 +402,6 @@ def no_sandbox() -> SecureFlowError:
     return SecureFlowError(
         "sandbox_missing",
         "Code that others bring runs in a sandbox only, and this agent has none.",
-        Text("Install bubblewrap (apt-get install {package}), then: secureflow agent doctor.",
-             package="bubblewrap"),
+        Text("Ask that owner to install bubblewrap (apt-get install {package}); secureflow agent "
+             "doctor tells them the rest.", package="bubblewrap"),
     )  # fmt: skip

@@ -40,6 +40,15 @@ _NAMED: Final = 5
 """Files of a broken environment that are named."""
 
 
+_OWN: Final = "secureflow agent environment list shows those that there are."
+"""The owner's next step."""
+_OTHERS: Final = (
+    "Give that owner your lock.txt, whose digest alone is in the job, and ask them to add it: "
+    "secureflow agent environment add NAME --requirements lock.txt. Then submit the job again."
+)
+"""That of whoever submitted a job; its owner's is the same from the other side."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """An environment of this owner.
@@ -132,7 +141,7 @@ class Environments:
         for found in self._readable():
             if found.digest == digest:
                 return found
-        raise _unknown(digest)
+        raise _unknown(digest, _OTHERS)
 
     def ready(self, digest: str) -> Environment:
         """Return the environment that a job runs in, compared with what was installed.
@@ -265,13 +274,9 @@ def broken(name: str, reason: str) -> SecureFlowError:
     )
 
 
-def _unknown(name: str) -> SecureFlowError:
-    return SecureFlowError(
-        "environment_unknown",
-        Text("This agent has no environment {name!r}.", name=name[:64]),
-        "secureflow agent environment list shows those that there are; add one from the lock that "
-        "the job names.",
-    )
+def _unknown(name: str, hint: str = _OWN) -> SecureFlowError:
+    text = Text("This agent has no environment {name!r}.", name=name[:64])
+    return SecureFlowError("environment_unknown", text, hint)
 
 
 def _environment(name: str, value: Any) -> Environment:
