@@ -18,7 +18,16 @@ def show_card(card: Mapping[str, Any]) -> None:
     show({name: text for name, text in _facts(card).items() if text}, Form.TABLE)
     show_metrics(card)
     write("")
-    show({name: card[name] for name in ("spec_digest", "digest") if card.get(name)}, Form.TABLE)
+    digests = {name: card[name] for name in ("spec_digest", "digest") if card.get(name)}
+    show({**digests, **code_lines((card.get("model") or {}).get("bundle"))}, Form.TABLE)
+
+
+def code_lines(code: Any) -> dict[str, str]:
+    """Return the lines that name the code of a job in full, if others brought any."""
+    if not isinstance(code, Mapping):
+        return {}
+    named = {"bundle": "digest", "entry": "entry", "environment": "environment"}
+    return {line: str(code.get(name, "")) for line, name in named.items()}
 
 
 def show_metrics(report: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from secureflow.cli.cards import show_metrics
+from secureflow.cli.cards import code_lines, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.files import write_text
@@ -177,7 +177,8 @@ def report(
         show(answer, output)
         return
     parties = {"contributors": _contributors(answer.get("contributions") or {})}
-    show(answer | parties, output, _REPORT)
+    code = code_lines(answer.get("code"))
+    show(answer | parties | code, output, (*_REPORT, *code))
     show_metrics(answer)
     if "answers" in answer:
         show_answers(answer, output)

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
@@ -194,6 +195,8 @@ def _finish(
     told = sections(course.spec, sums)
     if told:
         report["sections"] = told
+    if course.spec.bundle is not None:
+        report["code"] = dump(course.spec.bundle)
     report |= chosen
     report["model"] = {"digest": digest, "artifact": artifact} | {
         "id": published["model"],

@@ -99,5 +99,6 @@ def _refuse() -> NoReturn:
     raise SecureFlowError(
         "needs_bundle",
         "What this model computes is in its bundle, not in SecureFlow.",
-        "Give its tensors to the bundle's own class: `Model.tensors` has them by name.",
+        "Load its tensors into the bundle's own class: `Predictor.load(FILE).tensors()` has them "
+        "by name; docs/bundles.md shows how.",
     )

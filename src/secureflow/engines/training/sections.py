@@ -1,4 +1,4 @@
-"""The part of a report that only some targets have: which classes were taken for which."""
+"""The parts of a report that only some jobs have: the code, which classes were taken for which."""
 
 from __future__ import annotations
 
@@ -7,24 +7,37 @@ from typing import Final
 
 import numpy as np
 
+from secureflow.domain.specs.bundles import BundleRef
 from secureflow.domain.specs.targets import ClassesLabel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.measures import ClassesMeasure
 from secureflow.kit.canonical import JSON
 
 TITLE: Final = "Validation rows of each class, and as what they were predicted"
+CODE: Final = "The code that trained it"
 _MOST: Final = 8
 """Most predicted classes that are told of one."""
 
 
 def sections(spec: TrainingSpec, sums: Sequence[float]) -> list[dict[str, JSON]]:
-    """Return the sections of a job's report: the confusion matrix of few classes, or none.
+    """Return the sections of a job's report: its code, the confusion matrix of few classes.
 
     Args:
         spec: the signed spec.
         sums: the released sums of the model: weight, then metrics. If they are noised, so are the
             counts, which are rounded to whole numbers.
     """
+    return [*_code(spec.bundle), *_confusion(spec, sums)]
+
+
+def _code(bundle: BundleRef | None) -> list[dict[str, JSON]]:
+    if bundle is None:
+        return []
+    named = {"Bundle": bundle.digest, "Entry": bundle.entry, "Environment": bundle.environment}
+    return [{"title": CODE, "rows": [{"label": one, "value": told} for one, told in named.items()]}]
+
+
+def _confusion(spec: TrainingSpec, sums: Sequence[float]) -> list[dict[str, JSON]]:
     label = spec.features.label if spec.features else None
     if not isinstance(label, ClassesLabel) or len(sums) == 1:
         return []
