@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
+from secureflow.cli.files import write_text
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 
@@ -50,10 +51,12 @@ def new(
     ] = Template.NUMPY,
 ) -> None:
     """Write an example."""
+    from secureflow.cli.bundle_start import beside
     from secureflow.engines.bundles import Bundle
     from secureflow.sdk.bundlefiles import write_bundle
 
-    readme = _template("README-zh.md" if language() == "zh" else "README.md")
+    chinese = language() == "zh"
+    readme = _template("README-zh.md" if chinese else "README.md")
     told = readme.format(name=folder.resolve().name, packages=_PACKAGES[template])
     files = {
         "model.py": _template(f"{template}/model.py"),
@@ -61,10 +64,14 @@ def new(
         "README.md": told,
     }
     write_bundle(Bundle({name: text.encode() for name, text in files.items()}), folder)
-    for name in files:
-        write(str(folder / name))
+    around = beside(folder, _template("job-zh.yaml" if chinese else "job.yaml"))
+    for path, text in around.items():
+        write_text(path, text)
+    for path in (*(folder / name for name in files), *around):
+        write(str(path))
     say(t("Try it: cd {folder} && python test_model.py", folder=folder))
-    say(t("Then: secureflow bundle pack {folder}", folder=folder))
+    job, table = [str(one) for one in around] if len(around) == 2 else ("job.yaml", "FILE")
+    say(t("Then: secureflow simulate {job} --data {table}", job=job, table=table))
 
 
 @app.command("pack", help=t("Pack a folder into one file, the same on every machine."))

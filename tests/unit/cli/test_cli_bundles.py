@@ -21,6 +21,7 @@ from secureflow.cli import session
 from secureflow.engines.bundles import METHODS, inspect, unpack
 from secureflow.sdk import Client
 from secureflow.sdk.bundlefiles import read_bundle
+from secureflow.sdk.prediction import Predictor
 from tests.peers.bundle_hosts import plain_starter
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -98,6 +99,37 @@ async def test_an_example_runs_in_a_host(template: str, cli: Cli, tmp_path: Path
     await process.kill()
     assert sums["rows"] == 60
     assert any(not np.array_equal(trained[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_job_of_an_example_runs_unchanged(
+    language: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    code, out, err = cli("bundle", "new", tmp_path / "a: b")
+    assert code == 0, err
+    job, table = tmp_path / "job.yaml", tmp_path / "table.csv"
+    assert f"secureflow simulate {job} --data {table}" in err
+    assert {str(job), str(table)} <= set(out.splitlines())
+    assert yaml.safe_load(job.read_text())["model"]["folder"] == "a: b"
+    model = tmp_path / "model.safetensors"
+    words = ("--data", table, "--parties", 3, "--save", model, "-o", "json")
+    code, out, err = cli("simulate", job, *words)
+    assert code == 0, err
+    assert json.loads(out)[0]["metrics"]["correct"] > 0.9
+    assert {name: one.shape for name, one in Predictor.load(model).tensors().items()} == {
+        "weight": (4, 3), "bias": (3,)
+    }  # fmt: skip
+    code, _, err = cli("model", "predict", model, table)
+    assert "Predictor.load" in err
+
+
+def test_a_job_that_is_there_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("mine")
+    assert cli("bundle", "new", tmp_path / "first")[0] == 0
+    assert (tmp_path / "job.yaml").read_text() == "mine"
+    assert yaml.safe_load((tmp_path / "first.yaml").read_text())["model"]["folder"] == "first"
+    assert not (tmp_path / "table.csv").exists()
 
 
 def test_nothing_is_written_over(cli: Cli, tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""What `secureflow bundle new` writes beside the bundle: a job that names it, and rows for it.
+
+They are not in the bundle: whoever changes a job's plan does not change its code.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Final
+
+JOB: Final = "job.yaml"
+TABLE: Final = "table.csv"
+CLASSES: Final = ("a", "b", "c")
+FEATURES: Final = 4
+ROWS: Final = 300
+
+
+def beside(folder: Path, template: str) -> dict[Path, str]:
+    """Return the files beside a new bundle; what is there already is left as it is.
+
+    Args:
+        folder: of the bundle.
+        template: of the job file, in the reader's language.
+    """
+    place = folder.resolve()
+    job, table = folder.parent / JOB, folder.parent / TABLE
+    if job.exists() or table.exists():
+        job, table = folder.parent / f"{place.name}.yaml", folder.parent / f"{place.name}.csv"
+    facts = {"job": job.name, "table": table.name, "purpose": "trial"}
+    quoted = {name: json.dumps(place.name, ensure_ascii=False) for name in ("name", "folder")}
+    for name, value in (facts | quoted).items():
+        template = template.replace(f"{{{name}}}", value)
+    made = {job: template, table: sample()}
+    return {path: text for path, text in made.items() if not path.exists()}
+
+
+def sample() -> str:
+    """Return a table of made-up rows: each class has one column that is larger than the others."""
+    chance = random.Random(7)  # noqa: S311  an example
+    lines = [",".join([*(f"x{at + 1}" for at in range(FEATURES)), "kind"])]
+    for row in range(ROWS):
+        kind = row % len(CLASSES)
+        cells = (4.0 * (at == kind) + chance.gauss(0.0, 1.0) for at in range(FEATURES))
+        lines.append(",".join([*(f"{one:.3f}" for one in cells), CLASSES[kind]]))
+    return "\n".join(lines) + "\n"
