@@ -56,6 +56,41 @@ def test_a_file_and_arrays_by_column_give_the_same_model(seen: str, tmp_path: Pa
     assert from_file.digest == in_memory.digest
 
 
+SHOWS = """
+import numpy as np
+class Model:
+    def __init__(self, settings, seed): pass
+    def initial(self): return {"w": np.zeros(1)}
+    def prepare(self, training, validation):
+        found = {name: (one.dtype.name, one.shape[1:]) for name, one in training.items()}
+        spread = {name: (float(one.min()), float(one.max())) for name, one in training.items()}
+        raise ValueError(f"{found} {spread}")
+    def train(self, weights, round): return weights
+    def evaluate(self, weights): return {"rows": 1}
+"""
+
+
+def test_code_gets_each_column_in_its_shape(tmp_path: Path) -> None:
+    (tmp_path / "shows").mkdir()
+    (tmp_path / "shows" / "model.py").write_text(SHOWS)
+    model = {"family": "bundle", "folder": str(tmp_path / "shows"), "sums": ["rows"]}
+    words = {"column": "note", "tokens": "words", "vocabulary": 512, "length": 5}
+    seen = {**FEATURES["images"], **FEATURES["arrays"], "texts": [words]}
+    features = {"label": LABELS["classes"], **seen}
+    columns = {name: ROWS[name] for name in ("scan", "signal", "note", "kind")}
+    asked = {"features": features, "plan": PLAN, "model": model}
+    with pytest.raises(SecureFlowError) as caught:
+        simulate(asked, columns, parties=3)
+    shape = ROWS["signal"].shape[1:]
+    told = {"scan": ("float32", (SIDE, SIDE, 1)), "signal": ("float32", shape),
+            "note": ("int32", (5,)), "labels": ("int64", ())}  # fmt: skip
+    assert str(told) in caught.value.message
+    found = {"label": LABELS["classes"], "images": [{"column": "labels", "shape": [6, 6, 1]}]}
+    with pytest.raises(SecureFlowError) as caught:
+        simulate({**asked, "features": found}, {**columns, "labels": ROWS["scan"]}, parties=3)
+    assert caught.value.code == "contradictory_spec"
+
+
 def test_folders_of_images(tmp_path: Path) -> None:
     """A folder for each class; or an index, which can divide the rows too."""
     plain, indexed = tmp_path / "classes", tmp_path / "indexed"

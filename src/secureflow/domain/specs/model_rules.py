@@ -132,8 +132,8 @@ def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
         return None
     taken = next((one.column for one in features.beside if one.column in ROW_NAMES), None)
     if taken is not None:
-        reason = Text("the rows of code have something else named {name}", name=taken)
-        return f"features.{taken}", reason, "Its owners must give the column another name."
+        named = Text("the rows of code have something else named {name}", name=taken)
+        return f"features.{taken}", named, "Its owners must give the column another name."
     if not spec.starts_from:
         reason = "a bundle begins with weights that were uploaded"
         hint = "Name the bundle's folder in the job file, or a file: secureflow model upload."
