@@ -101,6 +101,12 @@ def predict(
     """Predict without any server: a probability, a class and its probability, or a number."""
     from secureflow.sdk.prediction import Predictor
 
+    if not model.is_file():
+        raise SecureFlowError(
+            "invalid_file",
+            t("There is no file {path}.", path=model),
+            t("Download the model first: secureflow model download MODEL FILE."),
+        )
     loaded = Predictor.load(model)
     numeric = {feature.column for feature in loaded.features.numeric}
     records = list(_records(rows, numeric))

@@ -58,8 +58,11 @@ def show_log(
             t("No code of the job {job} has run here.", job=job[:80]),
             t("Only jobs with a bundle do; secureflow job show {job} names theirs.", job=job[:80]),
         )
-    for line in (folder / f"{job}.log").read_text(errors="replace").splitlines():
+    lines = (folder / f"{job}.log").read_text(errors="replace").splitlines()
+    for line in lines:
         write(shown(line))
+    if not lines:
+        say(t("Nothing to show."))
 
 
 @environments.command("add", help=t("Make an environment from a lock of wheels and hashes."))
@@ -87,6 +90,12 @@ def add_environment(
             "invalid_request",
             t("Name an index or a folder of wheels, not both."),
             t("Leave one of --index and --find-links out."),
+        )
+    if find_links is not None and not find_links.is_dir():
+        raise SecureFlowError(
+            "invalid_file",
+            t("{path} is no folder.", path=find_links),
+            t("Name the folder that has the wheels, or an index: --index."),
         )
     lock = read_bytes(requirements)
     folder = None if find_links is None else find_links.resolve()

@@ -25,6 +25,8 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
             data = file.read(limit + 1)
     except OSError as error:
         hint = DENIED if isinstance(error, PermissionError) else "Check the path."
+        if isinstance(error, IsADirectoryError):
+            hint = "Name a file in it."
         raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
     if len(data) > limit:
         raise SecureFlowError(

@@ -9,6 +9,7 @@ from secureflow.engines.bundles import MAX_BYTES, Bundle, named_problem, unpack
 from secureflow.engines.bundles.format import MAX_DEPTH, MAX_FILES
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.sourcetree import read_tree, write_tree
+from secureflow.kit.text import Text
 
 SUFFIX: Final = ".bundle"
 
@@ -22,7 +23,14 @@ def read_bundle(path: str | Path) -> Bundle:
     place = Path(path)
     if place.is_dir():
         bounds = {"most": MAX_BYTES, "files": MAX_FILES, "depth": MAX_DEPTH}
-        return Bundle(read_tree(place, **bounds, problem=named_problem))
+        files = read_tree(place, **bounds, problem=named_problem)
+        if not files:
+            raise SecureFlowError(
+                "invalid_file",
+                Text("There is no file of a bundle in {folder}.", folder=place),
+                "secureflow bundle new FOLDER writes a working example.",
+            )
+        return Bundle(files)
     try:
         with place.open("rb") as file:
             packed = file.read(MAX_BYTES + 1)
@@ -51,5 +59,7 @@ def write_bundle(bundle: Bundle, folder: str | Path) -> None:
         ) from error
     except OSError as error:
         raise SecureFlowError(
-            "invalid_file", f"{error.filename or folder}: {error.strerror}."
+            "invalid_file",
+            f"{error.filename or folder}: {error.strerror}.",
+            "Make the folder above it first, or name another place.",
         ) from error

@@ -122,6 +122,10 @@ def test_the_job_of_an_example_runs_unchanged(
     }  # fmt: skip
     code, _, err = cli("model", "predict", model, table)
     assert "Predictor.load" in err
+    code, _, err = cli("model", "predict", "mdl_00000000", table)
+    assert "secureflow model download" in err
+    code, _, err = cli("bundle", "new", tmp_path / "none" / "mine")
+    assert (code, "→" in err) == (2, True)
 
 
 def test_a_job_that_is_there_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:

@@ -164,6 +164,12 @@ def test_wide_numbers_are_rounded_as_in_what_training_returns(base: Path) -> Non
     assert refused(base, job()).hint == "Return it so: .astype('int64')."
 
 
+def test_a_folder_without_files_is_told(base: Path) -> None:
+    (base / "empty").mkdir()
+    error = refused(base, job(folder="empty"))
+    assert (error.code, "no file of a bundle" in error.message) == ("invalid_file", True)
+
+
 def test_a_plan_is_named_in_full(base: Path) -> None:
     error = refused(base, {**job(), "plan": {"learnig_rate": 1}})
     assert "plan.learnig_rate" in error.message

@@ -122,6 +122,15 @@ def most(rows):
     assert outcome.metrics["correct"] == pytest.approx(rounds / 100, abs=1e-6)
 
 
+def test_a_job_that_names_no_sums_says_that_nothing_is_measured(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    job = folder(tmp_path)
+    del job["model"]["sums"]
+    notes = [str(one) for one in simulate(job, table, parties=2).notes]
+    assert any("model.sums" in one for one in notes)
+
+
 def test_an_edit_is_seen_at_once(table: pa.Table, tmp_path: Path) -> None:
     """Even one of the same length within the same second."""
     job = folder(tmp_path)

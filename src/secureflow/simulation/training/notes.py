@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.training import ClassesLabel, Label, TrainingSpec
 from secureflow.engines.preparation import LEAST_VALIDATION, private_labels
 from secureflow.kit.text import Text
@@ -19,6 +20,8 @@ def noticed(spec: TrainingSpec, table: Table | None, parties: Sequence[Party]) -
     """Yield what whoever reads the figures should know."""
     if table is None or spec.features is None:
         return
+    if isinstance(spec.model, BundleModel) and not spec.model.sums:
+        yield "Nothing is measured: model.sums does not say what the code's evaluate returns."
     yield from _classes(spec, table)
     if spec.plan.validation and spec.privacy is None:
         yield from _measuring(parties)
