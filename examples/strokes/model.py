@@ -1,28 +1,31 @@
 """Grey images by the strokes in them: a few fixed filters, and a softmax that is learned."""
 
+from typing import Any
+
 import numpy as np
 
+Arrays = dict[str, np.ndarray]
 PARTS = 4  # an image is divided into PARTS × PARTS fields
 
 
 class Model:
     """Called by SecureFlow at every owner of data; docs/bundles.md describes each method."""
 
-    def __init__(self, settings, seed):
+    def __init__(self, settings: dict[str, Any], seed: int) -> None:
         self.column, self.rate = settings["column"], settings.get("learning_rate", 0.5)
         self.filters = np.random.default_rng(seed).normal(size=(settings.get("filters", 8), 3, 3))
         self.shape = (len(self.filters) * PARTS * PARTS, settings["classes"])
 
-    def initial(self):
+    def initial(self) -> Arrays:
         """Return the tensors that everybody begins with."""
         return {"weight": np.zeros(self.shape), "bias": np.zeros(self.shape[1])}
 
-    def prepare(self, training, validation):
+    def prepare(self, training: Arrays, validation: Arrays) -> None:
         """Take this owner's rows: an image's column is (rows, height, width, channels)."""
         self.training = self.strokes(training[self.column]), training["labels"]
         self.validation = self.strokes(validation[self.column]), validation["labels"]
 
-    def strokes(self, images):
+    def strokes(self, images: np.ndarray) -> np.ndarray:
         """Return how strongly each field of each image answers each filter."""
         windows = np.lib.stride_tricks.sliding_window_view(images[..., 0], (3, 3), axis=(1, 2))
         answers = np.abs(np.einsum("nhwij,fij->nhwf", windows, self.filters))
@@ -30,7 +33,7 @@ class Model:
         fields = [part.mean(axis=1) for row in rows for part in np.array_split(row, PARTS, axis=1)]
         return np.concatenate(fields, axis=1)
 
-    def train(self, weights, number):
+    def train(self, weights: Arrays, number: int) -> Arrays:
         """Return new tensors of the same names and shapes; later rounds take smaller steps."""
         rate = self.rate / number**0.5
         (found, labels), weight, bias = self.training, weights["weight"], weights["bias"]
@@ -40,7 +43,7 @@ class Model:
             bias = bias - rate * error.mean(axis=0)
         return {"weight": weight, "bias": bias}
 
-    def evaluate(self, weights):
+    def evaluate(self, weights: Arrays) -> dict[str, float]:
         """Return sums over the validation rows."""
         found, labels = self.validation
         likely = chances(found, weights["weight"], weights["bias"])
@@ -49,7 +52,7 @@ class Model:
         return {"rows": len(labels), "loss": loss, "accuracy": right}
 
 
-def chances(found, weight, bias):
+def chances(found: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Return the softmax."""
     scores = found @ weight + bias
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
