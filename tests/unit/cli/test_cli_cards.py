@@ -51,6 +51,23 @@ def test_a_card_reads_from_the_purpose_to_the_digest(cli: Any) -> None:
     assert json.loads(cli("model", "card", "mdl_00000000", "-o", "json")[1]) == CARD | NOISED
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("command", [("model", "card"), ("job", "report")])
+def test_the_code_of_a_model_is_named_in_full(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], language: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    code = {"digest": "b" * 64, "entry": "model:Model", "environment": "c" * 64}
+    card = {**CARD, "family": "bundle", "model": {"bundle": code}}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, card)
+    report = {"job": "job_00000000", "state": "succeeded", "metrics": {}, "code": code}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
+    of = "mdl_00000000" if command[0] == "model" else "job_00000000"
+    out = cli(*command, of)[1]
+    assert all(one in out for one in code.values())
+    assert ("运行环境" if language == "zh" else "environment") in out
+
+
 @pytest.mark.parametrize(
     "command",
     [("model", "card", "mdl_00000000"), ("model", "show", "mdl_00000000"),

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from secureflow import simulate
+from secureflow.engines.training.sections import sections
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 from tests.unit.simulation.test_simulation import FEATURES, PLAN, table
@@ -84,6 +85,9 @@ def test_a_bundle_learns_and_leaves_nothing(table: pa.Table, tmp_path: Path) -> 
     assert outcomes[0].metrics["correct"] > 0.75
     assert outcomes[0].metrics["loss"] < outcomes[0].history[0]["loss"]
     assert outcomes[0].spec.bundle is not None
+    told = sections(outcomes[0].spec, [1.0])[0]["rows"]
+    assert isinstance(told, list)
+    assert told[0] == {"label": "Bundle", "value": outcomes[0].spec.bundle.digest}
     assert left(tmp_path) == []
     assert sys.path == path
 
