@@ -134,6 +134,10 @@ async def _post(name: str, stage: Stage) -> Post:
         ((key, _),) = stage.database.tables.rows["uploads"].items()
         stage.database.tables.answers.clear()
         return Post(f"/models/uploads/{key}", None, admin, "DELETE")
+    if name == "delete_bundle":
+        await _plain(stage)["upload_bundle"].to(Api(stage))
+        stage.database.tables.answers.clear()
+        return Post(f"/bundles/{CODE.digest}", None, admin, "DELETE")
     if name == "resume_job":
         job = await services.jobs.get(operator, stage.ids["job"])
         error = SecureFlowError("internal", "x").as_json()

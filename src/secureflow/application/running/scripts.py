@@ -25,9 +25,10 @@ def course_of(
     """Return the facts that a job stores for its script.
 
     `expires` is when approvals expire, `accounting` the accountant's answer for a priced job.
+    `facts` says that its script keeps the facts of reasons: 0.2.0 did not, and its jobs go on so.
     """
-    facts = {"charter": charter.digest, "members": charter.keys, "expires": expires}
-    return facts if accounting is None else {**facts, "accounting": dict(accounting)}
+    course = {"charter": charter.digest, "members": charter.keys, "expires": expires, "facts": True}
+    return course if accounting is None else {**course, "accounting": dict(accounting)}
 
 
 class ScriptSource(Protocol):
@@ -67,6 +68,7 @@ class Scripts:
             int(job.progress["expires"]),
             kind.contributing,
             job.progress.get("accounting"),
+            job.progress.get("facts") is True,
         )
         return kind.script(job.script, context)
 

@@ -56,6 +56,8 @@ class JobContext(Generic[S]):
         contributing: the stage that counts as a party's contribution (`EngineKind.contributing`).
         accounting: under differential privacy, the cost of the plan: `epsilon` by conversion, and
             the Rényi `curve` of one release.
+        facts: whether reasons keep the facts that they are made of; jobs that were submitted
+            before that was so are replayed without them.
     """
 
     job: str
@@ -65,6 +67,7 @@ class JobContext(Generic[S]):
     expires: int
     contributing: str
     accounting: Mapping[str, JSON] | None = None
+    facts: bool = False
 
 
 @dataclass
@@ -197,17 +200,16 @@ class Course(Generic[S]):
         """Note who dropped out of a round, and why, and keep the accusations in their refusals."""
         self.ledger.waiting += accusations(self, failures)
         for party, error in failures.items():
-            self.contributed.dropouts.append(
-                with_texts(
-                    {
-                        "party": party,
-                        "round": round_number,
-                        "stage": stage,
-                        "code": error.get("code", ""),
-                        "reason": text_in(error, "message"),
-                    }
-                )
-            )
+            gone = {
+                "party": party,
+                "round": round_number,
+                "stage": stage,
+                "code": error.get("code", ""),
+                "reason": error.get("message", ""),
+            }
+            if self.context.facts:
+                gone = with_texts({**gone, "reason": text_in(error, "message")})
+            self.contributed.dropouts.append(gone)
 
 
 def record(course: Course[Any], entries: Iterable[Mapping[str, JSON]]) -> Script[None]:

@@ -129,13 +129,20 @@ def test_one_of_four_gone_the_job_goes_on_with_three() -> None:
     assert all(row["survivors"] == 3 for row in report["history"])
 
 
-def test_why_somebody_dropped_out_keeps_its_facts_for_every_language() -> None:
+@pytest.mark.parametrize("facts", [True, False])
+def test_why_somebody_dropped_out_keeps_its_facts_for_every_language(facts: bool) -> None:
+    """But for jobs that were submitted before: their effects are what they were."""
     world = World(count=4)
+    world.context = replace(world.context, facts=facts)
     reason = Text("The bundle failed: {reason}.", reason="a method raised an exception")
     world.refuse["bank-d", "train"] = SecureFlowError("bundle_failed", reason)
     drive(world, [])
     dropped = json.loads(json.dumps(told_dropouts(world)[0]))  # as events are kept and sent
-    assert chinese(text_in(dropped, "reason")) == "代码包运行失败：某个方法抛出了异常。"
+    assert dropped["reason"] == "The bundle failed: a method raised an exception."
+    if facts:
+        assert chinese(text_in(dropped, "reason")) == "代码包运行失败：某个方法抛出了异常。"
+    else:
+        assert dropped.keys() == {"party", "round", "stage", "code", "reason"}
 
 
 def test_one_of_three_gone_fails_with_its_name() -> None:
