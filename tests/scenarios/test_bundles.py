@@ -27,6 +27,8 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.tensors import TensorSpec
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.bundles import Bundle
+from secureflow.kit.text import text_in
+from secureflow.texts import chinese
 from tests.nursery import ALONE
 from tests.survival.world import await_end, check_story, platform, training
 
@@ -127,6 +129,11 @@ def test_what_goes_wrong_at_an_owner_names_it_and_nothing_else(place: Platform) 
         assert "bank-" in told
         assert "ValueError" not in told
         assert "no_such_module" not in told
+        with place.client("bank-a") as client:
+            events = [one.data for one in client.jobs.watch(job.id) if one.kind == "dropouts"]
+        gone = [one for event in events for one in event["dropouts"]]
+        assert gone
+        assert all(chinese(text_in(one, "reason")) for one in gone)  # it reads in either language
         (log,) = place.parties["bank-a"].config.parent.glob(f"bundles/logs/{job.id}.log")
         assert "Error" in log.read_text() or "Refused" in log.read_text()
 
