@@ -11,7 +11,7 @@ import runpy
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,13 +108,18 @@ def run(place: Platform, request: Any) -> Any:
     return ended
 
 
-def declare(config: Path, dataset: DatasetConfig) -> list[str]:
-    """Add a dataset to an agent's settings; return what it says has changed."""
-    settings = yaml.safe_load(config.read_text())
+@contextmanager
+def declared(config: Path, dataset: DatasetConfig) -> Iterator[list[str]]:
+    """Have a dataset in an agent's settings as long as the block runs; yield what has changed."""
+    before = config.read_text()
+    settings = yaml.safe_load(before)
     settings["datasets"].append(dump(dataset))
     config.write_text(yaml.safe_dump(settings))
-    changed: list[str] = api.reload(config)["changed"]
-    return changed
+    try:
+        yield api.reload(config)["changed"]
+    finally:
+        config.write_text(before)
+        api.reload(config)
 
 
 def test_the_example_trains_a_model_that_predicts(place: Platform) -> None:
@@ -248,22 +253,20 @@ def test_scikit_learn_trains_on_the_platform_as_in_a_simulation(place: Platform)
 
 def test_a_network_trains_on_folders_of_images(place: Platform, tmp_path: Path) -> None:
     """Published and granted by their three owners; the simulation reads the same folders."""
-    folders = [tmp_path / party for party in place.parties]
-    scans = []
-    for owner, folder in zip(place.parties.values(), folders, strict=True):
-        declared = replace(by_class(folder, 30), name="scans")
-        declare(owner.config, declared)
-        published = api.data_publish(owner.config, "scans", "Scans")["id"]
-        with place.client(owner.party) as client:
-            client.datasets.grant(published, place.project, purposes=[place.purpose])
-        scans.append(published)
-    features = FeatureSpec(
-        label=ClassesLabel("label", ("cat", "dog")), images=(ImageFeature("image", (4, 6, 3)),)
-    )
-    asked = training(
-        place, PUBLIC, datasets=tuple(scans), features=features, model=MlpModel("mlp", hidden=(5,))
-    )
-    in_both(place, asked, folders)
+    folders, scans = [tmp_path / party for party in place.parties], []
+    with ExitStack() as stack:
+        for owner, folder in zip(place.parties.values(), folders, strict=True):
+            dataset = replace(by_class(folder, 30), name="scans")
+            stack.enter_context(declared(owner.config, dataset))
+            published = api.data_publish(owner.config, "scans", "Scans")["id"]
+            with place.client(owner.party) as client:
+                client.datasets.grant(published, place.project, purposes=[place.purpose])
+            scans.append(published)
+        features = FeatureSpec(
+            label=ClassesLabel("label", ("cat", "dog")), images=(ImageFeature("image", (4, 6, 3)),)
+        )
+        more: Any = {"datasets": tuple(scans), "features": features}
+        in_both(place, training(place, PUBLIC, model=MlpModel("mlp", hidden=(5,)), **more), folders)
 
 
 def in_both(place: Platform, asked: Any, data: list[Path]) -> Any:
@@ -380,21 +383,24 @@ def test_images_are_published_and_granted_and_a_changed_folder_is_not_used(
     """Over real links, from an edit of `agent.yaml`; nobody else sees more than the declaration."""
     owner = place.parties["bank-b"]
     pets = replace(by_class(tmp_path / "pets"), privacy=DatasetPrivacy("pets", 3.0, 1e-6))
-    assert declare(owner.config, pets) == ["datasets.pets"]
-    published = api.data_publish(owner.config, "pets", "Pets")
-    assert (published["rows"], published["counted"]) == ("<1k", 4)
-    with place.client("bank-b") as client:
-        granted = client.datasets.grant(published["id"], place.project, purposes=[place.purpose])
-    assert granted.columns == ("image", "label")
-    with place.client("bank-a") as client:
-        seen = client.datasets.get(published["id"])
-        assert (seen.columns[0].shape, seen.columns[0].dtype) == ((4, 6, 3), "uint8")
-        assert seen.columns[1].categories == ("cat", "dog")
-        assert published["id"] in {one.id for one in client.datasets.list(place.project)}
-    checks = {one["check"]: one for one in api.doctor(owner.config)}
-    assert checks["data"]["ok"]
-    (tmp_path / "pets" / "cat" / "0000.png").write_bytes(b"")
-    checks = {one["check"]: one for one in api.doctor(owner.config)}
-    assert checks["data"]["code"] == "dataset_changed"
-    with pytest.raises(SecureFlowError, match=r"row 1, file cat/0000\.png, column 'image'"):
-        api.data_publish(owner.config, "pets")
+    with declared(owner.config, pets) as changed:
+        assert changed == ["datasets.pets"]
+        published = api.data_publish(owner.config, "pets", "Pets")
+        assert (published["rows"], published["counted"]) == ("<1k", 4)
+        with place.client("bank-b") as client:
+            granted = client.datasets.grant(
+                published["id"], place.project, purposes=[place.purpose]
+            )
+        assert granted.columns == ("image", "label")
+        with place.client("bank-a") as client:
+            seen = client.datasets.get(published["id"])
+            assert (seen.columns[0].shape, seen.columns[0].dtype) == ((4, 6, 3), "uint8")
+            assert seen.columns[1].categories == ("cat", "dog")
+            assert published["id"] in {one.id for one in client.datasets.list(place.project)}
+        checks = {one["check"]: one for one in api.doctor(owner.config)}
+        assert checks["data"]["ok"]
+        (tmp_path / "pets" / "cat" / "0000.png").write_bytes(b"")
+        checks = {one["check"]: one for one in api.doctor(owner.config)}
+        assert checks["data"]["code"] == "dataset_changed"
+        with pytest.raises(SecureFlowError, match=r"row 1, file cat/0000\.png, column 'image'"):
+            api.data_publish(owner.config, "pets")
