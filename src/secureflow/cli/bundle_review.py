@@ -22,15 +22,16 @@ _BASE64: Final = 15 << 20
 
 @dataclass(frozen=True)
 class Given:
-    """What a job gives its code: the settings, and the norm that caps an update of it."""
+    """What a job gives its code: settings, the norm that caps an update of it, and the rest."""
 
     settings: Mapping[str, Any]
     norm: float
+    others: Mapping[str, Any]
 
     @classmethod
-    def of(cls, settings: Any, norm: Any) -> Given:
+    def of(cls, settings: Any, norm: Any, others: Any) -> Given:
         """Return it from foreign JSON."""
-        return cls(dict(settings or {}), float(norm or 0.0))
+        return cls(dict(settings or {}), float(norm or 0.0), dict(others or {}))
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
         SecureFlowError: `inbox_item_changed` if the agent showed other bytes.
     """
     from secureflow.agent import api
+    from secureflow.domain.specs.bundles import given_beside_settings
 
     request = item.get("request") or {}
     digest = str(request.get("bundle_digest") or "")
@@ -87,9 +89,9 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     last = told.get("given")
     return RequestedCode(
         view, entry, str(request.get("environment") or ""), str(here.get("name") or ""),
-        Given.of(model.get("settings"), limits.get("clip_norm")),
+        Given.of(model.get("settings"), limits.get("clip_norm"), given_beside_settings(spec)),
         str((last or {}).get("job") or ""),
-        None if last is None else Given.of(last.get("settings"), last.get("clip_norm")),
+        None if last is None else Given.of(*map(last.get, ("settings", "clip_norm", "others"))),
     )  # fmt: skip
 
 
@@ -130,16 +132,17 @@ def _given(code: RequestedCode) -> Iterator[str]:
 
 def _changed(now: Given, before: Given, job: str) -> Iterator[str]:
     """Yield how what a job gives its code differs from what another one gave the same code."""
-    for name, value in now.settings.items():
-        if name not in before.settings:
-            yield t("LOOK: {name} is new since the job {job}", name=plain(name), job=job)
-        elif _written(before.settings[name]) != _written(value):  # 1 is not true
-            old = _short(before.settings[name])
-            yield t("LOOK: {name} was {old} in the job {job}", name=plain(name), old=old, job=job)
-    for name, value in before.settings.items():
-        if name not in now.settings:
-            yield t("LOOK: {name} is gone; it was {old} in the job {job}",
-                    name=plain(name), old=_short(value), job=job)  # fmt: skip
+    for has, had in ((now.settings, before.settings), (now.others, before.others)):
+        for name, value in has.items():
+            if name not in had:
+                yield t("LOOK: {name} is new since the job {job}", name=plain(name), job=job)
+            elif _written(had[name]) != _written(value):  # 1 is not true
+                yield t("LOOK: {name} was {old} in the job {job}",
+                        name=plain(name), old=_short(had[name]), job=job)  # fmt: skip
+        for name, value in had.items():
+            if name not in has:
+                yield t("LOOK: {name} is gone; it was {old} in the job {job}",
+                        name=plain(name), old=_short(value), job=job)  # fmt: skip
     if before.norm != now.norm:
         yield t("LOOK: the norm cap was {old} in the job {job}", old=before.norm, job=job)
 

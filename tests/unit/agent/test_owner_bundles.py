@@ -169,10 +169,12 @@ async def test_what_the_last_approved_job_gave_the_same_code_is_told(
     approve(bundles, store, NEW, "ana", "churn")
     assert bundles.review(NEW.digest, "ana", "churn")["given"] is None  # of no job in the record
     model = {"bundle": {"digest": NEW.digest}, "settings": {"rate": 0.5}}
-    spec = {"model": model, "limits": {"clip_norm": 2.0}}
+    started = {"initial": {"model": "e" * 64}, "plan": {"seed": 3}}
+    spec = {"model": model, "limits": {"clip_norm": 2.0}, **started}
     with store.transaction():
         store.add_job(JobRecord("job_1", "d" * 64, spec, b"", 1, 2))
-    given = {"job": "job_1", "settings": {"rate": 0.5}, "clip_norm": 2.0}
+    others = {"initial.model": "e" * 64, "plan.seed": 3}
+    given = {"job": "job_1", "settings": {"rate": 0.5}, "clip_norm": 2.0, "others": others}
     assert bundles.review(NEW.digest, "ana", "churn")["given"] == given
 
 

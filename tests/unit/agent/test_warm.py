@@ -16,30 +16,30 @@ class Jobs:
         self.ended: list[str] = []
         self.events: list[str] = []
         self.places = WarmPlaces(most, idle, self._end)
+        self.over: set[str] = set()
+        self.stuck: set[str] = set()
         self._until: dict[str, asyncio.Event] = {}
-        self._running: dict[str, asyncio.Task[bool]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def _end(self, job: str) -> None:
         self.ended.append(job)
-        await asyncio.sleep(0)
+        while job in self.stuck:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
 
-    async def _compute(self, job: str) -> bool:
-        async with self.places.held(job) as kept:
+    async def _compute(self, job: str) -> None:
+        async with self.places.held(job, lambda: job not in self.over):
             self.events.append(job)
             await self._until[job].wait()
-            return kept
 
     async def begin(self, job: str) -> None:
         self._until[job] = asyncio.Event()
         self._running[job] = asyncio.create_task(self._compute(job))
         await settled()
 
-    async def finish(self, job: str) -> bool:
-        """Return whether the job had kept its place."""
+    async def finish(self, job: str) -> None:
         self._until[job].set()
-        kept = await self._running[job]
+        await self._running[job]
         await settled()
-        return kept
 
 
 async def settled() -> None:
@@ -50,10 +50,9 @@ async def settled() -> None:
 
 async def test_a_job_keeps_its_place_while_there_are_others() -> None:
     jobs = Jobs(2)
-    for expected in (False, True):
-        for job in ("a", "b"):
-            await jobs.begin(job)
-            assert await jobs.finish(job) is expected
+    for job in ("a", "b", "a", "b"):
+        await jobs.begin(job)
+        await jobs.finish(job)
     assert jobs.ended == []
 
 
@@ -63,10 +62,9 @@ async def test_whoever_rested_longest_makes_room() -> None:
         await jobs.begin(job)
         await jobs.finish(job)
     assert jobs.ended == ["b"]
-    await jobs.begin("a")
-    assert await jobs.finish("a")
-    await jobs.begin("b")
-    assert not await jobs.finish("b")
+    for job in ("a", "b"):
+        await jobs.begin(job)
+        await jobs.finish(job)
     assert jobs.ended == ["b", "c"]
 
 
@@ -109,7 +107,7 @@ async def test_one_that_is_asked_nothing_for_long_is_ended() -> None:
             await asyncio.sleep(0.005)
     assert jobs.ended == ["a"]
     await jobs.begin("a")
-    assert not await jobs.finish("a")
+    await jobs.finish("a")
 
 
 async def test_a_job_that_began_anew_is_not_ended_by_its_last_life() -> None:
@@ -125,3 +123,29 @@ async def test_a_job_that_began_anew_is_not_ended_by_its_last_life() -> None:
     await jobs.finish("a")
     assert jobs.events[-1] == "b"
     await jobs.finish("b")
+
+
+async def test_a_job_that_ended_while_it_waited_takes_nobodys_place() -> None:
+    jobs = Jobs(2)
+    for job in ("a", "b", "c"):
+        await jobs.begin(job)
+    jobs.over.add("c")
+    jobs.places.leave("c")
+    await settled()
+    await jobs.finish("c")
+    for job in ("a", "b", "a", "b"):
+        await jobs.finish(job)
+        await jobs.begin(job)
+    assert jobs.ended == []
+
+
+async def test_a_process_that_does_not_go_hinders_no_other_job() -> None:
+    jobs = Jobs(1)
+    jobs.stuck.add("a")
+    for job in ("a", "b", "c"):
+        await jobs.begin(job)
+        await jobs.finish(job)
+    assert jobs.events == ["a", "b", "c"]
+    jobs.stuck.clear()
+    await settled()
+    assert jobs.ended == ["a", "b"]

@@ -10,6 +10,7 @@ import pytest
 
 from secureflow.agent import api
 from secureflow.cli.bundle_view import PAGE, TOLD
+from secureflow.domain.specs.bundles import given_beside_settings
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.kit.canonical import b64encode, digest
 from tests.unit.cli.test_cli_inbox import TRAINING, told
@@ -156,10 +157,20 @@ def test_what_differs_from_the_last_approved_job_of_the_code_is_marked(
 
     assert f"settings_digest for policies: {digest(settings)}" in lines()
     assert not any("job_7" in one for one in lines())
-    agent.code["given"] = {"job": "job_7", "settings": dict(settings), "clip_norm": 7.5}
+    others = given_beside_settings(agent.item["spec"])
+    assert others["model.bundle.environment"] == "e" * 64
+    same = {"job": "job_7", "settings": dict(settings), "clip_norm": 7.5}
+    agent.code["given"] = {**same, "others": others}
     assert "the same as in the job job_7, approved here last with this code" in lines()
     before = {"rate": True, "kept": [1, 2], "gone": "y"}
-    agent.code["given"] = {"job": "job_7", "settings": before, "clip_norm": 2.0}
+    other = {"initial.model": "d" * 64, "plan.rounds": 99, "model.bundle.entry": "model:Other"}
+    agent.code["given"] = {**same, "others": {**others, **other}}
+    assert [one for one in lines() if "job_7" in one] == [
+        'LOOK: model.bundle.entry was "model:Other" in the job job_7',
+        "LOOK: plan.rounds was 99 in the job job_7",
+        f'LOOK: initial.model is gone; it was "{"d" * 64}" in the job job_7',
+    ]
+    agent.code["given"] = {"job": "job_7", "settings": before, "clip_norm": 2.0, "others": others}
     assert [one for one in lines() if "job_7" in one] == [
         "LOOK: rate was true in the job job_7",
         "LOOK: extra is new since the job job_7",

@@ -169,7 +169,9 @@ class BubblewrapSandbox:
                 pid = await _child(told[0])
                 handle = self._limit(pid, launch, group)
                 switch = group.switch(pid)
-                freezer = SignalFreezer(pid) if switch is None else GroupFreezer(switch)
+                freezer = (
+                    SignalFreezer(pid, group.starts()) if switch is None else GroupFreezer(switch)
+                )
                 os.write(blocked[1], b"\n")
             except BaseException as error:  # cancellation too: no process is left behind
                 await _undo(process, pid)

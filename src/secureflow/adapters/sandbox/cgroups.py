@@ -27,6 +27,7 @@ PREFIX: Final = "secureflow-"
 PERIOD: Final = 100_000
 """Microseconds in which a share of the processors is counted."""
 _CONTROLLERS: Final = ("memory", "pids", "cpu")
+_TASKS: Final = "pids.max"
 _FREEZE: Final = "cgroup.freeze"
 """Of a group of version 2 that is not the root (Linux 5.2)."""
 _LEFT_BEHIND: Final = 60
@@ -72,6 +73,11 @@ class Cgroup:
         except OSError:
             return None
         return self.spare / _FREEZE
+
+    def starts(self) -> Path | None:
+        """Return the file that says how many tasks there may be, if they are counted."""
+        found = (folder / _TASKS for folder in self.folders)
+        return next((one for one in found if one.exists()), None)
 
     def remove(self) -> None:
         """Remove it, once no process is left in it."""
@@ -234,7 +240,7 @@ def _limit(folder: Path, controller: str, limits: Limits, *, second: bool) -> bo
     """Write the limits of one controller; return whether the group counts it."""
     wanted = {
         "memory": _memory(limits.memory, second=second),
-        "pids": [("pids.max", str(limits.processes or "max"))],
+        "pids": [(_TASKS, str(limits.processes or "max"))],
         "cpu": _processors(limits.cpus, second=second),
     }[controller]
     try:

@@ -4,9 +4,11 @@
   there dies all the same. The freezer of version 1 is not used: what it holds cannot be killed, and
   would outlive the agent.
 - Elsewhere each process in the sandbox's namespace is stopped by SIGSTOP. One that still runs can
-  start another or wake one (SIGCONT), so they are looked for until all are seen to stand. Then none
-  can wake another, and no timer and no file can: the filter refuses the calls that would have the
-  kernel send SIGCONT (`syscalls`).
+  wake another (SIGCONT), so they are looked for until all are seen to stand. Meanwhile their group
+  lets none be started: in a chain of short-lived ones each would be gone when it is looked at.
+  (Where nothing counts them the filter allows threads alone.) When all stand none can wake another,
+  and no timer and no file can: the filter refuses the calls that would have the kernel send SIGCONT
+  (`syscalls`).
 
 The first process of the namespace is bubblewrap's own, which waits; no signal stops it.
 """
@@ -81,10 +83,13 @@ class SignalFreezer:
 
     Args:
         first: the namespace's first process, in our numbers; it must not have begun.
+        starts: the file `pids.max` of their group, if it counts them.
     """
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, starts: Path | None = None) -> None:
         self._first = first
+        self._starts = starts
+        self._most = "" if starts is None else starts.read_text()
         self._space = _namespace(first)
         self._shared = self._space == _namespace(os.getpid())
         """Whether it has no namespace of its own, as in tests that leave a guard out: then nobody
@@ -94,6 +99,7 @@ class SignalFreezer:
         """See `Freezer.freeze`."""
         if not self._space:
             raise OSError(errno.EPERM, "its namespace of processes cannot be told")
+        self._allow("0")
         until, clean = time.monotonic() + PATIENCE, 0
         while clean < _CLEAN:
             clean = 0 if self._stop() else clean + 1
@@ -104,8 +110,15 @@ class SignalFreezer:
 
     def thaw(self) -> None:
         """See `Freezer.thaw`."""
+        self._allow(self._most)
         for _, handle in self._members():
             _send(handle, signal.SIGCONT)
+
+    def _allow(self, most: str) -> None:
+        """Let there be so many tasks from now on; those that are there stay."""
+        if self._starts is not None:
+            with contextlib.suppress(FileNotFoundError):  # they have ended, and it went with them
+                self._starts.write_text(most)
 
     def _stop(self) -> int:
         """Stop those that run, and return how many did."""

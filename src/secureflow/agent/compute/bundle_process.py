@@ -280,11 +280,15 @@ class BundleProcess:
         size: int = 0,
         most: int | None = None,
     ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-        """Send a request, and return its answer and exactly `size` bytes (or at most `most`)."""
+        """Send a request, and return its answer and exactly `size` bytes (or at most `most`).
+
+        A process that does not stand still within the limit is ended; its answer stands.
+        """
         if weights is not None and weights.keys() != {one.name for one in self._task.tensors}:
             message = "the weights are not those of the task"
             raise ValueError(message)
         self._next += 1
+        answered = False
         try:
             async with asyncio.timeout(limit):
                 running = self._runs()
@@ -296,10 +300,12 @@ class BundleProcess:
                     reply, size = {**reply, "tensors": layout}, sum(one.size for one in layout)
                 failed = "error" in reply
                 values = await self._values(reply, 0 if failed else size)
-            await running.freeze()
+                answered = True
+                await running.freeze()
         except BaseException as error:  # cancellation too: an open answer makes it unusable
             await self.kill()
-            raise self._reason(error) from error
+            if not (answered and isinstance(error, OSError)):  # so is a limit that is over
+                raise self._reason(error) from error
         if failed:
             raise await self._failure(reply["error"])
         return reply, values
@@ -377,11 +383,7 @@ class BundleProcess:
             )
         if self._printed_too_much:
             return _refused("it prints without end")
-        if isinstance(error, _Died | OSError):
-            return SecureFlowError(
-                "bundle_died", "The bundle's process ended without an answer.", _HINT
-            )
-        return error
+        return died() if isinstance(error, _Died | OSError) else error
 
     async def _failure(self, kind: object) -> SecureFlowError:
         """Return the error for a word of the host; unknown ones are not repeated."""
@@ -397,6 +399,11 @@ class BundleProcess:
 
 class _Died(Exception):  # noqa: N818 - becomes an error with its reason
     """The channel ended."""
+
+
+def died() -> SecureFlowError:
+    """Return the error of a process that is gone."""
+    return SecureFlowError("bundle_died", "The bundle's process ended without an answer.", _HINT)
 
 
 def _refused(reason: str) -> SecureFlowError:

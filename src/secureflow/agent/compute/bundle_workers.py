@@ -14,6 +14,8 @@ anew, with new rows and a new object, for the next round.
 
 Under differential privacy the time of a step must not be told either, since code can choose it:
 every step takes what the kind says (`CodeKind.paced`), whatever the code did, and says 0 seconds.
+Each has a process of its own, which is ended after it: were it kept, its end could tell rows by the
+time that the next one takes to start.
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter
+from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter, died
 from secureflow.agent.compute.jobfiles import ROWS, code_folder, take
 from secureflow.agent.compute.kind import CodeKind, CodeKinds
 from secureflow.agent.compute.warm import WarmPlaces
@@ -106,8 +109,8 @@ class _Job:
     """When this step's last call must have ended, on the monotonic clock."""
     seen: bool = False
     """Whether any process of the job has seen rows: what code does may depend on them then."""
-    kept: bool = False
-    """Whether the job kept its place, and so its process unless that ended, since its last step."""
+    leaving: set[asyncio.Task[None]] = field(default_factory=set)
+    """Ends of earlier processes."""
 
     def left(self, most: float) -> float:
         """Return the seconds that a call may take, of at most so many."""
@@ -194,7 +197,7 @@ class BundleWorkers:
         known = self._jobs.get(job)
         if known is None or step not in known.kind.steps:
             return await self._workers.compute(job, step, arguments)
-        async with known.lock, self._places.held(job) as known.kept:
+        async with known.lock, self._places.held(job, lambda: self._jobs.get(job) is known):
             asked, pace = dict(arguments or {}), known.kind.paced(known.spec)
             if pace is not None:
                 return {"sums": await self._paced(job, known, step, asked, pace), "seconds": 0.0}
@@ -232,19 +235,38 @@ class BundleWorkers:
     ) -> list[float]:
         """Compute a step in a time that the code cannot choose.
 
-        What comes before any row is seen takes its own time, and so does a new process in place of
-        one that rested too long: no row decides that. Everything after it, a new process included,
-        ends by one moment, and is answered at a later one.
+        A new process, which has seen no row, takes its own time to start, and so do the rows to be
+        written. What the code answers, or that it does not, is taken up at one moment, and what
+        comes of it is told at a later one.
         """
-        if not (known.seen and known.kept):
-            await self._ready(job, known)
+        self._leave(known)
+        try:
+            await self._load(job, known)
             await self._bring_rows(job, known, asked)
+        except SecureFlowError as error:
+            if not known.seen or error.code not in CODE_ERRORS:
+                raise
+            self._leave(known)
         known.until = time.monotonic() + min(pace, self._workers.config.others_seconds)
         sums = await self._by_code(job, known, step, asked)
         late = max(time.monotonic() - known.until, 0.0)
         answered = known.until + PACE * (math.floor(late / PACE) + 1)
         await self._wait(answered - time.monotonic())
         return sums
+
+    async def _over(self, known: _Job) -> None:
+        """Return when what the code did may be taken up: under a pace, at its moment."""
+        if math.isfinite(known.until):
+            self._leave(known)
+            await self._wait(max(known.until - time.monotonic(), 0.0))
+
+    def _leave(self, known: _Job) -> None:
+        """End a job's process without waiting for its end, which may take as long as it likes."""
+        process, known.process = known.process, None
+        if process is not None:
+            task = asyncio.get_running_loop().create_task(process.kill())
+            known.leaving.add(task)
+            task.add_done_callback(known.leaving.discard)
 
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
@@ -254,6 +276,7 @@ class BundleWorkers:
         except SecureFlowError as error:
             if not known.seen or error.code not in CODE_ERRORS:
                 raise
+            await self._over(known)
             sums = await asyncio.to_thread(known.kind.instead, step, known.spec, known.rows, asked)
             if sums is None:
                 raise
@@ -263,22 +286,25 @@ class BundleWorkers:
     async def _called(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
-        """Have the code compute a step; once more if its process ended."""
+        """Have the code compute a step; once more if its process ended, unless that took time."""
         try:
             return await self._called_once(job, known, step, asked)
         except SecureFlowError as error:
-            if error.code != "bundle_died":
+            if error.code != "bundle_died" or math.isfinite(known.until):
                 raise
         return await self._called_once(job, known, step, asked)
 
     async def _called_once(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
+        if math.isfinite(known.until) and (known.process is None or not known.process.alive):
+            raise died()  # a start takes time, and that a process is dead is the code's doing
         process = await self._ready(job, known)
         await self._bring_rows(job, known, asked)
         await self._hand_over(known, process)
         most = known.left(self._workers.config.others_seconds)
-        return await known.kind.compute(process, step, known.spec, known.rows, asked, most)
+        over = partial(self._over, known)
+        return await known.kind.compute(process, step, known.spec, known.rows, asked, most, over)
 
     async def _ready(self, job: str, known: _Job) -> BundleProcess:
         """Return the job's process, a new one where it has ended."""
@@ -376,8 +402,9 @@ class BundleWorkers:
     async def _end(self, job: str) -> None:
         known = self._jobs.pop(job, None)  # first: whoever starts a process meanwhile ends it
         self._places.leave(job)
-        if known is not None and known.process is not None:
-            await known.process.kill()
+        if known is not None:
+            self._leave(known)
+            await asyncio.gather(*known.leaving)
 
 
 def _take_rows(written: Path, rows: Path) -> None:

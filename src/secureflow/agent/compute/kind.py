@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,6 +99,7 @@ class CodeKind(Protocol):
         rows: tuple[int, int],
         asked: Mapping[str, Any],
         most: float,
+        over: Callable[[], Awaitable[None]],
     ) -> list[float]:
         """Have a step computed, write what comes of it, and return its sums.
 
@@ -109,6 +110,7 @@ class CodeKind(Protocol):
             rows: how many train and how many validate, as the worker counted.
             asked: the step's arguments.
             most: seconds that the owner allows for one call, whatever the spec says.
+            over: awaited after the code's last answer and before anything is made of it.
         """
 
     def instead(

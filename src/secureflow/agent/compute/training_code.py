@@ -11,7 +11,7 @@ without noise, and could be made to depend on a row.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,6 +63,7 @@ class TrainingCode:
         rows: tuple[int, int],
         asked: Mapping[str, Any],
         most: float,
+        over: Callable[[], Awaitable[None]],
     ) -> list[float]:
         """Evaluate the model that the step is given, and train from it."""
         from secureflow.adapters.frameworks import Returned
@@ -72,8 +73,11 @@ class TrainingCode:
         limit, sums = min(float(model.seconds), most), dict[str, float]()
         if spec.privacy is None and model.sums:
             sums = await process.evaluate(returned.tensors, limit=limit)
+        trained = None
         if step == TRAIN:
             trained = await process.train(returned.tensors, int(asked["round"]), limit=limit)
+        await over()
+        if trained is not None:
             await asyncio.to_thread(returned.write, trained, Path(asked["update"]))
         return returned.sums(sums, rows, bytes.fromhex(asked["seed"]))
 

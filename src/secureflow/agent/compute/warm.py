@@ -9,8 +9,9 @@ compute, the next job waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 
 class WarmPlaces:
@@ -22,7 +23,9 @@ class WarmPlaces:
         end: ends a job's process, if there is one; nothing is asked of the process from then on.
     """
 
-    def __init__(self, most: int, idle: float, end: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self, most: int, idle: float, end: Callable[[str], Coroutine[Any, Any, None]]
+    ) -> None:
         self._most = most
         self._idle = idle
         self._end = end
@@ -33,10 +36,14 @@ class WarmPlaces:
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def held(self, job: str) -> AsyncIterator[bool]:
-        """Hold a place while a job computes, and tell whether it had it before; may wait for one.
+    async def held(self, job: str, wanted: Callable[[], bool]) -> AsyncIterator[None]:
+        """Hold a place while a job computes; may wait for one.
 
         One call of a job at a time.
+
+        Args:
+            job: its id.
+            wanted: whether the job still is; it takes nobody's place when it has ended meanwhile.
         """
         own = object()
         kept = self._resting.pop(job, None)
@@ -45,22 +52,23 @@ class WarmPlaces:
             self._busy[job] = own
         else:
             async with self._turn:  # whoever came first
-                await self._room()
-                self._busy[job] = own
+                await self._room(wanted)
+                if wanted():
+                    self._busy[job] = own
         try:
-            yield kept is not None
+            yield
         finally:
             if self._busy.get(job) is own:  # the job may have ended meanwhile
                 del self._busy[job]
                 loop = asyncio.get_running_loop()
-                self._resting[job] = loop.call_later(self._idle, self._expire, job)
+                self._resting[job] = loop.call_later(self._idle, self._cool, job)
                 self._tell()
 
-    async def _room(self) -> None:
-        """Return when a place is free; who has rested longest makes room."""
-        while len(self._busy) + len(self._resting) >= self._most:
+    async def _room(self, wanted: Callable[[], bool]) -> None:
+        """Return when a place is free, or not wanted; who has rested longest makes room."""
+        while wanted() and len(self._busy) + len(self._resting) >= self._most:
             if self._resting:
-                await self._cool(next(iter(self._resting)))
+                self._cool(next(iter(self._resting)))
             else:
                 await self._freed.wait()
 
@@ -75,14 +83,11 @@ class WarmPlaces:
         freed, self._freed = self._freed, asyncio.Event()
         freed.set()
 
-    def _expire(self, job: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._cool(job))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def _cool(self, job: str) -> None:
-        """Take the place of a job that rests."""
+    def _cool(self, job: str) -> None:
+        """Take the place of a job that rests; nobody waits until its process is gone."""
         if kept := self._resting.pop(job, None):
             kept.cancel()
             self._tell()
-            await self._end(job)
+            task = asyncio.get_running_loop().create_task(self._end(job))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)

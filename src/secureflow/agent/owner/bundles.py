@@ -24,6 +24,7 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.records import ApprovedBundle, InboxItem
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.base import CodePart
+from secureflow.domain.specs.bundles import given_beside_settings
 from secureflow.engines.bundles import MAX_BYTES, Bundle, unpack
 from secureflow.kit.canonical import JSON, b64encode
 from secureflow.kit.clock import Clock, Ticks
@@ -222,7 +223,7 @@ class OwnerBundles:
             if job is not None and "bundle" in model:
                 limits = job.spec.get("limits") or {}
                 told = {"settings": model.get("settings"), "clip_norm": limits.get("clip_norm")}
-                return {"job": name, **told}
+                return {"job": name, **told, "others": given_beside_settings(job.spec)}
         return None
 
     def _known(self, digest: str) -> Bundle | None:

@@ -60,6 +60,24 @@ class BundleRef:
         return self.entry.partition(":")[0]
 
 
+_GIVEN: Final = (
+    "model.bundle.entry", "model.bundle.environment", "initial.model", "resume.model", "plan.seed",
+    "plan.rounds",
+)  # fmt: skip
+
+
+def given_beside_settings(spec: Mapping[str, Any]) -> dict[str, JSON]:
+    """Return what else steers a stored job's code: path in the spec → value, where there is one."""
+    found: dict[str, JSON] = {}
+    for path in _GIVEN:
+        value: Any = spec
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value is not None:
+            found[path] = value
+    return found
+
+
 def bundle_facts(
     bundle: CodePart | None,
     submitter: str,

@@ -21,6 +21,7 @@ or of the environment, which come first on the path.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -235,6 +236,13 @@ def _kind(error: BaseException) -> str:
     return "memory" if isinstance(error, MemoryError) else "raised"
 
 
+def _flush() -> None:
+    """Have what was printed reach the log now: the process may be ended at any time."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # code of others may have put anything there
+            stream.flush()
+
+
 def serve(requests: BinaryIO, answers: BinaryIO, host: Host) -> None:
     """Answer requests until the stream ends."""
     while line := requests.readline(LINE_BYTES):
@@ -253,7 +261,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, host: Host) -> None:
             traceback.print_exc()
             members = {"error": _kind(error)}
         del payload
-        sys.stderr.flush()
+        _flush()
         length = sum(one.nbytes for one in tensors)
         head = json.dumps({"id": request["id"], **members, "bytes": length})
         answers.write(head.encode() + b"\n")
