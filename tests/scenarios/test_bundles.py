@@ -45,7 +45,7 @@ class Model:
 
     def prepare(self, training, validation):
         self.training, self.validation = training, validation
-        print("rows:", len(training["labels"]), training["inputs"].shape[1], flush=True)
+        print("rows:", len(training["labels"]), training["inputs"].shape[1])
 
     def train(self, weights, round):
         x, y = self.training["inputs"], self.training["labels"]
@@ -136,6 +136,7 @@ def test_what_goes_wrong_at_an_owner_names_it_and_nothing_else(place: Platform) 
         assert all(chinese(text_in(one, "reason")) for one in gone)  # it reads in either language
         (log,) = place.parties["bank-a"].config.parent.glob(f"bundles/logs/{job.id}.log")
         assert "Error" in log.read_text() or "Refused" in log.read_text()
+        assert ("rows: " in log.read_text()) is (code != "bundle_unusable")
 
 
 PARTY = Privacy(

@@ -14,7 +14,7 @@ JOB: Final = "job.yaml"
 TABLE: Final = "table.csv"
 CLASSES: Final = ("a", "b", "c")
 FEATURES: Final = 4
-ROWS: Final = 300
+ROWS: Final = 1200
 
 
 def beside(folder: Path, template: str) -> dict[Path, str]:

@@ -8,8 +8,10 @@
 | `by:COLUMN`       | of a column of numbers: an equal slice of the sorted rows; of any other      |
 |                   | column: whole values, dealt out so that sizes differ as little as possible   |
 
-Equal arguments give equal shares, whatever machine draws them: everything is made of a generator's
+Equal arguments give equal shares, whichever version draws them: everything is made of a generator's
 raw words, whose stream NumPy promises (NEP 19), as the order of rows is (`engines.training.order`).
+Those of `dirichlet` are rounded logarithms, whose last bit another processor may round otherwise:
+a row at the very border of two shares may go to the other party there.
 """
 
 from __future__ import annotations
@@ -174,7 +176,7 @@ def drawn_shares(alpha: float, parties: int, words: np.random.PCG64) -> NDArray[
 
 def _uniform(count: int, words: np.random.PCG64) -> NDArray[np.float64]:
     """Return numbers between 0 and 1, never one of the two."""
-    return np.asarray(((words.random_raw(count) >> np.uint64(11)) + 0.5) * 2.0**-53)
+    return np.asarray(((words.random_raw(count) >> np.uint64(12)) + 0.5) * 2.0**-52)
 
 
 def _shuffled(count: int, words: np.random.PCG64) -> NDArray[np.int64]:

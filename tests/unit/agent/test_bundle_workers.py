@@ -20,6 +20,7 @@ from peers.sandboxes import demand_sandbox
 
 from secureflow.adapters.frameworks import NumpyRunner, runner_of
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
+from secureflow.adapters.sandbox.started import Started
 from secureflow.agent.compute import bundle_workers
 from secureflow.agent.compute.bundle_process import BundleProcess
 from secureflow.agent.compute.bundle_workers import BundleWorkers
@@ -311,6 +312,29 @@ async def test_under_privacy_a_step_takes_its_time_whatever_the_code_does(at: An
         found = await place.workers.compute(JOB, "train", {**asked, "round": 2})
         assert found["seconds"] > 1.2
         assert place.waited == []
+
+
+async def test_what_was_answered_stands_though_the_process_does_not_stand_still(
+    at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is the code run again for it: only its next call finds a new process."""
+    source = b"print('loaded')\n" + model_source(
+        train="print('trains'); weights['w'] += 9; return weights"
+    )
+    real = Started.freeze
+
+    async def freeze(started: Started) -> None:
+        await real(started)
+        if place.log.read_text().endswith("trains\n"):
+            raise OSError
+
+    async with at(source) as place:
+        monkeypatch.setattr(Started, "freeze", freeze)
+        for number in (1, 2):
+            await place.train(number)
+            assert place.update.any()
+            assert place.log.read_text().count("loaded") == number
+            assert place.log.read_text().count("trains") == number
 
 
 async def test_under_privacy_time_is_counted_from_the_first_row(at: Any) -> None:

@@ -113,8 +113,7 @@ def test_the_job_of_an_example_runs_unchanged(
     assert {str(job), str(table)} <= set(out.splitlines())
     assert yaml.safe_load(job.read_text())["model"]["folder"] == "a: b"
     model = tmp_path / "model.safetensors"
-    words = ("--data", table, "--parties", 3, "--save", model, "-o", "json")
-    code, out, err = cli("simulate", job, *words)
+    code, out, err = cli("simulate", job, "--data", table, "--save", model, "-o", "json")
     assert code == 0, err
     assert json.loads(out)[0]["metrics"]["correct"] > 0.9
     assert {name: one.shape for name, one in Predictor.load(model).tensors().items()} == {
@@ -126,6 +125,20 @@ def test_the_job_of_an_example_runs_unchanged(
     assert "secureflow model download" in err
     code, _, err = cli("bundle", "new", tmp_path / "none" / "mine")
     assert (code, "→" in err) == (2, True)
+
+
+def test_what_its_code_prints_is_no_part_of_the_answer(cli: Cli, tmp_path: Path) -> None:
+    """And an example in scikit-learn bears owners who validate on no row."""
+    pytest.importorskip("sklearn", reason="needs the extra sklearn")
+    assert cli("bundle", "new", tmp_path / "sk", "--template", "sklearn")[0] == 0
+    code = tmp_path / "sk" / "model.py"
+    code.write_text(code.read_text().replace("return {", "print('hello'); return {"))
+    few = ("--parties", 60, "-o", "json")
+    words = (tmp_path / "job.yaml", "--data", tmp_path / "table.csv")
+    ended, out, err = cli("simulate", *words, *few)
+    assert ended == 0, err
+    assert json.loads(out)
+    assert "hello" in err
 
 
 def test_a_job_that_is_there_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
@@ -106,6 +106,7 @@ class LocalModules:
         """Have the bundle's modules be these in the block, in which all of its code runs.
 
         What else was imported of the folder is put aside meanwhile. No bytecode is written into it.
+        What the code prints goes to stderr, as at an owner: stdout is the caller's.
         """
         path, bytecode = list(sys.path), sys.dont_write_bytecode
         aside = _forget(self._folder)
@@ -116,7 +117,8 @@ class LocalModules:
         else:
             importlib.invalidate_caches()
         try:
-            yield
+            with redirect_stdout(sys.stderr):
+                yield
         finally:
             self._own = _forget(self._folder)
             sys.modules.update(aside)
