@@ -71,7 +71,10 @@ def test_what_code_returned_is_sent_again_and_never_trained_again(
 def test_an_agent_that_dies_while_it_holds_an_answer_back_is_charged_once(
     place: Platform,
 ) -> None:
-    """The code is run again then, since nobody has seen its update, and takes all of its time."""
+    """The code is run again then, since nobody has seen its update, and takes all of its time.
+
+    It dies before it takes the code's answer up, before it gives its own, and in the next round.
+    """
     privacy = Privacy(
         delta=1e-2, noise_multiplier=1.5, unit="party", mechanism="central",
         party_unit_acknowledged=True,
@@ -82,7 +85,7 @@ def test_an_agent_that_dies_while_it_holds_an_answer_back_is_charged_once(
     )  # fmt: skip
     job, died = run_under(place, Arming("code of bank-b", ("held back",)), asked)
     assert job.state == "succeeded", (job.error, died)
-    assert died == ["held back 1", "held back 2"]
+    assert died == [f"held back {number}" for number in (1, 2, 3)]
     assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
     check_story(place, job)
     (domain,) = api.data_budget(place.parties["bank-b"].config, exact=False)
