@@ -362,19 +362,23 @@ def _ended(handle: BinaryIO, patience: float) -> bool:
 
 
 def test_nothing_is_left_of_a_bomb_that_is_killed(world: World) -> None:
-    async def work() -> int:
+    async def work() -> list[bool]:
         process = await BubblewrapSandbox().start(world.launch())
         inside = _space(process.pid)
+        held = os.open(f"/proc/{process.pid}/ns/pid", os.O_RDONLY)  # or its number is another's
         process.writer.write(json.dumps(["forks", {"count": 20}]).encode() + b"\n")
         process.writer.write(json.dumps(["spin", {}]).encode() + b"\n")
         await process.reader.readline()
         await process.kill()
-        return inside
+        spaces = _spaces()
+        os.close(held)
+        return [_space(os.getpid()) in spaces, inside in spaces]
 
-    inside = world.run(work)
-    spaces = {_space(int(one.name)) for one in Path("/proc").glob("[0-9]*")}
-    assert _space(os.getpid()) in spaces
-    assert inside not in spaces
+    assert world.run(work) == [True, False]
+
+
+def _spaces() -> set[int]:
+    return {_space(int(one.name)) for one in Path("/proc").glob("[0-9]*")}
 
 
 def _space(pid: int) -> int:
