@@ -55,7 +55,7 @@ def show_log(
     if not _JOB.fullmatch(job) or not (folder / f"{job}.log").is_file():
         raise SecureFlowError(
             "not_found",
-            t("No code of the job {job} has run here.", job=job[:80]),
+            t("No code of a job with the id {job} has run here.", job=job[:80]),
             t("Only jobs with a bundle do; secureflow job show {job} names theirs.", job=job[:80]),
         )
     lines = (folder / f"{job}.log").read_text(errors="replace").splitlines()

@@ -300,7 +300,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
                 field=first["field"],
                 problem=first["problem"],
             ),
-            "Correct the named field; `details.fields` lists those found; there may be more.",
+            "Correct the named field; there may be more.",
             {"fields": fields},
         ) from error
 

@@ -146,7 +146,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
             field=first["field"],
             problem=first["problem"],
         ),
-        "Correct the named field; `details.fields` lists those found; there may be more.",
+        "Correct the named field; there may be more.",
         {"fields": fields},
     )
     return _answer(request, refusal)
