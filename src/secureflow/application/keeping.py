@@ -5,8 +5,8 @@ even if the bytes are the same. A row is written after its bytes and removed bef
 a lock of their digest. Bytes without a row are left by a crash in between, or by an upload that was
 refused at its end: `sweep_store` removes them after `ABANDONED_SECONDS`.
 
-What an unfinished job names does not expire (`FOR_EVER`). The first sweep that finds no such job
-any more lets it expire after `KEPT_SECONDS`, and from then on it can be removed.
+What an unfinished job names does not expire (`FOR_EVER`), nor can it be removed. The first sweep
+that finds no such job any more lets it expire after `KEPT_SECONDS`.
 """
 
 from __future__ import annotations

@@ -394,10 +394,9 @@ class BundleWorkers:
             one.unlink(missing_ok=True)
         return self._logs / f"{job}.log"
 
-    async def _end_process(self, job: str) -> None:
-        known = self._jobs.get(job)
-        if known is not None and known.process is not None:
-            await known.process.kill()  # it stays known: whoever ends the job waits for its end
+    def _end_process(self, job: str) -> None:
+        if known := self._jobs.get(job):
+            self._leave(known)
 
     async def _end(self, job: str) -> None:
         known = self._jobs.pop(job, None)  # first: whoever starts a process meanwhile ends it

@@ -9,9 +9,8 @@ compute, the next job waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 
 class WarmPlaces:
@@ -20,18 +19,16 @@ class WarmPlaces:
     Args:
         most: places.
         idle: seconds after a call until its job loses its place.
-        end: ends a job's process, if there is one; nothing is asked of the process from then on.
+        end: has a job's process end, if there is one, and does not wait for that; nothing is asked
+            of the process from then on.
     """
 
-    def __init__(
-        self, most: int, idle: float, end: Callable[[str], Coroutine[Any, Any, None]]
-    ) -> None:
+    def __init__(self, most: int, idle: float, end: Callable[[str], None]) -> None:
         self._most = most
         self._idle = idle
         self._end = end
         self._busy: dict[str, object] = {}
         self._resting: dict[str, asyncio.TimerHandle] = {}
-        self._ending: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
@@ -88,6 +85,4 @@ class WarmPlaces:
         if kept := self._resting.pop(job, None):
             kept.cancel()
             self._tell()
-            task = asyncio.get_running_loop().create_task(self._end(job))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._end(job)
