@@ -134,6 +134,9 @@ async def test_a_job_that_ended_while_it_waited_takes_nobodys_place() -> None:
         await jobs.finish(job)
         await jobs.begin(job)
     assert jobs.ended == []
+    await jobs.finish("a")
+    await jobs.begin("d")
+    assert jobs.ended == ["a"]
 
 
 async def test_a_process_that_does_not_go_hinders_no_other_job() -> None:

@@ -286,11 +286,11 @@ class BundleWorkers:
     async def _called(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
-        """Have the code compute a step; once more if its process ended, unless that took time."""
+        """Have the code compute a step; once more if its process ended."""
         try:
             return await self._called_once(job, known, step, asked)
         except SecureFlowError as error:
-            if error.code != "bundle_died" or math.isfinite(known.until):
+            if error.code != "bundle_died":
                 raise
         return await self._called_once(job, known, step, asked)
 
