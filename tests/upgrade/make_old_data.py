@@ -1,5 +1,10 @@
 """Make the stored data of an older version: `python tests/upgrade/make_old_data.py OUT.tar.xz`.
 
+A worker makes recorded updates again bit by bit, so those in the data have to be made with the code
+that workers run (`kit.kernels`). 0.2.0 left it to the processor: to that version's environment
+belongs a file `site-packages/kernels.pth` with the line `import os; os.environ.update(…)` of
+what `same_kernels()` returns.
+
 Run it in a checkout of that version, with that version's environment: it was last run at 0.2.0
 (d37ee9dc), and made `0.2.0.tar.xz`; as it stood in the commit that added it, it made
 `cf0e5f2.tar.xz`. A consortium of three banks on 127.0.0.1, as it lay on disk when all
@@ -44,7 +49,7 @@ from secureflow.sdk import Client, TrainingRequest
 from secureflow.sdk.queries import query
 
 ROWS = 120
-RUNNING = 40
+RUNNING = 14
 """Rounds of the jobs that are cut off in their third."""
 PURPOSE = "credit scoring"
 BANKS = {"bank-a": "Bank A", "bank-b": "Bank B", "bank-c": "Bank C"}

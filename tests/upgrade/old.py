@@ -83,6 +83,10 @@ def _move(root: Path, manifest: dict[str, JSON]) -> None:
             if "declared" in names:
                 moved = "UPDATE jobs SET declared = replace(declared, ?, ?)"
                 record.execute(moved, (manifest["root"], str(root)))
+    # A copied folder is another server: it would wait until the claims of the first have lapsed.
+    with closing(sqlite3.connect(root / "p" / "server" / "secureflow.db")) as database, database:
+        if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'claims'").fetchone():
+            database.execute("DELETE FROM claims")
 
 
 def _renew(path: Path, authority: Authority) -> None:

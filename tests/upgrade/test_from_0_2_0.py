@@ -43,7 +43,7 @@ def test_running_jobs_go_on_to_their_end(old: Old, client: Client, name: str) ->
     job = ended(client, old.id(name))
     assert (job.state, job.script) == ("succeeded", "training/2"), job.error
     report = client.jobs.report(job.id)
-    assert [row["round"] for row in report["history"]] == list(range(1, 41))
+    assert [row["round"] for row in report["history"]] == list(range(1, 15))
     assert verified(old, client, job.id) == "verified"
 
 
@@ -70,7 +70,7 @@ def test_budgets_hold_what_the_private_jobs_cost(old: Old, party: str) -> None:
     assert held == {
         old.id("private"): ("committed", 2),
         old.id("statistics"): ("committed", 2),
-        old.id("running_private"): ("committed", 40),
+        old.id("running_private"): ("committed", 14),
     }
 
 
