@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from peers import clocks, sandboxes
 from sqlalchemy.engine import make_url
 
-from secureflow.kit import archive
+from secureflow.kit import archive, kernels
 from tests.contract.database import postgres
 from tests.leaks import Leaks
 from tests.memory import in_memory
@@ -33,8 +33,8 @@ gc.disable()
 """Until the tests are collected (`leaks`): what their modules import stays."""
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Hundreds of processes are started here: each would compile everything again."""
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-"""As the platform's processes have it, and before NumPy is loaded: the cores are shared."""
+kernels.choose()
+"""As workers have them, and before NumPy is loaded: one thread, for the cores are shared."""
 typer.main.get_command = cache(typer.main.get_command)  # type: ignore[method-assign]
 """A process makes the tree of its commands once; tests run hundreds of commands in one."""
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])

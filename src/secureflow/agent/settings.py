@@ -102,6 +102,9 @@ class WorkerSettings(Section):
     together; `cpus` processors; `seconds` of one request; `devices` of this machine that code in
     the sandbox may use, such as /dev/nvidia0. `warm` jobs have a process with code of others at the
     same time, and others wait; one that nothing was asked of for `idle_minutes` is ended.
+    `kernels` is the code that NumPy and OpenBLAS run: by default that of any x86-64 processor since
+    2013, so that another host makes an update again bit by bit; `native` that of this processor; or
+    a name of OpenBLAS, such as SkylakeX.
     """
 
     sandbox: SandboxMode = "auto"
@@ -114,6 +117,7 @@ class WorkerSettings(Section):
     devices: Annotated[tuple[Path, ...], Field(max_length=64)] = ()
     warm: Annotated[int, Field(ge=1, le=1 << 16)] = 8
     idle_minutes: Annotated[int, Field(ge=1, le=1 << 16)] = 360
+    kernels: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{0,32}$")] = ""
 
     @property
     def others_seconds(self) -> int:

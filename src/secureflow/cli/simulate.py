@@ -78,6 +78,9 @@ def simulate(
     output: Output = Form.TABLE,
 ) -> None:
     """Simulate jobs: no server, no agents, no protection."""
+    from secureflow.kit.kernels import choose
+
+    choose()  # before NumPy is loaded
     from secureflow.kit.atomic import write_result
     from secureflow.simulation import Simulation
     from secureflow.simulation.training.table import read_owners

@@ -11,7 +11,8 @@ import pytest
 
 from secureflow.adapters.sandbox import Choice, PlainSandbox
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.compute.worker_process import MODULE
+from secureflow.agent.compute.worker_process import MODULE, WorkerConfig
+from secureflow.agent.compute.workers import Workers
 from secureflow.agent.edge import computing, doctor
 from secureflow.agent.edge.computing import (
     RAN,
@@ -26,7 +27,10 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings, WorkerSettings
 from secureflow.application.ports.sandbox import Launch, SandboxMode
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
+from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.kernels import same_kernels
+from tests.unit.agent.test_worker import SPEC
 
 
 class Confining(PlainSandbox):
@@ -111,6 +115,46 @@ async def test_what_its_owner_sets_for_code_of_others_holds(
     hidden = HiddenPlaces(set_by_owner)
     config = (await start_workers(set_by_owner, MODULE, AGENT_KINDS, store, hidden)).config
     assert (config.warm, config.idle, config.others_seconds) == (3, 300.0, 7)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "old", "chosen"),
+    [
+        ("", False, same_kernels()),
+        ("", True, {}),
+        ("native", False, {}),
+        ("SkylakeX", True, {"OPENBLAS_CORETYPE": "SkylakeX"}),
+    ],
+)
+async def test_numeric_code_is_that_of_every_host(
+    settings: AgentSettings,
+    store: RecordStore,
+    installed: list[SandboxMode],
+    wanted: str,
+    old: bool,
+    chosen: dict[str, str],
+) -> None:
+    """An unfinished job of 0.2.0 goes on with the code that it began with: its processor's."""
+    set_by_owner = worker(settings, kernels=wanted)
+    hidden = HiddenPlaces(set_by_owner)
+    config = (await start_workers(set_by_owner, MODULE, AGENT_KINDS, store, hidden)).config
+    spec = SPEC if old else SPEC.drawn()
+    assert spec.dated is old
+    assert config.kernels(dump(spec)) == chosen
+
+
+async def test_a_worker_gets_the_code_that_its_job_needs() -> None:
+    seen: list[Launch] = []
+
+    class Refusing(PlainSandbox):
+        async def start(self, launch: Launch) -> Any:
+            seen.append(launch)
+            raise SecureFlowError("sandbox_failed", "not here")
+
+    config = WorkerConfig(sandbox=Refusing(), kernels=lambda _: {"OPENBLAS_CORETYPE": "Zen"})
+    with pytest.raises(SecureFlowError):
+        await Workers(config).check("job_1", dump(SPEC), None)
+    assert seen[0].environment["OPENBLAS_CORETYPE"] == "Zen"
 
 
 def test_the_doctor_says_what_a_start_would(

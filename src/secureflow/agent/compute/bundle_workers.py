@@ -39,7 +39,7 @@ from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import CodePart, JobSpec
+from secureflow.domain.specs.base import CodePart, JobSpec, dump
 from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
@@ -351,7 +351,7 @@ class BundleWorkers:
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
             (str(python),),
-            config.library_threads,
+            {**config.library_threads, **config.kernels(dump(known.spec))},
             inputs,
             hidden=config.hidden,
             limits=Limits(

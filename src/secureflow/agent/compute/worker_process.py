@@ -26,6 +26,7 @@ from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, Sandbo
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.kernels import same_kernels
 from secureflow.kit.logging import get_logger
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
@@ -62,6 +63,8 @@ class WorkerConfig:
         seconds: that one request may take; 0 is unlimited.
         others_seconds: that one request to code of others may take.
         written: the bytes of the update of a job with this spec; None if nothing is known.
+        kernels: the variables that choose the code of numeric libraries (`kit.kernels`) for a job
+            with this spec.
         state: bytes of the file in which a trainer keeps its own state.
         devices: of the host that a confined worker may use.
         warm: jobs whose code has a process at the same time.
@@ -81,6 +84,7 @@ class WorkerConfig:
     seconds: float = 0.0
     others_seconds: float = 3600.0
     written: Callable[[Mapping[str, Any]], int] | None = None
+    kernels: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda _: same_kernels()
     state: int = STATE_BYTES
     devices: tuple[Path, ...] = ()
     warm: int = 8
@@ -212,12 +216,18 @@ class WorkerProcess:
         self._next = 0
 
     @classmethod
-    async def start(cls, config: WorkerConfig, seen: Views | None = None) -> WorkerProcess:
+    async def start(
+        cls,
+        config: WorkerConfig,
+        seen: Views | None = None,
+        kernels: Mapping[str, str] | None = None,
+    ) -> WorkerProcess:
         """Start a worker in isolated mode with a stripped environment.
 
         Args:
             config: the workers'.
             seen: what it gets to see.
+            kernels: `config.kernels` of its job; none for a process that has no job.
 
         Raises:
             SecureFlowError: `sandbox_failed`.
@@ -225,7 +235,7 @@ class WorkerProcess:
         seen = seen or Views()
         launch = Launch(
             (config.python, "-I", "-m", config.module),
-            config.environment,
+            {**config.environment, **(kernels or {})},
             seen.inputs,
             seen.outputs,
             config.hidden,

@@ -62,6 +62,7 @@ class _Job:
     preparation: dict[str, Any]
     asked: Asked
     largest: int
+    kernels: Mapping[str, str]
     lock: asyncio.Lock
     process: WorkerProcess | None = None
     seen: Views | None = None
@@ -231,8 +232,8 @@ class Workers:
         """Return what is known of a job, as of now if it is new."""
         known = self._jobs.get(asked.job)
         if known is None:
-            largest = self._config.largest(asked.spec)
-            known = self._jobs[asked.job] = _Job(preparation, asked, largest, asyncio.Lock())
+            found = self._config.largest(asked.spec), self._config.kernels(asked.spec)
+            known = self._jobs[asked.job] = _Job(preparation, asked, *found, asyncio.Lock())
         return known
 
     async def _ask(self, job: str, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,7 +299,7 @@ class Workers:
             await entry.process.kill()
             entry.process = None
         if entry.process is None:
-            process = await WorkerProcess.start(self._config, seen)
+            process = await WorkerProcess.start(self._config, seen, entry.kernels)
             try:
                 if verb not in {"check", "prepare"}:
                     found = await process.request("prepare", entry.preparation)

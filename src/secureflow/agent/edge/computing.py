@@ -7,7 +7,7 @@ its owner says `off`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from secureflow.agent.settings import AgentSettings, WorkerSettings
 from secureflow.application.ports.sandbox import Launch, Sandbox, SandboxMode, SandboxProcess
 from secureflow.domain.room import model_bytes
 from secureflow.domain.specs.base import JobSpec
+from secureflow.kit.kernels import same_kernels
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
@@ -116,6 +117,7 @@ async def start_workers(
             seconds=wanted.seconds,
             others_seconds=wanted.others_seconds,
             written=lambda spec: _largest(specs.parse(dict(spec), stored=True), wanted),
+            kernels=lambda spec: _kernels(specs.parse(dict(spec), stored=True), wanted.kernels),
             state=wanted.state_mb << 20,
             devices=wanted.devices,
             warm=wanted.warm,
@@ -129,6 +131,16 @@ def _largest(spec: JobSpec, wanted: WorkerSettings) -> int:
     if spec.bundle is None:
         return model_bytes(spec)
     return wanted.memory_mb << 20 or 1 << 50
+
+
+def _kernels(spec: JobSpec, wanted: str) -> Mapping[str, str]:
+    """Return the variables that choose the code of numeric libraries for a job's worker.
+
+    Version 0.2.0 left the choice to the processor. Its updates are made again as they were made.
+    """
+    if wanted not in {"", "native"}:
+        return {"OPENBLAS_CORETYPE": wanted}
+    return {} if wanted or spec.dated else same_kernels()
 
 
 def _remember(store: RecordStore, name: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.training import ClassesLabel, Label, TrainingSpec
 from secureflow.engines.preparation import LEAST_VALIDATION, private_labels
+from secureflow.kit.kernels import chosen_here, same_kernels
 from secureflow.kit.text import Text
 from secureflow.simulation.training.parties import Party
 from secureflow.simulation.training.table import Table
@@ -25,6 +26,13 @@ def noticed(spec: TrainingSpec, table: Table | None, parties: Sequence[Party]) -
     yield from _classes(spec, table)
     if spec.plan.validation and spec.privacy is None:
         yield from _measuring(parties)
+    if spec.plan.order == "public" and not chosen_here():
+        chosen = " ".join(f"{name}='{value}'" for name, value in same_kernels().items())
+        yield Text(
+            "The last bits of the model may differ from those that agents compute: this process "
+            "chose its numeric code by its processor. Start Python with {settings} for theirs.",
+            settings=chosen,
+        )
 
 
 def _classes(spec: TrainingSpec, table: Table) -> Iterator[str]:

@@ -274,7 +274,8 @@ class Updates:
                         round=other.round,
                     ),
                     "Two different updates from one model would reveal more than their sums: "
-                    "check that data and worker have not changed.",
+                    "check that data, worker and kind of processor have not changed "
+                    "(`worker: kernels` in agent.yaml).",
                     {"innocent": True},
                 )
 
