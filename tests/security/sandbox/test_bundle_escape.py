@@ -24,6 +24,7 @@ from secureflow.agent.compute.bundle_log import KEPT
 from secureflow.agent.compute.jobfiles import code_folder
 from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.kernels import same_kernels
 from tests.security.sandbox.conftest import LIMITS, SECRET, SOURCE, World
 
 MEMORY = 512 << 20
@@ -87,6 +88,7 @@ MEASURED = {
 ALLOWED = {
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     *("HOME", "TMPDIR", "USER", "PWD", "LC_CTYPE"),
+    *same_kernels(),
 }
 
 
