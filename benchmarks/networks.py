@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.round_overhead import WARM_UP
+from benchmarks.round_overhead import STEP, WARM_UP
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
@@ -105,7 +105,7 @@ def _cnn_job(seed: int, rounds: int) -> TrainingSpec:
 
 
 def torch_round_ratio(mb: int = 25, clients: int = 3, rounds: int = 8) -> dict[str, float]:
-    """Return seconds of a rehearsal's round, of PyTorch's beyond its training, and their ratio."""
+    """Return seconds of a rehearsal's round, of PyTorch's, and the ratio beyond their training."""
     owners = {f"bank-{chr(97 + n)}": f"Bank {chr(65 + n)}" for n in range(clients)}
     settings = {"server": {"max_artifact_bytes": max(1 << 20, 4 * mb << 20)}}
     with tempfile.TemporaryDirectory() as folder:
@@ -116,7 +116,7 @@ def torch_round_ratio(mb: int = 25, clients: int = 3, rounds: int = 8) -> dict[s
             plan = TrainingPlan(rounds=rounds + WARM_UP, validation=0.0, batch_size=8,
                                 learning_rate=1e-3)  # fmt: skip
             empty: dict[str, Any] = {"datasets": (), "parties": tuple(platform.parties)}
-            noop = ModelSpec(family="rehearsal", parameters=parameters)
+            noop = ModelSpec("rehearsal", parameters=parameters, step=STEP)
             rehearsal = _rounds(platform, plan, model=noop, limits=Limits(max_weight=1), **empty)
             given: dict[str, Any] = {
                 "datasets": tuple(one.dataset_id for one in platform.parties.values())
@@ -126,10 +126,11 @@ def torch_round_ratio(mb: int = 25, clients: int = 3, rounds: int = 8) -> dict[s
             trained = _rounds(
                 platform, plan, model=_network(parameters), features=features, **given
             )
-    bare = statistics.median(whole for whole, _ in rehearsal)
+    bare = statistics.median(whole - own for whole, own in rehearsal)
     beyond = statistics.median(whole - own for whole, own in trained)
     return {
         "rehearsal_seconds": round(bare, 4),
+        "rehearsal_training_seconds": round(statistics.median(own for _, own in rehearsal), 4),
         "torch_seconds": round(statistics.median(whole for whole, _ in trained), 4),
         "torch_training_seconds": round(statistics.median(own for _, own in trained), 4),
         "torch_round_ratio": round(beyond / bare, 2),

@@ -2,8 +2,9 @@
 
 `python -m benchmarks.round_overhead --mb 25 --clients 3` starts a real platform (server, enclave,
 agents as processes over mTLS), trains a *rehearsal* (no-op trainer) of that many MB of float32
-parameters, and prints one JSON object as its last line. The bare loop (`benchmarks.floor`) moves
-the same bytes with grpc.aio, AES-GCM in 1 MiB chunks and a fold in place, and does nothing else.
+parameters that every round changes, so that each travels in both directions, and prints one JSON
+object as its last line. The bare loop (`benchmarks.floor`) moves the same bytes with grpc.aio,
+AES-GCM in 1 MiB chunks and a fold in place, and does nothing else.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from secureflow.domain.specs.training import ModelSpec, TrainingPlan
 from secureflow.sdk import TrainingRequest
 
 WARM_UP = 2
+STEP = 2.0**-16
+"""What a round adds to each parameter: a model that stays as it was is not fetched again."""
 
 
 def measure(mb: int, clients: int, rounds: int, protection: str) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def _train_noop(
         purpose="rehearsal",
         datasets=(),
         parties=tuple(platform.parties),
-        model=ModelSpec(family="rehearsal", parameters=mb * (1 << 20) // 4),
+        model=ModelSpec("rehearsal", parameters=mb * (1 << 20) // 4, step=STEP),
         plan=TrainingPlan(rounds=rounds + WARM_UP, validation=0.0),
         # Parties of a rehearsal weigh 1 each: masked sums then fit Z_2^32.
         limits=Limits(max_weight=1),

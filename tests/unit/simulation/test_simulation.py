@@ -239,6 +239,18 @@ def test_a_rehearsal_reads_no_rows() -> None:
     assert len(outcome.history) == 2
 
 
+def test_a_rehearsal_moves_its_model_by_its_step() -> None:
+    model = {"family": "rehearsal", "parameters": 10, "step": 0.125}
+    job = {"model": model, "plan": {"rounds": 3, "validation": 0.0}}
+    assert simulate(job, parties=2).file.parameters.tolist() == [0.375] * 10
+
+
+def test_a_step_is_for_rehearsals(table: pa.Table) -> None:
+    model = {"family": "logistic_regression", "step": 0.1}
+    with pytest.raises(SecureFlowError, match=r"model\.step"):
+        simulate({**JOB, "model": model}, table, parties=3)
+
+
 def test_an_early_stop_stops(table: pa.Table) -> None:
     plan = {**PLAN, "rounds": 50, "early_stop": {"patience": 2, "min_delta": 0.01}}
     assert len(simulate({**JOB, "plan": plan}, table, parties=3).history) < 50

@@ -95,7 +95,7 @@ class NumpyRunner:
         """See `FrameworkRunner.train`; the delta is clipped to the spec's `clip_norm` (L2)."""
         del state  # every family here repeats itself
         if not self._family.needs_data:
-            self._write_zeros(update)
+            self._write_step(update)
             return self._sums(np.zeros(0))
         before = self._load(model)
         if self._private_rows is not None:
@@ -263,10 +263,14 @@ class NumpyRunner:
         with path.open("wb") as file:
             file.write(as_sent(self._spec, delta).data)
 
-    def _write_zeros(self, path: Path) -> None:
-        """Create a sparse file of zeros."""
+    def _write_step(self, path: Path) -> None:
+        """Write a rehearsal's update: its step, or a sparse file of zeros."""
+        step, count = getattr(self._spec.model, "step", 0.0), self._spec.parameters
+        if step:
+            self._write(path, self._clipped(np.full(count, step, np.float32)))
+            return
         with path.open("wb") as file:
-            os.truncate(file.fileno(), self._spec.parameters * BYTES[self._wire])
+            os.truncate(file.fileno(), count * BYTES[self._wire])
 
 
 def _invalid_model(reason: str) -> SecureFlowError:

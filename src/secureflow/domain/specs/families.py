@@ -44,12 +44,17 @@ def _absent(value: Any) -> bool:
     return value is None
 
 
+def _zero(value: Any) -> bool:
+    return value == 0.0
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """The model family and its fixed hyper-parameters.
 
     `logistic_regression` trains on the features. `rehearsal` sends `parameters` float32 values
-    through the whole protocol without reading data: it measures links and rounds.
+    through the whole protocol without reading data: it measures links and rounds. Each round adds
+    `step` to each of them. With 0 the model stays as it was, and nobody has to fetch it again.
     """
 
     __pydantic_config__ = STRICT
@@ -57,6 +62,7 @@ class ModelSpec:
     l2: Penalty = 0.0
     parameters: Annotated[int, Field(ge=0, le=1 << 30)] = 0
     class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+    step: Annotated[float, Field(ge=-1.0, le=1.0, exclude_if=_zero)] = 0.0
 
     def tensors(self, inputs: int, outputs: int) -> Tensors:
         """Return the tensors; of a rehearsal one of its size."""

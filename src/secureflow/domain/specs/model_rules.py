@@ -41,6 +41,8 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
         return "features", "the model family needs them", "Describe label and features."
     if isinstance(spec.model, ModelSpec) and spec.model.parameters:
         return "model.parameters", "it is only for rehearsals", "Remove it."
+    if isinstance(spec.model, ModelSpec) and spec.model.step:
+        return "model.step", "it is only for rehearsals", "Remove it."
     rules = (
         _target_rules, _weight_rules, _torch_rules, _size_rules, _width_rules, sums_problem,
         sklearn_problem, _bundle_rules,
