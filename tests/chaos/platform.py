@@ -110,8 +110,10 @@ class InlineWorker:
         self._worker: Worker | None = Worker(SourceLimits())
 
     @classmethod
-    async def start(cls, config: object, seen: object = None) -> InlineWorker:
-        del config, seen
+    async def start(
+        cls, config: object, seen: object = None, kernels: object = None
+    ) -> InlineWorker:
+        del config, seen, kernels
         await asyncio.sleep(0.1)
         return cls()
 

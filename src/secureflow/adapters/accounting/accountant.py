@@ -13,6 +13,7 @@ from typing import Final
 from secureflow.engines.privacy.accounting import Charge, Mechanism, learn, learned
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.kernels import same_kernels
 
 PATIENCE: Final = 120.0
 """Time limit for one question, in seconds; a calibration takes a few."""
@@ -117,7 +118,7 @@ class ProcessAccountant:
             *(self._python, "-I", "-m", "secureflow.adapters.accounting.process"),
             stdin=pipe,
             stdout=pipe,
-            env=_ENVIRONMENT,
+            env={**_ENVIRONMENT, **same_kernels()},  # the figures are those of every host
             limit=MAX_LINE,
         )
         try:

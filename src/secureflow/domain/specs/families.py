@@ -45,7 +45,7 @@ def _absent(value: Any) -> bool:
 
 
 def _zero(value: Any) -> bool:
-    return value == 0.0
+    return bool(value == 0.0)
 
 
 @dataclass(frozen=True)
