@@ -83,9 +83,7 @@ class Bundles:
         require(principal, "bundle.upload")
         with self._intake.receiving(principal.organisation):
             async with self._begin() as work:
-                found = await active_project(work, principal, project)
-                if await work.bundles.find(bundle_id(found.id, digest)) is None:
-                    await self._quotas.another_bundle(work, principal.organisation)
+                await check_place(work, self._quotas, principal, project, digest)
             yield
 
     async def upload(
@@ -182,6 +180,21 @@ class Bundles:
     async def sweep(self) -> int:
         """Remove what no job names and nobody uploaded lately; return how many there were."""
         return await self._keeping.sweep()
+
+
+async def check_place(
+    work: UnitOfWork, quotas: Quotas, principal: Principal, project: str, digest: str
+) -> None:
+    """Refuse a bundle that a caller may not upload to a project.
+
+    Raises:
+        SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`,
+            `quota_exceeded`.
+    """
+    require(principal, "bundle.upload")
+    found = await active_project(work, principal, project)
+    if await work.bundles.find(bundle_id(found.id, digest)) is None:
+        await quotas.another_bundle(work, principal.organisation)
 
 
 async def named_by_job(work: UnitOfWork, project: str, digest: str) -> StoredBundle:

@@ -124,11 +124,8 @@ class Uploads:
     async def _admit(self, principal: Principal, project: str, weights: Weights) -> None:
         """Refuse an upload before its body is read."""
         async with self._begin() as work:
-            found = await active_project(work, principal, project)
-            _check_size(weights.size)
-            if await work.uploads.find(_key(found.id, weights)) is None:
-                coming = self._intake.coming(principal.organisation)
-                await self._quotas.another_upload(work, principal.organisation, coming)
+            coming = self._intake.coming(principal.organisation)
+            await check_place(work, self._quotas, principal, project, weights, coming)
 
     async def _keep(self, principal: Principal, project: str, weights: Weights) -> Upload:
         """Write the row of bytes that are stored."""
@@ -153,6 +150,35 @@ class Uploads:
             facts |= {"by": principal.user, "organisation": organisation}
             transaction.record("weights.uploaded", facts)
             return transaction.answer(row)
+
+
+async def check_place(
+    work: UnitOfWork,
+    quotas: Quotas,
+    principal: Principal,
+    project: str,
+    weights: Weights,
+    coming: int,
+) -> None:
+    """Refuse weights that a caller may not upload to a project.
+
+    Args:
+        work: the unit of work.
+        quotas: per organisation.
+        principal: who would send them.
+        project: where to.
+        weights: which.
+        coming: the bytes that the organisation sends, these included.
+
+    Raises:
+        SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `project_closed`,
+            `invalid_request`, `quota_exceeded`.
+    """
+    require(principal, "model.upload")
+    found = await active_project(work, principal, project)
+    _check_size(weights.size)
+    if await work.uploads.find(_key(found.id, weights)) is None:
+        await quotas.another_upload(work, principal.organisation, coming)
 
 
 async def uploaded(work: UnitOfWork, project: str, weights: Weights) -> Upload:

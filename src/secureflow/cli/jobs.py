@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
@@ -74,12 +74,13 @@ def submit(
     """Submit a job file."""
     from secureflow.cli.watching import follow
 
+    if dry_run:
+        _check(file, resume, output)
+        return
     with client() as connection:
-        request = _request(connection, file, resume)
-        if dry_run:
-            show_dry_run(connection.jobs.dry_run(request), output)
-            return
-        job = connection.jobs.submit(request)
+        with brought(_request(connection, file, resume), file.parent) as found:
+            found.send(connection)
+            job = connection.jobs.submit(found.request)
         if not watch:
             _show(job, output)
             return
@@ -91,9 +92,7 @@ def submit(
 @app.command("dry-run", help=t("Check a job file and see the spec that parties would sign."))
 def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -> None:
     """Check a job file without submitting it."""
-    with client() as connection:
-        request = _request(connection, file, resume)
-        show_dry_run(connection.jobs.dry_run(request), output)
+    _check(file, resume, output)
 
 
 app.command("statistics", help=t("Query the data of several owners for statistics with noise."))(
@@ -218,6 +217,14 @@ def bundle(
     say(t("Written to {path}.", path=save))
 
 
+def _check(file: Path, resume: str, output: Form) -> None:
+    with client() as connection:
+        with brought(_request(connection, file, resume), file.parent) as found:
+            answer = found.check(connection)
+        show_dry_run(answer, output)
+        found.tell()
+
+
 def _show(job: Job, output: Form) -> None:
     if output is not Form.TABLE:
         show(job, output)
@@ -264,30 +271,6 @@ def _request(connection: Client, file: Path, resume: str) -> dict[str, Any]:
     datasets = request.get("datasets")
     if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
         request["datasets"] = list(named_all(connection, "dataset", datasets))
-    return _with_code(connection, request, file)
-
-
-def _with_code(connection: Client, request: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Upload the bundle that a job file names by its folder, and the weights that it begins with.
-
-    Both are there before owners are asked, and before a dry run, which checks them.
-    """
-    from secureflow.domain.specs.base import dump
-    from secureflow.sdk.localcode import local_code
-
-    request, code = local_code(request, file.parent)
-    if code is None:
-        return request
-    project = str(request.get("project", ""))
-    name = code.folder.resolve().name
-    connection.bundles.upload(code.bundle, project, name)
-    said = t("uploaded the bundle {name}: {digest}", name=name, digest=code.bundle.digest)
-    say(said)
-    if not request.get("initial") and not request.get("resume"):
-        with TemporaryDirectory() as place:
-            weights = Path(place, "initial.safetensors")
-            weights.write_bytes(code.weights())
-            request["initial"] = dump(connection.models.upload(weights, project).initial)
     return request
 
 

@@ -47,9 +47,17 @@ class Jobs(Resource[D_co]):
         return _submission(request)
 
     @operation
-    def dry_run(self, request: AnyRequest) -> Call[DryRun]:
-        """Check a job and see its spec and digest without submitting it."""
-        return verbs.post("/jobs/dry-run", _body(request), answers.value(DryRun))
+    def dry_run(self, request: AnyRequest, *, bundle: str = "", weights: str = "") -> Call[DryRun]:
+        """Check a job and see its spec and digest without submitting it; nothing is created.
+
+        Args:
+            request: what would be submitted.
+            bundle: digest of the code that it names, if that is to be uploaded only later.
+            weights: the same of the weights that it starts from.
+        """
+        later = {name: one for name, one in (("bundle", bundle), ("weights", weights)) if one}
+        made = verbs.post("/jobs/dry-run", _body(request), answers.value(DryRun))
+        return replace(made, params=later)
 
     @operation
     def train(

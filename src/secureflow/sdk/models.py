@@ -21,6 +21,7 @@ from secureflow.sdk.streaming import Streamed
 
 if TYPE_CHECKING:
     from secureflow.engines.training.export import ModelFile
+    from secureflow.engines.training.weightsfile import WeightsFile
     from secureflow.sdk.prediction import Predictor
 
 
@@ -94,17 +95,17 @@ class Models(Resource[D_co]):
         from secureflow.engines.training.weightsfile import WeightsFile
 
         file = WeightsFile.read(Path(path))
-        layout = layout_digest(file.tensors)
+        start = initial_of(file)
         kept = yield from Call(
             "POST",
             "/models/uploads",
             answers.value(Upload),
-            {"project": project, "digest": file.digest, "layout": layout},
+            {"project": project, "digest": start.model, "layout": start.layout},
             content=Streamed(file.size, file.blocks),
             key=secrets.token_hex(16),
             slow=True,
         )
-        return UploadedModel(Initial(file.digest, layout), file.tensors, kept)
+        return UploadedModel(start, file.tensors, kept)
 
     @operation
     def remove_upload(self, upload: str) -> Call[None]:
@@ -120,6 +121,11 @@ class Models(Resource[D_co]):
     def list(self, project: str = "", job: str = "") -> Call[Page[ModelDescription]]:
         """Iterate over the models that the caller sees."""
         return verbs.pages("/models", ModelDescription, project=project, job=job)
+
+
+def initial_of(file: WeightsFile) -> Initial:
+    """Return the member `initial` of a job that starts from a file of weights."""
+    return Initial(file.digest, layout_digest(file.tensors))
 
 
 def _fetch(model: str) -> Generator[Any, Any, ModelFile]:

@@ -10,6 +10,8 @@ from secureflow.application.bundles import named_by_job
 from secureflow.application.quotas import Quotas
 from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle
 from secureflow.domain.jobs import Job, JobState
+from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.tensors import TensorSpec, layout_digest
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.kit.errors import InfrastructureError
@@ -243,3 +245,28 @@ async def test_a_quota(tmp_path_factory: pytest.TempPathFactory) -> None:
     await upload(stage, "outsider")
     await stage.services.bundles.remove(stage.scientist("bank-a"), CODE.digest)
     await upload(stage, code=other)
+
+
+async def test_a_dry_run_takes_code_that_is_still_to_come(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A submission does not, and where the quota has no room for the code neither does."""
+    scientist, jobs = stage.scientist("bank-a"), stage.services.jobs
+    wanted = stage.wanted()
+    tensors, layout = [TensorSpec("w", (2,))], layout_digest([TensorSpec("w", (2,))])
+    model = {"family": "bundle", "weights": [dump(one) for one in tensors], "sums": ["rows"]}
+    model["bundle"] = {"digest": CODE.digest, "entry": "model:Model", "environment": "cd" * 32}
+    first = {"model": "ef" * 32, "layout": layout}
+    asked = replace(wanted, parts={**wanted.parts, "model": model, "initial": first})
+    with refused("not_found", CODE.digest):
+        await jobs.dry_run(scientist, replace(asked, coming=frozenset({"ef" * 32})))
+    later = replace(asked, coming=frozenset({"ef" * 32, CODE.digest}))
+    drafted = await jobs.dry_run(scientist, later)
+    assert drafted.spec["model"]["bundle"]["digest"] == CODE.digest
+    assert (await stage.services.bundles.list(scientist)).items == []
+    with refused("not_found", CODE.digest):
+        await jobs.submit(scientist, later)
+    await upload(stage, code=Bundle({"other.py": b""}))
+    monkeypatch.setattr(jobs, "_quotas", replace(jobs._quotas, bundles=1))
+    with refused("quota_exceeded"):
+        await jobs.dry_run(scientist, later)

@@ -305,6 +305,34 @@ async def test_a_job_starts_only_from_an_upload_of_its_project_and_layout(stage:
     assert all(one.expires != FOR_EVER for one in page.items)  # nothing was submitted
 
 
+async def test_a_dry_run_takes_weights_that_are_still_to_come_a_submission_does_not(
+    stage: Stage,
+) -> None:
+    scientist, jobs = stage.scientist("bank-a"), stage.services.jobs
+    wanted, data, layout = await starting(stage)
+    later = replace(wanted, coming=frozenset({blake3(data).hexdigest()}))
+    assert (await jobs.dry_run(scientist, later)).spec["initial"]["layout"] == layout
+    assert (await stage.services.uploads.list(scientist)).items == []
+    with refused("not_found"):
+        await jobs.submit(scientist, later)
+    other = replace(wanted, coming=frozenset({"ab" * 32}))
+    with refused("not_found"):
+        await jobs.dry_run(scientist, other)
+
+
+async def test_a_dry_run_refuses_weights_that_the_quota_has_no_room_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scientist, jobs = stage.scientist("bank-a"), stage.services.jobs
+    wanted, data, layout = await starting(stage)
+    later = replace(wanted, coming=frozenset({blake3(data).hexdigest()}))
+    monkeypatch.setattr(jobs, "_quotas", replace(jobs._quotas, upload_bytes=4))
+    with refused("quota_exceeded"):
+        await jobs.dry_run(scientist, later)
+    await send(stage, data, "bank-b", layout)  # they are there: nothing more is needed
+    assert await jobs.dry_run(scientist, later)
+
+
 async def test_what_a_job_names_is_kept_and_not_removed_before_its_end(stage: Stage) -> None:
     scientist, uploads = stage.scientist("bank-a"), stage.services.uploads
     wanted, data, layout = await starting(stage)

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from secureflow.application import bundles, uploads
 from secureflow.application.access import (
     Principal,
     active_project,
@@ -36,7 +37,6 @@ from secureflow.application.running.resuming import (
 )
 from secureflow.application.running.scripts import Scripts, course_of
 from secureflow.application.transactions import Transactions
-from secureflow.application.uploads import named_by_job, uploaded
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
@@ -122,11 +122,15 @@ class Jobs:
         return self._kinds.engines.specs
 
     async def dry_run(self, principal: Principal, wanted: Wanted) -> Submission:
-        """Check a submission without creating a job (dry run): the same checks, no record."""
+        """Check a submission without creating a job (dry run): the same checks, no record.
+
+        Of uploads that are still to come (`wanted.coming`) it is checked that they may.
+        """
         require(principal, "job.submit")
         priced = await self._price(principal, wanted)
         async with self._begin() as work:
             drafted = await self._draft(work, principal, wanted, priced)
+            await self._check_coming(work, principal, wanted, drafted)
             spec = dump(drafted.spec)
             absent = await self._reachability.absent(work, parties_of(spec))
         self._check_clocks(drafted)
@@ -145,6 +149,7 @@ class Jobs:
                 `clock_skew` if it would fail because of a clock.
         """
         require(principal, "job.submit")
+        wanted = replace(wanted, coming=frozenset())
         priced = await self._price(principal, wanted)
         key = new_id("job")
         try:
@@ -163,7 +168,7 @@ class Jobs:
             self._check_clocks(drafted)
             self._room(self._bytes(drafted))
             if drafted.initial is not None:
-                await named_by_job(transaction.work, wanted.project, drafted.initial)
+                await uploads.named_by_job(transaction.work, wanted.project, drafted.initial)
             await self._quotas.another_job(transaction.work, principal.organisation)
             job = Job(
                 id=key,
@@ -420,9 +425,21 @@ class Jobs:
         await active_project(work, principal, wanted.project)
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
-        if drafted.initial is not None:
-            await uploaded(work, wanted.project, drafted.initial)
+        if drafted.initial is not None and drafted.initial.digest not in wanted.coming:
+            await uploads.uploaded(work, wanted.project, drafted.initial)
         return drafted
+
+    async def _check_coming(
+        self, work: UnitOfWork, principal: Principal, wanted: Wanted, drafted: Drafted
+    ) -> None:
+        """Refuse a job whose code or first weights are not there and may not be uploaded."""
+        code, weights = drafted.spec.bundle, drafted.initial
+        if code is not None and code.digest in wanted.coming:
+            where = principal, wanted.project, code.digest
+            await bundles.check_place(work, self._quotas, *where)
+        if weights is not None and weights.digest in wanted.coming:
+            what = wanted.project, weights, weights.size
+            await uploads.check_place(work, self._quotas, principal, *what)
 
 
 def _check_steers(principal: Principal, job: Job) -> None:

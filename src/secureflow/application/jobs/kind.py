@@ -24,7 +24,8 @@ class Wanted:
     """A data scientist's request.
 
     Every part is checked when the spec is drafted. `parts` are those of a kind's spec that a person
-    chooses.
+    chooses. `coming` are digests of uploads that a dry run takes as there, for they are to be sent
+    before the job is submitted.
     """
 
     project: str
@@ -33,6 +34,7 @@ class Wanted:
     datasets: tuple[str, ...]
     parts: Mapping[str, Any] = field(default_factory=dict)
     kind: str = "training"
+    coming: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, request: JobRequest) -> Self:

@@ -116,7 +116,7 @@ async def draft(
     _check_columns(spec, chosen)
     await check_grants(work, spec, chosen, now)
     await _check_resume(work, spec)
-    if spec.bundle is not None:
+    if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
         await named_by_job(work, spec.project, spec.bundle.digest)
     details, notes = _details(spec), tuple(_notes(spec, chosen))
     if priced:

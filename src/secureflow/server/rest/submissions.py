@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Query
 
 from secureflow.application.jobs.kind import Wanted
 from secureflow.application.jobs.submission import Submission
@@ -18,6 +18,14 @@ from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, changes_nothing
 from secureflow.server.rest.languages import Spoken
 from secureflow.texts import told
+
+Coming = Annotated[
+    str,
+    Query(
+        pattern="^([0-9a-f]{64})?$",
+        description="Digest of what is uploaded before the job is submitted, not before its check",
+    ),
+]
 
 
 def submissions(kinds: SpecKinds) -> APIRouter:
@@ -30,10 +38,19 @@ def submissions(kinds: SpecKinds) -> APIRouter:
 
     @changes_nothing
     async def dry_run_job(
-        body: JobRequest, use: Use, caller: Caller, language: Spoken
+        body: JobRequest,
+        use: Use,
+        caller: Caller,
+        language: Spoken,
+        bundle: Coming = "",
+        weights: Coming = "",
     ) -> Submission:
-        """Check a job and return its spec, digest and cost; nothing is created."""
-        checked = await use.jobs.dry_run(caller, Wanted.of(body))
+        """Check a job and return its spec, digest and cost; nothing is created.
+
+        `bundle` and `weights` are digests of what the job names and is not yet uploaded.
+        """
+        wanted = replace(Wanted.of(body), coming=frozenset({bundle, weights} - {""}))
+        checked = await use.jobs.dry_run(caller, wanted)
         if language == "en":
             return checked
         return replace(
