@@ -14,6 +14,10 @@ from secureflow.kit.text import Text
 
 MAX_SAID: Final = 512
 """Most characters of what is wrong with a field; it may quote the field."""
+MISSPELT: Final = "there is no family '{family}': {near} may be meant. The families are {families}"
+"""Of a model's family, that somebody meant another one."""
+UNKNOWN: Final = "there is no family '{family}'. The families are {families}"
+"""Of a model's family that is like none."""
 _QUOTED: Final = "Input should be {expected}"
 _TEMPLATES: Final[Mapping[str, str]] = {
     "missing": "Field required",
@@ -39,7 +43,11 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "union_tag_not_found": "Unable to extract tag using discriminator {discriminator}",
     "union_tag_invalid": "Input tag '{tag}' found using {discriminator} does not match any of the "
     "expected tags: {expected_tags}",
+    "misspelt_family": MISSPELT,
+    "unknown_family": UNKNOWN,
 }
+_FAMILY: Final = frozenset({"misspelt_family", "unknown_family"})
+"""Faults of a member that pydantic places at the object around it."""
 
 
 def fault(error: Mapping[str, Any]) -> str:
@@ -50,6 +58,12 @@ def fault(error: Mapping[str, Any]) -> str:
         return _one_of(english, str(facts.get("expected", "")))
     template = _TEMPLATES.get(str(error["type"]))
     return _if_it_says(english, template, facts) if template else english
+
+
+def members(error: Mapping[str, Any]) -> tuple[int | str, ...]:
+    """Return the path of what an error of pydantic is about, from the object that was read."""
+    path = tuple(error["loc"])
+    return (*path, "family") if error["type"] in _FAMILY else path
 
 
 def _one_of(english: str, expected: str) -> str:

@@ -128,7 +128,7 @@ async def test_a_large_one_is_parsed_off_the_loop(api: Api, parses: list[int]) -
         "POST", "/jobs/dry-run", stage.scientist("bank-a"), content=wrong, headers=JSON_TYPE
     )
     told = assert_problem(answer, 422, "invalid_request")
-    assert told["details"]["fields"][0]["field"] == "body.surprise"
+    assert told["details"]["fields"][0]["field"] == "surprise"
 
 
 @pytest.mark.parametrize(

@@ -55,3 +55,44 @@ async def test_what_is_wrong_with_a_body_is_chinese_too(
     answer = await api.call("POST", "/jobs", ada, json=body, headers=headers)
     assert answer.status_code == 422
     assert f"kind：{told}" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        ({"model": {"family": "mlp", "hidden": [0]}}, "model.hidden.0"),
+        ({"model": {"family": "bundel"}}, "model.family"),
+        ({"surprise": 1}, "surprise"),
+        ({"privacy": {"delta": "x"}}, "privacy.delta"),
+    ],
+)
+async def test_a_wrong_field_is_named_as_the_job_file_has_it(
+    api: Api, part: dict[str, object], field: str
+) -> None:
+    asked = {"kind": "training", "project": "p", "name": "n", "purpose": "p", "datasets": []}
+    answer = await api.call(
+        "POST", "/jobs/dry-run", api.stage.scientist("bank-a"), json=asked | part
+    )
+    told = answer.json()
+    assert told["details"]["fields"][0]["field"] == field
+    assert f": {field}: " in told["detail"]
+
+
+async def test_a_query_and_a_whole_body_are_named_too(api: Api) -> None:
+    ada = api.stage.scientist("bank-a")
+    answer = await api.call("GET", "/jobs", ada, params={"limit": 0})
+    assert answer.json()["details"]["fields"][0]["field"] == "limit"
+    answer = await api.call("POST", "/projects", ada, json=[], headers={"Idempotency-Key": "k"})
+    assert answer.json()["details"]["fields"][0]["field"] == "body"
+
+
+async def test_a_misspelt_family_is_told_in_one_language(api: Api) -> None:
+    asked = {"kind": "training", "project": "p", "name": "n", "purpose": "p", "datasets": []}
+    asked["model"] = {"family": "bundel"}
+    ada = api.stage.scientist("bank-a")
+    answer = await api.call(
+        "POST", "/jobs/dry-run", ada, json=asked, headers={"Accept-Language": "zh"}
+    )
+    told = answer.json()["detail"]
+    assert "model.family：没有名为“bundel”的模型族：您可能是指 bundle。" in told
+    assert "rehearsal" not in told

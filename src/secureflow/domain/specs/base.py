@@ -17,7 +17,7 @@ from pydantic_core import SchemaValidator
 
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.fewerrors import validator
-from secureflow.domain.fieldfaults import fault
+from secureflow.domain.fieldfaults import fault, members
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
@@ -288,7 +288,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
         return _VALIDATORS[of].validate_python(value, context=context)  # type: ignore[no-any-return]
     except ValidationError as error:
         fields = [
-            {"field": place_of(e["loc"]) or what, "problem": fault(e)}
+            {"field": place_of(members(e)) or what, "problem": fault(e)}
             for e in error.errors(include_url=False, include_input=False)[:20]
         ]
         first = fields[0]

@@ -23,17 +23,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
+from secureflow.domain.fieldfaults import MISSPELT, UNKNOWN
 from secureflow.domain.specs.base import STRICT
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.sklearn_families import SKLEARN_LEARNS, SUMMED, SklearnModel
 from secureflow.domain.specs.targets import ClassWeights
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 from secureflow.domain.specs.torch_families import TorchCnnModel, TorchLstmModel, TorchMlpModel
+from secureflow.kit.nearnames import alike
 
 MAX_PARAMETERS: Final = 1 << 27
 """Most parameters of a model that is built in: everybody holds some copies of them in memory."""
+MAX_NAMED: Final = 40
+"""Most characters of a family that are told."""
 MAX_RIDGE_INPUTS: Final = 1024
 """Most inputs of `ridge`: its sums grow with their square."""
 
@@ -158,9 +163,9 @@ def _family(value: Any) -> str:
     family = value.get("family") if isinstance(value, dict) else getattr(value, "family", None)
     if not isinstance(family, str):
         return "<unknown>" if family is not None else "<logistic_regression>"
-    if family == "rehearsal":
+    if family == INTERNAL:
         return "<logistic_regression>"
-    return f"<{family[:40]}>"
+    return f"<{family[:MAX_NAMED]}>"
 
 
 LEARNS: Final[dict[str, tuple[str, ...]]] = {
@@ -176,6 +181,24 @@ LEARNS: Final[dict[str, tuple[str, ...]]] = {
     "torch_lstm": ("binary", "classes", "number"),
 }
 """Which targets a family learns."""
+INTERNAL: Final = "rehearsal"
+"""The family that measures links and rounds: nobody who looks for a model is offered it."""
+
+
+def _offered(value: Any) -> Any:
+    """Refuse a family that there is none of, with those that may be meant."""
+    named = value.get("family") if isinstance(value, dict) else None
+    if named is None or (isinstance(named, str) and named in {*LEARNS, INTERNAL}):
+        return value
+    family = str(named)[:MAX_NAMED]
+    every = ", ".join(LEARNS)
+    near = alike(family, LEARNS)
+    if near:
+        told = {"family": family, "near": ", ".join(near), "families": every}
+        raise PydanticCustomError("misspelt_family", MISSPELT, told)
+    raise PydanticCustomError("unknown_family", UNKNOWN, {"family": family, "families": every})
+
+
 BY_SUMS: Final = frozenset({"ridge", *SUMMED})
 """Families whose update is sums over rows: the next model is their mean, and takes no step."""
 
@@ -190,10 +213,7 @@ FamilyModel = Annotated[
     | Annotated[TorchCnnModel, Tag("<torch_cnn>")]
     | Annotated[TorchLstmModel, Tag("<torch_lstm>")]
     | SklearnModel,
-    Discriminator(
-        _family,
-        custom_error_type="unknown_family",
-        custom_error_message=f"the family must be one of {', '.join([*LEARNS, 'rehearsal'])}",
-    ),
+    Discriminator(_family),
+    BeforeValidator(_offered),
 ]
 """The model of a spec, by its `family`."""

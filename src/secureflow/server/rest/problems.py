@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from secureflow.domain.errors import Category, category
-from secureflow.domain.fieldfaults import fault
+from secureflow.domain.fieldfaults import fault, members
 from secureflow.domain.specs.base import place_of
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
@@ -24,6 +24,8 @@ from secureflow.texts import codes, error_in
 
 MEDIA_TYPE: Final = "application/problem+json"
 MAX_FIELDS: Final = 20
+_WHERE: Final = frozenset({"body", "query", "path", "header"})
+_OF_KIND: Final = frozenset({"union_tag_not_found", "union_tag_invalid"})
 
 _STATUS: Final = {
     Category.INVALID: 422,
@@ -153,14 +155,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
-    """Return a validation error's place and message; `input` and `ctx` may hold a password.
+    """Return a validation error's place, as a job file has it, and its message.
 
-    The one exception is the list of a body's kinds.
+    `input` and `ctx` may hold a password: all that is told of them is a body's kinds, and what
+    `fault` knows.
     """
-    place = list(map(str, error["loc"]))
+    place = list(map(str, members(error)))
     if isinstance(body, dict) and place[1:2] == [body.get("kind")]:
         del place[1]  # not a name in the body, but the union member that was tried
-    if error["type"] not in ("union_tag_not_found", "union_tag_invalid"):
+    if place[0] in _WHERE and (place[1:] or error["type"] in _OF_KIND):
+        del place[0]  # where it stood in the request: people know it by its name alone
+    if error["type"] not in _OF_KIND:
         return {"field": place_of(place), "problem": fault(error)}
     context = error["ctx"]
     named, known = context["discriminator"].strip("'"), context.get("expected_tags")
