@@ -16,6 +16,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.privatefiles import DENIED
 from secureflow.kit.text import Text
 
@@ -71,7 +72,7 @@ def enroll(directory: Path, *, token_file: Path, server: str, name: str) -> dict
             Text(
                 "The token file {token_file} cannot be read: {reason}.",
                 token_file=token_file,
-                reason=getattr(error, "strerror", "") or "it is not text",
+                reason=reason_of(error),
             ),
             DENIED
             if isinstance(error, PermissionError)

@@ -12,6 +12,7 @@ import typer
 from secureflow.cli.console import moment, say
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.privatefiles import DENIED, read_private
 from secureflow.kit.text import Text
 
@@ -58,7 +59,7 @@ def passphrase(file: Path | None) -> str | None:
             Text(
                 "The passphrase file {file} cannot be read: {reason}.",
                 file=file,
-                reason=getattr(error, "strerror", "") or "it is not text",
+                reason=reason_of(error),
             ),
             DENIED
             if isinstance(error, PermissionError)

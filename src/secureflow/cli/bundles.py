@@ -12,6 +12,7 @@ from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, sho
 from secureflow.cli.files import write_text
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import failed_at
 
 if TYPE_CHECKING:
     from secureflow.engines.bundles import Bundle
@@ -95,7 +96,7 @@ def pack(
     try:
         write_result(target, packing(bundle))
     except OSError as error:
-        raise SecureFlowError("invalid_file", f"{target}: {error.strerror}.") from error
+        raise SecureFlowError("invalid_file", failed_at(target, error)) from error
     sizes = {"size": bundle.size, "lines": bundle.lines, "files": len(bundle.files)}
     show({"digest": bundle.digest, "entry": entry, **sizes, "file": str(target)}, output)
 

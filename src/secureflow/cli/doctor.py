@@ -17,6 +17,7 @@ from secureflow.cli.texts import explained, language, part_of, said, t, untransl
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_below, reason_of
 from secureflow.kit.plain import shown
 from secureflow.kit.version import __version__
 
@@ -129,7 +130,7 @@ def _name(so_far: Diagnosis) -> str:
             t(
                 "{host} has no address: {reason}.",
                 host=so_far.host,
-                reason=error.strerror or error,
+                reason=said(reason_of(error)),
             ),
             t("Check the name, the DNS server and the VPN."),
         ) from error
@@ -143,7 +144,7 @@ def _connection(so_far: Diagnosis) -> str:
         with socket.create_connection(so_far.address[:2], PATIENCE):
             took = time.monotonic() - began
     except OSError as error:
-        reason = error.strerror or error
+        reason = said(reason_of(error))
         raise SecureFlowError(
             "unavailable",
             t("Port {port} does not answer: {reason}.", port=so_far.port, reason=reason),
@@ -186,7 +187,7 @@ def _tls(so_far: Diagnosis) -> str:
     except OSError as error:
         raise SecureFlowError(
             "unavailable",
-            t("TLS fails: {reason}.", reason=error),
+            t("TLS fails: {reason}.", reason=said(reason_of(error))),
             t("Is it an https port, and is there no proxy that inspects TLS?"),
         ) from error
 
@@ -200,7 +201,9 @@ def _server(so_far: Diagnosis) -> str:
         verify = trust(so_far.known.ca or None)
         so_far.health = httpx.get(so_far.known.url + "/healthz", verify=verify, timeout=PATIENCE)
     except httpx.TransportError as error:
-        raise SecureFlowError("unavailable", str(error), t("Is it a SecureFlow server?")) from error
+        raise SecureFlowError(
+            "unavailable", reason_below(error), t("Is it a SecureFlow server?")
+        ) from error
     if not so_far.health.is_success:
         raise SecureFlowError(
             "unavailable",
@@ -262,7 +265,7 @@ def _readiness(so_far: Diagnosis) -> str:
         answer = httpx.get(so_far.known.url + "/readyz", verify=verify, timeout=PATIENCE)
         parts = answer.json()
     except (httpx.TransportError, ValueError) as error:
-        raise SecureFlowError("unavailable", str(error), t("Try again.")) from error
+        raise SecureFlowError("unavailable", reason_below(error), t("Try again.")) from error
     named = parts.values() if isinstance(parts, dict) else ()
     body = next((part for part in named if isinstance(part, dict)), None)
     if body is not None:

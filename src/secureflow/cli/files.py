@@ -11,6 +11,7 @@ from typing import Any
 from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import LIMIT, named_fields, read_bytes
+from secureflow.kit.oserrors import failed_at
 from secureflow.kit.privatefiles import DENIED, read_private
 
 
@@ -44,7 +45,7 @@ def read_secret(path: Path) -> str:
             read_private(path)
         except OSError as error:
             hint = DENIED if isinstance(error, PermissionError) else ""
-            raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
+            raise SecureFlowError("invalid_file", failed_at(path, error), hint) from error
     return read_token(path)
 
 
@@ -55,7 +56,7 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",
-            f"{path}: {error.strerror}.",
+            failed_at(path, error),
             "Check the path, who owns it, and the free space.",
         ) from error
 
@@ -64,13 +65,15 @@ def check_writable(path: Path) -> None:
     """Refuse a place for a result before the work that gives it; raises `invalid_file`."""
     folder = path.parent
     if path.is_dir():
-        reason = os.strerror(errno.EISDIR)
+        code = errno.EISDIR
     elif not folder.is_dir():
-        reason = os.strerror(errno.ENOENT)
+        code = errno.ENOENT
     elif not os.access(path if path.exists() else folder, os.W_OK):
-        reason = os.strerror(errno.EACCES)
+        code = errno.EACCES
     else:
         return
     raise SecureFlowError(
-        "invalid_file", f"{path}: {reason}.", "Check the path, who owns it, and the free space."
+        "invalid_file",
+        failed_at(path, OSError(code, "")),
+        "Check the path, who owns it, and the free space.",
     )

@@ -41,6 +41,7 @@ from secureflow.cli.console import fail, group
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import skip_final_collection
+from secureflow.kit.oserrors import failed_at
 from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 
@@ -162,9 +163,7 @@ def _occupy_streams() -> None:
         sys.stderr = nowhere.open("w")
     if sys.stdout is None:
         sys.stdout = nowhere.open("w")
-        raise SecureFlowError(
-            "invalid_file", Text("stdout: {strerror}.", strerror=os.strerror(errno.EBADF))
-        )
+        raise SecureFlowError("invalid_file", failed_at("stdout", OSError(errno.EBADF, "")))
 
 
 def _unusable(error: Exception) -> SecureFlowError | None:
@@ -173,7 +172,7 @@ def _unusable(error: Exception) -> SecureFlowError | None:
         return None
     return SecureFlowError(
         "invalid_file",
-        f"{error.filename or 'stdout'}: {error.strerror}.",
+        failed_at(error.filename or "stdout", error),
         "Check the path, who owns it, and the free space.",
     )
 

@@ -16,6 +16,7 @@ from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.disk import preallocate
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import failed_at
 
 app = group("Organisations.")
 enrolments = group("One-time tokens that let an agent or an enclave in.")
@@ -153,4 +154,4 @@ def _place(path: Path | None) -> Iterator[FileIO | None]:
 
 
 def _unusable(path: Path, error: OSError) -> SecureFlowError:
-    return SecureFlowError("invalid_request", f"{path}: {error.strerror}")
+    return SecureFlowError("invalid_request", failed_at(path, error))

@@ -34,6 +34,7 @@ from secureflow.kit import tarformat
 from secureflow.kit.atomic import flush_directory
 from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 FORMAT: Final = "secureflow-backup/1"
@@ -163,7 +164,7 @@ def unwritable(target: Path, error: OSError) -> SecureFlowError:
         Text(
             "The backup {target} cannot be written: {strerror}.",
             target=target,
-            strerror=error.strerror,
+            strerror=reason_of(error),
         ),
         "Free space or choose another place; a backup needs as much as the database and the "
         "models, twice.",
@@ -201,7 +202,7 @@ class Backup:
                 self._sealed = self._small(KEYS, MAX_KEYS)
         except OSError as error:
             self.__exit__()
-            raise unreadable(self._path, str(error.strerror)) from error
+            raise unreadable(self._path, reason_of(error)) from error
         except BaseException:  # whatever the error, the file must not stay open
             self.__exit__()
             raise
@@ -334,7 +335,7 @@ def restore_failed(directory: Path, error: OSError) -> SecureFlowError:
         Text(
             "The backup cannot be restored into {directory}: {strerror}.",
             directory=directory,
-            strerror=error.strerror,
+            strerror=reason_of(error),
         ),
         "Free space, or choose another folder that this user may write to; nothing that was "
         "there before is lost.",

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
+from secureflow.kit.oserrors import reason_below
 from secureflow.kit.pki import (
     SpiffeId,
     issued_chain,
@@ -223,7 +224,7 @@ def exchange(
         response = connection.getresponse()
         return response.status, response.read(MAX_ANSWER), response.getheader("Date", "")
     except (OSError, http.client.HTTPException) as error:
-        raise _unreachable(url, str(error)) from error
+        raise _unreachable(url, reason_below(error)) from error
     finally:
         connection.close()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 MOST: Final = 50
@@ -68,7 +69,7 @@ def refused(part: str, look: Callable[[], object], hint: str = "") -> Iterator[F
         message = Text(
             "{filename} cannot be read: {strerror}.",
             filename=error.filename,
-            strerror=error.strerror,
+            strerror=reason_of(error),
         )
         yield Finding(part, message, "Restore it from a backup.")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import failed_at
 from secureflow.kit.privatefiles import DENIED
 from secureflow.kit.text import Text
 
@@ -27,7 +28,7 @@ def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
         hint = DENIED if isinstance(error, PermissionError) else "Check the path."
         if isinstance(error, IsADirectoryError):
             hint = "Name a file in it."
-        raise SecureFlowError("invalid_file", f"{path}: {error.strerror}.", hint) from error
+        raise SecureFlowError("invalid_file", failed_at(path, error), hint) from error
     if len(data) > limit:
         raise SecureFlowError(
             "invalid_file",

@@ -29,6 +29,7 @@ from secureflow.kit.canonical import sha256
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.enrolment import EnrolmentToken
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_in
 from secureflow.kit.privatefiles import read_private
 from secureflow.kit.spiffe import SpiffeId, spiffe_id
 from secureflow.kit.text import Text
@@ -113,7 +114,7 @@ class Authority:
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm, SecureFlowError) as error:
             if isinstance(error, SecureFlowError) and error.code == "key_exposed":
                 raise
-            raise _unreadable(directory, str(error)) from error
+            raise _unreadable(directory, reason_in(error)) from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or (
             key.public_key() != certificate.public_key()
         ):

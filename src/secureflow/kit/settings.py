@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from secureflow.kit.commandline import examples
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import check_folder
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 MAX_FILE: Final = 1 << 20
@@ -143,7 +144,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         hint = "Give the path of the YAML file with --config."
         raise _invalid(
-            Text("{path} cannot be read: {strerror}", path=path, strerror=error.strerror), hint
+            Text("{path} cannot be read: {strerror}", path=path, strerror=reason_of(error)), hint
         ) from error
     except (yaml.YAMLError, UnicodeError) as error:
         reason = str(error).replace("\n", " ")

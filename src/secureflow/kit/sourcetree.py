@@ -16,6 +16,7 @@ from typing import Final
 from secureflow.kit.atomic import flush_directory
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.foldertree import FolderTree, entries_of, open_folder, open_regular
+from secureflow.kit.oserrors import failed_at
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
@@ -74,7 +75,7 @@ def read_tree(
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",
-            f"{shown(str(error.filename or folder))}: {error.strerror}.",
+            failed_at(shown(str(error.filename or folder)), error),
             "Give the path of a folder that you may read.",
         ) from error
     return found

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from secureflow.domain.specs.base import adapter, place_of
 from secureflow.domain.texts import STORED
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_below
 from secureflow.kit.text import Text
 from secureflow.sdk.calls import Page
 
@@ -156,7 +157,7 @@ def unreachable(
             )
         hint = "Try again; `secureflow doctor` shows which check fails."
         return SecureFlowError("unavailable", message, hint, tried)
-    reason = str(error) or type(error).__name__
+    reason = reason_below(error)
     message = Text("{url} cannot be reached: {reason}.", url=url, reason=reason)
     if tries > 1:
         message = Text(

@@ -8,6 +8,7 @@ from typing import Final
 from secureflow.engines.bundles import MAX_BYTES, Bundle, named_problem, unpack
 from secureflow.engines.bundles.format import MAX_DEPTH, MAX_FILES
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import failed_at
 from secureflow.kit.sourcetree import read_tree, write_tree
 from secureflow.kit.text import Text
 
@@ -37,7 +38,7 @@ def read_bundle(path: str | Path) -> Bundle:
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",
-            f"{place}: {error.strerror}.",
+            failed_at(place, error),
             "Give a folder, or a file that `secureflow bundle pack` wrote.",
         ) from error
     return unpack(packed)
@@ -54,12 +55,12 @@ def write_bundle(bundle: Bundle, folder: str | Path) -> None:
     except FileExistsError as error:
         raise SecureFlowError(
             "already_exists",
-            f"{folder}: {error.strerror}.",
+            failed_at(folder, error),
             "Nothing is written over: name a folder that does not exist.",
         ) from error
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",
-            f"{error.filename or folder}: {error.strerror}.",
+            failed_at(error.filename or folder, error),
             "Make the folder above it first, or name another place.",
         ) from error

@@ -21,6 +21,7 @@ import httpx
 
 from secureflow.kit.clock import Ticks
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 from secureflow.kit.unpicklable import Unpicklable
 from secureflow.kit.version import __version__
@@ -225,7 +226,7 @@ def trust(ca: str | Path | None) -> ssl.SSLContext | bool:
             Text(
                 "The CA file {ca} cannot be used: {strerror}.",
                 ca=ca,
-                strerror=error.strerror or error,
+                strerror=reason_of(error),
             ),
             "Give the PEM file that the server's operator published.",
         ) from error

@@ -20,6 +20,7 @@ from typing import Final
 from secureflow.kit.atomic import write_result
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_in, reason_of
 from secureflow.kit.text import Text
 from secureflow.kit.unpicklable import Unpicklable
 
@@ -135,8 +136,10 @@ def load_profile(path: Path | None = None) -> Profile:
         value = parse_json(path.read_bytes(), 1 << 16)
     except FileNotFoundError:
         return Profile()
-    except (SecureFlowError, OSError) as error:
-        raise _invalid(path, str(error)) from error
+    except OSError as error:
+        raise _invalid(path, reason_of(error)) from error
+    except SecureFlowError as error:
+        raise _invalid(path, reason_in(error)) from error
     names = set(asdict(Profile()))
     if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
         raise _invalid(path, "it must be a JSON object of strings")

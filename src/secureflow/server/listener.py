@@ -21,6 +21,7 @@ from secureflow.application.throttle import Throttle
 from secureflow.kit.addresses import Network, source_of, within
 from secureflow.kit.clock import CHECK_INTERVAL, stalled
 from secureflow.kit.logthrottle import ThrottledLog
+from secureflow.kit.oserrors import reason_of
 from secureflow.server.connections import Connections, ConnectionSlot, Phase
 from secureflow.server.settings import ConnectionSettings
 
@@ -137,7 +138,7 @@ class Listener:
 
     def _pause(self, error: OSError) -> None:
         """Evict connections, and listen again a little later; meanwhile the backlog fills."""
-        self._faults.note("connection_not_taken", reason=error.strerror)
+        self._faults.note("connection_not_taken", reason=reason_of(error))
         self._connections.shed()
         self._loop.remove_reader(self._listening)
         self._loop.call_later(REST_SECONDS, self._resume)

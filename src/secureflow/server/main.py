@@ -24,6 +24,7 @@ from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.memory import freeze_loaded, limit_arenas
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.plain import shown
 from secureflow.kit.process import raise_descriptors, run_until_stopped
 from secureflow.kit.text import Text
@@ -193,7 +194,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
                 "REST cannot listen on {bind}:{port}: {strerror}.",
                 bind=bind,
                 port=port,
-                strerror=error.strerror,
+                strerror=reason_of(error),
             ),
             "Stop the other process on this port, or set rest.port (0 picks a free one).",
         ) from error

@@ -240,3 +240,26 @@ def test_what_a_database_that_is_away_says_has_chinese() -> None:
         for text in (told.message, told.hint):
             assert chinese(text), text
             assert "The centre" not in (chinese(text) or "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bundle", "show", "nowhere"),
+        ("bundle", "pack", "nowhere"),
+        ("bundle", "lock", "nowhere"),
+        ("job", "submit", "nowhere"),
+        ("model", "upload", "nowhere", "--project", "prj_01jf2k0000"),
+        ("simulate", "nowhere", "--data", "nowhere"),
+        ("agent", "environment", "list", "--config", "nowhere"),
+    ],
+)
+def test_why_a_file_cannot_be_read_is_chinese(
+    centre: Any, cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    code, _, err = cli(*words)
+    assert code != 0
+    assert "没有这个文件或文件夹" in err
+    assert "No such file" not in err

@@ -248,7 +248,7 @@ def test_no_enrolment_token_is_made_where_its_file_does_not_fit(
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", full)
         code, _, err = cli("enrolment", "create", "bank-a", "--save", file)
-    assert (code, err) == (2, f"invalid_request: {file}: No space left on device\n")
+    assert (code, err) == (2, f"invalid_request: {file}: No space left on device.\n")
     assert not centre.asked
     centre.answers["POST /enrolments"] = (403, {"code": "forbidden", "detail": "No."})
     assert cli("enrolment", "create", "bank-a", "--save", file)[0] == 3

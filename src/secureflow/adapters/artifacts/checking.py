@@ -10,6 +10,7 @@ from typing import Any, Final
 from blake3 import blake3
 
 from secureflow.kit.findings import Finding
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
@@ -81,7 +82,7 @@ class ArtifactsCheck:
         except OSError as error:
             yield Finding(
                 self._part,
-                Text("{path} cannot be read: {strerror}.", path=path, strerror=error.strerror),
+                Text("{path} cannot be read: {strerror}.", path=path, strerror=reason_of(error)),
                 REMEDY,
             )
             return

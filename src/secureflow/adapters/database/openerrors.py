@@ -13,6 +13,7 @@ from secureflow.adapters.database.connections import spoken
 from secureflow.adapters.database.faults import fault_of
 from secureflow.kit import disk
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 START_SECONDS: Final = 2.0
@@ -38,7 +39,7 @@ def open_error(
         An `InfrastructureError` if it is temporary.
     """
     if isinstance(error, OSError):
-        return _unavailable(SecureFlowError, name, error.strerror or type(error).__name__)
+        return _unavailable(SecureFlowError, name, reason_of(error))
     reason = spoken(error.orig).partition("\n")[0]
     fault = fault_of(error)
     if (fault is not None and fault.code == disk.FULL) or _lacks_room(error.orig, folder):

@@ -24,6 +24,7 @@ from secureflow.domain.policies import Decision, Policy
 from secureflow.domain.specs.kind import Fact, SpecKind, SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 MAX_POLICY_BYTES = 1 << 20
@@ -129,7 +130,7 @@ def _read(path: Path) -> Policy:
             )
         return Policy(path.name, data.decode("utf-8"), sha256(data).hexdigest())
     except (OSError, UnicodeError) as error:
-        raise _unreadable(path, str(error)) from error
+        raise _unreadable(path, reason_of(error)) from error
 
 
 def _check(policy: Policy, known: str) -> None:

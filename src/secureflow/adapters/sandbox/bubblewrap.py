@@ -38,6 +38,7 @@ from secureflow.adapters.sandbox.rlimits import set_limits
 from secureflow.adapters.sandbox.seccomp import filter_program
 from secureflow.adapters.sandbox.started import Printed, Started, end, streams_over, undisturbed
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
+from secureflow.kit.oserrors import reason_below, reason_of
 
 NOBODY: Final = "65534"
 _SCRATCH: Final = "/tmp"  # noqa: S108 - inside the sandbox
@@ -160,7 +161,7 @@ class BubblewrapSandbox:
                     start_new_session=True,  # Ctrl-C is handled by the agent
                 )
             except OSError as error:
-                raise failed(self.name, error.strerror or str(error)) from error
+                raise failed(self.name, reason_of(error)) from error
             theirs.close()
             ends.close(*given, printing[1])
             printed = Printed(ends.take(printing[0]))
@@ -177,7 +178,7 @@ class BubblewrapSandbox:
                 await _undo(process, pid)
                 printed.close()
                 if isinstance(error, OSError | ValueError):
-                    why = printed.kept.decode(errors="replace") or str(error)
+                    why = printed.kept.decode(errors="replace") or reason_below(error)
                     raise failed(self.name, why) from error
                 raise
             unused.pop_all()

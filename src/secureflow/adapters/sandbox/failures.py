@@ -6,7 +6,7 @@ from typing import Final
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, without_stop
 
 PACKAGE: Final = "bubblewrap"
 """Of Debian and its like."""
@@ -19,7 +19,7 @@ def failed(name: str, reason: str) -> SecureFlowError:
         Text(
             "A process did not start in its sandbox ({name}): {reason}.",
             name=name,
-            reason=shown(reason.strip().rstrip(".")) or "?",
+            reason=_told(reason),
         ),
         "secureflow agent doctor shows whether the sandbox runs on this machine.",
     )
@@ -31,7 +31,7 @@ def missing(reason: str) -> SecureFlowError:
         "sandbox_missing",
         Text(
             "The sandbox does not run on this machine: {reason}.",
-            reason=shown(reason.strip().rstrip(".")) or "?",
+            reason=_told(reason),
         ),
         Text(
             "Install it (apt-get install {package}) and allow user namespaces to the agent's user; "
@@ -49,3 +49,9 @@ def unshared() -> SecureFlowError:
         "No cgroup shares out processors on this machine: `worker: cpus` cannot be held.",
         "Run the agent with a cgroup of its own (deploy/systemd), or set `worker: cpus` to 0.",
     )
+
+
+def _told(reason: str) -> str:
+    if isinstance(reason, Text):
+        return without_stop(reason)
+    return shown(reason.strip().rstrip(".")) or "?"

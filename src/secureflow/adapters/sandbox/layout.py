@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from secureflow.adapters.sandbox.failures import failed
+from secureflow.kit.oserrors import reason_in
 
 _SYSTEM: Final = (
     "/usr/lib",
@@ -129,7 +130,7 @@ def _asked(python: str) -> tuple[list[str], list[str], str | None]:
         told = subprocess.run(command, env={}, capture_output=True, check=True, timeout=_PATIENCE)
         prefixes, search, base = json.loads(told.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise failed("bubblewrap", f"{python}: {error}") from error
+        raise failed("bubblewrap", reason_in(error)) from error
     return prefixes, search, base
 
 

@@ -16,6 +16,7 @@ from secureflow.adapters.sandbox.failures import failed
 from secureflow.adapters.sandbox.rlimits import set_limits
 from secureflow.adapters.sandbox.started import Started, end, streams_over, undisturbed
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
+from secureflow.kit.oserrors import reason_of
 
 
 class PlainSandbox:
@@ -47,7 +48,7 @@ class PlainSandbox:
                 )
         except OSError as error:
             ours.close()
-            raise failed(self.name, error.strerror or str(error)) from error
+            raise failed(self.name, reason_of(error)) from error
         try:
             with contextlib.suppress(ProcessLookupError):  # it ended already
                 set_limits(process.pid, launch.limits)

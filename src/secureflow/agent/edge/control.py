@@ -23,6 +23,7 @@ from secureflow.kit.canonical import JSON, parse_json
 from secureflow.kit.disk import Place, fault_of, size, writing
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text, read_back, spelled
 
 Command = Callable[..., Awaitable[JSON]]
@@ -189,7 +190,7 @@ def call(path: Path, command: str, arguments: Mapping[str, JSON], timeout: float
             Text(
                 "No agent answers at {path}: {strerror}.",
                 path=path,
-                strerror=error.strerror or error,
+                strerror=reason_of(error),
             ),
             "Start it: secureflow agent start --config FILE. It must run as your user.",
         ) from error

@@ -46,6 +46,7 @@ from secureflow.kit.clock import MAX_SKEW, system_clock
 from secureflow.kit.enrolclient import check_health
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.pki import RevocationList, check_leaf
 from secureflow.kit.plain import shown
 from secureflow.kit.privatefiles import read_private
@@ -140,7 +141,7 @@ def _name(so_far: Diagnosis) -> str:
             Text(
                 "{host} has no address: {strerror}.",
                 host=so_far.host,
-                strerror=error.strerror or error,
+                strerror=reason_of(error),
             ),
             "Check `link` in agent.yaml, the DNS server and the VPN.",
         ) from error
@@ -159,7 +160,7 @@ def _connection(so_far: Diagnosis) -> str:
                 "Port {port} of {host} does not answer: {strerror}.",
                 port=so_far.port,
                 host=so_far.host,
-                strerror=error.strerror or error,
+                strerror=reason_of(error),
             ),
             "Ask whether the server runs, and whether a firewall lets this machine dial out.",
         ) from error
@@ -212,7 +213,7 @@ def _tls(so_far: Diagnosis) -> str:
     except OSError as error:
         raise SecureFlowError(
             "unavailable",
-            Text("TLS fails: {error}.", error=error),
+            Text("TLS fails: {error}.", error=reason_of(error)),
             "Is it the link's port (gRPC), and is there no proxy in between?",
         ) from error
 

@@ -50,6 +50,7 @@ from secureflow.kit.folder import claim_folder
 from secureflow.kit.logging import announce_ready, get_logger, process_logging
 from secureflow.kit.measurement import code_measurement
 from secureflow.kit.memory import limit_arenas
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.plain import shown
 from secureflow.kit.process import Hangup, run_until_stopped
 from secureflow.kit.text import Text
@@ -274,7 +275,7 @@ def verifier(settings: AgentSettings) -> TeeVerifier:
             Text(
                 "The simulated root {path} cannot be read: {reason}.",
                 path=path,
-                reason=getattr(error, "strerror", "") or error,
+                reason=reason_of(error),
             ),
             "Correct `attestation.roots` in agent.yaml.",
         ) from error

@@ -52,6 +52,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folder import FILE as VERSION
 from secureflow.kit.folder import claim_folder
 from secureflow.kit.folderlock import scratch
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.pki import write_private
 from secureflow.kit.plain import shown
 from secureflow.kit.recordmark import FILE as MARK
@@ -266,7 +267,7 @@ def _keys(settings: AgentSettings) -> dict[str, bytes]:
             Text(
                 "{filename} cannot be read: {strerror}.",
                 filename=error.filename,
-                strerror=error.strerror,
+                strerror=reason_of(error),
             ),
             "Restore it, or enrol the agent again. A backup without a passphrase needs no "
             "link.pem, and has no keys.",

@@ -10,6 +10,7 @@ import yaml
 
 from secureflow.agent.settings import AgentSettings
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 
@@ -45,7 +46,9 @@ def add_dataset(config: Path, name: str, lines: Sequence[str]) -> None:
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",
-            Text("{config} cannot be written: {strerror}.", config=config, strerror=error.strerror),
+            Text(
+                "{config} cannot be written: {strerror}.", config=config, strerror=reason_of(error)
+            ),
         ) from error
     finally:
         partial.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from secureflow.agent.owner import installed
 from secureflow.engines.bundles.lock import Lock, Pin, requirements
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
@@ -143,7 +144,7 @@ def differences(venv: Path, known: Mapping[str, Any], *, quick: bool = False) ->
 
 def failed(step: str, told: str) -> SecureFlowError:
     """Return the error of a step, with the last of what it said."""
-    words = shown(" ".join(told.split())[-_TOLD:])
+    words = told if isinstance(told, Text) else shown(" ".join(told.split())[-_TOLD:])
     return SecureFlowError(
         "environment_failed",
         Text("The environment was not made: {step}: {reason}", step=step, reason=words or "-"),
@@ -195,7 +196,7 @@ def _run(command: Sequence[str], step: str) -> str:
             command, capture_output=True, stdin=subprocess.DEVNULL, env=environment, check=False
         )
     except OSError as error:
-        raise failed(step, error.strerror or str(error)) from error
+        raise failed(step, reason_of(error)) from error
     if done.returncode:
         raise failed(step, (done.stderr or done.stdout).decode("utf-8", "replace"))
     return done.stdout.decode("utf-8", "replace")

@@ -40,6 +40,7 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
+from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text
 
 Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
@@ -319,7 +320,7 @@ class Witness:
             if len(list(self._directory.glob("ledger_*.json"))) < MAX_EVIDENCE_FILES:
                 path.write_text(json.dumps(record, indent=1) + "\n")
         except OSError as fault:  # the alarm holds both notes as well, and must still be raised
-            _log.error("evidence_not_written", path=str(path), reason=fault.strerror)
+            _log.error("evidence_not_written", path=str(path), reason=reason_of(fault))
             remove(path)
         if path.exists():
             error.details["evidence"] = str(path)

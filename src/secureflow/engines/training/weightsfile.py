@@ -27,6 +27,7 @@ from secureflow.engines.training.tensors import (
     stored_tensors,
 )
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.oserrors import failed_at
 from secureflow.kit.text import Text
 
 BLOCK: Final = 1 << 18
@@ -100,9 +101,7 @@ class WeightsFile:
 
 def unreadable(path: Path, error: OSError) -> SecureFlowError:
     """Return the error for a file that cannot be read."""
-    return SecureFlowError(
-        "invalid_file", f"{path}: {error.strerror}.", "Give a file that you may read."
-    )
+    return SecureFlowError("invalid_file", failed_at(path, error), "Give a file that you may read.")
 
 
 def _stored(file: BinaryIO) -> tuple[tuple[StoredTensor, ...], dict[str, Any]]:
