@@ -300,7 +300,9 @@ def budgeted(tmp_path: Path, unit: str, policy: str = LOOKS["it names the code"]
 async def test_a_budget_per_record_pays_for_no_code(tmp_path: Path) -> None:
     place = budgeted(tmp_path, "record")
     check(place.spec)
-    assert (await refusal(place)).code == "budget_unit_mismatch"
+    told = await refusal(place)
+    assert told.code == "budget_unit_mismatch"
+    assert "`unit: party`" in told.hint  # code has no other unit: the owner's line is the only way
 
 
 async def test_code_without_noise_gets_no_data_that_needs_some(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import check_complete, check_unlocked, locked, remember
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import DEFERRED, Witness
+from secureflow.domain.budgets import unit_mismatch
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import JobSpec, dataset_name
 from secureflow.engines.kinds import ENGINE_KINDS
@@ -349,17 +350,9 @@ class Budgets:
                 {"dataset": name},
             )
         if policy.unit != spec.privacy.unit:
-            raise SecureFlowError(
-                "budget_unit_mismatch",
-                Text(
-                    "{name} is accounted per {unit}, the job protects a {privacy_unit}.",
-                    name=name,
-                    unit=policy.unit,
-                    privacy_unit=spec.privacy.unit,
-                ),
-                "ε of different units cannot be added: use the unit of the budget.",
-                {"dataset": name, "unit": policy.unit},
-            )
+            code = spec.bundle is not None
+            whose = self._settings.organisation, name
+            raise unit_mismatch(*whose, policy.unit, spec.privacy.unit, code=code)
         if spec.tells_rows and not policy.tells_rows:
             raise SecureFlowError(
                 "row_count_private",

@@ -17,6 +17,7 @@ from secureflow.domain.specs.families import (
     MlpModel,
     ModelSpec,
 )
+from secureflow.domain.specs.privacy_hints import UNMEASURED, in_time, whole_party
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_rules import sklearn_problem
 from secureflow.domain.specs.sum_rules import sums_problem, sums_start_problem
@@ -24,7 +25,7 @@ from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, form_of
 from secureflow.domain.specs.tensors import layout_digest
 from secureflow.domain.specs.torch_families import TORCH_MODELS, private_problem, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 _LARGEST_HALF = 65504.0
 """The largest finite float16."""
@@ -140,9 +141,11 @@ def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
         reason = "a bundle begins with weights that were uploaded"
         hint = "Name the bundle's folder in the job file, or a file: secureflow model upload."
         return "initial", reason, hint
-    if LOSS not in model.sums and (spec.plan.early_stop or spec.plan.keep):
+    chosen = spec.plan.early_stop or spec.plan.keep
+    if LOSS not in model.sums and chosen and spec.privacy is None:
         field = "early_stop" if spec.plan.early_stop else "keep"
-        return f"plan.{field}", "the code reports no sum `loss`", "Add it, or remove this."
+        hint = 'Add "loss" to model.sums, or remove this.'
+        return f"plan.{field}", "the code reports no sum `loss`", hint
     return bundle_problem(model) or _private_bundle(spec, model)
 
 
@@ -153,26 +156,24 @@ def _private_bundle(spec: TrainingSpec, model: BundleModel) -> Problem | None:
         return None
     if privacy.unit != "party":
         reason = "code that others bring can keep rows back and leave out noise"
-        hint = 'Use unit "party": the agent clips and noises all that the code returns.'
-        return "privacy.unit", reason, hint
+        return "privacy.unit", reason, whole_party(spec)
     if privacy.metrics_noise is not None:
         reason = "nothing bounds what one row adds to sums that code reports"
-        return "privacy.metrics_noise", reason, "Remove it: no figures are released."
+        return "privacy.metrics_noise", reason, Joined(" ", ["Remove it.", UNMEASURED])
     if model.seconds + PACED_SECONDS > spec.limits.patience_seconds:
         reason = Text(
             "with privacy each step takes all of {seconds} seconds, so that its time tells nothing "
             "of the rows: a round would not wait for it",
             seconds=model.seconds,
         )
-        hint = Text(
-            "Allow fewer seconds than limits.patience_seconds less {margin}, or raise that.",
-            margin=PACED_SECONDS,
-        )
-        return "model.seconds", reason, hint
+        patience = spec.limits.patience_seconds
+        return "model.seconds", reason, in_time(model.seconds, patience, PACED_SECONDS)
     return None
 
 
 def _plan_rules(spec: TrainingSpec) -> Problem | None:
+    if spec.privacy is not None:
+        return _unchosen(spec)
     if spec.plan.early_stop and not spec.plan.validation:
         return "plan.early_stop", "there is no validation share", "Set plan.validation above 0."
     if spec.plan.keep is None:
@@ -182,7 +183,15 @@ def _plan_rules(spec: TrainingSpec) -> Problem | None:
     if spec.release.intermediate == "agents":
         reason = "only the last model is opened to the operator, and the best may be another"
         return "plan.keep", reason, 'Set release.intermediate to "operator", or remove it.'
-    if spec.privacy is not None:
+    return None
+
+
+def _unchosen(spec: TrainingSpec) -> Problem | None:
+    """Refuse what would choose by figures that have no noise."""
+    if spec.plan.early_stop is not None:
+        reason = "when to stop would depend on each round's validation figures, without noise"
+        return "plan.early_stop", reason, "Remove it: the number of rounds is fixed beforehand."
+    if spec.plan.keep is not None:
         reason = "which model is best would depend on validation figures without noise"
         return "plan.keep", reason, "Remove it: the last model is released."
     return None
@@ -203,8 +212,8 @@ def _start_rules(spec: TrainingSpec) -> Problem | None:
     if spec.resume is not None:
         return "initial", "the job already resumes another one", "Name one start only."
     if spec.parameters != spec.model_parameters:
-        reason: str = "an adaptive clipping norm belongs to the state as well"
-        return "initial", reason, "Choose a fixed privacy.clipping_norm."
+        reason: str = "the norm that adapts is part of the state, and uploaded weights have none"
+        return "privacy.adaptive", reason, "Remove it: privacy.clipping_norm is then fixed."
     if spec.initial.layout != layout_digest(spec.tensors):
         shapes = [f"{one.name} {list(one.shape)} {one.dtype}" for one in spec.tensors[:8]]
         reason = Text("the uploaded tensors are not those of the model {model}", model=shapes)

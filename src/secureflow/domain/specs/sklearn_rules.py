@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
+from secureflow.domain.specs.privacy_hints import whole_party
 from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 
 def sklearn_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
@@ -18,8 +19,5 @@ def sklearn_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None
         "scikit-learn, which trains {family}, does not bound what one record adds to a model",
         family=family,
     )
-    hint = (
-        'Use one of logistic_regression, softmax, linear, mlp, or unit "party", for which the '
-        "agent itself clips the whole change."
-    )
-    return "privacy.unit", reason, hint
+    other = "For privacy of single records use one of logistic_regression, softmax, linear, mlp."
+    return "privacy.unit", reason, Joined(" ", [whole_party(spec), other])

@@ -164,17 +164,21 @@ def _private(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
             "nothing bounds what a whole party adds to the sums of {family}", family=family
         )
         fitting = {"ridge": "linear", "kmeans": ""}.get(family, "softmax")
-        hint = 'Use unit "record".'
+        hint: str = "Write `privacy: {unit: record, mechanism: dp-sgd}`."
         if fitting:
-            hint = Text('Use unit "record", or the family {family}.', family=fitting)
+            hint = Text(
+                "Write `privacy: {{unit: record, mechanism: dp-sgd}}`, or `model: {{family: "
+                "{family}}}`.",
+                family=fitting,
+            )
         return "privacy.unit", reason, hint
     if privacy.local_steps > 1 or (_once(spec) and privacy.sampling < 1.0):
         reason = Text("{family} adds up every record once", family=family)
-        return "privacy.sampling", reason, "Leave sampling and local_steps at 1."
+        return "privacy.sampling", reason, "Write `privacy: {sampling: 1, local_steps: 1}`."
     if privacy.noise != "local" and privacy.rows << privacy.bits > _LATTICE:
         reason = Text(
             "sums of squares of {rows} records could exceed the lattice's 2^24 steps",
             rows=privacy.rows,
         )
-        return "privacy.bits", reason, 'Lower it, or set privacy.noise to "local".'
+        return "privacy.bits", reason, "Lower it, or write `privacy: {noise: local}`."
     return None

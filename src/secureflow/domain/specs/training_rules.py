@@ -9,10 +9,17 @@ from secureflow.domain.specs.base import Problem, refuse, roster_problem
 from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.model_rules import model_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
+from secureflow.domain.specs.privacy_hints import (
+    UNMEASURED,
+    acknowledged,
+    another_mechanism,
+    noise_of_sums,
+    unmasked,
+)
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.targets import target_problem
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +95,11 @@ def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
         reason = (
             "a training step clips each record, but does not bound how many records a person has"
         )
-        return "privacy.unit", reason, "Only statistics jobs hide whole persons."
+        hint: str = (
+            "Write `privacy: {unit: record, mechanism: dp-sgd}`: only statistics jobs hide whole "
+            "persons."
+        )
+        return "privacy.unit", reason, hint
     wanted = "dp-sgd" if privacy.unit == "record" else "central"
     if privacy.mechanism != wanted:
         reason = Text(
@@ -96,13 +107,13 @@ def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
             mechanism=privacy.mechanism,
             unit=privacy.unit,
         )
-        hint = Text('Use "{wanted}", or change privacy.unit.', wanted=wanted)
-        return "privacy.mechanism", reason, hint
+        return "privacy.mechanism", reason, another_mechanism(spec, wanted)
     if privacy.unit == "party":
         return _party_rules(spec, privacy)
     if privacy.adaptive is not None:
         reason = "a quantile of the records' gradient norms would be released as well"
-        return "privacy.adaptive", reason, 'It is for unit "party"; choose a clipping_norm.'
+        hint = 'Remove it, and choose privacy.clipping_norm: it is for unit "party".'
+        return "privacy.adaptive", reason, hint
     return None
 
 
@@ -113,27 +124,24 @@ def _party_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
             "model, and no record is protected more than by that",
             count=len(spec.roster),
         )
-        hint = 'Use unit "record", or set privacy.party_unit_acknowledged to true.'
-        return "privacy.unit", reason, hint
+        return "privacy.unit", reason, acknowledged(spec)
     if privacy.noise == "local":
         reason = "a party that adds the whole noise itself needs no unit above the record"
-        return "privacy.noise", reason, 'Use "enclave", or "shared" under masks.'
+        noise = noise_of_sums(spec)
+        return "privacy.noise", reason, Text("Write `privacy: {{noise: {noise}}}`.", noise=noise)
     if privacy.metrics_noise is not None:
         reason = "nothing bounds what a whole party adds to the validation figures"
-        return "privacy.metrics_noise", reason, "Remove it, and measure on data outside the unit."
+        return "privacy.metrics_noise", reason, Joined(" ", ["Remove it.", UNMEASURED])
     if privacy.sampling < 1.0 or privacy.local_steps > 1:
         reason = "all parties take part in each round, with the plan's local epochs"
-        return "privacy.sampling", reason, "Leave sampling and local_steps at 1."
-    adaptive, noise = privacy.adaptive, privacy.noise_multiplier
-    if adaptive is not None and noise is not None and 2 * adaptive.bit_noise <= noise:
+        return "privacy.sampling", reason, "Write `privacy: {sampling: 1, local_steps: 1}`."
+    adaptive, most = privacy.adaptive, privacy.noise_multiplier
+    if adaptive is not None and most is not None and 2 * adaptive.bit_noise <= most:
         reason = Text(
-            "the quantile bit alone costs more than the multiplier {noise:g} allows", noise=noise
+            "the quantile bit alone costs more than the multiplier {noise:g} allows", noise=most
         )
-        return (
-            "privacy.adaptive.bit_noise",
-            reason,
-            Text("Set it above {least:g}.", least=noise / 2),
-        )
+        hint = Text("Set it above {least:g}.", least=most / 2)
+        return "privacy.adaptive.bit_noise", reason, hint
     return None
 
 
@@ -141,16 +149,19 @@ def _placement_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     masks = traits_of(spec).masks
     if privacy.noise == "enclave" and masks:
         reason = "under masks the enclave sees no sum before the noise"
-        return "privacy.noise", reason, 'Use "shared" or "local", or protection "sealed".'
+        return "privacy.noise", reason, unmasked(privacy.unit)
     if privacy.noise == "shared" and not masks:
         reason = "a share of the noise protects a sum only; without masks single updates are opened"
-        return "privacy.noise", reason, 'Use "enclave", or protection "secagg".'
+        hint = "Write `privacy: {noise: enclave}`, or `protection: sealed+secagg`."
+        return "privacy.noise", reason, hint
     if privacy.noise != "local" and privacy.local_steps > 1:
         reason = "one noise on the sum covers one clipped gradient per record, so one step a round"
-        return "privacy.local_steps", reason, 'Set it to 1, or privacy.noise to "local".'
+        hint = "Write `privacy: {local_steps: 1}`, or `privacy: {noise: local}`."
+        return "privacy.local_steps", reason, hint
     if privacy.unit == "record" and spec.plan.local_epochs > 1:
         reason = "several passes over the records would each need their own noise"
-        return "plan.local_epochs", reason, "Set it to 1; privacy.local_steps counts steps."
+        hint = "Write `plan: {local_epochs: 1}`; privacy.local_steps counts steps."
+        return "plan.local_epochs", reason, hint
     return None
 
 
@@ -161,19 +172,23 @@ def _release_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     if federated:
         reason = "federated moments are exact sums over the data, released without noise"
         return f"features.{federated[0]}.scale", reason, 'Declare scale "bounds".'
-    if spec.plan.early_stop is not None:
-        reason = "when to stop would depend on each round's validation figures, without noise"
-        return "plan.early_stop", reason, "Remove it: the number of rounds is fixed beforehand."
     if spec.plan.validation and privacy.metrics_noise is None:
         reason = "validation loss, accuracy and AUC would be released without noise"
-        hint = "Set it to 0 and measure on data outside the unit, or set privacy.metrics_noise."
+        if privacy.unit == "party":  # whose figures cannot be noised either
+            return "plan.validation", reason, UNMEASURED
+        hint = (
+            "Write `plan: {validation: 0}` and measure on data outside the unit, or noise them "
+            "too: `privacy: {metrics_noise: 10}`."
+        )
         return "plan.validation", reason, hint
     if privacy.metrics_noise is not None and not spec.plan.validation:
         reason = "there are no validation rows to measure on"
-        return "privacy.metrics_noise", reason, "Set plan.validation above 0, or remove it."
+        hint = "Write `plan: {validation: 0.1}`, or remove it."
+        return "privacy.metrics_noise", reason, hint
     if privacy.unit == "record" and not privacy.rows:
         reason = "the denominator must be public; counting the records would release their number"
-        return "privacy.rows", reason, "Declare roughly how many records all parties have."
+        hint = "Write `privacy: {rows: 30000}` with roughly how many records all parties have."
+        return "privacy.rows", reason, hint
     return None
 
 
@@ -185,13 +200,15 @@ def _range_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
             units=units,
             unit=privacy.unit,
         )
-        return "privacy.delta", reason, Text("Choose it below {most:.1e}.", most=1.0 / units)
+        hint = Text("Write `privacy: {{delta: {most:.1e}}}` or less.", most=0.1 / units)
+        return "privacy.delta", reason, hint
     if privacy.unit == "record" and privacy.sampling * privacy.rows < len(spec.roster):
         reason = "less than one record per party is expected in a step"
         return "privacy.sampling", reason, "Raise it."
     if privacy.noise_multiplier is None:
         reason = "it is neither given nor calibrated from an epsilon"
-        return "privacy.noise_multiplier", reason, "Give it, or give privacy.epsilon."
+        epsilon = "Write `privacy: {epsilon: 3}` with the most that it may cost, or give it."
+        return "privacy.noise_multiplier", reason, epsilon
     return _lattice_rules(spec, privacy)
 
 
