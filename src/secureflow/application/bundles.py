@@ -33,7 +33,7 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
-from secureflow.domain.bundles import KEPT_SECONDS, StoredBundle, bundle_id
+from secureflow.domain.bundles import KEPT_SECONDS, KeptBundle, StoredBundle, bundle_id
 from secureflow.engines.bundles import MAX_BYTES, unpack
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -67,7 +67,7 @@ class Bundles:
         self._clock = clock
         self._quotas = quotas
         self._intake = intake
-        kind = UploadKind("bundle", "bundle", lambda work: work.bundles, _code_of)
+        kind = UploadKind("bundle", "bundle", lambda work: work.bundles, _code_of, KeptBundle)
         self._keeping = Keeping(kind, begin, transactions, store, clock)
 
     @asynccontextmanager
@@ -88,7 +88,7 @@ class Bundles:
 
     async def upload(
         self, principal: Principal, project: str, packed: bytes, *, digest: str, name: str = ""
-    ) -> StoredBundle:
+    ) -> KeptBundle:
         """Keep a packed bundle in a project; the same one is kept once, from now on.
 
         Raises:
@@ -118,7 +118,8 @@ class Bundles:
                 await self._quotas.another_bundle(work, principal.organisation)
             await self._store.put(_once(packed), limit=MAX_BYTES, expect=digest)
             if known is not None:
-                return transaction.answer(await kept_longer(work.bundles, known, now))
+                known = await kept_longer(work.bundles, known, now)
+                return transaction.answer((await self._keeping.told(work, [known]))[0])
             sizes = (len(packed), len(bundle.files), bundle.lines)
             stored = StoredBundle(
                 key, found.id, digest, principal.organisation, principal.name, name, *sizes, now,
@@ -127,20 +128,20 @@ class Bundles:
             await work.bundles.add(stored)
             facts = {"bundle": digest, "project": found.id, "by": principal.user}
             transaction.record("bundle.uploaded", {**facts, "organisation": stored.organisation})
-            return transaction.answer(stored)
+            return transaction.answer((await self._keeping.told(work, [stored]))[0])
 
-    async def get(self, principal: Principal, digest: str) -> StoredBundle:
+    async def get(self, principal: Principal, digest: str) -> KeptBundle:
         """Return a bundle of a project in which the caller's organisation takes part."""
         require(principal, "bundle.read")
         async with self._begin() as work:
             for one in await list_readable(work.bundles, digest=digest):
                 if await sees_work_of(work, principal, one.project):
-                    return one
+                    return (await self._keeping.told(work, [one]))[0]
         raise missing("bundle", digest)
 
     async def content(
         self, principal: Principal, digest: str
-    ) -> tuple[StoredBundle, AsyncIterator[bytes]]:
+    ) -> tuple[KeptBundle, AsyncIterator[bytes]]:
         """Return a bundle and its packing as a stream."""
         stored = await self.get(principal, digest)
         return stored, await self._store.open(stored.digest)

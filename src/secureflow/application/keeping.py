@@ -11,7 +11,7 @@ that finds no such job any more lets it expire after `KEPT_SECONDS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Generic, TypeVar
 
@@ -20,14 +20,15 @@ from secureflow.application.listing import list_complete, list_readable, list_wi
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import Page, Store, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.transactions import Transactions
-from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle
+from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, KeptBundle, StoredBundle
 from secureflow.domain.jobs import JobState
-from secureflow.domain.models import Upload
+from secureflow.domain.models import KeptUpload, Upload
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 R = TypeVar("R", StoredBundle, Upload)
+S = TypeVar("S", KeptBundle, KeptUpload)
 
 ABANDONED_SECONDS: Final = 86_400.0
 """Age from which bytes without a row are removed: the row follows its bytes within seconds."""
@@ -35,7 +36,7 @@ _UNFINISHED: Final = [state.value for state in JobState if not state.final]
 
 
 @dataclass(frozen=True)
-class UploadKind(Generic[R]):
+class UploadKind(Generic[R, S]):
     """Weights, or code bundles.
 
     Args:
@@ -43,15 +44,17 @@ class UploadKind(Generic[R]):
         fact: names the digest in the log, and begins the kind of its leaves.
         rows: where the rows are.
         named: the digest that a job's spec names, of this kind; anything else if it names none.
+        told: what people are told of a row.
     """
 
     noun: str
     fact: str
     rows: Callable[[UnitOfWork], Store[R]]
     named: Callable[[Mapping[str, Any]], object]
+    told: type[S]
 
 
-class Keeping(Generic[R]):
+class Keeping(Generic[R, S]):
     """What one kind of upload has in common with the other: lists, removal and expiry.
 
     Args:
@@ -64,13 +67,13 @@ class Keeping(Generic[R]):
 
     def __init__(
         self,
-        kind: UploadKind[R],
+        kind: UploadKind[R, S],
         begin: UnitOfWorkFactory,
         transactions: Transactions,
         store: Artifacts,
         clock: Clock,
     ) -> None:
-        self._kind: UploadKind[R] = kind
+        self._kind: UploadKind[R, S] = kind
         self._begin = begin
         self._transactions = transactions
         self._store = store
@@ -82,7 +85,26 @@ class Keeping(Generic[R]):
             seen = await seen_projects(work, principal, project)
             if seen is None:
                 return Page([])
-            return await self._kind.rows(work).list(cursor=cursor, limit=limit, **seen)
+            page = await self._kind.rows(work).list(cursor=cursor, limit=limit, **seen)
+            return replace(page, items=await self.told(work, page.items))
+
+    async def told(self, work: UnitOfWork, rows: Sequence[R]) -> list[S]:
+        """Return what people are told of rows: what an unfinished job names has no date of expiry.
+
+        The next sweep gives one to what is named no more; that one is told before.
+        """
+        places = {one.project for one in rows if one.expires == FOR_EVER}
+        named = {place: await self._naming(work, place) for place in places}
+        told = []
+        for one in rows:
+            expires: int | None = one.expires
+            jobs: tuple[str, ...] = ()
+            if one.expires == FOR_EVER:
+                found, damaged = named[one.project]
+                jobs = tuple(found.get(one.digest, ()))
+                expires = None if jobs or damaged else self._clock() + KEPT_SECONDS
+            told.append(self._kind.told(**{**vars(one), "expires": expires, "jobs": jobs}))
+        return told
 
     async def remove(self, principal: Principal, key: str, **equals: str) -> None:
         """Remove all that match and that the caller's organisation uploaded (operator: anybody's).
@@ -145,8 +167,18 @@ class Keeping(Generic[R]):
 
     async def _named(self, work: UnitOfWork, project: str) -> frozenset[object] | None:
         """Return what a project's unfinished jobs name; None if one of them cannot be read."""
+        found, damaged = await self._naming(work, project)
+        return None if damaged else frozenset(found)
+
+    async def _naming(
+        self, work: UnitOfWork, project: str
+    ) -> tuple[Mapping[object, Sequence[str]], bool]:
+        """Return the unfinished jobs of a project by what they name; whether some are unread."""
         jobs, damaged = await list_with_damaged(work.jobs, project=project, state=_UNFINISHED)
-        return None if damaged else frozenset(self._kind.named(job.spec) for job in jobs)
+        found: dict[object, list[str]] = {}
+        for job in jobs:
+            found.setdefault(self._kind.named(job.spec), []).append(job.id)
+        return found, bool(damaged)
 
     async def _release(self, one: R, now: int) -> None:
         """Let a row expire; a job that names it meanwhile has the lock, or is seen here."""

@@ -24,7 +24,7 @@ from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFac
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
 from secureflow.domain.bundles import KEPT_SECONDS
-from secureflow.domain.models import Upload, upload_id
+from secureflow.domain.models import KeptUpload, Upload, upload_id
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -75,12 +75,12 @@ class Uploads:
         self._clock = clock
         self._quotas = quotas
         self._intake = intake
-        kind = UploadKind("upload", "weights", lambda work: work.uploads, _initial_of)
+        kind = UploadKind("upload", "weights", lambda work: work.uploads, _initial_of, KeptUpload)
         self._keeping = Keeping(kind, begin, transactions, store, clock)
 
     async def upload(
         self, principal: Principal, project: str, weights: Weights, chunks: AsyncIterator[bytes]
-    ) -> Upload:
+    ) -> KeptUpload:
         """Keep weights in a project; the same ones are kept once, from now on.
 
         Whether they are those of a job's model is checked where a spec names them, by its layout.
@@ -127,7 +127,7 @@ class Uploads:
             coming = self._intake.coming(principal.organisation)
             await check_place(work, self._quotas, principal, project, weights, coming)
 
-    async def _keep(self, principal: Principal, project: str, weights: Weights) -> Upload:
+    async def _keep(self, principal: Principal, project: str, weights: Weights) -> KeptUpload:
         """Write the row of bytes that are stored."""
         now = self._clock()
         async with self._transactions() as transaction:
@@ -138,7 +138,8 @@ class Uploads:
             key = _key(found.id, weights)
             known = await work.uploads.find(key)
             if known is not None:
-                return transaction.answer(await kept_longer(work.uploads, known, now))
+                known = await kept_longer(work.uploads, known, now)
+                return transaction.answer((await self._keeping.told(work, [known]))[0])
             organisation = principal.organisation
             await self._quotas.another_upload(work, organisation, weights.size)
             row = Upload(
@@ -149,7 +150,7 @@ class Uploads:
             facts = {"weights": row.digest, "layout": row.layout, "project": row.project}
             facts |= {"by": principal.user, "organisation": organisation}
             transaction.record("weights.uploaded", facts)
-            return transaction.answer(row)
+            return transaction.answer((await self._keeping.told(work, [row]))[0])
 
 
 async def check_place(

@@ -10,6 +10,7 @@ import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.files import write_text
+from secureflow.cli.keeping import kept
 from secureflow.cli.texts import language, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import failed_at
@@ -172,7 +173,7 @@ def push(
     with client() as connection:
         to = named(connection, "project", project)
         stored = connection.bundles.upload(bundle, to, called)
-    show(stored, output, _COLUMNS)
+    show(stored if output is not Form.TABLE else kept(stored), output, _COLUMNS)
 
 
 @app.command("list", help=t("List the bundles of your projects."))
@@ -186,7 +187,8 @@ def list_bundles(
 
     with client() as connection:
         within = named(connection, "project", project) if project else ""
-        show(list(connection.bundles.list(within)), output, _COLUMNS)
+        found = list(connection.bundles.list(within))
+    show(found if output is not Form.TABLE else list(map(kept, found)), output, _COLUMNS)
 
 
 @app.command("pull", help=t("Download a bundle into a new folder, checked by digest."))

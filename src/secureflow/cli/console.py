@@ -177,7 +177,7 @@ _FACTS = frozenset({"progress"})
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return ""
-    if name in _TIMES:
+    if name in _TIMES and not isinstance(value, str):
         return moment(value)
     if isinstance(value, list):
         return ", ".join(_cell("", one) for one in value)

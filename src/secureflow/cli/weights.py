@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, show
+from secureflow.cli.keeping import kept
 from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
@@ -24,7 +25,8 @@ def list_weights(
     """List uploads."""
     with client() as connection:
         within = named(connection, "project", project) if project else ""
-        show(list(connection.models.uploads(within)), output, _COLUMNS)
+        found = list(connection.models.uploads(within))
+    show(found if output is not Form.TABLE else list(map(kept, found)), output, _COLUMNS)
 
 
 @app.command("remove", help=t("Remove uploaded weights that no unfinished job starts from."))

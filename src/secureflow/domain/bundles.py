@@ -31,6 +31,27 @@ class StoredBundle:
     expires: int
 
 
+@dataclass(frozen=True)
+class KeptBundle:
+    """What people are told of a bundle in a project: as `StoredBundle`, and how long it is kept.
+
+    `jobs` are the unfinished jobs that name it. As long as there are any, `expires` is None.
+    """
+
+    id: str
+    project: str
+    digest: str
+    organisation: str
+    uploader: str
+    name: str
+    size: int
+    files: int
+    lines: int
+    created: int
+    expires: int | None
+    jobs: tuple[str, ...] = ()
+
+
 def bundle_id(project: str, digest: str) -> str:
     """Return the id of a bundle in a project."""
     return f"{project}.{digest}"

@@ -27,6 +27,26 @@ class Upload:
     expires: int
 
 
+@dataclass(frozen=True)
+class KeptUpload:
+    """What people are told of uploaded weights: as `Upload`, and how long they are kept.
+
+    `jobs` are the unfinished jobs that start from them. As long as there are any, `expires` is
+    None.
+    """
+
+    id: str
+    project: str
+    digest: str
+    layout: str
+    organisation: str
+    uploader: str
+    size: int
+    created: int
+    expires: int | None
+    jobs: tuple[str, ...] = ()
+
+
 def upload_id(project: str, weights: str, layout: str) -> str:
     """Return the id of weights in a project: the same bytes may be tensors of other names."""
     return f"upl_{digest([project, weights, layout])[:32]}"

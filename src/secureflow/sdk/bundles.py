@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from secureflow.domain.bundles import StoredBundle
+from secureflow.domain.bundles import KeptBundle
 from secureflow.engines.bundles import Bundle, pack, unpack
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -20,7 +20,7 @@ class Bundles(Resource[D_co]):
     """Code bundles of the caller's projects."""
 
     @operation
-    def upload(self, path: str | Path | Bundle, project: str, name: str = "") -> Call[StoredBundle]:
+    def upload(self, path: str | Path | Bundle, project: str, name: str = "") -> Call[KeptBundle]:
         """Upload a folder, a packed file or a bundle to a project; the same one is kept once.
 
         Raises:
@@ -30,7 +30,7 @@ class Bundles(Resource[D_co]):
         return Call(
             "POST",
             "/bundles",
-            answers.value(StoredBundle),
+            answers.value(KeptBundle),
             {"project": project, "digest": bundle.digest, "name": name},
             content=pack(bundle),
             key=secrets.token_hex(16),
@@ -38,9 +38,9 @@ class Bundles(Resource[D_co]):
         )
 
     @operation
-    def get(self, digest: str) -> Call[StoredBundle]:
+    def get(self, digest: str) -> Call[KeptBundle]:
         """Return who uploaded a bundle, and its sizes."""
-        return verbs.get(f"/bundles/{digest}", StoredBundle)
+        return verbs.get(f"/bundles/{digest}", KeptBundle)
 
     @operation
     def download(self, digest: str) -> Generator[Any, Any, Bundle]:
@@ -69,6 +69,6 @@ class Bundles(Resource[D_co]):
         return verbs.delete(f"/bundles/{digest}", project=project)
 
     @listing
-    def list(self, project: str = "") -> Call[Page[StoredBundle]]:
+    def list(self, project: str = "") -> Call[Page[KeptBundle]]:
         """Iterate over the bundles of the caller's projects, or of one project."""
-        return verbs.pages("/bundles", StoredBundle, project=project)
+        return verbs.pages("/bundles", KeptBundle, project=project)

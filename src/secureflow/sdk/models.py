@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from secureflow.domain.models import KeptUpload
 from secureflow.domain.models import Model as ModelDescription
-from secureflow.domain.models import Upload
 from secureflow.domain.specs.tensors import Tensors, layout_digest
 from secureflow.domain.specs.training import Initial
 from secureflow.kit.atomic import write_result
@@ -37,7 +37,7 @@ class UploadedModel:
 
     initial: Initial
     tensors: Tensors
-    upload: Upload
+    upload: KeptUpload
 
 
 class Models(Resource[D_co]):
@@ -99,7 +99,7 @@ class Models(Resource[D_co]):
         kept = yield from Call(
             "POST",
             "/models/uploads",
-            answers.value(Upload),
+            answers.value(KeptUpload),
             {"project": project, "digest": start.model, "layout": start.layout},
             content=Streamed(file.size, file.blocks),
             key=secrets.token_hex(16),
@@ -113,9 +113,9 @@ class Models(Resource[D_co]):
         return verbs.delete(f"/models/uploads/{upload}")
 
     @listing
-    def uploads(self, project: str = "") -> Call[Page[Upload]]:
+    def uploads(self, project: str = "") -> Call[Page[KeptUpload]]:
         """Iterate over the uploaded weights of the caller's projects, or of one project."""
-        return verbs.pages("/models/uploads", Upload, project=project)
+        return verbs.pages("/models/uploads", KeptUpload, project=project)
 
     @listing
     def list(self, project: str = "", job: str = "") -> Call[Page[ModelDescription]]:

@@ -8,7 +8,7 @@ import pytest
 
 from secureflow.application.bundles import named_by_job
 from secureflow.application.quotas import Quotas
-from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, StoredBundle
+from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, KeptBundle
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
@@ -22,7 +22,7 @@ from tests.unit.application.refusing import refused
 CODE = Bundle({"model.py": b"x = 1\n"})
 
 
-async def upload(stage: Stage, whose: str = "bank-a", code: Bundle = CODE) -> StoredBundle:
+async def upload(stage: Stage, whose: str = "bank-a", code: Bundle = CODE) -> KeptBundle:
     prefix = "outsider." if whose == "outsider" else ""
     return await stage.services.bundles.upload(
         stage.scientist(whose), stage.ids[f"{prefix}project"], pack(code), digest=code.digest,
@@ -30,7 +30,7 @@ async def upload(stage: Stage, whose: str = "bank-a", code: Bundle = CODE) -> St
     )  # fmt: skip
 
 
-async def named(stage: Stage, stored: StoredBundle, key: str = "job_1") -> Job:
+async def named(stage: Stage, stored: KeptBundle, key: str = "job_1") -> Job:
     """Return an unfinished job that names a bundle."""
     like = await stage.services.jobs.get(stage.operator, stage.ids["job"])
     spec = {**like.spec, "model": {"family": "bundle", "bundle": {"digest": stored.digest}}}
@@ -122,9 +122,9 @@ async def test_what_no_job_names_expires(stage: Stage) -> None:
     stage.now[0] += KEPT_SECONDS
     assert await bundles.sweep() == 1
     assert CODE.digest not in stage.uploads.blobs
-    assert (await bundles.get(stage.scientist("bank-a"), used.digest)).expires == FOR_EVER
+    assert (await bundles.get(stage.scientist("bank-a"), used.digest)).jobs == ("job_1",)
     await upload(stage, code=used)
-    assert (await bundles.get(stage.scientist("bank-a"), used.digest)).expires == FOR_EVER
+    assert (await bundles.get(stage.scientist("bank-a"), used.digest)).jobs == ("job_1",)
 
 
 async def test_what_jobs_named_expires_after_the_last_of_them(stage: Stage) -> None:
@@ -134,7 +134,7 @@ async def test_what_jobs_named_expires_after_the_last_of_them(stage: Stage) -> N
     stage.now[0] += 2 * KEPT_SECONDS
     for job in jobs:
         assert await bundles.sweep() == 0
-        assert (await bundles.get(reader, CODE.digest)).expires == FOR_EVER
+        assert (await bundles.get(reader, CODE.digest)).expires is None
         await stage.finish(job, state=JobState.FAILED)
     assert await bundles.sweep() == 0
     assert (await bundles.get(reader, CODE.digest)).expires == stage.now[0] + KEPT_SECONDS
@@ -146,6 +146,20 @@ async def test_what_jobs_named_expires_after_the_last_of_them(stage: Stage) -> N
     stage.now[0] += KEPT_SECONDS
     assert await bundles.sweep() == 1
     assert CODE.digest not in stage.uploads.blobs
+
+
+async def test_a_list_tells_which_jobs_keep_a_bundle(stage: Stage) -> None:
+    bundles, reader = stage.services.bundles, stage.scientist("bank-a")
+    stored = await upload(stage)
+    first, second = [await named(stage, stored, key) for key in ("job_1", "job_2")]
+    (told,) = (await bundles.list(reader)).items
+    assert (told.expires, set(told.jobs)) == (None, {"job_1", "job_2"})
+    assert (await upload(stage)).expires is None
+    await stage.finish(first, state=JobState.FAILED)
+    assert (await bundles.get(reader, CODE.digest)).jobs == ("job_2",)
+    await stage.finish(second, state=JobState.FAILED)
+    (told,) = (await bundles.list(reader)).items
+    assert (told.expires, told.jobs) == (stage.now[0] + KEPT_SECONDS, ())  # before any sweep
 
 
 async def test_who_may_remove(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from secureflow.application.jobs.kind import Wanted
 from secureflow.application.ports.storage import Page
 from secureflow.application.quotas import Quotas
 from secureflow.application.uploads import UPLOAD_LIMIT, Weights
-from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS
+from secureflow.domain.bundles import KEPT_SECONDS
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.models import Upload
 from secureflow.domain.specs.base import parse
@@ -302,7 +302,7 @@ async def test_a_job_starts_only_from_an_upload_of_its_project_and_layout(stage:
     with refused("contradictory_spec", "initial.layout"):
         await dry(scientist, other)
     page = await stage.services.uploads.list(scientist)
-    assert all(one.expires != FOR_EVER for one in page.items)  # nothing was submitted
+    assert all(one.expires is not None for one in page.items)  # nothing was submitted
 
 
 async def test_a_dry_run_takes_weights_that_are_still_to_come_a_submission_does_not(
@@ -339,10 +339,10 @@ async def test_what_a_job_names_is_kept_and_not_removed_before_its_end(stage: St
     row = await send(stage, data, layout=layout)
     job = await stage.services.jobs.submit(scientist, wanted)
     (kept,) = (await uploads.list(scientist)).items
-    assert (kept.id, kept.expires) == (row.id, FOR_EVER)
+    assert (kept.id, kept.expires, kept.jobs) == (row.id, None, (job.id,))
     stage.now[0] += 2 * KEPT_SECONDS
     assert await uploads.sweep() == 0
-    assert (await send(stage, data, layout=layout)).expires == FOR_EVER
+    assert (await send(stage, data, layout=layout)).jobs == (job.id,)
     for remover in (scientist, stage.operator):
         with refused("upload_in_use"):
             await uploads.remove(remover, row.id)
@@ -388,6 +388,6 @@ async def test_nothing_expires_while_a_job_cannot_be_read(
     monkeypatch.setattr(MemoryStore, "list", damaged)
     await uploads.sweep()
     (kept,) = (await uploads.list(scientist)).items
-    assert kept.expires == FOR_EVER
+    assert (kept.expires, kept.jobs) == (None, ())  # no job that can be read, and no moment
     with refused("record_damaged"):
         await uploads.remove(scientist, kept.id)

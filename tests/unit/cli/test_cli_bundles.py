@@ -257,6 +257,7 @@ class Server:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
         self.params: dict[str, str] = {}
+        self.until: dict[str, object] = {"expires": 9}
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/projects"):
@@ -274,7 +275,7 @@ class Server:
 
     def _row(self, digest: str, packed: bytes) -> dict[str, object]:
         words = {"organisation": "bank-a", "uploader": "ana", "name": self.params["name"]}
-        sizes = {"size": len(packed), "files": 3, "lines": 9, "created": 5, "expires": 9}
+        sizes = {"size": len(packed), "files": 3, "lines": 9, "created": 5, **self.until}
         return {"id": f"prj_1.{digest}", "project": "prj_1", "digest": digest, **words, **sizes}
 
 
@@ -305,3 +306,32 @@ def test_push_list_and_pull(
     server.kept.clear()
     assert cli("bundle", "push", mine, "--project", PROJECT["id"])[0] == 2
     assert server.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "english", "chinese"),
+    [
+        (["job_1"], "while job_1 names it", "使用期间：job_1"),
+        (["job_1", "job_2"], "while job_1, job_2 name it", "使用期间：job_1，job_2"),
+        (["job_1", "job_2", "job_3"], "while job_1, job_2 and 1 more name it", "使用期间：job_1，job_2，另有 1 个"),
+        ([], "while a job names it", "有任务使用期间"),
+    ],
+)
+def test_what_a_job_names_has_no_date(
+    mine: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, jobs: list[str], english: str,
+    chinese: str,
+) -> None:  # fmt: skip
+    server = Server()
+    transport = httpx.MockTransport(server)
+    monkeypatch.setattr(
+        session, "client", lambda: Client("https://test", "sft_x", transport=transport)
+    )
+    assert cli("bundle", "push", mine, "--project", PROJECT["id"])[0] == 0
+    server.until = {"expires": None, "jobs": jobs}
+    monkeypatch.setenv("COLUMNS", "400")
+    assert english in " ".join(cli("bundle", "list")[1].split())
+    assert json.loads(cli("bundle", "list", "-o", "json")[1])[0]["jobs"] == jobs
+    plain = yaml.safe_load(cli("bundle", "list", "-o", "yaml")[1])[0]
+    assert (plain["expires"], plain["jobs"]) == (None, jobs)
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    assert chinese in cli("bundle", "list")[1]

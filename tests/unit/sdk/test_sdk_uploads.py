@@ -12,7 +12,7 @@ import pytest
 from blake3 import blake3
 from safetensors.numpy import save
 
-from secureflow.domain.models import Upload
+from secureflow.domain.models import KeptUpload
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.models import UploadedModel
@@ -39,7 +39,7 @@ def _check(found: UploadedModel, requests: list[httpx.Request]) -> None:
     assert found.tensors == LAYOUT
     assert found.initial.model == DIGEST
     assert found.initial.layout == layout_digest(found.tensors)
-    assert found.upload == Upload(**KEPT)
+    assert found.upload == KeptUpload(**KEPT)
     for request in requests:  # the same bytes may be sent twice
         assert request.url.params["digest"] == DIGEST
         assert request.url.params["project"] == "prj_1"
@@ -91,7 +91,7 @@ def test_uploads_are_listed_and_removed(sdk_server: Any) -> None:
         httpx.Response(200, json={"items": [KEPT], "next": ""}), httpx.Response(204)
     )
     with server.client() as client:
-        assert list(client.models.uploads("prj_1")) == [Upload(**KEPT)]
+        assert list(client.models.uploads("prj_1")) == [KeptUpload(**KEPT)]
         client.models.remove_upload("upl_1")
     assert [(one.method, one.url.path) for one in server.requests] == [
         ("GET", "/api/v1/models/uploads"),

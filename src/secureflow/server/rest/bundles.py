@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from secureflow.domain.bundles import StoredBundle
+from secureflow.domain.bundles import KeptBundle
 from secureflow.engines.bundles import MAX_BYTES
 from secureflow.server.rest.bodies import BINARY, BYTES, read_body
 from secureflow.server.rest.callers import Caller, Use
@@ -43,14 +43,14 @@ async def upload_bundle(
     project: Reference,
     digest: Digest,
     name: OptionalLine = "",
-) -> StoredBundle:
+) -> KeptBundle:
     """Keep a packed bundle for a project's jobs; the same one is kept once."""
     async with use.bundles.admitted(caller, project, digest):
         packed = await read_body(request, MAX_BYTES)
         return await use.bundles.upload(caller, project, packed, digest=digest, name=name)
 
 
-@router.get("", summary="List code bundles", response_model=Listed[StoredBundle])
+@router.get("", summary="List code bundles", response_model=Listed[KeptBundle])
 async def list_bundles(
     use: Use, caller: Caller, project: Reference = "", cursor: Cursor = "", limit: Limit = LIMIT
 ) -> object:
@@ -68,7 +68,7 @@ async def delete_bundle(key: Key, use: Use, caller: Caller, project: Reference =
 
 
 @router.get("/{key}", summary="Get a code bundle")
-async def get_bundle_description(key: Key, use: Use, caller: Caller) -> StoredBundle:
+async def get_bundle_description(key: Key, use: Use, caller: Caller) -> KeptBundle:
     """Return who uploaded a bundle, and its sizes."""
     return await use.bundles.get(caller, key)
 

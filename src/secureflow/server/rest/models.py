@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from secureflow.application.uploads import Weights
-from secureflow.domain.models import Model, Upload
+from secureflow.domain.models import KeptUpload, Model
 from secureflow.server.rest.bodies import BINARY, BYTES, body_parts
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, body_in_query
@@ -60,7 +60,7 @@ async def list_models(
 @body_in_query
 async def upload_model(
     use: Use, caller: Caller, request: Request, project: Reference, digest: Digest, layout: Layout
-) -> Upload:
+) -> KeptUpload:
     """Keep raw little-endian float32 values, which jobs of the project may name as `initial`.
 
     The request must have a `Content-Length`. The same weights are kept once.
@@ -71,7 +71,7 @@ async def upload_model(
     return await use.uploads.upload(caller, project, weights, body_parts(request))
 
 
-@router.get("/uploads", summary="List uploaded weights", response_model=Listed[Upload])
+@router.get("/uploads", summary="List uploaded weights", response_model=Listed[KeptUpload])
 async def list_uploads(
     use: Use, caller: Caller, project: Reference = "", cursor: Cursor = "", limit: Limit = LIMIT
 ) -> object:
