@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import say
 from secureflow.cli.texts import t
-from secureflow.kit.disk import size
 
 if TYPE_CHECKING:
     from secureflow.engines.training.weightsfile import WeightsFile
@@ -60,11 +59,11 @@ class Brought:
         if self.code is not None:
             bundle = self.code.bundle
             facts = {"name": self._name, "digest": bundle.digest, "files": len(bundle.files)}
-            say(t("Submitting it uploads the bundle {name}: {digest}, {files} files, {size}",
-                  size=size(bundle.size), **facts))  # fmt: skip
+            say(t("Submitting it uploads the bundle {name}: {digest}, {files} files, {size} bytes",
+                  size=bundle.size, **facts))  # fmt: skip
         if self.weights is not None:
-            facts = {"digest": self.weights.digest, "size": size(self.weights.size)}
-            say(t("Submitting it uploads the weights that it begins with: {digest}, {size}",
+            facts = {"digest": self.weights.digest, "size": self.weights.size}
+            say(t("Submitting it uploads the weights that it begins with: {digest}, {size} bytes",
                   **facts))  # fmt: skip
 
     @property

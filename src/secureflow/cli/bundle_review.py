@@ -105,7 +105,7 @@ def told_of(code: RequestedCode) -> Iterator[str]:
     yield from (f"  {line}" for line in _given(code))
     yield from code.view.told()
     if not code.environment:
-        yield t("PROBLEM: this agent has no environment {digest}…", digest=plain(code.digest)[:16])
+        yield t("PROBLEM: this agent has no environment {digest}", digest=plain(code.digest))
     yield t(
         "Code can hide rows in the weights that it returns, and no look at it finds that for "
         "certain: differential privacy by the agent and the norm cap are what bounds it."

@@ -25,15 +25,22 @@ def beside(folder: Path, template: str) -> dict[Path, str]:
         template: of the job file, in the reader's language.
     """
     place = folder.resolve()
-    job, table = folder.parent / JOB, folder.parent / TABLE
-    if job.exists() or table.exists():
-        job, table = folder.parent / f"{place.name}.yaml", folder.parent / f"{place.name}.csv"
+    job, table = names(folder)
     facts = {"job": job.name, "table": table.name, "purpose": "trial"}
     quoted = {name: json.dumps(place.name, ensure_ascii=False) for name in ("name", "folder")}
     for name, value in (facts | quoted).items():
         template = template.replace(f"{{{name}}}", value)
     made = {job: template, table: sample()}
     return {path: text for path, text in made.items() if not path.exists()}
+
+
+def names(folder: Path) -> tuple[Path, Path]:
+    """Return where the job and the table of a new bundle are written."""
+    job, table = folder.parent / JOB, folder.parent / TABLE
+    if job.exists() or table.exists():
+        called = folder.resolve().name
+        return folder.parent / f"{called}.yaml", folder.parent / f"{called}.csv"
+    return job, table
 
 
 def sample() -> str:

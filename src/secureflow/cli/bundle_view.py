@@ -87,8 +87,8 @@ class View:
             yield t("everything in it is new")
         else:
             count = len(self.difference.changes)
-            yield t("since {old}…: {count} files differ, {added} lines added, {removed} removed",
-                    old=self.before.digest[:16], count=count, **facts)  # fmt: skip
+            yield t("since {old}: {count} files differ, {added} lines added, {removed} removed",
+                    old=self.before.digest, count=count, **facts)  # fmt: skip
         modules = self.inspection.modules
         names = t(", ").join(modules[:TOLD]) or "-"
         if len(modules) > TOLD:

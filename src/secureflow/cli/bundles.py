@@ -53,13 +53,15 @@ def new(
     ] = Template.NUMPY,
 ) -> None:
     """Write an example."""
-    from secureflow.cli.bundle_start import beside
+    from secureflow.cli.bundle_start import beside, names
     from secureflow.engines.bundles import Bundle
     from secureflow.sdk.bundlefiles import write_bundle
 
     chinese = language() == "zh"
     readme = _template("README-zh.md" if chinese else "README.md")
-    told = readme.format(name=folder.resolve().name, packages=_PACKAGES[template])
+    job, table = [one.name for one in names(folder)]
+    packages = _PACKAGES[template]
+    told = readme.format(name=folder.resolve().name, packages=packages, job=job, table=table)
     files = {
         "model.py": _template(f"{template}/model.py"),
         "test_model.py": _template("test_model.py"),
@@ -72,8 +74,8 @@ def new(
     for path in (*(folder / name for name in files), *around):
         write(str(path))
     say(t("Try it: cd {folder} && python test_model.py", folder=folder))
-    job, table = [str(one) for one in around] if len(around) == 2 else ("job.yaml", "FILE")
-    say(t("Then: secureflow simulate {job} --data {table}", job=job, table=table))
+    command = {"job": str(folder.parent / job), "table": str(folder.parent / table)}
+    say(t("Then: secureflow simulate {job} --data {table}", **command))
 
 
 @app.command("pack", help=t("Pack a folder into one file, the same on every machine."))

@@ -41,8 +41,8 @@ class TrainingText:
         told = self._learns(spec) + _sees(spec)
         if spec.initial is None:
             return told
-        start = t("starts from uploaded weights {digest}…", digest=spec.initial.model[:16])
-        return f"{told}; {start}"
+        start = t("starts from uploaded weights {digest}", digest=spec.initial.model)
+        return t("{told}; {start}", told=told, start=start)
 
     def _learns(self, spec: TrainingSpec) -> str:
         family, rounds = spec.model.family, spec.plan.rounds

@@ -14,6 +14,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator
 
+from secureflow.kit.text import Text
+
 MAX_UNKNOWN: Final = 64
 """Unknown members of an object that are all named."""
 MAX_MEMBERS: Final = 4096
@@ -76,8 +78,7 @@ def _at_most(most: int, schema: dict[str, Any]) -> dict[str, Any]:
 def _counting(most: int) -> Callable[[Any], Any]:
     def count(value: Any) -> Any:
         if isinstance(value, dict) and len(value) > most:
-            message = f"it has more than {most} members"
-            raise ValueError(message)
+            raise ValueError(Text("it has more than {most} members", most=most))
         return value
 
     return count

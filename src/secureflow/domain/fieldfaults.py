@@ -7,9 +7,10 @@ it came.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
-from secureflow.kit.plain import shown
+from secureflow.kit.plain import HIDDEN, HiddenCharacterError, shown
 from secureflow.kit.text import Text
 
 MAX_SAID: Final = 512
@@ -19,6 +20,16 @@ MISSPELT: Final = "there is no family '{family}': {near} may be meant. The famil
 UNKNOWN: Final = "there is no family '{family}'. The families are {families}"
 """Of a model's family that is like none."""
 _QUOTED: Final = "Input should be {expected}"
+LABEL: Final = (
+    "it says nothing of what is learnt: positive: WORD, classes: [A, B, …], or the bounds "
+    "[LOW, HIGH] of a number"
+)
+"""Of a label that is no target."""
+SETTING: Final = (
+    "a setting is true or false, a number, a text of one line and at most 1,000 characters, or a "
+    "list of at most 1,000 of these"
+)
+"""Of what a setting of code cannot be."""
 _TEMPLATES: Final[Mapping[str, str]] = {
     "missing": "Field required",
     "unexpected_keyword_argument": "Unexpected keyword argument",
@@ -43,9 +54,34 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "union_tag_not_found": "Unable to extract tag using discriminator {discriminator}",
     "union_tag_invalid": "Input tag '{tag}' found using {discriminator} does not match any of the "
     "expected tags: {expected_tags}",
+    "value_error": "Value error, {error}",
+    "label_form": LABEL,
+    "setting_form": SETTING,
     "misspelt_family": MISSPELT,
     "unknown_family": UNKNOWN,
 }
+_COUNTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "too_short": (
+        "{field_type} should have at least {min_length} item after validation, not {actual_length}",
+        (
+            "{field_type} should have at least {min_length} items after validation, not "
+            "{actual_length}"
+        ),
+    ),
+    "too_long": (
+        "{field_type} should have at most {max_length} item after validation, not {actual_length}",
+        "{field_type} should have at most {max_length} items after validation, not {actual_length}",
+    ),
+    "string_too_short": (
+        "String should have at least {min_length} character",
+        "String should have at least {min_length} characters",
+    ),
+    "string_too_long": (
+        "String should have at most {max_length} character",
+        "String should have at most {max_length} characters",
+    ),
+}
+"""Those whose words follow a number."""
 _FAMILY: Final = frozenset({"misspelt_family", "unknown_family"})
 """Faults of a member that pydantic places at the object around it."""
 
@@ -56,8 +92,10 @@ def fault(error: Mapping[str, Any]) -> str:
     facts = {name: _plain(one) for name, one in (error.get("ctx") or {}).items()}
     if error["type"] == "literal_error":
         return _one_of(english, str(facts.get("expected", "")))
-    template = _TEMPLATES.get(str(error["type"]))
-    return _if_it_says(english, template, facts) if template else english
+    kind = str(error["type"])
+    templates = _COUNTED.get(kind) or tuple(filter(None, [_TEMPLATES.get(kind)]))
+    told = (_if_it_says(english, one, facts) for one in templates)
+    return next((one for one in told if isinstance(one, Text)), english)
 
 
 def members(error: Mapping[str, Any]) -> tuple[int | str, ...]:
@@ -81,4 +119,12 @@ def _if_it_says(english: str, template: str, facts: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """Return a fact as pydantic tells it: a number without an exponent, an error by its reason."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else format(Decimal(repr(value)), "f")
+    if isinstance(value, HiddenCharacterError):
+        return Text.of_table(HIDDEN, {"place": value.place, "code": value.code})
+    if isinstance(value, ValueError):
+        reason = value.args[0] if value.args else ""
+        return reason if isinstance(reason, Text) else shown(str(reason))
     return shown(value) if isinstance(value, str) else value

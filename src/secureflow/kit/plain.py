@@ -49,15 +49,31 @@ LINE_PATTERN: Final = f"^[^{_class(_RANGES)}]*$"
 LINES_PATTERN: Final = f"^[^{_class(_BUT_NEWLINE)}]*$"
 """The rule of `lines`."""
 
+HIDDEN: Final = "character {place} (U+{code}) is a control or invisible one"
+
 _IN_LINE: Final = re.compile(f"[{_class((*_RANGES, _SURROGATES))}]")
 _IN_LINES: Final = re.compile(f"[{_class((*_BUT_NEWLINE, _SURROGATES))}]")
+
+
+class HiddenCharacterError(ValueError):
+    """A text contains a character that nobody sees.
+
+    Args:
+        place: of the first one, from 1.
+        code: in Unicode, as hex digits.
+    """
+
+    def __init__(self, place: int, code: str) -> None:
+        super().__init__(HIDDEN.format(place=place, code=code))
+        self.place = place
+        self.code = code
 
 
 def line(text: str) -> str:
     """Check a text of one line and return it.
 
     Raises:
-        ValueError: it contains an invisible character; the message names the first one.
+        HiddenCharacterError: it contains an invisible character; the message names the first one.
     """
     return _checked(text, _IN_LINE)
 
@@ -66,7 +82,7 @@ def lines(text: str) -> str:
     """Check a text of several lines and return it with plain newlines (CR LF becomes one).
 
     Raises:
-        ValueError: it contains another invisible character.
+        HiddenCharacterError: it contains another invisible character.
     """
     return _checked(text.replace("\r\n", "\n"), _IN_LINES)
 
@@ -97,9 +113,7 @@ def hidden(text: str) -> bool:
 def _checked(text: str, refused: re.Pattern[str]) -> str:
     found = refused.search(text)
     if found:
-        place = found.start() + 1
-        message = f"character {place} (U+{ord(found[0]):04X}) is a control or invisible one"
-        raise ValueError(message)
+        raise HiddenCharacterError(found.start() + 1, f"{ord(found[0]):04X}")
     return text
 
 

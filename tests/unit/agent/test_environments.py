@@ -21,6 +21,7 @@ from secureflow.engines.bundles.lock import parse_lock
 from secureflow.kit.atomic import flush_filesystem
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.folderlock import folder_lock
+from secureflow.texts import error_in
 from tests.peers.wheels import wheel
 
 pytestmark = pytest.mark.slow
@@ -232,6 +233,25 @@ def test_what_cannot_be_made_leaves_nothing(wrong: str, wheels: Path, tmp_path: 
         Environments(tmp_path / "agent").add("net", python, lock, source)
     assert refusal.value.code == "environment_failed"
     assert list((tmp_path / "agent" / "environments").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("python", "/nope/python：没有这个文件或文件夹"),
+        ("folder", "中没有与锁定文件哈希值相符的 wheel"),
+    ],
+)
+def test_what_cannot_be_made_is_told_in_one_language(
+    wrong: str, told: str, wheels: Path, tmp_path: Path
+) -> None:
+    python = Path("/nope/python") if wrong == "python" else PYTHON
+    source = Source(folder=tmp_path if wrong == "folder" else wheels / "index")
+    with pytest.raises(SecureFlowError) as refusal:
+        Environments(tmp_path / "agent").add(
+            "net", python, (wheels / "lock.txt").read_bytes(), source
+        )
+    assert told in error_in(refusal.value.as_json(), "zh")["message"]
 
 
 @pytest.mark.parametrize("index", ["https://index.example/simple", ""])

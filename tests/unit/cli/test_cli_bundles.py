@@ -146,6 +146,8 @@ def test_a_job_that_is_there_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
     assert cli("bundle", "new", tmp_path / "first")[0] == 0
     assert (tmp_path / "job.yaml").read_text() == "mine"
     assert yaml.safe_load((tmp_path / "first.yaml").read_text())["model"]["folder"] == "first"
+    readme = (tmp_path / "first" / "README.md").read_text()
+    assert "secureflow simulate ../first.yaml --data ../first.csv" in readme
     assert not (tmp_path / "table.csv").exists()
 
 
@@ -220,6 +222,7 @@ def test_diff_shows_what_changed(mine: Path, cli: Cli, tmp_path: Path) -> None:
     assert "+evil = '\\u200b'" in out.splitlines()
     assert "LOOK model.py" in out
     assert "+++ /dev/null" in out
+    assert f"since {read_bundle(old).digest}: " in out  # in full: it may be what was approved
     plain = json.loads(cli("bundle", "diff", old, mine, "-o", "json")[1])
     assert {one["path"]: one["state"] for one in plain["changes"]} == {
         "README.md": "removed", "model.py": "changed",
@@ -313,7 +316,11 @@ def test_push_list_and_pull(
     [
         (["job_1"], "while job_1 names it", "使用期间：job_1"),
         (["job_1", "job_2"], "while job_1, job_2 name it", "使用期间：job_1，job_2"),
-        (["job_1", "job_2", "job_3"], "while job_1, job_2 and 1 more name it", "使用期间：job_1，job_2，另有 1 个"),
+        (
+            ["job_1", "job_2", "job_3"],
+            "while job_1, job_2 and 1 more name it",
+            "使用期间：job_1，job_2，另有 1 个",
+        ),
         ([], "while a job names it", "有任务使用期间"),
     ],
 )

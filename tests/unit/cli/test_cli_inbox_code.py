@@ -119,7 +119,7 @@ def test_the_environment_is_the_owners_and_its_python_counts(cli: Any, agent: Ag
     assert "syntax error in Python 3.9" in cli("agent", "inbox", "show", agent.item["id"])[1]
     agent.code["environment"] = None
     out = cli("agent", "inbox", "show", agent.item["id"])[1]
-    assert f"PROBLEM: this agent has no environment {'e' * 16}…" in out
+    assert f"PROBLEM: this agent has no environment {'e' * 64}" in out
 
 
 def test_what_the_job_gives_the_code_is_shown(cli: Any, agent: Agent) -> None:

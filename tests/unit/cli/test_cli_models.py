@@ -81,7 +81,7 @@ def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:
     job = spec("mlp", "binary")
     start = {"model": "ab" * 32, "layout": layout_digest(job.tensors)}
     told = text.task(spec("mlp", "binary", initial=start, **private("local")))
-    assert told == f"training of mlp, 3 rounds; starts from uploaded weights {'ab' * 8}…"
+    assert told == f"training of mlp, 3 rounds; starts from uploaded weights {'ab' * 32}"
 
 
 def test_an_owner_reads_which_images_and_texts_a_model_sees() -> None:

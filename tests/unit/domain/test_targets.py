@@ -64,7 +64,7 @@ def test_a_targets_members_say_what_it_is(label: Any, kind: type) -> None:
 @pytest.mark.parametrize(
     ("label", "field"),
     [
-        ({"column": "y"}, "label.positive"),
+        ({"column": "y"}, "label"),
         ({"column": "y", "classes": ["a"]}, "label.classes"),
         ({"column": "y", "bounds": [0]}, "label.bounds.1"),
         ({"column": "y", "bounds": [0, float("inf")]}, "label.bounds.1"),

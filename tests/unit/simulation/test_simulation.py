@@ -320,3 +320,17 @@ def test_the_page_compares_what_it_is_given(table: pa.Table) -> None:
     assert all(one.digest in page for one in outcomes)
     assert plotted(named) == ["loss", "accuracy", "auc"]
     assert page.count("<script") == 0
+
+
+def test_a_column_that_is_the_label_too_is_named_as_the_job_has_it(table: pa.Table) -> None:
+    """Not as a declaration of an agent's: there is none."""
+    twice = {**FEATURES, "numeric": [*FEATURES["numeric"], {"column": "y", "bounds": [0, 1]}]}
+    with pytest.raises(SecureFlowError, match="a column is listed twice") as caught:
+        simulate({**JOB, "features": twice}, table)
+    assert (caught.value.code, caught.value.details["field"]) == ("contradictory_spec", "features")
+
+
+def test_a_misspelt_kind_is_told_the_line(table: pa.Table) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        simulate({**JOB, "kind": "train"}, table)
+    assert "`kind: training`" in caught.value.hint

@@ -136,14 +136,14 @@ class OwnerBundles:
         if self._store.approved_bundle(digest) is None:
             raise SecureFlowError(
                 "not_approved",
-                Text("This owner has not approved the bundle {digest}….", digest=digest[:16]),
+                Text("This owner has not approved the bundle {digest}.", digest=digest),
                 "A bundle runs once a job that names it is approved here.",
             )
         bundle = self.kept(digest)
         if bundle is None:
             raise SecureFlowError(
                 "not_found",
-                Text("The file of the bundle {digest}… is not here.", digest=digest[:16]),
+                Text("The file of the bundle {digest} is not here.", digest=digest),
                 "It is fetched again with the next request for it.",
             )
         with writing(self._place, bundle.size):
@@ -168,7 +168,7 @@ class OwnerBundles:
         if found is None:
             raise SecureFlowError(
                 "not_found",
-                Text("The file of the bundle {digest}… is not here.", digest=digest[:16]),
+                Text("The file of the bundle {digest} is not here.", digest=digest),
                 "It is fetched again with the next request for it.",
             )
         same = self._store.approved_bundle(digest)

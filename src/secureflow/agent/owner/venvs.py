@@ -24,7 +24,7 @@ from secureflow.agent.owner import installed
 from secureflow.engines.bundles.lock import Lock, Pin, requirements
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.filedigest import file_digest
-from secureflow.kit.oserrors import reason_of
+from secureflow.kit.oserrors import reason_in
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
@@ -196,7 +196,7 @@ def _run(command: Sequence[str], step: str) -> str:
             command, capture_output=True, stdin=subprocess.DEVNULL, env=environment, check=False
         )
     except OSError as error:
-        raise failed(step, reason_of(error)) from error
+        raise failed(step, reason_in(error)) from error
     if done.returncode:
         raise failed(step, (done.stderr or done.stdout).decode("utf-8", "replace"))
     return done.stdout.decode("utf-8", "replace")

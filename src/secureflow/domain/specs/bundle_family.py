@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
 
+from secureflow.domain.fieldfaults import SETTING
 from secureflow.domain.specs.base import STRICT, Problem
 from secureflow.domain.specs.bundles import BundleRef
 from secureflow.domain.specs.tensors import MAX_TENSORS, DType, Tensors, TensorSpec, by_name
@@ -40,7 +42,19 @@ _Text = Annotated[str, Field(max_length=1000), ONE_LINE]
 _Number = Annotated[float, Field(ge=-1e300, le=1e300)]
 _Whole = Annotated[int, Field(ge=-(1 << 53), le=1 << 53)]
 _Single = bool | _Whole | _Number | _Text
-Setting = _Single | Annotated[tuple[_Single, ...], Field(max_length=1000)]
+
+
+def _setting(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Say what a setting can be, where the form that was tried first would be named."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        raise PydanticCustomError("setting_form", SETTING) from error
+
+
+Setting = Annotated[
+    _Single | Annotated[tuple[_Single, ...], Field(max_length=1000)], WrapValidator(_setting)
+]
 """What a setting of a bundle can be: a truth value, a number, a text, or a list of them."""
 Settings = Annotated[
     Mapping[Annotated[str, Field(min_length=1, max_length=100), ONE_LINE], Setting],

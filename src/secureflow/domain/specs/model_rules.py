@@ -166,8 +166,7 @@ def _private_bundle(spec: TrainingSpec, model: BundleModel) -> Problem | None:
             "of the rows: a round would not wait for it",
             seconds=model.seconds,
         )
-        patience = spec.limits.patience_seconds
-        return "model.seconds", reason, in_time(model.seconds, patience, PACED_SECONDS)
+        return "model.seconds", reason, in_time(model.seconds, spec.limits.patience_seconds)
     return None
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from secureflow.domain.specs.bundle_family import PACED_SECONDS, BundleModel
 from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.training import TrainingSpec
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 UNMEASURED: Final = "Write `plan: {validation: 0}`, and measure on data outside the unit."
 """Of jobs whose figures nothing bounds."""
@@ -27,7 +28,16 @@ def units_of(spec: TrainingSpec) -> tuple[str, ...]:
 
 
 def whole_party(spec: TrainingSpec) -> str:
-    """Return all lines of a job that hides whole parties."""
+    """Return all lines of a job that hides whole parties; code must also end in time."""
+    lines = _whole_party(spec)
+    if isinstance(spec.model, BundleModel):
+        seconds, patience = spec.model.seconds, spec.limits.patience_seconds
+        if seconds + PACED_SECONDS > patience:
+            return Joined(" ", [lines, in_time(seconds, patience)])
+    return lines
+
+
+def _whole_party(spec: TrainingSpec) -> str:
     return Text(
         "Write `privacy: {{unit: party, mechanism: central, noise: {noise}, "
         "party_unit_acknowledged: true}}` beside delta and epsilon, and `plan: {{validation: 0}}`: "
@@ -76,16 +86,14 @@ def unmasked(unit: str) -> str:
     return "Write `privacy: {noise: shared}` or `privacy: {noise: local}`, or `protection: sealed`."
 
 
-def in_time(seconds: int, patience: float, margin: int) -> str:
+def in_time(seconds: int, patience: float) -> str:
     """Return the line for code that takes longer than a round waits for it."""
-    most = int(patience) - margin
+    most, least = int(patience) - PACED_SECONDS, seconds + PACED_SECONDS
     if most < 1:
-        return Text(
-            "Write `limits: {{patience_seconds: {least}}}` or more.", least=seconds + margin
-        )
+        return Text("Write `limits: {{patience_seconds: {least}}}` or more.", least=least)
     return Text(
         "Write `model: {{seconds: {most}}}` or less, or `limits: {{patience_seconds: {least}}}` or "
         "more.",
         most=most,
-        least=seconds + margin,
+        least=least,
     )

@@ -73,7 +73,7 @@ def _inputs(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     family = spec.model.family
     if features.federated:
         reason: str = Text("{family} adds up rows that are scaled to their bounds", family=family)
-        hint = 'Declare scale "bounds".'
+        hint = "Write `scale: bounds` beside the bounds of each number."
         return f"features.{features.federated[0].column}.scale", reason, hint
     if family == "ridge" and features.width > MAX_RIDGE_INPUTS:
         reason = Text("ridge takes up to {most} inputs", most=MAX_RIDGE_INPUTS)

@@ -17,9 +17,11 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
 from secureflow.domain.bounds import Bounds, bounds_problem
+from secureflow.domain.fieldfaults import LABEL
 from secureflow.domain.specs.base import STRICT, Category, Column, Problem
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -114,11 +116,19 @@ def _form(value: Any) -> str | None:
     return {ClassesLabel: "<classes>", NumberLabel: "<number>"}.get(type(value), "<binary>")
 
 
+def _said(value: Any) -> Any:
+    """Refuse a label that names a column alone: nobody can tell which member it lacks."""
+    if isinstance(value, dict) and set(value) == {"column"}:
+        raise PydanticCustomError("label_form", LABEL)
+    return value
+
+
 Target = Annotated[
     Annotated[Label, Tag("<binary>")]
     | Annotated[ClassesLabel, Tag("<classes>")]
     | Annotated[NumberLabel, Tag("<number>")],
     Discriminator(_form),
+    BeforeValidator(_said),
 ]
 """A target in a spec; where it may be absent, `Target | None`."""
 

@@ -18,7 +18,7 @@ from secureflow.domain.specs.privacy_hints import (
 )
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.targets import target_problem
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Joined, Text
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ def _roster_rules(spec: TrainingSpec) -> Problem | None:
 
 
 def _feature_rules(spec: TrainingSpec) -> Problem | None:
-    features = spec.features
-    if features is None:
-        return None
+    return None if spec.features is None else features_problem(spec.features)
+
+
+def features_problem(features: FeatureSpec) -> Problem | None:
+    """Return a contradiction within the features of a job, or None."""
     if len(set(features.columns)) != len(features.columns):
         return "features", "a column is listed twice (or is the label)", "Use each column once."
     if not features.width:
@@ -171,7 +173,8 @@ def _release_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     federated = [feature.column for feature in numeric if feature.scale == "federated"]
     if federated:
         reason = "federated moments are exact sums over the data, released without noise"
-        return f"features.{federated[0]}.scale", reason, 'Declare scale "bounds".'
+        hint = "Write `scale: bounds` beside the bounds of each number."
+        return f"features.{federated[0]}.scale", reason, hint
     if spec.plan.validation and privacy.metrics_noise is None:
         reason = "validation loss, accuracy and AUC would be released without noise"
         if privacy.unit == "party":  # whose figures cannot be noised either

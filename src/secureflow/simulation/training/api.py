@@ -13,10 +13,11 @@ import numpy as np
 
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import STRICT, parse
+from secureflow.domain.specs.base import STRICT, parse, refuse
 from secureflow.domain.specs.targets import ClassesLabel, Label
 from secureflow.domain.specs.tensors import by_name, layout_digest
 from secureflow.domain.specs.training import FeatureSpec
+from secureflow.domain.specs.training_rules import features_problem
 from secureflow.engines.preparation import private_labels
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.export import uploaded_weights
@@ -107,6 +108,7 @@ class Simulation:
         table, owners, count = None, None, self.parties or DEFAULT_PARTIES
         features = None if job.get("features") is None else _features(job)
         if features is not None:
+            refuse(features_problem(features))
             self._check_files(data)
             tables = self._tables(data, features, partition, tolerant=bool(job.get("privacy")))
             table, owners, count = self._rows(tables, partition, features)

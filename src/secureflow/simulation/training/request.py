@@ -62,7 +62,7 @@ def draft(
         raise SecureFlowError(
             "invalid_request",
             Text("Jobs of kind {kind!r} cannot be simulated.", kind=str(kind)[:40]),
-            "Training can.",
+            "Training can: `kind: training`.",
         )
     if not 2 <= parties <= MOST_PARTIES:
         raise SecureFlowError(

@@ -1,0 +1,79 @@
+"""What is wrong with a field of a job file is told whole in Chinese, by its place in the file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from secureflow.domain.fieldfaults import fault
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.training_request import TrainingRequest
+from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import error_in
+
+ASKED = {"kind": "training", "project": "p", "name": "n", "purpose": "p", "datasets": ["d"]}
+CODE = {
+    "family": "bundle",
+    "bundle": {"digest": "ab" * 32, "entry": "model:Model", "environment": "cd" * 32},
+    "weights": [{"name": "w", "shape": [2]}],
+}
+ENGLISH = re.compile(r"[A-Za-z]{2,} [a-z]{2,}")
+
+
+def code(**parts: Any) -> dict[str, Any]:
+    return {"model": {**CODE, **parts}}
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("name", {"name": ""}),
+    ("name", {"name": "x" * 300}),
+    ("name", {"name": "a\nb"}),
+    ("name", {"name": 5}),
+    ("datasets", {"datasets": "d"}),
+    ("plan.rounds", {"plan": {"rounds": 1e9}}),
+    ("plan.rounds", {"plan": {"rounds": "ten"}}),
+    ("plan.learning_rate", {"plan": {"learning_rate": 0}}),
+    ("plan.learning_rate", {"plan": {"learning_rate": "nan"}}),
+    ("limits.clip_norm", {"limits": {"clip_norm": 1e9}}),
+    ("limits.clip_norm", {"limits": {"clip_norm": 0}}),
+    ("quantisation.clip", {"quantisation": {"clip": 1e-9}}),
+    ("privacy.delta", {"privacy": {"delta": 0}}),
+    ("privacy.unit", {"privacy": {"delta": 1e-5, "unit": "people"}}),
+    ("model.hidden", {"model": {"family": "mlp", "hidden": []}}),
+    ("model.hidden", {"model": {"family": "mlp", "hidden": [1] * 20}}),
+    ("model.sums", code(sums=[f"a{at}" for at in range(70)])),
+    ("model.sums.0", code(sums=["A B"])),
+    ("model.weights", code(weights=[])),
+    ("model.settings", code(settings={f"k{at}": 1 for at in range(200)})),
+    ("model.settings.a", code(settings={"a": {"b": 1}})),
+    ("model.settings.a", code(settings={"a": "two\nlines"})),
+    ("model.settings.a", code(settings={"a": 1e400})),
+    ("model.seconds", code(seconds=1.5)),
+    ("features.label", {"features": {"label": {"column": "y"}}}),
+    ("wire", {"wire": "int8"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "part"), WRONG)
+def test_a_wrong_field_is_told_in_one_language(field: str, part: dict[str, Any]) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        parse(TrainingRequest, {**ASKED, **part}, "request")
+    error = caught.value
+    assert error.details["fields"][0]["field"] == field
+    assert str(error.message).isascii() or "…" in error.message
+    told = error_in(error.as_json(), "zh")
+    assert not ENGLISH.search(told["message"].split("：", 2)[2]), told["message"]
+
+
+def test_a_label_alone_is_told_what_it_may_say() -> None:
+    with pytest.raises(SecureFlowError, match=r"positive: WORD, classes: .*, or the bounds"):
+        parse(TrainingRequest, {**ASKED, "features": {"label": {"column": "y"}}}, "request")
+
+
+def test_another_version_of_the_library_is_told_as_it_speaks() -> None:
+    assert fault({"type": "greater_than", "msg": "It is too small", "ctx": {"gt": 1.5}}) == (
+        "It is too small"
+    )
+    assert fault({"type": "new_kind", "msg": "Odd\x1b", "ctx": {}}) == "Odd\\x1b"
