@@ -133,8 +133,10 @@ def test_what_its_code_prints_is_no_part_of_the_answer(cli: Cli, tmp_path: Path)
     assert cli("bundle", "new", tmp_path / "sk", "--template", "sklearn")[0] == 0
     code = tmp_path / "sk" / "model.py"
     code.write_text(code.read_text().replace("return {", "print('hello'); return {"))
-    few = ("--parties", 60, "-o", "json")
-    words = (tmp_path / "job.yaml", "--data", tmp_path / "table.csv")
+    few, job = ("--parties", 60, "-o", "json"), tmp_path / "job.yaml"
+    asked = yaml.safe_load(job.read_text())
+    job.write_text(yaml.safe_dump({**asked, "plan": {**asked["plan"], "rounds": 2}}))
+    words = (job, "--data", tmp_path / "table.csv")
     ended, out, err = cli("simulate", *words, *few)
     assert ended == 0, err
     assert json.loads(out)
