@@ -16,8 +16,11 @@ import pytest
 from secureflow.adapters.database.engine import Database
 from secureflow.adapters.database.entities import EntityStore
 from secureflow.adapters.database.log import SqlLedger
+from secureflow.adapters.database.unit import SqlUnitOfWork
+from secureflow.application.bundles import named_by_job
 from secureflow.application.quotas import Quotas
 from secureflow.application.running.runner import Runner
+from secureflow.domain.bundles import FOR_EVER, StoredBundle, bundle_id
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.organisations import Enrolment, Organisation
 from secureflow.domain.users import Role
@@ -128,16 +131,59 @@ async def test_a_dataset_is_published_once(stages: list[Stage]) -> None:
         assert await work.datasets.count(organisation="bank-a") == 1
 
 
+JOB = Job(
+    id="job_1", project="prj_1", organisation="bank-a", name="risk", submitter="ada",
+    kind="training", script="training/1", spec={}, digest="d" * 64, state=JobState.RUNNING,
+    created=0, updated=0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("meanwhile", ["a job names it", "it is removed", "nothing"])
+async def test_a_bundle_that_a_job_names_while_it_is_looked_at_is_kept(
+    stages: list[Stage], monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """The job comes when the sweep has seen that none names it, and has the lock first."""
+    first, second = stages
+    code = "c" * 64
+    stored = StoredBundle(
+        id=bundle_id(JOB.project, code), digest=code, project=JOB.project, organisation="bank-a",
+        uploader="ada", name="mine", size=1, files=1, lines=1, created=0, expires=FOR_EVER,
+    )  # fmt: skip
+    async with first.database.begin() as work:
+        await work.bundles.add(stored)
+        await work.commit()
+    lock = SqlUnitOfWork.lock
+
+    async def late(unit: SqlUnitOfWork, name: str) -> None:
+        monkeypatch.setattr(SqlUnitOfWork, "lock", lock)
+        async with second.database.begin() as work:
+            if meanwhile == "a job names it":
+                await named_by_job(work, JOB.project, code)
+                spec = {"model": {"bundle": {"digest": code}}}
+                await work.jobs.add(replace(JOB, spec=spec))
+            elif meanwhile == "it is removed":
+                await work.lock(name)
+                await work.bundles.remove(stored.id)
+            await work.commit()
+        await lock(unit, name)
+
+    monkeypatch.setattr(SqlUnitOfWork, "lock", late)
+    assert await first.services.bundles.sweep() == 0
+    assert SqlUnitOfWork.lock is lock  # it came so far
+    async with second.database.begin() as work:
+        kept = await work.bundles.find(stored.id)
+    if meanwhile == "it is removed":
+        assert kept is None
+    else:
+        assert kept is not None
+        assert (kept.expires == FOR_EVER) == (meanwhile == "a job names it")
+
+
 @pytest.mark.usefixtures("meeting")
 async def test_two_jobs_that_end_at_once_publish_two_versions(stages: list[Stage]) -> None:
-    job = Job(
-        id="job_1", project="prj_1", organisation="bank-a", name="risk", submitter="ada",
-        kind="training", script="training/1", spec={}, digest="d" * 64, state=JobState.RUNNING,
-        created=0, updated=0,
-    )  # fmt: skip
     for n, stage in enumerate(stages):
         async with stage.database.begin() as work:
-            await EntityStore.add.__wrapped__(work.jobs, replace(job, id=f"job_{n}"))  # type: ignore[attr-defined]
+            await EntityStore.add.__wrapped__(work.jobs, replace(JOB, id=f"job_{n}"))  # type: ignore[attr-defined]
             await work.commit()
     model = {"digest": "a" * 64, "artifact": "a" * 64, "family": "rehearsal", "metrics": {}}
 
