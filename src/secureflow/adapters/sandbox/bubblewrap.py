@@ -165,18 +165,18 @@ class BubblewrapSandbox:
             theirs.close()
             ends.close(*given, printing[1])
             printed = Printed(ends.take(printing[0]))
-            pid = 0
+            pid, freezer = 0, None
             try:
                 pid = await _child(told[0])
                 handle = self._limit(pid, launch, group)
                 switch = group.switch(pid)
-                freezer = (
-                    SignalFreezer(pid, group.starts()) if switch is None else GroupFreezer(switch)
-                )
+                freezer = GroupFreezer(switch) if switch else SignalFreezer(pid, group.starts())
                 os.write(blocked[1], b"\n")
             except BaseException as error:  # cancellation too: no process is left behind
                 await _undo(process, pid)
                 printed.close()
+                if freezer is not None:
+                    freezer.close()
                 if isinstance(error, OSError | ValueError):
                     why = printed.kept.decode(errors="replace") or reason_below(error)
                     raise failed(self.name, why) from error

@@ -10,6 +10,10 @@
   and no timer and no file can: the filter refuses the calls that would have the kernel send SIGCONT
   (`syscalls`).
 
+The kernel gives the number of a namespace away again once nothing holds it. So it is held, by an
+open descriptor, from before its first process begins until its end is told and no call is under
+way: one that goes on in its thread after a kill meets no process of another sandbox.
+
 The first process of the namespace is bubblewrap's own, which waits; no signal stops it.
 """
 
@@ -19,6 +23,7 @@ import contextlib
 import errno
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +51,9 @@ class Freezer(Protocol):
     def thaw(self) -> None:
         """Let them run again."""
 
+    def close(self) -> None:
+        """Say that they have ended; waits for nobody, and calls that follow do nothing."""
+
 
 class GroupFreezer:
     """`Freezer` of a cgroup of version 2.
@@ -71,6 +79,9 @@ class GroupFreezer:
         """See `Freezer.thaw`."""
         self._turn("0")
 
+    def close(self) -> None:
+        """See `Freezer.close`; the name of a group is never another's."""
+
     def _turn(self, to: str) -> None:
         with contextlib.suppress(FileNotFoundError):  # they have ended, and it went with them
             handle = os.open(self._switch, os.O_WRONLY)
@@ -90,7 +101,9 @@ class SignalFreezer:
         self._first = first
         self._starts = starts
         self._most = "" if starts is None else starts.read_text()
-        self._space = _namespace(first)
+        self._closing = threading.Lock()
+        self._held = _held(first)
+        self._space = os.fstat(self._held).st_ino if self._held >= 0 else 0
         self._shared = self._space == _namespace(os.getpid())
         """Whether it has no namespace of its own, as in tests that leave a guard out: then nobody
         is stopped, who would be everybody."""
@@ -99,20 +112,40 @@ class SignalFreezer:
         """See `Freezer.freeze`."""
         if not self._space:
             raise OSError(errno.EPERM, "its namespace of processes cannot be told")
-        self._allow("0")
-        until, clean = time.monotonic() + PATIENCE, 0
-        while clean < _CLEAN:
-            clean = 0 if self._stop() else clean + 1
-            if time.monotonic() > until:
-                raise OSError(errno.EBUSY, "a process does not stand still")
-            if not clean:
-                time.sleep(_PAUSE)
+        with self._holding() as there:
+            self._allow("0")
+            until, clean = time.monotonic() + PATIENCE, 0
+            while there and clean < _CLEAN:
+                clean = 0 if self._stop() else clean + 1
+                if time.monotonic() > until:
+                    raise OSError(errno.EBUSY, "a process does not stand still")
+                if not clean:
+                    time.sleep(_PAUSE)
 
     def thaw(self) -> None:
         """See `Freezer.thaw`."""
-        self._allow(self._most)
-        for _, handle in self._members():
-            _send(handle, signal.SIGCONT)
+        with self._holding() as there:
+            self._allow(self._most)
+            for _, handle in self._members() if there else ():
+                _send(handle, signal.SIGCONT)
+
+    def close(self) -> None:
+        """See `Freezer.close`."""
+        with self._closing:
+            held, self._held = self._held, -1
+        if held >= 0:
+            os.close(held)
+
+    @contextlib.contextmanager
+    def _holding(self) -> Iterator[bool]:
+        """Hold the namespace, whoever closes meanwhile; tell whether it is there."""
+        with self._closing:
+            own = -1 if self._held < 0 else os.dup(self._held)
+        try:
+            yield own >= 0
+        finally:
+            if own >= 0:
+                os.close(own)
 
     def _allow(self, most: str) -> None:
         """Let there be so many tasks from now on; those that are there stay."""
@@ -146,6 +179,14 @@ class SignalFreezer:
                     yield pid, handle
             finally:
                 os.close(handle)
+
+
+def _held(pid: int) -> int:
+    """Return a descriptor that holds a process's namespace; -1 for one that is not ours."""
+    try:
+        return os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY)
+    except OSError:
+        return -1
 
 
 def _namespace(pid: int) -> int:

@@ -143,6 +143,8 @@ class Started:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+        if self._freezer is not None:
+            self._freezer.close()
         ended, self._ended = self._ended, lambda: None
         ended()
         return code if code >= 0 else 128 - code

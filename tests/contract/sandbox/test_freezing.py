@@ -1,0 +1,118 @@
+"""Keeping processes still by signals: one sandbox's, never another's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from peers.sandboxes import demand_sandbox
+
+from secureflow.adapters.sandbox import BubblewrapSandbox
+from secureflow.adapters.sandbox.freezing import SignalFreezer
+from secureflow.application.ports.sandbox import Launch, SandboxProcess
+from secureflow.kit.errors import SecureFlowError
+
+ECHO = "import sys\nfor line in sys.stdin: sys.stdout.write(line.upper()); sys.stdout.flush()"
+LAUNCH = Launch((sys.executable, "-I", "-S", "-c", ECHO))
+OTHERS = 4
+
+
+@pytest.fixture
+def sandbox() -> BubblewrapSandbox:
+    """Return one whose processes are kept still by signals."""
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    return BubblewrapSandbox(cgroups=False)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
+    """Hold a freeze up before it looks for processes: it has begun, and it may go on."""
+    begun, go_on = threading.Event(), threading.Event()
+    stop = SignalFreezer._stop
+
+    def held_up(freezer: SignalFreezer) -> int:
+        begun.set()
+        go_on.wait(60)
+        return stop(freezer)
+
+    monkeypatch.setattr(SignalFreezer, "_stop", held_up)
+    yield begun, go_on
+    go_on.set()
+
+
+async def answers(process: SandboxProcess) -> bool:
+    process.writer.write(b"a\n")
+    async with asyncio.timeout(20):
+        return await process.reader.readline() == b"A\n"
+
+
+def space(pid: int) -> str:
+    return str(Path(f"/proc/{pid}/ns/pid").readlink())
+
+
+def held() -> list[str]:
+    """Return the namespaces that this process holds."""
+    found = []
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(str(one.readlink()))
+    return [one for one in found if one.startswith("pid:[")]
+
+
+async def test_a_freeze_that_goes_on_after_a_kill_stops_no_other_sandbox(
+    sandbox: BubblewrapSandbox, late: tuple[threading.Event, threading.Event]
+) -> None:
+    """The number of a namespace that nothing holds is another sandbox's at once."""
+    begun, go_on = late
+    process, others = await sandbox.start(LAUNCH), list[SandboxProcess]()
+    own = space(process.pid)
+    freeze = asyncio.create_task(process.freeze())
+    try:
+        await asyncio.to_thread(begun.wait, 60)
+        await process.kill()
+        assert own in held()
+        others += [await sandbox.start(LAUNCH) for _ in range(OTHERS)]
+        assert own not in map(space, (one.pid for one in others))
+        assert [await answers(one) for one in others] == [True] * OTHERS
+        go_on.set()
+        await freeze
+        assert [await answers(one) for one in others] == [True] * OTHERS
+    finally:
+        go_on.set()
+        await asyncio.gather(freeze, *(one.kill() for one in others))
+    assert own not in held()
+
+
+async def test_a_namespace_is_let_go_of_with_its_process(sandbox: BubblewrapSandbox) -> None:
+    before = held()
+    process = await sandbox.start(LAUNCH)
+    assert held() == [*before, space(process.pid)]
+    await process.freeze()
+    await process.kill()
+    assert held() == before
+    await process.freeze()  # afterwards is no fault
+    await process.thaw()
+
+
+async def test_a_start_that_fails_holds_no_namespace(
+    sandbox: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, write, seen = held(), os.write, list[str]()
+
+    def broken(handle: int, data: bytes) -> int:
+        if data == b"\n":  # what lets it begin
+            seen.extend(held())
+            raise OSError
+        return write(handle, data)
+
+    monkeypatch.setattr(os, "write", broken)
+    with pytest.raises(SecureFlowError):
+        await sandbox.start(LAUNCH)
+    assert len(seen) == len(before) + 1
+    assert held() == before
