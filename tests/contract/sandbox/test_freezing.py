@@ -14,7 +14,7 @@ import pytest
 from peers.sandboxes import demand_sandbox
 
 from secureflow.adapters.sandbox import BubblewrapSandbox
-from secureflow.adapters.sandbox.freezing import SignalFreezer
+from secureflow.adapters.sandbox.freezing import SignalFreezer, stands
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
 from secureflow.kit.errors import SecureFlowError
 
@@ -53,7 +53,13 @@ async def answers(process: SandboxProcess) -> bool:
 
 
 def space(pid: int) -> str:
-    return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    with contextlib.suppress(OSError):
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    return ""
+
+
+def numbers() -> list[int]:
+    return [int(one.name) for one in Path("/proc").glob("[0-9]*")]
 
 
 def held() -> list[str]:
@@ -87,6 +93,28 @@ async def test_a_freeze_that_goes_on_after_a_kill_stops_no_other_sandbox(
         go_on.set()
         await asyncio.gather(freeze, *(one.kill() for one in others))
     assert own not in held()
+
+
+async def test_one_that_a_look_misses_is_found(
+    sandbox: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that started another and ended while the list was read hides it once."""
+    members, looks = SignalFreezer._members, list[SignalFreezer]()
+
+    def missing(freezer: SignalFreezer) -> Iterator[tuple[int, int]]:
+        looks.append(freezer)
+        yield from members(freezer) if len(looks) > 1 else ()
+
+    process = await sandbox.start(LAUNCH)
+    try:
+        assert await answers(process)
+        own = space(process.pid)
+        inside = [pid for pid in numbers() if pid != process.pid and space(pid) == own]
+        monkeypatch.setattr(SignalFreezer, "_members", missing)
+        await process.freeze()
+        assert list(map(stands, inside)) == [True]
+    finally:
+        await process.kill()
 
 
 async def test_a_namespace_is_let_go_of_with_its_process(sandbox: BubblewrapSandbox) -> None:

@@ -4,11 +4,11 @@
   there dies all the same. The freezer of version 1 is not used: what it holds cannot be killed, and
   would outlive the agent.
 - Elsewhere each process in the sandbox's namespace is stopped by SIGSTOP. One that still runs can
-  wake another (SIGCONT), so they are looked for until all are seen to stand. Meanwhile their group
+  wake another (SIGCONT), so they are stopped until all are seen to stand. Meanwhile their group
   lets none be started: in a chain of short-lived ones each would be gone when it is looked at.
-  (Where nothing counts them the filter allows threads alone.) When all stand none can wake another,
-  and no timer and no file can: the filter refuses the calls that would have the kernel send SIGCONT
-  (`syscalls`).
+  (Where nothing counts them the filter allows threads alone, which stop with their process.) When
+  all stand none can wake another, and no timer and no file can: the filter refuses the calls that
+  would have the kernel send SIGCONT (`syscalls`).
 
 The kernel gives the number of a namespace away again once nothing holds it. So it is held, by an
 open descriptor, from before its first process begins until its end is told and no call is under
@@ -154,12 +154,15 @@ class SignalFreezer:
                 self._starts.write_text(most)
 
     def _stop(self) -> int:
-        """Stop those that run, and return how many did."""
+        """Stop every process, and return how many of them do not stand yet.
+
+        One that seems to stand is stopped, too: in a chain of short-lived threads each is gone when
+        it is looked at, and a process is stopped with all its threads, those being started too.
+        """
         found = 0
         for pid, handle in self._members():
-            if not stands(pid):
-                _send(handle, signal.SIGSTOP)
-                found += 1
+            _send(handle, signal.SIGSTOP)
+            found += not stands(pid)
         return found
 
     def _members(self) -> Iterator[tuple[int, int]]:
