@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from secureflow.agent.compute import bundle_log
 from secureflow.agent.compute.bundle_process import LINE_BYTES, BundleProcess
 from secureflow.agent.compute.tensor_layout import TensorLayout, foreign_layout
 from secureflow.kit.errors import SecureFlowError
-from tests.peers.bundle_hosts import change, gone, lying, plain_starter
+from tests.peers.bundle_hosts import PlainHost, change, gone, lying, plain_starter
 
 WEIGHTS = {"w": np.ones((2, 3), np.float32), "n": np.asarray(5)}
 LIMIT = 120.0
@@ -185,6 +186,36 @@ async def test_printing_without_end_beside_an_answer_waits_for_the_next_request(
     async with asyncio.timeout(LIMIT):
         await gone(running.pid)
     await process.kill()
+
+
+async def test_one_that_is_being_ended_is_asked_nothing(tmp_path: Path) -> None:
+    """Whatever it has sent ahead, and however long its end takes."""
+    go, theirs = asyncio.Event(), list[int]()
+
+    class Lasting(PlainHost):
+        """One that takes its time to end."""
+
+        async def kill(self) -> None:
+            await go.wait()
+            await super().kill()
+
+    async def starter(command: Sequence[str], channel: int, log: int) -> PlainHost:
+        theirs.append(os.dup(channel))
+        return Lasting((await plain_starter(command, channel, log)).process)
+
+    made = lying(tmp_path / "b", "time.sleep(600)")
+    process = await BundleProcess.start(starter, made, tmp_path / "log", limit=LIMIT)
+    os.write(theirs[0], b"{}\n" * 9)
+    assert process.alive
+    process._flooded()  # it has printed too much: nobody waits for its end
+    assert not process.alive
+    for _ in range(9):
+        await asyncio.sleep(0)
+        assert not process.alive
+    go.set()
+    await process.kill()
+    assert not process.alive
+    os.close(theirs[0])
 
 
 async def test_its_children_end_with_it(tmp_path: Path) -> None:

@@ -232,7 +232,7 @@ class BundleProcess:
     @property
     def alive(self) -> bool:
         """Whether it can be asked: one that answered wrongly was killed, another may have ended."""
-        if self._ending is not None or self._running is None or self._channel.fileno() < 0:
+        if self._ending is not None:  # what it has sent before can still be read
             return False
         try:
             return bool(self._channel.recv(1, socket.MSG_PEEK))
