@@ -39,7 +39,9 @@ class RequestedCode:
     """The code of a request: what was found in it, and the owner's environment, if there is one.
 
     `given` is what the job gives it: the same code can do something else with other things. `job`
-    is the one that this code was approved for last, and `before` what that job gave it.
+    is the one that this code was approved for last, "" if it never was, and `before` what that job
+    gave it; None if its record is gone. `lost` is the digest of the code approved before this one,
+    if its bytes are gone.
     """
 
     view: View
@@ -49,6 +51,7 @@ class RequestedCode:
     given: Given
     job: str
     before: Given | None
+    lost: str
 
     def plain(self) -> dict[str, Any]:
         """Return everything for programs."""
@@ -90,8 +93,9 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     return RequestedCode(
         view, entry, str(request.get("environment") or ""), str(here.get("name") or ""),
         Given.of(model.get("settings"), limits.get("clip_norm"), given_beside_settings(spec)),
-        str((last or {}).get("job") or ""),
+        str(told.get("approved_job") or ""),
         None if last is None else Given.of(*map(last.get, ("settings", "clip_norm", "others"))),
+        "" if older is not None else str((told.get("since") or {}).get("digest") or ""),
     )  # fmt: skip
 
 
@@ -104,6 +108,12 @@ def told_of(code: RequestedCode) -> Iterator[str]:
     yield t("What this job gives it (no digest of the code covers that):")
     yield from (f"  {line}" for line in _given(code))
     yield from code.view.told()
+    if code.lost:
+        yield t(
+            "LOOK: the code approved here before, {digest}…, is no longer here: there is nothing "
+            "to compare with",
+            digest=plain(code.lost)[:16],
+        )
     if not code.environment:
         yield t("PROBLEM: this agent has no environment {digest}", digest=plain(code.digest))
     yield t(
@@ -128,6 +138,12 @@ def _given(code: RequestedCode) -> Iterator[str]:
         changed = list(_changed(code.given, code.before, code.job))
         same = t("the same as in the job {job}, approved here last with this code", job=code.job)
         yield from changed or [same]
+    elif code.job:
+        yield t(
+            "LOOK: this code was approved here last for the job {job}, whose record is gone: there "
+            "is nothing to compare with",
+            job=plain(code.job),
+        )
 
 
 def _changed(now: Given, before: Given, job: str) -> Iterator[str]:

@@ -165,9 +165,11 @@ async def test_what_the_last_approved_job_gave_the_same_code_is_told(
     bundles: OwnerBundles, store: RecordStore
 ) -> None:
     await bundles.fetch(NEW.digest)
-    assert bundles.review(NEW.digest, "ana", "churn")["given"] is None
+    told = bundles.review(NEW.digest, "ana", "churn")
+    assert (told["given"], told["approved_job"]) == (None, None)
     approve(bundles, store, NEW, "ana", "churn")
-    assert bundles.review(NEW.digest, "ana", "churn")["given"] is None  # of no job in the record
+    told = bundles.review(NEW.digest, "ana", "churn")
+    assert (told["given"], told["approved_job"]) == (None, "job_1")  # no such job in the record
     model = {"bundle": {"digest": NEW.digest}, "settings": {"rate": 0.5}}
     started = {"initial": {"model": "e" * 64}, "plan": {"seed": 3}}
     spec = {"model": model, "limits": {"clip_norm": 2.0}, **started}

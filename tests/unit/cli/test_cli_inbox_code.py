@@ -159,6 +159,7 @@ def test_what_differs_from_the_last_approved_job_of_the_code_is_marked(
     assert not any("job_7" in one for one in lines())
     others = given_beside_settings(agent.item["spec"])
     assert others["model.bundle.environment"] == "e" * 64
+    agent.code["approved_job"] = "job_7"
     same = {"job": "job_7", "settings": dict(settings), "clip_norm": 7.5}
     agent.code["given"] = {**same, "others": others}
     assert "the same as in the job job_7, approved here last with this code" in lines()
@@ -177,6 +178,33 @@ def test_what_differs_from_the_last_approved_job_of_the_code_is_marked(
         'LOOK: gone is gone; it was "y" in the job job_7',
         "LOOK: the norm cap was 2.0 in the job job_7",
     ]
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("en", "there is nothing to compare with"), ("zh", "没有可供比较的内容")],
+)
+def test_it_says_that_there_is_nothing_to_compare_with(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch, language: str, told: str
+) -> None:
+    """The record of the job approved last is gone, or the code that was approved before."""
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+
+    def lines(command: str) -> list[str]:
+        _, out, err = cli("agent", "inbox", command, agent.item["id"])
+        return [one for one in (out + err).splitlines() if told in one]
+
+    assert lines("show") == []
+    agent.code |= {"approved": 1_700_000_000, "approved_job": "job_7\u202e", "given": None}
+    for command in ("show", "approve"):
+        (line,) = lines(command)
+        assert "job_7" in line
+        assert "\u202e" not in line
+    agent.code |= {"approved": None, "approved_job": None, "before": None}
+    agent.code["since"] = {"digest": OLD.digest}
+    for command in ("show", "approve"):
+        (line,) = lines(command)
+        assert OLD.digest[:16] in line
 
 
 def test_no_number_of_remarks_hides_the_problems(cli: Any, agent: Agent) -> None:

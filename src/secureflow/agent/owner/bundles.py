@@ -162,7 +162,8 @@ class OwnerBundles:
 
         `packed` and `before` are base64; `before` is None if there is none, or if its file is
         gone, and `since` then says which one it was. `approved` is the time of an approval of
-        this very bundle, and `given` what the job gave it that was approved with it last.
+        this very bundle, `approved_job` the job that it was approved for last, and `given` what
+        that job gave it; None if the record of the job is gone.
         """
         found = self._packed(digest)
         if found is None:
@@ -178,6 +179,7 @@ class OwnerBundles:
             "digest": digest,
             "packed": found,
             "approved": None if same is None else same.approved_at,
+            "approved_job": None if same is None else same.job,
             "given": None if same is None else self._given(same.job),
             "before": older,
             "since": None if last is None else last.summary(),
