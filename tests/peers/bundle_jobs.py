@@ -15,6 +15,7 @@ import numpy as np
 from secureflow.adapters.frameworks import runner_of
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.agent.compute.bundle_workers import BundleWorkers
+from secureflow.agent.compute.code_logs import Whose
 from secureflow.agent.compute.jobfiles import OUTPUTS, UPDATE
 from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.training import ROWS, evaluate_arguments, train_arguments
@@ -105,6 +106,8 @@ class Code:
     asked: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
     broken: str = ""
+    owners: dict[str, Whose] = field(default_factory=dict)
+    """Whose jobs are."""
 
     async def fetch(self, digest: str) -> None:
         self.fetched.append(digest)
@@ -119,6 +122,9 @@ class Code:
         if self.broken:
             raise SecureFlowError(self.broken, "an environment's problem")
         return Path(self.python)
+
+    def whose(self, job: str) -> Whose:
+        return self.owners.get(job, Whose())
 
 
 class Reader:

@@ -47,11 +47,11 @@ def show_log(
     job: Annotated[str, typer.Argument(help=t("Id of the job."))], config: Config = _CONFIG
 ) -> None:
     """Show a job's log, with everything hidden made visible: code wrote it."""
-    from secureflow.agent.compute.bundle_workers import LOGS
+    from secureflow.agent.compute.code_logs import FOLDER
     from secureflow.agent.settings import AgentSettings
     from secureflow.kit.plain import shown
 
-    folder = AgentSettings.load(config).directory / LOGS
+    folder = AgentSettings.load(config).directory / FOLDER
     if not _JOB.fullmatch(job) or not (folder / f"{job}.log").is_file():
         raise SecureFlowError(
             "not_found",

@@ -21,9 +21,10 @@ from peers.sandboxes import demand_sandbox
 from secureflow.adapters.frameworks import NumpyRunner, runner_of
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
 from secureflow.adapters.sandbox.started import Started
-from secureflow.agent.compute import bundle_workers
+from secureflow.agent.compute import bundle_workers, code_logs
 from secureflow.agent.compute.bundle_process import BundleProcess
 from secureflow.agent.compute.bundle_workers import BundleWorkers
+from secureflow.agent.compute.code_logs import Whose
 from secureflow.agent.compute.jobfiles import ROWS, UPDATE, code_folder
 from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.training import MOMENTS, train_arguments
@@ -425,7 +426,7 @@ async def test_ending_its_process_erases_no_trace_of_code(at: Any) -> None:
 async def test_logs_of_other_jobs_make_room_only_once_they_are_over(
     at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_workers, "MAX_LOGS", 2)
+    monkeypatch.setattr(code_logs, "MOST", 2)
     async with at(model_source()) as place:
         place.log.parent.mkdir(parents=True)
         await place.workers.prepare("job_open", dump(place.spec), None)
@@ -438,10 +439,28 @@ async def test_logs_of_other_jobs_make_room_only_once_they_are_over(
     assert kept == {JOB, "job_open", "job_second", "job_third"}
 
 
+async def test_many_jobs_of_one_submitter_push_out_no_log_of_another(
+    at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_logs, "MOST", 4)
+    ana, bob, other = Whose("prj_1", "ana"), Whose("prj_1", "bob"), Whose("prj_2", "ana")
+    async with at(model_source()) as place:
+        place.log.parent.mkdir(parents=True)
+        whose = {"old": other, "early": bob, **dict.fromkeys("abcdef", ana), "lost": Whose()}
+        for age, (name, who) in enumerate(whose.items()):
+            log = place.log.with_name(f"job_{name}.log")
+            log.touch()
+            os.utime(log, (age, age))
+            place.code.owners[log.stem] = who
+        await place.train()
+        kept = {path.stem for path in place.log.parent.iterdir()}
+    assert kept == {JOB, "job_old", "job_early", "job_f", "job_lost"}
+
+
 async def test_a_log_that_goes_while_another_job_starts_hinders_nobody(
     at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_workers, "MAX_LOGS", 0)
+    monkeypatch.setattr(code_logs, "MOST", 0)
     glob = Path.glob
 
     def gone_meanwhile(folder: Path, pattern: str) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from blake3 import blake3
 from peers.agent_world import World
 
+from secureflow.agent.compute.code_logs import Whose
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.edge.commands import Commands
 from secureflow.agent.owner import bundles as under_test
@@ -178,6 +179,14 @@ async def test_what_the_last_approved_job_gave_the_same_code_is_told(
     others = {"initial.model": "e" * 64, "plan.seed": 3}
     given = {"job": "job_1", "settings": {"rate": 0.5}, "clip_norm": 2.0, "others": others}
     assert bundles.review(NEW.digest, "ana", "churn")["given"] == given
+
+
+def test_whose_a_job_is_stands_in_its_record(bundles: OwnerBundles, store: RecordStore) -> None:
+    spec = {"project": "prj_1", "submitter": "ana"}
+    with store.transaction():
+        store.add_job(JobRecord("job_1", "d" * 64, spec, b"", 1, 2))
+    assert bundles.whose("job_1") == Whose("prj_1", "ana")
+    assert bundles.whose("job_2") == Whose()
 
 
 async def test_a_last_one_whose_file_is_gone_is_named(

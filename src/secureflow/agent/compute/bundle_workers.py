@@ -21,7 +21,6 @@ time that the next one takes to start.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import shutil
 import time
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter, died
+from secureflow.agent.compute.code_logs import CodeLogs, Whose
 from secureflow.agent.compute.jobfiles import ROWS, code_folder, take
 from secureflow.agent.compute.kind import CodeKind, CodeKinds
 from secureflow.agent.compute.warm import WarmPlaces
@@ -53,15 +53,11 @@ SOURCE: Final = "source"
 """The folder that a job's bundle is written into."""
 MAX_ROWS: Final = 1 << 46
 """Bytes of prepared rows; what a worker may write is bounded by its memory."""
-LOGS: Final = Path("bundles") / "logs"
-"""Below the agent's folder: what bundles print, a file for each job."""
 LOAD_SECONDS: Final = 300.0
 """For starting, importing and taking up the rows; importing a large framework takes a while."""
 PACE: Final = 2.0
 """Seconds after the last that code may take under differential privacy, in which an answer is
 written; one that is not written by then waits for as long again."""
-MAX_LOGS: Final = 200
-"""Logs that are kept of jobs that are over, the newest."""
 _ROWS: Final = Path("/rows")
 """The folder in which code finds its rows, once they are handed over."""
 
@@ -89,6 +85,9 @@ class OwnerCode(Protocol):
         Raises:
             SecureFlowError: `environment_unknown`, `environment_broken`.
         """
+
+    def whose(self, job: str) -> Whose:
+        """Return whose an approved job is; nobody's if its record is gone."""
 
 
 @dataclass
@@ -139,7 +138,7 @@ class BundleWorkers:
         self._wait = wait
         self._workers = workers
         self._code = code
-        self._logs = directory / LOGS
+        self._logs = CodeLogs(directory, lambda job: self._code().whose(job))
         self._kinds = kinds
         self._jobs: dict[str, _Job] = {}
         config = workers.config
@@ -362,7 +361,7 @@ class BundleWorkers:
         task = replace(
             known.kind.task(known.spec), python=str(python), folder="/bundle", host="/host.py"
         )
-        log = await asyncio.to_thread(self._log, job, frozenset(self._jobs))
+        log = await asyncio.to_thread(self._logs.of, job, frozenset(self._jobs))
         process = await BundleProcess.start(_starter(config, launch), task, log, limit=LOAD_SECONDS)
         if self._jobs.get(job) is not known:  # closed or prepared anew meanwhile
             await process.kill()
@@ -381,18 +380,6 @@ class BundleWorkers:
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed meanwhile
         (folder / ROWS).mkdir(mode=0o700, parents=True)
         self._code().write(digest, folder / SOURCE)
-
-    def _log(self, job: str, prepared: frozenset[str]) -> Path:
-        """Return the file of a job's log, and remove the oldest of jobs that are over."""
-        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        over = []
-        for one in self._logs.glob("*.log"):
-            with contextlib.suppress(FileNotFoundError):  # another job starts now, too
-                if one.stem not in prepared:
-                    over.append((one.stat().st_mtime, one))
-        for _, one in sorted(over)[:-MAX_LOGS]:
-            one.unlink(missing_ok=True)
-        return self._logs / f"{job}.log"
 
     def _end_process(self, job: str) -> None:
         if known := self._jobs.get(job):

@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 
 from blake3 import blake3
 
+from secureflow.agent.compute.code_logs import Whose
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.records import ApprovedBundle, InboxItem
 from secureflow.agent.record.store import RecordStore
@@ -184,6 +185,14 @@ class OwnerBundles:
             "before": older,
             "since": None if last is None else last.summary(),
         }
+
+    def whose(self, job: str) -> Whose:
+        """Return whose an approved job is; nobody's if its record is gone or damaged."""
+        with contextlib.suppress(SecureFlowError):
+            found = self._store.job(job)
+            if found is not None:
+                return Whose(*(str(found.spec.get(one, "")) for one in ("project", "submitter")))
+        return Whose()
 
     def hold(self, digest: str) -> None:
         """Keep code whose request was just approved, until the record says so."""

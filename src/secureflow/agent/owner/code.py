@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from secureflow.agent.compute.bundle_workers import no_sandbox
+from secureflow.agent.compute.code_logs import Whose
 from secureflow.agent.owner.bundles import OwnerBundles
 from secureflow.agent.owner.environments import Environments
 from secureflow.domain.specs.base import JobSpec
@@ -63,3 +64,7 @@ class OwnerCode:
     def interpreter(self, environment: str) -> Path:
         """See `bundle_workers.OwnerCode.interpreter`."""
         return self._environments.python(self._environments.ready(environment))
+
+    def whose(self, job: str) -> Whose:
+        """See `bundle_workers.OwnerCode.whose`."""
+        return self._bundles.whose(job)
