@@ -20,6 +20,7 @@ from secureflow.engines.training.encodings import apply_mean, opened_sums
 from secureflow.engines.training.models import Stage, update_layout
 from secureflow.engines.training.noising import noise_of, released_sums, split_sums
 from secureflow.engines.training.private import noised_once, noises_metrics, norm_cap
+from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import Blocks, next_state
 from secureflow.kit.errors import SecureFlowError
 
@@ -49,7 +50,9 @@ class MeanFold:
     def advance(self, model: GlobalModel, seed: Seed) -> PublishedMean | None:
         """Add the weighted mean to the model."""
         del seed
-        _move(self._spec, model, self._sum.mean())
+        mean: Blocks = self._sum.mean()
+        added = smoothing(self._spec, self._sum.weight)
+        _move(self._spec, model, mean if added is None else mean[:] + added)
         return None
 
     def sums(self, seed: Seed) -> list[float]:

@@ -13,13 +13,21 @@ from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.families import BY_SUMS, MAX_RIDGE_INPUTS
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
-from secureflow.domain.specs.sklearn_families import KMeansModel, MultinomialNbModel
+from secureflow.domain.specs.sklearn_families import (
+    GaussianNbModel,
+    KMeansModel,
+    MultinomialNbModel,
+)
 from secureflow.domain.specs.targets import outputs_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Text
 
 EMPTY_CLUSTER = 1e-5
 """A cluster with no larger share of the rows is empty: masked sums are that exact."""
+DEVIATIONS = 4.0
+"""Standard deviations of the noise that are added to noised counts and squares, or told apart."""
+_TAIL = 6.0
+"""Standard deviations that a number of a party's noise exceeds once in 10^9."""
 _LATTICE = 1 << 24
 """Lattice coordinates stay below it (`domain.specs.privacy.MAX_COORDINATE`)."""
 
@@ -29,14 +37,13 @@ def sums_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     if spec.model.family not in BY_SUMS:
         return None
     problem = _plan(spec, features)
-    if spec.privacy is None:
-        return problem or _caps(spec, _longest(spec, features))
-    problem = problem or _private(spec, spec.privacy)
-    if problem or spec.model.family != "ridge" or spec.privacy.noise != "local":
+    privacy = spec.privacy
+    if privacy is None:
+        return problem or _caps(spec, _change(spec, features, _row(spec, features)))
+    problem = problem or _private(spec, privacy)
+    if problem or privacy.noise != "local" or privacy.noise_multiplier is None:
         return problem
-    if spec.privacy.noise_multiplier is None:
-        return None
-    return _caps(spec, _noised_ridge(spec, features, spec.privacy))
+    return _caps(spec, _change(spec, features, _noised(spec, features, privacy)))
 
 
 def sums_start_problem(spec: TrainingSpec) -> Problem | None:
@@ -87,7 +94,7 @@ def _inputs(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
 
 @dataclass(frozen=True)
 class _Longest:
-    """The longest change of the model that rows within their bounds can give.
+    """How long a vector can be.
 
     Args:
         norm: its L2 norm.
@@ -98,39 +105,63 @@ class _Longest:
     coordinate: float
 
 
-def _longest(spec: TrainingSpec, features: FeatureSpec) -> _Longest:
-    width, model = features.width, spec.model
+def _row(spec: TrainingSpec, features: FeatureSpec) -> _Longest:
+    """Return what a row within its bounds can add to the sums; the means are no longer."""
+    width = features.width
     most = max(features.weight.bounds[1] if features.weight else 1.0, 1.0)
-    if model.family == "ridge":
+    if spec.model.family == "ridge":
         # Of one row with inputs u (the intercept's among them) and label z, all within ±1, the
         # length is √(½ ((Σu²)² + Σu⁴) + z² Σu²).
         size = width + 1
         return _Longest(most * math.sqrt(size * size / 2 + 3 * size / 2), most)
-    if isinstance(model, KMeansModel):
-        moved = 2 * most * math.sqrt(1 + width) + 2 * math.sqrt(model.clusters * width)
-        return _Longest(moved, 2 * most)
-    if isinstance(model, MultinomialNbModel):
-        smoothing = model.alpha / len(spec.roster)
-        cells = width * max(outputs_of(features.label), 2)
-        return _Longest(
-            most * math.sqrt(1 + width) + smoothing * math.sqrt(cells), most + smoothing
-        )
-    return _Longest(most * math.sqrt(1 + 2 * width), most)
+    inputs = 2 * width if isinstance(spec.model, GaussianNbModel) else width
+    return _Longest(most * math.sqrt(1 + inputs), most)
 
 
-def _noised_ridge(spec: TrainingSpec, features: FeatureSpec, privacy: Privacy) -> _Longest:
-    """Return the largest number and length of a party's noised means, but for one in a million.
+def _change(spec: TrainingSpec, features: FeatureSpec, means: _Longest) -> _Longest:
+    """Return the longest change of the model by means that are no longer than this."""
+    if not isinstance(spec.model, KMeansModel):
+        return means  # of nothing but zeros
+    centres = 2 * math.sqrt(spec.model.clusters * features.width)
+    return _Longest(2 * means.norm + centres, 2 * max(means.coordinate, 1.0))
+
+
+def _noised(spec: TrainingSpec, features: FeatureSpec, privacy: Privacy) -> _Longest:
+    """Return how long a party's noised means can be, but for one in a million.
 
     Its share of the public denominator may be that of a party with all the rows.
     """
-    longest, size = _longest(spec, features), features.width + 1
-    parties, numbers = len(spec.roster), spec.model_parameters
-    width = privacy.sigma(numbers) * privacy.step * parties / max(1, privacy.rows)
-    # The public amount on the diagonal (`engines.training.settling`).
-    amount = 2.0 * math.sqrt(size / parties) * width
-    largest = min(longest.coordinate, privacy.clipping_norm) * parties + amount + 6.0 * width
-    norm = min(longest.norm, privacy.clipping_norm) * parties + amount * math.sqrt(size)
-    return _Longest(norm + (math.sqrt(numbers) + 6.0) * width, largest)
+    row, parties, numbers = _row(spec, features), len(spec.roster), spec.model_parameters
+    rows = max(1, privacy.rows)
+    width = privacy.sigma(numbers) * privacy.step * parties / rows / privacy.sampling
+    sampled = 1.0 if privacy.sampling == 1.0 else 1.0 + _TAIL / math.sqrt(privacy.sampling * rows)
+    most, added = parties * sampled, _added(spec, features, width / math.sqrt(parties))
+    return _Longest(
+        min(row.norm, privacy.clipping_norm) * most
+        + added.norm
+        + (math.sqrt(numbers) + _TAIL) * width,
+        min(row.coordinate, privacy.clipping_norm) * most + added.coordinate + _TAIL * width,
+    )
+
+
+def _added(spec: TrainingSpec, features: FeatureSpec, width: float) -> _Longest:
+    """Return the public amount on noised means (`engines.training.settling`).
+
+    Args:
+        spec: the job's.
+        features: its features.
+        width: the standard deviation of the noise in the mean over the parties.
+    """
+    model, size = spec.model, features.width + 1
+    if model.family == "ridge":
+        amount = 2.0 * math.sqrt(size) * width
+        return _Longest(amount * math.sqrt(size), amount)
+    if isinstance(model, KMeansModel) or spec.privacy is None:
+        return _Longest(0.0, 0.0)
+    alpha = model.alpha if isinstance(model, MultinomialNbModel) else 0.0
+    amount = DEVIATIONS * width + alpha / max(1, spec.privacy.rows)
+    cells = features.width * max(outputs_of(features.label), 2)
+    return _Longest(amount * math.sqrt(cells), amount)
 
 
 def _caps(spec: TrainingSpec, longest: _Longest) -> Problem | None:

@@ -7,8 +7,8 @@ bounds loses digits of its variance; declare tighter bounds.) `var_smoothing` ti
 pooled variance is added to all, as in scikit-learn on pooled rows.
 
 `multinomial_nb` adds up, for each class, 1 and the counts u = x / m of an input, x within its
-bounds and m the upper bound (at least 1); categories count 1. Each of p parties adds α/p to its
-count of every input in every class: the pooled counts have α once (less if some drop out).
+bounds and m the upper bound (at least 1); categories count 1. Whoever adds the parties' sums up
+adds α to the count of every input in every class, once (`settling`).
 
 A class without rows is never the likeliest: it has the pooled means, and a probability of 1e-300.
 All sums over a row's inputs are made of that row alone.
@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from secureflow.domain.specs.sklearn_families import GaussianNbModel, MultinomialNbModel
+from secureflow.domain.specs.sklearn_families import GaussianNbModel
 from secureflow.domain.specs.targets import ClassesLabel, outputs_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.engines.privacy.clipping import product_rows
@@ -132,15 +132,6 @@ class MultinomialNb(SummedFamily):
         shares = self._shares(inputs)
         return np.asarray(np.sqrt(1.0 + np.einsum("ij->i", shares * shares)))
 
-    def model(self, spec: TrainingSpec, before: Float, means: Float, rows: int) -> Float:
-        """Return the means, with this party's share of α."""
-        del before
-        classes, width = spec.tensors[1].shape
-        own = _smoothing(spec) / len(spec.roster) / rows / largest_counts(_features(spec))
-        smoothed = means.copy()
-        smoothed[classes:] += np.broadcast_to(own, (classes, width)).reshape(-1)
-        return smoothed
-
     def outputs(self, parameters: Vector, inputs: Matrix) -> Matrix:
         """Return log-odds (rows, 1), or of several classes log-likelihoods below the largest."""
         found = multinomials(self._spec, parameters)
@@ -217,10 +208,6 @@ def _scores(spec: TrainingSpec, likely: Float) -> Matrix:
     if not isinstance(_features(spec).label, ClassesLabel):
         return np.asarray(likely[:, 1:] - likely[:, :1], np.float32)
     return np.asarray(likely - likely.max(axis=1, keepdims=True, initial=-np.inf), np.float32)
-
-
-def _smoothing(spec: TrainingSpec) -> float:
-    return spec.model.alpha if isinstance(spec.model, MultinomialNbModel) else 0.0
 
 
 def _features(spec: TrainingSpec) -> FeatureSpec:

@@ -31,6 +31,7 @@ from secureflow.engines.training.noising import (
     split_sums,
 )
 from secureflow.engines.training.private import noise_shared, noises_metrics
+from secureflow.engines.training.settling import smoothing
 from secureflow.engines.training.strategies import next_state
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -150,6 +151,9 @@ def apply_mean(
         SecureFlowError: `model_inconsistent`, `model_not_finite`; then the model is unusable.
     """
     mean_into(plan.encoding, total, 1 if noise_shared(spec) else weight, mean)
+    added = smoothing(spec, weight)
+    if added is not None:
+        mean += added
     check_mean(spec, mean)
     next_state(spec, model, mean, model)
     return tensor_digest(model), tensor_digest(mean)
@@ -165,6 +169,9 @@ def check_mean(spec: TrainingSpec, mean: NDArray[np.float32]) -> None:
         most = clip = longest_sum(spec)
     else:
         most, clip = spec.limits.clip_norm, spec.quantisation.clip
+        added = smoothing(spec, 1)
+        if added is not None:
+            most, clip = most + float(np.linalg.norm(added)), clip + float(added.max())
     squares, largest = 0.0, 0.0
     for start in range(0, mean.size, 1 << 16):
         block = mean[start : start + (1 << 16)].astype(np.float64)

@@ -35,9 +35,8 @@ class KMeans(SummedFamily):
         """Return √(1 + Σ x²)."""
         return np.asarray(np.sqrt(1.0 + np.einsum("ij->i", inputs * inputs)))
 
-    def model(self, spec: TrainingSpec, before: Float, means: Float, rows: int) -> Float:
+    def model(self, spec: TrainingSpec, before: Float, means: Float) -> Float:
         """Return the means, behind the centres to which the rows were assigned."""
-        del rows
         centres = centres_of(spec, before)
         return np.concatenate([centres.reshape(-1), means[centres.size :]])
 

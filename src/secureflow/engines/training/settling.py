@@ -7,6 +7,9 @@
 | `multinomial_nb` | α, and four standard deviations, on each count: logarithms exist            |
 | `kmeans`         | the centres of before; a count below four standard deviations is no row     |
 
+Without noise the weighted mean is the next state, and `smoothing` is added to it once: α of
+`multinomial_nb`, which no party that drops out takes along.
+
 It touches no data. A party whose noise is its own does it to its own sums, and the mean of the
 parties' states is what is released; else everybody does it to the sum.
 """
@@ -25,11 +28,11 @@ from secureflow.domain.specs.sklearn_families import (
     KMeansModel,
     MultinomialNbModel,
 )
+from secureflow.domain.specs.sum_rules import DEVIATIONS
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.engines.training.clusters import centres_of, parts_of
 
 _Float = NDArray[np.float64]
-_DEVIATIONS = 4.0
 
 
 def settled(spec: TrainingSpec, before: NDArray[np.float32] | _Float, moved: _Float) -> _Float:
@@ -47,13 +50,26 @@ def settled(spec: TrainingSpec, before: NDArray[np.float32] | _Float, moved: _Fl
         return _kept(spec, before, means, width)
     if isinstance(spec.model, GaussianNbModel):
         squares = [np.full(one.size, one.name == "squares") for one in spec.tensors]
-        return np.asarray(means + _DEVIATIONS * width * np.concatenate(squares))
+        return np.asarray(means + DEVIATIONS * width * np.concatenate(squares))
     if isinstance(spec.model, MultinomialNbModel):
         counts, sums = spec.tensors
         added = spec.model.alpha / max(1, spec.privacy.rows) / largest_counts(spec.features)
-        lifted = np.broadcast_to(added + _DEVIATIONS * width, sums.shape).reshape(-1)
+        lifted = np.broadcast_to(added + DEVIATIONS * width, sums.shape).reshape(-1)
         return np.asarray(means + np.concatenate([np.zeros(counts.size), lifted]))
     return loaded(spec, means)
+
+
+def smoothing(spec: TrainingSpec, rows: float) -> _Float | None:
+    """Return what is added to means over so many rows without noise, float64 (d,); None if nothing.
+
+    It is largest for one row.
+    """
+    model, features = spec.model, spec.features
+    if not isinstance(model, MultinomialNbModel) or features is None or spec.privacy is not None:
+        return None
+    counts, sums = spec.tensors
+    added = model.alpha / max(rows, 1.0) / largest_counts(features)
+    return np.concatenate([np.zeros(counts.size), np.broadcast_to(added, sums.shape).reshape(-1)])
 
 
 def noise_width(spec: TrainingSpec, privacy: Privacy) -> float:
@@ -93,7 +109,7 @@ def _kept(
     _, counts, sums = parts_of(spec, means)
     local = spec.privacy is not None and spec.privacy.noise == "local"
     # A party's own noise is wider than that of the mean over the parties.
-    least = _DEVIATIONS * width * (len(spec.roster) ** 0.5 if local else 1.0)
+    least = DEVIATIONS * width * (len(spec.roster) ** 0.5 if local else 1.0)
     filled = counts > least
     centres = centres_of(spec, np.asarray(before))
     return np.concatenate(

@@ -60,7 +60,7 @@ class SummedFamily(ABC):
             some = inputs[rows].astype(np.float64)
             counts = np.ones(len(rows)) if weights is None else weights[rows].astype(np.float64)
             total += self.total(before, some, labels[rows].astype(np.float64), counts)
-        return self.model(spec, before, total / len(labels), len(labels)).astype(np.float32)
+        return self.model(spec, before, total / len(labels)).astype(np.float32)
 
     def clipped_sum(
         self, parameters: Float, inputs: Float, labels: Float, clip: float, weights: Float | None
@@ -101,9 +101,9 @@ class SummedFamily(ABC):
     def norms(self, inputs: Float) -> Float:
         """Return the L2 norm of what each row adds, from that row alone."""
 
-    def model(self, spec: TrainingSpec, before: Float, means: Float, rows: int) -> Float:
+    def model(self, spec: TrainingSpec, before: Float, means: Float) -> Float:
         """Return a party's model for the means over its rows."""
-        del spec, before, rows
+        del spec, before
         return means
 
     @abstractmethod

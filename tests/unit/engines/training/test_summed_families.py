@@ -21,13 +21,15 @@ from unit.engines.training.family_world import (
 from unit.engines.training.sklearn_world import SUMMING, all_rows, job_of, prepared
 
 from secureflow.adapters.frameworks import NumpyRunner
+from secureflow.domain.specs.sum_rules import _change, _noised
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import weight_vector
+from secureflow.engines.privacy.dpsgd import Gradients, gradient_sum, noisy_step
 from secureflow.engines.training.bayes import gaussians, multinomials, unscaling
 from secureflow.engines.training.clusters import centres_of, first_state, parts_of
 from secureflow.engines.training.federated import summarise
 from secureflow.engines.training.models import initial_state, model_family
-from secureflow.engines.training.private import METRIC_UNIT
+from secureflow.engines.training.private import METRIC_UNIT, dp_sgd, penalised, privacy_of
 from secureflow.engines.training.settling import noise_width, settled
 from secureflow.kit.errors import SecureFlowError
 
@@ -81,6 +83,24 @@ def test_multinomial_bayes_is_that_of_the_pooled_counts(
     mine = multinomials(job, state)
     np.testing.assert_allclose(mine.log_prob, theirs.feature_log_prob_, atol=close)
     np.testing.assert_allclose(np.log(mine.prior), theirs.class_log_prior_, atol=close)
+
+
+@pytest.mark.parametrize("protection", ["sealed", "secagg"])
+def test_a_party_that_drops_out_takes_nothing_of_alpha_along(
+    protection: str, tmp_path: Path
+) -> None:
+    """It is added once, after the sum: the model is that of scikit-learn on the rows that came."""
+    from sklearn.naive_bayes import MultinomialNB
+
+    job = job_of("multinomial_nb", "classes", model={"alpha": 40.0}, protection=protection, **WHOLE)
+    run = federate if protection == "sealed" else federate_masked
+    came = shares()[:2]
+    state, _ = run(job, came, tmp_path)
+    inputs, labels = prepared(job, pooled(came))
+    theirs = MultinomialNB(alpha=40.0).fit(counts_of(job, inputs), labels)
+    close = 1e-5 if protection == "sealed" else 1e-3
+    mine = multinomials(job, state)
+    np.testing.assert_allclose(mine.log_prob, theirs.feature_log_prob_, atol=close)
 
 
 @pytest.mark.parametrize("protection", ["sealed", "secagg"])
@@ -254,6 +274,72 @@ def test_one_row_moves_the_clipped_sum_by_at_most_the_clip(
 
 
 @MEASURED
+@pytest.mark.parametrize("noise", PLACEMENTS)
+@pytest.mark.parametrize("cell", [1.0, -1.0, 1e3, 3e38, -3e38, 1e-30])
+def test_an_extreme_row_moves_noised_sums_by_no_more_than_noise_is_made_for(
+    family: str, target: str, noise: str, cell: float
+) -> None:
+    """Whatever is in it, within the columns' bounds or not, and however much it counts."""
+    job = job_of(family, target, **private(noise))
+    privacy, plan, seed = privacy_of(job), dp_sgd(job), b"\x05" * 32
+    inputs, labels = prepared(job, table(40))
+    more = np.vstack([inputs, np.full((1, inputs.shape[1]), cell, np.float32)])
+    counts = np.append(np.ones(40), 1e6).astype(np.float32)
+    before = initial_state(job).astype(np.float64)
+
+    def summed(rows: np.ndarray) -> np.ndarray:
+        count = len(rows)
+        gradients = Gradients(model_family(job).clipped_sum, counts[:count], penalised(job))
+        given = before, rows, np.append(labels, labels[:1])[:count], plan, seed
+        if noise == "local":
+            return noisy_step(*given, gradients) * plan.rows * plan.sampling
+        return gradient_sum(*given, gradients=gradients)
+
+    moved = np.linalg.norm(summed(more) - summed(inputs))
+    made_for = privacy.sigma(job.model_parameters) * privacy.step / privacy.multiplier
+    assert 0.9 * privacy.clipping_norm < moved <= made_for * (1 + 1e-9)
+
+
+@MEASURED
+@pytest.mark.parametrize("masked", [False, True])
+def test_noised_sums_that_would_be_clipped_are_refused(
+    family: str, target: str, masked: bool
+) -> None:
+    """A party's own noise makes them longer than rows alone would."""
+    more: dict[str, Any] = private("local", 8.0, clipping_norm=4.0, rows=100)
+    if masked:
+        more |= {"protection": "secagg"}
+        field, part = "quantisation.clip", {"quantisation": {"clip": 6.0}}
+    else:
+        field, part = "limits.clip_norm", {"limits": {"clip_norm": 15.0}}
+    assert job_of(family, target, **part, protection=more["protection"])  # without noise they fit
+    with pytest.raises(SecureFlowError) as caught:
+        job_of(family, target, **more, **part)
+    assert caught.value.details == {"field": field}
+
+
+@MEASURED
+def test_noised_sums_fit_what_a_spec_must_allow(family: str, target: str, tmp_path: Path) -> None:
+    """Of a party that has all rows, at the ends of their bounds."""
+    rows = {name: cells.copy() for name, cells in table(300).items()}
+    rows |= {"x0": np.full(300, -1.0), "x1": np.ones(300), "count": np.full(300, 2.0)}
+    for number in range(5):
+        job = job_of(family, target, **private("local", 4.0, clipping_norm=4.0))
+        assert job.features is not None
+        longest = _change(job, job.features, _noised(job, job.features, privacy_of(job)))
+        runner = NumpyRunner(job, rows)
+        state = initial_state(job)
+        for _ in range(2 if family == "kmeans" else 1):
+            state.tofile(tmp_path / "model")
+            runner.train(tmp_path / "model", tmp_path / "delta", None, bytes([number]) * 32)
+            delta = np.fromfile(tmp_path / "delta", "<f4")
+            assert np.linalg.norm(delta) <= longest.norm
+            assert np.abs(delta).max() <= longest.coordinate
+            assert np.linalg.norm(delta) > 0.1 * longest.norm or family == "kmeans"
+            state = state + delta
+
+
+@MEASURED
 def test_a_rows_clipped_part_depends_on_that_row_alone_to_the_last_bit(
     family: str, target: str
 ) -> None:
@@ -336,7 +422,7 @@ def test_a_noised_count_below_the_noise_is_no_row() -> None:
          "quantisation.clip"),
         ("kmeans", "none", {"protection": "secagg", "quantisation": {"bits": 16}},
          "quantisation.bits"),
-        ("multinomial_nb", "binary", {"model": {"alpha": 1e5}}, "limits.clip_norm"),
+        ("multinomial_nb", "binary", {"limits": {"clip_norm": 2.0}}, "limits.clip_norm"),
         ("kmeans", "none", private("enclave", rows=20_000), "privacy.bits"),
         ("gaussian_nb", "binary", private("enclave", sampling=0.5), "privacy.sampling"),
         ("kmeans", "none", private("local", local_steps=2), "privacy.sampling"),
