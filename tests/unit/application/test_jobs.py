@@ -331,6 +331,23 @@ async def test_a_label_or_weight_that_an_owner_does_not_have_is_refused_by_name(
         )
 
 
+async def test_a_dry_run_says_that_masks_clamp_the_first_steps_of_a_schedule(stage: Stage) -> None:
+    async def told(protection: str, **model: Any) -> bool:
+        wanted = stage.wanted()
+        model = {"family": "sgd_classifier", "alpha": 1e-4, **model}
+        parts = {**wanted.parts, "model": model, "protection": protection}
+        dry = await stage.services.jobs.dry_run(
+            stage.scientist("bank-a"), replace(wanted, parts=parts)
+        )
+        return any("up to 10.0 long" in note and "±8.0" in note for note in dry.notes)
+
+    assert await told("secagg", schedule="optimal")
+    assert not await told("sealed", schedule="optimal")  # the change is scaled as a whole
+    assert not await told("secagg", schedule="invscaling")
+    with refused("contradictory_spec", "model.alpha"):
+        await told("sealed", schedule="optimal", alpha=0.0)
+
+
 async def test_a_job_may_learn_classes_or_a_number(stage: Stage) -> None:
     wanted = stage.wanted()
     known = wanted.parts["features"]

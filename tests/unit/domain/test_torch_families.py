@@ -61,10 +61,22 @@ def test_what_a_network_cannot_see_is_refused(seen: str, model: dict[str, Any], 
     assert says in refused(seen, model)
 
 
-def test_a_network_sees_one_column() -> None:
-    FEATURES["both"] = {**FEATURES["images"], **FEATURES["texts"]}
-    try:
-        assert "exactly one column" in refused("both", CNN)
-        spec("both", {"family": "torch_mlp"})
-    finally:
-        del FEATURES["both"]
+TABLE = {"numeric": [{"column": "age", "bounds": [0, 100]}],
+         "categorical": [{"column": "colour", "categories": ["red", "blue"]}]}  # fmt: skip
+LSTM = {"family": "torch_lstm"}
+
+
+@pytest.mark.parametrize("model", [CNN, LSTM], ids=["cnn", "lstm"])
+@pytest.mark.parametrize("more", ["numeric", "categorical", "images", "texts", "arrays", "same"])
+def test_a_network_that_sees_one_column_is_refused_more(
+    monkeypatch: pytest.MonkeyPatch, model: dict[str, Any], more: str
+) -> None:
+    """By name at submission, whatever stands beside it: none of them is left out in silence."""
+    own = "images" if model is CNN else "texts"
+    kind, (first,) = next(iter(FEATURES[own].items()))
+    second = {**first, "column": "another"}
+    beside = {kind: [first, second]} if more in {"same", own} else FEATURES.get(more)
+    beside = beside or {more: TABLE[more]}
+    monkeypatch.setitem(FEATURES, "both", {**FEATURES[own], **beside})
+    assert "exactly one column" in refused("both", model)
+    spec("both", {"family": "torch_mlp"})

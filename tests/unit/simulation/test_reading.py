@@ -165,3 +165,12 @@ def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SecureFlowError) as caught:
         simulate(JOB, tmp_path / "t.parquet", parties=2)
     assert caught.value.code == "dataset_unreadable"
+
+
+def test_long_steps_that_masks_clamp_are_told(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="needs the extra sklearn")
+    file = csv(tmp_path / "few.csv", lambda one: f"{one:.0f}")
+    job = {**JOB, "model": {"family": "sgd_classifier", "schedule": "optimal"}}
+    assert simulate(job, file, parties=2).notes == ()
+    (note,) = simulate({**job, "protection": "secagg"}, file, parties=2).notes
+    assert "up to 10.0 long" in note

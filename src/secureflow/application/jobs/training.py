@@ -40,6 +40,7 @@ from secureflow.domain.specs.inputs import (
     differing_elements,
 )
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.sklearn_rules import clamped_steps
 from secureflow.domain.specs.training import (
     ClassesLabel,
     FeatureSpec,
@@ -365,6 +366,8 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
             "float16 ends at 6e-8: smaller changes of a parameter are lost, so that a small "
             "learning rate trains nothing. bfloat16 keeps them."
         )
+    if clamped := clamped_steps(spec):
+        yield clamped
     if spec.plan.keep is not None:
         yield (
             "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "

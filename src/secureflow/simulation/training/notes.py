@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from secureflow.domain.specs.bundle_family import BundleModel
+from secureflow.domain.specs.sklearn_rules import clamped_steps
 from secureflow.domain.specs.training import ClassesLabel, Label, TrainingSpec
 from secureflow.engines.preparation import LEAST_VALIDATION, private_labels
 from secureflow.kit.kernels import chosen_here, same_kernels
@@ -23,6 +24,8 @@ def noticed(spec: TrainingSpec, table: Table | None, parties: Sequence[Party]) -
         return
     if isinstance(spec.model, BundleModel) and not spec.model.sums:
         yield "Nothing is measured: model.sums does not say what the code's evaluate returns."
+    if clamped := clamped_steps(spec):
+        yield clamped
     yield from _classes(spec, table)
     if spec.plan.validation and spec.privacy is None:
         yield from _measuring(parties)
