@@ -142,6 +142,7 @@ async def test_a_host_that_does_not_read_ends_with_its_limit(tmp_path: Path) -> 
     with pytest.raises(SecureFlowError) as refusal:
         await process.train({"w": np.zeros(32 << 20, np.uint8)}, 1, limit=0.2)
     assert refusal.value.code == "bundle_silent"
+    await process.kill()
 
 
 @pytest.mark.parametrize(

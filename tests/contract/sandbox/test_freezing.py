@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from peers.sandboxes import demand_sandbox
 
-from secureflow.adapters.sandbox import BubblewrapSandbox
-from secureflow.adapters.sandbox.freezing import SignalFreezer, stands
+from secureflow.adapters.sandbox import BubblewrapSandbox, freezing
+from secureflow.adapters.sandbox.freezing import GroupFreezer, SignalFreezer, stands
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
 from secureflow.kit.errors import SecureFlowError
 
@@ -115,6 +115,42 @@ async def test_one_that_a_look_misses_is_found(
         assert list(map(stands, inside)) == [True]
     finally:
         await process.kill()
+
+
+async def test_a_freeze_that_is_under_way_ends_with_a_kill(
+    sandbox: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds a thread: of a process that waits for a disk it would for as long."""
+    looked = threading.Event()
+
+    def never(pid: int) -> bool:
+        looked.set()
+        return False
+
+    monkeypatch.setattr(freezing, "stands", never)
+    monkeypatch.setattr(freezing, "PATIENCE", 600.0)
+    process = await sandbox.start(LAUNCH)
+    freeze = asyncio.create_task(process.freeze())
+    await asyncio.to_thread(looked.wait, 60)
+    members = SignalFreezer._members
+    monkeypatch.setattr(SignalFreezer, "_members", lambda own: [*members(own), (1, -1)])
+    monkeypatch.setattr(freezing, "_send", lambda *_: None)
+    await process.kill()
+    await asyncio.wait_for(freeze, 60)
+
+
+async def test_a_freeze_of_a_group_that_is_under_way_ends_with_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freezing, "PATIENCE", 600.0)
+    (tmp_path / "cgroup.freeze").touch()
+    (tmp_path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    freezer = GroupFreezer(tmp_path / "cgroup.freeze")
+    freeze = asyncio.create_task(asyncio.to_thread(freezer.freeze))
+    while (tmp_path / "cgroup.freeze").read_text() != "1":  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.001)
+    freezer.close()
+    await asyncio.wait_for(freeze, 60)
 
 
 async def test_a_namespace_is_let_go_of_with_its_process(sandbox: BubblewrapSandbox) -> None:

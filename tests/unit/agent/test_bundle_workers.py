@@ -21,7 +21,7 @@ from peers.sandboxes import demand_sandbox
 from secureflow.adapters.frameworks import NumpyRunner, runner_of
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
 from secureflow.adapters.sandbox.started import Started
-from secureflow.agent.compute import bundle_workers, code_logs
+from secureflow.agent.compute import bundle_log, bundle_workers, code_logs
 from secureflow.agent.compute.bundle_process import BundleProcess
 from secureflow.agent.compute.bundle_workers import BundleWorkers
 from secureflow.agent.compute.code_logs import Whose
@@ -670,3 +670,49 @@ async def test_a_model_that_is_none_never_reaches_the_code(at: Any) -> None:
         assert await code_of(place.train(1, np.nan)) == "invalid_model"
         await place.workers.close(JOB)
         assert "in" not in place.log.read_text()
+
+
+LINGERS = {
+    "answers": "weights['w'] += 9; return weights",
+    "lies": "return 7",
+    "raises": "raise OSError",
+    "not finite": "weights['w'] += float('nan'); return weights",
+    "hangs": "time.sleep(600)",
+    "dies": "os._exit(0)",
+    "prints": "while True: os.write(2, b'x' * 65536)",
+}
+
+
+@pytest.mark.parametrize("how", LINGERS)
+async def test_under_privacy_nobody_waits_for_a_process_that_does_not_go(
+    at: Any, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """One that is killed may still wait for a disk: its end could tell rows by its time."""
+    kill, go = Started.kill, asyncio.Event()
+
+    async def late(started: Started) -> None:
+        await go.wait()
+        await kill(started)
+
+    monkeypatch.setattr(Started, "kill", late)
+    monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
+    source = model_source(train=LINGERS[how], evaluate="return {}")
+    async with at(source, code_spec(privacy=PRIVACY, seconds=3)) as place:
+        try:
+            async with asyncio.timeout(60):
+                for number in (1, 2):
+                    assert await place.train(number)
+                await place.workers.close(JOB)
+            assert len(place.workers._lingering) == 2
+        finally:
+            go.set()
+    assert not place.workers._lingering
+
+
+async def test_of_other_jobs_the_end_of_every_process_is_awaited(at: Any) -> None:
+    async with at(model_source(train=LINGERS["lies"])) as place:
+        await place.evaluate()
+        pid = place.pid
+        assert await code_of(place.train()) == "bundle_output_refused"
+        await place.workers.close(JOB)
+        assert gone(pid)

@@ -52,7 +52,7 @@ class Freezer(Protocol):
         """Let them run again."""
 
     def close(self) -> None:
-        """Say that they have ended; waits for nobody, and calls that follow do nothing."""
+        """Say that they are killed; waits for nobody. Calls do nothing more, one under way too."""
 
 
 class GroupFreezer:
@@ -64,14 +64,17 @@ class GroupFreezer:
 
     def __init__(self, switch: Path) -> None:
         self._switch = switch
+        self._closed = False
 
     def freeze(self) -> None:
         """See `Freezer.freeze`; a thread that waits for a disk is not waited for very long."""
+        if self._closed:
+            return
         self._turn("1")
         until = time.monotonic() + PATIENCE
         with contextlib.suppress(OSError):  # they have ended
             while "frozen 1" not in self._switch.with_name("cgroup.events").read_text():
-                if time.monotonic() > until:
+                if self._closed or time.monotonic() > until:
                     return  # the kernel sees to it
                 time.sleep(_PAUSE)
 
@@ -81,6 +84,7 @@ class GroupFreezer:
 
     def close(self) -> None:
         """See `Freezer.close`; the name of a group is never another's."""
+        self._closed = True
 
     def _turn(self, to: str) -> None:
         with contextlib.suppress(FileNotFoundError):  # they have ended, and it went with them
@@ -112,10 +116,10 @@ class SignalFreezer:
         """See `Freezer.freeze`."""
         if not self._space:
             raise OSError(errno.EPERM, "its namespace of processes cannot be told")
-        with self._holding() as there:
+        with self._holding():
             self._allow("0")
             until, clean = time.monotonic() + PATIENCE, 0
-            while there and clean < _CLEAN:
+            while self._held >= 0 and clean < _CLEAN:
                 clean = 0 if self._stop() else clean + 1
                 if time.monotonic() > until:
                     raise OSError(errno.EBUSY, "a process does not stand still")

@@ -127,6 +127,8 @@ class Started:
 
     async def kill(self) -> None:
         """See `SandboxProcess.kill`."""
+        if self._freezer is not None:
+            self._freezer.close()  # a call that is under way holds a thread
         with contextlib.suppress(ProcessLookupError):
             if self._handle is not None:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)

@@ -198,7 +198,7 @@ class BundleProcess:
         Raises:
             SecureFlowError: `bundle_failed` if it raised; `bundle_output_refused` for anything but
                 what was declared; `bundle_silent` after `limit` seconds; `bundle_died`. Except
-                after the first one the process is gone.
+                after the first one the process is being ended: nothing is asked of it any more.
         """
         size = sum(one.size for one in self._task.tensors)
         arguments = {"round": round_number}
@@ -209,7 +209,7 @@ class BundleProcess:
             start += one.size
         for name, tensor in found.items():
             if not _finite(tensor):
-                await self.kill()
+                self.end()
                 raise _refused(Text("a number of {name} is not finite", name=name))
         return found
 
@@ -222,10 +222,10 @@ class BundleProcess:
         reply, _ = await self._request("evaluate", {}, limit, weights=weights)
         sums = reply.get("sums")
         if not isinstance(sums, dict) or sums.keys() != set(self._task.sums):
-            await self.kill()
+            self.end()
             raise _refused("the sums are not those that were declared")
         if not all(_is_sum(one) for one in sums.values()):
-            await self.kill()
+            self.end()
             raise _refused("a sum is no finite number")
         return {name: float(sums[name]) for name in self._task.sums}
 
@@ -243,9 +243,13 @@ class BundleProcess:
 
     async def kill(self) -> None:
         """Kill the process and keep what it has printed; an open request ends as `bundle_died`."""
-        await asyncio.shield(self._end())
+        await asyncio.shield(self.end())
 
-    def _end(self) -> asyncio.Task[None]:
+    def end(self) -> asyncio.Task[None]:
+        """Have the process killed, and nothing asked of it from now on; nobody waits for its end.
+
+        One that waits for a disk takes as long as that to go, though none of its code runs again.
+        """
         if self._ending is None:
             self._ending = asyncio.get_running_loop().create_task(self._killed())
         return self._ending
@@ -266,7 +270,7 @@ class BundleProcess:
     def _flooded(self) -> None:
         """End it, whether somebody waits for an answer or not."""
         self._printed_too_much = True
-        self._end()
+        self.end()
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
 
@@ -303,15 +307,17 @@ class BundleProcess:
                 answered = True
                 await running.freeze()
         except BaseException as error:  # cancellation too: an open answer makes it unusable
-            await self.kill()
+            self.end()
+            if not isinstance(error, Exception):  # cancelled: nobody waits for an answer
+                await self.kill()
             if not (answered and isinstance(error, OSError)):  # so is a limit that is over
                 raise self._reason(error) from error
         if failed:
-            raise await self._failure(reply["error"])
+            raise self._failure(reply["error"])
         return reply, values
 
     def _runs(self) -> RunningHost:
-        if self._running is None:
+        if self._running is None or self._ending is not None:
             raise _Died
         return self._running
 
@@ -385,12 +391,12 @@ class BundleProcess:
             return _refused("it prints without end")
         return died() if isinstance(error, _Died | OSError) else error
 
-    async def _failure(self, kind: object) -> SecureFlowError:
+    def _failure(self, kind: object) -> SecureFlowError:
         """Return the error for a word of the host; unknown ones are not repeated."""
         if isinstance(kind, str) and kind in _FAILED:
             reason = Text("The bundle failed: {reason}.", reason=_FAILED[kind])
             return SecureFlowError("bundle_failed", reason, _HINT)
-        await self.kill()
+        self.end()
         if isinstance(kind, str) and kind in _UNUSABLE:
             reason = Text("The bundle cannot run here: {reason}.", reason=_UNUSABLE[kind])
             return SecureFlowError("bundle_unusable", reason, _HINT)

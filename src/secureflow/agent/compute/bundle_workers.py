@@ -15,7 +15,8 @@ anew, with new rows and a new object, for the next round.
 Under differential privacy the time of a step must not be told either, since code can choose it:
 every step takes what the kind says (`CodeKind.paced`), whatever the code did, and says 0 seconds.
 Each has a process of its own, which is ended after it: were it kept, its end could tell rows by the
-time that the next one takes to start.
+time that the next one takes to start. Nobody waits for an end, which code can draw out: none of its
+code runs once it is killed, but what it has asked of the kernel (a disk, much memory) is finished.
 """
 
 from __future__ import annotations
@@ -141,6 +142,7 @@ class BundleWorkers:
         self._logs = CodeLogs(directory, lambda job: self._code().whose(job))
         self._kinds = kinds
         self._jobs: dict[str, _Job] = {}
+        self._lingering: set[asyncio.Task[None]] = set()
         config = workers.config
         self._places = WarmPlaces(config.warm, config.idle, self._end_process)
 
@@ -211,9 +213,10 @@ class BundleWorkers:
         await self._workers.close(job)
 
     async def stop(self) -> None:
-        """End every process."""
+        """End every process, and wait until they are gone."""
         for job in list(self._jobs):
             await self._end(job)
+        await asyncio.gather(*self._lingering)
         await self._workers.stop()
 
     def _with_code(self, spec: Mapping[str, Any]) -> tuple[CodeKind, JobSpec, CodePart] | None:
@@ -264,8 +267,9 @@ class BundleWorkers:
         process, known.process = known.process, None
         if process is not None:
             task = asyncio.get_running_loop().create_task(process.kill())
-            known.leaving.add(task)
-            task.add_done_callback(known.leaving.discard)
+            for kept in (known.leaving, self._lingering):
+                kept.add(task)
+                task.add_done_callback(kept.discard)
 
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
@@ -328,7 +332,7 @@ class BundleWorkers:
         try:
             await process.prepare_rows(str(_ROWS / ROWS), limit=known.left(LOAD_SECONDS))
         except SecureFlowError:
-            await process.kill()  # an object that was half prepared is of no use
+            process.end()  # an object that was half prepared is of no use
             raise
         known.handed = True
 
@@ -390,7 +394,8 @@ class BundleWorkers:
         self._places.leave(job)
         if known is not None:
             self._leave(known)
-            await asyncio.gather(*known.leaving)
+            if known.kind.paced(known.spec) is None:
+                await asyncio.gather(*known.leaving)
 
 
 def _take_rows(written: Path, rows: Path) -> None:
