@@ -6,7 +6,7 @@ sum, no noise. What differs from `counting` is each layer's record that reading 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, Literal
@@ -279,6 +279,11 @@ class Tally:
     ) -> Contribution:
         values = np.frombuffer(held.plaintext, "<i8").astype(np.float64)
         return Contribution(values, 1, {}, None)
+
+    def check_outcome(
+        self, spec: TallyingSpec, rounds: Sequence[RoundRecord], model: str | None
+    ) -> None:
+        """Tallies have no model."""
 
     def reveals_nothing(self, spec: TallyingSpec) -> bool:
         return False

@@ -78,7 +78,8 @@ async def test_a_whole_job(world: World) -> None:
     leaves.append(leaf_of(evaluated))
     world.record(evaluated)
 
-    finish = world.body(outcome="succeeded", model=None, head=world.head())
+    model = evaluation["model"]
+    finish = world.body(outcome="succeeded", model=model, head=world.head())
     finished = await world.ask("finish", finish)
     assert parse_note(attach(finish["head"], [finished["cosignature"]])).cosigners({ME: key})
     assert world.worker.closed == [JOB]
@@ -316,6 +317,48 @@ async def test_sealed_intermediate_models(tmp_path: Path) -> None:
     assert world.enclave.recipient.open_key(admitted["model_key"], handed) == content
     with pytest.raises(SecureFlowError):
         RecipientKey.generate().open_key(admitted["model_key"], handed)
+
+
+@pytest.mark.parametrize("keep", [None, "best"])
+@pytest.mark.parametrize("missed", [None, 2, "evaluation"])
+async def test_a_party_witnesses_no_output_that_its_rounds_did_not_lead_to(
+    tmp_path: Path, keep: str | None, missed: int | str | None
+) -> None:
+    """Of the last model as of the best, and of a party that was there all the time."""
+    plan = {"rounds": 3, "validation": 0.2, **({} if keep is None else {"keep": keep})}
+    world = World(tmp_path / "agent", spec_changes={"plan": plan})
+    await world.admitted()
+    for number in (1, 2, 3):
+        if number != missed:
+            await world.round(number)
+    if missed != "evaluation":
+        world.record(await world.ask("train", world.train_body(4, "evaluate")))
+    every = [world.released(number, 0.5 * number) for number in (1, 2, 3)]
+    strange = world.released(3, 9.0)  # the enclave's signature is there: of another start
+    allowed = every if keep else every[2:]
+    if missed == "evaluation" or (keep and missed):
+        allowed = [*every, strange, None]
+    ends = [world.body(outcome="succeeded", model=one, head=world.head())
+            for one in (strange, None, *every)]  # fmt: skip
+    refused_ones = [one for one in ends if one["model"] not in allowed]
+    for one in refused_ones:
+        error = await refused(world, "finish", one)
+        assert error.code == "model_inconsistent"
+        assert world.store.job(JOB).outcome == ""  # type: ignore[union-attr]
+    assert len(refused_ones) == len(ends) - len(allowed)
+    model = allowed[0]
+    ended = await world.ask(
+        "finish", world.body(outcome="succeeded", model=model, head=world.head())
+    )
+    assert ended["cosignature"]
+
+
+async def test_a_failure_has_no_output_to_be_compared(world: World) -> None:
+    await world.admitted()
+    await world.round(1)
+    world.record(await world.ask("train", world.train_body(2, "evaluate")))
+    body = world.body(outcome="failed", model=None, head=world.head())
+    assert (await world.ask("finish", body))["cosignature"]
 
 
 async def test_finish_of_a_job_that_was_never_approved_only_cosigns(tmp_path: Path) -> None:

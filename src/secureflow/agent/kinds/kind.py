@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -96,6 +96,18 @@ class Contributing(Protocol):
     def may_repeat(self, spec: Any) -> bool:
         """Return whether an honest run may start two rounds from one model."""
 
+    def check_outcome(self, spec: Any, rounds: Sequence[RoundRecord], model: str | None) -> None:
+        """Refuse an output that is not what this party's own rounds led to, as far as it can tell.
+
+        Args:
+            spec: the job's.
+            rounds: this party's record of them.
+            model: digest of what the centre names as the output.
+
+        Raises:
+            SecureFlowError: `model_inconsistent`.
+        """
+
     async def forget(self, job: str) -> None:
         """Drop everything of a finished job."""
 
@@ -170,6 +182,13 @@ class Contributions:
     def of(self, spec: JobSpec) -> Contributing:
         """Return the part for a spec's kind; its protection must involve the parties."""
         return self._each[spec.kind]
+
+    def check_outcome(
+        self, spec: JobSpec, rounds: Sequence[RoundRecord], model: str | None
+    ) -> None:
+        """See `Contributing.check_outcome`; nothing for a kind that has no part here."""
+        if spec.kind in self._each:
+            self._each[spec.kind].check_outcome(spec, rounds, model)
 
     async def forget(self, job: str) -> None:
         """Drop everything of a finished job, whatever its kind."""

@@ -8,7 +8,7 @@ was seen by nobody, and was charged before its rows were read (`paid_reading`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -152,6 +152,11 @@ class NoisedSums:
         """Return False: there is one round."""
         del spec
         return True
+
+    def check_outcome(
+        self, spec: StatisticsSpec, rounds: Sequence[RoundRecord], model: str | None
+    ) -> None:
+        """Statistics have no model."""
 
     async def forget(self, job: str) -> None:
         """Drop the rows of a finished job; the stored sums are deleted when its record ends."""

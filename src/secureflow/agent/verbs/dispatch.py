@@ -259,6 +259,7 @@ class AgentVerbs:
         request = read(FinishRequest, body)
         async with self._context.locks[request.job]:
             self._check_same_spec(request)
+            self._check_outcome(request)
             observed = await self._context.witness.observe(request.head, log_proofs)
             signed = await asyncio.to_thread(self._keep_end, request, observed)
             await self._forget(request.job)
@@ -276,6 +277,16 @@ class AgentVerbs:
                 ),
                 "An approval covers one spec.",
             )
+
+    def _check_outcome(self, request: FinishRequest) -> None:
+        """Witness no success with another output than this party's own rounds led to."""
+        job = self._context.store.job(request.job)
+        if job is None or job.outcome or request.outcome != "succeeded":
+            return
+        spec = self._context.kinds.specs.parse(job.spec, stored=True)
+        model = (request.model or {}).get("digest")
+        rounds = self._context.store.rounds(job.job)
+        self._contributions.check_outcome(spec, rounds, model)
 
     def _keep(self, observed: Observed) -> None:
         with self._context.store.transaction():

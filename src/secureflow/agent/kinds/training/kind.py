@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 import numpy as np
@@ -19,6 +19,7 @@ from secureflow.agent.kinds.training.verification import (
     check_model,
     check_moments,
     check_not_measured,
+    check_output,
 )
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
@@ -137,6 +138,12 @@ class TrainingContribution:
     def may_repeat(self, spec: TrainingSpec) -> bool:
         """Training may converge and repeat a model; shared noise changes every model."""
         return not noise_shared(spec)
+
+    def check_outcome(
+        self, spec: TrainingSpec, rounds: Sequence[RoundRecord], model: str | None
+    ) -> None:
+        """Refuse another model than the evaluated one, or with `keep: best` than a released one."""
+        check_output(spec, rounds, model)
 
     async def forget(self, job: str) -> None:
         """Drop updates, models and rows."""

@@ -95,6 +95,37 @@ def check_not_measured(newest: RoundRecord, request: TrainRequest | MaskRequest)
         )
 
 
+def check_output(spec: TrainingSpec, rounds: Sequence[RoundRecord], model: str | None) -> None:
+    """Refuse a model as the job's output that this party's own rounds do not lead to.
+
+    Each of its rounds started from a model that it had verified as the one released before. The
+    last one is that of the evaluation, and the output; with `keep: best` that may be any other from
+    round 1 on. Which of them is best follows from sums of all parties: that is the centre's word. A
+    party that missed the evaluation cannot tell, nor, with `keep: best`, one that missed a round.
+
+    Raises:
+        SecureFlowError: `model_inconsistent`.
+    """
+    last = next((one for one in rounds if one.stage == "evaluate"), None)
+    if last is None or model == last.model:
+        return
+    found = {one.round: one.model for one in rounds if one.stage == "train" and one.round > 1}
+    if spec.plan.keep == "best" and (
+        model in found.values() or found.keys() != set(range(2, last.round))
+    ):
+        return
+    raise SecureFlowError(
+        "model_inconsistent",
+        Text(
+            "The centre ends the job with model {model}…, which is not what round {round} "
+            "evaluated, nor one that the plan lets it keep.",
+            model=(model or "-")[:16],
+            round=last.round,
+        ),
+        "Refuse it: the output is a model that this job's rounds released.",
+    )
+
+
 def check_moments(
     request: TrainRequest, spec: TrainingSpec, initial: str, admissions: Sequence[AdmittedEnclave]
 ) -> list[float] | None:
