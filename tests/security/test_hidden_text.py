@@ -57,7 +57,9 @@ class TextField:
         value: Any = text
         for depth, step in reversed(list(enumerate(self.path))):
             tags = {name: word for at, name, word in self.tags if at == depth}
-            value = [value] if isinstance(step, int) else {**tags, step: value}
+            alone = self.path[max(depth - 1, 0) : depth + 1] == ("label", "column")
+            form = {"positive": "1"} if alone else {}  # a column alone is no label
+            value = [value] if isinstance(step, int) else {**tags, **form, step: value}
         return value
 
 
