@@ -80,7 +80,7 @@ def test_an_agent_that_dies_while_it_holds_an_answer_back_is_charged_once(
         party_unit_acknowledged=True,
     )  # fmt: skip
     asked = brought(
-        place, seconds=2, plan=replace(PLAN, validation=0.0), features=private_features(),
+        place, seconds=6, plan=replace(PLAN, validation=0.0), features=private_features(),
         privacy=privacy,
     )  # fmt: skip
     job, died = run_under(place, Arming("code of bank-b", ("held back",)), asked)

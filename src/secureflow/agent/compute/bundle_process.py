@@ -115,8 +115,15 @@ class BundleTask:
 class BundleProcess:
     """One process with one object of a bundle's class, and one request at a time."""
 
-    def __init__(self, task: BundleTask, log: Path, kept: int = KEPT) -> None:
+    def __init__(
+        self,
+        task: BundleTask,
+        log: Path,
+        kept: int = KEPT,
+        left: Callable[[asyncio.Task[None]], None] | None = None,
+    ) -> None:
         self._task = task
+        self._left = left
         self._log = BundleLog(log, self._flooded, kept)
         self._running: RunningHost | None = None
         self._channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -128,7 +135,14 @@ class BundleProcess:
 
     @classmethod
     async def start(
-        cls, starter: Starter, task: BundleTask, log: Path, *, limit: float, kept: int = KEPT
+        cls,
+        starter: Starter,
+        task: BundleTask,
+        log: Path,
+        *,
+        limit: float,
+        kept: int = KEPT,
+        left: Callable[[asyncio.Task[None]], None] | None = None,
     ) -> BundleProcess:
         """Start a process and load the bundle.
 
@@ -138,11 +152,13 @@ class BundleProcess:
             log: file for what it prints; only the owner reads it.
             limit: seconds for the load.
             kept: bytes of the log that are kept.
+            left: takes the end of a process that failed or was cancelled, and nobody waits for it;
+                without it that is waited for.
 
         Raises:
             SecureFlowError: `bundle_unusable`, and those of `train`.
         """
-        process = cls(task, log, kept)
+        process = cls(task, log, kept, left)
         try:
             process._running = await starter(
                 task.command, process._theirs.fileno(), process._log.inherited
@@ -154,7 +170,7 @@ class BundleProcess:
             arguments = {**made, "settings": dict(task.settings), "tensors": layout}
             await process._request("load", arguments, limit)
         except BaseException:  # cancellation too: nobody else knows the process
-            await process.kill()
+            await process._given_up()
             raise
         return process
 
@@ -245,6 +261,13 @@ class BundleProcess:
         """Kill the process and keep what it has printed; an open request ends as `bundle_died`."""
         await asyncio.shield(self.end())
 
+    async def _given_up(self) -> None:
+        """End the process; who asked for it may not know how long that takes (`start`)."""
+        if self._left is None:
+            await self.kill()
+        else:
+            self._left(self.end())
+
     def end(self) -> asyncio.Task[None]:
         """Have the process killed, and nothing asked of it from now on; nobody waits for its end.
 
@@ -309,7 +332,7 @@ class BundleProcess:
         except BaseException as error:  # cancellation too: an open answer makes it unusable
             self.end()
             if not isinstance(error, Exception):  # cancelled: nobody waits for an answer
-                await self.kill()
+                await self._given_up()
             if not (answered and isinstance(error, OSError)):  # so is a limit that is over
                 raise self._reason(error) from error
         if failed:

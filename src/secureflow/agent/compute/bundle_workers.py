@@ -235,13 +235,28 @@ class BundleWorkers:
     async def _paced(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any], pace: float
     ) -> list[float]:
-        """Compute a step in a time that the code cannot choose.
+        """Compute a step in a time that the code cannot choose, whatever came before it.
 
-        A new process, which has seen no row, takes its own time to start, and so do the rows to be
-        written. What the code answers, or that it does not, is taken up at one moment, and what
-        comes of it is told at a later one.
+        The start of its process is part of it: one that saw rows can leave traces on the host (in
+        the page cache, for instance), by which the next one draws its start out, though it has seen
+        no row itself. What the code answers, or that it does not, is taken up at one moment, and
+        what comes of it is told at a later one.
         """
         self._leave(known)
+        known.until = time.monotonic() + min(pace, self._workers.config.others_seconds)
+        try:
+            sums = await self._from_start(job, known, step, asked)
+        except SecureFlowError as error:
+            if error.code in CODE_ERRORS:
+                await self._until_told(known)
+            raise
+        await self._until_told(known)
+        return sums
+
+    async def _from_start(
+        self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
+    ) -> list[float]:
+        """Compute a step in a new process; before any has seen rows, a failed start is an error."""
         try:
             await self._load(job, known)
             await self._bring_rows(job, known, asked)
@@ -249,12 +264,13 @@ class BundleWorkers:
             if not known.seen or error.code not in CODE_ERRORS:
                 raise
             self._leave(known)
-        known.until = time.monotonic() + min(pace, self._workers.config.others_seconds)
-        sums = await self._by_code(job, known, step, asked)
+        return await self._by_code(job, known, step, asked)
+
+    async def _until_told(self, known: _Job) -> None:
+        """Wait for the next moment at which what came of a paced step is told."""
         late = max(time.monotonic() - known.until, 0.0)
-        answered = known.until + PACE * (math.floor(late / PACE) + 1)
-        await self._wait(answered - time.monotonic())
-        return sums
+        told = known.until + PACE * (math.floor(late / PACE) + 1)
+        await self._wait(told - time.monotonic())
 
     async def _over(self, known: _Job) -> None:
         """Return when what the code did may be taken up: under a pace, at its moment."""
@@ -267,9 +283,14 @@ class BundleWorkers:
         process, known.process = known.process, None
         if process is not None:
             task = asyncio.get_running_loop().create_task(process.kill())
-            for kept in (known.leaving, self._lingering):
-                kept.add(task)
-                task.add_done_callback(kept.discard)
+            self._lingers(task)
+            known.leaving.add(task)
+            task.add_done_callback(known.leaving.discard)
+
+    def _lingers(self, task: asyncio.Task[None]) -> None:
+        """Keep the end of a process that nobody waits for."""
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
 
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
@@ -366,7 +387,11 @@ class BundleWorkers:
             known.kind.task(known.spec), python=str(python), folder="/bundle", host="/host.py"
         )
         log = await asyncio.to_thread(self._logs.of, job, frozenset(self._jobs))
-        process = await BundleProcess.start(_starter(config, launch), task, log, limit=LOAD_SECONDS)
+        most, paced = known.left(LOAD_SECONDS), math.isfinite(known.until)
+        process = await BundleProcess.start(
+            _starter(config, launch), task, log, limit=most,
+            left=self._lingers if paced else None,
+        )  # fmt: skip
         if self._jobs.get(job) is not known:  # closed or prepared anew meanwhile
             await process.kill()
             raise not_prepared(job)

@@ -140,7 +140,7 @@ def _kernels(spec: JobSpec, wanted: str) -> Mapping[str, str]:
     """
     if wanted not in {"", "native"}:
         return {"OPENBLAS_CORETYPE": wanted}
-    return {} if wanted or spec.dated else same_kernels()
+    return {} if wanted or spec.of_0_2_0 else same_kernels()
 
 
 def _remember(store: RecordStore, name: str) -> None:

@@ -199,6 +199,10 @@ class JobSpec(Protocol):
         """Whether only an older version drafts such a spec: no owner is asked anew about it."""
 
     @property
+    def of_0_2_0(self) -> bool:
+        """Whether version 0.2.0 drafted it, which left numeric code to the processor."""
+
+    @property
     def parameters(self) -> int:
         """The number of float32 values that rounds update; 0 without a model."""
 
@@ -224,6 +228,11 @@ class SpecBase:
     @property
     def dated(self) -> bool:
         """No spec of this kind is."""
+        return False
+
+    @property
+    def of_0_2_0(self) -> bool:
+        """Its sums are the same in any numeric code."""
         return False
 
     @property

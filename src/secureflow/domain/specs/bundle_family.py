@@ -72,8 +72,9 @@ class BundleModel:
         weights: every tensor that `train` takes and returns.
         sums: the names of what `evaluate` returns; `rows` must be one of them.
         settings: what the class is made with.
-        seconds: that one call may take; with differential privacy all that it does in a step,
-            which then takes as long whatever the code does.
+        seconds: that one call may take; with differential privacy all that it does in a step, the
+            start of its process and its imports too, which then takes as long whatever the code
+            does.
     """
 
     __pydantic_config__ = STRICT

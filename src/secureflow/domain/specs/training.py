@@ -329,8 +329,12 @@ class TrainingSpec(SpecBase):
     @property
     def dated(self) -> bool:
         """Whether its submitter chooses a party's validation rows, as in version 0.2.0."""
-        measured = self.reads_rows and self.plan.validation > 0 and self.privacy is None
-        return measured and self.plan.draws is None
+        return self.of_0_2_0 and self.plan.validation > 0 and self.privacy is None
+
+    @property
+    def of_0_2_0(self) -> bool:
+        """Whether version 0.2.0 drafted it: since then every spec says how it draws."""
+        return self.reads_rows and self.plan.draws is None
 
     def drawn(self) -> TrainingSpec:
         """Return the spec as it is drafted today (`TrainingPlan.draws`)."""
