@@ -172,7 +172,7 @@ def _processes() -> Iterator[tuple[int, str]]:
     for entry in Path("/proc").glob("[0-9]*"):
         pid = int(entry.name)
         with contextlib.suppress(OSError):
-            status = (entry / "stat").read_text().rpartition(")")[2].split()
+            status = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
             ours = int(status[1]) == me or mark in (entry / "environ").read_bytes()
             if ours and pid not in (me, nursery.pid()):
                 words = (

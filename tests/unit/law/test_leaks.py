@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import leaks
+
 ROOT = Path(__file__).parents[3]
 CONFTEST = """
 import pytest
@@ -90,3 +92,14 @@ def test_what_was_put_away_or_is_the_sessions_is_no_leak(tmp_path: Path) -> None
     told = run(place, {"test_a.py": tidy, "test_b.py": tidy})
     assert "2 passed" in told, told
     assert "error" not in told, told
+
+
+def test_a_strangers_process_whose_name_is_no_text_hinders_no_look() -> None:
+    called = "import ctypes; ctypes.CDLL(None).prctl(15, b') R \\xff'); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", called], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert process.pid in dict(leaks._processes())
+        process.communicate(b"\n")
