@@ -659,6 +659,20 @@ async def test_the_environment_is_verified_before_anything_and_before_each_start
         assert place.reader.calls == []
 
 
+async def test_code_runs_the_numeric_code_that_its_job_needs(at: Any) -> None:
+    seen: list[Any] = []
+
+    def chosen(spec: Any) -> dict[str, str]:
+        seen.append(spec)
+        return {"OPENBLAS_CORETYPE": "Nehalem"}
+
+    told = "print(os.environ.get('OPENBLAS_CORETYPE'), os.environ.get('OPENBLAS_NUM_THREADS'))"
+    async with at(model_source(made=told), kernels=chosen) as place:
+        await place.train()
+        assert "Nehalem 1" in place.log.read_text()
+        assert seen == [dump(place.spec)]
+
+
 async def test_without_a_sandbox_no_code_runs(tmp_path: Path) -> None:
     spec = dump(code_spec())
     code = bundle_jobs.Code({"model.py": model_source()})
