@@ -659,6 +659,38 @@ async def test_the_environment_is_verified_before_anything_and_before_each_start
         assert place.reader.calls == []
 
 
+async def test_one_process_that_cannot_be_ended_keeps_no_other(
+    at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk, say, takes no log: every other process ends, SecureFlow's own too."""
+    async with at(model_source()) as place:
+        await place.workers.prepare("job_other", dump(place.spec), None)
+        await place.train()
+        end, ended = place.workers._end, []
+
+        async def ending(job: str) -> None:
+            await end(job)
+            ended.append(job)
+            if job == JOB:
+                raise OSError("no space left on device")
+
+        async def lingering(after: float) -> None:
+            await asyncio.sleep(after)
+            ended.append(str(after))
+            raise SecureFlowError("disk_full", "no room for a log")
+
+        pid = place.pid
+        monkeypatch.setattr(place.workers, "_end", ending)
+        for after in (0.0, 0.2):
+            place.workers._lingering.add(asyncio.create_task(lingering(after)))
+        with pytest.raises(OSError, match="no space"):
+            await place.workers.stop()
+        assert sorted(ended) == ["0.0", "0.2", JOB, "job_other"]
+        assert gone(pid)
+        assert place.reader.calls[-1] == "stop"
+        place.workers._lingering.clear()
+
+
 async def test_code_runs_the_numeric_code_that_its_job_needs(at: Any) -> None:
     seen: list[Any] = []
 

@@ -213,11 +213,19 @@ class BundleWorkers:
         await self._workers.close(job)
 
     async def stop(self) -> None:
-        """End every process, and wait until they are gone."""
-        for job in list(self._jobs):
-            await self._end(job)
-        await asyncio.gather(*self._lingering)
-        await self._workers.stop()
+        """End every process, and wait until they are gone.
+
+        One that cannot be ended properly keeps none of the others; its error comes last.
+        """
+        try:
+            ends = [self._end(job) for job in list(self._jobs)]
+            ended = await asyncio.gather(*ends, return_exceptions=True)
+            ended += await asyncio.gather(*self._lingering, return_exceptions=True)
+        finally:
+            await self._workers.stop()
+        for one in ended:
+            if one is not None:
+                raise one
 
     def _with_code(self, spec: Mapping[str, Any]) -> tuple[CodeKind, JobSpec, CodePart] | None:
         """Return a spec that brings code, with its kind and the code; None for every other."""
