@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,13 @@ from secureflow.engines.preparation import (
     weight_vector,
 )
 from secureflow.engines.sealing.wiretypes import BYTES, WireType
-from secureflow.engines.training.capping import as_sent, capped_sums, clipped_delta
+from secureflow.engines.training.capping import (
+    as_sent,
+    blocks_as_sent,
+    capped_sums,
+    clipped_blocks,
+    clipped_delta,
+)
 from secureflow.engines.training.models import model_family, row_cells, token_numbers
 from secureflow.engines.training.private import (
     METRIC_UNIT,
@@ -42,6 +48,8 @@ _FLOAT32 = np.dtype("<f4")
 _Rows = tuple[NDArray[np.float32] | EncodedRows, NDArray[np.float32]]
 _Weights = NDArray[np.float32] | None
 _PrivateRows = tuple[EncodedRows, NDArray[np.float32]]
+_STEPS = 1 << 16
+"""Values of a rehearsal's step that are written at once: its model may be longer than memory."""
 _NOTHING: _Rows = (np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
 
 
@@ -266,11 +274,17 @@ class NumpyRunner:
     def _write_step(self, path: Path) -> None:
         """Write a rehearsal's update: its step, or a sparse file of zeros."""
         step, count = getattr(self._spec.model, "step", 0.0), self._spec.parameters
-        if step:
-            self._write(path, self._clipped(np.full(count, step, np.float32)))
-            return
+        block = np.full(min(count, _STEPS), step, np.float32)
+
+        def steps() -> Iterator[NDArray[np.float32]]:
+            return (block[: count - start] for start in range(0, count, _STEPS))
+
         with path.open("wb") as file:
-            os.truncate(file.fileno(), count * BYTES[self._wire])
+            if not step:
+                os.truncate(file.fileno(), count * BYTES[self._wire])
+                return
+            for sent in blocks_as_sent(self._spec, clipped_blocks(self._spec, steps))():
+                file.write(sent.data)
 
 
 def _invalid_model(reason: str) -> SecureFlowError:
