@@ -1,8 +1,11 @@
 """Which logs of code are kept: those of jobs that are open, and so many of those that are over.
 
 Beyond that one goes of the project that has the most of them, of its submitter who has the most:
-the oldest. So whoever submits many jobs pushes their own logs out, and nobody else's. Project and
-submitter are what the approved job says; those of jobs whose record is gone are one project's.
+the oldest. So whoever submits many jobs pushes their own logs out, and nobody else's; and of p
+projects each keeps its newest ones, at least a p-th of the places, however many the others have.
+More projects make each one's share smaller, which takes this owner's approval of a job of each.
+Project and submitter are what the approved job says; those of jobs whose record is gone are one
+project's.
 """
 
 from __future__ import annotations
