@@ -104,7 +104,7 @@ class WorkerSettings(Section):
     same time, and others wait; one that nothing was asked of for `idle_minutes` is ended.
     `kernels` is the code that NumPy and OpenBLAS run: by default that of any x86-64 processor since
     2013, so that another host makes an update again bit by bit; `native` that of this processor; or
-    a name of OpenBLAS, such as SkylakeX.
+    a name of OpenBLAS that this processor can run, such as SkylakeX.
     """
 
     sandbox: SandboxMode = "auto"

@@ -15,12 +15,36 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from packaging.version import Version
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _NEEDED: Final = frozenset({"avx2", "fma"})
 _BEYOND: Final = "X86_V4 AVX512_ICL AVX512_SPR"
-_BEYOND_BEFORE_2_4: Final = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
+_BEYOND_BEFORE_2_3: Final = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
+_BEYOND_BEFORE_2_4: Final = f"{_BEYOND_BEFORE_2_3} AVX512_SPR"
 """What NumPy calls the parts that it is to leave alone; a name that it does not know it warns of,
 where warnings are shown."""
+_AVX512: Final = "avx2 fma avx512f avx512cd avx512bw avx512dq avx512vl"
+_CORES: Final = {
+    "Prescott": "pni",
+    "Core2": "ssse3",
+    "Nehalem": "sse4_2",
+    "Barcelona": "sse4a",
+    "Sandybridge": "avx",
+    "Bulldozer": "avx fma4",
+    "Piledriver": "avx fma fma4",
+    "Steamroller": "avx fma fma4",
+    "Excavator": "avx2 fma fma4",
+    "Haswell": "avx2 fma",
+    "Zen": "avx2 fma",
+    "SkylakeX": _AVX512,
+    "Cooperlake": f"{_AVX512} avx512_vnni avx512_bf16",
+    "SapphireRapids": f"{_AVX512} avx512_vnni avx512_bf16 avx512_fp16 amx_tile",
+}
+"""OpenBLAS' names of x86 processors: what `/proc/cpuinfo` must say that one can do."""
 
 
 def same_kernels() -> dict[str, str]:
@@ -30,7 +54,10 @@ def same_kernels() -> dict[str, str]:
     """
     if not features(_CPUINFO) >= _NEEDED:
         return {}
-    return {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": _beyond()}
+    return {
+        "OPENBLAS_CORETYPE": "Haswell",
+        "NPY_DISABLE_CPU_FEATURES": beyond(version("numpy")),
+    }
 
 
 def choose() -> None:
@@ -44,10 +71,44 @@ def chosen_here() -> bool:
     return all(os.environ.get(name) == value for name, value in same_kernels().items())
 
 
+def check_core(name: str) -> None:
+    """Refuse a name for OpenBLAS' code that this processor cannot run.
+
+    OpenBLAS does as it is told, so that every worker would crash; a name that it does not know it
+    passes over, and takes what fits the processor.
+
+    Raises:
+        SecureFlowError: `invalid_settings`.
+    """
+    able = features(_CPUINFO)
+    fitting = [one for one, needed in _CORES.items() if able.issuperset(needed.split())]
+    if name in fitting:
+        return
+    if name in _CORES:
+        reason = Text(
+            "This processor cannot run the code {name} of `worker: kernels`: it lacks {lacking}.",
+            name=name,
+            lacking=", ".join(sorted(set(_CORES[name].split()) - able)),
+        )
+    else:
+        reason = Text("`worker: kernels` knows no code of the name {name}.", name=name)
+    hint: str = "Remove `kernels` from agent.yaml."
+    if fitting:
+        names = ", ".join(fitting)
+        hint = Text(
+            "Name one that this processor can run ({names}), or remove `kernels` from agent.yaml.",
+            names=names,
+        )
+    raise SecureFlowError("invalid_settings", reason, hint)
+
+
 @cache
-def _beyond() -> str:
-    major, minor = (int(part) for part in version("numpy").split(".")[:2])
-    return _BEYOND if (major, minor) >= (2, 4) else _BEYOND_BEFORE_2_4
+def beyond(numpy: str) -> str:
+    """Return what a version of NumPy calls the parts that it is to leave alone."""
+    release = Version(numpy).release
+    if release >= (2, 4):
+        return _BEYOND
+    return _BEYOND_BEFORE_2_4 if release >= (2, 3) else _BEYOND_BEFORE_2_3
 
 
 @cache

@@ -29,6 +29,7 @@ from secureflow.agent.settings import AgentSettings, WorkerSettings
 from secureflow.application.ports.sandbox import Launch, SandboxMode
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import dump
+from secureflow.kit import kernels
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.kernels import same_kernels
 from tests.unit.agent.test_worker import SPEC
@@ -121,7 +122,7 @@ async def test_what_its_owner_sets_for_code_of_others_holds(
 @pytest.mark.parametrize(
     ("wanted", "old", "chosen"),
     [
-        ("", False, same_kernels()),
+        ("", False, None),
         ("", True, {}),
         ("native", False, {}),
         ("SkylakeX", True, {"OPENBLAS_CORETYPE": "SkylakeX"}),
@@ -133,16 +134,46 @@ async def test_numeric_code_is_that_of_every_host(
     installed: list[SandboxMode],
     wanted: str,
     old: bool,
-    chosen: dict[str, str],
+    chosen: dict[str, str] | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An unfinished job of 0.2.0 goes on with the code that it began with: its processor's."""
+    able = "avx2 fma avx512f avx512cd avx512bw avx512dq avx512vl"
+    monkeypatch.setattr(kernels, "features", lambda _: frozenset(able.split()))
     set_by_owner = worker(settings, kernels=wanted)
     hidden = HiddenPlaces(set_by_owner)
     config = (await start_workers(set_by_owner, MODULE, AGENT_KINDS, store, hidden)).config
     private = replace(SPEC.plan, validation=0.0)
     for plan in (SPEC.plan, private):
         spec = replace(SPEC, plan=plan) if old else replace(SPEC, plan=plan).drawn()
-        assert config.kernels(dump(spec)) == chosen
+        assert config.kernels(dump(spec)) == (same_kernels() if chosen is None else chosen)
+
+
+async def test_code_that_this_processor_cannot_run_starts_no_agent(
+    settings: AgentSettings,
+    store: RecordStore,
+    installed: list[SandboxMode],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every worker would crash; the doctor says so too, and names what runs here."""
+    monkeypatch.setattr(kernels, "features", lambda _: frozenset({"avx", "avx2", "fma"}))
+    so_far = Diagnosis(settings.directory / "agent.yaml")
+    (check,) = (one for name, _, one in doctor._CHECKS if name == "kernels")
+    for wanted in ("SkylakeX", "nonsense"):
+        so_far.settings = worker(settings, kernels=wanted)
+        for asked in (lambda: check(so_far), None):
+            with pytest.raises(SecureFlowError) as refused:
+                await started(so_far.settings, store) if asked is None else asked()
+            assert refused.value.code == "invalid_settings"
+            assert wanted in str(refused.value)
+            assert "Haswell" in str(refused.value.hint)
+    told = []
+    for wanted in ("", "native", "Haswell"):
+        so_far.settings = worker(settings, kernels=wanted)
+        await started(so_far.settings, store)
+        told.append(check(so_far))
+    assert told[1:] == ["what this processor can do", "Haswell"]
+    assert "x86-64" in told[0]
 
 
 async def test_a_worker_gets_the_code_that_its_job_needs() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from secureflow.kit import kernels
-from secureflow.kit.kernels import chosen_here, features, same_kernels
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.kernels import beyond, check_core, chosen_here, features, same_kernels
 
 MODERN = "processor\t: 0\nflags\t\t: fpu avx avx2 fma avx512f\n\nprocessor\t: 1\nflags\t\t: fpu\n"
 RUNNING = """
@@ -58,3 +59,61 @@ def test_a_process_that_chose_otherwise_is_known(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(kernels, "features", lambda _: frozenset({"avx2", "fma"}))
     monkeypatch.setenv("OPENBLAS_CORETYPE", "SkylakeX")
     assert not chosen_here()
+
+
+@pytest.mark.parametrize(
+    ("numpy", "first", "sapphire"),
+    [
+        ("2.2.6", "AVX512F", False),  # it does not know the name
+        ("2.3.0rc1", "AVX512F", True),
+        ("2.3.5", "AVX512F", True),
+        ("2.4.0", "X86_V4", True),
+        ("2.5rc1", "X86_V4", True),
+        ("2.5.0.dev0+git.1a2b", "X86_V4", True),
+        ("3", "X86_V4", True),
+    ],
+)
+def test_what_is_left_alone_is_called_as_numpy_calls_it(
+    numpy: str, first: str, sapphire: bool
+) -> None:
+    names = beyond(numpy).split()
+    assert names[0] == first
+    assert ("AVX512_SPR" in names) == sapphire
+
+
+AVX2 = "pni ssse3 sse4_2 avx avx2 fma"
+SKYLAKE = f"{AVX2} avx512f avx512cd avx512bw avx512dq avx512vl"
+
+
+@pytest.mark.parametrize(
+    ("able", "name"),
+    [(AVX2, "Haswell"), (AVX2, "Zen"), (AVX2, "Nehalem"), (SKYLAKE, "SkylakeX")],
+)
+def test_code_that_a_processor_can_run_is_taken(
+    monkeypatch: pytest.MonkeyPatch, able: str, name: str
+) -> None:
+    monkeypatch.setattr(kernels, "features", lambda _: frozenset(able.split()))
+    check_core(name)
+
+
+@pytest.mark.parametrize(
+    ("able", "name", "told", "next_step"),
+    [
+        (AVX2, "SkylakeX", "lacks avx512bw, avx512cd, ", "Core2, Nehalem, Sandybridge, Haswell"),
+        (SKYLAKE, "Cooperlake", "lacks avx512_bf16, avx512_vnni", "Zen, SkylakeX)"),
+        (SKYLAKE, "HaswellX", "no code of the name HaswellX", "SkylakeX"),
+        (SKYLAKE, "Excavator", "lacks fma4", "SkylakeX"),
+        ("", "Haswell", "lacks avx2, fma", "Remove `kernels`"),  # no x86
+        ("", "NEOVERSEN1", "no code of the name", "Remove `kernels`"),
+    ],
+)
+def test_other_code_is_refused_with_what_runs_here(
+    monkeypatch: pytest.MonkeyPatch, able: str, name: str, told: str, next_step: str
+) -> None:
+    monkeypatch.setattr(kernels, "features", lambda _: frozenset(able.split()))
+    with pytest.raises(SecureFlowError) as refused:
+        check_core(name)
+    assert refused.value.code == "invalid_settings"
+    assert told in str(refused.value)
+    assert next_step in str(refused.value.hint)
+    assert "SkylakeX," not in str(refused.value.hint)

@@ -23,7 +23,7 @@ from secureflow.agent.settings import AgentSettings, WorkerSettings
 from secureflow.application.ports.sandbox import Launch, Sandbox, SandboxMode, SandboxProcess
 from secureflow.domain.room import model_bytes
 from secureflow.domain.specs.base import JobSpec
-from secureflow.kit.kernels import same_kernels
+from secureflow.kit.kernels import check_core, same_kernels
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
 
@@ -95,9 +95,11 @@ async def start_workers(
         hidden: what no worker may see.
 
     Raises:
-        SecureFlowError: `sandbox_missing`.
+        SecureFlowError: `sandbox_missing`; `invalid_settings` for numeric code that this processor
+            cannot run.
     """
     wanted, specs = settings.worker, kinds.engines.specs
+    describe_kernels(settings)
     choice = await _chosen(settings, store.fact(RAN))
     if choice.sandbox.confines:
         _log.info("sandbox", name=choice.sandbox.name, counted=sorted(choice.counted))
@@ -156,6 +158,21 @@ async def _chosen(settings: AgentSettings, ran: object) -> Choice:
     if wanted.cpus and "cpu" not in choice.counted:
         raise unshared()
     return choice
+
+
+def describe_kernels(settings: AgentSettings) -> str:
+    """Return which numeric code workers run, for the doctor.
+
+    Raises:
+        SecureFlowError: `invalid_settings` for one that this processor cannot run.
+    """
+    wanted = settings.worker.kernels
+    if not wanted:
+        return "the same on every x86-64 processor since 2013"
+    if wanted == "native":
+        return "what this processor can do"
+    check_core(wanted)
+    return wanted
 
 
 def describe_sandbox(settings: AgentSettings, ran: object = None) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.agent.edge.computing import describe_kernels
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.main import read_signing_key
 from secureflow.agent.edge.ownchecks import (
@@ -385,6 +386,7 @@ _CHECKS: tuple[_Check, ...] = (
     ("environments", frozenset({"settings"}), check_environments),
     ("disk", frozenset({"settings"}), lambda so_far: describe_room(so_far.known)),
     ("sandbox", frozenset({"settings"}), check_sandbox),
+    ("kernels", frozenset({"settings"}), lambda so_far: describe_kernels(so_far.known)),
     ("alarm", frozenset({"settings", "record_missing"}), check_alarm),
 )
 """A check's name, the checks (or error codes) that must not have failed, and the function."""
