@@ -92,6 +92,22 @@ def test_a_bundle_learns_and_leaves_nothing(table: pa.Table, tmp_path: Path) -> 
     assert sys.path == path
 
 
+def test_a_bundle_starts_from_the_weights_that_its_job_names(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    job, own = folder(tmp_path), simulate(folder(tmp_path), table, parties=2)
+    assert own.spec.initial is not None
+    named = {"model": own.spec.initial.model, "layout": own.spec.initial.layout}
+    assert simulate({**job, "initial": named}, table, parties=2).digest == own.digest
+    other = {**job, "initial": {**named, "model": own.digest}}
+    with pytest.raises(SecureFlowError) as refused:
+        simulate(other, table, parties=2)
+    assert refused.value.code == "missing_data"
+    (tmp_path / "w.safetensors").write_bytes(own.file.to_bytes())
+    went_on = simulate(other, table, parties=2, initial=tmp_path / "w.safetensors")
+    assert went_on.history[0]["loss"] == pytest.approx(own.metrics["loss"], abs=1e-6)
+
+
 def test_two_bundles_share_the_names_of_their_modules(table: pa.Table, tmp_path: Path) -> None:
     first = simulate(folder(tmp_path), table, parties=2)
     other = GOOD.replace("range(20)", "range(1)")

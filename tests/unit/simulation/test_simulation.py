@@ -226,9 +226,47 @@ def test_a_job_starts_from_a_file_of_weights(table: pa.Table, tmp_path: Path) ->
     (tmp_path / "w.safetensors").write_bytes(first.file.to_bytes())
     again = simulate(JOB, table, parties=3, initial=tmp_path / "w.safetensors")
     assert again.history[0]["loss"] == pytest.approx(first.metrics["loss"], abs=1e-6)
+    assert again.spec.initial is not None
+    named = {**JOB, "initial": {"model": first.digest, "layout": again.spec.initial.layout}}
+    same = simulate(named, table, parties=3, initial=tmp_path / "w.safetensors")
+    assert (same.digest, same.spec.initial) == (again.digest, again.spec.initial)
+    resumed = {**JOB, "resume": {"job": "job_earlier0", "round": 6, "model": first.digest}}
+    assert simulate(resumed, table, parties=3, initial=tmp_path / "w.safetensors").digest == (
+        again.digest
+    )
+
+
+@pytest.mark.parametrize("member", ["initial", "resume"])
+def test_named_weights_are_the_start_or_the_job_is_refused(
+    table: pa.Table, tmp_path: Path, member: str
+) -> None:
+    other = {
+        "initial": {"model": "ab" * 32, "layout": "cd" * 32},
+        "resume": {"job": "job_earlier0", "round": 6, "model": "ab" * 32},
+    }
+    job = {**JOB, member: other[member]}
     with pytest.raises(SecureFlowError) as refused:
-        simulate({**JOB, "initial": {"model": "ab" * 32, "layout": "cd" * 32}}, table, parties=3)
-    assert refused.value.code in {"missing_data", "contradictory_spec"}
+        simulate(job, table, parties=3)
+    assert refused.value.code == "missing_data"
+    assert "--initial FILE" in str(refused.value.hint)
+    (tmp_path / "w.safetensors").write_bytes(simulate(JOB, table, parties=3).file.to_bytes())
+    with pytest.raises(SecureFlowError) as refused:
+        simulate(job, table, parties=3, initial=tmp_path / "w.safetensors")
+    assert refused.value.code == "invalid_request"
+    assert f"`{member}` names the weights {'ab' * 32}" in refused.value.message
+    with pytest.raises(SecureFlowError) as refused:
+        simulate({**JOB, "initial": {"model": "short"}}, table, parties=3)
+    assert "initial" in refused.value.message
+
+
+def test_weights_of_another_size_are_refused(table: pa.Table, tmp_path: Path) -> None:
+    first = simulate(JOB, table, parties=3)
+    (tmp_path / "w.safetensors").write_bytes(first.file.to_bytes())
+    job = {**JOB, "model": {"family": "mlp", "hidden": [4]}}
+    resumed = {**job, "resume": {"job": "job_earlier0", "round": 6, "model": first.digest}}
+    with pytest.raises(SecureFlowError) as refused:
+        simulate(resumed, table, parties=3, initial=tmp_path / "w.safetensors")
+    assert refused.value.code == "invalid_request"
 
 
 def test_a_rehearsal_reads_no_rows() -> None:

@@ -15,17 +15,13 @@ from secureflow.agent.kinds.training.features import check_features
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import STRICT, parse, refuse
 from secureflow.domain.specs.targets import ClassesLabel, Label
-from secureflow.domain.specs.tensors import by_name, layout_digest
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.domain.specs.training_rules import features_problem
 from secureflow.engines.preparation import private_labels
-from secureflow.engines.sealing import tensor_digest
-from secureflow.engines.training.export import uploaded_weights
-from secureflow.engines.training.tensors import flat
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.inputfiles import read_bytes, read_mapping
+from secureflow.kit.inputfiles import read_mapping
 from secureflow.kit.text import Text
-from secureflow.sdk.localcode import LocalCode, local_code
+from secureflow.sdk.localcode import local_code
 from secureflow.simulation.attack import Attack
 from secureflow.simulation.partition import (
     MOST_PARTIES,
@@ -40,6 +36,7 @@ from secureflow.simulation.training.notes import noticed
 from secureflow.simulation.training.outcome import Outcome
 from secureflow.simulation.training.parties import parties as parties_of
 from secureflow.simulation.training.request import draft
+from secureflow.simulation.training.starting import beginning
 from secureflow.simulation.training.table import (
     Table,
     joined,
@@ -49,7 +46,6 @@ from secureflow.simulation.training.table import (
 )
 
 DEFAULT_PARTIES: Final = 10
-MOST_WEIGHTS: Final = 5 << 30
 SHARES: Final = "files"
 """The partition of rows that came in a file for each party."""
 
@@ -65,7 +61,8 @@ class Simulation:
         protection: in the place of the job file's.
         seed: of the division of the rows.
         secret: 32 bytes from which the parties' noise is drawn; None: fresh ones.
-        initial: a safetensors file with the weights to start from, as for `client.models.upload`.
+        initial: a safetensors file with the weights to start from, as for `client.models.upload`;
+            those that the job names, if it names any.
         owners: what owners would declare of their data (`read_owners`): one declaration for all
             files, or one for each; empty: whatever the files hold.
     """
@@ -100,8 +97,9 @@ class Simulation:
             base: the folder that a bundle's path in the job is relative to.
 
         Raises:
-            SecureFlowError: what the platform would refuse, and `invalid_partition`,
-                `partition_impossible`, `invalid_attack`, `missing_data`, `empty_dataset`.
+            SecureFlowError: what the platform would refuse, those of `starting.beginning`, and
+                `invalid_partition`, `partition_impossible`, `invalid_attack`, `missing_data`,
+                `empty_dataset`.
         """
         partition = Partition.parse(self.partition)
         job, code = local_code(job, base, simulated=True)
@@ -112,8 +110,9 @@ class Simulation:
             self._check_files(data)
             tables = self._tables(data, features, partition, tolerant=bool(job.get("privacy")))
             table, owners, count = self._rows(tables, partition, features)
-        start, named = self._start(code)
-        drafted = draft(job, count, self.protection, named)
+        start = beginning(job, code, self.initial)
+        drafted = draft(job, count, self.protection, start.member)
+        start.check(drafted.spec)
         for owner in self.owners:
             check_features(drafted.spec, owner)
         attack = Attack.parse(self.attack, count) if self.attack else None
@@ -125,7 +124,7 @@ class Simulation:
                 parties,
                 accounting=drafted.accounting,
                 on_round=on_round,
-                start=start,
+                start=start.state,
             )
         return Outcome(
             label=label or drafted.spec.name,
@@ -137,17 +136,6 @@ class Simulation:
             accounting=drafted.accounting,
             notes=tuple(noticed(drafted.spec, table, parties)),
         )
-
-    def _start(self, code: LocalCode | None) -> tuple[Any, dict[str, str] | None]:
-        """Return the weights to start from, and the member `initial` that names them, or None."""
-        if self.initial is not None:
-            tensors, start = uploaded_weights(read_bytes(self.initial, MOST_WEIGHTS))
-        elif code is not None:
-            tensors = by_name(code.model.weights)
-            start = flat(tensors, code.initial)
-        else:
-            return None, None
-        return start, {"model": tensor_digest(start), "layout": layout_digest(tensors)}
 
     def _check_files(self, data: Any) -> None:
         """Refuse options that contradict the number of files."""
@@ -230,7 +218,8 @@ def simulate(
         attack: `sign-flip:COUNTxFACTOR`, or empty.
         protection: in the place of the job file's.
         seed: of the division of the rows.
-        initial: a safetensors file with the weights to start from.
+        initial: a safetensors file with the weights to start from; those that the job names, if
+            it names any.
         dataset: a file with what the owners would declare (`secureflow agent data inspect`).
         on_round: is told of each round.
 

@@ -51,7 +51,7 @@ def draft(
         job: a job file of kind training; its `project`, `datasets` and `parties` are not used.
         parties: how many to simulate.
         protection: in the place of the file's.
-        initial: the member `initial` for the weights that it starts from, if there are any.
+        initial: the member `initial` for weights that the file does not name, if there are any.
 
     Raises:
         SecureFlowError: `invalid_request` for another kind or number of parties; `invalid_spec`,
@@ -82,10 +82,4 @@ def draft(
     spec = parse(TrainingSpec, {**_NAMED, **with_noise(parts, priced), **_FILLED, "roster": lines})
     spec = spec.drawn()
     check(spec)
-    if spec.starts_from and initial is None:
-        raise SecureFlowError(
-            "missing_data",
-            "The job starts from a model that is not here.",
-            "Name the file with its weights: --initial FILE.",
-        )
     return Drafted(spec, priced.answer if priced else None)

@@ -1,0 +1,126 @@
+"""The weights that a simulated job starts from: those that its file names, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.base import STRICT, dump, parse
+from secureflow.domain.specs.tensors import by_name, layout_digest
+from secureflow.domain.specs.training import Initial, Resume, TrainingSpec
+from secureflow.engines.sealing import tensor_digest
+from secureflow.engines.training.export import uploaded_weights
+from secureflow.engines.training.tensors import flat
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_bytes
+from secureflow.kit.text import Text
+from secureflow.sdk.localcode import LocalCode
+
+MOST_WEIGHTS: Final = 5 << 30
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a simulated job starts from.
+
+    Args:
+        state: float32, or None for the family's own first state.
+        member: the job's `initial` if its file names no start, or None.
+    """
+
+    state: NDArray[np.float32] | None = field(default=None, repr=False)
+    member: Mapping[str, Any] | None = None
+
+    def check(self, spec: TrainingSpec) -> None:
+        """Refuse weights of another size than the model's.
+
+        Raises:
+            SecureFlowError: `invalid_request`.
+        """
+        if self.state is not None and self.state.size != spec.parameters:
+            raise SecureFlowError(
+                "invalid_request",
+                Text(
+                    "The weights to start from are {found} numbers; the model has {wanted}.",
+                    found=self.state.size,
+                    wanted=spec.parameters,
+                ),
+                "Name the file with its weights: --initial FILE.",
+            )
+
+
+@dataclass(frozen=True)
+class _Named:
+    """The members of a job that name a start, and its errors them."""
+
+    __pydantic_config__ = STRICT
+    initial: Initial | None = None
+    resume: Resume | None = None
+
+
+def beginning(job: Mapping[str, Any], code: LocalCode | None, file: Path | None) -> Beginning:
+    """Return what a job starts from.
+
+    What its file names must be what is here, else the platform would start from something else.
+
+    Args:
+        job: the content of its file; `initial` and `resume` are read.
+        code: its bundle, whose own first tensors count if they are those that are named.
+        file: weights as for `client.models.upload`.
+
+    Raises:
+        SecureFlowError: `invalid_spec`; `missing_data` if the named weights are not here;
+            `invalid_request` if the file holds others; those of `uploaded_weights`.
+    """
+    members = {name: job[name] for name in ("initial", "resume") if job.get(name) is not None}
+    named = parse(_Named, members, "spec")
+    asked = named.resume or named.initial
+    member = "resume" if named.resume else "initial"
+    if file is not None:
+        tensors, state = uploaded_weights(read_bytes(file, MOST_WEIGHTS))
+    elif code is not None:
+        tensors = by_name(code.model.weights)
+        state = flat(tensors, code.initial)
+    elif asked is None:
+        return Beginning()
+    else:
+        raise _not_here(member)
+    digest = tensor_digest(state)
+    if asked is None:
+        return Beginning(state, dump(Initial(digest, layout_digest(tensors))))
+    if digest == asked.model:
+        return Beginning(state)
+    if file is None:
+        raise _not_here(member)
+    raise SecureFlowError(
+        "invalid_request",
+        Text(
+            "The job file's `{member}` names the weights {named}, and {file} holds {found}.",
+            member=member,
+            named=asked.model,
+            file=file.name,
+            found=digest,
+        ),
+        Text(
+            "Name the file with the weights that the job names, or remove `{member}` from the "
+            "job file.",
+            member=member,
+        ),
+    )
+
+
+def _not_here(member: str) -> SecureFlowError:
+    return SecureFlowError(
+        "missing_data",
+        "The job starts from a model that is not here.",
+        Text(
+            "Name the file with its weights: --initial FILE; or remove `{member}` from the job "
+            "file, which then starts anew.",
+            member=member,
+        ),
+    )
