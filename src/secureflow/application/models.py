@@ -85,6 +85,7 @@ class Models:
             "privacy": report.get("privacy"),
             "kind": job.kind,
             "rounds": report.get("rounds"),
+            "kept_round": report.get("kept_round"),
             "parents": list(model.parents),
             "purpose": job.spec.get("purpose", ""),
             "contributors": [line["party"] for line in job.spec.get("roster", [])],

@@ -125,4 +125,7 @@ def _training(card: Mapping[str, Any]) -> str:
     run, planned = card.get("rounds"), plan.get("rounds")
     if not planned:
         return ""
-    return t("{run} of {planned} rounds", run="?" if run is None else run, planned=planned)
+    told = t("{run} of {planned} rounds", run="?" if run is None else run, planned=planned)
+    if (kept := card.get("kept_round")) is not None:
+        told += t("; kept is the model of round {kept}", kept=kept)
+    return told

@@ -35,7 +35,7 @@ From = Annotated[
 ]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
-_REPORT = ("job", "name", "state", "protection", "tee", "rounds", "contributors")
+_REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round", "contributors")
 _FACTS = (
     *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
     "error",
@@ -177,7 +177,8 @@ def report(
         return
     parties = {"contributors": _contributors(answer.get("contributions") or {})}
     code = code_lines(answer.get("code"))
-    show(answer | parties | code, output, (*_REPORT, *code))
+    lines = [one for one in _REPORT if one != "kept_round" or answer.get(one) is not None]
+    show(answer | parties | code, output, (*lines, *code))
     show_metrics(answer)
     if "answers" in answer:
         show_answers(answer, output)

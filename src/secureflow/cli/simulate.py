@@ -114,14 +114,22 @@ def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome
 
     job = read_mapping(path)
     say(t("{file}: simulated here, unprotected", file=path.name))
-    return simulation.run(job, data, label=path.stem, on_round=_tell, base=path.parent)
+    outcome = simulation.run(job, data, label=path.stem, on_round=_tell, base=path.parent)
+    if outcome.last_metrics:
+        say(f"{t('the last model')}  {_figures(outcome.last_metrics)}")
+        say(t("The figures of a round are of the model that it starts from."))
+    return outcome
 
 
 def _tell(row: Mapping[str, Any]) -> None:
-    figures = "  ".join(
+    say(f"{t('round')} {row['round']}  {_figures(row)}  {row['seconds']:.2f} s")
+
+
+def _figures(row: Mapping[str, Any]) -> str:
+    """Return the figures of a model in one line."""
+    return "  ".join(
         f"{t(name)} {row[name]:.4f}" for name in _SHOWN if isinstance(row.get(name), float)
     )
-    say(f"{t('round')} {row['round']}  {figures}  {row['seconds']:.2f} s")
 
 
 def _show(outcomes: list[Outcome], output: Form) -> None:
@@ -136,6 +144,7 @@ def _show(outcomes: list[Outcome], output: Form) -> None:
             "attack": one.attack or None,
             "protection": one.spec.protection,
             "rounds": len(one.history),
+            "kept_round": one.kept_round,
             **{name: round(value, 4) for name, value in one.metrics.items()},
             "epsilon": one.privacy["epsilon"] if one.privacy else None,
             "digest": one.digest,
@@ -144,4 +153,5 @@ def _show(outcomes: list[Outcome], output: Form) -> None:
     ]
     metrics = dict.fromkeys(name for one in outcomes for name in one.metrics)
     private = ("epsilon",) if any(one.privacy for one in outcomes) else ()
-    show(rows, output, (*_COLUMNS, *metrics, *private, "digest"))
+    kept = ("kept_round",) if any(one.kept_round is not None for one in outcomes) else ()
+    show(rows, output, (*_COLUMNS, *kept, *metrics, *private, "digest"))

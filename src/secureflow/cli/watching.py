@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SHOWN_ROUNDS = 12
+_FIGURES = ("loss", "accuracy", "auc")
 _CENTRE = frozenset({"aggregator", "server"})
 """Parts of the centre that a job can wait for."""
 
@@ -76,11 +77,7 @@ class Progress:
             case "state":
                 return f"{t(self.state)}  {self.reason}".rstrip()
             case "round":
-                return f"{t('round')} {event.data.get('round')}/{self.rounds}  " + "  ".join(
-                    f"{t(name)} {event.data[name]:.4f}"
-                    for name in ("loss", "accuracy", "auc")
-                    if isinstance(event.data.get(name), float)
-                )
+                return self._round(event.data)
             case "party":
                 return f"{_text(event.data, 'party')}  {t(_text(event.data, 'state'))}"
             case "waiting":
@@ -88,6 +85,18 @@ class Progress:
             case "dropouts":
                 return "\n".join(map(_dropped, event.data.get("dropouts") or ()))
         return self.reason if event.kind == "error" and not self.repeated else ""
+
+    def _round(self, data: Mapping[str, Any]) -> str:
+        figures = [
+            f"{t(name)} {data[name]:.4f}" for name in _FIGURES if isinstance(data.get(name), float)
+        ]
+        if figures and len(self.history) == 1:
+            figures.append(_of_which())
+        return f"{t('round')} {data.get('round')}/{self.rounds}  " + "  ".join(figures)
+
+
+def _of_which() -> str:
+    return t("(a round's figures are of the model that it starts from)")
 
 
 def waiting_lines(entries: Any) -> list[str]:
@@ -172,11 +181,15 @@ def picture(progress: Progress) -> RenderableType:
         filled = round(30 * min(1.0, done / progress.rounds))
         bar = Text("━" * filled, style="green") + Text("━" * (30 - filled), style="dim")
         parts.append(bar + Text(f"  {t('round')} {done}/{progress.rounds}"))
+    drawn = False
     for name in ("loss", "auc"):
         values = [row[name] for row in progress.history if isinstance(row.get(name), float)]
         if values:
+            drawn = True
             title = t(name).rjust(8 - cell_len(t(name)) + len(t(name)))
             parts.append(Text(f"{title} {sparkline(values[-40:])} {values[-1]:.4f}"))
+    if drawn:
+        parts.append(Text(f"         {_of_which()}", style="dim"))
     if progress.history:
         parts.append(_rounds(progress))
     if progress.parties:

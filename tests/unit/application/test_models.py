@@ -51,3 +51,4 @@ async def test_the_card_tells_where_a_model_comes_from(stage: Stage) -> None:
     assert card["contributors"] == ["bank-a", "bank-b", "bank-c"]
     assert card["purpose"] == "credit-scoring"
     assert card["metrics"] == {"auc": 0.9}
+    assert card["kept_round"] is None

@@ -330,6 +330,38 @@ def test_axis_steps_span_the_values(low: float, span: float) -> None:
     assert steps[-1] >= low + span - slack
 
 
+OF_WHICH = "The figures of a round are of the model that it starts from."
+
+
+def test_a_curve_goes_on_to_the_last_model() -> None:
+    """A round's figures are of the model before it, so a kept round has its own place."""
+    ended = reports.contents(report())
+    loss = next(one for one in ended["charts"] if one.name == "loss")
+    assert loss.value == 0.32  # of the last model, as among the metrics
+    assert [tick.text for tick in loss.across] == ["0", "4"]
+    kept = {"kept_round": 2, "metrics": {"loss": 0.1}}
+    told = reports.contents(report(**kept, last_metrics={"loss": 0.6}))
+    assert next(one for one in told["charts"] if one.name == "loss").value == 0.6
+    assert told["last_row"] == {"loss": 0.6}
+    earlier = reports.contents(report(**kept))  # of an earlier version
+    (loss,) = [one for one in earlier["charts"] if one.name == "loss"]
+    assert (loss.value, earlier["last_row"]) == (0.7 / 4, None)
+    assert [tick.text for tick in loss.across] == ["0", "3"]
+
+
+def test_the_page_says_which_round_was_kept_and_of_which_model_figures_are() -> None:
+    page = reports.render(report(kept_round=2, last_metrics={"loss": 0.6}))
+    kept = re.search(r"Kept round</span>.*?<dd>(\d)</dd>", page, re.DOTALL)
+    assert kept
+    assert kept[1] == "2"
+    assert OF_WHICH in page
+    row = re.search(r">the last model</span>.*?</tr>", page, re.DOTALL)
+    assert row
+    assert "0.6000" in row[0]
+    assert "Kept round" not in reports.render(report())
+    assert OF_WHICH not in reports.render(report(history=[]))
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_noised_metrics_are_shown_with_their_noise(lang: str) -> None:
     metrics = {"rows": 9768.317, "auc": 0.87654}

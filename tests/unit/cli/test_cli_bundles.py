@@ -121,6 +121,14 @@ def test_the_job_of_an_example_runs_unchanged(
     }  # fmt: skip
     code, _, err = cli("model", "predict", model, table)
     assert "Predictor.load" in err
+    content = yaml.safe_load(job.read_text())
+    content["plan"]["keep"] = "best"
+    job.write_text(yaml.safe_dump(content))
+    code, out, err = cli("simulate", job, "--data", table)
+    assert ("保留的轮次" if language == "zh" else "kept_round") in out
+    last = "最后的模型" if language == "zh" else "the last model"
+    assert any(line.startswith(last) for line in err.splitlines())
+    assert ("每一轮的指标" if language == "zh" else "The figures of a round") in err
     code, _, err = cli("model", "predict", "mdl_00000000", table)
     assert "secureflow model download" in err
     code, _, err = cli("bundle", "new", tmp_path / "none" / "mine")

@@ -80,6 +80,25 @@ def test_noised_metrics_are_told_with_their_noise(cli: Any, command: tuple[str, 
     assert "9768.3" not in out
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_round_that_was_kept_is_told(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    report = {"job": "job_00000000", "state": "succeeded", "rounds": 12}
+    path = "GET /jobs/job_00000000/report?format=json"
+    centre.answers[path] = (200, report)
+    line = "保留的轮次" if language == "zh" else "kept_round"
+    assert line not in cli("job", "report", "job_00000000")[1]
+    centre.answers[path] = (200, report | {"kept_round": 7})
+    out = cli("job", "report", "job_00000000")[1]
+    (told,) = [one for one in out.splitlines() if one.startswith(line)]
+    assert told.split() == [line, "7"]
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | {"kept_round": 7})
+    told = "保留的是第 7 轮的模型" if language == "zh" else "kept is the model of round 7"
+    assert told in cli("model", "card", "mdl_00000000")[1]
+
+
 def test_figures_without_noise_are_not_called_noised(centre: Any, cli: Any) -> None:
     centre.answers["GET /models/mdl_00000000/card"] = (200, CARD)
     out = cli("model", "card", "mdl_00000000")[1]

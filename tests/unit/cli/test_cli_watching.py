@@ -46,6 +46,7 @@ def test_rounds_curves_and_parties_are_drawn() -> None:
         )
     )
     assert "round 15/40" in text
+    assert "(a round's figures are of the model that it starts from)" in text
     assert "running" in text
     assert "bank-a: admitted" in text
     assert "█▄▃▂▂▂▂▁▁▁▁▁▁▁▁ 0.0667" in text
@@ -203,6 +204,6 @@ def test_rounds_and_reasons_are_told_in_chinese(monkeypatch: pytest.MonkeyPatch)
     assert told == [
         "待批准  已提交",
         "运行中  由 ann 恢复",
-        "轮次 1/400  损失 0.5000  准确率 0.7500  AUC 0.2500",
+        "轮次 1/400  损失 0.5000  准确率 0.7500  AUC 0.2500  （每一轮的指标属于该轮开始时的模型）",
     ]
     assert "\n    损失 ▁ 0.5000" in drawn(progress)

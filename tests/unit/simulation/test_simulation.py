@@ -207,6 +207,13 @@ def test_the_best_model_is_kept(table: pa.Table) -> None:
     assert best.metrics["loss"] == min(losses) < last.metrics["loss"]
     assert best.trained.round == losses.index(min(losses)) + 1
     assert best.digest != last.digest
+    assert (last.kept_round, best.kept_round) == (None, best.trained.round)
+    assert (best.last_metrics, best.as_json()["kept_round"]) == (last.metrics, best.kept_round)
+    page = render([best, last])
+    assert page.count("Kept round") == 1
+    assert "of the model that it starts from" in page
+    assert "Kept round" not in render([last])
+    assert f"{last.metrics['loss']:.4f} " in page  # where the curve ends
 
 
 KEPT = {"keep": "best"}

@@ -28,13 +28,18 @@ from jinja2 import (
 from markupsafe import Markup, escape
 
 from secureflow.application.reports.charts import Chart, chart
+from secureflow.application.reports.curves import (
+    columns,
+    curves,
+    last_metrics,
+    last_row,
+    model_points,
+)
 from secureflow.application.reports.figures import answer_figures, figure, metric_figures
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, foreign, text_in
 from secureflow.texts import chinese, chosen_name
-
-_CURVES = ("loss", "auc", "accuracy", "mae", "r2")
 
 
 def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
@@ -50,6 +55,7 @@ def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
 def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dict[str, Any]:
     """Return the variables of the page's template, or of one that extends it."""
     report = _visible(report)
+    history = report.get("history") or []
     return {
         "report": report,
         "metrics": metric_figures(report),
@@ -57,8 +63,9 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "protection": stored_traits(report),
         "sections": _sections(report.get("sections")),
         "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
-        "charts": _charts(report.get("history") or []),
-        "columns": _columns(report.get("history") or []),
+        "charts": _charts(history, last_metrics(report)),
+        "columns": columns(history),
+        "last_row": last_row(report, columns(history)),
     }
 
 
@@ -156,21 +163,6 @@ def _rows(value: Any) -> list[Mapping[str, Any]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
-def _charts(history: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    charts = []
-    for name in _CURVES:
-        points = [
-            (float(row["round"]), float(row[name]))
-            for row in history
-            if isinstance(row.get(name), int | float)
-        ]
-        if len(points) > 1:
-            charts.append(chart(name, points))
-    return charts
-
-
-def _columns(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the columns of the round table that any round fills."""
-    figures = ("loss", "accuracy", "auc", "balanced_accuracy", "macro_f1", "mse", "mae", "r2")
-    wanted = ("round", *figures, "epsilon", "survivors", "seconds")
-    return [name for name in wanted if any(name in row for row in history)]
+def _charts(history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> list[Chart]:
+    drawn = ((name, model_points(name, history, last)) for name in curves(history))
+    return [chart(name, points) for name, points in drawn if len(points) > 1]

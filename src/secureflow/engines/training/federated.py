@@ -169,6 +169,7 @@ def _finish(
     sums = evaluation.body["sums"]
     kept.offer(last, course.start.model, metrics, sums)
     earlier = course.spec.plan.keep == "best" and 0 < kept.round < last
+    others = {"last_metrics": metrics} if earlier else {}
     if earlier:
         course.start.model, metrics, sums = kept.model, kept.metrics, kept.sums
     model = course.start.model
@@ -197,7 +198,7 @@ def _finish(
         report["sections"] = told
     if course.spec.bundle is not None:
         report["code"] = dump(course.spec.bundle)
-    report |= chosen
+    report |= chosen | others
     report["model"] = {"digest": digest, "artifact": artifact} | {
         "id": published["model"],
         "version": published["version"],

@@ -37,6 +37,7 @@ class Trained:
         moments: the released federated sums, if the spec needs them.
         history: one entry a round.
         metrics: of the model, by the final evaluation or the round that judged it.
+        last_metrics: of the last model, by the final evaluation.
         round: the round that the model is of.
     """
 
@@ -45,6 +46,7 @@ class Trained:
     moments: list[float] | None
     history: tuple[Mapping[str, Any], ...]
     metrics: Mapping[str, float]
+    last_metrics: Mapping[str, float]
     round: int
 
 
@@ -110,10 +112,13 @@ class _Rounds:
                 break
         sums = self._evaluate()
         model, metrics = self._model, summarise(self._spec, sums)
+        ended = metrics
         kept.offer(last, model, metrics, sums)
         if self._spec.plan.keep == "best" and kept.model is not None:
             model, metrics, last = kept.model, kept.metrics, kept.round
-        return Trained(model.parameters, model.digest, self._moments, tuple(history), metrics, last)
+        return Trained(
+            model.parameters, model.digest, self._moments, tuple(history), metrics, ended, last
+        )
 
     def _copied(self) -> GlobalModel:
         return GlobalModel(self._model.parameters.copy(), self._model.digest)

@@ -47,12 +47,25 @@ class Outcome:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Of the final evaluation on the parties' validation rows."""
+        """Of the model on the parties' validation rows."""
         return self.trained.metrics
 
     @property
+    def last_metrics(self) -> Mapping[str, float]:
+        """Of the last model: others than `metrics` if an earlier one was kept."""
+        return self.trained.last_metrics
+
+    @property
+    def kept_round(self) -> int | None:
+        """The round whose model was kept under `plan.keep: best`; None without."""
+        return self.trained.round if self.spec.plan.keep == "best" else None
+
+    @property
     def history(self) -> tuple[Mapping[str, Any], ...]:
-        """One entry a round: `round`, metrics, `seconds`, and with noise `epsilon`."""
+        """One entry a round: `round`, metrics, `seconds`, and with noise `epsilon`.
+
+        The metrics are of the model that the round starts from.
+        """
         return self.trained.history
 
     @property
@@ -91,6 +104,8 @@ class Outcome:
             "protection": self.spec.protection,
             "digest": self.digest,
             "metrics": dict(self.metrics),
+            "last_metrics": dict(self.last_metrics),
+            "kept_round": self.kept_round,
             "privacy": self.privacy,
             "notes": list(self.notes),
             "history": [dict(row) for row in self.history],

@@ -9,12 +9,15 @@ from jinja2 import PackageLoader
 
 from secureflow.application.reports import page as report_page
 from secureflow.application.reports.charts import ChartFrame, Plot, plot, spread
+from secureflow.application.reports.curves import model_points
 from secureflow.kit.plain import shown
 from secureflow.simulation.training.outcome import Outcome
 from secureflow.texts import Language
 
 FRAME: Final = ChartFrame(width=760, height=300, left=52, right=190, top=20, bottom=34)
 _NO_CURVE: Final = frozenset({"round", "seconds", "survivors", "rows"})
+_OF_ROUNDS: Final = frozenset({"epsilon"})
+"""What is told of the rounds themselves, and not of the model before each."""
 _LABELS: Final = 14.0
 
 
@@ -31,6 +34,7 @@ def render(outcomes: Sequence[Outcome], lang: Language = "en") -> str:
         **report_page.contents({"name": ", ".join(labels)}, lang),
         outcomes=list(zip(labels, outcomes, strict=True)),
         measures=columns(outcomes),
+        keeps=any(one.kept_round is not None for one in outcomes),
         curves=[_curves(name, labels, outcomes) for name in plotted(outcomes)],
         frame=FRAME,
     )
@@ -76,8 +80,6 @@ def _curves(name: str, labels: Sequence[str], outcomes: Sequence[Outcome]) -> di
 
 
 def _points(name: str, outcome: Outcome) -> list[tuple[float, float]]:
-    return [
-        (float(row["round"]), float(row[name]))
-        for row in outcome.history
-        if isinstance(row.get(name), int | float)
-    ]
+    if name in _OF_ROUNDS:
+        return [(float(row["round"]), float(row[name])) for row in outcome.history if name in row]
+    return model_points(name, outcome.history, outcome.last_metrics)

@@ -492,6 +492,7 @@ def test_the_best_model_is_released_where_the_plan_says_so(
     assert world.models[0]["digest"] == wanted
     assert kept == 3 or world.models[0]["artifact"] == wanted  # else opened anew
     assert report["metrics"] == {"loss": losses[kept]}
+    assert report.get("last_metrics") == (None if kept == 3 else {"loss": losses[3]})
     finished = [e["document"] for e in world.entries if e.get("kind") == "job.finished"]
     assert finished[0]["model"] == wanted
     assert finished[0]["kept_round"] == kept
