@@ -11,10 +11,10 @@ import typer
 from secureflow.cli.cards import show_card, show_metrics
 from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.names import named
+from secureflow.cli.predictrows import read_rows
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.inputfiles import read_bytes
 
 if TYPE_CHECKING:
     from secureflow.sdk.prediction import Predictor
@@ -92,10 +92,10 @@ def upload(
     write(f"initial: {{model: {found.initial.model}, layout: {found.initial.layout}}}")
 
 
-@app.command("predict", help=t("Predict rows of a CSV file with a downloaded model."))
+@app.command("predict", help=t("Predict rows of a file with a downloaded model."))
 def predict(
     model: Annotated[Path, typer.Argument(help=t("Model file, as `model download` wrote it."))],
-    rows: Annotated[Path, typer.Argument(help=t("CSV file with a header line."))],
+    rows: Annotated[Path, typer.Argument(help=t("CSV file with a header line, or Parquet file."))],
     output: Output = Form.TABLE,
 ) -> None:
     """Predict without any server: a probability, a class and its probability, or a number."""
@@ -108,12 +108,10 @@ def predict(
             t("Download the model first: secureflow model download MODEL FILE."),
         )
     loaded = Predictor.load(model)
-    numeric = {feature.column for feature in loaded.features.numeric}
-    records = list(_records(rows, numeric))
-    show(list(_answers(loaded, records)), output)
+    show(list(_answers(loaded, read_rows(rows, loaded.features))), output)
 
 
-def _answers(loaded: Predictor, records: list[Any]) -> Iterator[dict[str, Any]]:
+def _answers(loaded: Predictor, records: Any) -> Iterator[dict[str, Any]]:
     """Yield a line for each row."""
     from secureflow.domain.specs.training import ClassesLabel, Label  # `--help` needs no spec
 
@@ -139,32 +137,3 @@ def _answers(loaded: Predictor, records: list[Any]) -> Iterator[dict[str, Any]]:
     chances = loaded.predict_proba(records).max(axis=1)
     for number, (value, chance) in enumerate(zip(found, chances, strict=True), 1):
         yield {"row": number, "predicted": value, "P": round(float(chance), 6)}
-
-
-def _records(path: Path, numeric: set[str]) -> Iterator[dict[str, float | str | None]]:
-    import csv
-    import io
-
-    table = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig", "replace")))
-    if not table.fieldnames:
-        raise SecureFlowError("invalid_file", t("{path} has no header line.", path=path))
-    for number, row in enumerate(table, 1):
-        yield {
-            name: _cell(number, name, value, name in numeric)
-            for name, value in row.items()
-            if name is not None
-        }
-
-
-def _cell(row: int, name: str, text: str | None, number: bool) -> float | str | None:
-    if not text:
-        return None
-    if not number:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise SecureFlowError(
-            "malformed_cell",
-            t("Row {row}, column {name}: {text!r} is not a number.", row=row, name=name, text=text),
-        ) from None

@@ -43,6 +43,7 @@ from secureflow.engines.preparation import (
 )
 from secureflow.engines.training.export import ModelFile, to_sklearn
 from secureflow.engines.training.families import model_family
+from secureflow.engines.training.foreign import ForeignModel, needs_bundle
 from secureflow.engines.training.logistic import probabilities
 from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.network import softmax
@@ -150,6 +151,8 @@ class Predictor:
 
         Log-odds of a binary target, scores of classes, a number scaled to the label's bounds.
         """
+        if isinstance(self._family, ForeignModel):
+            raise needs_bundle()  # before anything is said of the rows
         if not self.features.beside:
             return self._family.outputs(self.parameters, self.inputs(rows))
         columns, numbers = self._prepared(rows), token_numbers(self._spec)
@@ -183,7 +186,8 @@ class Predictor:
         """Return a model of PyTorch's families as a module; `computed` of it is `outputs`.
 
         Raises:
-            SecureFlowError: `missing_extra` without PyTorch; `invalid_model` for other families.
+            SecureFlowError: `missing_extra` without PyTorch; `invalid_model` for other families,
+                `needs_bundle` for `bundle`.
         """
         return self._network().module(self.parameters)
 
@@ -206,6 +210,8 @@ class Predictor:
         )
 
     def _network(self) -> TorchNetwork:
+        if isinstance(self._family, ForeignModel):
+            raise needs_bundle()
         if not isinstance(self._family, TorchNetwork):
             raise SecureFlowError(
                 "invalid_model",
@@ -230,7 +236,8 @@ class Predictor:
         """Return the same model as a fitted scikit-learn estimator over `inputs`.
 
         Raises:
-            SecureFlowError: `missing_extra` without scikit-learn.
+            SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for a family of
+                PyTorch, `needs_bundle` for `bundle`.
         """
         return to_sklearn(self.card, self.parameters)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from blake3 import blake3
 from safetensors.numpy import save
@@ -44,6 +46,44 @@ def test_rows_of_a_file_are_predicted(cli: Any, tmp_path: Path, target: str) -> 
         assert answers[0]["P"] == pytest.approx(loaded.predict_proba(ROWS)[0].max(), abs=1e-5)
     else:
         assert told == pytest.approx(loaded.predict(ROWS), rel=1e-5)
+
+
+def numbers_model(tmp_path: Path) -> str:
+    job = spec("mlp", "number")
+    state = initial_parameters(job)
+    card = model_card(job, state, moments=None, metrics={}, created=1)
+    (tmp_path / "m.safetensors").write_bytes(ModelFile(card, state).to_bytes())
+    return str(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.pq", "rows.csv", "rows"])
+def test_rows_may_be_parquet_whatever_the_file_is_called(
+    cli: Any, tmp_path: Path, name: str
+) -> None:
+    model, other = numbers_model(tmp_path), [{"a": {"b": 1}}, {"a": {"b": 2}}]
+    rows = [row | more for row, more in zip(ROWS, other, strict=True)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / name)
+    code, out, err = cli("model", "predict", model, str(tmp_path / name), "-o", "json")
+    assert (code, err) == (0, "")
+    told = [one["predicted"] for one in json.loads(out)]
+    assert told == pytest.approx(Predictor.load(model).predict(ROWS), rel=1e-5)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("rows.parquet", b"x0,x1,word\n"), ("rows", b"PAR1"), ("rows.csv", b"x0,x1\n1\r2,3\n")],
+)
+def test_rows_that_cannot_be_read_are_refused(
+    cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str, content: bytes, language: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    (tmp_path / name).write_bytes(content)
+    code, _, err = cli("model", "predict", numbers_model(tmp_path), str(tmp_path / name))
+    assert code == 2
+    assert "invalid_file" in err
+    assert ("无法作为" if language == "zh" else "cannot be read as") in err
 
 
 def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_path: Path) -> None:

@@ -108,6 +108,20 @@ def test_a_bundle_starts_from_the_weights_that_its_job_names(
     assert went_on.history[0]["loss"] == pytest.approx(own.metrics["loss"], abs=1e-6)
 
 
+def test_whoever_wants_the_model_of_a_bundle_to_compute_is_told_where_it_is(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    model = simulate(folder(tmp_path), table, parties=2).model
+    assert model.tensors()["coef"].shape == (5,)
+    asked = (model.to_torch, model.to_sklearn, model.torch_source, lambda: model.predict([{}]))
+    for one in asked:
+        with pytest.raises(SecureFlowError) as refused:
+            one()
+        assert refused.value.code == "needs_bundle"
+        assert "Predictor.load" in refused.value.hint
+        assert chinese(refused.value.message) is not None
+
+
 def test_two_bundles_share_the_names_of_their_modules(table: pa.Table, tmp_path: Path) -> None:
     first = simulate(folder(tmp_path), table, parties=2)
     other = GOOD.replace("range(20)", "range(1)")

@@ -28,6 +28,7 @@ from secureflow.engines.preparation import (
     declared_moments,
     moments_from_sums,
 )
+from secureflow.engines.training.foreign import needs_bundle
 from secureflow.engines.training.tensors import flat, safetensors_parts
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.commandline import install_hint
@@ -296,11 +297,17 @@ def to_sklearn(card: Mapping[str, Any], parameters: NDArray[np.float32]) -> Any:
     """Return a fitted scikit-learn estimator with the same predictions (`estimators`).
 
     Raises:
-        SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for other families.
+        SecureFlowError: `missing_extra` without scikit-learn; `invalid_model` for other families,
+            `needs_bundle` for `bundle`.
     """
-    if card.get("family") not in LEARNS or card.get("family") in {"bundle", *TORCH_FAMILIES}:
-        raise _invalid(
-            Text("the family {family!r} has no scikit-learn counterpart", family=card.get("family"))
+    family = card.get("family")
+    if family == "bundle":
+        raise needs_bundle()
+    if family not in LEARNS or family in TORCH_FAMILIES:
+        raise SecureFlowError(
+            "invalid_model",
+            Text("A model of the family {family!r} is not of scikit-learn.", family=family),
+            "Call tensors or to_torch.",
         )
     # Lazy: only an export needs the families.
     from secureflow.engines.training.estimators import estimator

@@ -95,10 +95,15 @@ class ForeignModel:
         _refuse()
 
 
-def _refuse() -> NoReturn:
-    raise SecureFlowError(
+def needs_bundle() -> SecureFlowError:
+    """Return what whoever wants such a model to compute, or its network, is told."""
+    return SecureFlowError(
         "needs_bundle",
         "What this model computes is in its bundle, not in SecureFlow.",
         "Load its tensors into the bundle's own class: `Predictor.load(FILE).tensors()` has them "
         "by name; docs/bundles.md shows how.",
     )
+
+
+def _refuse() -> NoReturn:
+    raise needs_bundle()

@@ -201,7 +201,7 @@ def test_scikit_learn_gets_the_same_model() -> None:
     assert estimator.feature_names == feature_names(FEATURES)
     assert feature_names(FEATURES) == ["age", "pay", "work=a", "work=b", "work="]
     rehearsal = {**CARD, "family": "rehearsal"}
-    with pytest.raises(SecureFlowError, match="no scikit-learn counterpart"):
+    with pytest.raises(SecureFlowError, match="is not of scikit-learn"):
         to_sklearn(rehearsal, PARAMETERS)
 
 
