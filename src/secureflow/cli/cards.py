@@ -73,7 +73,7 @@ def _facts(card: Mapping[str, Any]) -> dict[str, str]:
             for kind in ("images", "arrays", "texts")
         },
         "owners": ", ".join(card.get("contributors") or ()),
-        "privacy": _privacy(card.get("privacy")),
+        "privacy": privacy_line(card.get("privacy")),
         "protection": said(str(card.get("protection") or "")),
         "tee": str(card.get("tee") or "") or t("none"),
         "training": _training(card),
@@ -107,7 +107,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + t(" and {count} more", count=len(names) - _SHOWN)
 
 
-def _privacy(privacy: Mapping[str, Any] | None) -> str:
+def privacy_line(privacy: Mapping[str, Any] | None) -> str:
+    """Return what a job cost under differential privacy, or that it has none."""
     if not privacy:
         return t("no differential privacy")
     return t(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from secureflow.cli.bringing import brought
-from secureflow.cli.cards import code_lines, show_metrics
+from secureflow.cli.cards import code_lines, privacy_line, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.files import write_text
@@ -35,7 +35,10 @@ From = Annotated[
 ]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
-_REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round", "contributors")
+_REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
+           "privacy", "contributors")  # fmt: skip
+_RARE = frozenset({"kept_round", "privacy"})
+"""Lines of a report that only jobs have that it is about."""
 _FACTS = (
     *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
     "error",
@@ -175,10 +178,12 @@ def report(
     if output is not Form.TABLE:
         show(answer, output)
         return
-    parties = {"contributors": _contributors(answer.get("contributions") or {})}
+    facts = {"contributors": _contributors(answer.get("contributions") or {})}
+    if answer.get("privacy"):
+        facts["privacy"] = privacy_line(answer["privacy"])
     code = code_lines(answer.get("code"))
-    lines = [one for one in _REPORT if one != "kept_round" or answer.get(one) is not None]
-    show(answer | parties | code, output, (*lines, *code))
+    lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
+    show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
     if "answers" in answer:
         show_answers(answer, output)

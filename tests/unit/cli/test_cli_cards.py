@@ -81,6 +81,22 @@ def test_noised_metrics_are_told_with_their_noise(cli: Any, command: tuple[str, 
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_report_tells_what_a_private_job_cost(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    (told,) = [
+        line for line in cli("job", "report", "job_00000000")[1].splitlines() if "ε = 1.25" in line
+    ]
+    assert told.startswith("隐私" if language == "zh" else "privacy")
+    assert "δ = 1e-06" in told
+    assert ("记录" if language == "zh" else "record") in told
+    plain = {"job": "job_00000000", "state": "succeeded", "privacy": None}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, plain)
+    assert "ε" not in cli("job", "report", "job_00000000")[1]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_round_that_was_kept_is_told(
     cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str
 ) -> None:
