@@ -23,7 +23,7 @@ Files = Annotated[
     list[Path], typer.Argument(help=t("Job files (YAML or JSON); several are compared."))
 ]
 _COLUMNS = ("name", "parties", "partition", "attack", "protection", "rounds")
-_SHOWN = ("loss", "accuracy", "auc", "r2", "mse", "epsilon")
+_SHOWN = ("loss", "accuracy", "auc", "r2", "mse")
 Data = Annotated[
     list[Path] | None,
     typer.Option(
@@ -127,8 +127,12 @@ def _tell(row: Mapping[str, Any]) -> None:
 
 def _figures(row: Mapping[str, Any]) -> str:
     """Return the figures of a model in one line."""
+    from secureflow.application.reports.curves import own_figures
+
     return "  ".join(
-        f"{t(name)} {row[name]:.4f}" for name in _SHOWN if isinstance(row.get(name), float)
+        f"{t(name)} {row[name]:.4f}"
+        for name in (*_SHOWN, *own_figures([row]), "epsilon")
+        if isinstance(row.get(name), float)
     )
 
 

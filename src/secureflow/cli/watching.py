@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from secureflow.application.reports.curves import own_figures
 from secureflow.cli.console import moment, say
 from secureflow.cli.texts import explained, part_of, said, t
 from secureflow.kit.plain import shown
@@ -88,7 +89,9 @@ class Progress:
 
     def _round(self, data: Mapping[str, Any]) -> str:
         figures = [
-            f"{t(name)} {data[name]:.4f}" for name in _FIGURES if isinstance(data.get(name), float)
+            f"{shown(t(name))} {data[name]:.4f}"
+            for name in (*_FIGURES, *own_figures([data]))
+            if isinstance(data.get(name), float)
         ]
         if figures and len(self.history) == 1:
             figures.append(_of_which())
@@ -182,11 +185,13 @@ def picture(progress: Progress) -> RenderableType:
         bar = Text("━" * filled, style="green") + Text("━" * (30 - filled), style="dim")
         parts.append(bar + Text(f"  {t('round')} {done}/{progress.rounds}"))
     drawn = False
-    for name in ("loss", "auc"):
+    own = own_figures(progress.history)
+    for name in ("loss", "auc", *own):
         values = [row[name] for row in progress.history if isinstance(row.get(name), float)]
         if values:
             drawn = True
-            title = t(name).rjust(8 - cell_len(t(name)) + len(t(name)))
+            title = shown(t(name))
+            title = title.rjust(8 - cell_len(title) + len(title))
             parts.append(Text(f"{title} {sparkline(values[-40:])} {values[-1]:.4f}"))
     if drawn:
         parts.append(Text(f"         {_of_which()}", style="dim"))
@@ -210,9 +215,11 @@ def _rounds(progress: Progress) -> RenderableType:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    names = ("round", "loss", "accuracy", "auc", "survivors", "seconds")
+    own = own_figures(progress.history)
+    names = ("round", "loss", "accuracy", "auc", *own, "survivors", "seconds")
     for name in names:
-        table.add_column(t("contributors" if name == "survivors" else name), justify="right")
+        title = t("contributors" if name == "survivors" else name)
+        table.add_column(Text(shown(title)), justify="right")
     for row in progress.history[-_SHOWN_ROUNDS:]:
         # Anything but a number is foreign text: escape it for terminal and markup.
         table.add_row(

@@ -15,6 +15,8 @@ from peers.statistics import LOCAL, LOCALLY, SHARED, statistics_spec
 
 import secureflow.application.reports.page as reports
 from secureflow.application.reports.charts import SMALL, chart, nice_steps
+from secureflow.application.reports.curves import NO_FIGURES
+from secureflow.domain.specs.bundle_family import RESERVED
 from secureflow.domain.specs.training import ModelSpec, Release, TrainingSpec
 from secureflow.engines.privacy.accounting import Mechanism, curve
 from secureflow.engines.statistics import disclosure as statistics_disclosure
@@ -360,6 +362,18 @@ def test_the_page_says_which_round_was_kept_and_of_which_model_figures_are() -> 
     assert "0.6000" in row[0]
     assert "Kept round" not in reports.render(report())
     assert OF_WHICH not in reports.render(report(history=[]))
+
+
+def test_the_sums_of_a_bundle_have_curves_and_columns() -> None:
+    history = [
+        {"round": n, "rows": 90.0, "loss": 0.7 / n, "correct": n / 10, "cost": 2, "survivors": 3,
+         "seconds": 1.5} for n in (1, 2, 3)
+    ]  # fmt: skip
+    told = reports.contents(report(history=history, metrics={"rows": 90.0, "correct": 0.4}))
+    assert [one.name for one in told["charts"]] == ["loss", "correct", "cost"]
+    assert told["charts"][1].value == 0.4
+    assert told["columns"] == ["round", "loss", "correct", "cost", "survivors", "seconds"]
+    assert RESERVED < NO_FIGURES
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

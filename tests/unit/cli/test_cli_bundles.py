@@ -128,6 +128,9 @@ def test_the_job_of_an_example_runs_unchanged(
     assert ("保留的轮次" if language == "zh" else "kept_round") in out
     last = "最后的模型" if language == "zh" else "the last model"
     assert any(line.startswith(last) for line in err.splitlines())
+    first = "轮次 1" if language == "zh" else "round 1"
+    (told,) = [line for line in err.splitlines() if line.startswith(first)]
+    assert "correct" in told or "正确" in told
     assert ("每一轮的指标" if language == "zh" else "The figures of a round") in err
     code, _, err = cli("model", "predict", "mdl_00000000", table)
     assert "secureflow model download" in err

@@ -53,6 +53,20 @@ def test_rounds_curves_and_parties_are_drawn() -> None:
     assert "\n    3 " not in text  # only the newest rounds stand in the table
 
 
+def test_the_sums_of_a_bundle_are_told_of_every_round() -> None:
+    events = [
+        ("round", {"round": n, "rounds": 3, "loss": 0.5, "correct": n / 4, "survivors": 3,
+                   "seconds": 1.0, "rows": {"bank-a": 9}, "stage": "train", "\x1b[b]x": 0.5})
+        for n in (1, 2, 3)
+    ]  # fmt: skip
+    assert "round 2/3  loss 0.5000  correct 0.5000" in told(*events)[1]
+    text = drawn(fed(*events))
+    assert "correct ▁▅█ 0.7500" in text
+    assert any(line.split()[:3] == ["round", "loss", "accuracy"] for line in text.splitlines())
+    assert any(line.split()[:3] == ["3", "0.5000", "0.7500"] for line in text.splitlines())
+    assert "\x1b" not in text + "".join(told(*events))
+
+
 def test_an_error_and_unknown_events_are_taken() -> None:
     text = drawn(fed(("error", {"message": "bank-b is silent"}), ("later", {"x": 1})))
     assert "bank-b is silent" in text

@@ -15,19 +15,29 @@ Rows = Sequence[Mapping[str, Any]]
 _CURVES: Final = ("loss", "auc", "accuracy", "mae", "r2")
 _FIGURES: Final = ("loss", "accuracy", "auc", "balanced_accuracy", "macro_f1", "mse", "mae", "r2")
 _BESIDE: Final = ("epsilon", "survivors", "seconds")
-"""What rounds tell beside figures of a model."""
+NO_FIGURES: Final = frozenset({*_BESIDE, "round", "rounds", "stage", "parties", "rows", "weight"})
+"""What rounds tell beside figures of a model: no sum of a bundle has such a name, but `rows`."""
 
 
 def curves(history: Rows) -> list[str]:
-    """Return the names of the figures that have a curve."""
-    del history
-    return list(_CURVES)
+    """Return the names of the figures that have a curve, if there are two points."""
+    return [*_CURVES, *own_figures(history)]
+
+
+def own_figures(history: Rows) -> list[str]:
+    """Return the names of the figures that only this job has: a bundle's own sums, by row."""
+    known = {*_FIGURES, *NO_FIGURES}
+    named = dict.fromkeys(
+        name for row in history for name, value in row.items() if isinstance(value, int | float)
+    )
+    return [name for name in named if name not in known]
 
 
 def columns(history: Rows) -> list[str]:
     """Return the columns of the table of rounds that any round fills."""
-    wanted = ("round", *_FIGURES, *_BESIDE)
-    return [name for name in wanted if any(name in row for row in history)]
+    known = ("round", *_FIGURES), _BESIDE
+    first, last = ([n for n in names if any(n in row for row in history)] for names in known)
+    return [*first, *own_figures(history), *last]
 
 
 def last_metrics(report: Mapping[str, Any]) -> Mapping[str, Any]:
