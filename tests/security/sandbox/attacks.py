@@ -400,6 +400,11 @@ def outlive() -> list[int]:
     return [one for one in (0, signal.SIGCHLD) if _LIBC.prctl(1, one, 0, 0, 0) == 0]
 
 
+def secrecy() -> list[int]:
+    """Keep the agent from looking at the process."""
+    return [one for one in (0, 1) if _LIBC.prctl(4, one, 0, 0, 0) == 0]
+
+
 def environment() -> list[str]:
     """Return the variables."""
     return sorted(os.environ)
@@ -526,7 +531,7 @@ ATTACKS = {
         sockets, connect, name, unix, read, processes, create, change, links, climb, files, grow,
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
-        lease, share_locks, wakers, watch, datagram, buffers, flags, outlive,
+        lease, share_locks, wakers, watch, datagram, buffers, flags, outlive, secrecy,
     )
 }  # fmt: skip
 

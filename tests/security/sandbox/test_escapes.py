@@ -85,6 +85,7 @@ def wanted(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "buffers": ("buffers", {}),
         "flags of a file": ("flags", {"path": "/job/update"}),
         "the parent's end": ("outlive", {}),
+        "secrecy": ("secrecy", {}),
     }
 
 
@@ -132,6 +133,7 @@ WITHOUT: dict[str, tuple[str, ...]] = {
     "buffers": ("pipe sizes", "socket buffers"),
     "flags of a file": ("file flags",),
     "the parent's end": ("parent's end",),
+    "secrecy": ("secrecy",),
 }
 """What has to be left out for an attack to succeed, whoever starts the sandbox."""
 

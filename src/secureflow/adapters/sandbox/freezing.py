@@ -10,6 +10,11 @@
   all stand none can wake another, and no timer and no file can: the filter refuses the calls that
   would have the kernel send SIGCONT (`syscalls`).
 
+Code can keep the kernel from telling us its namespace: it runs a program that it may not read, or
+says so (which the filter refuses) and ends its first thread. Then its parents tell: who loses his
+parent is the first process's in there, or another's. One of our user of whom neither is told does
+not count as standing, and the freeze fails. (`/proc` with `hidepid=2` does not show him at all.)
+
 The kernel gives the number of a namespace away again once nothing holds it. So it is held, by an
 open descriptor, from before its first process begins until its end is told and no call is under
 way: one that goes on in its thread after a kill meets no process of another sandbox.
@@ -166,26 +171,51 @@ class SignalFreezer:
         found = 0
         for pid, handle in self._members():
             _send(handle, signal.SIGSTOP)
-            found += not stands(pid)
+            found += handle is None or not stands(pid)
         return found
 
-    def _members(self) -> Iterator[tuple[int, int]]:
-        """Yield each process but the first, with a handle: its number may be another's soon."""
+    def _members(self) -> Iterator[tuple[int, int | None]]:
+        """Yield each process but the first, with a handle: its number may be another's soon.
+
+        One that may be of the namespace or not has none: it must be sent nothing.
+        """
         if self._shared:
             return
         for entry in Path("/proc").iterdir():
             pid = int(entry.name) if entry.name.isdigit() else 0
-            if pid in {0, self._first} or _namespace(pid) != self._space:
+            if pid in {0, self._first} or self._has(pid) is False:
                 continue
             try:
                 handle = os.pidfd_open(pid)
             except ProcessLookupError:
                 continue
             try:
-                if _namespace(pid) == self._space:
-                    yield pid, handle
+                has = self._has(pid)
+                if has is not False:
+                    yield pid, handle if has else None
             finally:
                 os.close(handle)
+
+    def _has(self, pid: int) -> bool | None:
+        """Tell whether a process is of the namespace; None where nothing tells."""
+        if told := _namespace(pid):
+            return told == self._space
+        try:
+            ours = Path(f"/proc/{pid}").stat().st_uid == os.geteuid()
+        except OSError:  # it has ended
+            return False
+        return ours and self._descends(pid)
+
+    def _descends(self, pid: int) -> bool | None:
+        """Tell whether the first process is among a process's forebears; None if nothing tells."""
+        try:
+            while pid:
+                pid = _parent(pid)
+                if pid == self._first:  # the number may be another's
+                    return _namespace(pid) == self._space or None
+        except OSError:  # one of them has ended, or no forebear is told
+            return None
+        return False
 
 
 def _held(pid: int) -> int:
@@ -197,11 +227,20 @@ def _held(pid: int) -> int:
 
 
 def _namespace(pid: int) -> int:
-    """Return the number of a process's namespace; 0 for one that ended or is not ours."""
+    """Return the number of a process's namespace; 0 where it is not told, or the process ended."""
     try:
         return Path(f"/proc/{pid}/ns/pid").stat().st_ino
     except OSError:
         return 0
+
+
+def _parent(pid: int) -> int:
+    return int(_state(Path(f"/proc/{pid}/stat"))[1])
+
+
+def _state(stat: Path) -> list[str]:
+    """Return what a file `stat` says from the state on; before it is a name that code chooses."""
+    return stat.read_text(errors="replace").rpartition(")")[2].split()
 
 
 def stands(pid: int) -> bool:
@@ -212,12 +251,13 @@ def stands(pid: int) -> bool:
         return True
     for task in tasks:
         with contextlib.suppress(OSError):
-            told = (task / "stat").read_text()
-            if told.rpartition(")")[2].split()[0] not in _STANDS:
+            if _state(task / "stat")[0] not in _STANDS:
                 return False
     return True
 
 
-def _send(handle: int, what: signal.Signals) -> None:
+def _send(handle: int | None, what: signal.Signals) -> None:
+    if handle is None:
+        return
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(handle, what)

@@ -325,6 +325,8 @@ BY_ARGUMENT: Final = {
     "file locks": Refused("fcntl", 1, (5, 6, 7, 36, 37, 38), errno.ENOLCK),
     # F_SETSIG: a pipe or socket would send any signal when something comes, SIGCONT too.
     "signals of files": Refused("fcntl", 1, (10,), errno.EPERM),
+    # PR_SET_DUMPABLE: who asks for its namespace, to stop it, would be told nothing (`freezing`).
+    "secrecy": Refused("prctl", 0, (4,), errno.EPERM),
     # F_SETPIPE_SZ, and SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE: memory of the kernel's
     # that no rlimit counts. The only sockets are Unix ones, whose options have one level.
     "pipe sizes": Refused("fcntl", 1, (1031,), errno.EPERM),
