@@ -15,6 +15,7 @@ from peers.sandboxes import demand_sandbox
 
 from secureflow.adapters.sandbox import BubblewrapSandbox, freezing
 from secureflow.adapters.sandbox.freezing import GroupFreezer, SignalFreezer, stands
+from secureflow.adapters.sandbox.started import Started
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
 from secureflow.kit.errors import SecureFlowError
 
@@ -130,13 +131,106 @@ async def test_a_freeze_that_is_under_way_ends_with_a_kill(
     monkeypatch.setattr(freezing, "stands", never)
     monkeypatch.setattr(freezing, "PATIENCE", 600.0)
     process = await sandbox.start(LAUNCH)
+    assert await answers(process)  # somebody is there
     freeze = asyncio.create_task(process.freeze())
-    await asyncio.to_thread(looked.wait, 60)
+    assert await asyncio.to_thread(looked.wait, 60)
     members = SignalFreezer._members
     monkeypatch.setattr(SignalFreezer, "_members", lambda own: [*members(own), (1, -1)])
     monkeypatch.setattr(freezing, "_send", lambda *_: None)
     await process.kill()
     await asyncio.wait_for(freeze, 60)
+
+
+async def test_a_freeze_that_is_under_way_ends_before_a_killed_process_does(
+    sandbox: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, gone = threading.Event(), asyncio.Event()
+
+    def never(pid: int) -> bool:
+        looked.set()
+        return False
+
+    async def late(process: Started) -> int:
+        await gone.wait()
+        return await wait(process)
+
+    wait = Started.wait
+    monkeypatch.setattr(Started, "wait", late)
+    monkeypatch.setattr(freezing, "stands", never)
+    monkeypatch.setattr(freezing, "PATIENCE", 600.0)
+    monkeypatch.setattr(freezing, "_send", lambda *_: None)
+    members = SignalFreezer._members
+    monkeypatch.setattr(SignalFreezer, "_members", lambda own: [*members(own), (1, -1)])
+    process = await sandbox.start(LAUNCH)
+    freeze = asyncio.create_task(process.freeze())
+    assert await asyncio.to_thread(looked.wait, 60)
+    kill = asyncio.create_task(process.kill())
+    try:
+        await asyncio.wait_for(freeze, 20)
+        assert not kill.done()
+    finally:
+        gone.set()
+        await kill
+
+
+async def test_what_seems_to_stand_is_stopped_too(
+    sandbox: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that live shortly have each ended when they are looked at."""
+    process = await sandbox.start(LAUNCH)
+    try:
+        assert await answers(process)
+        own = space(process.pid)
+        inside = [pid for pid in numbers() if pid != process.pid and space(pid) == own]
+        assert list(map(stands, inside)) == [False]
+        monkeypatch.setattr(freezing, "stands", lambda _: True)
+        await process.freeze()
+        async with asyncio.timeout(20):
+            while not all(map(stands, inside)):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+    finally:
+        await process.kill()
+
+
+async def test_a_number_that_became_anothers_is_left_alone(
+    sandbox: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of the sandbox ended between the look at its namespace and the handle."""
+    other = await asyncio.create_subprocess_exec("sleep", "600")
+    process = await sandbox.start(LAUNCH)
+    namespace, looks = freezing._namespace, list[int]()
+
+    def reused(pid: int) -> int:
+        looks.append(pid)
+        first = pid == other.pid and looks.count(pid) % 2
+        return namespace(process.pid if first else pid)
+
+    try:
+        monkeypatch.setattr(freezing, "_namespace", reused)
+        await process.freeze()
+        assert looks.count(other.pid) >= 4
+        assert not stands(other.pid)
+    finally:
+        await process.kill()
+        other.kill()
+        await other.wait()
+
+
+async def test_a_namespace_that_was_not_told_is_not_kept_still() -> None:
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    with pytest.raises(OSError, match="its namespace of processes cannot be told"):
+        SignalFreezer(ended.pid).freeze()
+
+
+def test_a_group_that_is_closed_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.freeze").touch()
+    (tmp_path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    freezer = GroupFreezer(tmp_path / "cgroup.freeze")
+    freezer.close()
+    freezer.freeze()
+    freezer.thaw()
+    assert (tmp_path / "cgroup.freeze").read_text() == ""
 
 
 async def test_a_freeze_of_a_group_that_is_under_way_ends_with_a_kill(

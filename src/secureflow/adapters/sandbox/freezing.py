@@ -73,8 +73,6 @@ class GroupFreezer:
 
     def freeze(self) -> None:
         """See `Freezer.freeze`; a thread that waits for a disk is not waited for very long."""
-        if self._closed:
-            return
         self._turn("1")
         until = time.monotonic() + PATIENCE
         with contextlib.suppress(OSError):  # they have ended
@@ -92,6 +90,8 @@ class GroupFreezer:
         self._closed = True
 
     def _turn(self, to: str) -> None:
+        if self._closed:
+            return
         with contextlib.suppress(FileNotFoundError):  # they have ended, and it went with them
             handle = os.open(self._switch, os.O_WRONLY)
             with os.fdopen(handle, "w") as file:
