@@ -173,16 +173,15 @@ def _short(value: Any) -> str:
     return f"{plain(text[:SHOWN])}{more}"
 
 
-def paged(code: RequestedCode, number: int, item: str) -> Iterator[str]:
-    """Yield a page of the difference, and how to see the next one."""
+def paged(code: RequestedCode, number: int, command: str) -> Iterator[str]:
+    """Yield a page of the difference, and the command that shows the next one."""
     lines, pages = code.view.page(number)
     yield from lines
     if pages > 1:
         shown = min(max(number, 1), pages)
         yield t("page {number} of {pages}", number=shown, pages=pages)
         if shown < pages:
-            yield t("Next: secureflow agent inbox show {item} --page {page}",
-                    item=item, page=shown + 1)  # fmt: skip
+            yield t("Next: {command} --page {page}", command=command, page=shown + 1)
 
 
 def approved(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
+    from secureflow.cli.bundle_review import RequestedCode
     from secureflow.cli.decision import PendingRequest
     from secureflow.cli.kinds import CliKinds
 
@@ -100,7 +102,7 @@ def show_item(
         return
     write("\n".join(screen(asked(answer, item), given(context))))
     if code is not None:
-        for line in (*told_of(code), *paged(code, page, item)):
+        for line in (*told_of(code), *paged(code, page, shown_by(item, config))):
             write(line)
 
 
@@ -117,12 +119,12 @@ def approve(
     from secureflow.agent import api
     from secureflow.cli.kinds import given
 
-    pages = 0
+    code = None
     if not yes:
         request = _asked(config, item)
         _present(request, given(context), details=details)
-        pages = _present_code(config, request)
-    confirmed(_question(pages), yes)
+        code = _present_code(config, request)
+    confirmed(_question(0, 0 if code is None else code.view.pages), yes)
     api.inbox_approve(config, item, reason)
     say(t("{what} is approved.", what=item))
 
@@ -167,12 +169,20 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
 
     request = _asked(config, item)
     _present(request, kinds)
-    if pages := _present_code(config, request):
-        say(_unread(pages))
+    code, shown = _present_code(config, request), 0
+    pages = 0 if code is None else code.view.pages
     while True:
-        question = t("a approve, r reject, s skip, d details, q quit")
+        if pages:
+            say(_read(shown, pages))
+            question = t("a approve, r reject, s skip, d details, c code (next page), q quit")
+        else:
+            question = t("a approve, r reject, s skip, d details, q quit")
         match typer.prompt(question, err=True).strip().lower():
+            case "c" if code is not None:
+                shown = _next_page(code, shown)
             case "a":
+                if shown < pages and not typer.confirm(_question(shown, pages), err=True):
+                    continue
                 api.inbox_approve(config, request.item.id)
                 say(t("{what} is approved.", what=request.item.id))
                 return True
@@ -211,30 +221,44 @@ def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False)
     say("\n".join(screen(request, kinds)))
 
 
-def _question(pages: int) -> str:
+def _question(shown: int, pages: int) -> str:
     """Return what is asked before an approval; pages of the code's difference are not forgotten."""
     asked = t("Approve exactly this?")
-    return f"{_unread(pages)} {asked}" if pages else asked
+    return f"{_read(shown, pages)} {asked}" if shown < pages else asked
 
 
-def _unread(pages: int) -> str:
-    return t("0 of {pages} pages of the code's difference were shown here.", pages=pages)
+def _read(shown: int, pages: int) -> str:
+    return t("{shown} of {pages} pages of the code's difference were shown here.",
+             shown=shown, pages=pages)  # fmt: skip
 
 
-def _present_code(config: Path, request: PendingRequest) -> int:
+def _next_page(code: RequestedCode, shown: int) -> int:
+    """Show the page after those that were shown, after the last the first; return how many were."""
+    number = shown % code.view.pages + 1
+    for line in code.view.page(number)[0]:
+        say(line)
+    return max(shown, number)
+
+
+def _present_code(config: Path, request: PendingRequest) -> RequestedCode | None:
     """Show what is to be known of a request's code; the difference itself is `inbox show`.
 
-    Return how many pages that has; 0 without code.
+    Return the code; None without any.
     """
     from secureflow.cli.bundle_review import code_of, told_of
 
     code = code_of(config, request.details)
-    if code is None:
-        return 0
-    for line in told_of(code):
-        say(line)
-    say(t("All of it: secureflow agent inbox show {item}", item=request.item.id))
-    return code.view.pages
+    if code is not None:
+        for line in told_of(code):
+            say(line)
+        say(t("All of it: {command}", command=shown_by(request.item.id, config)))
+    return code
+
+
+def shown_by(item: str, config: Path) -> str:
+    """Return the command that shows a request of the same agent."""
+    command = f"secureflow agent inbox show {item}"
+    return command if config == _CONFIG else f"{command} --config {shlex.quote(str(config))}"
 
 
 def _listed(one: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -81,3 +82,15 @@ def _cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
         return code, told.out, told.err
 
     return command
+
+
+@pytest.fixture(name="typing")
+def _typing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sit at the terminal and type these lines."""
+
+    def types(text: str) -> None:
+        keyboard = io.StringIO(text)
+        monkeypatch.setattr(keyboard, "isatty", lambda: True)
+        monkeypatch.setattr("sys.stdin", keyboard)
+
+    return types

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -101,18 +99,6 @@ def _agent(monkeypatch: pytest.MonkeyPatch) -> Agent:
     agent = Agent()
     monkeypatch.setattr(api, "control", agent.control)
     return agent
-
-
-@pytest.fixture(name="typing")
-def _typing(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Sit at the terminal and type these lines."""
-
-    def types(text: str) -> None:
-        keyboard = io.StringIO(text)
-        monkeypatch.setattr(keyboard, "isatty", lambda: True)
-        monkeypatch.setattr("sys.stdin", keyboard)
-
-    return types
 
 
 # --- the screen ------------------------------------------------------------------------------

@@ -34,6 +34,8 @@ class Agent:
         self.decided: list[str] = []
 
     def control(self, config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
+        if command == "inbox.list":
+            return [{"id": self.item["id"]}]
         if command == "inbox.show":
             return self.item
         if command == "bundle.review":
@@ -232,6 +234,39 @@ def test_the_question_says_how_much_of_the_code_was_shown(
     agent.item = told(TRAINING)
     cli("agent", "inbox", "approve", agent.item["id"])
     assert asked[1:] == ["Approve exactly this?"]
+
+
+def test_the_review_pages_through_the_code_and_asks_again_before_unread_code(
+    cli: Any, agent: Agent, typing: Any
+) -> None:
+    unread = "{} of 2 pages of the code's difference were shown here."
+    typing("c\na\nn\nc\na\n")
+    status, _, err = cli("agent", "inbox", "review")
+    assert status == 0, err
+    assert "+import socket" in err.splitlines()  # of the first page
+    assert f"+{PAGE - 1}" in err.splitlines()  # of the second
+    assert unread.format(0) in err
+    assert f"{unread.format(1)} Approve exactly this?" in err
+    assert f"{unread.format(2)} Approve exactly this?" not in err
+    assert agent.decided == ["inbox.approve"]
+    agent.decided.clear()
+    typing("a\nn\nq\n")
+    assert cli("agent", "inbox", "review")[0] == 0
+    assert agent.decided == []
+    typing("a\ny\n")
+    err = cli("agent", "inbox", "review")[2]
+    assert f"{unread.format(0)} Approve exactly this?" in err
+    assert agent.decided == ["inbox.approve"]
+
+
+def test_printed_commands_ask_the_same_agent(cli: Any, agent: Agent, typing: Any) -> None:
+    shown, where = f"secureflow agent inbox show {agent.item['id']}", ("--config", "bank a.yaml")
+    assert f"Next: {shown} --page 2" in cli("agent", "inbox", "show", agent.item["id"])[1]
+    out = cli("agent", "inbox", "show", agent.item["id"], *where)[1]
+    assert f"Next: {shown} --config 'bank a.yaml' --page 2" in out.splitlines()
+    typing("q\n")
+    err = cli("agent", "inbox", "review", *where)[2]
+    assert f"All of it: {shown} --config 'bank a.yaml'" in err.splitlines()
 
 
 def test_programs_get_everything(cli: Any, agent: Agent) -> None:
