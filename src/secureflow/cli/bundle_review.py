@@ -39,9 +39,9 @@ class RequestedCode:
     """The code of a request: what was found in it, and the owner's environment, if there is one.
 
     `given` is what the job gives it: the same code can do something else with other things. `job`
-    is the one that this code was approved for last, "" if it never was, and `before` what that job
-    gave it; None if its record is gone. `lost` is the digest of the code approved before this one,
-    if its bytes are gone.
+    is the one that this code was approved for last, "" if it never was, `approved` when, and
+    `before` what that job gave it; None if its record is gone. `older` is the code approved before
+    this one, as the agent tells it: what a new one is compared with, unless its bytes are gone.
     """
 
     view: View
@@ -50,12 +50,25 @@ class RequestedCode:
     environment: str
     given: Given
     job: str
+    approved: int | None
     before: Given | None
-    lost: str
+    older: Mapping[str, Any]
+
+    @property
+    def unread(self) -> int:
+        """How many pages a person should read: none of what was approved here before."""
+        return 0 if self.job else self.view.pages
+
+    @property
+    def lost(self) -> str:
+        """The digest of the code approved before this one, if its bytes are gone."""
+        compared = self.job or self.view.before is not None
+        return "" if compared else str(self.older.get("digest") or "")
 
     def plain(self) -> dict[str, Any]:
         """Return everything for programs."""
-        return {**self.view.plain(), "environment": self.environment}
+        known = {"approved": self.approved, "approved_job": self.job}
+        return {**self.view.plain(), **known, "environment": self.environment}
 
 
 def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
@@ -82,8 +95,8 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
             t("The agent showed other code than request {item} names.", item=str(item["id"])),
             "secureflow agent inbox list",
         )
-    older = told.get("before")
-    before = None if older is None else _unpacked(older)
+    job, older = str(told.get("approved_job") or ""), told.get("before")
+    before = None if older is None or job else _unpacked(older)
     entry = str(request.get("bundle_entry") or "")
     here = told.get("environment") or {}
     view = View.of(bundle, before, entry, str(here.get("python") or ""))
@@ -93,9 +106,9 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     return RequestedCode(
         view, entry, str(request.get("environment") or ""), str(here.get("name") or ""),
         Given.of(model.get("settings"), limits.get("clip_norm"), given_beside_settings(spec)),
-        str(told.get("approved_job") or ""),
+        job, told.get("approved"),
         None if last is None else Given.of(*map(last.get, ("settings", "clip_norm", "others"))),
-        "" if older is not None else str((told.get("since") or {}).get("digest") or ""),
+        told.get("since") or {},
     )  # fmt: skip
 
 
@@ -107,7 +120,7 @@ def told_of(code: RequestedCode) -> Iterator[str]:
         yield t("in the environment {name} (Python {python})", name=code.environment, python=python)
     yield t("What this job gives it (no digest of the code covers that):")
     yield from (f"  {line}" for line in _given(code))
-    yield from code.view.told()
+    yield from code.view.told(_older(code), _known(code))
     if code.lost:
         yield t(
             "LOOK: the code approved here before, {digest}…, is no longer here: there is nothing "
@@ -120,6 +133,23 @@ def told_of(code: RequestedCode) -> Iterator[str]:
         "Code can hide rows in the weights that it returns, and no look at it finds that for "
         "certain: differential privacy by the agent and the norm cap are what bounds it."
     )
+
+
+def _known(code: RequestedCode) -> str:
+    """Return that exactly this code was approved here before; "" if it never was."""
+    if not code.job:
+        return ""
+    return t("exactly this code was approved here before, in the job {job} on {when}",
+             job=plain(code.job), when=moment(code.approved))  # fmt: skip
+
+
+def _older(code: RequestedCode) -> str:
+    """Return what is said of the code that this one is compared with."""
+    facts = {name: plain(code.older.get(name) or "") for name in ("digest", "name", "job")}
+    if not facts["job"]:
+        return ""
+    return t("{digest} ({name}, approved here in the job {job} on {when})",
+             **facts, when=moment(code.older.get("approved_at")))  # fmt: skip
 
 
 def _given(code: RequestedCode) -> Iterator[str]:
@@ -174,7 +204,16 @@ def _short(value: Any) -> str:
 
 
 def paged(code: RequestedCode, number: int, command: str) -> Iterator[str]:
-    """Yield a page of the difference, and the command that shows the next one."""
+    """Yield a page of the difference, and the command that shows the next one.
+
+    Args:
+        code: the request's.
+        number: the page, from 1; 0 if none was asked for: the first, unless the code is known here.
+        command: that shows this request.
+    """
+    if not number and code.job:
+        yield t("All of it: {command}", command=f"{command} --page 1")
+        return
     lines, pages = code.view.page(number)
     yield from lines
     if pages > 1:

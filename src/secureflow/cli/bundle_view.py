@@ -74,21 +74,22 @@ class View:
         sizes = {"size": self.bundle.size, "lines": self.bundle.lines}
         return {"digest": self.bundle.digest, **sizes, "files": len(self.bundle.files)}
 
-    def told(self) -> Iterator[str]:
+    def told(self, since: str = "", known: str = "") -> Iterator[str]:
         """Yield what a person should know before reading the difference, a line each.
 
-        What it says grows with nothing that a submitter chooses, and problems come last: nobody
-        scrolls them away.
+        `since` is said of the older bundle in place of its digest, `known` of a bundle that is not
+        compared, as it is not new. What it says grows with nothing that a submitter chooses, and
+        problems come last: nobody scrolls them away.
         """
         facts = {**self.summary(), "added": self.difference.added}
         facts["removed"] = self.difference.removed
         yield t("{files} files, {lines} lines, {size} bytes", **facts)
         if self.before is None:
-            yield t("everything in it is new")
+            yield known or t("everything in it is new")
         else:
             count = len(self.difference.changes)
             yield t("since {old}: {count} files differ, {added} lines added, {removed} removed",
-                    old=self.before.digest, count=count, **facts)  # fmt: skip
+                    old=since or self.before.digest, count=count, **facts)  # fmt: skip
         modules = self.inspection.modules
         names = t(", ").join(modules[:TOLD]) or "-"
         if len(modules) > TOLD:

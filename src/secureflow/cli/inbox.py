@@ -82,7 +82,9 @@ def show_item(
     context: typer.Context,
     item: Item,
     details: Details = False,
-    page: Annotated[int, typer.Option(min=1, help=t("Page of the code's difference."))] = 1,
+    page: Annotated[
+        int | None, typer.Option(min=1, help=t("Page of the code's difference."))
+    ] = None,
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
@@ -102,7 +104,7 @@ def show_item(
         return
     write("\n".join(screen(asked(answer, item), given(context))))
     if code is not None:
-        for line in (*told_of(code), *paged(code, page, shown_by(item, config))):
+        for line in (*told_of(code), *paged(code, page or 0, shown_by(item, config))):
             write(line)
 
 
@@ -124,7 +126,7 @@ def approve(
         request = _asked(config, item)
         _present(request, given(context), details=details)
         code = _present_code(config, request)
-    confirmed(_question(0, 0 if code is None else code.view.pages), yes)
+    confirmed(_question(0, 0 if code is None else code.unread), yes)
     api.inbox_approve(config, item, reason)
     say(t("{what} is approved.", what=item))
 
@@ -170,14 +172,9 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
     request = _asked(config, item)
     _present(request, kinds)
     code, shown = _present_code(config, request), 0
-    pages = 0 if code is None else code.view.pages
+    pages = 0 if code is None else code.unread
     while True:
-        if pages:
-            say(_read(shown, pages))
-            question = t("a approve, r reject, s skip, d details, c code (next page), q quit")
-        else:
-            question = t("a approve, r reject, s skip, d details, q quit")
-        match typer.prompt(question, err=True).strip().lower():
+        match _key(shown, pages, code is not None):
             case "c" if code is not None:
                 shown = _next_page(code, shown)
             case "a":
@@ -199,6 +196,16 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
                 _present(request, kinds, details=True)
             case "q":
                 return False
+
+
+def _key(shown: int, pages: int, brings_code: bool) -> str:
+    """Say how much of the code was shown, and return the key of what to do next."""
+    if pages:
+        say(_read(shown, pages))
+    question = t("a approve, r reject, s skip, d details, q quit")
+    if brings_code:
+        question = t("a approve, r reject, s skip, d details, c code (next page), q quit")
+    return str(typer.prompt(question, err=True)).strip().lower()
 
 
 def _asked(config: Path, item: str) -> PendingRequest:

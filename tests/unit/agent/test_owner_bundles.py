@@ -17,7 +17,7 @@ from secureflow.agent.owner import bundles as under_test
 from secureflow.agent.owner.bundles import FRESH_SECONDS, OwnerBundles, code_of, named_code
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
-from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.records import ApprovedBundle, JobRecord
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.bundles import BundleRef
 from secureflow.engines.bundles import Bundle, pack, unpack
@@ -160,6 +160,19 @@ async def test_it_is_compared_with_the_last_of_the_submitter_else_of_the_name(
     assert bundles.review(NEW.digest, "ana", "other")["before"] is None  # itself is not before
     assert bundles.review(NEW.digest, "ana", "other")["approved"] is not None
     assert bundles.review(OLD.digest, "ana", "churn")["since"]["digest"] == NEW.digest
+
+
+async def test_of_a_submitters_models_the_one_of_the_same_name_is_compared(
+    bundles: OwnerBundles, store: RecordStore
+) -> None:
+    """Two models of one person: the one approved last may be the other."""
+    await bundles.fetch(NEW.digest)
+    approve(bundles, store, OLD, "ana", "churn")
+    other = ApprovedBundle("f" * 64, "model:Model", "e" * 64, "ana", "images", "job_2", 1 << 40)
+    with store.transaction():
+        store.approve_bundle(other)
+    assert bundles.review(NEW.digest, "ana", "churn")["since"]["digest"] == OLD.digest
+    assert bundles.review(NEW.digest, "ana", "third")["since"]["digest"] == other.digest
 
 
 async def test_what_the_last_approved_job_gave_the_same_code_is_told(

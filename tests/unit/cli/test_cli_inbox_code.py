@@ -75,6 +75,42 @@ def test_the_first_code_of_a_submitter_is_new_as_a_whole(cli: Any, agent: Agent)
     assert "--- /dev/null" in out
 
 
+def test_the_older_code_is_named(cli: Any, agent: Agent) -> None:
+    agent.code["since"] = {"digest": OLD.digest, "name": "churn\u202e", "job": "job_7",
+                           "approved_at": 1_700_000_000}  # fmt: skip
+    out = cli("agent", "inbox", "show", agent.item["id"])[1]
+    (line,) = [one for one in out.splitlines() if one.startswith("since ")]
+    assert OLD.digest in line
+    assert "(churn\\u202e, approved here in the job job_7 on 2023-11-1" in line
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "exactly this code was approved here before"), ("zh", "相同的代码")],
+)
+def test_code_that_was_approved_here_before_is_said_to_be_so(
+    cli: Any, agent: Agent, typing: Any, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    """A difference to another bundle would say nothing, and nobody needs to read it again."""
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    agent.code |= {"approved": 1_700_000_000, "approved_job": "job_7", "given": None}
+    agent.code["since"] = {"digest": OLD.digest, "name": "other", "job": "job_1", "approved_at": 9}
+    shown = ("agent", "inbox", "show", agent.item["id"])
+    out = cli(*shown)[1]
+    (line,) = [one for one in out.splitlines() if said in one]
+    assert "job_7" in line
+    assert "2023-11-1" in line
+    assert OLD.digest not in out
+    assert "+import socket" not in out
+    assert "+import socket" in cli(*shown, "--page", "1")[1]
+    assert json.loads(cli(*shown, "-o", "json")[1])["code"]["approved_job"] == "job_7"
+    typing("c\na\n")
+    err = cli("agent", "inbox", "review")[2]
+    assert "+import socket" in err
+    assert "0 of" not in err
+    assert agent.decided == ["inbox.approve"]
+
+
 def test_pages_are_shown_on_request(cli: Any, agent: Agent) -> None:
     out = cli("agent", "inbox", "show", agent.item["id"], "--page", "2")[1]
     assert "page 2 of 2" in out
@@ -168,13 +204,13 @@ def test_what_differs_from_the_last_approved_job_of_the_code_is_marked(
     before = {"rate": True, "kept": [1, 2], "gone": "y"}
     other = {"initial.model": "d" * 64, "plan.rounds": 99, "model.bundle.entry": "model:Other"}
     agent.code["given"] = {**same, "others": {**others, **other}}
-    assert [one for one in lines() if "job_7" in one] == [
+    assert [one for one in lines() if "job_7" in one and "exactly" not in one] == [
         'LOOK: model.bundle.entry was "model:Other" in the job job_7',
         "LOOK: plan.rounds was 99 in the job job_7",
         f'LOOK: initial.model is gone; it was "{"d" * 64}" in the job job_7',
     ]
     agent.code["given"] = {"job": "job_7", "settings": before, "clip_norm": 2.0, "others": others}
-    assert [one for one in lines() if "job_7" in one] == [
+    assert [one for one in lines() if "job_7" in one and "exactly" not in one] == [
         "LOOK: rate was true in the job job_7",
         "LOOK: extra is new since the job job_7",
         'LOOK: gone is gone; it was "y" in the job job_7',

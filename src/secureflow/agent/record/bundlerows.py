@@ -25,11 +25,11 @@ class BundleRows(LogStateRows):
     def bundle_before(self, digest: str, submitter: str, name: str) -> ApprovedBundle | None:
         """Return the bundle approved last of this submitter or name, but not this one itself.
 
-        One of the same submitter goes before one of the same name.
+        One of the same submitter goes before one of the same name, and one of both before either.
         """
         row = self._one(
             "SELECT * FROM bundles WHERE digest <> ?1 AND (submitter = ?2 OR name = ?3) "
-            "ORDER BY submitter = ?2 DESC, approved_at DESC, digest LIMIT 1",
+            "ORDER BY submitter = ?2 DESC, name = ?3 DESC, approved_at DESC, digest LIMIT 1",
             digest, submitter, name,
         )  # fmt: skip
         return None if row is None else ApprovedBundle.from_row(row)
