@@ -38,10 +38,11 @@ class Given:
 class RequestedCode:
     """The code of a request: what was found in it, and the owner's environment, if there is one.
 
-    `given` is what the job gives it: the same code can do something else with other things. `job`
-    is the one that this code was approved for last, "" if it never was, `approved` when, and
-    `before` what that job gave it; None if its record is gone. `older` is the code approved before
-    this one, as the agent tells it: what a new one is compared with, unless its bytes are gone.
+    `digest` is that environment's, `given` what the job gives the code: the same code can do
+    something else with other things. `job` is the one that this code was approved for last, "" if
+    it never was, `approved` when, and `before` what that job gave it; None if its record is gone.
+    `older` is the code approved before this one, as the agent tells it: what a new one is compared
+    with, unless its bytes are gone.
     """
 
     view: View
@@ -118,6 +119,7 @@ def told_of(code: RequestedCode) -> Iterator[str]:
     python = ".".join(map(str, code.view.inspection.python))
     if code.environment:
         yield t("in the environment {name} (Python {python})", name=code.environment, python=python)
+        yield t("environment for policies: {digest}", digest=plain(code.digest))
     yield t("What this job gives it (no digest of the code covers that):")
     yield from (f"  {line}" for line in _given(code))
     yield from code.view.told(_older(code), _known(code))

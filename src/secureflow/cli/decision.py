@@ -130,6 +130,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     here = request.details.get("here") or {}
     kind, spec = kinds.read(item.spec)
     yield t("Id"), item.id, 1
+    yield t("Spec digest"), item.digest, 1
     task = kind.task(spec)
     yield t("Job"), t("{job}, {name}: {task}", job=item.job, name=plain(spec.name), task=task), 1
     yield t("Asked by"), _asker(spec), 1

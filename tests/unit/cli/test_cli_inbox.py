@@ -119,6 +119,7 @@ def test_one_screen_holds_what_a_person_decides_on(
         assert len(lines) <= LINES
         assert max(map(cell_len, lines)) <= WIDTH
         text = "\n".join(lines)
+        assert told(value, epsilon=epsilon)["digest"] in text  # the submitter has it, too
         for shown in ("usr_alice", "prj_0123456789", "credit scoring", "customers", "job_01234567",
                       "bank-a, bank-b, bank-c", "age", "income"):  # fmt: skip
             assert shown in text, shown

@@ -152,6 +152,7 @@ def test_the_environment_is_the_owners_and_its_python_counts(cli: Any, agent: Ag
     agent.code["packed"] = b64encode(pack(newer))
     out = cli("agent", "inbox", "show", agent.item["id"])[1]
     assert "in the environment torch-cpu (Python 3.11)" in out
+    assert f"environment for policies: {'e' * 64}" in out.splitlines()
     assert "PROBLEM" not in out
     agent.code["environment"] = {"name": "old", "python": "3.9"}
     assert "syntax error in Python 3.9" in cli("agent", "inbox", "show", agent.item["id"])[1]
