@@ -42,7 +42,8 @@ class RequestedCode:
     something else with other things. `job` is the one that this code was approved for last, "" if
     it never was, `approved` when, and `before` what that job gave it; None if its record is gone.
     `older` is the code approved before this one, as the agent tells it: what a new one is compared
-    with, unless its bytes are gone.
+    with, unless its bytes are gone. `clipped` is the length to which the agent clips an update
+    under differential privacy, `adapts` whether it is that of the first round alone.
     """
 
     view: View
@@ -54,6 +55,8 @@ class RequestedCode:
     approved: int | None
     before: Given | None
     older: Mapping[str, Any]
+    clipped: float | None
+    adapts: bool
 
     @property
     def unread(self) -> int:
@@ -103,13 +106,13 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     view = View.of(bundle, before, entry, str(here.get("python") or ""))
     spec = item.get("spec") or {}
     model, limits = spec.get("model") or {}, spec.get("limits") or {}
-    last = told.get("given")
+    last, privacy = told.get("given"), spec.get("privacy") or {}
     return RequestedCode(
         view, entry, str(request.get("environment") or ""), str(here.get("name") or ""),
         Given.of(model.get("settings"), limits.get("clip_norm"), given_beside_settings(spec)),
         job, told.get("approved"),
         None if last is None else Given.of(*map(last.get, ("settings", "clip_norm", "others"))),
-        told.get("since") or {},
+        told.get("since") or {}, privacy.get("clipping_norm"), bool(privacy.get("adaptive")),
     )  # fmt: skip
 
 
@@ -165,7 +168,17 @@ def _given(code: RequestedCode) -> Iterator[str]:
         yield f"{plain(name)}: {_short(value)}"
     if settings:
         yield t("settings_digest for policies: {digest}", digest=digest(settings))
-    yield t("An update of it is at most {norm} long (limits.clip_norm).", norm=code.given.norm)
+    if code.clipped is None:
+        yield t("An update of it is at most {norm} long (limits.clip_norm).", norm=code.given.norm)
+    else:
+        yield t(
+            "An update of it is clipped to the length {clipped} (privacy.clipping_norm); "
+            "limits.clip_norm is {norm}.",
+            clipped=code.clipped,
+            norm=code.given.norm,
+        )
+        if code.adapts:
+            yield t("That length is the first round's: it adapts (privacy.adaptive).")
     if code.before is not None:
         changed = list(_changed(code.given, code.before, code.job))
         same = t("the same as in the job {job}, approved here last with this code", job=code.job)

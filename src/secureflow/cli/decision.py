@@ -141,7 +141,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), 1
     yield t("Protection"), _protection(spec, here), 1
-    yield t("Privacy"), _privacy(spec, item, here), 2
+    yield t("Privacy"), _privacy(kind, spec, item, here), 3
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
         yield label, f"{_spoken(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
@@ -201,12 +201,21 @@ def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
     return text
 
 
-def _privacy(spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
-    privacy, epsilon = spec.privacy, item.request.get("epsilon")
+def _privacy(kind: CliKind, spec: JobSpec, item: InboxItem, here: Mapping[str, JSON]) -> str:
+    """Say what the job costs: by itself, as its submitter reads it, and of the owner's budget."""
+    from secureflow.engines.privacy import epsilon
+
+    privacy = spec.privacy
     if privacy is None:
         return t("NONE: what is released may reveal single rows")
-    text = t("ε {epsilon} per {unit}, {noise} noise",
-             epsilon=cost(epsilon), unit=t(privacy.unit), noise=t(privacy.noise))  # fmt: skip
+    text = t(
+        "ε {own} at the job's δ {delta}, ε {epsilon} at your budget's; per {unit}, {noise} noise",
+        own=cost(epsilon(kind.engine.charge(spec), privacy.delta)),
+        delta=f"{privacy.delta:g}",
+        epsilon=cost(item.request.get("epsilon")),
+        unit=t(privacy.unit),
+        noise=t(privacy.noise),
+    )
     budget = here.get("budget")
     return text + _and() + _spending(budget) if isinstance(budget, Mapping) else text
 
@@ -227,7 +236,8 @@ def _spending(budget: Mapping[str, Any]) -> str:
     if budget.get("after") is None:  # an agent of an older version does not tell it
         return t("of your {limit}, {spent} is spent (δ {delta})", **facts)
     text = t(
-        "your budget of {limit} (δ {delta}): {spent} is spent, {after} with this job",
+        "your budget of {limit} (δ {delta}): {spent} is spent by the jobs so far, {after} by them "
+        "and this one (reckoned together: no sum)",
         **facts,
         after=cost(budget.get("after")),
     )

@@ -14,11 +14,13 @@ from secureflow.agent import api
 from secureflow.agent.owner.inbox import item_id
 from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.records import InboxItem
-from secureflow.cli.decision import LINES, WIDTH, asked, screen
+from secureflow.cli.decision import LINES, WIDTH, asked, cost, screen
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.kinds import ENGINE_KINDS
+from secureflow.engines.privacy import epsilon as epsilon_of
 from secureflow.kit.errors import SecureFlowError
 
 ROSTER = [{"party": f"bank-{c}", "key": c * 43 + "=", "dataset": "customers"} for c in "abc"]
@@ -142,8 +144,16 @@ def test_the_screen_says_what_is_simulated_and_what_is_not_private() -> None:
 @pytest.mark.parametrize(
     ("lang", "told_here", "says"),
     [
-        ("en", {"after": 2.71101}, "budget of 5 (δ 1e-05): 1.25 is spent, 2.712 with this job"),
-        ("zh", {"after": 2.71101}, "您的隐私预算 5（δ 1e-05）：已用 1.25，本任务后为 2.712"),
+        (
+            "en",
+            {"after": 2.71101},
+            "budget of 5 (δ 1e-05): 1.25 is spent by the jobs so far, 2.712 by them and this one",
+        ),
+        (
+            "zh",
+            {"after": 2.71101},
+            "您的隐私预算 5（δ 1e-05）：此前各任务共用 1.25，连同本任务为 2.712",
+        ),
         (
             "en",
             {"after": 2.7, "approved": 2},
@@ -165,7 +175,11 @@ def test_what_is_charged_is_told_beside_the_epsilon_of_the_job(
     one = told(STATISTICS, epsilon=1.23412)
     one["here"] = {**HERE, "budget": {**HERE["budget"], **told_here}}  # type: ignore[dict-item]
     text = " ".join(" ".join(screen(asked(one, one["id"]), CLI_KINDS)).split())
-    assert "ε 1.235" in text
+    spec: Any = parse(StatisticsSpec, one["spec"], stored=True)
+    own = cost(epsilon_of(ENGINE_KINDS.of(spec).charge(spec), 1e-6))
+    for part in (f"ε {own}", "δ 1e-06", "ε 1.235"):
+        assert part in text
+    assert own != "1.235"
     assert says.replace(" ", "") in text.replace(" ", "")
 
 

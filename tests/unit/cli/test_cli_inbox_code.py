@@ -181,6 +181,20 @@ def test_what_the_job_gives_the_code_is_shown(cli: Any, agent: Agent) -> None:
         assert "end" not in long
 
 
+def test_what_the_agent_clips_an_update_to_is_told(cli: Any, agent: Agent) -> None:
+    privacy = {"delta": 1e-6, "noise_multiplier": 2.0, "unit": "party", "mechanism": "central",
+               "party_unit_acknowledged": True, "clipping_norm": 1.5}  # fmt: skip
+    spec = {**TRAINING, "privacy": privacy, "plan": {"validation": 0}, "protection": "sealed"}
+    agent.item = told({**spec, "limits": {"clip_norm": 7.5}}, **FACTS, epsilon=0.5)
+    out = cli("agent", "inbox", "show", agent.item["id"])[1]
+    assert "clipped to the length 1.5 (privacy.clipping_norm); limits.clip_norm is 7.5." in out
+    assert "at most 7.5 long" not in out
+    assert "it adapts" not in out
+    spec["privacy"] = {**privacy, "adaptive": {"bit_noise": 10.0}}
+    agent.item = told(spec, **FACTS, epsilon=0.5)
+    assert "it adapts" in cli("agent", "inbox", "show", agent.item["id"])[1]
+
+
 def test_what_differs_from_the_last_approved_job_of_the_code_is_marked(
     cli: Any, agent: Agent
 ) -> None:
