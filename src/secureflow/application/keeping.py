@@ -6,7 +6,7 @@ a lock of their digest. Bytes without a row are left by a crash in between, or b
 refused at its end: `sweep_store` removes them after `ABANDONED_SECONDS`.
 
 What an unfinished job names does not expire (`FOR_EVER`), nor can it be removed. The first sweep
-that finds no such job any more lets it expire after `KEPT_SECONDS`.
+that finds no such job any more lets it expire, `KEPT_SECONDS` after the end of the last one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ S = TypeVar("S", KeptBundle, KeptUpload)
 ABANDONED_SECONDS: Final = 86_400.0
 """Age from which bytes without a row are removed: the row follows its bytes within seconds."""
 _UNFINISHED: Final = [state.value for state in JobState if not state.final]
+_FINISHED: Final = [state.value for state in JobState if state.final]
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,12 @@ class Keeping(Generic[R, S]):
     async def told(self, work: UnitOfWork, rows: Sequence[R]) -> list[S]:
         """Return what people are told of rows: what an unfinished job names has no date of expiry.
 
-        The next sweep gives one to what is named no more; that one is told before.
+        The next sweep gives one to what is named no more; that one is told before, unless it
+        depends on when the sweep comes.
         """
         places = {one.project for one in rows if one.expires == FOR_EVER}
         named = {place: await self._naming(work, place) for place in places}
+        ends: dict[str, Mapping[object, int]] = {}
         told = []
         for one in rows:
             expires: int | None = one.expires
@@ -102,7 +105,12 @@ class Keeping(Generic[R, S]):
             if one.expires == FOR_EVER:
                 found, damaged = named[one.project]
                 jobs = tuple(found.get(one.digest, ()))
-                expires = None if jobs or damaged else self._clock() + KEPT_SECONDS
+                expires = None
+                if not jobs and not damaged:
+                    if one.project not in ends:
+                        ends[one.project] = await self._ends(work, one.project)
+                    end = ends[one.project].get(one.digest)
+                    expires = None if end is None else end + KEPT_SECONDS
             told.append(self._kind.told(**{**vars(one), "expires": expires, "jobs": jobs}))
         return told
 
@@ -180,6 +188,17 @@ class Keeping(Generic[R, S]):
             found.setdefault(self._kind.named(job.spec), []).append(job.id)
         return found, bool(damaged)
 
+    async def _ends(self, work: UnitOfWork, project: str) -> Mapping[object, int]:
+        """Return when the last of a project's jobs ended, by what they name.
+
+        Nothing if one of them cannot be read: it may be the last.
+        """
+        jobs, damaged = await list_with_damaged(work.jobs, project=project, state=_FINISHED)
+        if damaged:
+            return {}
+        last = sorted(jobs, key=lambda job: job.updated)
+        return {self._kind.named(job.spec): job.updated for job in last}
+
     async def _release(self, one: R, now: int) -> None:
         """Let a row expire; a job that names it meanwhile has the lock, or is seen here."""
         async with self._begin() as work:
@@ -187,7 +206,8 @@ class Keeping(Generic[R, S]):
             found = await self._kind.rows(work).find(one.id)
             if found is None or _names(await self._named(work, one.project), one):
                 return
-            await self._kind.rows(work).save(replace(found, expires=now + KEPT_SECONDS))
+            end = (await self._ends(work, one.project)).get(one.digest, now)
+            await self._kind.rows(work).save(replace(found, expires=end + KEPT_SECONDS))
             await work.commit()
 
     async def _expire(self, one: R, now: int) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from secureflow.application.bundles import named_by_job
+from secureflow.application.ports.storage import Page
 from secureflow.application.quotas import Quotas
 from secureflow.domain.bundles import FOR_EVER, KEPT_SECONDS, KeptBundle
 from secureflow.domain.jobs import Job, JobState
@@ -15,7 +17,7 @@ from secureflow.domain.specs.tensors import TensorSpec, layout_digest
 from secureflow.domain.users import Role
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.kit.errors import InfrastructureError
-from tests.doubles import MemoryUnit
+from tests.doubles import MemoryStore, MemoryUnit
 from tests.stage import Stage, two_worlds
 from tests.unit.application.refusing import refused
 
@@ -135,17 +137,63 @@ async def test_what_jobs_named_expires_after_the_last_of_them(stage: Stage) -> N
     for job in jobs:
         assert await bundles.sweep() == 0
         assert (await bundles.get(reader, CODE.digest)).expires is None
-        await stage.finish(job, state=JobState.FAILED)
+        await stage.finish(job, state=JobState.FAILED, updated=stage.now[0])
     assert await bundles.sweep() == 0
     assert (await bundles.get(reader, CODE.digest)).expires == stage.now[0] + KEPT_SECONDS
     again = await named(stage, stored, "job_3")
     stage.now[0] += KEPT_SECONDS
     assert await bundles.sweep() == 0
-    await stage.finish(again, state=JobState.CANCELLED)
+    await stage.finish(again, state=JobState.CANCELLED, updated=stage.now[0])
     await bundles.sweep()
     stage.now[0] += KEPT_SECONDS
     assert await bundles.sweep() == 1
     assert CODE.digest not in stage.uploads.blobs
+
+
+async def test_the_moment_of_expiry_stands_still(stage: Stage) -> None:
+    """It is told as of the last job's end before a sweep writes it down, and the same after."""
+    bundles, reader = stage.services.bundles, stage.scientist("bank-a")
+    stored = await upload(stage)
+    ended = []
+    for key in ("job_1", "job_2"):
+        stage.now[0] += 60
+        job = await named(stage, stored, key)
+        ended.append(stage.now[0])
+        await stage.finish(job, state=JobState.FAILED, updated=stage.now[0])
+    for _ in range(2):
+        stage.now[0] += 33
+        assert (await bundles.get(reader, CODE.digest)).expires == ended[-1] + KEPT_SECONDS
+        (told,) = (await bundles.list(reader)).items
+        assert told.expires == ended[-1] + KEPT_SECONDS
+        stage.now[0] += 3_600
+        assert await bundles.sweep() == 0
+    stage.now[0] = ended[-1] + KEPT_SECONDS - 1
+    assert await bundles.sweep() == 0
+    stage.now[0] += 1
+    assert await bundles.sweep() == 1
+
+
+async def test_no_moment_is_told_that_depends_on_the_sweep(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job that named it last cannot be read."""
+    bundles, reader = stage.services.bundles, stage.scientist("bank-a")
+    stored = await upload(stage)
+    job = await named(stage, stored)
+    await stage.finish(job, state=JobState.FAILED, updated=stage.now[0])
+    listed = MemoryStore.list
+
+    async def damaged(store: MemoryStore, **how: Any) -> Page:
+        page = await listed(store, **how)
+        if not any(getattr(one, "id", "") == job.id for one in page.items):
+            return page
+        return Page([one for one in page.items if one.id != job.id], page.next, (job.id,))
+
+    monkeypatch.setattr(MemoryStore, "list", damaged)
+    assert (await bundles.get(reader, CODE.digest)).expires is None
+    stage.now[0] += 100
+    await bundles.sweep()
+    assert (await bundles.get(reader, CODE.digest)).expires == stage.now[0] + KEPT_SECONDS
 
 
 async def test_a_list_tells_which_jobs_keep_a_bundle(stage: Stage) -> None:
@@ -155,9 +203,9 @@ async def test_a_list_tells_which_jobs_keep_a_bundle(stage: Stage) -> None:
     (told,) = (await bundles.list(reader)).items
     assert (told.expires, set(told.jobs)) == (None, {"job_1", "job_2"})
     assert (await upload(stage)).expires is None
-    await stage.finish(first, state=JobState.FAILED)
+    await stage.finish(first, state=JobState.FAILED, updated=stage.now[0])
     assert (await bundles.get(reader, CODE.digest)).jobs == ("job_2",)
-    await stage.finish(second, state=JobState.FAILED)
+    await stage.finish(second, state=JobState.FAILED, updated=stage.now[0])
     (told,) = (await bundles.list(reader)).items
     assert (told.expires, told.jobs) == (stage.now[0] + KEPT_SECONDS, ())  # before any sweep
 

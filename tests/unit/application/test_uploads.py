@@ -349,7 +349,7 @@ async def test_what_a_job_names_is_kept_and_not_removed_before_its_end(stage: St
     paused = await stage.finish(job, state=JobState.PAUSED)
     with refused("upload_in_use"):
         await uploads.remove(scientist, row.id)
-    await stage.finish(paused, state=JobState.SUCCEEDED)
+    await stage.finish(paused, state=JobState.SUCCEEDED, updated=stage.now[0])
     await uploads.remove(scientist, row.id)
     assert row.digest not in stage.uploads.blobs
 
@@ -360,7 +360,7 @@ async def test_what_a_job_named_expires_after_its_end(stage: Stage) -> None:
     await send(stage, data, layout=layout)
     job = await stage.services.jobs.submit(scientist, wanted)
     stage.now[0] += 2 * KEPT_SECONDS
-    await stage.finish(job, state=JobState.CANCELLED)
+    await stage.finish(job, state=JobState.CANCELLED, updated=stage.now[0])
     assert await uploads.sweep() == 0
     (kept,) = (await uploads.list(scientist)).items
     assert kept.expires == stage.now[0] + KEPT_SECONDS
