@@ -189,6 +189,20 @@ async def test_a_process_that_failed_goes_on_and_one_that_lied_does_not(tmp_path
     ]  # fmt: skip
 
 
+async def test_the_log_names_the_call_that_did_not_answer(tmp_path: Path) -> None:
+    """Its owner learns from it alone which one that was, and its limit."""
+    source = methods(train="print('in', flush=True); import time; time.sleep(600)")
+    process = await start(task(tmp_path / "b", source), tmp_path / "log")
+    try:
+        with pytest.raises(SecureFlowError) as refusal:
+            await process.train(WEIGHTS, 1, limit=1.5)
+    finally:
+        await process.kill()
+    assert refusal.value.code == "bundle_silent"
+    said = "[secureflow: train, 1.5 seconds at most: The bundle did not answer within its limit"
+    assert (tmp_path / "log").read_text().startswith(f"in\n\n{said}")
+
+
 async def test_a_cancelled_request_leaves_no_process(tmp_path: Path) -> None:
     source = methods(train="print('in', flush=True); import time; time.sleep(600)")
     process = await start(task(tmp_path / "b", source), tmp_path / "log")

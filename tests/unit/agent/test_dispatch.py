@@ -46,6 +46,30 @@ def leaf_of(reply: dict[str, Any]) -> Any:
     return signed
 
 
+async def test_a_failure_of_a_jobs_code_is_in_the_agents_log_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.record(await world.ask("consent", world.consent_body()))
+    world.record(await world.admit())
+    error = SecureFlowError("bundle_silent", "The bundle did not answer.", "Wait.")
+
+    async def compute(*_: Any, **__: Any) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr(world.worker, "compute", compute)
+    for _ in range(2):
+        assert (await refused(world, "train", world.train_body(1))).code == "bundle_silent"
+    (found,) = [
+        one for one in world.store.actions(job=JOB) if str(one["action"]).startswith("bundle")
+    ]
+    assert found["action"] == "bundle.failed"
+    told = {"code": "bundle_silent", "verb": "train", "message": "The bundle did not answer."}
+    assert found["facts"] == told
+    error = SecureFlowError("party_silent", "bank-b is silent")
+    await refused(world, "train", world.train_body(1))
+    assert sum(one["action"] == "bundle.failed" for one in world.store.actions(job=JOB)) == 1
+
+
 async def test_a_whole_job(world: World) -> None:
     key = world.keys[ME].public
     approval = await world.ask("consent", world.consent_body())

@@ -54,6 +54,12 @@ class BundleLog:
         os.close(self.inherited)
         self.inherited = -1
 
+    def say(self, text: str) -> None:
+        """Append a line of the agent's own, after what has come."""
+        if self._reading >= 0:
+            self._read()
+        self._take(f"\n[secureflow: {text}]\n".encode())
+
     async def close(self, patience: float = 1.0) -> None:
         """Take what is left in the pipe, and close it: nobody writes any more."""
         with contextlib.suppress(TimeoutError):

@@ -330,11 +330,15 @@ class BundleProcess:
                 answered = True
                 await running.freeze()
         except BaseException as error:  # cancellation too: an open answer makes it unusable
+            reason = self._reason(error)
+            told = isinstance(error, TimeoutError | SecureFlowError) and self._ending is None
+            if told and not answered and isinstance(reason, SecureFlowError):
+                self._log.say(f"{verb}, {limit:g} seconds at most: {reason.message}")
             self.end()
             if not isinstance(error, Exception):  # cancelled: nobody waits for an answer
                 await self._given_up()
             if not (answered and isinstance(error, OSError)):  # so is a limit that is over
-                raise self._reason(error) from error
+                raise reason from error
         if failed:
             raise self._failure(reply["error"])
         return reply, values

@@ -37,6 +37,7 @@ from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
 from secureflow.domain.specs.base import closes
+from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.engines.run.messages import (
     AdmitRequest,
     AdvanceRequest,
@@ -239,7 +240,18 @@ class AgentVerbs:
                 self._sessions.drop(request.job)
                 if isinstance(error, SecureFlowError):
                     await self._accuse(request.job, verb, body, error)
+                    if error.code in CODE_ERRORS:
+                        await asyncio.to_thread(self._note_failed_code, request.job, verb, error)
                 raise
+
+    def _note_failed_code(self, job: str, verb: str, error: SecureFlowError) -> None:
+        """Name a failure of a job's code in the record; once: the centre may repeat a request."""
+        store, action = self._context.store, "bundle.failed"
+        facts: dict[str, JSON] = {"code": error.code, "verb": verb, "message": str(error.message)}
+        with store.transaction():
+            known = (one for one in store.actions(job=job, limit=1000) if one["action"] == action)
+            if all(one["facts"] != facts for one in known):
+                store.note(self._context.clock(), action, job, **facts)
 
     async def _accuse(self, name: str, verb: str, body: JSON, error: SecureFlowError) -> None:
         job = self._context.store.job(name)

@@ -65,10 +65,6 @@ def record_round(
 
 
 _HINT: Final = "Bring the named organisations' agents back and submit the job again."
-_CODE_HINT: Final = (
-    "The job's own code failed, not an agent: correct it, try it with `secureflow simulate`, and "
-    "ask those organisations what it printed: secureflow agent bundle log JOB."
-)
 
 
 def too_few_contributors(
@@ -90,8 +86,17 @@ def too_few_contributors(
             count=len(course.parties),
             reasons=reasons,
         ),
-        _CODE_HINT if codes and codes <= CODE_ERRORS else _HINT,
+        _code_hint(course.context.job) if codes and codes <= CODE_ERRORS else _HINT,
         {"parties": sorted(failures), "failures": dict(failures)},
+    )
+
+
+def _code_hint(job: str) -> str:
+    return Text(
+        "The job's own code failed, not an agent: correct it, and try it with `secureflow "
+        "simulate`. What it printed only the named organisations can read; ask them to run: "
+        "secureflow agent bundle log {job}",
+        job=job,
     )
 
 

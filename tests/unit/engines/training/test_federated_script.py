@@ -22,7 +22,7 @@ from secureflow.kit.text import Text, text_in
 from secureflow.texts import chinese
 
 from . import world as world_module
-from .world import Crash, Journal, World, drive, told_dropouts
+from .world import JOB, Crash, Journal, World, drive, told_dropouts
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +157,10 @@ def test_one_of_three_gone_fails_with_its_name() -> None:
 
 
 def test_whoever_submitted_code_that_fails_is_told_to_mend_it_and_not_an_agent() -> None:
-    for code, told in (("bundle_failed", "bundle log"), ("party_silent", "agents back")):
+    for code, told in (
+        ("bundle_failed", f"agent bundle log {JOB}"),
+        ("party_silent", "agents back"),
+    ):
         world = World()
         world.refuse["bank-b", "train"] = SecureFlowError(code, "bank-b could not")
         with pytest.raises(SecureFlowError) as caught:
