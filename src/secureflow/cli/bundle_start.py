@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 JOB: Final = "job.yaml"
@@ -26,7 +27,7 @@ def beside(folder: Path, template: str) -> dict[Path, str]:
     """
     place = folder.resolve()
     job, table = names(folder)
-    facts = {"job": job.name, "table": table.name, "purpose": "trial"}
+    facts = {"job": quote(job.name), "table": quote(table.name), "purpose": "trial"}
     quoted = {name: json.dumps(place.name, ensure_ascii=False) for name in ("name", "folder")}
     for name, value in (facts | quoted).items():
         template = template.replace(f"{{{name}}}", value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -59,9 +60,9 @@ def new(
 
     chinese = language() == "zh"
     readme = _template("README-zh.md" if chinese else "README.md")
-    job, table = [one.name for one in names(folder)]
-    packages = _PACKAGES[template]
-    told = readme.format(name=folder.resolve().name, packages=packages, job=job, table=table)
+    job, table = names(folder)
+    beneath = {"job": quote(f"../{job.name}"), "table": quote(f"../{table.name}")}
+    told = readme.format(name=folder.resolve().name, packages=_PACKAGES[template], **beneath)
     files = {
         "model.py": _template(f"{template}/model.py"),
         "test_model.py": _template("test_model.py"),
@@ -73,8 +74,8 @@ def new(
         write_text(path, text)
     for path in (*(folder / name for name in files), *around):
         write(str(path))
-    say(t("Try it: cd {folder} && python test_model.py", folder=folder))
-    command = {"job": str(folder.parent / job), "table": str(folder.parent / table)}
+    say(t("Try it: (cd {folder} && python test_model.py)", folder=quote(str(folder))))
+    command = {"job": quote(str(job)), "table": quote(str(table))}
     say(t("Then: secureflow simulate {job} --data {table}", **command))
 
 

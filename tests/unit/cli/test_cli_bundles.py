@@ -6,6 +6,8 @@ import ast
 import importlib.util
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -109,7 +111,7 @@ def test_the_job_of_an_example_runs_unchanged(
     code, out, err = cli("bundle", "new", tmp_path / "a: b")
     assert code == 0, err
     job, table = tmp_path / "job.yaml", tmp_path / "table.csv"
-    assert f"secureflow simulate {job} --data {table}" in err
+    assert f"secureflow simulate {shlex.quote(str(job))} --data {shlex.quote(str(table))}" in err
     assert {str(job), str(table)} <= set(out.splitlines())
     assert yaml.safe_load(job.read_text())["model"]["folder"] == "a: b"
     model = tmp_path / "model.safetensors"
@@ -136,6 +138,43 @@ def test_the_job_of_an_example_runs_unchanged(
     assert "secureflow model download" in err
     code, _, err = cli("bundle", "new", tmp_path / "none" / "mine")
     assert (code, "→" in err) == (2, True)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_next_steps_run_as_they_are_printed(
+    language: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after the other, in the folder where the bundle was made, whatever its name."""
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.yaml").write_text("mine")  # so the new one is called after the folder
+    code, _, err = cli("bundle", "new", "my model's")
+    assert code == 0, err
+    steps = [re.split("[:：] *", one, maxsplit=1)[1] for one in err.splitlines()]
+    (tmp_path / "my model's" / "test_model.py").write_text("open('tried', 'x')")
+    programs = [f'python() {{ {sys.executable} "$@"; }}', "secureflow() { printf '%s\\n' \"$@\"; }"]
+    done = subprocess.run(
+        ["sh", "-e"],
+        input="\n".join([*programs, *steps]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "my model's" / "tried").exists()
+    asked = done.stdout.splitlines()
+    assert asked == ["simulate", "my model's.yaml", "--data", "my model's.csv"]
+    first = (tmp_path / "my model's.yaml").read_text().splitlines()[0]
+    assert shlex.split(first)[-3:] == asked[1:]
+    readme = (tmp_path / "my model's" / "README.md").read_text()
+    (line,) = [one for one in readme.splitlines() if "secureflow simulate" in one]
+    assert shlex.split(line) == [
+        "secureflow",
+        "simulate",
+        "../my model's.yaml",
+        "--data",
+        "../my model's.csv",
+    ]
 
 
 def test_what_its_code_prints_is_no_part_of_the_answer(cli: Cli, tmp_path: Path) -> None:
