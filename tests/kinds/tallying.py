@@ -282,8 +282,8 @@ class Tally:
 
     def check_outcome(
         self, spec: TallyingSpec, rounds: Sequence[RoundRecord], model: str | None
-    ) -> None:
-        """Tallies have no model."""
+    ) -> str:
+        return ""  # tallies have no model
 
     def reveals_nothing(self, spec: TallyingSpec) -> bool:
         return False

@@ -115,7 +115,8 @@ async def test_a_whole_job(world: World) -> None:
         assert after.leaf.prev == before.hash()
     ended = leaf_of(finished)
     assert (ended.leaf.kind, ended.leaf.prev) == ("finished", leaves[-1].hash())
-    assert read_finished(finished["document"]) == ("succeeded", End(6, leaves[-1].hash()))
+    end = End(6, leaves[-1].hash())
+    assert read_finished(finished["document"]) == ("succeeded", end, model["digest"])
     assert [leaf.hash for leaf in world.store.unproved()] == [ended.hash()]
     world.record(finished)
     closing = {"job": JOB, "head": world.head()}
@@ -375,6 +376,64 @@ async def test_a_party_witnesses_no_output_that_its_rounds_did_not_lead_to(
         "finish", world.body(outcome="succeeded", model=model, head=world.head())
     )
     assert ended["cosignature"]
+    assert model is not None
+    compared = missed != "evaluation" and not (keep and missed)
+    named = model["digest"] if compared else ""
+    assert read_finished(ended["document"])[2] == named  # type: ignore[index]
+
+
+async def trained(world: World) -> None:
+    await world.admitted()
+    for number in (1, 2, 3):
+        await world.round(number)
+    world.record(await world.ask("train", world.train_body(4, "evaluate")))
+
+
+async def test_after_a_refused_end_no_head_is_cosigned_for_the_job(world: World) -> None:
+    """The one that was refused least of all; until the job ends with an output that can be."""
+    await trained(world)
+    assert (await world.ask("cosign", {"job": JOB, "head": world.head()}))["cosignature"]
+    good, strange = world.released(3, 1.5), world.released(3, 9.0)
+    bad = world.body(outcome="succeeded", model=strange, head=world.record())
+    for _ in range(2):
+        assert (await refused(world, "finish", bad)).code == "model_inconsistent"
+    for head in (bad["head"], world.record()):
+        error = await refused(world, "cosign", {"job": JOB, "head": head})
+        assert error.code == "model_inconsistent"
+        world.reopen()
+    # Work for other jobs goes on: what a head says of the log, it says of the whole log.
+    assert (await world.ask("cosign", {"job": "", "head": world.record()}))["cosignature"]
+    ended = await world.ask(
+        "finish", world.body(outcome="succeeded", model=good, head=world.record())
+    )
+    assert read_finished(ended["document"])[2] == good["digest"]  # type: ignore[index]
+    assert (await world.ask("cosign", {"job": JOB, "head": world.record(ended)}))["cosignature"]
+
+
+async def test_a_refused_success_can_fail(world: World) -> None:
+    await trained(world)
+    bad = world.body(outcome="succeeded", model=world.released(3, 9.0), head=world.head())
+    assert (await refused(world, "finish", bad)).code == "model_inconsistent"
+    failed = world.body(outcome="failed", model=None, head=world.record())
+    ended = await world.ask("finish", failed)
+    assert read_finished(ended["document"])[::2] == ("failed", "")  # type: ignore[index]
+    assert (await world.ask("cosign", {"job": JOB, "head": world.record(ended)}))["cosignature"]
+
+
+@pytest.mark.parametrize("first", ["failed", "succeeded"])
+async def test_a_job_that_is_over_has_its_one_end_whatever_is_asked(
+    world: World, first: str
+) -> None:
+    """A party that compares again could not give its end to a centre that lost the answer."""
+    await trained(world)
+    model = world.released(3, 1.5) if first == "succeeded" else None
+    ended = await world.ask("finish", world.body(outcome=first, model=model, head=world.head()))
+    for other in (None, world.released(3, 9.0)):
+        body = world.body(outcome="succeeded", model=other, head=world.head())
+        again = await world.ask("finish", body)
+        assert leaf_of(again) == leaf_of(ended)
+        assert again["document"] == ended["document"]
+    assert (await world.ask("cosign", {"job": JOB, "head": world.record(ended)}))["cosignature"]
 
 
 async def test_a_failure_has_no_output_to_be_compared(world: World) -> None:

@@ -218,6 +218,30 @@ async def test_what_would_break_the_story_is_not_taken(stage: Stage, lie: str) -
     assert (await verdict_of(stage, audit, job)).ok
 
 
+@pytest.mark.parametrize("report", [{"model": {"digest": "0a" * 32}}, {}])
+async def test_a_late_end_names_the_model_of_the_report_or_none(
+    stage: Stage, report: dict[str, Any]
+) -> None:
+    job, parties = await abandoned(stage)
+    await stage.finish(job, state=JobState.SUCCEEDED, report=report)
+    overdue, _ = telling(stage, parties)
+    parties.away = ()
+
+    def ending(model: str) -> dict[str, Any]:
+        end = parties.ends["bank-b"]
+        return parties.sign(
+            "bank-b", FINISHED, finished_document("succeeded", end, model), end.last
+        )
+
+    parties.made["bank-b"] = [ending("0b" * 32)]
+    await overdue.ask_to_finish("bank-b", [job.id])
+    assert "bank-b" not in ends_of(stage, job)
+    parties.made["bank-b"] = [ending("0a" * 32 if report else "")]
+    await overdue.ask_to_finish("bank-b", [job.id])
+    assert "bank-b" in ends_of(stage, job)
+    assert parties.bodies[0]["model"] == report.get("model")
+
+
 def _hash(parties: Back) -> Any:
     return lambda bundle: leaf_from_json(bundle["leaf"]).hash()
 

@@ -96,13 +96,16 @@ class Contributing(Protocol):
     def may_repeat(self, spec: Any) -> bool:
         """Return whether an honest run may start two rounds from one model."""
 
-    def check_outcome(self, spec: Any, rounds: Sequence[RoundRecord], model: str | None) -> None:
+    def check_outcome(self, spec: Any, rounds: Sequence[RoundRecord], model: str | None) -> str:
         """Refuse an output that is not what this party's own rounds led to, as far as it can tell.
 
         Args:
             spec: the job's.
             rounds: this party's record of them.
             model: digest of what the centre names as the output.
+
+        Returns:
+            The model, if this party compared it; "" if it cannot tell, or the kind has no model.
 
         Raises:
             SecureFlowError: `model_inconsistent`.
@@ -183,12 +186,11 @@ class Contributions:
         """Return the part for a spec's kind; its protection must involve the parties."""
         return self._each[spec.kind]
 
-    def check_outcome(
-        self, spec: JobSpec, rounds: Sequence[RoundRecord], model: str | None
-    ) -> None:
-        """See `Contributing.check_outcome`; nothing for a kind that has no part here."""
-        if spec.kind in self._each:
-            self._each[spec.kind].check_outcome(spec, rounds, model)
+    def check_outcome(self, spec: JobSpec, rounds: Sequence[RoundRecord], model: str | None) -> str:
+        """See `Contributing.check_outcome`; "" for a kind that has no part here."""
+        if spec.kind not in self._each:
+            return ""
+        return self._each[spec.kind].check_outcome(spec, rounds, model)
 
     async def forget(self, job: str) -> None:
         """Drop everything of a finished job, whatever its kind."""

@@ -155,8 +155,10 @@ class NoisedSums:
 
     def check_outcome(
         self, spec: StatisticsSpec, rounds: Sequence[RoundRecord], model: str | None
-    ) -> None:
-        """Statistics have no model."""
+    ) -> str:
+        """Return "": statistics have no model."""
+        del spec, rounds, model
+        return ""
 
     async def forget(self, job: str) -> None:
         """Drop the rows of a finished job; the stored sums are deleted when its record ends."""

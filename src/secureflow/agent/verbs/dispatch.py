@@ -265,15 +265,17 @@ class AgentVerbs:
         job = self._context.store.job(request.job) if request.job else None
         if job is not None and job.outcome:
             self._context.witness.check_ended(request.job, observed)
+        elif job is not None:
+            self._check_not_refused(job.job)
         return as_body(CosignReply(cosignature=self._context.witness.cosign(request.head)))
 
     async def _finish(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(FinishRequest, body)
         async with self._context.locks[request.job]:
             self._check_same_spec(request)
-            self._check_outcome(request)
+            model = await asyncio.to_thread(self._check_outcome, request)
             observed = await self._context.witness.observe(request.head, log_proofs)
-            signed = await asyncio.to_thread(self._keep_end, request, observed)
+            signed = await asyncio.to_thread(self._keep_end, request, observed, model)
             await self._forget(request.job)
         line = self._context.witness.cosign(request.head)
         return as_body(FinishReply(cosignature=line, **signed))
@@ -290,21 +292,40 @@ class AgentVerbs:
                 "An approval covers one spec.",
             )
 
-    def _check_outcome(self, request: FinishRequest) -> None:
-        """Witness no success with another output than this party's own rounds led to."""
-        job = self._context.store.job(request.job)
+    def _check_outcome(self, request: FinishRequest) -> str:
+        """Witness no success with another output than this party's own rounds led to.
+
+        Return the output that was compared with them, "" if none was. A refusal is kept: until the
+        job ends otherwise, no head is cosigned for it. A job that is over has its one end.
+        """
+        store = self._context.store
+        job = store.job(request.job)
         if job is None or job.outcome or request.outcome != "succeeded":
-            return
+            return ""
         spec = self._context.kinds.specs.parse(job.spec, stored=True)
         model = (request.model or {}).get("digest")
-        rounds = self._context.store.rounds(job.job)
-        self._contributions.check_outcome(spec, rounds, model)
+        try:
+            return self._contributions.check_outcome(spec, store.rounds(job.job), model)
+        except SecureFlowError as error:
+            key = _refused_end(job.job)
+            with store.transaction():
+                if store.answer(key) is None:
+                    store.keep_answer(key, job.job, error.as_json())
+            raise
+
+    def _check_not_refused(self, job: str) -> None:
+        """Cosign no head for a job whose end this party refused; others' heads contain it too."""
+        refusal = self._context.store.answer(_refused_end(job))
+        if refusal is not None:
+            raise SecureFlowError.from_json(refusal)
 
     def _keep(self, observed: Observed) -> None:
         with self._context.store.transaction():
             self._context.witness.keep(observed)
 
-    def _keep_end(self, request: FinishRequest, observed: Observed) -> dict[str, JSON]:
+    def _keep_end(
+        self, request: FinishRequest, observed: Observed, checked: str
+    ) -> dict[str, JSON]:
         """Settle the job, once, and return the leaf with which this party ends it."""
         store, key = self._context.store, f"finish/{request.job}"
         with store.transaction():
@@ -312,7 +333,7 @@ class AgentVerbs:
             model = (request.model or {}).get("digest")
             job = self._settle(request.job, request.outcome, model=model)
             if job is not None and closes(str(job.spec.get("script", ""))):
-                leaf = self._context.witness.finish(job.job, job.digest, request.outcome)
+                leaf = self._context.witness.finish(job.job, job.digest, request.outcome, checked)
                 store.keep_answer(key, job.job, leaf.hash)
             known = store.answer(key)
             return {} if known is None else self._context.leaf_reply(store.leaf(known))
@@ -353,3 +374,7 @@ class AgentVerbs:
         """Remove files, sums and questions of a job that is over."""
         await self._contributions.forget(job)
         self._approvals.withdraw(job)
+
+
+def _refused_end(job: str) -> str:
+    return f"refused-finish/{job}"

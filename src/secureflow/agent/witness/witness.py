@@ -187,9 +187,16 @@ class Witness:
         heard = self._store.received_by_centre(job, observed.proved) if late else frozenset()
         return {leaf.hash: MAX_UNPROVED_ROUNDS if leaf.hash in heard else 1 for leaf in late}
 
-    def finish(self, job: str, spec: str, outcome: str) -> OwnLeaf:
-        """Sign this party's end of a job: the extent of its leaves; the caller's transaction."""
-        document = finished_document(outcome, self._store.end(job))
+    def finish(self, job: str, spec: str, outcome: str, model: str = "") -> OwnLeaf:
+        """Sign this party's end of a job: the extent of its leaves; the caller's transaction.
+
+        Args:
+            job: job id.
+            spec: digest of its spec.
+            outcome: how it ended.
+            model: digest of the output of a success, if this party compared it with its rounds.
+        """
+        document = finished_document(outcome, self._store.end(job), model)
         return self.leaf(FINISHED, job, spec, document)
 
     def check_ended(self, job: str, observed: Observed) -> None:

@@ -20,7 +20,7 @@ from secureflow.application.running.asking import Asking
 from secureflow.application.running.driving import passes
 from secureflow.application.running.recording import foreign_leaf
 from secureflow.application.running.recosigning import PATIENCE, Recosigning, fresh_number
-from secureflow.domain.jobs import Job
+from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.ledger.ends import FINISHED, End
 from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.ledger.notes import noted_size
@@ -108,13 +108,13 @@ class OverdueEnds:
 
     async def _finish(self, job: Job, party: str) -> None:
         note = await self._ledger.head()
-        model = (job.report or {}).get("model")
+        model = _model(job)
         outcome: Any = job.state.value  # a final one
         request = FinishRequest(
             job=job.id,
             digest=job.digest,
             outcome=outcome,
-            model={"digest": model["digest"]} if isinstance(model, dict) else None,
+            model={"digest": model} if model else None,
             head=head_only(note),
         )
         ask = Ask((party,), request.verb, as_body(request), patience=PATIENCE)
@@ -146,6 +146,8 @@ class OverdueEnds:
             async with self._begin() as work:
                 end = await work.leaves.end(job.id, party)
             course.ledger.ends[party] = end
+            if job.state is JobState.SUCCEEDED:
+                course.ledger.model = _model(job) or ""
             entries = leaf_entries(course, party, reply)
             if not entries:
                 return False
@@ -185,6 +187,12 @@ class OverdueEnds:
                 "Its agent is faulty, or somebody speaks in its name: ask the organisation.",
                 {"party": party},
             )
+
+
+def _model(job: Job) -> str | None:
+    """Return the digest of the model that a job's report names."""
+    model = (job.report or {}).get("model")
+    return str(model["digest"]) if isinstance(model, dict) else None
 
 
 def _keys(job: Job) -> dict[str, str]:

@@ -4,7 +4,9 @@ A chain of leaves shows what is missing between two of them; only an *end* shows
 missing after the last. There are two kinds, both of them leaves with a document:
 
 - a party that is notified of the job's end signs `finished`: `{outcome, count, last}`, the number
-  of its leaves in this job and the hash of the last one. It signs nothing in the job afterwards;
+  of its leaves in this job and the hash of the last one. It signs nothing in the job afterwards.
+  Of a success with a model it adds `model`, the digest of the output that it compared with its own
+  rounds; ends of parties that could not compare it, and older ones, have none;
 - the centre then signs `job.closed`: `{outcome, ends: [{author, key, count, last}]}`, a line for
   every party of the roster, whether it could be reached or not, for itself, and for each enclave
   key that signed. No leaf of the centre follows it. A head over it is cosigned last.
@@ -15,9 +17,10 @@ dropped, or away) there is only the centre's word, fixed under the cosigned head
 signed later, or what the centre left out of the log at its end, is *not provable* by this bundle.
 A party that comes back then signs its `finished`: it comes after the centre's end, counts
 everything before it, including leaves that reached the log only then, and is worth as much as one
-in time. A quorum of the roster must have signed its own end: a centre that closes a job a second
-time, to cut someone off, cannot cut more parties than those outside a quorum, and each of them is
-named.
+in time. A model that a party's end names is the one of the centre's outcome (`job.finished`),
+unless the job did not succeed after all. A quorum of the roster must have signed its own end: a
+centre that closes a job a second time, to cut someone off, cannot cut more parties than those
+outside a quorum, and each of them is named.
 """
 
 from __future__ import annotations
@@ -30,11 +33,13 @@ from typing import Any, Final
 
 from secureflow.domain.quorum import quorum_of
 from secureflow.engines.ledger.bundle_format import Bundle, BundleEntry
+from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 SERVER: Final = "server"
 ENCLAVE: Final = "enclave"
 FINISHED: Final = "finished"
+OUTCOME: Final = "job.finished"
 CLOSED: Final = "job.closed"
 MAX_ENDS: Final = 1024
 """Lines of a close: a roster has at most 256 parties, a job at most 64 enclaves."""
@@ -42,6 +47,7 @@ MAX_ENDS: Final = 1024
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _OUTCOMES: Final = frozenset({"succeeded", "failed", "cancelled"})
 _LINE: Final = {"author", "key", "count", "last"}
+_FINISHED: Final = {"outcome", "count", "last"}
 
 Chain = tuple[str, str]
 """An author and, for an enclave, the key with which it signs; otherwise an empty text."""
@@ -88,9 +94,16 @@ class Judgement:
     outcome: str = ""
 
 
-def finished_document(outcome: str, end: End) -> dict[str, Any]:
-    """Return the document of a party's `finished` leaf; `end` is of its leaves before this one."""
-    return {"outcome": outcome, "count": end.count, "last": end.last}
+def finished_document(outcome: str, end: End, model: str = "") -> dict[str, Any]:
+    """Return the document of a party's `finished` leaf.
+
+    Args:
+        outcome: how the job ended.
+        end: of the party's leaves before this one.
+        model: digest of the output, if the party compared it with its own rounds.
+    """
+    named = {"model": model} if model else {}
+    return {"outcome": outcome, "count": end.count, "last": end.last, **named}
 
 
 def closed_document(outcome: str, ends: Mapping[str, End]) -> dict[str, Any]:
@@ -103,14 +116,18 @@ def line(author: str, end: End) -> dict[str, Any]:
     return {"author": author, "key": "", "count": end.count, "last": end.last}
 
 
-def read_finished(document: Any) -> tuple[str, End] | None:
-    """Read a party's end: its outcome, and the leaves before it; None if malformed."""
-    if not isinstance(document, dict) or set(document) != {"outcome", "count", "last"}:
+def read_finished(document: Any) -> tuple[str, End, str] | None:
+    """Read a party's end: its outcome, the leaves before it, the model or ""; None if malformed."""
+    if not isinstance(document, dict) or set(document) - {"model"} != _FINISHED:
         return None
-    end = _end(document)
-    return None if end is None or document["outcome"] not in _OUTCOMES else (
-        document["outcome"], end
-    )  # fmt: skip
+    end, outcome = _end(document), document["outcome"]
+    if end is None or not _is_outcome(outcome):
+        return None
+    if "model" not in document:
+        return outcome, end, ""
+    model = document["model"]
+    named = isinstance(model, str) and _DIGEST.fullmatch(model) and outcome == "succeeded"
+    return (outcome, end, model) if named else None
 
 
 def read_closed(document: Any) -> tuple[str, list[tuple[Chain, End]]] | None:
@@ -120,7 +137,7 @@ def read_closed(document: Any) -> tuple[str, list[tuple[Chain, End]]] | None:
     listed = document["ends"]
     if not isinstance(listed, list) or len(listed) > MAX_ENDS:
         return None
-    if document["outcome"] not in _OUTCOMES:
+    if not _is_outcome(document["outcome"]):
         return None
     ends: list[tuple[Chain, End]] = []
     for one in listed:
@@ -135,8 +152,9 @@ def judge_ends(bundle: Bundle) -> Judgement:
     """Judge whether a bundle is complete: every end is present and its count matches."""
     found = Judgement()
     own = [entry for entry in bundle.entries if entry.signed.leaf.job == bundle.job]
-    closes = [e for e in own if (e.signed.leaf.author, e.signed.leaf.kind) == (SERVER, CLOSED)]
+    closes = _of_centre(own, CLOSED)
     if not closes:
+        _judge_models(found, own)
         found.missing.append(
             "the centre's end (job.closed) is missing: the job is running, it ran before ends were "
             "recorded, or the end was cut off"
@@ -152,6 +170,8 @@ def judge_ends(bundle: Bundle) -> Judgement:
     if lines is not None:
         _compare(found, bundle, close, chains, lines)
     ended = _judge_authors(found, bundle, chains, _late(found, own, close))
+    if found.outcome in ("", "succeeded"):
+        _judge_models(found, own)
     need = quorum_of(len(bundle.roster))
     if len(ended) < need:
         away = ", ".join(party for party in bundle.roster if party not in ended)
@@ -165,6 +185,47 @@ def judge_ends(bundle: Bundle) -> Judgement:
             )
         )
     return found
+
+
+def _of_centre(own: list[BundleEntry], kind: str) -> list[BundleEntry]:
+    return [e for e in own if (e.signed.leaf.author, e.signed.leaf.kind) == (SERVER, kind)]
+
+
+def _judge_models(found: Judgement, own: list[BundleEntry]) -> None:
+    """Compare the model that each party's end names with that of the centre's outcome.
+
+    A success that failed at the last step is recorded beside the failure; only it has a model.
+    """
+    outcomes = _of_centre(own, OUTCOME)
+    documents = [e.document for e in outcomes if isinstance(e.document, dict)]
+    models = [one.get("model") for one in documents if one.get("outcome") == "succeeded"]
+    for entry in own:
+        author = entry.signed.leaf.author
+        if entry.signed.leaf.kind != FINISHED or author in (SERVER, ENCLAVE):
+            continue
+        read = read_finished(entry.document)
+        if read is None or not read[2]:
+            continue
+        if not models or any(e.salt is None for e in outcomes):
+            found.missing.append(
+                Text(
+                    "{title}: it names a model, and the centre's outcome (job.finished) that it "
+                    "is compared with is missing, or comes without its document",
+                    title=entry.title,
+                )
+            )
+        found.broken += [
+            Text(
+                "{title}: {name} ended the job with the model {model}, the centre's outcome "
+                "names {other}",
+                title=entry.title,
+                name=author,
+                model=read[2],
+                other=shown(str(other)[:64]) if other else "none",
+            )
+            for other in models
+            if other != read[2]
+        ]
 
 
 def _lines_of(found: Judgement, close: BundleEntry) -> dict[Chain, End] | None:
@@ -295,7 +356,7 @@ def _own_end(found: Judgement, chain: Chain, entries: list[BundleEntry]) -> str 
     if read is None:
         found.broken.append(Text("{title}: its document is not an end", title=last.title))
         return None
-    outcome, end = read
+    outcome, end, _ = read
     if end != _end_of(entries[:-1]) or last.signed.leaf.prev != end.last:
         found.broken.append(
             Text(
@@ -329,6 +390,10 @@ def _name(chain: Chain) -> str:
 
 def _end_of(entries: list[BundleEntry]) -> End:
     return End(len(entries), entries[-1].signed.hash() if entries else "")
+
+
+def _is_outcome(value: Any) -> bool:
+    return isinstance(value, str) and value in _OUTCOMES
 
 
 def _end(value: Mapping[str, Any]) -> End | None:

@@ -60,6 +60,7 @@ def succeed(course: Course[Any], **outcome: JSON) -> Script[list[str]]:
     request = FinishRequest(
         **course.named, outcome="succeeded", model=model, head=course.ledger.note
     )
+    course.ledger.model = course.start.model.digest if course.start.model else ""
     answers = yield from ask(course.parties, request, need=need, patience=course.patience)
     text, cosigners = cosigned_note(course.ledger.note, answers.replies, course.spec.keys)
     if len(cosigners) < need:

@@ -105,6 +105,7 @@ class JobLedger:
         recorded: hex hashes of parties' leaves that were accepted.
         followed: party and leaf → the leaf after it.
         ends: party → number and last of its leaves.
+        model: the model that parties were told as that of a success, "" for none; None before.
     """
 
     note: str = ""
@@ -114,6 +115,7 @@ class JobLedger:
     recorded: set[str] = field(default_factory=set)
     followed: dict[tuple[str, str], str] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
+    model: str | None = None
 
 
 @dataclass
@@ -291,7 +293,7 @@ def leaf_entries(course: Course[Any], party: str, reply: Leaves) -> list[dict[st
             if not _is_committed(signed, entry["document"], entry["salt"]):
                 raise _leaf_forged(party, "does not commit to the document beside it")
         if signed.leaf.kind == FINISHED:
-            _check_end(party, signed, entry.get("document"), end)
+            _check_end(course, party, signed, entry.get("document"), end)
         end = end.after(signed.hash())
         hashes.append(signed.hash())
         entries.append(entry)
@@ -301,11 +303,15 @@ def leaf_entries(course: Course[Any], party: str, reply: Leaves) -> list[dict[st
     return entries
 
 
-def _check_end(party: str, signed: SignedLeaf, document: JSON, shown: End) -> None:
-    """Refuse an end that would make every bundle of the job look cut."""
+def _check_end(
+    course: Course[Any], party: str, signed: SignedLeaf, document: JSON, shown: End
+) -> None:
+    """Refuse an end that would make every bundle of the job look cut, or its output exchanged."""
     read = read_finished(document)
     if read is None or read[1] != shown or signed.leaf.prev != shown.last:
         raise _leaf_forged(party, "is an end that counts other leaves than it showed")
+    if course.ledger.model is not None and read[2] not in ("", course.ledger.model):
+        raise _leaf_forged(party, "is an end that names another model than the job's")
 
 
 def take_leaves_left(course: Course[Any], replies: Mapping[str, Leaves]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from secureflow.domain.charter import Charter, Member
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
-from secureflow.engines.ledger.ends import End, finished_document, line
+from secureflow.engines.ledger.ends import End, finished_document, line, read_closed, read_finished
 from secureflow.engines.ledger.leaves import Leaf, SignedLeaf, commitment, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
@@ -56,6 +56,7 @@ class Action:
     changes: tuple[tuple[str, Any], ...] = ()
     included: bool = True
     opened: bool = False
+    model: str = ""
 
 
 def attested(author: str, key: SigningKey = ENCLAVE, **changes: Any) -> Action:
@@ -116,9 +117,9 @@ class Story:
 
     def end_of(self, action: Action) -> dict[str, Any]:
         if action.kind == "finished":
-            return finished_document("succeeded", self.ends[action.author, ""])
+            return finished_document("succeeded", self.ends[action.author, ""], action.model)
         ends = [{**line(author, end), "key": key} for (author, key), end in self.ends.items()]
-        return {"outcome": "succeeded", "ends": ends}
+        return {"outcome": action.model or "succeeded", "ends": ends}
 
     def prev_of(self, action: Action, newest: str) -> str:
         if action.author == "server":
@@ -503,3 +504,92 @@ def test_no_mutant_passes_in_a_long_hunt() -> None:
 def test_every_leaf_of_the_story_is_one_that_the_log_would_accept() -> None:
     for signed in STORY.signed:
         assert parse_leaf(signed.data()) == signed
+
+
+RIGHT, WRONG = "0a" * 32, "0b" * 32
+
+
+def with_models(
+    named: dict[str, str], outcomes: list[dict[str, Any]], closed: str = ""
+) -> dict[str, Any]:
+    """Tell the honest story with what each party's end, and the centre's outcomes, name."""
+    actions: list[Action] = []
+    for one in honest_actions():
+        if one.job == JOB and one.kind == "job.finished":
+            actions += [replace(one, document=document) for document in outcomes]
+        elif one.kind == "finished":
+            actions.append(replace(one, model=named.get(one.author, "")))
+        else:
+            actions.append(replace(one, model=closed) if one.kind == "job.closed" else one)
+    return Story(actions).bundle()
+
+
+def success(**model: Any) -> dict[str, Any]:
+    return {"outcome": "succeeded", **model}
+
+
+def test_ends_name_the_model_of_the_outcome_or_none() -> None:
+    """A party that could not compare it names none, as parties of older versions did."""
+    for named in (dict.fromkeys(BANKS, RIGHT), {"bank-b": RIGHT}, {}):
+        verdict = verify_bundle(with_models(named, [success(model=RIGHT)]), CHARTER)
+        assert (verdict.ok, verdict.failures) == (True, ())
+
+
+@pytest.mark.parametrize("charter", [CHARTER, None], ids=["charter", "no charter"])
+def test_a_party_whose_end_names_another_model_is_named(charter: Charter | None) -> None:
+    named = {**dict.fromkeys(BANKS, RIGHT), "bank-c": WRONG}
+    told = failures(with_models(named, [success(model=RIGHT)]), charter)
+    assert (
+        f"bank-c ended the job with the model {WRONG}, the centre's outcome names {RIGHT}" in told
+    )
+    assert told.count("ended the job") == 1
+    published = failures(with_models(dict.fromkeys(BANKS, RIGHT), [success(model=WRONG)]), charter)
+    assert all(f"{bank} ended the job with the model {RIGHT}" in published for bank in BANKS)
+
+
+@pytest.mark.parametrize("model", [None, 7, WRONG.upper(), [RIGHT], "\x1b[2J"])
+def test_an_outcome_with_no_model_or_two_is_not_that_of_an_end_with_one(model: Any) -> None:
+    named = {"bank-a": RIGHT}
+    assert "bank-a ended the job" in failures(with_models(named, [success(model=model)]))
+    assert "names none" in failures(with_models(named, [success()]))
+    both = [success(model=RIGHT), success(model=WRONG)]
+    assert f"names {WRONG}" in failures(with_models(named, both))
+
+
+def test_an_outcome_that_is_withheld_leaves_the_record_unfinished() -> None:
+    bundle = with_models({"bank-a": RIGHT}, [success(model=RIGHT)])
+    entry = entry_of(bundle, "server", "job.finished")
+    del entry["document"], entry["salt"]
+    for one in (bundle, with_models({"bank-a": RIGHT}, [])):
+        verdict = verify_bundle(one, CHARTER)
+        assert verdict.status == "unfinished"
+        assert len(verdict.missing) == 1
+        assert "(finished by bank-a): it names a model, and the centre's" in verdict.missing[0]
+
+
+def test_a_success_that_failed_at_the_last_step_has_no_output() -> None:
+    """So no party can spoil the record of a failed job by what it names as a model."""
+    outcomes = [success(model=RIGHT), {"outcome": "failed"}]
+    for told in (outcomes, outcomes[1:]):
+        verdict = verify_bundle(with_models({"bank-a": WRONG}, told, closed="failed"), CHARTER)
+        assert verdict.failures == ()
+        assert not any("names a model" in one for one in verdict.missing)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": ""}, {"model": None}, {"model": "0A" * 32}, {"outcome": "failed"}]
+)
+def test_an_end_with_a_malformed_model_is_no_end(change: dict[str, Any]) -> None:
+    document = finished_document("succeeded", End(1, "ab" * 32), RIGHT)
+    assert read_finished(document) == ("succeeded", End(1, "ab" * 32), RIGHT)
+    assert read_finished({**document, **change}) is None
+
+
+@pytest.mark.parametrize("outcome", [[], {}, None, 1, "won"])
+def test_an_end_with_a_malformed_outcome_is_no_end(outcome: Any) -> None:
+    """The centre reads a party's end, every auditor both: also what cannot be hashed."""
+    document = finished_document("succeeded", End(1, "ab" * 32))
+    assert read_finished({**document, "outcome": outcome}) is None
+    closed = {"outcome": "succeeded", "ends": [line("bank-a", End(1, "ab" * 32))]}
+    assert read_closed(closed) is not None
+    assert read_closed({**closed, "outcome": outcome}) is None

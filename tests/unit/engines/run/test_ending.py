@@ -152,6 +152,7 @@ KINDS = ("sealed", "secagg", "statistics")
 @cache
 def story(kind: str, course: str) -> World:
     world = world_of(kind)
+    world.names_models = True
     outcome, run = COURSES[course]
     assert run(world) == outcome
     return world
@@ -763,3 +764,27 @@ def test_nobody_signed_anything_where_nobody_approved() -> None:
     verdict = judge(world, world.bundle())
     assert (verdict.status, verdict.failures, verdict.outcome) == ("unfinished", (), "cancelled")
     assert all(end.count == 0 for end in verdict.authors if end.author != SERVER)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A party could else have every bundle of an honest centre's job read as broken."""
+    world = world_of(kind)
+    world.names_models = True
+    honest = world.party_finish
+
+    def finish(party: str, body: dict[str, Any]) -> dict[str, Any]:
+        other = {**body, "model": {"digest": "0b" * 32}}
+        return honest(party, other if party == "bank-d" else body)
+
+    monkeypatch.setattr(world, "party_finish", finish)
+    assert play(world) == "succeeded"
+    verdict = judge(world, world.bundle())
+    assert verdict.ok, (verdict.failures, verdict.missing)
+    assert {end.author: end.signed for end in verdict.authors}["bank-d"] is False
+    entries = [entry.document for entry in world.log if entry.kind == FINISHED]
+    outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
+    assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
+    assert (kind == "statistics") == (outcome.get("model") is None)

@@ -87,7 +87,8 @@ def make_spec(keys: dict[str, SigningKey], rounds: int = 3, **more: Any) -> Trai
 class World:
     """Honest unless told otherwise. `lose_enclave_at` counts asks to the enclave or for uploads.
 
-    `members` are charter members beside the roster's `count`.
+    `members` are charter members beside the roster's `count`. With `names_models` the parties name
+    the model in their ends; without it they are of 0.2.0, as in the stories of the pinned scripts.
     """
 
     count: int = 3
@@ -99,6 +100,7 @@ class World:
     lose_enclave_at: int | None = None
     refuse: dict[tuple[str, str], SecureFlowError] = field(default_factory=dict)
     privacy: dict[str, Any] | None = None
+    names_models: bool = False
 
     def __post_init__(self) -> None:
         numbers = range(self.count + self.members)
@@ -324,7 +326,9 @@ class World:
             return line  # it approved nothing
         if made[-1]["leaf"]["leaf"]["kind"] == FINISHED:
             return {**line, **made[-1], "leaves": list(made)}
-        document = finished_document(body["outcome"], self._end(party))
+        model = (body["model"] or {}).get("digest", "")
+        named = model if self.names_models else ""
+        document = finished_document(body["outcome"], self._end(party), named)
         return {**line, **self._leaf(party, FINISHED, document)}
 
     def enclave_open(self, body: dict[str, Any]) -> dict[str, Any]:

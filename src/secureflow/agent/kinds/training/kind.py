@@ -141,9 +141,9 @@ class TrainingContribution:
 
     def check_outcome(
         self, spec: TrainingSpec, rounds: Sequence[RoundRecord], model: str | None
-    ) -> None:
+    ) -> str:
         """Refuse another model than the evaluated one, or with `keep: best` than a released one."""
-        check_output(spec, rounds, model)
+        return check_output(spec, rounds, model)
 
     async def forget(self, job: str) -> None:
         """Drop updates, models and rows."""

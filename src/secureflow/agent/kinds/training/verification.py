@@ -95,8 +95,8 @@ def check_not_measured(newest: RoundRecord, request: TrainRequest | MaskRequest)
         )
 
 
-def check_output(spec: TrainingSpec, rounds: Sequence[RoundRecord], model: str | None) -> None:
-    """Refuse a model as the job's output that this party's own rounds do not lead to.
+def check_output(spec: TrainingSpec, rounds: Sequence[RoundRecord], model: str | None) -> str:
+    """Return the job's output, "" if this party cannot tell whether its rounds lead to it.
 
     Each of its rounds started from a model that it had verified as the one released before. The
     last one is that of the evaluation, and the output; with `keep: best` that may be any other from
@@ -107,13 +107,16 @@ def check_output(spec: TrainingSpec, rounds: Sequence[RoundRecord], model: str |
         SecureFlowError: `model_inconsistent`.
     """
     last = next((one for one in rounds if one.stage == "evaluate"), None)
-    if last is None or model == last.model:
-        return
+    if last is None:
+        return ""
+    if model == last.model:
+        return model
     found = {one.round: one.model for one in rounds if one.stage == "train" and one.round > 1}
-    if spec.plan.keep == "best" and (
-        model in found.values() or found.keys() != set(range(2, last.round))
-    ):
-        return
+    if spec.plan.keep == "best":
+        if model in found.values():
+            return str(model)
+        if found.keys() != set(range(2, last.round)):
+            return ""
     raise SecureFlowError(
         "model_inconsistent",
         Text(
