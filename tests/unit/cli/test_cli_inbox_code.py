@@ -295,6 +295,7 @@ def test_the_review_pages_through_the_code_and_asks_again_before_unread_code(
     status, _, err = cli("agent", "inbox", "review")
     assert status == 0, err
     assert "+import socket" in err.splitlines()  # of the first page
+    assert "\u202e" not in err
     assert f"+{PAGE - 1}" in err.splitlines()  # of the second
     assert unread.format(0) in err
     assert f"{unread.format(1)} Approve exactly this?" in err
