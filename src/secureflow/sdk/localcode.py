@@ -43,6 +43,10 @@ _HERE: Final = frozenset({"folder", "lock"})
 _TAKEN: Final = _HERE | {"environment", "entry"}
 _KNOWN: Final = _TAKEN | {"family", "settings", "sums", "seconds"}
 _PAGE: Final = "docs/bundles.md shows a job file that names a folder."
+_LOCK: Final = (
+    "Write `lock: lock.txt` beside `folder`; `pip-compile --generate-hashes` makes it from the "
+    "names of the packages (docs/bundles.md)."
+)
 _MEMBERS: Final = (
     "Give folder (the bundle's), lock or environment, and as needed entry, settings, sums, seconds."
 )
@@ -195,7 +199,9 @@ def _environment(model: Mapping[str, Any], base: Path, *, simulated: bool) -> st
         return named
     if simulated:
         return NO_ENVIRONMENT
-    raise _invalid("lock", "it is missing: owners run the code in an environment of this lock")
+    raise _invalid(
+        "lock", "it is missing: owners run the code in an environment of this lock", _LOCK
+    )
 
 
 def _invalid(name: str, problem: str, hint: str = _PAGE) -> SecureFlowError:

@@ -125,3 +125,13 @@ def test_a_bundle_is_told_all_lines_at_once() -> None:
     assert fields == ["privacy.unit"]
     assert walked(job) == ["privacy.unit"]  # and the seconds that a round waits for
     assert walked({**job, "limits": {"patience_seconds": 8}}) == ["privacy.unit"]
+
+
+@pytest.mark.parametrize("scale", ["federated", "bounds"])
+def test_numbers_that_are_scaled_by_sums_are_told_with_the_other_lines(scale: str) -> None:
+    job = bundle({}, {}, "sealed")
+    numbers = [{"column": "age", "bounds": [0, 100], "scale": scale}]
+    told = refusal({**job, "features": {**job["features"], "numeric": numbers}})
+    assert told is not None
+    assert ("scale: bounds" in str(told.hint)) == (scale == "federated")
+    assert chinese(told.hint)

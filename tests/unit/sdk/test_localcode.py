@@ -114,6 +114,7 @@ def test_an_environment_is_named_by_its_digest_too(base: Path) -> None:
 
 def test_a_lock_is_missing(base: Path) -> None:
     error = refused(base, job(lock=None))
+    assert "pip-compile" in str(error.hint)
     assert (error.code, error.details["fields"][0]["field"]) == ("invalid_spec", "model.lock")
     made, _ = local_code(job(lock=None), base, simulated=True)
     assert made["model"]["bundle"]["environment"] == NO_ENVIRONMENT

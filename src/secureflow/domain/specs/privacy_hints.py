@@ -19,6 +19,10 @@ UNMEASURED: Final = "Write `plan: {validation: 0}`, and measure on data outside 
 """Of jobs whose figures nothing bounds."""
 
 
+BOUNDED: Final = "Write `scale: bounds` beside the bounds of each number."
+"""Of jobs that would scale by exact sums over the rows."""
+
+
 def units_of(spec: TrainingSpec) -> tuple[str, ...]:
     """Return the units that jobs of a spec's family can hide."""
     family = spec.model.family
@@ -29,7 +33,9 @@ def units_of(spec: TrainingSpec) -> tuple[str, ...]:
 
 def whole_party(spec: TrainingSpec) -> str:
     """Return all lines of a job that hides whole parties; code must also end in time."""
-    lines = _whole_party(spec)
+    lines: str = _whole_party(spec)
+    if spec.features is not None and spec.features.federated:
+        lines = Joined(" ", [lines, BOUNDED])
     if isinstance(spec.model, BundleModel):
         seconds, patience = spec.model.seconds, spec.limits.patience_seconds
         if seconds + PACED_SECONDS > patience:

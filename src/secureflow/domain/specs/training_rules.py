@@ -10,6 +10,7 @@ from secureflow.domain.specs.inputs import input_problem
 from secureflow.domain.specs.model_rules import model_problem
 from secureflow.domain.specs.privacy import MAX_SIGMA, MIN_SHARE, Privacy
 from secureflow.domain.specs.privacy_hints import (
+    BOUNDED,
     UNMEASURED,
     acknowledged,
     another_mechanism,
@@ -173,8 +174,7 @@ def _release_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
     federated = [feature.column for feature in numeric if feature.scale == "federated"]
     if federated:
         reason = "federated moments are exact sums over the data, released without noise"
-        hint = "Write `scale: bounds` beside the bounds of each number."
-        return f"features.{federated[0]}.scale", reason, hint
+        return f"features.{federated[0]}.scale", reason, BOUNDED
     if spec.plan.validation and privacy.metrics_noise is None:
         reason = "validation loss, accuracy and AUC would be released without noise"
         if privacy.unit == "party":  # whose figures cannot be noised either
