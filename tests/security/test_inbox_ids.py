@@ -150,7 +150,7 @@ async def test_what_the_agent_shows_is_what_the_screen_computes_again(
     text = " ".join(" ".join(screen(request, CLI_KINDS)).split())
     private = item.request["epsilon"] is not None
     assert private == (kind is StatisticsWorld)
-    assert ("0 is spent" in text and "with this job" in text) == private
+    assert ("0 is spent by the jobs so far" in text and "by them and this one" in text) == private
     await commands(world).inbox_approve(request.item.id)
     assert (await asking)["approval"]["body"]["spec"] == item.digest
     world.store.close()
