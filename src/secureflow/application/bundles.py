@@ -119,7 +119,7 @@ class Bundles:
             await self._store.put(_once(packed), limit=MAX_BYTES, expect=digest)
             if known is not None:
                 known = await kept_longer(work.bundles, known, now)
-                return transaction.answer((await self._keeping.told(work, [known]))[0])
+                return transaction.answer(await self._keeping.told_one(work, known))
             sizes = (len(packed), len(bundle.files), bundle.lines)
             stored = StoredBundle(
                 key, found.id, digest, principal.organisation, principal.name, name, *sizes, now,
@@ -128,7 +128,7 @@ class Bundles:
             await work.bundles.add(stored)
             facts = {"bundle": digest, "project": found.id, "by": principal.user}
             transaction.record("bundle.uploaded", {**facts, "organisation": stored.organisation})
-            return transaction.answer((await self._keeping.told(work, [stored]))[0])
+            return transaction.answer(await self._keeping.told_one(work, stored))
 
     async def get(self, principal: Principal, digest: str) -> KeptBundle:
         """Return a bundle of a project in which the caller's organisation takes part."""
@@ -136,7 +136,7 @@ class Bundles:
         async with self._begin() as work:
             for one in await list_readable(work.bundles, digest=digest):
                 if await sees_work_of(work, principal, one.project):
-                    return (await self._keeping.told(work, [one]))[0]
+                    return await self._keeping.told_one(work, one)
         raise missing("bundle", digest)
 
     async def content(

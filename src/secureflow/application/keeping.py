@@ -95,9 +95,15 @@ class Keeping(Generic[R, S]):
         The next sweep gives one to what is named no more; that one is told before, unless it
         depends on when the sweep comes.
         """
-        places = {one.project for one in rows if one.expires == FOR_EVER}
+        undated = [one for one in rows if one.expires == FOR_EVER]
+        places = {one.project for one in undated}
         named = {place: await self._naming(work, place) for place in places}
-        ends: dict[str, Mapping[object, int]] = {}
+        ends = {
+            place: await self._ends(work, place)
+            for place, (found, damaged) in named.items()
+            if not damaged
+            and any(one.project == place and one.digest not in found for one in undated)
+        }
         told = []
         for one in rows:
             expires: int | None = one.expires
@@ -105,14 +111,15 @@ class Keeping(Generic[R, S]):
             if one.expires == FOR_EVER:
                 found, damaged = named[one.project]
                 jobs = tuple(found.get(one.digest, ()))
-                expires = None
-                if not jobs and not damaged:
-                    if one.project not in ends:
-                        ends[one.project] = await self._ends(work, one.project)
-                    end = ends[one.project].get(one.digest)
-                    expires = None if end is None else end + KEPT_SECONDS
+                end = None if jobs or damaged else ends[one.project].get(one.digest)
+                expires = None if end is None else end + KEPT_SECONDS
             told.append(self._kind.told(**{**vars(one), "expires": expires, "jobs": jobs}))
         return told
+
+    async def told_one(self, work: UnitOfWork, row: R) -> S:
+        """Return what people are told of a row; see `told`."""
+        (one,) = await self.told(work, [row])
+        return one
 
     async def remove(self, principal: Principal, key: str, **equals: str) -> None:
         """Remove all that match and that the caller's organisation uploaded (operator: anybody's).

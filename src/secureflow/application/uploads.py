@@ -139,7 +139,7 @@ class Uploads:
             known = await work.uploads.find(key)
             if known is not None:
                 known = await kept_longer(work.uploads, known, now)
-                return transaction.answer((await self._keeping.told(work, [known]))[0])
+                return transaction.answer(await self._keeping.told_one(work, known))
             organisation = principal.organisation
             await self._quotas.another_upload(work, organisation, weights.size)
             row = Upload(
@@ -150,7 +150,7 @@ class Uploads:
             facts = {"weights": row.digest, "layout": row.layout, "project": row.project}
             facts |= {"by": principal.user, "organisation": organisation}
             transaction.record("weights.uploaded", facts)
-            return transaction.answer((await self._keeping.told(work, [row]))[0])
+            return transaction.answer(await self._keeping.told_one(work, row))
 
 
 async def check_place(

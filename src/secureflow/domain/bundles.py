@@ -12,10 +12,10 @@ FOR_EVER: Final = (1 << 53) - 1
 
 
 @dataclass(frozen=True)
-class StoredBundle:
+class BundleFacts:
     """A bundle in a project: its digest (BLAKE3 of the packing), who uploaded it, its size.
 
-    `id` is `PROJECT.DIGEST`; `name` is the uploader's, for people; `expires` unix seconds.
+    `id` is `PROJECT.DIGEST`; `name` is the uploader's, for people; `created` unix seconds.
     """
 
     id: str
@@ -28,26 +28,22 @@ class StoredBundle:
     files: int
     lines: int
     created: int
+
+
+@dataclass(frozen=True)
+class StoredBundle(BundleFacts):
+    """A row of the centre's; `expires` unix seconds, or `FOR_EVER`."""
+
     expires: int
 
 
 @dataclass(frozen=True)
-class KeptBundle:
-    """What people are told of a bundle in a project: as `StoredBundle`, and how long it is kept.
+class KeptBundle(BundleFacts):
+    """What people are told of a bundle in a project, and how long it is kept.
 
     `jobs` are the unfinished jobs that name it. As long as there are any, `expires` is None.
     """
 
-    id: str
-    project: str
-    digest: str
-    organisation: str
-    uploader: str
-    name: str
-    size: int
-    files: int
-    lines: int
-    created: int
     expires: int | None
     jobs: tuple[str, ...] = ()
 

@@ -9,11 +9,11 @@ from secureflow.kit.canonical import digest
 
 
 @dataclass(frozen=True)
-class Upload:
+class UploadFacts:
     """Uploaded weights in a project, from which its jobs may start.
 
     `digest` is BLAKE3 over the raw float32 vector, `layout` that of the tensors which it holds
-    (`specs.tensors.layout_digest`), `size` its bytes; `expires` unix seconds.
+    (`specs.tensors.layout_digest`), `size` its bytes; `created` unix seconds.
     """
 
     id: str
@@ -24,25 +24,23 @@ class Upload:
     uploader: str
     size: int
     created: int
+
+
+@dataclass(frozen=True)
+class Upload(UploadFacts):
+    """A row of the centre's; `expires` unix seconds, or `bundles.FOR_EVER`."""
+
     expires: int
 
 
 @dataclass(frozen=True)
-class KeptUpload:
-    """What people are told of uploaded weights: as `Upload`, and how long they are kept.
+class KeptUpload(UploadFacts):
+    """What people are told of uploaded weights, and how long they are kept.
 
     `jobs` are the unfinished jobs that start from them. As long as there are any, `expires` is
     None.
     """
 
-    id: str
-    project: str
-    digest: str
-    layout: str
-    organisation: str
-    uploader: str
-    size: int
-    created: int
     expires: int | None
     jobs: tuple[str, ...] = ()
 

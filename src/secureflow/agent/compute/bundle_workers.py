@@ -40,7 +40,7 @@ from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import CodePart, JobSpec, dump
+from secureflow.domain.specs.base import CodePart, JobSpec
 from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
@@ -99,6 +99,8 @@ class _Job:
     spec: JobSpec
     bundle: CodePart
     rows: tuple[int, int]
+    kernels: Mapping[str, str]
+    """The variables that choose the code of numeric libraries."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: BundleProcess | None = None
     brought: bool = False
@@ -184,7 +186,7 @@ class BundleWorkers:
         if asked is not None:
             await self._end(job)
             counts = int(answer["rows"]), int(answer["validation"])
-            self._jobs[job] = _Job(*asked, counts)
+            self._jobs[job] = _Job(*asked, counts, self._workers.config.kernels(spec))
         return answer
 
     async def compute(
@@ -383,7 +385,7 @@ class BundleWorkers:
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
             (str(python),),
-            {**config.library_threads, **config.kernels(dump(known.spec))},
+            {**config.library_threads, **known.kernels},
             inputs,
             hidden=config.hidden,
             limits=Limits(

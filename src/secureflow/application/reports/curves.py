@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from secureflow.domain.specs.bundle_family import RESERVED, ROWS
+
 Rows = Sequence[Mapping[str, Any]]
 
 _CURVES: Final = ("loss", "auc", "accuracy", "mae", "r2")
 _FIGURES: Final = ("loss", "accuracy", "auc", "balanced_accuracy", "macro_f1", "mse", "mae", "r2")
 _BESIDE: Final = ("epsilon", "survivors", "seconds")
-NO_FIGURES: Final = frozenset({*_BESIDE, "round", "rounds", "stage", "parties", "rows", "weight"})
+NO_FIGURES: Final = RESERVED | {ROWS}
 """What rounds tell beside figures of a model: no sum of a bundle has such a name, but `rows`."""
 
 

@@ -17,8 +17,6 @@ from secureflow.kit.text import Joined, Text
 
 UNMEASURED: Final = "Write `plan: {validation: 0}`, and measure on data outside the unit."
 """Of jobs whose figures nothing bounds."""
-
-
 BOUNDED: Final = "Write `scale: bounds` beside the bounds of each number."
 """Of jobs that would scale by exact sums over the rows."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.families import BY_SUMS, MAX_RIDGE_INPUTS
 from secureflow.domain.specs.privacy import Privacy
+from secureflow.domain.specs.privacy_hints import BOUNDED
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_families import (
     GaussianNbModel,
@@ -80,8 +81,7 @@ def _inputs(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     family = spec.model.family
     if features.federated:
         reason: str = Text("{family} adds up rows that are scaled to their bounds", family=family)
-        hint = "Write `scale: bounds` beside the bounds of each number."
-        return f"features.{features.federated[0].column}.scale", reason, hint
+        return f"features.{features.federated[0].column}.scale", reason, BOUNDED
     if family == "ridge" and features.width > MAX_RIDGE_INPUTS:
         reason = Text("ridge takes up to {most} inputs", most=MAX_RIDGE_INPUTS)
         return "features", reason, "Use the family linear."
