@@ -742,18 +742,24 @@ LINGERS = {
 }
 
 
-@pytest.mark.parametrize("how", LINGERS)
-async def test_under_privacy_nobody_waits_for_a_process_that_does_not_go(
-    at: Any, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    """One that is killed may still wait for a disk: its end could tell rows by its time."""
-    kill, go = Started.kill, asyncio.Event()
+@pytest.fixture
+def go(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Return what processes that are killed wait for: one in state D waits for a disk."""
+    kill, told = Started.kill, asyncio.Event()
 
     async def late(started: Started) -> None:
-        await go.wait()
+        await told.wait()
         await kill(started)
 
     monkeypatch.setattr(Started, "kill", late)
+    return told
+
+
+@pytest.mark.parametrize("how", LINGERS)
+async def test_under_privacy_nobody_waits_for_a_process_that_does_not_go(
+    at: Any, monkeypatch: pytest.MonkeyPatch, go: asyncio.Event, how: str
+) -> None:
+    """One that is killed may still wait for a disk: its end could tell rows by its time."""
     monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
     source = model_source(train=LINGERS[how], evaluate="return {}")
     async with at(source, code_spec(privacy=PRIVACY, seconds=8)) as place:
@@ -770,16 +776,9 @@ async def test_under_privacy_nobody_waits_for_a_process_that_does_not_go(
 
 @pytest.mark.parametrize("when", ["loading", "called"])
 async def test_under_privacy_a_step_that_is_cancelled_waits_for_no_end_either(
-    at: Any, monkeypatch: pytest.MonkeyPatch, when: str
+    at: Any, go: asyncio.Event, when: str
 ) -> None:
     """The centre may withdraw it, and is told when it is over."""
-    kill, go = Started.kill, asyncio.Event()
-
-    async def late(started: Started) -> None:
-        await go.wait()
-        await kill(started)
-
-    monkeypatch.setattr(Started, "kill", late)
     waits = "print('in', flush=True)\nimport time\ntime.sleep(600)\n"
     source = model_source(train=waits.replace("\n", ";").strip(";"))
     files = waits.encode() + source if when == "loading" else source
