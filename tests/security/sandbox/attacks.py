@@ -405,6 +405,25 @@ def secrecy() -> list[int]:
     return [one for one in (0, 1) if _LIBC.prctl(4, one, 0, 0, 0) == 0]
 
 
+def cached(path: str) -> list[str]:
+    """Ask which pages of a file are in memory: what another process read, or did not."""
+    told = []
+    handle = os.open(path, os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        os.preadv(handle, [bytearray(1)], 0, 8)  # RWF_NOWAIT
+        told.append("preadv2")
+    with mmap.mmap(handle, 0, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE) as pages:
+        place = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+        held = (ctypes.c_ubyte * 1)()
+        if _LIBC.mincore(ctypes.c_void_p(place), ctypes.c_size_t(1), held) == 0:
+            told.append("mincore")
+    span, found = (ctypes.c_uint64 * 2)(0, 1), (ctypes.c_uint64 * 5)()
+    if _LIBC.syscall(451, handle, span, found, 0) == 0:
+        told.append("cachestat")
+    os.close(handle)
+    return told
+
+
 def environment() -> list[str]:
     """Return the variables."""
     return sorted(os.environ)
@@ -532,6 +551,7 @@ ATTACKS = {
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
         lease, share_locks, wakers, watch, datagram, buffers, flags, outlive, secrecy,
+        cached,
     )
 }  # fmt: skip
 

@@ -86,6 +86,7 @@ def wanted(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "flags of a file": ("flags", {"path": "/job/update"}),
         "the parent's end": ("outlive", {}),
         "secrecy": ("secrecy", {}),
+        "cached pages": ("cached", {"path": "/inputs/rows.csv"}),
     }
 
 
@@ -134,6 +135,7 @@ WITHOUT: dict[str, tuple[str, ...]] = {
     "flags of a file": ("file flags",),
     "the parent's end": ("parent's end",),
     "secrecy": ("secrecy",),
+    "cached pages": ("cached pages",),
 }
 """What has to be left out for an attack to succeed, whoever starts the sandbox."""
 
