@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -200,6 +202,17 @@ def test_a_machine_without_cgroups(tmp_path: Path) -> None:
     assert (made.folders, made.controllers) == ((), frozenset())
     made.add(1)
     made.remove()
+
+
+def test_a_process_is_known_whatever_it_calls_itself(tmp_path: Path) -> None:
+    """Its name stands before what is read, and may be any bytes."""
+    program = tmp_path.joinpath(b"\xff) 1 (".decode(errors="surrogateescape"))
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"]) as process:
+        try:
+            assert re.fullmatch(rf"{process.pid}-\d{{3,}}-\d+", cgroups._maker(process.pid))
+        finally:
+            process.kill()
 
 
 def test_what_a_killed_agent_left_behind_is_removed(

@@ -118,9 +118,8 @@ def change(path: str) -> list[str]:
     tries = {
         "write": lambda: os.close(os.open(path, os.O_WRONLY)),
         "append": lambda: os.close(os.open(path, os.O_RDWR | os.O_APPEND)),
-        "truncate": lambda: os.truncate(path, 0),
-        "remove": lambda: os.unlink(path),
-        "rename": lambda: os.rename(path, path + "-moved"),
+        "truncate": lambda: os.truncate(path, 1),
+        "rename": lambda: (os.rename(path, path + "-moved"), os.rename(path + "-moved", path)),
         "replace": lambda: _replace(path),
         "hard link": lambda: os.link(path, "/tmp/linked"),
         "attribute": lambda: os.setxattr(path, "user.escaped", b"1"),
@@ -142,6 +141,9 @@ def change(path: str) -> list[str]:
         os.fchmod(handle, 0o777)
         if os.fstat(handle).st_mode != before.st_mode:
             done.append("mode by descriptor")
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+        done.append("remove")
     return done
 
 
@@ -424,6 +426,20 @@ def cached(path: str) -> list[str]:
     return told
 
 
+def advise(path: str) -> list[str]:
+    """Have the kernel fetch pages of a file, or let them go: wrong numbers tell who answers."""
+    told = []
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, 99)
+    except OSError as error:
+        told.append(f"fadvise64: {errno.errorcode[error.errno or 0]}")
+    if _LIBC.readahead(ctypes.c_int(-1), ctypes.c_int64(0), ctypes.c_size_t(1)) != 0:
+        told.append("readahead")
+    os.close(handle)
+    return told
+
+
 def environment() -> list[str]:
     """Return the variables."""
     return sorted(os.environ)
@@ -551,7 +567,7 @@ ATTACKS = {
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
         lease, share_locks, wakers, watch, datagram, buffers, flags, outlive, secrecy,
-        cached,
+        cached, advise,
     )
 }  # fmt: skip
 

@@ -230,7 +230,8 @@ def _is_left_behind(group: Path) -> bool:
 def _maker(pid: int) -> str:
     """Name a process: its number, when it began, and where that number counts; "" for none."""
     try:
-        began = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        # Its second field is what the process calls itself: any bytes.
+        began = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
         return f"{pid}-{began}-{Path(f'/proc/{pid}/ns/pid').stat().st_ino}"
     except OSError:
         return ""
