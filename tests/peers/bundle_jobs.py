@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from secureflow.adapters.frameworks import runner_of
 from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.agent.compute.bundle_workers import BundleWorkers
 from secureflow.agent.compute.code_logs import Whose
-from secureflow.agent.compute.jobfiles import OUTPUTS, UPDATE
+from secureflow.agent.compute.jobfiles import OUTPUTS, UPDATE, code_folder
 from secureflow.agent.compute.kinds import CODE_KINDS
 from secureflow.agent.compute.training import ROWS, evaluate_arguments, train_arguments
 from secureflow.agent.compute.worker_process import WorkerConfig
@@ -248,7 +249,8 @@ async def place(
 
     workers = BundleWorkers(cast("Any", reader), lambda: code, directory, CODE_KINDS, wait)
     made = Place(workers, code, spec, directory, reader, waited=waited)
-    made.log.unlink(missing_ok=True)  # of another job of this name
+    made.log.unlink(missing_ok=True)  # of another job of this name, as is its code
+    shutil.rmtree(code_folder(directory / "models", JOB), ignore_errors=True)
     try:
         await workers.prepare(JOB, dump(spec), None)
         yield made

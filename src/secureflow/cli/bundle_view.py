@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = 200
 """Lines of a difference on one page."""
+NAME: Final = 64
+"""Characters of a module's name that are told."""
 TOLD: Final = 50
 """Most remarks that are told before a difference, and most problems: more hide the rest."""
 
@@ -91,7 +93,7 @@ class View:
             yield t("since {old}: {count} files differ, {added} lines added, {removed} removed",
                     old=since or self.before.digest, count=count, **facts)  # fmt: skip
         modules = self.inspection.modules
-        names = t(", ").join(modules[:TOLD]) or "-"
+        names = t(", ").join(one[:NAME] for one in modules[:TOLD]) or "-"
         if len(modules) > TOLD:
             names += t(" and {count} more", count=len(modules) - TOLD)
         yield t("imports, as far as they are written out (no guarantee): {names}", names=names)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
+from secureflow.cli.console import (
+    Form,
+    Output,
+    Yes,
+    confirmed,
+    group,
+    say,
+    show,
+    write,
+    write_lines,
+)
 from secureflow.cli.files import write_text
 from secureflow.cli.keeping import kept
 from secureflow.cli.texts import language, t
@@ -141,8 +151,7 @@ def diff(
     if output is not Form.TABLE:
         show(view.plain(), output)
         return
-    for line in (*view.told(), *view.difference.written()):
-        write(line)
+    write_lines((*view.told(), *view.difference.written()))
 
 
 @app.command("lock", help=t("Show the digest by which jobs name the environment of a lock."))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -32,6 +33,8 @@ class Form(StrEnum):
 
 
 Output = Annotated[Form, typer.Option("--output", "-o", help=t("The format of the output."))]
+_FOLD: Final = "~> "
+"""Before a part of a line that was broken; no line of a difference begins so."""
 Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask for confirmation."))]
 
 
@@ -43,6 +46,31 @@ def group(help_text: str) -> typer.Typer:
 def say(text: str) -> None:
     """Print a message for people on stderr."""
     typer.echo(runnable(shown(text, several=True)), err=True)
+
+
+def write_lines(lines: Iterable[str], *, err: bool = False) -> None:
+    """Write lines of which each has to be told from the next, as those of a foreign file.
+
+    A terminal would break a long one, and what follows would look like a line of its own: so it is
+    broken here, and its other parts begin with a mark that no line begins with.
+    """
+    stream = sys.stderr if err else sys.stdout
+    width = shutil.get_terminal_size().columns if stream.isatty() else 0
+    for line in lines:
+        for part in _folded(shown(line, several=True), width):
+            typer.echo(part, err=err)
+
+
+def _folded(line: str, width: int) -> Iterator[str]:
+    """Yield a line in parts that a terminal has room for; 0 is as much as there is."""
+    from rich.cells import chop_cells
+
+    if not width:
+        yield line
+        return
+    room = max(width - len(_FOLD) - 1, 10)  # some terminals break a line that fills it
+    for number, part in enumerate(chop_cells(line, room)):
+        yield _FOLD + part if number else part
 
 
 def write(text: str) -> None:

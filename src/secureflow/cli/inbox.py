@@ -21,6 +21,7 @@ from secureflow.cli.console import (
     say,
     show,
     write,
+    write_lines,
 )
 from secureflow.cli.texts import explained, said, t
 from secureflow.kit.errors import SecureFlowError
@@ -104,8 +105,7 @@ def show_item(
         return
     write("\n".join(screen(asked(answer, item), given(context))))
     if code is not None:
-        for line in (*told_of(code), *paged(code, page or 0, shown_by(item, config))):
-            write(line)
+        write_lines((*told_of(code), *paged(code, page or 0, shown_by(item, config))))
 
 
 @app.command("approve", help=t("Approve a request."))
@@ -242,8 +242,7 @@ def _read(shown: int, pages: int) -> str:
 def _next_page(code: RequestedCode, shown: int) -> int:
     """Show the page after those that were shown, after the last the first; return how many were."""
     number = shown % code.view.pages + 1
-    for line in code.view.page(number)[0]:
-        say(line)
+    write_lines(code.view.page(number)[0], err=True)
     return max(shown, number)
 
 
@@ -256,8 +255,7 @@ def _present_code(config: Path, request: PendingRequest) -> RequestedCode | None
 
     code = code_of(config, request.details)
     if code is not None:
-        for line in told_of(code):
-            say(line)
+        write_lines(told_of(code), err=True)
         say(t("All of it: {command}", command=shown_by(request.item.id, config)))
     return code
 

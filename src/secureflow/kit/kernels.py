@@ -27,6 +27,7 @@ _BEYOND_BEFORE_2_3: Final = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL A
 _BEYOND_BEFORE_2_4: Final = f"{_BEYOND_BEFORE_2_3} AVX512_SPR"
 """What NumPy calls the parts that it is to leave alone; a name that it does not know it warns of,
 where warnings are shown."""
+_BEYOND_ANY: Final = " ".join(dict.fromkeys(f"{_BEYOND} {_BEYOND_BEFORE_2_4}".split()))
 _AVX512: Final = "avx2 fma avx512f avx512cd avx512bw avx512dq avx512vl"
 _CORES: Final = {
     "Prescott": "pni",
@@ -47,16 +48,19 @@ _CORES: Final = {
 """OpenBLAS' names of x86 processors: what `/proc/cpuinfo` must say that one can do."""
 
 
-def same_kernels() -> dict[str, str]:
+def same_kernels(*, any_numpy: bool = False) -> dict[str, str]:
     """Return the environment variables that make the choice; none where it cannot be made.
 
     They act on a process that has not yet loaded NumPy.
+
+    Args:
+        any_numpy: they are for a process whose NumPy is not the one installed here.
     """
     if not features(_CPUINFO) >= _NEEDED:
         return {}
     return {
         "OPENBLAS_CORETYPE": "Haswell",
-        "NPY_DISABLE_CPU_FEATURES": beyond(version("numpy")),
+        "NPY_DISABLE_CPU_FEATURES": _BEYOND_ANY if any_numpy else beyond(version("numpy")),
     }
 
 

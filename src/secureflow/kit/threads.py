@@ -1,12 +1,34 @@
-"""Opening in a thread: a caller that is cancelled leaves nothing open."""
+"""Work in a thread whose caller may be cancelled: nothing is left open, or goes on unseen."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 Made = TypeVar("Made")
+Result = TypeVar("Result")
+Given = ParamSpec("Given")
+
+
+async def run_to_its_end(
+    work: Callable[Given, Result], *arguments: Given.args, **named: Given.kwargs
+) -> Result:
+    """Do work in a thread, as `asyncio.to_thread`; a cancelled caller is released when it is done.
+
+    For what must not go on beside the caller's next try: a lock that the caller holds covers it.
+    """
+    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **named))
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        while not doing.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({doing})
+        if not doing.cancelled():
+            doing.exception()  # retrieve it: nobody else will
+        raise
 
 
 async def open_in_thread(make: Callable[[], Made], unmake: Callable[[Made], object]) -> Made:

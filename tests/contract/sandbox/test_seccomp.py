@@ -62,7 +62,7 @@ def test_what_is_denied_and_nothing_else(machine: str) -> None:
         for code, names in DENIED.values()
         for name in names
     }
-    names = {"clone", "socketpair", "prctl", "fork", "vfork"}
+    names = {"clone", "socketpair", "prctl", "futex", "fork", "vfork"}
     judged = {
         NUMBERS[name][known.column] for name in names | {o.call for o in BY_ARGUMENT.values()}
     }
@@ -71,7 +71,7 @@ def test_what_is_denied_and_nothing_else(machine: str) -> None:
             expected = answers.get(number, ALLOW) if number or machine != "aarch64" else ALLOW
             assert run(made, number, audit=known.audit) == expected, number
     for name, number in ALLOWED[machine].items():
-        assert run(made, number, audit=known.audit) == ALLOW, name
+        assert run(made, number, 0, 128, audit=known.audit) == ALLOW, name
     assert run(made, LAST + 1, audit=known.audit) == ERRNO | errno.ENOSYS
 
 
@@ -121,11 +121,41 @@ def test_arguments(machine: str) -> None:
     assert answer("prctl", 1, 9) == answer("prctl", 15, 0) == answer("prctl", 2, 0) == ALLOW
     for given in (0, 15, 8, 10):
         assert answer("prctl", 1, given) == ERRNO | errno.EPERM
-    for command in (1, 2, 3, 4, 8, 1025, 1030, 1038):
+    for command in (0, 1, 2, 3, 4, 1030):
         assert answer("fcntl", 0, command) == ALLOW
-    for command in (1039, 1040, 1 << 31, 0xFFFFFFFF):
+    for command in (8, 1025, *range(1032, 1041), 1 << 31, 0xFFFFFFFF):
         assert answer("fcntl", 0, command) == ERRNO | errno.EINVAL
     assert answer("setsockopt", 0, 1, 9) == answer("ioctl", 0, 0x5401) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("devices", [False, True])
+def test_ioctl(machine: str, devices: bool) -> None:
+    made, known = program(machine, devices=devices), ARCHITECTURES[machine]
+
+    def answer(request: int) -> int:
+        return run(made, NUMBERS["ioctl"][known.column], 0, request, audit=known.audit)
+
+    for request in (0x5401, 0x541B, 0x5421, 0x5451):
+        assert answer(request) == ALLOW
+    # FIEMAP, EXT4_IOC_PRECACHE_EXTENTS, EXT4_IOC_GETSTATE, XFS', EXT4's of "v", btrfs'
+    for request in (0xC020660B, 0x6612, 0x40046629, 0xC0045800, 0x80087601, 0x9404):
+        assert answer(request) == ERRNO | errno.ENOTTY
+    for request in (0xC00C642D, 0xC020462A, 0x84004B02, 0x30000001):  # of drivers
+        assert answer(request) == (ALLOW if devices else ERRNO | errno.ENOTTY)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("flags", [0, 256])  # FUTEX_CLOCK_REALTIME
+def test_futexes(machine: str, flags: int) -> None:
+    made, known = program(machine), ARCHITECTURES[machine]
+    answers = {0: errno.EAGAIN, 9: errno.EAGAIN, **dict.fromkeys((1, 3, 4, 5, 10), 0)}
+    number = NUMBERS["futex"][known.column]
+    for command in range(128):
+        private = run(made, number, 0, command | 128 | flags, audit=known.audit)
+        shared = run(made, number, 0, command | flags, audit=known.audit)
+        expected = ERRNO | answers.get(command, errno.ENOSYS)
+        assert (private, shared) == (ALLOW, expected), command
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -422,6 +422,15 @@ def cached(path: str) -> list[str]:
     span, found = (ctypes.c_uint64 * 2)(0, 1), (ctypes.c_uint64 * 5)()
     if _LIBC.syscall(451, handle, span, found, 0) == 0:
         told.append("cachestat")
+    context, out = ctypes.c_ulong(0), ctypes.create_string_buffer(16)
+    if _LIBC.syscall(206, 4, ctypes.byref(context)) == 0:
+        place = ctypes.addressof(out)
+        nowait = (1, 0, 8, 0, 0, handle, place, 1, 0, 0, 0, 0)  # an `iocb` with RWF_NOWAIT
+        block = ctypes.create_string_buffer(struct.pack("=QIIHhIQQqQII", *nowait))
+        blocks = (ctypes.c_void_p * 1)(ctypes.addressof(block))
+        if _LIBC.syscall(209, context, ctypes.c_long(1), blocks) == 1:
+            told.append("io_submit")
+        _LIBC.syscall(207, context)
     os.close(handle)
     return told
 
@@ -434,10 +443,60 @@ def advise(path: str) -> list[str]:
         os.posix_fadvise(handle, 0, 0, 99)
     except OSError as error:
         told.append(f"fadvise64: {errno.errorcode[error.errno or 0]}")
+    with mmap.mmap(handle, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as pages:
+        for advice in (20, 21):  # MADV_COLD, MADV_PAGEOUT
+            with contextlib.suppress(OSError):
+                pages.madvise(advice)
+                told.append(f"madvise {advice}")
     if _LIBC.readahead(ctypes.c_int(-1), ctypes.c_int64(0), ctypes.c_size_t(1)) != 0:
         told.append("readahead")
     os.close(handle)
     return told
+
+
+def hints(path: str) -> list[str]:
+    """Leave a mark at a file that may only be read, for another job to find."""
+    found = []
+    handle = os.open(path, os.O_RDONLY)
+    for way, call in {
+        "F_SET_RW_HINT": lambda: fcntl.fcntl(handle, 1036, struct.pack("Q", 3)),
+        "F_GET_RW_HINT": lambda: fcntl.fcntl(handle, 1035, bytes(8)),
+    }.items():
+        with contextlib.suppress(OSError):
+            call()
+            found.append(way)
+    try:
+        fcntl.ioctl(handle, 0xC020660B, bytes(32))  # FIEMAP
+        found.append("FIEMAP")
+    except OSError as error:
+        if error.errno != errno.ENOTTY:
+            found.append(f"FIEMAP {error.errno}")
+    os.close(handle)
+    return found
+
+
+def nodes(path: str) -> list[str]:
+    """Ask where the pages of a file lie."""
+    told = (ctypes.c_int * 1)()
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as pages:
+        place = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(pages)))
+        return ["node"] if _LIBC.syscall(239, told, None, 0, place, 3) == 0 else []
+
+
+def futexes(path: str) -> int:
+    """Wait and wake at a page of a file that may only be read, as two sandboxes could."""
+    handle = os.open(path, os.O_RDONLY)
+    _LIBC.mmap.restype = ctypes.c_void_p
+    place = ctypes.c_void_p(_LIBC.mmap(None, ctypes.c_size_t(4096), 1, 2, handle, ctypes.c_long(0)))
+    value = ctypes.c_uint.from_buffer_copy(ctypes.string_at(place, 4))
+    limit = (ctypes.c_long * 2)(20, 0)
+    slept = threading.Thread(target=lambda: _LIBC.syscall(202, place, 0, value, limit, None, 0))
+    slept.start()
+    woken = 0
+    while slept.is_alive():
+        woken += _LIBC.syscall(202, place, 1, 1, None, None, 0)
+    os.close(handle)
+    return woken
 
 
 def environment() -> list[str]:
@@ -567,7 +626,7 @@ ATTACKS = {
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
         lease, share_locks, wakers, watch, datagram, buffers, flags, outlive, secrecy,
-        cached, advise,
+        cached, advise, futexes, hints, nodes,
     )
 }  # fmt: skip
 

@@ -88,6 +88,9 @@ def wanted(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
         "secrecy": ("secrecy", {}),
         "cached pages": ("cached", {"path": "/inputs/rows.csv"}),
         "the page cache": ("advise", {"path": "/inputs/rows.csv"}),
+        "futexes of shared files": ("futexes", {"path": "/inputs/rows.csv"}),
+        "marks at shared files": ("hints", {"path": "/inputs/rows.csv"}),
+        "memory nodes": ("nodes", {"path": "/inputs/rows.csv"}),
     }
 
 
@@ -137,7 +140,10 @@ WITHOUT: dict[str, tuple[str, ...]] = {
     "the parent's end": ("parent's end",),
     "secrecy": ("secrecy",),
     "cached pages": ("cached pages",),
-    "the page cache": ("page cache",),
+    "the page cache": ("page cache", "pages of files"),
+    "futexes of shared files": ("shared futexes",),
+    "marks at shared files": ("fcntl", "ioctl"),
+    "memory nodes": ("memory nodes",),
 }
 """What has to be left out for an attack to succeed, whoever starts the sandbox."""
 

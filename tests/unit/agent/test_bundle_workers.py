@@ -32,6 +32,7 @@ from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers
 from secureflow.application.ports.sandbox import Launch, SandboxProcess
 from secureflow.domain.specs.base import Limits, dump
+from secureflow.domain.specs.bundle_family import writing_seconds
 from secureflow.domain.specs.privacy import AdaptiveClipping, Privacy
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
 from secureflow.domain.specs.training import (
@@ -306,7 +307,7 @@ async def test_under_privacy_a_step_takes_its_time_whatever_the_code_does(at: An
             assert held < pace
             assert found["seconds"] == 0.0
             assert place.log.read_text().count("loaded") == number
-            assert whole > pace + bundle_workers.PACE - 0.1, number
+            assert whole > pace + writing_seconds(0) - 0.1, number
             assert whole < 60, number
     async with at(source) as place:
         asked = train_arguments(place.model(), place.job / UPDATE, None, bundle_jobs.SEED, number=2)
@@ -370,7 +371,18 @@ async def test_under_privacy_the_start_of_its_process_is_part_of_a_steps_time(
             assert not place.update.any()
         else:
             assert await code_of(place.train()) == "bundle_silent"
-        assert 0.0 < place.waited[-1] <= bundle_workers.PACE
+        assert 0.0 < place.waited[-1] <= writing_seconds(0)
+
+
+async def test_under_privacy_a_larger_answer_is_told_later(
+    at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes longer to write than zeros do: what came too late was told by its kind."""
+    monkeypatch.setattr(bundle_workers, "writing_seconds", lambda size: 1000.0 * size)
+    async with at(model_source(), code_spec(privacy=PRIVACY)) as place:
+        await place.train()
+        assert 2990 < place.waited[-1] <= 3000 + place.spec.model.seconds
+    assert writing_seconds(150_000_000) == 8.0
 
 
 async def test_under_privacy_a_failure_to_take_up_rows_is_not_told(at: Any) -> None:
@@ -579,6 +591,16 @@ async def test_under_privacy_a_later_import_is_not_told_either(at: Any) -> None:
     async with at(files, code_spec(privacy=PRIVACY)) as place:
         await place.train()
         place.code.files = {"model.py": b"import a_module_that_is_not_there\n"}
+        await place.train(2)
+        assert not place.update.any()
+
+
+async def test_under_privacy_an_import_after_the_agents_restart_is_not_told_either(at: Any) -> None:
+    """Rows were seen before it: by the mark of the agent that was there then."""
+    async with at(model_source(), code_spec(privacy=PRIVACY)) as place:
+        await place.train()
+        place.code.files = {"model.py": b"import a_module_that_is_not_there\n"}
+        await place.workers.prepare(JOB, dump(place.spec), None)  # as after a start
         await place.train(2)
         assert not place.update.any()
 

@@ -110,6 +110,7 @@ def test_what_a_package_requires_must_be_in_the_lock(wheels: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("needs", "lacks"),
     [("drivers>=4", "drivers>=4"), ("absent; python_version > '3'", "absent"), ("x y", "x y"),
+     pytest.param(f"x; {'(' * 3000}os_name{')' * 3000}", "x; ((((", id="deep"),
      ("absent; python_version < '3'", ""), ("absent; extra == 'all'", ""),
      ("DRIVERS<4,>=3", ""), ("drivers[x]==3.*; sys_platform == 'linux'", "")],
 )  # fmt: skip
@@ -130,8 +131,9 @@ CODE = "import pathlib; pathlib.Path({ran!r}).touch()\n"
 
 @pytest.mark.parametrize(
     "file",
-    ["evil.pth", "sitecustomize.py", "usercustomize/__init__.py", "net-1.0.data/purelib/evil.pth",
-     "net-1.0.data/data/pyvenv.cfg", "net-1.0.data/data/bin/pyvenv.cfg",
+    ["evil.pth", ".pth", "sitecustomize.py", "usercustomize/__init__.py",
+     "net-1.0.data/purelib/evil.pth", "net-1.0.data/data/pyvenv.cfg",
+     "net-1.0.data/data/bin/pyvenv.cfg",
      "net-1.0.data/scripts/python", "net-1.0.data/scripts/python3._pth",
      "net-1.0.data/platlib/sitecustomize.cpython-311-x86_64-linux-gnu.so"],
 )  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,36 @@ async def test_what_is_kept_is_sent_though_the_rows_are_others_now(tmp_path: Pat
         await world.ask("train", world.train_body(2))
     assert caught.value.code == "dataset_changed"
     assert worker.calls.count("train") == 1
+
+
+async def test_a_withdrawn_request_leaves_nothing_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk finishes its write beside the next try, and removed what that one keeps."""
+    world, worker = world_of(tmp_path)
+    await world.admitted()
+    began, real, loop = asyncio.Event(), modelfiles.flush_directory, asyncio.get_running_loop()
+    slow = iter([False, True])  # the second write is that of the update
+
+    def late(folder: Path) -> None:
+        if next(slow, False):
+            loop.call_soon_threadsafe(began.set)
+            time.sleep(0.5)
+        real(folder)
+
+    monkeypatch.setattr(modelfiles, "flush_directory", late)
+    asked = asyncio.create_task(world.ask("train", world.train_body(1)))
+    await began.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    await world.ask("train", world.train_body(1))
+    await asyncio.sleep(1)
+    first = sent(world, 1)
+    world.reopen()
+    await world.ask("train", world.train_body(1))
+    assert sent(world, 1) == first
+    assert worker.calls.count("train") == 2  # what was recorded by nobody is made again
 
 
 @contextlib.contextmanager

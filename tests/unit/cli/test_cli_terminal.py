@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +52,19 @@ def test_ids_stay_in_one_piece_on_a_terminal_of_80_columns(centre: Any) -> None:
         assert job["id"] in shown
     assert JOBS[0]["project"] in shown
     assert max(map(len, shown.splitlines())) <= 80  # else the terminal itself would fold a row
+
+
+def test_a_broken_line_of_code_looks_like_no_other(tmp_path: Path) -> None:
+    """Where a terminal broke it itself, its other part would begin like a removed line."""
+    for name, code in (("old", "total = 0"), ("new", f"total = 0{' ' * 70}-   stash(rows)")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.py").write_text(f"{code}\n")
+    shown = _on_a_terminal(["bundle", "diff", str(tmp_path / "old"), str(tmp_path / "new")])
+    lines = shown.splitlines()
+    assert max(map(len, lines)) < 80
+    at = next(number for number, line in enumerate(lines) if line.startswith("+total"))
+    assert lines[at + 1].startswith("~> ")
+    assert "".join(lines[at : at + 2]).replace("~> ", "").endswith("-   stash(rows)")
 
 
 def test_errors_have_no_colour_where_none_is_wanted() -> None:

@@ -81,6 +81,14 @@ def test_what_is_left_alone_is_called_as_numpy_calls_it(
     assert ("AVX512_SPR" in names) == sapphire
 
 
+def test_for_a_numpy_that_is_not_known_every_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "features", lambda _: frozenset({"avx2", "fma"}))
+    told = same_kernels(any_numpy=True)["NPY_DISABLE_CPU_FEATURES"].split()
+    assert len(set(told)) == len(told)
+    for numpy in ("2.2.0", "2.3.1", "2.4.0"):
+        assert set(beyond(numpy).split()) <= set(told)
+
+
 AVX2 = "pni ssse3 sse4_2 avx avx2 fma"
 SKYLAKE = f"{AVX2} avx512f avx512cd avx512bw avx512dq avx512vl"
 

@@ -208,7 +208,9 @@ class BubblewrapSandbox:
         limits, counted = launch.limits, group.controllers
         few = "pids" in counted or not limits.processes
         small = "memory" in counted or not limits.memory
-        program = filter_program(processes=few and small, without=self._without)
+        program = filter_program(
+            processes=few and small, devices=bool(launch.devices), without=self._without
+        )
         if program is None:
             raise OSError(0, "the system calls of this processor are not known")
         return program

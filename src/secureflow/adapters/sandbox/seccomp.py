@@ -4,8 +4,8 @@
 its six arguments as numbers (never what they point to), and answers with an action. Calls by
 another architecture's numbers (32 bit, x32) kill the process: their tables are not looked at. What
 is listed in `syscalls.DENIED` ends with an error, what is newer than the tables does not exist, and
-some calls are judged by their arguments: `clone`, `socketpair`, `prctl`, and those that
-`syscalls.BY_ARGUMENT` lists. The rest is allowed.
+some calls are judged by their arguments: `clone`, `socketpair`, `prctl`, `futex`, and those that
+`syscalls.BY_ARGUMENT` and `ONLY` list. The rest is allowed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from secureflow.adapters.sandbox.syscalls import BY_ARGUMENT, DENIED, LAST, NEWEST, NUMBERS
+from secureflow.adapters.sandbox.syscalls import (
+    BY_ARGUMENT,
+    DENIED,
+    LAST,
+    NUMBERS,
+    OF_FILES,
+    ONLY,
+)
 
 Instruction = tuple[int, int, int, int]
 """`code`, `jt`, `jf`, `k` of `struct sock_filter`."""
@@ -46,6 +53,14 @@ _SOCK_STREAM: Final = 1
 _TYPE: Final = 0xF
 """What of a type is no flag (`SOCK_TYPE_MASK`)."""
 _PR_SET_PDEATHSIG: Final = 1
+_PRIVATE: Final = 128
+"""FUTEX_PRIVATE_FLAG."""
+_COMMAND: Final = 0x7F
+"""What of a futex' operation is no flag (`FUTEX_CMD_MASK`)."""
+_WAITS: Final = (0, 9)
+"""FUTEX_WAIT, FUTEX_WAIT_BITSET."""
+_WAKES: Final = (1, 3, 4, 5, 10)
+"""FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_WAKE_BITSET."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +79,29 @@ ARCHITECTURES: Final = {
 
 
 def filter_program(
-    machine: str | None = None, *, processes: bool, without: Collection[str] = ()
+    machine: str | None = None,
+    *,
+    processes: bool,
+    devices: bool = False,
+    without: Collection[str] = (),
 ) -> bytes | None:
     """Return the program for `bwrap --seccomp`, None for a machine whose numbers are not known.
 
     Args:
         machine: as `platform.machine`.
         processes: whether it may start processes, not only threads.
+        devices: whether it is given devices, whose drivers have calls of their own.
         without: groups that are left out (`syscalls.DENIED`, and `clone`); tests alone name any.
     """
     known = ARCHITECTURES.get(machine or platform.machine())
     if known is None:
         return None
-    program = list(_program(known, without, processes=processes))
+    program = list(_program(known, without, processes=processes, devices=devices))
     return b"".join(struct.pack("=HBBI", *one) for one in program)
 
 
 def _program(
-    known: Architecture, without: Collection[str], *, processes: bool
+    known: Architecture, without: Collection[str], *, processes: bool, devices: bool
 ) -> Iterator[Instruction]:
     yield _load(_ARCHITECTURE)
     yield from _unless_equal(known.audit, KILL)
@@ -95,24 +115,49 @@ def _program(
                 yield from _if_called(known, name, [_answer(_error(code))])
     if "clone" not in without:
         yield from _clones(known, processes=processes)
-    yield from _by_arguments(known, without)
+    yield from _by_arguments(known, without, devices=devices)
     yield _answer(ALLOW)
 
 
-def _by_arguments(known: Architecture, without: Collection[str]) -> Iterator[Instruction]:
+def _by_arguments(
+    known: Architecture, without: Collection[str], *, devices: bool
+) -> Iterator[Instruction]:
     """Judge calls by their arguments; each ends with the call's number loaded again."""
     if "sockets" not in without:
         yield from _if_called(known, "socketpair", _socket_pairs())
     if "parent's end" not in without:
         yield from _if_called(known, "prctl", _ends_of_parents())
+    if "shared futexes" not in without:
+        yield from _if_called(known, "futex", _shared_futexes())
+    for call in dict.fromkeys(one.call for one in BY_ARGUMENT.values()):
+        judged = [*_values(call, without), *_others(call, without, devices=devices)]
+        yield from _if_called(known, call, [*judged, _load(_NUMBER)])
+
+
+def _values(call: str, without: Collection[str]) -> Iterator[Instruction]:
+    """Refuse a call with these values; with those of a group that is left out, allow it."""
     for group, refused in BY_ARGUMENT.items():
-        if group not in without:
-            judged = [_load(_ARGUMENTS + 8 * refused.argument)]
+        if refused.call == call:
+            yield _load(_ARGUMENTS + 8 * refused.argument)
+            action = ALLOW if group in without else _error(refused.code)
             for value in refused.values:
-                judged += [(_EQUAL, 0, 1, value), _answer(_error(refused.code))]
-            yield from _if_called(known, refused.call, [*judged, _load(_NUMBER)])
-    newer = [(_GREATER, 0, 1, NEWEST), _answer(_error(errno.EINVAL))]
-    yield from _if_called(known, "fcntl", [_load(_ARGUMENTS + 8), *newer, _load(_NUMBER)])
+                yield from ((_EQUAL, 0, 1, value), _answer(action))
+
+
+def _others(call: str, without: Collection[str], *, devices: bool) -> Iterator[Instruction]:
+    """Refuse a call with any other value, where a few are enough."""
+    only = ONLY.get(call)
+    if only is None or call in without:
+        return
+    yield _load(_ARGUMENTS + 8 * only.argument)
+    for value in only.values:
+        yield from ((_EQUAL, 0, 1, value), _answer(ALLOW))
+    if devices and call == "ioctl":
+        yield (_AND, 0, 0, 0xFF00)
+        for kind in OF_FILES:
+            yield from ((_EQUAL, 0, 1, kind), _answer(_error(only.code)))
+    else:
+        yield _answer(_error(only.code))
 
 
 def _socket_pairs() -> list[Instruction]:
@@ -132,6 +177,28 @@ def _ends_of_parents() -> list[Instruction]:
         _load(_ARGUMENTS),
         (_EQUAL, 0, len(killed), _PR_SET_PDEATHSIG),
         *killed,
+        _load(_NUMBER),
+    ]
+
+
+def _shared_futexes() -> list[Instruction]:
+    """Let nobody sleep or be woken on memory that two processes may share.
+
+    One on a file that two sandboxes see, a library, has one queue for both, though neither may
+    write to it: who is woken, and how many, is a channel without noise. No filter sees where an
+    address lies. So who would sleep is told that the value has changed, and looks again; who wakes
+    is told that nobody slept, which is so. Locks between processes, and `pthread_join`, are right
+    so, but turn instead of sleeping, and their time limits do not run out.
+    """
+    judged: list[Instruction] = [(_AND, 0, 0, _COMMAND)]
+    for commands, code in ((_WAITS, errno.EAGAIN), (_WAKES, 0)):
+        for one in commands:
+            judged += [(_EQUAL, 0, 1, one), _answer(_error(code))]
+    judged.append(_answer(_error(errno.ENOSYS)))
+    return [
+        _load(_ARGUMENTS + 8),
+        (_ANY_BIT, len(judged), 0, _PRIVATE),
+        *judged,
         _load(_NUMBER),
     ]
 

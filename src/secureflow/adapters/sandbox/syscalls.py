@@ -45,10 +45,19 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "fsmount": (432, 432),
     "fsopen": (430, 430),
     "fspick": (433, 433),
+    "futex": (202, 98),
+    "futex_requeue": (456, 456),
+    "futex_wait": (455, 455),
+    "futex_waitv": (449, 449),
+    "futex_wake": (454, 454),
     "futimesat": (261, 0),
+    "get_mempolicy": (239, 236),
     "init_module": (175, 105),
     "inotify_init": (253, 0),
     "inotify_init1": (294, 26),
+    "io_pgetevents": (333, 292),
+    "io_setup": (206, 0),
+    "io_submit": (209, 2),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
@@ -64,6 +73,8 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "lookup_dcookie": (212, 18),
     "lremovexattr": (198, 15),
     "lsetxattr": (189, 6),
+    "madvise": (28, 233),
+    "mbind": (237, 235),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "migrate_pages": (256, 238),
@@ -100,6 +111,8 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "removexattr": (197, 14),
     "request_key": (249, 218),
     "semget": (64, 190),
+    "set_mempolicy": (238, 237),
+    "set_mempolicy_home_node": (450, 450),
     "setdomainname": (171, 162),
     "sethostname": (170, 161),
     "setns": (308, 268),
@@ -234,8 +247,21 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
     "notices": (errno.ENOSYS, ("inotify_init", "inotify_init1")),
     # Which pages of a file that two sandboxes see, a library, are in memory: asked without noise,
     # and without a change. (glibc does without the flags of `preadv2` where it does not exist.)
-    "cached pages": (errno.ENOSYS, ("mincore", "cachestat", "preadv2", "pwritev2")),
+    "cached pages": (
+        errno.ENOSYS,
+        ("mincore", "cachestat", "preadv2", "pwritev2", "io_setup", "io_submit", "io_pgetevents"),
+    ),
     "page cache": (_LEFT_ALONE, ("fadvise64", "readahead")),
+    # What `futex` does, and says of its flags elsewhere: nobody needs these as well.
+    # Where the pages of a file lie that two sandboxes see, and to have them elsewhere.
+    "memory nodes": (
+        errno.EPERM,
+        ("mbind", "get_mempolicy", "set_mempolicy", "set_mempolicy_home_node"),
+    ),
+    "newer futexes": (
+        errno.ENOSYS,
+        ("futex_waitv", "futex_wait", "futex_wake", "futex_requeue"),
+    ),
     # A timer may send any signal, SIGCONT to a process that was stopped too; `setitimer` does not.
     "timers": (errno.ENOSYS, ("timer_create",)),
     # Memory that belongs to no address space, and so is within no limit where no cgroup counts it.
@@ -306,6 +332,21 @@ class Refused:
     code: int
 
 
+@dataclass(frozen=True)
+class Only:
+    """A call that ends with an error unless one of its arguments is one of these values.
+
+    Args:
+        argument: which of its arguments, from 0; its low 32 bits are compared.
+        values: what it may be.
+        code: the error.
+    """
+
+    argument: int
+    values: tuple[int, ...]
+    code: int
+
+
 BY_ARGUMENT: Final = {
     # TIOCSTI, TIOCLINUX: they type into a terminal that is open.
     "terminals": Refused("ioctl", 1, (0x5412, 0x541C), errno.EPERM),
@@ -323,6 +364,8 @@ BY_ARGUMENT: Final = {
     # F_GETLK, F_SETLK, F_SETLKW and F_OFD_*: a lock on a file that two sandboxes see (a library)
     # is a channel without noise from one job to another; `flock` is refused below.
     "file locks": Refused("fcntl", 1, (5, 6, 7, 36, 37, 38), errno.ENOLCK),
+    # MADV_COLD, MADV_PAGEOUT: they take pages of a file out of memory, whoever else uses them.
+    "pages of files": Refused("madvise", 2, (20, 21), errno.EINVAL),
     # F_SETSIG: a pipe or socket would send any signal when something comes, SIGCONT too.
     "signals of files": Refused("fcntl", 1, (10,), errno.EPERM),
     # PR_SET_DUMPABLE: who asks for its namespace, to stop it, would be told nothing (`freezing`).
@@ -334,5 +377,16 @@ BY_ARGUMENT: Final = {
 }
 """By what they would be used for."""
 
-NEWEST: Final = 1038
-"""`F_SET_FILE_RW_HINT`: what newer kernels add to `fcntl`, `F_SETDELEG` for one, does not exist."""
+ONLY: Final = {
+    # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. Most others change or tell what
+    # belongs to a file that several sandboxes see, by a descriptor that may only read: a hint of
+    # how long its data live (F_SET_RW_HINT) outlasts the job that left it for another one to find.
+    "fcntl": Only(1, (0, 1, 2, 3, 4, 1030), errno.EINVAL),
+    # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. File systems have calls of their own
+    # behind a descriptor that may only read (what is cached of a file's extents, for one).
+    "ioctl": Only(1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451), errno.ENOTTY),
+}
+"""By call: what alone is allowed, beside what a group of `BY_ARGUMENT` that is left out has."""
+
+OF_FILES: Final = (0x5800, 0x6600, 0x7600, 0x9400)
+"""Kinds of `ioctl` of file systems ("X", "f", "v", btrfs') where devices have theirs."""

@@ -41,6 +41,7 @@ from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import CodePart, JobSpec
+from secureflow.domain.specs.bundle_family import writing_seconds
 from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
@@ -56,9 +57,8 @@ MAX_ROWS: Final = 1 << 46
 """Bytes of prepared rows; what a worker may write is bounded by its memory."""
 LOAD_SECONDS: Final = 300.0
 """For starting, importing and taking up the rows; importing a large framework takes a while."""
-PACE: Final = 2.0
-"""Seconds after the last that code may take under differential privacy, in which an answer is
-written; one that is not written by then waits for as long again."""
+_SEEN: Final = "seen"
+"""A mark in a job's folder of code: a process of it has seen rows, of an earlier agent's too."""
 _ROWS: Final = Path("/rows")
 """The folder in which code finds its rows, once they are handed over."""
 
@@ -186,7 +186,9 @@ class BundleWorkers:
         if asked is not None:
             await self._end(job)
             counts = int(answer["rows"]), int(answer["validation"])
-            self._jobs[job] = _Job(*asked, counts, self._workers.config.kernels(spec))
+            known = _Job(*asked, counts, self._workers.config.kernels(spec))
+            known.seen = await asyncio.to_thread(self._mark(job).exists)
+            self._jobs[job] = known
         return answer
 
     async def compute(
@@ -279,7 +281,8 @@ class BundleWorkers:
     async def _until_told(self, known: _Job) -> None:
         """Wait for the next moment at which what came of a paced step is told."""
         late = max(time.monotonic() - known.until, 0.0)
-        told = known.until + PACE * (math.floor(late / PACE) + 1)
+        room = writing_seconds(known.spec.parameters)  # what takes longer waits for as long again
+        told = known.until + room * (math.floor(late / room) + 1)
         await self._wait(told - time.monotonic())
 
     async def _over(self, known: _Job) -> None:
@@ -335,7 +338,7 @@ class BundleWorkers:
             raise died()  # a start takes time, and that a process is dead is the code's doing
         process = await self._ready(job, known)
         await self._bring_rows(job, known, asked)
-        await self._hand_over(known, process)
+        await self._hand_over(job, known, process)
         most = known.left(self._workers.config.others_seconds)
         over = partial(self._over, known)
         return await known.kind.compute(process, step, known.spec, known.rows, asked, most, over)
@@ -355,11 +358,13 @@ class BundleWorkers:
         await asyncio.to_thread(_take_rows, written, rows)
         known.brought = True
 
-    async def _hand_over(self, known: _Job, process: BundleProcess) -> None:
+    async def _hand_over(self, job: str, known: _Job, process: BundleProcess) -> None:
         """Have a process take up the rows, if it has not."""
         if known.handed:
             return
-        known.seen = True
+        if not known.seen:
+            await asyncio.to_thread(self._mark(job).touch)
+            known.seen = True
         try:
             await process.prepare_rows(str(_ROWS / ROWS), limit=known.left(LOAD_SECONDS))
         except SecureFlowError:
@@ -414,9 +419,13 @@ class BundleWorkers:
             raise no_sandbox()
         return self._workers.config.files
 
+    def _mark(self, job: str) -> Path:
+        return code_folder(self._files, job) / _SEEN
+
     def _write_code(self, digest: str, folder: Path) -> None:
         """Write the code, and an empty folder for its rows."""
-        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed meanwhile
+        for old in (SOURCE, ROWS):  # of a process that was killed meanwhile
+            shutil.rmtree(folder / old, ignore_errors=True)
         (folder / ROWS).mkdir(mode=0o700, parents=True)
         self._code().write(digest, folder / SOURCE)
 

@@ -138,11 +138,14 @@ def _largest(spec: JobSpec, wanted: WorkerSettings) -> int:
 def _kernels(spec: JobSpec, wanted: str) -> Mapping[str, str]:
     """Return the variables that choose the code of numeric libraries for a job's worker.
 
-    Version 0.2.0 left the choice to the processor. Its updates are made again as they were made.
+    Code of others runs with the NumPy of its own environment. Version 0.2.0 left the choice to the
+    processor. Its updates are made again as they were made.
     """
     if wanted not in {"", "native"}:
         return {"OPENBLAS_CORETYPE": wanted}
-    return {} if wanted or spec.of_0_2_0 else same_kernels()
+    if wanted or spec.of_0_2_0:
+        return {}
+    return same_kernels(any_numpy=spec.bundle is not None)
 
 
 def _remember(store: RecordStore, name: str) -> None:

@@ -66,7 +66,7 @@ def refused(venv: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> st
             return Text("a wheel puts {file} beside the interpreter", file=shown(name))
     for folder in _packages(venv):
         for path in sorted(folder.iterdir()):
-            if path.suffix == ".pth" or path.name.partition(".")[0] in _CUSTOM:
+            if path.name.endswith(".pth") or path.name.partition(".")[0] in _CUSTOM:
                 return Text(
                     "a wheel ships {file}, which would run with every start",
                     file=shown(path.name),
@@ -88,7 +88,7 @@ def lacking(venv: Path, markers: Mapping[str, str]) -> str:
         for text in required:
             try:
                 reason = _lacks(text, found, markers)
-            except (InvalidRequirement, InvalidVersion, ValueError):
+            except (InvalidRequirement, InvalidVersion, ValueError, RecursionError):
                 reason = Text("{text!r}, which is no requirement", text=shown(text[:80]))
             if reason:
                 return Text("{name} requires {reason}", name=name, reason=reason)

@@ -28,14 +28,29 @@ ROW_NAMES: Final = frozenset({INPUTS, "labels", "weights"})
 """What the rows of a bundle hold beside columns of images, arrays and texts."""
 LOSS: Final = "loss"
 """The sum by which `early_stop` and `keep: best` choose."""
-PACED_SECONDS: Final = 10
-"""What a private round must wait for, at least, beyond the seconds that code may take."""
+_WRITTEN: Final = 25_000_000
+"""Numbers of an update that are checked, clipped and written in a second, with room to spare."""
 RESERVED: Final = frozenset(
     {"round", "rounds", "epsilon", "survivors", "seconds", "stage", "parties", "weight"}
 )
 """What a round of a report says beside the job's own figures."""
 HELD: Final[frozenset[DType]] = frozenset({"float32", "float16", "int64", "int32", "uint8"})
 """The dtypes that NumPy has, which is all that an environment needs."""
+
+
+def writing_seconds(parameters: int) -> float:
+    """Return the seconds after a private step's limit in which its answer is written.
+
+    An answer takes longer than the zeros that stand for none, so this grows with the model: what
+    takes longer is told as much later, and code could choose that.
+    """
+    return 2.0 + parameters // _WRITTEN
+
+
+def paced_seconds(parameters: int) -> int:
+    """Return what a private round must wait for, beyond the seconds that code may take."""
+    return 10 + 2 * (parameters // _WRITTEN)
+
 
 SumName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 _Text = Annotated[str, Field(max_length=1000), ONE_LINE]

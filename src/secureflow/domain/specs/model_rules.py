@@ -5,10 +5,10 @@ from __future__ import annotations
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.bundle_family import (
     LOSS,
-    PACED_SECONDS,
     ROW_NAMES,
     BundleModel,
     bundle_problem,
+    paced_seconds,
 )
 from secureflow.domain.specs.families import (
     BY_SUMS,
@@ -160,13 +160,14 @@ def _private_bundle(spec: TrainingSpec, model: BundleModel) -> Problem | None:
     if privacy.metrics_noise is not None:
         reason = "nothing bounds what one row adds to sums that code reports"
         return "privacy.metrics_noise", reason, Joined(" ", ["Remove it.", UNMEASURED])
-    if model.seconds + PACED_SECONDS > spec.limits.patience_seconds:
+    beyond = paced_seconds(spec.parameters)
+    if model.seconds + beyond > spec.limits.patience_seconds:
         reason = Text(
             "with privacy each step takes all of {seconds} seconds, so that its time tells nothing "
             "of the rows: a round would not wait for it",
             seconds=model.seconds,
         )
-        return "model.seconds", reason, in_time(model.seconds, spec.limits.patience_seconds)
+        return "model.seconds", reason, in_time(model.seconds, spec.limits.patience_seconds, beyond)
     return None
 
 

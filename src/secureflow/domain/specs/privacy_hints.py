@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.domain.specs.bundle_family import PACED_SECONDS, BundleModel
+from secureflow.domain.specs.bundle_family import BundleModel, paced_seconds
 from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_families import TRAINED
@@ -36,8 +36,9 @@ def whole_party(spec: TrainingSpec) -> str:
         lines = Joined(" ", [lines, BOUNDED])
     if isinstance(spec.model, BundleModel):
         seconds, patience = spec.model.seconds, spec.limits.patience_seconds
-        if seconds + PACED_SECONDS > patience:
-            return Joined(" ", [lines, in_time(seconds, patience)])
+        beyond = paced_seconds(spec.parameters)
+        if seconds + beyond > patience:
+            return Joined(" ", [lines, in_time(seconds, patience, beyond)])
     return lines
 
 
@@ -90,9 +91,15 @@ def unmasked(unit: str) -> str:
     return "Write `privacy: {noise: shared}` or `privacy: {noise: local}`, or `protection: sealed`."
 
 
-def in_time(seconds: int, patience: float) -> str:
-    """Return the line for code that takes longer than a round waits for it."""
-    most, least = int(patience) - PACED_SECONDS, seconds + PACED_SECONDS
+def in_time(seconds: int, patience: float, beyond: int) -> str:
+    """Return the line for code that takes longer than a round waits for it.
+
+    Args:
+        seconds: that the code may take.
+        patience: of the job.
+        beyond: `paced_seconds`.
+    """
+    most, least = int(patience) - beyond, seconds + beyond
     if most < 1:
         return Text("Write `limits: {{patience_seconds: {least}}}` or more.", least=least)
     return Text(

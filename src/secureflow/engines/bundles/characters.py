@@ -26,6 +26,8 @@ MAX_REMARKS: Final = 100
 """Remarks on one file."""
 LOOKED_AT: Final = 200_000
 """Lines and words of other alphabets in one bundle that are looked at."""
+LONG: Final = 160
+"""Characters of a line that is pointed out: where it is broken, it looks like several."""
 TAB: Final = "    "
 
 _ALIKE: Final = str.maketrans(
@@ -77,6 +79,9 @@ def remarks(
             is remarked.
         names: identifiers beyond ASCII; None where any word may be one.
     """
+    if long := [at for at, line in enumerate(text.split("\n"), 1) if len(line) > LONG]:
+        said = Text("{count} lines have more than {most} characters", count=len(long), most=LONG)
+        yield Remark(file, long[0], said)
     plain = not hidden(text.replace("\n", "").replace("\t", ""))
     if plain and text.isascii():
         return

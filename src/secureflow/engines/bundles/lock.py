@@ -30,10 +30,10 @@ MAX_HASHES: Final = 2000
 
 _PIN: Final = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?)"
-    r"(?:\[(?P<extras>[A-Za-z0-9._,\s-]{1,500})\])?"
-    r"\s*==\s*(?P<version>[A-Za-z0-9](?:[A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?)"
-    r"(?:\s*;\s*(?P<marker>[A-Za-z0-9_.,<>=!~()'\"\s-]{1,1000}?))?"
-    r"(?P<hashes>(?:\s+--hash=sha256:[0-9a-f]{64})*)"
+    r"(?:\[(?P<extras>[A-Za-z0-9._, -]{1,500})\])?"
+    r" ?== ?(?P<version>[A-Za-z0-9](?:[A-Za-z0-9.!+_-]{0,126}[A-Za-z0-9])?)"
+    r"(?: ?; ?(?P<marker>[A-Za-z0-9_.,<>=!~()'\" -]{1,1000}?))?"
+    r"(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})*)"
 )
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -127,6 +127,7 @@ def _logical(text: str) -> list[tuple[int, str]]:
 
 
 def _pin(number: int, line: str) -> Pin:
+    line = " ".join(line.split())  # one blank: the search takes no more steps for many
     found = _PIN.fullmatch(line) if len(line) < MAX_HASHES * 100 else None
     if found is None:
         raise _malformed(

@@ -125,7 +125,7 @@ class ModelFile:
         """
         parameters, metadata = parse_safetensors(data)
         if card is None:
-            card = _json_object(metadata.get("card", "").encode(), "card")
+            card = _json_object(metadata.get("card", "").encode(errors="surrogatepass"), "card")
         return cls._checked(card, parameters, model_digest(parameters))
 
     @classmethod
@@ -160,7 +160,9 @@ class ModelFile:
             SecureFlowError: `invalid_model`, `model_digest_mismatch`.
         """
         nothing = np.broadcast_to(np.float32(0), (count,))
-        return cls._checked(_json_object(text.encode(), "card"), nothing, found)
+        return cls._checked(
+            _json_object(text.encode(errors="surrogatepass"), "card"), nothing, found
+        )
 
     def check_features(self) -> None:
         """Refuse a card whose features, moments and parameters do not match.

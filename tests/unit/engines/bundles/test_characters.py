@@ -19,6 +19,13 @@ def test_plain_source_has_no_remark() -> None:
     assert of("def f(x):\n\treturn x  # Größe, 大小, размер, für µ\n") == []
 
 
+def test_lines_that_a_screen_breaks_are_counted() -> None:
+    """Their later parts look like lines of their own."""
+    assert of(f"x = {'1' * 156}\n") == []
+    ((file, line, text),) = of(f"x = 1\nx = {'1' * 157}\ny = 2\nx = {'1' * 900}")
+    assert (file, line, text) == ("a.py", 2, "2 lines have more than 160 characters")
+
+
 @pytest.mark.parametrize("code", [0x202E, 0x2066, 0x200B, 0xFEFF, 0x0C, 0x1B, 0xAD, 0x2028, 0x3164])
 def test_a_hidden_character_is_named_with_its_line(code: int) -> None:
     ((file, line, text),) = of(f"x = 1\ny = 2{chr(code)}\n")

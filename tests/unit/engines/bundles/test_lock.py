@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,16 @@ def test_bounds() -> None:
     ):
         with pytest.raises(SecureFlowError):
             parse_lock(text)
+
+
+@pytest.mark.parametrize(
+    "line", ["tiny==1.0 ;{}$", "tiny{}==1.0{};{}$", "tiny[{}]==1$", "tiny==1 ;{}("]
+)
+def test_blanks_without_end_are_read_in_no_time(line: str) -> None:
+    began = time.process_time()
+    with pytest.raises(SecureFlowError):
+        parse_lock(line.replace("{}", " " * 100_000).encode())
+    assert time.process_time() - began < 10  # 2,000 of them took twice as long, 100,000 for days
 
 
 @settings(max_examples=60, deadline=None)

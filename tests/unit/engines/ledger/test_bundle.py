@@ -567,6 +567,16 @@ def test_an_outcome_that_is_withheld_leaves_the_record_unfinished() -> None:
         assert "(finished by bank-a): it names a model, and the centre's" in verdict.missing[0]
 
 
+def test_one_outcome_of_two_that_is_withheld_leaves_the_record_unfinished() -> None:
+    """What is withheld may be the success, with another model."""
+    bundle = with_models({"bank-a": RIGHT}, [success(model=RIGHT), success(model=RIGHT)])
+    entry = entry_of(bundle, "server", "job.finished")
+    del entry["document"], entry["salt"]
+    verdict = verify_bundle(bundle, CHARTER)
+    assert verdict.status == "unfinished"
+    assert any("it names a model, and the centre's" in one for one in verdict.missing)
+
+
 def test_a_success_that_failed_at_the_last_step_has_no_output() -> None:
     """So no party can spoil the record of a failed job by what it names as a model."""
     outcomes = [success(model=RIGHT), {"outcome": "failed"}]

@@ -94,6 +94,11 @@ def test_parameters_of_another_model_are_refused() -> None:
     assert error.details["expected"] == CARD["digest"]
 
 
+def test_a_card_of_half_a_character_is_refused() -> None:
+    half = safetensors({**tensor(), "__metadata__": {"card": "\ud800"}})
+    assert refused(half).code == "invalid_model"
+
+
 @pytest.mark.parametrize(
     "data",
     [

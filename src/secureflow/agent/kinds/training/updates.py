@@ -42,6 +42,7 @@ from secureflow.engines.training.private import reads_rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+from secureflow.kit.threads import run_to_its_end
 
 RoundRequest = TrainRequest | MaskRequest
 """The origin of an update: round, stage and model."""
@@ -169,8 +170,8 @@ class Updates:
             asked = evaluate_arguments(path, moments, seed)
             return await self._computing.compute(job.job, EVALUATE, asked)
         size = update_layout(spec, stage).parameters * BYTES[spec.wire_type]
-        update = await asyncio.to_thread(self._files.begin_update, job.job, size)
-        state = None if self._reproducible(spec) else await asyncio.to_thread(self._state, job)
+        update = await run_to_its_end(self._files.begin_update, job.job, size)
+        state = None if self._reproducible(spec) else await run_to_its_end(self._state, job)
         asked = train_arguments(path, update, moments, seed, state, number)
         return await self._computing.compute(job.job, TRAIN, asked)
 
@@ -221,16 +222,20 @@ class Updates:
         layout: tuple[int, int],
         answer: Mapping[str, JSON],
     ) -> LocalContribution:
-        """Return the update that a worker made, as this agent holds it; kept, if it must be."""
+        """Return the update that a worker made, as this agent holds it; kept, if it must be.
+
+        A request that is withdrawn meanwhile waits for what writes: it would go on beside its own
+        repetition, and remove what that one keeps.
+        """
         length, count = layout
         sums = _checked_sums(answer, count, request)
         seconds = float(answer["seconds"])
-        held = await asyncio.to_thread(self._hold, job, request, length, sums, seconds)
+        held = await run_to_its_end(self._hold, job, request, length, sums, seconds)
         if spec.privacy is not None:
             stage = cast("Stage", request.stage)
             await asyncio.to_thread(check_private_update, spec, stage, held.plaintext)
         if not self._reproducible(spec):
-            await asyncio.to_thread(self._keep, job, held, filed=length > 0)
+            await run_to_its_end(self._keep, job, held, filed=length > 0)
         return held
 
     def _keep(self, job: JobRecord, held: LocalContribution, *, filed: bool) -> None:
