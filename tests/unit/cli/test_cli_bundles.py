@@ -264,6 +264,15 @@ def test_show_names_files_imports_and_what_to_look_at(mine: Path, cli: Cli) -> N
     assert [one["file"] for one in plain["remarks"]] == ["odd.py"]
 
 
+def test_names_of_modules_fill_no_screen(mine: Path, cli: Cli) -> None:
+    """What a person must see stands before and behind them."""
+    (mine / "model.py").write_text(f"import {'a' * 1900}\n" + (mine / "model.py").read_text())
+    code, out, _ = cli("bundle", "show", mine)
+    assert code == 0
+    (line,) = [one for one in out.splitlines() if "a" * 64 in one]
+    assert "a" * 65 not in line
+
+
 def test_diff_shows_what_changed(mine: Path, cli: Cli, tmp_path: Path) -> None:
     cli("bundle", "pack", mine)
     old = mine.with_suffix(".bundle")

@@ -67,6 +67,18 @@ def test_a_broken_line_of_code_looks_like_no_other(tmp_path: Path) -> None:
     assert "".join(lines[at : at + 2]).replace("~> ", "").endswith("-   stash(rows)")
 
 
+def test_code_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A message names the command as it was called; a line of code with its name is no message."""
+    monkeypatch.setattr(sys, "argv", ["/opt/x/bin/secureflow"])
+    console.say("See: secureflow job list")
+    console.write_lines(["+from secureflow import Client"], err=True)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] != "See: secureflow job list"
+    assert told[1] == "+from secureflow import Client"
+
+
 def test_errors_have_no_colour_where_none_is_wanted() -> None:
     assert "\x1b[" in _on_a_terminal(["user", "me"])
     assert "\x1b[" not in _on_a_terminal(["user", "me"], NO_COLOR="1")
