@@ -85,6 +85,11 @@ class Predictor:
         self._spec = file.spec
         self._family = model_family(self._spec)
 
+    def __repr__(self) -> str:
+        """Return name, family and size."""
+        name, size = str(self.card.get("name", "")), self._spec.model_parameters
+        return f"<Predictor {name!r}: {self.card['family']}, {size} parameters>"
+
     @classmethod
     def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Predictor:
         """Read a safetensors file; the card is taken from the file unless it is given.

@@ -227,3 +227,7 @@ def test_what_a_mask_hides_is_missing(trained: tuple[Predictor, np.ndarray]) -> 
 def test_a_rehearsal_predicts_nothing() -> None:
     with pytest.raises(SecureFlowError, match="cannot predict"):
         Predictor(ModelFile({"family": "rehearsal"}, np.zeros(1, np.float32)))
+
+
+def test_it_shows_what_it_is(trained: tuple[Predictor, np.ndarray]) -> None:
+    assert repr(trained[0]) == "<Predictor 'income': logistic_regression, 6 parameters>"
