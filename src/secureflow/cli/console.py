@@ -98,7 +98,9 @@ def show(value: Any, form: Form, columns: Sequence[str] = ()) -> None:
 
 
 def fail(error: SecureFlowError) -> None:
-    """Print an error in one line: code, message, hint."""
+    """Print an error in one line: code, message, hint; before it the notes of one's own code."""
+    for note in getattr(error, "__notes__", ()):
+        typer.echo(shown(said(note), several=True), err=True)
     line = _styled(shown(error.code), fg=typer.colors.RED, bold=True)
     line += f": {_one_line(explained(error.code, error.message))}"
     if error.hint:

@@ -1,7 +1,8 @@
 """`secureflow`: the command line. One group per noun, commands are verbs.
 
-Every failure is one line on stderr and one of the exit codes in docs/cli.md. Heavy modules are
-imported inside commands, so that `secureflow --help` is fast.
+Every failure is one line on stderr and one of the exit codes in docs/cli.md; where one's own code
+failed here, its traceback stands before that line. Heavy modules are imported inside commands, so
+that `secureflow --help` is fast.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ Owners = Annotated[
     list[Path] | None,
     typer.Option(
         help=t(
-            "What owners declare (agent.yaml, or what agent data inspect drafts); repeated: "
-            "one for each file."
+            "What owners declare (agent.yaml, or what agent data inspect drafts; FILE:NAME is one "
+            "of several); repeated: one for each file."
         )
     ),
 ]

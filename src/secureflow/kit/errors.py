@@ -39,6 +39,15 @@ class SecureFlowError(Exception):
         """One line for logs: `code: message (hint)`."""
         return f"{self.code}: {self.message}" + (f" ({self.hint})" if self.hint else "")
 
+    def retold(self, message: str, hint: str | None = None) -> SecureFlowError:
+        """Return the same failure in other words; its notes, which never leave, stay with it."""
+        made = SecureFlowError(
+            self.code, message, self.hint if hint is None else hint, self.details
+        )
+        for note in getattr(self, "__notes__", ()):
+            made.add_note(note)
+        return made
+
     def as_json(self) -> dict[str, Any]:
         """Return the JSON form that journals and answers carry.
 

@@ -151,11 +151,11 @@ def _check_members(model: Mapping[str, Any]) -> None:
 def _initial(
     folder: Path, entry: str, settings: Mapping[str, Any], seed: int
 ) -> dict[str, NDArray[Any]]:
-    from secureflow.engines.bundles.local import LocalBundle, LocalModules
+    from secureflow.engines.bundles.local import LocalModules
 
     modules = LocalModules(folder.resolve())
     with modules.used():
-        found = LocalBundle(modules.load(entry), settings, seed).initial()
+        found = modules.make(entry, settings, seed).initial()
     return {name: _held(one) for name, one in found.items()}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from secureflow.cli.main import run
 from secureflow.kit.kernels import same_kernels
 
 JOB: dict[str, Any] = {
@@ -74,3 +75,69 @@ def test_a_python_that_chose_otherwise_is_told(
     assert ("OPENBLAS_CORETYPE='Haswell'" in told) == (order == "public")
     monkeypatch.undo()
     assert simulate({**JOB, "plan": plan}, words[3], parties=2).notes == ()
+
+
+CODE = """
+import numpy as np
+
+class Model:
+    def __init__(self, settings, seed): pass
+    def initial(self): return {"w": np.zeros(1)}
+    def prepare(self, training, validation): print("rows are here")
+    def train(self, weights, round): return step(weights, round)
+    def evaluate(self, weights): return {"rows": 1}
+
+def step(weights, round):
+    print("step", round)
+    BODY
+    return weights
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, words: list[str]) -> list[str]:
+    """Return the command for a job with code of one's own."""
+    model = {"family": "bundle", "folder": "own", "sums": ["rows"]}
+    (tmp_path / "job.json").write_text(json.dumps({**JOB, "model": model}))
+    (tmp_path / "own").mkdir()
+    return words
+
+
+def written(tmp_path: Path, body: str) -> Path:
+    (tmp_path / "own" / "model.py").write_text(CODE.replace("BODY", body))
+    return tmp_path.resolve() / "own" / "model.py"
+
+
+@pytest.mark.parametrize(
+    ("lang", "told"),
+    [("en", "round 1: The bundle's train failed"), ("zh", "第 1 轮：代码包的 train 在此处")],
+)
+def test_ones_own_code_that_fails_shows_its_lines(
+    own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, lang: str, told: str
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    path = written(tmp_path, "weights['\x1b[31m']")
+    assert run([*own, "-o", "json"]) == 8
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\x1b[31m" not in err.replace("\x1b[31mbundle", "bundle")  # but for the code's colour
+    lines = err.splitlines()
+    start = lines.index("Traceback (most recent call last):")
+    assert lines[start - 2 : start] == ["party-001 | rows are here", "party-001 | step 1"]
+    frames = [one.strip() for one in lines[start:] if one.startswith("  File ")]
+    assert frames == [f'File "{path}", line 8, in train', f'File "{path}", line 13, in step']
+    assert told in lines[-1]
+    assert "(model.py" in lines[-1] or "（model.py" in lines[-1]
+
+
+def test_what_code_says_leaves_the_json_alone(
+    own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, "import warnings; warnings.showwarning('odd', UserWarning, 'x.py', 3)")
+    assert run([*own, "-o", "json"]) == 0
+    out, err = capsys.readouterr()
+    (outcome,) = json.loads(out)
+    assert outcome["notes"] == ["A warning of the code (2 ×): UserWarning: odd (x.py, line 3)"]
+    assert err.count("party-002 | step 1\n") == 1
+    assert err.count("UserWarning") == 1

@@ -206,9 +206,9 @@ FAILS: dict[str, tuple[str, str, str]] = {
     "a part raises": ("", "ZeroDivisionError: division by zero (chances.py, line 5)", "1 / 0"),
     "it ends": (TRAIN + "        raise SystemExit\n", "SystemExit (model.py, line 13)", ""),
     "another shape": (TRAIN + "        return {**weights, 'coef': weights['coef'][:2]}\n",
-                      "failed here: coef has the shape [2], not [5].", ""),
+                      "The bundle's train failed here: coef has the shape [2], not [5].", ""),
     "another name": (TRAIN + "        return {'w': weights['coef']}\n",
-                     "failed here: train returned w, not coef, intercept.", ""),
+                     "The bundle's train failed here: it returned w, not coef, intercept.", ""),
 }  # fmt: skip
 
 
@@ -296,8 +296,8 @@ def test_no_module_takes_the_place_of_another(table: pa.Table, tmp_path: Path, n
     ("sums", "told"),
     [
         ("{'rows': 1}", "evaluate gave rows"),
-        ("{'rows': 1, 'loss': np.nan, 'correct': 1}", "finite sums rows, loss, correct"),
-        ("{'rows': 1, 'loss': 1, 'correct': 1, 'more': 1}", "more"),
+        ("{'rows': 1, 'loss': np.nan, 'correct': 1}", "evaluate gave loss = NaN."),
+        ("{'rows': 1, 'loss': 1, 'correct': 1, 'more': 1}", "more, rows, the job declares rows,"),
     ],
 )
 def test_sums_are_those_of_the_job(table: pa.Table, tmp_path: Path, sums: str, told: str) -> None:

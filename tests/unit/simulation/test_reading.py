@@ -126,8 +126,9 @@ def bad_csv(path: Path) -> Path:
         ("", "good", (), "invalid_file", 2),
         ("- a", "good", (), "invalid_file", 2),
         ("features: x", "good", (), "invalid_spec", 2),
-        ("JOB", "binary", (), "dataset_unreadable", 8),
-        ("JOB", "empty", (), "dataset_unreadable", 8),
+        ("JOB", "binary", (), "invalid_file", 2),
+        ("JOB", "empty", (), "invalid_file", 2),
+        ("JOB", "jobfile", (), "invalid_file", 2),
         ("JOB", "header", (), "empty_dataset", 2),
         ("JOB", "good", ("--html", "/nonexistent/x.html"), "invalid_file", 2),
         ("JOB", "good", ("--save", "/nonexistent/x"), "invalid_file", 2),
@@ -149,6 +150,8 @@ def test_what_cannot_be_used_is_refused_by_name_with_a_next_step(
         bad_csv(table)
     elif data in {"empty", "header"}:
         table.write_text("x,y\n" if data == "header" else "")
+    elif data == "jobfile":
+        table = file
     files = ["--data", str(table)] * (2 if data == "twice" else 1)
     options = [str(file) if one == "JOBFILE" else one for one in more]
     found = CliRunner().invoke(app, ["simulate", str(file), *files, *options])
@@ -164,7 +167,7 @@ def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes((tmp_path / "t.parquet").read_bytes()[:60])
     with pytest.raises(SecureFlowError) as caught:
         simulate(JOB, tmp_path / "t.parquet", parties=2)
-    assert caught.value.code == "dataset_unreadable"
+    assert caught.value.code == "invalid_file"
 
 
 def test_long_steps_that_masks_clamp_are_told(tmp_path: Path) -> None:

@@ -340,11 +340,14 @@ def test_what_the_platform_would_refuse_is_refused(
     assert refused.value.code == code
 
 
-def test_an_error_in_a_row_names_the_party(table: pa.Table) -> None:
+def test_an_error_in_a_row_names_the_row_that_was_given(table: pa.Table) -> None:
     features = {**FEATURES, "categorical": [{"column": "ward", "categories": ["a", "b"]}]}
     with pytest.raises(SecureFlowError) as refused:
         simulate({**JOB, "features": features}, table, parties=3)
-    assert refused.value.message.startswith("party-001: Row ")
+    row = refused.value.message.split()[2]
+    assert refused.value.message.startswith("Table: Row ")
+    assert table["ward"][int(row) - 1].as_py() == "c"
+    assert refused.value.message.endswith("the cell holds 'c'.")
 
 
 def test_the_model_predicts_as_the_exported_file(table: pa.Table) -> None:

@@ -216,7 +216,8 @@ def _start_rules(spec: TrainingSpec) -> Problem | None:
         return "privacy.adaptive", reason, "Remove it: privacy.clipping_norm is then fixed."
     if spec.initial.layout != layout_digest(spec.tensors):
         shapes = [f"{one.name} {list(one.shape)} {one.dtype}" for one in spec.tensors[:8]]
-        reason = Text("the uploaded tensors are not those of the model {model}", model=shapes)
+        listed = ", ".join(shapes)
+        reason = Text("the uploaded tensors are not those of the model {model}", model=listed)
         return "initial.layout", reason, "Upload exactly these tensors: secureflow model upload."
     return None
 

@@ -106,7 +106,7 @@ class Host:
         names = [name for name, _, _ in self._layout]
         if sorted(names) != sorted(tensors):
             found, named = ", ".join(sorted(tensors)), ", ".join(sorted(names))
-            raise Refused("wrong", "train returned {found}, not {named}", found=found, named=named)
+            raise Refused("wrong", "it returned {found}, not {named}", found=found, named=named)
         return self._layout
 
 
@@ -139,6 +139,9 @@ _NO_MODULE = "the entry point's module {module} is not in the bundle"
 _ENTRY = "Its files: {files}. Name one with `entry: MODULE:CLASS`, such as model:Model."
 _ABSENT = "Install it to try the code here, and have it in the lock of the owners' environment."
 _CAST = "Return it so: .astype({declared!r})."
+_NO_ARRAYS = "it returned {found}, not a dict of names to arrays"
+_NO_NUMBERS = "it returned {found}, not a dict of names to numbers"
+_NO_NUMBER = "{name} is {found}, not a number"
 _PARTS = ("training", "validation")
 
 
@@ -197,7 +200,7 @@ def _named(value: Any) -> dict[str, Any]:
     import numpy as np
 
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-        raise Refused("wrong", "a dict of names to arrays is expected")
+        raise Refused("wrong", _NO_ARRAYS, found=_described(value))
     return {name: np.ascontiguousarray(one).reshape(np.shape(one)) for name, one in value.items()}
 
 
@@ -226,8 +229,23 @@ def _fitting(tensors: dict[str, Any], name: str, dtype: str, shape: list[int]) -
 
 def _sums(value: Any) -> dict[str, float]:
     if not isinstance(value, dict):
-        raise Refused("wrong", "evaluate must return a dict of names to numbers")
-    return {str(name): float(one) for name, one in value.items()}
+        raise Refused("wrong", _NO_NUMBERS, found=_described(value))
+    return {str(name): _number(str(name), one) for name, one in value.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise Refused("wrong", _NO_NUMBER, name=name, found=_described(value)) from error
+
+
+def _described(value: Any) -> str:
+    """Return what a value is, and nothing of what it holds."""
+    if value is None:
+        return "None"
+    shape = f" {list(value.shape)}" if isinstance(getattr(value, "shape", None), tuple) else ""
+    return f"{type(value).__name__}{shape}"
 
 
 def _kind(error: BaseException) -> str:

@@ -2,7 +2,8 @@
 
 The same class is called in the same way as at an owner (`host`), and what it returns must be the
 same. But there is no sandbox here, no environment but this interpreter's, and errors say everything
-that they know: it is one's own code and one's own data.
+that they know: it is one's own code and one's own data. The method that failed is named, and a note
+of the error is the traceback of the bundle's own lines.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, TypeVar
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.engines.bundles.host import Host, Refused, imported
+from secureflow.engines.bundles.speaking import Warned, heard
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text, without_stop
 
@@ -30,16 +32,22 @@ Layout = Sequence[tuple[str, str, Sequence[int]]]
 
 _T = TypeVar("_T")
 
-_BY_CODE: Final = frozenset({"raised", "memory", "wrong", "data"})
-"""Kinds of failure of a method that was called; the others keep it from being called."""
+_CODES: Final = {
+    **dict.fromkeys(("raised", "memory", "wrong", "data"), "bundle_failed"),
+    "output": "bundle_output_refused",
+}
+"""The error codes of a method that was called; other failures keep it from being called."""
 _HINT: Final = "Correct it; docs/bundles.md says what each method is given and returns."
+_NOT_FINITE: Final = "A division by zero does that, log(0), or a rate of learning that is too high."
+_LONGEST: Final = 20_000
 
 
 class LocalBundle:
     """One object of a bundle's class.
 
     Args:
-        made: the class, of `LocalModules.load`.
+        made: the class.
+        folder: of the bundle, resolved.
         settings: what it is made with.
         seed: likewise.
         layout: of the model's tensors; empty before they are known.
@@ -49,36 +57,49 @@ class LocalBundle:
     """
 
     def __init__(
-        self, made: Any, settings: Mapping[str, Any], seed: int, layout: Layout = ()
+        self, made: Any, folder: Path, settings: Mapping[str, Any], seed: int, layout: Layout = ()
     ) -> None:
-        self._host = Host()
+        self._host, self._folder = Host(), folder
         self._layout = [(name, dtype, list(shape)) for name, dtype, shape in layout]
         plain = {name: list(one) if isinstance(one, tuple) else one
                  for name, one in settings.items()}  # fmt: skip
-        told(lambda: self._host.make(made, plain, seed, self._layout))
+        self._told("__init__", lambda: self._host.make(made, plain, seed, self._layout))
 
     def initial(self) -> dict[str, NDArray[Any]]:
         """Return the tensors that training begins with."""
-        found, tensors = told(lambda: self._host.answer("initial", {}, bytearray()))
-        names = [name for name, _, _ in found["tensors"]]
-        return dict(zip(names, tensors, strict=True))
+
+        def called() -> dict[str, NDArray[Any]]:
+            found, tensors = self._host.answer("initial", {}, bytearray())
+            return _finite([name for name, _, _ in found["tensors"]], tensors)
+
+        return self._told("initial", called)
 
     def prepare(self, rows: Path) -> None:
         """Hand over a file of rows (`adapters.frameworks.rows`)."""
-        told(lambda: self._host.answer("prepare", {"rows": str(rows)}, bytearray()))
+        asked = {"rows": str(rows)}
+        self._told("prepare", lambda: self._host.answer("prepare", asked, bytearray()))
 
     def train(self, weights: Tensors, number: int) -> dict[str, NDArray[Any]]:
         """Return the tensors after a round, in the layout."""
-        asked = {"round": number}
-        _, tensors = told(lambda: self._host.answer("train", asked, self._octets(weights)))
-        names = [one[0] for one in self._layout]
-        return dict(zip(names, tensors, strict=True))
+
+        def called() -> dict[str, NDArray[Any]]:
+            asked = {"round": number}
+            _, tensors = self._host.answer("train", asked, self._octets(weights))
+            return _finite([one[0] for one in self._layout], tensors)
+
+        return self._told("train", called)
 
     def evaluate(self, weights: Tensors) -> dict[str, float]:
         """Return the sums over the validation rows."""
-        found, _ = told(lambda: self._host.answer("evaluate", {}, self._octets(weights)))
-        sums: dict[str, float] = found["sums"]
-        return sums
+
+        def called() -> dict[str, float]:
+            found, _ = self._host.answer("evaluate", {}, self._octets(weights))
+            return dict(found["sums"])
+
+        return self._told("evaluate", called)
+
+    def _told(self, method: str, call: Callable[[], _T]) -> _T:
+        return told(call, self._folder, method)
 
     def _octets(self, weights: Tensors) -> bytearray:
         parts = bytearray()
@@ -95,10 +116,12 @@ class LocalModules:
 
     Args:
         folder: of the bundle, resolved.
+        mark: what stands before each line that its code prints.
+        warned: keeps its warnings; without it they are shown as those of other code.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, mark: str = "", warned: Warned | None = None) -> None:
+        self._folder, self._mark, self._warned = folder, mark, warned
         self._own: dict[str, ModuleType] = {}
 
     @contextmanager
@@ -117,20 +140,23 @@ class LocalModules:
         else:
             importlib.invalidate_caches()
         try:
-            with redirect_stdout(sys.stderr):
+            with heard(self._mark, self._warned):
                 yield
         finally:
             self._own = _forget(self._folder)
             sys.modules.update(aside)
             sys.path[:], sys.dont_write_bytecode = path, bytecode
 
-    def load(self, entry: str) -> Any:
-        """Import the class of an entry point, in a block of `used`.
+    def make(
+        self, entry: str, settings: Mapping[str, Any], seed: int, layout: Layout = ()
+    ) -> LocalBundle:
+        """Import the class of an entry point and make its object, in a block of `used`.
 
         Raises:
             SecureFlowError: `bundle_unusable`, `bundle_failed`.
         """
-        return told(lambda: imported(str(self._folder), entry))
+        made = told(lambda: imported(str(self._folder), entry), self._folder)
+        return LocalBundle(made, self._folder, settings, seed, layout)
 
 
 def _forget(folder: Path) -> dict[str, ModuleType]:
@@ -144,18 +170,40 @@ def _forget(folder: Path) -> dict[str, ModuleType]:
     return found
 
 
-def told(call: Callable[[], _T]) -> _T:
-    """Return what a call returns; turn what code raises into an error that shows it."""
+def told(call: Callable[[], _T], folder: Path, method: str = "") -> _T:
+    """Return what a call returns; turn what code raises into an error that shows it.
+
+    Args:
+        call: runs code of the bundle.
+        folder: of the bundle: frames of files in it are shown.
+        method: the one that is called, if one is.
+    """
     try:
         return call()
     except Refused as error:
-        code = "bundle_failed" if error.kind in _BY_CODE else "bundle_unusable"
-        raise _error(code, _reason(error), Text.of_table(error.hint, error.facts)) from error
+        code = _CODES.get(error.kind, "bundle_unusable")
+        named = method if error.kind in _CODES else ""
+        hint = Text.of_table(error.hint, error.facts) or _HINT
+        raise _error(code, named, _reason(error), hint, _trace(error, folder)) from error
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # also when the code calls exit()
         reason = f"{type(error).__name__}: {error}".rstrip(": ")[:1000].rstrip(".")
-        raise _error("bundle_failed", _placed(reason, error)) from error
+        placed = _placed(reason, error, folder)
+        raise _error("bundle_failed", method, placed, _HINT, _trace(error, folder)) from error
+
+
+def _finite(names: Sequence[str], tensors: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return tensors by name; one with a number that is none is refused."""
+    for name, one in zip(names, tensors, strict=True):
+        if one.dtype.kind != "f" or (finite := np.isfinite(one)).all():
+            continue
+        told, wrong = "{name} holds NaN ({count} of its {size} numbers)", np.isnan(one)
+        if not wrong.any():
+            told, wrong = "{name} holds infinite numbers ({count} of its {size})", ~finite
+        count, size = int(wrong.sum()), int(one.size)
+        raise Refused("output", told, _NOT_FINITE, name=name, count=count, size=size)
+    return dict(zip(names, tensors, strict=True))
 
 
 def _reason(error: Refused) -> str:
@@ -166,18 +214,47 @@ def _reason(error: Refused) -> str:
     return Text.of_table(error.reason, error.facts)
 
 
-def _placed(reason: str, error: BaseException) -> str:
+def _placed(reason: str, error: BaseException, folder: Path) -> str:
     """Add the line of the bundle that an error comes from, not the one of a library below it."""
-    libraries = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "<")
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if not one.filename.startswith(libraries)]
+    own = [one for one in frames if Path(one.filename).is_relative_to(folder)]
     if not own:
         return reason
     name, line = Path(own[-1].filename).name, own[-1].lineno
     return Text("{error} ({file}, line {line})", error=reason, file=name, line=line)
 
 
-def _error(code: str, reason: str, hint: str = "") -> SecureFlowError:
-    return SecureFlowError(
-        code, Text("The bundle failed here: {reason}.", reason=without_stop(reason)), hint or _HINT
-    )
+def _trace(error: BaseException, folder: Path) -> str:
+    """Return Python's traceback of an error, of which only the bundle's own frames are left.
+
+    Empty if none of them has any: then the message says everything.
+    """
+    cause = error.__cause__ if isinstance(error, Refused) else error
+    if cause is None:
+        return ""
+    first = traceback.TracebackException.from_exception(cause)
+    found, seen = [first], set()
+    shown = isinstance(cause, SyntaxError)
+    while found:
+        one = found.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        own = [frame for frame in one.stack if Path(frame.filename).is_relative_to(folder)]
+        one.stack = traceback.StackSummary.from_list(own)
+        shown = shown or bool(own)
+        further = (one.__cause__, one.__context__, *(one.exceptions or ()))
+        found += [other for other in further if other is not None]
+    return "".join(first.format())[:_LONGEST].rstrip() if shown else ""
+
+
+def _error(code: str, method: str, reason: str, hint: str, trace: str) -> SecureFlowError:
+    reason = without_stop(reason)
+    if method:
+        message = Text("The bundle's {method} failed here: {reason}.", method=method, reason=reason)
+    else:
+        message = Text("The bundle failed here: {reason}.", reason=reason)
+    error = SecureFlowError(code, message, hint)
+    if trace:
+        error.add_note(trace)
+    return error

@@ -17,6 +17,7 @@ from secureflow.domain.specs.base import STRICT, parse, refuse
 from secureflow.domain.specs.targets import ClassesLabel, Label
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.domain.specs.training_rules import features_problem
+from secureflow.engines.bundles.speaking import Warned
 from secureflow.engines.preparation import private_labels
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import read_mapping
@@ -111,13 +112,13 @@ class Simulation:
             tables = self._tables(data, features, partition, tolerant=bool(job.get("privacy")))
             table, owners, count = self._rows(tables, partition, features)
         start = beginning(job, code, self.initial)
-        drafted = draft(job, count, self.protection, start.member)
-        start.check(drafted.spec)
+        drafted = draft(job, count, self.protection, start)
         for owner in self.owners:
             check_features(drafted.spec, owner)
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
-        with code_runner(code) as prepare:
+        warned = Warned()
+        with code_runner(code, warned) as prepare:
             parties = parties_of(drafted.spec, table, owners, secret, attack, prepare)
             trained = federate(
                 drafted.spec,
@@ -134,7 +135,7 @@ class Simulation:
             attack=str(attack or ""),
             trained=trained,
             accounting=drafted.accounting,
-            notes=tuple(noticed(drafted.spec, table, parties)),
+            notes=(*noticed(drafted.spec, table, parties), *warned.told()),
         )
 
     def _check_files(self, data: Any) -> None:
@@ -152,7 +153,9 @@ class Simulation:
                 "invalid_request",
                 Text("There are {owners} declarations for {files} files.",
                      owners=len(self.owners), files=files),
-                "Give one declaration for all files, or one for each.",
+                Text("Give one declaration for all files, or one for each; one of several in a "
+                     "file is --dataset FILE:NAME. Their names: {names}.",
+                     names=", ".join(one.name for one in self.owners)),
             )  # fmt: skip
 
     def _tables(
@@ -172,9 +175,9 @@ class Simulation:
             return [
                 read_table(
                     path, features, partition.column,
-                    owner=owners[at % len(owners)], tolerant=tolerant,
+                    owner=owners[at % len(owners)], tolerant=tolerant, name=_called(one),
                 )
-                for at, path in enumerate(paths)
+                for at, (path, one) in enumerate(zip(paths, given, strict=True))
             ]  # fmt: skip
 
     def _rows(
@@ -220,7 +223,8 @@ def simulate(
         seed: of the division of the rows.
         initial: a safetensors file with the weights to start from; those that the job names, if
             it names any.
-        dataset: a file with what the owners would declare (`secureflow agent data inspect`).
+        dataset: a file with what the owners would declare (`secureflow agent data inspect`);
+            `FILE:NAME` is one of several in it.
         on_round: is told of each round.
 
     Raises:
@@ -250,6 +254,11 @@ def _features(job: Mapping[str, Any]) -> FeatureSpec:
     except SecureFlowError:
         parse(_Described, {"features": job["features"]}, "spec")  # names the field
         raise
+
+
+def _called(data: Any) -> str:
+    """Return what errors call the rows that were given."""
+    return "" if isinstance(data, str | Path) else type(data).__name__
 
 
 def _several(data: Any) -> bool:

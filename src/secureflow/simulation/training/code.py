@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,11 @@ from secureflow.adapters.frameworks import Prepare, Returned, RowsRunner, runner
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.bundles.host import Refused
-from secureflow.engines.bundles.local import LocalBundle, LocalModules
+from secureflow.engines.bundles.local import LocalModules
+from secureflow.engines.bundles.speaking import Warned
 from secureflow.engines.preparation import Columns
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, without_stop
 from secureflow.sdk.localcode import LocalCode
 
 _T = TypeVar("_T")
@@ -35,8 +36,8 @@ class CodeRunner:
         spec: the job's spec, of the family `bundle`.
         columns: the party's rows.
         secret: the party's.
-        folder: the bundle's, resolved.
         rows: the file that the rows are handed over in.
+        modules: the party's, of the bundle.
     """
 
     def __init__(
@@ -44,18 +45,17 @@ class CodeRunner:
         spec: TrainingSpec,
         columns: Columns | None,
         secret: bytes,
-        folder: Path,
         rows: Path,
+        modules: LocalModules,
     ) -> None:
         if not isinstance(spec.model, BundleModel):
             raise AssertionError  # the caller looked
         self._spec, self._model, self._path = spec, spec.model, rows
         self._rows = RowsRunner(spec, columns, secret)
         layout = [(one.name, one.dtype, one.shape) for one in spec.tensors]
-        self._modules = LocalModules(folder)
+        self._modules, entry = modules, spec.model.bundle.entry
         with self._modules.used():
-            made = self._modules.load(spec.model.bundle.entry)
-            self._bundle = LocalBundle(made, spec.model.settings, spec.plan.seed, layout)
+            self._bundle = modules.make(entry, spec.model.settings, spec.plan.seed, layout)
         self._prepared = False
         self._number = 0
 
@@ -83,7 +83,7 @@ class CodeRunner:
             sums = self._reported(returned)
             self._number += 1
             trained = self._told(lambda: self._bundle.train(returned.tensors, self._number))
-        returned.write(trained, update)
+        self._write(returned, trained, update)
         return np.array(returned.sums(sums, self.rows, seed))
 
     def evaluate(
@@ -96,6 +96,18 @@ class CodeRunner:
             returned = self._begun(model, moments)
             sums = self._reported(returned)
         return np.array(returned.sums(sums, self.rows, seed))
+
+    def _write(self, returned: Returned, trained: Mapping[str, NDArray[Any]], update: Path) -> None:
+        """Write the update; what cannot be held is named, which an agent keeps to itself."""
+        try:
+            returned.write(trained, update)
+        except SecureFlowError as error:
+            cause = error.__cause__
+            why = cause.message if isinstance(cause, SecureFlowError) else error.message
+            raise error.retold(
+                Text("The bundle's {method} failed here: {reason}.", method="train",
+                     reason=without_stop(why))
+            ) from error  # fmt: skip
 
     def _begun(self, model: Path, moments: Sequence[float] | None) -> Returned:
         if not self._prepared:
@@ -111,7 +123,7 @@ class CodeRunner:
         except SecureFlowError as error:
             if isinstance(error.__cause__, Refused):
                 raise
-            raise SecureFlowError(error.code, error.message, self._given()) from error
+            raise error.retold(error.message, self._given()) from error
 
     def _given(self) -> str:
         """Return what the rows hold, as a hint."""
@@ -133,28 +145,56 @@ class CodeRunner:
         if self._spec.privacy is not None or not self._model.sums:
             return {}
         found = self._told(lambda: self._bundle.evaluate(returned.tensors))
-        if set(found) != set(self._model.sums) or not np.isfinite(list(found.values())).all():
+        if set(found) != set(self._model.sums):
             raise SecureFlowError(
                 "bundle_output_refused",
                 Text(
                     "What the bundle returned is refused: evaluate gave {found}, the job declares "
-                    "finite sums {sums}.",
+                    "{sums}.",
                     found=", ".join(sorted(found))[:500],
                     sums=", ".join(self._model.sums),
                 ),
                 "Give the same names in model.sums and in what `evaluate` returns.",
             )
+        for name, value in found.items():
+            if not np.isfinite(value):
+                raise SecureFlowError(
+                    "bundle_output_refused",
+                    Text(
+                        "What the bundle returned is refused: evaluate gave {name} = {value}.",
+                        name=name,
+                        value="NaN" if np.isnan(value) else str(value),
+                    ),
+                    "A mean or logarithm of nothing does that: an owner may have no validation "
+                    "rows.",
+                )
         return found
 
 
 @contextmanager
-def code_runner(code: LocalCode | None) -> Iterator[Prepare]:
-    """Return what prepares a party's rows: for the bundle, if there is one."""
+def code_runner(code: LocalCode | None, warned: Warned) -> Iterator[Prepare]:
+    """Yield what prepares a party's rows: for the bundle, if there is one.
+
+    Each warning of its code is kept once, for all parties and rounds.
+
+    Args:
+        code: the bundle.
+        warned: keeps its warnings; they are notes of an error that ends the block.
+    """
     if code is None:
         yield runner_of
         return
     made_here, folder = count(), code.folder.resolve()
     with TemporaryDirectory(prefix="secureflow-rows-") as place:
-        yield lambda spec, columns, secret: CodeRunner(
-            spec, columns, secret, folder, Path(place, str(next(made_here)))
-        )
+
+        def prepare(spec: TrainingSpec, columns: Columns | None, secret: bytes) -> CodeRunner:
+            number = next(made_here)
+            modules = LocalModules(folder, f"{spec.roster[number].party} | ", warned)
+            return CodeRunner(spec, columns, secret, Path(place, str(number)), modules)
+
+        try:
+            yield prepare
+        except SecureFlowError as error:
+            for one in warned.told():
+                error.add_note(one)
+            raise

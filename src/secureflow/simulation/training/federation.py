@@ -19,6 +19,7 @@ from secureflow.engines.training.models import initial_state
 from secureflow.engines.training.schedule import Kept, Stopping
 from secureflow.engines.training.spending import epsilon_after
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
+from secureflow.simulation.training.failing import at
 from secureflow.simulation.training.parties import Party, update_buffer
 
 _NOTHING: Final = np.zeros(0, np.float32)
@@ -97,7 +98,7 @@ class _Rounds:
         for number in range(1, self._spec.plan.rounds + 1):
             began = time.perf_counter()
             before = self._copied() if self._spec.plan.keep else None
-            sums = self._round(train)
+            sums = self._round(train, number)
             metrics = summarise(self._spec, sums)
             kept.offer(number - 1, before, metrics, sums)
             last = number
@@ -126,24 +127,27 @@ class _Rounds:
     def _sum_moments(self) -> list[float]:
         total = adding(self._spec, "moments")
         for party in self._parties:
-            total.add(party.name, _NOTHING, party.runner.moments())
+            with at(party.name):
+                total.add(party.name, _NOTHING, party.runner.moments())
         return total.release(self._model, self._noise)
 
-    def _round(self, total: Adding) -> list[float]:
+    def _round(self, total: Adding, number: int) -> list[float]:
         self._write()
         for party in self._parties:
-            update = party.train(
-                self._file, self._model.digest, self._update, self._moments, self._buffer
-            )
-            total.add(party.name, *update)
+            with at(party.name, number):
+                update = party.train(
+                    self._file, self._model.digest, self._update, self._moments, self._buffer
+                )
+                total.add(party.name, *update)
         return total.release(self._model, self._noise)
 
     def _evaluate(self) -> list[float]:
         self._write()
         total = adding(self._spec, "evaluate")
         for party in self._parties:
-            sums = party.evaluate(self._file, self._model.digest, self._moments)
-            total.add(party.name, _NOTHING, sums)
+            with at(party.name):
+                sums = party.evaluate(self._file, self._model.digest, self._moments)
+                total.add(party.name, _NOTHING, sums)
         return total.release(self._model, self._noise)
 
     def _write(self) -> None:

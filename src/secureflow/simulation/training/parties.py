@@ -18,10 +18,10 @@ from secureflow.engines.sealing.wiretypes import DTYPES, widened
 from secureflow.engines.training.order import shuffle_seed
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 from secureflow.simulation.attack import Attack
 from secureflow.simulation.partition import Owners
 from secureflow.simulation.training.adding import Sums, Vector
+from secureflow.simulation.training.failing import at, in_file
 from secureflow.simulation.training.table import Table
 
 
@@ -110,7 +110,7 @@ def parties(
         prepare: makes the trainer of a party's rows.
 
     Raises:
-        SecureFlowError: those of `runner_of`, naming the party.
+        SecureFlowError: those of `runner_of`, naming the party, or the row of the file.
     """
     made = []
     for place, line in enumerate(spec.roster):
@@ -118,10 +118,16 @@ def parties(
         try:
             runner = prepare(spec, columns, b"")
         except SecureFlowError as error:
-            message = Text("{party}: {problem}", party=line.party, problem=error.message)
-            raise SecureFlowError(error.code, message, error.hint, error.details) from error
+            if (told := in_file(error, table, _places(owners, place))) is not None:
+                raise told from error
+            with at(line.party):
+                raise
         made.append(Party(spec, place, runner, _bytes(secret, line.party), attack))
     return made
+
+
+def _places(owners: Owners | None, place: int) -> NDArray[np.int64]:
+    return np.zeros(0, np.int64) if owners is None else np.flatnonzero(owners == place)
 
 
 def update_buffer(spec: TrainingSpec) -> NDArray[Any]:

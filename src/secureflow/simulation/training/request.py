@@ -18,6 +18,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.simulation.partition import MOST_PARTIES
 from secureflow.simulation.training.parties import roster
+from secureflow.simulation.training.starting import Beginning
 
 KIND: Final = "training"
 _FILLED: Final = {"project": "prj_simulated0", "submitter": "simulation"}
@@ -42,19 +43,20 @@ class Drafted:
 def draft(
     job: Mapping[str, Any],
     parties: int,
-    protection: str | None = None,
-    initial: Mapping[str, str] | None = None,
+    protection: str | None,
+    start: Beginning,
 ) -> Drafted:
     """Fill in what the platform would, and refuse what it would.
 
     Args:
         job: a job file of kind training; its `project`, `datasets` and `parties` are not used.
         parties: how many to simulate.
-        protection: in the place of the file's.
-        initial: the member `initial` for weights that the file does not name, if there are any.
+        protection: in the place of the file's, if it is given.
+        start: what it starts from; a file of weights that the job does not name becomes `initial`.
 
     Raises:
-        SecureFlowError: `invalid_request` for another kind or number of parties; `invalid_spec`,
+        SecureFlowError: `invalid_request` for another kind or number of parties, or for weights of
+            another model; `invalid_spec`,
             `contradictory_spec`, `budget_impossible`.
     """
     kind = job.get("kind", KIND)
@@ -73,13 +75,14 @@ def draft(
     parts = {name: part for name, part in job.items() if name not in _LEFT_OUT and part is not None}
     if protection is not None:
         parts["protection"] = protection
-    if initial is not None:
-        parts["initial"] = dict(initial)
+    if start.member is not None:
+        parts["initial"] = dict(start.member)
     parts.setdefault("min_contributors", floor_of(parties))
     priced = asyncio.run(price(parts, ProcessAccountant()))
     lines = [{"party": one.party, "key": one.key, "dataset": one.dataset}
              for one in roster(parties)]  # fmt: skip
     spec = parse(TrainingSpec, {**_NAMED, **with_noise(parts, priced), **_FILLED, "roster": lines})
     spec = spec.drawn()
+    start.check(spec)
     check(spec)
     return Drafted(spec, priced.answer if priced else None)

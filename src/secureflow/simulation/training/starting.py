@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.base import STRICT, dump, parse
-from secureflow.domain.specs.tensors import by_name, layout_digest
+from secureflow.domain.specs.tensors import TensorSpec, by_name, layout_digest
 from secureflow.domain.specs.training import Initial, Resume, TrainingSpec
 from secureflow.engines.sealing import tensor_digest
 from secureflow.engines.training.export import uploaded_weights
@@ -22,6 +22,8 @@ from secureflow.kit.text import Text
 from secureflow.sdk.localcode import LocalCode
 
 MOST_WEIGHTS: Final = 5 << 30
+MOST_LISTED: Final = 8
+"""Tensors that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +33,34 @@ class Beginning:
     Args:
         state: float32, or None for the family's own first state.
         member: the job's `initial` if its file names no start, or None.
+        file: the name of the file with these weights, empty without one.
+        tensors: those of the file.
     """
 
     state: NDArray[np.float32] | None = field(default=None, repr=False)
     member: Mapping[str, Any] | None = None
+    file: str = ""
+    tensors: Sequence[TensorSpec] = ()
 
     def check(self, spec: TrainingSpec) -> None:
-        """Refuse weights of another size than the model's.
+        """Refuse weights of other tensors, or of another size, than the model's.
 
         Raises:
             SecureFlowError: `invalid_request`.
         """
+        if self.file and layout_digest(self.tensors) != layout_digest(spec.tensors):
+            raise SecureFlowError(
+                "invalid_request",
+                Text(
+                    "{file} holds other tensors than the job's model: {found}; the model has "
+                    "{wanted}.",
+                    file=self.file,
+                    found=listed(self.tensors, spec.tensors),
+                    wanted=listed(spec.tensors, self.tensors),
+                ),
+                "Name a file with the model's tensors: `secureflow simulate --save` and "
+                "`secureflow model download` write one.",
+            )
         if self.state is not None and self.state.size != spec.parameters:
             raise SecureFlowError(
                 "invalid_request",
@@ -92,7 +111,8 @@ def beginning(job: Mapping[str, Any], code: LocalCode | None, file: Path | None)
         raise _not_here(member)
     digest = tensor_digest(state)
     if asked is None:
-        return Beginning(state, dump(Initial(digest, layout_digest(tensors))))
+        begun, name = Initial(digest, layout_digest(tensors)), "" if file is None else file.name
+        return Beginning(state, dump(begun), name, tensors)
     if digest == asked.model:
         return Beginning(state)
     if file is None:
@@ -112,6 +132,16 @@ def beginning(job: Mapping[str, Any], code: LocalCode | None, file: Path | None)
             member=member,
         ),
     )
+
+
+def listed(tensors: Sequence[TensorSpec], others: Sequence[TensorSpec]) -> str:
+    """Return tensors with shapes and dtypes; of many those that the others do not have."""
+    found = list(by_name(tensors))
+    if len(found) > MOST_LISTED:
+        known = {(one.name, one.shape, one.dtype) for one in others}
+        found = [one for one in found if (one.name, one.shape, one.dtype) not in known]
+    told = [f"{one.name} {list(one.shape)} {one.dtype}" for one in found[:MOST_LISTED]]
+    return ", ".join(told) + ", …" * (len(told) < len(tensors))
 
 
 def _not_here(member: str) -> SecureFlowError:

@@ -33,6 +33,7 @@ from secureflow.domain.specs.training import ClassesLabel, FeatureSpec, Label
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import named_fields, read_yaml
 from secureflow.kit.text import Text
+from secureflow.simulation.training.misfits import of_file
 
 LIMITS: Final = SourceLimits(max_bytes=4 << 30, max_rows=50_000_000)
 _NAME: Final = "table"
@@ -48,10 +49,12 @@ class Table:
         columns: name → cells; numbers as float64 (NaN missing), images and arrays with a row in
             their first dimension, the rest as `str` or None.
         by: the cells of the column that divides the rows, if it is named.
+        files: the name of each file that the rows are of, and how many are.
     """
 
     columns: Columns
     by: NDArray[Any] | None = None
+    files: tuple[tuple[str, int], ...] = ()
 
     @property
     def rows(self) -> int:
@@ -62,13 +65,24 @@ class Table:
         """Return the columns of some rows."""
         return {name: cells[chosen] for name, cells in self.columns.items()}
 
+    def place(self, index: int) -> tuple[str, int]:
+        """Return the file of a row, and which one of it (from 1) it is."""
+        for name, rows in self.files:
+            if index < rows:
+                return name, index + 1
+            index -= rows
+        raise IndexError(index)
+
 
 def joined(tables: Sequence[Table]) -> Table:
     """Return the rows of several tables, one after the other."""
     if len(tables) == 1:
         return tables[0]
     names = tables[0].columns
-    return Table({name: np.concatenate([one.columns[name] for one in tables]) for name in names})
+    return Table(
+        {name: np.concatenate([one.columns[name] for one in tables]) for name in names},
+        files=tuple(file for one in tables for file in one.files),
+    )
 
 
 def read_table(
@@ -78,6 +92,7 @@ def read_table(
     *,
     owner: DatasetConfig | None = None,
     tolerant: bool = False,
+    name: str = "",
 ) -> Table:
     """Read the columns that a job uses.
 
@@ -88,38 +103,66 @@ def read_table(
         owner: the declaration that an owner would publish; None for one that holds whatever the
             file holds.
         tolerant: read cells that do not fit as missing, as under differential privacy.
+        name: what errors call the file.
 
     Raises:
-        SecureFlowError: `invalid_file`, `dataset_unreadable`, `unknown_column`, `empty_dataset`;
-            those of `DataSource.read`.
+        SecureFlowError: `invalid_file`, `unknown_column`, `empty_dataset`; those of
+            `DataSource.read`, said of the file.
     """
+    name = name or path.name or str(path)
+    with of_file(name, features, declared=owner is not None):
+        table = _read(path, features, by, owner, tolerant=tolerant)
+    if not table.rows:
+        raise SecureFlowError(
+            "empty_dataset",
+            Text("{name} has no row.", name=name),
+            "Name a file with rows.",
+        )
+    return replace(table, files=((name, table.rows),))
+
+
+def _read(
+    path: Path, features: FeatureSpec, by: str, owner: DatasetConfig | None, *, tolerant: bool
+) -> Table:
     asked = (*features.columns, *([by] if by else []))
     if path.is_dir():
-        return _folder(path, features, asked, by, tolerant=tolerant)
+        return _folder(path, features, asked, by, owner, tolerant=tolerant)
     kind = file_format(path)
     check_named(path, asked, column_names(path, kind))
     if owner is None:
         declared = _declared(features, _numeric_label(path, kind, features))
-        config = DatasetConfig(_NAME, str(path), kind, declared)
+        config = DatasetConfig(path.name, str(path), kind, declared)
     else:
-        config = replace(owner, path=str(path), format=kind)
+        config = replace(owner, path=str(path), format=kind, index=None)
     columns = open_source(config, LIMITS, tolerant=tolerant).read(features.columns)
-    table = Table(columns, _dividing(path, kind, by) if by else None)
-    if not table.rows:
-        raise SecureFlowError(
-            "empty_dataset",
-            Text("{name} has no row.", name=path.name),
-            "Name a file with rows.",
-        )
-    return table
+    return Table(columns, _dividing(path, kind, by) if by else None)
 
 
 def read_owners(path: Path) -> list[DatasetConfig]:
     """Read declarations: one, a list, or those of an agent's configuration.
 
+    Args:
+        path: the file; `FILE:NAME` is the one dataset of this name in it.
+
     Raises:
-        SecureFlowError: `invalid_file`, `invalid_dataset`, `contradictory_schema`.
+        SecureFlowError: `invalid_file`, `invalid_dataset`, `contradictory_schema`;
+            `invalid_request` for a name that the file does not declare.
     """
+    file, _, chosen = str(path).rpartition(":")
+    if not file or path.exists():
+        return _owners(path)
+    owners = _owners(Path(file))
+    found = [one for one in owners if one.name == chosen]
+    if not found:
+        raise SecureFlowError(
+            "invalid_request",
+            Text("{path} declares no dataset {name!r}.", path=file, name=chosen),
+            Text("It declares: {names}.", names=", ".join(one.name for one in owners)),
+        )
+    return found
+
+
+def _owners(path: Path) -> list[DatasetConfig]:
     content = read_yaml(path)
     if isinstance(content, dict) and "datasets" in content:
         content = content["datasets"]
@@ -143,7 +186,8 @@ def read_owners(path: Path) -> list[DatasetConfig]:
 def table_file(data: Any) -> Iterator[Path]:
     """Yield the path of the rows of a path, an Arrow table, a data frame, or arrays by column."""
     if isinstance(data, str | Path):
-        yield Path(data)
+        path = Path(data)
+        yield path if path.name else path.resolve()  # errors name it
         return
     if isinstance(data, Mapping):
         with tempfile.TemporaryDirectory(prefix="secureflow-simulation-") as folder:
@@ -169,9 +213,26 @@ def _numeric_label(path: Path, kind: DataFormat, features: FeatureSpec) -> tuple
 
 
 def _folder(
-    path: Path, features: FeatureSpec, asked: Sequence[str], by: str, *, tolerant: bool
+    path: Path,
+    features: FeatureSpec,
+    asked: Sequence[str],
+    by: str,
+    owner: DatasetConfig | None,
+    *,
+    tolerant: bool,
 ) -> Table:
     """Read a folder of images or arrays."""
+    if owner is not None and owner.is_folder:
+        config = replace(owner, path=str(path))
+    else:
+        config = _drafted(path, features, asked, by)
+    columns = open_source(config, LIMITS, tolerant=tolerant).read(tuple(dict.fromkeys(asked)))
+    wanted = {name: columns[name] for name in features.columns}
+    return Table(wanted, columns[by] if by else None)
+
+
+def _drafted(path: Path, features: FeatureSpec, asked: Sequence[str], by: str) -> DatasetConfig:
+    """Return a declaration of a folder that holds whatever it holds."""
     draft = inspect_data(path)
     check_named(path, asked, [one.name for one in draft.columns])
     categories = {one.name: one.categories for one in draft.columns if one.type == "category"}
@@ -182,10 +243,7 @@ def _folder(
         replace(one, type="category", categories=classes[one.name]) if one.name in classes else one
         for one in (*_declared(features), *further)
     ]
-    config = DatasetConfig(_NAME, str(path), draft.format, tuple(declared), index=draft.index)
-    columns = open_source(config, LIMITS, tolerant=tolerant).read(tuple(dict.fromkeys(asked)))
-    wanted = {name: columns[name] for name in features.columns}
-    return Table(wanted, columns[by] if by else None)
+    return DatasetConfig(path.name, str(path), draft.format, tuple(declared), index=draft.index)
 
 
 def _write_arrays(folder: Path, data: Mapping[Any, Any]) -> None:
