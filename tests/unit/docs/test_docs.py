@@ -162,6 +162,18 @@ def test_the_first_job_is_in_step() -> None:
     assert english.count("```") == chinese.count("```")
 
 
+def test_the_pages_of_simulation_are_in_step() -> None:
+    pages = [(ROOT / "docs" / f"simulation{end}.md").read_text() for end in ("", "-zh")]
+    assert _commands(pages[0]) == _commands(pages[1])
+    named = [re.findall(r"^\| `(--[^`]+)`", page, re.MULTILINE) for page in pages]
+    assert named[0] == named[1]
+    assert len(named[0]) > 8
+    points = [page.split("\n## ") for page in pages]
+    assert [one.count("\n- ") for one in points[0][:3]] == [
+        one.count("\n- ") for one in points[1][:3]
+    ]
+
+
 def test_deploying_says_what_a_python_needs_that_finds_its_library_by_a_variable() -> None:
     """The enclave's start drops it, and the loader's error names no way out."""
     page = (ROOT / "docs" / "deploy.md").read_text()

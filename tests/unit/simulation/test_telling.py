@@ -16,7 +16,9 @@ from unit.engines.training.beside_world import LABELS, SIDE
 from unit.engines.training.beside_world import table as beside_rows
 
 from secureflow import simulate
+from secureflow.adapters.datasources import SourceLimits
 from secureflow.kit.errors import SecureFlowError
+from secureflow.simulation.training import table as reading
 from secureflow.texts import chinese
 from tests.unit.simulation.test_bundles import GOOD, TRAIN, folder
 from tests.unit.simulation.test_simulation import table
@@ -306,6 +308,30 @@ def test_images_of_another_size_are_told_by_their_file_and_the_jobs_shape(tmp_pa
     )
     assert "`shape` of 'image' in the job file" in error.hint
     assert "table" not in error.message + error.hint
+
+
+def test_arrays_of_another_shape_are_told_by_the_jobs(tmp_path: Path) -> None:
+    arrays = [{**BESIDE["arrays"]["arrays"][0], "shape": [3, 5]}]
+    features = {"label": LABELS["classes"], "arrays": arrays}
+    job = {"features": features, "plan": {"rounds": 1}, "model": {"family": "softmax"}}
+    found = beside_rows(90)
+    error = failed(job, {name: found[name] for name in ("signal", "kind")})
+    shape = list(found["signal"].shape[1:])
+    told = f"column 'signal': its rows have the shape {shape}, the job's `shape` is [3, 5]."
+    assert error.message.startswith("dict does not fit the job: ")
+    assert error.message.endswith(told)
+    assert "`shape` and `dtype` of 'signal' in the job file" in error.hint
+
+
+def test_too_many_rows_are_told_by_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = csv(tmp_path / "bank.csv", {name: one.tolist() for name, one in rows().items()})
+    monkeypatch.setattr(reading, "LIMITS", SourceLimits(max_rows=10))
+    job = {"features": {"label": {"column": "y", "positive": "1"}, "numeric": NUMERIC}}
+    error = failed(job, file)
+    assert error.message == "bank.csv has more rows or bytes than a simulation reads."
+    assert "agent" not in error.hint
 
 
 def test_a_declared_folder_has_the_columns_that_its_owner_calls_it(tmp_path: Path) -> None:
