@@ -108,6 +108,8 @@ def methods(**bodies: str) -> str:
         (methods(train="import sys; sys.exit(0)"), "bundle_failed", "raised"),
         (methods(train="raise MemoryError"), "bundle_failed", "memory"),
         (methods(train="return {}"), "bundle_output_refused", "declared"),
+        (methods(train="return _[0]", evaluate="return {'rows': 'row 7'}"), "bundle_failed",
+         "raised"),
         (methods(train="return {'w': np.zeros((3, 2), 'f4'), 'n': np.int64(1)}"),
          "bundle_output_refused", "declared"),
         (methods(train="return {'w': np.zeros((2, 3), 'f4'), 'n': np.float64(1)}"),

@@ -237,7 +237,8 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError) as error:
-        raise Refused("wrong", _NO_NUMBER, name=name, found=_described(value)) from error
+        # It counts as what the method raised, as ever: others are told no more by this.
+        raise Refused("raised", _NO_NUMBER, name=name, found=_described(value)) from error
 
 
 def _described(value: Any) -> str:
