@@ -67,6 +67,18 @@ def test_a_label_that_the_file_holds_as_numbers_is_compared_as_numbers(
     assert outcomes[0].notes == ()
 
 
+def test_each_file_has_its_label_as_it_holds_it(tmp_path: Path) -> None:
+    """Numbers in one file, and words in another: each owner compares its own."""
+    features = {**JOB["features"], "label": {"column": "y", "classes": ["0", "1", "02"]}}
+    job = {**JOB, "features": features, "model": {"family": "softmax"}}
+    numbers = csv(tmp_path / "a.csv", lambda one: f"{one:.1f}")
+    words = csv(tmp_path / "b.csv", lambda one: f"{one:.0f}", "0.5,02\n")
+    for files in ([numbers, words], [words, numbers]):
+        outcome = simulate(job, files)
+        assert sorted(outcome.rows) == [200, 201]
+        assert outcome.notes == ()
+
+
 def test_codes_stay_words(tmp_path: Path) -> None:
     file = csv(tmp_path / "c.csv", lambda one: f"0{one:.0f}")
     outcome = simulate(JOB, file, parties=2)

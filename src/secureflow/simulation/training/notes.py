@@ -42,10 +42,12 @@ def _classes(spec: TrainingSpec, table: Table) -> Iterator[str]:
     label = spec.features.label if spec.features else None
     if not isinstance(label, Label | ClassesLabel):
         return
-    present, targets = private_labels(label, table.columns)
     several = isinstance(label, ClassesLabel)
     names = label.classes if isinstance(label, ClassesLabel) else ("", label.positive)
-    rows = np.bincount(targets[present].astype(np.int64), minlength=len(names))
+    rows = np.zeros(len(names), np.int64)
+    for columns in table.by_file():  # one may hold as numbers what another one holds as words
+        present, targets = private_labels(label, columns)
+        rows += np.bincount(targets[present].astype(np.int64), minlength=len(names))
     missing = [name for name, count in zip(names, rows, strict=True) if not count]
     if not missing:
         return

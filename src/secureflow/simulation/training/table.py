@@ -61,9 +61,16 @@ class Table:
         """The number of rows."""
         return len(next(iter(self.columns.values())))
 
-    def part(self, chosen: NDArray[np.bool_]) -> Columns:
+    def part(self, chosen: NDArray[np.bool_] | slice) -> Columns:
         """Return the columns of some rows."""
-        return {name: cells[chosen] for name, cells in self.columns.items()}
+        return {name: _as_read(cells[chosen]) for name, cells in self.columns.items()}
+
+    def by_file(self) -> Iterator[Columns]:
+        """Yield the columns of each file."""
+        start = 0
+        for _, rows in self.files:
+            yield self.part(slice(start, start + rows))
+            start += rows
 
     def place(self, index: int) -> tuple[str, int]:
         """Return the file of a row, and which one of it (from 1) it is."""
@@ -83,6 +90,13 @@ def joined(tables: Sequence[Table]) -> Table:
         {name: np.concatenate([one.columns[name] for one in tables]) for name in names},
         files=tuple(file for one in tables for file in one.files),
     )
+
+
+def _as_read(cells: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers as numbers that were joined to the words of another file."""
+    if cells.dtype != object or not len(cells) or not isinstance(cells[0], float):
+        return cells
+    return cells.astype(np.float64)
 
 
 def read_table(
