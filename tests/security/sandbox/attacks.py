@@ -444,7 +444,7 @@ def advise(path: str) -> list[str]:
     except OSError as error:
         told.append(f"fadvise64: {errno.errorcode[error.errno or 0]}")
     with mmap.mmap(handle, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as pages:
-        for advice in (20, 21):  # MADV_COLD, MADV_PAGEOUT
+        for advice in (20, 21, 25):  # MADV_COLD, MADV_PAGEOUT, MADV_COLLAPSE
             with contextlib.suppress(OSError):
                 pages.madvise(advice)
                 told.append(f"madvise {advice}")

@@ -364,8 +364,9 @@ BY_ARGUMENT: Final = {
     # F_GETLK, F_SETLK, F_SETLKW and F_OFD_*: a lock on a file that two sandboxes see (a library)
     # is a channel without noise from one job to another; `flock` is refused below.
     "file locks": Refused("fcntl", 1, (5, 6, 7, 36, 37, 38), errno.ENOLCK),
-    # MADV_COLD, MADV_PAGEOUT: they take pages of a file out of memory, whoever else uses them.
-    "pages of files": Refused("madvise", 2, (20, 21), errno.EINVAL),
+    # MADV_COLD, MADV_PAGEOUT take pages of a file out of memory, MADV_COLLAPSE puts them together,
+    # whoever else uses them; MADV_MERGEABLE shares pages with whoever has equal ones.
+    "pages of files": Refused("madvise", 2, (12, 20, 21, 25), errno.EINVAL),
     # F_SETSIG: a pipe or socket would send any signal when something comes, SIGCONT too.
     "signals of files": Refused("fcntl", 1, (10,), errno.EPERM),
     # PR_SET_DUMPABLE: who asks for its namespace, to stop it, would be told nothing (`freezing`).
