@@ -176,6 +176,8 @@ def push(
     with client() as connection:
         to = named(connection, "project", project)
         stored = connection.bundles.upload(bundle, to, called)
+    if stored.name != called:
+        say(t("It was there under the name {name}: an upload renames nothing.", name=stored.name))
     show(stored if output is not Form.TABLE else kept(stored), output, _COLUMNS)
 
 
@@ -223,6 +225,7 @@ def remove(
     with client() as connection:
         within = named(connection, "project", project) if project else ""
         connection.bundles.remove(digest, within)
+    say(t("{what} is removed.", what=digest))
 
 
 def usable(folder: Path, entry: str, python: str) -> Bundle:

@@ -102,6 +102,13 @@ def show_item(
     if details or output is not Form.TABLE or not waits:
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
+    pages = 0 if code is None else code.view.pages
+    if page is not None and page > pages:
+        raise SecureFlowError(
+            "invalid_request",
+            t("There is no page {page}: the code's difference has {pages}.",
+              page=page, pages=pages),
+        )  # fmt: skip
     write("\n".join(screen(asked(answer, item), given(context))))
     if code is not None:
         for line in (*told_of(code), *paged(code, page or 0, shown_by(item, config))):

@@ -223,6 +223,7 @@ def test_a_packed_file_is_the_bundle(mine: Path, cli: Cli, tmp_path: Path) -> No
     assert read_bundle(packed).digest == read_bundle(mine).digest
     shown = [cli("bundle", "show", place, "-o", "json")[1] for place in (mine, packed)]
     assert shown[0] == shown[1]
+    assert json.loads(shown[0])["size"] == packed.stat().st_size  # as the centre counts it
 
 
 @pytest.mark.parametrize(
@@ -311,6 +312,7 @@ class Server:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.name = ""
         self.params: dict[str, str] = {}
         self.until: dict[str, object] = {"expires": 9}
 
@@ -320,6 +322,7 @@ class Server:
             return httpx.Response(200, json=listed)
         if request.method == "POST":
             self.params = dict(request.url.params)
+            self.name = self.name or self.params["name"]
             self.kept[self.params["digest"]] = request.content
         if request.url.path.endswith("/content"):
             return httpx.Response(200, content=self.kept[request.url.path.split("/")[-2]])
@@ -329,7 +332,7 @@ class Server:
         return httpx.Response(200, json={"items": rows, "next": ""})
 
     def _row(self, digest: str, packed: bytes) -> dict[str, object]:
-        words = {"organisation": "bank-a", "uploader": "ana", "name": self.params["name"]}
+        words = {"organisation": "bank-a", "uploader": "ana", "name": self.name}
         sizes = {"size": len(packed), "files": 3, "lines": 9, "created": 5, **self.until}
         return {"id": f"prj_1.{digest}", "project": "prj_1", "digest": digest, **words, **sizes}
 
@@ -353,7 +356,10 @@ def test_push_list_and_pull(
     digest = read_bundle(mine).digest
     assert json.loads(out)["digest"] == digest
     assert server.params == {"project": PROJECT["id"], "digest": digest, "name": "mine"}
+    assert "under the name" not in err
     assert digest in cli("bundle", "list")[1]
+    again = cli("bundle", "push", mine, "--project", PROJECT["id"], "--name", "other")[2]
+    assert "under the name mine: an upload renames nothing" in again
     assert cli("bundle", "pull", digest, tmp_path / "theirs")[0] == 0
     assert read_bundle(tmp_path / "theirs").digest == digest
     assert cli("bundle", "pull", digest, tmp_path / "theirs")[0] == 5  # nothing is written over

@@ -108,10 +108,11 @@ def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_p
     assert [one["id"] for one in json.loads(out)] == ["upl_1"]
     centre.answers["DELETE /models/uploads/upl_1"] = (204, b"")
     assert cli("weights", "remove", "upl_1")[0] != 0  # nobody to ask
-    assert cli("weights", "remove", "upl_1", "--yes")[0] == 0
+    assert cli("weights", "remove", "upl_1", "--yes") == (0, "", "upl_1 is removed.\n")
     centre.answers[f"DELETE /bundles/{digest}?project=prj_1"] = (204, b"")
     assert cli("bundle", "remove", digest, "--project", "prj_1")[0] != 0
-    assert cli("bundle", "remove", digest, "--project", "prj_1", "--yes")[0] == 0
+    ended = cli("bundle", "remove", digest, "--project", "prj_1", "--yes")
+    assert ended == (0, "", f"{digest} is removed.\n")
 
 
 def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:

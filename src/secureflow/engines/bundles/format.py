@@ -70,13 +70,13 @@ class Bundle:
             raise too_many_lines(lines)
         for path, content in self.files.items():
             _check_content(path, content)
-        if (size := len(_header(self.files)) + self.size) > MAX_BYTES:
-            raise too_long(size)
+        if self.size > MAX_BYTES:
+            raise too_long(self.size)
 
     @property
     def size(self) -> int:
-        """Bytes of all contents."""
-        return sum(map(len, self.files.values()))
+        """Bytes of the packing."""
+        return len(_header(self.files)) + sum(map(len, self.files.values()))
 
     @property
     def lines(self) -> int:
