@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import listed, said, t
 
 if TYPE_CHECKING:
     from secureflow.engines.bundles import Bundle, Difference, Inspection, Remark
@@ -91,7 +91,7 @@ class View:
             yield t("since {old}: {count} files differ, {added} lines added, {removed} removed",
                     old=since or self.before.digest, count=count, **facts)  # fmt: skip
         modules = self.inspection.modules
-        names = t(", ").join(modules[:TOLD]) or "-"
+        names = listed(modules[:TOLD]) or "-"
         if len(modules) > TOLD:
             names += t(" and {count} more", count=len(modules) - TOLD)
         yield t("imports, as far as they are written out (no guarantee): {names}", names=names)

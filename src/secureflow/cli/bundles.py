@@ -12,7 +12,7 @@ import typer
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.files import write_text
 from secureflow.cli.keeping import kept
-from secureflow.cli.texts import language, t
+from secureflow.cli.texts import language, listed, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import failed_at
 
@@ -40,9 +40,9 @@ class Template(StrEnum):
 
 
 _PACKAGES: Final = {
-    Template.NUMPY: "numpy",
-    Template.SKLEARN: "numpy, scikit-learn",
-    Template.TORCH: "numpy, torch",
+    Template.NUMPY: ("numpy",),
+    Template.SKLEARN: ("numpy", "scikit-learn"),
+    Template.TORCH: ("numpy", "torch"),
 }
 
 
@@ -62,7 +62,9 @@ def new(
     readme = _template("README-zh.md" if chinese else "README.md")
     job, table = names(folder)
     beneath = {"job": quote(f"../{job.name}"), "table": quote(f"../{table.name}")}
-    told = readme.format(name=folder.resolve().name, packages=_PACKAGES[template], **beneath)
+    told = readme.format(
+        name=folder.resolve().name, packages=listed(_PACKAGES[template]), **beneath
+    )
     files = {
         "model.py": _template(f"{template}/model.py"),
         "test_model.py": _template("test_model.py"),

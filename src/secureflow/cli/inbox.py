@@ -22,7 +22,7 @@ from secureflow.cli.console import (
     show,
     write,
 )
-from secureflow.cli.texts import explained, said, t
+from secureflow.cli.texts import explained, listed, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def _listed(one: Mapping[str, Any]) -> list[str]:
     lines.append("  " + t("{job}, {name}: {purpose}, asked by {submitter}", **facts))
     parts = [t(str(one.get("state"))), plain(one.get("dataset") or "")]
     if one.get("sensitive"):
-        parts.append(t("SENSITIVE: {names}", names=t(", ").join(map(plain, one["sensitive"]))))
+        parts.append(t("SENSITIVE: {names}", names=listed(map(plain, one["sensitive"]))))
     if one.get("epsilon") is not None:
         parts.append(f"ε {cost(one['epsilon'])}")
     parts.append(t("until {when}", when=moment(one.get("expires"))))

@@ -87,7 +87,7 @@ def submit(
         if not watch:
             _show(job, output)
             return
-        say(f"{job.id}: {t('submitted')}")
+        say(t("{job}: submitted", job=job.id))
         follow(connection, job.id)
         _show(connection.jobs.get(job.id), output)
 
@@ -181,6 +181,7 @@ def report(
     facts = {"contributors": _contributors(answer.get("contributions") or {})}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
+    facts["protection"] = said(str(answer.get("protection") or ""))
     code = code_lines(answer.get("code"))
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
     show(answer | facts | code, output, (*lines, *code))

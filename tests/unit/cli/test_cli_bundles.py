@@ -373,11 +373,11 @@ def test_push_list_and_pull(
     ("jobs", "english", "chinese"),
     [
         (["job_1"], "while job_1 names it", "使用期间：job_1"),
-        (["job_1", "job_2"], "while job_1, job_2 name it", "使用期间：job_1，job_2"),
+        (["job_1", "job_2"], "while job_1, job_2 name it", "使用期间：job_1、job_2"),
         (
             ["job_1", "job_2", "job_3"],
             "while job_1, job_2 and 1 more name it",
-            "使用期间：job_1，job_2，另有 1 个",
+            "使用期间：job_1、job_2，另有 1 个",
         ),
         ([], "while a job names it", "有任务使用期间"),
     ],

@@ -29,7 +29,7 @@ from blake3 import blake3
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 MAGIC: Final = b"secureflow-bundle/1\n"
 MAX_BYTES: Final = 10 << 20
@@ -138,7 +138,7 @@ def named_problem(path: str) -> str:
             length=MAX_PART,
         )
     if not path.endswith(SUFFIXES):
-        return Text("only text belongs in it: {suffixes}", suffixes=", ".join(SUFFIXES))
+        return Text("only text belongs in it: {suffixes}", suffixes=Joined(", ", SUFFIXES))
     return ""
 
 
