@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from shlex import quote
@@ -54,7 +55,7 @@ def new(
     ] = Template.NUMPY,
 ) -> None:
     """Write an example."""
-    from secureflow.cli.bundle_start import beside, names
+    from secureflow.cli.bundle_start import beside, commented, names
     from secureflow.engines.bundles import Bundle
     from secureflow.sdk.bundlefiles import write_bundle
 
@@ -65,9 +66,10 @@ def new(
     told = readme.format(
         name=folder.resolve().name, packages=listed(_PACKAGES[template]), **beneath
     )
+    comments = json.loads((_TEMPLATES / "comments-zh.json").read_text("utf-8")) if chinese else {}
     files = {
-        "model.py": _template(f"{template}/model.py"),
-        "test_model.py": _template("test_model.py"),
+        "model.py": commented(_template(f"{template}/model.py"), comments),
+        "test_model.py": commented(_template("test_model.py"), comments),
         "README.md": told,
     }
     write_bundle(Bundle({name: text.encode() for name, text in files.items()}), folder)

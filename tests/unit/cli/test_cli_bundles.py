@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tokenize
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,8 @@ from tests.peers.bundle_hosts import plain_starter
 
 Cli = Callable[..., tuple[int, str, str]]
 TEMPLATES = ("numpy", "sklearn", "torch")
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
+CJK = re.compile("[\u4e00-\u9fff]")
 NEEDS = {"numpy": "numpy", "sklearn": "sklearn", "torch": "torch"}
 
 
@@ -55,9 +59,44 @@ def test_an_example_is_short_and_usable(template: str, cli: Cli, tmp_path: Path)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_the_test_of_an_example_runs_with_plain_python(
-    template: str, cli: Cli, tmp_path: Path
+def test_an_example_in_chinese_is_the_same_code(
+    template: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cli("bundle", "new", tmp_path / "en", "--template", template)
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    cli("bundle", "new", tmp_path / "zh", "--template", template)
+    for name in ("model.py", "test_model.py"):
+        english, chinese = ((tmp_path / one / name).read_text() for one in ("en", "zh"))
+        assert _code(english) == _code(chinese)
+        told = [*_comments(english), *_comments(chinese)]
+        assert len(told) == 2 * len(_comments(english))
+        assert all(map(CJK.search, _comments(chinese)))
+    assert "注意" not in cli("bundle", "show", tmp_path / "zh")[1]
+
+
+def _code(text: str) -> str:
+    """Return what Python makes of a text, but for docstrings."""
+    tree = ast.parse(text)
+    for one in ast.walk(tree):
+        if isinstance(one, DOCUMENTED) and ast.get_docstring(one) is not None:
+            one.body.pop(0)
+    return ast.dump(tree)
+
+
+def _comments(text: str) -> list[str]:
+    """Return comments and docstrings."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    comments = [one.string for one in tokens if one.type == tokenize.COMMENT]
+    tree = [one for one in ast.walk(ast.parse(text)) if isinstance(one, DOCUMENTED)]
+    return [*comments, *filter(None, map(ast.get_docstring, tree))]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_test_of_an_example_runs_with_plain_python(
+    template: str, language: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
     if not there(template):
         pytest.skip(f"{template} is not installed: its example is only parsed")
     cli("bundle", "new", tmp_path / "mine", "--template", template)
