@@ -66,8 +66,14 @@ class Brought:
         if self.code is not None:
             bundle = self.code.bundle
             facts = {"name": self._name, "digest": bundle.digest, "files": len(bundle.files)}
-            say(t("Submitting it uploads the bundle {name}: {digest}, {files} files, {size} bytes",
-                  size=bundle.size, **facts))  # fmt: skip
+            say(
+                t(
+                    "Submitting it uploads the bundle {name}: {digest}, {files} "
+                    "{files:file|files}, {size} bytes",
+                    size=bundle.size,
+                    **facts,
+                )
+            )
         if self.weights is not None:
             facts = {"digest": self.weights.digest, "size": self.weights.size}
             say(t("Submitting it uploads the weights that it begins with: {digest}, {size} bytes",

@@ -248,7 +248,11 @@ def usable(folder: Path, entry: str, python: str) -> Bundle:
     if found:
         raise SecureFlowError(
             "bundle_unusable",
-            t("{path} cannot run: {count} problems.", path=folder, count=len(found)),
+            t(
+                "{path} cannot run: {count} {count:problem|problems}.",
+                path=folder,
+                count=len(found),
+            ),
             t("Each PROBLEM above is a place to correct."),
         )
     return view.bundle

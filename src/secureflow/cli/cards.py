@@ -132,7 +132,11 @@ def _training(card: Mapping[str, Any]) -> str:
     run, planned = card.get("rounds"), plan.get("rounds")
     if not planned:
         return ""
-    told = t("{run} of {planned} rounds", run="?" if run is None else run, planned=planned)
+    told = t(
+        "{run} of {planned} {planned:round|rounds}",
+        run="?" if run is None else run,
+        planned=planned,
+    )
     if (kept := card.get("kept_round")) is not None:
         told += t("; kept is the model of round {kept}", kept=kept)
     return told

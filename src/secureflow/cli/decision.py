@@ -160,7 +160,7 @@ def _data(item: InboxItem) -> str:
     columns = [plain(one) for one in request.get("columns") or ()]
     sensitive = [plain(one) for one in request.get("sensitive") or ()]
     others = [one for one in columns if one not in sensitive]
-    text = t("{dataset}, {count} columns", dataset=plain(request.get("dataset")),
+    text = t("{dataset}, {count} {count:column|columns}", dataset=plain(request.get("dataset")),
              count=len(columns))  # fmt: skip
     if sensitive:
         text += _and() + t("SENSITIVE: {names}", names=listed(sensitive))

@@ -321,6 +321,7 @@ def _parties(so_far: Diagnosis) -> str:
             t("A job waits for them here: submit it at the server that they are connected to."),
         )
     return t(
-        "{count} processes are connected, and their clocks agree with the centre's",
+        "{count} {count:process is|processes are} connected, and "
+        "{count:its clock agrees|their clocks agree} with the centre's",
         count=len(links),
     )

@@ -56,7 +56,9 @@ def remarks(draft: TableDraft) -> Iterator[str]:
     """Yield notes for the owner to read before confirming the draft."""
     rows, columns = draft.rows, len(draft.columns)
     yield t(
-        "{rows} rows, {columns} columns; nothing was sent anywhere.", rows=rows, columns=columns
+        "{rows} {rows:row|rows}, {columns} {columns:column|columns}; nothing was sent anywhere.",
+        rows=rows,
+        columns=columns,
     )
     if any(column.bounds for column in draft.columns):
         yield t(

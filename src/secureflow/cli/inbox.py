@@ -242,8 +242,12 @@ def _question(shown: int, pages: int) -> str:
 
 
 def _read(shown: int, pages: int) -> str:
-    return t("{shown} of {pages} pages of the code's difference were shown here.",
-             shown=shown, pages=pages)  # fmt: skip
+    return t(
+        "{shown} of {pages} {pages:page|pages} of the code's difference {pages:was|were} shown "
+        "here.",
+        shown=shown,
+        pages=pages,
+    )
 
 
 def _next_page(code: RequestedCode, shown: int) -> int:

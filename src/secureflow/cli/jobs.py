@@ -255,11 +255,13 @@ def _absent(progress: Mapping[str, Any]) -> str:
 
 def _contributors(contributions: Mapping[str, Mapping[str, Any]]) -> str:
     """Return who contributed to how many rounds, with rows if the report has them."""
-    return "\n".join(
-        t("{party}: {rounds} rounds", party=party, rounds=one.get("rounds"))
-        + (t(", {rows} rows", rows=f"{one['rows']:,}") if one.get("rows") is not None else "")
-        for party, one in contributions.items()
-    )
+    told = []
+    for party, one in contributions.items():
+        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=one.get("rounds"))
+        if (rows := one.get("rows")) is not None:
+            line += t(", {rows} {rows:row|rows}", rows=f"{rows:,}")
+        told.append(line)
+    return "\n".join(told)
 
 
 def _why(error: dict[str, Any] | None) -> str | None:

@@ -49,15 +49,18 @@ class TrainingText:
         label = spec.features.label if spec.features else None
         if isinstance(label, ClassesLabel):
             return t(
-                "training of {family}, {rounds} rounds: which of {count} classes {column} is",
+                "training of {family}, {rounds} {rounds:round|rounds}: which of {count} classes "
+                "{column} is",
                 family=family, rounds=rounds, count=len(label.classes), column=plain(label.column),
             )  # fmt: skip
         if isinstance(label, NumberLabel):
             return t(
-                "training of {family}, {rounds} rounds: the number {column}",
+                "training of {family}, {rounds} {rounds:round|rounds}: the number {column}",
                 family=family, rounds=rounds, column=plain(label.column),
             )  # fmt: skip
-        return t("training of {family}, {rounds} rounds", family=family, rounds=rounds)
+        return t(
+            "training of {family}, {rounds} {rounds:round|rounds}", family=family, rounds=rounds
+        )
 
     def leaves(self, spec: TrainingSpec) -> str:
         """Return the size of an update, and how it is protected."""

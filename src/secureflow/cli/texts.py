@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from secureflow.kit.plain import shown
-from secureflow.kit.text import Text, foreign
+from secureflow.kit.text import Text, filled, foreign
 from secureflow.texts import Language, catalogue, told
 from secureflow.texts import explained as explained_in
 
@@ -44,7 +44,7 @@ def language() -> Language:
 def t(english: str, **values: object) -> str:
     """Return the text in the chosen language, with `{named}` values filled in."""
     text = catalogue().get(english, english) if language() == "zh" else english
-    return text.format(**{name: _plain(one) for name, one in values.items()}) if values else text
+    return filled(text, {name: _plain(one) for name, one in values.items()}) if values else text
 
 
 def listed(names: Iterable[object]) -> str:

@@ -296,7 +296,7 @@ def test_no_module_takes_the_place_of_another(table: pa.Table, tmp_path: Path, n
     ("sums", "told"),
     [
         ("{'rows': 1}", "evaluate gave rows"),
-        ("{'rows': 1, 'loss': np.nan, 'correct': 1}", "finite sums rows, loss, correct"),
+        ("{'rows': 1, 'loss': np.nan, 'correct': 1}", "rows, loss, correct, each a finite number"),
         ("{'rows': 1, 'loss': 1, 'correct': 1, 'more': 1}", "more"),
     ],
 )

@@ -100,7 +100,20 @@ def _told(template: str) -> set[tuple[str, str | None, str | None]]:
     return {
         (name, "" if spec == "word" else spec, conversion)
         for _, name, spec, conversion in Formatter().parse(template)
-        if name is not None
+        if name is not None and "|" not in (spec or "")  # a word by number: others need none
+    }
+
+
+COUNTED = "columns|datasets|files|grants|jobs|lines|pages|problems|projects|requests|rounds|rows"
+"""What the command line counts."""
+
+
+def test_the_command_line_says_one_file_and_two_files() -> None:
+    """A template chooses the word by the number: `{count} {count:file|files}`."""
+    plural = re.compile(rf"{{\w+}} (?:{COUNTED})\b")
+    said = {*_table("cli"), *_table("words")}
+    assert {text for text in said if plural.search(text)} == {
+        "Its budget is kept per {unit}; at most {rows} rows of each count."
     }
 
 

@@ -137,8 +137,8 @@ class CodeRunner:
             raise SecureFlowError(
                 "bundle_output_refused",
                 Text(
-                    "What the bundle returned is refused: evaluate gave {found}, the job declares "
-                    "finite sums {sums}.",
+                    "What the bundle returned is refused: evaluate gave {found}; the job declares "
+                    "{sums}, each a finite number.",
                     found=", ".join(sorted(found))[:500],
                     sums=", ".join(self._model.sums),
                 ),
