@@ -86,6 +86,15 @@ def test_rows_that_cannot_be_read_are_refused(
     assert ("无法作为" if language == "zh" else "cannot be read as") in err
 
 
+def test_what_holds_no_tensors_is_said_to_hold_none(cli: Any, centre: Any, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("age,income\n30,1\n")
+    code, _, err = cli("model", "upload", path, "--project", "prj_1")
+    assert code == 2
+    assert "no safetensors file" in err
+    assert not [key for key, _, _ in centre.asked if key.startswith("POST ")]
+
+
 def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(bytes(save({"coef": np.ones(3, np.float32)})))
