@@ -124,6 +124,13 @@ def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_p
     assert ended == (0, "", f"{digest} is removed.\n")
 
 
+def test_an_owner_reads_the_family_in_the_chosen_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    told = TrainingText().task(spec("linear", "number"))
+    assert told.startswith("训练 线性回归，")
+    assert "; " not in told
+
+
 def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:
     text = TrainingText()
     assert text.task(spec("linear", "number")).endswith("the number price")
