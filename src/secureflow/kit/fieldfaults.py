@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from secureflow.kit.plain import HIDDEN, HiddenCharacterError, shown
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 MAX_SAID: Final = 512
 """Most characters of what is wrong with a field; it may quote the field."""
@@ -91,7 +91,8 @@ def fault(error: Mapping[str, Any], others: Mapping[str, str] = MappingProxyType
 
 def _one_of(english: str, expected: str) -> str:
     others, between, last = expected.rpartition(" or ")
-    told = Text("{others} or {last}", others=others, last=last) if between else expected
+    row = Joined(", ", others.split(", "))
+    told = Text("{others} or {last}", others=row, last=last) if between else expected
     return _if_it_says(english, _QUOTED, {"expected": told})
 
 
