@@ -133,8 +133,7 @@ class WorkerSettings(Section):
     def _check_devices(cls, devices: tuple[Path, ...]) -> tuple[Path, ...]:
         for one in devices:
             if Path("/dev") not in one.parents or ".." in one.parts:
-                message = f"{one} is no device: name a file below /dev"
-                raise ValueError(message)
+                raise ValueError(Text("{path} is no device: name a file below /dev", path=one))
         return devices
 
 

@@ -21,7 +21,7 @@ from secureflow.cli.backups import (
 )
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
-from secureflow.cli.texts import explained, part_of, said, t, untranslated
+from secureflow.cli.texts import explained, listed, part_of, said, t, untranslated
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import loading
 
@@ -37,6 +37,8 @@ Config = Annotated[
     Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
 ]
 _CONFIG = Path("agent.yaml")
+_SAID = frozenset({"by", "reason", "message"})
+"""Facts of the agent's record that are texts; others are names, digests and numbers."""
 
 
 @app.command("enroll", help=t("Make keys here and get a certificate with a one-time token."))
@@ -125,7 +127,7 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
     if not changes["changed"]:
         say(t("Nothing that can be reloaded was edited."))
     if changes["restart"]:
-        say(t("These need a restart: {names}.", names=", ".join(changes["restart"])))
+        say(t("These need a restart: {names}.", names=listed(changes["restart"])))
     for one in api.data_list(config):
         if one["state"] == "edited since":
             say(t("Publish it again: secureflow agent data publish {name}", name=one["name"]))
@@ -146,7 +148,7 @@ def _restored(times: dict[str, Any] | None) -> str:
     return t(
         "from a backup of {when}; budgets unlocked since: {domains}",
         when=moment(times["taken_at"]),
-        domains=", ".join(times.get("settled") or ()) or "-",
+        domains=listed(times.get("settled") or ()) or "-",
     )
 
 
@@ -168,18 +170,35 @@ def _clocks(skew: int | None) -> str:
     return t("differs by {seconds} s: set the clock (NTP)", seconds=skew)
 
 
+def _logged(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the agent's record for people: facts that say nothing are left out."""
+    facts = row.get("facts")
+    if not isinstance(facts, dict):
+        return row
+    told = {name: one for name, one in facts.items() if one not in ("", None)}
+    return {**row, "facts": {**told, **{name: _said(told[name]) for name in _SAID & set(told)}}}
+
+
+def _said(value: Any) -> str:
+    """Return what a fact of the record says; a person's decision with the note that was left."""
+    who, _, note = str(value).partition(": ")
+    if who == "a person" and note:
+        return t("{who}: {note}", who=said(who), note=note)
+    return said(str(value))
+
+
 def _in_force(settings: dict[str, Any]) -> str:
     """Describe in a line whether the settings in the file are in force."""
     if settings["state"] == "invalid":
         return t("the file does not load: {reason}", reason=settings["problem"]["message"])
     parts = []
     if settings["changed"]:
-        names = ", ".join(settings["changed"])
+        names = listed(settings["changed"])
         parts.append(t("edited, not applied: {names} (secureflow agent reload)", names=names))
     if settings["restart"]:
-        names = ", ".join(settings["restart"])
+        names = listed(settings["restart"])
         parts.append(t("edited, needs a restart: {names}", names=names))
-    return "; ".join(parts) or t("as in the file")
+    return t("; ").join(parts) or t("as in the file")
 
 
 @app.command("doctor", help=t("Check the connection to the centre and show which check fails."))
@@ -202,7 +221,8 @@ def log(
     """Show the agent's own record."""
     from secureflow.agent import api
 
-    show(api.log(config, job=job, limit=limit), output)
+    rows = api.log(config, job=job, limit=limit)
+    show(rows if output is not Form.TABLE else [_logged(one) for one in rows], output)
 
 
 @app.command("leaves", help=t("Show the ledger leaves that this agent signed in a job."))

@@ -12,7 +12,7 @@ from secureflow.cli.console import Form, Output, group, moment, say, show
 from secureflow.cli.files import read_json, write_text
 from secureflow.cli.names import named
 from secureflow.cli.session import client
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import listed, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _print_gap(gap: Gap) -> None:
             when=moment(gap.at) if gap.at else "?",
             signed=len(gap.signed),
             members=gap.members or "?",
-            who=", ".join(gap.signed) or "?",
+            who=listed(gap.signed) or "?",
         )
     )
 
@@ -238,7 +238,7 @@ def _show(verdict: BundleVerdict) -> None:
     accused = [
         {
             "author": one.author,
-            "accuses": ", ".join(one.against),
+            "accuses": listed(one.against),
             "code": one.code,
             "round": "–" if one.round < 0 else one.round,
             "evidence": one.evidence,

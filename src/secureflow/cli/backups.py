@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from secureflow.cli.console import moment, say
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import reason_of
 from secureflow.kit.privatefiles import DENIED, read_private
@@ -74,7 +74,7 @@ def backup_summary(target: Path, manifest: BackupManifest) -> dict[str, Any]:
         "file": str(target),
         "bytes": target.stat().st_size,
         "made": moment(manifest.facts.get("made_at")),
-        "keys": ", ".join(keys) or t("not in it"),
+        "keys": listed(keys) or t("not in it"),
     }
 
 
@@ -92,4 +92,5 @@ def advise_on_keys(manifest: BackupManifest, names: str) -> None:
 
 def counted(numbers: Mapping[str, int]) -> str:
     """Format counts by name in one line."""
-    return ", ".join(f"{t(name)}: {count}" for name, count in sorted(numbers.items())) or "-"
+    each = (t("{name}: {value}", name=t(name), value=n) for name, n in sorted(numbers.items()))
+    return listed(each) or "-"

@@ -1,7 +1,8 @@
 """The code and the first weights that a job file names by a folder, on their way to a project.
 
 They are uploaded before a job is submitted, and by nothing else: a dry run finds the same digests
-here, and tells what a submission would upload.
+here, and tells what a submission would upload. A submission is checked by one first, so that a job
+which would be refused leaves nothing at the centre.
 """
 
 from __future__ import annotations
@@ -38,12 +39,18 @@ class Brought:
     weights: WeightsFile | None = None
 
     def send(self, connection: Client) -> None:
-        """Upload code and weights to the job's project, and say so."""
+        """Upload code and weights to the job's project, and say so.
+
+        Raises:
+            SecureFlowError: as `check`, before anything is uploaded.
+        """
+        if self.code is None:
+            return
+        self.check(connection)
         project = str(self.request.get("project", ""))
-        if self.code is not None:
-            connection.bundles.upload(self.code.bundle, project, self._name)
-            digest = self.code.bundle.digest
-            say(t("uploaded the bundle {name}: {digest}", name=self._name, digest=digest))
+        connection.bundles.upload(self.code.bundle, project, self._name)
+        digest = self.code.bundle.digest
+        say(t("uploaded the bundle {name}: {digest}", name=self._name, digest=digest))
         if self.weights is not None:
             connection.models.upload(self.weights.path, project)
             say(t("uploaded the weights that it begins with: {digest}", digest=self.weights.digest))
@@ -59,8 +66,14 @@ class Brought:
         if self.code is not None:
             bundle = self.code.bundle
             facts = {"name": self._name, "digest": bundle.digest, "files": len(bundle.files)}
-            say(t("Submitting it uploads the bundle {name}: {digest}, {files} files, {size} bytes",
-                  size=bundle.size, **facts))  # fmt: skip
+            say(
+                t(
+                    "Submitting it uploads the bundle {name}: {digest}, {files} "
+                    "{files:file|files}, {size} bytes",
+                    size=bundle.size,
+                    **facts,
+                )
+            )
         if self.weights is not None:
             facts = {"digest": self.weights.digest, "size": self.weights.size}
             say(t("Submitting it uploads the weights that it begins with: {digest}, {size} bytes",

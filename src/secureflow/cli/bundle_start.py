@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -16,6 +18,22 @@ TABLE: Final = "table.csv"
 CLASSES: Final = ("a", "b", "c")
 FEATURES: Final = 4
 ROWS: Final = 1200
+_COMMENT: Final = re.compile(r'(?:(?<=""")|(?<=# ))\w.*?(?="""|$)', re.MULTILINE)
+"""A comment, or a docstring of one line."""
+
+
+def commented(code: str, comments: Mapping[str, str]) -> str:
+    """Return the code of a template with its comments and docstrings in another language.
+
+    Args:
+        code: of a template, in English.
+        comments: what stands for each of them; what is not in it stays as it is.
+    """
+
+    def told(found: re.Match[str]) -> str:
+        return comments.get(found[0], found[0])
+
+    return _COMMENT.sub(told, code)
 
 
 def beside(folder: Path, template: str) -> dict[Path, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import listed, said, t
 
 if TYPE_CHECKING:
     from secureflow.engines.bundles import Bundle, Difference, Inspection, Remark
@@ -85,15 +85,20 @@ class View:
         """
         facts = {**self.summary(), "added": self.difference.added}
         facts["removed"] = self.difference.removed
-        yield t("{files} files, {lines} lines, {size} bytes", **facts)
+        yield t("{files} {files:file|files}, {lines} {lines:line|lines}, {size} bytes", **facts)
         if self.before is None:
             yield known or t("everything in it is new")
         else:
             count = len(self.difference.changes)
-            yield t("since {old}: {count} files differ, {added} lines added, {removed} removed",
-                    old=since or self.before.digest, count=count, **facts)  # fmt: skip
+            yield t(
+                "since {old}: {count} {count:file differs|files differ}, {added} "
+                "{added:line|lines} added, {removed} removed",
+                old=since or self.before.digest,
+                count=count,
+                **facts,
+            )
         modules = self.inspection.modules
-        names = t(", ").join(one[:NAME] for one in modules[:TOLD]) or "-"
+        names = listed([one[:NAME] for one in modules[:TOLD]]) or "-"
         if len(modules) > TOLD:
             names += t(" and {count} more", count=len(modules) - TOLD)
         yield t("imports, as far as they are written out (no guarantee): {names}", names=names)
@@ -101,7 +106,10 @@ class View:
         looks += [(path, t("too long to be parsed")) for path in self.inspection.unread]
         yield from (t("LOOK {place}: {text}", place=at, text=text) for at, text in looks[:TOLD])
         if len(looks) > TOLD:
-            yield t("LOOK: {count} more places: -o json lists them", count=len(looks) - TOLD)
+            yield t(
+                "LOOK: {count} more {count:place|places}: -o json lists them",
+                count=len(looks) - TOLD,
+            )
         problems = self.inspection.problems
         for one in problems[:TOLD]:
             yield t("PROBLEM {place}: {text}", place=_place(one), text=said(one.text))

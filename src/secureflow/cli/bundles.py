@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from shlex import quote
@@ -22,7 +23,7 @@ from secureflow.cli.console import (
 )
 from secureflow.cli.files import write_text
 from secureflow.cli.keeping import kept
-from secureflow.cli.texts import language, t
+from secureflow.cli.texts import language, listed, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import failed_at
 
@@ -50,9 +51,9 @@ class Template(StrEnum):
 
 
 _PACKAGES: Final = {
-    Template.NUMPY: "numpy",
-    Template.SKLEARN: "numpy, scikit-learn",
-    Template.TORCH: "numpy, torch",
+    Template.NUMPY: ("numpy",),
+    Template.SKLEARN: ("numpy", "scikit-learn"),
+    Template.TORCH: ("numpy", "torch"),
 }
 
 
@@ -64,7 +65,7 @@ def new(
     ] = Template.NUMPY,
 ) -> None:
     """Write an example."""
-    from secureflow.cli.bundle_start import beside, names
+    from secureflow.cli.bundle_start import beside, commented, names
     from secureflow.engines.bundles import Bundle
     from secureflow.sdk.bundlefiles import write_bundle
 
@@ -72,10 +73,13 @@ def new(
     readme = _template("README-zh.md" if chinese else "README.md")
     job, table = names(folder)
     beneath = {"job": quote(f"../{job.name}"), "table": quote(f"../{table.name}")}
-    told = readme.format(name=folder.resolve().name, packages=_PACKAGES[template], **beneath)
+    told = readme.format(
+        name=folder.resolve().name, packages=listed(_PACKAGES[template]), **beneath
+    )
+    comments = json.loads((_TEMPLATES / "comments-zh.json").read_text("utf-8")) if chinese else {}
     files = {
-        "model.py": _template(f"{template}/model.py"),
-        "test_model.py": _template("test_model.py"),
+        "model.py": commented(_template(f"{template}/model.py"), comments),
+        "test_model.py": commented(_template("test_model.py"), comments),
         "README.md": told,
     }
     write_bundle(Bundle({name: text.encode() for name, text in files.items()}), folder)
@@ -185,6 +189,8 @@ def push(
     with client() as connection:
         to = named(connection, "project", project)
         stored = connection.bundles.upload(bundle, to, called)
+    if stored.name != called:
+        say(t("It was there under the name {name}: an upload renames nothing.", name=stored.name))
     show(stored if output is not Form.TABLE else kept(stored), output, _COLUMNS)
 
 
@@ -232,6 +238,7 @@ def remove(
     with client() as connection:
         within = named(connection, "project", project) if project else ""
         connection.bundles.remove(digest, within)
+    say(t("{what} is removed.", what=digest))
 
 
 def usable(folder: Path, entry: str, python: str) -> Bundle:
@@ -250,7 +257,11 @@ def usable(folder: Path, entry: str, python: str) -> Bundle:
     if found:
         raise SecureFlowError(
             "bundle_unusable",
-            t("{path} cannot run: {count} problems.", path=folder, count=len(found)),
+            t(
+                "{path} cannot run: {count} {count:problem|problems}.",
+                path=folder,
+                count=len(found),
+            ),
             t("Each PROBLEM above is a place to correct."),
         )
     return view.bundle

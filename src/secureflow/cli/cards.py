@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secureflow.cli.console import Form, moment, show, write
-from secureflow.cli.texts import said, t
+from secureflow.cli.texts import listed, said, t
 
 _SHOWN = 12
 """Maximum number of features of a kind that are listed."""
@@ -72,7 +72,7 @@ def _facts(card: Mapping[str, Any]) -> dict[str, str]:
             kind: _listed([one["column"] for one in features.get(kind) or ()])
             for kind in ("images", "arrays", "texts")
         },
-        "owners": ", ".join(card.get("contributors") or ()),
+        "owners": listed(card.get("contributors") or ()),
         "privacy": privacy_line(card.get("privacy")),
         "protection": said(str(card.get("protection") or "")),
         "tee": str(card.get("tee") or "") or t("none"),
@@ -80,12 +80,12 @@ def _facts(card: Mapping[str, Any]) -> dict[str, str]:
         "created": moment(card.get("created")),
         "job": str(card.get("job") or ""),
         "project": str(card.get("project") or ""),
-        "parents": ", ".join(card.get("parents") or ()),
+        "parents": listed(card.get("parents") or ()),
     }
 
 
 def _task(card: Mapping[str, Any], label: Mapping[str, Any]) -> str:
-    family = str(card.get("family") or "").replace("_", " ")
+    family = family_of(str(card.get("family") or ""))
     if not label:
         return family
     if "classes" in label:
@@ -101,10 +101,16 @@ def _task(card: Mapping[str, Any], label: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
+def family_of(name: str) -> str:
+    """Return what a model family is called."""
+    told = t(name)
+    return told if told != name else name.replace("_", " ")
+
+
 def _listed(names: Sequence[str]) -> str:
     if len(names) <= _SHOWN:
-        return ", ".join(names)
-    return ", ".join(names[:_SHOWN]) + t(" and {count} more", count=len(names) - _SHOWN)
+        return listed(names)
+    return listed(names[:_SHOWN]) + t(" and {count} more", count=len(names) - _SHOWN)
 
 
 def privacy_line(privacy: Mapping[str, Any] | None) -> str:
@@ -112,7 +118,7 @@ def privacy_line(privacy: Mapping[str, Any] | None) -> str:
     if not privacy:
         return t("no differential privacy")
     return t(
-        "ε = {epsilon:g}, δ = {delta:g} for each {unit}; {mechanism}, noise by {noise}",
+        "ε = {epsilon:g}, δ = {delta:g} for each {unit}; mechanism {mechanism}, noise {noise}",
         epsilon=privacy.get("epsilon") or 0.0,
         delta=privacy.get("delta") or 0.0,
         unit=said(str(privacy.get("unit") or "?")),
@@ -126,7 +132,11 @@ def _training(card: Mapping[str, Any]) -> str:
     run, planned = card.get("rounds"), plan.get("rounds")
     if not planned:
         return ""
-    told = t("{run} of {planned} rounds", run="?" if run is None else run, planned=planned)
+    told = t(
+        "{run} of {planned} {planned:round|rounds}",
+        run="?" if run is None else run,
+        planned=planned,
+    )
     if (kept := card.get("kept_round")) is not None:
         told += t("; kept is the model of round {kept}", kept=kept)
     return told

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from secureflow.cli.texts import explained, said, t
+from secureflow.cli.texts import explained, listed, said, t
 from secureflow.kit.commandline import runnable
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import escaped_json, hidden, shown
@@ -200,7 +200,7 @@ _TIMES = frozenset(
 )
 _WORDS = frozenset({"state", "kind", "type", "outcome", "link", "unit"})
 """Fields whose values are from a short list, translated for people."""
-_FACTS = frozenset({"progress"})
+_FACTS = frozenset({"progress", "facts"})
 """Fields whose member names are ours and translated; in others they are codes, or foreign."""
 
 
@@ -210,7 +210,7 @@ def _cell(name: str, value: Any) -> str:
     if name in _TIMES and not isinstance(value, str):
         return moment(value)
     if isinstance(value, list):
-        return ", ".join(_cell("", one) for one in value)
+        return listed(_cell("", one) for one in value)
     if isinstance(value, dict):
         return _facts(name, value)
     return _plain_cell(name, value)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
-from secureflow.cli.texts import language, said, t
+from secureflow.cli.texts import language, listed, said, t
 from secureflow.domain.specs.base import two_sum
 from secureflow.domain.specs.protections import traits_of
 from secureflow.kit.canonical import JSON
@@ -160,19 +160,19 @@ def _data(item: InboxItem) -> str:
     columns = [plain(one) for one in request.get("columns") or ()]
     sensitive = [plain(one) for one in request.get("sensitive") or ()]
     others = [one for one in columns if one not in sensitive]
-    text = t("{dataset}, {count} columns", dataset=plain(request.get("dataset")),
+    text = t("{dataset}, {count} {count:column|columns}", dataset=plain(request.get("dataset")),
              count=len(columns))  # fmt: skip
     if sensitive:
-        text += _and() + t("SENSITIVE: {names}", names=", ".join(sensitive))
+        text += _and() + t("SENSITIVE: {names}", names=listed(sensitive))
     if others and sensitive:
-        text += _and() + t("others: {names}", names=", ".join(others))
+        text += _and() + t("others: {names}", names=listed(others))
     elif others:
-        text += t(": {names}", names=", ".join(others))
+        text += t(": {names}", names=listed(others))
     return text
 
 
 def _differing(bounds: Iterable[str]) -> str:
-    text = ", ".join(plain(one) for one in bounds)
+    text = listed(plain(one) for one in bounds)
     return t("not as you declare them: {bounds}", bounds=text)
 
 
@@ -181,7 +181,7 @@ def _parties(spec: JobSpec) -> str:
 
     parties = len(spec.roster)
     least = max(threshold_of(parties), spec.min_contributors)
-    names = ", ".join(spec.parties)
+    names = listed(spec.parties)
     text = t("every sum is over at least {least} of {count}: {names}",
              least=least, count=parties, names=names)  # fmt: skip
     if two_sum(spec):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from secureflow.cli.console import Form, Output, moment, show, write
 from secureflow.cli.session import profile
-from secureflow.cli.texts import explained, language, part_of, said, t, untranslated
+from secureflow.cli.texts import explained, language, listed, part_of, said, t, untranslated
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
@@ -276,7 +276,7 @@ def _readiness(so_far: Diagnosis) -> str:
         return t("the server is ready")
     if not isinstance(parts, dict) or answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
         return t("the server does not say")
-    bad = ", ".join(shown(str(name)) for name, works in parts.items() if works is False)
+    bad = listed(shown(str(name)) for name, works in parts.items() if works is False)
     raise SecureFlowError(
         "unavailable",
         t("Parts of the server do not work: {parts}.", parts=bad or "?"),
@@ -316,11 +316,12 @@ def _parties(so_far: Diagnosis) -> str:
             t(
                 "These have no link to this server, but to another one of the same database: "
                 "{parties}.",
-                parties=", ".join(f"{shown(one)} ({shown(at)})" for one, at in elsewhere.items()),
+                parties=listed(f"{shown(one)} ({shown(at)})" for one, at in elsewhere.items()),
             ),
             t("A job waits for them here: submit it at the server that they are connected to."),
         )
     return t(
-        "{count} processes are connected, and their clocks agree with the centre's",
+        "{count} {count:process is|processes are} connected, and "
+        "{count:its clock agrees|their clocks agree} with the centre's",
         count=len(links),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 
 if TYPE_CHECKING:
     from secureflow.adapters.datasources.drafts import ColumnDraft, TableDraft
@@ -56,7 +56,9 @@ def remarks(draft: TableDraft) -> Iterator[str]:
     """Yield notes for the owner to read before confirming the draft."""
     rows, columns = draft.rows, len(draft.columns)
     yield t(
-        "{rows} rows, {columns} columns; nothing was sent anywhere.", rows=rows, columns=columns
+        "{rows} {rows:row|rows}, {columns} {columns:column|columns}; nothing was sent anywhere.",
+        rows=rows,
+        columns=columns,
     )
     if any(column.bounds for column in draft.columns):
         yield t(
@@ -65,31 +67,31 @@ def remarks(draft: TableDraft) -> Iterator[str]:
             "comes later may not fit. Enter the range that the quantity can have (an "
             "age: 0 to 120), without looking at the data."
         )
-    listed = [column.name for column in draft.columns if column.categories]
-    if listed:
+    published = [column.name for column in draft.columns if column.categories]
+    if published:
         yield t(
             ("Categories are published as they are: remove those that name a person ({names})."),
-            names=", ".join(listed),
+            names=listed(published),
         )
     resized = [column.name for column in draft.columns if column.fit]
     if resized:
         yield t(
             "The images of {names} have several sizes and are resized to the most frequent one: "
             "declare the size that the models are to see, the same at every owner.",
-            names=", ".join(resized),
+            names=listed(resized),
         )
     unbounded = [column.name for column in draft.columns if column.type == "array"]
     if unbounded:
         yield t(
             "Arrays have no bounds in the draft; jobs with differential privacy need them: add "
             "bounds to {names}.",
-            names=", ".join(unbounded),
+            names=listed(unbounded),
         )
     sensitive = [column.name for column in draft.columns if column.sensitive and column.type]
     if sensitive:
         yield t(
             "Marked sensitive by their names alone, so check the others too: {names}.",
-            names=", ".join(sensitive),
+            names=listed(sensitive),
         )
 
 
@@ -120,7 +122,7 @@ def _column(column: ColumnDraft) -> str:
         notes.append(t("has missing values"))
     if column.sensitive:
         notes.append(t("sensitive by its name"))
-    note = f"  # {'; '.join(notes)}" if notes else ""
+    note = f"  # {t('; ').join(notes)}" if notes else ""
     return f"    - {_yaml(entry)}{note}"
 
 

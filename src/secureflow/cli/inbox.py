@@ -23,7 +23,7 @@ from secureflow.cli.console import (
     write,
     write_lines,
 )
-from secureflow.cli.texts import explained, said, t
+from secureflow.cli.texts import explained, listed, said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -103,6 +103,13 @@ def show_item(
     if details or output is not Form.TABLE or not waits:
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
+    pages = 0 if code is None else code.view.pages
+    if page is not None and page > pages:
+        raise SecureFlowError(
+            "invalid_request",
+            t("There is no page {page}: the code's difference has {pages}.",
+              page=page, pages=pages),
+        )  # fmt: skip
     write("\n".join(screen(asked(answer, item), given(context))))
     if code is not None:
         write_lines((*told_of(code), *paged(code, page or 0, shown_by(item, config))))
@@ -235,8 +242,12 @@ def _question(shown: int, pages: int) -> str:
 
 
 def _read(shown: int, pages: int) -> str:
-    return t("{shown} of {pages} pages of the code's difference were shown here.",
-             shown=shown, pages=pages)  # fmt: skip
+    return t(
+        "{shown} of {pages} {pages:page|pages} of the code's difference {pages:was|were} shown "
+        "here.",
+        shown=shown,
+        pages=pages,
+    )
 
 
 def _next_page(code: RequestedCode, shown: int) -> int:
@@ -276,7 +287,7 @@ def _listed(one: Mapping[str, Any]) -> list[str]:
     lines.append("  " + t("{job}, {name}: {purpose}, asked by {submitter}", **facts))
     parts = [t(str(one.get("state"))), plain(one.get("dataset") or "")]
     if one.get("sensitive"):
-        parts.append(t("SENSITIVE: {names}", names=t(", ").join(map(plain, one["sensitive"]))))
+        parts.append(t("SENSITIVE: {names}", names=listed(map(plain, one["sensitive"]))))
     if one.get("epsilon") is not None:
         parts.append(f"ε {cost(one['epsilon'])}")
     parts.append(t("until {when}", when=moment(one.get("expires"))))

@@ -87,7 +87,7 @@ def submit(
         if not watch:
             _show(job, output)
             return
-        say(f"{job.id}: {t('submitted')}")
+        say(t("{job}: submitted", job=job.id))
         follow(connection, job.id)
         _show(connection.jobs.get(job.id), output)
 
@@ -181,6 +181,7 @@ def report(
     facts = {"contributors": _contributors(answer.get("contributions") or {})}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
+    facts["protection"] = said(str(answer.get("protection") or ""))
     code = code_lines(answer.get("code"))
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
     show(answer | facts | code, output, (*lines, *code))
@@ -254,11 +255,13 @@ def _absent(progress: Mapping[str, Any]) -> str:
 
 def _contributors(contributions: Mapping[str, Mapping[str, Any]]) -> str:
     """Return who contributed to how many rounds, with rows if the report has them."""
-    return "\n".join(
-        t("{party}: {rounds} rounds", party=party, rounds=one.get("rounds"))
-        + (t(", {rows} rows", rows=f"{one['rows']:,}") if one.get("rows") is not None else "")
-        for party, one in contributions.items()
-    )
+    told = []
+    for party, one in contributions.items():
+        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=one.get("rounds"))
+        if (rows := one.get("rows")) is not None:
+            line += t(", {rows} {rows:row|rows}", rows=f"{rows:,}")
+        told.append(line)
+    return "\n".join(told)
 
 
 def _why(error: dict[str, Any] | None) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import moment
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 
 if TYPE_CHECKING:
     from secureflow.domain.bundles import KeptBundle
@@ -23,7 +23,7 @@ def kept(row: KeptBundle | KeptUpload) -> dict[str, Any]:
 def _while(jobs: tuple[str, ...]) -> str:
     if not jobs:
         return t("while a job names it")
-    names = t(", ").join(jobs[:_TOLD])
+    names = listed(jobs[:_TOLD])
     if len(jobs) > _TOLD:
         names += t(" and {count} more", count=len(jobs) - _TOLD)
     return t("while {jobs} names it", jobs=names) if len(jobs) == 1 else t(

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import typer
 
 from secureflow.cli.escaping import plain
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
@@ -45,19 +45,22 @@ class TrainingText:
         return t("{told}; {start}", told=told, start=start)
 
     def _learns(self, spec: TrainingSpec) -> str:
-        family, rounds = spec.model.family, spec.plan.rounds
+        family, rounds = t(spec.model.family), spec.plan.rounds
         label = spec.features.label if spec.features else None
         if isinstance(label, ClassesLabel):
             return t(
-                "training of {family}, {rounds} rounds: which of {count} classes {column} is",
+                "training of {family}, {rounds} {rounds:round|rounds}: which of {count} classes "
+                "{column} is",
                 family=family, rounds=rounds, count=len(label.classes), column=plain(label.column),
             )  # fmt: skip
         if isinstance(label, NumberLabel):
             return t(
-                "training of {family}, {rounds} rounds: the number {column}",
+                "training of {family}, {rounds} {rounds:round|rounds}: the number {column}",
                 family=family, rounds=rounds, column=plain(label.column),
             )  # fmt: skip
-        return t("training of {family}, {rounds} rounds", family=family, rounds=rounds)
+        return t(
+            "training of {family}, {rounds} {rounds:round|rounds}", family=family, rounds=rounds
+        )
 
     def leaves(self, spec: TrainingSpec) -> str:
         """Return the size of an update, and how it is protected."""
@@ -86,8 +89,8 @@ def _sees(spec: TrainingSpec) -> str:
         ("texts", features.texts if features else None),
     ):
         if found:
-            columns = t(", ").join(plain(one.column) for one in found)
-            told += "; " + t("sees {kind} of {columns}", kind=t(kind), columns=columns)
+            columns = listed(plain(one.column) for one in found)
+            told += t("; ") + t("sees {kind} of {columns}", kind=t(kind), columns=columns)
     return told
 
 
@@ -98,7 +101,7 @@ class StatisticsText:
 
     def task(self, spec: StatisticsSpec) -> str:
         """Return the queries."""
-        asked_for = t(", ").join(
+        asked_for = listed(
             f"{query.measure} {plain(query.column or '')}".rstrip()
             + (f" / {plain(query.by)}" if query.by else "")
             for query in spec.queries

@@ -40,6 +40,7 @@ from secureflow.cli import (
 )
 from secureflow.cli.console import fail, group
 from secureflow.cli.texts import language, t
+from secureflow.cli.usage import Commands
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.memory import skip_final_collection
 from secureflow.kit.oserrors import failed_at
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from secureflow.cli.kinds import CliKinds
 
 app = group("Organisations that may not share raw data compute together.")
+app.info.cls = Commands
 app.add_typer(demo.app, name="demo")
 app.command("login", help=t("Log in to a server and keep the token."))(login.login)
 app.command("logout", help=t("End the session and forget the token."))(login.logout)

@@ -113,8 +113,9 @@ def _print_grants(published: dict[str, Any]) -> None:
     if grants["reduced"] or grants["ended"]:
         say(
             t(
-                "Some columns now reveal more, or are gone: {reduced} grants lost them, {ended} "
-                "ended, {kept} are unchanged. Grant again what is to be used.",
+                "Some columns now reveal more, or are gone: {reduced} {reduced:grant|grants} lost "
+                "them, {ended} ended, {kept} {kept:is|are} unchanged. Grant again what is to be "
+                "used.",
                 **grants,
             )
         )
@@ -139,14 +140,16 @@ def _ends(uses: dict[str, Any]) -> str:
     if unsaid := uses.get("unsaid"):
         error = SecureFlowError.from_json(unsaid)
         return t(
-            "The server does not say which grants this ends: {why} It refuses {waiting} requests "
-            "that wait; {approved} approved jobs continue.",
+            "The server does not say which grants this ends: {why} It refuses {waiting} "
+            "{waiting:request that waits|requests that wait}; {approved} approved "
+            "{approved:job continues|jobs continue}.",
             why=explained(error.code, error.message),
             **{name: uses[name] for name in ("waiting", "approved")},
         )
     return t(
-        "This ends {grants} grants of {projects} projects and refuses {waiting} requests that "
-        "wait; {approved} approved jobs continue.",
+        "This ends {grants} {grants:grant|grants} of {projects} {projects:project|projects} and "
+        "refuses {waiting} {waiting:request that waits|requests that wait}; {approved} approved "
+        "{approved:job continues|jobs continue}.",
         **{name: uses[name] for name in ("grants", "projects", "waiting", "approved")},
     )
 
@@ -182,8 +185,9 @@ def settle(
     bundles = [read_object(one) for one in bundle or ()]
     confirmed(
         t(
-            "Was nothing else spent of {domain} since the backup, beyond the {count} jobs named "
-            "here? Only you can know what a lying or restored centre does not show.",
+            "Was nothing else spent of {domain} since the backup, beyond the {count} "
+            "{count:job|jobs} named here? Only you can know what a lying or restored centre does "
+            "not show.",
             domain=domain,
             count=len(bundles),
         ),

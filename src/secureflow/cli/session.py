@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -69,7 +69,7 @@ def _print_damaged(keys: Sequence[str]) -> None:
     """Report items that a list leaves out on stderr; stdout stays for programs."""
     from secureflow.cli.console import say
 
-    names = ", ".join(keys)
+    names = listed(keys)
     say(t("Damaged in the server's record: {names}. Tell the operator.", names=names))
 
 

@@ -96,7 +96,7 @@ def _submit(connection: Client, request: StatisticsRequest, follow: Any, output:
     if follow is None:
         show(job, output, ("id", "name", "state", "digest"))
         return
-    say(f"{job.id}: {t('submitted')}")
+    say(t("{job}: submitted", job=job.id))
     follow(connection, job.id)
     show_answers(connection.jobs.report(job.id), output)
 

@@ -8,14 +8,14 @@ carry their own facts. The language is chosen by `SECUREFLOW_LANG`, else by the 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import PurePath
 from typing import Any, Final
 
 from secureflow.kit.plain import shown
-from secureflow.kit.text import Text, foreign
+from secureflow.kit.text import Text, filled, foreign
 from secureflow.texts import Language, catalogue, told
 from secureflow.texts import explained as explained_in
 
@@ -44,7 +44,12 @@ def language() -> Language:
 def t(english: str, **values: object) -> str:
     """Return the text in the chosen language, with `{named}` values filled in."""
     text = catalogue().get(english, english) if language() == "zh" else english
-    return text.format(**{name: _plain(one) for name, one in values.items()}) if values else text
+    return filled(text, {name: _plain(one) for name, one in values.items()}) if values else text
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names one after the other, as the chosen language separates them."""
+    return ("、" if language() == "zh" else ", ").join(map(str, names))
 
 
 def _plain(value: object) -> object:

@@ -6,9 +6,10 @@ import contextlib
 import io
 import re
 import sys
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import typer
+from typer.core import TyperGroup
 
 _HELP: Final = (
     (re.compile(r"^Usage: ", re.MULTILINE), "用法："),
@@ -44,12 +45,25 @@ _FAULTS: Final = (
     (r"Got unexpected extra arguments?(?:\(s\))? \((.+)\)", "多余的参数：{0}。"),
     (r"Invalid value for (.+?): (.+)", "{0} 的值无效：{1}"),
     (r"Invalid value: (.+)", "值无效：{0}"),
-    (r"(?:Value error, )?'?(.+?)'? is not one of (.+?)\.?", "{0} 不在可选值之中：{1}。"),
+    (r"'?(.+?)'? is not one of (.+?)\.?", "{0} 不在可选值之中：{1}。"),
     (r"Input should be less than or equal to (\S+)", "须不大于 {0}。"),
     (r"Input should be greater than or equal to (\S+)", "须不小于 {0}。"),
     (r"Input should be a valid (?:number|integer|decimal).*", "须为数字。"),
     (r"Input should be a valid boolean.*", "须为 true 或 false。"),
 )
+
+
+class Commands(TyperGroup):
+    """All commands; a fault is told without the name of the exception that found it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except _UsageError as fault:
+            message = str(getattr(fault, "message", ""))
+            vars(fault)["message"] = message.removeprefix("Value error, ")
+            raise
 
 
 def run_in_chinese(app: typer.Typer, arguments: list[str], given: object = None) -> int:
@@ -88,7 +102,7 @@ def fault_in_chinese(message: str) -> str:
     for pattern, chinese in _FAULTS:
         if found := re.fullmatch(pattern, message, re.DOTALL):
             told = [fault_in_chinese(one) for one in found.groups()]
-            return chinese.format(*told)
+            return chinese.format(*(one.replace("', '", "'、'") for one in told))
     return message
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from secureflow.cli.console import Form, Output, Yes, confirmed, group, show
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show
 from secureflow.cli.keeping import kept
 from secureflow.cli.names import named
 from secureflow.cli.session import client
@@ -38,3 +38,4 @@ def remove(
     confirmed(t("Remove the upload {upload}?", upload=upload), yes)
     with client() as connection:
         connection.models.remove_upload(upload)
+    say(t("{what} is removed.", what=upload))

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -234,19 +234,33 @@ def _leave(platform: Platform, say: Words) -> None:
     for owner in platform.parties.values():
         secret = f"{owner.password}\n".encode()
         write_private(platform.directory / f"{owner.party}.password", secret)
-    owner, base = next(iter(platform.parties.values())), platform.directory
-    profile, bundle = quote(str(base / "profile.json")), quote(str(base / "bundle.json"))
-    password, ca = quote(str(base / f"{owner.party}.password")), quote(str(platform.ca))
-    who = f"--name {owner.party} --password-file {password}"
+    owner, second, *_ = platform.parties.values()
+    base = platform.directory
+    bundle = quote(str(base / "bundle.json"))
     lines = (
-        f"export SECUREFLOW_PROFILE={profile}",
-        f"secureflow login {platform.url} --ca {ca} {who}",
+        *_entry(platform, owner.party, "profile.json"),
         "secureflow job list",
         f"secureflow agent inbox list --all --config {quote(str(owner.config))}",
         f"secureflow audit verify {bundle} --charter {quote(str(platform.charter_file()))}",
         f"secureflow demo stop --directory {quote(str(base))}",
     )
-    sys.stderr.write(f"\n{say('The platform keeps running. Explore it:')}\n")
+    _advise(say("The platform keeps running. Explore it:"), lines)
+    beside = say("As another owner, in another shell (a profile file each, in place of contexts):")
+    _advise(beside, _entry(platform, second.party, f"{second.party}.json"))
+
+
+def _entry(platform: Platform, party: str, profile: str) -> tuple[str, str]:
+    """Return the commands by which a person of a party logs in, with a profile of its own."""
+    base, ca = platform.directory, quote(str(platform.ca))
+    who = f"--name {party} --password-file {quote(str(base / f'{party}.password'))}"
+    return (
+        f"export SECUREFLOW_PROFILE={quote(str(base / profile))}",
+        f"secureflow login {platform.url} --ca {ca} {who}",
+    )
+
+
+def _advise(head: str, lines: Sequence[str]) -> None:
+    sys.stderr.write(f"\n{head}\n")
     sys.stderr.write("".join(f"  {runnable(line)}\n" for line in lines))
 
 

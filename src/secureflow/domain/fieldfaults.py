@@ -1,25 +1,16 @@
-"""What is wrong with a field of foreign JSON, as a text that can be translated.
-
-Pydantic's own English is kept word by word: a message that these templates do not give is shown as
-it came.
-"""
+"""What is wrong with a field of a job or a request, beyond what any field can have (`kit`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
-from secureflow.kit.plain import HIDDEN, HiddenCharacterError, shown
-from secureflow.kit.text import Text
+from secureflow.kit import fieldfaults
 
-MAX_SAID: Final = 512
-"""Most characters of what is wrong with a field; it may quote the field."""
 MISSPELT: Final = "there is no family '{family}': {near} may be meant. The families are {families}"
 """Of a model's family, that somebody meant another one."""
 UNKNOWN: Final = "there is no family '{family}'. The families are {families}"
 """Of a model's family that is like none."""
-_QUOTED: Final = "Input should be {expected}"
 LABEL: Final = (
     "it says nothing of what is learnt: positive: WORD, classes: [A, B, …], or the bounds "
     "[LOW, HIGH] of a number"
@@ -31,100 +22,21 @@ SETTING: Final = (
 )
 """Of what a setting of code cannot be."""
 _TEMPLATES: Final[Mapping[str, str]] = {
-    "missing": "Field required",
-    "unexpected_keyword_argument": "Unexpected keyword argument",
-    "extra_forbidden": "Extra inputs are not permitted",
-    "greater_than": "Input should be greater than {gt}",
-    "greater_than_equal": "Input should be greater than or equal to {ge}",
-    "less_than": "Input should be less than {lt}",
-    "less_than_equal": "Input should be less than or equal to {le}",
-    "finite_number": "Input should be a finite number",
-    "int_type": "Input should be a valid integer",
-    "int_parsing": "Input should be a valid integer, unable to parse string as an integer",
-    "int_from_float": "Input should be a valid integer, got a number with a fractional part",
-    "float_type": "Input should be a valid number",
-    "float_parsing": "Input should be a valid number, unable to parse string as a number",
-    "bool_type": "Input should be a valid boolean",
-    "bool_parsing": "Input should be a valid boolean, unable to interpret input",
-    "string_type": "Input should be a valid string",
-    "tuple_type": "Input should be a valid tuple",
-    "dict_type": "Input should be a valid dictionary",
-    "dataclass_type": "Input should be a dictionary or an instance of {class_name}",
-    "string_pattern_mismatch": "String should match pattern '{pattern}'",
-    "union_tag_not_found": "Unable to extract tag using discriminator {discriminator}",
-    "union_tag_invalid": "Input tag '{tag}' found using {discriminator} does not match any of the "
-    "expected tags: {expected_tags}",
-    "value_error": "Value error, {error}",
     "label_form": LABEL,
     "setting_form": SETTING,
     "misspelt_family": MISSPELT,
     "unknown_family": UNKNOWN,
 }
-_COUNTED: Final[Mapping[str, tuple[str, ...]]] = {
-    "too_short": (
-        "{field_type} should have at least {min_length} item after validation, not {actual_length}",
-        (
-            "{field_type} should have at least {min_length} items after validation, not "
-            "{actual_length}"
-        ),
-    ),
-    "too_long": (
-        "{field_type} should have at most {max_length} item after validation, not {actual_length}",
-        "{field_type} should have at most {max_length} items after validation, not {actual_length}",
-    ),
-    "string_too_short": (
-        "String should have at least {min_length} character",
-        "String should have at least {min_length} characters",
-    ),
-    "string_too_long": (
-        "String should have at most {max_length} character",
-        "String should have at most {max_length} characters",
-    ),
-}
-"""Those whose words follow a number."""
 _FAMILY: Final = frozenset({"misspelt_family", "unknown_family"})
 """Faults of a member that pydantic places at the object around it."""
 
 
 def fault(error: Mapping[str, Any]) -> str:
     """Return what an error of pydantic says, bounded, with hidden characters escaped."""
-    english = shown(str(error["msg"]))[:MAX_SAID]
-    facts = {name: _plain(one) for name, one in (error.get("ctx") or {}).items()}
-    if error["type"] == "literal_error":
-        return _one_of(english, str(facts.get("expected", "")))
-    kind = str(error["type"])
-    templates = _COUNTED.get(kind) or tuple(filter(None, [_TEMPLATES.get(kind)]))
-    told = (_if_it_says(english, one, facts) for one in templates)
-    return next((one for one in told if isinstance(one, Text)), english)
+    return fieldfaults.fault(error, _TEMPLATES)
 
 
 def members(error: Mapping[str, Any]) -> tuple[int | str, ...]:
     """Return the path of what an error of pydantic is about, from the object that was read."""
     path = tuple(error["loc"])
     return (*path, "family") if error["type"] in _FAMILY else path
-
-
-def _one_of(english: str, expected: str) -> str:
-    others, between, last = expected.rpartition(" or ")
-    told = Text("{others} or {last}", others=others, last=last) if between else expected
-    return _if_it_says(english, _QUOTED, {"expected": told})
-
-
-def _if_it_says(english: str, template: str, facts: Mapping[str, Any]) -> str:
-    try:
-        told = Text.of_table(template, facts)
-    except KeyError:
-        return english
-    return told if told == english else english
-
-
-def _plain(value: Any) -> Any:
-    """Return a fact as pydantic tells it: a number without an exponent, an error by its reason."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else format(Decimal(repr(value)), "f")
-    if isinstance(value, HiddenCharacterError):
-        return Text.of_table(HIDDEN, {"place": value.place, "code": value.code})
-    if isinstance(value, ValueError):
-        reason = value.args[0] if value.args else ""
-        return reason if isinstance(reason, Text) else shown(str(reason))
-    return shown(value) if isinstance(value, str) else value

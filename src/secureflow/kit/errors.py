@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
-from secureflow.kit.text import Joined, Text, foreign, text_in, with_texts
+from secureflow.kit.text import Text, foreign, one_after_the_other, text_in, with_texts
 
 MAX_DEPTH: Final = 32
 """Maximum depth of details from others: JSON is read and written recursively."""
@@ -90,12 +90,11 @@ class SecureFlowError(Exception):
 
 def reasons_of(failures: Mapping[str, Any]) -> str:
     """Return why several parties failed: `party → error` as JSON."""
-    return Joined(
-        "; ",
+    return one_after_the_other(
         [
             Text("{party}: {message}", party=party, message=text_in(error, "message"))
             for party, error in failures.items()
-        ],
+        ]
     )
 
 

@@ -76,7 +76,7 @@ def checked_address(text: str) -> str:
         ValueError: it is not an address.
     """
     try:
-        return str(parse_address(text, "it"))
+        return str(parse_address(text, "the address"))
     except SecureFlowError as error:
         raise ValueError(error.message) from error
 

@@ -22,9 +22,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from secureflow.kit.commandline import examples
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.fieldfaults import fault
 from secureflow.kit.folder import check_folder
 from secureflow.kit.oserrors import reason_of
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, without_stop
 
 MAX_FILE: Final = 1 << 20
 
@@ -86,9 +87,7 @@ class ProcessSettings(BaseSettings):
         try:
             settings = cls(**values)
         except ValidationError as error:
-            raise _invalid(
-                f"{path}: {_first_problem(error)}", "Correct the named field."
-            ) from error
+            raise _invalid(_first_problem(path, error), "Correct the named field.") from error
         settings = anchored(settings, path.resolve().parent)
         data = getattr(settings, "directory", None)
         if isinstance(data, Path):
@@ -192,9 +191,11 @@ def _variable(cls: type[ProcessSettings], name: str) -> str:
     return str(cls.model_config.get("env_prefix", "")) + name.replace(".", "__").upper()
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(path: Path, error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'settings'}: {first['msg']}"
+    field = ".".join(map(str, first["loc"])) or "settings"
+    problem = without_stop(fault(first))
+    return Text("{path}: {field}: {problem}", path=path, field=field, problem=problem)
 
 
 def _masked(value: Any) -> Any:

@@ -41,7 +41,7 @@ class Text(str):
     """An English text with its template and facts.
 
     Args:
-        template: a format string (`str.format`) whose fields are names.
+        template: a format string whose fields are names (`filled`).
         facts: their values; anything but a number, boolean or text is kept as `str`, and a
             number that the template rounds is kept as rounded: other languages tell no more of it.
     """
@@ -55,7 +55,7 @@ class Text(str):
 
     def __new__(cls, template: str, /, **facts: object) -> Self:
         """Fill in the template."""
-        english = template.format(**facts)
+        english = filled(template, facts)
         if any(isinstance(value, float) for value in facts.values()):
             facts = _rounded(template, facts)
         return cls._of(english, template, facts)
@@ -90,6 +90,31 @@ class Text(str):
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild from template and facts when unpickled."""
         return remade, (str(self), self.as_json())
+
+
+class ByNumber(Formatter):
+    """Fills in templates, and chooses words by a number.
+
+    `{count} {count:file is|files are} new` is "1 file is new" where `count` is 1, and
+    "2 files are new" otherwise. Other languages choose their own words: they write none.
+    """
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """Return a fact, or the word for it."""
+        one, chooses, more = format_spec.partition("|")
+        if chooses:
+            return one if str(value) == "1" else more
+        return str(super().format_field(value, format_spec))
+
+
+_BY_NUMBER: Final = ByNumber()
+
+
+def filled(template: str, facts: Mapping[str, object]) -> str:
+    """Return a template of ours filled in."""
+    if "|" in template:
+        return _BY_NUMBER.vformat(template, (), facts)
+    return template.format(**facts)
 
 
 class Joined(Text):
@@ -134,6 +159,11 @@ def without_stop(text: str) -> str:
     if isinstance(text, Text):
         return type(text)._of(english, text.template, text.facts)
     return Text._of(english, text.replace("{", "{{").replace("}", "}}"), {})
+
+
+def one_after_the_other(sentences: Sequence[str]) -> str:
+    """Return sentences as parts of one, which ends as the last of them does."""
+    return Joined("; ", [*map(without_stop, sentences[:-1]), *sentences[-1:]])
 
 
 def spelled(value: Any) -> Any:

@@ -52,7 +52,7 @@ def profile_path(context: str = "") -> Path:
                 "SECUREFLOW_PROFILE names one profile file, so there is no context {context!r}.",
                 context=context,
             ),
-            "Unset SECUREFLOW_PROFILE to work with contexts.",
+            "Unset SECUREFLOW_PROFILE to work with contexts, or name another user's file in it.",
         )
     if single:
         return Path(single)

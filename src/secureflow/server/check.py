@@ -98,12 +98,17 @@ def _database(
         return
     rows = RowsCheck(connection)
     yield from report(
-        "rows", list(rows.findings()), Text("{rows} rows are consistent", rows=rows.rows)
+        "rows",
+        list(rows.findings()),
+        Text("{rows} {rows:row is|rows are} consistent", rows=rows.rows),
     )
     yield from report(
         "jobs",
         _jobs(rows, scripts),
-        Text("{count} jobs match their journals", count=len(rows.jobs)),
+        Text(
+            "{count} {count:job matches its journal|jobs match their journals}",
+            count=len(rows.jobs),
+        ),
     )
     found = []
     if key is not None:

@@ -17,7 +17,7 @@ from importlib.resources import files
 from string import Formatter
 from typing import Any, Final, Literal
 
-from secureflow.kit.text import Joined, Text, remade
+from secureflow.kit.text import ByNumber, Joined, Text, remade
 
 Language = Literal["en", "zh"]
 
@@ -136,7 +136,7 @@ def _in_a_row(row: Joined) -> str | None:
     if row.template == " ":
         return _close(each)
     told = _BETWEEN.get(row.template, row.template).join(each)
-    return told.replace("。；", "；").replace("。。", "。")
+    return told.replace("。；", "；").replace(".；", "；").replace("。。", "。")
 
 
 def _close(texts: Sequence[str]) -> str:
@@ -151,7 +151,7 @@ def _close(texts: Sequence[str]) -> str:
     return told.replace("。。", "。")
 
 
-class _Plain(Formatter):
+class _Plain(ByNumber):
     """Fills templates in by the plain names of facts."""
 
     def get_field(self, field_name: str, _: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -123,6 +123,23 @@ def test_log_and_status(cli: Any, asked: Any) -> None:
     assert asked[-1] == ("leaves", {"job": "job_1"})
 
 
+def test_the_agents_record_is_told_in_the_chosen_language(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = {"by": "a person: looks fine", "reason": "", "model": None, "item": "a person"}
+    rows = [{"at": 1, "action": "job.approved", "job": "j", "facts": facts}]
+    monkeypatch.setattr(api, "log", lambda *_, **__: rows)
+    out = cli("agent", "log")[1]
+    assert "by=a person: looks fine" in out
+    assert "reason" not in out  # it says nothing
+    assert "model" not in out
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    out = cli("agent", "log")[1]
+    assert "决定者=人：looks fine" in out
+    assert "请求=a person" in out  # what somebody called something
+    assert json.loads(cli("agent", "log", "-o", "json")[1])[0]["facts"] == facts
+
+
 def test_an_agent_that_does_not_run_is_named(cli: Any, tmp_path: Path) -> None:
     config = tmp_path / "agent.yaml"
     config.write_text(

@@ -75,6 +75,8 @@ def test_a_dry_run_sends_what_a_submission_would(
     kept = {"id": "upl_1", "digest": start["model"], "layout": start["layout"], "size": 4}
 
     def answer(key: str) -> tuple[int, Any]:
+        if key.startswith("POST /jobs/dry-run"):
+            return 200, DRAFTED
         if key.startswith("POST /bundles"):
             return 201, sent | row
         return (201, sent | kept) if key.startswith("POST /models") else (400, {"code": "x"})
@@ -82,11 +84,22 @@ def test_a_dry_run_sends_what_a_submission_would(
     centre.asked.clear()
     centre.answers = _Any("POST /", answer)
     cli("job", "submit", job)
-    bundle, weights, submitted = posted(centre)
+    checked, bundle, weights, submitted = posted(centre)
+    assert checked.startswith("POST /jobs/dry-run?")
     assert f"digest={code.digest}" in bundle
     assert f"digest={start['model']}" in weights
     assert submitted == "POST /jobs"
     assert centre.asked[-1][2] == dry
+
+
+def test_a_job_that_is_refused_at_once_uploads_nothing(centre: Any, cli: Cli, job: Path) -> None:
+    refused = {"code": "bounds_too_narrow", "message": "Narrow.", "hint": "", "details": {}}
+    centre.answers = _Any("POST /jobs", lambda _: (409, refused))
+    ended, _, err = cli("job", "submit", job)
+    assert ended == 5
+    assert "bounds_too_narrow" in err
+    assert "uploaded" not in err
+    assert [key.split("?")[0] for key in posted(centre)] == ["POST /jobs/dry-run"]
 
 
 class _Any(dict[str, Any]):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tokenize
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,8 @@ from tests.peers.bundle_hosts import plain_starter
 
 Cli = Callable[..., tuple[int, str, str]]
 TEMPLATES = ("numpy", "sklearn", "torch")
+DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
+CJK = re.compile("[\u4e00-\u9fff]")
 NEEDS = {"numpy": "numpy", "sklearn": "sklearn", "torch": "torch"}
 
 
@@ -55,9 +59,44 @@ def test_an_example_is_short_and_usable(template: str, cli: Cli, tmp_path: Path)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_the_test_of_an_example_runs_with_plain_python(
-    template: str, cli: Cli, tmp_path: Path
+def test_an_example_in_chinese_is_the_same_code(
+    template: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cli("bundle", "new", tmp_path / "en", "--template", template)
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    cli("bundle", "new", tmp_path / "zh", "--template", template)
+    for name in ("model.py", "test_model.py"):
+        english, chinese = ((tmp_path / one / name).read_text() for one in ("en", "zh"))
+        assert _code(english) == _code(chinese)
+        told = [*_comments(english), *_comments(chinese)]
+        assert len(told) == 2 * len(_comments(english))
+        assert all(map(CJK.search, _comments(chinese)))
+    assert "注意" not in cli("bundle", "show", tmp_path / "zh")[1]
+
+
+def _code(text: str) -> str:
+    """Return what Python makes of a text, but for docstrings."""
+    tree = ast.parse(text)
+    for one in ast.walk(tree):
+        if isinstance(one, DOCUMENTED) and ast.get_docstring(one) is not None:
+            one.body.pop(0)
+    return ast.dump(tree)
+
+
+def _comments(text: str) -> list[str]:
+    """Return comments and docstrings."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    comments = [one.string for one in tokens if one.type == tokenize.COMMENT]
+    tree = [one for one in ast.walk(ast.parse(text)) if isinstance(one, DOCUMENTED)]
+    return [*comments, *filter(None, map(ast.get_docstring, tree))]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_the_test_of_an_example_runs_with_plain_python(
+    template: str, language: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
     if not there(template):
         pytest.skip(f"{template} is not installed: its example is only parsed")
     cli("bundle", "new", tmp_path / "mine", "--template", template)
@@ -223,6 +262,7 @@ def test_a_packed_file_is_the_bundle(mine: Path, cli: Cli, tmp_path: Path) -> No
     assert read_bundle(packed).digest == read_bundle(mine).digest
     shown = [cli("bundle", "show", place, "-o", "json")[1] for place in (mine, packed)]
     assert shown[0] == shown[1]
+    assert json.loads(shown[0])["size"] == packed.stat().st_size  # as the centre counts it
 
 
 @pytest.mark.parametrize(
@@ -320,6 +360,7 @@ class Server:
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.name = ""
         self.params: dict[str, str] = {}
         self.until: dict[str, object] = {"expires": 9}
 
@@ -329,6 +370,7 @@ class Server:
             return httpx.Response(200, json=listed)
         if request.method == "POST":
             self.params = dict(request.url.params)
+            self.name = self.name or self.params["name"]
             self.kept[self.params["digest"]] = request.content
         if request.url.path.endswith("/content"):
             return httpx.Response(200, content=self.kept[request.url.path.split("/")[-2]])
@@ -338,7 +380,7 @@ class Server:
         return httpx.Response(200, json={"items": rows, "next": ""})
 
     def _row(self, digest: str, packed: bytes) -> dict[str, object]:
-        words = {"organisation": "bank-a", "uploader": "ana", "name": self.params["name"]}
+        words = {"organisation": "bank-a", "uploader": "ana", "name": self.name}
         sizes = {"size": len(packed), "files": 3, "lines": 9, "created": 5, **self.until}
         return {"id": f"prj_1.{digest}", "project": "prj_1", "digest": digest, **words, **sizes}
 
@@ -362,7 +404,10 @@ def test_push_list_and_pull(
     digest = read_bundle(mine).digest
     assert json.loads(out)["digest"] == digest
     assert server.params == {"project": PROJECT["id"], "digest": digest, "name": "mine"}
+    assert "under the name" not in err
     assert digest in cli("bundle", "list")[1]
+    again = cli("bundle", "push", mine, "--project", PROJECT["id"], "--name", "other")[2]
+    assert "under the name mine: an upload renames nothing" in again
     assert cli("bundle", "pull", digest, tmp_path / "theirs")[0] == 0
     assert read_bundle(tmp_path / "theirs").digest == digest
     assert cli("bundle", "pull", digest, tmp_path / "theirs")[0] == 5  # nothing is written over
@@ -376,11 +421,11 @@ def test_push_list_and_pull(
     ("jobs", "english", "chinese"),
     [
         (["job_1"], "while job_1 names it", "使用期间：job_1"),
-        (["job_1", "job_2"], "while job_1, job_2 name it", "使用期间：job_1，job_2"),
+        (["job_1", "job_2"], "while job_1, job_2 name it", "使用期间：job_1、job_2"),
         (
             ["job_1", "job_2", "job_3"],
             "while job_1, job_2 and 1 more name it",
-            "使用期间：job_1，job_2，另有 1 个",
+            "使用期间：job_1、job_2，另有 1 个",
         ),
         ([], "while a job names it", "有任务使用期间"),
     ],

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from secureflow.texts import catalogue
+
 PRIVACY = {"unit": "record", "mechanism": "gaussian", "noise": "shared", "epsilon": 1.25,
            "delta": 1e-6, "metrics_noise": 4.0}  # fmt: skip
 CARD = {
@@ -49,6 +51,27 @@ def test_a_card_reads_from_the_purpose_to_the_digest(cli: Any) -> None:
     assert places == sorted(places)
     assert "67.0" not in out  # the moments are for programs
     assert json.loads(cli("model", "card", "mdl_00000000", "-o", "json")[1]) == CARD | NOISED
+
+
+def test_a_card_and_a_report_in_chinese_are_chinese(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    out = cli("model", "card", "mdl_00000000")[1]
+    assert "逻辑回归：income = >50K" in out
+    assert "bank-a、bank-b、bank-c" in out
+    report = {"job": "job_00000000", "state": "succeeded", "protection": "sealed+secagg"}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
+    out = cli("job", "report", "job_00000000")[1]
+    assert "密封 + 安全聚合" in out
+    assert "secagg" in cli("job", "report", "job_00000000", "-o", "json")[1]
+
+
+def test_every_family_has_a_name_in_chinese() -> None:
+    from secureflow.domain.specs.families import LEARNS
+
+    ours = {"softmax", "rehearsal"}  # written so in Chinese too; no model
+    assert not {name for name in LEARNS if name not in catalogue()} - ours
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

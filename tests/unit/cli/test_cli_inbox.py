@@ -123,7 +123,8 @@ def test_one_screen_holds_what_a_person_decides_on(
         text = "\n".join(lines)
         assert told(value, epsilon=epsilon)["digest"] in text  # the submitter has it, too
         for shown in ("usr_alice", "prj_0123456789", "credit scoring", "customers", "job_01234567",
-                      "bank-a, bank-b, bank-c", "age", "income"):  # fmt: skip
+                      ("、" if lang == "zh" else ", ").join(("bank-a", "bank-b", "bank-c")),
+                      "age", "income"):  # fmt: skip
             assert shown in text, shown
         assert re.search("(SENSITIVE: |敏感列：)job", text)
     assert "1.235" in text  # rounded up, never down

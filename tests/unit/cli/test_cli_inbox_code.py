@@ -116,6 +116,11 @@ def test_pages_are_shown_on_request(cli: Any, agent: Agent) -> None:
     assert "page 2 of 2" in out
     assert f"+{PAGE - 1}" in out.splitlines()
     assert f"+{PAGE - 1}" not in cli("agent", "inbox", "show", agent.item["id"])[1].splitlines()
+    code, out, err = cli("agent", "inbox", "show", agent.item["id"], "--page", "3")
+    assert (code, out) == (2, "")
+    assert "There is no page 3: the code's difference has 2." in err
+    agent.item = told(TRAINING)  # brings no code
+    assert "has 0." in cli("agent", "inbox", "show", agent.item["id"], "--page", "1")[2]
 
 
 def test_other_code_than_the_request_names_is_not_shown(cli: Any, agent: Agent) -> None:

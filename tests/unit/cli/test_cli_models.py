@@ -86,6 +86,15 @@ def test_rows_that_cannot_be_read_are_refused(
     assert ("无法作为" if language == "zh" else "cannot be read as") in err
 
 
+def test_what_holds_no_tensors_is_said_to_hold_none(cli: Any, centre: Any, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("age,income\n30,1\n")
+    code, _, err = cli("model", "upload", path, "--project", "prj_1")
+    assert code == 2
+    assert "no safetensors file" in err
+    assert not [key for key, _, _ in centre.asked if key.startswith("POST ")]
+
+
 def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(bytes(save({"coef": np.ones(3, np.float32)})))
@@ -108,10 +117,18 @@ def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_p
     assert [one["id"] for one in json.loads(out)] == ["upl_1"]
     centre.answers["DELETE /models/uploads/upl_1"] = (204, b"")
     assert cli("weights", "remove", "upl_1")[0] != 0  # nobody to ask
-    assert cli("weights", "remove", "upl_1", "--yes")[0] == 0
+    assert cli("weights", "remove", "upl_1", "--yes") == (0, "", "upl_1 is removed.\n")
     centre.answers[f"DELETE /bundles/{digest}?project=prj_1"] = (204, b"")
     assert cli("bundle", "remove", digest, "--project", "prj_1")[0] != 0
-    assert cli("bundle", "remove", digest, "--project", "prj_1", "--yes")[0] == 0
+    ended = cli("bundle", "remove", digest, "--project", "prj_1", "--yes")
+    assert ended == (0, "", f"{digest} is removed.\n")
+
+
+def test_an_owner_reads_the_family_in_the_chosen_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    told = TrainingText().task(spec("linear", "number"))
+    assert told.startswith("训练 线性回归，")
+    assert "; " not in told
 
 
 def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:

@@ -175,13 +175,13 @@ def test_publishing_shows_what_fits_on_a_screen(cli: Any, asked: Any, answers: A
     assert "column_22" in cli("agent", "data", "publish", "customers", "-o", "json")[1]
     answers["data.publish"] = {**PUBLISHED, "grants": {"kept": 1, "reduced": 2, "ended": 3}}
     err = cli("agent", "data", "publish", "customers")[2]
-    assert "2 grants lost them, 3 ended, 1 are unchanged" in err
+    assert "2 grants lost them, 3 ended, 1 is unchanged" in err
 
 
 def test_withdrawing_says_what_it_ends_and_needs_a_yes(cli: Any, asked: Any) -> None:
     code, _, err = cli("agent", "data", "remove", "customers")
     assert code == 2
-    assert "3 grants of 2 projects and refuses 1 requests that wait; 4 approved jobs" in err
+    assert "3 grants of 2 projects and refuses 1 request that waits; 4 approved jobs" in err
     assert [command for command, _ in asked] == ["data.uses"]
     assert cli("agent", "data", "remove", "customers", "--yes")[0] == 0
     assert asked[-1] == ("data.remove", {"name": "customers"})

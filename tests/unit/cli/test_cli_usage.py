@@ -28,7 +28,7 @@ def _chinese(monkeypatch: pytest.MonkeyPatch) -> None:
         (("job", "statistics"), "错误：缺少选项 --project。"),
         (("job", "wait", "x", "--timeout", "y"), "错误：'--timeout' 的值无效：须为数字。"),
         (("demo", "--split", "40"), "的值无效：须不大于 16。"),
-        (("demo", "--protection", "none"), "none 不在可选值之中：'sealed', 'secagg'"),
+        (("demo", "--protection", "none"), "none 不在可选值之中：'sealed'、'secagg'、"),
         (("demo", "--positive", "x"), "错误：值无效：--positive 需要 --data 和 --label。"),
         (("job", "list", "a", "b"), "错误：多余的参数：a b。"),
         (("job", "list", "--state"), "错误：选项 --state 需要一个值。"),
@@ -42,6 +42,15 @@ def test_a_wrong_command_line_is_told_in_chinese(
     assert (code, out) == (2, "")
     assert told in err
     assert not ENGLISH.search(err)
+
+
+def test_a_fault_does_not_name_the_exception_that_found_it(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "en")
+    code, _, err = cli("bundle", "new", "x", "--template", "tensorflow")
+    assert code == 2
+    assert "Invalid value for '--template': 'tensorflow' is not one of 'numpy'" in err
 
 
 def test_help_is_chinese_and_on_stdout(cli: Any) -> None:

@@ -8,10 +8,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from secureflow.demo.launcher import MARK, Interrupts, Options, _make_room, _runs_from, run, stop
+from secureflow.demo.launcher import (
+    MARK,
+    Interrupts,
+    Options,
+    _leave,
+    _make_room,
+    _runs_from,
+    run,
+    stop,
+)
 from secureflow.demo.own_table import OwnTable
 from secureflow.demo.platform import MODULE, TRUST_DOMAIN
 from secureflow.demo.words import Words
@@ -51,6 +62,28 @@ def sleeper(*words: str) -> subprocess.Popen[bytes]:
     """Start a process that does nothing under these words of a command line."""
     line = (sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)", *words)
     return subprocess.Popen(line, start_new_session=True)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_kept_demo_says_how_to_be_another_owner_beside_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], language: Any
+) -> None:
+    parties = {
+        name: SimpleNamespace(party=name, password="secret", config=tmp_path / name)
+        for name in ("bank-a", "bank-b", "bank-c")
+    }
+    platform: Any = SimpleNamespace(
+        directory=tmp_path, processes={}, url="https://c.example", ca=tmp_path / "ca.pem",
+        parties=parties, charter_file=lambda: tmp_path / "charter.json",
+    )  # fmt: skip
+    _leave(platform, Words(language))
+    told = capsys.readouterr().err
+    for party, profile in (("bank-a", "profile.json"), ("bank-b", "bank-b.json")):
+        lines = [line.strip() for line in told.splitlines()]
+        at = lines.index(f"export SECUREFLOW_PROFILE={tmp_path / profile}")
+        login = lines[at + 1]
+        assert f"--name {party} --password-file {tmp_path / party}.password" in login
+    assert "secret" not in told
 
 
 def test_stopping_a_kept_demo_ends_every_process_that_runs_from_its_directory(

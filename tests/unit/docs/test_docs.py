@@ -147,6 +147,18 @@ def test_the_design_documents_names_lead_to_what_is_there() -> None:
         assert state == "works" or not state.startswith("partly") or ":" in state, name
 
 
+def test_the_pages_of_bundles_are_in_step() -> None:
+    """The same commands, options, names and sections stand in both languages."""
+    english, chinese = ((ROOT / "docs" / f"bundles{of}.md").read_text() for of in ("", "-zh"))
+    assert len(re.findall("^## ", english, re.MULTILINE)) == len(
+        re.findall("^## ", chinese, re.MULTILINE)
+    )
+    for pattern in (
+        r"secureflow (?:agent )?[a-z]+ [a-z-]+", r"(?<![\w-])--[a-z-]+", r"`([a-z]+_[a-z_]+)`"
+    ):  # fmt: skip
+        assert set(re.findall(pattern, english)) == set(re.findall(pattern, chinese)), pattern
+
+
 def test_the_readmes_are_in_step() -> None:
     english, chinese = ((ROOT / name).read_text() for name in ("README.md", "README-zh.md"))
     assert _commands(english) == _commands(chinese)

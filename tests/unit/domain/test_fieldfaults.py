@@ -11,7 +11,7 @@ from secureflow.domain.fieldfaults import fault
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.texts import error_in
+from secureflow.texts import chinese, error_in
 
 ASKED = {"kind": "training", "project": "p", "name": "n", "purpose": "p", "datasets": ["d"]}
 CODE = {
@@ -65,6 +65,15 @@ def test_a_wrong_field_is_told_in_one_language(field: str, part: dict[str, Any])
     assert str(error.message).isascii() or "…" in error.message
     told = error_in(error.as_json(), "zh")
     assert not ENGLISH.search(told["message"].split("：", 2)[2]), told["message"]
+
+
+def test_what_may_be_written_is_listed_as_the_language_lists() -> None:
+    told = fault(
+        {"type": "literal_error", "msg": "Input should be 'a', 'b' or 'c'",
+         "ctx": {"expected": "'a', 'b' or 'c'"}}
+    )  # fmt: skip
+    assert told == "Input should be 'a', 'b' or 'c'"
+    assert "'a'、'b' 或 'c'" in (chinese(told) or "")
 
 
 def test_a_label_alone_is_told_what_it_may_say() -> None:

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import SecretStr
+import yaml
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.hostport import HostPort
 from secureflow.kit.settings import ProcessSettings, Section
+from secureflow.texts import error_in
 
 
 class Database(Section):
@@ -74,3 +79,30 @@ def test_unknown_variables_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SecureFlowError, match=r"absent\.yaml"):
         Settings.load(tmp_path / "absent.yaml")
+
+
+WRONG: list[tuple[str, object]] = [
+    ("port", "many"), ("port", 1.5), ("port", [1]), ("key", 5), ("database", 5), ("prot", 2),
+    ("database", {"url": 1}), ("database", {"more": 2}), ("names", 7), ("form", "loud"),
+    ("length", 9), ("on", "perhaps"), ("address", "here"),
+]  # fmt: skip
+
+
+class Wide(Settings):
+    address: HostPort = "c.example:1"
+    names: list[str] = Field(default_factory=list)
+    form: Literal["json", "console"] = "json"
+    length: Annotated[int, Field(le=8)] = 1
+    on: bool = False
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG)
+def test_a_wrong_field_is_told_in_chinese(tmp_path: Path, name: str, value: object) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        Wide.load(write(tmp_path, yaml.safe_dump({name: value})))
+    told = error_in(caught.value.as_json(), "zh")
+    place, field, problem = str(told["message"]).split("：", 2)
+    assert place.endswith("settings.yaml")
+    assert field.startswith(name)
+    assert not re.search("[A-Za-z]{2,} [a-z]{2,}", problem), problem
+    assert "Value error" not in str(caught.value)

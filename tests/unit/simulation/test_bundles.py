@@ -297,7 +297,7 @@ def test_no_module_takes_the_place_of_another(table: pa.Table, tmp_path: Path, n
     [
         ("{'rows': 1}", "evaluate gave rows"),
         ("{'rows': 1, 'loss': np.nan, 'correct': 1}", "evaluate gave loss = NaN."),
-        ("{'rows': 1, 'loss': 1, 'correct': 1, 'more': 1}", "more, rows, the job declares rows,"),
+        ("{'rows': 1, 'loss': 1, 'correct': 1, 'more': 1}", "more, rows; the job declares rows,"),
     ],
 )
 def test_sums_are_those_of_the_job(table: pa.Table, tmp_path: Path, sums: str, told: str) -> None:

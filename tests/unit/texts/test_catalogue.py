@@ -23,6 +23,7 @@ OTHER_WORDS = {
     "规格": "任务规格", "隐私单位": "保护单位", "隐私预算": "额度",
     "批准": "审批", "联盟": "联合体",
     "声明": "模式自相矛盾", "分箱": "格数", "核验": "校验数据", "代理服务器": "代理拆解",
+    "数据所有者": "所有方",
 }  # fmt: skip
 """The word of the glossary, and one that stood beside it."""
 TABLES = files(secureflow.texts).joinpath("zh")
@@ -99,7 +100,20 @@ def _told(template: str) -> set[tuple[str, str | None, str | None]]:
     return {
         (name, "" if spec == "word" else spec, conversion)
         for _, name, spec, conversion in Formatter().parse(template)
-        if name is not None
+        if name is not None and "|" not in (spec or "")  # a word by number: others need none
+    }
+
+
+COUNTED = "columns|datasets|files|grants|jobs|lines|pages|problems|projects|requests|rounds|rows"
+"""What the command line counts."""
+
+
+def test_the_command_line_says_one_file_and_two_files() -> None:
+    """A template chooses the word by the number: `{count} {count:file|files}`."""
+    plural = re.compile(rf"{{\w+}} (?:{COUNTED})\b")
+    said = {*_table("cli"), *_table("words")}
+    assert {text for text in said if plural.search(text)} == {
+        "Its budget is kept per {unit}; at most {rows} rows of each count."
     }
 
 

@@ -9,11 +9,21 @@ import pytest
 
 from secureflow import texts
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Joined, Text, foreign, read_back, spelled, text_in, with_texts
+from secureflow.kit.text import (
+    Joined,
+    Text,
+    foreign,
+    one_after_the_other,
+    read_back,
+    spelled,
+    text_in,
+    with_texts,
+)
 from secureflow.server.rest.languages import spoken
 from secureflow.texts import chinese, error_in, explained
 
 NOTHING = "There is no {noun} {key!r} that you can see."
+AGO = "{count} {count:day|days} ago"
 TABLE = {
     NOTHING: "没有您可见的{noun:word} {key!r}。",
     "{file} cannot be used: {reason}.": "{file} 无法使用：{reason}。",
@@ -22,6 +32,7 @@ TABLE = {
     "{count:,} rows": "{count:,} 行",
     "{message} {reason}": "{message} {reason}",
     "job": "任务",
+    AGO: "{count} 天前",
 }
 
 
@@ -49,6 +60,32 @@ def test_a_text_within_a_text_is_chinese_too() -> None:
     outer = Text("{file} cannot be used: {reason}.", file="b", reason=inner)
     assert outer == "b cannot be used: bank-b is away.."
     assert chinese(outer) == "b 无法使用：bank-b 不在。"
+
+
+def test_a_number_chooses_its_words() -> None:
+    template = "{count} {count:file is|files are} {how}"
+    assert Text(template, count=1, how="new") == "1 file is new"
+    assert Text(template, count="1", how="new") == "1 file is new"
+    assert Text(template, count=0, how="new") == "0 files are new"
+    assert Text(template, count=21, how="|") == "21 files are |"
+    assert Text("a|b {count}", count=1) == "a|b 1"
+
+
+def test_what_a_number_chose_is_told_in_chinese_too() -> None:
+    for count, english in ((1, "1 day ago"), (7, "7 days ago")):
+        text = Text(AGO, count=count)
+        assert text == english
+        assert chinese(text) == f"{count} 天前"
+        assert chinese(foreign(english, text.as_json())) == f"{count} 天前"
+        assert chinese(foreign("9 days ago", text.as_json())) is None
+
+
+def test_sentences_become_parts_of_one() -> None:
+    away = Text("{party} is away.", party="b")
+    row = one_after_the_other([away, "Who knows.", Text("{party} is away.", party="c")])
+    assert row == "b is away; Who knows; c is away."
+    assert chinese(row) == "b 不在；Who knows；c 不在。"
+    assert one_after_the_other(["Who knows."]) == "Who knows."
 
 
 def test_texts_in_a_row() -> None:

@@ -93,7 +93,13 @@ def check_record(settings: AgentSettings) -> Iterator[dict[str, JSON]]:
     models = ModelsCheck(settings.models)
     found = list(models.findings())
     yield from report(
-        "models", found, Text("{count} models match the digests in their names", count=models.count)
+        "models",
+        found,
+        Text(
+            "{count} {count:model matches the digest in its name|"
+            "models match the digests in their names}",
+            count=models.count,
+        ),
     )
 
 
@@ -108,7 +114,7 @@ def _record(
         "record",
         found,
         Text(
-            "{record} is intact, {count} rows can be read",
+            "{record} is intact, {count} {count:row|rows} can be read",
             record=settings.record,
             count=check.count,
         ),

@@ -105,7 +105,9 @@ def _settings(so_far: Diagnosis) -> str:
     place = parse_address(so_far.settings.link, "link")
     so_far.host, so_far.port = place.host, place.port
     return Text(
-        "{config}: {count} datasets", config=so_far.config, count=len(so_far.settings.datasets)
+        "{config}: {count} {count:dataset|datasets}",
+        config=so_far.config,
+        count=len(so_far.settings.datasets),
     )
 
 

@@ -174,7 +174,7 @@ def check_data(so_far: Diagnosis) -> str:
             name=datasets[0].name if len(datasets) == 1 else "NAME",
         )
     return Text(
-        "{known} of {count} datasets are published, and unchanged since",
+        "{known} of {count} {count:dataset is|datasets are} published, and unchanged since",
         known=known,
         count=len(so_far.known.datasets),
     )

@@ -346,7 +346,11 @@ class Budgets:
                     organisation=self._settings.organisation,
                     name=name,
                 ),
-                "Declare `privacy: {domain, unit, epsilon, delta}` of the dataset in agent.yaml.",
+                Text(
+                    "Ask {organisation} to declare `privacy: {{domain, unit, epsilon, delta}}` of "
+                    "the dataset in its agent.yaml.",
+                    organisation=self._settings.organisation,
+                ),
                 {"dataset": name},
             )
         if policy.unit != spec.privacy.unit:

@@ -200,7 +200,11 @@ class Environments:
             named = ", ".join(wrong[:_NAMED]) + (", …" if len(wrong) > _NAMED else "")
             raise broken(
                 name,
-                Text("{count} files are not as installed: {named}", count=len(wrong), named=named),
+                Text(
+                    "{count} {count:file is|files are} not as installed: {named}",
+                    count=len(wrong),
+                    named=named,
+                ),
             )
         return found
 

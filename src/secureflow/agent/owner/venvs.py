@@ -144,10 +144,10 @@ def differences(venv: Path, known: Mapping[str, Any], *, quick: bool = False) ->
 
 def failed(step: str, told: str) -> SecureFlowError:
     """Return the error of a step, with the last of what it said."""
-    words = told if isinstance(told, Text) else shown(" ".join(told.split())[-_TOLD:])
+    words = told if isinstance(told, Text) else shown(" ".join(told.split())[-_TOLD:].rstrip("."))
     return SecureFlowError(
         "environment_failed",
-        Text("The environment was not made: {step}: {reason}", step=step, reason=words or "-"),
+        Text("The environment was not made: {step}: {reason}.", step=step, reason=words or "-"),
         "Correct the lock, or name another --index, --find-links or --python.",
     )
 

@@ -29,7 +29,7 @@ from blake3 import blake3
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 MAGIC: Final = b"secureflow-bundle/1\n"
 MAX_BYTES: Final = 10 << 20
@@ -70,13 +70,13 @@ class Bundle:
             raise too_many_lines(lines)
         for path, content in self.files.items():
             _check_content(path, content)
-        if (size := len(_header(self.files)) + self.size) > MAX_BYTES:
-            raise too_long(size)
+        if self.size > MAX_BYTES:
+            raise too_long(self.size)
 
     @property
     def size(self) -> int:
-        """Bytes of all contents."""
-        return sum(map(len, self.files.values()))
+        """Bytes of the packing."""
+        return len(_header(self.files)) + sum(map(len, self.files.values()))
 
     @property
     def lines(self) -> int:
@@ -138,7 +138,7 @@ def named_problem(path: str) -> str:
             length=MAX_PART,
         )
     if not path.endswith(SUFFIXES):
-        return Text("only text belongs in it: {suffixes}", suffixes=", ".join(SUFFIXES))
+        return Text("only text belongs in it: {suffixes}", suffixes=Joined(", ", SUFFIXES))
     return ""
 
 

@@ -14,7 +14,7 @@ from secureflow.engines.run.run import Course, record, report_dropouts, take_lea
 from secureflow.engines.script import Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Joined, Text, text_in
+from secureflow.kit.text import Text, one_after_the_other, text_in
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def too_few_contributors(
 ) -> SecureFlowError:
     """Return the error of a round with fewer contributors than may be summed."""
     names = ", ".join(sorted(failures))
-    reasons = Joined("; ", [_reason(party, error) for party, error in failures.items()])
+    reasons = one_after_the_other([_reason(party, error) for party, error in failures.items()])
     codes = {str(error.get("code")) for error in failures.values()}
     return SecureFlowError(
         name_of(failures.values(), "too_few_contributors"),

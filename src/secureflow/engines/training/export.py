@@ -238,7 +238,7 @@ def parse_safetensors(data: bytes) -> tuple[NDArray[np.float32], dict[str, str]]
     """
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(HEADER_LIMIT, len(data) - 8):
-        raise _invalid("its header is longer than the file or the limit")
+        raise _invalid("it is no model file, or it was cut off: its header would not fit in it")
     header = _json_object(data[8 : 8 + length], "header")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):

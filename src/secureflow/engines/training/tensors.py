@@ -201,7 +201,11 @@ def header_length(first: bytes, size: int) -> int:
     """
     length = int.from_bytes(first, "little")
     if not 8 <= size <= FILE_LIMIT or length > min(HEADER_LIMIT, size - 8):
-        raise _wrong("the file's header is longer than the file or the limit")
+        raise SecureFlowError(
+            "tensors_wrong",
+            "The file is no safetensors file, or it was cut off: its header would not fit in it.",
+            "Give the tensors as a safetensors file.",
+        )
     return length
 
 

@@ -149,7 +149,7 @@ class CodeRunner:
             raise SecureFlowError(
                 "bundle_output_refused",
                 Text(
-                    "What the bundle returned is refused: evaluate gave {found}, the job declares "
+                    "What the bundle returned is refused: evaluate gave {found}; the job declares "
                     "{sums}.",
                     found=", ".join(sorted(found))[:500],
                     sums=", ".join(self._model.sums),

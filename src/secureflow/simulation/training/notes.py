@@ -70,9 +70,9 @@ def _measuring(parties: Sequence[Party]) -> Iterator[str]:
     without = sum(not party.runner.rows[1] for party in parties)
     if without:
         yield Text(
-            "{count} of {parties} parties have fewer than {least} validation rows: they train on "
-            "all their rows, and measure nothing. Raise plan.validation, or simulate fewer "
-            "parties.",
+            "{count} of {parties} parties {count:has|have} fewer than {least} validation rows: "
+            "{count:it trains on all its rows, and measures|they train on all their rows, and "
+            "measure} nothing. Raise plan.validation, or simulate fewer parties.",
             count=without,
             parties=len(parties),
             least=LEAST_VALIDATION,
