@@ -21,6 +21,7 @@ from secureflow.adapters.link import (
 )
 from secureflow.adapters.link.server import Callbacks, LinkServer
 from secureflow.application.ports.courier import Request
+from secureflow.domain.blobs import BlobPlace
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority, SpiffeId, make_csr, new_link_key
 
@@ -159,7 +160,9 @@ class Centre:
     async def _may_read(self, peer: PeerIdentity, digest: str) -> bool:
         return self.readable
 
-    async def _may_write(self, peer: PeerIdentity, digest: str, size: int) -> FileArtifacts | None:
+    async def _may_write(
+        self, peer: PeerIdentity, digest: str, size: int, place: BlobPlace | None = None
+    ) -> FileArtifacts | None:
         return self.artifacts if self.writable else None
 
 

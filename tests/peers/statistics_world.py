@@ -81,7 +81,7 @@ class Vectors:
     async def fetch(self, digest: str, path: Path, size: int) -> None:
         await self._world.fetch(digest, path, size)
 
-    async def store(self, source: memoryview, digest: str) -> None:
+    async def store(self, source: memoryview, digest: str, place: object = None) -> None:
         if self.lost:
             raise KeyboardInterrupt  # the process dies before the first byte
         self.sent.append(bytes(source))

@@ -99,6 +99,18 @@ def test_those_who_came_back_take_part_again(place: Platform) -> None:
     check_story(place, ended)
 
 
+def test_masked_jobs_of_one_shape_run_at_once(place: Platform) -> None:
+    """Their vectors have one size: each was filed under another's job, and all were lost."""
+    with place.client("bank-a") as client:
+        jobs = [client.jobs.submit(rehearsal(place, tuple(place.parties), 12, 30.0)).id
+                for _ in range(3)]  # fmt: skip
+        ended = [await_end(client, job) for job in jobs]
+    assert [one.state for one in ended] == ["succeeded"] * 3, [one.error for one in ended]
+    for one in ended:
+        assert (one.report or {})["dropouts"] == []
+        assert verified(place, one.id)
+
+
 @pytest.mark.parametrize("protection", ["secagg", "sealed+secagg"])
 def test_a_dropout_that_comes_back(place: Platform, protection: str) -> None:
     """Four go on as three; the fourth applies the means that it missed and is one of four again."""

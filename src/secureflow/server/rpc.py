@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from secureflow.adapters.artifacts.several import SeveralArtifacts
 from secureflow.adapters.link import LogProgress, PeerIdentity
 from secureflow.adapters.link.server import Callbacks
 from secureflow.application.access import Principal
@@ -23,6 +24,7 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.running.aggregation import Scratch
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.witnessing import Witnessing
+from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.canonical import JSON
@@ -54,10 +56,20 @@ _log = get_logger(__name__)
 
 @dataclass
 class _Awaited:
-    """A masked vector that a party was asked for, with its digest once it begins to arrive."""
+    """A masked vector that a party was asked for, with its digest once it begins to arrive.
+
+    Agents of version 0.2.0 do not say which of theirs they store; then there are several.
+    """
 
     size: int
-    digest: str = ""
+    digests: set[str] = field(default_factory=set)
+
+    def takes(self, digest: str, most: int) -> bool:
+        """Tell whether this is its vector, or may be one of so many; it is from then on."""
+        if digest not in self.digests and len(self.digests) >= most:
+            return False
+        self.digests.add(digest)
+        return True
 
 
 class Tickets:
@@ -79,18 +91,32 @@ class Tickets:
             if isinstance(digest, str) and digest:
                 _remember(self._told, (party, digest), None, self._capacity)
         vector = body.get("vector")
-        if isinstance(vector, Mapping) and not body.get("generation"):
+        here = body.get("uplink") is None  # else it goes to the enclave
+        if isinstance(vector, Mapping) and here and not body.get("generation"):
             place = (party, body["job"], body["stage"], body["round"])
             known = self._awaited.get(place, _Awaited(vector["size"]))
             _remember(self._awaited, place, known, self._capacity)
 
-    def awaited(self, party: str, digest: str, size: int) -> str | None:
-        """Return the job that waits for this vector of the party: one per round."""
-        for place, vector in reversed(self._awaited.items()):
-            if place[0] == party and vector.size == size and vector.digest in {"", digest}:
-                vector.digest = digest
-                return place[1]
-        return None
+    def awaited(
+        self, party: str, digest: str, size: int, place: BlobPlace | None = None
+    ) -> list[str]:
+        """Return the jobs that wait for this vector of the party: one vector per round.
+
+        Several only for a party that does not say which: all that wait for one of this size may be
+        meant. Whichever was, finds it; the others are without it as if it had not come.
+        """
+        if place is not None:
+            named = self._awaited.get((party, place.job, place.stage, place.round))
+            takes = named is not None and named.size == size and named.takes(digest, 1)
+            return [place.job] if takes else []
+        equal = [(at[1], one) for at, one in reversed(self._awaited.items())
+                 if at[0] == party and one.size == size]  # fmt: skip
+        return list(dict.fromkeys(job for job, one in equal if one.takes(digest, len(equal))))
+
+    def drop(self, job: str) -> None:
+        """Forget the vectors that a job waits for: it is over."""
+        for at in [one for one in self._awaited if one[1] == job]:
+            del self._awaited[at]
 
     def held(self, party: str, digest: str) -> bool:
         """Tell whether the party was told of the blob."""
@@ -233,14 +259,23 @@ class PartyDesk:
         services = await self._services
         return peer.party != ENCLAVE and await services.bundles.readable_by(peer.party, digest)
 
-    async def may_write(self, peer: PeerIdentity, digest: str, size: int) -> Artifacts | None:
+    async def may_write(
+        self, peer: PeerIdentity, digest: str, size: int, place: BlobPlace | None = None
+    ) -> Artifacts | None:
         """Return where the party may store a blob: the enclave models, an agent its vector."""
         if size > self._max_blob:
             return None
         if peer.party == ENCLAVE:
             return self._artifacts
-        job = self._tickets.awaited(peer.party, digest, size)
-        return None if job is None else self._vectors.of(job)
+        stores = []
+        for job in self._tickets.awaited(peer.party, digest, size, place):
+            try:
+                stores.append(self._vectors.of(job))
+            except SecureFlowError:  # it is over
+                self._tickets.drop(job)
+        if len(stores) > 1:
+            return SeveralArtifacts(stores)
+        return stores[0] if stores else None
 
     async def _status(self, services: Services, peer: PeerIdentity, body: Body) -> JSON:
         del body

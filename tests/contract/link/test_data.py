@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -13,9 +14,10 @@ from peers.links import JSON, Centre, Cutter, party, until
 from structlog.testing import capture_logs
 
 from secureflow.adapters.artifacts.files import CHUNK
-from secureflow.adapters.link import Chunked, backoff
+from secureflow.adapters.link import Chunked, backoff, data
 from secureflow.adapters.link.refusals import refusal, refuse
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
+from secureflow.domain.blobs import BlobPlace
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 
@@ -335,6 +337,32 @@ async def test_unknown_and_unreadable_blobs_look_alike(centre: Centre, tmp_path:
         assert await _code(peer.link.fetch(DIGEST, tmp_path / "x", 1)) == "not_found"
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["centre", "centre of 0.2.0"])
+async def test_a_vector_says_what_it_is_for(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, old: bool
+) -> None:
+    """An older centre refuses what it does not know, and finds the place by itself."""
+    place, found = BlobPlace("job_1", "train", 7), list[object]()
+    may_write, read = centre.server._data._may_write, data.parse_manifest
+
+    async def may(*asked: Any) -> Any:
+        found.append(asked[3])
+        return await may_write(*asked)
+
+    def strict(sent: bytes, number: str) -> tuple[str, int]:
+        if b"place" in sent:
+            raise SecureFlowError("malformed_manifest", "Expected a digest and a size.")
+        return read(sent, number)
+
+    monkeypatch.setattr(centre.server._data, "_may_write", may)
+    if old:
+        monkeypatch.setattr(data, "parse_manifest", strict)
+    async with party(centre) as peer:
+        await peer.link.store(memoryview(CONTENT), DIGEST, place)
+    assert found == [None if old else place]
+    assert centre.artifacts.path(DIGEST) is not None
+
+
 async def test_who_may_not_write_stores_nothing(centre: Centre) -> None:
     centre.writable = False
     async with party(centre) as peer:
@@ -354,6 +382,18 @@ async def test_who_may_not_write_stores_nothing(centre: Centre) -> None:
         canonical_bytes({"digest": DIGEST, "offset": -1}),
         canonical_bytes({"digest": DIGEST, "offset": True}),
         canonical_bytes({"digest": DIGEST, "offset": 0, "more": 1}),
+        canonical_bytes({"digest": DIGEST, "offset": 0, "place": None}),
+        canonical_bytes({"digest": DIGEST, "size": 1, "place": {"job": "job_1"}}),
+        canonical_bytes(
+            {
+                "digest": DIGEST,
+                "size": 1,
+                "place": {"job": "job_1", "stage": "train", "round": True},
+            }
+        ),
+        canonical_bytes(
+            {"digest": DIGEST, "size": 1, "place": {"job": ["job_1"], "stage": "train", "round": 1}}
+        ),
         b"x" * 10_000,
     ],
 )

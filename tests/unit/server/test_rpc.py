@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
+from secureflow.adapters.artifacts.files import ScratchFiles
 from secureflow.adapters.link import LogProgress, PeerIdentity
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
+from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.jobs import JobState
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.merkle import verify_consistency
 from secureflow.engines.ledger.notes import parse_note
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
 from secureflow.kit.spiffe import SpiffeId
 from secureflow.server.rpc import PartyDesk, Tickets
@@ -223,6 +229,54 @@ async def test_an_agent_stores_the_one_vector_that_it_was_asked_for(desk: Desk) 
     sealed = {**asked, "round": 3, "generation": 1}  # it goes to the enclave
     await desk.desk.log_proofs("bank-b", sealed, LogProgress())
     assert await desk.desk.may_write(b, DIGEST, 400) is None
+
+
+def vector_of(job: str, number: int = 1) -> dict[str, Any]:
+    return {"job": job, "stage": "train", "round": number, "vector": {"size": 400}}
+
+
+async def test_vectors_of_jobs_that_run_at_once_do_not_cross(desk: Desk) -> None:
+    """They have one size; both were lost when each was filed under the other's job."""
+    a, jobs = desk.peer("bank-a"), [f"job_{number}{'0' * 9}" for number in (1, 2)]
+    for job in jobs:
+        await desk.desk.log_proofs("bank-a", vector_of(job), LogProgress())
+    stores = [await desk.desk.may_write(a, f"{number}b" * 32, 400, BlobPlace(job, "train", 1))
+              for number, job in enumerate(jobs)]  # fmt: skip
+    assert stores == [desk.desk._vectors.of(job) for job in jobs]
+    for place in (BlobPlace(jobs[0], "train", 2), BlobPlace("job_3000000000", "train", 1),
+                  BlobPlace(jobs[0], "evaluate", 1)):  # fmt: skip
+        assert await desk.desk.may_write(a, "0b" * 32, 400, place) is None
+    named = BlobPlace(jobs[0], "train", 1)
+    assert await desk.desk.may_write(a, "0b" * 32, 401, named) is None
+    assert await desk.desk.may_write(a, "cc" * 32, 400, named) is None  # one for each round
+    assert await desk.desk.may_write(desk.peer("bank-b"), "0b" * 32, 400, named) is None
+
+
+async def test_a_vector_that_does_not_say_for_which_job_is_there_for_each(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """As an agent of 0.2.0 sends it; a job that is over, and one under a seal, wait for none."""
+    desk.desk._vectors = ScratchFiles(tmp_path)
+    a, jobs = desk.peer("bank-a"), [f"job_{number}{'0' * 9}" for number in (1, 2, 3, 4)]
+    for job in jobs[:3]:
+        await desk.desk.log_proofs("bank-a", vector_of(job), LogProgress())
+    await desk.desk.log_proofs("bank-a", vector_of(jobs[3]) | {"uplink": {}}, LogProgress())
+    await desk.desk._vectors.discard(jobs[2])
+    for content in (b"x" * 400, b"y" * 400):
+        digest = blake3(content).hexdigest()
+        store = await desk.desk.may_write(a, digest, 400)
+        assert store is not None
+        store.demand(400)
+        await store.put(_chunks(content), limit=400, expect=digest)
+        for job in jobs[:2]:
+            assert (await desk.desk._vectors.of(job).stat(digest)).size == 400
+        with pytest.raises(SecureFlowError):
+            await desk.desk._vectors.of(jobs[3]).stat(digest)
+    assert await desk.desk.may_write(a, "cc" * 32, 400) is None  # as many as it was asked for
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def test_tickets_are_bounded() -> None:

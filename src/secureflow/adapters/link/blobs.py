@@ -11,7 +11,7 @@ what was written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -25,8 +25,9 @@ from secureflow.adapters.link.messages import TAKEN
 from secureflow.adapters.link.refusals import rpc_errors
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.adapters.link.waits import waits_for_centre, waits_no_more
+from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.errors import DISKS, INFRASTRUCTURE
-from secureflow.kit.canonical import canonical_bytes
+from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.logging import get_logger
@@ -133,15 +134,22 @@ async def fetch(link: TransferLink, digest: str, path: Path, size: int) -> None:
         await asyncio.to_thread(part.replace, path)
 
 
-async def store(link: TransferLink, source: Source, digest: str) -> None:
+async def store(
+    link: TransferLink, source: Source, digest: str, place: BlobPlace | None = None
+) -> None:
     """Store a blob; see `Link.store`."""
     size = await asyncio.to_thread(_size, source)
+    manifest: dict[str, JSON] = {"digest": digest, "size": size}
+    if place is not None:
+        manifest["place"] = {"job": place.job, "stage": place.stage, "round": place.round}
     tries = _Tries(link)
     while True:
         try:
             with rpc_errors("the server"):
-                await _send(link.dial(), source, digest, size)
+                await _send(link.dial(), source, manifest)
         except SecureFlowError as error:
+            if error.code == "malformed_manifest" and manifest.pop("place", None):
+                continue  # a centre of version 0.2.0, which finds the place by itself
             waits_for_centre(error)
             await tries.again(error)
         else:
@@ -149,9 +157,9 @@ async def store(link: TransferLink, source: Source, digest: str) -> None:
             return
 
 
-async def _send(channel: grpc.aio.Channel, source: Source, digest: str, size: int) -> None:
+async def _send(channel: grpc.aio.Channel, source: Source, manifest: Mapping[str, JSON]) -> None:
     taken: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-    put = channel.stream_unary(_PUT, identity, identity)(_messages(source, digest, size, taken))
+    put = channel.stream_unary(_PUT, identity, identity)(_messages(source, manifest, taken))
     try:
         try:
             async with asyncio.timeout(MANIFEST_SECONDS):
@@ -197,9 +205,9 @@ async def _fetch_rest(channel: grpc.aio.Channel, digest: str, part: Path, size: 
 
 
 async def _messages(
-    source: Source, digest: str, size: int, taken: asyncio.Future[bool]
+    source: Source, manifest: Mapping[str, JSON], taken: asyncio.Future[bool]
 ) -> AsyncIterator[bytes]:
-    yield canonical_bytes({"digest": digest, "size": size})
+    yield canonical_bytes(dict(manifest))
     if not await taken:
         return
     chunks = iter(_chunks(source))

@@ -13,17 +13,18 @@ from typing import Any, Final
 import grpc
 
 from secureflow.adapters.link.identity import Context, Gate, PeerIdentity
-from secureflow.adapters.link.messages import TAKEN
+from secureflow.adapters.link.messages import TAKEN, read_place
 from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.application.ports.artifacts import Artifact, Artifacts
+from secureflow.domain.blobs import BlobPlace
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
 MayRead = Callable[[PeerIdentity, str], Awaitable[bool]]
 """May the peer read the blob of this digest?"""
-MayWrite = Callable[[PeerIdentity, str, int], Awaitable[Artifacts | None]]
+MayWrite = Callable[[PeerIdentity, str, int, BlobPlace | None], Awaitable[Artifacts | None]]
 """Where may the peer store the blob of this digest and size? None: nowhere."""
 
 MAX_MANIFEST: Final = 4096
@@ -69,8 +70,9 @@ class DataService:
     async def _put(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
         peer = await self._gate.admit(context)
         try:
-            digest, size = parse_manifest(await anext(messages, b""), "size")
-            place = await self._may_write(peer, digest, size)
+            manifest = await anext(messages, b"")
+            digest, size = parse_manifest(manifest, "size")
+            place = await self._may_write(peer, digest, size, parse_place(manifest))
             if place is None:
                 raise SecureFlowError(
                     "forbidden",
@@ -121,7 +123,8 @@ def parse_manifest(data: bytes, number: str) -> tuple[str, int]:
         SecureFlowError: `malformed_json`, `malformed_manifest`.
     """
     value: Any = parse_json(data, MAX_MANIFEST)
-    if isinstance(value, dict) and value.keys() == {"digest", number}:
+    more = {"place"} if number == "size" else set[str]()
+    if isinstance(value, dict) and value.keys() - more == {"digest", number}:
         digest, count = value["digest"], value[number]
         known = isinstance(digest, str) and _DIGEST.fullmatch(digest)
         if known and type(count) is int and 0 <= count < 1 << 53:
@@ -129,3 +132,21 @@ def parse_manifest(data: bytes, number: str) -> tuple[str, int]:
     raise SecureFlowError(
         "malformed_manifest", Text("Expected a digest and {number} in the manifest.", number=number)
     )
+
+
+def parse_place(data: bytes) -> BlobPlace | None:
+    """Return the place that a manifest names, which `parse_manifest` has read; None for none.
+
+    Raises:
+        SecureFlowError: `malformed_manifest`.
+    """
+    manifest: Any = parse_json(data, MAX_MANIFEST)
+    value = manifest.get("place")
+    if value is None:
+        return None
+    place = read_place(value)
+    if place is None:
+        raise SecureFlowError(
+            "malformed_manifest", "The manifest's place is no job, stage and round."
+        )
+    return place

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from secureflow.domain.blobs import BlobPlace
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.spiffe import SpiffeId
@@ -53,6 +54,17 @@ class LogProgress:
     def as_json(self) -> dict[str, JSON]:
         """Return the JSON members of a message."""
         return {"log_size": self.log_size, "unproved": list(self.unproved)}
+
+
+def read_place(value: JSON) -> BlobPlace | None:
+    """Return the place that a foreign manifest names; None if it is none."""
+    if not isinstance(value, dict) or value.keys() != {"job", "stage", "round"}:
+        return None
+    job, stage, number = value["job"], value["stage"], value["round"]
+    named = isinstance(job, str) and isinstance(stage, str)
+    if not named or type(number) is not int or not 0 <= number < 1 << 53:
+        return None
+    return BlobPlace(job, stage, number)
 
 
 def answer(identifier: str, body: JSON, standing: LogProgress | None = None) -> Envelope:

@@ -29,6 +29,7 @@ from secureflow.adapters.link.refusals import CallEnd, rpc_errors
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tasks import Handle, RequestTasks
 from secureflow.adapters.link.tls import SERVER_NAME, identity, open_channel
+from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.organisations import shut_out
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news, naming_clocks
@@ -153,14 +154,14 @@ class Link:
         """
         await fetch(self, digest, path, size)
 
-    async def store(self, source: Source, digest: str) -> None:
+    async def store(self, source: Source, digest: str, place: BlobPlace | None = None) -> None:
         """Store a blob: a file, or a buffer (kept unchanged until this returns).
 
         Raises:
             SecureFlowError: the centre's error, or `link_broken` if a working link fails three
                 times.
         """
-        await store(self, source, digest)
+        await store(self, source, digest, place)
 
     async def wait_until_connected(self) -> None:
         """Wait until the centre has welcomed this party."""

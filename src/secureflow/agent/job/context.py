@@ -20,6 +20,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.witness import Witness
+from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
 from secureflow.engines.run.kind import EngineKinds
@@ -64,8 +65,8 @@ class Fetching(Protocol):
     async def fetch(self, digest: str, path: Path, size: int) -> None:
         """Fetch a blob and verify its BLAKE3 digest."""
 
-    async def store(self, source: memoryview, digest: str) -> None:
-        """Store a blob of this BLAKE3 digest."""
+    async def store(self, source: memoryview, digest: str, place: BlobPlace | None = None) -> None:
+        """Store a blob of this BLAKE3 digest, for the round that asked for it."""
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
         """Call the server."""

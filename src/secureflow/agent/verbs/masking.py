@@ -32,6 +32,7 @@ from secureflow.agent.record.records import AdmittedEnclave, JobRecord, RoundRec
 from secureflow.agent.verbs.rounds import send_sealed
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
+from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.engines.closing import Vote
@@ -272,7 +273,8 @@ class Masking:
     ) -> None:
         admission = self._admission(job, spec, request)
         if admission is None or request.uplink is None:
-            await retry_while_away(lambda: self._link.store(masked.vector, masked.digest))
+            place = BlobPlace(job.job, request.stage, request.round)
+            await retry_while_away(lambda: self._link.store(masked.vector, masked.digest, place))
             return
         manifest = vector_manifest(client.plan.encoding.slots, client.plan.ring.itemsize)
         held = LocalContribution(
