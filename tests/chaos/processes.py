@@ -22,7 +22,7 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import Limits, parse
 from secureflow.domain.specs.privacy import Privacy
-from secureflow.domain.specs.statistics import StatisticsLimits
+from secureflow.domain.specs.statistics import StatisticsLimits, StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.training import FeatureSpec, Release, TrainingPlan
 from secureflow.kit.errors import SecureFlowError
@@ -105,6 +105,14 @@ class Machines:
         if kind not in self._calm:
             self._calm[kind] = self.play(Schedule(0, kind, ()))
         return self._calm[kind]
+
+    def together(self, times: int) -> list[tuple[str, Any]]:
+        """Run every kind of job so many times, all at once; return each with how it ended."""
+        with self.platform.client("bank-a") as client:
+            kinds = [kind for kind in KINDS for _ in range(times)]
+            jobs = [client.jobs.submit(request(self.platform, kind)).id for kind in kinds]
+            ended = [await_end(client, job, ENDS_WITHIN) for job in jobs]
+        return [(kind.name, one) for kind, one in zip(kinds, ended, strict=True)]
 
     def play(self, schedule: Schedule) -> Observed:
         """Run a job under a schedule, and tell what is there when everything is at rest."""
@@ -315,7 +323,8 @@ def request(platform: Platform, kind: Kind) -> Any:
     }
     if kind.kind == "statistics":
         return StatisticsRequest(
-            **facts, queries=tuple(parts["queries"]),
+            **facts,
+            queries=tuple(parse(StatisticsQuery, one, "spec") for one in parts["queries"]),
             privacy=parse(NoiseRequest, parts["privacy"], "spec"),
             limits=StatisticsLimits(PATIENCE),
         )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from tests.chaos.oracle import violations
+from tests.chaos.oracle import Observed, violations
 from tests.chaos.processes import Machines, machines
 from tests.chaos.schedules import CLOCK, DISK, Schedule, draw_real
 from tests.chaos.test_in_process import portions
@@ -72,6 +72,19 @@ def check(seeds: range, database: str, directory: Path) -> None:
                 repeat = REPEAT.format(database, one.seed, one.seed + 1)
                 found.append("\n  ".join([repeat, str(one), *wrong]))
     assert not found, "\n\n".join(found)
+
+
+def test_jobs_of_every_kind_at_once(tmp_path: Path) -> None:
+    """No fault but one another: the masked vectors of equal shapes were filed crosswise."""
+    with place(tmp_path, [], "sqlite") as made:
+        ended = made.together(2)
+        assert [(kind, one.state, one.error) for kind, one in ended] == [
+            (kind, "succeeded", None) for kind, _ in ended
+        ]
+        for kind in ("sealed", "masked", "both", "agents"):  # without noise
+            calm = made.calm(kind, Observed(charter=made.charter)).job
+            digests = {(one.report or {})["model"]["digest"] for name, one in ended if name == kind}
+            assert digests == {(calm.report or {})["model"]["digest"]}
 
 
 @pytest.mark.postgres

@@ -7,6 +7,7 @@ hindrance to the next. `tests/security/operator/test_masks.py` attacks them,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,14 @@ from secureflow.domain.specs.base import Limits, Quantisation
 from secureflow.domain.specs.training import ModelSpec, Release
 from secureflow.kit.errors import SecureFlowError
 from tests.nursery import Born
-from tests.survival.world import await_end, check_story, platform, rehearsal, verified
+from tests.survival.world import (
+    await_end,
+    check_story,
+    platform,
+    rehearsal,
+    standing,
+    verified,
+)
 
 PATIENCE = 10.0  # seconds without a sign of life: far more than a busy machine needs
 ROUNDS = 40  # some are left after the first one, however late its event is heard
@@ -101,9 +109,11 @@ def test_those_who_came_back_take_part_again(place: Platform) -> None:
 
 def test_masked_jobs_of_one_shape_run_at_once(place: Platform) -> None:
     """Their vectors have one size: each was filed under another's job, and all were lost."""
+    request = rehearsal(place, tuple(place.parties), 4, 60.0)
     with place.client("bank-a") as client:
-        jobs = [client.jobs.submit(rehearsal(place, tuple(place.parties), 12, 30.0)).id
-                for _ in range(3)]  # fmt: skip
+        with standing(place.processes["bank-b"]):  # then it is asked by all of them at once
+            jobs = [client.jobs.submit(request).id for _ in range(3)]
+            time.sleep(2)
         ended = [await_end(client, job) for job in jobs]
     assert [one.state for one in ended] == ["succeeded"] * 3, [one.error for one in ended]
     for one in ended:
