@@ -127,6 +127,19 @@ async def test_it_is_ended_by_who_started_it(sandbox: Sandbox) -> None:
     assert await process.reader.read() == b""
 
 
+async def test_one_whose_every_process_was_stopped_ends_like_others(sandbox: Sandbox) -> None:
+    """The outer one, too, which waits for the end of the others."""
+    process = await sandbox.start(Launch((*PYTHON, WAIT)))
+    assert await process.reader.readline() == b"1\n"
+    outer = process._process.pid  # type: ignore[attr-defined]
+    for pid in {process.pid, outer}:
+        os.kill(pid, signal.SIGSTOP)
+    async with asyncio.timeout(60):
+        assert await ended(process) == 128 + signal.SIGKILL
+    with pytest.raises(ProcessLookupError):
+        os.kill(outer, 0)
+
+
 async def test_one_that_is_kept_still_ends_like_others(sandbox: Sandbox) -> None:
     process = await sandbox.start(Launch((*PYTHON, WAIT)))
     assert await process.reader.readline() == b"1\n"

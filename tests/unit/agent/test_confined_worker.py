@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from peers.sandboxes import demand_sandbox
 
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
+from secureflow.agent.compute import standstill, worker_process
 from secureflow.agent.compute.jobfiles import UPDATE
 from secureflow.agent.compute.worker_process import (
     Views,
@@ -180,6 +182,52 @@ async def test_a_request_that_lasts_too_long_ends_with_its_process(config: Worke
     assert caught.value.hint
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
+
+
+async def test_a_worker_that_stands_still_is_replaced_and_one_that_always_does_is_told(
+    workers: Workers, dataset: DatasetConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody sets a limit of time for SecureFlow's own code: its job would wait for ever."""
+    await workers.prepare("job", dump(SPEC), dataset)
+    expected = (await workers.compute("job", "moments"))["sums"]
+    stands = partial(standstill.stands_still, seconds=0.25, looks=8)
+    monkeypatch.setattr(worker_process, "stands_still", stands)
+    process, exchange = workers._jobs["job"].process, WorkerProcess._exchange
+    assert process is not None
+    await process._process.freeze()
+    assert (await workers.compute("job", "moments"))["sums"] == expected
+
+    async def stopped(process: WorkerProcess, line: bytes) -> Any:
+        await process._process.freeze()
+        return await exchange(process, line)
+
+    monkeypatch.setattr(WorkerProcess, "_exchange", stopped)
+    assert await code_of(workers.compute("job", "moments")) == "worker_too_slow"
+
+
+async def test_what_a_process_and_all_below_it_use_is_seen() -> None:
+    busy = "import time, sys; print(1, flush=True)\nwhile True: pass"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", outer, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        began = standstill.used_by(process.pid)
+        async with asyncio.timeout(60):
+            while standstill.used_by(process.pid) <= began:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+        still = asyncio.create_task(standstill.stands_still(process.pid, seconds=0.2, looks=5))
+        await asyncio.sleep(0.5)
+        assert not still.done()
+        os.killpg(process.pid, signal.SIGSTOP)
+        async with asyncio.timeout(60):
+            await still
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    assert standstill.used_by(process.pid) == -1
 
 
 async def test_its_files_have_the_size_of_its_update_or_its_state(

@@ -132,6 +132,8 @@ class Started:
         with contextlib.suppress(ProcessLookupError):
             if self._handle is not None:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+                if self._process.returncode is None:  # it reaps the other, unless it was stopped
+                    self._process.send_signal(signal.SIGCONT)
             elif self._process.returncode is None:
                 self._process.kill()
         await self.wait()

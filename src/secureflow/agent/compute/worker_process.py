@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.adapters.sandbox import PlainSandbox
+from secureflow.agent.compute import standstill
 from secureflow.agent.compute.jobfiles import OUTPUTS, STATE_BYTES, emptied, job_folder
+from secureflow.agent.compute.standstill import stands_still
 from secureflow.agent.compute.worker import LINE_BYTES
 from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
 from secureflow.kit.canonical import parse_json
@@ -198,6 +200,10 @@ class WorkerDied(Exception):  # noqa: N818 - an event between the two classes he
     """The process ended, or sent something that is not an answer, while a request was open."""
 
 
+class WorkerStill(WorkerDied):
+    """It used no processor for minutes while a request was open, and was ended."""
+
+
 class WorkerFailed(Exception):  # noqa: N818 - a worker's word, not yet an error
     """A worker's own error, which nobody has looked at: see `worker_errors`."""
 
@@ -266,7 +272,7 @@ class WorkerProcess:
         Raises:
             SecureFlowError: `too_large` for a request beyond a line, or `worker_too_slow`.
             WorkerFailed: the worker's own error.
-            WorkerDied: there is no answer; the process is gone.
+            WorkerDied: there is no answer; the process is gone. `WorkerStill` if it did nothing.
         """
         self._next += 1
         body = {"id": self._next, "verb": verb, "arguments": self._inside(arguments)}
@@ -281,7 +287,7 @@ class WorkerProcess:
                 ),
             )
         try:
-            reply = await asyncio.wait_for(self._exchange(line), self._config.seconds or None)
+            reply = await asyncio.wait_for(self._watched(line), self._config.seconds or None)
         except TimeoutError as error:
             await self.kill()
             raise _too_slow(verb, self._config.seconds) from error
@@ -292,6 +298,21 @@ class WorkerProcess:
             raise WorkerFailed(reply["error"])
         answer: dict[str, Any] = reply["answer"]
         return answer
+
+    async def _watched(self, line: bytes) -> dict[str, Any]:
+        """Exchange a request for its answer, as long as the process does something."""
+        asked = asyncio.ensure_future(self._exchange(line))
+        still = asyncio.ensure_future(stands_still(self.pid))
+        try:
+            await asyncio.wait({asked, still}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            _log.warning("worker_stands_still", seconds=standstill.SECONDS * standstill.LOOKS)
+            raise WorkerStill
+        finally:
+            asked.cancel()
+            still.cancel()
+            await asyncio.gather(asked, still, return_exceptions=True)
 
     async def kill(self) -> None:
         """Kill the process (it has no state to lose) and reap it."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from secureflow.adapters.datasources import changed, commit, still_written
+from secureflow.agent.compute import standstill
 from secureflow.agent.compute.jobfiles import OUTPUTS, emptied, job_folder
 from secureflow.agent.compute.worker_errors import Asked, WorkerError, failed, worker_error
 from secureflow.agent.compute.worker_process import (
@@ -28,6 +29,7 @@ from secureflow.agent.compute.worker_process import (
     WorkerDied,
     WorkerFailed,
     WorkerProcess,
+    WorkerStill,
     views,
 )
 from secureflow.agent.compute.worker_texts import FAILED
@@ -111,20 +113,21 @@ class Workers:
                 `dataset_changed` while it was read; `worker_died`.
         """
         arguments = {"dataset": dump(dataset), "salt": salt.hex(), "known": known and list(known)}
+        still = False
         for _ in range(2):
             seen = await self._views("", dataset.path)
             process = await WorkerProcess.start(self._config, seen)
             try:
                 answer = await process.request("describe", arguments)
                 return await asyncio.to_thread(_description, answer, dataset, salt, known)
-            except WorkerDied:
-                continue
+            except WorkerDied as error:
+                still = isinstance(error, WorkerStill)
             except WorkerFailed as told:
                 asked = Asked(dataset=dataset, owner=True)
                 raise await asyncio.to_thread(_error, told.raw, asked, "describe") from None
             finally:
                 await process.kill()
-        raise _died("describe")
+        raise _died("describe", still=still)
 
     async def check(self, job: str, spec: Mapping[str, Any], dataset: DatasetConfig | None) -> None:
         """Refuse what can be decided from spec, declaration and the file's columns, without rows.
@@ -240,18 +243,19 @@ class Workers:
         entry = self._jobs.get(job)
         if entry is None:
             raise not_prepared(job)
+        still = False
         async with entry.lock:
             for again in (True, False):
                 try:
                     process = await self._running(job, entry, verb)
                     return await process.request(verb, arguments)
-                except WorkerDied:
-                    entry.process = None
+                except WorkerDied as died:
+                    entry.process, still = None, isinstance(died, WorkerStill)
                 except WorkerFailed as told:
                     error = await asyncio.to_thread(self._told, told.raw, entry, verb)
                     if error is not None or not again:
                         raise (error or failed(_NO_ROOM, _MORE_ROOM)) from None
-        raise _died(verb)
+        raise _died(verb, still=still)
 
     async def _end(self, job: str) -> None:
         """End a process that nothing more is expected of; the next request starts another."""
@@ -413,7 +417,19 @@ def _changed(job: str) -> SecureFlowError:
     )
 
 
-def _died(verb: str) -> SecureFlowError:
+def _died(verb: str, *, still: bool) -> SecureFlowError:
+    if still:
+        return SecureFlowError(
+            "worker_too_slow",
+            Text(
+                "The worker did nothing for {minutes} minutes in the request {verb!r}, and was "
+                "ended; the one that was started for it did no more.",
+                verb=verb,
+                minutes=round(standstill.SECONDS * standstill.LOOKS / 60),
+            ),
+            "See what holds it: a disk that does not answer, or who stops its processes.",
+            {"verb": verb},
+        )
     return SecureFlowError(
         "worker_died",
         Text(
