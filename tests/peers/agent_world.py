@@ -192,6 +192,8 @@ class World:
     accounting: Any = ACCOUNTANT
     kinds: AgentKinds = field(default_factory=lambda: AGENT_KINDS)
     confines: bool = False
+    links: int = 1
+    """How many links the centre has welcomed."""
 
     def __post_init__(self) -> None:
         self.now = NOW
@@ -288,6 +290,7 @@ class World:
             appraisal=appraisal_policy(settings.attestation, lambda: self.measurement),
             accounting=self.accounting,
             clock=lambda: self.now,
+            links=lambda: self.links,
             confines=self.confines,
         )
         self.assembly = assemble(settings, self.all_keys[ME], self.store, ports, self.kinds)

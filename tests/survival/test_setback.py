@@ -21,7 +21,7 @@ from secureflow.domain.charter import SignedCharter
 from secureflow.domain.jobs import Job
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.kit.errors import SecureFlowError
-from tests.survival.world import await_end, platform, rehearsal
+from tests.survival.world import await_end, platform, rehearsal, standing
 
 BANKS = ("bank-a", "bank-b", "bank-c")
 PATIENCE = 60.0
@@ -228,3 +228,29 @@ def test_an_agent_set_back_in_mid_job_says_so_and_the_job_ends_by_name(
     after = run(place, "after-set-back")
     assert after.state == "succeeded", after.error
     assert judged(place, bundle_of(place, after.id)).ok
+
+
+def test_an_agent_that_goes_back_without_a_start_says_so(place: Platform) -> None:
+    """A snapshot with the memory in it: a copy has worked while the agent was held as it was."""
+    owner, twin = place.parties["bank-b"], place.directory / "twin"
+    assert run(place, "before-snapshot").state == "succeeded"
+    held = place.processes["bank-b"]
+    with standing(held):
+        left_out = shutil.ignore_patterns("*.sock", "*.lock", "ready.json")
+        shutil.copytree(owner.directory, twin, ignore=left_out)
+        place.start("twin")
+        lost = run(place, "lost-again")
+        assert lost.state == "succeeded", lost.error
+        stop_all([place.processes["twin"]])
+    ended = run(place, "after-snapshot")
+    assert ended.state != "succeeded"
+    alarm = failed_checks(place, "bank-b")["alarm"]
+    assert alarm["code"] == "record_set_back"
+    assert lost.id in alarm["message"]
+    # Its newest record is the other's: put back, it goes on.
+    stop_all([held])
+    shutil.rmtree(owner.directory)
+    shutil.move(twin, owner.directory)
+    place.start("bank-b")
+    after = run(place, "after-newest")
+    assert after.state == "succeeded", after.error

@@ -183,6 +183,7 @@ def _put_together(
         appraisal=read.appraisal,
         accounting=ProcessAccountant(),
         clock=system_clock,
+        links=lambda: link.welcomes,
         confines=confines,
     )
     assembly = assemble(settings, key, store, ports, kinds)

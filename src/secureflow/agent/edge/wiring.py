@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from secureflow.agent.activesettings import ActiveSettings
@@ -50,6 +50,8 @@ class ExternalPorts:
     appraisal: AppraisalPolicy
     accounting: Accounting
     clock: Clock
+    links: Callable[[], int]
+    """Returns how many links the centre has welcomed so far."""
     confines: bool = False
     """Whether `computing` runs code of others, in a sandbox that confines it."""
 
@@ -114,7 +116,7 @@ def assemble(
         room,
         lambda: rollback.check(),  # noqa: PLW0108  made later
     )
-    rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget)
+    rollback = RollbackCheck(store, party, key.public, clock, call, agent.forget, ports.links)
     continuations = Continuations(store, witness, charter, clock, call, agent.end)
     parts = context, inbox, consent, attestation, continuations, rollback
     return Assembly(agent, *parts, bundles, code)

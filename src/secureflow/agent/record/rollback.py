@@ -1,10 +1,13 @@
-"""Before its first answer, an agent checks whether its record is an older copy of itself.
+"""Before its first answer on each link, an agent checks whether its record is an older copy.
 
 The folder's mark (`folder`) detects it if only the record was replaced. If the whole folder was, by
 a snapshot of the machine, only others can tell: the centre's log holds what this organisation
 signed. A leaf with its own signature that the record lacks cannot be forged; the record has lost
 it, and votes and charges with it. The agent stops and reports it. A centre that hides such leaves
 gains no more than from an agent that never asked.
+
+A start is not the only moment: a snapshot that has the memory too goes back without one, and a copy
+of the folder may run beside the agent. Both need a new link, so each link is a reason to ask again.
 
 At the owner's request an agent continues with such a record like a restored one: every own leaf of
 the log is added, every job is ended and stays charged, and every privacy domain waits for its
@@ -39,7 +42,7 @@ Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 Forget = Callable[[str], Awaitable[None]]
 
 NEWEST: Final = 64
-"""Own leaves requested from the centre at each start."""
+"""Own leaves requested from the centre on each link."""
 ANSWERS_WITHIN: Final = 10.0
 """Seconds for the centre to answer while the owner waits, whose command times out after 15."""
 
@@ -58,10 +61,18 @@ class RollbackCheck:
         clock: unix seconds.
         call: asks the centre.
         forget: drops the files of a job that is over.
+        links: returns how many links the centre has welcomed so far.
     """
 
     def __init__(
-        self, store: RecordStore, party: str, public: str, clock: Clock, call: Call, forget: Forget
+        self,
+        store: RecordStore,
+        party: str,
+        public: str,
+        clock: Clock,
+        call: Call,
+        forget: Forget,
+        links: Callable[[], int],
     ) -> None:
         self._store = store
         self._party = party
@@ -69,30 +80,29 @@ class RollbackCheck:
         self._clock = clock
         self._call = call
         self._forget = forget
+        self._links = links
         self._lock = asyncio.Lock()
-        self._done = False
+        self._checked: int | None = None
         self._read: dict[str, tuple[SignedLeaf, int]] = {}
         self._read_to = 0
 
     async def check(self) -> None:
-        """Check once, before anything is answered.
+        """Check once per link, before anything is answered on it.
 
         Raises:
             SecureFlowError: `record_set_back`, and the alarm stays; those of the link.
         """
-        if self._known():
-            return
         async with self._lock:
-            if self._known():
-                return
-            shown = await self._newest()
-            if expects_older(self._store):
-                await self._read_on()
-                lacking = self._lacking(shown | self._read)
-                await asyncio.to_thread(self._take_missing, lacking)
-            elif lacking := self._lacking(shown):
-                raise await asyncio.to_thread(self._alarm, lacking)
-            self._settled()
+            while not self._known():
+                link = self._links()
+                shown = await self._newest()
+                if expects_older(self._store):
+                    await self._read_on()
+                    lacking = self._lacking(shown | self._read)
+                    await asyncio.to_thread(self._take_missing, lacking)
+                elif lacking := self._lacking(shown):
+                    raise await asyncio.to_thread(self._alarm, lacking)
+                self._settled(link)
 
     async def accept(self) -> None:
         """Continue with an older record, at the owner's request, without its unfinished jobs.
@@ -102,22 +112,23 @@ class RollbackCheck:
         Raises:
             SecureFlowError: `server_unreachable`, because the owner waits; those of the link.
         """
+        link = self._links()
         shown = await self._shown_now()
         async with self._lock:
             await asyncio.to_thread(self._accept, shown)
             await self.forget_ended_jobs()
-            self._settled()
+            self._settled(link)
 
     async def forget_ended_jobs(self) -> None:
         """Remove the files of jobs that ended by `accept_rollback`; can be repeated."""
         for job in await asyncio.to_thread(self._ended):
             await self._forget(job)
 
-    def _settled(self) -> None:
-        self._read, self._read_to, self._done = {}, 0, True
+    def _settled(self, link: int) -> None:
+        self._read, self._read_to, self._checked = {}, 0, link
 
     def _known(self) -> bool:
-        return self._done
+        return self._checked == self._links()
 
     def _lacking(self, shown: Mapping[str, tuple[SignedLeaf, int]]) -> list[tuple[SignedLeaf, int]]:
         """Return own leaves that the record lacks, oldest first; also those shown to jobs."""

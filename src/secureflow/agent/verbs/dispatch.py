@@ -86,7 +86,7 @@ class AgentVerbs:
         masking: masked rounds.
         sessions: their state.
         room: refuses to begin what does not fit on the disk.
-        check: checks, before the first answer, whether the record is an older copy of itself.
+        check: checks, once per link, whether the record is an older copy of itself.
     """
 
     def __init__(
@@ -146,7 +146,9 @@ class AgentVerbs:
         with job_context(job, self._context.party):
             if verb in BEGINNING:
                 await asyncio.to_thread(self._room.for_step, job)
-            return await handler(body, log_proofs)
+            answer = await handler(body, log_proofs)
+        await self._check()  # the link may be another one by now: an approval waits for days
+        return answer
 
     async def end(self, job: str, outcome: str) -> None:
         """End a job that the centre lost, or ended without this party: nothing follows."""
