@@ -15,6 +15,7 @@ from secureflow.cli.console import Form, Output, moment, show, write
 from secureflow.cli.session import profile
 from secureflow.cli.texts import explained, language, listed, part_of, said, t, untranslated
 from secureflow.domain.clocks import wrong_clocks
+from secureflow.domain.replacedlinks import often_replaced
 from secureflow.kit.clock import MAX_SKEW
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import reason_below, reason_of
@@ -301,7 +302,7 @@ def _restored(so_far: Diagnosis) -> str:
 
 
 def _parties(so_far: Diagnosis) -> str:
-    """Compare the clocks of the connected parties with the server's, as the server sees them."""
+    """Compare the connected parties' clocks with the server's, and look for unsteady links."""
     from secureflow.sdk import Client
 
     with Client.from_profile(so_far.known) as connection:
@@ -310,6 +311,9 @@ def _parties(so_far: Diagnosis) -> str:
     wrong = wrong_clocks({link.party: link.clock_ahead for link in links})
     if wrong is not None:
         raise wrong
+    twins = often_replaced({link.party: link.replaced for link in every})
+    if twins is not None:
+        raise twins
     if elsewhere := {link.party: link.server for link in every if link.server}:
         raise SecureFlowError(
             "links_elsewhere",

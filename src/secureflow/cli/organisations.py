@@ -108,7 +108,8 @@ def list_parties(output: Output = Form.TABLE) -> None:
 @parties.command("links", help=t("Show which processes (agents, enclaves) are connected."))
 def links(output: Output = Form.TABLE) -> None:
     """Show link states."""
-    columns = ("party", "connected", "version", "log_size", "clock_ahead", "address", "server")
+    known = ("party", "connected", "version", "log_size", "clock_ahead", "address", "server")
+    columns = (*known, "replaced")
     with client() as connection:
         show(list(connection.agents.links()), output, columns)
 

@@ -68,6 +68,7 @@ class PartyLink:
     measurement: str = ""
     clock_ahead: int | None = None
     server: str = ""
+    replaced: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from peers.links import JSON, Centre, Cutter, Party, echo, party, until
 from secureflow.adapters.link import party as party_module
 from secureflow.adapters.link import streams
 from secureflow.adapters.link.messages import LogProgress
+from secureflow.adapters.link.replacements import Replacements
 from secureflow.adapters.link.tasks import RequestTasks
 from secureflow.application.ports.courier import Request
+from secureflow.domain.replacedlinks import COUNTED_SECONDS
 from secureflow.kit.clock import CHECK_INTERVAL, STALL_TOLERANCE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.wire import Envelope, encode
@@ -285,6 +287,25 @@ async def test_the_newest_stream_of_a_party_wins(centre: Centre) -> None:
         assert (await centre.ask("bank-a", "x"))["verb"] == "x"
         assert len(new.handled) == 1
         assert not old.handled
+    assert centre.server.status("bank-a").replaced >= 1  # whoever looks later is told too
+
+
+async def test_a_party_that_dials_again_replaced_no_open_link(centre: Centre) -> None:
+    for _ in range(2):
+        async with party(centre):
+            assert centre.server.status("bank-a").connected
+        await until(lambda: not centre.server.status("bank-a").connected)
+    assert centre.server.status("bank-a").replaced == 0
+
+
+def test_replacements_are_counted_for_ten_minutes() -> None:
+    time = 0.0
+    counted = Replacements(lambda: time)
+    assert [counted.note("bank-a"), counted.note("bank-a"), counted.note("bank-b")] == [1, 2, 1]
+    time = 300.0
+    assert counted.note("bank-a") == 3
+    time = COUNTED_SECONDS
+    assert (counted.count("bank-a"), counted.count("bank-b"), counted.count("x")) == (1, 0, 0)
 
 
 async def test_a_silent_link_is_given_up_and_dialled_again(

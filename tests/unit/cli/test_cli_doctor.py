@@ -126,6 +126,26 @@ def test_clocks_that_differ_are_named_even_where_this_one_is_right(centre: Any, 
     assert "the centre's own clock is probably wrong" in err
 
 
+def test_a_party_with_a_twin_is_named(centre: Any, cli: Any) -> None:
+    def link(party: str, connected: bool, replaced: int) -> dict[str, Any]:
+        return {"party": party, "connected": connected, "clock_ahead": 0, "replaced": replaced}
+
+    links = [link("bank-a", True, 1), link("bank-b", False, 42), link("bank-c", True, 0)]
+    centre.answers |= {"GET /healthz": (200, {"version": "0.9.9"}), "GET /me": (200, ME)}
+    centre.answers["GET /parties"] = (200, {"items": links, "next": ""})
+    centre.answers["GET /audit/head"] = (200, {})
+    code, out, err = cli("doctor")
+    assert code == 5
+    assert "✗ parties" in out
+    assert err.startswith("link_replaced: ")
+    assert "bank-b (42 ×)" in err
+    assert "bank-a" not in err
+    links[1]["replaced"] = 2
+    assert cli("doctor")[0] == 0
+    _, out, _ = cli("party", "links", "-o", "json")
+    assert [one["replaced"] for one in json.loads(out)] == [1, 2, 0]
+
+
 def test_no_server_named(cli: Any) -> None:
     code, out, err = cli("doctor")
     assert code == 2

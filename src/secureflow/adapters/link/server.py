@@ -26,6 +26,7 @@ from secureflow.adapters.link.messages import (
     parse_reply,
 )
 from secureflow.adapters.link.refusals import refuse
+from secureflow.adapters.link.replacements import Replacements
 from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
 from secureflow.adapters.link.tls import DEFAULT, Bounds, identity, listen, new_server
@@ -42,6 +43,7 @@ from secureflow.kit.disk import WAITED_FOR, exhausted
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.logging import get_logger
+from secureflow.kit.logthrottle import ThrottledLog
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 from secureflow.wire import PARTY_DEPTH, Envelope, decode, encode
@@ -135,6 +137,7 @@ class LinkServer:
         self._enclaves: set[str] = set()
         self._disabled: frozenset[str] = frozenset()
         self._expelled: dict[str, SecureFlowError] = {}
+        self._replacements, self._faults = Replacements(), ThrottledLog(_log)
         self._pace = Throttle(MESSAGES_PER_SECOND, MESSAGES_AT_ONCE, time.monotonic)
         self._server: grpc.aio.Server | None = None
 
@@ -218,7 +221,8 @@ class LinkServer:
 
     def status(self, party: str) -> PartyStatus:
         """Return the party's link status; an unknown party is not connected."""
-        return self._parties.get(party, PartyStatus(party, connected=False, last_progress=0.0))
+        known = self._parties.get(party, PartyStatus(party, connected=False, last_progress=0.0))
+        return replace(known, replaced=self._replacements.count(party))
 
     @property
     def connected(self) -> int:
@@ -322,6 +326,9 @@ class LinkServer:
         await self._callbacks.on_hello(peer, hello.body)
         revoked = await self._revoked() if peer.spiffe.role == "enclave" else []
         self._let_in(peer, disabled)
+        if peer.party in self._streams:
+            times = self._replacements.note(peer.party)
+            self._faults.note("link_replaced", party=peer.party, times=times)
         self.disconnect(
             peer.party,
             SecureFlowError(

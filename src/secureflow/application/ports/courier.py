@@ -23,7 +23,8 @@ class Request:
 class PartyStatus:
     """State of a party's link; an enclave's TEE and code are claims, not evidence.
 
-    `clock_ahead`: seconds, when it connected; `server`: another server, if it connected there last.
+    `clock_ahead`: seconds, when it connected; `server`: another server, if it connected there last;
+    `replaced`: how often it opened a link while one was open, in the last ten minutes.
     """
 
     party: str
@@ -36,6 +37,7 @@ class PartyStatus:
     measurement: str = ""
     clock_ahead: int | None = None
     server: str = ""
+    replaced: int = 0
 
 
 class Courier(Protocol):
