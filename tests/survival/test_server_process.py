@@ -230,7 +230,7 @@ def test_old_tls_is_refused(centre: Path) -> None:
     ("change", "code", "says"),
     [
         ({"rest": {"port": "many"}}, 2, "invalid_settings"),
-        ({"log_key": "absent.key"}, 8, "key_unreadable"),
+        ({"log_key": "absent.key"}, 5, "key_unreadable"),
         ({"database": {"url": "mysql://h/d"}}, 2, "invalid_database_url"),
         ({"rest": {"bind": "203.0.113.1"}}, 6, "address_unavailable"),
     ],

@@ -47,7 +47,12 @@ _CALL: Final = "/secureflow.wire.v1.Link/Call"
 Recover = Callable[[SecureFlowError], Awaitable[SecureFlowError | None]]
 """Examines why a link failed: returns what is wrong, or None if it was repaired: redial at once."""
 
-_NO_HURRY: Final = {"link_replaced", "certificate_revoked", "certificate_not_valid_now"}
+_NO_HURRY: Final = {
+    "link_replaced",
+    "certificate_revoked",
+    "certificate_not_valid_now",
+    "key_mismatch",
+}
 
 SETTLED: Final = 3600.0
 """Seconds for which a fresh certificate is not renewed again, if a wrong clock calls it old."""
@@ -226,7 +231,7 @@ class Link:
             self._backoff.reset()
             return
         self.trouble = error
-        _log.warning("link_down", code=error.code, message=error.message)
+        _log.warning("link_down", code=error.code, message=error.message, hint=error.hint)
         if error.code in _NO_HURRY:
             self._backoff.exhaust()
 

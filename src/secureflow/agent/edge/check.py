@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from blake3 import blake3
 
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
-from secureflow.agent.edge.main import read_signing_key
+from secureflow.agent.edge.ownidentity import check_certificate, check_key, read_signing_key
 from secureflow.agent.record.damage import decoded, fact_named, is_damage, load_json
 from secureflow.agent.record.folder import IDENTITY, check_present, compare
 from secureflow.agent.record.ownkeys import is_signed_by, own_keys
@@ -76,7 +76,9 @@ def check(config: Path, kinds: SpecKinds = SPEC_KINDS) -> Iterator[dict[str, JSO
     settings = AgentSettings.load(config)
     yield from report("settings", _settings(settings, kinds), "its policies and folder can be read")
     yield from report(
-        "keys", _keys(settings), "they match their certificates, and nobody else can read them"
+        "keys",
+        _keys(settings),
+        "they are this agent's, match their certificates, and nobody else can read them",
     )
     yield from check_record(settings)
 
@@ -370,8 +372,26 @@ def _settings(settings: AgentSettings, kinds: SpecKinds) -> Iterator[Finding]:
 
 
 def _keys(settings: AgentSettings) -> Iterator[Finding]:
-    yield from refused("keys", lambda: read_signing_key(settings), RESTORE)
-    yield from refused("keys", CredentialFiles(settings.directory).check, RESTORE)
+    unread = list(refused("keys", lambda: read_signing_key(settings), RESTORE))
+    yield from unread or refused("keys", lambda: _own_key(settings))
+    broken = list(refused("keys", CredentialFiles(settings.directory).check, RESTORE))
+    yield from broken or refused("keys", lambda: check_certificate(settings))
+
+
+def _own_key(settings: AgentSettings) -> None:
+    """Compare the signing key with the record; one that cannot be read has its own check.
+
+    Raises:
+        SecureFlowError: `key_foreign`.
+    """
+    charter = newest = None
+    with suppress(SecureFlowError), _reading(settings.record) as database:
+        row = database.execute("SELECT value FROM facts WHERE name = 'charter'").fetchone()
+        charter = None if row is None else _loaded(row["value"], fact_named("charter"))
+        row = database.execute("SELECT bundle FROM leaves ORDER BY number DESC LIMIT 1").fetchone()
+        bundle = None if row is None else _loaded(row["bundle"], "leaves")
+        newest = bundle.get("leaf") if isinstance(bundle, dict) else None
+    check_key(settings, read_signing_key(settings).public, charter, newest)
 
 
 def _types(record: Any) -> str:

@@ -23,7 +23,6 @@ from secureflow.adapters.link import SERVER_NAME, CredentialFiles, Link, expired
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.computing import describe_kernels
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
-from secureflow.agent.edge.main import read_signing_key
 from secureflow.agent.edge.ownchecks import (
     check_alarm,
     check_attestation,
@@ -36,6 +35,7 @@ from secureflow.agent.edge.ownchecks import (
     check_running,
     check_sandbox,
 )
+from secureflow.agent.edge.ownidentity import read_signing_key
 from secureflow.agent.edge.recovery import NEXT_STEP
 from secureflow.agent.record.room import describe_room
 from secureflow.agent.settings import AgentSettings

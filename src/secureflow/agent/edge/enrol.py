@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from secureflow.adapters.link import CredentialFiles
+from secureflow.agent.edge.ownidentity import KEY_BACK
 from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import JSON
 from secureflow.kit.commandline import examples
@@ -124,13 +125,26 @@ def _checked_token(directory: Path, token: str) -> EnrolmentToken:
             "Ask the operator for a token for your organisation.",
         )
     if CredentialFiles(directory).complete:
+        kept = _can_be_read(directory / "signing.key")
         raise SecureFlowError(
             "already_enrolled",
             Text("{directory} already holds an enrolled agent.", directory=directory),
             "Its certificate is renewed automatically. To enrol again, move link.pem and "
-            "ca.pem away; keep signing.key.",
+            "ca.pem away; keep signing.key."
+            if kept
+            else KEY_BACK,
         )
     return parsed
+
+
+def _can_be_read(path: Path) -> bool:
+    try:
+        SigningKey.load(path)
+    except OSError:
+        return False
+    except SecureFlowError as error:
+        return error.code == "key_exposed"
+    return True
 
 
 def _signing_key(path: Path) -> SigningKey:

@@ -25,6 +25,7 @@ from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
+from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
@@ -85,10 +86,10 @@ async def serve(
         worker: the module that worker processes run, with the same kinds in its own table.
 
     Raises:
-        SecureFlowError: `not_enrolled`, `agent_running`, `policy_…`, `store_…`,
-            `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`, `library_missing`,
-            `data_newer`, `data_version_malformed`, `record_…`, `disk_full` if even the
-            reserve does not suffice.
+        SecureFlowError: `not_enrolled`, `key_unreadable`, `key_foreign`, `certificate_foreign`,
+            `agent_running`, `policy_…`, `store_…`, `sandbox_missing`, `simulated_root_refused`,
+            `privacy_fixed`, `library_missing`, `data_newer`, `data_version_malformed`, `record_…`,
+            `disk_full` if even the reserve does not suffice.
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:
@@ -96,6 +97,7 @@ async def serve(
         reserve_of(settings).run(lambda: claim_folder(settings.directory))
         store = await open_record(settings, stack)
         require_head(store.fact("head"), proved=store.proved_any())
+        check_at_start(settings, key, store)
         for dataset in settings.datasets:
             check_lineage(store, dataset)
             check_library(dataset)
@@ -281,24 +283,6 @@ def verifier(settings: AgentSettings) -> TeeVerifier:
             "Correct `attestation.roots` in agent.yaml.",
         ) from error
     return make(root)
-
-
-def read_signing_key(settings: AgentSettings) -> SigningKey:
-    """Return the organisation's signing key.
-
-    Raises:
-        SecureFlowError: `not_enrolled`; `key_exposed` when others can read it.
-    """
-    try:
-        return SigningKey.load(settings.signing_key)
-    except (OSError, SecureFlowError) as error:
-        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
-            raise
-        raise SecureFlowError(
-            "not_enrolled",
-            Text("{directory} holds no readable signing key.", directory=settings.directory),
-            "Enrol first: secureflow agent enroll DIR --token-file FILE --server URL.",
-        ) from error
 
 
 def _hello(assembly: Assembly) -> dict[str, object]:

@@ -9,7 +9,8 @@ from secureflow.agent.edge.check import stored_fact
 from secureflow.agent.edge.computing import RAN, describe_sandbox
 from secureflow.agent.edge.control import call
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
-from secureflow.agent.edge.main import read_signing_key, verifier
+from secureflow.agent.edge.main import verifier
+from secureflow.agent.edge.ownidentity import read_signing_key
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.publications import Publication, differs
 from secureflow.agent.record.folder import check_present
