@@ -183,7 +183,7 @@ CATALOGUE: dict[str, Category] = {
     "charter_refused": Category.UNTRUSTED,
     "job_failed": Category.FAILED,
     "ca_exists": Category.CONFLICT,
-    "ca_unreadable": Category.FAILED,
+    "ca_unreadable": Category.CONFLICT,
     "ca_mismatch": Category.UNTRUSTED,
     "certificate_malformed": Category.INVALID,
     "certificate_not_valid_now": Category.UNAUTHENTICATED,

@@ -109,12 +109,18 @@ class Authority:
             SecureFlowError: `ca_unreadable`; `key_exposed` if others can read the key.
         """
         try:
-            key = serialization.load_pem_private_key(read_private(directory / "ca.key"), None)
-            certificate = parse_certificate((directory / "ca.pem").read_text())
-        except (OSError, ValueError, TypeError, UnsupportedAlgorithm, SecureFlowError) as error:
-            if isinstance(error, SecureFlowError) and error.code == "key_exposed":
-                raise
+            key_pem = read_private(directory / "ca.key")
+            pem = (directory / "ca.pem").read_bytes()
+        except OSError as error:
             raise _unreadable(directory, reason_in(error)) from error
+        try:
+            key = serialization.load_pem_private_key(key_pem, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise _unreadable(directory, "ca.key holds no private key") from error
+        try:
+            certificate = parse_certificate(pem.decode("ascii"))
+        except (ValueError, SecureFlowError) as error:
+            raise _unreadable(directory, "ca.pem holds no certificate") from error
         if not isinstance(key, ec.EllipticCurvePrivateKey) or (
             key.public_key() != certificate.public_key()
         ):
@@ -458,5 +464,5 @@ def _unreadable(directory: Path, reason: str) -> SecureFlowError:
             directory=directory,
             reason=reason,
         ),
-        "Run `secureflow server init`, or restore ca.key and ca.pem from a backup.",
+        "Restore ca.key and ca.pem from a backup.",
     )

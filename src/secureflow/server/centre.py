@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from secureflow.adapters.accounting import ProcessAccountant
@@ -44,13 +43,13 @@ from secureflow.engines.script import AGGREGATOR
 from secureflow.kit.clock import Clock, Ticks, system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.diskreserve import DiskReserve
-from secureflow.kit.errors import InfrastructureError, SecureFlowError
+from secureflow.kit.errors import InfrastructureError
 from secureflow.kit.hostport import parse_address
 from secureflow.kit.pki import Authority
-from secureflow.kit.text import Text
 from secureflow.kit.version import __version__
 from secureflow.server.awaiting import awaited
 from secureflow.server.certificate import ServerCertificate
+from secureflow.server.keyfiles import read_authority, read_log_key
 from secureflow.server.metrics import Metrics
 from secureflow.server.neighbours import Watchers, own_name, poll_log
 from secureflow.server.readiness import WRITE_SECONDS, Dependency, ReadinessProbe
@@ -85,8 +84,8 @@ async def open_centre(
     Raises:
         SecureFlowError: `ca_…`, `key_…`, `database_…`, `…_address`, `fenced`, `record_…`.
     """
-    clock, key = system_clock, log_key(settings.log_key)
-    authority, reserve = Authority.load(settings.ca), reserve_of(settings)
+    clock, key = system_clock, read_log_key(settings)
+    authority, reserve = read_authority(settings), reserve_of(settings)
     certificate = reserve.run(
         lambda: ServerCertificate(settings.tls, authority, settings.host, clock)
     )
@@ -266,24 +265,6 @@ async def open_ledger(
     keeper.start()
     stack.push_async_callback(keeper.stop)
     return database, ledger
-
-
-def log_key(path: Path) -> SigningKey:
-    """Read the log's signing key.
-
-    Raises:
-        SecureFlowError: `key_unreadable`; `key_exposed` if others can read it.
-    """
-    try:
-        return SigningKey.load(path)
-    except (OSError, ValueError, SecureFlowError) as error:
-        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
-            raise
-        raise SecureFlowError(
-            "key_unreadable",
-            Text("The log's signing key {path} cannot be read.", path=path),
-            "Run `secureflow server init`, or restore the key from a backup.",
-        ) from error
 
 
 class _Waker:

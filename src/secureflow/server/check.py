@@ -39,10 +39,10 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, report
 from secureflow.kit.folder import check_folder
 from secureflow.kit.heldfile import recovered_hint
-from secureflow.kit.pki import Authority
 from secureflow.kit.privatefiles import read_private
 from secureflow.kit.recordmark import RecordMark, read_mark
 from secureflow.kit.text import Text
+from secureflow.server.keyfiles import read_authority, read_log_key
 from secureflow.server.record import BACK, compare, size_of
 from secureflow.server.settings import ServerSettings
 
@@ -214,15 +214,9 @@ def _key(settings: ServerSettings) -> SigningKey | None:
 
 def _keys(settings: ServerSettings, key: SigningKey | None) -> Iterator[Finding]:
     if key is None:
-        yield from refused("keys", lambda: _load_key(settings.log_key))
-    yield from refused("keys", lambda: Authority.load(settings.ca))
+        yield from refused("keys", lambda: read_log_key(settings))
+    yield from refused("keys", lambda: read_authority(settings))
     yield from refused("keys", lambda: _check_link(settings.tls))
-
-
-def _load_key(path: Path) -> None:
-    from secureflow.server.centre import log_key
-
-    log_key(path)
 
 
 def _check_link(directory: Path) -> None:

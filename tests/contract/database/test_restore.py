@@ -29,9 +29,10 @@ from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.recordmark import read_mark
 from secureflow.server.backup import back_up
-from secureflow.server.centre import log_key, open_ledger
+from secureflow.server.centre import open_ledger
 from secureflow.server.check import check
 from secureflow.server.initialise import initialise
+from secureflow.server.keyfiles import read_log_key
 from secureflow.server.main import serve
 from secureflow.server.record import locked_folder, serving
 from secureflow.server.restore import restore, restore_in_place
@@ -85,7 +86,7 @@ def grow(config: Path, leaves: int = 0, *, charter: bool = False) -> int:
 
 
 async def _grow(settings: ServerSettings, leaves: int, charter: bool) -> int:
-    key = log_key(settings.log_key)
+    key = read_log_key(settings)
     async with AsyncExitStack() as stack:
         database, ledger = await open_ledger(settings, key, stack)
         size = await ledger.caught_up()
@@ -207,7 +208,7 @@ def test_it_is_of_one_moment_while_the_platform_runs(config: Path, tmp_path: Pat
 
 async def _write_on(config: Path, ended: threading.Event) -> None:
     settings = ServerSettings.load(config)
-    key, number = log_key(settings.log_key), 100
+    key, number = read_log_key(settings), 100
     async with AsyncExitStack() as stack:
         _, ledger = await open_ledger(settings, key, stack)
         while not ended.is_set():
@@ -251,7 +252,7 @@ def test_a_head_that_the_log_did_not_sign_of_this_tree_is_not_served(
     with closing(sqlite3.connect(centre.parent / "secureflow.db")) as database:
         query = "SELECT size, note FROM log_checkpoints ORDER BY size DESC LIMIT 1"
         size, text = database.execute(query).fetchone()
-        told, key = parse_note(text).checkpoint, log_key(settings.log_key)
+        told, key = parse_note(text).checkpoint, read_log_key(settings)
         if forged == "another key":
             key = SigningKey.generate()
         else:

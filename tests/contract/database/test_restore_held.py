@@ -13,7 +13,8 @@ from secureflow.application.setback import LogGuard
 from secureflow.engines.ledger.notes import Checkpoint, sign_checkpoint
 from secureflow.engines.ledger.setback import Hold
 from secureflow.server.backup import back_up
-from secureflow.server.centre import log_key, open_ledger
+from secureflow.server.centre import open_ledger
+from secureflow.server.keyfiles import read_log_key
 from secureflow.server.restore import restore
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_restore import PHRASE, centre, grow, template  # noqa: F401
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("quick_passphrases")
 async def _seen(config: Path, *members: str, head: str = "") -> Hold | None:
     """Start the centre, let members show its newest head or this; return why it is held then."""
     settings = ServerSettings.load(config)
-    key = log_key(settings.log_key)
+    key = read_log_key(settings)
     async with AsyncExitStack() as stack:
         database, ledger = await open_ledger(settings, key, stack)
         ending = Continuing(database.begin, ledger, key, NotingDriver(), lambda: 9)
@@ -56,7 +57,7 @@ def test_a_newer_head_that_somebody_showed_holds_it_after_a_restore_too(
     centre: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    key = log_key(ServerSettings.load(centre).log_key)
+    key = read_log_key(ServerSettings.load(centre))
     origin = ServerSettings.load(centre).origin
     later = sign_checkpoint(Checkpoint(origin, 99, bytes(32)), key)
     held = asyncio.run(_seen(centre, "bank-a", head=later))

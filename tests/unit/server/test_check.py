@@ -32,9 +32,10 @@ from secureflow.engines.ledger.notes import cosign
 from secureflow.engines.script import Record, Script, effect_digest
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.recordmark import RecordMark, read_mark, write_mark
-from secureflow.server.centre import log_key, open_ledger
+from secureflow.server.centre import open_ledger
 from secureflow.server.check import check
 from secureflow.server.initialise import initialise
+from secureflow.server.keyfiles import read_log_key
 from secureflow.server.settings import ServerSettings
 from tests.contract.database.test_stores import ENTITIES
 
@@ -52,7 +53,7 @@ def make(directory: Path, database: str = "") -> Path:
 
 
 async def _fill(settings: ServerSettings) -> None:
-    key = log_key(settings.log_key)
+    key = read_log_key(settings)
     stores = [FileArtifacts(place) for place in (settings.artifacts, settings.uploads)]
 
     async def chunks() -> Any:

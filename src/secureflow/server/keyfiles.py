@@ -1,0 +1,70 @@
+"""The centre's own keys: where they are missing or damaged, a record decides what the way back is.
+
+A centre that had a record cannot be set up again in its folder: every agent knows these keys.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.pki import Authority
+from secureflow.kit.recordmark import read_mark
+from secureflow.kit.text import Text
+from secureflow.server.settings import ServerSettings
+
+_BACK: Final = (
+    "Put log.key and ca (ca.key, ca.pem) back from the newest backup: secureflow server restore "
+    "BACKUP --dir FOLDER (docs/deploy.md). A new key cannot replace them: every agent knows these."
+)
+_FIRST: Final = (
+    "Name a folder in which secureflow server init was completed, or correct the paths in "
+    "server.yaml."
+)
+
+
+def read_log_key(settings: ServerSettings) -> SigningKey:
+    """Read the log's signing key.
+
+    Raises:
+        SecureFlowError: `key_unreadable`; `key_exposed` if others can read it.
+    """
+    path = settings.log_key
+    try:
+        return SigningKey.load(path)
+    except (OSError, SecureFlowError) as error:
+        if isinstance(error, SecureFlowError) and error.code == "key_exposed":
+            raise
+        raise SecureFlowError(
+            "key_unreadable",
+            Text("The log's signing key {path} cannot be read.", path=path),
+            _way_back(settings),
+        ) from error
+
+
+def read_authority(settings: ServerSettings) -> Authority:
+    """Read the certificate authority.
+
+    Raises:
+        SecureFlowError: `ca_unreadable`; `key_exposed` if others can read its key.
+    """
+    try:
+        return Authority.load(settings.ca)
+    except SecureFlowError as error:
+        if error.code == "ca_unreadable":
+            error.hint = _way_back(settings)
+        raise
+
+
+def _way_back(settings: ServerSettings) -> str:
+    return _BACK if _had_record(settings.directory) else _FIRST
+
+
+def _had_record(directory: Path) -> bool:
+    """Return whether a centre of this folder ever ran; a damaged mark tells that it did."""
+    try:
+        return read_mark(directory) is not None
+    except SecureFlowError:
+        return True
