@@ -147,8 +147,11 @@ def cancel(job: Id, yes: Yes = False) -> None:
     with client() as connection:
         key = named(connection, "job", job)
         confirmed(t("Cancel {what}?", what=key), yes)
-        connection.jobs.cancel(key)
-    say(t("{what} is cancelled.", what=key))
+        now = connection.jobs.cancel(key)
+    if now.state == "cancelled":
+        say(t("{what} is cancelled.", what=key))
+    else:  # its driver, which may have to wait for something, ends it
+        say(t("{what} will be cancelled; secureflow job wait {what} says when it is.", what=key))
 
 
 @app.command("resume", help=t("Resume a paused job, if its script has not changed."))

@@ -124,7 +124,7 @@ async def open_centre(
         server=claims.name,
         others=(others := lambda: claims.others),
     )
-    services = replace(services, record=lambda: database.file.fault)
+    services = replace(services, record=lambda: database.fault)
     revocation_watch = RevocationWatch(database.begin, expel, link.shut_out)
     await reserve.run_async(revocation_watch.poll)  # before anyone is let in
     desk.open(services)

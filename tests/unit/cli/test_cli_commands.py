@@ -219,7 +219,11 @@ def test_cancelling_needs_a_yes(centre: Any, cli: Any) -> None:
     assert code == 2
     assert err.startswith("not_confirmed")
     assert not centre.asked
-    assert cli("job", "cancel", "job_00000000", "--yes")[0] == 0
+    code, _, err = cli("job", "cancel", "job_00000000", "--yes")
+    assert code == 0
+    assert "will be cancelled" in err  # its driver ends it
+    centre.answers["POST /jobs/job_00000000/cancel"] = (200, JOB | {"state": "cancelled"})
+    assert "is cancelled." in cli("job", "cancel", "job_00000000", "--yes")[2]
 
 
 def test_an_enrolment_token_can_go_straight_to_a_private_file(

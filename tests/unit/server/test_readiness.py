@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -59,7 +60,7 @@ async def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     stage = empty_stage(tmp_path, key, database, ledger)
     readiness = make_readiness(database, ledger, lambda: stage.ticks[0])
     object.__setattr__(stage.services, "readiness", readiness)
-    object.__setattr__(stage.services, "record", lambda: database.file.fault)
+    object.__setattr__(stage.services, "record", lambda: database.fault)
     operator = await stage.add_person("", Role.PLATFORM_ADMIN)
     async with database.begin() as work:
         user = await work.users.get(operator.user)
@@ -129,6 +130,31 @@ async def test_a_server_whose_database_is_replaced_says_so_and_takes_nothing(
     assert_problem(await platform.api.call("POST", "/login", json=body), 503, "record_replaced")
     away.rename(platform.path)
     assert await platform.ready() == (200, READY)
+
+
+async def test_a_server_that_met_a_damaged_page_says_so(platform: Platform) -> None:
+    """Its own parts do not read that page; whoever watches it must learn of it all the same."""
+    database, path = platform.stage.database, platform.path
+    await database.checkpoint("TRUNCATE")
+    await database.engine.dispose()  # what is in memory is intact
+    with contextlib.closing(sqlite3.connect(path)) as reading:
+        (size,) = reading.execute("PRAGMA page_size").fetchone()
+        query = "SELECT rootpage FROM sqlite_schema WHERE tbl_name = 'journal'"
+        pages = [page for (page,) in reading.execute(query)]  # the table's, and its index's
+    data = bytearray(path.read_bytes())
+    for start in ((page - 1) * size for page in pages):
+        data[start : start + 12] = bytes(one ^ 0xFF for one in data[start : start + 12])
+    with path.open("r+b") as file:
+        file.write(data)
+    assert await platform.ready() == (200, READY)
+    async with database.begin() as work:
+        with pytest.raises(InfrastructureError, match="record_damaged"):
+            await work.journal.read("job_1")
+    status, told = await platform.ready()
+    named: Any = told["record_damaged"]
+    assert (status, named["code"]) == (503, "record_damaged")
+    assert "secureflow server check" in named["hint"]
+    assert str(path.parent) not in str(told), "anybody may ask"
 
 
 async def test_a_part_that_hangs_is_told_in_time_and_asked_once() -> None:

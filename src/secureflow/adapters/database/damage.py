@@ -58,12 +58,20 @@ def decoded(data: bytes) -> str:
 
 
 class DamageLog:
-    """Logs each damaged object, once in a while."""
+    """Logs each damaged object, once in a while, and keeps what makes the database unusable."""
 
     def __init__(self) -> None:
         self._once = OncePerMinute()
+        self.fault: SecureFlowError | None = None
+        """That the database itself is damaged, once that was found: no restart mends it."""
 
     def note(self, noun: str, key: str) -> None:
         """Log an object that could not be read."""
         if self._once.due((noun, key)) is not None:
             _log.error("record_damaged", noun=noun, id=shown(key), hint=CHECK)
+
+    def found(self, error: SecureFlowError, cause: BaseException) -> None:
+        """Keep and log that the database is damaged; only the log shows the driver's text."""
+        self.fault = error
+        if self._once.due(("database", "")) is not None:
+            _log.error("database_damaged", cause=shown(repr(cause)), hint=CHECK)

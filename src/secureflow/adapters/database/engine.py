@@ -81,7 +81,12 @@ class Database:
             ) from error
         self.turn = WriteTurn(exclusive=self.url.get_backend_name() == "sqlite")
         self._started = False
-        self._damage = DamageLog()
+        self.damage = DamageLog()
+
+    @property
+    def fault(self) -> SecureFlowError | None:
+        """Why this database cannot be used until a person acts: its file is gone, or damaged."""
+        return self.file.fault or self.damage.fault
 
     @property
     def name(self) -> str:
@@ -134,7 +139,7 @@ class Database:
 
     def begin(self) -> SqlUnitOfWork:
         """Return a fresh unit of work for `async with`."""
-        return SqlUnitOfWork(self.engine, self.turn, self._damage, self.file)
+        return SqlUnitOfWork(self.engine, self.turn, self.damage, self.file)
 
     async def try_writing(self) -> None:
         """Write a row, remove it and commit: that fails on a full or read-only disk.

@@ -14,7 +14,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from secureflow.adapters.database.damage import CHECK
+from secureflow.adapters.database.damage import CHECK, DamageLog
 from secureflow.kit.disk import RAISE_LIMIT, TOO_MANY, describe, no_handle_left
 from secureflow.kit.errors import InfrastructureError
 
@@ -68,8 +68,8 @@ def fault_of(error: BaseException) -> InfrastructureError | None:
 
 
 @contextmanager
-def typed_faults() -> Iterator[None]:
-    """Turn faults of the database inside the block into typed errors.
+def typed_faults(damage: DamageLog | None = None) -> Iterator[None]:
+    """Turn faults of the database inside the block into typed errors; note damage, if given where.
 
     Raises:
         InfrastructureError: `database_busy`, `database_unavailable`, `disk_full`,
@@ -81,6 +81,8 @@ def typed_faults() -> Iterator[None]:
         known = fault_of(error)
         if known is None:
             raise
+        if damage is not None and known.code == "record_damaged":
+            damage.found(known, error)
         raise known from error
 
 

@@ -316,7 +316,7 @@ class SqlLedger:
                 self._database.turn.release()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        with typed_faults():
+        with typed_faults(self._database.damage):
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _read(self, query: sa.Select[Any]) -> sa.Result[Any]:

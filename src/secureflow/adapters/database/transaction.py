@@ -52,7 +52,7 @@ class SqlTransaction:
                 again.
         """
         self._file.check()
-        with typed_faults():
+        with typed_faults(self.damage):
             connecting = self._engine.connect()
             self._connection = await shielded(connecting, AsyncConnection.close)
         return self
@@ -159,7 +159,7 @@ class SqlTransaction:
     def _noted_faults(self) -> Iterator[None]:
         """Turn database faults into typed errors, and prevent a commit after one."""
         try:
-            with typed_faults():
+            with typed_faults(self.damage):
                 yield
         except InfrastructureError as error:
             raise self.fail(error) from error.__cause__

@@ -38,7 +38,7 @@ async def get_health() -> dict[str, str]:
 async def get_readiness(use: Use) -> Response:
     """Return which parts work; 503 if one does not.
 
-    Also why a log is held, and whether the record's file was removed or replaced.
+    Also why a log is held, and whether the record's file was removed or replaced, or is damaged.
     """
     hold, record = use.ledger.hold, use.record()
     parts: Parts = {**await use.readiness(), "signing": hold is None}
