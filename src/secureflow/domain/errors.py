@@ -184,6 +184,7 @@ CATALOGUE: dict[str, Category] = {
     "job_failed": Category.FAILED,
     "ca_exists": Category.CONFLICT,
     "ca_unreadable": Category.CONFLICT,
+    "ca_foreign": Category.UNTRUSTED,
     "ca_mismatch": Category.UNTRUSTED,
     "certificate_malformed": Category.INVALID,
     "certificate_not_valid_now": Category.UNAUTHENTICATED,

@@ -5,12 +5,13 @@ A centre that had a record cannot be set up again in its folder: every agent kno
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.pki import Authority
+from secureflow.kit.pki import Authority, ca_fingerprint
 from secureflow.kit.recordmark import read_mark
 from secureflow.kit.text import Text
 from secureflow.server.settings import ServerSettings
@@ -48,14 +49,31 @@ def read_authority(settings: ServerSettings) -> Authority:
     """Read the certificate authority.
 
     Raises:
-        SecureFlowError: `ca_unreadable`; `key_exposed` if others can read its key.
+        SecureFlowError: `ca_unreadable`; `ca_foreign` if it is another centre's; `key_exposed` if
+            others can read its key.
     """
     try:
-        return Authority.load(settings.ca)
+        found = Authority.load(settings.ca)
     except SecureFlowError as error:
         if error.code == "ca_unreadable":
             error.hint = _way_back(settings)
         raise
+    foreign = False
+    with suppress(OSError, ValueError, SecureFlowError):  # the next start makes it, or names it
+        known = ca_fingerprint((settings.tls / "ca.pem").read_text("ascii"))
+        foreign = known != ca_fingerprint(found.pem)
+    if foreign:
+        raise SecureFlowError(
+            "ca_foreign",
+            Text(
+                "The certificate authority in {directory} is another centre's: it did not issue "
+                "{certificate}.",
+                directory=settings.ca,
+                certificate=settings.tls / "link.pem",
+            ),
+            _BACK,
+        )
+    return found
 
 
 def _way_back(settings: ServerSettings) -> str:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from secureflow.adapters.link.requests import OpenRequests
+from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.application.ports.courier import Request
 from secureflow.kit.errors import SecureFlowError
 
@@ -59,3 +59,11 @@ async def test_withdrawing_ends_the_jobs_requests_only() -> None:
     with pytest.raises(SecureFlowError) as caught:
         await asking
     assert caught.value.code == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("party", "command"), [("bank-a", "agent doctor"), ("enclave", "enclave check")]
+)
+def test_who_is_silent_is_looked_at_with_its_own_command(party: str, command: str) -> None:
+    """`secureflow doctor` is for people who are logged in at the centre."""
+    assert f"`secureflow {command}` there" in silent(Request("i", party, "x", {}, 1.0)).hint

@@ -109,6 +109,20 @@ def test_another_members_link_certificate_is_named_and_starts_no_agent(
     assert "certificate_foreign" in capfd.readouterr().err
 
 
+def test_another_centres_authority_starts_no_agent(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It dialled, and its log had what a library says of handshakes."""
+    other = Pki(place / "other").agent(ME)._directory
+    shutil.copy(other / "ca.pem", place / "a" / "ca.pem")
+    (found,) = keys_found(place)
+    assert found["code"] == "certificate_foreign"
+    assert run(place / "a" / "agent.yaml") == 7
+    told = capfd.readouterr().err
+    assert "certificate_foreign" in told
+    assert "ca.pem" in told
+
+
 @pytest.mark.parametrize(
     "harm",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from secureflow.domain.exits import exit_code
+from secureflow.kit.clock import system_clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import Authority
 from secureflow.kit.recordmark import RecordMark, write_mark
+from secureflow.server.certificate import ServerCertificate
 from secureflow.server.check import check
 from secureflow.server.keyfiles import read_authority, read_log_key
 from secureflow.server.settings import ServerSettings
@@ -81,3 +84,16 @@ def test_a_damaged_key_is_named_with_its_backup(
     assert not [word for word in FOREIGN if word in error.message]
     assert ("server restore BACKUP" in error.hint) == ran
     assert ("server init" in error.hint) != ran
+
+
+def test_another_centres_authority_is_named(config: Path) -> None:
+    """Key and certificate match each other, and no agent would get in."""
+    settings = ServerSettings.load(config)
+    ServerCertificate(settings.tls, Authority.load(settings.ca), "localhost", system_clock)
+    assert read_authority(settings)
+    shutil.rmtree(settings.ca)
+    Authority.create(settings.ca, "demo.test", 1_700_000_000)
+    with pytest.raises(SecureFlowError, match="ca_foreign") as refused:
+        read_authority(settings)
+    assert "server restore BACKUP" in refused.value.hint
+    assert [one["code"] for one in check(config) if one["check"] == "keys"] == ["ca_foreign"]

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from secureflow.adapters.link.waits import ENCLAVE
 from secureflow.application.ports.courier import Request
 from secureflow.application.running.waiting import WaitObserver, room_patience
 from secureflow.kit.canonical import JSON
@@ -168,6 +169,7 @@ class OpenRequests:
 
 def silent(request: Request) -> SecureFlowError:
     """Return the error for a party that showed no progress for the request's patience."""
+    process, look = ("enclave", "check") if request.party == ENCLAVE else ("agent", "doctor")
     return SecureFlowError(
         "party_silent",
         Text(
@@ -176,8 +178,10 @@ def silent(request: Request) -> SecureFlowError:
             patience=request.patience,
         ),
         Text(
-            "Check that {party} runs and is connected (`secureflow doctor` there).",
+            "Check that {party} runs and is connected (`secureflow {process} {look}` there).",
             party=request.party,
+            process=process,
+            look=look,
         ),
         {"party": request.party, "verb": request.verb},
     )

@@ -86,10 +86,9 @@ async def serve(
         worker: the module that worker processes run, with the same kinds in its own table.
 
     Raises:
-        SecureFlowError: `not_enrolled`, `key_unreadable`, `key_foreign`, `certificate_foreign`,
-            `agent_running`, `policy_…`, `store_…`, `sandbox_missing`, `simulated_root_refused`,
-            `privacy_fixed`, `library_missing`, `data_newer`, `data_version_malformed`, `record_…`,
-            `disk_full` if even the reserve does not suffice.
+        SecureFlowError: `not_enrolled`, `key_…`, `certificate_foreign`, `agent_running`,
+            `policy_…`, `store_…`, `sandbox_missing`, `simulated_root_refused`, `privacy_fixed`,
+            `library_missing`, `data_…`, `record_…`, `disk_full`: its reserve is too small.
     """
     key = read_signing_key(settings)
     async with contextlib.AsyncExitStack() as stack:

@@ -86,12 +86,14 @@ def has_signed(settings: AgentSettings) -> bool:
 
 
 def check_certificate(settings: AgentSettings) -> None:
-    """Refuse a link certificate of somebody else.
+    """Refuse a link certificate of somebody else, or of another centre.
 
     Raises:
         SecureFlowError: `certificate_foreign`; those of `CredentialFiles`.
     """
-    identity = SpiffeId.parse(spiffe_id(CredentialFiles(settings.directory)().leaf))
+    files = CredentialFiles(settings.directory)
+    files.check()
+    identity = SpiffeId.parse(spiffe_id(files().leaf))
     if (identity.role, identity.organisation) != ("agent", settings.organisation):
         raise SecureFlowError(
             "certificate_foreign",
