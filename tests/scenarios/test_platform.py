@@ -350,6 +350,10 @@ def test_a_job_goes_on_from_a_released_round(place: Platform) -> None:
         assert earlier.state == "succeeded", earlier.error
         report = client.jobs.report(first.id)
         start = Resume(first.id, report["rounds"], report["model"]["digest"])
+        for other in (replace(start, round=start.round + 1), replace(start, model="ab" * 32)):
+            with pytest.raises(SecureFlowError) as refused:
+                client.jobs.submit(replace(training(place), resume=other))
+            assert refused.value.code == "not_found"
         second = client.jobs.submit(replace(training(place), resume=start))
         consent(place, second.id)
         later = await_end(client, second.id)

@@ -85,7 +85,17 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            """Refuse a name that stands twice in one mapping: the last one would win, unseen."""
+            seen = set[str]()
+            for name, _ in node.value:
+                if not isinstance(name.value, str) or name.tag == "tag:yaml.org,2002:merge":
+                    continue
+                if name.value in seen:
+                    what = f"{name.value!r} stands twice"
+                    raise yaml.constructor.ConstructorError(None, None, what, name.start_mark)
+                seen.add(name.value)
+            return super().construct_mapping(node, deep)
 
     number = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))

@@ -19,6 +19,7 @@ from secureflow.application.jobs.jobs import Driver, Jobs
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.reachability import Reachability
+from secureflow.application.jobs.starting import released_models
 from secureflow.application.membership import member_keys
 from secureflow.application.models import Models
 from secureflow.application.organisations import CentreDescription, Organisations
@@ -160,4 +161,5 @@ def _jobs(
     return Jobs(
         *(begin, transactions, ports.driver, ports.bus, clock, ports.accountant, quotas),
         *(Reachability(ports.courier, others), ports.kinds, stopping, room, waits),
+        partial(released_models, ports.ledger),
     )

@@ -121,7 +121,7 @@ def _read(name: str) -> dict[str, str]:
 def _filled(template: str, facts: Mapping[str, Any]) -> str:
     if _ROW.fullmatch(template):
         return _close([_CHINESE.vformat(field, (), facts) for field in template.split(" ")])
-    return _CHINESE.vformat(template, (), facts).replace("。。", "。")
+    return _CHINESE.vformat(template, (), facts).replace("。。", "。").replace("。：", "：")
 
 
 def _english_of(text: Text) -> str:
@@ -136,7 +136,9 @@ def _in_a_row(row: Joined) -> str | None:
     if row.template == " ":
         return _close(each)
     told = _BETWEEN.get(row.template, row.template).join(each)
-    return told.replace("。；", "；").replace(".；", "；").replace("。。", "。")
+    return (
+        told.replace("。；", "；").replace(".；", "；").replace("。。", "。").replace("。：", "：")
+    )
 
 
 def _close(texts: Sequence[str]) -> str:
@@ -148,7 +150,7 @@ def _close(texts: Sequence[str]) -> str:
     for text in texts:
         bare = not told or not text or _CHARACTER.match(told[-1]) or _CHARACTER.match(text)
         told += text if bare else f" {text}"
-    return told.replace("。。", "。")
+    return told.replace("。。", "。").replace("。：", "：")
 
 
 class _Plain(ByNumber):

@@ -9,13 +9,16 @@ import pytest
 
 from secureflow.application.jobs.kind import Wanted
 from secureflow.application.ports.courier import PartyStatus
+from secureflow.application.running.recording import pending_leaves
 from secureflow.application.running.scripts import Scripts
 from secureflow.domain.jobs import JobState, JobSummary
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.users import Role
 from secureflow.engines.kinds import ENGINE_KINDS
+from secureflow.engines.ledger.ends import SERVER
 from secureflow.engines.ledger.leaves import parse_leaf
+from secureflow.engines.script import Record
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.doubles import MemoryUnit
 from tests.stage import BANKS, FEATURES, YEAR, Stage
@@ -171,15 +174,35 @@ async def test_foreign_datasets_do_not_exist(stage: Stage) -> None:
         )
 
 
-async def test_a_job_goes_on_only_from_its_own_projects_models(stage: Stage) -> None:
-    def resumed(job: str) -> Wanted:
-        resume = {"job": job, "round": 1, "model": "00" * 32}
+async def test_a_job_goes_on_only_from_what_a_job_of_its_project_released(stage: Stage) -> None:
+    """The log says so; job and round were taken as they were written."""
+    model = "00" * 32
+
+    def resumed(job: str, number: int = 1, digest: str = model) -> Wanted:
+        resume = {"job": job, "round": number, "model": digest}
         return stage.wanted(parts={**features(), "resume": resume})
 
-    ada = stage.scientist("bank-a")
-    await stage.services.jobs.dry_run(ada, resumed(stage.ids["job"]))
+    rounds = [(1, "moments", {"sums": [1.0]}), (1, "train", {"model": model}), (2, "train", {})]
+    for name in ("job", "outsider.job"):
+        closed = Record(tuple(
+            {"kind": "round.closed", "document": {"round": at, "stage": stage_, "release": shown}}
+            for at, stage_, shown in rounds
+        ))  # fmt: skip
+        async with stage.database.begin() as work:
+            job = await work.jobs.get(stage.ids[name])
+            own = await work.leaves.end(job.id, SERVER)
+        await stage.submit_leaves(pending_leaves(
+            job.id, 50, closed, stage.ledger.origin, stage.ledger._key, job.digest, stage.now[0],
+            own,
+        ))  # fmt: skip
+    ada, jobs = stage.scientist("bank-a"), stage.services.jobs
+    await jobs.dry_run(ada, resumed(stage.ids["job"]))
     with refused("not_found"):
-        await stage.services.jobs.dry_run(ada, resumed(stage.ids["outsider.job"]))
+        await jobs.dry_run(ada, resumed(stage.ids["outsider.job"]))
+    with refused("not_found", "released no model in round 2"):
+        await jobs.dry_run(ada, resumed(stage.ids["job"], 2))
+    with refused("not_found", f"released the model {model} in round 1, not {'11' * 32}"):
+        await jobs.submit(ada, resumed(stage.ids["job"], 1, "11" * 32))
 
 
 async def test_a_column_beyond_the_grant_is_refused_by_name(stage: Stage) -> None:

@@ -92,6 +92,19 @@ def test_a_bundle_learns_and_leaves_nothing(table: pa.Table, tmp_path: Path) -> 
     assert sys.path == path
 
 
+def test_a_round_that_changes_nothing_is_the_last_that_does_anything(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    """As at owners, who send the update that they recorded for a model again: it learned here."""
+    warms = GOOD.replace("for _ in range(20):", "for _ in range(20 * (round > 1)):")
+    outcome = simulate(folder(tmp_path, warms), table, parties=2)
+    assert outcome.spec.initial is not None
+    assert outcome.digest == outcome.spec.initial.model
+    assert len({row["loss"] for row in outcome.history}) == 1
+    (note,) = [one for one in outcome.notes if "unchanged" in one]
+    assert note.startswith("Round 2 began")
+
+
 def test_a_bundle_starts_from_the_weights_that_its_job_names(
     table: pa.Table, tmp_path: Path
 ) -> None:

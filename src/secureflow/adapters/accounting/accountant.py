@@ -17,6 +17,8 @@ from secureflow.kit.kernels import same_kernels
 
 PATIENCE: Final = 120.0
 """Time limit for one question, in seconds; a calibration takes a few."""
+GRACE: Final = 1.0
+"""Seconds in which a process ends by itself once it has answered."""
 CACHED: Final = 256
 AT_ONCE: Final = 2
 MAX_LINE: Final = 4 << 20
@@ -123,9 +125,11 @@ class ProcessAccountant:
         )
         try:
             lines = await _lines(process, line)
+            await _soon_over(process)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
             await process.wait()
         try:
             answer = parse_json(lines[-1], MAX_LINE)  # the exact one, if it arrived
@@ -138,6 +142,17 @@ class ProcessAccountant:
         if not isinstance(answer, dict) or not answer.keys() & {"answer", "error"}:
             raise SecureFlowError("accounting_failed", "The privacy accounting did not answer.")
         return answer
+
+
+async def _soon_over(process: asyncio.subprocess.Process) -> None:
+    """Let a process that has answered end by itself.
+
+    Killed as it ends, it is reaped by who kills it, and asyncio warns that it knows of no such
+    child.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            await process.wait()
 
 
 async def _lines(process: asyncio.subprocess.Process, question: bytes) -> list[bytes]:

@@ -7,7 +7,7 @@ of that is trusted: each agent checks the spec against its own charter, grants a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -22,6 +22,7 @@ from secureflow.application.access import (
 )
 from secureflow.application.jobs.kind import Cost, Drafted, JobKinds, Wanted
 from secureflow.application.jobs.reachability import Reachability, absence_notes, parties_of
+from secureflow.application.jobs.starting import Released, check_released
 from secureflow.application.jobs.submission import Submission
 from secureflow.application.namedlocks import NamedLocks
 from secureflow.application.ports.accountant import Accountant
@@ -79,11 +80,17 @@ def topic(job: str) -> str:
     return f"job/{job}"
 
 
+async def _nothing(job: str) -> Mapping[int, str]:
+    del job
+    return {}
+
+
 class Jobs:
     """Use cases around jobs.
 
     `reachability` tells which parties have no link here; `room` refuses a job that the disk has no
-    room for; `waits` tells who waits for what in a running job.
+    room for; `waits` tells who waits for what in a running job, `released` which models a job
+    released.
     """
 
     def __init__(
@@ -100,6 +107,7 @@ class Jobs:
         stopping: Callable[[], bool] = lambda: False,
         room: Callable[[int], None] = lambda _: None,
         waits: Callable[[str], Sequence[dict[str, Any]]] = lambda _: [],
+        released: Released = _nothing,
     ) -> None:
         self._begin = begin
         self._transactions = transactions
@@ -114,6 +122,7 @@ class Jobs:
         self._stopping = stopping
         self._room = room
         self._waits = waits
+        self._released = released
         self._locks = NamedLocks()
 
     @property
@@ -425,6 +434,8 @@ class Jobs:
         await active_project(work, principal, wanted.project)
         kind = self._kinds.asked(wanted)
         drafted = await kind.draft(work, wanted, principal.name, self._clock(), priced)
+        if drafted.start is not None:
+            await check_released(drafted.start, self._released)
         if drafted.initial is not None and drafted.initial.digest not in wanted.coming:
             await uploads.uploaded(work, wanted.project, drafted.initial)
         return drafted

@@ -14,6 +14,7 @@ from secureflow.application.uploads import Weights
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.request import JobRequest, parts_of
+from secureflow.domain.specs.training import Resume
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -48,7 +49,8 @@ class Drafted:
     """A spec that passed every check, with the facts for a dry run.
 
     `charter` is the adopted one, which gave the roster its keys; `notes` are warnings for people;
-    `initial` the weights that must have been uploaded to the project.
+    `initial` the weights that must have been uploaded to the project, `start` the released model
+    that it starts from instead.
     """
 
     spec: JobSpec
@@ -57,6 +59,7 @@ class Drafted:
     notes: tuple[str, ...]
     details: dict[str, Any] = field(default_factory=dict)
     initial: Weights | None = None
+    start: Resume | None = None
 
 
 class Cost(Protocol):

@@ -123,7 +123,7 @@ async def draft(
     if priced:
         details["privacy"] = priced.facts()
         notes += tuple(epsilon_notes(priced.answer["epsilon"]))
-    return Drafted(spec, spec_digest(spec), charter, notes, details, _initial(spec))
+    return Drafted(spec, spec_digest(spec), charter, notes, details, _initial(spec), spec.resume)
 
 
 def _initial(spec: TrainingSpec) -> Weights | None:

@@ -15,7 +15,7 @@ import numpy as np
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.models import GlobalModel
 from secureflow.engines.training.federated import summarise
-from secureflow.engines.training.models import initial_state
+from secureflow.engines.training.models import initial_state, model_family
 from secureflow.engines.training.schedule import Kept, Stopping
 from secureflow.engines.training.spending import epsilon_after
 from secureflow.simulation.training.adding import Adding, Seed, Vector, adding, global_model
@@ -40,6 +40,7 @@ class Trained:
         metrics: of the model, by the final evaluation or the round that judged it.
         last_metrics: of the last model, by the final evaluation.
         round: the round that the model is of.
+        repeated: the first round that began with the model of the one before; 0 for none.
     """
 
     state: Vector
@@ -49,6 +50,7 @@ class Trained:
     metrics: Mapping[str, float]
     last_metrics: Mapping[str, float]
     round: int
+    repeated: int = 0
 
 
 def federate(
@@ -87,6 +89,8 @@ class _Rounds:
         self._file, self._update = folder / "model", folder / "update"
         self._buffer = update_buffer(spec)
         self._moments: list[float] | None = None
+        self._again = not model_family(spec).reproducible
+        self._began, self._sums, self._repeated = "", list[float](), 0
 
     def run(self, accounting: Mapping[str, Any] | None, on_round: OnRound | None) -> Trained:
         """Run everything."""
@@ -118,8 +122,9 @@ class _Rounds:
         if self._spec.plan.keep == "best" and kept.model is not None:
             model, metrics, last = kept.model, kept.metrics, kept.round
         return Trained(
-            model.parameters, model.digest, self._moments, tuple(history), metrics, ended, last
-        )
+            model.parameters, model.digest, self._moments, tuple(history), metrics, ended, last,
+            self._repeated,
+        )  # fmt: skip
 
     def _copied(self) -> GlobalModel:
         return GlobalModel(self._model.parameters.copy(), self._model.digest)
@@ -132,6 +137,15 @@ class _Rounds:
         return total.release(self._model, self._noise)
 
     def _round(self, total: Adding, number: int) -> list[float]:
+        if self._again and self._model.digest == self._began:
+            # As at owners: the update that is recorded for a model is sent again, not made again.
+            self._repeated = self._repeated or number
+            return self._sums
+        self._began = self._model.digest
+        self._sums = self._trained(total, number)
+        return self._sums
+
+    def _trained(self, total: Adding, number: int) -> list[float]:
         self._write()
         for party in self._parties:
             with at(party.name, number):

@@ -38,6 +38,17 @@ def noticed(spec: TrainingSpec, table: Table | None, parties: Sequence[Party]) -
         )
 
 
+def standing(number: int) -> Iterator[str]:
+    """Yield that the model stood still from a round on; 0 for none."""
+    if number:
+        yield Text(
+            "Round {number} began with the model of the round before it, unchanged. Owners send "
+            "what they recorded for a model again, and never train from it twice, so it stays as "
+            "it is. Change some number in every round, if only the first time the code warms up.",
+            number=number,
+        )
+
+
 def _classes(spec: TrainingSpec, table: Table) -> Iterator[str]:
     label = spec.features.label if spec.features else None
     if not isinstance(label, Label | ClassesLabel):
