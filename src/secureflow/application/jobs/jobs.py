@@ -80,8 +80,8 @@ def topic(job: str) -> str:
     return f"job/{job}"
 
 
-async def _nothing(job: str) -> Mapping[int, str]:
-    del job
+async def _nothing(job: str, stage: str) -> Mapping[int, str]:
+    del job, stage
     return {}
 
 

@@ -14,7 +14,6 @@ from secureflow.application.uploads import Weights
 from secureflow.domain.charter import Charter
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.request import JobRequest, parts_of
-from secureflow.domain.specs.training import Resume
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -45,6 +44,16 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The model that a job starts from: what a round of a stage of another job released."""
+
+    job: str
+    stage: str
+    round: int
+    model: str
+
+
+@dataclass(frozen=True)
 class Drafted:
     """A spec that passed every check, with the facts for a dry run.
 
@@ -59,7 +68,7 @@ class Drafted:
     notes: tuple[str, ...]
     details: dict[str, Any] = field(default_factory=dict)
     initial: Weights | None = None
-    start: Resume | None = None
+    start: Start | None = None
 
 
 class Cost(Protocol):

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from secureflow.application.jobs.kind import Start
 from secureflow.application.ports.ledger import Ledger
-from secureflow.domain.specs.training import Resume
 from secureflow.engines.ledger.ends import SERVER
-from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-Released = Callable[[str], Awaitable[Mapping[int, str]]]
-"""Returns, of a job, the digest of the model that each round released."""
+Released = Callable[[str, str], Awaitable[Mapping[int, str]]]
+"""Returns, of a job and a stage, the digest of the model that each round released."""
 
 
-async def released_models(ledger: Ledger, job: str) -> Mapping[int, str]:
+async def released_models(ledger: Ledger, job: str, stage: str) -> Mapping[int, str]:
     """Return the digests by round, as the centre recorded them when it closed the rounds."""
     found: dict[int, str] = {}
     for entry in await ledger.job_leaves(job):
@@ -28,18 +27,18 @@ async def released_models(ledger: Ledger, job: str) -> Mapping[int, str]:
         if not closed or not isinstance(document, Mapping):
             continue
         model = document["release"].get("model")
-        if document["stage"] == TRAINING_ENGINE.contributing and isinstance(model, str):
+        if document["stage"] == stage and isinstance(model, str):
             found[document["round"]] = model
     return found
 
 
-async def check_released(start: Resume, released: Released) -> None:
+async def check_released(start: Start, released: Released) -> None:
     """Refuse a start that the named job's round did not release.
 
     Raises:
         SecureFlowError: `not_found`.
     """
-    model = (await released(start.job)).get(start.round)
+    model = (await released(start.job, start.stage)).get(start.round)
     if model == start.model:
         return
     if model is None:

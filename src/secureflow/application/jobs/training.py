@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from secureflow.application.access import missing
 from secureflow.application.bundles import named_by_job
-from secureflow.application.jobs.kind import Drafted, Wanted
+from secureflow.application.jobs.kind import Drafted, Start, Wanted
 from secureflow.application.jobs.models import ModelSums
 from secureflow.application.jobs.pricing import epsilon_notes
 from secureflow.application.jobs.rosters import (
@@ -123,7 +123,15 @@ async def draft(
     if priced:
         details["privacy"] = priced.facts()
         notes += tuple(epsilon_notes(priced.answer["epsilon"]))
-    return Drafted(spec, spec_digest(spec), charter, notes, details, _initial(spec), spec.resume)
+    return Drafted(spec, spec_digest(spec), charter, notes, details, _initial(spec), _start(spec))
+
+
+def _start(spec: TrainingSpec) -> Start | None:
+    """Return the released model that a job starts from."""
+    if spec.resume is None:
+        return None
+    stage = TRAINING_ENGINE.contributing
+    return Start(spec.resume.job, stage, spec.resume.round, spec.resume.model)
 
 
 def _initial(spec: TrainingSpec) -> Weights | None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import io
 import json
 import os
 import sys
@@ -295,6 +296,8 @@ def main() -> None:
     os.dup2(nothing, 0)  # a bundle that reads or prints must not break the protocol
     os.dup2(2, 1)
     os.close(nothing)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a call that hangs is killed, and lost them
     sys.dont_write_bytecode = True
     if importlib.util.find_spec("numpy") is None:
         _Without(answers).serve(requests)

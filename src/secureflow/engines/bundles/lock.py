@@ -155,6 +155,6 @@ def _malformed(number: int, reason: str) -> SecureFlowError:
     return SecureFlowError(
         "malformed_lock",
         Text("This is no lock of an environment: {reason}.", reason=where),
-        "Make it with `pip-compile --generate-hashes` or `uv pip compile --generate-hashes`, "
-        "without options for an index: that is the owner's to choose.",
+        "Make it with `pip-compile --generate-hashes --no-emit-options` or `uv pip compile "
+        "--generate-hashes`, without options for an index: that is the owner's to choose.",
     )

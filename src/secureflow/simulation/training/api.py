@@ -33,7 +33,7 @@ from secureflow.simulation.partition import (
 )
 from secureflow.simulation.training.code import code_runner
 from secureflow.simulation.training.federation import OnRound, federate
-from secureflow.simulation.training.notes import noticed, standing
+from secureflow.simulation.training.notes import noticed
 from secureflow.simulation.training.outcome import Outcome
 from secureflow.simulation.training.parties import parties as parties_of
 from secureflow.simulation.training.request import draft
@@ -135,11 +135,7 @@ class Simulation:
             attack=str(attack or ""),
             trained=trained,
             accounting=drafted.accounting,
-            notes=(
-                *noticed(drafted.spec, table, parties),
-                *standing(trained.repeated),
-                *warned.told(),
-            ),
+            notes=(*noticed(drafted.spec, table, parties, trained.repeated), *warned.told()),
         )
 
     def _check_files(self, data: Any) -> None:

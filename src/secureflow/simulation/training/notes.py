@@ -18,8 +18,18 @@ from secureflow.simulation.training.table import Table
 _NAMED = 5
 
 
-def noticed(spec: TrainingSpec, table: Table | None, parties: Sequence[Party]) -> Iterator[str]:
-    """Yield what whoever reads the figures should know."""
+def noticed(
+    spec: TrainingSpec, table: Table | None, parties: Sequence[Party], repeated: int = 0
+) -> Iterator[str]:
+    """Yield what whoever reads the figures should know.
+
+    Args:
+        spec: the job's.
+        table: all rows.
+        parties: those of the simulation.
+        repeated: the first round that began with the model of the one before; 0 for none.
+    """
+    yield from _standing(repeated)
     if table is None or spec.features is None:
         return
     if isinstance(spec.model, BundleModel) and not spec.model.sums:
@@ -38,7 +48,7 @@ def noticed(spec: TrainingSpec, table: Table | None, parties: Sequence[Party]) -
         )
 
 
-def standing(number: int) -> Iterator[str]:
+def _standing(number: int) -> Iterator[str]:
     """Yield that the model stood still from a round on; 0 for none."""
     if number:
         yield Text(
