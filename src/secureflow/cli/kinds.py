@@ -39,9 +39,15 @@ class TrainingText:
     def task(self, spec: TrainingSpec) -> str:
         """Return family, rounds, what is learnt unless the family alone says it, and the start."""
         told = self._learns(spec) + _sees(spec)
-        if spec.initial is None:
+        if spec.resume is not None:
+            start = t(
+                "goes on from the model {digest}, released in round {round} of {job}",
+                digest=spec.resume.model, round=spec.resume.round, job=plain(spec.resume.job),
+            )  # fmt: skip
+        elif spec.initial is not None:
+            start = t("starts from uploaded weights {digest}", digest=spec.initial.model)
+        else:
             return told
-        start = t("starts from uploaded weights {digest}", digest=spec.initial.model)
         return t("{told}; {start}", told=told, start=start)
 
     def _learns(self, spec: TrainingSpec) -> str:
