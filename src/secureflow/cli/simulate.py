@@ -94,7 +94,7 @@ def simulate(
     simulation = Simulation(
         parties, partition, attack, protection, seed, initial=initial, owners=owners
     )
-    outcomes = [_run(simulation, path, data) for path in jobs]
+    outcomes = _run_all(simulation, jobs, data, output)
     if html is not None:
         from secureflow.simulation.training.page import render
 
@@ -107,6 +107,26 @@ def simulate(
     for one in outcomes:
         for note in one.notes:
             say(f"{one.label}: {said(note)}")
+
+
+def _run_all(
+    simulation: Simulation, jobs: list[Path], data: list[Path] | None, output: Form
+) -> list[Outcome]:
+    """Run every job; what one of them got wrong takes no figures of those before it away."""
+    from secureflow.kit.errors import SecureFlowError
+    from secureflow.kit.inputfiles import read_mapping
+
+    for path in jobs[1:]:
+        read_mapping(path)  # before any of them runs
+    outcomes: list[Outcome] = []
+    for path in jobs:
+        try:
+            outcomes.append(_run(simulation, path, data))
+        except SecureFlowError:
+            if outcomes:
+                _show(outcomes, output)
+            raise
+    return outcomes
 
 
 def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome:

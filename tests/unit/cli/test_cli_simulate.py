@@ -131,6 +131,21 @@ def test_ones_own_code_that_fails_shows_its_lines(
     assert "(model.py" in lines[-1] or "（model.py" in lines[-1]
 
 
+def test_one_wrong_job_takes_no_figures_of_another_away(
+    own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, "pass")
+    job = json.loads((tmp_path / "job.json").read_text())
+    (tmp_path / "wrong.json").write_text(json.dumps({**job, "plan": {"rounds": -1}}))
+    at = own.index(str(tmp_path / "job.json")) + 1
+    assert run([*own[:at], str(tmp_path / "wrong.json"), *own[at:], "-o", "json"]) == 2
+    (outcome,) = json.loads(capsys.readouterr().out)
+    assert outcome["name"] == "job"
+    (tmp_path / "wrong.json").write_text("[")
+    assert run([*own[:at], str(tmp_path / "wrong.json"), *own[at:]]) == 2
+    assert "round" not in capsys.readouterr().err  # nothing ran
+
+
 def test_what_code_says_leaves_the_json_alone(
     own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,6 +173,20 @@ def test_prints_are_marked_and_warnings_told_once(
     )
     assert note == told
     assert "12 次" in str(chinese(note))
+
+
+def test_logs_have_the_mark_of_the_party_whose_code_wrote_them(
+    table: pa.Table, tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A handler keeps the stream that it met first: every line was the first party's."""
+    monkeypatch.setattr(logging, "root", logging.RootLogger(logging.WARNING))
+    monkeypatch.setattr(logging.Logger, "root", logging.root)
+    body = "import logging\nlogging.root.handlers or logging.basicConfig()\n"
+    body += "print('a', end='')\nlogging.root.warning('said')"
+    simulate(folder(tmp_path, training(body)), table, parties=2)
+    told = capfd.readouterr().err.splitlines()
+    assert set(told) == {f"party-00{n} | aWARNING:root:said" for n in (1, 2)}
 
 
 def test_warnings_before_a_failure_are_told_with_it(

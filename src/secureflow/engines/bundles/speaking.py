@@ -43,6 +43,11 @@ class Marked(io.TextIOBase):
             self._begun = not line.endswith("\n")
         return len(text)
 
+    def turn(self, mark: str) -> None:
+        """Go on with another mark: what keeps this stream, a handler of logs, has it too."""
+        self.end()
+        self._mark = mark
+
     def end(self) -> None:
         """End a line that was begun: the next one is of somebody else."""
         if self._begun:
@@ -77,12 +82,23 @@ class Marked(io.TextIOBase):
 
 
 class Warned:
-    """The warnings of code: each once, with how often it came, whatever numbers are in it."""
+    """What the code of all parties says: its one stream, and its warnings.
+
+    Each is kept once, with how often it came, whatever numbers are in it.
+    """
 
     def __init__(self) -> None:
         self._times: dict[tuple[str, str, str, int], int] = {}
         self._first: dict[tuple[str, str, str, int], str] = {}
         self._further = 0
+        self._stream: Marked | None = None
+
+    def stream(self, mark: str) -> Marked:
+        """Return the one stream of the code of all parties, with the mark of whose turn it is."""
+        if self._stream is None:
+            self._stream = Marked(sys.stderr, mark)
+        self._stream.turn(mark)
+        return self._stream
 
     def take(
         self,
@@ -131,7 +147,9 @@ def heard(mark: str, warned: Warned | None) -> Iterator[None]:
         mark: stands before each line; empty for none.
         warned: keeps warnings; without it they are shown as everywhere.
     """
-    stream: Any = Marked(sys.stderr, mark) if mark else sys.stderr
+    stream: Any = sys.stderr
+    if mark:
+        stream = Marked(sys.stderr, mark) if warned is None else warned.stream(mark)
     showing, filters = warnings.showwarning, warnings.filters
     added = warned is not None and _ALWAYS not in filters
     if warned is not None:
