@@ -127,9 +127,8 @@ class ProcessAccountant:
             lines = await _lines(process, line)
             await _soon_over(process)
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
         try:
             answer = parse_json(lines[-1], MAX_LINE)  # the exact one, if it arrived

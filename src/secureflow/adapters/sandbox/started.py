@@ -132,11 +132,19 @@ class Started:
         with contextlib.suppress(ProcessLookupError):
             if self._handle is not None:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
-                if self._process.returncode is None:  # it reaps the other, unless it was stopped
-                    self._process.send_signal(signal.SIGCONT)
+                self._wake()
             elif self._process.returncode is None:
                 self._process.kill()
         await self.wait()
+
+    def _wake(self) -> None:
+        """Let the outer process go on: it reaps the other one, unless somebody stopped it.
+
+        Not by asyncio, which would reap it here itself, and know nothing of how it ended.
+        """
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGCONT)
 
     async def wait(self) -> int:
         """See `SandboxProcess.wait`."""
