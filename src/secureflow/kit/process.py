@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Final
 
 from secureflow.kit.logging import get_logger
@@ -20,6 +21,17 @@ from secureflow.kit.logging import get_logger
 MOST_DESCRIPTORS: Final = 1 << 20
 
 _log = get_logger(__name__)
+
+
+def stat_fields(stat: Path) -> list[str]:
+    """Return what a file `/proc/…/stat` says from the state on (proc(5), field 3).
+
+    Before it is what the process calls itself: any bytes, which code of others chooses.
+
+    Raises:
+        OSError: it has ended.
+    """
+    return stat.read_text(errors="replace").rpartition(")")[2].split()
 
 
 def raise_descriptors() -> int:

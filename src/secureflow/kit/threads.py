@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from secureflow.kit.shielding import shielded
 
 Made = TypeVar("Made")
 Result = TypeVar("Result")
@@ -19,16 +20,7 @@ async def run_to_its_end(
 
     For what must not go on beside the caller's next try: a lock that the caller holds covers it.
     """
-    doing = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **named))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        while not doing.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait({doing})
-        if not doing.cancelled():
-            doing.exception()  # retrieve it: nobody else will
-        raise
+    return await shielded(asyncio.to_thread(work, *arguments, **named))
 
 
 async def open_in_thread(make: Callable[[], Made], unmake: Callable[[Made], object]) -> Made:

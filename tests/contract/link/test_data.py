@@ -349,7 +349,7 @@ async def test_a_vector_says_what_it_is_for(
         found.append(asked[3])
         return await may_write(*asked)
 
-    def strict(sent: bytes, number: str) -> tuple[str, int]:
+    def strict(sent: bytes, number: str) -> tuple[str, int, BlobPlace | None]:
         if b"place" in sent:
             raise SecureFlowError("malformed_manifest", "Expected a digest and a size.")
         return read(sent, number)

@@ -19,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from secureflow.adapters.database.connections import WriteTurn
 from secureflow.adapters.database.damage import DamageLog
 from secureflow.adapters.database.faults import fault_of, typed_faults
-from secureflow.adapters.database.shielding import shielded
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.heldfile import HeldFile
+from secureflow.kit.shielding import shielded
 
 Row = Mapping[str, Any]
 

@@ -18,7 +18,7 @@ from secureflow.adapters.link.refusals import refuse
 from secureflow.adapters.link.tls import CHUNK, identity
 from secureflow.application.ports.artifacts import Artifact, Artifacts
 from secureflow.domain.blobs import BlobPlace
-from secureflow.kit.canonical import canonical_bytes, parse_json
+from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
@@ -55,7 +55,7 @@ class DataService:
     async def _get(self, request: bytes, context: Context) -> None:
         peer = await self._gate.admit(context)
         try:
-            digest, offset = parse_manifest(request, "offset")
+            digest, offset, _ = parse_manifest(request, "offset")
             if not await self._may_read(peer, digest):
                 raise SecureFlowError(
                     "not_found",
@@ -70,9 +70,8 @@ class DataService:
     async def _put(self, messages: AsyncIterator[bytes], context: Context) -> bytes:
         peer = await self._gate.admit(context)
         try:
-            manifest = await anext(messages, b"")
-            digest, size = parse_manifest(manifest, "size")
-            place = await self._may_write(peer, digest, size, parse_place(manifest))
+            digest, size, named = parse_manifest(await anext(messages, b""), "size")
+            place = await self._may_write(peer, digest, size, named)
             if place is None:
                 raise SecureFlowError(
                     "forbidden",
@@ -116,8 +115,8 @@ async def _stored(
         raise
 
 
-def parse_manifest(data: bytes, number: str) -> tuple[str, int]:
-    """Parse {"digest", <number>} of at most 4 KiB.
+def parse_manifest(data: bytes, number: str) -> tuple[str, int, BlobPlace | None]:
+    """Parse {"digest", <number>} of at most 4 KiB; with a size there may be a "place".
 
     Raises:
         SecureFlowError: `malformed_json`, `malformed_manifest`.
@@ -128,24 +127,15 @@ def parse_manifest(data: bytes, number: str) -> tuple[str, int]:
         digest, count = value["digest"], value[number]
         known = isinstance(digest, str) and _DIGEST.fullmatch(digest)
         if known and type(count) is int and 0 <= count < 1 << 53:
-            return digest, count
+            return digest, count, _placed(value.get("place"))
     raise SecureFlowError(
         "malformed_manifest", Text("Expected a digest and {number} in the manifest.", number=number)
     )
 
 
-def parse_place(data: bytes) -> BlobPlace | None:
-    """Return the place that a manifest names, which `parse_manifest` has read; None for none.
-
-    Raises:
-        SecureFlowError: `malformed_manifest`.
-    """
-    manifest: Any = parse_json(data, MAX_MANIFEST)
-    value = manifest.get("place")
-    if value is None:
-        return None
-    place = read_place(value)
-    if place is None:
+def _placed(value: JSON) -> BlobPlace | None:
+    place = None if value is None else read_place(value)
+    if place is None and value is not None:
         raise SecureFlowError(
             "malformed_manifest", "The manifest's place is no job, stage and round."
         )

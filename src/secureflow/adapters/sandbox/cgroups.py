@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from secureflow.application.ports.sandbox import Limits
+from secureflow.kit.process import stat_fields
 
 PREFIX: Final = "secureflow-"
 PERIOD: Final = 100_000
@@ -230,8 +231,7 @@ def _is_left_behind(group: Path) -> bool:
 def _maker(pid: int) -> str:
     """Name a process: its number, when it began, and where that number counts; "" for none."""
     try:
-        # Its second field is what the process calls itself: any bytes.
-        began = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
+        began = stat_fields(Path(f"/proc/{pid}/stat"))[19]
         return f"{pid}-{began}-{Path(f'/proc/{pid}/ns/pid').stat().st_ino}"
     except OSError:
         return ""

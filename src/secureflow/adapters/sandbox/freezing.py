@@ -34,6 +34,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
+from secureflow.kit.process import stat_fields
+
 PATIENCE: Final = 10.0
 """Seconds until all must stand: a thread that waits for a disk stops when it has its answer."""
 _PAUSE: Final = 0.001
@@ -235,12 +237,7 @@ def _namespace(pid: int) -> int:
 
 
 def _parent(pid: int) -> int:
-    return int(_state(Path(f"/proc/{pid}/stat"))[1])
-
-
-def _state(stat: Path) -> list[str]:
-    """Return what a file `stat` says from the state on; before it is a name that code chooses."""
-    return stat.read_text(errors="replace").rpartition(")")[2].split()
+    return int(stat_fields(Path(f"/proc/{pid}/stat"))[1])
 
 
 def stands(pid: int) -> bool:
@@ -251,7 +248,7 @@ def stands(pid: int) -> bool:
         return True
     for task in tasks:
         with contextlib.suppress(OSError):
-            if _state(task / "stat")[0] not in _STANDS:
+            if stat_fields(task / "stat")[0] not in _STANDS:
                 return False
     return True
 

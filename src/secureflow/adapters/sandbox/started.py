@@ -16,7 +16,7 @@ from typing import Final
 
 from secureflow.adapters.sandbox.freezing import Freezer, stands
 from secureflow.application.ports.sandbox import PRINTED, SandboxProcess
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.shielding import shielded
 
 PAUSE: Final = 0.02
 STREAM_BYTES: Final = 8 << 20
@@ -175,13 +175,7 @@ async def undisturbed(starting: Coroutine[None, None, SandboxProcess]) -> Sandbo
 
     Half of a start cannot be undone: bubblewrap's child is nobody's until its number is told.
     """
-    task = asyncio.ensure_future(starting)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with contextlib.suppress(SecureFlowError):
-            await (await task).kill()
-        raise
+    return await shielded(starting, lambda process: process.kill())
 
 
 async def end(process: asyncio.subprocess.Process) -> None:

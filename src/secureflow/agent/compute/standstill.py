@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from secureflow.kit.process import stat_fields
+
 SECONDS: Final = 5.0
 """Between two looks."""
 LOOKS: Final = 36
@@ -58,8 +60,7 @@ def _told() -> Iterator[tuple[int, tuple[int, int]]]:
     """Yield each process that is seen, with its parent and what it has used."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            # Its second field is what the process calls itself: any bytes.
-            fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+            fields = stat_fields(folder / "stat")
         except OSError:
             continue
         if len(fields) > 14:

@@ -1,8 +1,8 @@
-"""Database work that cancellation does not interrupt.
+"""Work that cancellation does not interrupt: the caller is released when it is done.
 
-SQLAlchemy discards a connection whose work is cancelled. SQLite keeps a connection closed this way,
-with its write lock, for as long as anything refers to one of its cursors, such as a traceback:
-until then every other writer gets `database_busy`.
+For a database, for one: SQLAlchemy discards a connection whose work is cancelled. SQLite keeps a
+connection closed this way, with its write lock, for as long as anything refers to one of its
+cursors, such as a traceback: until then every other writer gets `database_busy`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,8 @@ T = TypeVar("T")
 async def shielded(work: Awaitable[T], undo: Callable[[T], Awaitable[object]] | None = None) -> T:
     """Return the result of the work; a cancelled caller is released when it is done.
 
-    Each piece of work has its own time limit (`connections.BUSY_SECONDS`).
-
     Args:
-        work: one statement, commit or opening.
+        work: something that ends by itself: a statement, a commit, an opening, a write.
         undo: disposes of its result if the caller was cancelled.
     """
     doing = asyncio.ensure_future(work)
