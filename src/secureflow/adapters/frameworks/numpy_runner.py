@@ -27,6 +27,7 @@ from secureflow.engines.preparation import (
 )
 from secureflow.engines.sealing.wiretypes import BYTES, WireType
 from secureflow.engines.training.capping import (
+    Cuts,
     as_sent,
     blocks_as_sent,
     capped_sums,
@@ -78,6 +79,7 @@ class NumpyRunner:
         self._weights: _Weights = None
         self._private_rows: tuple[_PrivateRows, _PrivateRows] | None = None
         self._rows = (1, 0)  # the weight of a party without rows
+        self._cuts = Cuts()
         if self._family.needs_data:
             self._split(columns, secret)
 
@@ -85,6 +87,11 @@ class NumpyRunner:
     def rows(self) -> tuple[int, int]:
         """See `FrameworkRunner.rows`."""
         return self._rows
+
+    @property
+    def cuts(self) -> Cuts:
+        """See `FrameworkRunner.cuts`."""
+        return self._cuts
 
     def moments(self) -> NDArray[np.float64]:
         """See `FrameworkRunner.moments`."""
@@ -259,7 +266,7 @@ class NumpyRunner:
         return np.asarray(model)
 
     def _clipped(self, delta: NDArray[np.float32]) -> NDArray[np.float32]:
-        return clipped_delta(self._spec, delta)
+        return clipped_delta(self._spec, delta, self._cuts)
 
     def _sums(self, metrics: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._capped(np.concatenate([[float(self._rows[0])], metrics]))
@@ -283,7 +290,8 @@ class NumpyRunner:
             if not step:
                 os.truncate(file.fileno(), count * BYTES[self._wire])
                 return
-            for sent in blocks_as_sent(self._spec, clipped_blocks(self._spec, steps))():
+            clipped = clipped_blocks(self._spec, steps, self._cuts)
+            for sent in blocks_as_sent(self._spec, clipped)():
                 file.write(sent.data)
 
 

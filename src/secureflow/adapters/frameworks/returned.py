@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.capping import (
     BLOCK,
     Blocks,
+    Cuts,
     blocks_as_sent,
     capped_sums,
     clipped_blocks,
@@ -39,14 +40,21 @@ class Returned:
     Args:
         spec: the job's, of the family `bundle`.
         before: the state that it starts from, float32 (spec.parameters,), finite.
+        cuts: counts what the caps change.
     """
 
     spec: TrainingSpec
     before: NDArray[np.float32]
+    cuts: Cuts = field(default_factory=Cuts)
 
     @classmethod
-    def to_model(cls, spec: TrainingSpec, model: Path) -> Returned:
+    def to_model(cls, spec: TrainingSpec, model: Path, cuts: Cuts | None = None) -> Returned:
         """Read the file of the model that the code is given.
+
+        Args:
+            spec: the job's.
+            model: the file.
+            cuts: counts what the caps change.
 
         Raises:
             SecureFlowError: `invalid_model`.
@@ -54,7 +62,7 @@ class Returned:
         if model.stat().st_size == 4 * spec.parameters:
             before = np.asarray(np.memmap(model, "<f4", "r"))
             if all(np.isfinite(before[part]).all() for part in _parts(len(before))):
-                return cls(spec, before)
+                return cls(spec, before, Cuts() if cuts is None else cuts)
         raise SecureFlowError(
             "invalid_model",
             "Training cannot start from the global model's file.",
@@ -100,7 +108,7 @@ class Returned:
         if self.spec.privacy is not None:
             delta = party_blocks(self.spec, self.before, change)
         else:
-            delta = clipped_blocks(self.spec, change)
+            delta = clipped_blocks(self.spec, change, self.cuts)
         sent = blocks_as_sent(self.spec, delta)
         update.unlink(missing_ok=True)  # another process may have the old file open
         handle = os.open(update, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -121,13 +129,15 @@ class Returned:
         model = self.spec.model
         names = model.sums if isinstance(model, BundleModel) else ()
         most = float(rows[1])
-        found = [
-            min(max(reported[name], 0.0), most)
+        found = {
+            name: min(max(reported[name], 0.0), most)
             if name == ROWS
             else min(max(reported[name], -LOSS_CAP * most), LOSS_CAP * most)
             for name in names
-        ]
-        weighed = np.array([float(rows[0]), *found])
+        }
+        if most:  # else nothing is measured here
+            self.cuts.report(reported, found)
+        weighed = np.array([float(rows[0]), *found.values()])
         return [float(one) for one in capped_sums(self.spec, weighed)]
 
 

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.engines.training.capping import Cuts
+
 
 class FrameworkRunner(Protocol):
     """One job's local computations over one prepared dataset.
@@ -27,6 +29,10 @@ class FrameworkRunner(Protocol):
     @property
     def rows(self) -> tuple[int, int]:
         """The number of training and of validation rows."""
+
+    @property
+    def cuts(self) -> Cuts:
+        """What the spec's caps changed of updates and sums so far; nothing that is sent."""
 
     def moments(self) -> NDArray[np.float64]:
         """Return the sums of stage `moments` over the training rows."""

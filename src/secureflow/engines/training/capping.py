@@ -7,7 +7,9 @@ asked for: once for its norm, once to be written. One block gives the numbers of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -23,21 +25,65 @@ Blocks = Callable[[], Iterator[NDArray[Any]]]
 """Returns a vector from its beginning, in blocks."""
 
 
-def clipped_delta(spec: TrainingSpec, delta: NDArray[Any]) -> NDArray[np.float32]:
+@dataclass
+class Cuts:
+    """What caps changed of one party's numbers, counted: for whoever may know it.
+
+    Args:
+        updates: that were looked at.
+        longer: those that were longer than `clip_norm`.
+        longest: of them, as it was.
+        reports: of sums that were looked at.
+        sums: the name of a sum → the reports in which it was beyond what its rows allow.
+        largest: the name of a sum → its largest amount in any report.
+    """
+
+    updates: int = 0
+    longer: int = 0
+    longest: float = 0.0
+    reports: int = 0
+    sums: Counter[str] = field(default_factory=Counter)
+    largest: dict[str, float] = field(default_factory=dict)
+
+    def report(self, reported: Mapping[str, float], counted: Mapping[str, float]) -> None:
+        """Count a report of sums, and what they count as."""
+        self.reports += 1
+        self.sums.update(name for name, value in counted.items() if value != reported[name])
+        for name in counted:
+            self.largest[name] = max(self.largest.get(name, 0.0), abs(reported[name]))
+
+    def update(self, norm: float, limit: float) -> None:
+        """Count an update of this norm."""
+        self.updates += 1
+        if norm > limit:
+            self.longer += 1
+            self.longest = max(self.longest, norm)
+
+
+def clipped_delta(
+    spec: TrainingSpec, delta: NDArray[Any], cuts: Cuts | None = None
+) -> NDArray[np.float32]:
     """Return a change of at most the spec's `clip_norm` (L2), float32; see `clipped_blocks`."""
-    (clipped,) = clipped_blocks(spec, lambda: iter((delta,)))()
+    (clipped,) = clipped_blocks(spec, lambda: iter((delta,)), cuts)()
     return np.asarray(clipped, np.float32)
 
 
-def clipped_blocks(spec: TrainingSpec, delta: Blocks) -> Blocks:
+def clipped_blocks(spec: TrainingSpec, delta: Blocks, cuts: Cuts | None = None) -> Blocks:
     """Return a change of at most the spec's `clip_norm` (L2), float32.
 
     Slightly below the limit where the wire has another dtype: rounding to it must not raise the
     norm above.
+
+    Args:
+        spec: the signed spec.
+        delta: the change.
+        cuts: counts it.
     """
     norm = norm_of(delta)
     margin = 0.0 if spec.wire_type == "float32" else 2 * ROUNDING[spec.wire_type]
     limit = spec.limits.clip_norm * (1 - margin)
+    if cuts is not None:
+        cuts.update(norm, limit)
     if norm <= limit:
         return lambda: (np.asarray(block, np.float32) for block in delta())
     share = limit * (1 - 1e-6) / norm

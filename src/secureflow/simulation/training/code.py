@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from secureflow.adapters.frameworks import Prepare, Returned, RowsRunner, runner_of
 from secureflow.domain.specs.bundle_family import BundleModel
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training import ClassesLabel, Label, TrainingSpec
 from secureflow.engines.bundles.host import Refused
 from secureflow.engines.bundles.local import LocalModules
 from secureflow.engines.bundles.speaking import Warned
 from secureflow.engines.preparation import Columns
+from secureflow.engines.training.capping import Cuts
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text, without_stop
+from secureflow.kit.text import Joined, Text, without_stop
 from secureflow.sdk.localcode import LocalCode
 
 _T = TypeVar("_T")
@@ -63,6 +64,11 @@ class CodeRunner:
     def rows(self) -> tuple[int, int]:
         """See `FrameworkRunner.rows`."""
         return self._rows.rows
+
+    @property
+    def cuts(self) -> Cuts:
+        """See `FrameworkRunner.cuts`."""
+        return self._rows.cuts
 
     def moments(self) -> NDArray[np.float64]:
         """See `FrameworkRunner.moments`."""
@@ -114,7 +120,7 @@ class CodeRunner:
             self._rows.write_rows(self._path, moments)
             self._told(lambda: self._bundle.prepare(self._path))
             self._prepared = True
-        return Returned.to_model(self._spec, model)
+        return Returned.to_model(self._spec, model, self.cuts)
 
     def _told(self, call: Callable[[], _T]) -> _T:
         """Call a method; one that raises is told of what it was given, which may not be meant."""
@@ -127,19 +133,37 @@ class CodeRunner:
 
     def _given(self) -> str:
         """Return what the rows hold, as a hint."""
-        rows = self._rows.described()
-        named, wide = self._model.settings.get("features"), self._spec.features
+        rows, settings = self._rows.described(), self._model.settings
+        wide, classes = self._spec.features, 0
         inputs = wide.table_width if wide is not None else 0
-        if inputs and named is not None and named != inputs:
+        if wide is not None and isinstance(wide.label, Label | ClassesLabel):
+            classes = len(wide.label.classes) if isinstance(wide.label, ClassesLabel) else 2
+        if inputs and settings.get("features", inputs) != inputs:
             return Text(
                 "The job's settings.features is {named}, but the rows have {inputs} inputs.",
-                named=str(named)[:80],
+                named=str(settings["features"])[:80],
                 inputs=inputs,
             )
-        return Text(
+        named = settings.get("classes")
+        if classes and isinstance(named, int) and named != classes:
+            return Text(
+                "The job's settings.classes is {named}, but the label has {classes} classes.",
+                named=named,
+                classes=classes,
+            )
+        told = Text(
             "Correct it; docs/bundles.md says what each method is given. The rows here: {rows}.",
             rows=rows,
         )
+        if settings or not inputs or not classes:
+            return told
+        lacking = Text(
+            "The job gives the code no settings; the templates need settings: "
+            "{{features: {inputs}, classes: {classes}}}.",
+            inputs=inputs,
+            classes=classes,
+        )
+        return Joined(" ", [told, lacking])
 
     def _reported(self, returned: Returned) -> dict[str, float]:
         if self._spec.privacy is not None or not self._model.sums:

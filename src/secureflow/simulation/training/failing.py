@@ -77,8 +77,8 @@ def _further(code: str, cells: NDArray[Any]) -> str:
     if code not in {"unknown_class", "unknown_category"}:
         return ""
     values = sorted({str(_shown(one)) for one in cells.tolist() if _shown(one) is not None})
-    more = ", …" * (len(values) > _NAMED * 2)
-    return Text("The column holds {values}.", values=", ".join(values[: _NAMED * 2]) + more)
+    more = ["…"] * (len(values) > _NAMED * 2)
+    return Text("The column holds {values}.", values=Joined(", ", [*values[: _NAMED * 2], *more]))
 
 
 def _shown(value: Any) -> str | None:
