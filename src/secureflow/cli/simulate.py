@@ -135,14 +135,15 @@ def _run(simulation: Simulation, path: Path, data: list[Path] | None) -> Outcome
     job = read_mapping(path)
     say(t("{file}: simulated here, unprotected", file=path.name))
     outcome = simulation.run(job, data, label=path.stem, on_round=_tell, base=path.parent)
-    if outcome.last_metrics:
-        say(f"{t('the last model')}  {_figures(outcome.last_metrics)}")
+    if figures := _figures(outcome.last_metrics):
+        say(f"{t('the last model')}  {figures}")
         say(t("The figures of a round are of the model that it starts from."))
     return outcome
 
 
 def _tell(row: Mapping[str, Any]) -> None:
-    say(f"{t('round')} {row['round']}  {_figures(row)}  {row['seconds']:.2f} s")
+    told = (f"{t('round')} {row['round']}", _figures(row), f"{row['seconds']:.2f} s")
+    say("  ".join(filter(None, told)))
 
 
 def _figures(row: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return yaml.load(read_bytes(path, 1 << 20), _loader())  # noqa: S506  a safe one
     except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()).replace('in "<byte string>", line', "at line")
         raise SecureFlowError(
             "invalid_file",
             Text("{path} is not YAML: {reason}.", path=path, reason=reason),

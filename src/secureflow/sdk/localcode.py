@@ -112,6 +112,9 @@ def local_code(
         return dict(job), None
     _check_members(model)
     folder = base / str(model["folder"])
+    if folder.is_file():
+        reason = Text("{name} is a file", name=str(model["folder"])[:200])
+        raise _invalid("folder", reason, "Name the folder that the code is in.")
     bundle = read_bundle(folder)
     entry = str(model.get("entry", ENTRY))
     digest = _environment(model, base, simulated=simulated)
@@ -156,6 +159,13 @@ def _initial(
     modules = LocalModules(folder.resolve())
     with modules.used():
         found = modules.make(entry, settings, seed).initial()
+    if not found:
+        raise SecureFlowError(
+            "bundle_output_refused",
+            Text("What the bundle returned is refused: {reason}.",
+                 reason="initial gave no tensor"),
+            "Return the tensors that everybody begins with: a dict of names to arrays.",
+        )  # fmt: skip
     return {name: _held(one) for name, one in found.items()}
 
 

@@ -17,6 +17,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _FORM: Final = re.compile(r"sign-flip:([0-9]{1,3})x([0-9.]{1,16})")
+_LARGEST: Final = 1e6
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,17 @@ class Attack:
             count, factor = (int(found[1]), float(found[2])) if found else (0, 0.0)
         except ValueError:
             count, factor = 0, 0.0
-        if not 1 <= count < parties or not 0.0 < factor <= 1e6:
+        if not 1 <= count < parties or not 0.0 < factor <= _LARGEST:
             raise SecureFlowError(
                 "invalid_attack",
                 Text(
                     "{text!r} is no attack on {parties} parties.", text=text[:80], parties=parties
                 ),
-                "Use sign-flip:COUNTxFACTOR, such as sign-flip:2x10, with fewer attackers than "
-                "parties.",
+                Text(
+                    "Use sign-flip:COUNTxFACTOR, such as sign-flip:2x10, with fewer attackers than "
+                    "parties, and a factor above 0 and at most {most}.",
+                    most=f"{_LARGEST:,.0f}",
+                ),
             )
         return cls(count, factor)
 

@@ -25,6 +25,7 @@ from secureflow.adapters.datasources.npyheader import MAX_HEADER, NpyError, NpyH
 from secureflow.adapters.datasources.source import IMAGE_MAGIC, SourceLimits
 from secureflow.domain.specs.elements import CHANNELS, DataType
 from secureflow.kit.foldertree import Entry, FolderTree, read_at_most
+from secureflow.kit.text import Text
 
 _ARRAY, _INDEX = ".npy", ".csv"
 _TRIED = 20
@@ -62,6 +63,9 @@ def _inspect(path: Path, tree: FolderTree, categories: Sequence[str]) -> TableDr
         return _index(path, tree, tables[0], categories)
     if not files and any(one.kind == "folder" for one in entries):
         return _classes(path, tree, entries)
+    if files and any(one.kind == "folder" for one in entries) and not tables:
+        reason = Text("{file} is beside the folders of its classes", file=files[0])
+        raise unreadable(path, reason, "Move it out of the folder; a file there is no row.")
     raise unreadable(path, "it is neither a folder of images nor one of arrays", _NEEDS)
 
 

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv as arrow_csv
 
+from secureflow.adapters.datasources.csvfaults import csv_fault, other_separator
 from secureflow.adapters.datasources.drafts import (
     ColumnDraft,
     LeftOut,
@@ -85,7 +86,7 @@ def inspect_file(path: Path, categories: Sequence[str] = ()) -> TableDraft:
             rows = len(column)
     except (pa.ArrowException, OSError, UnicodeError):
         # `from None`: the library's message may quote a row.
-        raise unreadable(path, "it is not a readable file of its kind") from None
+        raise _unreadable(path, kind) from None
     if not rows:
         raise unreadable(path, "it has no row")
     columns = tuple(drafts.get(name) or ColumnDraft(name, left_out="name") for name in names)
@@ -108,10 +109,13 @@ def check_named(path: Path, asked: Sequence[str], names: Sequence[str]) -> None:
     """Refuse columns that are not there.
 
     Raises:
-        SecureFlowError: `unknown_column`.
+        SecureFlowError: `unknown_column`; `dataset_unreadable` where something else than commas
+            separates the cells.
     """
     for name in asked:
         if name not in names:
+            if other := other_separator(names):
+                raise unreadable(path, *other)
             raise SecureFlowError(
                 "unknown_column",
                 Text("{name} has no column {column!r}.", name=path.name, column=name),
@@ -163,7 +167,7 @@ def column_names(path: Path, kind: DataFormat) -> list[str]:
             with arrow_csv.open_csv(path, parse_options=_parsing()) as head:
                 names = head.schema.names
     except (pa.ArrowException, OSError, UnicodeError):
-        raise unreadable(path, "it is not a readable file of its kind") from None
+        raise _unreadable(path, kind) from None
     if len(names) > MAX_COLUMNS:
         raise unreadable(
             path, Text("it has more than {max_columns} columns", max_columns=MAX_COLUMNS)
@@ -381,6 +385,12 @@ def read_csv(path: Path, names: Sequence[str]) -> pa.Table:
 
 def _row_count(path: Path, kind: DataFormat) -> int:
     return int(pq.read_metadata(path).num_rows) if kind == "parquet" else 0
+
+
+def _unreadable(path: Path, kind: DataFormat) -> SecureFlowError:
+    if kind == "csv":
+        return unreadable(path, *csv_fault(path))
+    return unreadable(path, "it is not a readable file of its kind")
 
 
 def _parsing() -> arrow_csv.ParseOptions:

@@ -129,7 +129,8 @@ def imported(folder: str, entry: str) -> Any:
             raise Refused(
                 "import", "{module} is not installed here", _ABSENT, module=absent
             ) from error
-        raise Refused("import", "{error}", error=error) from error
+        hint = _ABSOLUTE if "relative import" in str(error) else ""
+        raise Refused("import", "{error}", hint, error=error) from error
     made = getattr(module, attribute, None)
     if not callable(made):
         raise Refused("entry", "{module} has no class {name}", module=name, name=attribute)
@@ -138,7 +139,11 @@ def imported(folder: str, entry: str) -> Any:
 
 _NO_MODULE = "the entry point's module {module} is not in the bundle"
 _ENTRY = "Its files: {files}. Name one with `entry: MODULE:CLASS`, such as model:Model."
-_ABSENT = "Install it to try the code here, and have it in the lock of the owners' environment."
+_ABSENT = (
+    "Install it to try the code here, and have it in the lock of the owners' environment; a module "
+    "of your own belongs into the folder: {module}.py."
+)
+_ABSOLUTE = "The folder itself is on Python's path: write `import util` or `from util import name`."
 _CAST = "Return it so: .astype({declared!r})."
 _NO_ARRAYS = "it returned {found}, not a dict of names to arrays"
 _NO_NUMBERS = "it returned {found}, not a dict of names to numbers"

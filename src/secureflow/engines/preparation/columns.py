@@ -8,7 +8,7 @@ may be sent to places where the data may not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,10 @@ def numeric_column(columns: Columns, name: str) -> NDArray[np.float64]:
     return values
 
 
-def malformed_cell(name: str, index: int, reason: str) -> SecureFlowError:
+_UNKNOWN: Final = "Correct the cell, or leave it empty if the value is unknown."
+
+
+def malformed_cell(name: str, index: int, reason: str, hint: str = _UNKNOWN) -> SecureFlowError:
     """Return the error for the cell of this column at this index (counted from 0)."""
     return SecureFlowError(
         "malformed_cell",
@@ -78,7 +81,7 @@ def malformed_cell(name: str, index: int, reason: str) -> SecureFlowError:
             name=name,
             reason=reason,
         ),
-        "Correct the cell, or leave it empty if the value is unknown.",
+        hint,
         {"row": index + 1, "column": name},
     )
 

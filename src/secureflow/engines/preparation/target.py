@@ -99,7 +99,8 @@ def weight_vector(features: FeatureSpec, columns: Columns) -> Vector | None:
         ((values < low) | (values > high), "the weight is outside of the job's bounds"),
     ):
         if wrong.any():
-            raise malformed_cell(name, int(wrong.argmax()), reason)
+            hint = Text("Give every row a weight from {low:g} to {high:g}.", low=low, high=high)
+            raise malformed_cell(name, int(wrong.argmax()), reason, hint)
     return values.astype(np.float32)
 
 

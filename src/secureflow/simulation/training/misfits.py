@@ -12,7 +12,7 @@ from typing import Final
 
 from secureflow.adapters.datasources.drafts import NEEDS
 from secureflow.domain.specs.inputs import ArrayFeature, ImageFeature
-from secureflow.domain.specs.training import FeatureSpec
+from secureflow.domain.specs.training import FeatureSpec, NumberLabel
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -64,11 +64,15 @@ def _misfit(
         reason = Text.of_table(ours, reason.facts)
     told = Text("{file} does not fit the job: {where}: {reason}.", file=name, where=where,
                 reason=reason)  # fmt: skip
-    return error.retold(told, _hint(str(error.details.get("column")), features))
+    sized = isinstance(reason, Text) and reason.template in _OURS.values()
+    return error.retold(told, _hint(str(error.details.get("column")), features, sized=sized))
 
 
-def _hint(column: str, features: FeatureSpec) -> str:
+def _hint(column: str, features: FeatureSpec, *, sized: bool) -> str:
+    """Return what to do about a column; `sized` if the job's `shape` is another one."""
     feature = next((one for one in features.beside if one.column == column), None)
+    if isinstance(feature, ImageFeature) and not sized:
+        return "Replace that file, or move it out of the folder."
     if isinstance(feature, ImageFeature):
         return Text(
             "Correct `shape` of {column!r} in the job file, or the image. Images of several sizes "
@@ -78,6 +82,12 @@ def _hint(column: str, features: FeatureSpec) -> str:
     if isinstance(feature, ArrayFeature):
         return Text(
             "Correct `shape` and `dtype` of {column!r} in the job file, or the array.",
+            column=column,
+        )
+    if isinstance(features.label, NumberLabel) and column == features.label.column:
+        return Text(
+            "Correct the cell; of a label of words give their list in the place of `bounds`: "
+            "label: {{column: {column}, classes: [A, B]}}.",
             column=column,
         )
     return Text(

@@ -78,6 +78,7 @@ def draft(
     if start.member is not None:
         parts["initial"] = dict(start.member)
     parts.setdefault("min_contributors", floor_of(parties))
+    _check_contributors(parts["min_contributors"], parties)
     priced = asyncio.run(price(parts, ProcessAccountant()))
     lines = [{"party": one.party, "key": one.key, "dataset": one.dataset}
              for one in roster(parties)]  # fmt: skip
@@ -86,3 +87,14 @@ def draft(
     start.check(spec)
     check(spec)
     return Drafted(spec, priced.answer if priced else None)
+
+
+def _check_contributors(least: Any, parties: int) -> None:
+    """Refuse fewer parties than the job needs; what is no number is another check's."""
+    if isinstance(least, int) and least > parties:
+        raise SecureFlowError(
+            "invalid_request",
+            Text("The job's min_contributors is {least}; {parties} parties are simulated.",
+                 least=least, parties=parties),
+            Text("Simulate as many, --parties {least}, or lower it in the job file.", least=least),
+        )  # fmt: skip
