@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.cli.bundle_view import View
-from secureflow.cli.console import moment
+from secureflow.cli.console import Prose, moment
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
@@ -118,6 +118,10 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
 
 def told_of(code: RequestedCode) -> Iterator[str]:
     """Yield the lines about a request's code that a person reads before deciding."""
+    return map(Prose, _told(code))
+
+
+def _told(code: RequestedCode) -> Iterator[str]:
     yield t("Code {digest}, entry {entry}", digest=code.view.bundle.digest, entry=plain(code.entry))
     python = ".".join(map(str, code.view.inspection.python))
     if code.environment:

@@ -13,6 +13,7 @@ import typer
 from secureflow.cli.console import (
     Form,
     Output,
+    Prose,
     Yes,
     confirmed,
     group,
@@ -155,7 +156,7 @@ def diff(
     if output is not Form.TABLE:
         show(view.plain(), output)
         return
-    write_lines((*view.told(), *view.difference.written()))
+    write_lines((*map(Prose, view.told()), *view.difference.written()))
 
 
 @app.command("lock", help=t("Show the digest by which jobs name the environment of a lock."))

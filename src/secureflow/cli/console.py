@@ -35,7 +35,15 @@ class Form(StrEnum):
 Output = Annotated[Form, typer.Option("--output", "-o", help=t("The format of the output."))]
 _FOLD: Final = "~> "
 """Before a part of a line that was broken; no line of a difference begins so."""
+_HANGING: Final = 4
+"""Cells by which the other parts of a broken sentence are indented."""
 Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask for confirmation."))]
+
+
+class Prose(str):
+    """A line of ours among lines that are foreign: broken, its other parts are indented."""
+
+    __slots__ = ()
 
 
 def group(help_text: str) -> typer.Typer:
@@ -52,25 +60,46 @@ def write_lines(lines: Iterable[str], *, err: bool = False) -> None:
     """Write lines of which each has to be told from the next, as those of a foreign file.
 
     A terminal would break a long one, and what follows would look like a line of its own: so it is
-    broken here, and its other parts begin with a mark that no line begins with.
+    broken here, at a word where it can be, and its other parts begin with a mark that no line
+    begins with; those of `Prose` stand further right than its beginning.
     """
     stream = sys.stderr if err else sys.stdout
     width = shutil.get_terminal_size().columns if stream.isatty() else 0
     for line in lines:
-        for part in _folded(shown(line, several=True), width):
+        prose = isinstance(line, Prose)
+        for part in _folded(shown(line, several=True), width, prose=prose):
             typer.echo(part, err=err)
 
 
-def _folded(line: str, width: int) -> Iterator[str]:
+def _folded(line: str, width: int, *, prose: bool = False) -> Iterator[str]:
     """Yield a line in parts that a terminal has room for; 0 is as much as there is."""
-    from rich.cells import chop_cells
-
     if not width:
         yield line
         return
-    room = max(width - len(_FOLD) - 1, 10)  # some terminals break a line that fills it
-    for number, part in enumerate(chop_cells(line, room)):
-        yield _FOLD + part if number else part
+    mark = _FOLD
+    if prose:
+        mark = " " * (len(line) - len(line.lstrip(" ")) + _HANGING)
+    room = max(width - len(mark) - 1, 10)  # some terminals break a line that fills it
+    for number, part in enumerate(_parts(line, room)):
+        yield mark + part if number else part
+
+
+def _parts(line: str, room: int) -> Iterator[str]:
+    """Yield a line in parts of so many cells at most: whole words, where they are not that long."""
+    from rich.cells import chop_cells
+
+    while len(chopped := chop_cells(line, room)) > 1:
+        end = len(chopped[0])
+        places = range(end, end // 2, -1)
+        end = next((at for at in places if _between_words(line[at - 1], line[at])), end)
+        yield line[:end]
+        line = line[end:]
+    yield line
+
+
+def _between_words(before: str, after: str) -> bool:
+    """Tell whether a line can be broken here; Chinese can beside any character."""
+    return before == " " or (after != " " and not (before.isascii() and after.isascii()))
 
 
 def write(text: str) -> None:

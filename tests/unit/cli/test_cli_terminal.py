@@ -67,6 +67,24 @@ def test_a_broken_line_of_code_looks_like_no_other(tmp_path: Path) -> None:
     assert "".join(lines[at : at + 2]).replace("~> ", "").endswith("-   stash(rows)")
 
 
+def test_sentences_among_lines_of_code_are_broken_at_words() -> None:
+    """And have no mark: they stand further right than they begin. Code keeps every character."""
+    words = ["wordy" * (1 + at % 3) for at in range(40)]
+    for lead in ("", "  "):
+        prose = list(console._folded(lead + " ".join(words), 40, prose=True))
+        assert " ".join("".join(prose).split()) == " ".join(words)
+        assert max(map(len, prose)) < 40
+        assert all(one.startswith(f"{lead}    w") for one in prose[1:])
+    code = f"+{'  '.join(words)}"
+    first, *others = console._folded(code, 40)
+    assert all(one[:3] == "~> " and one[3:].lstrip().startswith("wordy") for one in others)
+    assert first + "".join(one.removeprefix("~> ") for one in others) == code
+    chinese = list(
+        console._folded("本任务于 2026-11-30 01:17 在此处得到批准，" * 6, 40, prose=True)
+    )
+    assert not any(one.startswith((":17", "    :17", "    17")) for one in chinese)
+
+
 def test_code_is_shown_as_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
