@@ -179,6 +179,31 @@ def test_the_job_of_an_example_runs_unchanged(
     assert (code, "→" in err) == (2, True)
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_an_example_counts_rows_by_their_weights(
+    template: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line of the job file that is there for it, with columns that say all or nothing."""
+    if not there(template):
+        pytest.skip(f"{template} is not installed: its example is only parsed")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    cli("bundle", "new", tmp_path / "mine", "--template", template)
+    text, table = (tmp_path / "job.yaml").read_text(), tmp_path / "table.csv"
+    first, *others = table.read_text().splitlines()
+    moved = {}
+    for weight in ("", "0", "1"):
+        table.write_text("\n".join([f"{first},w", *(f"{one},{weight or 1}" for one in others)]))
+        used = text.replace("# weight: {", "weight: {") if weight else text
+        (tmp_path / "job.yaml").write_text(used)
+        assert ("weight" in yaml.safe_load(used)["features"]) == bool(weight)
+        code, out, err = cli("simulate", tmp_path / "job.yaml", "--data", table, "-o", "json")
+        assert code == 0, err
+        moved[weight] = json.loads(out)[0]["history"]
+    losses = {weight: [round(row["loss"], 4) for row in rows] for weight, rows in moved.items()}
+    assert losses[""] == losses["1"]
+    assert len(set(losses["0"])) == 1  # nothing counts, nothing moves
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_next_steps_run_as_they_are_printed(
     language: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
