@@ -120,7 +120,8 @@ def test_a_file_that_cannot_be_read_says_which_and_quotes_nothing(
         inspect_file(tmp_path / name)
     assert refusal.value.code == ("invalid_file" if content is None else "dataset_unreadable")
     assert f"{name} cannot be used: " in refusal.value.message
-    assert ("UTF-8" in refusal.value.hint) == (content is not None)
+    helps = "quotes" if name == "ragged.csv" else "UTF-8"
+    assert (helps in refusal.value.hint) == (content is not None)
 
 
 def test_a_column_to_take_as_categories_must_be_there(tmp_path: Path) -> None:
