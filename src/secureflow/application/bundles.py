@@ -26,7 +26,6 @@ from secureflow.application.keeping import (
     UploadKind,
     blob_lock,
     kept_for_job,
-    kept_longer,
 )
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.artifacts import Artifacts
@@ -118,7 +117,7 @@ class Bundles:
                 await self._quotas.another_bundle(work, principal.organisation)
             await self._store.put(_once(packed), limit=MAX_BYTES, expect=digest)
             if known is not None:
-                known = await kept_longer(work.bundles, known, now)
+                known = await self._keeping.kept_longer(work, known, now)
                 return transaction.answer(await self._keeping.told_one(work, known))
             sizes = (len(packed), len(bundle.files), bundle.lines)
             stored = StoredBundle(

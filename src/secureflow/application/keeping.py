@@ -6,7 +6,8 @@ a lock of their digest. Bytes without a row are left by a crash in between, or b
 refused at its end: `sweep_store` removes them after `ABANDONED_SECONDS`.
 
 What an unfinished job names does not expire (`FOR_EVER`), nor can it be removed. The first sweep
-that finds no such job any more lets it expire, `KEPT_SECONDS` after the end of the last one.
+that finds no such job any more lets it expire, `KEPT_SECONDS` after the end of the last one; an
+upload of the same that comes before that sweep does, `KEPT_SECONDS` after itself.
 """
 
 from __future__ import annotations
@@ -146,6 +147,19 @@ class Keeping(Generic[R, S]):
             transaction.answer(None)
         await drop_bytes(self._begin, self._store, digest)
 
+    async def kept_longer(self, work: UnitOfWork, found: R, now: int) -> R:
+        """Keep a row that was uploaded again, under its lock.
+
+        Where no job names it any more and no sweep has come since, it gets its date here: the sweep
+        would count from the end of that job.
+        """
+        before = found.expires
+        if before == FOR_EVER and not _names(await self._named(work, found.project), found):
+            before = 0
+        found = replace(found, expires=max(before, now + KEPT_SECONDS))
+        await self._kind.rows(work).save(found)
+        return found
+
     async def sweep(self) -> int:
         """Remove what expired, and let what no job names any more expire; return what is gone."""
         async with self._begin() as work:
@@ -234,13 +248,6 @@ async def kept_for_job(rows: Store[R], found: R) -> R:
     if found.expires != FOR_EVER:
         found = replace(found, expires=FOR_EVER)
         await rows.save(found)
-    return found
-
-
-async def kept_longer(rows: Store[R], found: R, now: int) -> R:
-    """Keep a row that was uploaded again, under its lock."""
-    found = replace(found, expires=max(found.expires, now + KEPT_SECONDS))
-    await rows.save(found)
     return found
 
 

@@ -16,7 +16,6 @@ from secureflow.application.keeping import (
     UploadKind,
     blob_lock,
     kept_for_job,
-    kept_longer,
     sweep_store,
 )
 from secureflow.application.ports.artifacts import Artifacts
@@ -138,7 +137,7 @@ class Uploads:
             key = _key(found.id, weights)
             known = await work.uploads.find(key)
             if known is not None:
-                known = await kept_longer(work.uploads, known, now)
+                known = await self._keeping.kept_longer(work, known, now)
                 return transaction.answer(await self._keeping.told_one(work, known))
             organisation = principal.organisation
             await self._quotas.another_upload(work, organisation, weights.size)

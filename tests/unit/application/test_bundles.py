@@ -173,6 +173,22 @@ async def test_the_moment_of_expiry_stands_still(stage: Stage) -> None:
     assert await bundles.sweep() == 1
 
 
+async def test_what_is_sent_again_before_a_sweep_is_kept_from_then_on(stage: Stage) -> None:
+    """A server that was off for weeks sweeps late: the date of the old job's end is over."""
+    bundles, reader = stage.services.bundles, stage.scientist("bank-a")
+    stored = await upload(stage)
+    job = await named(stage, stored)
+    await stage.finish(job, state=JobState.FAILED, updated=stage.now[0])
+    stage.now[0] += 2 * KEPT_SECONDS
+    again = stage.now[0]
+    assert (await upload(stage)).expires == again + KEPT_SECONDS
+    stage.now[0] += KEPT_SECONDS - 1
+    assert await bundles.sweep() == 0
+    assert (await bundles.get(reader, CODE.digest)).expires == again + KEPT_SECONDS
+    stage.now[0] += 1
+    assert await bundles.sweep() == 1
+
+
 async def test_no_moment_is_told_that_depends_on_the_sweep(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
