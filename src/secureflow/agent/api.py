@@ -51,7 +51,10 @@ def _socket(config: Path) -> Path:
 
 
 def _directory(config: Path) -> str:
-    """Return the directory named in a file that does not load, else the file's own."""
+    """Return the directory named in a file that does not load, else the file's own.
+
+    Nothing is set by it: a name that stands twice, for which the file may be refused, is read here.
+    """
     try:
         read = yaml.safe_load(config.read_text("utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError):

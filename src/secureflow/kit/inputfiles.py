@@ -13,6 +13,8 @@ from secureflow.kit.privatefiles import DENIED
 from secureflow.kit.text import Text
 
 LIMIT: Final = 64 << 20
+_OF_NO_FILE: Final = re.compile(r'"<(?:byte|unicode) string>", (?=line |position )')
+"""The name that the parser has for what it reads, which is no file to it."""
 
 
 def read_bytes(path: Path, limit: int = LIMIT) -> bytes:
@@ -55,17 +57,33 @@ def read_yaml(path: Path) -> Any:
     Raises:
         SecureFlowError: `invalid_file` naming the path and the place.
     """
+    try:
+        return parsed_yaml(read_bytes(path, 1 << 20))
+    except NoYamlError as error:
+        raise SecureFlowError(
+            "invalid_file",
+            Text("{path} is not YAML: {reason}.", path=path, reason=str(error)),
+            "Correct it there, or name the file that was meant.",
+        ) from error
+
+
+class NoYamlError(ValueError):
+    """What was read is not YAML; it says why, and on which line."""
+
+
+def parsed_yaml(content: bytes | str) -> Any:
+    """Parse YAML that a person wrote; a name stands once in it.
+
+    Raises:
+        NoYamlError: if it is none.
+    """
     import yaml  # here, so that other commands start faster
 
     try:
-        return yaml.load(read_bytes(path, 1 << 20), _loader())  # noqa: S506  a safe one
-    except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split()).replace('in "<byte string>", line', "at line")
-        raise SecureFlowError(
-            "invalid_file",
-            Text("{path} is not YAML: {reason}.", path=path, reason=reason),
-            "Correct it there, or name the file that was meant.",
-        ) from error
+        return yaml.load(content, _loader())  # noqa: S506  a safe one
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise NoYamlError(_OF_NO_FILE.sub("", reason)) from error
 
 
 def named_fields(path: Path, value: Any) -> dict[str, Any]:

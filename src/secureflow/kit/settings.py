@@ -2,7 +2,7 @@
 
 Rules:
 - unknown names are refused, in the file and in the environment, so that a typo cannot pass for a
-  setting;
+  setting, and so is a name that stands twice, of which the last one would win unseen;
 - a secret (`SecretStr`) is never in the YAML file itself: it comes from the environment or from a
   file that the YAML names;
 - relative paths are relative to the YAML file's directory, wherever the process was started.
@@ -24,6 +24,7 @@ from secureflow.kit.commandline import examples
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.fieldfaults import fault
 from secureflow.kit.folder import check_folder
+from secureflow.kit.inputfiles import NoYamlError, parsed_yaml
 from secureflow.kit.oserrors import reason_of
 from secureflow.kit.text import Text, without_stop
 
@@ -139,16 +140,15 @@ def _read(path: Path) -> dict[str, Any]:
                 Text("{path} has more than {max_file} bytes", path=path, max_file=MAX_FILE),
                 "Is it the right file?",
             )
-        values = yaml.safe_load(path.read_text("utf-8"))
+        values = parsed_yaml(path.read_text("utf-8"))
     except OSError as error:
         hint = "Give the path of the YAML file with --config."
         raise _invalid(
             Text("{path} cannot be read: {strerror}", path=path, strerror=reason_of(error)), hint
         ) from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        reason = str(error).replace("\n", " ")
+    except (NoYamlError, UnicodeError) as error:
         raise _invalid(
-            Text("{path} is not YAML: {reason}", path=path, reason=reason),
+            Text("{path} is not YAML: {reason}", path=path, reason=" ".join(str(error).split())),
             "Correct the named line.",
         ) from error
     if values is None:

@@ -28,6 +28,7 @@ def test_a_name_that_stands_twice_is_refused(text: str, tmp_path: Path) -> None:
     assert refused.value.code == "invalid_file"
     assert "stands twice" in refused.value.message
     assert "line" in refused.value.message
+    assert "string" not in refused.value.message  # the parser's name for what is no file to it
 
 
 def test_what_stands_once_is_read(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_relative_paths_are_anchored_at_the_file(tmp_path: Path) -> None:
         ("database: {password: x}", "DATABASE__PASSWORD"),
         ("- 1", "mapping"),
         ("a: [", "YAML"),
+        ("port: 1\nname: a\nport: 2\n", "'port' stands twice in line 3"),
         ("database: {url: 1, more: 2}", "database"),
     ],
 )
