@@ -39,6 +39,8 @@ Config = Annotated[
 _CONFIG = Path("agent.yaml")
 _SAID = frozenset({"by", "reason", "message"})
 """Facts of the agent's record that are texts; others are names, digests and numbers."""
+_TITLES = {"survivors": "contributors"}
+"""What facts are called whose names stand for numbers elsewhere."""
 
 
 @app.command("enroll", help=t("Make keys here and get a certificate with a one-time token."))
@@ -175,7 +177,8 @@ def _logged(row: dict[str, Any]) -> dict[str, Any]:
     facts = row.get("facts")
     if not isinstance(facts, dict):
         return row
-    told = {name: one for name, one in facts.items() if one not in ("", None)}
+    told = {_TITLES.get(name, name): one for name, one in facts.items()
+            if one not in ("", None, [])}  # fmt: skip
     return {**row, "facts": {**told, **{name: _said(told[name]) for name in _SAID & set(told)}}}
 
 

@@ -43,7 +43,8 @@ class RequestedCode:
     it never was, `approved` when, and `before` what that job gave it; None if its record is gone.
     `older` is the code approved before this one, as the agent tells it: what a new one is compared
     with, unless its bytes are gone. `clipped` is the length to which the agent clips an update
-    under differential privacy, `adapts` whether it is that of the first round alone.
+    under differential privacy, `adapts` whether it is that of the first round alone. `decided` is
+    whether the request waits no more: it is compared with what was approved before that decision.
     """
 
     view: View
@@ -57,6 +58,7 @@ class RequestedCode:
     older: Mapping[str, Any]
     clipped: float | None
     adapts: bool
+    decided: bool = False
 
     @property
     def unread(self) -> int:
@@ -75,11 +77,16 @@ class RequestedCode:
         return {**self.view.plain(), **known, "environment": self.environment}
 
 
+def brings_code(item: Mapping[str, Any]) -> str:
+    """Return the digest of the code that a request brings, or ""."""
+    return str((item.get("request") or {}).get("bundle_digest") or "")
+
+
 def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     """Return the code that a request brings, compared with what was approved before; or None.
 
-    The digest is computed again here, from the bytes that are shown: it is the one that the
-    request names, which its id covers.
+    None too if the request is decided and its code is no longer here. The digest is computed again
+    here, from the bytes that are shown: it is the one that the request names, which its id covers.
 
     Raises:
         SecureFlowError: `inbox_item_changed` if the agent showed other bytes.
@@ -88,10 +95,15 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     from secureflow.domain.specs.bundles import given_beside_settings
 
     request = item.get("request") or {}
-    digest = str(request.get("bundle_digest") or "")
+    digest, decided = brings_code(item), item.get("state") != "waiting"
     if not digest:
         return None
-    told = api.bundle_review(config, str(item["id"]))
+    try:
+        told = api.bundle_review(config, str(item["id"]))
+    except SecureFlowError as error:
+        if decided and error.code == "not_found":
+            return None
+        raise
     bundle = _unpacked(told.get("packed"))
     if bundle.digest != digest:
         raise SecureFlowError(
@@ -113,6 +125,7 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
         job, told.get("approved"),
         None if last is None else Given.of(*map(last.get, ("settings", "clip_norm", "others"))),
         told.get("since") or {}, privacy.get("clipping_norm"), bool(privacy.get("adaptive")),
+        decided,
     )  # fmt: skip
 
 
@@ -146,6 +159,8 @@ def _told(code: RequestedCode) -> Iterator[str]:
 
 def _known(code: RequestedCode) -> str:
     """Return that exactly this code was approved here before; "" if it never was."""
+    if code.decided:
+        return t("shown whole: no other code that was approved before that decision is on record")
     if not code.job:
         return ""
     return t("exactly this code was approved here before, in the job {job} on {when}",

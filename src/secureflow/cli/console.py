@@ -37,6 +37,8 @@ _FOLD: Final = "~> "
 """Before a part of a line that was broken; no line of a difference begins so."""
 _HANGING: Final = 4
 """Cells by which the other parts of a broken sentence are indented."""
+_YES: Final = frozenset({"y", "yes", "是"})
+_NO: Final = frozenset({"n", "no", "否"})
 Yes = Annotated[bool, typer.Option("--yes", help=t("Do not ask for confirmation."))]
 
 
@@ -161,8 +163,18 @@ def confirmed(question: str, yes: bool) -> None:
             t("There is nobody to ask for confirmation."),
             t("Confirm in advance: --yes."),
         )
-    if not typer.confirm(shown(question, several=True), err=True):
+    if not agreed(question):
         raise SecureFlowError("not_confirmed", t("Nothing was done."))
+
+
+def agreed(question: str) -> bool:
+    """Ask a question at the terminal until it is answered by y or n; no answer is no."""
+    asked = f"{shown(question, several=True)} [y/N]"
+    while True:
+        answer = str(typer.prompt(asked, default="n", show_default=False, err=True)).strip().lower()
+        if answer in _YES | _NO:
+            return answer in _YES
+        say(t("Answer y or n."))
 
 
 def ask(question: str, option: str) -> str:
@@ -227,7 +239,7 @@ def _yaml(plain: Any) -> str:
 _TIMES = frozenset(
     ["created", "expires", "updated", "used", "since", "revoked", "at", "removed", "taken_at"]
 )
-_WORDS = frozenset({"state", "kind", "type", "outcome", "link", "unit"})
+_WORDS = frozenset({"state", "kind", "type", "outcome", "link", "unit", "stage", "verb"})
 """Fields whose values are from a short list, translated for people."""
 _FACTS = frozenset({"progress", "facts"})
 """Fields whose member names are ours and translated; in others they are codes, or foreign."""

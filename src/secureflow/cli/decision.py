@@ -4,7 +4,8 @@ It fits 80 columns and 24 lines together with the question below it: who asks, f
 which columns, what leaves in what form, who takes part, how it is protected, what it costs, who
 could see what, the operator first. It is made from the spec, whose digest and id are computed again
 before a word of it is shown. What does not fit is shortened, and that is said, but never what the
-operator sees; `--details` shows everything.
+job costs, how it is protected, or what the operator sees: a screen that these do not fit is longer.
+`--details` shows everything, and where there is no screen nothing is shortened.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 WIDTH, LINES = 80, 22
 """A terminal's usual size, less the question and the cursor's line."""
+ENDLESS = 1_000_000
+"""Lines of what is no screen."""
 OPERATOR = "operator"
 _ALL = 1_000
 """Least lines of a field that is not shortened."""
@@ -70,7 +73,27 @@ def asked(answer: Mapping[str, JSON], item: str) -> PendingRequest:
     Raises:
         SecureFlowError: `inbox_item_changed`; `already_decided` for one that waits no more.
     """
-    from secureflow.agent.owner.inbox import checked
+    found = _found(answer, item)
+    if found.state != "waiting":
+        raise SecureFlowError(
+            "already_decided",
+            t("Request {item} is {state}.", item=item, state=t(found.state)),
+            "secureflow agent inbox list",
+        )
+    return _checked(found, answer)
+
+
+def recalled(answer: Mapping[str, JSON], item: str) -> PendingRequest:
+    """Return a request to look at again, decided or not, if it is what this id was computed over.
+
+    Raises:
+        SecureFlowError: `inbox_item_changed`; of one that was not decided by a person as well,
+            whose spec is not kept.
+    """
+    return _checked(_found(answer, item), answer)
+
+
+def _found(answer: Mapping[str, JSON], item: str) -> InboxItem:
     from secureflow.agent.record.records import InboxItem
 
     found = InboxItem(**{one.name: answer[one.name] for one in fields(InboxItem)})
@@ -80,19 +103,19 @@ def asked(answer: Mapping[str, JSON], item: str) -> PendingRequest:
             t("The agent showed request {other} in place of {item}.", other=found.id, item=item),
             "secureflow agent inbox list",
         )
-    if found.state != "waiting":
-        raise SecureFlowError(
-            "already_decided",
-            t("Request {item} is {state}.", item=item, state=t(found.state)),
-            "secureflow agent inbox list",
-        )
+    return found
+
+
+def _checked(found: InboxItem, answer: Mapping[str, JSON]) -> PendingRequest:
+    from secureflow.agent.owner.inbox import checked
+
     return PendingRequest(checked(found), answer)
 
 
 def screen(
     request: PendingRequest, kinds: CliKinds, *, width: int = WIDTH, lines: int = LINES
 ) -> list[str]:
-    """Return the lines of the screen: at most so many, none wider than `width` cells.
+    """Return the lines of the screen: so many if they hold it, none wider than `width` cells.
 
     Raises:
         SecureFlowError: `invalid_spec`, of a kind that is not in the table too.
@@ -134,20 +157,32 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     task = kind.task(spec)
     yield t("Job"), t("{job}, {name}: {task}", job=item.job, name=plain(spec.name), task=task), 1
     yield t("Asked by"), _asker(spec), 1
-    yield t("Purpose"), plain(spec.purpose), 2
+    yield t("Purpose"), plain(spec.purpose), 1
     yield t("Data"), _data(item), 2
     if differing := item.request.get("differing_bounds"):
         yield t("Bounds"), _differing(differing), 1
     yield t("Leaves"), kind.leaves(spec), 1
-    yield t("Parties"), _parties(spec), 1
-    yield t("Protection"), _protection(spec, here), 1
-    yield t("Privacy"), _privacy(kind, spec, item, here), 3
+    yield t("Parties"), _parties(spec), _ALL if two_sum(spec) else 1
+    yield t("Protection"), _protection(spec, here), _ALL
+    yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
         yield label, f"{_spoken(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
         label = ""
-    reasons = _and().join(plain(said(one)) for one in item.reasons)
-    yield t("Waits"), t("{why}; until {when}", why=reasons, when=moment(item.expires)), 1
+    why = _and().join(plain(said(one)) for one in item.reasons)
+    if item.state == "waiting":
+        yield t("Waits"), t("{why}; until {when}", why=why, when=moment(item.expires)), 1
+    else:
+        yield t("Decided"), _decision(item), 2
+        yield t("Waited"), why, 1
+
+
+def _decision(item: InboxItem) -> str:
+    """Say what was decided about a request, when, and the note that was left."""
+    told = t("{state} on {when}", state=t(item.state), when=moment(item.decided_at))
+    if item.state == "approved":
+        told += _and() + t("the approval holds until {when}", when=moment(item.expires))
+    return told + (_and() + plain(said(item.reason)) if item.reason else "")
 
 
 def _asker(spec: JobSpec) -> str:
@@ -216,7 +251,7 @@ def _privacy(kind: CliKind, spec: JobSpec, item: InboxItem, here: Mapping[str, J
         unit=t(privacy.unit),
         noise=t(privacy.noise),
     )
-    budget = here.get("budget")
+    budget = here.get("budget") if item.state != "rejected" else None
     return text + _and() + _spending(budget) if isinstance(budget, Mapping) else text
 
 

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -14,6 +14,7 @@ from secureflow.cli.console import (
     Form,
     Output,
     Yes,
+    agreed,
     confirmed,
     fail,
     group,
@@ -25,6 +26,7 @@ from secureflow.cli.console import (
 )
 from secureflow.cli.texts import explained, listed, said, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Joined
 
 if TYPE_CHECKING:
     from secureflow.cli.bundle_review import RequestedCode
@@ -89,30 +91,35 @@ def show_item(
     config: Config = _CONFIG,
     output: Output = Form.TABLE,
 ) -> None:
-    """Show a request, and the code that it brings."""
+    """Show a request, and the code that it brings; a decided one as it was decided."""
     from secureflow.agent import api
-    from secureflow.cli.bundle_review import code_of, paged, told_of
-    from secureflow.cli.decision import asked, screen
+    from secureflow.cli.bundle_review import brings_code, code_of, paged, told_of
+    from secureflow.cli.decision import asked, recalled
     from secureflow.cli.kinds import given
 
     answer = api.inbox_show(config, item)
-    waits = answer.get("state") == "waiting"
-    code = code_of(config, answer) if waits else None
-    if code is not None and (details or output is not Form.TABLE):
-        answer = {**answer, "code": code.plain()}
-    if details or output is not Form.TABLE or not waits:
-        show(answer, Form.YAML if output is Form.TABLE else output)
-        return
+    waits, kept = answer.get("state") == "waiting", bool(answer.get("spec"))
+    code = code_of(config, answer) if kept else None
     pages = 0 if code is None else code.view.pages
     if page is not None and page > pages:
-        raise SecureFlowError(
-            "invalid_request",
-            t("There is no page {page}: the code's difference has {pages}.",
-              page=page, pages=pages),
-        )  # fmt: skip
-    write("\n".join(screen(asked(answer, item), given(context))))
+        raise _no_page(page, pages)
+    if details or output is not Form.TABLE or not kept:  # nothing but a summary is kept of others
+        answer = answer if code is None else {**answer, "code": code.plain()}
+        show(answer, Form.YAML if output is Form.TABLE else output)
+        return
+    request = asked(answer, item) if waits else recalled(answer, item)
+    write(_screen(request, given(context), sys.stdout))
     if code is not None:
         write_lines((*told_of(code), *paged(code, page or 0, shown_by(item, config))))
+    elif brings_code(answer):
+        say(t("Its code is not kept here any more."))
+
+
+def _no_page(page: int, pages: int) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_request",
+        t("There is no page {page}: the code's difference has {pages}.", page=page, pages=pages),
+    )
 
 
 @app.command("approve", help=t("Approve a request."))
@@ -159,21 +166,27 @@ def review(context: typer.Context, config: Config = _CONFIG) -> None:
             t("There is nobody to ask for confirmation."),
             "secureflow agent inbox approve ID --yes",
         )
-    waiting = [one["id"] for one in reversed(api.inbox_list(config, waiting=True))]
+    waiting, skipped = [one["id"] for one in reversed(api.inbox_list(config, waiting=True))], 0
     for number, item in enumerate(waiting, start=1):
         say(t("\nRequest {number} of {count}", number=number, count=len(waiting)))
         try:
-            if not _reviewed(config, item, given(context)):
+            answer = _reviewed(config, item, given(context))
+            if answer == "q":
                 return
+            skipped += answer == "s"
         except SecureFlowError as error:
             if error.code not in _PASSED_OVER:
                 raise
             fail(error)
-    say(t("No more requests are waiting.") if waiting else t("No requests are waiting."))
+    if skipped:
+        say(t("{count} {count:request|requests} that you skipped still {count:waits|wait}.",
+              count=skipped))  # fmt: skip
+    else:
+        say(t("No more requests are waiting.") if waiting else t("No requests are waiting."))
 
 
-def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
-    """Show one request and act on the answer; False ends the review."""
+def _reviewed(config: Path, item: str, kinds: CliKinds) -> str:
+    """Show one request, act on the answer, and return its key: `q` ends the review."""
     from secureflow.agent import api
 
     request = _asked(config, item)
@@ -185,24 +198,22 @@ def _reviewed(config: Path, item: str, kinds: CliKinds) -> bool:
             case "c" if code is not None:
                 shown = _next_page(code, shown)
             case "a":
-                if shown < pages and not typer.confirm(_question(shown, pages), err=True):
+                if shown < pages and not agreed(_question(shown, pages)):
                     continue
                 api.inbox_approve(config, request.item.id)
                 say(t("{what} is approved.", what=request.item.id))
-                return True
+                return "a"
             case "r":
                 reason = typer.prompt(
                     t("Reason, for the submitter"), default="", show_default=False, err=True
                 )
                 api.inbox_reject(config, request.item.id, reason)
                 say(t("{what} is rejected.", what=request.item.id))
-                return True
-            case "s":
-                return True
+                return "r"
+            case "s" | "q" as key:
+                return key
             case "d":
                 _present(request, kinds, details=True)
-            case "q":
-                return False
 
 
 def _key(shown: int, pages: int, brings_code: bool) -> str:
@@ -224,7 +235,7 @@ def _asked(config: Path, item: str) -> PendingRequest:
 
 def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False) -> None:
     """Show a request on stderr, where the question is asked."""
-    from secureflow.cli.decision import screen, visible
+    from secureflow.cli.decision import visible
 
     if details:
         import yaml  # only when needed
@@ -232,13 +243,20 @@ def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False)
         text = yaml.safe_dump(dict(request.details), allow_unicode=True, sort_keys=False)
         say(visible(text.rstrip()))
         return
-    say("\n".join(screen(request, kinds)))
+    say(_screen(request, kinds, sys.stderr))
+
+
+def _screen(request: PendingRequest, kinds: CliKinds, stream: TextIO) -> str:
+    """Return what a person decides on: shortened only where there is a screen to fit it on."""
+    from secureflow.cli.decision import ENDLESS, LINES, screen
+
+    return "\n".join(screen(request, kinds, lines=LINES if stream.isatty() else ENDLESS))
 
 
 def _question(shown: int, pages: int) -> str:
     """Return what is asked before an approval; pages of the code's difference are not forgotten."""
     asked = t("Approve exactly this?")
-    return f"{_read(shown, pages)} {asked}" if shown < pages else asked
+    return said(Joined(" ", [_read(shown, pages), asked])) if shown < pages else asked
 
 
 def _read(shown: int, pages: int) -> str:

@@ -452,6 +452,15 @@ async def test_who_decides_is_told_of_approved_jobs_that_have_not_started(tmp_pa
     assert (budget["approved"], budget["after"] > budget["spent"] > 0.0) == (0, True)
 
 
+async def test_a_request_that_expired_is_shown_without_its_spec(tmp_path: Path) -> None:
+    agent, commands, item, asked = await asked_person(tmp_path)
+    agent.assembly.inbox.withdraw(agent.assembly.inbox.get(item).job)
+    shown = await commands.inbox_show(item)
+    assert (shown["state"], shown["spec"], shown["here"]["budget"]) == ("withdrawn", {}, None)
+    with pytest.raises(SecureFlowError):
+        await asked
+
+
 def test_one_domain_has_one_budget(tmp_path: Path) -> None:
     agent = world(tmp_path)
     settings = agent.settings.model_dump()

@@ -162,6 +162,26 @@ async def test_it_is_compared_with_the_last_of_the_submitter_else_of_the_name(
     assert bundles.review(OLD.digest, "ana", "churn")["since"]["digest"] == NEW.digest
 
 
+async def test_what_was_decided_is_compared_with_what_was_approved_before_that(
+    bundles: OwnerBundles, store: RecordStore, inbox: Inbox, tmp_path: Path
+) -> None:
+    """Its own approval is no earlier one, and a later one of other code was not seen then."""
+    for one in (OLD, NEW):
+        await bundles.fetch(one.digest)
+    item = wait_for(inbox, NEW)
+    commands = BundleCommands(inbox, store, bundles, Environments(tmp_path)).table()
+    later = ApprovedBundle("f" * 64, "model:Model", "e" * 64, "ana", "job_1", "job_9", 1 << 40)
+    approve(bundles, store, OLD, "ana", "churn")
+    approve(bundles, store, NEW, "ana", "job_1")
+    with store.transaction():
+        store.approve_bundle(later)
+    inbox.decide(item, "approved")
+    told = await commands["bundle.review"](item=item)
+    assert told["since"]["digest"] == OLD.digest
+    assert unpack(b64decode(told["before"])).digest == OLD.digest
+    assert (told["approved"], told["approved_job"], told["given"]) == (None, None, None)
+
+
 async def test_of_a_submitters_models_the_one_of_the_same_name_is_compared(
     bundles: OwnerBundles, store: RecordStore
 ) -> None:

@@ -138,6 +138,12 @@ def test_the_agents_record_is_told_in_the_chosen_language(
     assert "决定者=人：looks fine" in out
     assert "请求=a person" in out  # what somebody called something
     assert json.loads(cli("agent", "log", "-o", "json")[1])[0]["facts"] == facts
+    told = {"verb": "mask", "stage": "moments", "survivors": ["bank-a", "bank-b"], "restart": []}
+    rows[0]["facts"] = told
+    out = cli("agent", "log")[1]
+    assert "步骤=加掩码 阶段=统计矩 贡献方=bank-a、bank-b" in out
+    assert "restart" not in out
+    assert "重启" not in out
 
 
 def test_an_agent_that_does_not_run_is_named(cli: Any, tmp_path: Path) -> None:

@@ -443,3 +443,50 @@ def test_an_answer_for_another_id_is_refused() -> None:
     with pytest.raises(SecureFlowError) as error:
         asked(FIRST, SECOND["id"])
     assert error.value.code == "inbox_item_changed"
+
+
+@pytest.mark.parametrize(
+    ("lang", "last"), [("en", "(reckoned together: no sum);"), ("zh", "（合并核算，并非相加）")]
+)
+def test_figures_are_not_shortened_and_nothing_is_where_there_is_no_screen(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch, lang: str, last: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    columns = [f"{'c' * 100}{n}" for n in range(30)]
+    long = {**STATISTICS, "name": "n" * 200, "purpose": "purpose " * 25, "submitter": "u" * 128}
+    one = told(long, epsilon=1.23412, columns=columns, sensitive=columns[:9])
+    budget = {"epsilon": 5.0, "spent": 1.25, "delta": 1e-5, "after": 2.71101, "approved": 2}
+    one["here"] = {"allow_simulated": True, "budget": budget}
+    request = asked(one, one["id"])
+    lines = screen(request, CLI_KINDS)
+    assert lines[-1].startswith("…")
+    assert last in "".join(one.strip() + " " * (lang == "en") for one in lines)
+    agent.items = {one["id"]: one}
+    out = cli("agent", "inbox", "show", one["id"])[1]
+    assert "…" not in out
+    assert all(part in out.replace("\n", "").replace(" ", "") for part in columns)
+
+
+@pytest.mark.parametrize(
+    ("lang", "skipped", "answer"),
+    [
+        ("en", "1 request that you skipped still waits.", "Answer y or n."),
+        ("zh", "您跳过的 1 个请求仍在等待处理。", "请输入 y 或 n。"),
+    ],
+)
+def test_questions_and_ends_are_in_the_language(
+    cli: Any, agent: Agent, typing: Any, monkeypatch: pytest.MonkeyPatch,
+    lang: str, skipped: str, answer: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    typing("s\na\n")
+    assert cli("agent", "inbox", "review")[2].rstrip().endswith(skipped)
+    agent.decided.clear()
+    typing("j\ny\n")
+    status, _, err = cli("agent", "inbox", "approve", FIRST["id"])
+    assert (status, len(agent.decided)) == (0, 1)
+    assert answer in err
+    assert "Error" not in err
+    typing("\n")
+    assert cli("agent", "inbox", "approve", FIRST["id"])[0] == 2
+    assert len(agent.decided) == 1

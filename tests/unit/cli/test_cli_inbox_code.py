@@ -13,6 +13,7 @@ from secureflow.cli.bundle_view import PAGE, TOLD
 from secureflow.domain.specs.bundles import given_beside_settings
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.kit.canonical import b64encode, digest
+from secureflow.kit.errors import SecureFlowError
 from tests.unit.cli.test_cli_inbox import TRAINING, told
 
 CLASS = "class Model:\n" + "".join(
@@ -346,3 +347,55 @@ def test_the_approved_ones_are_listed(cli: Any, agent: Agent) -> None:
     assert code == 0, err
     assert OLD.digest in out
     assert json.loads(cli("agent", "bundle", "list", "-o", "json")[1])[0]["name"] == "churn"
+
+
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("en", ("approved on 2023-11-1", "the approval holds until", "; board", "shown whole")),
+        ("zh", ("2023-11-1", "已批准；批准有效至", "；board", "全部显示")),
+    ],
+)
+def test_what_was_decided_is_looked_at_again_as_it_was_shown(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch, language: str, says: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    agent.item |= {"state": "approved", "decided_at": 1_700_000_000, "reason": "board"}
+    shown = ("agent", "inbox", "show", agent.item["id"])
+    out = cli(*shown)[1]
+    assert "local_epochs" not in out
+    assert says[0] in out
+    assert "+import socket" in out.splitlines()
+    assert f"+{PAGE - 1}" in cli(*shown, "--page", "2")[1].splitlines()
+    assert (cli(*shown, "--page", "3")[0], cli(*shown, "--page", "3")[1]) == (2, "")
+    agent.code["before"] = None
+    out = " ".join(cli(*shown)[1].split())
+    assert all(one in out for one in says)
+    assert "everything in it is new" not in out
+    assert "local_epochs" in cli(*shown, "--details")[1]
+    assert json.loads(cli(*shown, "-o", "json")[1])["code"]["digest"] == NEW.digest
+    agent.item["spec"] = {**agent.item["spec"], "name": "another"}
+    assert "inbox_item_changed: " in cli(*shown)[2]
+
+
+def test_code_of_a_rejected_request_may_be_gone(
+    cli: Any, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def control(config: Path, command: str, timeout: float = 0, **arguments: Any) -> Any:
+        if command == "bundle.review":
+            raise SecureFlowError("not_found", "The file of the bundle is not here.")
+        return agent.control(config, command, timeout, **arguments)
+
+    monkeypatch.setattr(api, "control", control)
+    shown = ("agent", "inbox", "show", agent.item["id"])
+    assert "not_found" in cli(*shown)[2]  # a request that waits is not shown without its code
+    agent.item |= {"state": "rejected", "decided_at": 1_700_000_000, "reason": "not for this"}
+    status, out, err = cli(*shown)
+    assert (status, err) == (0, "Its code is not kept here any more.\n")
+    assert "rejected on 2023-11-1" in out
+    assert "not for this" in out
+    assert "holds until" not in out
+    assert "has 0." in cli(*shown, "--page", "1")[2]
+    agent.item |= {"state": "withdrawn", "spec": {}}  # nothing but a summary is kept
+    status, out, _ = cli(*shown)
+    assert (status, "state: withdrawn" in out) == (0, True)

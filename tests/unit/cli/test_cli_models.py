@@ -127,7 +127,7 @@ def test_an_upload_tells_what_to_write_into_the_job(cli: Any, centre: Any, tmp_p
 def test_an_owner_reads_the_family_in_the_chosen_language(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", "zh")
     told = TrainingText().task(spec("linear", "number"))
-    assert told.startswith("训练 线性回归，")
+    assert told.startswith("线性回归训练，")
     assert "; " not in told
 
 

@@ -98,7 +98,7 @@ def test_translations_tell_the_facts_of_their_texts_alike() -> None:
 
 def _told(template: str) -> set[tuple[str, str | None, str | None]]:
     return {
-        (name, "" if spec == "word" else spec, conversion)
+        (name, "" if spec in ("word", "list") else spec, conversion)
         for _, name, spec, conversion in Formatter().parse(template)
         if name is not None and "|" not in (spec or "")  # a word by number: others need none
     }

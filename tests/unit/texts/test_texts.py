@@ -29,6 +29,7 @@ TABLE = {
     "{file} cannot be used: {reason}.": "{file} 无法使用：{reason}。",
     "it has no row": "其中没有数据行",
     "{party} is away.": "{party} 不在。",
+    "{parties} are away.": "{parties:list} 不在。",
     "{count:,} rows": "{count:,} 行",
     "{message} {reason}": "{message} {reason}",
     "job": "任务",
@@ -51,6 +52,13 @@ def test_a_text_is_its_english_and_keeps_its_facts() -> None:
 
 def test_braces_in_a_fact_are_a_fact() -> None:
     assert chinese(Text("{party} is away.", party="{x!r}{0}")) == "{x!r}{0} 不在。"
+
+
+def test_names_in_a_list_are_separated_as_in_chinese() -> None:
+    text = Text("{parties} are away.", parties="bank-a, bank-b, bank-c")
+    assert chinese(text) == "bank-a、bank-b、bank-c 不在。"
+    nobody = Text("{parties} are away.", parties=Text("it has no row"))
+    assert chinese(nobody) == "其中没有数据行 不在。"
 
 
 def test_a_text_within_a_text_is_chinese_too() -> None:

@@ -32,7 +32,8 @@ class BundleCommands:
         """Return the code of a request, and the code that was approved before it.
 
         `environment` is the one that the request names, as `name` and `python`, or None if this
-        agent does not have it.
+        agent does not have it. A request that was decided is compared as it was then: with what
+        had been approved before it.
         """
         found = self.inbox.shown(item)
         digest = found.request.get("bundle_digest")
@@ -42,7 +43,8 @@ class BundleCommands:
             )
         submitter = str(found.request.get("submitter", ""))
         name = str(found.spec.get("name", ""))
-        told = await asyncio.to_thread(self.bundles.review, digest, submitter, name)
+        until = None if found.state == "waiting" else found.decided_at
+        told = await asyncio.to_thread(self.bundles.review, digest, submitter, name, until)
         named = str(found.request.get("environment", ""))
         return {**told, "environment": await asyncio.to_thread(self._environment, named)}
 

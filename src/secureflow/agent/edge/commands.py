@@ -187,7 +187,7 @@ class Commands:
         return {**asdict(found), "here": here}
 
     async def _budget(self, item: InboxItem) -> dict[str, JSON] | None:
-        if item.request.get("epsilon") is None:
+        if item.request.get("epsilon") is None or not item.spec:  # expired, or withdrawn
             return None
         context = self.assembly.context
         name = str(item.request.get("dataset"))

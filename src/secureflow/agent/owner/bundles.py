@@ -158,13 +158,16 @@ class OwnerBundles:
         self._store.approve_bundle(row)
         self._store.note(now, "bundle.approved", job, digest=ref.digest, entry=ref.entry)
 
-    def review(self, digest: str, submitter: str, name: str) -> dict[str, JSON]:
+    def review(
+        self, digest: str, submitter: str, name: str, until: int | None = None
+    ) -> dict[str, JSON]:
         """Return what a person decides by: the packing, and the one approved before it.
 
         `packed` and `before` are base64; `before` is None if there is none, or if its file is
         gone, and `since` then says which one it was. `approved` is the time of an approval of
         this very bundle, `approved_job` the job that it was approved for last, and `given` what
-        that job gave it; None if the record of the job is gone.
+        that job gave it; None if the record of the job is gone. Of a request that was decided at
+        `until` all three are None: its own approval would be told as an earlier one.
         """
         found = self._packed(digest)
         if found is None:
@@ -173,8 +176,8 @@ class OwnerBundles:
                 Text("The file of the bundle {digest} is not here.", digest=digest),
                 "It is fetched again with the next request for it.",
             )
-        same = self._store.approved_bundle(digest)
-        last = self._store.bundle_before(digest, submitter, name)
+        same = self._store.approved_bundle(digest) if until is None else None
+        last = self._store.bundle_before(digest, submitter, name, until)
         older = None if last is None else self._packed(last.digest)
         return {
             "digest": digest,

@@ -8,6 +8,9 @@ from __future__ import annotations
 from secureflow.agent.record.logstate import LogStateRows
 from secureflow.agent.record.records import ApprovedBundle
 
+_ENDLESS = (1 << 53) - 1
+"""After every second."""
+
 
 class BundleRows(LogStateRows):
     """Reads and writes those rows."""
@@ -22,15 +25,19 @@ class BundleRows(LogStateRows):
         rows = self._all("SELECT * FROM bundles ORDER BY approved_at DESC, digest LIMIT ?", limit)
         return list(ApprovedBundle.readable(rows))
 
-    def bundle_before(self, digest: str, submitter: str, name: str) -> ApprovedBundle | None:
+    def bundle_before(
+        self, digest: str, submitter: str, name: str, until: int | None = None
+    ) -> ApprovedBundle | None:
         """Return the bundle approved last of this submitter or name, but not this one itself.
 
         One of the same submitter goes before one of the same name, and one of both before either.
+        `until` leaves out what was approved after that second.
         """
         row = self._one(
             "SELECT * FROM bundles WHERE digest <> ?1 AND (submitter = ?2 OR name = ?3) "
+            "AND approved_at <= ?4 "
             "ORDER BY submitter = ?2 DESC, name = ?3 DESC, approved_at DESC, digest LIMIT 1",
-            digest, submitter, name,
+            digest, submitter, name, _ENDLESS if until is None else until,
         )  # fmt: skip
         return None if row is None else ApprovedBundle.from_row(row)
 
