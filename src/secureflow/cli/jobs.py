@@ -16,11 +16,10 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
+from secureflow.cli.starts import completed, told_on_the_command_line
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.texts import explained, language, part_of, said, t
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import read_mapping
-from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
@@ -31,7 +30,10 @@ app = group("Jobs: joint computations.")
 Id = Annotated[str, typer.Argument(help=t("Id or name of the job."))]
 RequestFile = Annotated[Path, typer.Argument(help=t("Job file (YAML or JSON)."))]
 From = Annotated[
-    str, typer.Option("--from", help=t("Continue from another job's round: JOB@ROUND."))
+    str,
+    typer.Option(
+        "--from", help=t("Continue from another job's model, or from a round: JOB@ROUND.")
+    ),
 ]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
@@ -276,34 +278,11 @@ def _why(error: dict[str, Any] | None) -> str | None:
 
 
 def _request(connection: Client, file: Path, resume: str) -> dict[str, Any]:
-    """Return the request of a job file; `project` and `datasets` in it may be names."""
-    request = read_mapping(file) | _resumed(connection, resume)
+    """Return the request of a job file; projects, datasets and jobs in it may be names."""
+    request = read_mapping(file) | told_on_the_command_line(resume)
     if isinstance(project := request.get("project"), str):
         request["project"] = named(connection, "project", project)
     datasets = request.get("datasets")
     if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
         request["datasets"] = list(named_all(connection, "dataset", datasets))
-    return request
-
-
-def _resumed(connection: Client, start: str) -> dict[str, Any]:
-    """Turn JOB@ROUND into the `resume` field: the digest is taken from the ledger."""
-    if not start:
-        return {}
-    from secureflow.engines.training.kind import TRAINING_ENGINE  # only training resumes
-
-    job, _, number = start.partition("@")
-    if not number.isascii() or not number.isdecimal():
-        raise SecureFlowError("invalid_request", t("--from needs JOB@ROUND, e.g. job_01jf2k…@12."))
-    for entry in connection.jobs.bundle(job)["entries"]:
-        document = entry.get("document")
-        if not isinstance(document, dict) or entry["leaf"]["leaf"]["kind"] != "round.closed":
-            continue
-        if (document["round"], document["stage"]) == (int(number), TRAINING_ENGINE.contributing):
-            model = document["release"]["model"]
-            return {"resume": {"job": job, "round": int(number), "model": model}}
-    raise SecureFlowError(
-        "not_found",
-        t("Job {job} released no model in round {number}.", job=job, number=number),
-        Text("secureflow job report {job}", job=job),
-    )
+    return request | completed(connection, request)

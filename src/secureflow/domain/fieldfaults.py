@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.kit import fieldfaults
+from secureflow.kit.text import Joined
+
+DIGEST_PATTERN: Final = r"^[0-9a-f]{64}$"
+ID_PATTERN: Final = r"^[a-z]{2,4}_[0-9a-z]{8,40}$"
+SLUG_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
 MISSPELT: Final = "there is no family '{family}': {near} may be meant. The families are {families}"
 """Of a model's family, that somebody meant another one."""
@@ -26,6 +31,9 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "setting_form": SETTING,
     "misspelt_family": MISSPELT,
     "unknown_family": UNKNOWN,
+    DIGEST_PATTERN: "it must be a digest: 64 of the characters 0-9 and a-f",
+    ID_PATTERN: "it must be an id, such as job_01jf2k3m",
+    SLUG_PATTERN: "it must be a name of at most 63 small letters, digits and hyphens",
 }
 _FAMILY: Final = frozenset({"misspelt_family", "unknown_family"})
 """Faults of a member that pydantic places at the object around it."""
@@ -34,6 +42,15 @@ _FAMILY: Final = frozenset({"misspelt_family", "unknown_family"})
 def fault(error: Mapping[str, Any]) -> str:
     """Return what an error of pydantic says, bounded, with hidden characters escaped."""
     return fieldfaults.fault(error, _TEMPLATES)
+
+
+def first_of(fields: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Return the first wrong field and its problem; of a missing one all that are missing."""
+    first = fields[0]
+    if first["problem"] != fieldfaults.MISSING:
+        return first
+    missing = [one["field"] for one in fields if one["problem"] == fieldfaults.MISSING]
+    return {**first, "field": Joined(", ", missing)} if len(missing) > 1 else first
 
 
 def members(error: Mapping[str, Any]) -> tuple[int | str, ...]:

@@ -1,7 +1,8 @@
 """What is wrong with a field of foreign JSON or of settings, as a text that can be translated.
 
-Pydantic's own English is kept word by word: a message that these templates do not give is shown as
-it came. What a check of ours says is told without the name of the exception that said it.
+Pydantic's own English is kept word by word, where it says nothing of Python: a message that these
+templates do not give is shown as it came. What a check of ours says is told without the name of the
+exception that said it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from secureflow.kit.text import Joined, Text
 
 MAX_SAID: Final = 512
 """Most characters of what is wrong with a field; it may quote the field."""
+MISSING: Final = "Field required"
+"""Of a field that is not there."""
 _QUOTED: Final = "Input should be {expected}"
 _TEMPLATES: Final[Mapping[str, str]] = {
-    "missing": "Field required",
+    "missing": MISSING,
     "unexpected_keyword_argument": "Unexpected keyword argument",
     "extra_forbidden": "Extra inputs are not permitted",
     "greater_than": "Input should be greater than {gt}",
@@ -34,17 +37,22 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "bool_type": "Input should be a valid boolean",
     "bool_parsing": "Input should be a valid boolean, unable to interpret input",
     "string_type": "Input should be a valid string",
-    "tuple_type": "Input should be a valid tuple",
-    "dict_type": "Input should be a valid dictionary",
-    "dataclass_type": "Input should be a dictionary or an instance of {class_name}",
-    "string_pattern_mismatch": "String should match pattern '{pattern}'",
     "union_tag_not_found": "Unable to extract tag using discriminator {discriminator}",
     "union_tag_invalid": "Input tag '{tag}' found using {discriminator} does not match any of the "
     "expected tags: {expected_tags}",
-    "model_type": "Input should be a valid dictionary or instance of {class_name}",
-    "list_type": "Input should be a valid list",
-    "path_type": "Input is not a valid path for <class 'pathlib.Path'>",
 }
+_OBJECT: Final = "it must be an object with named fields"
+_LIST: Final = "it must be a list"
+_OWN: Final[Mapping[str, str]] = {
+    "dataclass_type": _OBJECT,
+    "model_type": _OBJECT,
+    "dict_type": _OBJECT,
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "path_type": "it must be a path",
+    "string_pattern_mismatch": "it must match the pattern '{pattern}'",
+}
+"""Those of which pydantic speaks in words of Python, or of its own."""
 _COUNTED: Final[Mapping[str, tuple[str, ...]]] = {
     "too_short": (
         "{field_type} should have at least {min_length} item after validation, not {actual_length}",
@@ -74,7 +82,8 @@ def fault(error: Mapping[str, Any], others: Mapping[str, str] = MappingProxyType
 
     Args:
         error: of pydantic.
-        others: kind → template of the caller's own kinds of errors.
+        others: template by the caller's own kinds of errors, or by the pattern of a text that
+            does not match it.
     """
     english = shown(str(error["msg"]))[:MAX_SAID]
     facts = {name: _plain(one) for name, one in (error.get("ctx") or {}).items()}
@@ -83,6 +92,8 @@ def fault(error: Mapping[str, Any], others: Mapping[str, str] = MappingProxyType
     kind = str(error["type"])
     if kind == "value_error" and isinstance(reason := facts.get("error"), str):
         return reason if isinstance(reason, Text) else reason[:MAX_SAID]
+    if own := others.get(str(facts.get("pattern"))) or _OWN.get(kind):
+        return Text.of_table(own, facts)
     template = _TEMPLATES.get(kind) or others.get(kind)
     templates = _COUNTED.get(kind) or tuple(filter(None, [template]))
     told = (_if_it_says(english, one, facts) for one in templates)

@@ -18,7 +18,7 @@ from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
-from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.training import Resume, TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -211,6 +211,22 @@ class Jobs(Resource[D_co]):
     def bundle(self, job: str) -> Call[dict[str, Any]]:
         """Return the job's audit bundle for `secureflow audit verify`."""
         return verbs.read_large(f"/jobs/{job}/bundle", answers.document)
+
+    @operation
+    def released(self, job: str, number: int | None = None) -> Generator[Any, Any, Resume]:
+        """Return the member `resume` of a job that goes on from a model of this one.
+
+        Args:
+            job: job id.
+            number: the round; by default the one whose model the job ended with.
+
+        Raises:
+            SecureFlowError: `not_found` if that round released no model.
+        """
+        from secureflow.sdk.releases import release_of
+
+        bundle = yield from verbs.read_large(f"/jobs/{job}/bundle", answers.document)
+        return release_of(bundle, job, number)
 
     @listing
     def list(self, project: str = "", state: str = "", kind: str = "") -> Call[Page[JobSummary]]:

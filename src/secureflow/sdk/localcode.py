@@ -20,7 +20,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.domain.specs.base import DIGEST_PATTERN, STRICT, dump, parse
+from secureflow.domain.fieldfaults import DIGEST_PATTERN
+from secureflow.domain.specs.base import STRICT, dump, parse
 from secureflow.domain.specs.bundle_family import HELD, BundleModel
 from secureflow.domain.specs.bundles import ENTRY_PATTERN
 from secureflow.domain.specs.tensors import TensorSpec

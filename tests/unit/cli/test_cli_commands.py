@@ -168,26 +168,6 @@ def test_showing_a_job_says_who_waits(centre: Any, cli: Any) -> None:
     }  # fmt: skip
 
 
-def test_continuing_takes_the_models_digest_from_the_ledger(
-    centre: Any, cli: Any, tmp_path: Path
-) -> None:
-    def closed(number: int, stage: str, model: str) -> dict[str, Any]:
-        document = {"round": number, "stage": stage, "release": {"model": model}}
-        return {"leaf": {"leaf": {"kind": "round.closed"}}, "document": document}
-
-    entries = [closed(1, "train", "a" * 64), closed(2, "evaluate", "b" * 64), {"leaf": {}}]
-    entries.append(closed(2, "train", "c" * 64))
-    centre.answers["GET /jobs/job_00000000/bundle"] = (200, {"entries": entries})
-    centre.answers["POST /jobs/dry-run"] = (200, {"digest": "d" * 64, "spec": {}})
-    file = tmp_path / "job.json"
-    file.write_text('{"name": "more"}')
-    assert cli("job", "dry-run", file, "--from", "job_00000000@2")[0] == 0
-    resume = {"job": "job_00000000", "round": 2, "model": "c" * 64}
-    assert centre.asked[-1][2] == {"name": "more", "resume": resume}
-    assert cli("job", "dry-run", file, "--from", "job_00000000@7")[0] == 4
-    assert cli("job", "dry-run", file, "--from", "job_00000000")[0] == 2
-
-
 @pytest.mark.parametrize(
     "text", ["- a\n", "a: [", "\x00", "{1: 2}", "!!python/object:os.system {}"]
 )

@@ -53,6 +53,12 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("model.seconds", code(seconds=1.5)),
     ("features.label", {"features": {"label": {"column": "y"}}}),
     ("wire", {"wire": "int8"}),
+    ("resume", {"resume": "three"}),
+    ("resume.job", {"resume": {"job": "three", "round": 1, "model": "ab" * 32}}),
+    ("resume.model", {"resume": {"job": "job_01234567", "round": 1, "model": "three"}}),
+    ("features.weight", {"features": {"label": None, "weight": "w"}}),
+    ("model.sums", code(sums="loss")),
+    ("model.settings", code(settings=[1])),
 ]  # fmt: skip
 
 
@@ -65,6 +71,26 @@ def test_a_wrong_field_is_told_in_one_language(field: str, part: dict[str, Any])
     assert str(error.message).isascii() or "…" in error.message
     told = error_in(error.as_json(), "zh")
     assert not ENGLISH.search(told["message"].split("：", 2)[2]), told["message"]
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ({"resume": {"job": "job_01234567"}}, "resume.round, resume.model: Field required."),
+        ({"resume": "three"}, "resume: it must be an object with named fields."),
+        ({"resume": {"job": "three", "round": 1, "model": "ab" * 32}}, "it must be an id, such as"),
+        ({"initial": {"model": "three", "layout": "ab" * 32}}, "it must be a digest: 64 of the"),
+        ({"model": {"family": "mlp", "hidden": 5}}, "model.hidden: it must be a list."),
+    ],
+)
+def test_it_says_what_is_wanted_in_no_words_of_a_library(part: dict[str, Any], says: str) -> None:
+    """And every field that is missing is named at once."""
+    with pytest.raises(SecureFlowError) as caught:
+        parse(TrainingRequest, {**ASKED, **part}, "request")
+    assert says in caught.value.message
+    assert "instance" not in caught.value.message
+    told = error_in(caught.value.as_json(), "zh")["message"]
+    assert "resume.round、resume.model" in told or "," not in told
 
 
 def test_what_may_be_written_is_listed_as_the_language_lists() -> None:

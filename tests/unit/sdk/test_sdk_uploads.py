@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from secureflow.domain.models import KeptUpload
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
+from secureflow.domain.specs.training import Resume
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.models import UploadedModel
 
@@ -97,3 +98,26 @@ def test_uploads_are_listed_and_removed(sdk_server: Any) -> None:
         ("GET", "/api/v1/models/uploads"),
         ("DELETE", "/api/v1/models/uploads/upl_1"),
     ]
+
+
+def test_what_a_round_released_is_where_another_job_goes_on(sdk_server: Any) -> None:
+    models = {1: "a" * 64, 2: "b" * 64}
+    entries = [
+        {"leaf": {"leaf": {"kind": "round.closed"}},
+         "document": {"round": number, "stage": "train", "release": {"model": model}}}
+        for number, model in models.items()
+    ]  # fmt: skip
+
+    def bundle() -> httpx.Response:
+        return httpx.Response(200, json={"entries": entries})
+
+    with sdk_server(bundle(), bundle()).client() as client:
+        assert client.jobs.released("job_1") == Resume("job_1", 2, models[2])
+        assert client.jobs.released("job_1", 1) == Resume("job_1", 1, models[1])
+    server = sdk_server(bundle())
+
+    async def main() -> Resume:
+        async with server.async_client() as client:
+            return await client.jobs.released("job_1", 1)
+
+    assert asyncio.run(main()) == Resume("job_1", 1, models[1])

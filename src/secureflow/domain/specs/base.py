@@ -17,7 +17,14 @@ from pydantic_core import SchemaValidator
 
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.fewerrors import validator
-from secureflow.domain.fieldfaults import fault, members
+from secureflow.domain.fieldfaults import (
+    DIGEST_PATTERN,
+    ID_PATTERN,
+    SLUG_PATTERN,
+    fault,
+    first_of,
+    members,
+)
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
@@ -28,13 +35,12 @@ from secureflow.kit.text import Text
 
 STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 Column = Annotated[str, Field(min_length=1, max_length=128), ONE_LINE]
 Category = Annotated[str, Field(max_length=256), ONE_LINE]
 Title = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
 UserId = Annotated[str, Field(max_length=128), ONE_LINE]
-Id = Annotated[str, Field(pattern=r"^[a-z]{2,4}_[0-9a-z]{8,40}$")]
-DIGEST_PATTERN: Final = r"^[0-9a-f]{64}$"
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN)]
 Key = Annotated[str, Field(min_length=44, max_length=44), ONE_LINE]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -300,7 +306,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
             {"field": place_of(members(e)) or what, "problem": fault(e)}
             for e in error.errors(include_url=False, include_input=False)[:20]
         ]
-        first = fields[0]
+        first = first_of(fields)
         raise SecureFlowError(
             f"invalid_{what}",
             Text(

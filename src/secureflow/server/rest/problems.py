@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from secureflow.domain.errors import Category, category
-from secureflow.domain.fieldfaults import fault, members
+from secureflow.domain.fieldfaults import fault, first_of, members
 from secureflow.domain.specs.base import place_of
 from secureflow.kit.disk import exhausted
 from secureflow.kit.errors import SecureFlowError
@@ -140,7 +140,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     if any(one["type"] == "json_invalid" for one in error.errors()):
         refusal = SecureFlowError("malformed_json", "The body is not JSON.", "Send valid JSON.")
         return _answer(request, refusal)
-    first = fields[0]
+    first = first_of(fields)
     refusal = SecureFlowError(
         "invalid_request",
         Text(

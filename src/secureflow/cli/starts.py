@@ -1,0 +1,99 @@
+"""What a job file says of the model that a job starts from, completed from what the centre has.
+
+`resume: NAME` or `{job: NAME}` is enough in a file: round and digest follow from that job's log.
+`initial: DIGEST` is, too: the tensors follow from the upload. The spec that everybody signs has all
+of it, and what was filled in is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.cli.console import say
+from secureflow.cli.names import named
+from secureflow.cli.texts import t
+from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    from secureflow.sdk import Client
+
+_ROUND: Final = re.compile(r"[0-9]{1,5}")
+
+
+def told_on_the_command_line(start: str) -> dict[str, Any]:
+    """Return the fields of a job file that `--from` stands for: JOB, or JOB@ROUND.
+
+    Raises:
+        SecureFlowError: `invalid_request`.
+    """
+    if not start:
+        return {}
+    job, at, number = start.rpartition("@")
+    if not at:
+        return {"resume": {"job": start}}
+    if not job or not _ROUND.fullmatch(number):
+        raise SecureFlowError(
+            "invalid_request", t("--from needs JOB or JOB@ROUND, e.g. job_01jf2k…@12.")
+        )
+    return {"resume": {"job": job, "round": int(number)}}
+
+
+def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request that say where it starts, with what they leave open.
+
+    What is neither a name nor an object with fields is left as it is: the centre refuses it.
+
+    Args:
+        connection: of the person.
+        request: a job file's content, `project` an id.
+
+    Raises:
+        SecureFlowError: `not_found`, `ambiguous_name`.
+    """
+    found = {}
+    for name, short, fill in (("resume", "job", _resumed), ("initial", "model", _uploaded)):
+        given = request.get(name)
+        given = {short: given} if isinstance(given, str) else given
+        if isinstance(given, Mapping) and isinstance(given.get(short), str):
+            found[name] = fill(connection, given, str(request.get("project", "")))
+    return found
+
+
+def _resumed(connection: Client, given: Mapping[str, Any], _: str) -> dict[str, Any]:
+    """Take the round and the digest that are missing from the job's log."""
+    job, number = named(connection, "job", given["job"]), given.get("round")
+    whole = {**given, "job": job}
+    if "model" in given or type(number) not in (int, type(None)):
+        return whole
+    start = connection.jobs.released(job, number)
+    say(t("It goes on from the model {digest}, which {job} released in round {round}.",
+          digest=start.model, job=job, round=start.round))  # fmt: skip
+    return {**whole, "round": start.round, "model": start.model}
+
+
+def _uploaded(connection: Client, given: Mapping[str, Any], project: str) -> dict[str, Any]:
+    """Take the tensors' digest from the upload; it may be named by its id as well."""
+    if "layout" in given:
+        return dict(given)
+    known = [
+        one for one in connection.models.uploads(project) if given["model"] in (one.digest, one.id)
+    ]
+    if not known:
+        raise SecureFlowError(
+            "not_found",
+            t("The project has no uploaded weights {name!r}.", name=given["model"][:80]),
+            t(
+                "secureflow weights list shows them; a job goes on from another job's model by "
+                "`resume: JOB`."
+            ),
+        )
+    if len(known) > 1:
+        raise SecureFlowError(
+            "ambiguous_name",
+            t("The project has several uploads of these weights, with other tensors."),
+            t("Give the id of one: secureflow weights list."),
+            {"candidates": [one.id for one in known]},
+        )
+    return {**given, "model": known[0].digest, "layout": known[0].layout}
