@@ -51,7 +51,7 @@ def test_a_round_that_cannot_be_summed_says_once_who_was_silent() -> None:
         "b: Who knows; c made no progress for 40 seconds."
     )
     assert chinese(failed.message) == (
-        "第 2 轮（训练）无法求和：b, c 没有贡献，3 方中至少需要 3 方。"
+        "第 2 轮（训练）无法求和：b、c 没有贡献，3 方中至少需要 3 方。"
         "b：Who knows；c 在 40 秒内没有进展。"
     )
     assert CJK.search(chinese(failed.hint) or "")
