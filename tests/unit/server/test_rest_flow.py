@@ -131,7 +131,7 @@ async def test_a_sum_of_too_few_is_refused_with_the_reason(api: Api) -> None:
     [
         (None, "kind: it is missing"),
         ("juggling", "kind: one of 'training', 'statistics' is needed"),
-        ("statistics", "queries: Field required"),
+        ("statistics", "queries, privacy: Field required"),
     ],
 )
 async def test_the_kind_of_a_job_is_asked_for(api: Api, kind: str | None, says: str) -> None:
