@@ -41,7 +41,8 @@ class TrainingText:
         told = self._learns(spec) + _sees(spec)
         if spec.resume is not None:
             start = t(
-                "goes on from the model {digest}, released in round {round} of {job}",
+                "goes on from the model {digest}, which the centre says round {round} of {job} "
+                "released",
                 digest=spec.resume.model, round=spec.resume.round, job=plain(spec.resume.job),
             )  # fmt: skip
         elif spec.initial is not None:

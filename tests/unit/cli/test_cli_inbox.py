@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.bundle_jobs import code_spec
 from rich.cells import cell_len
 
 from secureflow.agent import api
 from secureflow.agent.owner.inbox import item_id
 from secureflow.agent.record.damage import damaged
 from secureflow.agent.record.records import InboxItem
-from secureflow.cli.decision import LINES, WIDTH, asked, cost, screen
+from secureflow.cli.decision import LINES, WIDTH, PendingRequest, asked, cost, screen
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.domain.specs.training import TrainingSpec
+from secureflow.domain.specs.training import Resume, TrainingSpec
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.privacy import epsilon as epsilon_of
 from secureflow.kit.errors import SecureFlowError
@@ -240,7 +241,7 @@ def test_what_the_operator_sees_stands_first_and_whole(
     }
     differing = [f"{one} [0, 1]" for one in columns]
     lines = lines_of(value, columns=columns, sensitive=columns[:9], differing_bounds=differing)
-    assert len(lines) <= LINES
+    assert len(lines) <= LINES + 1  # with the question it still fits 24 lines
     assert lines[-1].startswith("…")
     label, first, cheating, last = {
         "en": ("Seen by", "operator: ", "everything that the enclave sees, if it cheats;",
@@ -253,6 +254,20 @@ def test_what_the_operator_sees_stands_first_and_whole(
     assert lines[at][indent:].startswith(first + cheating)
     space = " " if lang == "en" else ""
     assert last in space.join(line.strip() for line in lines[at:])
+
+
+def test_a_long_name_hides_nothing_of_what_is_computed_and_from_where() -> None:
+    """The name is the submitter's; what a job goes on from is what its owner decides on."""
+    names = "churn of customers of region north, second attempt, " + "n" * 140
+    start = Resume("job_" + "0" * 26, 12, "ef" * 32)
+    spec = replace(code_spec(), name=names, purpose="p" * 200, resume=start)
+    item = InboxItem(
+        "ab" * 32, "job_" + "1" * 26, "cd" * 32, {"columns": ["x"], "dataset": "d"}, dump(spec),
+        ("no policy",), "waiting", 0, 10**9,
+    )  # fmt: skip
+    told = "".join(line.strip() for line in screen(PendingRequest(item, {}), CLI_KINDS))
+    for part in ("training of bundle", "ef" * 32, start.job, "the centre says round 12"):
+        assert part.replace(" ", "") in told.replace(" ", "")
 
 
 def test_nothing_on_the_screen_moves_the_cursor_or_turns_the_text() -> None:

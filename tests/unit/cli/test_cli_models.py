@@ -141,7 +141,9 @@ def test_an_owner_reads_what_is_learnt_and_from_where_it_starts() -> None:
     assert told == f"training of mlp, 3 rounds; starts from uploaded weights {'ab' * 32}"
     other = {"job": "job_0123456789", "round": 7, "model": "cd" * 32}
     told = text.task(spec("mlp", "binary", resume=other, **private("local")))
-    assert told.endswith(f"from the model {'cd' * 32}, released in round 7 of job_0123456789")
+    assert told.endswith(
+        f"from the model {'cd' * 32}, which the centre says round 7 of job_0123456789 released"
+    )
 
 
 def test_an_owner_reads_which_images_and_texts_a_model_sees() -> None:
