@@ -1,14 +1,14 @@
-"""Parquet files: null and NaN are missing; sizes are checked from the footer before reading.
+"""Parquet files: null and NaN are missing; sizes and counts are checked before a page is read.
 
 Columns of images and arrays are read in batches, each fitted before the next is read, so that only
-what they become is in memory as a whole. A value that many rows share is stored once, and the
-footer counts it once: so texts are read as such a dictionary and measured before they are written
-out for each row, and no batch has more rows than may all be as long as their column is stored.
+what they become is in memory as a whole. A value that many rows share is stored once, and
+counted once: so texts are read as such a dictionary and measured before they are written out for
+each row, and no batch has more rows than may all be as long as their column is stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,12 @@ from numpy.typing import NDArray
 
 from secureflow.adapters.datasources.conform import conform, mismatch
 from secureflow.adapters.datasources.nestedcells import arrays, images, type_fits
+from secureflow.adapters.datasources.parquet_pages import (
+    Chunk,
+    belongs,
+    chunks,
+    footer_chunks,
+)
 from secureflow.adapters.datasources.source import (
     DeclaredSource,
     check_memory,
@@ -38,8 +44,6 @@ _STORED = 64 << 20
 """Bytes of a batch whose every row were as long as its column is stored."""
 _DECODED = 1 << 30
 """Bytes of texts in one piece: Arrow's `string` has no more than twice as many."""
-_PREFIXED = "DELTA_BYTE_ARRAY"
-"""An encoding that stores what a text shares with the one before it once, too."""
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
 
 
@@ -64,17 +68,27 @@ class ParquetSource(DeclaredSource):
         plain = [one.name for one in declared if not one.is_tensor]
         try:
             with pq.ParquetFile(self._config.path) as file:
-                self._check_size(file, columns)
-                table = self._table(file, plain)
-                tensors = {one.name: self._tensor(file, one) for one in declared if one.is_tensor}
+                self._check_counts(file)
+                self._check_footer(file, columns)
+                stored = chunks(self._config.path, file, columns)
+                self._check_stored(file, stored)
+                table = self._table(file, plain, stored)
+                tensors = {
+                    one.name: self._tensor(file, one, stored) for one in declared if one.is_tensor
+                }
+                rows = file.metadata.num_rows
         except (pa.ArrowException, OSError, ValueError):
             raise self._unreadable() from None  # the library's message may quote the file
+        if any(len(one) != rows for one in table.values()):
+            raise self._miscounted()
         return {
             one.name: tensors[one.name] if one.is_tensor else self._cells(one, table[one.name])
             for one in declared
         }
 
-    def _table(self, file: pq.ParquetFile, names: Sequence[str]) -> dict[str, pa.ChunkedArray]:
+    def _table(
+        self, file: pq.ParquetFile, names: Sequence[str], stored: Sequence[Chunk]
+    ) -> dict[str, pa.ChunkedArray]:
         """Return columns of numbers and texts.
 
         Raises:
@@ -82,7 +96,7 @@ class ParquetSource(DeclaredSource):
         """
         schema = file.schema_arrow
         texts = [one for one in names if _is_text(schema.field(one).type)]
-        prefixed = {one for one in texts if any(map(_is_prefixed, _chunks(file, [one])))}
+        prefixed = {one.column for one in stored if one.prefixed}.intersection(texts)
         found, room = {}, self._limits.max_bytes
         with pq.ParquetFile(self._config.path, read_dictionary=texts) as coded:
             whole = [one for one in names if one not in prefixed]
@@ -97,7 +111,7 @@ class ParquetSource(DeclaredSource):
                 found[one] = column
         for one in prefixed:
             batches = []
-            for batch in file.iter_batches(_rows_at_once(file, one), columns=[one]):
+            for batch in file.iter_batches(_rows_at_once(stored, one), columns=[one]):
                 room -= batch.nbytes
                 if room < 0:
                     raise too_large(self._config.name)
@@ -110,23 +124,28 @@ class ParquetSource(DeclaredSource):
             return tolerate(declared, column)
         return conform(self._config.name, declared, column)
 
-    def _tensor(self, file: pq.ParquetFile, declared: ColumnConfig) -> NDArray[Any]:
+    def _tensor(
+        self, file: pq.ParquetFile, declared: ColumnConfig, stored: Sequence[Chunk]
+    ) -> NDArray[Any]:
         """Return a column of images or arrays, of shape (rows, *shape)."""
         made = np.empty((file.metadata.num_rows, *(declared.shape or ())), dtype_of(declared))
         most = min(_MOST_AT_ONCE, _BLOCK // row_bytes(declared))
-        size = max(1, min(most, _rows_at_once(file, declared.name)))
+        size = max(1, min(most, _rows_at_once(stored, declared.name)))
         start = 0
         for batch in file.iter_batches(size, columns=[declared.name], use_threads=False):
-            cells = batch.column(0)
             try:
-                block = self._block(declared, cells)
+                block = self._block(declared, batch.column(0))
             except MisfitError as error:
                 row = start + error.index + 1
                 raise mismatch(self._config.name, declared.name, row, error.reason) from None
+            if start + len(block) > len(made):
+                raise self._miscounted()
             made[start : start + len(block)] = block
             start += len(block)
-        if start != len(made):
-            raise self._unreadable()
+        cells = sum(one.values for one in stored if belongs(one.column, [declared.name]))
+        whole = self._tolerant or declared.type == "image" or cells == made.size
+        if start != len(made) or not whole:  # strictly, every row has as many elements
+            raise self._miscounted()
         return made
 
     def _block(self, declared: ColumnConfig, cells: pa.Array) -> NDArray[Any]:
@@ -154,16 +173,42 @@ class ParquetSource(DeclaredSource):
         except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid):
             raise mismatch(self._config.name, name, None, reason) from None
 
-    def _check_size(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
+    def _check_counts(self, file: pq.ParquetFile) -> None:
+        """Refuse a footer that contradicts itself: Arrow believes each of its numbers by itself."""
         footer = file.metadata
-        widths = _widths(file)
-        size = sum(
-            max(one.total_uncompressed_size, one.num_values * widths[one.path_in_schema])
-            for one in _chunks(file, columns)
-        )
+        groups = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
+        if min(groups, default=0) < 0 or sum(groups) != footer.num_rows:
+            raise self._miscounted()
+
+    def _check_footer(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
+        """Refuse what is too large by the footer's own word, before anything else is read."""
+        footer = file.metadata
+        said = [one for _, _, one in footer_chunks(file, columns)]
+        size = sum(max(0, one.total_uncompressed_size) for one in said)
         if footer.num_rows > self._limits.max_rows or size > self._limits.max_bytes:
             raise too_large(self._config.name)
         check_memory(self._config, columns, footer.num_rows, self._limits.max_bytes)
+
+    def _check_stored(self, file: pq.ParquetFile, stored: Sequence[Chunk]) -> None:
+        """Refuse what is too large by its pages, and a footer that names another number of rows."""
+        widths = _widths(file)
+        size = sum(max(one.size, one.values * widths[one.column]) for one in stored)
+        if size > self._limits.max_bytes:
+            raise too_large(self._config.name)
+        if any(one.flat and one.values != one.rows for one in stored):
+            raise self._miscounted()
+
+    def _miscounted(self) -> SecureFlowError:
+        return SecureFlowError(
+            "dataset_unreadable",
+            Text(
+                "The Parquet file of dataset {name!r} holds another number of rows than its footer "
+                "says.",
+                name=self._config.name,
+            ),
+            "The file is damaged: write it again with the program that made it.",
+            {"dataset": self._config.name},
+        )
 
     def _unreadable(self) -> SecureFlowError:
         return SecureFlowError(
@@ -177,25 +222,16 @@ class ParquetSource(DeclaredSource):
         )
 
 
-def _chunks(file: pq.ParquetFile, columns: Sequence[str]) -> Iterator[pq.ColumnChunkMetaData]:
-    """Yield what the footer says of the stored pieces of columns."""
-    footer = file.metadata
-    for group in map(footer.row_group, range(footer.num_row_groups)):
-        for at in range(group.num_columns):
-            if _belongs((one := group.column(at)).path_in_schema, columns):
-                yield one
-
-
 def _widths(file: pq.ParquetFile) -> dict[str, int]:
     """Return how many bytes a value of each stored column takes (of a text: its index)."""
     stored = map(file.schema.column, range(len(file.schema)))
     return {one.path: _WIDTHS.get(one.physical_type, max(4, one.length)) for one in stored}
 
 
-def _rows_at_once(file: pq.ParquetFile, column: str) -> int:
+def _rows_at_once(stored: Sequence[Chunk], column: str) -> int:
     """Return how many rows are read at once: each may be all that its column is stored as."""
-    stored = max((one.total_uncompressed_size for one in _chunks(file, [column])), default=0)
-    return int(max(1, _STORED // max(1, stored)))
+    largest = max((one.size for one in stored if belongs(one.column, [column])), default=0)
+    return int(max(1, _STORED // max(1, largest)))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -208,10 +244,6 @@ def _is_text(kind: pa.DataType) -> bool:
         pa.types.is_large_binary,
     )
     return any(test(kind) for test in tests)
-
-
-def _is_prefixed(stored: pq.ColumnChunkMetaData) -> bool:
-    return _PREFIXED in stored.encodings
 
 
 def _length(column: pa.ChunkedArray) -> int:
@@ -236,8 +268,3 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
         step = max(1, _DECODED // longest)
         pieces += [one.slice(at, step).dictionary_decode() for at in range(0, len(one), step)]
     return pa.chunked_array(pieces, column.type.value_type)
-
-
-def _belongs(path: str, columns: Sequence[str]) -> bool:
-    """Tell whether a stored column is one of these, or a part of a nested one (`image.bytes`)."""
-    return path in columns or any(path.startswith(f"{name}.") for name in columns)

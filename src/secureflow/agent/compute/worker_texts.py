@@ -77,6 +77,13 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             _NAMED,
             ("dataset",),
         ),
+        Told(
+            "The Parquet file of dataset {name!r} holds another number of rows than its footer "
+            "says.",
+            "The file is damaged: write it again with the program that made it.",
+            _NAMED,
+            ("dataset",),
+        ),
     ),
     "dataset_too_large": (
         Told(
