@@ -177,6 +177,29 @@ def test_pages_of_all_kinds_are_measured_as_they_are(
         assert one.rows in {300, 100}
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_bytes_that_are_said_to_be_a_text_and_are_none_are_refused_by_row_or_missing(
+    tmp_path: Path, kind: pa.DataType
+) -> None:
+    columns = (
+        ColumnConfig("a", "text"),
+        ColumnConfig("b", "text", length=2),
+        ColumnConfig("c", "category", ("1", "3")),
+        ColumnConfig("d", "number"),
+    )
+    ends, content = np.array([0, 1, 3, 4], np.int32), b"1\xff23"
+    cells = pa.StringArray.from_buffers(3, pa.py_buffer(ends), pa.py_buffer(content)).cast(kind)
+    config = DatasetConfig("pets", str(tmp_path / "a.parquet"), "parquet", columns)
+    pq.write_table(pa.table(dict.fromkeys("abcd", cells)), config.path)
+    for name in "abcd":
+        error = refused(config, [name], False)
+        assert (error.code, error.details["row"]) == ("schema_mismatch", 2)
+        found = open_source(config, tolerant=True).read([name])[name].tolist()
+        assert [one if one == one else None for one in found] == (
+            [1.0, None, 3.0] if name == "d" else ["1", None, "3"]
+        )
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_any_bytes_are_rows_or_a_reason(

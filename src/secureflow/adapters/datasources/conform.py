@@ -145,6 +145,8 @@ def _cast(
 def _cast_once(column: pa.Array, to: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if column.type in {pa.string(), pa.large_string(), pa.string_view()}:
+        column = column.cast(pa.large_binary())  # a Parquet file calls any bytes a string
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         column = column.cast(pa.string())
     if pa.types.is_floating(to) and _is_text(column.type):

@@ -112,6 +112,8 @@ def _digits(column: pa.Array) -> pa.Array:
 
 def _utf8(column: pa.Array) -> pa.Array:
     """Return text cells as `string`, those that are not UTF-8 as missing."""
+    if not pa.types.is_fixed_size_binary(column.type):
+        column = column.cast(pa.large_binary())  # a Parquet file calls any bytes a string
     try:
         return column.cast(pa.string())
     except pa.ArrowInvalid:
