@@ -63,10 +63,22 @@ class _Awaited:
 
     size: int
     digests: set[str] = field(default_factory=set)
+    named: str = ""
 
     def takes(self, digest: str, most: int) -> bool:
-        """Tell whether this is its vector, or may be one of so many; it is from then on."""
+        """Tell whether this may be one of so many that may be its vector; it is from then on."""
         if digest not in self.digests and len(self.digests) >= most:
+            return False
+        self.digests.add(digest)
+        return True
+
+    def takes_named(self, digest: str) -> bool:
+        """Tell whether this is its vector, whose agent says so; it is from then on.
+
+        What an agent that did not say may have meant counts for nothing: it was upgraded since.
+        """
+        self.named = self.named or digest
+        if self.named != digest:
             return False
         self.digests.add(digest)
         return True
@@ -107,7 +119,7 @@ class Tickets:
         """
         if place is not None:
             named = self._awaited.get((party, place.job, place.stage, place.round))
-            takes = named is not None and named.size == size and named.takes(digest, 1)
+            takes = named is not None and named.size == size and named.takes_named(digest)
             return [place.job] if takes else []
         equal = [(at[1], one) for at, one in reversed(self._awaited.items())
                  if at[0] == party and one.size == size]  # fmt: skip

@@ -275,6 +275,22 @@ async def test_a_vector_that_does_not_say_for_which_job_is_there_for_each(
     assert await desk.desk.may_write(a, "cc" * 32, 400) is None  # as many as it was asked for
 
 
+async def test_what_an_agent_did_not_name_before_its_upgrade_is_no_vector_that_it_names(
+    desk: Desk,
+) -> None:
+    """Within a round of two jobs: the second one's own was refused until the centre restarted."""
+    a, jobs = desk.peer("bank-a"), [f"job_{number}{'0' * 9}" for number in (1, 2)]
+    for job in jobs:
+        await desk.desk.log_proofs("bank-a", vector_of(job), LogProgress())
+    assert await desk.desk.may_write(a, "aa" * 32, 400) is not None  # there for each
+    named = BlobPlace(jobs[1], "train", 1)
+    for _ in range(2):
+        store = await desk.desk.may_write(a, "bb" * 32, 400, named)
+        assert store is desk.desk._vectors.of(jobs[1])
+    assert await desk.desk.may_write(a, "cc" * 32, 400, named) is None  # one for each round
+    assert await desk.desk.may_write(a, "aa" * 32, 400, named) is None
+
+
 async def _chunks(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
