@@ -38,11 +38,15 @@ async def stands_still(pid: int, *, seconds: float = SECONDS, looks: int = LOOKS
 
 
 def used_by(pid: int) -> int:
-    """Return the ticks of processor that a process and all below it have used; -1 if it is gone.
+    """Return the ticks of processor that a process and all below it have used.
 
+    It is -1 if the process is gone, or nothing can be seen: this one has no descriptors left.
     The children of one that has ended count with who waited for them (proc(5), `stat` 14 to 17).
     """
-    told = dict(_told())
+    try:
+        told = dict(_told())
+    except OSError:
+        return -1
     if pid not in told:
         return -1
     children: dict[int, list[int]] = {}
@@ -57,11 +61,15 @@ def used_by(pid: int) -> int:
 
 
 def _told() -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yield each process that is seen, with its parent and what it has used."""
+    """Yield each process that is seen, with its parent and what it has used.
+
+    Raises:
+        OSError: there are others that would be seen if this one had what it takes to look.
+    """
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             fields = stat_fields(folder / "stat")
-        except OSError:
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
         if len(fields) > 14:
             yield int(folder.name), (int(fields[1]), sum(map(int, fields[11:15])))

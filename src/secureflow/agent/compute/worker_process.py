@@ -304,9 +304,15 @@ class WorkerProcess:
         asked = asyncio.ensure_future(self._exchange(line))
         still = asyncio.ensure_future(stands_still(self.pid))
         try:
-            await asyncio.wait({asked, still}, return_when=asyncio.FIRST_COMPLETED)
-            if asked.done():
-                return asked.result()
+            while True:
+                await asyncio.wait({asked, still}, return_when=asyncio.FIRST_COMPLETED)
+                if asked.done():
+                    return asked.result()
+                if (failed := still.exception()) is None:
+                    break
+                # Nobody looked: that says nothing of the worker. The next look is seconds away.
+                _log.warning("worker_not_watched", error=type(failed).__name__)
+                still = asyncio.ensure_future(stands_still(self.pid))
             _log.warning("worker_stands_still", seconds=standstill.SECONDS * standstill.LOOKS)
             raise WorkerStill
         finally:
