@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,13 @@ from hypothesis import strategies as st
 from peers.pictures import CLASSES, IMAGE, LABEL, bomb, by_class, encoded, pixels, png
 from PIL import Image
 
-from secureflow.adapters.datasources import SourceLimits, formats, open_source
+from secureflow.adapters.datasources import (
+    SourceLimits,
+    formats,
+    imagefiles,
+    imagestreams,
+    open_source,
+)
 from secureflow.adapters.datasources.imagefiles import BrokenImageError, decoded, header
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.errors import SecureFlowError
@@ -84,6 +93,19 @@ def test_a_jpeg_is_read_like_a_png(tmp_path: Path) -> None:
     assert np.abs(found.astype(int) - 77).max() <= 2
 
 
+def encoded_as(width: int, height: int, lines: int) -> bytes:
+    """Return a sound PNG in colour whose stream ends properly after so many lines."""
+    body = zlib.compress(bytes(lines * (1 + 3 * width)), 9)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (chunk(b"IHDR", header), chunk(b"IDAT", body), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    checked = name + data
+    return struct.pack(">I", len(data)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
 BROKEN: dict[str, tuple[bytes, str]] = {
     "of another size": (png(9, (6, 4, 3)), "its height, width and channels are [6, 4, 3]"),
     "grey": (png(9, (4, 6, 1)), "are [4, 6, 1], declared are [4, 6, 3]"),
@@ -91,6 +113,8 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "it is neither a PNG nor a JPEG image"),
     "text": (b"SECRET", "it is neither a PNG nor a JPEG image"),
     "a GIF": (encoded(pixels(9), "GIF"), "it is neither a PNG nor a JPEG image"),
+    "of fewer lines than it says": (encoded_as(6, 4, 3), "it is damaged or cut short"),
+    "of no lines": (encoded_as(6, 4, 0), "it is damaged or cut short"),
     "a bomb": (bomb(9_000, 9_000), "[9000, 9000, 3]"),
     "a bomb beyond counting": (bomb(60_000, 60_000), "it has more than 10000 pixels"),
     "too many bytes": (png(9) + b"\0" * 100_001, "it has more than 100000 bytes"),
@@ -131,6 +155,88 @@ def test_pixels_are_counted_before_any_is_decoded(
 
 def _decodes(*_: Any, **__: Any) -> Any:
     raise MemoryError
+
+
+@pytest.mark.parametrize("size", [(1, 65_536), (65_536, 1), (1, 1 << 26)])
+def test_a_side_is_bounded_too_since_each_line_takes_memory(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width, height = size
+    monkeypatch.setattr(Image.Image, "convert", _decodes)
+    monkeypatch.setattr(Image.Image, "resize", _decodes)
+    for column in (replace(IMAGE, fit="resize"), replace(IMAGE, shape=(height, width, 3))):
+        with pytest.raises(BrokenImageError, match="wider or higher than 65,535"):
+            decoded(encoded_as(width, height, 1), column, SourceLimits())
+    whole = encoded(np.zeros((65_535, 1, 3), np.uint8))
+    monkeypatch.undo()
+    assert decoded(whole, replace(IMAGE, fit="resize"), SourceLimits()).shape == IMAGE.shape
+
+
+def test_an_image_for_which_there_is_no_memory_is_a_reason_and_counts_as_black_tolerantly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = by_class(tmp_path / "pets")
+    real, seen = imagefiles._pixels, iter(range(100))
+
+    def third(image: Image.Image, declared: ColumnConfig) -> Any:
+        return _decodes() if next(seen) == 2 else real(image, declared)
+
+    monkeypatch.setattr(imagefiles, "_pixels", third)
+    error = refused(config)
+    assert (error.code, error.details["row"]) == ("schema_mismatch", 3)
+    assert "there is not enough memory to decode it" in error.message
+    seen = iter(range(100))
+    found = tolerant(config, "image")["image"]
+    assert not found[2].any()
+    assert np.array_equal(found[3], pixels(3))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 8), (33, 17)])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_lines_are_counted_as_the_decoder_does(
+    mode: str, size: tuple[int, int], interlaced: bool
+) -> None:
+    """Of a stream that does not end it needs the last byte; one that ends is never short to it."""
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, "PNG")
+    data = bytearray(file.getvalue())
+    assert imagestreams.holds_all_lines(data)
+    data[28] = interlaced
+    needed = imagestreams._needed(*size, data[24], data[25], 0, 0, int(interlaced))
+    for missing in (False, True):
+        packer = zlib.compressobj()
+        body = packer.compress(bytes(needed - missing)) + packer.flush(zlib.Z_SYNC_FLUSH)
+        made = data[:8] + b"".join(
+            chunk(name, part)
+            for name, part in (
+                (b"IHDR", bytes(data[16:29])), (b"PLTE", bytes(6)), (b"IDAT", body), (b"IEND", b""),
+            )
+            if name != b"PLTE" or mode == "P"
+        )  # fmt: skip
+        with Image.open(io.BytesIO(made)) as image:
+            if missing:
+                with pytest.raises(OSError, match="truncated"):
+                    image.load()
+            else:
+                image.load()
+        assert imagestreams.holds_all_lines(made) is not missing
+
+
+def test_scans_of_a_jpeg_are_counted_before_one_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    scan = data[data.rfind(b"\xff\xda") : -2]
+    have = data.count(b"\xff\xda")
+    assert have > 1
+    most = data[:-2] + scan * (100 - have) + data[-2:]
+    assert decoded(most, IMAGE, LIMITS).shape == IMAGE.shape
+    with pytest.raises(BrokenImageError, match="more than 100 scans"):
+        decoded(data[:-2] + scan * (101 - have) + data[-2:], IMAGE, LIMITS)
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + 1000) + b"\xff\xda" * 500
+    film = b"\xff\xda" * 500
+    assert decoded(data[:2] + comment + data[2:] + film, IMAGE, LIMITS).shape == IMAGE.shape
 
 
 def test_other_sizes_and_colours_are_resized_where_the_owner_says_so(tmp_path: Path) -> None:

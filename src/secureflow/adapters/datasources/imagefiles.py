@@ -2,8 +2,11 @@
 
 A few bytes can claim gigabytes of pixels. So the stored bytes are bounded by `SourceLimits`, only
 two formats are tried, and an image of another size than the declared one is refused, or, where it
-is to be resized, one of too many pixels. Metadata is not applied: neither EXIF orientation nor
-colour profiles. Of 16 bits a channel the upper eight count.
+is to be resized, one of too many pixels; in any case one with a side of more than 65,535, since a
+decoder keeps something for each line, and a JPEG of more than 100 scans, each of which is decoded.
+A PNG with fewer lines than its header says is damaged; of a JPEG that ends properly nothing tells.
+Metadata is not applied: neither EXIF orientation nor colour profiles. Of 16 bits a channel the
+upper eight count.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from secureflow.adapters.datasources.imagestreams import has_more_scans, holds_all_lines
 from secureflow.adapters.datasources.source import IMAGE_MAGIC, SourceLimits
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.kit.text import Text
@@ -29,6 +33,10 @@ _CHANNELS: Final = {
     **{"LA": 4, "PA": 4, "RGBA": 4, "RGBX": 4},
 }
 """The channels that an image of one of Pillow's modes has; others have more than 8 bits each."""
+_SIDE: Final = 65_535
+"""Pixels of the longest side: as many as a JPEG can have."""
+_SCANS: Final = 100
+"""Scans of a JPEG; programs write about ten."""
 _DAMAGED: Final = (
     ArithmeticError,
     AssertionError,
@@ -70,9 +78,12 @@ def decoded(data: bytes, declared: ColumnConfig, limits: SourceLimits) -> NDArra
         try:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 _check(image, declared, limits)
+                _check_stream(data)
                 return _pixels(image, declared)
         except Image.DecompressionBombError:  # Pillow's own limit, far above ours
             raise _too_many(limits) from None
+        except MemoryError:
+            raise BrokenImageError("there is not enough memory to decode it") from None
         except _DAMAGED:
             raise BrokenImageError("it is damaged or cut short") from None
 
@@ -85,7 +96,7 @@ def header(data: bytes) -> tuple[int, int, int] | None:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 channels = _channels(image)
                 return (image.height, image.width, channels) if channels else None
-        except _DAMAGED:
+        except (MemoryError, *_DAMAGED):
             return None
 
 
@@ -97,8 +108,7 @@ def _check(image: Image.Image, declared: ColumnConfig, limits: SourceLimits) -> 
     if declared.fit == "resize":
         if image.width * image.height > limits.max_pixels:
             raise _too_many(limits)
-        return
-    if (image.height, image.width, found) != (height, width, channels):
+    elif (image.height, image.width, found) != (height, width, channels):
         raise BrokenImageError(
             Text(
                 "its height, width and channels are {found}, declared are {declared}",
@@ -106,6 +116,17 @@ def _check(image: Image.Image, declared: ColumnConfig, limits: SourceLimits) -> 
                 declared=f"[{height}, {width}, {channels}]",
             )
         )
+    if max(image.size) > _SIDE:
+        raise BrokenImageError("it is wider or higher than 65,535 pixels")
+
+
+def _check_stream(data: bytes) -> None:
+    """Refuse what its header alone makes whole, and what takes long to decode."""
+    if data.startswith(IMAGE_MAGIC[0]):
+        if not holds_all_lines(data):
+            raise BrokenImageError("it is damaged or cut short")
+    elif has_more_scans(data, _SCANS):
+        raise BrokenImageError("it has more than 100 scans")
 
 
 def _too_many(limits: SourceLimits) -> BrokenImageError:
