@@ -444,7 +444,7 @@ def advise(path: str) -> list[str]:
     except OSError as error:
         told.append(f"fadvise64: {errno.errorcode[error.errno or 0]}")
     with mmap.mmap(handle, 0, mmap.MAP_PRIVATE, mmap.PROT_READ) as pages:
-        for advice in (20, 21, 25):  # MADV_COLD, MADV_PAGEOUT, MADV_COLLAPSE
+        for advice in (12, 20, 21, 25):  # MADV_MERGEABLE, _COLD, _PAGEOUT, _COLLAPSE
             with contextlib.suppress(OSError):
                 pages.madvise(advice)
                 told.append(f"madvise {advice}")
@@ -476,11 +476,17 @@ def hints(path: str) -> list[str]:
 
 
 def nodes(path: str) -> list[str]:
-    """Ask where the pages of a file lie."""
-    told = (ctypes.c_int * 1)()
+    """Ask where the pages of a file lie, and have them elsewhere."""
+    told, found = (ctypes.c_int * 1)(), []
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as pages:
         place = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(pages)))
-        return ["node"] if _LIBC.syscall(239, told, None, 0, place, 3) == 0 else []
+        if _LIBC.syscall(239, told, None, 0, place, 3) == 0:
+            found.append("get_mempolicy")
+        if _LIBC.syscall(237, place, ctypes.c_ulong(4096), 0, None, ctypes.c_ulong(0), 0) == 0:
+            found.append("mbind")
+    if _LIBC.syscall(238, 0, None, ctypes.c_ulong(0)) == 0:
+        found.append("set_mempolicy")
+    return found
 
 
 def futexes(path: str) -> int:
@@ -497,6 +503,126 @@ def futexes(path: str) -> int:
         woken += _LIBC.syscall(202, place, 1, 1, None, None, 0)
     os.close(handle)
     return woken
+
+
+def names(folder: str) -> list[str]:
+    """Ask which names somebody looked up, though there is nothing of that name."""
+    number, answers = os.getpid() * 1_000_000_007 + time.monotonic_ns(), []
+    paths = [f"{folder}/absent-{number}-{one}".encode() for one in ("asked", "other")]
+    with contextlib.suppress(OSError):
+        os.stat(paths[0])
+    for path in paths:
+        how = ctypes.create_string_buffer(struct.pack("QQQ", 0, 0, 0x20), 24)  # RESOLVE_CACHED
+        ctypes.set_errno(0)
+        _LIBC.syscall(437, -100, path, how, ctypes.c_size_t(24))
+        answers.append(ctypes.get_errno())
+    return ["openat2"] if answers == [errno.ENOENT, errno.EAGAIN] else []
+
+
+def cookies() -> list[str]:
+    """Ask a socket for counts of the host, for its peer, and to be told more of who writes."""
+    found = []
+    ours, theirs = socket.socketpair()
+    channel = socket.socket(fileno=os.dup(0))
+    with ours, theirs, channel:
+        for option in (57, 71, 59):  # SO_COOKIE, SO_NETNS_COOKIE, SO_PEERGROUPS
+            with contextlib.suppress(OSError):
+                ours.getsockopt(socket.SOL_SOCKET, option, 4096)
+                found.append(f"option {option}")
+        with contextlib.suppress(OSError):
+            os.close(struct.unpack("i", channel.getsockopt(socket.SOL_SOCKET, 77, 4))[0])
+            found.append("SO_PEERPIDFD")
+        for option in (16, 76):  # SO_PASSCRED, SO_PASSPIDFD
+            with contextlib.suppress(OSError):
+                ours.setsockopt(socket.SOL_SOCKET, option, 1)
+                found.append(f"option {option} is set")
+    return found
+
+
+def autobind() -> list[str]:
+    """Have the kernel give a socket a name, which it counted before Linux 6.0."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, contextlib.suppress(OSError):
+        ours.bind("")
+        return [str(ours.getsockname())]
+    return []
+
+
+def handle() -> list[int]:
+    """Start a process and have a handle of it, whose number counts those of the host."""
+    number = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+    told = ctypes.c_int(-1)
+    child = _LIBC.syscall(number, 0x1000 | signal.SIGCHLD, 0, ctypes.byref(told), 0, 0)
+    if child == 0:
+        os._exit(0)
+    if child < 0:
+        return []
+    os.waitpid(child, 0)
+    return [os.fstat(told.value).st_ino]
+
+
+def merge() -> list[int]:
+    """Share pages with whoever has equal ones, and ask for other options of no use."""
+    asked = {67: 1, 68: 0, 36: 1}  # PR_SET_MEMORY_MERGE, PR_GET_MEMORY_MERGE, a subreaper
+    return [one for one, given in asked.items() if _LIBC.prctl(one, given, 0, 0, 0) >= 0]
+
+
+def waits() -> list[str]:
+    """Ask how many pages were waited for, by each call that tells."""
+    found, place = [], ctypes.create_string_buffer(512)
+    with contextlib.suppress(OSError):
+        resource.getrusage(resource.RUSAGE_SELF)
+        found.append("getrusage")
+    if _LIBC.wait4(-1, None, os.WNOHANG, place) != -1 or ctypes.get_errno() == errno.ECHILD:
+        found.append("wait4")
+    ctypes.set_errno(0)
+    number = {"x86_64": 247, "aarch64": 95}[os.uname().machine]
+    _LIBC.syscall(number, 0, 0, None, os.WNOHANG | os.WEXITED, place)
+    if ctypes.get_errno() == errno.ECHILD:
+        found.append("waitid")
+    return found
+
+
+def room() -> list[str]:
+    """Ask how full the host's disks are."""
+    with contextlib.suppress(OSError):
+        return [str(os.statvfs("/usr/lib"))]
+    return []
+
+
+def counts() -> list[str]:
+    """Ask what the host has in use, and whether another processor has something to do."""
+    found, place = [], ctypes.create_string_buffer(512)
+    if _LIBC.sysinfo(place) == 0:
+        found.append("sysinfo")
+    with contextlib.suppress(OSError):
+        os.sched_rr_get_interval(0)
+        found.append("sched_rr_get_interval")
+    return found
+
+
+def mounts() -> bool:
+    """Ask for the number of a mount."""
+    number = {"x86_64": 332, "aarch64": 291}[os.uname().machine]
+    place = ctypes.create_string_buffer(512)
+    return bool(_LIBC.syscall(number, -100, b"/usr/lib", 0, 0x5000, place) == 0)
+
+
+def writing() -> list[str]:
+    """Have file systems written out: a wrong number tells who answers."""
+    wrong = ctypes.c_int(-1)
+    found = ["syncfs"] if _LIBC.syncfs(wrong) != 0 else []
+    if _LIBC.sync_file_range(wrong, ctypes.c_long(0), ctypes.c_long(0), 0) != 0:
+        found.append("sync_file_range")
+    return found
+
+
+def huge() -> bool:
+    """Take a page of the host's huge ones, of which there may be none."""
+    ctypes.set_errno(0)
+    _LIBC.mmap.restype = ctypes.c_void_p
+    _LIBC.mmap(None, ctypes.c_size_t(2 << 20), 3, 0x40022, -1, ctypes.c_long(0))
+    return ctypes.get_errno() != errno.EINVAL
 
 
 def environment() -> list[str]:
@@ -626,7 +752,8 @@ ATTACKS = {
         fill, forks, threads, memory, descriptors, signals, environment, identity, namespaces,
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
         lease, share_locks, wakers, watch, datagram, buffers, flags, outlive, secrecy,
-        cached, advise, futexes, hints, nodes,
+        cached, advise, futexes, hints, nodes, names, cookies, autobind, handle, merge, waits,
+        room, counts, mounts, writing, huge,
     )
 }  # fmt: skip
 

@@ -4,8 +4,8 @@
 its six arguments as numbers (never what they point to), and answers with an action. Calls by
 another architecture's numbers (32 bit, x32) kill the process: their tables are not looked at. What
 is listed in `syscalls.DENIED` ends with an error, what is newer than the tables does not exist, and
-some calls are judged by their arguments: `clone`, `socketpair`, `prctl`, `futex`, and those that
-`syscalls.BY_ARGUMENT` and `ONLY` list. The rest is allowed.
+some calls are judged by their arguments: `clone`, `socketpair`, `prctl`, `futex`, `mmap`, `wait4`,
+`waitid`, and those that `syscalls.BY_ARGUMENT` and `ONLY` list. The rest is allowed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from secureflow.adapters.sandbox.syscalls import (
-    BY_ARGUMENT,
-    DENIED,
-    LAST,
-    NUMBERS,
-    OF_FILES,
-    ONLY,
-)
+from secureflow.adapters.sandbox.numbers import LAST, NUMBERS
+from secureflow.adapters.sandbox.syscalls import BY_ARGUMENT, DENIED, OF_FILES, ONLY
 
 Instruction = tuple[int, int, int, int]
 """`code`, `jt`, `jf`, `k` of `struct sock_filter`."""
@@ -47,12 +41,17 @@ _X32: Final = 0x3FFFFFFF  # x32 numbers are above it
 CLONE_THREAD: Final = 0x00010000
 CLONE_NEW: Final = 0x7E020000
 """CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
+CLONE_PIDFD: Final = 0x00001000
+"""A handle of the child: its inode's number counts the processes and threads of the host."""
 _AF_UNIX: Final = 1
 _SOCK_STREAM: Final = 1
 """Two stream sockets are for each other; one of datagrams can send to any path that it sees."""
 _TYPE: Final = 0xF
 """What of a type is no flag (`SOCK_TYPE_MASK`)."""
 _PR_SET_PDEATHSIG: Final = 1
+_MAP_HUGETLB: Final = 0x40000
+_USAGE: Final = {"wait4": 3, "waitid": 4}
+"""Which argument is a place for what the child used."""
 _PRIVATE: Final = 128
 """FUTEX_PRIVATE_FLAG."""
 _COMMAND: Final = 0x7F
@@ -129,7 +128,12 @@ def _by_arguments(
         yield from _if_called(known, "prctl", _ends_of_parents())
     if "shared futexes" not in without:
         yield from _if_called(known, "futex", _shared_futexes())
-    for call in dict.fromkeys(one.call for one in BY_ARGUMENT.values()):
+    if "huge pages" not in without:
+        yield from _if_called(known, "mmap", _huge_pages())
+    if "counts of waits" not in without:
+        for call, argument in _USAGE.items():
+            yield from _if_called(known, call, _unless_null(argument, _error(errno.EINVAL)))
+    for call in dict.fromkeys((*(one.call for one in BY_ARGUMENT.values()), *ONLY)):
         judged = [*_values(call, without), *_others(call, without, devices=devices)]
         yield from _if_called(known, call, [*judged, _load(_NUMBER)])
 
@@ -181,6 +185,19 @@ def _ends_of_parents() -> list[Instruction]:
     ]
 
 
+def _huge_pages() -> list[Instruction]:
+    """Refuse pages of the host's store of huge ones: who gets the last is told, and none counts."""
+    answer = _answer(_error(errno.EINVAL))
+    return [_load(_ARGUMENTS + 8 * 3), (_ANY_BIT, 0, 1, _MAP_HUGETLB), answer, _load(_NUMBER)]
+
+
+def _unless_null(argument: int, action: int) -> list[Instruction]:
+    """Refuse a call with a pointer to anything; each half of it is looked at."""
+    halves = (_ARGUMENTS + 8 * argument, _ARGUMENTS + 8 * argument + 4)
+    judged = [one for half in halves for one in (_load(half), *_unless_equal(0, action))]
+    return [*judged, _load(_NUMBER)]
+
+
 def _shared_futexes() -> list[Instruction]:
     """Let nobody sleep or be woken on memory that two processes may share.
 
@@ -204,8 +221,9 @@ def _shared_futexes() -> list[Instruction]:
 
 
 def _clones(known: Architecture, *, processes: bool) -> Iterator[Instruction]:
-    """Allow threads, processes only where something counts them, and never a namespace."""
-    judged = [_load(_ARGUMENTS), (_ANY_BIT, 0, 1, CLONE_NEW), _answer(_error(errno.EPERM))]
+    """Allow threads, processes only where something counts them, never a namespace or handle."""
+    told = CLONE_NEW | CLONE_PIDFD
+    judged = [_load(_ARGUMENTS), (_ANY_BIT, 0, 1, told), _answer(_error(errno.EPERM))]
     if not processes:
         judged += [(_ANY_BIT, 1, 0, CLONE_THREAD), _answer(_error(errno.EAGAIN))]
         for name in ("fork", "vfork"):

@@ -1,142 +1,10 @@
-"""System calls that a confined process has no use for, and their numbers.
-
-Numbers of x86-64 (`arch/x86/entry/syscalls/syscall_64.tbl`) and of arm64, which has the generic
-ones (`include/uapi/asm-generic/unistd.h`); 0 where arm64 never had the call. Both tables end at
-`LAST`: what a newer kernel adds does not exist for the process.
-"""
+"""System calls that a confined process has no use for: by name, and by what they are given."""
 
 from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
 from typing import Final
-
-LAST: Final = 462
-"""`mseal`, Linux 6.10."""
-
-NUMBERS: Final[dict[str, tuple[int, int]]] = {
-    "acct": (163, 89),
-    "add_key": (248, 217),
-    "adjtimex": (159, 171),
-    "bpf": (321, 280),
-    "cachestat": (451, 451),
-    "chmod": (90, 0),
-    "chown": (92, 0),
-    "chroot": (161, 51),
-    "clock_adjtime": (305, 266),
-    "clock_settime": (227, 112),
-    "clone": (56, 220),
-    "clone3": (435, 435),
-    "delete_module": (176, 106),
-    "fadvise64": (221, 223),
-    "fanotify_init": (300, 262),
-    "fchmod": (91, 52),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "fchown": (93, 55),
-    "fchownat": (260, 54),
-    "fcntl": (72, 25),
-    "finit_module": (313, 273),
-    "flock": (73, 32),
-    "fork": (57, 0),
-    "fremovexattr": (199, 16),
-    "fsconfig": (431, 431),
-    "fsetxattr": (190, 7),
-    "fsmount": (432, 432),
-    "fsopen": (430, 430),
-    "fspick": (433, 433),
-    "futex": (202, 98),
-    "futex_requeue": (456, 456),
-    "futex_wait": (455, 455),
-    "futex_waitv": (449, 449),
-    "futex_wake": (454, 454),
-    "futimesat": (261, 0),
-    "get_mempolicy": (239, 236),
-    "init_module": (175, 105),
-    "inotify_init": (253, 0),
-    "inotify_init1": (294, 26),
-    "io_pgetevents": (333, 292),
-    "io_setup": (206, 0),
-    "io_submit": (209, 2),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    "io_uring_setup": (425, 425),
-    "ioctl": (16, 29),
-    "ioperm": (173, 0),
-    "iopl": (172, 0),
-    "kcmp": (312, 272),
-    "kexec_file_load": (320, 294),
-    "kexec_load": (246, 104),
-    "keyctl": (250, 219),
-    "lchown": (94, 0),
-    "listmount": (458, 458),
-    "lookup_dcookie": (212, 18),
-    "lremovexattr": (198, 15),
-    "lsetxattr": (189, 6),
-    "madvise": (28, 233),
-    "mbind": (237, 235),
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "migrate_pages": (256, 238),
-    "mincore": (27, 232),
-    "modify_ldt": (154, 0),
-    "mount": (165, 40),
-    "mount_setattr": (442, 442),
-    "move_mount": (429, 429),
-    "move_pages": (279, 239),
-    "mq_open": (240, 180),
-    "msgget": (68, 186),
-    "name_to_handle_at": (303, 264),
-    "nfsservctl": (180, 42),
-    "open_by_handle_at": (304, 265),
-    "open_tree": (428, 428),
-    "perf_event_open": (298, 241),
-    "personality": (135, 92),
-    "pidfd_getfd": (438, 438),
-    "pidfd_open": (434, 434),
-    "pidfd_send_signal": (424, 424),
-    "pivot_root": (155, 41),
-    "prctl": (157, 167),
-    "preadv2": (327, 286),
-    "process_madvise": (440, 440),
-    "process_mrelease": (448, 448),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "ptrace": (101, 117),
-    "pwritev2": (328, 287),
-    "quotactl": (179, 60),
-    "quotactl_fd": (443, 443),
-    "readahead": (187, 213),
-    "reboot": (169, 142),
-    "removexattr": (197, 14),
-    "request_key": (249, 218),
-    "semget": (64, 190),
-    "set_mempolicy": (238, 237),
-    "set_mempolicy_home_node": (450, 450),
-    "setdomainname": (171, 162),
-    "sethostname": (170, 161),
-    "setns": (308, 268),
-    "setsockopt": (54, 208),
-    "settimeofday": (164, 170),
-    "setxattr": (188, 5),
-    "shmat": (30, 196),
-    "shmget": (29, 194),
-    "socket": (41, 198),
-    "socketpair": (53, 199),
-    "statmount": (457, 457),
-    "swapoff": (168, 225),
-    "swapon": (167, 224),
-    "syslog": (103, 116),
-    "timer_create": (222, 107),
-    "umount2": (166, 39),
-    "unshare": (272, 97),
-    "userfaultfd": (323, 282),
-    "utime": (132, 0),
-    "utimensat": (280, 88),
-    "utimes": (235, 0),
-    "vfork": (58, 0),
-    "vhangup": (153, 58),
-}
 
 _LEFT_ALONE: Final = 0
 """An answer that is no error: the call does nothing, and who copies a file's mode goes on."""
@@ -194,6 +62,9 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
             "kexec_file_load",
             "kexec_load",
             "lookup_dcookie",
+            "lsm_get_self_attr",
+            "lsm_list_modules",
+            "lsm_set_self_attr",
             "migrate_pages",
             "modify_ldt",
             "move_pages",
@@ -203,7 +74,9 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
             "setdomainname",
             "sethostname",
             "settimeofday",
+            "sysfs",
             "syslog",
+            "uselib",
             "vhangup",
         ),
     ),
@@ -239,31 +112,68 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
             "name_to_handle_at",
             "open_by_handle_at",
             "fanotify_init",
+            "fanotify_mark",
         ),
     ),
-    "sockets": (errno.EAFNOSUPPORT, ("socket",)),
+    # Those of a pair are connected. Before Linux 6.0 `bind` gave out names by a count of the host.
+    "sockets": (
+        errno.EAFNOSUPPORT,
+        ("socket", "bind", "listen", "connect", "accept", "accept4"),
+    ),
     # What another sandbox does with a file that both see, a library, would be told or asked.
     "flocks": (errno.ENOLCK, ("flock",)),
-    "notices": (errno.ENOSYS, ("inotify_init", "inotify_init1")),
+    "notices": (
+        errno.ENOSYS,
+        ("inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch"),
+    ),
+    # RESOLVE_CACHED tells which names somebody looked up, there or not: as many bits as one likes,
+    # for any later job. Its flags lie in memory, and who uses it does without.
+    "cached names": (errno.ENOSYS, ("openat2",)),
     # Which pages of a file that two sandboxes see, a library, are in memory: asked without noise,
     # and without a change. (glibc does without the flags of `preadv2` where it does not exist.)
     "cached pages": (
         errno.ENOSYS,
-        ("mincore", "cachestat", "preadv2", "pwritev2", "io_setup", "io_submit", "io_pgetevents"),
+        (
+            "mincore",
+            "cachestat",
+            "preadv2",
+            "pwritev2",
+            "io_setup",
+            "io_submit",
+            "io_pgetevents",
+            "io_getevents",
+            "io_cancel",
+            "io_destroy",
+        ),
     ),
     "page cache": (_LEFT_ALONE, ("fadvise64", "readahead")),
-    # What `futex` does, and says of its flags elsewhere: nobody needs these as well.
+    # How many pages a process waited for says of each whether it was in memory: the same without a
+    # measurement. `wait4` and `waitid` tell it as well, where they are asked (`seccomp`).
+    "counts of waits": (errno.ENOSYS, ("getrusage",)),
+    # What is left on a disk, how many threads and how much memory the machine has in use, whether
+    # another processor has something to do: another sandbox moves each of these numbers.
+    "room of disks": (errno.ENOSYS, ("statfs", "fstatfs", "ustat")),
+    "counts of the host": (errno.ENOSYS, ("sysinfo", "sched_rr_get_interval")),
+    # The number of a mount counts the mounts that the host ever had, by which sandboxes start.
+    "numbers of mounts": (errno.ENOSYS, ("statx",)),
+    "filters": (errno.ENOSYS, ("seccomp",)),
+    # The agent's own commits wait behind what others have written out. (`fsync` is for one file.)
+    "writing out": (_LEFT_ALONE, ("sync", "syncfs", "sync_file_range")),
     # Where the pages of a file lie that two sandboxes see, and to have them elsewhere.
     "memory nodes": (
         errno.EPERM,
         ("mbind", "get_mempolicy", "set_mempolicy", "set_mempolicy_home_node"),
     ),
+    # What `futex` does, and says of its flags elsewhere: nobody needs these as well.
     "newer futexes": (
         errno.ENOSYS,
         ("futex_waitv", "futex_wait", "futex_wake", "futex_requeue"),
     ),
     # A timer may send any signal, SIGCONT to a process that was stopped too; `setitimer` does not.
-    "timers": (errno.ENOSYS, ("timer_create",)),
+    "timers": (
+        errno.ENOSYS,
+        ("timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"),
+    ),
     # Memory that belongs to no address space, and so is within no limit where no cgroup counts it.
     "shared memory": (
         errno.ENOSYS,
@@ -272,9 +182,22 @@ DENIED: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
             "memfd_secret",
             "shmget",
             "shmat",
+            "shmctl",
+            "shmdt",
             "msgget",
+            "msgsnd",
+            "msgrcv",
+            "msgctl",
             "semget",
+            "semop",
+            "semtimedop",
+            "semctl",
             "mq_open",
+            "mq_unlink",
+            "mq_timedsend",
+            "mq_timedreceive",
+            "mq_notify",
+            "mq_getsetattr",
         ),
     ),
     # The agent's own files and the device nodes belong to the user who the process is outside.
@@ -378,6 +301,9 @@ BY_ARGUMENT: Final = {
 }
 """By what they would be used for."""
 
+_OWN: Final = (1, 2, 3, 15, 16, 21, 23, 29, 30, *range(38, 43), 50, 51, 55, 56, *range(63, 67))
+"""Options of `prctl` that are a matter of the process alone; below they have names."""
+
 ONLY: Final = {
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC. Most others change or tell what
     # belongs to a file that several sandboxes see, by a descriptor that may only read: a hint of
@@ -386,6 +312,25 @@ ONLY: Final = {
     # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX. File systems have calls of their own
     # behind a descriptor that may only read (what is cached of a file's extents, for one).
     "ioctl": Only(1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451), errno.ENOTTY),
+    # MADV_NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED, FREE, REMOVE, DONTFORK, DOFORK, HUGEPAGE,
+    # NOHUGEPAGE, DONTDUMP, DODUMP, WIPEONFORK, KEEPONFORK, POPULATE_READ, POPULATE_WRITE,
+    # DONTNEED_LOCKED, GUARD_INSTALL, GUARD_REMOVE: of the caller's own pages.
+    "madvise": Only(
+        2, (0, 1, 2, 3, 4, 8, 9, 10, 11, 14, 15, 16, 17, 18, 19, 22, 23, 24, 102, 103), errno.EINVAL
+    ),
+    # PR_SET_PDEATHSIG (`seccomp` says to what), GET_PDEATHSIG, GET_DUMPABLE, SET_NAME, GET_NAME,
+    # GET_SECCOMP, CAPBSET_READ, SET_TIMERSLACK, GET_TIMERSLACK, SET_NO_NEW_PRIVS, GET_NO_NEW_PRIVS,
+    # GET_TID_ADDRESS, SET_THP_DISABLE, GET_THP_DISABLE, SVE_SET_VL, SVE_GET_VL, SET_TAGGED_ADDR,
+    # GET_TAGGED_ADDR, SME_SET_VL, SME_GET_VL, SET_MDWE, GET_MDWE, SET_VMA. Of the others
+    # PR_SET_MEMORY_MERGE shares pages with whoever has equal ones, PR_SET_SECCOMP has a filter.
+    "prctl": Only(0, (*_OWN, 0x53564D41), errno.EINVAL),
+    # SO_TYPE, SO_ERROR, SO_SNDBUF, SO_RCVBUF, SO_PEERCRED, SO_ACCEPTCONN, SO_PROTOCOL, SO_DOMAIN,
+    # and what may be set. SO_COOKIE and SO_NETNS_COOKIE are counts of the host, which stay until it
+    # starts again; SO_PEERPIDFD is a handle of the agent, and numbered by a count too.
+    "getsockopt": Only(2, (3, 4, 7, 8, 13, 17, 20, 21, 30, 38, 39, 66, 67), errno.ENOPROTOOPT),
+    # SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO with old and new times. SO_PASSPIDFD would have a handle
+    # come with what the agent writes, SO_ATTACH_FILTER is a program for the kernel.
+    "setsockopt": Only(2, (13, 20, 21, 66, 67), errno.ENOPROTOOPT),
 }
 """By call: what alone is allowed, beside what a group of `BY_ARGUMENT` that is left out has."""
 
