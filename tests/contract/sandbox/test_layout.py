@@ -69,6 +69,29 @@ async def test_an_environment_where_the_sandbox_has_a_folder_of_its_own() -> Non
     assert said.split() == [b"env", b"written", b"read-only"]
 
 
+async def test_what_the_processors_are_is_a_copy() -> None:
+    """The file itself tells at which rate each of them runs: how busy others keep it."""
+    demand_sandbox("root" if os.geteuid() == 0 else "ordinary")
+    tells = "import os; f = '/proc/cpuinfo'; print(os.stat(f).st_size, open(f).read(), end='')"
+    said = []
+    for _ in range(2):
+        process = await BubblewrapSandbox().start(Launch((sys.executable, "-I", "-S", "-c", tells)))
+        size, _, copied = (await process.reader.read()).partition(b" ")
+        assert await process.wait() == 0, process.printed
+        assert int(size) == len(copied), "it is the kernel's, whose files have no size"
+        said.append(copied)
+    assert said[0] == said[1]
+    assert _without_rates(said[0]) == _without_rates(_processors())
+
+
+def _processors() -> bytes:
+    return Path("/proc/cpuinfo").read_bytes()
+
+
+def _without_rates(told: bytes) -> list[bytes]:
+    return [line for line in told.splitlines() if b"MHz" not in line]
+
+
 def test_an_environment_is_not_the_folder_that_it_was_made_in(tmp_path: Path) -> None:
     """One was made in somebody's home: its `lib` is shown, what lies beside it is not."""
     _make_environment(tmp_path)

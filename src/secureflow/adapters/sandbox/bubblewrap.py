@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -44,6 +45,7 @@ NOBODY: Final = "65534"
 _SCRATCH: Final = "/tmp"  # noqa: S108 - inside the sandbox
 _SHARED: Final = "/dev/shm"  # noqa: S108
 _DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_PROCESSORS: Final = Path("/proc/cpuinfo")
 _INFO_BYTES: Final = 4096
 _GUARDS: Final = {
     "network": ("--unshare-net",),
@@ -150,7 +152,9 @@ class BubblewrapSandbox:
                 seccomp = self._filter(group, launch)
                 given = [told[1], blocked[0], *([] if seccomp is None else [ends.file(seccomp)])]
                 channel, said = launch.ends or (theirs.fileno(), printing[1])
-                given.append(ends.file(_arguments(words, given)))
+                kinds = ends.file(_processors())
+                shown = ("--ro-bind-data", str(kinds), str(_PROCESSORS), *words)
+                given += [kinds, ends.file(_arguments(shown, given))]
                 process = await asyncio.create_subprocess_exec(
                     *(self._program, "--args", str(given[-1]), "--", *launch.command),
                     stdin=channel,
@@ -262,6 +266,12 @@ class BubblewrapSandbox:
             yield from (bind, str(view.source), str(view.inside))
         for view in launch.outputs:
             yield from ("--bind", str(view.source), str(view.inside))
+
+
+@functools.cache
+def _processors() -> bytes:
+    """Return what the processors are, as it was said once: the rate that they run at moves."""
+    return _PROCESSORS.read_bytes()
 
 
 def _arguments(words: Sequence[str], given: Sequence[int]) -> bytes:

@@ -1,8 +1,9 @@
 """What an interpreter needs to see of the host: itself, its libraries, its environment.
 
 Of the system that is `/usr/lib` and its like, the loader's cache, the time zones and how many
-processors there are; of the interpreter's own folders `lib` and the executable with the links that
-lead to it; and whatever else is on its `sys.path`. Everything at the place where the host has it.
+processors there are (what they are is a copy, `bubblewrap`); of the interpreter's own folders `lib`
+and the executable with the links that lead to it; and whatever else is on its `sys.path`.
+Everything at the place where the host has it.
 
 Nothing of what is installed in an environment runs here, outside of every sandbox: an interpreter
 is asked without `site`, which would run what lies in `*.pth` and `sitecustomize`. So its
@@ -31,7 +32,6 @@ _SYSTEM: Final = (
     "/usr/local/lib",
     "/usr/share/zoneinfo",
     "/etc/ld.so.cache",
-    "/proc/cpuinfo",
     "/sys/devices/system/cpu/online",
     "/sys/devices/system/cpu/possible",
     "/sys/devices/system/cpu/present",
