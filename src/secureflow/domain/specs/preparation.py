@@ -1,0 +1,296 @@
+"""The spec of a preparation job: columns, steps, and what fitting them may cost.
+
+A preparation turns an owner's columns into a model's inputs, step by step. What a step needs to
+know of all parties' rows is fitted by masked sums, in as many rounds as the steps depend on one
+another; the outcome, a *recipe*, is a document that later jobs name by its digest and that each
+owner applies to its own rows (`engines.preparation.recipe`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from secureflow.domain.bounds import Bounds, bounds_problem
+from secureflow.domain.budgets import PrivacyUnit
+from secureflow.domain.specs.base import (
+    STRICT,
+    Category,
+    Column,
+    Problem,
+    SpecBase,
+    refuse,
+    roster_problem,
+)
+from secureflow.domain.specs.passes import MAX_SLOTS, schedule
+from secureflow.domain.specs.steps import MAX_BUCKETS, MAX_STEPS, PreparationStep
+from secureflow.domain.specs.tables import (
+    Categories,
+    ColumnType,
+    Numbers,
+    StepProblem,
+    Texts,
+    after,
+)
+from secureflow.domain.specs.targets import Label
+from secureflow.kit.text import Text
+
+MAX_NOISE: Final = 1000.0
+"""The largest noise multiplier times contributions."""
+
+
+def _absent(value: Any) -> bool:
+    return value is None
+
+
+@dataclass(frozen=True)
+class PreparedColumn:
+    """A column as its owners declared it: the hull of their bounds, all of their categories."""
+
+    __pydantic_config__ = STRICT
+    column: Column
+    type: Literal["number", "category", "text"]
+    bounds: tuple[float, float] | None = None
+    categories: Annotated[tuple[Category, ...], Field(max_length=MAX_BUCKETS)] = ()
+
+    @property
+    def held(self) -> ColumnType:
+        """What the table holds there before the first step."""
+        if self.type == "number":
+            return Numbers(self.bounds)
+        return Categories(self.categories) if self.type == "category" else Texts()
+
+
+@dataclass(frozen=True)
+class PreparationPrivacy:
+    """How the sums that steps are fitted from are made differentially private.
+
+    Args:
+        delta: δ of the whole job.
+        unit: whose presence is hidden: a record, or a person of up to `contributions` rows.
+        noise: `shared`: each party adds σ/√(t−c), so that honest parties add up to σ on the total.
+        noise_multiplier: z of each release, a column's sums in a round: σ over their sensitivity.
+        epsilon: upper bound on the cost of the whole job, by `rdp-cks20` at `delta`.
+    """
+
+    __pydantic_config__ = STRICT
+    delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
+    unit: PrivacyUnit = "record"
+    noise: Literal["shared"] = "shared"
+    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)] | None = None
+    epsilon: Annotated[float, Field(ge=1e-3, le=100.0)] | None = None
+
+    @property
+    def multiplier(self) -> float:
+        """Return z of a checked spec."""
+        if self.noise_multiplier is None:
+            raise AssertionError  # `check_preparation` refuses such a spec
+        return self.noise_multiplier
+
+
+@dataclass(frozen=True)
+class PreparationLimits:
+    """Seconds without progress after which a party counts as silent."""
+
+    __pydantic_config__ = STRICT
+    patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
+
+
+@dataclass(frozen=True)
+class PreparationSpec(SpecBase):
+    """A preparation job as every contributor signs it."""
+
+    __pydantic_config__ = STRICT
+    columns: Annotated[tuple[PreparedColumn, ...], Field(min_length=1, max_length=1024)]
+    steps: Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=MAX_STEPS)]
+    label: Annotated[Label | None, Field(exclude_if=_absent)] = None
+    privacy: PreparationPrivacy | None = None
+    contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
+    limits: PreparationLimits = field(default_factory=PreparationLimits)
+    min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
+    protection: Literal["secagg"] = "secagg"
+    kind: Literal["preparation"] = "preparation"
+    script: Literal["preparation/1"] = "preparation/1"
+    v: Literal[1] = 1
+
+    @property
+    def table(self) -> dict[str, ColumnType]:
+        """The table before the first step."""
+        return {one.column: one.held for one in self.columns}
+
+    def tables(self) -> Iterator[dict[str, ColumnType]]:
+        """Yield the table before each step, and the last one, at their widest.
+
+        Raises:
+            StepProblem: a step does not fit.
+        """
+        table = self.table
+        yield table
+        for step in self.steps:
+            table = after(step, table)
+            yield table
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Every column that the job uses, label last."""
+        label = () if self.label is None else (self.label.column,)
+        return (*(one.column for one in self.columns), *label)
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """The number columns and what their values are clamped to."""
+        return tuple((one.column, one.bounds) for one in self.columns if one.bounds is not None)
+
+    @property
+    def reads_rows(self) -> bool:
+        """Every preparation is fitted to rows."""
+        return True
+
+    @property
+    def tells_rows(self) -> bool:
+        """Counts of rows are released as they are, unless they are noised."""
+        return self.privacy is None
+
+    @property
+    def all_private(self) -> bool:
+        """With differential privacy every sum is noised."""
+        return self.privacy is not None
+
+    @property
+    def planned_rounds(self) -> int:
+        """As many as the steps depend on one another."""
+        return len(schedule(self).rounds)
+
+    @property
+    def parameters(self) -> int:
+        """0: there is no model."""
+        return 0
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the policy attributes that only preparation jobs have."""
+        return {
+            "steps": tuple(sorted({step.step for step in self.steps})),
+            "rounds": self.planned_rounds,
+            "contributions": self.contributions,
+        }
+
+
+def check_preparation(spec: PreparationSpec) -> None:
+    """Refuse contradictions between fields.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the field and the reason.
+    """
+    rules: tuple[Callable[[PreparationSpec], Problem | None], ...] = (
+        *(_roster_rules, _column_rules, _step_rules, _label_rules, _privacy_rules, _size_rules),
+    )
+    refuse(next((found for rule in rules if (found := rule(spec))), None))
+
+
+def _roster_rules(spec: PreparationSpec) -> Problem | None:
+    return roster_problem(spec, 2)
+
+
+def _column_rules(spec: PreparationSpec) -> Problem | None:
+    names = [one.column for one in spec.columns]
+    used = {name for step in spec.steps for name in step.columns}
+    for one in spec.columns:
+        problem = _column_problem(one)
+        if names.count(one.column) > 1:
+            problem = "it is listed twice", "List each column once."
+        elif spec.label is not None and one.column == spec.label.column:
+            problem = "it is the label", "The label is no input: leave it out of `columns`."
+        elif one.type == "text" and one.column not in used:
+            problem = "no step uses it, and a text is no input", "Leave it out, or hash it."
+        if problem:
+            return f"columns.{one.column}", *problem
+    return None
+
+
+def _column_problem(one: PreparedColumn) -> tuple[str, str] | None:
+    if (one.type == "category") != bool(one.categories):
+        return "categories, and only they, list their categories", "Correct the declaration."
+    if len(set(one.categories)) != len(one.categories):
+        return "a category is listed twice", "List each once."
+    if (one.type == "number") != (one.bounds is not None):
+        reason = "numbers, and only they, have bounds: one row could change a sum by anything"
+        return reason, "Its owners declare `bounds` in the dataset's configuration."
+    problem = bounds_problem(one.bounds) if one.bounds is not None else ""
+    return (problem, "Correct the bounds.") if problem else None
+
+
+def _step_rules(spec: PreparationSpec) -> Problem | None:
+    table, at = spec.table, 0
+    encoded: set[str] = set()
+    try:
+        for at, step in enumerate(spec.steps, 1):
+            if step.step == "select" and step.by == "iv" and not encoded.issuperset(step.columns):
+                reason = "no step `woe` before it made one of them, so it has no information value"
+                return _place(at, "columns"), reason, "Name columns that a step `woe` encodes."
+            table = after(step, table)
+            encoded |= set(step.columns) if step.step == "woe" else set()
+    except StepProblem as problem:
+        return _place(at, problem.field), problem.reason, problem.hint
+    if not table:
+        return "steps", "no column is left after the last step", "Drop fewer columns."
+    return None
+
+
+def _place(at: int, name: str) -> str:
+    return f"steps.{at}.{name}"
+
+
+def _label_rules(spec: PreparationSpec) -> Problem | None:
+    needs = [step.step for step in spec.steps if step.step == "woe"]
+    if needs and spec.label is None:
+        return "label", "weights of evidence need a label of two classes", "Name it."
+    if spec.label is not None and not needs:
+        return "label", "no step uses it", "Leave it out: agents read only what steps use."
+    return None
+
+
+def _privacy_rules(spec: PreparationSpec) -> Problem | None:
+    privacy = spec.privacy
+    if privacy is None:
+        once = spec.contributions == 1
+        reason = "without privacy every row counts"
+        return None if once else ("contributions", reason, "Leave it out.")
+    if privacy.unit == "party":
+        reason = "a sum hides a record, or a person of several rows, not a whole party"
+        return "privacy.unit", reason, 'Use "record" or "person".'
+    if privacy.unit == "record" and spec.contributions > 1:
+        reason = "a record is one row"
+        return "contributions", reason, 'Set it to 1, or privacy.unit to "person".'
+    for at, step in enumerate(spec.steps, 1):
+        if step.step == "min_max" and step.of == "rows":
+            reason = "the smallest and the largest number are each one row's, and are not private"
+            return _place(at, "of"), reason, 'Use "bounds", or clip and standardise.'
+    return _noise_problem(spec, privacy)
+
+
+def _noise_problem(spec: PreparationSpec, privacy: PreparationPrivacy) -> Problem | None:
+    if privacy.noise_multiplier is None:
+        reason = "it is neither given nor calibrated from an epsilon"
+        return "privacy.noise_multiplier", reason, "Give it, or give privacy.epsilon."
+    most = MAX_NOISE / spec.contributions
+    if privacy.noise_multiplier > most:
+        reason = Text(
+            "above {most:g} (at {count} rows of a unit) only noise is left",
+            most=most,
+            count=spec.contributions,
+        )
+        return "privacy.noise_multiplier", reason, "Lower it, or fit fewer steps."
+    return None
+
+
+def _size_rules(spec: PreparationSpec) -> Problem | None:
+    slots = schedule(spec).longest
+    if slots > MAX_SLOTS:
+        reason = Text(
+            "a round adds up {slots} numbers, more than {most}", slots=slots, most=MAX_SLOTS
+        )
+        return "steps", reason, "Use fewer bins, or fit columns in two jobs."
+    return None

@@ -1,0 +1,264 @@
+"""Fitting a preparation: from each party's rows to integers, from their totals to the next state.
+
+Every party and the centre keep the same *progress*: what each step has learned so far. A round's
+sums are computed from rows to which all steps that are fitted by then were applied; its totals give
+the next progress. Both are pure functions of the spec, the progress and the rows or totals.
+
+Sums are whole numbers. A row that adds 1 adds `unit` steps. Without privacy a party's sum of
+numbers is rounded once, so that a total of n rows at P parties is off by at most P/2 steps. Under
+privacy each row's number is rounded by itself: then no row moves a sum by more than one unit, and
+σ, in steps, hides it exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.passes import FITTED, Query, schedule, sizes
+from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.domain.specs.tables import ColumnType, Table, after, present
+from secureflow.engines.preparation.steps import STEPS
+from secureflow.engines.preparation.steps.combining import selected
+from secureflow.engines.preparation.steps.step import Cells, Learning, Rows, State, Tally
+from secureflow.engines.preparation.steps.values import Numbers64, Values
+
+UNIT: Final = 1 << 24
+"""Steps of one row that adds 1, without privacy: a quantum of 6e-8."""
+LIMIT: Final = 1 << 50
+"""Limit of a party's number: 67 million rows."""
+_SIGMA: Final = 1 << 13
+"""Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
+_BLOCK: Final = 1 << 22
+"""Numbers of a tally that are made at a time."""
+
+Integers = NDArray[np.int64]
+Fit = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What all parties know after some rounds.
+
+    Args:
+        rounds: how many.
+        fits: of each step, None while it is not fitted.
+        states: of each step, by column, while it is being fitted.
+        rows: of all parties, if they are counted.
+    """
+
+    rounds: int
+    fits: tuple[Fit | None, ...]
+    states: tuple[Mapping[str, State], ...]
+    rows: float | None = None
+
+
+def start(spec: PreparationSpec) -> Progress:
+    """Return what is known before the first round: the fits of steps that need no rows."""
+    count = len(spec.steps)
+    return _settled(spec, Progress(0, (None,) * count, ({},) * count))
+
+
+def tally(
+    spec: PreparationSpec, progress: Progress, values: Values, label: Numbers64 | None
+) -> Integers:
+    """Return a party's sums of the next round, without noise: int64 (`schedule.longest`,).
+
+    Args:
+        spec: checked.
+        progress: after the rounds before.
+        values: the party's rows, before the first step.
+        label: 1.0, 0.0 or NaN of each row, if the job has a label.
+
+    Raises:
+        SecureFlowError: `malformed_cell` of a step that is strict, which no private job's is.
+    """
+    found = np.zeros(schedule(spec).longest, np.int64)
+    queries = schedule(spec).rounds[progress.rounds]
+    places = dict(zip(queries, _offsets(queries), strict=True))
+    for query in queries:
+        if query.step < 0:
+            count = len(next(iter(values.values())))
+            found[places[query]] = count * unit_of(spec, query)
+    strict = spec.privacy is None
+    for at, step, rows in applied(spec, progress, values, label, strict=strict):
+        for query in queries:
+            if query.step == at and (query.column in rows.values or not query.column):
+                part = _added(spec, query, step, progress, rows)
+                found[places[query] : places[query] + len(part)] = part
+    return found
+
+
+def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progress:
+    """Return the progress after the next round.
+
+    Args:
+        spec: checked.
+        progress: before it.
+        totals: over all parties, int64 (`schedule.longest`,), with noise under privacy.
+    """
+    queries = schedule(spec).rounds[progress.rounds]
+    states = [dict(one) for one in progress.states]
+    rows, tables = progress.rows, _tables(spec, progress)
+    for query, offset in zip(queries, _offsets(queries), strict=True):
+        unit = unit_of(spec, query)
+        if query.step < 0:
+            rows = max(float(totals[offset]) / unit, 0.0)
+            continue
+        step, table = spec.steps[query.step], tables[query.step]
+        if query.column and query.column not in table:
+            continue  # a selection dropped it
+        size = sizes(spec, step, query.number, table)[query.column]
+        each = totals[offset : offset + size].astype(np.float64) / unit
+        about = _about(spec, progress, query.step, table, last=_is_last(spec, query))
+        before = states[query.step].get(query.column, {})
+        states[query.step][query.column] = STEPS[step.step].learn(
+            about, query.number, before, each, query.column
+        )
+    following = replace(progress, rounds=progress.rounds + 1, states=tuple(states), rows=rows)
+    return _settled(spec, following)
+
+
+def applied(
+    spec: PreparationSpec,
+    progress: Progress,
+    values: Values,
+    label: Numbers64 | None,
+    *,
+    strict: bool,
+) -> Iterator[tuple[int, Any, Rows]]:
+    """Yield each step with the rows before it, and after the last one None with the outcome.
+
+    Steps that are not fitted yet are left out: no step that is reads what they write.
+    """
+    table: Table = spec.table
+    for at, step in enumerate(spec.steps):
+        rows, fit = Rows(table, values, label), progress.fits[at]
+        yield at, step, rows
+        if fit is not None:
+            written = STEPS[step.step].apply(step, rows, fit, strict)
+            table = after(step, table, fit)
+            values = {name: written[name] if name in written else values[name] for name in table}
+    yield len(spec.steps), None, Rows(table, values, label)
+
+
+def unit_of(spec: PreparationSpec, query: Query) -> int:
+    """Return the steps of a row that adds 1."""
+    if spec.privacy is None:
+        return UNIT
+    finest = _SIGMA / (spec.privacy.multiplier * math.sqrt(query.moved) * spec.contributions)
+    return 1 << min(max(math.floor(math.log2(finest)), 0), 24)
+
+
+def sigma_of(spec: PreparationSpec, query: Query) -> float:
+    """Return σ of the noise on a query's totals, in steps: z · √moved · contributions · unit."""
+    if spec.privacy is None:
+        return 0.0
+    sensitivity = math.sqrt(query.moved) * spec.contributions * unit_of(spec, query)
+    return spec.privacy.multiplier * sensitivity
+
+
+def _offsets(queries: tuple[Query, ...]) -> list[int]:
+    ends = np.cumsum([0, *(query.slots for query in queries)])
+    return [int(one) for one in ends[:-1]]
+
+
+def _added(
+    spec: PreparationSpec, query: Query, step: Any, progress: Progress, rows: Rows
+) -> Integers:
+    """Return a query's sums of a party's rows, in steps."""
+    size = sizes(spec, step, query.number, rows.table)[query.column]
+    state = progress.states[query.step].get(query.column, {})
+    count = len(next(iter(rows.values.values())))
+    block = max(1, _BLOCK // max(size, 1))
+    whole, steps = np.zeros(size), np.zeros(size, np.int64)
+    unit = unit_of(spec, query)
+    for first in range(0, count, block):
+        some = _only(rows, slice(first, first + block))
+        found = STEPS[step.step].tally(step, query.number, state, some, query.column)
+        if isinstance(found, Cells):
+            steps += _counted(found, size) * unit
+        elif spec.privacy is None:
+            whole += np.nan_to_num(found.numbers, nan=0.0).sum(axis=0)
+        else:
+            steps += _rounded(found.numbers, unit)
+    return steps + np.rint(whole * unit).astype(np.int64)
+
+
+def _only(rows: Rows, part: slice) -> Rows:
+    values = {name: found[part] for name, found in rows.values.items()}
+    return replace(rows, values=values, label=None if rows.label is None else rows.label[part])
+
+
+def _counted(found: Cells, size: int) -> Integers:
+    slots = found.slots.reshape(-1)
+    return np.bincount(slots[slots >= 0], minlength=size).astype(np.int64)
+
+
+def _rounded(numbers: Numbers64, unit: int) -> Integers:
+    """Round each row's numbers: none exceeds a unit, so rounding adds no sensitivity."""
+    each = np.nan_to_num(np.clip(numbers, -1.0, 1.0), nan=0.0)
+    return np.asarray(np.rint(each * unit).astype(np.int64).sum(axis=0))
+
+
+def _tables(spec: PreparationSpec, progress: Progress) -> list[dict[str, ColumnType]]:
+    """Return the table before each step, and the last one, as far as steps are fitted."""
+    table = spec.table
+    found = [table]
+    for step, fit in zip(spec.steps, progress.fits, strict=True):
+        table = table if fit is None else after(step, table, fit)
+        found.append(table)
+    return found
+
+
+def _is_last(spec: PreparationSpec, query: Query) -> bool:
+    ends = [q.number for each in schedule(spec).rounds for q in each if q.step == query.step]
+    return query.number == max(ends)
+
+
+def _about(
+    spec: PreparationSpec, progress: Progress, at: int, table: Table, *, last: bool
+) -> Learning:
+    private = spec.privacy is not None
+    return Learning(spec.steps[at], table, private, last, progress.fits[:at])
+
+
+def _settled(spec: PreparationSpec, progress: Progress) -> Progress:
+    """Return the progress with the fits of all steps whose passes are over."""
+    fits, states = list(progress.fits), list(progress.states)
+    for at, step in enumerate(spec.steps):
+        if fits[at] is None and schedule(spec).ends[at] <= progress.rounds:
+            known = replace(progress, fits=tuple(fits))
+            fits[at] = _fit(spec, known, at, step)
+            states[at] = {}
+    return replace(progress, fits=tuple(fits), states=tuple(states))
+
+
+def _fit(spec: PreparationSpec, progress: Progress, at: int, step: Any) -> Fit:
+    table = _tables(spec, progress)[at]
+    learned = progress.states[at]
+    if not learned:
+        return STEPS[step.step].fit(_about(spec, progress, at, table, last=True))
+    if step.step == "select":
+        return selected(step, present(step, table), learned)
+    return {"columns": {name: dict(state) for name, state in learned.items()}}
+
+
+__all__ = [
+    "FITTED",
+    "LIMIT",
+    "UNIT",
+    "Progress",
+    "Tally",
+    "applied",
+    "learn",
+    "sigma_of",
+    "start",
+    "tally",
+    "unit_of",
+]

@@ -1,0 +1,65 @@
+"""Dates as numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.steps import DateParts
+from secureflow.domain.specs.tables import present
+from secureflow.engines.preparation.columns import malformed_cell
+from secureflow.engines.preparation.steps.step import Rows, StepEngine
+from secureflow.kit.text import Text
+
+
+def _split(
+    step: DateParts, rows: Rows, fit: Mapping[str, Any], strict: bool
+) -> dict[str, NDArray[Any]]:  # fmt: skip
+    del fit
+    found: dict[str, NDArray[Any]] = {}
+    for name in present(step, rows.table):
+        cells = rows.values[name].tolist()
+        known = {cell: _read(step, cell) for cell in set(cells) - {None}}
+        if strict:
+            _refuse(name, cells, known)
+        for part in step.parts:
+            numbers = {None: math.nan} | {c: _number(part, day) for c, day in known.items()}
+            each = (numbers[cell] for cell in cells)
+            found[f"{name}.{part}"] = np.fromiter(each, np.float64, len(cells))
+    return found
+
+
+def _refuse(name: str, cells: list[Any], known: Mapping[Any, datetime | None]) -> None:
+    for row, cell in enumerate(cells):
+        if cell is not None and known[cell] is None:
+            reason = Text("no format of the step {step} fits it", step="date_parts")
+            raise malformed_cell(name, row, reason)
+
+
+def _read(step: DateParts, cell: str) -> datetime | None:
+    for form in step.formats:
+        try:
+            found = datetime.strptime(cell.strip(), form)  # noqa: DTZ007 - a date has no zone
+        except ValueError:
+            continue
+        if step.years[0] <= found.year <= step.years[1]:
+            return found
+    return None
+
+
+def _number(part: str, day: datetime | None) -> float:
+    if day is None:
+        return math.nan
+    if part == "weekday":
+        return float(day.weekday())
+    if part == "day_of_year":
+        return float(day.timetuple().tm_yday)
+    return float(getattr(day, part))
+
+
+DATE_PARTS: Final = StepEngine(_split)

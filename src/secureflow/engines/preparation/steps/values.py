@@ -1,0 +1,90 @@
+"""A table in memory: numbers as float64 (NaN: missing), categories as positions, texts as they are.
+
+| column   | array                                                                     |
+|----------|---------------------------------------------------------------------------|
+| number   | float64 (rows,), NaN where missing, within the bounds of its type         |
+| category | int32 (rows,), the position among its categories, −1 where missing        |
+| text     | object (rows,), `str` or None                                             |
+
+Reading is strict or tolerant. Strictly, a cell that fits nothing is an error that names it. In a
+private job it counts as missing: an error that one row can cause would reveal that row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.preparation import PreparedColumn
+from secureflow.engines.preparation.columns import (
+    Columns,
+    column,
+    malformed_cell,
+    numeric_column,
+)
+from secureflow.engines.preparation.target import plain_numbers
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+Values = Mapping[str, NDArray[Any]]
+"""Column name → its array, of the type that the table says."""
+Numbers64 = NDArray[np.float64]
+Codes = NDArray[np.int32]
+
+MISSING = -1
+
+
+def read_values(declared: tuple[PreparedColumn, ...], columns: Columns, *, strict: bool) -> Values:
+    """Return the table before the first step.
+
+    Raises:
+        SecureFlowError: `missing_column`; if strict `malformed_cell`, `unknown_category`.
+    """
+    lengths = {one.column: len(column(columns, one.column)) for one in declared}
+    shortest = min(lengths, key=lengths.__getitem__)
+    if lengths[shortest] != max(lengths.values()):
+        raise malformed_cell(shortest, lengths[shortest], "the column ends before the others")
+    return {one.column: _read(one, columns, strict=strict) for one in declared}
+
+
+def _read(one: PreparedColumn, columns: Columns, *, strict: bool) -> NDArray[Any]:
+    if one.type == "number":
+        if strict:
+            found = numeric_column(columns, one.column)
+        else:
+            found = plain_numbers(column(columns, one.column))
+        return np.clip(found, *(one.bounds or (-np.inf, np.inf)))
+    cells = column(columns, one.column).tolist()
+    if one.type == "text":
+        return np.array([cell if isinstance(cell, str) else None for cell in cells], object)
+    places: dict[Any, int] = {name: at for at, name in enumerate(one.categories)}
+    codes = np.fromiter((_code(places, cell) for cell in cells), np.int32, len(cells))
+    unknown = codes < MISSING
+    if strict and unknown.any():
+        raise _unknown_category(one, int(unknown.argmax()) + 1)
+    return np.maximum(codes, MISSING)
+
+
+def _code(places: Mapping[Any, int], cell: Any) -> int:
+    if cell is None:
+        return MISSING
+    return places.get(cell, MISSING - 1) if isinstance(cell, str) else MISSING - 1
+
+
+def _unknown_category(one: PreparedColumn, row: int) -> SecureFlowError:
+    return SecureFlowError(
+        "unknown_category",
+        Text(
+            "Row {row} of column {column!r} has a category that the spec does not declare.",
+            row=row,
+            column=one.column,
+        ),
+        Text(
+            "Add it to the {count} declared categories, or correct the row.",
+            count=len(one.categories),
+        ),
+        {"row": row, "column": one.column},
+    )
