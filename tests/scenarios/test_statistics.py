@@ -39,7 +39,8 @@ QUERIES = (
 )
 BANKS = 4
 PATIENCE = 10.0  # seconds without a sign of life: far more than a busy machine needs
-POLICY = """permit(principal, action == Action::"statistics", resource == Dataset::"adult");"""
+POLICY = """permit(principal, action == Action::"statistics", resource == Dataset::"adult");
+permit(principal, action == Action::"preparation", resource == Dataset::"adult");"""
 """Bank A's dataset has another name, so that its owner is asked each time."""
 
 
@@ -208,6 +209,39 @@ def test_a_party_that_is_gone_leaves_an_answer_of_the_others(
     assert missing is not None
     others = len(people["age"]) - pq.read_metadata(missing.path).num_rows
     assert near(report["answers"][0]["rows"][0], others)
+    assert verified(place, job)
+
+
+def test_a_private_preparation_is_paid_for_round_by_round_and_noised(
+    place: Platform, people: dict[str, np.ndarray]
+) -> None:
+    before = spent(place)
+    with place.client("bank-a") as client:
+        job = client.jobs.submit(
+            {
+                "kind": "preparation",
+                "project": place.project,
+                "name": "inputs",
+                "purpose": PURPOSE,
+                "datasets": [owner.dataset_id for owner in place.parties.values()],
+                "columns": ["age", "education"],
+                "steps": [
+                    {"step": "standardise", "columns": ["age"]},
+                    {"step": "one_hot", "columns": ["education"], "least": 500},
+                ],
+                "privacy": {"epsilon": 0.4, "delta": 1e-6},
+            }
+        ).id
+        approve(place, job)
+        ended = await_end(client, job)
+    assert ended.state == "succeeded", ended.error
+    report = ended.report or {}
+    fits = {row["name"]: row["fit"] for row in report["fitted"]}
+    assert fits["standardise"]["mean"] != people["age"].mean()  # there is noise
+    assert abs(fits["standardise"]["mean"] - people["age"].mean()) < 1
+    assert 0.35 < report["privacy"]["epsilon"] <= 0.4
+    after = spent(place)
+    assert all(before[party] < after[party] < before[party] + 0.8 for party in after)
     assert verified(place, job)
 
 

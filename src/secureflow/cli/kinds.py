@@ -9,9 +9,11 @@ import typer
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
+from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.training.kind import TRAINING_ENGINE
@@ -121,6 +123,27 @@ class StatisticsText:
         return t("noised sums of each query, masked; only their total can be opened")
 
 
+class PreparationText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = PREPARATION_ENGINE
+
+    def task(self, spec: PreparationSpec) -> str:
+        """Return the steps with their columns, in order."""
+        steps = listed(
+            t("{step} of {columns}", step=step.step, columns=listed(map(plain, step.columns)))
+            for step in spec.steps
+        )
+        rounds = spec.planned_rounds
+        return t("preparation, {rounds} {rounds:round|rounds}: {steps}", rounds=rounds, steps=steps)
+
+    def leaves(self, spec: PreparationSpec) -> str:
+        """Return that sums leave masked, and whether they hold noise."""
+        if spec.privacy is None:
+            return t("exact sums and counts of rows, masked; only their total can be opened")
+        return t("noised sums and counts of rows, masked; only their total can be opened")
+
+
 class CliKinds:
     """A table of kinds by their names."""
 
@@ -138,7 +161,7 @@ class CliKinds:
         return self._kinds[parsed.kind], parsed
 
 
-CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText())
+CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText(), PreparationText())
 
 
 def given(context: typer.Context) -> CliKinds:

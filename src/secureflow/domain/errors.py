@@ -119,6 +119,8 @@ CATALOGUE: dict[str, Category] = {
     "settings_edited": Category.CONFLICT,
     "library_missing": Category.UNAVAILABLE,
     "statistics_refused": Category.FAILED,
+    "totals_malformed": Category.UNTRUSTED,
+    "invalid_recipe": Category.INVALID,
     "missing_data": Category.INVALID,
     "missing_moments": Category.INVALID,
     "empty_dataset": Category.INVALID,

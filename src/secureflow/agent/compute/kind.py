@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from secureflow.adapters.datasources import SourceLimits
 from secureflow.domain.schemas import DatasetConfig
@@ -125,10 +125,21 @@ class CodeKind(Protocol):
 CodeKinds = Mapping[str, CodeKind]
 
 
+OWN_VERBS: Final = frozenset({"describe", "check", "prepare", "close"})
+"""What a worker answers itself."""
+
+
 class WorkerKinds(Mapping[str, WorkerKind]):
-    """A table of kinds by their names."""
+    """A table of kinds by their names.
+
+    Raises:
+        ValueError: a kind has a step that is named like a verb of the worker's own.
+    """
 
     def __init__(self, *kinds: WorkerKind) -> None:
+        for kind in kinds:
+            for step in sorted(OWN_VERBS & set(kind.steps)):
+                raise ValueError(f"kind {kind.spec.name!r} has a step {step!r}: workers answer it")
         self._kinds = {kind.spec.name: kind for kind in kinds}
         self.specs = SpecKinds(*(kind.spec for kind in kinds))
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from secureflow.application.jobs.declarations import agreed_column, declared_in, unit_of_owners
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, check_ceiling, epsilon_notes
 from secureflow.application.jobs.rosters import (
@@ -27,10 +28,9 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
-from secureflow.domain.bounds import interval, refusal
+from secureflow.domain.bounds import interval
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
-from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics, slots_of
 from secureflow.domain.specs.statistics_request import NoiseRequest
@@ -38,7 +38,7 @@ from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Joined, Text
+from secureflow.kit.text import Text
 
 ROWS: Final = 1000
 """The group size for which a dry run estimates the width of an answer's interval."""
@@ -140,7 +140,7 @@ async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now
     charter = await adopted_charter(work)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     request = parse(NoiseRequest, parts.get("privacy"), "spec")
-    unit, contributions = _unit(chosen)
+    unit, contributions = unit_of_owners(chosen)
     spec = parse(
         StatisticsSpec,
         {
@@ -149,7 +149,7 @@ async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now
             "purpose": wanted.purpose,
             "submitter": submitter,
             "roster": list(roster_lines(chosen, charter.keys)),
-            "columns": [_column(one, chosen) for one in _asked(parts.get("queries"))],
+            "columns": [agreed_column(one, chosen) for one in _asked(parts.get("queries"))],
             "privacy": {**_with_noise(request), "unit": unit},
             "contributions": contributions,
             **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},
@@ -241,133 +241,6 @@ def _asked(queries: Any) -> list[str]:
     return list(found)
 
 
-def _unit(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
-    """Return the owners' common unit of budgets, and the most rows of one at any of them."""
-    found: dict[str, str] = {}
-    rows = 1
-    for party, dataset in chosen.items():
-        if dataset.privacy is None:
-            raise SecureFlowError(
-                "budget_undeclared",
-                Text(
-                    "{party} has declared no privacy budget for {name}.",
-                    party=party,
-                    name=dataset.name,
-                ),
-                "Its owner declares `privacy` in agent.yaml and publishes the dataset again.",
-                {"party": party, "dataset": dataset.id},
-            )
-        found[party] = dataset.privacy.unit
-        rows = max(rows, dataset.privacy.rows_per_person)
-    if len(set(found.values())) != 1:
-        listed = Joined(
-            ", ",
-            [Text("{party} per {unit}", party=party, unit=unit) for party, unit in found.items()],
-        )
-        raise SecureFlowError(
-            "budget_unit_mismatch",
-            Text("The owners keep their budgets in different units: {listed}.", listed=listed),
-            "One noise hides one unit: query only datasets of the same unit together.",
-            {"units": found},
-        )
-    return next(iter(found.values())), rows
-
-
-def _column(name: str, chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
-    """Return the hull of every owner's declaration of a column."""
-    declared = {party: _declared(name, party, dataset) for party, dataset in chosen.items()}
-    for party, column in declared.items():
-        if column.is_tensor:
-            raise _contradictory(
-                name,
-                Text("{party} declares it as {kind}", party=party, kind=column.type),
-                "Statistics are of numbers and categories: leave images and arrays out.",
-            )
-    kinds = {column.type for column in declared.values()}
-    if len(kinds) > 1 or "text" in kinds:
-        listed = Joined(
-            ", ",
-            [
-                Text("{party}: {kind}", party=party, kind=column.type)
-                for party, column in declared.items()
-            ],
-        )
-        raise _contradictory(
-            name,
-            Text(
-                "the owners do not all declare it as a number or all as a category ({listed})",
-                listed=listed,
-            ),
-            "Use a column that all declare in the same way.",
-        )
-    if "category" in kinds:
-        values = dict.fromkeys(v for column in declared.values() for v in column.categories)
-        return {"column": name, "type": "category", "categories": list(values)}
-    return {"column": name, "type": "number", "bounds": _hull(name, declared)}
-
-
-def _hull(name: str, declared: Mapping[str, ColumnConfig]) -> tuple[float, float]:
-    bounds = []
-    for party, column in declared.items():
-        if column.bounds is None:
-            raise _contradictory(
-                name,
-                Text(
-                    (
-                        "{party} declares no bounds for it, so one row could change a sum"
-                        " by any amount"
-                    ),
-                    party=party,
-                ),
-                "Ask its owner to declare bounds.",
-            )
-        bounds.append(column.bounds)
-    hull = (min(low for low, _ in bounds), max(high for _, high in bounds))
-    for party, column in declared.items():
-        code, reason = refusal(column.bounds, hull)
-        if code:
-            raise SecureFlowError(
-                code,
-                Text(
-                    "{name} of {party} {reason}: that is the widest of all owners.",
-                    name=name,
-                    party=party,
-                    reason=reason,
-                ),
-                "Query owners together whose bounds have the same magnitude, or have them "
-                "declare such.",
-                {"party": party, "column": name},
-            )
-    return hull
-
-
-def _declared(name: str, party: str, dataset: Dataset) -> ColumnConfig:
-    for column in dataset.columns:
-        if column.name == name:
-            return column
-    raise SecureFlowError(
-        "unknown_column",
-        Text(
-            "The dataset {name} of {party} declares no column {column!r:.130}.",
-            name=dataset.name,
-            party=party,
-            column=name,
-        ),
-        "Use columns that every contributor declares.",
-        {"party": party, "column": name},
-    )
-
-
-def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
-    name = Text("columns.{column}", column=column)
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=name, reason=reason),
-        hint,
-        {"field": name},
-    )
-
-
 def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
         yield Text(
@@ -391,7 +264,7 @@ def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
         if column.bounds is None:
             continue
         for party, dataset in chosen.items():
-            own = _declared(column.column, party, dataset).bounds
+            own = declared_in(column.column, party, dataset).bounds
             if own is not None and own != column.bounds:
                 yield (
                     Text(

@@ -6,6 +6,8 @@ from typing import Final
 
 from secureflow.domain.specs.bundles import BUNDLE_FACTS
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
+from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
+from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
 from secureflow.domain.specs.training import TrainingSpec
@@ -29,4 +31,11 @@ STATISTICS_SPEC: Final = SpecKind(
         **{"contributions": "number", "noise": "text"},
     },
 )
-SPEC_KINDS: Final = SpecKinds(TRAINING_SPEC, STATISTICS_SPEC)
+PREPARATION_SPEC: Final = SpecKind(
+    "preparation",
+    PreparationSpec,
+    PreparationRequest,
+    check_preparation,
+    {"steps": "texts", "rounds": "number", "contributions": "number"},
+)
+SPEC_KINDS: Final = SpecKinds(TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC)

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from secureflow.domain.specs.steps import Impute, MinMax, OneHot, QuantileBins, Select
 from secureflow.domain.specs.tables import Categories, Table, after, present
-
-if TYPE_CHECKING:
-    from secureflow.domain.specs.preparation import PreparationSpec
 
 MAX_SLOTS: Final = 1 << 16
 """Maximum number of values that one round may add up."""
@@ -29,6 +26,22 @@ POWERS: Final = 41
 """λ that each pass of a search for a power tries."""
 POWER_PASSES: Final = 3
 """Passes of that search: steps of 1/4, 1/80 and 1/1600."""
+
+
+class Planned(Protocol):
+    """What of a spec decides its rounds."""
+
+    @property
+    def table(self) -> Table:
+        """The table before the first step."""
+
+    @property
+    def steps(self) -> tuple[Any, ...]:
+        """The steps, in order."""
+
+    @property
+    def privacy(self) -> object | None:
+        """The privacy part, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +80,13 @@ class Schedule:
         return max(sum(query.slots for query in each) for each in self.rounds)
 
 
-def searches(spec: PreparationSpec) -> int:
+def searches(spec: Planned) -> int:
     """Return the passes of a search for quantiles; under privacy one: each costs as much."""
     return SEARCHES if spec.privacy is None else 1
 
 
 @cache
-def schedule(spec: PreparationSpec) -> Schedule:
+def schedule(spec: Planned) -> Schedule:
     """Return the rounds of a checked spec."""
     ready: dict[str, int] = {}
     found: dict[int, list[Query]] = {}
@@ -98,7 +111,7 @@ def schedule(spec: PreparationSpec) -> Schedule:
 _Passes = Iterator[tuple[Query, ...]]
 
 
-def _passes(spec: PreparationSpec, at: int, step: Any, table: Table) -> _Passes:
+def _passes(spec: Planned, at: int, step: Any, table: Table) -> _Passes:
     """Yield the queries of each pass of a step."""
     sizes = _SIZES.get(step.step)
     if sizes is None:
@@ -107,7 +120,7 @@ def _passes(spec: PreparationSpec, at: int, step: Any, table: Table) -> _Passes:
         yield tuple(Query(at, number, name, slots, moved) for name, slots, moved in each)
 
 
-def sizes(spec: PreparationSpec, step: Any, number: int, table: Table) -> dict[str, int]:
+def sizes(spec: Planned, step: Any, number: int, table: Table) -> dict[str, int]:
     """Return how many numbers a pass really adds up for each column of a table that is known.
 
     They are at most those of its queries, which reckon with the widest table.
@@ -123,7 +136,7 @@ def _moments(names: tuple[str, ...]) -> list[tuple[str, int, int]]:
     return [(name, 3, 3) for name in names]
 
 
-def _impute(spec: PreparationSpec, step: Impute, table: Table) -> _Sized:
+def _impute(spec: Planned, step: Impute, table: Table) -> _Sized:
     names = present(step, table)
     if step.by == "mean":
         yield [(name, 2, 2) for name in names]
@@ -133,7 +146,7 @@ def _impute(spec: PreparationSpec, step: Impute, table: Table) -> _Sized:
         yield from _search(spec, names, 1)
 
 
-def _search(spec: PreparationSpec, names: tuple[str, ...], quantiles: int) -> _Sized:
+def _search(spec: Planned, names: tuple[str, ...], quantiles: int) -> _Sized:
     """Yield the sizes of a search for quantiles: each lies between two rows, which are found."""
     yield [(name, CELLS, 1) for name in names]
     for _ in range(searches(spec) - 1):
@@ -141,39 +154,39 @@ def _search(spec: PreparationSpec, names: tuple[str, ...], quantiles: int) -> _S
         yield [(name, targets * FANOUT, targets) for name in names]
 
 
-def _standardise(spec: PreparationSpec, step: Any, table: Table) -> _Sized:
+def _standardise(spec: Planned, step: Any, table: Table) -> _Sized:
     del spec
     yield _moments(present(step, table))
 
 
-def _min_max(spec: PreparationSpec, step: MinMax, table: Table) -> _Sized:
+def _min_max(spec: Planned, step: MinMax, table: Table) -> _Sized:
     if step.of == "rows":
         yield from _search(spec, present(step, table), 2)
 
 
-def _quantile_bins(spec: PreparationSpec, step: QuantileBins, table: Table) -> _Sized:
+def _quantile_bins(spec: Planned, step: QuantileBins, table: Table) -> _Sized:
     yield from _search(spec, present(step, table), step.bins - 1)
 
 
-def _woe(spec: PreparationSpec, step: Any, table: Table) -> _Sized:
+def _woe(spec: Planned, step: Any, table: Table) -> _Sized:
     del spec
     yield [(name, 2 * (_categories(table, name) + 1), 1) for name in present(step, table)]
 
 
-def _one_hot(spec: PreparationSpec, step: OneHot, table: Table) -> _Sized:
+def _one_hot(spec: Planned, step: OneHot, table: Table) -> _Sized:
     del spec
     if step.least:
         yield [(name, _categories(table, name), 1) for name in present(step, table)]
 
 
-def _yeo_johnson(spec: PreparationSpec, step: Any, table: Table) -> _Sized:
+def _yeo_johnson(spec: Planned, step: Any, table: Table) -> _Sized:
     del spec
     for _ in range(POWER_PASSES):
         # ψ and ψ² of each λ, Σ sign(x)·ln(1 + |x|), and how many numbers there are.
         yield [(name, 2 * POWERS + 2, 2 * POWERS + 2) for name in present(step, table)]
 
 
-def _select(spec: PreparationSpec, step: Select, table: Table) -> _Sized:
+def _select(spec: Planned, step: Select, table: Table) -> _Sized:
     del spec
     names = present(step, table)
     if step.by == "variance":
@@ -189,7 +202,7 @@ def _categories(table: Table, name: str) -> int:
     return len(held.names) if isinstance(held, Categories) else 0
 
 
-_SIZES: Final[Mapping[str, Callable[[PreparationSpec, Any, Table], _Sized]]] = {
+_SIZES: Final[Mapping[str, Callable[[Planned, Any, Table], _Sized]]] = {
     "impute": _impute,
     "standardise": _standardise,
     "min_max": _min_max,

@@ -1,19 +1,9 @@
-"""A data owner's declaration, and its effect on rows: never wider than the signed spec.
-
-If a unit has more rows than its owner allows, a keyed hash of the unit and of the row's
-position *among the unit's own rows* decides which of them count: neither the file's order alone nor
-another unit's rows decide, so that removing a unit removes its rows and changes nothing else.
-"""
+"""A data owner's declaration, and its effect on rows: never wider than the signed spec."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from secureflow.domain.specs.statistics import StatisticsColumn
 
@@ -45,32 +35,3 @@ class OwnBounds:
         return frozenset(column.categories) & frozenset(
             self.categories.get(column.column, column.categories)
         )
-
-
-def kept_rows(units: NDArray[Any], limit: int, key: bytes) -> NDArray[np.bool_]:
-    """Tell which rows count if no unit may have more than `limit`.
-
-    Args:
-        units: the unit of each row: text or numbers; a row without one (None, NaN) never counts,
-            because nothing would bound it.
-        limit: maximum number of rows of one unit.
-        key: secret, at most 64 bytes.
-    """
-    places: dict[Any, list[int]] = {}
-    for at, unit in enumerate(units.tolist()):
-        if unit is not None and unit == unit:  # noqa: PLR0124 - NaN alone differs from itself
-            places.setdefault(unit, []).append(at)
-    kept = np.zeros(len(units), np.bool_)
-    for unit, rows in places.items():
-        if len(rows) <= limit:
-            kept[rows] = True
-            continue
-        ranks = [_rank(key, unit, place) for place in range(len(rows))]
-        first = sorted(range(len(rows)), key=ranks.__getitem__)[:limit]
-        kept[[rows[place] for place in first]] = True
-    return kept
-
-
-def _rank(key: bytes, unit: Any, place: int) -> bytes:
-    text = f"{type(unit).__name__}\n{unit}\n{place}".encode()
-    return hashlib.blake2b(text, digest_size=16, key=key, person=b"sf-stat-rows").digest()

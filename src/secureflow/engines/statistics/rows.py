@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.statistics import StatisticsColumn, StatisticsSpec
 from secureflow.engines.preparation.columns import Columns, column, malformed_cell
-from secureflow.engines.statistics.declared import OwnBounds, kept_rows
+from secureflow.engines.preparation.units import kept_rows
+from secureflow.engines.statistics.declared import OwnBounds
 from secureflow.engines.statistics.layout import UNIT, QueryLayout, cell_edges, layout
 from secureflow.kit.errors import SecureFlowError
 

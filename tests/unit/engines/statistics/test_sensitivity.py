@@ -20,7 +20,8 @@ from peers.statistics import (
     statistics_spec,
 )
 
-from secureflow.engines.statistics.declared import OwnBounds, kept_rows
+from secureflow.engines.preparation.units import kept_rows
+from secureflow.engines.statistics.declared import OwnBounds
 from secureflow.engines.statistics.layout import UNIT, layout, slots
 from secureflow.engines.statistics.rows import _steps, exact_sums
 from secureflow.kit.errors import SecureFlowError

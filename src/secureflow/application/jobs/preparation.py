@@ -1,0 +1,290 @@
+"""From columns and steps to a preparation's spec, its price, and what its masked sums become."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from secureflow.application.jobs.declarations import agreed_column, unit_of_owners
+from secureflow.application.jobs.kind import Drafted, Wanted
+from secureflow.application.jobs.pricing import CEILING, check_ceiling, epsilon_notes
+from secureflow.application.jobs.rosters import (
+    adopted_charter,
+    check_grants,
+    contributors_floor,
+    granted_datasets,
+    roster_lines,
+    spare_parties,
+    two_party_notes,
+)
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.application.running.aggregation import OpenedSum, SumHandler
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.quorum import quorum_of
+from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.passes import schedule
+from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
+from secureflow.domain.specs.preparation_request import PreparationNoise
+from secureflow.engines.recipes.kind import PREPARATION_ENGINE
+from secureflow.engines.run.kind import EngineKind
+from secureflow.kit.canonical import JSON, digest
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+_LEAST_NOISE: Final = 0.1
+_REQUESTED: Final = ("steps", "label", "limits", "min_contributors")
+
+
+@dataclass(frozen=True)
+class PreparationPrice:
+    """A preparation's cost: the spec with its multiplier, and the accountant's answer."""
+
+    spec: PreparationSpec
+    answer: Mapping[str, JSON]
+
+    def facts(self) -> dict[str, JSON]:
+        """Return the facts shown to people before anything runs."""
+        from secureflow.engines.recipes.charges import charge
+
+        privacy = self.spec.privacy
+        if privacy is None:
+            raise AssertionError  # only a private job has a price
+        return {
+            "unit": privacy.unit,
+            "contributions": self.spec.contributions,
+            "mechanism": "gaussian",
+            "noise": privacy.noise,
+            "noise_multiplier": privacy.multiplier,
+            "releases": sum(one.count for one in charge(self.spec)),
+            "delta": privacy.delta,
+            "epsilon": dict(self.answer["epsilon"]),
+            "budget_conversion": "rdp-filter",
+        }
+
+
+class RecipeSums:
+    """`application.running.aggregation.SumHandler` of a preparation; it keeps no state.
+
+    Args:
+        artifacts: where totals and recipes go.
+    """
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+
+    async def release(self, opened: OpenedSum) -> dict[str, JSON]:
+        """Return the totals' digest, what was fitted from them, and the recipe after the last.
+
+        Raises:
+            SecureFlowError: `sum_inconsistent`, `totals_malformed`.
+        """
+        from secureflow.engines.recipes.plan import opened_totals
+
+        totals = opened_totals(opened.plan, opened.total, len(opened.survivors))
+        request, spec = opened.request, opened.spec
+        before = b"" if request.model is None else await self._read(request.model.digest)
+        whole = before + totals.astype("<i8").tobytes()
+        fitted, recipe = await asyncio.to_thread(_learned, spec, request, before, whole)
+        stored = await self._store(whole)
+        answer: dict[str, JSON] = {
+            "base": request.base,
+            "model": stored,
+            "artifact": stored,
+            "size": len(whole),
+            "sums_digest": digest(totals.tolist()),
+            "fitted": fitted,
+        }
+        if recipe:
+            answer["recipe"] = {"digest": await self._store(recipe), "size": len(recipe)}
+        return answer
+
+    def forget(self, job: str) -> None:
+        """Do nothing: there is no state."""
+
+    async def _read(self, name: str) -> bytes:
+        return b"".join([chunk async for chunk in await self._artifacts.open(name)])
+
+    async def _store(self, data: bytes) -> str:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        return (await self._artifacts.put(chunks(), limit=len(data))).digest
+
+
+def _learned(
+    spec: PreparationSpec, request: Any, before: bytes, whole: bytes
+) -> tuple[list[dict[str, JSON]], bytes]:
+    """Return what the newest round fitted, and the recipe if it was the last."""
+    from secureflow.engines.preparation.recipe import recipe_of
+    from secureflow.engines.recipes.fitted import newly_fitted
+    from secureflow.engines.recipes.plan import progress_after
+
+    progress = progress_after(spec, whole)
+    found = newly_fitted(spec, progress_after(spec, before), progress)
+    if progress.rounds < len(schedule(spec).rounds):
+        return found, b""
+    return found, recipe_of(spec, request.job, request.digest, progress).bytes()
+
+
+class PreparationJobs:
+    """`application.jobs.kind.JobKind`."""
+
+    engine: Final[EngineKind] = PREPARATION_ENGINE
+
+    def sum_handler(self, artifacts: Artifacts) -> SumHandler:
+        """Return the handler of the job's masked sums: totals, and the recipe."""
+        return RecipeSums(artifacts)
+
+    async def draft(
+        self,
+        work: UnitOfWork,
+        wanted: Wanted,
+        submitter: str,
+        now: int,
+        priced: PreparationPrice | None,
+    ) -> Drafted:
+        """Fill in the owners' declarations and the priced noise; see `draft_preparation`."""
+        drafted = await draft_preparation(work, wanted, submitter, now)
+        return drafted if priced is None else with_price(drafted, priced)
+
+    async def price(
+        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
+    ) -> PreparationPrice | None:
+        """Return the job's cost; None without differential privacy."""
+        if wanted.parts.get("privacy") is None:
+            return None
+        return await price_preparation(await draft(), wanted.parts, accountant)
+
+
+PREPARATION_JOBS: Final = PreparationJobs()
+
+
+async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+    """Fill in the roster and the owners' declarations, and check everything that is known here.
+
+    A request without a multiplier gets the least one for now; `price_preparation` calibrates it.
+
+    Raises:
+        SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
+            `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
+            `budget_undeclared`, `budget_unit_mismatch`.
+    """
+    parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
+    charter = await adopted_charter(work)
+    chosen = await granted_datasets(work, wanted.project, wanted.datasets)
+    names = [one for one in parts.get("columns") or () if isinstance(one, str)]
+    spec = parse(
+        PreparationSpec,
+        {
+            "project": wanted.project,
+            "name": wanted.name,
+            "purpose": wanted.purpose,
+            "submitter": submitter,
+            "roster": list(roster_lines(chosen, charter.keys)),
+            "columns": [agreed_column(name, chosen, texts=True) for name in names],
+            **_private(parts, chosen),
+            **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},
+        },
+    )
+    check_preparation(spec)
+    await check_grants(work, spec, chosen, now)
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+
+
+async def price_preparation(
+    drafted: Drafted, parts: Mapping[str, Any], accountant: Accountant
+) -> PreparationPrice:
+    """Return a drafted private job's cost, its multiplier calibrated if none was requested.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` if it costs more than its own ceiling, or if the
+            calibrated noise would drown the sums; `budget_impossible`, `accounting_failed`.
+    """
+    from secureflow.engines.recipes.charges import charge
+
+    spec = drafted.spec
+    if not isinstance(spec, PreparationSpec) or spec.privacy is None:
+        raise AssertionError  # the caller drafted it
+    request = parse(PreparationNoise, parts["privacy"], "spec")
+    if request.noise_multiplier is None and request.epsilon is not None:
+        charges = [one.as_json() | {"noise": 1.0} for one in charge(spec)]
+        found = await accountant.fit(charges, request.delta, request.epsilon)
+        noise = max(_LEAST_NOISE, float(found["noise"]))
+        spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
+        check_preparation(spec)
+    answer = await accountant.fit([one.as_json() for one in charge(spec)], request.delta)
+    check_ceiling(request, answer["epsilon"][CEILING])
+    return PreparationPrice(spec, {"epsilon": answer["epsilon"]})
+
+
+def with_price(drafted: Drafted, priced: PreparationPrice) -> Drafted:
+    """Return the draft with the priced noise, if nothing else changed since it was priced.
+
+    Raises:
+        SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
+    """
+    spec = drafted.spec
+    if replace(priced.spec, privacy=spec.privacy) != spec:  # type: ignore[arg-type]
+        raise SecureFlowError(
+            "stale_version",
+            "A dataset was published again while the job was priced.",
+            "Submit again: the job then uses what its owners declare now.",
+        )
+    return replace(
+        drafted,
+        spec=priced.spec,
+        digest=spec_digest(priced.spec),
+        notes=(*drafted.notes, *epsilon_notes(priced.answer["epsilon"])),
+        details={**_details(priced.spec), "privacy": priced.facts()},
+    )
+
+
+def _private(parts: Mapping[str, Any], chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
+    """Return the spec's privacy part and contributions; {} without."""
+    asked = parts.get("privacy")
+    if asked is None:
+        return {}
+    request = parse(PreparationNoise, asked, "spec")
+    unit, contributions = unit_of_owners(chosen)
+    noise = request.noise_multiplier
+    if noise is None and request.epsilon is not None:
+        noise = _LEAST_NOISE
+    privacy = {"delta": request.delta, "epsilon": request.epsilon, "noise_multiplier": noise}
+    return {"privacy": {**privacy, "unit": unit}, "contributions": contributions}
+
+
+def _notes(spec: PreparationSpec) -> Iterator[str]:
+    if spare_parties(spec) == 0:
+        yield Text(
+            "A round needs all {count} contributors: it does not survive a dropout.",
+            count=len(spec.roster),
+        )
+    yield from two_party_notes(spec)
+    if spec.privacy is None:
+        yield (
+            "Without differential privacy what is fitted is exact: a mean, a quantile or a count "
+            "over all rows can tell about single ones."
+        )
+    elif spec.privacy.unit == "record":
+        yield "The unit is a record: a person with many records is protected less."
+    else:
+        yield (
+            "A person with rows at several owners is protected less: the owners do not link "
+            "identities."
+        )
+
+
+def _details(spec: PreparationSpec) -> dict[str, Any]:
+    rounds = schedule(spec).rounds
+    return {
+        "parties": list(spec.parties),
+        "steps": len(spec.steps),
+        "rounds": len(rounds),
+        "numbers": sum(query.slots for each in rounds for query in each),
+        "quorum": quorum_of(len(spec.roster)),
+        "dropouts_tolerated": spare_parties(spec),
+    }

@@ -1,0 +1,87 @@
+"""A preparation over real processes: what is fitted equals scikit-learn's on everybody's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from secureflow.demo.data import PURPOSE, dataset_config, split_silos
+from secureflow.demo.platform import Platform
+from secureflow.domain.jobs import Job
+from tests.nursery import Born
+from tests.survival.world import await_end, bank_names, verified
+
+POLICY = """permit(principal, action == Action::"preparation", resource == Dataset::"adult");"""
+STEPS = [
+    {"step": "impute", "columns": ["age"], "by": "median"},
+    {"step": "standardise", "columns": ["age"]},
+    {"step": "quantile_bins", "columns": ["hours-per-week"], "bins": 4},
+    {"step": "woe", "columns": ["hours-per-week", "education"]},
+    {"step": "select", "columns": ["hours-per-week", "education"], "by": "iv", "threshold": 0.05},
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("preparation")
+    owners = bank_names(3)
+    paths = dict(zip(owners, split_silos(directory / "data", 3), strict=True))
+    datasets = {party: dataset_config(path) for party, path in paths.items()}
+    with Platform(directory / "p", owners, datasets, policy=POLICY, child=Born) as built:
+        built.build()
+        yield built
+
+
+@pytest.fixture(scope="module")
+def people(place: Platform) -> dict[str, np.ndarray]:
+    """Everybody's rows: only this test sees them together."""
+    tables = [pq.read_table(one.dataset.path) for one in place.parties.values() if one.dataset]
+    together = pa.concat_tables(tables)
+    names = ("age", "hours-per-week", "education", "income")
+    return {name: np.array(together[name].to_pylist()) for name in names}
+
+
+def asked(place: Platform, **changes: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "kind": "preparation",
+        "project": place.project,
+        "name": "inputs",
+        "purpose": PURPOSE,
+        "datasets": [owner.dataset_id for owner in place.parties.values()],
+        "columns": ["age", "hours-per-week", "education"],
+        "label": {"column": "income", "positive": ">50K"},
+        "steps": STEPS,
+    }
+    return {**facts, **changes}
+
+
+def run(place: Platform, request: dict[str, Any]) -> Job:
+    with place.client("bank-a") as client:
+        return await_end(client, client.jobs.submit(request).id)
+
+
+def fits(job: Job) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["name"], row["column"]): row["fit"] for row in (job.report or {})["fitted"]}
+
+
+def test_what_is_fitted_is_what_all_rows_say(
+    place: Platform, people: dict[str, np.ndarray]
+) -> None:
+    job = run(place, asked(place))
+    assert job.state == "succeeded", str(job.error)
+    found = fits(job)
+    ages, hours = people["age"].astype(float), people["hours-per-week"].astype(float)
+    assert found["impute", "age"]["value"] == np.median(ages)
+    assert found["standardise", "age"]["mean"] == pytest.approx(ages.mean(), abs=1e-6)
+    assert found["standardise", "age"]["std"] == pytest.approx(ages.std(), abs=1e-6)
+    edges = sorted(set(np.quantile(hours, [0.25, 0.5, 0.75])))
+    assert found["quantile_bins", "hours-per-week"]["edges"] == edges
+    kept = found["select", ""]["kept"]
+    values = found["select", ""]["values"]
+    assert kept == [name for name, iv in values.items() if iv >= 0.05]
+    assert verified(place, job.id)
