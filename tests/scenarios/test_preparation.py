@@ -9,14 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from secureflow.demo.data import PURPOSE, dataset_config, split_silos
 from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
+from secureflow.domain.specs.targets import Label
+from secureflow.engines.preparation.recipe import recipe_digest
+from secureflow.sdk import TrainingPlan, TrainingRequest, recipe_features
 from tests.nursery import Born
 from tests.survival.world import await_end, bank_names, verified
 
-POLICY = """permit(principal, action == Action::"preparation", resource == Dataset::"adult");"""
+POLICY = """permit(principal, action == Action::"preparation", resource == Dataset::"adult");
+permit(principal, action == Action::"training", resource == Dataset::"adult");"""
 STEPS = [
     {"step": "impute", "columns": ["age"], "by": "median"},
     {"step": "standardise", "columns": ["age"]},
@@ -85,3 +90,31 @@ def test_what_is_fitted_is_what_all_rows_say(
     values = found["select", ""]["values"]
     assert kept == [name for name, iv in values.items() if iv >= 0.05]
     assert verified(place, job.id)
+
+
+def test_a_model_trains_and_predicts_on_what_the_recipe_makes(
+    place: Platform, people: dict[str, np.ndarray]
+) -> None:
+    job = run(place, asked(place))
+    with place.client("bank-a") as client:
+        recipe = client.jobs.recipe(job.id)
+        assert recipe_digest(recipe) == (job.report or {})["recipe"]["digest"]
+        features = recipe_features(recipe, Label("income", ">50K"))
+        request = TrainingRequest(
+            place.project,
+            "scores",
+            PURPOSE,
+            tuple(owner.dataset_id for owner in place.parties.values()),
+            features,
+            plan=TrainingPlan(rounds=6, learning_rate=0.5),
+            protection="secagg",
+        )
+        trained = await_end(client, client.jobs.submit(request).id)
+        assert trained.state == "succeeded", str(trained.error)
+        (model,) = client.models.list(job=trained.id)
+        predictor = client.models.load(model.id)
+    names = ("age", "hours-per-week", "education")
+    chances = predictor.predict_proba({name: people[name].tolist() for name in names})[:, 1]
+    rich = people["income"] == ">50K"
+    assert roc_auc_score(rich, chances) > 0.75
+    assert trained.spec["features"]["recipe"]["job"] == job.id

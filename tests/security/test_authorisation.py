@@ -114,6 +114,7 @@ RULES: dict[str, Rule] = {
     "dry_run_job": Rule("job.submit", "project", "body", JOB_BODY),
     "get_job": Rule("job.read", "job"),
     "explain_job": Rule("job.read", "job"),
+    "get_job_recipe": Rule("job.read", "job"),
     "cancel_job": Rule("job.cancel", "job"),
     "resume_job": Rule("job.resume", "job", also=(409,)),
     "watch_job": Rule("job.read", "job"),

@@ -121,6 +121,7 @@ CATALOGUE: dict[str, Category] = {
     "statistics_refused": Category.FAILED,
     "totals_malformed": Category.UNTRUSTED,
     "invalid_recipe": Category.INVALID,
+    "no_recipe": Category.NOT_FOUND,
     "missing_data": Category.INVALID,
     "missing_moments": Category.INVALID,
     "empty_dataset": Category.INVALID,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secureflow.domain.specs.preparation_request import PreparationNoise, PreparationRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.sklearn_families import (
@@ -24,9 +25,9 @@ from secureflow.domain.specs.training import (
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
+from secureflow.sdk.features import common_features, recipe_features
 from secureflow.sdk.profile import Profile, load_profile, save_profile
 from secureflow.sdk.queries import query
-from secureflow.sdk.recipes import common_features
 
 __all__ = [
     "AsyncClient",
@@ -40,6 +41,8 @@ __all__ = [
     "MlpRegressorModel",
     "MultinomialNbModel",
     "NoiseRequest",
+    "PreparationNoise",
+    "PreparationRequest",
     "Privacy",
     "Profile",
     "ProtectionName",
@@ -53,5 +56,6 @@ __all__ = [
     "common_features",
     "load_profile",
     "query",
+    "recipe_features",
     "save_profile",
 ]

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from secureflow.domain.specs.base import adapter, place_of
+from secureflow.domain.specs.base import adapter, parse, place_of
+from secureflow.domain.specs.recipe import Recipe, check_recipe
 from secureflow.domain.texts import STORED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import reason_below
@@ -58,6 +59,17 @@ def document(response: httpx.Response) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise _unreadable(response, "it is not a JSON object")
     return body
+
+
+def recipe(response: httpx.Response) -> Recipe:
+    """Read the recipe of a preparation, and check that its fits belong to its steps.
+
+    Raises:
+        SecureFlowError: `invalid_recipe`.
+    """
+    found = parse(Recipe, document(response), "recipe")
+    check_recipe(found)
+    return found
 
 
 def text(response: httpx.Response) -> str:

@@ -15,6 +15,7 @@ from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.families import BY_SUMS, FamilyModel
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
@@ -25,8 +26,8 @@ from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
+from secureflow.sdk.features import common_features, usual_model
 from secureflow.sdk.queries import queries as parsed
-from secureflow.sdk.recipes import common_features, usual_model
 from secureflow.sdk.views import DryRun
 
 AnyRequest = JobRequest | Mapping[str, Any]
@@ -206,6 +207,15 @@ class Jobs(Resource[D_co]):
     def explain(self, job: str) -> Call[dict[str, Any]]:
         """Return who could see what of a job, ε so far, and which attacks its settings prevent."""
         return verbs.read(f"/jobs/{job}/explain", answers.document)
+
+    @operation
+    def recipe(self, job: str) -> Call[Recipe]:
+        """Return what a preparation fitted, for `recipe_features` or `apply_recipe`.
+
+        Raises:
+            SecureFlowError: `no_recipe` for a job of another kind, `invalid_recipe`.
+        """
+        return verbs.read_large(f"/jobs/{job}/recipe", answers.recipe)
 
     @operation
     def bundle(self, job: str) -> Call[dict[str, Any]]:

@@ -33,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.families import LEARNS
+from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, outputs_of
 from secureflow.engines.preparation import (
@@ -41,6 +42,7 @@ from secureflow.engines.preparation import (
     prepared_rows,
     unscaled,
 )
+from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.training.export import ModelFile, to_sklearn
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.foreign import ForeignModel, needs_bundle
@@ -232,10 +234,13 @@ class Predictor:
         columns = _columns(
             self._with_names(named_rows(self.features, rows)), self._wanted(), tensors
         )
-        for feature in self.features.categorical:
-            if feature.column in columns:
-                columns[feature.column] = _texts(columns[feature.column])
-        return columns
+        categories = {feature.column for feature in self.features.categorical}
+        recipe = self.features.recipe
+        if recipe is not None:
+            categories |= {one.column for one in recipe.columns if one.type == "category"}
+        for name in categories & set(columns):
+            columns[name] = _texts(columns[name])
+        return dict(prepared_columns(self.features, columns, strict=True))
 
     def to_sklearn(self) -> Any:
         """Return the same model as a fitted scikit-learn estimator over `inputs`.
@@ -256,6 +261,7 @@ class Predictor:
         names = self._wanted()
         if (
             self.features.categorical
+            or _not_numbers(self.features.recipe)
             or self.features.beside
             or rows.shape[1] != len(names)
             or rows.dtype.kind not in "fiub"
@@ -268,6 +274,10 @@ class Predictor:
                 )
             )
         return {name: np.asarray(rows[:, at], np.float64) for at, name in enumerate(names)}
+
+
+def _not_numbers(recipe: Recipe | None) -> bool:
+    return recipe is not None and any(one.type != "number" for one in recipe.columns)
 
 
 def _columns(

@@ -17,6 +17,7 @@ from secureflow.application.ports.courier import Courier
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
+from secureflow.application.recipes import Recipes
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
@@ -45,6 +46,7 @@ class Services:
     jobs: Jobs
     overdue: OverdueEnds
     models: Models
+    recipes: Recipes
     bundles: Bundles
     uploads: Uploads
     audit: Audit

@@ -32,6 +32,7 @@ from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import UnitOfWorkFactory
 from secureflow.application.projects import Projects
 from secureflow.application.quotas import Quotas
+from secureflow.application.recipes import Recipes
 from secureflow.application.renewals import Renewals
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.overdue import OverdueEnds
@@ -113,6 +114,7 @@ def make_services(
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
+    jobs = _jobs(ports, transactions, quotas, others, stopping, room, waits)
     return Services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
@@ -122,9 +124,10 @@ def make_services(
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, transactions, clock, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
-        jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
+        jobs=jobs,
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
+        recipes=Recipes(jobs, ports.artifacts),
         bundles=Bundles(*uploading),
         uploads=Uploads(*uploading),
         audit=Audit(begin, ledger, recosign),

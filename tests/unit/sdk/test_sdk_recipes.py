@@ -24,7 +24,7 @@ from secureflow.domain.specs.training import (
 )
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Privacy, TrainingRequest, common_features
-from secureflow.sdk.recipes import usual_model
+from secureflow.sdk.features import usual_model
 
 COLUMNS = (
     ColumnConfig("age", "number", bounds=(0, 100)),

@@ -205,8 +205,9 @@ class NumpyRunner:
                 "Use a dataset with rows, or leave the job.",
             )
         parts = validation_parts(self._spec.plan, count, secret)
+        names = (*features.prepared_inputs, *features.beside_recipe)
         self._train_columns, self._valid_columns = (
-            {name: columns[name][part] for name in features.columns} for part in parts
+            {name: columns[name][part] for name in names} for part in parts
         )
         self._weights = weight_vector(features, columns)
         if self._weights is not None:

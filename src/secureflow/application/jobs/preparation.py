@@ -119,7 +119,7 @@ def _learned(
     spec: PreparationSpec, request: Any, before: bytes, whole: bytes
 ) -> tuple[list[dict[str, JSON]], bytes]:
     """Return what the newest round fitted, and the recipe if it was the last."""
-    from secureflow.engines.preparation.recipe import recipe_of
+    from secureflow.engines.preparation.recipe import recipe_bytes, recipe_of
     from secureflow.engines.recipes.fitted import newly_fitted
     from secureflow.engines.recipes.plan import progress_after
 
@@ -127,7 +127,7 @@ def _learned(
     found = newly_fitted(spec, progress_after(spec, before), progress)
     if progress.rounds < len(schedule(spec).rounds):
         return found, b""
-    return found, recipe_of(spec, request.job, request.digest, progress).bytes()
+    return found, recipe_bytes(recipe_of(spec, request.job, request.digest, progress))
 
 
 class PreparationJobs:

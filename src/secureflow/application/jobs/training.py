@@ -39,9 +39,11 @@ from secureflow.domain.specs.inputs import (
     TextFeature,
     differing_elements,
 )
+from secureflow.domain.specs.preparation import PreparedColumn
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_rules import clamped_steps
 from secureflow.domain.specs.training import (
+    CategoricalFeature,
     ClassesLabel,
     FeatureSpec,
     Label,
@@ -212,6 +214,8 @@ def _check_bounds(spec: TrainingSpec, party: str, dataset: Dataset) -> None:
     """Refuse early what the owner's agent would refuse; inputs only under differential privacy."""
     features = spec.features
     clamped = {one.column for one in features.numeric} if features else set()
+    if features and features.recipe:
+        clamped = set(features.recipe.inputs)
     declared = {one.name: one.bounds for one in dataset.columns}
     arrays = (features.arrays or ()) if features and spec.privacy else ()
     for column, bounds in (*spec.bounds, *((one.column, one.bounds) for one in arrays)):
@@ -241,7 +245,7 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
     label = features.label
     wrong = [
         (one.column, value)
-        for one in features.categorical
+        for one in _with_categories(features)
         for value in known.get(one.column, ())
         if value not in one.categories
     ]
@@ -264,6 +268,13 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
             "Use the categories that every owner declares.",
             {"party": party, "column": column},
         )
+
+
+def _with_categories(features: FeatureSpec) -> Iterator[PreparedColumn | CategoricalFeature]:
+    yield from features.categorical
+    for one in features.recipe.columns if features.recipe else ():
+        if one.type == "category":
+            yield one
 
 
 _TYPES: Final = {ImageFeature: "image", ArrayFeature: "array", TextFeature: "text"}
@@ -295,7 +306,10 @@ def _check_elements(features: FeatureSpec | None, party: str, dataset: Dataset) 
 def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]]]:
     if features is None:
         return
-    for numeric in features.numeric:
+    if features.recipe is not None:
+        for one in features.recipe.columns:
+            yield one.column, (one.type,)
+    for numeric in () if features.recipe else features.numeric:
         yield numeric.column, ("number",)
     for categorical in features.categorical:
         yield categorical.column, ("category", "text")

@@ -79,9 +79,10 @@ def _schedule(spec: TrainingSpec) -> Problem | None:
 
 def _inputs(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
     family = spec.model.family
-    if features.federated:
+    scaled = [one.column for one in features.numeric if one.scale != "bounds"]
+    if scaled:
         reason: str = Text("{family} adds up rows that are scaled to their bounds", family=family)
-        return f"features.{features.federated[0].column}.scale", reason, BOUNDED
+        return f"features.{scaled[0]}.scale", reason, BOUNDED
     if family == "ridge" and features.width > MAX_RIDGE_INPUTS:
         reason = Text("ridge takes up to {most} inputs", most=MAX_RIDGE_INPUTS)
         return "features", reason, "Use the family linear."

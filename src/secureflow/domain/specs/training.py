@@ -41,6 +41,7 @@ from secureflow.domain.specs.inputs import (
 )
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -51,6 +52,7 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
+from secureflow.domain.texts import ONE_LINE
 
 __all__ = [
     "ArrayFeature",
@@ -78,6 +80,10 @@ __all__ = [
 ]
 
 
+InputName = Annotated[str, Field(min_length=1, max_length=600), ONE_LINE]
+"""A column of a table, or what a recipe makes of one: `COLUMN=CATEGORY`, `A*B`."""
+
+
 def _absent(value: Any) -> bool:
     return value is None
 
@@ -86,13 +92,14 @@ def _absent(value: Any) -> bool:
 class NumericFeature:
     """A numeric column, standardised by federated moments or scaled to declared bounds.
 
-    Values are clamped to `bounds`; a missing value becomes the mean (federated) or the middle.
+    Values are clamped to `bounds`; a missing value becomes the mean (federated) or the middle. With
+    `scale: none` a number enters as it is: a recipe has made it what it is to be.
     """
 
     __pydantic_config__ = STRICT
-    column: Column
+    column: InputName
     bounds: tuple[float, float]
-    scale: Literal["federated", "bounds"] = "federated"
+    scale: Literal["federated", "bounds", "none"] = "federated"
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,10 @@ class CategoricalFeature:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """The agreed preparation: label and features, in the order of the model's inputs."""
+    """The agreed preparation: label and features, in the order of the model's inputs.
+
+    With a `recipe` the columns that it reads are read, and `numeric` are those that it makes.
+    """
 
     __pydantic_config__ = STRICT
     label: Target | None
@@ -120,12 +130,25 @@ class FeatureSpec:
     images: Annotated[Images | None, Field(exclude_if=_absent)] = None
     arrays: Annotated[Arrays | None, Field(exclude_if=_absent)] = None
     texts: Annotated[Texts | None, Field(exclude_if=_absent)] = None
+    recipe: Annotated[Recipe | None, Field(exclude_if=_absent)] = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that the job uses: inputs, the rows' weight, the label last."""
+        """Every column that the job reads: inputs, the rows' weight, the label last."""
+        return (*self.inputs, *self.beside_recipe)
+
+    @property
+    def beside_recipe(self) -> tuple[str, ...]:
+        """The columns that no recipe changes: the rows' weight, the label last."""
         weight = () if self.weight is None else (self.weight.column,)
-        return (*self.inputs, *weight, *(() if self.label is None else (self.label.column,)))
+        return (*weight, *(() if self.label is None else (self.label.column,)))
+
+    @property
+    def prepared_inputs(self) -> tuple[str, ...]:
+        """The columns that inputs are made of, once a recipe has been applied."""
+        numbers = (one.column for one in self.numeric)
+        categories = (one.column for one in self.categorical)
+        return (*numbers, *categories, *(one.column for one in self.beside))
 
     @property
     def binary(self) -> Label:
@@ -137,9 +160,7 @@ class FeatureSpec:
     @property
     def inputs(self) -> tuple[str, ...]:
         """The columns that a prediction needs."""
-        numbers = (one.column for one in self.numeric)
-        categories = (one.column for one in self.categorical)
-        return (*numbers, *categories, *(one.column for one in self.beside))
+        return self.prepared_inputs if self.recipe is None else self.recipe.inputs
 
     @property
     def beside(self) -> tuple[TensorFeature, ...]:
@@ -150,6 +171,8 @@ class FeatureSpec:
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
         """The number columns and what their values are clamped to."""
         found = [(one.column, one.bounds) for one in self.numeric]
+        if self.recipe is not None:
+            found = [(one.column, one.bounds) for one in self.recipe.columns if one.bounds]
         if self.weight is not None:
             found.append((self.weight.column, self.weight.bounds))
         if isinstance(self.label, NumberLabel):

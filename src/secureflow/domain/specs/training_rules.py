@@ -18,6 +18,7 @@ from secureflow.domain.specs.privacy_hints import (
     unmasked,
 )
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.recipe_rules import recipe_problem
 from secureflow.domain.specs.targets import target_problem
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Joined, Text
@@ -58,7 +59,11 @@ def features_problem(features: FeatureSpec) -> Problem | None:
         if len(set(categorical.categories)) != len(categorical.categories):
             name = f"features.{categorical.column}.categories"
             return name, "a category is listed twice", "List each category once."
-    return input_problem(features.beside) or target_problem(features.label, features.weight)
+    return (
+        recipe_problem(features)
+        or input_problem(features.beside)
+        or target_problem(features.label, features.weight)
+    )
 
 
 def _masking_rules(spec: TrainingSpec) -> Problem | None:
@@ -83,12 +88,22 @@ def privacy_problem(spec: TrainingSpec) -> Problem | None:
     if privacy is None:
         return None
     rules: tuple[Callable[[TrainingSpec, Privacy], Problem | None], ...] = (
+        _recipe_rules,
         _unit_rules,
         _placement_rules,
         _release_rules,
         _range_rules,
     )
     return next((found for rule in rules if (found := rule(spec, privacy))), None)
+
+
+def _recipe_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:
+    del privacy
+    recipe = spec.features.recipe if spec.features else None
+    if recipe is None or recipe.private:
+        return None
+    reason = "the recipe was fitted to exact sums over the data, released without noise"
+    return "features.recipe", reason, "Fit the preparation with `privacy`, too."
 
 
 def _unit_rules(spec: TrainingSpec, privacy: Privacy) -> Problem | None:

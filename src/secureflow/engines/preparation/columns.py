@@ -27,7 +27,9 @@ def row_count(features: FeatureSpec, columns: Columns, *, label: bool = True) ->
     Raises:
         SecureFlowError: `missing_column`, or `malformed_cell` in the first row missing in a column.
     """
-    names = features.columns if label else features.inputs
+    names = features.prepared_inputs
+    if label:
+        names = (*names, *features.beside_recipe)
     lengths = {name: len(column(columns, name)) for name in names}
     shortest = min(lengths, key=lengths.__getitem__)
     if lengths[shortest] != max(lengths.values()):

@@ -26,7 +26,8 @@ _SLACK = 1e-3
 class Moments:
     """Centre and scale of each numeric feature, in spec order and in the column's own unit.
 
-    For `scale: bounds` they are the middle and the half-range of the declared bounds.
+    For `scale: bounds` they are the middle and the half-range of the declared bounds, for `none` 0
+    and 1.
     """
 
     mean: tuple[float, ...]
@@ -101,6 +102,8 @@ def _mean_and_std(feature: NumericFeature, triple: list[float], rows: float) -> 
 
 def _middle_and_half(feature: NumericFeature) -> tuple[float, float]:
     low, high = feature.bounds
+    if feature.scale == "none":
+        return 0.0, 1.0
     return (low + high) / 2, (high - low) / 2
 
 

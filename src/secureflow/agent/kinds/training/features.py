@@ -40,6 +40,10 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
         return
     for beside in features.beside:
         _check_beside(spec, beside, dataset)
+    for prepared in features.recipe.columns if features.recipe else ():
+        column = declared(dataset, prepared.column, {prepared.type})
+        if prepared.type == "category":
+            check_categories(dataset, column, prepared.categories)
     for categorical in features.categorical:
         column = declared(dataset, categorical.column, {"category"})
         check_categories(dataset, column, categorical.categories)

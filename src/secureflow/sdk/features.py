@@ -1,4 +1,4 @@
-"""Feature specifications derived from dataset descriptions."""
+"""Feature specifications derived from dataset descriptions, or from a recipe."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.inputs import Arrays, Images
+from secureflow.domain.specs.recipe import Recipe, table_after
+from secureflow.domain.specs.tables import Numbers
+from secureflow.domain.specs.targets import Target
 from secureflow.domain.specs.training import (
     ArrayFeature,
     CategoricalFeature,
@@ -81,6 +84,34 @@ def common_features(
         counts = SampleWeight(counted.name, counted.bounds or (0.0, 1.0))
     found = None if target is None else _target(target, positive)
     return FeatureSpec(found, numeric, categorical, counts, images or None, arrays or None)
+
+
+def recipe_features(
+    recipe: Recipe, label: Target | None, weight: SampleWeight | None = None
+) -> FeatureSpec:
+    """Use what a preparation fitted: every column that its recipe makes, as it is.
+
+    Args:
+        recipe: of a preparation (`client.jobs.recipe`); all that it makes must be numbers.
+        label: what is learnt.
+        weight: the number column that says how much each row counts.
+
+    Raises:
+        SecureFlowError: `invalid_recipe` if it makes categories or texts.
+    """
+    made = table_after(recipe)
+    numeric = tuple(
+        NumericFeature(name, held.bounds, "none")
+        for name, held in made.items()
+        if isinstance(held, Numbers) and held.bounds is not None
+    )
+    if len(numeric) < len(made):
+        raise SecureFlowError(
+            "invalid_recipe",
+            "The recipe is not valid: it makes columns that are no numbers.",
+            "Fit it with a last step that encodes them: `one_hot`, `ordinal` or `woe`.",
+        )
+    return FeatureSpec(label, numeric, weight=weight, recipe=recipe)
 
 
 def usual_model(features: FeatureSpec) -> FamilyModel | None:
