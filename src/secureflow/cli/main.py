@@ -31,6 +31,7 @@ from secureflow.cli import (
     login,
     models,
     organisations,
+    preparation,
     projects,
     server,
     session,
@@ -65,6 +66,7 @@ app.add_typer(charter.app, name="charter")
 app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
+app.add_typer(preparation.app, name="prep")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(models.app, name="model")
 app.add_typer(weights.app, name="weights")

@@ -86,6 +86,7 @@ TRAINING: dict[str, Callable[[], Made]] = {
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
+    "preparation/1": {name: course("preparation", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -112,6 +113,13 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "ec3ce7d43f9315e82a1bb405c507020e988c1b20fa3f6c7946bad4642dfbf15d",
         "dropped": "1484ed30e7935092ce6eb6627e78ed6059e678834ca6660ecc1c643a29177a74",
         "accusation": "e696552f3e3f66756fc129d97e0ddd8a3d3761571fa872b165bbb9a0591c9d2f",
+    },
+    "preparation/1": {
+        "success": "b21c7cf75e5a0400481efa890279a3a86f8438593209e1cbc2b53693ff0ecf8c",
+        "failure": "81bde32aee424f6f5bdf8078b08926b8f209cb1af141595a2b08bcfa795f903f",
+        "cancelled": "2bbaa828ce932d12a4bbd9cb0c6b188d3debe436d3646a43350a802dfc199757",
+        "dropped": "c116eb2eaec4d8c923e4d3333debd2347468dcdffed5efbcd517a7f6c3b9d7fe",
+        "accusation": "da2da206290a5958f5e364d9d1854ea5805442099174c88d27340bd26b5a49b1",
     },
 }
 

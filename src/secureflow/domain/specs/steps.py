@@ -44,6 +44,8 @@ class Impute:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "fill missing cells"
+    reads: ClassVar = "numbers or categories"
+    example: ClassVar = {"columns": ["age"], "by": "median", "indicator": "true"}
     columns: Columns
     by: Literal["mean", "median", "mode", "constant"]
     value: Finite | Category | None = None
@@ -58,6 +60,8 @@ class Clip:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "limit numbers to a range"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["income"], "low": 0, "high": 200000}
     columns: Columns
     low: Finite | None = None
     high: Finite | None = None
@@ -74,6 +78,8 @@ class Standardise:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "subtract the mean, divide by the standard deviation"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["age", "income"]}
     columns: Columns
     step: Literal["standardise"] = "standardise"
     v: Literal[1] = 1
@@ -93,6 +99,8 @@ class MinMax:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "map a range to another"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["age"], "low": 0, "high": 1}
     columns: Columns
     low: Finite = 0.0
     high: Finite = 1.0
@@ -110,6 +118,8 @@ class QuantileBins:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "cut numbers into bins of equally many rows"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["income"], "bins": 10}
     columns: Columns
     bins: Bins = 10
     step: Literal["quantile_bins"] = "quantile_bins"
@@ -122,6 +132,8 @@ class WidthBins:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "cut numbers into bins of equal width"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["age"], "bins": 10}
     columns: Columns
     bins: Bins = 10
     step: Literal["width_bins"] = "width_bins"
@@ -139,6 +151,8 @@ class Woe:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "replace categories by their weight of evidence"
+    reads: ClassVar = "categories"
+    example: ClassVar = {"columns": ["income", "occupation"]}
     columns: Columns
     smoothing: Annotated[float, Field(gt=0.0, le=1000.0)] = 0.5
     step: Literal["woe"] = "woe"
@@ -158,6 +172,8 @@ class OneHot:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "one column for each category"
+    reads: ClassVar = "categories"
+    example: ClassVar = {"columns": ["occupation"], "least": 100}
     columns: Columns
     missing: Literal["zeros", "indicator"] = "zeros"
     least: Annotated[int, Field(ge=0, le=1 << 30)] = 0
@@ -171,6 +187,8 @@ class Ordinal:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "replace categories by their position"
+    reads: ClassVar = "categories"
+    example: ClassVar = {"columns": ["grade"]}
     columns: Columns
     step: Literal["ordinal"] = "ordinal"
     v: Literal[1] = 1
@@ -182,6 +200,8 @@ class HashText:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "replace texts by the number of a bucket"
+    reads: ClassVar = "texts"
+    example: ClassVar = {"columns": ["postcode"], "buckets": 64}
     columns: Columns
     buckets: Annotated[int, Field(ge=2, le=MAX_BUCKETS)] = 64
     step: Literal["hash"] = "hash"
@@ -194,6 +214,8 @@ class Log:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "take logarithms"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["income"], "shift": 1}
     columns: Columns
     shift: Finite = 1.0
     step: Literal["log"] = "log"
@@ -209,6 +231,8 @@ class YeoJohnson:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "make numbers as nearly normal as a power can"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["income"]}
     columns: Columns
     step: Literal["yeo_johnson"] = "yeo_johnson"
     v: Literal[1] = 1
@@ -228,6 +252,12 @@ class DateParts:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "split dates into numbers"
+    reads: ClassVar = "texts"
+    example: ClassVar = {
+        "columns": ["opened"],
+        "formats": ["%Y-%m-%d", "%d.%m.%Y"],
+        "parts": ["year", "month"],
+    }
     columns: Columns
     formats: Annotated[
         tuple[Annotated[str, Field(min_length=2, max_length=64)], ...],
@@ -249,6 +279,8 @@ class Interact:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "add products of pairs of columns"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["age", "income"]}
     columns: Annotated[tuple[Column, ...], Field(min_length=2, max_length=64)]
     step: Literal["interact"] = "interact"
     v: Literal[1] = 1
@@ -269,6 +301,8 @@ class Select:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "keep the columns that say something"
+    reads: ClassVar = "numbers"
+    example: ClassVar = {"columns": ["age", "income"], "by": "correlation", "threshold": 0.9}
     columns: Columns
     by: Literal["iv", "variance", "correlation"]
     threshold: Annotated[float, Field(ge=0.0, le=1e100)]
@@ -282,6 +316,8 @@ class Drop:
 
     __pydantic_config__ = STRICT
     title: ClassVar = "drop columns"
+    reads: ClassVar = "anything"
+    example: ClassVar = {"columns": ["opened.year"]}
     columns: Columns
     step: Literal["drop"] = "drop"
     v: Literal[1] = 1

@@ -11,6 +11,7 @@ from typing import Any
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.recipes.disclosure import attacks, disclosure
 from secureflow.engines.recipes.plan import preparation_plan
+from secureflow.engines.recipes.sections import sections
 from secureflow.engines.recipes.spending import epsilon_after, spending
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.run.beginning import begin
@@ -45,7 +46,7 @@ def _run(course: Course[PreparationSpec]) -> Script[dict[str, JSON]]:
     context, spec = course.context, course.spec
     yield from begin(course, partial(_plans, course))
     history: list[dict[str, JSON]] = []
-    fitted: list[JSON] = []
+    fitted: list[dict[str, JSON]] = []
     release = None
     for number in range(1, spec.planned_rounds + 1):
         began = yield from seconds_now()
@@ -74,6 +75,7 @@ def _run(course: Course[PreparationSpec]) -> Script[dict[str, JSON]]:
         recipe=recipe,
         totals=totals and totals.digest,
         fitted=fitted,
+        sections=sections(fitted),
         survivors=release.survivors,
         privacy=spending(spec, context.accounting, spec.planned_rounds),
         disclosure=disclosure(spec),

@@ -24,10 +24,12 @@ from secureflow.engines.ledger.ends import CLOSED, FINISHED, SERVER, End, finish
 from secureflow.engines.ledger.leaves import Leaf, commitment, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
+from secureflow.engines.recipes.script import federated_preparation
 from secureflow.engines.script import Effect, Script
 from secureflow.engines.statistics.script import federated_statistics
 from secureflow.engines.training.federated import federated_training
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.recipes.world import PreparationWorld
 from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import JOB, ORIGIN, World
@@ -50,10 +52,7 @@ def play(world: World, stop: Stop = lambda seq, effect: False) -> str:
 
 def ended(world: World, stop: Stop = lambda seq, effect: False) -> SecureFlowError | None:
     """Drive the script in the same way; return the error by which the job ended."""
-    of: Callable[[Any], Script[Any]] = (
-        federated_statistics if isinstance(world, StatisticsWorld) else federated_training
-    )
-    script, seq = of(world.context), 0
+    script, seq = _script_of(world)(world.context), 0
     try:
         effect = next(script)
         while True:
@@ -70,6 +69,12 @@ def ended(world: World, stop: Stop = lambda seq, effect: False) -> SecureFlowErr
         return None
     except SecureFlowError as error:
         return error
+
+
+def _script_of(world: World) -> Callable[[Any], Script[Any]]:
+    if isinstance(world, PreparationWorld):
+        return federated_preparation
+    return federated_statistics if isinstance(world, StatisticsWorld) else federated_training
 
 
 def asks(verb: str, nth: int = 0) -> Stop:
@@ -111,6 +116,8 @@ def accusing(world: World, verb: str) -> World:
 def world_of(kind: str, count: int = 4) -> World:
     if kind == "statistics":
         return StatisticsWorld(count=count)
+    if kind == "preparation":
+        return PreparationWorld(count=count)
     if kind == "sealed":
         return World(count=count, rounds=1)
     return MaskedWorld(count=count, rounds=1, protection=kind)
@@ -146,7 +153,7 @@ COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
         lambda w: play(accusing(w, last_verb(w))),
     ),
 }
-KINDS = ("sealed", "secagg", "statistics")
+KINDS = ("sealed", "secagg", "statistics", "preparation")
 
 
 @cache
@@ -787,4 +794,4 @@ def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
     entries = [entry.document for entry in world.log if entry.kind == FINISHED]
     outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
     assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
-    assert (kind == "statistics") == (outcome.get("model") is None)
+    assert (kind in {"statistics", "preparation"}) == (outcome.get("model") is None)

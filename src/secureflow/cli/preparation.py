@@ -1,0 +1,171 @@
+"""`secureflow prep`: the steps of preparations, fitting them, and the recipes that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from secureflow.cli.console import Form, Output, group, say, show, write
+from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.escaping import plain
+from secureflow.cli.files import write_text
+from secureflow.cli.names import named, named_all
+from secureflow.cli.session import client
+from secureflow.cli.texts import listed, t
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_mapping
+from secureflow.kit.text import Text
+
+if TYPE_CHECKING:
+    from secureflow.domain.specs.recipe import Recipe
+    from secureflow.sdk import Client
+
+app = group("Preparation: columns to a model's inputs, fitted over all owners' rows.")
+
+_ALL: Final = ("step", "v", "reads", "fitted", "does")
+_FITTED: Final = ("step", "name", "column", "learned")
+_FIXED: Final = frozenset({"columns", "step", "v"})
+_MOST_SHOWN: Final = 8
+"""Numbers of a list that a table shows; `-o json` shows all."""
+
+Step = Annotated[str, typer.Argument(help=t("Name of a step, as `prep list` shows it."))]
+RequestFile = Annotated[Path, typer.Argument(help=t("Job file (YAML or JSON)."))]
+Job = Annotated[str, typer.Argument(help=t("Id or name of a preparation."))]
+Save = Annotated[Path | None, typer.Option(help=t("Also write the recipe to this file (JSON)."))]
+
+
+@app.command("list", help=t("List the steps."))
+def list_steps(output: Output = Form.TABLE) -> None:
+    """List the steps."""
+    from secureflow.domain.specs.steps import CATALOGUE
+
+    show([_row(one) for one in CATALOGUE], output, _ALL)
+
+
+@app.command("describe", help=t("Describe a step: what it is given, and an example."))
+def describe(step: Step, output: Output = Form.TABLE) -> None:
+    """Describe a step."""
+    from secureflow.domain.specs.steps import CATALOGUE
+
+    found = next((one for one in CATALOGUE if one.step == step), None)
+    if found is None:
+        raise SecureFlowError(
+            "invalid_request",
+            Text("No step is called {step!r}.", step=step[:40]),
+            Text("The steps are: {steps}.", steps=", ".join(one.step for one in CATALOGUE)),
+        )
+    parameters = [{"parameter": name, "default": default} for name, default in _parameters(found)]
+    if output is not Form.TABLE:
+        show({**_row(found), "parameters": parameters}, output)
+        return
+    show(_row(found), output, _ALL)
+    show(parameters, output, ("parameter", "default"))
+    write(t("In a job file:"))
+    write(_example(found))
+
+
+@app.command("fit", help=t("Fit a preparation: submit its job file, and wait for the recipe."))
+def fit(
+    file: RequestFile,
+    dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
+    save: Save = None,
+    output: Output = Form.TABLE,
+) -> None:
+    """Fit a preparation."""
+    from secureflow.cli.watching import follow
+
+    asked = {"kind": "preparation", **read_mapping(file)}
+    with client() as connection:
+        asked["project"] = named(connection, "project", str(asked.get("project", "")))
+        given = asked.get("datasets") or ()
+        ids = named_all(connection, "dataset", [str(one) for one in given])
+        asked["datasets"] = list(
+            ids or [one.id for one in connection.datasets.list(asked["project"])]
+        )
+        if dry_run:
+            show_dry_run(connection.jobs.dry_run(asked), output)
+            return
+        job = connection.jobs.submit(asked)
+        say(t("{job}: submitted", job=job.id))
+        follow(connection, job.id)
+        _show(connection, job.id, save, output)
+
+
+@app.command("show", help=t("Show what a preparation fitted."))
+def show_recipe(job: Job, save: Save = None, output: Output = Form.TABLE) -> None:
+    """Show a recipe."""
+    with client() as connection:
+        _show(connection, named(connection, "job", job), save, output)
+
+
+def _show(connection: Client, job: str, save: Path | None, output: Form) -> None:
+    from secureflow.domain.specs.base import dump
+    from secureflow.engines.preparation.recipe import recipe_bytes, recipe_digest
+
+    recipe = connection.jobs.recipe(job)
+    if save is not None:
+        write_text(save, recipe_bytes(recipe).decode() + "\n")
+    if output is not Form.TABLE:
+        show({"digest": recipe_digest(recipe), **dump(recipe)}, output)
+        return
+    show(list(_learned(recipe)), output, _FITTED)
+    write(t("recipe {digest}", digest=recipe_digest(recipe)))
+    write(t("makes: {columns}", columns=listed(plain(one.name) for one in recipe.outputs)))
+
+
+def _row(step: Any) -> dict[str, Any]:
+    from secureflow.domain.specs.passes import FITTED
+
+    return {
+        "step": step.step,
+        "v": step.v,
+        "reads": t(step.reads),
+        "fitted": t("yes") if step.step in FITTED else t("no"),
+        "does": t(step.title),
+    }
+
+
+def _parameters(step: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters of a step that a job may give, and their defaults."""
+    for one in fields(step):
+        if one.name not in _FIXED:
+            yield one.name, t("required") if one.default is MISSING else one.default
+
+
+def _example(step: Any) -> str:
+    words = ", ".join(f"{name}: {_yaml(value)}" for name, value in step.example.items())
+    return f"steps:\n  - {{step: {step.step}, {words}}}"
+
+
+def _yaml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    return f'"{value}"' if isinstance(value, str) and "%" in value else str(value)
+
+
+def _learned(recipe: Recipe) -> Iterator[dict[str, Any]]:
+    for at, (step, fit) in enumerate(zip(recipe.steps, recipe.fits, strict=True), 1):
+        named = {"step": at, "name": step.step}
+        for column, one in fit["columns"].items():
+            yield {**named, "column": plain(column), "learned": _words(one)}
+        if "kept" in fit:
+            kept = listed(plain(one) for one in fit["kept"])
+            yield {**named, "column": "", "learned": t("keeps {columns}", columns=kept)}
+        elif not fit["columns"]:
+            columns = listed(plain(one) for one in step.columns)
+            yield {**named, "column": columns, "learned": t("nothing: it follows from the spec")}
+
+
+def _words(fit: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in fit.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        shown = ", ".join(map(_short, value[:_MOST_SHOWN]))
+        return f"[{shown}, … {len(value)}]" if len(value) > _MOST_SHOWN else f"[{shown}]"
+    return f"{value:.6g}" if isinstance(value, float) else plain(str(value))
