@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from secureflow.application.access import Principal
-from secureflow.application.jobs.jobs import Jobs
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -16,25 +15,23 @@ class Recipes:
     """Use cases around recipes.
 
     Args:
-        jobs: which of them the caller sees.
-        artifacts: where recipes are stored.
+        artifacts: where they are stored.
     """
 
-    def __init__(self, jobs: Jobs, artifacts: Artifacts) -> None:
-        self._jobs = jobs
+    def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
 
-    async def of_job(self, principal: Principal, key: str) -> dict[str, Any]:
-        """Return the recipe of a finished preparation.
+    async def of_report(self, job: str, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the recipe that a finished job's report names.
 
         Raises:
-            SecureFlowError: those of `Jobs.report`; `no_recipe` for a job of another kind.
+            SecureFlowError: `no_recipe` for a job of another kind.
         """
-        named = (await self._jobs.report(principal, key)).get("recipe")
+        named = report.get("recipe")
         if not isinstance(named, dict):
             raise SecureFlowError(
                 "no_recipe",
-                Text("Job {key} fitted no preparation.", key=key),
+                Text("Job {job} fitted no preparation.", job=job),
                 "Name a job of kind preparation: secureflow job list --kind preparation.",
             )
         chunks = [chunk async for chunk in await self._artifacts.open(str(named["digest"]))]

@@ -99,9 +99,8 @@ def make_services(
         ports, link: the dependencies; `host:port` of the link, as given to newcomers.
         expel: cuts the open link of a revoked agent.
         notify_disabled: shuts out exactly the organisations that are disabled now.
-        coming: called with parties that could not dial in and have a new certificate now.
-        readiness: tells which parts work.
-        stopping: set to end long streams.
+        coming: called with parties that could not dial in, and have a new certificate now.
+        readiness, stopping: tells which parts work; set to end long streams.
         ticks: paces login attempts.
         metrics: metrics that the adapters already report jobs to.
         quotas: limits per organisation.
@@ -114,7 +113,6 @@ def make_services(
     asking, recosign = _asking(ports, ticks)
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
-    jobs = _jobs(ports, transactions, quotas, others, stopping, room, waits)
     return Services(
         begin=begin,
         tokens=Tokens(begin, passwords, clock, ticks, quotas.tokens),
@@ -124,10 +122,10 @@ def make_services(
         charters=Charters(begin, transactions, ports.authority.trust_domain, ledger, continuing),
         projects=Projects(begin, transactions, clock, quotas),
         datasets=Datasets(begin, transactions, clock, quotas),
-        jobs=jobs,
+        jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
-        recipes=Recipes(jobs, ports.artifacts),
+        recipes=Recipes(ports.artifacts),
         bundles=Bundles(*uploading),
         uploads=Uploads(*uploading),
         audit=Audit(begin, ledger, recosign),

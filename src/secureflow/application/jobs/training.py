@@ -39,7 +39,7 @@ from secureflow.domain.specs.inputs import (
     TextFeature,
     differing_elements,
 )
-from secureflow.domain.specs.preparation import PreparedColumn
+from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_rules import clamped_steps
 from secureflow.domain.specs.training import (

@@ -18,21 +18,17 @@ from secureflow.domain.bounds import Bounds, bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs.base import (
     STRICT,
-    Category,
-    Column,
     Problem,
     SpecBase,
     refuse,
     roster_problem,
 )
 from secureflow.domain.specs.passes import MAX_SLOTS, schedule
-from secureflow.domain.specs.steps import MAX_BUCKETS, MAX_STEPS, PreparationStep
+from secureflow.domain.specs.prepared import PreparedColumn
+from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
 from secureflow.domain.specs.tables import (
-    Categories,
     ColumnType,
-    Numbers,
     StepProblem,
-    Texts,
     after,
 )
 from secureflow.domain.specs.targets import Label
@@ -44,24 +40,6 @@ MAX_NOISE: Final = 1000.0
 
 def _absent(value: Any) -> bool:
     return value is None
-
-
-@dataclass(frozen=True)
-class PreparedColumn:
-    """A column as its owners declared it: the hull of their bounds, all of their categories."""
-
-    __pydantic_config__ = STRICT
-    column: Column
-    type: Literal["number", "category", "text"]
-    bounds: tuple[float, float] | None = None
-    categories: Annotated[tuple[Category, ...], Field(max_length=MAX_BUCKETS)] = ()
-
-    @property
-    def held(self) -> ColumnType:
-        """What the table holds there before the first step."""
-        if self.type == "number":
-            return Numbers(self.bounds)
-        return Categories(self.categories) if self.type == "category" else Texts()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, Digest, Id
-from secureflow.domain.specs.preparation import PreparedColumn
+from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
 from secureflow.domain.specs.tables import (
     Categories,

@@ -133,8 +133,8 @@ def _expect(name: str, held: ColumnType, wanted: tuple[type[Any], ...]) -> None:
             Text(
                 "{name!r} holds {held} at this step, and it takes {wanted}",
                 name=name,
-                held=Text(_TYPES[type(held)]),
-                wanted=Text(" or ".join(_TYPES[one] for one in wanted)),
+                held=_TYPES[type(held)],
+                wanted=" / ".join(_TYPES[one] for one in wanted),
             ),
             "Choose columns of that type, or a step before it that makes them so.",
         )

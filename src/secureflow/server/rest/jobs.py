@@ -168,7 +168,7 @@ async def explain_job(key: Key, use: Use, caller: Caller, language: Spoken) -> d
 @router.get("/{key}/recipe", summary="Get the recipe of a preparation")
 async def get_job_recipe(key: Key, use: Use, caller: Caller) -> dict[str, Any]:
     """Return the fitted steps; the BLAKE3 of their canonical JSON is the report's digest."""
-    return await use.recipes.of_job(caller, key)
+    return await use.recipes.of_report(key, await use.jobs.report(caller, key))
 
 
 @router.get("/{key}/bundle", summary="Get a job's audit bundle")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.preparation import PreparedColumn
+from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.engines.preparation.columns import (
     Columns,
     column,
