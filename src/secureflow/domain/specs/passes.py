@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from secureflow.domain.specs.steps import Impute, MinMax, OneHot, QuantileBins, Select
@@ -85,7 +85,7 @@ def searches(spec: Planned) -> int:
     return SEARCHES if spec.privacy is None else 1
 
 
-@cache
+@lru_cache(maxsize=64)
 def schedule(spec: Planned) -> Schedule:
     """Return the rounds of a checked spec."""
     ready: dict[str, int] = {}

@@ -204,7 +204,7 @@ def _step_rules(spec: PreparationSpec) -> Problem | None:
     table, at = spec.table, 0
     encoded: set[str] = set()
     try:
-        for at, step in enumerate(spec.steps, 1):
+        for at, step in enumerate(spec.steps):
             if step.step == "select" and step.by == "iv" and not encoded.issuperset(step.columns):
                 reason = "no step `woe` before it made one of them, so it has no information value"
                 return _place(at, "columns"), reason, "Name columns that a step `woe` encodes."
@@ -218,6 +218,7 @@ def _step_rules(spec: PreparationSpec) -> Problem | None:
 
 
 def _place(at: int, name: str) -> str:
+    """Return a field of a step as its place in the spec, as `parse` names it."""
     return f"steps.{at}.{name}"
 
 
@@ -242,7 +243,7 @@ def _privacy_rules(spec: PreparationSpec) -> Problem | None:
     if privacy.unit == "record" and spec.contributions > 1:
         reason = "a record is one row"
         return "contributions", reason, 'Set it to 1, or privacy.unit to "person".'
-    for at, step in enumerate(spec.steps, 1):
+    for at, step in enumerate(spec.steps):
         if step.step == "min_max" and step.of == "rows":
             reason = "the smallest and the largest number are each one row's, and are not private"
             return _place(at, "of"), reason, 'Use "bounds", or clip and standardise.'

@@ -73,7 +73,8 @@ class Clip:
 class Standardise:
     """Subtract the mean, divide by the standard deviation (of the rows: ddof 0).
 
-    A constant column becomes 0.
+    A constant column becomes 0: it is divided by half of its bounds' width. So does one whose
+    numbers lie closer together than sums over bounds so wide can tell: 2e-5 of it for 1,000 rows.
     """
 
     __pydantic_config__ = STRICT
@@ -244,8 +245,8 @@ class DateParts:
 
     Args:
         columns: texts.
-        formats: how dates are written, tried in this order: `%Y-%m-%d`, `%d.%m.%Y`, … with %Y %m
-            %d %H %M %S.
+        formats: how dates are written, tried in this order: `%Y-%m-%d`, `%d.%m.%Y`, … with %Y and,
+            as needed, %m %d %H %M %S, each once.
         parts: which numbers; `weekday` is 0 on Mondays.
         years: the bounds of years; a date outside is refused like one that no format fits.
     """

@@ -7,11 +7,12 @@ may drop is there, bins that may coincide are counted, and bounds that follow fr
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.domain.bounds import Bounds
+from secureflow.domain.bounds import MAX_BOUND, Bounds, bounds_problem
 from secureflow.domain.specs.steps import (
     MAX_BUCKETS,
     MAX_COLUMNS,
@@ -65,7 +66,12 @@ _PARTS: Final = dict(
 )
 MAX_POWERED: Final = 1e12
 """Numbers beyond this have no sixth power worth computing with."""
-_TYPES: Final = {Numbers: "numbers", Categories: "categories", Texts: "texts"}
+_TYPES: Final = {
+    Numbers: Text("numbers"), Categories: Text("categories"), Texts: Text("texts")
+}  # fmt: skip
+_EITHER: Final = Text("numbers or categories")
+_FIELDS: Final = frozenset("YmdHMS")
+"""What a format of dates may hold after %: the same in every locale."""
 
 
 class StepProblem(Exception):  # noqa: N818 - it never leaves the domain's rules
@@ -96,15 +102,30 @@ def after(step: Any, table: Table, fit: Fit | None = None) -> dict[str, ColumnTy
         )
     if len(set(step.columns)) != len(step.columns):
         raise StepProblem("columns", "one is listed twice", "List each once.")
-    found = _RULES[step.step](step, table, fit)
-    if len(found) > MAX_COLUMNS:
-        raise StepProblem(
-            "columns",
-            Text("the table has {count} columns then, more than {most}", count=len(found),
-                 most=MAX_COLUMNS),
-            "Encode fewer categories, or take fewer columns.",
-        )  # fmt: skip
+    found = _limited(_RULES[step.step](step, table, fit))
+    if fit is None:
+        _refuse_narrow(found, table)
     return found
+
+
+def _limited(found: dict[str, ColumnType]) -> dict[str, ColumnType]:
+    if len(found) > MAX_COLUMNS:
+        reason = Text("the table has more than {most} columns then", most=MAX_COLUMNS)
+        hint = "Encode fewer categories, or take fewer columns."
+        raise StepProblem("columns", reason, hint)
+    return found
+
+
+def _refuse_narrow(found: Table, before: Table) -> None:
+    """Refuse bounds that numbers cannot be scaled to (`domain.bounds`)."""
+    for name, held in found.items():
+        if isinstance(held, Numbers) and held.bounds is not None and held != before.get(name):
+            problem = bounds_problem(held.bounds)
+            if problem:
+                reason = Text("of the bounds of {name!r} then: {problem}", name=name,
+                              problem=problem)  # fmt: skip
+                hint = "Choose another range, or clip the column first."
+                raise StepProblem("columns", reason, hint)
 
 
 def present(step: Any, table: Table) -> tuple[str, ...]:
@@ -134,7 +155,7 @@ def _expect(name: str, held: ColumnType, wanted: tuple[type[Any], ...]) -> None:
                 "{name!r} holds {held} at this step, and it takes {wanted}",
                 name=name,
                 held=_TYPES[type(held)],
-                wanted=" / ".join(_TYPES[one] for one in wanted),
+                wanted=_TYPES[wanted[0]] if len(wanted) == 1 else _EITHER,
             ),
             "Choose columns of that type, or a step before it that makes them so.",
         )
@@ -180,7 +201,6 @@ def _filled(step: Impute, name: str, held: Any) -> ColumnType:
 
 
 def _clip(step: Clip, table: Table, fit: Fit | None) -> dict[str, ColumnType]:
-    del fit
     low = -math.inf if step.low is None else step.low
     high = math.inf if step.high is None else step.high
     if low >= high or (low == -math.inf and high == math.inf):
@@ -190,10 +210,16 @@ def _clip(step: Clip, table: Table, fit: Fit | None) -> dict[str, ColumnType]:
     def clipped(name: str, held: Numbers) -> Numbers:
         own = held.bounds or (-math.inf, math.inf)
         bounds = max(own[0], low), min(own[1], high)
-        if bounds[0] >= bounds[1]:
+        if fit is None and bounds[0] >= bounds[1]:
             reason = Text("nothing of the bounds of {name!r} is left", name=name)
             raise StepProblem("low", reason, "Choose a range within the declared bounds.")
-        return Numbers(bounds if all(map(math.isfinite, bounds)) else None)
+        if not all(map(math.isfinite, bounds)):
+            return Numbers()
+        if fit is not None and bounds_problem(bounds):
+            # What was fitted lies beyond the range, of which no row could know.
+            both = step.low is not None and step.high is not None
+            return Numbers((low, high) if both else _hull(min(max(e, low), high) for e in own))
+        return Numbers(bounds)
 
     return _each(step, table, (Numbers,), clipped)
 
@@ -203,7 +229,7 @@ def _standardise(step: Standardise, table: Table, fit: Fit | None) -> dict[str, 
         one = _of(fit, name)
         if one is None or held.bounds is None:
             return Numbers()
-        return Numbers(_ordered((edge - one["mean"]) / one["std"] for edge in held.bounds))
+        return Numbers(_hull((edge - one["mean"]) / one["std"] for edge in held.bounds))
 
     return _each(step, table, (Numbers,), scaled)
 
@@ -248,16 +274,19 @@ def _woe(step: Woe, table: Table, fit: Fit | None) -> dict[str, ColumnType]:
     def weighed(name: str, held: Categories) -> Numbers:
         del held
         one = _of(fit, name)
-        return Numbers() if one is None else Numbers(_ordered(one["woe"]))
+        return Numbers() if one is None else Numbers(_hull(one["woe"]))
 
     return _each(step, table, (Categories,), weighed)
 
 
-def _ordered(values: Iterable[float]) -> Bounds:
-    """Return the range of values, one more on each side if it has no width."""
-    listed = list(values)
+def _hull(values: Iterable[float]) -> Bounds:
+    """Return the range of values within ±`MAX_BOUND`, widened where it has hardly any width."""
+    listed = [min(max(value, -MAX_BOUND), MAX_BOUND) for value in values]
     low, high = min(listed), max(listed)
-    return (low, high) if low < high else (low - 1.0, high + 1.0)
+    if not bounds_problem((low, high)):
+        return low, high
+    more = max(1.0, 1e-6 * abs(low), 1e-6 * abs(high))
+    return max(low - more, -MAX_BOUND), min(high + more, MAX_BOUND)
 
 
 def _one_hot(step: OneHot, table: Table, fit: Fit | None) -> dict[str, ColumnType]:
@@ -271,6 +300,7 @@ def _one_hot(step: OneHot, table: Table, fit: Fit | None) -> dict[str, ColumnTyp
             if column in table or column in found:
                 raise _twice(column)
             found[column] = Numbers((0.0, 1.0))
+        _limited(found)
     return found
 
 
@@ -338,16 +368,16 @@ def _yeo_johnson(step: YeoJohnson, table: Table, fit: Fit | None) -> dict[str, C
             raise StepProblem("columns", reason, "Take logarithms first, or declare its unit.")
         if one is None or held.bounds is None:
             return Numbers()
-        return Numbers(_ordered(yeo_johnson(edge, one["lambda"]) for edge in held.bounds))
+        return Numbers(_hull(yeo_johnson(edge, one["lambda"]) for edge in held.bounds))
 
     return _each(step, table, (Numbers,), powered)
 
 
 def yeo_johnson(x: float, power: float) -> float:
     """Return ψ(λ, x) of Yeo and Johnson 2000, equation 2.1."""
-    if x >= 0:
-        return math.log1p(x) if power == 0 else ((x + 1) ** power - 1) / power
-    return -math.log1p(-x) if power == 2 else -((1 - x) ** (2 - power) - 1) / (2 - power)
+    if x < 0:
+        return -yeo_johnson(-x, 2 - power)
+    return math.log1p(x) if power == 0 else math.expm1(power * math.log1p(x)) / power
 
 
 def _date_parts(step: DateParts, table: Table, fit: Fit | None) -> dict[str, ColumnType]:
@@ -356,6 +386,12 @@ def _date_parts(step: DateParts, table: Table, fit: Fit | None) -> dict[str, Col
         raise StepProblem("years", "the first year is not before the last", "Exchange them.")
     if len(set(step.parts)) != len(step.parts):
         raise StepProblem("parts", "one is listed twice", "List each once.")
+    for form in step.formats:
+        used = re.findall("%(.?)", form, re.DOTALL)
+        if not set(used) <= _FIELDS or "Y" not in used or len(set(used)) < len(used):
+            reason = Text("{form!r} is no format that is read alike everywhere", form=form)
+            hint = "Use %Y and, as needed, %m %d %H %M %S, each once."
+            raise StepProblem("formats", reason, hint)
     found: dict[str, ColumnType] = {}
     for name, held in table.items():
         if name not in step.columns:
@@ -371,20 +407,23 @@ def _date_parts(step: DateParts, table: Table, fit: Fit | None) -> dict[str, Col
 
 
 def _interact(step: Interact, table: Table, fit: Fit | None) -> dict[str, ColumnType]:
-    del fit
-    names = present(step, table)
+    names, found = present(step, table), dict(table)
     for name in names:
         _expect(name, table[name], (Numbers,))
-    pairs = [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]]
-    return _added(
-        dict(table), {f"{a}*{b}": Numbers(_product(table[a], table[b])) for a, b in pairs}
-    )
+    for at, a in enumerate(names):
+        for b in names[at + 1 :]:
+            bounds = _product(table[a], table[b], wide=fit is None)
+            found = _added(found, {f"{a}*{b}": Numbers(bounds)})
+        _limited(found)
+    return found
 
 
-def _product(a: Any, b: Any) -> Bounds | None:
+def _product(a: Any, b: Any, *, wide: bool) -> Bounds | None:
+    """Return the bounds of a product; `wide` leaves those that are refused as they are."""
     if a.bounds is None or b.bounds is None:
         return None
-    return _ordered(x * y for x in a.bounds for y in b.bounds)
+    each = [x * y for x in a.bounds for y in b.bounds]
+    return (min(each), max(each)) if wide else _hull(each)
 
 
 def _select(step: Select, table: Table, fit: Fit | None) -> dict[str, ColumnType]:
