@@ -80,17 +80,21 @@ def tally(
     """
     found = np.zeros(schedule(spec).longest, np.int64)
     queries = schedule(spec).rounds[progress.rounds]
-    places = dict(zip(queries, _offsets(queries), strict=True))
-    for query in queries:
-        if query.step < 0:
-            count = len(next(iter(values.values())))
-            found[places[query]] = count * unit_of(spec, query)
+    places: dict[int, list[tuple[Query, int]]] = {}
+    for query, offset in zip(queries, _offsets(queries), strict=True):
+        places.setdefault(query.step, []).append((query, offset))
+    for query, offset in places.get(-1, ()):
+        found[offset] = len(next(iter(values.values()))) * unit_of(spec, query)
     strict = spec.privacy is None
     for at, step, rows in applied(spec, progress, values, label, strict=strict):
-        for query in queries:
-            if query.step == at and (query.column in rows.values or not query.column):
-                part = _added(spec, query, step, progress, rows)
-                found[places[query] : places[query] + len(part)] = part
+        if at not in places or not present(step, rows.table):
+            continue  # selections dropped all that the step would read
+        known = sizes(spec, step, places[at][0][0].number, rows.table)
+        for query, offset in places[at]:
+            if query.column in known:
+                size = known[query.column]
+                part = _added(spec, query, step, progress, rows, size)
+                found[offset : offset + size] = part
     return found
 
 
@@ -105,17 +109,21 @@ def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progre
     queries = schedule(spec).rounds[progress.rounds]
     states = [dict(one) for one in progress.states]
     rows, tables = progress.rows, _tables(spec, progress)
+    known: dict[int, dict[str, int]] = {}
     for query, offset in zip(queries, _offsets(queries), strict=True):
         unit = unit_of(spec, query)
         if query.step < 0:
             rows = max(float(totals[offset]) / unit, 0.0)
             continue
         step, table = spec.steps[query.step], tables[query.step]
-        if query.column and query.column not in table:
+        if query.step not in known:
+            known[query.step] = sizes(spec, step, query.number, table)
+        size = known[query.step].get(query.column)
+        if size is None:
             continue  # a selection dropped it
-        size = sizes(spec, step, query.number, table)[query.column]
         each = totals[offset : offset + size].astype(np.float64) / unit
-        about = _about(spec, progress, query.step, table, last=_is_last(spec, query))
+        last = schedule(spec).ends[query.step] == progress.rounds + 1
+        about = _about(spec, progress, query.step, table, last=last)
         before = states[query.step].get(query.column, {})
         states[query.step][query.column] = STEPS[step.step].learn(
             about, query.number, before, each, query.column
@@ -169,13 +177,13 @@ def _offsets(queries: tuple[Query, ...]) -> list[int]:
 
 
 def _added(
-    spec: PreparationSpec, query: Query, step: Any, progress: Progress, rows: Rows
+    spec: PreparationSpec, query: Query, step: Any, progress: Progress, rows: Rows, size: int
 ) -> Integers:
     """Return a query's sums of a party's rows, in steps."""
-    size = sizes(spec, step, query.number, rows.table)[query.column]
     state = progress.states[query.step].get(query.column, {})
-    count = len(next(iter(rows.values.values())))
-    block = max(1, _BLOCK // max(size, 1))
+    names = (query.column,) if query.column else present(step, rows.table)
+    rows = replace(rows, values={name: rows.values[name] for name in names})
+    count, block = len(rows.values[names[0]]), max(1, _BLOCK // max(size, 1))
     whole, steps = np.zeros(size), np.zeros(size, np.int64)
     unit = unit_of(spec, query)
     for first in range(0, count, block):
@@ -216,23 +224,19 @@ def _tables(spec: PreparationSpec, progress: Progress) -> list[dict[str, ColumnT
     return found
 
 
-def _is_last(spec: PreparationSpec, query: Query) -> bool:
-    ends = [q.number for each in schedule(spec).rounds for q in each if q.step == query.step]
-    return query.number == max(ends)
-
-
 def _about(
     spec: PreparationSpec, progress: Progress, at: int, table: Table, *, last: bool
 ) -> Learning:
     private = spec.privacy is not None
-    return Learning(spec.steps[at], table, private, last, progress.fits[:at])
+    off = 0.0 if private else len(spec.roster) / 2 / UNIT
+    return Learning(spec.steps[at], table, private, last, off, progress.fits[:at])
 
 
 def _settled(spec: PreparationSpec, progress: Progress) -> Progress:
     """Return the progress with the fits of all steps whose passes are over."""
     fits, states = list(progress.fits), list(progress.states)
-    for at, step in enumerate(spec.steps):
-        if fits[at] is None and schedule(spec).ends[at] <= progress.rounds:
+    for at, (step, end) in enumerate(zip(spec.steps, schedule(spec).ends, strict=True)):
+        if fits[at] is None and end <= progress.rounds:
             known = replace(progress, fits=tuple(fits))
             fits[at] = _fit(spec, known, at, step)
             states[at] = {}

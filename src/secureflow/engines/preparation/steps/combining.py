@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.bounds import MAX_BOUND
 from secureflow.domain.specs.steps import Drop, Interact, Select
 from secureflow.domain.specs.tables import present
 from secureflow.engines.preparation.steps.step import (
@@ -22,6 +23,7 @@ from secureflow.engines.preparation.steps.step import (
     moment_tally,
     moments,
     unit_scaled,
+    unresolved,
 )
 from secureflow.engines.preparation.steps.values import Numbers64
 
@@ -33,7 +35,7 @@ def _products(step: Interact, rows: Rows, fit: Fitted, strict: bool) -> Arrays:
     del fit, strict
     names = present(step, rows.table)
     return {
-        f"{a}*{b}": rows.numbers(a) * rows.numbers(b)
+        f"{a}*{b}": np.clip(rows.numbers(a) * rows.numbers(b), -MAX_BOUND, MAX_BOUND)
         for at, a in enumerate(names)
         for b in names[at + 1 :]
     }
@@ -65,7 +67,7 @@ def _select_learn(
 ) -> dict[str, Any]:
     del number, state
     if about.step.by == "variance":
-        return {"value": moments(totals, bounds_of(about.table, name))[1]}
+        return {"value": moments(totals, bounds_of(about.table, name), about.off)[1]}
     return {"values": _correlations(about, totals)}
 
 
@@ -81,9 +83,10 @@ def _correlations(about: Learning, totals: Numbers64) -> dict[str, dict[str, flo
         return {name: {} for name in names}
     means = totals[:count] / rows
     spread = products / rows - np.outer(means, means)
-    variances = np.maximum(np.diag(spread), 0.0)
+    variances = np.diag(spread)
+    variances = np.where(variances > unresolved(rows, about.off), variances, 0.0)
     scale = np.sqrt(np.outer(variances, variances))
-    found = np.where(scale > FULL, np.abs(spread) / np.maximum(scale, FULL), 0.0)
+    found = np.where(scale > 0, np.abs(spread) / np.maximum(scale, FULL), 0.0)
     found = np.minimum(found, 1.0)
     return {
         a: {b: float(found[i, j]) for j, b in enumerate(names) if j > i}

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.passes import POWERS
 from secureflow.domain.specs.steps import Clip, Log, MinMax
 from secureflow.domain.specs.tables import present, yeo_johnson
@@ -18,7 +19,6 @@ from secureflow.engines.preparation.steps.searching import (
     search_tally,
 )
 from secureflow.engines.preparation.steps.step import (
-    FULL,
     Learning,
     Rows,
     State,
@@ -28,6 +28,7 @@ from secureflow.engines.preparation.steps.step import (
     bounds_of,
     moment_tally,
     moments,
+    unresolved,
 )
 from secureflow.engines.preparation.steps.values import Numbers64
 
@@ -74,13 +75,15 @@ def _standardise_learn(
     about: Learning, number: int, state: State, totals: Numbers64, name: str
 ) -> dict[str, Any]:
     del number, state
-    mean, variance, _ = moments(totals, bounds_of(about.table, name))
-    return {"mean": mean, "std": math.sqrt(variance) or 1.0}
+    low, high = bounds_of(about.table, name)
+    mean, variance, _ = moments(totals, (low, high), about.off)
+    return {"mean": mean, "std": math.sqrt(variance) or (high - low) / 2}
 
 
 def _mapped(step: MinMax, rows: Rows, name: str, values: Numbers64, one: Any) -> Numbers64:
     low, high = rows.bounds(name) if one is None else (one["low"], one["high"])
-    share = (values - low) / ((high - low) or 1.0)
+    # Rows that no search can tell apart are one number: the smallest.
+    share = (values - low) / (high - low) if high > low else np.where(np.isnan(values), values, 0.0)
     return np.clip(step.low + share * (step.high - step.low), step.low, step.high)
 
 
@@ -121,6 +124,39 @@ def _psi(values: Numbers64, power: float) -> Numbers64:
     return found
 
 
+def _share(values: Numbers64, bounds: Bounds, power: float) -> Numbers64:
+    """Return (ψ(x) − ψ(low)) / (ψ(high) − ψ(low)), by logarithms: at λ < 0 large numbers have ψ
+    that hardly differ.
+    """
+    low, high = bounds
+    if high <= 0:
+        return 1 - _share(-values, (-high, -low), 2 - power)
+    if low < 0:
+        first, last = (yeo_johnson(edge, power) for edge in bounds)
+        return (_psi(values, power) - first) / (last - first)
+    above, most = np.log1p((values - low) / (1 + low)), _log_ratio(bounds)
+    return np.asarray(
+        above / most if power == 0 else np.expm1(power * above) / math.expm1(power * most)
+    )
+
+
+def _log_ratio(bounds: Bounds) -> float:
+    low, high = bounds
+    return math.log1p((high - low) / (1 + low))
+
+
+def _log_width(bounds: Bounds, power: float) -> float:
+    """Return ln(ψ(high) − ψ(low))."""
+    low, high = bounds
+    if high <= 0:
+        return _log_width((-high, -low), 2 - power)
+    if low < 0:
+        return math.log(yeo_johnson(high, power) - yeo_johnson(low, power))
+    most = _log_ratio(bounds)
+    rise = most if power == 0 else math.expm1(power * most) / power
+    return power * math.log1p(low) + math.log(rise)
+
+
 def _grid(state: State) -> Numbers64:
     low, high = state.get("between", (_LEAST_POWER, _MOST_POWER))
     return np.linspace(low, high, POWERS)
@@ -131,37 +167,35 @@ def _power_tally(step: Any, number: int, state: State, rows: Rows, name: str) ->
     values, bounds = rows.numbers(name), rows.bounds(name)
     found = np.empty((len(values), 2 * POWERS + 2))
     for at, power in enumerate(_grid(state).tolist()):
-        low, high = (yeo_johnson(edge, power) for edge in bounds)
-        scaled = (_psi(values, power) - (low + high) / 2) / ((high - low) / 2)
-        scaled = np.clip(scaled, -1.0, 1.0)
+        scaled = np.clip(2 * _share(values, bounds, power) - 1, -1.0, 1.0)
         found[:, at], found[:, POWERS + at] = scaled, 2 * scaled**2 - 1
     found[:, _COUNT] = np.where(np.isnan(values), 0.0, 1.0)
     found[:, _COUNT + 1] = np.sign(values) * np.log1p(np.abs(values)) / _longest(bounds)
     return Sums(found)
 
 
-def _longest(bounds: tuple[float, float]) -> float:
+def _longest(bounds: Bounds) -> float:
     return math.log1p(max(map(abs, bounds)))
 
 
 def _power_learn(
     about: Learning, number: int, state: State, totals: Numbers64, name: str
 ) -> dict[str, Any]:
-    """Return the two neighbours of the λ of the largest likelihood (equation 3.1), or that λ."""
+    """Return the two neighbours of the λ of the largest likelihood (equation 3.1), or that λ.
+
+    A column that is constant, or has no rows, keeps λ = 1.
+    """
     del number
     bounds, powers = bounds_of(about.table, name), _grid(state)
-    count = float(totals[_COUNT])
-    if count < 2:
+    count = max(float(totals[_COUNT]), 1.0)
+    means, squares = totals[:POWERS] / count, (totals[POWERS:_COUNT] / count + 1) / 2
+    variances, least = squares - means**2, unresolved(count, about.off)
+    if count < 2 or np.all(variances <= least):
         return {"lambda": 1.0} if about.last else {"between": [1.0, 1.0]}
+    widths = np.array([_log_width(bounds, power) for power in powers.tolist()])
+    spread = np.log(np.maximum(variances, least)) + 2 * (widths - math.log(2))
     jacobian = float(totals[_COUNT + 1]) * _longest(bounds)
-    likelihood = np.empty(POWERS)
-    for at, power in enumerate(powers.tolist()):
-        low, high = (yeo_johnson(edge, power) for edge in bounds)
-        mean = float(totals[at]) / count
-        variance = max((float(totals[POWERS + at]) / count + 1) / 2 - mean**2, FULL)
-        spread = math.log(variance) + 2 * math.log((high - low) / 2)
-        likelihood[at] = -count / 2 * spread + (power - 1) * jacobian
-    best = int(np.argmax(likelihood))
+    best = int(np.argmax(-count / 2 * spread + (powers - 1) * jacobian))
     if about.last:
         return {"lambda": float(powers[best])}
     ends = powers[max(best - 1, 0)], powers[min(best + 1, POWERS - 1)]

@@ -22,6 +22,8 @@ State = Mapping[str, Any]
 """JSON: what a step knows of one column after some passes; {} before the first."""
 FULL: Final = 1e-12
 """A variance below this share of the squared half-range is rounding: the column is constant."""
+_OFFS: Final = 2.5
+"""By how many times what a sum may be off, over the rows, `moments` may have a variance wrong."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,17 @@ def moment_tally(rows: Rows, name: str) -> Sums:
     return Sums(np.column_stack([scaled, 2 * scaled**2 - 1, np.where(np.isnan(scaled), 0.0, 1.0)]))
 
 
-def moments(totals: Numbers64, bounds: Bounds) -> tuple[float, float, float]:
+def unresolved(count: float, off: float) -> float:
+    """Return the variance of numbers scaled to −1 … 1 that cannot be told from 0.
+
+    Args:
+        count: the rows.
+        off: by how much a sum of them may be off.
+    """
+    return max(FULL, _OFFS * off / max(count, 1.0))
+
+
+def moments(totals: Numbers64, bounds: Bounds, off: float) -> tuple[float, float, float]:
     """Return mean, variance (ddof 0) and count of `moment_tally`'s totals.
 
     Without a row it is the middle of the bounds, and 0; noise leaves no variance below 0.
@@ -108,8 +120,10 @@ def moments(totals: Numbers64, bounds: Bounds) -> tuple[float, float, float]:
         return middle, 0.0, max(count, 0.0)
     mean = min(max(float(totals[0]) / count, -1.0), 1.0)
     square = min(max((float(totals[1]) / count + 1) / 2, 0.0), 1.0)
-    variance = max(square - mean**2, 0.0)
-    return middle + half * mean, variance * half**2 if variance > FULL else 0.0, count
+    variance = square - mean**2
+    if variance <= unresolved(count, off):
+        variance = 0.0
+    return middle + half * mean, variance * half**2, count
 
 
 @dataclass(frozen=True)
@@ -121,6 +135,7 @@ class Learning:
         table: the types before it, with bounds.
         private: whether totals hold noise.
         last: whether this pass is the column's last.
+        off: by how much rounding may have moved a total; 0 if it holds noise.
         fits: of the steps before it, in order; None where one is not fitted, or not needed.
     """
 
@@ -128,6 +143,7 @@ class Learning:
     table: Table
     private: bool
     last: bool
+    off: float
     fits: tuple[Mapping[str, Any] | None, ...] = ()
 
 
