@@ -12,6 +12,7 @@ private job it counts as missing: an error that one row can cause would reveal t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,10 +57,11 @@ def _read(one: PreparedColumn, columns: Columns, *, strict: bool) -> NDArray[Any
             found = numeric_column(columns, one.column)
         else:
             found = plain_numbers(column(columns, one.column))
+            found = np.where(np.isfinite(found), found, np.nan)
         return np.clip(found, *(one.bounds or (-np.inf, np.inf)))
     cells = column(columns, one.column).tolist()
     if one.type == "text":
-        return np.array([cell if isinstance(cell, str) else None for cell in cells], object)
+        return _texts(one.column, cells, strict=strict)
     places: dict[Any, int] = {name: at for at, name in enumerate(one.categories)}
     codes = np.fromiter((_code(places, cell) for cell in cells), np.int32, len(cells))
     unknown = codes < MISSING
@@ -68,8 +70,22 @@ def _read(one: PreparedColumn, columns: Columns, *, strict: bool) -> NDArray[Any
     return np.maximum(codes, MISSING)
 
 
+def _texts(name: str, cells: list[Any], *, strict: bool) -> NDArray[Any]:
+    found = np.empty(len(cells), object)
+    for row, cell in enumerate(cells):
+        if isinstance(cell, str):
+            found[row] = cell
+        elif strict and not _absent(cell):
+            raise malformed_cell(name, row, "it is not a text")
+    return found
+
+
+def _absent(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
 def _code(places: Mapping[Any, int], cell: Any) -> int:
-    if cell is None:
+    if _absent(cell):
         return MISSING
     return places.get(cell, MISSING - 1) if isinstance(cell, str) else MISSING - 1
 
