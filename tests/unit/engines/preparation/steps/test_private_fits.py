@@ -29,8 +29,9 @@ from unit.engines.preparation.steps.world import (
 from secureflow.domain.specs.passes import FITTED, schedule
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.tables import Numbers
-from secureflow.engines.preparation import private_labels
+from secureflow.engines.preparation import label_vector, private_labels
 from secureflow.engines.preparation.fitting import Progress, learn, sigma_of, start, unit_of
+from secureflow.kit.errors import SecureFlowError
 
 COLUMNS = [number("x", -10, 90), number("z", 0, 1e6), category("job", "a", "b", "c"), text("born")]
 ALL: list[dict[str, Any]] = [
@@ -133,6 +134,19 @@ def test_no_row_is_lost_or_makes_a_recipe_fail(row: dict[str, Any]) -> None:
         assert len(rows.values[name]) == 4
         assert isinstance(held, Numbers)
         assert not np.isinf(rows.values[name]).any()
+
+
+def test_a_missing_label_is_named_or_leaves_its_row_out() -> None:
+    of = spec()
+    assert of.label is not None
+    labels = {"y": np.array(["1", "0", None, "what"], object)}
+    with pytest.raises(SecureFlowError) as caught:
+        label_vector(of.label, labels)
+    assert caught.value.code == "missing_label"
+    assert caught.value.details == {"row": 3, "column": "y"}
+    known, values = private_labels(of.label, labels)
+    assert known.tolist() == [True, True, False, True]
+    assert values.tolist() == [1.0, 0.0, 0.0, 0.0]  # whatever is not positive is not
 
 
 @pytest.mark.parametrize("seed", range(4))
