@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -54,12 +54,9 @@ def _select_tally(step: Select, number: int, state: State, rows: Rows, name: str
     scaled = np.column_stack([unit_scaled(rows.numbers(one), rows.bounds(one)) for one in names])
     scaled[np.isnan(scaled).any(axis=1)] = np.nan
     whole = np.where(np.isnan(scaled[:, :1]), 0.0, 1.0)
-    products = [scaled[:, a] * scaled[:, b] for a, b in _pairs(len(names))]
-    return Sums(np.column_stack([scaled, *products, whole]))
-
-
-def _pairs(count: int) -> Iterator[tuple[int, int]]:
-    return ((a, b) for a in range(count) for b in range(a, count))
+    # Each pair of columns, and each with itself, the first of the two first.
+    first, second = np.triu_indices(len(names))
+    return Sums(np.column_stack([scaled, scaled[:, first] * scaled[:, second], whole]))
 
 
 def _select_learn(
@@ -77,8 +74,8 @@ def _correlations(about: Learning, totals: Numbers64) -> dict[str, dict[str, flo
     count = len(names)
     rows = float(totals[-1])
     products = np.zeros((count, count))
-    for at, (a, b) in enumerate(_pairs(count)):
-        products[a, b] = products[b, a] = totals[count + at]
+    first, second = np.triu_indices(count)
+    products[first, second] = products[second, first] = totals[count:-1]
     if rows < 1:
         return {name: {} for name in names}
     means = totals[:count] / rows
