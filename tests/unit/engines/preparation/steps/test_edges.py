@@ -18,9 +18,9 @@ from unit.engines.preparation.steps.world import (
     prepared,
     spec_of,
     text,
+    unchecked,
 )
 
-from secureflow.domain.specs.preparation import PreparedColumn
 from secureflow.domain.specs.steps import MAX_COLUMNS
 from secureflow.domain.specs.tables import Categories, Numbers
 from secureflow.engines.preparation.fitting import learn, start
@@ -300,8 +300,10 @@ def test_tables_at_their_limits() -> None:
     assert len(outcome(spec, progress, parts[0]).values) == MAX_COLUMNS
 
 
-def prepared_column(kind: str, **more: Any) -> tuple[PreparedColumn, ...]:
-    return (PreparedColumn("x", kind, **more),)  # type: ignore[arg-type]
+def prepared_column(kind: str, **more: Any) -> Any:
+    return unchecked(
+        [{"step": "drop", "columns": ["x"]}], [{"column": "x", "type": kind, **more}]
+    ).columns
 
 
 NUMBER = prepared_column("number", bounds=(0.0, 1.0))
@@ -322,7 +324,7 @@ TEXT = prepared_column("text")
     ],
 )
 def test_a_cell_that_fits_nothing_is_named_or_counts_as_missing(
-    column: tuple[PreparedColumn, ...], held: NDArray[Any], code: str, row: int
+    column: Any, held: NDArray[Any], code: str, row: int
 ) -> None:
     with pytest.raises(SecureFlowError) as caught:
         read_values(column, {"x": held}, strict=True)
