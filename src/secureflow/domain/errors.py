@@ -122,6 +122,7 @@ CATALOGUE: dict[str, Category] = {
     "totals_malformed": Category.UNTRUSTED,
     "invalid_recipe": Category.INVALID,
     "no_recipe": Category.NOT_FOUND,
+    "recipe_empty": Category.FAILED,
     "missing_data": Category.INVALID,
     "missing_moments": Category.INVALID,
     "empty_dataset": Category.INVALID,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.preparation import Columns, label_vector, private_labels
 from secureflow.engines.preparation.columns import column
-from secureflow.engines.preparation.fitting import tally
+from secureflow.engines.preparation.fitting import MOST_ROWS, tally
 from secureflow.engines.preparation.steps.values import Numbers64, Values, read_values
 from secureflow.engines.preparation.units import kept_rows
 from secureflow.engines.recipes.plan import noised, progress_after, totals_bytes
@@ -36,6 +36,12 @@ class PreparationRows:
         strict = spec.privacy is None
         self._values = read_values(spec.columns, columns, strict=strict)
         self.count = len(next(iter(self._values.values())))
+        if self.count > MOST_ROWS:
+            raise SecureFlowError(
+                "dataset_too_large",
+                Text("A preparation adds up at most {most} rows of a party.", most=MOST_ROWS),
+                "Publish fewer rows, or several datasets.",
+            )
         self._label = _label(spec, columns, self.count)
         self._units = None if person is None else column(columns, person)
         if self._units is None and spec.privacy is not None and spec.privacy.unit == "person":

@@ -32,6 +32,8 @@ UNIT: Final = 1 << 24
 """Steps of one row that adds 1, without privacy: a quantum of 6e-8."""
 LIMIT: Final = 1 << 50
 """Limit of a party's number: 67 million rows."""
+MOST_ROWS: Final = LIMIT // UNIT
+"""Most rows of a party: what they add to one number stays within the limit."""
 _SIGMA: Final = 1 << 13
 """Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
 _BLOCK: Final = 1 << 22

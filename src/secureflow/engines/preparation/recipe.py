@@ -31,13 +31,23 @@ MAX_BYTES: Final = 32 << 20
 
 
 def recipe_of(spec: PreparationSpec, job: str, spec_digest: str, progress: Progress) -> Recipe:
-    """Return the recipe of a preparation whose rounds are over."""
+    """Return the recipe of a preparation whose rounds are over.
+
+    Raises:
+        SecureFlowError: `recipe_empty` if a selection dropped every column.
+    """
     if any(fit is None for fit in progress.fits):
         raise AssertionError(job)  # the caller has run all rounds
     fits = tuple(dict(fit) for fit in progress.fits if fit is not None)
     table: Table = spec.table
     for step, fit in zip(spec.steps, fits, strict=True):
         table = after(step, table, fit)
+    if not table:
+        raise SecureFlowError(
+            "recipe_empty",
+            Text("The steps of {job} left no column: a selection dropped them all.", job=job),
+            "Lower its threshold, or name columns that say more.",
+        )
     return Recipe(
         job=job,
         spec=spec_digest,
