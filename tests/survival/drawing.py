@@ -71,8 +71,11 @@ class DrawingWorker(TrainingWorker):
 AGENTS: Final = AgentKinds(
     TrainingAgentKind(lambda spec: spec.name != DRAWN and model_family(spec).reproducible),
     AGENT_KINDS["statistics"],
+    AGENT_KINDS["preparation"],
 )
-WORKERS: Final = WorkerKinds(DrawingWorker(), WORKER_KINDS["statistics"])
+WORKERS: Final = WorkerKinds(
+    DrawingWorker(), WORKER_KINDS["statistics"], WORKER_KINDS["preparation"]
+)
 
 
 def run(config: Path) -> int:

@@ -37,7 +37,7 @@ from tests.survival.world import ROWS, check_story, platform, run_under, trainin
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
-SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4}
+SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4, "preparation": 5}
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +226,62 @@ def test_a_process_killed_at_each_step_of_statistics(
     for party in place.parties:
         paid = reserved(place, party)[job.id]
         assert (paid["state"], [one["count"] for one in paid["charge"]]) == ("committed", [2])
+
+
+def inputs(place: Platform) -> dict[str, Any]:
+    """Return a preparation of two rounds: what is fitted in the second depends on the first."""
+    return {
+        "kind": "preparation",
+        "project": place.project,
+        "name": "inputs",
+        "purpose": PURPOSE,
+        "datasets": [owner.dataset_id for owner in place.parties.values()],
+        "columns": ["age", "education"],
+        "steps": [
+            {"step": "impute", "columns": ["age"], "by": "mean"},
+            {"step": "standardise", "columns": ["age"]},
+            {"step": "one_hot", "columns": ["education"], "least": 20},
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def calm(place: Platform) -> list[Any]:
+    """Return what an undisturbed preparation fits."""
+    job, _ = run_under(place, None, inputs(place))
+    assert job.state == "succeeded", job.error
+    check_story(place, job, models=0)
+    return list((job.report or {})["fitted"])
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("process", "kinds", "fewest"),
+    [
+        ("server", (" before", " after"), 20),
+        pytest.param("server", ("uncommitted",), 8, marks=pytest.mark.soak),
+        ("bank-b", (), 20),
+    ],
+)
+def test_a_process_killed_at_each_step_of_a_preparation(
+    place: Platform,
+    calm: list[Any],
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
+) -> None:
+    """Sums are made again, bit by bit: what is fitted is the same to the last digit."""
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    arming = Arming(process, kinds, share=share, seed=SEEDS["preparation"])
+    job, died = run_under(place, arming, inputs(place))
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    report = job.report or {}
+    assert report["fitted"] == calm
+    assert report["survivors"] == list(place.parties)
 
 
 @pytest.mark.parametrize("share", SHARES)

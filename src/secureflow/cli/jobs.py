@@ -83,7 +83,7 @@ def submit(
         _check(file, resume, output)
         return
     with client() as connection:
-        with brought(_request(connection, file, resume), file.parent) as found:
+        with brought(requested(connection, file, resume), file.parent) as found:
             found.send(connection)
             job = connection.jobs.submit(found.request)
         if not watch:
@@ -231,7 +231,7 @@ def bundle(
 
 def _check(file: Path, resume: str, output: Form) -> None:
     with client() as connection:
-        with brought(_request(connection, file, resume), file.parent) as found:
+        with brought(requested(connection, file, resume), file.parent) as found:
             answer = found.check(connection)
         show_dry_run(answer, output)
         found.tell()
@@ -277,7 +277,7 @@ def _why(error: dict[str, Any] | None) -> str | None:
     return f"{code}: {explained(code, message)}" + (f" → {said(hint)}" if hint else "")
 
 
-def _request(connection: Client, file: Path, resume: str) -> dict[str, Any]:
+def requested(connection: Client, file: Path, resume: str = "") -> dict[str, Any]:
     """Return the request of a job file; projects, datasets and jobs in it may be names."""
     request = read_mapping(file) | told_on_the_command_line(resume)
     if isinstance(project := request.get("project"), str):

@@ -13,11 +13,11 @@ from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.files import write_text
-from secureflow.cli.names import named, named_all
+from secureflow.cli.jobs import requested
+from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.inputfiles import read_mapping
 from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
@@ -78,14 +78,11 @@ def fit(
     """Fit a preparation."""
     from secureflow.cli.watching import follow
 
-    asked = {"kind": "preparation", **read_mapping(file)}
     with client() as connection:
-        asked["project"] = named(connection, "project", str(asked.get("project", "")))
-        given = asked.get("datasets") or ()
-        ids = named_all(connection, "dataset", [str(one) for one in given])
-        asked["datasets"] = list(
-            ids or [one.id for one in connection.datasets.list(asked["project"])]
-        )
+        asked = {"kind": "preparation", **requested(connection, file)}
+        if not asked.get("datasets"):
+            granted = connection.datasets.list(str(asked.get("project", "")))
+            asked["datasets"] = [one.id for one in granted]
         if dry_run:
             show_dry_run(connection.jobs.dry_run(asked), output)
             return

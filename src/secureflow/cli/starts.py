@@ -1,8 +1,9 @@
-"""What a job file says of the model that a job starts from, completed from what the centre has.
+"""What a job file says of other jobs' outcomes, completed from what the centre has of them.
 
 `resume: NAME` or `{job: NAME}` is enough in a file: round and digest follow from that job's log.
 `initial: DIGEST` is, too: the tensors follow from the upload. The spec that everybody signs has all
-of it, and what was filled in is said.
+of it, and what was filled in is said. `recipe: NAME` among the features is a preparation, whose
+recipe goes into the spec with the inputs that it makes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def told_on_the_command_line(start: str) -> dict[str, Any]:
 
 
 def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a request that say where it starts, with what they leave open.
+    """Return the fields of a request that name others' outcomes, with what they leave open.
+
+    These are `resume`, `initial`, and in `features` the `recipe` of a preparation.
 
     What is neither a name nor an object with fields is left as it is: the centre refuses it.
 
@@ -58,7 +61,24 @@ def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
         given = {short: given} if isinstance(given, str) else given
         if isinstance(given, Mapping) and isinstance(given.get(short), str):
             found[name] = fill(connection, given, str(request.get("project", "")))
+    features = request.get("features")
+    if isinstance(features, Mapping) and isinstance(features.get("recipe"), str):
+        found["features"] = _prepared(connection, features)
     return found
+
+
+def _prepared(connection: Client, features: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the recipe that a preparation fitted, and the inputs that it makes."""
+    from secureflow.domain.specs.base import dump
+    from secureflow.engines.preparation.recipe import recipe_digest
+    from secureflow.sdk.features import recipe_features
+
+    job = named(connection, "job", features["recipe"])
+    recipe = connection.jobs.recipe(job)
+    inputs = dump(recipe_features(recipe, None))
+    say(t("Its inputs are the {count} columns that recipe {digest} of {job} makes.",
+          count=len(inputs["numeric"]), digest=recipe_digest(recipe), job=job))  # fmt: skip
+    return {**features, "recipe": inputs["recipe"], "numeric": inputs["numeric"]}
 
 
 def _resumed(connection: Client, given: Mapping[str, Any], _: str) -> dict[str, Any]:

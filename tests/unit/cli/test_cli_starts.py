@@ -14,6 +14,14 @@ MODELS = {1: "a" * 64, 2: "b" * 64, 3: "c" * 64}
 UPLOAD = {"id": "upl_1", "project": "prj_00000000", "digest": "d" * 64, "layout": "e" * 64,
           "organisation": "bank-a", "uploader": "sam", "size": 8, "created": 1,
           "expires": 9}  # fmt: skip
+RECIPE = {
+    "job": "job_00000000",
+    "spec": "a" * 64,
+    "columns": [{"column": "age", "type": "number", "bounds": [0, 100]}],
+    "steps": [{"step": "standardise", "columns": ["age"]}],
+    "fits": [{"columns": {"age": {"mean": 40, "std": 20}}}],
+    "outputs": [{"name": "age", "type": "number"}],
+}
 
 
 def ended(**document: Any) -> dict[str, Any]:
@@ -47,6 +55,24 @@ def _asked(centre: Any, cli: Any, tmp_path: Path) -> Any:
         return status, err, sent[0] if sent else None
 
     return check
+
+
+def test_a_recipe_is_named_by_its_job_and_goes_into_the_spec_whole(asked: Any, centre: Any) -> None:
+    centre.answers["GET /jobs/job_00000000/recipe"] = (200, RECIPE)
+    status, err, sent = asked("features: {recipe: credit, label: {column: y, positive: 'yes'}}\n")
+    assert status == 0, err
+    assert sent["features"]["recipe"]["job"] == "job_00000000"
+    assert sent["features"]["numeric"] == [
+        {"column": "age", "bounds": [-2.0, 3.0], "scale": "none"}
+    ]
+    assert "Its inputs are the 1 columns that recipe" in err
+
+
+def test_a_recipe_whose_fits_are_not_its_steps_is_refused(asked: Any, centre: Any) -> None:
+    centre.answers["GET /jobs/job_00000000/recipe"] = (200, {**RECIPE, "fits": [{"columns": {}}]})
+    status, err, sent = asked("features: {recipe: credit}\n")
+    assert (status, sent) == (2, None)
+    assert "The recipe is not valid" in err
 
 
 @pytest.mark.parametrize(
