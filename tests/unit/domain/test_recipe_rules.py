@@ -1,0 +1,175 @@
+"""A spec that trains on a recipe: what it makes are the inputs, and its fits are its steps'."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secureflow.adapters.frameworks import runner_of
+from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.recipe import Recipe
+from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
+from secureflow.domain.specs.training_rules import check
+from secureflow.engines.preparation.recipe import (
+    apply_recipe,
+    read_recipe,
+    recipe_bytes,
+    recipe_digest,
+)
+from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.features import recipe_features
+
+RECIPE: dict[str, Any] = {
+    "job": "job_0123456789",
+    "spec": "a" * 64,
+    "columns": [
+        {"column": "age", "type": "number", "bounds": [0, 100]},
+        {"column": "job", "type": "category", "categories": ["a", "b"]},
+    ],
+    "steps": [
+        {"step": "impute", "columns": ["age"], "by": "mean"},
+        {"step": "standardise", "columns": ["age"]},
+        {"step": "one_hot", "columns": ["job"]},
+    ],
+    "fits": [
+        {"columns": {"age": {"value": 40}}},
+        {"columns": {"age": {"mean": 40, "std": 20}}},
+        {"columns": {"job": {"kept": [0, 1], "merged": False}}},
+    ],
+    "outputs": [
+        {"name": "age", "type": "number"},
+        {"name": "job=a", "type": "number"},
+        {"name": "job=b", "type": "number"},
+    ],
+}
+Change = Callable[[dict[str, Any]], Any]
+
+
+def spec_of(recipe: Recipe, **changes: Any) -> TrainingSpec:
+    features = dump(recipe_features(recipe, None)) | {"label": {"column": "y", "positive": "1"}}
+    value: dict[str, Any] = {
+        "project": "prj_0123456789", "name": "scores", "purpose": "p", "submitter": "ann",
+        "roster": [{"party": p, "key": p * 43 + "=", "dataset": "d"} for p in "abc"],
+        "features": features,
+    }  # fmt: skip
+    for name, part in changes.items():
+        value[name] = {**value[name], **part} if isinstance(value.get(name), dict) else part
+    return parse(TrainingSpec, value)
+
+
+def recipe_of(change: Change = lambda value: None) -> Recipe:
+    value = copy.deepcopy(RECIPE)
+    change(value)
+    return read_recipe(recipe_bytes(parse(Recipe, value, "recipe")))
+
+
+def test_a_recipe_survives_its_document_and_is_named_by_it() -> None:
+    recipe = recipe_of()
+    assert read_recipe(recipe_bytes(recipe), recipe_digest(recipe)) == recipe
+    with pytest.raises(SecureFlowError, match="digest_mismatch"):
+        read_recipe(recipe_bytes(recipe) + b" ", recipe_digest(recipe))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v["fits"].pop(),
+        lambda v: v["fits"][1]["columns"].clear(),
+        lambda v: v["fits"][1]["columns"]["age"].update(std=0),
+        lambda v: v["fits"][1]["columns"]["age"].update(std="20"),
+        lambda v: v["fits"][1]["columns"]["age"].update(more=1),
+        lambda v: v["fits"][1].update(code="x"),
+        lambda v: v["fits"][2]["columns"]["job"].update(kept=[0, 2]),
+        lambda v: v["fits"][2]["columns"]["job"].update(kept=[1, 0]),
+        lambda v: v["fits"][0]["columns"]["age"].update(value=True),
+        lambda v: v["outputs"].pop(),
+        lambda v: v["outputs"][0].update(name="other"),
+        lambda v: v["steps"][2].update(columns=["nothing"]),
+    ],
+)
+def test_fits_that_do_not_belong_to_the_steps_are_refused(change: Change) -> None:
+    with pytest.raises(SecureFlowError, match="invalid_recipe"):
+        recipe_of(change)
+
+
+def test_a_job_that_trains_on_it_reads_its_columns_and_sees_what_it_makes() -> None:
+    spec = spec_of(recipe_of())
+    check(spec)
+    assert spec.column_names == ("age", "job", "y")
+    assert spec.bounds == (("age", (0.0, 100.0)),)
+    assert spec.parameters == 4  # three inputs and the intercept
+    assert parse(TrainingSpec, dump(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("features", "field"),
+    [
+        ({"numeric": []}, "features.numeric"),
+        ({"numeric": [{"column": "age", "bounds": [0, 1], "scale": "none"}]}, "features.numeric"),
+        ({"categorical": [{"column": "job", "categories": ["a"]}]}, "features.recipe"),
+        ({"recipe": None}, "features.age.scale"),
+    ],
+)
+def test_inputs_that_a_recipe_does_not_make_are_refused(
+    features: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        check(spec_of(recipe_of(), features=features))
+    assert caught.value.code == "contradictory_spec"
+    assert caught.value.details["field"] in {field, "features"}
+
+
+def test_a_private_job_takes_no_recipe_that_was_fitted_without_noise() -> None:
+    private = {"privacy": {"delta": 1e-6, "noise_multiplier": 1.0, "rows": 100},
+               "plan": {"validation": 0.0}}  # fmt: skip
+    with pytest.raises(SecureFlowError) as caught:
+        check(spec_of(recipe_of(), **private))
+    assert caught.value.details["field"] == "features.recipe"
+    check(spec_of(recipe_of(lambda v: v.update(private=True)), **private))
+
+
+def test_families_of_sums_take_no_inputs_as_they_are() -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        check(spec_of(recipe_of(), model={"family": "gaussian_nb"}, plan={"rounds": 1}))
+    assert caught.value.details["field"] == "features.age.scale"
+
+
+def test_a_runner_trains_on_what_the_recipe_makes_bit_for_bit(tmp_path: Any) -> None:
+    recipe = recipe_of()
+    spec = spec_of(recipe, plan={"validation": 0.0, "rounds": 1})
+    draw = np.random.default_rng(1)
+    raw: Any = {
+        "age": np.where(draw.random(50) < 0.1, np.nan, draw.integers(0, 100, 50).astype(float)),
+        "job": draw.choice(np.array(["a", "b", None], object), 50),
+        "y": draw.choice(np.array(["0", "1"], object), 50),
+    }
+    made = {**apply_recipe(recipe, raw, strict=True), "y": raw["y"]}
+    features = parse(FeatureSpec, {
+        "label": {"column": "y", "positive": "1"},
+        "numeric": [{"column": one.column, "bounds": one.bounds, "scale": "none"}
+                    for one in spec.features.numeric],
+    }) if spec.features else None  # fmt: skip
+    plain = parse(TrainingSpec, {**dump(spec), "features": dump(features)})
+    model = tmp_path / "model"
+    model.write_bytes(bytes(4 * spec.parameters))
+    written = []
+    for job, columns in ((spec, raw), (plain, made)):
+        runner = runner_of(job, columns)
+        runner.train(model, tmp_path / "update", None, b"s" * 32)
+        written.append((tmp_path / "update").read_bytes())
+    assert written[0] == written[1] != bytes(len(written[0]))
+
+
+def test_a_cell_that_stays_missing_is_named_where_a_model_needs_it() -> None:
+    recipe = recipe_of(lambda v: (v["steps"].pop(0), v["fits"].pop(0)))
+    raw: Any = {"age": np.array([1.0, np.nan]), "job": np.array(["a", "b"], object),
+                "y": np.array(["0", "1"], object)}  # fmt: skip
+    with pytest.raises(SecureFlowError) as caught:
+        runner_of(spec_of(recipe), raw)
+    assert (caught.value.code, caught.value.details) == (
+        "malformed_cell", {"row": 2, "column": "age"}
+    )  # fmt: skip
