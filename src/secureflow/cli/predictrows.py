@@ -30,7 +30,7 @@ def read_rows(path: Path, features: FeatureSpec) -> Any:
     data = read_bytes(path)
     if path.suffix.lower() in _PARQUET or data.startswith(_MAGIC):
         return _table(path, data, features)
-    numeric = {feature.column for feature in features.numeric}
+    numeric = {name for name, _ in features.input_bounds}
     return list(_records(path, data.decode("utf-8-sig", "replace"), numeric))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from secureflow.adapters.frameworks import runner_of
+from secureflow.cli.predictrows import read_rows
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
@@ -22,6 +23,7 @@ from secureflow.engines.preparation.recipe import (
 )
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.features import recipe_features
+from secureflow.simulation import simulate
 
 RECIPE: dict[str, Any] = {
     "job": "job_0123456789",
@@ -162,6 +164,20 @@ def test_a_runner_trains_on_what_the_recipe_makes_bit_for_bit(tmp_path: Any) -> 
         runner.train(model, tmp_path / "update", None, b"s" * 32)
         written.append((tmp_path / "update").read_bytes())
     assert written[0] == written[1] != bytes(len(written[0]))
+
+
+def test_a_simulation_and_a_prediction_take_the_raw_columns(tmp_path: Any) -> None:
+    spec = spec_of(recipe_of(), plan={"validation": 0.0, "rounds": 2})
+    draw = np.random.default_rng(2)
+    ages, jobs = draw.integers(0, 100, 90), draw.choice(["a", "b", ""], 90)
+    lines = [f"{a},{j},{int(a > 50)}" for a, j in zip(ages, jobs, strict=True)]
+    table = tmp_path / "rows.csv"
+    table.write_text("\n".join(["age,job,y", *lines]))
+    keep = ("features", "plan", "model")
+    request = {k: v for k, v in dump(spec).items() if k in keep} | {"kind": "training"}
+    done = simulate(request, table, parties=3)
+    model = done.model
+    assert model.predict(read_rows(table, model.features)).shape == (90,)
 
 
 def test_a_cell_that_stays_missing_is_named_where_a_model_needs_it() -> None:

@@ -170,14 +170,19 @@ class FeatureSpec:
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
         """The number columns and what their values are clamped to."""
-        found = [(one.column, one.bounds) for one in self.numeric]
-        if self.recipe is not None:
-            found = [(one.column, one.bounds) for one in self.recipe.columns if one.bounds]
+        found = list(self.input_bounds)
         if self.weight is not None:
             found.append((self.weight.column, self.weight.bounds))
         if isinstance(self.label, NumberLabel):
             found.append((self.label.column, self.label.bounds))
         return tuple(found)
+
+    @property
+    def input_bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """The number columns that inputs are made of, and what their values are clamped to."""
+        if self.recipe is not None:
+            return tuple((one.column, one.bounds) for one in self.recipe.columns if one.bounds)
+        return tuple((one.column, one.bounds) for one in self.numeric)
 
     @property
     def federated(self) -> tuple[NumericFeature, ...]:

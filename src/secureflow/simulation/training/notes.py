@@ -127,7 +127,7 @@ def _sums(parties: Sequence[Party]) -> Iterator[str]:
 def _bounds(spec: TrainingSpec, table: Table) -> Iterator[str]:
     """Yield which columns have cells outside of the job's bounds, which count as the bound."""
     label = spec.features.label if spec.features else None
-    numbers = [(one.column, one.bounds) for one in spec.features.numeric] if spec.features else []
+    numbers = list(spec.features.input_bounds) if spec.features else []
     if isinstance(label, NumberLabel):  # refused already, unless the job is private
         numbers.append((label.column, label.bounds))
     found = []
