@@ -76,7 +76,7 @@ def _prepared(connection: Client, features: Mapping[str, Any]) -> dict[str, Any]
     job = named(connection, "job", features["recipe"])
     recipe = connection.jobs.recipe(job)
     inputs = dump(recipe_features(recipe, None))
-    say(t("Its inputs are the {count} columns that recipe {digest} of {job} makes.",
+    say(t("Its inputs are the {count} {count:column|columns} that recipe {digest} of {job} makes.",
           count=len(inputs["numeric"]), digest=recipe_digest(recipe), job=job))  # fmt: skip
     return {**features, "recipe": inputs["recipe"], "numeric": inputs["numeric"]}
 

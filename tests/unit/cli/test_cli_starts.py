@@ -65,7 +65,7 @@ def test_a_recipe_is_named_by_its_job_and_goes_into_the_spec_whole(asked: Any, c
     assert sent["features"]["numeric"] == [
         {"column": "age", "bounds": [-2.0, 3.0], "scale": "none"}
     ]
-    assert "Its inputs are the 1 columns that recipe" in err
+    assert "Its inputs are the 1 column that recipe" in err
 
 
 def test_a_recipe_whose_fits_are_not_its_steps_is_refused(asked: Any, centre: Any) -> None:
