@@ -115,7 +115,7 @@ def parity(rows: Columns, shares: Sequence[Columns]) -> dict[str, float]:
     names, found = tuple(NUMBERS), {}
 
     def fits(step: str, **more: Any) -> dict[str, Any]:
-        return Fitting([{"step": step, "columns": names, **more}], shares, names).fits[0]
+        return dict(Fitting([{"step": step, "columns": names, **more}], shares, names).fits[0])
 
     for by in ("mean", "median"):
         filled = SimpleImputer(strategy=by).fit(np.column_stack(list(numbers.values())))
@@ -123,10 +123,10 @@ def parity(rows: Columns, shares: Sequence[Columns]) -> dict[str, float]:
         mine = fits("impute", by=by)
         found[f"impute {by}"] = max(abs(mine[n]["value"] - theirs[n]) / width[n] for n in names)
     mine = fits("standardise")
-    for fact, theirs in (("mean", "mean_"), ("std", "scale_")):
+    for fact, member in (("mean", "mean_"), ("std", "scale_")):
         scaled = {n: StandardScaler().fit(known[n][:, None]) for n in names}
         found[f"standardise {fact}"] = max(
-            abs(mine[n][fact] - getattr(scaled[n], theirs)[0]) / width[n] for n in names
+            abs(mine[n][fact] - getattr(scaled[n], member)[0]) / width[n] for n in names
         )
     mine = fits("min_max", of="rows")
     ends = {n: MinMaxScaler().fit(known[n][:, None]) for n in names}
@@ -136,8 +136,8 @@ def parity(rows: Columns, shares: Sequence[Columns]) -> dict[str, float]:
     )  # fmt: skip
     mine = fits("quantile_bins", bins=10)
     for name in names:
-        theirs = np.unique(np.quantile(known[name], np.arange(1, 10) / 10))
-        gap = float(np.abs(np.asarray(mine[name]["edges"]) - theirs).max()) / width[name]
+        edges = np.unique(np.quantile(known[name], np.arange(1, 10) / 10))
+        gap = float(np.abs(np.asarray(mine[name]["edges"]) - edges).max()) / width[name]
         found["quantile_bins"] = max(found.get("quantile_bins", 0.0), gap)
     mine = fits("yeo_johnson")
     powers = {n: PowerTransformer().fit(known[n][:, None]).lambdas_[0] for n in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs.targets import Label
 from secureflow.engines.preparation.recipe import recipe_digest
+from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import TrainingPlan, TrainingRequest, recipe_features
 from tests.nursery import Born
 from tests.survival.world import await_end, bank_names, verified
@@ -109,6 +111,10 @@ def test_a_model_trains_and_predicts_on_what_the_recipe_makes(
             plan=TrainingPlan(rounds=6, learning_rate=0.5),
             protection="secagg",
         )
+        other = replace(recipe, fits=({"columns": {"age": {"value": 1}}}, *recipe.fits[1:]))
+        forged = replace(request, features=recipe_features(other, Label("income", ">50K")))
+        with pytest.raises(SecureFlowError, match="it is not what"):
+            client.jobs.submit(forged)
         trained = await_end(client, client.jobs.submit(request).id)
         assert trained.state == "succeeded", str(trained.error)
         (model,) = client.models.list(job=trained.id)

@@ -92,6 +92,11 @@ class TrainingText:
 def _sees(spec: TrainingSpec) -> str:
     """Return which images, arrays and texts a model sees; a table's columns are listed anyway."""
     features, told = spec.features, ""
+    if features is not None and features.recipe is not None:
+        told = t("; ") + t(
+            "sees {count} {count:column|columns} that a recipe of {job} makes",
+            count=len(features.numeric), job=plain(features.recipe.job),
+        )  # fmt: skip
     for kind, found in (
         ("images", features.images if features else None),
         ("arrays", features.arrays if features else None),
