@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from peers.agent_world import JOB, ME, World
@@ -18,7 +18,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.masked import model_binding
-from secureflow.engines.secagg import Conductor, SecAggClient
+from secureflow.engines.secagg import Conductor, MaskingPlan, SecAggClient
 from secureflow.engines.secagg.messages import Upload, pack
 from secureflow.engines.statistics.layout import slots
 from secureflow.engines.statistics.plan import masked_values, statistics_plan
@@ -96,6 +96,7 @@ class StatisticsWorld(World):
     """See the module; `spec_changes` are those of the statistics spec."""
 
     spec: Any
+    stage: ClassVar = "statistics"
 
     def __post_init__(self) -> None:
         self.vectors = Vectors(self)
@@ -103,10 +104,13 @@ class StatisticsWorld(World):
         super().__post_init__()
         self.digest = spec_digest(self.spec)
         self.worker: Any = self.counting
-        self.plan = statistics_plan(self.spec, JOB, self.digest)
+        self.plan = self.planned()
         self.conductor = Conductor(self.plan)
         others = [party for party in self.parties if party != ME]
         self.others = {p: SecAggClient(self.plan, p, self.keys[p]) for p in others}
+
+    def planned(self) -> MaskingPlan:
+        return statistics_plan(self.spec, JOB, self.digest)
 
     @property
     def link(self) -> Any:
@@ -147,13 +151,13 @@ class StatisticsWorld(World):
     async def met(self) -> dict[str, bytes]:
         """Bring everybody's keys together; return the frames that open the round."""
         setup = await self.ask("setup", self.body())
-        self.conductor.receive(ME, b64decode(setup["setups"]["statistics"], 1 << 20))
+        self.conductor.receive(ME, b64decode(setup["setups"][self.stage], 1 << 20))
         for party, client in self.others.items():
             self.conductor.receive(party, client.setup())
         meet = self.conductor.meet()
-        body = self.body(meet={"statistics": b64encode(meet)}, rounds={"statistics": 0})
+        body = self.body(meet={self.stage: b64encode(meet)}, rounds={self.stage: 0})
         advance = await self.ask("advance", body)
-        self.conductor.receive(ME, b64decode(advance["advances"]["statistics"], 1 << 20))
+        self.conductor.receive(ME, b64decode(advance["advances"][self.stage], 1 << 20))
         for party, client in self.others.items():
             client.meet(meet)
             self.conductor.receive(party, client.advance(0))
@@ -162,7 +166,7 @@ class StatisticsWorld(World):
     def mask_body(self, frames: dict[str, bytes], **changes: Any) -> dict[str, Any]:
         body = self.body(
             round=1,
-            stage="statistics",
+            stage=self.stage,
             model=None,
             moments=None,
             steps=[],
@@ -187,5 +191,5 @@ class StatisticsWorld(World):
     def answer_body(self, head: str) -> dict[str, Any]:
         frame = self.conductor.requests()[ME]
         return self.body(
-            round=1, stage="statistics", frame=b64encode(frame), cosigned=self.cosigned(head)
+            round=1, stage=self.stage, frame=b64encode(frame), cosigned=self.cosigned(head)
         )

@@ -1,0 +1,157 @@
+"""An agent in a preparation: the same sums for the same totals, and one charge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from blake3 import blake3
+from peers.agent_world import JOB
+from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
+
+from secureflow.agent.compute.preparation_rows import PreparationRows
+from secureflow.agent.kinds.preparation import check_declared
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.passes import schedule
+from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.engines.recipes.plan import preparation_plan
+from secureflow.engines.recipes.stage import STAGE
+from secureflow.engines.secagg import MaskingPlan
+from secureflow.kit.errors import SecureFlowError
+
+STEPS = [
+    {"step": "impute", "columns": ["age"], "by": "mean"},
+    {"step": "standardise", "columns": ["age"]},
+]
+
+
+class Adding(Counting):
+    """Stands in for the warm worker, with real rows; `other` makes its sums others."""
+
+    def __init__(self, spec: PreparationSpec) -> None:
+        super().__init__(schedule(spec).longest)
+        columns: Any = {"age": np.array([30.0, 50.0, np.nan])}
+        self.rows, self.other = PreparationRows(spec, columns, None), 0
+        self.given: list[dict[str, Any]] = []
+
+    async def compute(self, job: str, step: str, arguments: Any = None) -> dict[str, Any]:
+        self.calls.append(step)
+        self.given.append(arguments)
+        asked = dict(arguments)
+        totals = asked.pop("totals")
+        found = self.rows.sums(
+            None if totals is None else Path(totals),
+            asked["number"],
+            bytes.fromhex(asked["seed"]),
+            bytes.fromhex(asked["key"]),
+        )
+        return {"sums": (found + self.other).tolist(), "seconds": 0.1}
+
+
+class PreparedWorld(StatisticsWorld):
+    stage: ClassVar = STAGE
+
+    def make_spec(self, **changes: Any) -> Any:
+        roster = [
+            {"party": p, "key": k.public, "dataset": "customers"} for p, k in self.keys.items()
+        ]
+        value = {
+            "project": "prj_0123456789", "name": "inputs", "purpose": "credit scoring",
+            "submitter": "usr_alice", "roster": roster, "columns": COLUMNS[:1], "steps": STEPS,
+            "privacy": {"delta": 1e-6, "noise_multiplier": 5.0},
+        }  # fmt: skip
+        return parse(PreparationSpec, {**value, **changes})
+
+    def planned(self) -> MaskingPlan:
+        return preparation_plan(self.spec, JOB, self.digest)
+
+    def open_agent(self) -> None:
+        if not hasattr(self, "counting"):
+            self.counting: Any = Adding(self.spec)
+        super().open_agent()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> PreparedWorld:
+    return PreparedWorld(tmp_path / "agent")
+
+
+def paid(world: PreparedWorld) -> list[str]:
+    return [event["kind"] for event in world.store.budget_events("customers")]
+
+
+async def refused(world: PreparedWorld, body: dict[str, Any]) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask("mask", body)
+    return caught.value
+
+
+async def test_a_killed_agent_makes_the_same_sums_again_for_one_charge(
+    world: PreparedWorld,
+) -> None:
+    await world.consented()
+    body = world.mask_body(await world.met())
+    world.vectors.lost = True
+    with pytest.raises(KeyboardInterrupt):
+        await world.ask("mask", body)
+    world.vectors.lost = False
+    for _ in range(2):
+        world.reopen()
+        await world.ask("mask", body)
+    assert world.vectors.sent[0] == world.vectors.sent[1]
+    assert len({str(one) for one in world.counting.given}) == 1  # seed, key, totals
+    assert paid(world).count("commit") == 1
+
+
+async def test_other_sums_than_those_on_record_are_not_sent(world: PreparedWorld) -> None:
+    await world.consented()
+    body = world.mask_body(await world.met())
+    await world.ask("mask", body)
+    world.counting.other = 1
+    world.reopen()
+    assert (await refused(world, body)).code in {"state_unreadable", "private_step_failed"}
+    assert len(world.vectors.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"moments": [1.0]},
+        {"model": {"digest": "ab" * 32, "artifact": "ab" * 32, "size": 16}},
+        {"round": 2},
+    ],
+)
+async def test_a_round_starts_from_the_totals_before_it_and_from_nothing_else(
+    world: PreparedWorld, changes: dict[str, Any]
+) -> None:
+    await world.consented()
+    body = world.mask_body(await world.met(), **changes)
+    assert (await refused(world, body)).code in {"invalid_request", "stale_round", "unknown_round"}
+    assert (world.vectors.sent, world.counting.given) == ([], [])
+
+
+async def test_totals_that_are_not_their_digest_are_not_computed_with(
+    world: PreparedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that a power cut left half is fetched again before anything is made of it."""
+    await world.consented()
+    await world.met()
+    from secureflow.agent.kinds import preparation
+
+    path = world.settings.models / JOB / f"{'0' * 64}.totals"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"half")
+    assert not preparation._is_sound(path, blake3(b"whole").hexdigest())
+    assert not path.exists()
+    path.write_bytes(b"whole")
+    assert preparation._is_sound(path, blake3(b"whole").hexdigest())
+
+
+def test_bounds_that_are_not_the_owners_are_refused(world: PreparedWorld) -> None:
+    dataset = world.settings.dataset("customers")
+    check_declared(world.spec, dataset)
+    narrow = world.make_spec(columns=[{**COLUMNS[0], "bounds": [0, 1]}])
+    with pytest.raises(SecureFlowError, match="bounds_too_narrow"):
+        check_declared(narrow, dataset)
