@@ -26,6 +26,30 @@ def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:
             check_within(dataset, column, asked)
 
 
+def check_contributions(unit: str, contributions: int, dataset: DatasetConfig) -> None:
+    """Refuse a job whose noise hides fewer rows of a unit than its owner allows.
+
+    Raises:
+        SecureFlowError: `bounds_too_narrow`.
+    """
+    privacy = dataset.privacy
+    if privacy is None or privacy.rows_per_person <= contributions:
+        return
+    raise SecureFlowError(
+        "bounds_too_narrow",
+        Text(
+            "One {unit} of dataset {name!r} counts with up to {rows_per_person} rows;"
+            " the job's noise hides {contributions}.",
+            unit=unit,
+            name=dataset.name,
+            rows_per_person=privacy.rows_per_person,
+            contributions=contributions,
+        ),
+        "The centre fills in `contributions` from the descriptions: publish the dataset again.",
+        {"dataset": dataset.name, "field": "contributions"},
+    )
+
+
 def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
     """Return, column by column, the owner's and the job's bounds where they differ."""
     words = (difference(name, dataset.column(name).bounds, asked) for name, asked in spec.bounds)

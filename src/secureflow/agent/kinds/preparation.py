@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from secureflow.agent.compute.columns import check_bounds, check_categories, declared
+from secureflow.agent.compute.columns import (
+    check_bounds,
+    check_categories,
+    check_contributions,
+    declared,
+)
 from secureflow.agent.compute.derivation import derive
 from secureflow.agent.compute.preparation import SUMS, sums_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
 from secureflow.agent.job.reading import paid_reading, unnamed_rows
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
+from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.passes import schedule
@@ -139,7 +145,7 @@ class FittedSums:
             asked = sums_arguments(totals, number, seed, key)
             async with unnamed_rows(self._context, job):
                 answer = await self._computing.compute(job.job, SUMS, asked)
-            vector = memoryview(_checked(answer, schedule(spec).longest))
+            vector = memoryview(whole_sums(answer, schedule(spec).longest, LIMIT))
         content = tensor_digest(vector)
         if record is not None and content != record.content:
             raise SecureFlowError(
@@ -237,23 +243,8 @@ def check_declared(spec: PreparationSpec, dataset: DatasetConfig) -> None:
             check_categories(dataset, column, asked.categories)
     if spec.label is not None:
         declared(dataset, spec.label.column, {"category", "text", "number"})
-    privacy = dataset.privacy
-    if spec.privacy is None or privacy is None:
-        return
-    if privacy.rows_per_person > spec.contributions:
-        raise SecureFlowError(
-            "bounds_too_narrow",
-            Text(
-                "One {unit} of dataset {name!r} counts with up to {rows_per_person} rows;"
-                " the job's noise hides {contributions}.",
-                unit=privacy.unit,
-                name=dataset.name,
-                rows_per_person=privacy.rows_per_person,
-                contributions=spec.contributions,
-            ),
-            "The centre fills in `contributions` from the descriptions: publish the dataset again.",
-            {"dataset": dataset.name, "field": "contributions"},
-        )
+    if spec.privacy is not None:
+        check_contributions(spec.privacy.unit, spec.contributions, dataset)
 
 
 def _totals_asked(request: RoundRequest) -> ReleasedModel | None:
@@ -293,20 +284,3 @@ def _keep_only(path: Path) -> None:
     for other in path.parent.glob("*.totals"):
         if other != path:
             other.unlink(missing_ok=True)
-
-
-def _checked(answer: Mapping[str, JSON], length: int) -> bytes:
-    """Return the worker's sums as bytes, if they match the layout."""
-    sums = answer["sums"]
-    integers = all(type(one) is int and abs(one) <= LIMIT for one in sums)
-    if len(sums) != length or not integers:
-        raise SecureFlowError(
-            "update_length_wrong",
-            Text(
-                "The worker's sums must be {length} integers; it sent {count} numbers.",
-                count=len(sums),
-                length=length,
-            ),
-            "The worker and this agent must have the same version.",
-        )
-    return np.asarray(sums, "<i8").tobytes()

@@ -8,18 +8,24 @@ was seen by nobody, and was charged before its rows were read (`paid_reading`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.adapters.statistics import check_installed
-from secureflow.agent.compute.columns import check_bounds, check_categories, declared
+from secureflow.agent.compute.columns import (
+    check_bounds,
+    check_categories,
+    check_contributions,
+    declared,
+)
 from secureflow.agent.compute.statistics import SUMS
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
+from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.statistics import StatisticsSpec
@@ -125,7 +131,7 @@ class NoisedSums:
             pinned = self._context.pinned(job, spec)
             await self._computing.prepare(job.job, job.spec, *reading(pinned))
             answer = await self._computing.compute(job.job, SUMS)
-            vector = _checked(answer, slots(spec))
+            vector = whole_sums(answer, slots(spec), LIMIT)
         return _held(vector, float(answer["seconds"]))
 
     def keep(self, job: str, held: LocalContribution) -> None:
@@ -199,21 +205,7 @@ def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
         column = declared(dataset, asked.column, {asked.type})
         if asked.type == "category":
             check_categories(dataset, column, asked.categories)
-    privacy = dataset.privacy
-    if privacy is not None and privacy.rows_per_person > spec.contributions:
-        raise SecureFlowError(
-            "bounds_too_narrow",
-            Text(
-                "One {unit} of dataset {name!r} counts with up to {rows_per_person} rows;"
-                " the job's noise hides {contributions}.",
-                unit=privacy.unit,
-                name=dataset.name,
-                rows_per_person=privacy.rows_per_person,
-                contributions=spec.contributions,
-            ),
-            "The centre fills in `contributions` from the descriptions: publish the dataset again.",
-            {"dataset": dataset.name, "field": "contributions"},
-        )
+    check_contributions(spec.privacy.unit, spec.contributions, dataset)
 
 
 def check_no_model(request: TrainRequest | MaskRequest) -> None:
@@ -239,20 +231,3 @@ def sums_of(held: LocalContribution) -> NDArray[np.int64]:
 def _held(vector: bytes, seconds: float) -> LocalContribution:
     plaintext = memoryview(vector)
     return LocalContribution(1, "statistics", tensor_digest(plaintext), plaintext, seconds)
-
-
-def _checked(answer: Mapping[str, JSON], length: int) -> bytes:
-    """Return the worker's sums as bytes, if they match the layout."""
-    sums = answer["sums"]
-    integers = all(type(one) is int and abs(one) <= LIMIT for one in sums)
-    if len(sums) != length or not integers:
-        raise SecureFlowError(
-            "update_length_wrong",
-            Text(
-                ("The worker's sums must be {length} integers; it sent {count} numbers."),
-                count=len(sums),
-                length=length,
-            ),
-            "The worker and this agent must have the same version.",
-        )
-    return np.asarray(sums, "<i8").tobytes()

@@ -9,7 +9,13 @@ from typing import Any, Final
 
 from secureflow.application.jobs.declarations import agreed_column, unit_of_owners
 from secureflow.application.jobs.kind import Drafted, Wanted
-from secureflow.application.jobs.pricing import CEILING, check_ceiling, epsilon_notes
+from secureflow.application.jobs.pricing import (
+    calibrated,
+    capped_cost,
+    check_unchanged,
+    epsilon_notes,
+    first_noise,
+)
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
@@ -32,10 +38,8 @@ from secureflow.domain.specs.preparation_request import PreparationNoise
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON, digest
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-_LEAST_NOISE: Final = 0.1
 _REQUESTED: Final = ("steps", "label", "limits", "min_contributors")
 
 
@@ -210,15 +214,12 @@ async def price_preparation(
     if not isinstance(spec, PreparationSpec) or spec.privacy is None:
         raise AssertionError  # the caller drafted it
     request = parse(PreparationNoise, parts["privacy"], "spec")
-    if request.noise_multiplier is None and request.epsilon is not None:
-        charges = [one.as_json() | {"noise": 1.0} for one in charge(spec)]
-        found = await accountant.fit(charges, request.delta, request.epsilon)
-        noise = max(_LEAST_NOISE, float(found["noise"]))
+    noise = await calibrated(request, charge(spec), accountant)
+    if noise is not None:
         spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
         check_preparation(spec)
-    answer = await accountant.fit([one.as_json() for one in charge(spec)], request.delta)
-    check_ceiling(request, answer["epsilon"][CEILING])
-    return PreparationPrice(spec, {"epsilon": answer["epsilon"]})
+    epsilon = await capped_cost(request, charge(spec), accountant)
+    return PreparationPrice(spec, {"epsilon": epsilon})
 
 
 def with_price(drafted: Drafted, priced: PreparationPrice) -> Drafted:
@@ -228,12 +229,8 @@ def with_price(drafted: Drafted, priced: PreparationPrice) -> Drafted:
         SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
     """
     spec = drafted.spec
-    if replace(priced.spec, privacy=spec.privacy) != spec:  # type: ignore[arg-type]
-        raise SecureFlowError(
-            "stale_version",
-            "A dataset was published again while the job was priced.",
-            "Submit again: the job then uses what its owners declare now.",
-        )
+    unpriced: Any = replace(priced.spec, privacy=spec.privacy)  # type: ignore[arg-type]
+    check_unchanged(unchanged=unpriced == spec)
     return replace(
         drafted,
         spec=priced.spec,
@@ -250,9 +247,7 @@ def _private(parts: Mapping[str, Any], chosen: Mapping[str, Dataset]) -> dict[st
         return {}
     request = parse(PreparationNoise, asked, "spec")
     unit, contributions = unit_of_owners(chosen)
-    noise = request.noise_multiplier
-    if noise is None and request.epsilon is not None:
-        noise = _LEAST_NOISE
+    noise = first_noise(request)
     privacy = {"delta": request.delta, "epsilon": request.epsilon, "noise_multiplier": noise}
     return {"privacy": {**privacy, "unit": unit}, "contributions": contributions}
 

@@ -14,7 +14,13 @@ from typing import Any, Final
 
 from secureflow.application.jobs.declarations import agreed_column, declared_in, unit_of_owners
 from secureflow.application.jobs.kind import Drafted, Wanted
-from secureflow.application.jobs.pricing import CEILING, check_ceiling, epsilon_notes
+from secureflow.application.jobs.pricing import (
+    calibrated,
+    capped_cost,
+    check_unchanged,
+    epsilon_notes,
+    first_noise,
+)
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
@@ -42,7 +48,6 @@ from secureflow.kit.text import Text
 
 ROWS: Final = 1000
 """The group size for which a dry run estimates the width of an answer's interval."""
-_LEAST_NOISE: Final = 0.1
 _REQUESTED: Final = ("queries", "limits", "min_contributors")
 """What an analyst chooses, apart from the noise; everything else in a spec is filled in."""
 
@@ -175,15 +180,12 @@ async def price_statistics(
     if not isinstance(spec, StatisticsSpec):
         raise AssertionError  # the caller drafted it
     request = parse(NoiseRequest, parts["privacy"], "spec")
-    if request.noise_multiplier is None and request.epsilon is not None:
-        charges = [one.as_json() | {"noise": 1.0} for one in charge(spec)]
-        fitted = await accountant.fit(charges, request.delta, request.epsilon)
-        noise = max(_LEAST_NOISE, float(fitted["noise"]))
+    noise = await calibrated(request, charge(spec), accountant)
+    if noise is not None:
         spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
         check_statistics(spec)
-    answer = await accountant.fit([one.as_json() for one in charge(spec)], request.delta)
-    check_ceiling(request, answer["epsilon"][CEILING])
-    return StatisticsPrice(spec, {"noise": spec.privacy.multiplier, "epsilon": answer["epsilon"]})
+    epsilon = await capped_cost(request, charge(spec), accountant)
+    return StatisticsPrice(spec, {"noise": spec.privacy.multiplier, "epsilon": epsilon})
 
 
 def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
@@ -192,12 +194,8 @@ def with_price(drafted: Drafted, priced: StatisticsPrice) -> Drafted:
     Raises:
         SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
     """
-    if replace(priced.spec, privacy=_unpriced(drafted)) != drafted.spec:
-        raise SecureFlowError(
-            "stale_version",
-            "A dataset was published again while the job was priced.",
-            "Submit again: the job then uses what its owners declare now.",
-        )
+    unpriced = replace(priced.spec, privacy=_unpriced(drafted))
+    check_unchanged(unchanged=unpriced == drafted.spec)
     return replace(
         drafted,
         spec=priced.spec,
@@ -225,9 +223,7 @@ def _unpriced(drafted: Drafted) -> Any:
 
 
 def _with_noise(request: NoiseRequest) -> dict[str, JSON]:
-    if request.noise_multiplier is None and request.epsilon is not None:
-        request = replace(request, noise_multiplier=_LEAST_NOISE)
-    return dump(request)
+    return dump(replace(request, noise_multiplier=first_noise(request)))
 
 
 def _asked(queries: Any) -> list[str]:

@@ -88,6 +88,26 @@ def malformed_cell(name: str, index: int, reason: str, hint: str = _UNKNOWN) -> 
     )
 
 
+def undeclared_category(name: str, row: int, count: int) -> SecureFlowError:
+    """Return the error for a category of this column that is none of `count` declared ones.
+
+    Args:
+        name: the column.
+        row: from 1.
+        count: how many are declared.
+    """
+    return SecureFlowError(
+        "unknown_category",
+        Text(
+            "Row {row} of column {column!r} has a category that the spec does not declare.",
+            row=row,
+            column=name,
+        ),
+        Text("Add it to the {count} declared categories, or correct the row.", count=count),
+        {"row": row, "column": name},
+    )
+
+
 def _number(cell: Any, name: str, index: int) -> float:
     if cell is None:
         return float("nan")

@@ -18,12 +18,11 @@ from secureflow.engines.preparation.columns import (
     column,
     numeric_column,
     row_count,
+    undeclared_category,
 )
 from secureflow.engines.preparation.moments import Moments
 from secureflow.engines.preparation.target import label_vector
 from secureflow.engines.preparation.tensorcolumns import tensor_columns
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 _MISSING, _UNKNOWN = -1, -2
 
@@ -78,7 +77,8 @@ def _one_hot(feature: CategoricalFeature, values: NDArray[Any], out: NDArray[np.
     codes = np.fromiter((_code(positions, v) for v in values), dtype=np.int64, count=len(values))
     unknown = codes == _UNKNOWN
     if unknown.any():
-        raise _unknown_category(feature, int(unknown.argmax()) + 1)
+        count = len(feature.categories)
+        raise undeclared_category(feature.column, int(unknown.argmax()) + 1, count)
     width = len(feature.categories)
     if feature.missing == "indicator":
         codes[codes == _MISSING] = width
@@ -91,19 +91,3 @@ def _one_hot(feature: CategoricalFeature, values: NDArray[Any], out: NDArray[np.
 def _code(positions: dict[Any, int], cell: Any) -> int:
     # Cells are only text and None; anything else might not even be hashable.
     return positions.get(cell, _UNKNOWN) if cell is None or isinstance(cell, str) else _UNKNOWN
-
-
-def _unknown_category(feature: CategoricalFeature, row: int) -> SecureFlowError:
-    return SecureFlowError(
-        "unknown_category",
-        Text(
-            "Row {row} of column {column!r} has a category that the spec does not declare.",
-            row=row,
-            column=feature.column,
-        ),
-        Text(
-            "Add it to the {count} declared categories, or correct the row.",
-            count=len(feature.categories),
-        ),
-        {"row": row, "column": feature.column},
-    )

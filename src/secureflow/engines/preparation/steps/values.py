@@ -25,10 +25,9 @@ from secureflow.engines.preparation.columns import (
     column,
     malformed_cell,
     numeric_column,
+    undeclared_category,
 )
 from secureflow.engines.preparation.target import plain_numbers
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 Values = Mapping[str, NDArray[Any]]
 """Column name → its array, of the type that the table says."""
@@ -66,7 +65,8 @@ def _read(one: PreparedColumn, columns: Columns, *, strict: bool) -> NDArray[Any
     codes = np.fromiter((_code(places, cell) for cell in cells), np.int32, len(cells))
     unknown = codes < MISSING
     if strict and unknown.any():
-        raise _unknown_category(one, int(unknown.argmax()) + 1)
+        count = len(one.categories)
+        raise undeclared_category(one.column, int(unknown.argmax()) + 1, count)
     return np.maximum(codes, MISSING)
 
 
@@ -88,19 +88,3 @@ def _code(places: Mapping[Any, int], cell: Any) -> int:
     if _absent(cell):
         return MISSING
     return places.get(cell, MISSING - 1) if isinstance(cell, str) else MISSING - 1
-
-
-def _unknown_category(one: PreparedColumn, row: int) -> SecureFlowError:
-    return SecureFlowError(
-        "unknown_category",
-        Text(
-            "Row {row} of column {column!r} has a category that the spec does not declare.",
-            row=row,
-            column=one.column,
-        ),
-        Text(
-            "Add it to the {count} declared categories, or correct the row.",
-            count=len(one.categories),
-        ),
-        {"row": row, "column": one.column},
-    )
