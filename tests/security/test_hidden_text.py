@@ -24,6 +24,7 @@ from secureflow.cli import console, texts, watching
 from secureflow.domain.charter import Member, SignedCharter
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.messages import UplinkAddress
@@ -72,8 +73,8 @@ def text_fields(
     for option in schema.get("anyOf", []) + schema.get("oneOf", []):
         yield from text_fields(option, defs, path, tags)
     fields = schema.get("properties", {})
-    own = [(len(path), name, one["const"]) for name, one in fields.items() if name == "family"
-           and "const" in one]  # fmt: skip
+    own = [(len(path), name, one["const"]) for name, one in fields.items()
+           if name in {"family", "step"} and "const" in one]  # fmt: skip
     for name, inner in fields.items():
         yield from text_fields(inner, defs, (*path, name), (*tags, *own))
     for inner in [schema.get("items"), *schema.get("prefixItems", [])]:
@@ -134,6 +135,7 @@ BODIES = sorted(RequestBody.__subclasses__(), key=lambda of: of.__name__)
     [
         TrainingSpec,
         StatisticsSpec,
+        PreparationSpec,
         DatasetDescription,
         ColumnConfig,
         UplinkAddress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from secureflow.texts import Language, catalogue
+from secureflow.texts import Language, catalogue, filled
 
 
 @dataclass(frozen=True)
@@ -15,5 +15,7 @@ class Words:
 
     def __call__(self, english: str, **values: object) -> str:
         """Return the text in the language, with `{named}` values filled in."""
-        text = catalogue().get(english, english) if self.language == "zh" else english
-        return text.format(**values) if values else text
+        known = catalogue().get(english) if self.language == "zh" else None
+        if not values:
+            return known or english
+        return english.format(**values) if known is None else filled(known, values)

@@ -71,8 +71,12 @@ class NoYamlError(ValueError):
     """What was read is not YAML; it says why, and on which line."""
 
 
-def parsed_yaml(content: bytes | str) -> Any:
+def parsed_yaml(content: bytes | str, *, exponents: bool = True) -> Any:
     """Parse YAML that a person wrote; a name stands once in it.
+
+    Args:
+        content: the text.
+        exponents: whether 1e-6 is a number, as in YAML 1.2, or a text, as in YAML 1.1.
 
     Raises:
         NoYamlError: if it is none.
@@ -80,7 +84,7 @@ def parsed_yaml(content: bytes | str) -> Any:
     import yaml  # here, so that other commands start faster
 
     try:
-        return yaml.load(content, _loader())  # noqa: S506  a safe one
+        return yaml.load(content, _loader(exponents=exponents))  # noqa: S506  a safe one
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise NoYamlError(_OF_NO_FILE.sub("", reason)) from error
@@ -98,8 +102,8 @@ def named_fields(path: Path, value: Any) -> dict[str, Any]:
 
 
 @functools.cache
-def _loader() -> Any:
-    """Return a safe loader that reads 1e-6 as a number, as in YAML 1.2 (text in YAML 1.1)."""
+def _loader(*, exponents: bool) -> Any:
+    """Return a safe loader that reads 1e-6 as a number or as a text; see `parsed_yaml`."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -115,6 +119,7 @@ def _loader() -> Any:
                 seen.add(name.value)
             return super().construct_mapping(node, deep)
 
-    number = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    if exponents:
+        number = re.compile(r"[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
+        Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
     return Loader

@@ -140,7 +140,7 @@ def _read(path: Path) -> dict[str, Any]:
                 Text("{path} has more than {max_file} bytes", path=path, max_file=MAX_FILE),
                 "Is it the right file?",
             )
-        values = parsed_yaml(path.read_text("utf-8"))
+        values = parsed_yaml(path.read_text("utf-8"), exponents=False)
     except OSError as error:
         hint = "Give the path of the YAML file with --config."
         raise _invalid(

@@ -44,7 +44,7 @@ def chinese(text: str) -> str | None:
     try:
         if text.from_json and _english_of(text) != text.rstrip("."):
             return None  # somebody says one thing in English, and another in Chinese
-        return _filled(template, text.facts)
+        return filled(template, text.facts)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError):
         return None  # facts that another version, or somebody else, sent do not fit
 
@@ -118,7 +118,8 @@ def _read(name: str) -> dict[str, str]:
     return read
 
 
-def _filled(template: str, facts: Mapping[str, Any]) -> str:
+def filled(template: str, facts: Mapping[str, Any]) -> str:
+    """Return a Chinese template with its facts filled in."""
     if _ROW.fullmatch(template):
         return _close([_CHINESE.vformat(field, (), facts) for field in template.split(" ")])
     return _CHINESE.vformat(template, (), facts).replace("。。", "。").replace("。：", "：")

@@ -447,9 +447,8 @@ def test_the_agent_side_imports_no_pyarrow() -> None:
 
 def test_no_step_takes_the_place_of_a_verb_of_the_workers_own() -> None:
     kind: Any = SimpleNamespace(spec=TRAINING_WORKER.spec, steps={"close": lambda _: 1 / 0})
-    worker = Worker(SourceLimits(), WorkerKinds(kind))
-    answer = worker.answer(b'{"id": 1, "verb": "close", "arguments": {"job": "job"}}')
-    assert json.loads(answer) == {"id": 1, "answer": {}}
+    with pytest.raises(ValueError, match="has a step 'close'"):
+        WorkerKinds(kind)
 
 
 def test_no_setting_names_what_a_worker_process_runs() -> None:

@@ -236,10 +236,19 @@ SAID_HERE = {
     "What the bundle returned is refused: {reason}.",
     "a number of its tensors cannot be held",
     "It must return what the spec declares: names, shapes, dtypes, finite numbers.",
+    # Of recipes from outside, and of what the centre makes of totals.
+    "The recipe is not valid: {reason}.",
+    "Fetch it again, or fit it anew.",
+    "The recipe does not have the digest by which it is named.",
+    "Fetch it again; if it stays so, its store is damaged.",
+    "The steps of {job} left no column: a selection dropped them all.",
+    "Lower its threshold, or name columns that say more.",
 }
 ONLY_LOGGED = {
     # It quotes a file: only its owner needs it, and finds it in the log.
     "it holds elements of type {descr}, which is not read",
+    # What helps where the row is seen: in a simulation.
+    "Give every row a weight from {low:g} to {high:g}.",
 }
 
 

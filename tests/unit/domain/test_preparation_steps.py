@@ -99,7 +99,7 @@ def test_a_step_that_does_not_fit_its_table_is_refused_by_its_field(
 
 @pytest.mark.parametrize(
     "form",
-    ["%d.%m", "%A %Y", "%y-%m-%d", "%Y %Y", "%Y%", "%Y %%", "%Y-%b-%d", "%Y %I %p", "%Y\n%Q"],
+    ["%d.%m", "%A %Y", "%y-%m-%d", "%Y %Y", "%Y%", "%Y %%", "%Y-%b-%d", "%Y %I %p", "%Y %Q"],
 )
 def test_formats_that_hang_on_a_locale_or_are_none_are_refused(form: str) -> None:
     """They would be read otherwise, or not at all, at another owner."""

@@ -135,7 +135,7 @@ def test_what_is_no_yaml_is_told_by_its_own_line(
     assert run(["simulate", str(tmp_path / "job.yaml")]) == 2
     err = capsys.readouterr().err
     assert "byte string" not in err
-    assert "at line 2" in err
+    assert "in line 2" in err
 
 
 def test_a_job_that_measures_nothing_has_no_lines_of_figures(

@@ -310,6 +310,9 @@ REASONS: Final[Mapping[str, Facts]] = {
     "it has no rows: it is a single value": {},
     # A row or a cell.
     "it is not a number": {},
+    "it is not a text": {},
+    "no format of the step date_parts fits it": {},
+    "it is still missing after the last step of the recipe": {},
     "it is not a finite number": {},
     "it is infinite": {},
     "it is outside [{low:g}, {high:g}]": {"low": "bound", "high": "bound"},

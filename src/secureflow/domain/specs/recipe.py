@@ -27,6 +27,7 @@ from secureflow.domain.specs.tables import (
     present,
 )
 from secureflow.domain.specs.targets import Label
+from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -38,7 +39,7 @@ class Output:
     """A column after the last step."""
 
     __pydantic_config__ = STRICT
-    name: Annotated[str, Field(min_length=1, max_length=600)]
+    name: Annotated[str, Field(min_length=1, max_length=600), ONE_LINE]
     type: Literal["number", "category", "text"]
 
 
@@ -148,11 +149,20 @@ def _check_fit(step: Any, table: Table, fit: Mapping[str, Any]) -> None:
             raise ValueError(name)
         for member, form in wanted.items():
             form(one[member], table[name])
-    if step.step == "select" and not set(fit["kept"]) <= set(names):
-        raise ValueError(step.step)
+    if step.step == "select":
+        _check_selection(names, fit)
     if step.step == "standardise" and any(one["std"] <= 0 for one in columns.values()):
         raise ValueError(step.step)
     _finite(fit, _MAX_DEPTH)
+
+
+def _check_selection(names: tuple[str, ...], fit: Mapping[str, Any]) -> None:
+    """Check which columns stay, and what they were chosen by: a number, or one for each other."""
+    values = fit["values"]
+    nested = [one for one in values.values() if isinstance(one, Mapping)]
+    named = set().union(fit["kept"], values, *nested)
+    if not named <= set(names):
+        raise ValueError(sorted(named))
 
 
 _MEMBERS: Final = frozenset({"columns", "kept", "values"})

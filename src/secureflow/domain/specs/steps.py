@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import Discriminator, Field, Tag
 
 from secureflow.domain.specs.base import STRICT, Category, Column, Unit
+from secureflow.domain.texts import ONE_LINE
 
 MAX_STEPS: Final = 128
 """Most steps of a preparation."""
@@ -261,7 +262,7 @@ class DateParts:
     }
     columns: Columns
     formats: Annotated[
-        tuple[Annotated[str, Field(min_length=2, max_length=64)], ...],
+        tuple[Annotated[str, Field(min_length=2, max_length=64), ONE_LINE], ...],
         Field(min_length=1, max_length=16),
     ]
     parts: Annotated[tuple[Part, ...], Field(min_length=1, max_length=7)] = (

@@ -14,7 +14,6 @@ from secureflow.domain.specs.steps import DateParts
 from secureflow.domain.specs.tables import present
 from secureflow.engines.preparation.columns import malformed_cell
 from secureflow.engines.preparation.steps.step import Rows, StepEngine
-from secureflow.kit.text import Text
 
 
 def _split(
@@ -37,7 +36,7 @@ def _split(
 def _refuse(name: str, cells: list[Any], known: Mapping[Any, datetime | None]) -> None:
     for row, cell in enumerate(cells):
         if cell is not None and known[cell] is None:
-            reason = Text("no format of the step {step} fits it", step="date_parts")
+            reason = "no format of the step date_parts fits it"
             raise malformed_cell(name, row, reason)
 
 
