@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,7 +109,7 @@ def show_item(
         show(answer, Form.YAML if output is Form.TABLE else output)
         return
     request = asked(answer, item) if waits else recalled(answer, item)
-    write(_screen(request, given(context), sys.stdout))
+    write(_whole(request, given(context)))
     if code is not None:
         write_lines((*told_of(code), *paged(code, page or 0, shown_by(item, config))))
     elif brings_code(answer):
@@ -240,6 +241,7 @@ def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False)
     if details:
         import yaml  # only when needed
 
+        say(_whole(request, kinds))
         text = yaml.safe_dump(dict(request.details), allow_unicode=True, sort_keys=False)
         say(visible(text.rstrip()))
         return
@@ -248,9 +250,20 @@ def _present(request: PendingRequest, kinds: CliKinds, *, details: bool = False)
 
 def _screen(request: PendingRequest, kinds: CliKinds, stream: TextIO) -> str:
     """Return what a person decides on: shortened only where there is a screen to fit it on."""
-    from secureflow.cli.decision import ENDLESS, LINES, screen
+    from secureflow.cli.decision import LINES, screen
 
-    return "\n".join(screen(request, kinds, lines=LINES if stream.isatty() else ENDLESS))
+    if not stream.isatty():
+        return _whole(request, kinds)
+    beside = 2  # the question, and the line of the cursor
+    lines = max(LINES, shutil.get_terminal_size().lines - beside)
+    return "\n".join(screen(request, kinds, lines=lines))
+
+
+def _whole(request: PendingRequest, kinds: CliKinds) -> str:
+    """Return the same with nothing shortened."""
+    from secureflow.cli.decision import ENDLESS, screen
+
+    return "\n".join(screen(request, kinds, lines=ENDLESS))
 
 
 def _question(shown: int, pages: int) -> str:

@@ -205,6 +205,21 @@ async def test_a_job_goes_on_only_from_what_a_job_of_its_project_released(stage:
         await jobs.submit(ada, resumed(stage.ids["job"], 1, "11" * 32))
 
 
+async def test_a_job_does_not_go_on_from_a_model_of_other_tensors(stage: Stage) -> None:
+    """As many numbers under other names would be read in another order, and nobody would see it."""
+    ada, jobs = stage.scientist("bank-a"), stage.services.jobs
+    resume = {"job": stage.ids["job"], "round": 1, "model": "00" * 32}
+    parts = features()
+    narrower = {**parts["features"], "categorical": []}
+    for other in (
+        {**parts, "features": narrower},
+        {**parts, "model": {"family": "mlp", "hidden": [2]}},
+    ):
+        wanted = stage.wanted(parts={**other, "resume": resume})
+        with refused("contradictory_spec", "this job's model has"):
+            await jobs.dry_run(ada, wanted)
+
+
 async def test_a_column_beyond_the_grant_is_refused_by_name(stage: Stage) -> None:
     datasets = stage.services.datasets
     await datasets.revoke(stage.owner("bank-b"), stage.ids["bank-b.grant"])

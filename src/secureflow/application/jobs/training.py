@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from secureflow.application.access import missing
 from secureflow.application.bundles import named_by_job
 from secureflow.application.jobs.kind import Drafted, Start, Wanted
 from secureflow.application.jobs.models import ModelSums
@@ -23,6 +22,7 @@ from secureflow.application.jobs.rosters import (
     spare_parties,
     two_party_notes,
 )
+from secureflow.application.jobs.trainingorigins import check_origins
 from secureflow.application.jobs.trainingprice import Price, price, with_noise
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -118,8 +118,7 @@ async def draft(
     _check_bringing(spec)
     _check_columns(spec, chosen)
     await check_grants(work, spec, chosen, now)
-    await _check_resume(work, spec)
-    await _check_recipe(work, spec)
+    await check_origins(work, spec)
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
         await named_by_job(work, spec.project, spec.bundle.digest)
     details, notes = _details(spec), tuple(_notes(spec, chosen))
@@ -322,38 +321,6 @@ def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]
         yield features.label.column, ("number",)
     elif features.label is not None:
         yield features.label.column, ("category", "text", "number")
-
-
-async def _check_resume(work: UnitOfWork, spec: TrainingSpec) -> None:
-    if spec.resume is None:
-        return
-    earlier = await work.jobs.find(spec.resume.job)
-    if earlier is None or earlier.project != spec.project:
-        raise missing("job", spec.resume.job)
-
-
-async def _check_recipe(work: UnitOfWork, spec: TrainingSpec) -> None:
-    """Refuse a recipe that is not the outcome of the job that it names, in this project.
-
-    Raises:
-        SecureFlowError: `not_found` (job), `contradictory_spec`.
-    """
-    recipe = spec.features.recipe if spec.features else None
-    if recipe is None:
-        return
-    from secureflow.engines.preparation.recipe import recipe_digest
-
-    earlier = await work.jobs.find(recipe.job)
-    if earlier is None or earlier.project != spec.project:
-        raise missing("job", recipe.job)
-    named = (earlier.report or {}).get("recipe") or {}
-    if named.get("digest") != recipe_digest(recipe):
-        raise SecureFlowError(
-            "contradictory_spec",
-            Text("features.recipe: it is not what {job} fitted.", job=recipe.job),
-            "Fetch it again: secureflow prep show JOB --save FILE; in a job file its name will do.",
-            {"field": "features.recipe"},
-        )
 
 
 def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
