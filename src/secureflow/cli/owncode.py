@@ -56,7 +56,7 @@ def show_log(
         raise SecureFlowError(
             "not_found",
             t("No code of a job with the id {job} has run here.", job=job[:80]),
-            t("Only jobs with a bundle do; secureflow job show {job} names theirs.", job=job[:80]),
+            t("Give the job's id, not its name: secureflow agent bundle list shows what ran here."),
         )
     lines = (folder / f"{job}.log").read_text(errors="replace").splitlines()
     for line in lines:

@@ -76,7 +76,8 @@ class Progress:
         """Return the plain line of a processed event, or ""."""
         match event.kind:
             case "state":
-                return f"{t(self.state)}  {self.reason}".rstrip()
+                told = f"{t(self.state)}  {self.reason}".rstrip()
+                return told if self.state != "proposed" else f"{told}\n{_asked()}"
             case "round":
                 return self._round(event.data)
             case "party":
@@ -96,6 +97,12 @@ class Progress:
         if figures and len(self.history) == 1:
             figures.append(_of_which())
         return f"{t('round')} {data.get('round')}/{self.rounds}  " + "  ".join(figures)
+
+
+def _asked() -> str:
+    return t(
+        "Each owner is asked: its policy decides, or a person there (secureflow agent inbox list)."
+    )
 
 
 def _of_which() -> str:

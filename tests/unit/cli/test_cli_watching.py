@@ -216,7 +216,7 @@ def test_rounds_and_reasons_are_told_in_chinese(monkeypatch: pytest.MonkeyPatch)
         progress.take(event := Event(1, kind, data))
         told.append(progress.line(event))
     assert told == [
-        "待批准  已提交",
+        "待批准  已提交\n正在询问每个所有者：由其策略或由人决定（secureflow agent inbox list）。",
         "运行中  由 ann 恢复",
         "轮次 1/400  损失 0.5000  准确率 0.7500  AUC 0.2500  （每一轮的指标属于该轮开始时的模型）",
     ]

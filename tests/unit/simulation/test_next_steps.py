@@ -151,3 +151,16 @@ def test_a_job_that_measures_nothing_has_no_lines_of_figures(
     assert "last model" not in err
     assert "figures of a round" not in err
     assert "round 1  0." in err
+
+
+@pytest.mark.parametrize("start", ["resume: first", "initial: upl_0123456789"])
+def test_a_start_that_only_the_centre_completes_is_told_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], start: str
+) -> None:
+    (tmp_path / "job.yaml").write_text(f"kind: training\n{start}\n")
+    (tmp_path / "rows.csv").write_text("x,y\n1,2\n")
+    data = str(tmp_path / "rows.csv")
+    assert run(["simulate", str(tmp_path / "job.yaml"), "--data", data]) == 2
+    err = capsys.readouterr().err
+    assert "a simulation asks no centre" in err
+    assert "job dry-run" in err

@@ -82,6 +82,20 @@ class _Named:
     resume: Resume | None = None
 
 
+def _short(member: str) -> SecureFlowError:
+    """Return the error of a start that only the centre can complete."""
+    return SecureFlowError(
+        "invalid_spec",
+        Text(
+            "The spec is not valid: {member}: a simulation asks no centre, which would complete "
+            "it.",
+            member=member,
+        ),
+        "Write all of its fields: secureflow job dry-run tells them for the same file.",
+        {"fields": [{"field": member, "problem": "incomplete"}]},
+    )
+
+
 def beginning(job: Mapping[str, Any], code: LocalCode | None, file: Path | None) -> Beginning:
     """Return what a job starts from.
 
@@ -97,6 +111,9 @@ def beginning(job: Mapping[str, Any], code: LocalCode | None, file: Path | None)
             `invalid_request` if the file holds others; those of `uploaded_weights`.
     """
     members = {name: job[name] for name in ("initial", "resume") if job.get(name) is not None}
+    for name, given in members.items():
+        if not isinstance(given, Mapping):
+            raise _short(name)
     named = parse(_Named, members, "spec")
     asked = named.resume or named.initial
     member = "resume" if named.resume else "initial"
