@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.recipe import Recipe
-from secureflow.domain.specs.tables import Categories, Table, after
+from secureflow.domain.specs.tables import Categories, Table, tables
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.prediction import Predictor
 
@@ -101,10 +101,10 @@ def scorecard(
 
 def _evidence(recipe: Recipe) -> dict[str, list[tuple[str, float]]]:
     """Return the bins of each column that a step `woe` made and no later one changed."""
-    table: Table = recipe.table
+    before = tables(recipe.table, recipe.steps, recipe.fits)[:-1]
     edges: dict[str, list[float]] = {}
     found: dict[str, list[tuple[str, float]]] = {}
-    for step, fit in zip(recipe.steps, recipe.fits, strict=True):
+    for step, fit, table in zip(recipe.steps, recipe.fits, before, strict=True):
         for name, one in fit["columns"].items():
             if "edges" in one:
                 edges[name] = one["edges"]
@@ -114,7 +114,6 @@ def _evidence(recipe: Recipe) -> dict[str, list[tuple[str, float]]]:
         if step.step not in {"woe", "select", "drop"}:
             for name in step.columns:
                 found.pop(name, None)
-        table = after(step, table, fit)
     return found
 
 

@@ -127,8 +127,9 @@ def _learned(
     from secureflow.engines.recipes.fitted import newly_fitted
     from secureflow.engines.recipes.plan import progress_after
 
-    progress = progress_after(spec, whole)
-    found = newly_fitted(spec, progress_after(spec, before), progress)
+    earlier = progress_after(spec, before)
+    progress = progress_after(spec, whole, earlier)
+    found = newly_fitted(spec, earlier, progress)
     if progress.rounds < len(schedule(spec).rounds):
         return found, b""
     return found, recipe_bytes(recipe_of(spec, request.job, request.digest, progress))

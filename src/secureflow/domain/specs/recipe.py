@@ -25,6 +25,7 @@ from secureflow.domain.specs.tables import (
     Texts,
     after,
     present,
+    tables,
 )
 from secureflow.domain.specs.targets import Label
 from secureflow.domain.texts import ONE_LINE
@@ -98,12 +99,9 @@ def outputs_of(table: Table) -> tuple[Output, ...]:
     return tuple(Output(name, _type(held)) for name, held in table.items())
 
 
-def table_after(recipe: Recipe) -> dict[str, ColumnType]:
+def table_after(recipe: Recipe) -> Table:
     """Return the table that a recipe makes, with bounds and categories."""
-    table: Table = recipe.table
-    for step, fit in zip(recipe.steps, recipe.fits, strict=True):
-        table = after(step, table, fit)
-    return dict(table)
+    return tables(recipe.table, recipe.steps, recipe.fits)[-1]
 
 
 def _type(held: ColumnType) -> Literal["number", "category", "text"]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from secureflow.domain.specs.base import STRICT, Category, Column, Unit
+from secureflow.domain.specs.base import STRICT, Category, Column
 from secureflow.domain.texts import ONE_LINE
 
 MAX_STEPS: Final = 128
@@ -381,5 +381,3 @@ PreparationStep = Annotated[
     ),
 ]
 """A step in a spec; `step` names it."""
-
-Share = Unit

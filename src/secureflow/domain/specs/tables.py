@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.domain.bounds import MAX_BOUND, Bounds, bounds_problem
 from secureflow.domain.specs.steps import (
-    MAX_BUCKETS,
     MAX_COLUMNS,
     Clip,
     DateParts,
@@ -105,6 +104,20 @@ def after(step: Any, table: Table, fit: Fit | None = None) -> dict[str, ColumnTy
     found = _limited(_RULES[step.step](step, table, fit))
     if fit is None:
         _refuse_narrow(found, table)
+    return found
+
+
+def tables(table: Table, steps: Sequence[Any], fits: Sequence[Fit | None]) -> list[Table]:
+    """Return the table before each step, and the last one; a step without its fit is left out.
+
+    Args:
+        table: before the first step.
+        steps: in order.
+        fits: what each learned, None while it is not fitted.
+    """
+    found = [table]
+    for step, fit in zip(steps, fits, strict=True):
+        found.append(found[-1] if fit is None else after(step, found[-1], fit))
     return found
 
 
@@ -462,7 +475,6 @@ _RULES: Final[Mapping[str, Callable[[Any, Table, Fit | None], dict[str, ColumnTy
 }
 
 __all__ = [
-    "MAX_BUCKETS",
     "Categories",
     "ColumnType",
     "Fit",
@@ -473,5 +485,6 @@ __all__ = [
     "after",
     "one_hot_names",
     "present",
+    "tables",
     "yeo_johnson",
 ]

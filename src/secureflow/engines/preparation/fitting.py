@@ -13,19 +13,19 @@ privacy each row's number is rounded by itself: then no row moves a sum by more 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.passes import FITTED, Query, schedule, sizes
+from secureflow.domain.specs.passes import Query, schedule, sizes
 from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.domain.specs.tables import ColumnType, Table, after, present
+from secureflow.domain.specs.tables import Fit, Table, after, present, tables
 from secureflow.engines.preparation.steps import STEPS
 from secureflow.engines.preparation.steps.combining import selected
-from secureflow.engines.preparation.steps.step import Cells, Learning, Rows, State, Tally
+from secureflow.engines.preparation.steps.step import Cells, Learning, Rows, State
 from secureflow.engines.preparation.steps.values import Numbers64, Values
 
 UNIT: Final = 1 << 24
@@ -40,7 +40,18 @@ _BLOCK: Final = 1 << 22
 """Numbers of a tally that are made at a time."""
 
 Integers = NDArray[np.int64]
-Fit = Mapping[str, Any]
+
+
+class Stepped(Protocol):
+    """Steps, and what they begin with: a preparation's or a recipe's."""
+
+    @property
+    def table(self) -> Table:
+        """The table before the first step."""
+
+    @property
+    def steps(self) -> tuple[Any, ...]:
+        """The steps, in order."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +91,16 @@ def tally(
     Raises:
         SecureFlowError: `malformed_cell` of a step that is strict, which no private job's is.
     """
-    found = np.zeros(schedule(spec).longest, np.int64)
-    queries = schedule(spec).rounds[progress.rounds]
+    planned = schedule(spec)
+    found = np.zeros(planned.longest, np.int64)
+    queries = planned.rounds[progress.rounds]
     places: dict[int, list[tuple[Query, int]]] = {}
     for query, offset in zip(queries, _offsets(queries), strict=True):
         places.setdefault(query.step, []).append((query, offset))
     for query, offset in places.get(-1, ()):
         found[offset] = len(next(iter(values.values()))) * unit_of(spec, query)
     strict = spec.privacy is None
-    for at, step, rows in applied(spec, progress, values, label, strict=strict):
+    for at, step, rows in applied(spec, progress.fits, values, label, strict=strict):
         if at not in places or not present(step, rows.table):
             continue  # selections dropped all that the step would read
         known = sizes(spec, step, places[at][0][0].number, rows.table)
@@ -108,35 +120,36 @@ def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progre
         progress: before it.
         totals: over all parties, int64 (`schedule.longest`,), with noise under privacy.
     """
-    queries = schedule(spec).rounds[progress.rounds]
+    planned = schedule(spec)
+    queries = planned.rounds[progress.rounds]
     states = [dict(one) for one in progress.states]
-    rows, tables = progress.rows, _tables(spec, progress)
+    rows, before = progress.rows, tables(spec.table, spec.steps, progress.fits)
     known: dict[int, dict[str, int]] = {}
     for query, offset in zip(queries, _offsets(queries), strict=True):
         unit = unit_of(spec, query)
         if query.step < 0:
             rows = max(float(totals[offset]) / unit, 0.0)
             continue
-        step, table = spec.steps[query.step], tables[query.step]
+        step, table = spec.steps[query.step], before[query.step]
         if query.step not in known:
             known[query.step] = sizes(spec, step, query.number, table)
         size = known[query.step].get(query.column)
         if size is None:
             continue  # a selection dropped it
         each = totals[offset : offset + size].astype(np.float64) / unit
-        last = schedule(spec).ends[query.step] == progress.rounds + 1
-        about = _about(spec, progress, query.step, table, last=last)
-        before = states[query.step].get(query.column, {})
+        last = planned.ends[query.step] == progress.rounds + 1
+        about = _about(spec, progress.fits[: query.step], table, last=last)
+        state = states[query.step].get(query.column, {})
         states[query.step][query.column] = STEPS[step.step].learn(
-            about, query.number, before, each, query.column
+            about, query.number, state, each, query.column
         )
     following = replace(progress, rounds=progress.rounds + 1, states=tuple(states), rows=rows)
     return _settled(spec, following)
 
 
 def applied(
-    spec: PreparationSpec,
-    progress: Progress,
+    stepped: Stepped,
+    fits: Sequence[Fit | None],
     values: Values,
     label: Numbers64 | None,
     *,
@@ -145,16 +158,26 @@ def applied(
     """Yield each step with the rows before it, and after the last one None with the outcome.
 
     Steps that are not fitted yet are left out: no step that is reads what they write.
+
+    Args:
+        stepped: what is applied.
+        fits: of each step, None while it is not fitted.
+        values: the rows before the first step.
+        label: as in `tally`.
+        strict: whether a cell that fits nothing is an error; otherwise it counts as missing.
+
+    Raises:
+        SecureFlowError: if strict `malformed_cell`, `unknown_category`.
     """
-    table: Table = spec.table
-    for at, step in enumerate(spec.steps):
-        rows, fit = Rows(table, values, label), progress.fits[at]
+    table = stepped.table
+    for at, (step, fit) in enumerate(zip(stepped.steps, fits, strict=True)):
+        rows = Rows(table, values, label)
         yield at, step, rows
         if fit is not None:
             written = STEPS[step.step].apply(step, rows, fit, strict)
             table = after(step, table, fit)
             values = {name: written[name] if name in written else values[name] for name in table}
-    yield len(spec.steps), None, Rows(table, values, label)
+    yield len(stepped.steps), None, Rows(table, values, label)
 
 
 def unit_of(spec: PreparationSpec, query: Query) -> int:
@@ -216,51 +239,46 @@ def _rounded(numbers: Numbers64, unit: int) -> Integers:
     return np.asarray(np.rint(each * unit).astype(np.int64).sum(axis=0))
 
 
-def _tables(spec: PreparationSpec, progress: Progress) -> list[dict[str, ColumnType]]:
-    """Return the table before each step, and the last one, as far as steps are fitted."""
-    table = spec.table
-    found = [table]
-    for step, fit in zip(spec.steps, progress.fits, strict=True):
-        table = table if fit is None else after(step, table, fit)
-        found.append(table)
-    return found
-
-
 def _about(
-    spec: PreparationSpec, progress: Progress, at: int, table: Table, *, last: bool
+    spec: PreparationSpec, before: Sequence[Fit | None], table: Table, *, last: bool
 ) -> Learning:
+    """Return what the step after those that `before` are the fits of is fitted with."""
     private = spec.privacy is not None
     off = 0.0 if private else len(spec.roster) / 2 / UNIT
-    return Learning(spec.steps[at], table, private, last, off, progress.fits[:at])
+    return Learning(spec.steps[len(before)], table, private, last, off, tuple(before))
 
 
 def _settled(spec: PreparationSpec, progress: Progress) -> Progress:
     """Return the progress with the fits of all steps whose passes are over."""
     fits, states = list(progress.fits), list(progress.states)
+    table: Table = spec.table
     for at, (step, end) in enumerate(zip(spec.steps, schedule(spec).ends, strict=True)):
-        if fits[at] is None and end <= progress.rounds:
-            known = replace(progress, fits=tuple(fits))
-            fits[at] = _fit(spec, known, at, step)
+        fit = fits[at]
+        if fit is None and end <= progress.rounds:
+            fit = fits[at] = _fit(spec, fits[:at], table, states[at])
             states[at] = {}
+        table = table if fit is None else after(step, table, fit)
     return replace(progress, fits=tuple(fits), states=tuple(states))
 
 
-def _fit(spec: PreparationSpec, progress: Progress, at: int, step: Any) -> Fit:
-    table = _tables(spec, progress)[at]
-    learned = progress.states[at]
+def _fit(
+    spec: PreparationSpec,
+    before: Sequence[Fit | None],
+    table: Table,
+    learned: Mapping[str, State],
+) -> Fit:
+    step = spec.steps[len(before)]
     if not learned:
-        return STEPS[step.step].fit(_about(spec, progress, at, table, last=True))
+        return STEPS[step.step].fit(_about(spec, before, table, last=True))
     if step.step == "select":
         return selected(step, present(step, table), learned)
     return {"columns": {name: dict(state) for name, state in learned.items()}}
 
 
 __all__ = [
-    "FITTED",
     "LIMIT",
     "UNIT",
     "Progress",
-    "Tally",
     "applied",
     "learn",
     "sigma_of",

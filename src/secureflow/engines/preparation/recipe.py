@@ -15,12 +15,10 @@ from blake3 import blake3
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.recipe import Recipe, check_recipe, outputs_of
-from secureflow.domain.specs.tables import Table, after
+from secureflow.domain.specs.tables import tables
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.preparation.columns import Columns, malformed_cell
-from secureflow.engines.preparation.fitting import Progress
-from secureflow.engines.preparation.steps import STEPS
-from secureflow.engines.preparation.steps.step import Rows
+from secureflow.engines.preparation.fitting import Progress, applied
 from secureflow.engines.preparation.steps.values import Values, read_values
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -39,9 +37,7 @@ def recipe_of(spec: PreparationSpec, job: str, spec_digest: str, progress: Progr
     if any(fit is None for fit in progress.fits):
         raise AssertionError(job)  # the caller has run all rounds
     fits = tuple(dict(fit) for fit in progress.fits if fit is not None)
-    table: Table = spec.table
-    for step, fit in zip(spec.steps, fits, strict=True):
-        table = after(step, table, fit)
+    table = tables(spec.table, spec.steps, fits)[-1]
     if not table:
         raise SecureFlowError(
             "recipe_empty",
@@ -112,12 +108,9 @@ def apply_recipe(recipe: Recipe, columns: Columns, *, strict: bool) -> Values:
     Raises:
         SecureFlowError: `missing_column`; if strict `malformed_cell`, `unknown_category`.
     """
-    table: Table = recipe.table
     values = read_values(recipe.columns, columns, strict=strict)
-    for step, fit in zip(recipe.steps, recipe.fits, strict=True):
-        written = STEPS[step.step].apply(step, Rows(table, values), fit, strict)
-        table = after(step, table, fit)
-        values = {name: written[name] if name in written else values[name] for name in table}
+    for _, _, rows in applied(recipe, recipe.fits, values, None, strict=strict):
+        values = rows.values
     return values
 
 

@@ -88,8 +88,15 @@ def totals_bytes(spec: PreparationSpec, rounds: int) -> int:
     return rounds * schedule(spec).longest * BYTES
 
 
-def progress_after(spec: PreparationSpec, totals: bytes) -> Progress:
+def progress_after(
+    spec: PreparationSpec, totals: bytes, earlier: Progress | None = None
+) -> Progress:
     """Return what is known after the rounds of a file of totals.
+
+    Args:
+        spec: checked.
+        totals: the file.
+        earlier: what is known after the first rounds of it, if the caller has that already.
 
     Raises:
         SecureFlowError: `totals_malformed` for a file that no rounds of this job have.
@@ -101,7 +108,7 @@ def progress_after(spec: PreparationSpec, totals: bytes) -> Progress:
             Text("{count} bytes are not the totals of rounds of this job.", count=len(totals)),
             "Refuse them: the centre must follow the spec that was approved.",
         )
-    progress = start(spec)
-    for each in np.frombuffer(totals, "<i8").reshape(-1, longest):
+    progress = start(spec) if earlier is None else earlier
+    for each in np.frombuffer(totals, "<i8").reshape(-1, longest)[progress.rounds :]:
         progress = learn(spec, progress, each.astype(np.int64))
     return progress
