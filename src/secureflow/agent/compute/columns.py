@@ -6,11 +6,42 @@ its *own* declaration, by one rule for every kind of job (`domain.bounds`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from secureflow.domain.bounds import Bounds, difference, refusal
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+
+class Asked(Protocol):
+    """A column that a job of sums names."""
+
+    @property
+    def column(self) -> str:
+        """Its name."""
+
+    @property
+    def type(self) -> str:
+        """What it is declared as."""
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Those of a category column."""
+
+
+def check_asked(dataset: DatasetConfig, columns: Iterable[Asked]) -> None:
+    """Refuse columns of another type than the owner declares, or without all its categories.
+
+    Raises:
+        SecureFlowError: `column_not_granted`, `unknown_category`.
+    """
+    for asked in columns:
+        column = declared(dataset, asked.column, {asked.type})
+        if asked.type == "category":
+            check_categories(dataset, column, asked.categories)
 
 
 def check_bounds(spec: JobSpec, dataset: DatasetConfig) -> None:

@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 
 from secureflow.agent.compute.columns import (
+    check_asked,
     check_bounds,
-    check_categories,
     check_contributions,
     declared,
 )
@@ -237,10 +237,7 @@ def check_declared(spec: PreparationSpec, dataset: DatasetConfig) -> None:
         SecureFlowError: those of `check_bounds`; `unknown_category`, `bounds_too_narrow`.
     """
     check_bounds(spec, dataset)
-    for asked in spec.columns:
-        column = declared(dataset, asked.column, {asked.type})
-        if asked.type == "category":
-            check_categories(dataset, column, asked.categories)
+    check_asked(dataset, spec.columns)
     if spec.label is not None:
         declared(dataset, spec.label.column, {"category", "text", "number"})
     if spec.privacy is not None:

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from secureflow.adapters.statistics import check_installed
 from secureflow.agent.compute.columns import (
+    check_asked,
     check_bounds,
-    check_categories,
     check_contributions,
-    declared,
 )
 from secureflow.agent.compute.statistics import SUMS
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
@@ -155,7 +154,7 @@ class NoisedSums:
         return False
 
     def may_repeat(self, spec: StatisticsSpec) -> bool:
-        """Return False: there is one round."""
+        """Return True: its one round starts from the spec."""
         del spec
         return True
 
@@ -201,10 +200,7 @@ def check_declared(spec: StatisticsSpec, dataset: DatasetConfig) -> None:
     """
     check_bounds(spec, dataset)
     check_installed(spec.privacy.library)  # before a person is asked, not when rows are read
-    for asked in spec.columns:
-        column = declared(dataset, asked.column, {asked.type})
-        if asked.type == "category":
-            check_categories(dataset, column, asked.categories)
+    check_asked(dataset, spec.columns)
     check_contributions(spec.privacy.unit, spec.contributions, dataset)
 
 

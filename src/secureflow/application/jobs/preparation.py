@@ -21,8 +21,8 @@ from secureflow.application.jobs.rosters import (
     check_grants,
     contributors_floor,
     granted_datasets,
-    roster_lines,
     spare_parties,
+    spec_head,
     two_party_notes,
 )
 from secureflow.application.ports.accountant import Accountant
@@ -185,11 +185,7 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
     spec = parse(
         PreparationSpec,
         {
-            "project": wanted.project,
-            "name": wanted.name,
-            "purpose": wanted.purpose,
-            "submitter": submitter,
-            "roster": list(roster_lines(chosen, charter.keys)),
+            **spec_head(wanted, submitter, chosen, charter.keys),
             "columns": [agreed_column(name, chosen, texts=True) for name in names],
             **_private(parts, chosen),
             **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from secureflow.application.access import missing
+from secureflow.application.jobs.kind import Wanted
 from secureflow.application.listing import list_readable
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports.storage import UnitOfWork
@@ -17,6 +18,7 @@ from secureflow.domain.charter import Charter, SignedCharter
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import floor_of, quorum_of
 from secureflow.domain.specs.base import JobSpec, two_sum
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -97,6 +99,32 @@ async def granted_datasets(
             )
         chosen[dataset.organisation] = dataset
     return dict(sorted(chosen.items()))
+
+
+def spec_head(
+    wanted: Wanted,
+    submitter: str,
+    chosen: Mapping[str, Dataset | None],
+    members: Mapping[str, str],
+) -> dict[str, JSON]:
+    """Return the parts of a spec that every kind of job has, whoever takes part in it.
+
+    Args:
+        wanted: the request.
+        submitter: whose it is.
+        chosen: party → its dataset.
+        members: party → its key, as the charter has it.
+
+    Raises:
+        SecureFlowError: `charter_mismatch`.
+    """
+    return {
+        "project": wanted.project,
+        "name": wanted.name,
+        "purpose": wanted.purpose,
+        "submitter": submitter,
+        "roster": list(roster_lines(chosen, members)),
+    }
 
 
 def roster_lines(

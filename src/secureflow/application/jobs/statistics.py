@@ -26,8 +26,8 @@ from secureflow.application.jobs.rosters import (
     check_grants,
     contributors_floor,
     granted_datasets,
-    roster_lines,
     spare_parties,
+    spec_head,
     two_party_notes,
 )
 from secureflow.application.ports.accountant import Accountant
@@ -149,11 +149,7 @@ async def draft_statistics(work: UnitOfWork, wanted: Wanted, submitter: str, now
     spec = parse(
         StatisticsSpec,
         {
-            "project": wanted.project,
-            "name": wanted.name,
-            "purpose": wanted.purpose,
-            "submitter": submitter,
-            "roster": list(roster_lines(chosen, charter.keys)),
+            **spec_head(wanted, submitter, chosen, charter.keys),
             "columns": [agreed_column(one, chosen) for one in _asked(parts.get("queries"))],
             "privacy": {**_with_noise(request), "unit": unit},
             "contributions": contributions,

@@ -18,8 +18,8 @@ from secureflow.application.jobs.rosters import (
     check_grants,
     contributors_floor,
     granted_datasets,
-    roster_lines,
     spare_parties,
+    spec_head,
     two_party_notes,
 )
 from secureflow.application.jobs.trainingorigins import check_origins
@@ -103,14 +103,11 @@ async def draft(
     parts |= contributors_floor([*wanted.datasets, *parties], parts)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     await _check_parties(work, wanted.project, parties)
+    roster = {**dict.fromkeys(parties), **chosen}
     spec = parse(
         TrainingSpec,
         {
-            "project": wanted.project,
-            "name": wanted.name,
-            "purpose": wanted.purpose,
-            "submitter": submitter,
-            "roster": list(roster_lines({**dict.fromkeys(parties), **chosen}, charter.keys)),
+            **spec_head(wanted, submitter, roster, charter.keys),
             **{k: part for k, part in with_noise(parts, priced).items() if part is not None},
         },
     ).drawn()
