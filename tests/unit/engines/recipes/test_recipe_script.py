@@ -10,7 +10,8 @@ import pytest
 from secureflow.engines.preparation.recipe import apply_recipe, read_recipe, recipe_digest
 from secureflow.engines.recipes.plan import progress_after, totals_bytes
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.recipes.world import Crash, Journal, PreparationWorld, drive
+from tests.unit.engines.recipes.world import PreparationWorld
+from tests.unit.engines.training.world import Crash, Journal, drive
 
 SILENT = SecureFlowError("party_silent", "gone")
 

@@ -24,10 +24,7 @@ from secureflow.engines.ledger.ends import CLOSED, FINISHED, SERVER, End, finish
 from secureflow.engines.ledger.leaves import Leaf, commitment, parse_leaf, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
-from secureflow.engines.recipes.script import federated_preparation
-from secureflow.engines.script import Effect, Script
-from secureflow.engines.statistics.script import federated_statistics
-from secureflow.engines.training.federated import federated_training
+from secureflow.engines.script import Effect
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.recipes.world import PreparationWorld
 from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
@@ -52,7 +49,7 @@ def play(world: World, stop: Stop = lambda seq, effect: False) -> str:
 
 def ended(world: World, stop: Stop = lambda seq, effect: False) -> SecureFlowError | None:
     """Drive the script in the same way; return the error by which the job ended."""
-    script, seq = _script_of(world)(world.context), 0
+    script, seq = world.script(), 0
     try:
         effect = next(script)
         while True:
@@ -69,12 +66,6 @@ def ended(world: World, stop: Stop = lambda seq, effect: False) -> SecureFlowErr
         return None
     except SecureFlowError as error:
         return error
-
-
-def _script_of(world: World) -> Callable[[Any], Script[Any]]:
-    if isinstance(world, PreparationWorld):
-        return federated_preparation
-    return federated_statistics if isinstance(world, StatisticsWorld) else federated_training
 
 
 def asks(verb: str, nth: int = 0) -> Stop:

@@ -6,21 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from peers.statistics import statistics_value
 
-from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.ledger.notes import cosign
-from secureflow.engines.run.run import JobContext
-from secureflow.engines.script import AGGREGATOR, effect_digest
-from secureflow.engines.secagg import Opened, SecAggClient, open_sum
+from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.statistics.layout import UNIT, slots
-from secureflow.engines.statistics.plan import masked_values, opened_total, statistics_plan
-from secureflow.engines.statistics.script import federated_statistics
-from secureflow.engines.statistics.stage import STAGE
-from secureflow.kit.canonical import b64decode, b64encode, digest
+from secureflow.engines.statistics.plan import masked_values, opened_total
+from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.training.world import JOB, World
+from tests.unit.engines.run.summed_world import SummedWorld
+from tests.unit.engines.training.world import Crash, Journal, drive
 
 QUERIES = [
     {"name": "rows", "measure": "count"},
@@ -31,109 +28,27 @@ ROWS = 100
 """Of each party; all are in the middle of the bounds."""
 
 
-class Crash(BaseException):
-    """The process dies."""
+class StatisticsWorld(SummedWorld):
+    """Each party has masked sums of a hundred rows."""
 
+    engine = STATISTICS_ENGINE
+    accounting = ACCOUNTING
 
-class StatisticsWorld(World):
-    """Honest parties with masked sums of a hundred rows each, and the server's own aggregator."""
+    def drafted(self, roster: list[dict[str, str]]) -> StatisticsSpec:
+        return parse(StatisticsSpec, statistics_value(QUERIES, roster=roster))
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.rounds = 0
-        roster = [{"party": p, "key": k.public, "dataset": "d"} for p, k in self.keys.items()]
-        self.spec: Any = parse(StatisticsSpec, statistics_value(QUERIES, roster=roster))
-        self.digest = spec_digest(self.spec)
-        members = self._public(self.everybody)
-        self.context: Any = JobContext(
-            JOB, self.spec, self.digest, members, 2_000_000_000, STAGE, ACCOUNTING
-        )
-        self.plan = statistics_plan(self.spec, JOB, self.digest)
-        self.clients = {p: SecAggClient(self.plan, p, key) for p, key in self.keys.items()}
-        self.vectors: dict[str, np.ndarray] = {}
-        self.folded_by: list[str] = []
-
-    def _one(self, party: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
-        if party == AGGREGATOR:
-            return getattr(self, f"aggregator_{verb}")(body)  # type: ignore[no-any-return]
-        return super()._one(party, verb, body)
-
-    def party_setup(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
-        assert body["digest"] == self.digest
-        return {"setups": {"statistics": b64encode(self.clients[party].setup())}}
-
-    def party_advance(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
-        client = self.clients[party]
-        client.meet(b64decode(body["meet"]["statistics"], 1 << 20))
-        frame = client.advance(body["rounds"]["statistics"])
-        return {"advances": {"statistics": b64encode(frame)}}
-
-    def party_mask(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
-        from secureflow.engines.run.masked import model_binding
-
-        assert (body["round"], body["stage"]) == (1, "statistics")
+    def added(self, party: str, body: dict[str, Any]) -> NDArray[np.float64]:
+        assert body["round"] == 1
         assert (body["model"], body["moments"], body["steps"]) == (None, None, [])
-        client = self.clients[party]
-        client.begin(b64decode(body["begin"], 1 << 20), model_binding(self.digest, None))
         sums = np.zeros(slots(self.spec), np.int64)
         sums[[0, 2]] = ROWS * UNIT
-        vector = np.empty(self.plan.encoding.slots, self.plan.ring)
-        frame, shown = client.contribute(masked_values(sums), 1, {}, None, vector)
-        self.vectors[shown] = vector
-        line = cosign(body["head"], party, self.keys[party], 1_800_000_000)
-        leaf = self._leaf(party, "update", {"round": 1, "stage": "statistics"})
-        return {"upload": b64encode(frame), "vector": shown, "cosignature": line, **leaf}
+        return masked_values(sums)
 
-    def party_answer(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
-        frame = b64decode(body["frame"], 1 << 20)
-        return {"answer": b64encode(self.clients[party].answer(frame))}
-
-    def aggregator_sum(self, body: dict[str, Any]) -> dict[str, Any]:
-        opened = Opened.from_json(body["opened"])
-        survivors = opened.certificate.survivors
-        total = np.zeros(self.plan.encoding.slots, self.plan.ring)
-        for party in survivors:
-            total += self.vectors[body["vectors"][party]]
-        open_sum(self.plan, 0, opened, total)
+    def released(
+        self, body: dict[str, Any], total: NDArray[Any], survivors: tuple[str, ...]
+    ) -> dict[str, Any]:
         totals = opened_total(self.plan, total, len(survivors)).tolist()
-        return {
-            "round": 1, "stage": "statistics", "survivors": list(survivors),
-            "totals": totals, "sums_digest": digest(totals),
-        }  # fmt: skip
-
-    def aggregator_finish(self, body: dict[str, Any]) -> dict[str, Any]:
-        self.vectors.clear()
-        return {}
-
-
-Journal = list[tuple[str, Any, dict[str, Any] | None]]
-
-
-def drive(world: StatisticsWorld, journal: Journal, die_at: int | None = None) -> dict[str, Any]:
-    """Drive as the runner does; dying after an effect and before its journal line is hardest."""
-    script = federated_statistics(world.context)
-    effect, seq = next(script), 0
-    try:
-        while True:
-            if seq < len(journal):
-                kept, answer, failure = journal[seq]
-                assert kept == effect_digest(effect), f"the script changed at {seq}: {effect}"
-            else:
-                answer = failure = None
-                try:
-                    answer = world.perform(seq, effect)
-                except SecureFlowError as error:
-                    failure = error.as_json()
-                if seq == die_at:
-                    raise Crash
-                journal.append((effect_digest(effect), answer, failure))
-            seq += 1
-            if failure is None:
-                effect = script.send(answer)
-            else:
-                effect = script.throw(SecureFlowError.from_json(failure))
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        return {"totals": totals, "sums_digest": digest(totals)}
 
 
 def kinds(world: StatisticsWorld) -> list[str]:

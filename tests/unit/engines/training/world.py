@@ -41,6 +41,7 @@ from secureflow.engines.script import (
     Now,
     Publish,
     Record,
+    Script,
     Tell,
     effect_digest,
 )
@@ -377,6 +378,10 @@ class World:
         self._fresh_enclave()
         return {}
 
+    def script(self) -> Script[dict[str, Any]]:
+        """Return a fresh script of the job."""
+        return federated_training(self.context)
+
 
 def told_dropouts(world: World) -> list[dict[str, Any]]:
     """Return who dropped out as the job's events say it."""
@@ -388,7 +393,7 @@ def drive(world: World, journal: Journal, die_at: int | None = None) -> dict[str
 
     Dying *after* an effect was performed and *before* it was journalled is the hardest place.
     """
-    script = federated_training(world.context)
+    script = world.script()
     effect, seq = next(script), 0
     try:
         while True:
