@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secureflow.domain.specs.preparation_request import PreparationNoise, PreparationRequest
+from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.sklearn_families import (
@@ -41,7 +41,6 @@ __all__ = [
     "MlpRegressorModel",
     "MultinomialNbModel",
     "NoiseRequest",
-    "PreparationNoise",
     "PreparationRequest",
     "Privacy",
     "Profile",
@@ -51,6 +50,7 @@ __all__ = [
     "SgdRegressorModel",
     "SoftmaxModel",
     "StatisticsRequest",
+    "SummedNoise",
     "TrainingPlan",
     "TrainingRequest",
     "common_features",

@@ -54,6 +54,12 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
     return problem or _start_rules(spec) or wire_problem(spec)
 
 
+def shape_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    """Return why a model cannot compute on its inputs, whatever it is used for, or None."""
+    rules = (_target_rules, _torch_rules, _size_rules)
+    return next((found for rule in rules if (found := rule(spec, features))), None)
+
+
 def _noop_rules(spec: TrainingSpec) -> Problem | None:
     if spec.features is not None:
         return "features", "a rehearsal uses no data", "Remove the features."
