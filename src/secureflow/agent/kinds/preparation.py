@@ -24,7 +24,7 @@ from secureflow.agent.compute.columns import (
 )
 from secureflow.agent.compute.derivation import derive
 from secureflow.agent.compute.preparation import SUMS, sums_arguments
-from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
+from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import paid_reading, unnamed_rows
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
@@ -86,7 +86,8 @@ class FittedSums:
             self._rows[job.job] = 0
             return
         async with unnamed_rows(self._context, job):
-            answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            read = self._context.reading(pinned)
+            answer = await self._computing.prepare(job.job, job.spec, *read)
         self._rows[job.job] = int(answer["rows"])
 
     async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
@@ -139,7 +140,7 @@ class FittedSums:
         async with paid_reading(self._context, job, spec, (number, STAGE), start.model):
             if spec.privacy is not None:
                 pinned = self._context.pinned(job, spec)
-                await self._computing.prepare(job.job, job.spec, *reading(pinned))
+                await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
             seed = derive(job.secret, 32, "seed", stage=STAGE, model=start.model).hex()
             key = derive(job.secret, 32, "rows of a unit").hex()
             asked = sums_arguments(totals, number, seed, key)
