@@ -15,7 +15,7 @@ import numpy as np
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.columns import declared
-from secureflow.agent.compute.kind import Prepared, Step
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
@@ -332,7 +332,7 @@ class TallyingWorker:
         spec: TallyingSpec,
         config: DatasetConfig | None,
         limits: SourceLimits,
-        secret: bytes = b"",
+        secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
         if config is None:
             raise AssertionError(job)

@@ -56,6 +56,7 @@ class Counting:
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         self.calls.append("prepare")
         self.asked = dataset

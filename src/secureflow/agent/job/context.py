@@ -13,6 +13,7 @@ from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.guards import check_approved, check_cosigned
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.owner.budgets import Budgets
+from secureflow.agent.owner.keysecret import key_secret
 from secureflow.agent.owner.publications import Publication, published
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
@@ -43,6 +44,7 @@ class Computing(Protocol):
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         """Read and check the rows of the committed file."""
 
@@ -151,6 +153,16 @@ class AgentContext:
             return self.publication(spec)
         return Publication.from_json(job.declared)
 
+    def reading(
+        self, publication: Publication | None
+    ) -> tuple[DatasetConfig | None, bytes | None, str, bytes]:
+        """Return the arguments of `Computing.prepare` that select file and held-out rows."""
+        if publication is None:
+            return None, None, "", b""
+        dataset = publication.dataset
+        keys = key_secret(self.store, self.key) if dataset.key_column else b""
+        return dataset, bytes.fromhex(publication.salt), publication.commitment, keys
+
     async def unchanged(self, job: JobRecord, spec: JobSpec) -> Publication | None:
         """Return `pinned` after comparing the file: before the job reads a row or is charged.
 
@@ -181,11 +193,4 @@ class AgentContext:
         return {**leaf.bundle, "leaves": waiting}
 
 
-def reading(publication: Publication | None) -> tuple[DatasetConfig | None, bytes | None, str]:
-    """Return the arguments of `Computing.prepare` that select the file to read."""
-    if publication is None:
-        return None, None, ""
-    return publication.dataset, bytes.fromhex(publication.salt), publication.commitment
-
-
-__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading", "reading"]
+__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from secureflow.agent.compute.derivation import derive
-from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
+from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import paid_reading, unnamed_rows
 from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
@@ -122,7 +122,7 @@ class SummedRounds(ABC):
             self._rows[job.job] = 0
             return
         async with unnamed_rows(self._context, job):
-            answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            answer = await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
         self._rows[job.job] = int(answer["rows"])
 
     async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
@@ -173,7 +173,7 @@ class SummedRounds(ABC):
         async with paid_reading(self._context, job, spec, (number, self.stage), start.model):
             if spec.privacy is not None:
                 pinned = self._context.pinned(job, spec)
-                await self._computing.prepare(job.job, job.spec, *reading(pinned))
+                await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
             seed = derive(job.secret, 32, "seed", stage=self.stage, model=start.model).hex()
             key = derive(job.secret, 32, "rows of a unit").hex()
             step, arguments, length = self.asked(spec, Asked(number, blob, seed, key))

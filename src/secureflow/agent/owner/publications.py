@@ -73,6 +73,7 @@ def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
             "missing": list(dataset.missing),
             "person": privacy.person if privacy else None,
             **({} if dataset.index is None else {"index": dataset.index}),
+            **({} if dataset.key is None else {"key": dataset.key}),
         },
     }
 

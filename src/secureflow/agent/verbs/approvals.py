@@ -19,6 +19,7 @@ from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.keysecret import keep_key_secret
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
@@ -191,6 +192,8 @@ class Approvals:
             else:
                 context.store.add_job(record)
             self._code.approve(spec, request.job)
+            if publication is not None and publication.dataset.key_column:
+                keep_key_secret(context.store, context.key)
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
             reply = as_body(ConsentReply(approval=approval, **context.leaf_reply(leaf)))
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)

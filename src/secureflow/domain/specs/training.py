@@ -42,6 +42,7 @@ from secureflow.domain.specs.inputs import (
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
+from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -222,6 +223,8 @@ class TrainingPlan:
     are drawn from raw words of a generator, which no version of NumPy changes, and which rows a
     party validates on follows from the party's secret (`engines.preparation.split`), not from
     `seed` alone, which the submitter chooses.
+
+    With `split` the owners' keys say which rows are held out, and neither `seed` nor the file does.
     """
 
     __pydantic_config__ = STRICT
@@ -236,6 +239,7 @@ class TrainingPlan:
     keep: Annotated[Literal["best"] | None, Field(exclude_if=_absent)] = None
     order: Annotated[Literal["public"] | None, Field(exclude_if=_absent)] = None
     draws: Annotated[Literal["words"] | None, Field(exclude_if=_absent)] = None
+    split: Annotated[KeySplit | None, Field(exclude_if=_absent)] = None
 
 
 @dataclass(frozen=True)
@@ -338,6 +342,11 @@ class TrainingSpec(SpecBase):
     def reads_rows(self) -> bool:
         """Whether rows are read at all; a rehearsal reads none."""
         return self.features is not None
+
+    @property
+    def splits_by_key(self) -> bool:
+        """Whether rows are held out by the owners' keys, which then are read as well."""
+        return self.reads_rows and self.plan.split is not None
 
     @property
     def tells_rows(self) -> bool:
