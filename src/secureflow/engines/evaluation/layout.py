@@ -1,0 +1,319 @@
+"""Which sums measure a model, by the form of its target, and where they lie in a party's vector.
+
+A row adds at most 1 to each number (it is divided by what a full unit stands for, `factors`) and
+exactly 1 to one cell of each group of cells. `unit` steps are 1; the vector is whole steps.
+
+| form    | numbers                                                | cells                          |
+|---------|--------------------------------------------------------|--------------------------------|
+| binary  | rows, loss, loss², Brier, Brier², rows without output  | positives and negatives by     |
+|         |                                                        | log-odds; Σ probability there  |
+| classes | the same; Brier is half of Σ_k (p_k − y_k)²            | (class, predicted); own and    |
+|         |                                                        | others by log-odds of a class; |
+|         |                                                        | hits, misses and Σ confidence  |
+|         |                                                        | by confidence                  |
+| number  | rows, z, z², z³, z⁴, e, e², abs(e), e⁴, e²z, e²z²,     | predictions, residuals         |
+|         | rows without output                                    |                                |
+
+z is the target scaled to −1 … 1, e = ẑ − z. Small e⁴ are added up by themselves, in finer steps.
+
+*Private* forms are what is to be noised: as few sums as figures need, on coarser grids. One row
+moves them by at most √`moved` units (L2), whatever it holds:
+
+| form    | numbers (share of a unit that a row can add)             | cells                 | moved |
+|---------|----------------------------------------------------------|-----------------------|-------|
+| binary  | rows, loss ≤ 4, Brier                                    | positives, negatives  | 4     |
+| classes | rows, loss ≤ 4                                           | (class, predicted)    | 3     |
+| number  | rows, z (½), z² (½), e (½), e² ≤ 4, abs(e) ≤ 2           | predictions,residuals | 6     |
+
+A number moves 1 + ¼ + ¼ + ¼ + 1 + 1 + 1 + 1 = 5.75 ≤ 6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.engines.preparation.fitting import UNIT
+from secureflow.engines.training.metrics import LOSS_CAP, PRIVATE_LOSS_CAP
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MAX_CLASSES: Final = 32
+"""Most classes of a target that is evaluated: of each pair of them rows are counted."""
+SMALL_ERROR: Final = 0.25
+"""Up to this, in scaled units, fourth powers of errors are added up in finer steps."""
+ERROR_CAP: Final = math.sqrt(LOSS_CAP)
+"""One row's error counts at most this, in scaled units; 2 is the whole range of the label."""
+PRIVATE_ERROR_CAP: Final = 2.0
+"""The same in noised sums."""
+CONFIDENCES: Final = 20
+"""Cells of the probability of the class that is predicted, of equal width."""
+_SIGMA: Final = 1 << 13
+"""Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of a line: equal ones from −`half` to `half`, and one beyond each end.
+
+    Cell i holds x with edge i − 1 < x ≤ edge i. 0 is an edge: what is above it is on its right.
+
+    Args:
+        half: where the end cells begin.
+        per: cells in 1.
+    """
+
+    half: int
+    per: float
+
+    @property
+    def count(self) -> int:
+        """The number of cells."""
+        return round(2 * self.half * self.per) + 2
+
+    @property
+    def edges(self) -> Floats:
+        """The upper edges of all cells but the last: float64 (`count` − 1,), ascending."""
+        most = round(self.half * self.per)
+        return np.arange(-most, most + 1) / self.per
+
+    @property
+    def middles(self) -> Floats:
+        """A number of each cell, that of an end cell half a cell beyond its edge."""
+        most = round(self.half * self.per)
+        return (np.arange(-most, most + 2) - 0.5) / self.per
+
+    def cells(self, numbers: Floats) -> Integers:
+        """Return the cell of each number: int64, of the same shape; none may be NaN."""
+        return np.asarray(np.searchsorted(self.edges, numbers, side="left"), np.int64)
+
+
+LOG_ODDS: Final = Grid(10, 50)
+"""1,002 cells of .02: a probability changes by at most .005 within one."""
+PRIVATE_LOG_ODDS: Final = Grid(6, 2.5)
+"""32 cells of .4: the noise of every cell is in the AUC."""
+CLASS_LOG_ODDS: Final = Grid(10, 5)
+"""102 cells of .2, of each class against the others."""
+PREDICTIONS: Final = Grid(1, 50)
+"""102 cells of 1/100 of the label's range."""
+RESIDUALS: Final = Grid(1, 100)
+"""202 cells of 1/200 of the label's range."""
+PRIVATE_PREDICTIONS: Final = Grid(1, 10)
+"""22 cells of 1/20 of the label's range; of residuals too."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What is summed up: the factors of the numbers, then groups of cells, in this order.
+
+    Args:
+        private: whether the sums are to be noised.
+    """
+
+    private: bool
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """What one unit of each number stands for."""
+        raise NotImplementedError
+
+    @property
+    def groups(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each group of cells."""
+        raise NotImplementedError
+
+    @property
+    def moved(self) -> int:
+        """By at most the root of this many units (L2) a row moves private sums; otherwise 0."""
+        raise NotImplementedError
+
+    @property
+    def length(self) -> int:
+        """The number of sums."""
+        return len(self.factors) + sum(math.prod(shape) for shape in self.groups.values())
+
+    def first(self, group: str) -> int:
+        """Return the place of a group's first cell in the vector."""
+        place = len(self.factors)
+        for name, shape in self.groups.items():
+            if name == group:
+                break
+            place += math.prod(shape)
+        return place
+
+
+@dataclass(frozen=True)
+class BinaryForm(Form):
+    """One output: the log-odds of class 1."""
+
+    name = "binary"
+
+    @property
+    def grid(self) -> Grid:
+        """Cells of log-odds."""
+        return PRIVATE_LOG_ODDS if self.private else LOG_ODDS
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """What one unit of each number stands for."""
+        return _PRIVATE_BINARY if self.private else _SCORED
+
+    @property
+    def groups(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each group of cells."""
+        names = ("positives", "negatives") if self.private else _BINARY_GROUPS
+        return {name: (self.grid.count,) for name in names}
+
+    @property
+    def moved(self) -> int:
+        """Rows, loss, Brier and one cell."""
+        return 4 if self.private else 0
+
+
+@dataclass(frozen=True)
+class ClassesForm(Form):
+    """A score of each class: softmax makes probabilities of them.
+
+    Args:
+        private: as above.
+        classes: their names, 2 to `MAX_CLASSES`.
+    """
+
+    classes: tuple[str, ...]
+    name = "classes"
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """What one unit of each number stands for."""
+        return _PRIVATE_CLASSES if self.private else _SCORED
+
+    @property
+    def groups(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each group of cells."""
+        count = len(self.classes)
+        if self.private:
+            return {"matrix": (count, count)}
+        by_class = (count, CLASS_LOG_ODDS.count)
+        confidence = (CONFIDENCES,)
+        return {
+            "matrix": (count, count), "own": by_class, "others": by_class,
+            "hits": confidence, "misses": confidence, "confidence": confidence,
+        }  # fmt: skip
+
+    @property
+    def moved(self) -> int:
+        """Rows, loss and one cell."""
+        return 3 if self.private else 0
+
+
+@dataclass(frozen=True)
+class NumberForm(Form):
+    """One output: the prediction, scaled like the target.
+
+    Args:
+        private: as above.
+        middle: the number that is scaled to 0.
+        half: one scaled unit in the label's own unit.
+    """
+
+    middle: float
+    half: float
+    name = "number"
+
+    @property
+    def predictions(self) -> Grid:
+        """Cells of scaled predictions."""
+        return PRIVATE_PREDICTIONS if self.private else PREDICTIONS
+
+    @property
+    def residuals(self) -> Grid:
+        """Cells of scaled errors."""
+        return PRIVATE_PREDICTIONS if self.private else RESIDUALS
+
+    @property
+    def factors(self) -> Mapping[str, float]:
+        """What one unit of each number stands for."""
+        return _PRIVATE_NUMBER if self.private else _NUMBER
+
+    @property
+    def groups(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each group of cells."""
+        return {"predictions": (self.predictions.count,), "residuals": (self.residuals.count,)}
+
+    @property
+    def moved(self) -> int:
+        """Rows, halves of z, z² and e, e², abs(e) and two cells."""
+        return 6 if self.private else 0
+
+
+AnyForm = BinaryForm | ClassesForm | NumberForm
+
+_BINARY_GROUPS: Final = ("positives", "negatives", "predicted")
+_SCORED: Final[Mapping[str, float]] = MappingProxyType(
+    {"rows": 1.0, "loss": LOSS_CAP, "loss_squares": LOSS_CAP**2,
+     "brier": 1.0, "brier_squares": 1.0, "undefined": 1.0}
+)  # fmt: skip
+_PRIVATE_BINARY: Final[Mapping[str, float]] = MappingProxyType(
+    {"rows": 1.0, "loss": PRIVATE_LOSS_CAP, "brier": 1.0}
+)
+_PRIVATE_CLASSES: Final[Mapping[str, float]] = MappingProxyType(
+    {"rows": 1.0, "loss": PRIVATE_LOSS_CAP}
+)
+_NUMBER: Final[Mapping[str, float]] = MappingProxyType(
+    {"rows": 1.0, "z": 1.0, "z2": 1.0, "z3": 1.0, "z4": 1.0, "e": ERROR_CAP, "e2": LOSS_CAP,
+     "abs": ERROR_CAP, "e4": LOSS_CAP**2, "e4_small": SMALL_ERROR**4, "e2z": LOSS_CAP,
+     "e2z2": LOSS_CAP, "undefined": 1.0}
+)  # fmt: skip
+_PRIVATE_NUMBER: Final[Mapping[str, float]] = MappingProxyType(
+    {"rows": 1.0, "z": 2.0, "z2": 2.0, "e": 2 * PRIVATE_ERROR_CAP, "e2": PRIVATE_ERROR_CAP**2,
+     "abs": PRIVATE_ERROR_CAP}
+)  # fmt: skip
+
+
+def form_for(label: Label | ClassesLabel | NumberLabel, *, private: bool = False) -> AnyForm:
+    """Return what a model of a target is measured by.
+
+    Args:
+        label: of at most `MAX_CLASSES` classes.
+        private: whether the sums are to be noised.
+    """
+    if isinstance(label, ClassesLabel):
+        return ClassesForm(private, label.classes)
+    if isinstance(label, NumberLabel):
+        return NumberForm(private, label.middle, label.half)
+    return BinaryForm(private)
+
+
+def length(form: AnyForm) -> int:
+    """Return the number of sums of a form: 3,012 of a binary one, 11,552 at most."""
+    return form.length
+
+
+def unit_of(form: AnyForm, multiplier: float = 0.0, contributions: int = 1) -> int:
+    """Return the steps of a row that adds 1: `UNIT`, or under privacy what its noise hides.
+
+    Args:
+        form: what is summed up.
+        multiplier: σ of the noise by sensitivity; 0 without privacy.
+        contributions: rows of one unit of privacy.
+    """
+    if not form.private or not multiplier:
+        return UNIT
+    finest = _SIGMA / (multiplier * math.sqrt(form.moved) * contributions)
+    return 1 << min(max(math.floor(math.log2(finest)), 0), 24)
+
+
+def sigma_of(form: AnyForm, multiplier: float, contributions: int = 1) -> float:
+    """Return σ of the noise on each total, in steps: multiplier · √moved · contributions · unit."""
+    if not form.private:
+        return 0.0
+    sensitivity = math.sqrt(form.moved) * contributions * unit_of(form, multiplier, contributions)
+    return multiplier * sensitivity
