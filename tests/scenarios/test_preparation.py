@@ -1,4 +1,7 @@
-"""A preparation over real processes: what is fitted equals scikit-learn's on everybody's rows."""
+"""The data scientist's desk over real processes: prepare, train, predict, evaluate.
+
+What comes of it equals scikit-learn's on everybody's rows.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,13 @@ from secureflow.domain.jobs import Job
 from secureflow.domain.specs.targets import Label
 from secureflow.engines.preparation.recipe import recipe_digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import TrainingPlan, TrainingRequest, recipe_features
+from secureflow.sdk import Costs, TrainingPlan, TrainingRequest, recipe_features
 from tests.nursery import Born
 from tests.survival.world import await_end, bank_names, verified
 
 POLICY = """permit(principal, action == Action::"preparation", resource == Dataset::"adult");
-permit(principal, action == Action::"training", resource == Dataset::"adult");"""
+permit(principal, action == Action::"training", resource == Dataset::"adult");
+permit(principal, action == Action::"evaluation", resource == Dataset::"adult");"""
 STEPS = [
     {"step": "impute", "columns": ["age"], "by": "median"},
     {"step": "standardise", "columns": ["age"]},
@@ -124,3 +128,42 @@ def test_a_model_trains_and_predicts_on_what_the_recipe_makes(
     rich = people["income"] == ">50K"
     assert roc_auc_score(rich, chances) > 0.75
     assert trained.spec["features"]["recipe"]["job"] == job.id
+
+
+def test_models_are_measured_on_everybodys_rows_and_on_each_partys(
+    place: Platform, people: dict[str, np.ndarray]
+) -> None:
+    with place.client("bank-a") as client:
+        models = list(client.models.list(place.project))
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.evaluate(
+            place.project,
+            [one.id for one in models],
+            datasets,
+            purpose=PURPOSE,
+            per_party=True,
+            costs=Costs(1, 5),
+        )
+        job = await_end(client, asked.id)
+        assert job.state == "succeeded", str(job.error)
+        predictor = client.models.load(models[0].id)
+        html = client.jobs.report_html(job.id, "zh")
+        again = client.jobs.evaluate(
+            place.project, [models[0].id], datasets, purpose=PURPOSE, baseline=job.id
+        )
+        later = await_end(client, again.id)
+    (one,) = (job.report or {})["evaluation"]["models"]
+    names = ("age", "hours-per-week", "education")
+    chances = predictor.predict_proba({name: people[name].tolist() for name in names})[:, 1]
+    rich = people["income"] == ">50K"
+    figures = one["figures"]
+    assert figures["rows"] == len(rich)
+    assert figures["auc"] == pytest.approx(roc_auc_score(rich, chances), abs=one["bounds"]["auc"])
+    assert figures["accuracy"] == pytest.approx((rich == (chances > 0.5)).mean(), abs=1e-6)
+    assert sum(own["rows"] for own in one["parties"].values()) == len(rich)
+    assert set(one["parties"]) == set(place.parties)
+    assert one["seen"] == sorted(place.parties)  # the training held no keys out
+    assert verified(place, job.id)
+    assert "ROC" in html
+    (moved,) = (later.report or {})["evaluation"]["models"]
+    assert moved["psi"]["psi"] == pytest.approx(0, abs=1e-6)  # the same rows

@@ -13,6 +13,7 @@ from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
@@ -193,6 +194,8 @@ def report(
     show_metrics(answer)
     if "answers" in answer:
         show_answers(answer, output)
+    if "evaluation" in answer:
+        show_evaluation(answer, output)
 
 
 @app.command(

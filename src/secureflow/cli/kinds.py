@@ -9,10 +9,12 @@ import typer
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
+from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
@@ -149,6 +151,44 @@ class PreparationText:
         return t("noised sums and counts of rows, masked; only their total can be opened")
 
 
+class EvaluationText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = EVALUATION_ENGINE
+
+    def task(self, spec: EvaluationSpec) -> str:
+        """Return which models are measured, on which rows, and whether parties are told apart."""
+        models = listed(
+            t(
+                "{family} {digest}, which the centre says {job} released",
+                family=t(one.model.family), digest=one.digest, job=plain(one.job),
+            )
+            for one in spec.models
+        )  # fmt: skip
+        told = t("evaluation of {models}", models=models)
+        if (held := spec.held_out) is not None:
+            rows = (
+                t("on the rows of fold {fold} of {folds} by key", fold=held.fold, folds=held.folds)
+                if held.folds
+                else t("on {share:.0%} of the keys", share=held.share)
+            )
+            told = t("{told}; {start}", told=told, start=rows)
+        if spec.per_party:
+            own = t("figures of each party are released, of this one as well")
+            told = t("{told}; {start}", told=told, start=own)
+        return told
+
+    def leaves(self, spec: EvaluationSpec) -> str:
+        """Return that sums leave masked, and whether they hold noise."""
+        if spec.per_party:
+            return t("counts of rows by score and label, masked; the total and this party's "
+                     "own are opened")  # fmt: skip
+        if spec.privacy is None:
+            return t("exact counts of rows by score and label, masked; only their total can be "
+                     "opened")  # fmt: skip
+        return t("noised counts of rows by score and label, masked; only their total can be opened")
+
+
 class CliKinds:
     """A table of kinds by their names."""
 
@@ -166,7 +206,7 @@ class CliKinds:
         return self._kinds[parsed.kind], parsed
 
 
-CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText(), PreparationText())
+CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText(), PreparationText(), EvaluationText())
 
 
 def given(context: typer.Context) -> CliKinds:

@@ -10,6 +10,7 @@ import typer
 
 from secureflow.cli.cards import show_card, show_metrics
 from secureflow.cli.console import Form, Output, group, say, show, write
+from secureflow.cli.evaluation import evaluate
 from secureflow.cli.names import named
 from secureflow.cli.predictrows import read_rows
 from secureflow.cli.session import client
@@ -90,6 +91,11 @@ def upload(
     show(shapes, output)
     write(t("In the job file:"))
     write(f"initial: {{model: {found.initial.model}, layout: {found.initial.layout}}}")
+
+
+app.command("evaluate", help=t("Measure models on the rows of several owners, a job each time."))(
+    evaluate
+)
 
 
 @app.command("predict", help=t("Predict rows of a file with a downloaded model."))

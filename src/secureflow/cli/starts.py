@@ -3,7 +3,8 @@
 `resume: NAME` or `{job: NAME}` is enough in a file: round and digest follow from that job's log.
 `initial: DIGEST` is, too: the tensors follow from the upload. The spec that everybody signs has all
 of it, and what was filled in is said. `recipe: NAME` among the features is a preparation, whose
-recipe goes into the spec with the inputs that it makes.
+recipe goes into the spec with the inputs that it makes. `models` and `baseline` of an evaluation
+are names or ids.
 """
 
 from __future__ import annotations
@@ -61,9 +62,22 @@ def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
         given = {short: given} if isinstance(given, str) else given
         if isinstance(given, Mapping) and isinstance(given.get(short), str):
             found[name] = fill(connection, given, str(request.get("project", "")))
+    if request.get("kind") == "evaluation":
+        found |= _evaluated(connection, request)
     features = request.get("features")
     if isinstance(features, Mapping) and isinstance(features.get("recipe"), str):
         found["features"] = _prepared(connection, features)
+    return found
+
+
+def _evaluated(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the ids of the models, and of the earlier evaluation, that a job file names."""
+    found: dict[str, Any] = {}
+    models = request.get("models")
+    if isinstance(models, list) and all(isinstance(one, str) for one in models):
+        found["models"] = [named(connection, "model", one) for one in models]
+    if isinstance(request.get("baseline"), str):
+        found["baseline"] = named(connection, "job", request["baseline"])
     return found
 
 

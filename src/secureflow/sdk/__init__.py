@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from secureflow.domain.specs.evaluation import Costs
+from secureflow.domain.specs.evaluation_request import EvaluationRequest
+from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
@@ -15,6 +18,7 @@ from secureflow.domain.specs.sklearn_families import (
     SgdRegressorModel,
 )
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
+from secureflow.domain.specs.summed import SummedNoise
 from secureflow.domain.specs.training import (
     LinearModel,
     MlpModel,
@@ -32,8 +36,11 @@ from secureflow.sdk.queries import query
 __all__ = [
     "AsyncClient",
     "Client",
+    "Costs",
+    "EvaluationRequest",
     "Event",
     "GaussianNbModel",
+    "HeldOut",
     "KMeansModel",
     "LinearModel",
     "MlpClassifierModel",

@@ -12,13 +12,17 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.errors import INFRASTRUCTURE
 from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
 from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.evaluation import Costs
+from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.families import BY_SUMS, FamilyModel
+from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
+from secureflow.domain.specs.summed import SummedNoise
 from secureflow.domain.specs.training import Resume, TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
@@ -140,6 +144,48 @@ class Jobs(Resource[D_co]):
         noise = NoiseRequest(delta, epsilon=epsilon)
         asked = parsed(queries)
         return _submission(StatisticsRequest(project, name, purpose, ids, asked, noise))
+
+    @operation
+    def evaluate(
+        self,
+        project: str,
+        models: Sequence[str],
+        datasets: Sequence[Dataset],
+        *,
+        name: str = "evaluation",
+        purpose: str,
+        held_out: HeldOut | None = None,
+        per_party: bool = False,
+        baseline: str | None = None,
+        costs: Costs | None = None,
+        privacy: SummedNoise | None = None,
+    ) -> Call[Job]:
+        """Submit an evaluation of released models on several owners' rows.
+
+        The figures are in the report: `report["evaluation"]["models"]`.
+
+        Args:
+            project: id of the project.
+            models: ids of its models, all of one label.
+            datasets: one granted dataset per contributor.
+            name: name of the job.
+            purpose: what the figures are for, as granted.
+            held_out: only rows that the owners' keys hold out, e.g. `HeldOut(share=0.2)`; give the
+                trainings the same `plan.split`, or figures are of rows that the models have seen.
+            per_party: whether each party's own figures are released; every owner is asked.
+            baseline: an earlier evaluation of these models, for the population's stability.
+            costs: of wrong decisions, e.g. `Costs(false_positive=1, false_negative=5)`.
+            privacy: noise, e.g. `SummedNoise(delta=1e-6, epsilon=1)`.
+
+        Raises:
+            SecureFlowError: the server's error.
+        """
+        ids = tuple(dataset.id for dataset in datasets)
+        request = EvaluationRequest(
+            project, name, purpose, ids, tuple(models), held_out, per_party, baseline, costs,
+            privacy,
+        )  # fmt: skip
+        return _submission(request)
 
     @stream
     def watch(self, job: str, after: int = 0) -> Subscription:

@@ -122,7 +122,9 @@ class SummedRounds(ABC):
             self._rows[job.job] = 0
             return
         async with unnamed_rows(self._context, job):
-            answer = await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
+            answer = await self._computing.prepare(
+                job.job, job.spec, *self._context.reading(pinned)
+            )
         self._rows[job.job] = int(answer["rows"])
 
     async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:

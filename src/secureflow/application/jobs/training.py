@@ -113,7 +113,7 @@ async def draft(
     ).drawn()
     check(spec)
     _check_bringing(spec)
-    _check_columns(spec, chosen)
+    check_columns(spec, chosen)
     await check_grants(work, spec, chosen, now)
     await check_origins(work, spec)
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
@@ -172,7 +172,13 @@ def _check_bringing(spec: TrainingSpec) -> None:
         )
 
 
-def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
+def check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
+    """Refuse what an owner's agent would refuse of a model's columns.
+
+    Raises:
+        SecureFlowError: `unknown_column`, `contradictory_spec`, `shape_mismatch`,
+            `unknown_category`, and those of bounds that differ.
+    """
     for party, dataset in chosen.items():
         types = {column.name: column.type for column in dataset.columns}
         for column, kinds in _wanted(spec.features):

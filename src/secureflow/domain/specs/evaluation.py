@@ -25,6 +25,7 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
+from secureflow.domain.specs.heldout import HeldOut, held_out_problem
 from secureflow.domain.specs.scored import ScoredModel, scored_problem
 from secureflow.domain.specs.summed import SummedLimits, SummedPrivacy, summed_problem
 from secureflow.domain.specs.targets import NumberLabel
@@ -34,8 +35,8 @@ MAX_MODELS: Final = 16
 """Most models of one job."""
 MAX_CLASSES: Final = 32
 """Most classes of which every pair (class, predicted) is counted."""
-MAX_CELLS: Final = 1 << 14
-"""Most counts of scores of a baseline."""
+MAX_GROUPS: Final = 64
+"""Most groups of scores of a baseline."""
 
 Count = Annotated[float, Field(ge=0.0, le=1e15)]
 Edge = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -66,15 +67,16 @@ class Baseline:
     Args:
         job: that evaluation.
         model: digest of the model.
-        edges: the upper edges of all cells of the scores but the last.
-        counts: rows in each cell, as its report has them; noised ones have fractions.
+        counts: rows in each group, as its report has them; noised ones have fractions.
+        edges: the upper edges of all groups of scores but the last; none where the groups are the
+            predicted classes.
     """
 
     __pydantic_config__ = STRICT
     job: Id
     model: Digest
-    edges: Annotated[tuple[Edge, ...], Field(min_length=1, max_length=MAX_CELLS)]
-    counts: Annotated[tuple[Count, ...], Field(min_length=2, max_length=MAX_CELLS + 1)]
+    counts: Annotated[tuple[Count, ...], Field(min_length=1, max_length=MAX_GROUPS)]
+    edges: Annotated[tuple[Edge, ...], Field(max_length=MAX_GROUPS)] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class EvaluationSpec(SpecBase):
 
     Args:
         models: those that are evaluated, a round each.
+        held_out: which rows are taken; None for all of them.
         per_party: whether each party's own figures are released, too.
         baseline: what the spread of scores is compared with (population stability).
         costs: of wrong decisions, for models that tell two classes apart.
@@ -92,6 +95,7 @@ class EvaluationSpec(SpecBase):
 
     __pydantic_config__ = STRICT
     models: Annotated[tuple[ScoredModel, ...], Field(min_length=1, max_length=MAX_MODELS)]
+    held_out: Annotated[HeldOut | None, Field(exclude_if=_absent)] = None
     per_party: bool = False
     baseline: Annotated[
         tuple[Baseline, ...] | None, Field(max_length=MAX_MODELS, exclude_if=_absent)
@@ -161,7 +165,8 @@ def check_evaluation(spec: EvaluationSpec) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     rules: tuple[Callable[[EvaluationSpec], Problem | None], ...] = (
-        *(_roster_rules, _model_rules, _label_rules, _baseline_rules, _cost_rules, summed_problem),
+        *(_roster_rules, _model_rules, _label_rules, _row_rules, _baseline_rules, _cost_rules),
+        summed_problem,
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
@@ -201,6 +206,10 @@ def _label_rules(spec: EvaluationSpec) -> Problem | None:
     return None
 
 
+def _row_rules(spec: EvaluationSpec) -> Problem | None:
+    return held_out_problem(spec.held_out)
+
+
 def _baseline_rules(spec: EvaluationSpec) -> Problem | None:
     digests = {one.digest for one in spec.models}
     known = [one.model for one in spec.baseline or ()]
@@ -211,11 +220,21 @@ def _baseline_rules(spec: EvaluationSpec) -> Problem | None:
         if known.count(digest) > 1:
             return f"baseline.{at}.model", "it is listed twice", "List each model once."
     for at, one in enumerate(spec.baseline or ()):
-        ascending = all(low < high for low, high in pairwise(one.edges))
-        if len(one.counts) != len(one.edges) + 1 or not ascending or not sum(one.counts):
-            reason = "its cells and edges do not fit one another"
-            return f"baseline.{at}.counts", reason, "Name the evaluation by its id."
+        if problem := _groups_problem(one, next(m for m in spec.models if m.digest == one.model)):
+            return f"baseline.{at}.counts", problem, "Name the evaluation by its id."
     return None
+
+
+def _groups_problem(one: Baseline, model: ScoredModel) -> str:
+    """Return why a baseline's groups are none of a model's scores; "" if they are."""
+    if not sum(one.counts):
+        return "it counts no rows"
+    if model.form == "classes":
+        fits = not one.edges and len(one.counts) == model.classes
+    else:
+        ascending = all(low < high for low, high in pairwise(one.edges))
+        fits = ascending and len(one.counts) == len(one.edges) + 1
+    return "" if fits else "its groups and edges do not fit one another"
 
 
 def _cost_rules(spec: EvaluationSpec) -> Problem | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from secureflow.domain.specs.evaluation import MAX_MODELS, Costs
+from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.request import REQUEST, Reference, RequestBase
 from secureflow.domain.specs.summed import SummedLimits, SummedNoise
 
@@ -25,6 +26,7 @@ class EvaluationRequest(RequestBase):
         tuple[Reference, ...],
         Field(min_length=1, max_length=MAX_MODELS, examples=[["mdl_01jf2k"]]),
     ]
+    held_out: HeldOut | None = None
     per_party: bool = False
     baseline: Reference | None = None
     costs: Costs | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.domain.specs.bundles import BUNDLE_FACTS
+from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
+from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
 from secureflow.domain.specs.preparation_request import PreparationRequest
@@ -38,4 +40,14 @@ PREPARATION_SPEC: Final = SpecKind(
     check_preparation,
     {"steps": "texts", "rounds": "number", "contributions": "number"},
 )
-SPEC_KINDS: Final = SpecKinds(TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC)
+EVALUATION_SPEC: Final = SpecKind(
+    "evaluation",
+    EvaluationSpec,
+    EvaluationRequest,
+    check_evaluation,
+    {
+        **{"models": "texts", "families": "texts"},
+        **{"per_party": "number", "contributions": "number"},
+    },
+)
+SPEC_KINDS: Final = SpecKinds(TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC, EVALUATION_SPEC)

@@ -6,13 +6,15 @@ numbers are scaled, and the digest of the parameters, which each agent checks be
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Digest, Id, Problem
+from secureflow.domain.specs.base import STRICT, Digest, Id, Problem, Slug
 from secureflow.domain.specs.families import LEARNS, FamilyModel
+from secureflow.domain.specs.heldout import HeldOut, held_out_problem
 from secureflow.domain.specs.model_rules import shape_problem
 from secureflow.domain.specs.targets import ClassesLabel, form_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
@@ -38,6 +40,9 @@ class ScoredModel:
         model: the family.
         moments: the released sums by which numbers are scaled; None if they need none.
         adapts_clipping: whether a clipping norm follows the parameters.
+        contributors: whose rows it was trained on, as the centre says.
+        held_out: the rows of these that it was not trained on, by the owners' keys; None if that
+            cannot be told from keys.
     """
 
     __pydantic_config__ = STRICT
@@ -49,11 +54,19 @@ class ScoredModel:
         tuple[float, ...] | None, Field(max_length=MAX_MOMENTS, exclude_if=_absent)
     ] = None
     adapts_clipping: bool = False
+    contributors: Annotated[tuple[Slug, ...], Field(max_length=256)] = ()
+    held_out: Annotated[HeldOut | None, Field(exclude_if=_absent)] = None
 
     @property
     def trained(self) -> TrainingSpec:
         """Features and model as a spec without parties, for whoever computes with them."""
         return TrainingSpec("", "", "", "", (), features=self.features, model=self.model)
+
+    def seen(self, parties: Iterable[str], taken: HeldOut | None) -> tuple[str, ...]:
+        """Return the parties whose rows it may have been trained on, among rows that are taken."""
+        if taken is not None and self.held_out and taken.places <= self.held_out.places:
+            return ()
+        return tuple(one for one in parties if one in self.contributors)
 
     @property
     def bytes(self) -> int:
@@ -85,4 +98,4 @@ def scored_problem(one: ScoredModel) -> Problem | None:
     if (one.moments is None) != (not one.features.federated):
         reason = "federated moments belong to numbers that are scaled by them, and only to them"
         return "moments", reason, "Name the model by its id, and have the centre fill them in."
-    return None
+    return held_out_problem(one.held_out)
