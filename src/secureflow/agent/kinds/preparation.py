@@ -63,7 +63,9 @@ class FittedSums(SummedRounds):
                 ),
                 "The centre must follow the spec that was approved.",
             )
-        return model and Blob(model.digest, totals_bytes(spec, request.round - 1))
+        if model is None:
+            return None
+        return Blob(model.digest, totals_bytes(spec, request.round - 1))
 
     def asked(self, spec: PreparationSpec, asked: Asked) -> tuple[str, dict[str, JSON], int]:
         """Return the worker's step, its arguments, and how many sums it returns."""
