@@ -74,7 +74,7 @@ def list_data(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is not Form.TABLE:
         show(found, output)
         return
-    columns = ("name", "state", "published_as", "columns", "path")
+    columns = ("name", "state", "published_as", "columns", "key", "path")
     show([_declared(one) for one in found], output, columns)
 
 

@@ -299,6 +299,7 @@ class Commands:
             "format": dataset.format,
             "path": dataset.path,
             "columns": len(dataset.columns),
+            "key": dataset.key_column or "",
             "state": state,
             "published": kept.get("id", ""),
         }
@@ -323,6 +324,7 @@ class Commands:
             "rows": found["bucket"],
             "commitment": found["commitment"],
             "privacy": declared["privacy"],
+            **({} if dataset.key is None else {"key": dataset.key}),
         }
         answer = await self.link.call("dataset.publish", description)
         published = {"id": str(answer["id"]), "salt": found["salt"], **description}
