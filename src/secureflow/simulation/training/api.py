@@ -103,7 +103,7 @@ class Simulation:
         Raises:
             SecureFlowError: what the platform would refuse, those of `starting.beginning`, and
                 `invalid_partition`, `partition_impossible`, `invalid_attack`, `missing_data`,
-                `empty_dataset`.
+                `empty_dataset`, `key_undeclared`.
         """
         partition = Partition.parse(self.partition)
         job, code = local_code(job, base, simulated=True)
@@ -250,6 +250,7 @@ def simulate(
             it names any.
         dataset: a file with what the owners would declare (`secureflow agent data inspect`);
             `FILE:NAME` is one of several in it.
+        key: the column that says whose a row is, for a job that holds rows out by key.
         on_round: is told of each round.
 
     Raises:
