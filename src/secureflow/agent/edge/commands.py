@@ -20,6 +20,7 @@ from secureflow.agent.owner.publications import (
     Publication,
     check_lineage,
     declaration,
+    described,
     differs,
     keep_lineage,
 )
@@ -316,20 +317,17 @@ class Commands:
         kept = context.store.fact(f"dataset/{name}") or {}
         known = (kept["salt"], kept["commitment"]) if kept else None
         found = await self.describing.describe(dataset, secrets.token_bytes(32), known)
-        declared = declaration(dataset)
         description = {
             "name": name,
             "title": title or kept.get("title") or name,
-            "columns": declared["columns"],
             "rows": found["bucket"],
             "commitment": found["commitment"],
-            "privacy": declared["privacy"],
-            **({} if dataset.key is None else {"key": dataset.key}),
+            **described(dataset),
         }
         answer = await self.link.call("dataset.publish", description)
         published = {"id": str(answer["id"]), "salt": found["salt"], **description}
         with context.store.transaction():
-            fact = {**published, "reading": declared["reading"]}
+            fact = {**published, "reading": declaration(dataset)["reading"]}
             context.store.set_fact(f"dataset/{name}", fact)
             keep_lineage(context.store, dataset)
             facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}

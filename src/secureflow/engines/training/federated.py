@@ -199,6 +199,8 @@ def _finish(
     if course.spec.bundle is not None:
         report["code"] = dump(course.spec.bundle)
     report |= chosen | others
+    if course.spec.plan.metric is not None:
+        report["chosen_by"] = course.spec.plan.metric
     report["model"] = {"digest": digest, "artifact": artifact} | {
         "id": published["model"],
         "version": published["version"],

@@ -112,9 +112,7 @@ class Simulation:
         if features is not None:
             refuse(features_problem(features))
             self._check_files(data)
-            tables = self._tables(
-                data, features, partition, tolerant=bool(job.get("privacy")), keyed=_by_key(job)
-            )
+            tables = self._tables(data, features, partition, job)
             table, owners, count = self._rows(tables, partition, features)
         start = beginning(job, code, self.initial)
         drafted = draft(job, count, self.protection, start)
@@ -164,13 +162,7 @@ class Simulation:
             )  # fmt: skip
 
     def _tables(
-        self,
-        data: Any,
-        features: FeatureSpec,
-        partition: Partition,
-        *,
-        tolerant: bool,
-        keyed: bool,
+        self, data: Any, features: FeatureSpec, partition: Partition, job: Mapping[str, Any]
     ) -> list[Table]:
         """Read the table that is to be divided, or one for each party."""
         if data is None or (isinstance(data, list | tuple) and not data):
@@ -179,6 +171,7 @@ class Simulation:
                 "The job has features, and there are no rows to simulate it on.",
                 "Name a CSV or Parquet file: --data FILE.",
             )
+        tolerant, keyed = bool(job.get("privacy")), _by_key(job)
         given = data if isinstance(data, list | tuple) else [data]
         owners = self.owners or (None,)
         with contextlib.ExitStack() as stack:
