@@ -164,9 +164,10 @@ def _keys(path: Path, key: str, *, tolerant: bool) -> NDArray[Any]:
     if path.is_dir():
         draft = inspect_data(path)
         check_named(path, (key,), [one.name for one in draft.columns])
-        config = DatasetConfig(
-            path.name, str(path), draft.format, (ColumnConfig(key, "text"),), index=draft.index
+        declared = (
+            ColumnConfig(key, "number" if _is_numeric(path, draft.format, key) else "text"),
         )
+        config = DatasetConfig(path.name, str(path), draft.format, declared, index=draft.index)
         keys = open_source(config, LIMITS, tolerant=True).read((key,))[key]
     else:
         kind = file_format(path)
@@ -175,6 +176,14 @@ def _keys(path: Path, key: str, *, tolerant: bool) -> NDArray[Any]:
     if not tolerant:
         check_keys(path.name, key, keys)
     return keys
+
+
+def _is_numeric(path: Path, kind: DataFormat, name: str) -> bool:
+    """Tell whether a folder holds numbers in a column of one dimension."""
+    if kind != "arrays":
+        return False
+    cells = np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return cells.ndim == 1 and cells.dtype.kind in "fiu"
 
 
 def read_owners(path: Path) -> list[DatasetConfig]:
