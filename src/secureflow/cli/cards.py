@@ -139,4 +139,6 @@ def _training(card: Mapping[str, Any]) -> str:
     )
     if (kept := card.get("kept_round")) is not None:
         told += t("; kept is the model of round {kept}", kept=kept)
+    if (metric := plan.get("metric")) is not None:
+        told += t(" (rounds compared by {metric})", metric=t(str(metric)))
     return told

@@ -114,6 +114,7 @@ CATALOGUE: dict[str, Category] = {
     "dataset_changed": Category.CONFLICT,
     "dataset_not_published": Category.CONFLICT,
     "declaration_changed": Category.CONFLICT,
+    "key_undeclared": Category.CONFLICT,
     "privacy_fixed": Category.CONFLICT,
     "budget_grows": Category.CONFLICT,
     "settings_edited": Category.CONFLICT,

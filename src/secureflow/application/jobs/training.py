@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.application.bundles import named_by_job
+from secureflow.application.jobs.declarations import check_keyed
 from secureflow.application.jobs.kind import Drafted, Start, Wanted
 from secureflow.application.jobs.models import ModelSums
 from secureflow.application.jobs.pricing import epsilon_notes
@@ -95,7 +96,8 @@ async def draft(
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
-            `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`, `bounds_undeclared`.
+            `key_undeclared`, `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`,
+            `bounds_undeclared`.
     """
     parts = dict(wanted.parts)
     parties = tuple(parts.pop("parties", ()))
@@ -114,6 +116,8 @@ async def draft(
     check(spec)
     _check_bringing(spec)
     check_columns(spec, chosen)
+    if spec.splits_by_key:
+        check_keyed(chosen)
     await check_grants(work, spec, chosen, now)
     await check_origins(work, spec)
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
@@ -386,9 +390,15 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
     if clamped := clamped_steps(spec):
         yield clamped
     if spec.plan.keep is not None:
+        yield Text(
+            "The reported {metric} is the best of all rounds on the rows that chose it: it "
+            "flatters the model.",
+            metric=spec.plan.metric or "loss",
+        )
+    if spec.splits_by_key:
         yield (
-            "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "
-            "the model."
+            "Rows are held out by the key that each owner declares: all of a person, an account or "
+            "a patient, or none, and the same ones in every job with this split."
         )
 
 
