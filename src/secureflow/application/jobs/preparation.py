@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from secureflow.application.jobs.declarations import agreed_column, unit_of_owners
+from secureflow.application.jobs.declarations import (
+    agreed_column,
+    bounds_notes,
+    budget_notes,
+    check_label,
+    unit_of_owners,
+)
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import (
     calibrated,
@@ -175,8 +181,8 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
-            `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
-            `budget_undeclared`, `budget_unit_mismatch`.
+            `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
+            `malformed_label`, `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
     """
     parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
     charter = await adopted_charter(work)
@@ -192,8 +198,10 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
         },
     )
     check_preparation(spec)
+    if spec.label is not None:
+        check_label(spec.label, chosen)
     await check_grants(work, spec, chosen, now)
-    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
 
 
 async def price_preparation(
@@ -249,7 +257,7 @@ def _private(parts: Mapping[str, Any], chosen: Mapping[str, Dataset]) -> dict[st
     return {"privacy": {**privacy, "unit": unit}, "contributions": contributions}
 
 
-def _notes(spec: PreparationSpec) -> Iterator[str]:
+def _notes(spec: PreparationSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
         yield Text(
             "A round needs all {count} contributors: it does not survive a dropout.",
@@ -268,6 +276,8 @@ def _notes(spec: PreparationSpec) -> Iterator[str]:
             "A person with rows at several owners is protected less: the owners do not link "
             "identities."
         )
+    yield from budget_notes(spec, chosen)
+    yield from bounds_notes(spec, chosen)
 
 
 def _details(spec: PreparationSpec) -> dict[str, Any]:
