@@ -7,7 +7,7 @@ that one from outside is checked against its own steps (`check_recipe`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,9 @@ from secureflow.domain.specs.targets import Label
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+FETCH_AGAIN: Final = "Fetch it again, or fit it anew."
+"""What to do about a recipe that is not valid."""
 
 
 @dataclass(frozen=True)
@@ -107,33 +110,37 @@ def _type(held: ColumnType) -> Literal["number", "category", "text"]:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse columns, steps and fits that do not belong together: whoever applies them relies on
-    them.
+    """Refuse a recipe that has a fault.
 
     Raises:
         SecureFlowError: `invalid_recipe`.
     """
+    if fault := recipe_fault(recipe):
+        raise SecureFlowError(
+            "invalid_recipe",
+            Text("The recipe is not valid: {reason}.", reason=fault),
+            FETCH_AGAIN,
+        )
+
+
+def recipe_fault(recipe: Recipe) -> str:
+    """Return why columns, steps and fits do not belong together, or "": whoever applies them
+    relies on them.
+    """
     if problem := stepped_problem(recipe):
-        raise _invalid(Text("{field}: {reason}", field=problem[0], reason=problem[1]))
+        return Text("{field}: {reason}", field=problem[0], reason=problem[1])
     if len(recipe.fits) != len(recipe.steps):
-        raise _invalid("it does not have one fit for each step")
+        return "it does not have one fit for each step"
     table: Table = recipe.table
     evidence: dict[str, float] = {}
     for at, (step, fit) in enumerate(zip(recipe.steps, recipe.fits, strict=True), 1):
         try:
             check_fit(step, table, fit, evidence)
             table = after(step, table, fit)
-            if step.step == "woe":
-                evidence |= {name: one["iv"] for name, one in fit["columns"].items()}
         except (FitProblem, StepProblem):
-            raise _invalid(Text("the fit of step {at} does not belong to it", at=at)) from None
+            return Text("the fit of step {at} does not belong to it", at=at)
+        if step.step == "woe":
+            evidence |= {name: one["iv"] for name, one in fit["columns"].items()}
     if outputs_of(table) != recipe.outputs:
-        raise _invalid("its outputs are not what its steps make")
-
-
-def _invalid(reason: str) -> SecureFlowError:
-    return SecureFlowError(
-        "invalid_recipe",
-        Text("The recipe is not valid: {reason}.", reason=reason),
-        "Fetch it again, or fit it anew.",
-    )
+        return "its outputs are not what its steps make"
+    return ""

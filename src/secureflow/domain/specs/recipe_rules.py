@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import Problem
-from secureflow.domain.specs.recipe import Recipe, check_recipe, table_after
+from secureflow.domain.specs.recipe import FETCH_AGAIN, Recipe, recipe_fault, table_after
 from secureflow.domain.specs.tables import ColumnType, Numbers, Table
 from secureflow.domain.specs.training import FeatureSpec
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 
@@ -22,12 +21,9 @@ def recipe_problem(features: FeatureSpec) -> Problem | None:
     if features.categorical or features.beside:
         reason = "a recipe makes all inputs, and they are numbers"
         return "features.recipe", reason, "Leave out other features than `recipe` and `numeric`."
-    try:
-        check_recipe(recipe)
-        table = table_after(recipe)
-    except SecureFlowError as error:
-        return "features.recipe", error.message, error.hint
-    return _made_problem(features, recipe, table)
+    if fault := recipe_fault(recipe):
+        return "features.recipe", fault, FETCH_AGAIN
+    return _made_problem(features, recipe, table_after(recipe))
 
 
 def _made_problem(features: FeatureSpec, recipe: Recipe, table: Table) -> Problem | None:
