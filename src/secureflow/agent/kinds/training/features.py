@@ -5,9 +5,9 @@ from __future__ import annotations
 from secureflow.agent.compute.columns import (
     check_bounds,
     check_categories,
+    check_label,
     check_within,
     declared,
-    unknown_category,
 )
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.schemas import DatasetConfig
@@ -94,14 +94,11 @@ def _check_label(label: Label | ClassesLabel | NumberLabel, dataset: DatasetConf
     if isinstance(label, NumberLabel):
         _check_refusing(dataset, label.column, label.bounds)
         return
-    column = declared(dataset, label.column, {"category", "number", "text"})
-    if isinstance(label, ClassesLabel):
-        if column.type == "category":
-            check_categories(dataset, column, label.classes)
-        elif column.type == "number":
-            label.numbers()
+    if isinstance(label, Label):
+        check_label(dataset, label)
         return
-    if column.type == "category" and label.positive not in column.categories:
-        raise unknown_category(dataset, column, label.positive)
-    if column.type == "number":
-        label.number()
+    column = declared(dataset, label.column, {"category", "number", "text"})
+    if column.type == "category":
+        check_categories(dataset, column, label.classes)
+    elif column.type == "number":
+        label.numbers()
