@@ -126,7 +126,7 @@ class _CsvRows:
         """See `RowSource.blocks`."""
         before, lines = 0, self._lines()
         while True:
-            block = []
+            block: list[list[str]] = []
             for row in lines:
                 if len(row) != len(self._header):
                     raise self._ragged(before + len(block) + 1, len(row))
