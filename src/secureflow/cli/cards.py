@@ -32,7 +32,7 @@ def code_lines(code: Any) -> dict[str, str]:
 
 def show_metrics(report: Mapping[str, Any]) -> None:
     """Print the metrics of a report or a card; noised ones with their ± and marked so."""
-    from secureflow.application.reports.figures import metric_figures
+    from secureflow.domain.figures import metric_figures
 
     metrics = metric_figures(report)
     if not metrics:

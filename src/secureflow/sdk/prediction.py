@@ -24,7 +24,7 @@ category, or of a text that a recipe reads, are read as the agents read them: as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -150,6 +150,26 @@ class Predictor:
         if label is None:
             return np.asarray(outputs.argmax(axis=1), np.int64)
         return (outputs[:, 0] > 0).astype(np.int64)
+
+    def predict_frame(self, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False) -> Any:
+        """Return the predictions as a table, beside the columns that say which row each is of.
+
+        Args:
+            rows: as `predict` takes them.
+            ids: columns that are passed through as they are, types and all.
+            keep_all: whether all other columns follow them.
+
+        Returns:
+            A pandas frame with the same index for a pandas frame; otherwise a `pyarrow.Table`. Its
+            columns: `predictedrows`.
+
+        Raises:
+            SecureFlowError: as `predict`; `missing_column` for an id that is not there;
+                `invalid_rows` if two columns would have one name.
+        """
+        from secureflow.sdk.predictedrows import predicted_frame  # it knows the predictor
+
+        return predicted_frame(self, rows, ids, keep_all=keep_all)
 
     def log_odds(self, rows: Any) -> NDArray[np.float32]:
         """Return the log-odds of the positive class, float32 of shape (rows,)."""
