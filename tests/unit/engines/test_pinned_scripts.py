@@ -87,6 +87,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
     "preparation/1": {name: course("preparation", name) for name in COURSES},
+    "evaluation/1": {name: course("evaluation", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -120,6 +121,13 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "2bbaa828ce932d12a4bbd9cb0c6b188d3debe436d3646a43350a802dfc199757",
         "dropped": "c116eb2eaec4d8c923e4d3333debd2347468dcdffed5efbcd517a7f6c3b9d7fe",
         "accusation": "da2da206290a5958f5e364d9d1854ea5805442099174c88d27340bd26b5a49b1",
+    },
+    "evaluation/1": {
+        "success": "",
+        "failure": "",
+        "cancelled": "",
+        "dropped": "",
+        "accusation": "",
     },
 }
 
