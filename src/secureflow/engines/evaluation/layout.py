@@ -3,27 +3,27 @@
 A row adds at most 1 to each number (it is divided by what a full unit stands for, `factors`) and
 exactly 1 to one cell of each group of cells. `unit` steps are 1; the vector is whole steps.
 
-| form    | numbers                                                | cells                          |
-|---------|--------------------------------------------------------|--------------------------------|
-| binary  | rows, loss, loss², Brier, Brier², rows without output  | positives and negatives by     |
-|         |                                                        | log-odds; Σ probability there  |
-| classes | the same; Brier is half of Σ_k (p_k − y_k)²            | (class, predicted); own and    |
-|         |                                                        | others by log-odds of a class; |
-|         |                                                        | hits, misses and Σ confidence  |
-|         |                                                        | by confidence                  |
-| number  | rows, z, z², z³, z⁴, e, e², abs(e), e⁴, e²z, e²z²,     | predictions, residuals         |
-|         | rows without output                                    |                                |
+| form    | numbers                                               | cells                          |
+|---------|-------------------------------------------------------|--------------------------------|
+| binary  | rows, loss, loss², Brier, Brier², rows without output | positives and negatives by     |
+|         |                                                       | log-odds; Σ probability there  |
+| classes | the same; Brier is half of Σ_k (p_k − y_k)²           | (class, predicted); own and    |
+|         |                                                       | others by log-odds of a class; |
+|         |                                                       | hits, misses and Σ confidence  |
+|         |                                                       | by confidence                  |
+| number  | rows, z, z², z³, z⁴, e, e², abs(e), e⁴, e²z, e²z²,    | predictions, residuals         |
+|         | rows without output                                   |                                |
 
 z is the target scaled to −1 … 1, e = ẑ − z. Small e⁴ are added up by themselves, in finer steps.
 
 *Private* forms are what is to be noised: as few sums as figures need, on coarser grids. One row
 moves them by at most √`moved` units (L2), whatever it holds:
 
-| form    | numbers (share of a unit that a row can add)             | cells                 | moved |
-|---------|----------------------------------------------------------|-----------------------|-------|
-| binary  | rows, loss ≤ 4, Brier                                    | positives, negatives  | 4     |
-| classes | rows, loss ≤ 4                                           | (class, predicted)    | 3     |
-| number  | rows, z (½), z² (½), e (½), e² ≤ 4, abs(e) ≤ 2           | predictions,residuals | 6     |
+| form    | numbers (share of a unit that a row can add)       | cells                  | moved |
+|---------|----------------------------------------------------|------------------------|-------|
+| binary  | rows, loss ≤ 4, Brier                              | positives, negatives   | 4     |
+| classes | rows, loss ≤ 4                                     | (class, predicted)     | 3     |
+| number  | rows, z (½), z² (½), e (½), e² ≤ 1, abs(e) ≤ 1     | predictions, residuals | 6     |
 
 A number moves 1 + ¼ + ¼ + ¼ + 1 + 1 + 1 + 1 = 5.75 ≤ 6.
 """
@@ -34,26 +34,34 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
-from secureflow.engines.preparation.fitting import UNIT
-from secureflow.engines.training.metrics import LOSS_CAP, PRIVATE_LOSS_CAP
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+UNIT: Final = 1 << 24
+"""Steps of one row that adds 1, without privacy: a quantum of 6e-8, as in a preparation."""
+LIMIT: Final = 1 << 50
+"""Limit of a party's number: 67 million rows."""
+MOST_ROWS: Final = LIMIT // UNIT
+"""Most rows of a party: what they add to one number stays within the limit."""
+LOSS_CAP: Final = 32.0
+"""Log loss of one row counts at most this, in nats, as when a model is trained."""
+PRIVATE_LOSS_CAP: Final = 4.0
+"""The same in noised sums: the noise on the loss is proportional to it."""
 MAX_CLASSES: Final = 32
 """Most classes of a target that is evaluated: of each pair of them rows are counted."""
 SMALL_ERROR: Final = 0.25
 """Up to this, in scaled units, fourth powers of errors are added up in finer steps."""
 ERROR_CAP: Final = math.sqrt(LOSS_CAP)
 """One row's error counts at most this, in scaled units; 2 is the whole range of the label."""
-PRIVATE_ERROR_CAP: Final = 2.0
-"""The same in noised sums."""
+PRIVATE_ERROR_CAP: Final = 1.0
+"""The same in noised sums, half the range: noise on squared errors is as great as their cap."""
 CONFIDENCES: Final = 20
 """Cells of the probability of the class that is predicted, of equal width."""
 _SIGMA: Final = 1 << 13
@@ -83,13 +91,13 @@ class Grid:
     def edges(self) -> Floats:
         """The upper edges of all cells but the last: float64 (`count` − 1,), ascending."""
         most = round(self.half * self.per)
-        return np.arange(-most, most + 1) / self.per
+        return np.asarray(np.arange(-most, most + 1) / self.per, np.float64)
 
     @property
     def middles(self) -> Floats:
         """A number of each cell, that of an end cell half a cell beyond its edge."""
         most = round(self.half * self.per)
-        return (np.arange(-most, most + 2) - 0.5) / self.per
+        return np.asarray((np.arange(-most, most + 2) - 0.5) / self.per, np.float64)
 
     def cells(self, numbers: Floats) -> Integers:
         """Return the cell of each number: int64, of the same shape; none may be NaN."""
@@ -154,7 +162,7 @@ class Form:
 class BinaryForm(Form):
     """One output: the log-odds of class 1."""
 
-    name = "binary"
+    name: ClassVar[str] = "binary"
 
     @property
     def grid(self) -> Grid:
@@ -170,7 +178,7 @@ class BinaryForm(Form):
     def groups(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each group of cells."""
         names = ("positives", "negatives") if self.private else _BINARY_GROUPS
-        return {name: (self.grid.count,) for name in names}
+        return dict.fromkeys(names, (self.grid.count,))
 
     @property
     def moved(self) -> int:
@@ -188,7 +196,7 @@ class ClassesForm(Form):
     """
 
     classes: tuple[str, ...]
-    name = "classes"
+    name: ClassVar[str] = "classes"
 
     @property
     def factors(self) -> Mapping[str, float]:
@@ -226,7 +234,7 @@ class NumberForm(Form):
 
     middle: float
     half: float
-    name = "number"
+    name: ClassVar[str] = "number"
 
     @property
     def predictions(self) -> Grid:
