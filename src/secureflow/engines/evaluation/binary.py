@@ -18,7 +18,6 @@ from secureflow.engines.evaluation import intervals
 from secureflow.engines.evaluation.intervals import Interval, wilson
 from secureflow.engines.evaluation.layout import BinaryForm, Floats
 from secureflow.engines.evaluation.sums import Sums
-from secureflow.engines.training.metrics import histogram_auc
 from secureflow.kit.canonical import JSON
 
 GROUPS: Final = 10
@@ -93,7 +92,7 @@ class Scores:
         """Σ of predicted probabilities by cell; of noised sums that of the cell's middle."""
         if "predicted" in self.sums.cells:
             return self.sums.cells["predicted"]
-        return self.every * probability(self.form.grid.middles)
+        return np.asarray(self.every * probability(self.form.grid.middles))
 
     @property
     def half(self) -> int:
@@ -131,9 +130,9 @@ def figures(form: BinaryForm, sums: Sums) -> dict[str, float]:
     found["predicted_rate"] = float(scores.predicted.sum()) / every
     for name, most in (("loss", form.factors["loss"]), ("brier", 1.0)):
         found[name] = min(max(sums.numbers[name] / rows, 0.0), most)
-    if (area := histogram_auc(scores.positives, scores.negatives)) is not None:
+    if (auc := intervals.area(scores.positives, scores.negatives)) is not None:
         gap = intervals.distance(scores.positives, scores.negatives)
-        found |= {"auc": area, "gini": 2 * area - 1, "ks": gap}
+        found |= {"auc": auc, "gini": 2 * auc - 1, "ks": gap}
         found["ks_threshold"] = scores.threshold(scores.ks_at())
     found |= at_threshold(scores, scores.half)
     found["calibration_error"] = sum(
