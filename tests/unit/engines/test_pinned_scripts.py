@@ -123,11 +123,11 @@ PINS: dict[str, dict[str, str]] = {
         "accusation": "da2da206290a5958f5e364d9d1854ea5805442099174c88d27340bd26b5a49b1",
     },
     "evaluation/1": {
-        "success": "",
-        "failure": "",
-        "cancelled": "",
-        "dropped": "",
-        "accusation": "",
+        "success": "e0b50c1800e0aab82d8218328b446504f5d674a6c892ea9a97c606fe08897a5f",
+        "failure": "b43212fab1aad772800c29c86d4bad1c613a18ac06f640b5eadccd8be34f477b",
+        "cancelled": "5f756d57583d5ef8011d8f6f1283e6e2c6ee53d7137f897319e5fe64d820d231",
+        "dropped": "e80511b50255251f75b1d20afa8c7b8c09aeed28d0fe89190c9ffa2b4f20c677",
+        "accusation": "65244ccb343e6d86e6ca004b423e5ab65d74691400d7fc76ae0d04e14aca75ba",
     },
 }
 

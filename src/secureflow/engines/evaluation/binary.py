@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation import intervals
 from secureflow.engines.evaluation.intervals import Interval, wilson
 from secureflow.engines.evaluation.layout import BinaryForm, Floats
@@ -27,19 +28,6 @@ DEPTHS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _POINTS: Final = 80
 """Most points of a curve, about."""
 _SQUARES: Final = {"loss": "loss_squares", "brier": "brier_squares"}
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What a wrong prediction costs, in one unit of the reader's choice, at least 0.
-
-    Args:
-        false_positive: of a negative that is predicted to be positive.
-        false_negative: of a positive that is not.
-    """
-
-    false_positive: float
-    false_negative: float
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation import binary, classes, number
-from secureflow.engines.evaluation.binary import Costs
 from secureflow.engines.evaluation.honest import honest_lines
 from secureflow.engines.evaluation.intervals import Interval, widened
 from secureflow.engines.evaluation.layout import UNIT, AnyForm, BinaryForm, ClassesForm, Integers

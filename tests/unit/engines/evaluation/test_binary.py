@@ -21,7 +21,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from secureflow.engines.evaluation.binary import Costs
+from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation.figures import evaluate, evaluate_party
 from secureflow.engines.evaluation.layout import LOG_ODDS, unit_of
 from tests.unit.engines.evaluation.rows import BINARY, PARTIES, PRIVATE, Rows, binary_rows

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secureflow.engines.evaluation.binary import Costs
+from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation.figures import evaluate
 from secureflow.engines.evaluation.layout import unit_of
 from secureflow.engines.evaluation.sections import sections, shortened
