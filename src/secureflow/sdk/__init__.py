@@ -14,8 +14,10 @@ from secureflow.domain.specs.sklearn_families import (
     SgdClassifierModel,
     SgdRegressorModel,
 )
+from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.training import (
+    EarlyStop,
     LinearModel,
     MlpModel,
     RidgeModel,
@@ -32,9 +34,11 @@ from secureflow.sdk.queries import query
 __all__ = [
     "AsyncClient",
     "Client",
+    "EarlyStop",
     "Event",
     "GaussianNbModel",
     "KMeansModel",
+    "KeySplit",
     "LinearModel",
     "MlpClassifierModel",
     "MlpModel",
