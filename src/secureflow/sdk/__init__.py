@@ -17,9 +17,11 @@ from secureflow.domain.specs.sklearn_families import (
     SgdClassifierModel,
     SgdRegressorModel,
 )
+from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.summed import SummedNoise
 from secureflow.domain.specs.training import (
+    EarlyStop,
     LinearModel,
     MlpModel,
     RidgeModel,
@@ -37,11 +39,13 @@ __all__ = [
     "AsyncClient",
     "Client",
     "Costs",
+    "EarlyStop",
     "EvaluationRequest",
     "Event",
     "GaussianNbModel",
     "HeldOut",
     "KMeansModel",
+    "KeySplit",
     "LinearModel",
     "MlpClassifierModel",
     "MlpModel",

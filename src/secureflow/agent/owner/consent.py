@@ -93,6 +93,7 @@ def check_request(
         "group_size": len(spec.roster),
         "min_contributors": spec.min_contributors,
         "protection": spec.protection,
+        **({"key": dataset.key_column} if dataset and spec.splits_by_key else {}),
         "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
         **spec.facts(),
         "epsilon": None,
