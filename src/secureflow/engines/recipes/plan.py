@@ -10,9 +10,11 @@ digest, so that sums of parties that were shown different totals do not open.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from secureflow.domain.quorum import honest_of
@@ -86,6 +88,44 @@ def opened_totals(plan: MaskingPlan, total: Ring, survivors: int) -> Integers:
 def totals_bytes(spec: PreparationSpec, rounds: int) -> int:
     """Return the size of the file of totals after some rounds."""
     return rounds * schedule(spec).longest * BYTES
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known after the rounds of a file of totals.
+
+    Args:
+        size: of the file, in bytes.
+        digest: its BLAKE3.
+        progress: what follows from it.
+    """
+
+    size: int
+    digest: bytes
+    progress: Progress
+
+
+def replayed(spec: PreparationSpec, totals: bytes, known: Known | None) -> Known:
+    """Return what is known after the rounds of a file of totals.
+
+    Args:
+        spec: checked.
+        totals: the file.
+        known: of the rounds before, if the caller has that: only what the file goes on with, if it
+            begins with the same totals, is replayed.
+
+    Raises:
+        SecureFlowError: `totals_malformed`.
+    """
+    hasher, earlier = blake3(), None
+    if known is not None:
+        hasher.update(memoryview(totals)[: known.size])
+        if hasher.digest() == known.digest:
+            earlier = known.progress
+        hasher.update(memoryview(totals)[known.size :])
+    else:
+        hasher.update(totals)
+    return Known(len(totals), hasher.digest(), progress_after(spec, totals, earlier))
 
 
 def progress_after(
