@@ -127,6 +127,15 @@ def test_inputs_that_a_recipe_does_not_make_are_refused(
     assert caught.value.details["field"] in {field, "features"}
 
 
+def test_numbers_that_no_model_holds_are_refused() -> None:
+    def widened(value: dict[str, Any]) -> None:
+        value["columns"][0]["bounds"] = [0, 1e40]
+        value["steps"], value["fits"] = value["steps"][2:], value["fits"][2:]
+
+    with pytest.raises(SecureFlowError, match="'age' may hold numbers that float32 does not"):
+        check(spec_of(recipe_of(widened)))
+
+
 def test_a_private_job_takes_no_recipe_that_was_fitted_without_noise() -> None:
     private = {"privacy": {"delta": 1e-6, "noise_multiplier": 1.0, "rows": 100},
                "plan": {"validation": 0.0}}  # fmt: skip

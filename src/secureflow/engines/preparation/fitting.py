@@ -35,8 +35,6 @@ MOST_ROWS: Final = LIMIT // UNIT
 """Most rows of a party: what they add to one number stays within the limit."""
 _SIGMA: Final = 1 << 13
 """Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
-_BLOCK: Final = 1 << 22
-"""Numbers of a tally that are made at a time."""
 
 Integers = NDArray[np.int64]
 
@@ -96,19 +94,20 @@ def tally(
     places: dict[int, list[tuple[Query, int]]] = {}
     for query, offset in zip(queries, _offsets(queries), strict=True):
         places.setdefault(query.step, []).append((query, offset))
+    every = Rows(spec.table, values, label)
     for query, offset in places.get(-1, ()):
-        found[offset] = len(next(iter(values.values()))) * unit_of(spec, query)
-    strict = spec.privacy is None
-    for at, step, rows in applied(spec, progress.fits, values, label, strict=strict):
-        if at not in places or not present(step, rows.table):
-            continue  # selections dropped all that the step would read
-        known = sizes(spec, step, places[at][0][0].number, rows.table)
-        for query, offset in places[at]:
-            if query.column in known:
-                size = known[query.column]
-                part = _added(spec, query, step, progress, rows, size)
-                found[offset : offset + size] = part
-    return found
+        found[offset] = len(every) * unit_of(spec, query)
+    whole = np.zeros(planned.longest)
+    for some in every.blocks(planned.widest):
+        for at, step, rows in applied(spec, progress.fits, some, strict=spec.privacy is None):
+            if at not in places or not present(step, rows.table):
+                continue  # selections dropped all that the step would read
+            known = sizes(spec, step, places[at][0][0].number, rows.table)
+            for query, offset in places[at]:
+                if query.column in known:
+                    part = slice(offset, offset + known[query.column])
+                    _add(spec, query, step, progress, rows, found[part], whole[part])
+    return found + np.rint(whole * UNIT).astype(np.int64)
 
 
 def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progress:
@@ -147,12 +146,7 @@ def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progre
 
 
 def applied(
-    stepped: Stepped,
-    fits: Sequence[Fit | None],
-    values: Values,
-    label: Numbers64 | None,
-    *,
-    strict: bool,
+    stepped: Stepped, fits: Sequence[Fit | None], rows: Rows, *, strict: bool
 ) -> Iterator[tuple[int, Any, Rows]]:
     """Yield each step with the rows before it, and after the last one None with the outcome.
 
@@ -161,22 +155,21 @@ def applied(
     Args:
         stepped: what is applied.
         fits: of each step, None while it is not fitted.
-        values: the rows before the first step.
-        label: as in `tally`.
+        rows: before the first step.
         strict: whether a cell that fits nothing is an error; otherwise it counts as missing.
 
     Raises:
         SecureFlowError: if strict `malformed_cell`, `unknown_category`.
     """
-    table = stepped.table
     for at, (step, fit) in enumerate(zip(stepped.steps, fits, strict=True)):
-        rows = Rows(table, values, label)
         yield at, step, rows
         if fit is not None:
             written = STEPS[step.step].apply(step, rows, fit, strict)
-            table = after(step, table, fit)
-            values = {name: written[name] if name in written else values[name] for name in table}
-    yield len(stepped.steps), None, Rows(table, values, label)
+            table = after(step, rows.table, fit)
+            values = {name: written[name] if name in written else rows.values[name]
+                      for name in table}  # fmt: skip
+            rows = replace(rows, table=table, values=values)
+    yield len(stepped.steps), None, rows
 
 
 def unit_of(spec: PreparationSpec, query: Query) -> int:
@@ -200,31 +193,34 @@ def _offsets(queries: tuple[Query, ...]) -> list[int]:
     return [int(one) for one in ends[:-1]]
 
 
-def _added(
-    spec: PreparationSpec, query: Query, step: Any, progress: Progress, rows: Rows, size: int
-) -> Integers:
-    """Return a query's sums of a party's rows, in steps."""
+def _add(
+    spec: PreparationSpec,
+    query: Query,
+    step: Any,
+    progress: Progress,
+    rows: Rows,
+    steps: Integers,
+    whole: Numbers64,
+) -> None:
+    """Add a query's sums of some of a party's rows.
+
+    Args:
+        spec, query, step, progress, rows: what is added up.
+        steps: sums in steps, of counts, and of numbers that are rounded by themselves.
+        whole: sums of numbers that are rounded once, over all rows of the party.
+    """
     state = progress.states[query.step].get(query.column, {})
     names = (query.column,) if query.column else present(step, rows.table)
-    rows = replace(rows, values={name: rows.values[name] for name in names})
-    count, block = len(rows.values[names[0]]), max(1, _BLOCK // max(size, 1))
-    whole, steps = np.zeros(size), np.zeros(size, np.int64)
     unit = unit_of(spec, query)
-    for first in range(0, count, block):
-        some = _only(rows, slice(first, first + block))
+    read = replace(rows, values={name: rows.values[name] for name in names})
+    for some in read.blocks(len(steps)):
         found = STEPS[step.step].tally(step, query.number, state, some, query.column)
         if isinstance(found, Cells):
-            steps += _counted(found, size) * unit
+            steps += _counted(found, len(steps)) * unit
         elif spec.privacy is None:
             whole += np.nan_to_num(found.numbers, nan=0.0).sum(axis=0)
         else:
             steps += _rounded(found.numbers, unit)
-    return steps + np.rint(whole * unit).astype(np.int64)
-
-
-def _only(rows: Rows, part: slice) -> Rows:
-    values = {name: found[part] for name, found in rows.values.items()}
-    return replace(rows, values=values, label=None if rows.label is None else rows.label[part])
 
 
 def _counted(found: Cells, size: int) -> Integers:
