@@ -34,6 +34,9 @@ from secureflow.sdk.events import Event
 from secureflow.sdk.features import common_features, recipe_features
 from secureflow.sdk.profile import Profile, load_profile, save_profile
 from secureflow.sdk.queries import query
+from secureflow.sdk.reports import Report
+from secureflow.sdk.tables import Table
+from secureflow.sdk.tracking import RunLog
 
 __all__ = [
     "AsyncClient",
@@ -56,12 +59,15 @@ __all__ = [
     "Privacy",
     "Profile",
     "ProtectionName",
+    "Report",
     "RidgeModel",
+    "RunLog",
     "SgdClassifierModel",
     "SgdRegressorModel",
     "SoftmaxModel",
     "StatisticsRequest",
     "SummedNoise",
+    "Table",
     "TrainingPlan",
     "TrainingRequest",
     "common_features",

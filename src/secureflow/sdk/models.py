@@ -62,7 +62,7 @@ class Models(Resource[D_co]):
         """
         from secureflow.sdk.prediction import Predictor  # NumPy is only needed for prediction
 
-        return Predictor((yield from _fetch(model)))
+        return Predictor((yield from fetched(model)))
 
     @operation
     def download(self, model: str, path: str | Path) -> Generator[Any, Any, Path]:
@@ -72,7 +72,7 @@ class Models(Resource[D_co]):
             SecureFlowError: `model_digest_mismatch` if the parameters do not match the model's
                 description, `invalid_model`; then nothing is written.
         """
-        file = yield from _fetch(model)
+        file = yield from fetched(model)
         target = Path(path)
         write_result(target, file.to_bytes())
         return target
@@ -128,7 +128,12 @@ def initial_of(file: WeightsFile) -> Initial:
     return Initial(file.digest, layout_digest(file.tensors))
 
 
-def _fetch(model: str) -> Generator[Any, Any, ModelFile]:
+def fetched(model: str) -> Generator[Any, Any, ModelFile]:
+    """Fetch a model with its card.
+
+    Raises:
+        SecureFlowError: `model_digest_mismatch`, `invalid_model`.
+    """
     from secureflow.engines.training.export import ModelFile
 
     described = yield from verbs.get(f"/models/{model}", ModelDescription)
