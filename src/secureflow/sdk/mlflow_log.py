@@ -49,38 +49,32 @@ class MlflowLog:
                 "missing_extra", "MLflow is not installed.", install_hint("mlflow")
             ) from None
         self._errors = (mlflow.exceptions.MlflowException, OSError)
-        self._client = self._asked(lambda: mlflow.MlflowClient(tracking_uri=uri or None))
+        self._client = self._asked(mlflow.MlflowClient, tracking_uri=uri or None)
         self._active = None if uri else mlflow.active_run()
         self._run = ""
 
     def begin(self, job: Job, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Open the run, or take the active one; see `RunLog.begin`."""
-        self._run = self._asked(lambda: self._opened(job))
+        self._run = self._asked(self._opened, job)
         for name, value in tags.items():
-            self._asked(lambda name=name, value=value: self._tag(name, value))
+            self._asked(self._client.set_tag, self._run, name, value)
         for name, value in parameters.items():
-            self._asked(
-                lambda name=name, value=value: self._client.log_param(self._run, name, value)
-            )
+            self._asked(self._client.log_param, self._run, name, value)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         """Log metrics; see `RunLog.figures`."""
         for name, value in figures.items():
-            self._asked(
-                lambda name=name, value=value: self._client.log_metric(
-                    self._run, name, value, step=step
-                )
-            )
+            self._asked(self._client.log_metric, self._run, name, value, step=step)
 
     def end(self, state: str, tags: Mapping[str, str], model: ModelFile | None) -> None:
         """Log tags and the model as the artefact `model`, close the run; see `RunLog.end`."""
         for name, value in {**tags, "secureflow.state": state}.items():
-            self._asked(lambda name=name, value=value: self._tag(name, value))
+            self._asked(self._client.set_tag, self._run, name, value)
         if model is not None:
-            self._asked(lambda: self._artefact(model))
+            self._asked(self._artefact, model)
         if self._active is None:
             ended = _STATES.get(state, "KILLED")
-            self._asked(lambda: self._client.set_terminated(self._run, ended))
+            self._asked(self._client.set_terminated, self._run, ended)
 
     def _opened(self, job: Job) -> str:
         if self._active is not None:
@@ -91,9 +85,6 @@ class MlflowLog:
         made = self._client.create_run(within, run_name=shown(job.name)[:200])
         return str(made.info.run_id)
 
-    def _tag(self, name: str, value: str) -> None:
-        self._client.set_tag(self._run, name, value)
-
     def _artefact(self, model: ModelFile) -> None:
         """Log the model's file, and its card beside it for people."""
         with tempfile.TemporaryDirectory() as folder:
@@ -103,8 +94,8 @@ class MlflowLog:
             for path in (file, card):
                 self._client.log_artifact(self._run, str(path), "model")
 
-    def _asked(self, what: Callable[[], Any]) -> Any:
+    def _asked(self, what: Callable[..., Any], *given: Any, **more: Any) -> Any:
         try:
-            return what()
+            return what(*given, **more)
         except self._errors as error:
             raise not_logged("MLflow", error) from error

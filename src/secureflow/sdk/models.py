@@ -16,6 +16,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.comparison import Comparison, compared
+from secureflow.sdk.modelcards import Card
 from secureflow.sdk.objects import Model as ModelDescription
 from secureflow.sdk.streaming import Streamed
 
@@ -49,9 +51,21 @@ class Models(Resource[D_co]):
         return verbs.get(f"/models/{model}", ModelDescription)
 
     @operation
-    def card(self, model: str) -> Call[dict[str, Any]]:
+    def card(self, model: str) -> Call[Card]:
         """Return the model card: what it is, what it was trained on, how it scores."""
-        return verbs.read(f"/models/{model}/card", answers.document)
+        return verbs.read(f"/models/{model}/card", answers.card)
+
+    @operation
+    def compare(self, *models: str) -> Generator[Any, Any, Comparison]:
+        """Return models side by side, and whether their figures are of the same rows.
+
+        Args:
+            models: ids of 2 to 20.
+
+        Raises:
+            SecureFlowError: `invalid_request` for another number; `not_found`.
+        """
+        return compared(models)
 
     @operation
     def load(self, model: str) -> Generator[Any, Any, Predictor]:

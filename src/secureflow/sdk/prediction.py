@@ -94,6 +94,12 @@ class Predictor:
         name, size = str(self.card.get("name", "")), self._spec.model_parameters
         return f"<Predictor {name!r}: {self.card['family']}, {size} parameters>"
 
+    def _repr_html_(self) -> str:
+        """Return the card for a notebook."""
+        from secureflow.sdk.modelcards import Card  # only to be shown
+
+        return Card(self.card)._repr_html_()
+
     @classmethod
     def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Predictor:
         """Read a safetensors file; the card is taken from the file unless it is given.

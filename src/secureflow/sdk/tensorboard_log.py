@@ -43,14 +43,14 @@ class TensorBoardLog:
     def begin(self, job: Job, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Open the event file; see `RunLog.begin`."""
         place = self._folder / folder_name(job)
-        self._writer = self._asked(lambda: self._open(logdir=str(place), write_to_disk=True))
+        self._writer = self._asked(self._open, logdir=str(place))
         self._text("parameters", parameters)
         self._text("tags", tags)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         """Write scalars; see `RunLog.figures`."""
         for name, value in figures.items():
-            self._asked(lambda name=name, value=value: self._writer.add_scalar(name, value, step))
+            self._asked(self._writer.add_scalar, name, value, step)
         self._asked(self._writer.flush)
 
     def end(self, state: str, tags: Mapping[str, str], model: ModelFile | None) -> None:
@@ -59,18 +59,18 @@ class TensorBoardLog:
         if model is not None:
             self._text("card", model.card)
             place = Path(self._writer.logdir, "model.safetensors")
-            self._asked(lambda: place.write_bytes(model.to_bytes()))
+            self._asked(place.write_bytes, model.to_bytes())
         self._asked(self._writer.close)
 
     def _text(self, name: str, value: Mapping[str, Any]) -> None:
         """Write an object as JSON, which TensorBoard shows as code: each line is indented."""
         lines = json.dumps(value, ensure_ascii=False, indent=2).split("\n")
         text = "\n".join(f"    {line}" for line in lines)
-        self._asked(lambda: self._writer.add_text(name, text, 0))
+        self._asked(self._writer.add_text, name, text, 0)
 
     @staticmethod
-    def _asked(what: Callable[[], Any]) -> Any:
+    def _asked(what: Callable[..., Any], *given: Any, **more: Any) -> Any:
         try:
-            return what()
+            return what(*given, **more)
         except OSError as error:
             raise not_logged("TensorBoard", error) from error

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from secureflow.application.reports.figures import figure
 from secureflow.application.reports.pictures.drawing import (
     Axis,
     Drawing,
@@ -18,6 +17,7 @@ from secureflow.application.reports.pictures.drawing import (
     within,
 )
 from secureflow.application.reports.pictures.reading import lines, members, number, points
+from secureflow.domain.figures import figure
 
 
 def roc(curves: Mapping[str, Sequence[tuple[float, ...]]], key: str, told: str = "") -> Markup:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from secureflow.application.reports.figures import figure
 from secureflow.application.reports.pictures.reading import (
     lines,
     listed,
@@ -17,6 +16,7 @@ from secureflow.application.reports.pictures.reading import (
     points,
 )
 from secureflow.application.reports.wording import both
+from secureflow.domain.figures import figure
 
 MAX_CLASSES: Final = 64
 """Most classes of a confusion matrix that is shown."""
