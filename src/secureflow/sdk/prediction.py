@@ -270,7 +270,7 @@ class Predictor:
                 columns[name] = _times(columns[name])
         for name in categories & set(columns):
             columns[name] = _texts(columns[name])
-        return dict(prepared_columns(self.features, columns, strict=True))
+        return dict(prepared_columns(self.features, columns))
 
     def to_sklearn(self) -> Any:
         """Return the same model as a fitted scikit-learn estimator over `inputs`.

@@ -99,10 +99,12 @@ class EvaluationRows:
             if model.moments is None
             else moments_from_sums(features, np.array(model.moments, np.float64))
         )
-        made = prepared_columns(features, columns, strict=strict)
-        prepare = labelled_rows if strict else encode_rows
-        unweighted = replace(features, weight=None)
-        rows, labels = prepare(unweighted, moments, made, numbers=token_numbers(trained))
+        unweighted, numbers = replace(features, weight=None), token_numbers(trained)
+        if strict:
+            made = prepared_columns(features, columns)
+            rows, labels = labelled_rows(unweighted, moments, made, numbers=numbers)
+        else:
+            rows, labels = encode_rows(unweighted, moments, columns, numbers=numbers)
         return replace(rows, cells=row_cells(trained)), labels
 
     def _check(self) -> None:

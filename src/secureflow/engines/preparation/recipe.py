@@ -140,24 +140,24 @@ def made_of(
     return found
 
 
-def prepared_columns(features: FeatureSpec, columns: Columns, *, strict: bool) -> Columns:
+def prepared_columns(features: FeatureSpec, columns: Columns) -> Columns:
     """Return the columns that a model's inputs are made of: those that the job's recipe makes.
 
     The label and the rows' weight stay as they are; without a recipe so do all.
 
     Raises:
-        SecureFlowError: as `apply_recipe`; if strict `malformed_cell` for a cell that is still
-            missing after the last step of the recipe.
+        SecureFlowError: as strict `apply_recipe`; `malformed_cell` for a cell that is still missing
+            after the last step of the recipe.
     """
     recipe = features.recipe
     if recipe is None:
         return columns
-    values = read_values(recipe.columns, columns, strict=strict)
+    values = read_values(recipe.columns, columns, strict=True)
     # A model's inputs are float32: bounds that a number is clamped to later round as it does.
-    made = made_of(recipe, values, strict=strict, numbers=np.float32)
+    made = made_of(recipe, values, strict=True, numbers=np.float32)
     for name, column in made.items():
         missing = np.isnan(column)
-        if strict and missing.any():
+        if missing.any():
             reason = "it is still missing after the last step of the recipe"
             raise malformed_cell(name, int(missing.argmax()), reason)
     others = {name: columns[name] for name in features.beside_recipe if name in columns}
