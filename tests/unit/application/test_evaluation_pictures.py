@@ -215,7 +215,7 @@ def test_a_report_of_another_shape_still_has_a_page(form: AnyForm) -> None:
     """It comes from the centre: what is no number or no list is left out."""
     told, chosen = evaluation(form, models=1, count=200), random.Random(17)
     paths = [path for path in _paths(told) if path]
-    for _ in range(120):
+    for _ in range(50):
         changed = copy.deepcopy(told)
         for _ in range(2):
             *before, last = chosen.choice(paths)

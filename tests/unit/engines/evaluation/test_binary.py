@@ -78,6 +78,17 @@ def test_scores_on_the_grid_have_no_bound_to_speak_of() -> None:
     assert figures["ks"] == pytest.approx(gap, abs=1e-12)
 
 
+def test_models_that_are_sure_of_themselves_are_ranked_too() -> None:
+    """Naive Bayes has log-odds far beyond ±10."""
+    made = binary_rows(seed=8)
+    rows = Rows(60 * made.outputs, made.labels)
+    found = evaluate(BINARY, rows.totals(BINARY))
+    exact = roc_auc_score(rows.labels, _odds(rows))
+    assert abs(found["figures"]["auc"] - exact) <= found["bounds"]["auc"] < 0.005
+    rows = Rows(8 * made.outputs, made.labels)
+    assert evaluate(PRIVATE_BINARY, rows.totals(PRIVATE_BINARY))["bounds"]["auc"] < 0.1
+
+
 def test_bounds_of_coarse_cells_hold() -> None:
     """Private sums without noise: their cells are 20 times as wide."""
     for seed in range(5):
@@ -100,9 +111,10 @@ def test_confusion_is_exact_at_every_threshold(rows: Rows, found: dict[str, Any]
     lines = found["thresholds"]
     assert len(lines) >= 12
     for line in lines:
-        at = line["threshold"]
-        edge = math.log(at / (1 - at)) if 0 < at < 1 else math.copysign(99.0, at - 0.5)
-        called = odds > round(edge * 50) / 50
+        at = math.copysign(99.0, line["threshold"] - 0.5)  # above all rows, or below
+        called = odds > (at if line["log_odds"] is None else line["log_odds"])
+        if line["log_odds"] is not None:
+            assert line["threshold"] == pytest.approx(1 / (1 + math.exp(-line["log_odds"])))
         tn, fp, fn, tp = confusion_matrix(rows.labels > 0.5, called).ravel()
         assert (line["tn"], line["fp"], line["fn"], line["tp"]) == (tn, fp, fn, tp)
         assert line["cost"] == fp + 5 * fn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -40,17 +39,17 @@ def roc(curves: Mapping[str, Sequence[tuple[float, ...]]], key: str, told: str =
 
 def ks(value: Any, told: float | None, key: str) -> Markup:
     """Return the two cumulative curves, and the gap where it is greatest."""
-    curve = [one for one in points(members(value).get("points"), 3) if 0 < one[0] < 1]
+    curve = points(members(value).get("points"), 3)
     if len(curve) < 2:
         return Markup()
-    places = [_odds(one[0]) for one in curve]
+    places = [one[0] for one in curve]
     made = Drawing(odds_axis(min(places), max(places), "Predicted probability"), shares())
     for at, css in ((1, "s0"), (2, "s1")):
-        made.curve([(x, one[at]) for x, one in zip(places, curve, strict=True)], css)
-    where = [number(members(value).get(name)) for name in ("threshold", "positives", "negatives")]
-    threshold, first, second = where
-    if threshold is not None and 0 < threshold < 1 and first is not None and second is not None:
-        made.rule((_odds(threshold), first), (_odds(threshold), second), "gap")
+        made.curve([(one[0], one[at]) for one in curve], css)
+    names = ("log_odds", "positives", "negatives")
+    gap = points([[members(value).get(name) for name in names]], 3)
+    for odds, first, second in gap:
+        made.rule((odds, first), (odds, second), "gap")
     return made.figure("KS: share of rows up to a score", key, figure(told),
                        ["positive", "negative"])  # fmt: skip
 
@@ -159,7 +158,3 @@ def shift(value: Any, key: str) -> Markup:
 
 _PREDICTED: Final = "Predicted class, in the order of the target"
 _SCORES: Final = "Groups of the baseline, lowest scores first"
-
-
-def _odds(share: float) -> float:
-    return math.log(share / (1 - share))
