@@ -8,6 +8,7 @@ owner applies to its own rows (`engines.preparation.recipe`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
@@ -33,6 +34,8 @@ from secureflow.kit.text import Text
 
 MAX_NOISE: Final = 1000.0
 """The largest noise multiplier times contributions."""
+MAX_DEVIATION: Final = float(1 << 17)
+"""The largest σ that noise can be drawn with (`engines.privacy.gaussian`)."""
 
 
 def _absent(value: Any) -> bool:
@@ -192,7 +195,9 @@ def _noise_problem(spec: PreparationSpec, privacy: PreparationPrivacy) -> Proble
     if privacy.noise_multiplier is None:
         reason = "it is neither given nor calibrated from an epsilon"
         return "privacy.noise_multiplier", reason, "Give it, or give privacy.epsilon."
-    most = MAX_NOISE / spec.contributions
+    moved = max(query.moved for each in schedule(spec).rounds for query in each)
+    drawn = MAX_DEVIATION / ((spec.contributions + 1) * math.sqrt(moved))
+    most = min(MAX_NOISE / spec.contributions, drawn)
     if privacy.noise_multiplier > most:
         reason = Text(
             "above {most:g} (at {count} rows of a unit) only noise is left",
