@@ -92,10 +92,10 @@ def test_a_cell_that_fits_nothing_is_named_by_its_own_row(monkeypatch: Any) -> N
     data: Any = {"x": np.arange(30.0), "born": np.array(["2001"] * 29 + ["May"], object)}
     with pytest.raises(SecureFlowError) as caught:
         apply_recipe(recipe, data, strict=True)
-    assert caught.value.details == {"row": 30, "column": "born"}
+    assert caught.value.details == {"row": 30, "column": "born", "step": "date_parts"}
     with pytest.raises(SecureFlowError) as caught:
         tally(spec, start(spec), read_values(spec.columns, data, strict=True), None)
-    assert caught.value.details == {"row": 30, "column": "born"}
+    assert caught.value.details == {"row": 30, "column": "born", "step": "date_parts"}
 
 
 def test_an_agent_replays_each_round_once(monkeypatch: Any, tmp_path: Path) -> None:
