@@ -169,6 +169,18 @@ def test_a_bad_cell_is_named_by_its_row_in_the_file(
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith((".secure", "out"))] == []
 
 
+def test_a_file_of_another_encoding_is_refused(cli: Any, model: Path, tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    rows.write_bytes("id,x0,x1,word\nMüller,0,0,l\n".encode("latin-1"))
+    code, _, err = cli("model", "predict", model, rows, "--ids", "id", "--save", out)
+    assert code == 2
+    assert "is not UTF-8" in err
+    assert not out.exists()
+    rows.write_bytes("\ufeffid,x0,x1,word\nMüller,0,0,l\n".encode())
+    assert cli("model", "predict", model, rows, "--ids", "id", "--save", out)[0] == 0
+    assert read_csv(out)[0]["id"] == "Müller"
+
+
 def test_texts_may_stand_for_a_missing_value(cli: Any, model: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.csv"
     rows.write_text("id,x0,x1,word\nNA,NA,0.1,-\n")
