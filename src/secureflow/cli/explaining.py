@@ -30,6 +30,14 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
         facts = {n: _spoken(privacy[n]) for n in _COST if privacy.get(n) is not None}
         show(facts, Form.TABLE)
         _section(t("What is released"), privacy.get("released"), ("number", "mechanism"))
+    if points := explanation.get("points"):
+        from secureflow.cli.points import point_columns, point_row
+
+        rows = [point_row(one) for one in points]
+        write(f"\n{t('Points')}")
+        show(rows, Form.TABLE, point_columns(rows))
+        if choosing := part_of(explanation, "choosing"):
+            write(said(choosing))
     _section(t("Who dropped out"), explanation.get("dropouts"), _DROPPED)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.preparation import PREPARATION_JOBS
 from secureflow.application.jobs.statistics import STATISTICS_JOBS
+from secureflow.application.jobs.sweep import SWEEP_JOBS
 from secureflow.application.jobs.training import TRAINING_JOBS
 
-JOB_KINDS: Final = JobKinds(TRAINING_JOBS, STATISTICS_JOBS, PREPARATION_JOBS)
+JOB_KINDS: Final = JobKinds(TRAINING_JOBS, STATISTICS_JOBS, PREPARATION_JOBS, SWEEP_JOBS)

@@ -36,6 +36,7 @@ from secureflow.application.reports.curves import (
     model_points,
 )
 from secureflow.application.reports.figures import answer_figures, figure, metric_figures
+from secureflow.application.reports.points import points_view
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, foreign, text_in
@@ -62,6 +63,7 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "lang": lang,
         "protection": stored_traits(report),
         "sections": _sections(report.get("sections")),
+        "points": points_view(report),
         "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
         "charts": _charts(history, last_metrics(report)),
         "columns": columns(history),

@@ -39,6 +39,7 @@ from secureflow.domain.specs.inputs import (
     TextFeature,
     Texts,
 )
+from secureflow.domain.specs.parts import Part
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
@@ -291,6 +292,7 @@ class TrainingSpec(SpecBase):
     v: Literal[1] = 1
     initial: Annotated[Initial | None, Field(exclude_if=_absent)] = None
     wire: Annotated[WireType | None, Field(exclude_if=_absent)] = None
+    part_of: Annotated[Part | None, Field(exclude_if=_absent)] = None
 
     @property
     def parameters(self) -> int:
