@@ -72,6 +72,7 @@ AGENTS: Final = AgentKinds(
     TrainingAgentKind(lambda spec: spec.name != DRAWN and model_family(spec).reproducible),
     AGENT_KINDS["statistics"],
     AGENT_KINDS["preparation"],
+    AGENT_KINDS["sweep"],
 )
 WORKERS: Final = WorkerKinds(
     DrawingWorker(), WORKER_KINDS["statistics"], WORKER_KINDS["preparation"]

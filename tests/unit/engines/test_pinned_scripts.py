@@ -19,9 +19,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from secureflow.engines.kinds import ENGINE_KINDS
-from secureflow.engines.script import Effect, effect_digest
+from secureflow.engines.script import Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
+from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
 
@@ -83,10 +84,37 @@ TRAINING: dict[str, Callable[[], Made]] = {
     "secagg, bad frame": malformed_frame,
     "sealed, forged leaf": forged_leaf,
 }
+
+
+def swept(*fail: int) -> Callable[[], Made]:
+    def made() -> Made:
+        world = SweepWorld(count=4)
+        world.fail = frozenset(fail)
+        return world, play
+
+    return made
+
+
+def swept_until_cancelled() -> Made:
+    return SweepWorld(count=4), lambda w: play(w, lambda _, effect: isinstance(effect, RunJob))
+
+
+def swept_in_private() -> Made:
+    return PrivateSweep(count=4), play
+
+
+SWEEPS: dict[str, Callable[[], Made]] = {
+    "success": swept(),
+    "a point fails": swept(2),
+    "all points fail": swept(1, 2, 3, 4),
+    "cancelled": swept_until_cancelled,
+    "noise": swept_in_private,
+}
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
     "preparation/1": {name: course("preparation", name) for name in COURSES},
+    "sweep/1": SWEEPS,
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -120,6 +148,13 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "2bbaa828ce932d12a4bbd9cb0c6b188d3debe436d3646a43350a802dfc199757",
         "dropped": "c116eb2eaec4d8c923e4d3333debd2347468dcdffed5efbcd517a7f6c3b9d7fe",
         "accusation": "da2da206290a5958f5e364d9d1854ea5805442099174c88d27340bd26b5a49b1",
+    },
+    "sweep/1": {
+        "success": "ac732480b4c289adcf0bbeef3eb44dae2f1598d9ffaee5c3db3ac5e94c339cef",
+        "a point fails": "1ab61d49dd30840f1f9d914170ae0dd993bdeb8e344abe7fec6e82ac28ad6657",
+        "all points fail": "fca0d169d9abb7b7463d14aaa68e252a6e5d272a587a4b114e3332ee05bc0cb2",
+        "cancelled": "081a86cb9be2bbdaec54b1945e611787bc2f2c9ffe2e073951747ec007c18ce3",
+        "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
     },
 }
 

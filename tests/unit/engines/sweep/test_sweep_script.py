@@ -17,7 +17,7 @@ from secureflow.engines.sweep.kind import SWEEP_ENGINE
 from secureflow.engines.training.private import charge
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.run.test_ending import ended, play
-from tests.unit.engines.sweep.world import FAILED, RATES, SweepWorld
+from tests.unit.engines.sweep.world import FAILED, RATES, PrivateSweep, SweepWorld
 from tests.unit.engines.training.world import JOB, Crash, Journal, drive
 
 
@@ -127,31 +127,8 @@ def test_the_metric_says_which_point_is_the_best() -> None:
     assert "Best by" not in [row["label"] for row in report["sections"][0]["rows"]]
 
 
-QUOTES = [
-    {"noise": 4.0, "epsilon": {"pld": 1.0}, "curve": list(curve(Mechanism("gaussian", 4.0)))},
-    {"noise": 8.0, "epsilon": {"pld": 0.5}, "curve": list(curve(Mechanism("gaussian", 8.0)))},
-]
-
-
-class Private(SweepWorld):
-    points = ({"plan.learning_rate": 0.1}, {"privacy.noise_multiplier": 8.0, "plan.rounds": 5})
-    privacy_part: ClassVar[dict[str, Any]] = {"delta": 1e-6, "noise_multiplier": 4.0, "rows": 400}
-    training: ClassVar[dict[str, Any]] = {
-        "plan": {"rounds": 3, "draws": "words", "validation": 0.0},
-        "privacy": privacy_part,
-    }
-    more: ClassVar[dict[str, Any]] = {
-        "privacy": {"delta": 1e-6, "unit": "record", "noise": "enclave"}
-    }
-    accounting: ClassVar[dict[str, Any]] = {
-        "epsilon": {"pld": 1.2, "rdp-cks20": 1.5},
-        "quotes": QUOTES,
-        "points": [0, 1],
-    }
-
-
 def test_every_point_is_charged_with_its_own_noise_and_rounds() -> None:
-    world = Private()
+    world = PrivateSweep()
     report = drive(world, [])
     assert SWEEP_ENGINE.charge(world.spec) == (
         Mechanism("gaussian", 4.0, 1.0, 3),
@@ -166,7 +143,7 @@ def test_every_point_is_charged_with_its_own_noise_and_rounds() -> None:
 
 
 def test_a_point_that_failed_counts_with_all_its_rounds() -> None:
-    world = Private()
+    world = PrivateSweep()
     world.fail = frozenset({2})
     report = drive(world, [])
     whole = epsilon(SWEEP_ENGINE.charge(world.spec), 1e-6)
@@ -175,7 +152,7 @@ def test_a_point_that_failed_counts_with_all_its_rounds() -> None:
 
 
 def test_the_charge_of_a_sweep_is_that_of_its_jobs() -> None:
-    spec = Private().spec
+    spec = PrivateSweep().spec
     for part in spec.parts(JOB):
         learn(charge(part)[0], curve(charge(part)[0]))
     assert SWEEP_ENGINE.charge(spec) == tuple(m for one in spec.parts(JOB) for m in charge(one))
@@ -183,7 +160,7 @@ def test_the_charge_of_a_sweep_is_that_of_its_jobs() -> None:
 
 
 def test_the_explanation_lists_every_point_and_what_it_cost() -> None:
-    world = Private()
+    world = PrivateSweep()
     drive(world, [])
     points = [data for kind, data in world.told if kind == "point"]
     assert [one["state"] for one in points] == ["started", "succeeded"] * 2

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.sweep import SweepSpec, check_sweep
+from secureflow.engines.privacy.accounting import Mechanism, curve
 from secureflow.engines.run.run import JobContext
 from secureflow.engines.script import Effect, RunJob, Script
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
@@ -76,3 +77,26 @@ class SweepWorld(World):
         if effect.accounting is not None:
             report["privacy"] = {"epsilon": 0.5 * rounds}
         return {"job": effect.job, "state": "succeeded", "report": report}
+
+
+QUOTES = [
+    {"noise": 4.0, "epsilon": {"pld": 1.0}, "curve": list(curve(Mechanism("gaussian", 4.0)))},
+    {"noise": 8.0, "epsilon": {"pld": 0.5}, "curve": list(curve(Mechanism("gaussian", 8.0)))},
+]
+
+
+class PrivateSweep(SweepWorld):
+    points = ({"plan.learning_rate": 0.1}, {"privacy.noise_multiplier": 8.0, "plan.rounds": 5})
+    privacy_part: ClassVar[dict[str, Any]] = {"delta": 1e-6, "noise_multiplier": 4.0, "rows": 400}
+    training: ClassVar[dict[str, Any]] = {
+        "plan": {"rounds": 3, "draws": "words", "validation": 0.0},
+        "privacy": privacy_part,
+    }
+    more: ClassVar[dict[str, Any]] = {
+        "privacy": {"delta": 1e-6, "unit": "record", "noise": "enclave"}
+    }
+    accounting: ClassVar[dict[str, Any]] = {
+        "epsilon": {"pld": 1.2, "rdp-cks20": 1.5},
+        "quotes": QUOTES,
+        "points": [0, 1],
+    }
