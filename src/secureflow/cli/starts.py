@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import say
-from secureflow.cli.names import named
+from secureflow.cli.names import named, named_all
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_mapping
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client
@@ -40,6 +42,17 @@ def told_on_the_command_line(start: str) -> dict[str, Any]:
             "invalid_request", t("--from needs JOB or JOB@ROUND, e.g. job_01jf2k…@12.")
         )
     return {"resume": {"job": job, "round": int(number)}}
+
+
+def requested(connection: Client, file: Path, resume: str = "") -> dict[str, Any]:
+    """Return the request of a job file; projects, datasets and jobs in it may be names."""
+    request = read_mapping(file) | told_on_the_command_line(resume)
+    if isinstance(project := request.get("project"), str):
+        request["project"] = named(connection, "project", project)
+    datasets = request.get("datasets")
+    if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
+        request["datasets"] = list(named_all(connection, "dataset", datasets))
+    return request | completed(connection, request)
 
 
 def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
