@@ -285,4 +285,4 @@ def requested(connection: Client, file: Path, resume: str = "") -> dict[str, Any
     datasets = request.get("datasets")
     if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
         request["datasets"] = list(named_all(connection, "dataset", datasets))
-    return request | completed(connection, request)
+    return request | completed(connection, request, file.parent)
