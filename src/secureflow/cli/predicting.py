@@ -86,13 +86,23 @@ def _loaded(model: str) -> Predictor:
     if path.is_file():
         return Predictor.load(path)
     if path.suffix == ".safetensors" or "/" in model:
-        raise SecureFlowError(
-            "invalid_file",
-            t("There is no file {path}.", path=path),
-            t("Download the model first: secureflow model download MODEL FILE."),
-        )
-    with client() as connection:
+        raise _no_file(path)
+    try:
+        connection = client()
+    except SecureFlowError as error:
+        if error.code != "unauthenticated":
+            raise
+        raise _no_file(path) from error  # a file was meant, or it has to be fetched first
+    with connection:
         return connection.models.load(named(connection, "model", model))
+
+
+def _no_file(path: Path) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_file",
+        t("There is no file {path}.", path=path),
+        t("Download the model first: secureflow model download MODEL FILE."),
+    )
 
 
 def _predicted(model: Predictor, source: RowSource) -> Iterator[pa.Table]:
