@@ -22,6 +22,7 @@ _ANSWER: Final = ("query", "measure", "group", "cell", "quantile", "value", "low
                   "standard_error", "reason")  # fmt: skip
 _BESIDE: Final = ("epsilon", "survivors", "seconds")
 """Figures of a round that are shown behind those of its model."""
+_LARGEST: Final = 1e300
 NOISED: Final = "± covers the value without noise 95 times in 100; the row count has noise too."
 _NOISED_ANSWERS: Final = (
     "Every value has noise; low and high enclose the value without noise 95 times in 100."
@@ -122,13 +123,13 @@ def metrics_table(report: Mapping[str, Any]) -> Table:
 
 
 def numbers_in(value: Any) -> dict[str, float]:
-    """Return the members of a JSON object that are numbers; the server may send anything."""
+    """Return the members of a JSON object that are finite numbers; a server may send anything."""
     if not isinstance(value, Mapping):
         return {}
     return {
         str(name): one
         for name, one in value.items()
-        if isinstance(one, int | float) and not isinstance(one, bool)
+        if isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= _LARGEST
     }
 
 
