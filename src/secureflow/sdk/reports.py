@@ -36,11 +36,7 @@ class Report(dict[str, Any]):
     @property
     def rounds(self) -> Table:
         """A row for each round of a training: `round`, its figures, `epsilon`, `seconds`."""
-        rows = _rows(self.get("history"))
-        names = dict.fromkeys(name for row in rows for name in row)
-        last = [name for name in _BESIDE if name in names]
-        first = [name for name in names if name not in last]
-        return Table(rows, (*first, *last), "rounds", note=OF_ITS_START if rows else "")
+        return rounds_table(self.get("history"))
 
     @property
     def answers(self) -> Table:
@@ -95,6 +91,15 @@ class Report(dict[str, Any]):
             Table(_rows(one.get("rows")), ("label", "value"), str(one.get("title") or ""))
             for one in _rows(self.get("sections"))
         ]
+
+
+def rounds_table(history: Any) -> Table:
+    """Return a row for each round: `round`, its figures, `epsilon`, `seconds`."""
+    rows = _rows(history)
+    names = dict.fromkeys(name for row in rows for name in row)
+    last = [name for name in _BESIDE if name in names]
+    first = [name for name in names if name not in last]
+    return Table(rows, (*first, *last), "rounds", note=OF_ITS_START if rows else "")
 
 
 def metrics_table(report: Mapping[str, Any]) -> Table:
