@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.running.partjobs import PART
+from secureflow.application.uploads import _initial_of
+from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
@@ -157,3 +160,32 @@ async def test_a_submitted_sweep_keeps_every_quote_for_its_jobs(stage: Stage) ->
     assert len(accounting["quotes"]) == 2
     assert all("curve" in one for one in accounting["quotes"])
     assert job.kind == "sweep"
+
+
+async def test_there_must_be_room_for_the_models_of_every_point(stage: Stage) -> None:
+    asked: list[int] = []
+    stage.services.jobs._room = asked.append
+    await spec_of(stage, {"list": [{"plan.rounds": 2}]})
+    await spec_of(stage)
+    assert asked[0] > 0
+    assert asked[1] == 6 * asked[0]
+
+
+async def test_who_waits_in_the_job_that_runs_is_told_of_the_sweep(stage: Stage) -> None:
+    jobs, scientist = stage.services.jobs, stage.scientist("bank-a")
+    job = await jobs.submit(scientist, wanted(stage))
+    part = part_id(job.id, 1)
+    waits = [{"party": "bank-b", "code": "disk_full"}]
+    jobs._waits = lambda key: waits if key == part else []
+    assert "waiting" not in (await jobs.get(scientist, job.id)).progress
+    async with stage.database.begin() as work:
+        await work.jobs.save(replace(job, progress={**job.progress, PART: part}))
+        await work.commit()
+    assert (await jobs.get(scientist, job.id)).progress["waiting"] == waits
+
+
+def test_weights_that_a_sweep_starts_from_are_kept_for_it() -> None:
+    named = {"model": "ab" * 32, "layout": "cd" * 32}
+    assert _initial_of({"training": {"initial": named}}) == "ab" * 32
+    assert _initial_of({"initial": named}) == "ab" * 32
+    assert _initial_of({"training": {}}) is None
