@@ -310,6 +310,18 @@ async def test_a_sweep_that_costs_too_much_is_refused_whole(private: World, tmp_
     assert events(world) == ["limit"]
 
 
+async def test_a_part_needs_no_room_beside_what_is_reserved_for_it(
+    private: World, tmp_path: Path
+) -> None:
+    await approved(private)
+    budget = {**BUDGET, "epsilon": 1.01 * await spent(private)}
+    world = World(tmp_path / "tight", policy=ASKS, privacy=budget, spec_changes=PRIVATE)
+    spec = await approved(world)
+    for number in (1, 2, 3):
+        assert await world.ask("consent", part_body(spec, number))
+        await reserve(world, spec, number)
+
+
 async def test_a_ceiling_of_the_whole_is_kept(private: World) -> None:
     common = {"delta": 1e-6, "unit": "record", "noise": "enclave"}
     low = sweep_of(private, privacy={**common, "epsilon": 0.5})
