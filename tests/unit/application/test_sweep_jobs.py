@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.jobs.sweep import _in_folds
 from secureflow.application.running.partjobs import PART
 from secureflow.application.uploads import _initial_of
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.sweep import SweepSpec
+from secureflow.domain.specs.sweep_request import SweepPart, points_of
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import FEATURES, Stage
@@ -146,6 +148,30 @@ async def test_too_many_costs_to_compute_are_refused(stage: Stage) -> None:
     many = {"grid": {"plan.rounds": list(range(1, 20))}}
     error = await refuse(stage, "contradictory_spec", many, **PRIVATE)
     assert "19 different costs" in error.message
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ({}, "does not split the rows"),
+        ({"split": {"by": "key", "folds": 4}}, "the plan has 4 folds"),
+    ],
+)
+async def test_folds_are_those_of_the_plan(stage: Stage, plan: dict[str, Any], told: str) -> None:
+    error = await refuse(stage, "contradictory_spec", {"folds": 5}, plan=plan)
+    assert told in error.message
+
+
+def test_a_cross_validation_goes_through_every_fold() -> None:
+    part = parse(SweepPart, {"folds": 3, "grid": {"plan.seed": [1, 2]}})
+    assert points_of(part) == tuple(
+        {"plan.seed": seed, "plan.split.fold": fold} for seed in (1, 2) for fold in (0, 1, 2)
+    )
+    assert points_of(parse(SweepPart, {"folds": 2})) == (
+        {"plan.split.fold": 0}, {"plan.split.fold": 1},
+    )  # fmt: skip
+    planned = _in_folds(3, {"plan": {"rounds": 2, "split": {"by": "key"}}})
+    assert planned == {"rounds": 2, "split": {"by": "key", "folds": 3, "fold": 0}}
 
 
 async def test_code_is_not_swept(stage: Stage) -> None:
