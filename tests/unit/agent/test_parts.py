@@ -255,6 +255,25 @@ async def test_a_parts_approval_ends_with_the_sweeps_and_is_asked_for_alone_then
     assert (await asking)["approval"]
 
 
+@pytest.mark.parametrize(
+    "verb", ["challenge", "admit", "train", "close", "setup", "advance", "mask", "answer"]
+)
+async def test_of_the_sweep_itself_nothing_is_asked_for(world: World, verb: str) -> None:
+    """Its approval opens its jobs, and no round of its own."""
+    spec = await approved(world)
+    named = {"job": SWEEP, "digest": spec_digest(spec)}
+    bodies = {
+        "challenge": {"generation": 1},
+        "admit": {"generation": 1, "evidence": {}, "model": None},
+        "train": world.train_body(1),
+        "close": world.close_body(world.train_body(1)),
+    }
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask(verb, {**bodies.get(verb, {}), **named})
+    assert caught.value.code in {"protection_unsupported", "invalid_request"}, caught.value
+    assert world.worker.calls == []
+
+
 async def test_policies_see_how_what_is_contributed_is_protected(tmp_path: Path) -> None:
     """The sweep itself contributes nothing; its jobs do, and a policy decides about these."""
     none = 'permit(principal, action == Action::"sweep", resource) when {context.protection == "'
@@ -369,6 +388,16 @@ async def test_a_killed_agent_goes_on_with_what_was_reserved(private: World) -> 
     assert await spent(private) == whole
     await ended(private, SWEEP, spec, "failed")
     assert 0 < await spent(private) < whole
+
+
+async def test_a_sweep_that_others_refuse_costs_nothing_after_a_restart_either(
+    private: World,
+) -> None:
+    """It may wait for days for another owner, and a part draws before it reads."""
+    spec = await approved(private)
+    private.reopen()
+    await ended(private, SWEEP, spec, "failed")
+    assert await spent(private) == 0
 
 
 async def test_points_of_other_noise_or_rounds_draw_their_own_charge(private: World) -> None:

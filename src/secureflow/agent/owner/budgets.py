@@ -222,7 +222,8 @@ class Budgets:
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
         released = self._charge(spec, self._read(job))
-        if state == "committed":
+        if state == "committed" or (state == "unknown" and spec.parts(job.job)):
+            # What no part drew was read by nobody, after a restart too: a part draws first.
             ledger.commit(job.job, released)
         elif state == "reserved" and not released:
             ledger.void(job.job)
