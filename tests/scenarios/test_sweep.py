@@ -14,7 +14,6 @@ from secureflow.domain.ids import part_id
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.training import TrainingPlan
-from secureflow.kit.errors import SecureFlowError
 from tests.survival.world import await_end, check_story, platform, training, verified
 
 SWEEPS = 'permit(principal, action == Action::"sweep", resource == Dataset::"adult");'
@@ -95,19 +94,6 @@ def test_under_differential_privacy_the_whole_is_reserved_and_each_point_charged
     assert held[job.id]["charge"] == []  # all of it was drawn
     assert [held[row["job"]]["state"] for row in report["points"]] == ["committed"] * 2
     assert verified(place, job.id)
-
-
-def test_a_sweep_that_no_budget_pays_for_is_refused_before_its_first_job(place: Platform) -> None:
-    privacy = Privacy(delta=1e-6, noise_multiplier=1.0, rows=900, noise="shared")
-    plan = TrainingPlan(rounds=20, learning_rate=0.5, validation=0.0)
-    request = training(place, plan, protection="secagg", name="dear", privacy=privacy)
-    with place.client("bank-a") as client:
-        job = client.jobs.sweep(replace_scale(request), grid={"plan.learning_rate": [0.1, 0.2]})
-        job = await_end(client, job.id)
-        assert job.state == "failed"
-        assert "budget_exceeded" in str(job.error)
-        with pytest.raises(SecureFlowError):
-            client.jobs.get(part_id(job.id, 1))
 
 
 def replace_scale(request: Any) -> Any:

@@ -22,6 +22,7 @@ from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
+from secureflow.domain.ids import part_id
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
@@ -49,7 +50,7 @@ LogModel = Annotated[
     bool, typer.Option("--log-model", help=t("Log the released model and its card there, too."))
 ]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
-_PROGRESS = ("round", "rounds", "point", "points", "part", "loss", "accuracy", "auc")
+_PROGRESS = ("round", "rounds", "point", "points", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
            "chosen_by",           "privacy", "contributors")  # fmt: skip
 _RARE = frozenset({"kept_round", "chosen_by", "privacy"})
@@ -283,7 +284,11 @@ def _show_points(job: Job) -> None:
     if job.report is not None:
         show_points(job.report)
     elif isinstance(listed := job.spec.get("points"), list):
-        rows = [point_row({"point": at, "sets": one}) for at, one in enumerate(listed, 1)]
+        begun = {at: part_id(job.id, at) for at in range(1, 1 + job.progress.get("point", 0))}
+        rows = [
+            point_row({"point": at, "sets": one, "job": begun.get(at)})
+            for at, one in enumerate(listed, 1)
+        ]
         write("")
         show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
 

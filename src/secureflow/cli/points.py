@@ -42,6 +42,8 @@ def point_row(point: Mapping[str, Any]) -> dict[str, Any]:
     model, error = point.get("model"), point.get("error")
     row = {"point": point.get("point"), **(point.get("sets") or {}), **(point.get("metrics") or {})}
     row |= {name: point.get(name) for name in ("rounds", "epsilon", "job")}
+    if isinstance(row.get("rows"), float):
+        row["rows"] = round(row["rows"])
     row["model"] = model.get("id") if isinstance(model, Mapping) else None
     row["state"] = t(str(point.get("state") or ""))
     if isinstance(error, Mapping):

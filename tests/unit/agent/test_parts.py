@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from peers.agent_world import NOW, World
+from peers.agent_world import ME, NOW, World
 
+from secureflow.agent.edge.commands import Commands
+from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.parts import Part
@@ -62,6 +64,13 @@ async def refused(world: World, asked: dict[str, Any], code: str) -> SecureFlowE
             await world.ask("consent", asked)
     assert caught.value.code == code, caught.value
     return caught.value
+
+
+async def arrived(world: World) -> None:
+    """Wait until a request lies in the inbox."""
+    async with asyncio.timeout(20):
+        while not world.assembly.inbox.list():  # noqa: ASYNC110  a commit in a thread tells nobody
+            await asyncio.sleep(0.001)
 
 
 async def ended(world: World, job: str, spec: Any, outcome: str = "succeeded") -> None:
@@ -181,8 +190,7 @@ async def test_a_training_that_says_nothing_of_a_sweep_waits_for_a_person(world:
     spec = await approved(world)
     plain = spec.trainings[0]
     asking = asyncio.create_task(world.ask("consent", body(plain, part_id(SWEEP, 1))))
-    while not world.assembly.inbox.list():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await arrived(world)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
 
@@ -214,8 +222,7 @@ async def test_policies_see_that_it_is_a_sweep_and_how_large(tmp_path: Path) -> 
     world = World(tmp_path, policy=few)
     assert await world.ask("consent", body(sweep_of(world, [{"plan.learning_rate": 1.0}]), OTHER))
     asking = asyncio.create_task(world.ask("consent", body(sweep_of(world), SWEEP)))
-    while not world.assembly.inbox.list():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await arrived(world)
     (item,) = world.assembly.inbox.list()
     assert item.spec["points"] == [{"plan.learning_rate": rate} for rate in RATES]
     asking.cancel()
@@ -241,12 +248,52 @@ async def test_a_parts_approval_ends_with_the_sweeps_and_is_asked_for_alone_then
     world.now += 86_400
     late = part_body(spec, 2, expires=world.now + 1000)
     asking = asyncio.create_task(world.ask("consent", late))
-    while not world.assembly.inbox.list():  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await arrived(world)
     (item,) = world.assembly.inbox.list()
     world.assembly.inbox.decide(item.id, "approved")
     world.assembly.inbox.wake(item.id)
     assert (await asking)["approval"]
+
+
+@pytest.mark.parametrize(
+    "verb", ["challenge", "admit", "train", "close", "setup", "advance", "mask", "answer"]
+)
+async def test_of_the_sweep_itself_nothing_is_asked_for(world: World, verb: str) -> None:
+    """Its approval opens its jobs, and no round of its own."""
+    spec = await approved(world)
+    named = {"job": SWEEP, "digest": spec_digest(spec)}
+    bodies = {
+        "challenge": {"generation": 1},
+        "admit": {"generation": 1, "evidence": {}, "model": None},
+        "train": world.train_body(1),
+        "close": world.close_body(world.train_body(1)),
+    }
+    with pytest.raises(SecureFlowError) as caught:
+        await world.ask(verb, {**bodies.get(verb, {}), **named})
+    assert caught.value.code in {"protection_unsupported", "invalid_request"}, caught.value
+    assert world.worker.calls == []
+
+
+async def test_policies_see_how_what_is_contributed_is_protected(tmp_path: Path) -> None:
+    """The sweep itself contributes nothing; its jobs do, and a policy decides about these."""
+    none = 'permit(principal, action == Action::"sweep", resource) when {context.protection == "'
+    world = World(tmp_path / "none", policy=none + 'none"};')
+    asking = asyncio.create_task(world.ask("consent", body(sweep_of(world), SWEEP)))
+    await arrived(world)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    sealed = World(tmp_path / "sealed", policy=none + 'sealed"};')
+    assert await sealed.ask("consent", body(sweep_of(sealed), SWEEP))
+
+
+async def test_the_record_forgets_which_part_came_last_when_the_sweep_is_over(
+    world: World,
+) -> None:
+    spec = await approved(world)
+    await world.ask("consent", part_body(spec, 2))
+    assert world.store.fact(f"parts/{SWEEP}") == 2
+    await ended(world, SWEEP, spec)
+    assert world.store.fact(f"parts/{SWEEP}") is None
 
 
 # --- the budget -----------------------------------------------------------------------------------
@@ -280,6 +327,18 @@ async def test_a_sweep_that_costs_too_much_is_refused_whole(private: World, tmp_
     world = World(tmp_path / "small", policy=ASKS, privacy=budget, spec_changes=PRIVATE)
     await refused(world, body(sweep_of(world), SWEEP), "budget_exceeded")
     assert events(world) == ["limit"]
+
+
+async def test_a_part_needs_no_room_beside_what_is_reserved_for_it(
+    private: World, tmp_path: Path
+) -> None:
+    await approved(private)
+    budget = {**BUDGET, "epsilon": 1.01 * await spent(private)}
+    world = World(tmp_path / "tight", policy=ASKS, privacy=budget, spec_changes=PRIVATE)
+    spec = await approved(world)
+    for number in (1, 2, 3):
+        assert await world.ask("consent", part_body(spec, number))
+        await reserve(world, spec, number)
 
 
 async def test_a_ceiling_of_the_whole_is_kept(private: World) -> None:
@@ -331,6 +390,16 @@ async def test_a_killed_agent_goes_on_with_what_was_reserved(private: World) -> 
     assert 0 < await spent(private) < whole
 
 
+async def test_a_sweep_that_others_refuse_costs_nothing_after_a_restart_either(
+    private: World,
+) -> None:
+    """It may wait for days for another owner, and a part draws before it reads."""
+    spec = await approved(private)
+    private.reopen()
+    await ended(private, SWEEP, spec, "failed")
+    assert await spent(private) == 0
+
+
 async def test_points_of_other_noise_or_rounds_draw_their_own_charge(private: World) -> None:
     points = [{"plan.rounds": 2}, {}, {"privacy.noise_multiplier": 9.0}, {"plan.rounds": 7}]
     spec = await approved(private, points=points)
@@ -339,3 +408,32 @@ async def test_points_of_other_noise_or_rounds_draw_their_own_charge(private: Wo
         await private.ask("consent", part_body(spec, number))
         await reserve(private, spec, number)
     assert await spent(private) == whole
+
+
+async def test_a_restored_agent_is_charged_for_a_sweep_once(private: World) -> None:
+    """The whole's bundle says what all of its jobs cost; theirs are given beside it."""
+    spec = sweep_of(private)
+    with private.store.transaction():
+        fact = {"restored_at": NOW, "taken_at": NOW, "size": 0, "settled": [], "looked_back": True}
+        private.store.set_fact("restored", fact)
+    context = private.assembly.context
+    late = BudgetRecovery(
+        context.budgets, private.store, ME, context.key.public, private.call, context.clock
+    )
+    given = [{"job": SWEEP, "spec": dump(spec)}]
+    given += [
+        {"job": part_id(SWEEP, number), "spec": dump(part)}
+        for number, part in enumerate(spec.parts(SWEEP), 1)
+    ]
+    settled = await late.settle("customers", given)
+    assert settled["jobs"] == [SWEEP]
+    assert events(private) == ["limit", "reserve", "commit"]
+
+
+async def test_an_approved_part_is_not_told_as_a_cost_to_come(private: World) -> None:
+    """Its whole's reservation pays for it already."""
+    spec = await approved(private)
+    await private.ask("consent", part_body(spec, 1))
+    commands = Commands(private.assembly, *4 * [cast("Any", None)])
+    reserved = {SWEEP}
+    assert commands._uncharged("customers", reserved) == 0

@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.jobs.sweep import _in_folds
+from secureflow.application.running.partjobs import PART
+from secureflow.application.uploads import _initial_of
+from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.sweep import SweepSpec
+from secureflow.domain.specs.sweep_request import SweepPart, points_of
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import FEATURES, Stage
@@ -145,6 +150,30 @@ async def test_too_many_costs_to_compute_are_refused(stage: Stage) -> None:
     assert "19 different costs" in error.message
 
 
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ({}, "does not split the rows"),
+        ({"split": {"by": "key", "folds": 4}}, "the plan has 4 folds"),
+    ],
+)
+async def test_folds_are_those_of_the_plan(stage: Stage, plan: dict[str, Any], told: str) -> None:
+    error = await refuse(stage, "contradictory_spec", {"folds": 5}, plan=plan)
+    assert told in error.message
+
+
+def test_a_cross_validation_goes_through_every_fold() -> None:
+    part = parse(SweepPart, {"folds": 3, "grid": {"plan.seed": [1, 2]}})
+    assert points_of(part) == tuple(
+        {"plan.seed": seed, "plan.split.fold": fold} for seed in (1, 2) for fold in (0, 1, 2)
+    )
+    assert points_of(parse(SweepPart, {"folds": 2})) == (
+        {"plan.split.fold": 0}, {"plan.split.fold": 1},
+    )  # fmt: skip
+    planned = _in_folds(3, {"plan": {"rounds": 2, "split": {"by": "key"}}})
+    assert planned == {"rounds": 2, "split": {"by": "key", "folds": 3, "fold": 0}}
+
+
 async def test_code_is_not_swept(stage: Stage) -> None:
     error = await refuse(stage, "contradictory_spec", {"list": [{"model.bundle": "x"}, {}]})
     assert "points.1: model.bundle" in error.message
@@ -157,3 +186,32 @@ async def test_a_submitted_sweep_keeps_every_quote_for_its_jobs(stage: Stage) ->
     assert len(accounting["quotes"]) == 2
     assert all("curve" in one for one in accounting["quotes"])
     assert job.kind == "sweep"
+
+
+async def test_there_must_be_room_for_the_models_of_every_point(stage: Stage) -> None:
+    asked: list[int] = []
+    stage.services.jobs._room = asked.append
+    await spec_of(stage, {"list": [{"plan.rounds": 2}]})
+    await spec_of(stage)
+    assert asked[0] > 0
+    assert asked[1] == 6 * asked[0]
+
+
+async def test_who_waits_in_the_job_that_runs_is_told_of_the_sweep(stage: Stage) -> None:
+    jobs, scientist = stage.services.jobs, stage.scientist("bank-a")
+    job = await jobs.submit(scientist, wanted(stage))
+    part = part_id(job.id, 1)
+    waits = [{"party": "bank-b", "code": "disk_full"}]
+    jobs._waits = lambda key: waits if key == part else []
+    assert "waiting" not in (await jobs.get(scientist, job.id)).progress
+    async with stage.database.begin() as work:
+        await work.jobs.save(replace(job, progress={**job.progress, PART: part}))
+        await work.commit()
+    assert (await jobs.get(scientist, job.id)).progress["waiting"] == waits
+
+
+def test_weights_that_a_sweep_starts_from_are_kept_for_it() -> None:
+    named = {"model": "ab" * 32, "layout": "cd" * 32}
+    assert _initial_of({"training": {"initial": named}}) == "ab" * 32
+    assert _initial_of({"initial": named}) == "ab" * 32
+    assert _initial_of({"training": {}}) is None

@@ -222,7 +222,8 @@ class Budgets:
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
         released = self._charge(spec, self._read(job))
-        if state == "committed":
+        if state == "committed" or (state == "unknown" and spec.parts(job.job)):
+            # What no part drew was read by nobody, after a restart too: a part draws first.
             ledger.commit(job.job, released)
         elif state == "reserved" and not released:
             ledger.void(job.job)
@@ -429,21 +430,8 @@ class Budgets:
     def _check(self, job: str, spec: JobSpec, policy: DatasetPrivacy, wanted: Charge) -> None:
         with self._store.transaction():
             ledger = self._ledger(policy)
-            if ledger.state_of(job) is not None:
-                return
-            if spec.part_of is None:
+            if ledger.state_of(job) is None and spec.part_of is None:  # a part's is reserved
                 ledger.check(job, wanted)
-            elif not ledger.covers(spec.part_of.job, wanted):
-                raise SecureFlowError(
-                    "budget_conflict",
-                    Text(
-                        "What {domain} holds for {whole} does not pay for {job}.",
-                        domain=policy.domain,
-                        whole=spec.part_of.job,
-                        job=job,
-                    ),
-                    "It was settled or given back: submit the whole again.",
-                )
 
     def _reserve(self, job: JobRecord, spec: JobSpec) -> None:
         with self._store.transaction():

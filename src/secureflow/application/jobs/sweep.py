@@ -95,7 +95,8 @@ class SweepJobs:
             },
         )
         check_sweep(spec)
-        spec = replace(spec, metric=_metric(part, spec.trainings))
+        chosen = part.metric or (parts.get("plan") or {}).get("metric")  # of the rounds, too
+        spec = replace(spec, metric=_metric(part, spec.trainings, chosen))
         details = {**drafted.details, **_details(spec)}
         notes = (*drafted.notes, *_notes(spec))
         if priced is not None:
@@ -143,7 +144,25 @@ SWEEP_JOBS: Final = SweepJobs()
 def _asked(wanted: Wanted) -> tuple[SweepPart, dict[str, Any]]:
     """Return which points are asked for, and the parts of the training."""
     parts = dict(wanted.parts)
-    return parse(SweepPart, parts.pop("sweep", None), "spec"), parts
+    part = parse(SweepPart, parts.pop("sweep", None), "spec")
+    return part, parts if part.folds is None else {**parts, "plan": _in_folds(part.folds, parts)}
+
+
+def _in_folds(folds: int, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plan of a cross-validation: so many folds, whatever of it holds one out.
+
+    Raises:
+        SecureFlowError: `contradictory_spec`.
+    """
+    plan = parts.get("plan") or {}
+    split = plan.get("split") if isinstance(plan, Mapping) else None
+    if not isinstance(split, Mapping):
+        hint = "Write in the job file: plan: {split: {by: key}}."
+        raise _contradiction("sweep.folds", "the plan does not split the rows by a key", hint)
+    if split.get("folds") not in (None, folds):
+        reason = Text("the plan has {count} folds", count=split["folds"])
+        raise _contradiction("sweep.folds", reason, "Name all of them, or leave plan.split.folds.")
+    return {**plan, "split": {**split, "folds": folds, "fold": 0}}
 
 
 def _costing(parts: Mapping[str, Any]) -> bytes:
@@ -192,8 +211,12 @@ def _privacy(part: SweepPart, training: Mapping[str, JSON] | None) -> dict[str, 
     return {**common, "epsilon": part.epsilon}
 
 
-def _metric(part: SweepPart, trainings: Sequence[TrainingSpec]) -> SweepMetric | None:
+def _metric(
+    part: SweepPart, trainings: Sequence[TrainingSpec], chosen: str | None
+) -> SweepMetric | None:
     """Return the figure that says which point is the best; None if none is measured.
+
+    `chosen` is the one that the request names, if any.
 
     Raises:
         SecureFlowError: `contradictory_spec` for a figure that the trainings do not have.
@@ -202,7 +225,7 @@ def _metric(part: SweepPart, trainings: Sequence[TrainingSpec]) -> SweepMetric |
 
     measured = [figures_of(one) for one in trainings]
     common = [name for name in measured[0] if all(name in one for one in measured)]
-    name = part.metric or next(iter(common), None)
+    name = chosen or next(iter(common), None)
     if name is None:
         return None
     if name not in common:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from secureflow.application.reports.parallel import ParallelPlot, parallel
 from secureflow.domain.figures import figure
+from secureflow.domain.specs.bundle_family import ROWS
 from secureflow.domain.specs.parts import setting, settings_of
 
 _LAST: Final = ("rounds", "epsilon")
@@ -77,13 +78,18 @@ def _row(
     return PointRow(
         point.get("point"),
         tuple(setting(sets[name]) if name in sets else "" for name in swept),
-        tuple(figure(figures.get(name)) for name in shown),
+        tuple(_figure(name, figures.get(name)) for name in shown),
         str(point.get("state", "")),
         str(point.get("job", "")),
         str(_of(point, "model").get("id") or ""),
         _of(point, "error"),
         best is not None and point.get("point") == best,
     )
+
+
+def _figure(name: str, value: Any) -> str:
+    counted = name == ROWS and isinstance(value, int | float)
+    return f"{round(value):,}" if counted else figure(value)
 
 
 def _of(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

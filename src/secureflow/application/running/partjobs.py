@@ -113,7 +113,7 @@ class PartJobs:
                 event.clear()
         finally:
             cancelling.cancel()
-            del self._awaited[effect.job]
+            self._awaited.pop(effect.job, None)
         if cancel.is_set():
             raise SecureFlowError("cancelled", Text("Job {job} was cancelled.", job=whole))
         return outcome_of(part)

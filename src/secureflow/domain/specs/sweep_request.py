@@ -66,7 +66,7 @@ class SweepPart:
         list: the points themselves, each field → value.
         random: points that are drawn.
         folds: every point (or the training as it is) once for each fold of `plan.split`.
-        metric: a figure of the final evaluation; by default the loss, if there is one.
+        metric: a figure of the final evaluation; by default the plan's, else the loss.
         better: whether higher or lower values are; known of SecureFlow's own figures.
         stop_on_failure: whether the first job that fails ends the sweep.
         epsilon: upper bound on the cost of the whole sweep, under differential privacy.
