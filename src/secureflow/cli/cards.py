@@ -32,7 +32,7 @@ def code_lines(code: Any) -> dict[str, str]:
 
 def show_metrics(report: Mapping[str, Any]) -> None:
     """Print the metrics of a report or a card; noised ones with their ± and marked so."""
-    from secureflow.application.reports.figures import metric_figures
+    from secureflow.domain.figures import metric_figures
 
     metrics = metric_figures(report)
     if not metrics:
@@ -139,4 +139,6 @@ def _training(card: Mapping[str, Any]) -> str:
     )
     if (kept := card.get("kept_round")) is not None:
         told += t("; kept is the model of round {kept}", kept=kept)
+    if (metric := plan.get("metric")) is not None:
+        told += t(" (rounds compared by {metric})", metric=t(str(metric)))
     return told

@@ -39,8 +39,8 @@ From = Annotated[
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
-           "privacy", "contributors")  # fmt: skip
-_RARE = frozenset({"kept_round", "privacy"})
+           "chosen_by",           "privacy", "contributors")  # fmt: skip
+_RARE = frozenset({"kept_round", "chosen_by", "privacy"})
 """Lines of a report that only jobs have that it is about."""
 _FACTS = (
     *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),

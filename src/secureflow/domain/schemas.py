@@ -31,7 +31,7 @@ def _absent(value: object) -> bool:
     return value is None
 
 
-_UNLESS_NONE: Final = Field(exclude_if=_absent)
+UNLESS_NONE: Final = Field(exclude_if=_absent)
 """For fields that came later: left out of the JSON where they say nothing, so that a declaration
 without them keeps its bytes."""
 
@@ -65,10 +65,10 @@ class ColumnConfig:
     bounds: tuple[float, float] | None = None
     sensitive: bool = False
     clip: bool = False
-    shape: Annotated[Shape | None, _UNLESS_NONE] = None
-    dtype: Annotated[DataType | None, _UNLESS_NONE] = None
-    fit: Annotated[Literal["refuse", "resize"] | None, _UNLESS_NONE] = None
-    length: Annotated[int | None, Field(ge=1, le=1 << 20), _UNLESS_NONE] = None
+    shape: Annotated[Shape | None, UNLESS_NONE] = None
+    dtype: Annotated[DataType | None, UNLESS_NONE] = None
+    fit: Annotated[Literal["refuse", "resize"] | None, UNLESS_NONE] = None
+    length: Annotated[int | None, Field(ge=1, le=1 << 20), UNLESS_NONE] = None
 
     @property
     def is_tensor(self) -> bool:
@@ -141,9 +141,9 @@ class DatasetConfig:
     missing: tuple[str, ...] = ("",)
     privacy: DatasetPrivacy | None = None
     index: Annotated[
-        Annotated[str, Field(min_length=1, max_length=255), ONE_LINE] | None, _UNLESS_NONE
+        Annotated[str, Field(min_length=1, max_length=255), ONE_LINE] | None, UNLESS_NONE
     ] = None
-    key: Annotated[Column | None, _UNLESS_NONE] = None
+    key: Annotated[Column | None, UNLESS_NONE] = None
 
     @property
     def key_column(self) -> str | None:
@@ -167,8 +167,9 @@ class DatasetConfig:
                 name=self.name,
             ),
             Text(
-                "Its owner adds `key: COLUMN` to the dataset in agent.yaml, with the column that says "
-                "whose each row is, and publishes it again: secureflow agent data publish {name}.",
+                "Its owner adds `key: COLUMN` to the dataset in agent.yaml, with the column that "
+                "says whose each row is, and publishes it again: secureflow agent data publish "
+                "{name}.",
                 name=self.name,
             ),
             {"dataset": self.name},

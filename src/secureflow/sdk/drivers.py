@@ -14,7 +14,17 @@ from typing import Any, cast
 import httpx
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk.calls import Call, Drain, Flow, Page, Pause, Send, T
+from secureflow.sdk.calls import (
+    AwaitedListing,
+    Call,
+    Drain,
+    Flow,
+    Listed,
+    Page,
+    Pause,
+    Send,
+    T,
+)
 from secureflow.sdk.connection import Connection, exchange, has_ended, refused, reopen
 from secureflow.sdk.events import Event, Subscription
 
@@ -51,6 +61,10 @@ class BlockingDriver:
             if not page.next:
                 return
             call = call.at(page.next)
+
+    def listing(self, call: Call[Page[T]]) -> Listed[T]:
+        """Return a list's items, to be iterated over or shown as a table."""
+        return Listed(self, call)
 
     def follow(self, subscription: Subscription) -> Iterator[Event]:
         """Yield events until the job has ended, resuming after breaks."""
@@ -124,6 +138,10 @@ class AwaitingDriver:
             if not page.next:
                 return
             call = call.at(page.next)
+
+    def listing(self, call: Call[Page[T]]) -> AwaitedListing[T]:
+        """Return a list's items, to be iterated over or shown as a table."""
+        return AwaitedListing(self, call)
 
     async def follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         """Yield events until the job has ended, resuming after breaks."""

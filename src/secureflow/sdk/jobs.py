@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.errors import INFRASTRUCTURE
-from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
+from secureflow.domain.jobs import UnsuccessfulJobError
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.evaluation import Costs
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
@@ -31,7 +31,9 @@ from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
 from secureflow.sdk.features import common_features, usual_model
+from secureflow.sdk.objects import Job, JobSummary
 from secureflow.sdk.queries import queries as parsed
+from secureflow.sdk.reports import Report
 from secureflow.sdk.views import DryRun
 
 AnyRequest = JobRequest | Mapping[str, Any]
@@ -240,9 +242,9 @@ class Jobs(Resource[D_co]):
         return verbs.post(f"/jobs/{job}/resume", {}, answers.value(Job))
 
     @operation
-    def report(self, job: str) -> Call[dict[str, Any]]:
-        """Return the report of an ended job as JSON."""
-        return verbs.read_large(f"/jobs/{job}/report", answers.document, format="json")
+    def report(self, job: str) -> Call[Report]:
+        """Return the report of an ended job: its JSON, with tables of rounds and answers."""
+        return verbs.read_large(f"/jobs/{job}/report", answers.report, format="json")
 
     @operation
     def report_html(self, job: str, lang: Literal["en", "zh"] = "en") -> Call[str]:

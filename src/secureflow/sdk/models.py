@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secureflow.domain.models import KeptUpload
-from secureflow.domain.models import Model as ModelDescription
 from secureflow.domain.specs.tensors import Tensors, layout_digest
 from secureflow.domain.specs.training import Initial
 from secureflow.kit.atomic import write_result
@@ -17,6 +16,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.objects import Model as ModelDescription
 from secureflow.sdk.streaming import Streamed
 
 if TYPE_CHECKING:

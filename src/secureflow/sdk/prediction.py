@@ -17,13 +17,15 @@ Rows come as columns (name to array or list), a pyarrow table, a pandas frame (N
 Arrow-backed), a list of dicts, or a two-dimensional array of numbers whose columns are the numeric
 features, in the spec's order (for a model without categories). A missing value is None, NaN, or
 pandas' NA; a column that the model does not use is ignored. Whole numbers and booleans of a
-category are read as the agents read them: as the text `1` or `true`; so is 1.0, which pandas makes
-of a 1 in a column with missing cells. Images, arrays and texts: `sdk.tensorrows`.
+category, or of a text that a recipe reads, are read as the agents read them: as the text `1` or
+`true`; so is 1.0, which pandas makes of a 1 in a column with missing cells, and a date as
+`2001-12-31`; so is a time that a recipe splits. Images, arrays and other texts: `sdk.tensorrows`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -131,6 +133,26 @@ class Predictor:
         """
         return predicted(self.features.label, self.outputs(rows))
 
+    def predict_frame(self, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False) -> Any:
+        """Return the predictions as a table, beside the columns that say which row each is of.
+
+        Args:
+            rows: as `predict` takes them.
+            ids: columns that are passed through as they are, types and all.
+            keep_all: whether all other columns follow them.
+
+        Returns:
+            A pandas frame with the same index for a pandas frame; otherwise a `pyarrow.Table`. Its
+            columns: `predictedrows`.
+
+        Raises:
+            SecureFlowError: as `predict`; `missing_column` for an id that is not there;
+                `invalid_rows` if two columns would have one name.
+        """
+        from secureflow.sdk.predictedrows import predicted_frame  # it knows the predictor
+
+        return predicted_frame(self, rows, ids, keep_all=keep_all)
+
     def log_odds(self, rows: Any) -> NDArray[np.float32]:
         """Return the log-odds of the positive class, float32 of shape (rows,)."""
         return np.ascontiguousarray(self.outputs(rows)[:, 0])
@@ -213,7 +235,9 @@ class Predictor:
         categories = {feature.column for feature in self.features.categorical}
         recipe = self.features.recipe
         if recipe is not None:
-            categories |= {one.column for one in recipe.columns if one.type == "category"}
+            categories |= {one.column for one in recipe.columns if one.type != "number"}
+            for name in _dated(recipe) & set(columns):
+                columns[name] = _times(columns[name])
         for name in categories & set(columns):
             columns[name] = _texts(columns[name])
         return dict(prepared_columns(self.features, columns, strict=True))
@@ -254,6 +278,21 @@ class Predictor:
 
 def _not_numbers(recipe: Recipe | None) -> bool:
     return recipe is not None and any(one.type != "number" for one in recipe.columns)
+
+
+def _dated(recipe: Recipe) -> set[str]:
+    """Return the columns that a recipe splits into numbers of dates."""
+    return {name for one in recipe.steps if one.step == "date_parts" for name in one.columns}
+
+
+def _times(cells: NDArray[Any]) -> NDArray[Any]:
+    """Return times without a zone as agents read those of a Parquet file; other cells as are."""
+    found = np.empty(len(cells), dtype=object)
+    found[:] = [
+        value.isoformat(" ") if isinstance(value, datetime) and value.tzinfo is None else value
+        for value in cells.tolist()
+    ]
+    return found
 
 
 def _columns(
@@ -329,7 +368,7 @@ def _missing(value: Any) -> bool:
 
 
 def _texts(cells: NDArray[Any]) -> NDArray[Any]:
-    """Return the cells of a category as the agents' data sources do (`datasources.conform`)."""
+    """Return the cells of categories and texts as agents read them (`datasources.conform`)."""
     texts = np.empty(len(cells), dtype=object)
     texts[:] = [_text(value) for value in cells.tolist()]
     return texts
@@ -342,7 +381,7 @@ def _text(value: Any) -> Any:
         return str(value)
     if isinstance(value, float | np.floating):
         return None if np.isnan(value) else str(int(value)) if value.is_integer() else value
-    return value
+    return value.isoformat() if type(value) is date else value
 
 
 def _invalid_rows(reason: str) -> SecureFlowError:

@@ -155,3 +155,18 @@ def test_bounds_that_are_not_the_owners_are_refused(world: PreparedWorld) -> Non
     narrow = world.make_spec(columns=[{**COLUMNS[0], "bounds": [0, 1]}])
     with pytest.raises(SecureFlowError, match="bounds_too_narrow"):
         check_declared(narrow, dataset)
+
+
+@pytest.mark.parametrize("positive", ["c", "1"])
+def test_a_label_that_the_owner_does_not_declare_is_refused(
+    world: PreparedWorld, positive: str
+) -> None:
+    """All its rows would be of the other class."""
+    dataset = world.settings.dataset("customers")
+    label = {"column": COLUMNS[1]["column"], "positive": positive}
+    steps = [{"step": "width_bins", "columns": ["age"]}, {"step": "woe", "columns": ["age"]}]
+    wrong = world.make_spec(steps=steps, label=label)
+    with pytest.raises(SecureFlowError, match="unknown_category"):
+        check_declared(wrong, dataset)
+    first = COLUMNS[1]["categories"][0]
+    check_declared(world.make_spec(steps=steps, label={**label, "positive": first}), dataset)

@@ -183,3 +183,16 @@ def test_a_card_tells_other_targets(
     code, out, err = cli("model", "card", "mdl_00000000")
     assert (code, err) == (0, "")
     assert told in out
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "compared by auc"), ("zh", "按AUC比较")])
+def test_a_card_says_what_rounds_were_compared_by(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    chosen = {"kept_round": 5, "plan": {"rounds": 40, "keep": "best", "metric": "auc"}}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | chosen)
+    assert said in cli("model", "card", "mdl_00000000")[1]
+    report = {"job": "job_00000000", "state": "succeeded", "kept_round": 5, "chosen_by": "auc"}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
+    assert "chosen" in cli("job", "report", "job_00000000")[1] or language == "zh"

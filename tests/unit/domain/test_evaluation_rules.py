@@ -38,7 +38,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ({"roster": ROSTER[:1]}, "roster", "fewer than 2"),
         ({"models": [FIRST, FIRST]}, "models.0.digest", "listed twice"),
         (changed(model={"family": "rehearsal", "parameters": 4}), "models.0.model", "rehearsal"),
-        (changed(model={"family": "linear"}), "models.0.features.label", "the family linear"),
+        (changed(model={"family": "linear"}), "models.0.model.family", "the family linear"),
         (changed(features={**FEATURES, "numeric": []}), "models.0.features", "no feature"),
         (changed(features={**FEATURES, "label": None}, model={"family": "kmeans", "clusters": 3}),
          "models.0.features.label", "clusters"),

@@ -114,6 +114,8 @@ def test_a_job_that_trains_on_it_reads_its_columns_and_sees_what_it_makes() -> N
         ({"numeric": [{"column": "age", "bounds": [0, 1], "scale": "none"}]}, "features.numeric"),
         ({"categorical": [{"column": "job", "categories": ["a"]}]}, "features.recipe"),
         ({"recipe": None}, "features.age.scale"),
+        ({"weight": {"column": "job=a", "bounds": [0, 1]}}, "features.recipe"),
+        ({"label": {"column": "job=b", "positive": "1"}}, "features.recipe"),
     ],
 )
 def test_inputs_that_a_recipe_does_not_make_are_refused(

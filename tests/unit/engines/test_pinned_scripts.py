@@ -87,6 +87,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
     "preparation/1": {name: course("preparation", name) for name in COURSES},
+    "evaluation/1": {name: course("evaluation", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -120,6 +121,13 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "2bbaa828ce932d12a4bbd9cb0c6b188d3debe436d3646a43350a802dfc199757",
         "dropped": "c116eb2eaec4d8c923e4d3333debd2347468dcdffed5efbcd517a7f6c3b9d7fe",
         "accusation": "da2da206290a5958f5e364d9d1854ea5805442099174c88d27340bd26b5a49b1",
+    },
+    "evaluation/1": {
+        "success": "e0b50c1800e0aab82d8218328b446504f5d674a6c892ea9a97c606fe08897a5f",
+        "failure": "b43212fab1aad772800c29c86d4bad1c613a18ac06f640b5eadccd8be34f477b",
+        "cancelled": "5f756d57583d5ef8011d8f6f1283e6e2c6ee53d7137f897319e5fe64d820d231",
+        "dropped": "e80511b50255251f75b1d20afa8c7b8c09aeed28d0fe89190c9ffa2b4f20c677",
+        "accusation": "65244ccb343e6d86e6ca004b423e5ab65d74691400d7fc76ae0d04e14aca75ba",
     },
 }
 

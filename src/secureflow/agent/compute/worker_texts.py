@@ -220,6 +220,10 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             "The party's dataset has no rows.",
             "Use a dataset with rows, or leave the job.",
         ),
+        Told(
+            "Every row of the party's dataset is held out by its key.",
+            "Use a dataset with more keys, hold out fewer of them, or leave the job.",
+        ),
     ),
     "missing_moments": (
         Told(

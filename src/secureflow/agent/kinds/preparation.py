@@ -13,7 +13,7 @@ from secureflow.agent.compute.columns import (
     check_asked,
     check_bounds,
     check_contributions,
-    declared,
+    check_label,
 )
 from secureflow.agent.compute.preparation import SUMS, sums_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
@@ -63,7 +63,9 @@ class FittedSums(SummedRounds):
                 ),
                 "The centre must follow the spec that was approved.",
             )
-        return model and Blob(model.digest, totals_bytes(spec, request.round - 1))
+        if model is None:
+            return None
+        return Blob(model.digest, totals_bytes(spec, request.round - 1))
 
     def asked(self, spec: PreparationSpec, asked: Asked) -> tuple[str, dict[str, JSON], int]:
         """Return the worker's step, its arguments, and how many sums it returns."""
@@ -94,11 +96,12 @@ def check_declared(spec: PreparationSpec, dataset: DatasetConfig) -> None:
     """Refuse columns, bounds and contributions that do not match the owner's declaration.
 
     Raises:
-        SecureFlowError: those of `check_bounds`; `unknown_category`, `bounds_too_narrow`.
+        SecureFlowError: those of `check_bounds` and `check_label`; `unknown_category`,
+            `bounds_too_narrow`.
     """
     check_bounds(spec, dataset)
     check_asked(dataset, spec.columns)
     if spec.label is not None:
-        declared(dataset, spec.label.column, {"category", "text", "number"})
+        check_label(dataset, spec.label)
     if spec.privacy is not None:
         check_contributions(spec.privacy.unit, spec.contributions, dataset)

@@ -62,6 +62,15 @@ class Publication:
         check_unchanged(self.dataset.name, Path(self.dataset.path), salt, self.commitment)
 
 
+def described(dataset: DatasetConfig) -> dict[str, JSON]:
+    """Return what a published description says of a declaration, beside names and rows."""
+    return {
+        "columns": dataset.public_schema(),
+        "privacy": dataset.public_privacy(),
+        **({} if dataset.key is None else {"key": dataset.key}),
+    }
+
+
 def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
     """Return the parts of a declaration that decide which rows and cells it accepts."""
     privacy = dataset.privacy

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
+from secureflow.application.access import missing
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -16,7 +17,7 @@ from secureflow.application.jobs.rosters import (
     spec_head,
     two_party_notes,
 )
-from secureflow.application.jobs.scoredmodels import baseline_of, scored_models
+from secureflow.application.jobs.scoredmodels import scored_models
 from secureflow.application.jobs.summing import (
     SummedPrice,
     price_summed,
@@ -30,11 +31,13 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import dump, parse, spec_digest
-from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
+from secureflow.domain.specs.evaluation import Baseline, EvaluationSpec, check_evaluation
+from secureflow.domain.specs.scored import ScoredModel
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.training.extras import EXTRAS
 from secureflow.kit.canonical import JSON, digest
+from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _REQUESTED: Final = ("held_out", "per_party", "costs", "limits", "min_contributors")
@@ -130,6 +133,35 @@ async def draft_evaluation(work: UnitOfWork, wanted: Wanted, submitter: str, now
         check_columns(one.trained, chosen)
     await check_grants(work, spec, chosen, now)
     return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+
+
+async def baseline_of(
+    work: UnitOfWork, project: str, job: Any, models: Sequence[ScoredModel]
+) -> list[Baseline]:
+    """Return how an earlier evaluation's rows spread over these models' scores; [] without one.
+
+    Raises:
+        SecureFlowError: `not_found` (job), `no_evaluation` for a job that measured none of them.
+    """
+    if job is None:
+        return []
+    earlier = await work.jobs.find(str(job))
+    if earlier is None or earlier.project != project:
+        raise missing("job", str(job))
+    measured = ((earlier.report or {}).get("evaluation") or {}).get("models") or []
+    wanted = {one.digest for one in models}
+    found = [
+        Baseline(earlier.id, one["model"], tuple(spread["counts"]), tuple(spread.get("edges", ())))
+        for one in measured
+        if one.get("model") in wanted and (spread := one.get("distribution"))
+    ]
+    if not found:
+        raise SecureFlowError(
+            "no_evaluation",
+            Text("Job {job} evaluated none of these models.", job=earlier.id),
+            "Name a finished evaluation of the same model: secureflow job list --kind evaluation.",
+        )
+    return found
 
 
 def _notes(spec: EvaluationSpec) -> Iterator[str]:

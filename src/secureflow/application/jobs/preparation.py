@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
-from secureflow.application.jobs.declarations import agreed_column
+from secureflow.application.jobs.declarations import (
+    agreed_column,
+    bounds_notes,
+    budget_notes,
+    check_label,
+)
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -27,6 +32,7 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
+from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.passes import schedule
@@ -146,8 +152,8 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
-            `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
-            `budget_undeclared`, `budget_unit_mismatch`.
+            `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
+            `malformed_label`, `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
     """
     parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
     charter = await adopted_charter(work)
@@ -163,11 +169,13 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
         },
     )
     check_preparation(spec)
+    if spec.label is not None:
+        check_label(spec.label, chosen)
     await check_grants(work, spec, chosen, now)
-    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
 
 
-def _notes(spec: PreparationSpec) -> Iterator[str]:
+def _notes(spec: PreparationSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
         yield Text(
             "A round needs all {count} contributors: it does not survive a dropout.",
@@ -186,6 +194,8 @@ def _notes(spec: PreparationSpec) -> Iterator[str]:
             "A person with rows at several owners is protected less: the owners do not link "
             "identities."
         )
+    yield from budget_notes(spec, chosen)
+    yield from bounds_notes(spec, chosen)
 
 
 def _details(spec: PreparationSpec) -> dict[str, Any]:

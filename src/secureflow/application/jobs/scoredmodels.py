@@ -1,4 +1,4 @@
-"""Released models as specs hold them, and the spread of scores that an earlier evaluation found."""
+"""Released models as specs of other jobs hold them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from secureflow.application.access import missing
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.models import Model
 from secureflow.domain.specs.base import parse
-from secureflow.domain.specs.evaluation import Baseline
 from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.training import TrainingSpec
@@ -64,32 +63,3 @@ def _moments(model: Model, spec: TrainingSpec) -> tuple[float, ...] | None:
     if not spec.needs_moments or not isinstance(told, list):
         return None
     return tuple(float(one) for one in told)
-
-
-async def baseline_of(
-    work: UnitOfWork, project: str, job: Any, models: Sequence[ScoredModel]
-) -> list[Baseline]:
-    """Return how an earlier evaluation's rows spread over these models' scores; [] without one.
-
-    Raises:
-        SecureFlowError: `not_found` (job), `no_evaluation` for a job that measured none of them.
-    """
-    if job is None:
-        return []
-    earlier = await work.jobs.find(str(job))
-    if earlier is None or earlier.project != project:
-        raise missing("job", str(job))
-    measured = ((earlier.report or {}).get("evaluation") or {}).get("models") or []
-    wanted = {one.digest for one in models}
-    found = [
-        Baseline(earlier.id, one["model"], tuple(spread["counts"]), tuple(spread.get("edges", ())))
-        for one in measured
-        if one.get("model") in wanted and (spread := one.get("distribution"))
-    ]
-    if not found:
-        raise SecureFlowError(
-            "no_evaluation",
-            Text("Job {job} evaluated none of these models.", job=earlier.id),
-            "Name a finished evaluation of the same model: secureflow job list --kind evaluation.",
-        )
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, cast
 
 from secureflow.application.jobs.declarations import unit_of_owners
 from secureflow.application.jobs.kind import Drafted
@@ -17,15 +17,18 @@ from secureflow.application.jobs.pricing import (
 )
 from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.datasets import Dataset
-from secureflow.domain.specs.base import parse, spec_digest
-from secureflow.domain.specs.evaluation import EvaluationSpec
-from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.domain.specs.summed import SummedNoise
+from secureflow.domain.specs.base import JobSpec, parse, spec_digest
+from secureflow.domain.specs.summed import Summed, SummedNoise, SummedPrivacy
 from secureflow.engines.privacy.accounting import Charge
 from secureflow.kit.canonical import JSON
 
-SummedSpec = PreparationSpec | EvaluationSpec
-"""Specs whose privacy part is `SummedPrivacy`."""
+
+class SummedSpec(JobSpec, Summed, Protocol):
+    """A spec whose privacy part is `SummedPrivacy`."""
+
+    @property
+    def privacy(self) -> SummedPrivacy | None:
+        """The noise, if there is any."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,7 @@ async def price_summed(
         SecureFlowError: `contradictory_spec` if it costs more than its own ceiling, or if the
             calibrated noise would drown the sums; `budget_impossible`, `accounting_failed`.
     """
-    spec = drafted.spec
-    if not isinstance(spec, SummedSpec) or spec.privacy is None:
-        raise AssertionError  # the caller drafted it
+    spec: Any = drafted.spec
     request = parse(SummedNoise, parts["privacy"], "spec")
     noise = await calibrated(request, charge(spec), accountant)
     if noise is not None:
@@ -92,8 +93,8 @@ def with_price(drafted: Drafted, priced: SummedPrice) -> Drafted:
     Raises:
         SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
     """
-    spec = drafted.spec
-    unpriced: Any = replace(priced.spec, privacy=spec.privacy)  # type: ignore[arg-type]
+    spec, as_priced = drafted.spec, cast("Any", priced.spec)
+    unpriced = replace(as_priced, privacy=spec.privacy)
     check_unchanged(unchanged=unpriced == spec)
     return replace(
         drafted,

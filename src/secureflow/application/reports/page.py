@@ -35,7 +35,7 @@ from secureflow.application.reports.curves import (
     last_row,
     model_points,
 )
-from secureflow.application.reports.figures import answer_figures, figure, metric_figures
+from secureflow.domain.figures import answer_figures, figure, metric_figures
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, foreign, text_in

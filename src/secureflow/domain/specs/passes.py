@@ -24,6 +24,8 @@ SEARCHES: Final = 4
 """Passes of such a search: the last cells are 2^-22 of the bounds wide."""
 POWERS: Final = 41
 """λ that each pass of a search for a power tries."""
+LEAST_POWER: Final = -4.0
+MOST_POWER: Final = 6.0
 POWER_PASSES: Final = 3
 """Passes of that search: steps of 1/4, 1/80 and 1/1600."""
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from secureflow.domain.bounds import Bounds, bounds_problem
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
     Problem,
@@ -24,13 +24,10 @@ from secureflow.domain.specs.base import (
 )
 from secureflow.domain.specs.passes import MAX_SLOTS, schedule
 from secureflow.domain.specs.prepared import PreparedColumn
+from secureflow.domain.specs.stepped_rules import step_place, stepped_problem
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
 from secureflow.domain.specs.summed import SummedLimits, SummedPrivacy, summed_problem
-from secureflow.domain.specs.tables import (
-    ColumnType,
-    StepProblem,
-    after,
-)
+from secureflow.domain.specs.tables import ColumnType, after
 from secureflow.domain.specs.targets import Label
 from secureflow.kit.text import Text
 
@@ -125,72 +122,13 @@ def check_preparation(spec: PreparationSpec) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     rules: tuple[Callable[[PreparationSpec], Problem | None], ...] = (
-        *(_roster_rules, _column_rules, _step_rules, _label_rules, _privacy_rules, _size_rules),
+        *(_roster_rules, stepped_problem, _privacy_rules, _size_rules),
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
 
 def _roster_rules(spec: PreparationSpec) -> Problem | None:
     return roster_problem(spec, 2)
-
-
-def _column_rules(spec: PreparationSpec) -> Problem | None:
-    names = [one.column for one in spec.columns]
-    used = {name for step in spec.steps for name in step.columns}
-    for one in spec.columns:
-        problem = _column_problem(one)
-        if names.count(one.column) > 1:
-            problem = "it is listed twice", "List each column once."
-        elif spec.label is not None and one.column == spec.label.column:
-            problem = "it is the label", "The label is no input: leave it out of `columns`."
-        elif one.type == "text" and one.column not in used:
-            problem = "no step uses it, and a text is no input", "Leave it out, or hash it."
-        if problem:
-            return f"columns.{one.column}", *problem
-    return None
-
-
-def _column_problem(one: PreparedColumn) -> tuple[str, str] | None:
-    if (one.type == "category") != bool(one.categories):
-        return "categories, and only they, list their categories", "Correct the declaration."
-    if len(set(one.categories)) != len(one.categories):
-        return "a category is listed twice", "List each once."
-    if (one.type == "number") != (one.bounds is not None):
-        reason = "numbers, and only they, have bounds: one row could change a sum by anything"
-        return reason, "Its owners declare `bounds` in the dataset's configuration."
-    problem = bounds_problem(one.bounds) if one.bounds is not None else ""
-    return (problem, "Correct the bounds.") if problem else None
-
-
-def _step_rules(spec: PreparationSpec) -> Problem | None:
-    table, at = spec.table, 0
-    encoded: set[str] = set()
-    try:
-        for at, step in enumerate(spec.steps):
-            if step.step == "select" and step.by == "iv" and not encoded.issuperset(step.columns):
-                reason = "no step `woe` before it made one of them, so it has no information value"
-                return _place(at, "columns"), reason, "Name columns that a step `woe` encodes."
-            table = after(step, table)
-            encoded |= set(step.columns) if step.step == "woe" else set()
-    except StepProblem as problem:
-        return _place(at, problem.field), problem.reason, problem.hint
-    if not table:
-        return "steps", "no column is left after the last step", "Drop fewer columns."
-    return None
-
-
-def _place(at: int, name: str) -> str:
-    """Return a field of a step as its place in the spec, as `parse` names it."""
-    return f"steps.{at}.{name}"
-
-
-def _label_rules(spec: PreparationSpec) -> Problem | None:
-    needs = [step.step for step in spec.steps if step.step == "woe"]
-    if needs and spec.label is None:
-        return "label", "weights of evidence need a label of two classes", "Name it."
-    if spec.label is not None and not needs:
-        return "label", "no step uses it", "Leave it out: agents read only what steps use."
-    return None
 
 
 def _privacy_rules(spec: PreparationSpec) -> Problem | None:
@@ -200,7 +138,7 @@ def _privacy_rules(spec: PreparationSpec) -> Problem | None:
     for at, step in enumerate(spec.steps):
         if step.step == "min_max" and step.of == "rows":
             reason = "the smallest and the largest number are each one row's, and are not private"
-            return _place(at, "of"), reason, 'Use "bounds", or clip and standardise.'
+            return step_place(at, "of"), reason, 'Use "bounds", or clip and standardise.'
     return None
 
 

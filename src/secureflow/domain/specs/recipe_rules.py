@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import Problem
-from secureflow.domain.specs.recipe import check_recipe, table_after
-from secureflow.domain.specs.tables import ColumnType, Numbers
+from secureflow.domain.specs.recipe import FETCH_AGAIN, Recipe, recipe_fault, table_after
+from secureflow.domain.specs.tables import ColumnType, Numbers, Table
 from secureflow.domain.specs.training import FeatureSpec
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 
@@ -16,25 +15,31 @@ def recipe_problem(features: FeatureSpec) -> Problem | None:
     recipe = features.recipe
     if recipe is None:
         asis = next((one.column for one in features.numeric if one.scale == "none"), None)
-        reason: str = "only what a recipe makes is an input as it is"
+        reason = "only what a recipe makes is an input as it is"
         hint = "Write `scale: bounds`, or `federated`."
         return (f"features.{asis}.scale", reason, hint) if asis is not None else None
     if features.categorical or features.beside:
         reason = "a recipe makes all inputs, and they are numbers"
         return "features.recipe", reason, "Leave out other features than `recipe` and `numeric`."
-    try:
-        check_recipe(recipe)
-        table = table_after(recipe)
-    except SecureFlowError as error:
-        return "features.recipe", error.message, error.hint
+    if fault := recipe_fault(recipe):
+        return "features.recipe", fault, FETCH_AGAIN
+    return _made_problem(features, recipe, table_after(recipe))
+
+
+def _made_problem(features: FeatureSpec, recipe: Recipe, table: Table) -> Problem | None:
+    """Return a contradiction between what a recipe makes and what the model is to see, or None."""
     other = next((one.name for one in recipe.outputs if one.type != "number"), None)
     if other is not None:
         reason = Text("its column {name!r} holds no numbers after the last step", name=other)
         return "features.recipe", reason, "Encode it (`one_hot`, `ordinal`, `woe`), or drop it."
+    taken = next((name for name in features.beside_recipe if name in table), None)
+    if taken is not None:
+        reason = Text("it makes a column {name!r}, which is the label or the weight", name=taken)
+        return "features.recipe", reason, "Fit it with a last step that drops the column."
     made = {one.column: one.bounds for one in features.numeric}
     if list(made) != list(table) or any(made[name] != _bounds(table[name]) for name in made):
-        reason = "`numeric` must be what the recipe makes, in its order and with its bounds"
-        return "features.numeric", reason, "Leave `numeric` out: it follows from the recipe."
+        wrong = "`numeric` must be what the recipe makes, in its order and with its bounds"
+        return "features.numeric", wrong, "Leave `numeric` out: it follows from the recipe."
     return None
 
 

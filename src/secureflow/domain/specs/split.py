@@ -10,10 +10,17 @@ from pydantic import Field
 from secureflow.domain.specs.base import STRICT
 
 MOST_FOLDS: Final = 20
+HUNDREDTHS: Final = 100
+"""Keys are held out by whole hundredths of them."""
 
 
 def _absent(value: Any) -> bool:
     return value is None
+
+
+def is_share(share: float) -> bool:
+    """Tell whether keys can be held out by this share: it is a multiple of 1/100."""
+    return abs(share * HUNDREDTHS - round(share * HUNDREDTHS)) < 1e-9
 
 
 @dataclass(frozen=True)

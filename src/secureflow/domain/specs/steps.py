@@ -247,7 +247,8 @@ class DateParts:
     Args:
         columns: texts.
         formats: how dates are written, tried in this order: `%Y-%m-%d`, `%d.%m.%Y`, … with %Y and,
-            as needed, %m %d %H %M %S, each once.
+            as needed, %m %d %H %M %S, each once. A fraction of a second after a final %S is left
+            out: the times of Parquet files are read as `2001-12-31 23:59:59.000000`.
         parts: which numbers; `weekday` is 0 on Mondays.
         years: the bounds of years; a date outside is refused like one that no format fits.
     """

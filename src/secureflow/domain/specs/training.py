@@ -39,6 +39,7 @@ from secureflow.domain.specs.inputs import (
     TextFeature,
     Texts,
 )
+from secureflow.domain.specs.measured import Metric
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
@@ -204,7 +205,10 @@ class FeatureSpec:
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Stop when the federated validation loss has not fallen by `min_delta` for `patience` rounds."""  # noqa: E501
+    """Stop after `patience` rounds whose figure is not better than the best by `min_delta`.
+
+    The figure is the plan's `metric`, over all parties' validation rows; by default the loss.
+    """
 
     __pydantic_config__ = STRICT
     patience: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -215,7 +219,8 @@ class EarlyStop:
 class TrainingPlan:
     """The schedule: rounds, local work, seed, validation share, early stop.
 
-    `keep: best` releases the model with the lowest federated validation loss, not the last one.
+    `keep: best` releases the model with the best `metric`, not the last one. By default that is the
+    one with the lowest federated validation loss.
     `order: public` has each party go through its rows in an order that follows from the plan, as a
     simulation does; by default it follows from the party's secret.
 
@@ -240,6 +245,7 @@ class TrainingPlan:
     order: Annotated[Literal["public"] | None, Field(exclude_if=_absent)] = None
     draws: Annotated[Literal["words"] | None, Field(exclude_if=_absent)] = None
     split: Annotated[KeySplit | None, Field(exclude_if=_absent)] = None
+    metric: Annotated[Metric | None, Field(exclude_if=_absent)] = None
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation import intervals
 from secureflow.engines.evaluation.intervals import Interval, wilson
 from secureflow.engines.evaluation.layout import BinaryForm, Floats
 from secureflow.engines.evaluation.sums import Sums
-from secureflow.engines.training.metrics import histogram_auc
 from secureflow.kit.canonical import JSON
 
 GROUPS: Final = 10
@@ -28,19 +28,6 @@ DEPTHS: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _POINTS: Final = 80
 """Most points of a curve, about."""
 _SQUARES: Final = {"loss": "loss_squares", "brier": "brier_squares"}
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What a wrong prediction costs, in one unit of the reader's choice, at least 0.
-
-    Args:
-        false_positive: of a negative that is predicted to be positive.
-        false_negative: of a positive that is not.
-    """
-
-    false_positive: float
-    false_negative: float
 
 
 @dataclass(frozen=True)
@@ -93,7 +80,7 @@ class Scores:
         """Σ of predicted probabilities by cell; of noised sums that of the cell's middle."""
         if "predicted" in self.sums.cells:
             return self.sums.cells["predicted"]
-        return self.every * probability(self.form.grid.middles)
+        return np.asarray(self.every * probability(self.form.grid.middles))
 
     @property
     def half(self) -> int:
@@ -131,9 +118,9 @@ def figures(form: BinaryForm, sums: Sums) -> dict[str, float]:
     found["predicted_rate"] = float(scores.predicted.sum()) / every
     for name, most in (("loss", form.factors["loss"]), ("brier", 1.0)):
         found[name] = min(max(sums.numbers[name] / rows, 0.0), most)
-    if (area := histogram_auc(scores.positives, scores.negatives)) is not None:
+    if (auc := intervals.area(scores.positives, scores.negatives)) is not None:
         gap = intervals.distance(scores.positives, scores.negatives)
-        found |= {"auc": area, "gini": 2 * area - 1, "ks": gap}
+        found |= {"auc": auc, "gini": 2 * auc - 1, "ks": gap}
         found["ks_threshold"] = scores.threshold(scores.ks_at())
     found |= at_threshold(scores, scores.half)
     found["calibration_error"] = sum(

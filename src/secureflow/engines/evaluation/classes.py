@@ -15,7 +15,6 @@ from secureflow.engines.evaluation.binary import roc
 from secureflow.engines.evaluation.intervals import Interval, wilson
 from secureflow.engines.evaluation.layout import ClassesForm, Floats
 from secureflow.engines.evaluation.sums import Sums
-from secureflow.engines.training.metrics import histogram_auc
 from secureflow.kit.canonical import JSON
 
 _CURVES: Final = 8
@@ -142,7 +141,7 @@ def _by_class(sums: Sums) -> list[tuple[Floats, Floats]]:
 
 
 def _areas(sums: Sums) -> dict[int, float]:
-    found = {at: histogram_auc(*both) for at, both in enumerate(_by_class(sums))}
+    found = {at: intervals.area(*both) for at, both in enumerate(_by_class(sums))}
     return {at: area for at, area in found.items() if area is not None}
 
 

@@ -26,14 +26,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation import binary, classes, number
-from secureflow.engines.evaluation.binary import Costs
 from secureflow.engines.evaluation.honest import honest_lines
 from secureflow.engines.evaluation.intervals import Interval, widened
-from secureflow.engines.evaluation.layout import AnyForm, BinaryForm, ClassesForm, Integers
+from secureflow.engines.evaluation.layout import UNIT, AnyForm, BinaryForm, ClassesForm, Integers
 from secureflow.engines.evaluation.noising import noise_errors
 from secureflow.engines.evaluation.sums import Sums, read
-from secureflow.engines.preparation.fitting import UNIT
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import with_texts
 

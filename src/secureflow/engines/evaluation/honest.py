@@ -86,11 +86,12 @@ def _few(evaluated: Mapping[str, Any]) -> list[Text]:
             told.append(
                 Text(
                     "These classes have fewer than {least} rows each, so their figures hang on "
-                    "single rows: {classes:list}{more}",
-                    least=FEW_ROWS, classes=Text.of_table("{names}", {"names": ", ".join(
-                        named[:_NAMED])}), more=more,
+                    "single rows: {classes}{more}",
+                    least=FEW_ROWS,
+                    classes=", ".join(named[:_NAMED]),
+                    more=more,
                 )
-            )  # fmt: skip
+            )
     return told
 
 

@@ -1,10 +1,9 @@
 """95 % intervals of figures from counts and moments: what chance in the rows allows.
 
-A proportion has Wilson's interval (1927); a mean of proportions that of Newcombe's MOVER (1998);
-the AUC that of DeLong et al. (1988) on the logit scale, exact with ties, and where all pairs agree,
-so that it would have no width, Newcombe's score interval (2006, method 5); means and what follows
-from them have the delta method's; KS the basic bootstrap's (Efron 1979), which takes off that the
-greatest of many differences is too great. All return (low, high), low ≤ high, and are pure.
+A proportion has Wilson's interval (1927); means and differences of proportions have Newcombe's
+MOVER (1998); the AUC that of DeLong et al. (1988) on the logit scale, exact with ties, and where
+all pairs agree, so that it would have no width, Newcombe's score interval (2006, method 5); means
+and what follows from them have the delta method's. All are pure and return (low, high), low ≤ high.
 """
 
 from __future__ import annotations
@@ -24,6 +23,8 @@ Z: Final = 1.959964
 """95 % of a normal distribution lies within this many standard errors."""
 DRAWS: Final = 200
 """Draws of a bootstrap."""
+_NOTICED: Final = 1.358
+"""√(1/n + 1/m) times this is the greatest KS that equal distributions show 95 times in 100."""
 _SEED: Final = 1979
 _GROUPS: Final = 128
 """Cells to which the score cells are merged for a bootstrap."""
@@ -67,6 +68,18 @@ def mean(total: float, squares: float, rows: float) -> Interval:
     return max(0.0, found - half), found + half
 
 
+def area(positives: Floats, negatives: Floats) -> float | None:
+    """Return P(score of a positive > score of a negative) + ½ P(equal), or None with one class.
+
+    Arguments as of `auc`; a class may have no rows.
+    """
+    ones, zeros = float(positives.sum()), float(negatives.sum())
+    if ones <= 0 or zeros <= 0:
+        return None
+    below = np.cumsum(negatives) - negatives / 2
+    return min(max(float((positives * below).sum() / ones / zeros), 0.0), 1.0)
+
+
 def auc(positives: Floats, negatives: Floats) -> Interval:
     """Return the interval of the AUC of two histograms of scores, each with at least one row.
 
@@ -77,35 +90,49 @@ def auc(positives: Floats, negatives: Floats) -> Interval:
     ones, zeros = float(positives.sum()), float(negatives.sum())
     below = (np.cumsum(negatives) - negatives / 2) / zeros
     above = 1.0 - (np.cumsum(positives) - positives / 2) / ones
-    area = float((positives * below).sum() / ones)
+    found = float((positives * below).sum() / ones)
     if min(ones, zeros) < 2:
-        return _score_interval(area, ones, zeros)
-    spread = float((positives * (below - area) ** 2).sum()) / (ones - 1) / ones
-    spread += float((negatives * (above - area) ** 2).sum()) / (zeros - 1) / zeros
-    odds = area * (1.0 - area)
+        return _score_interval(found, ones, zeros)
+    spread = float((positives * (below - found) ** 2).sum()) / (ones - 1) / ones
+    spread += float((negatives * (above - found) ** 2).sum()) / (zeros - 1) / zeros
+    odds = found * (1.0 - found)
     if spread <= 1e-15 or odds <= 1e-9:
-        return _score_interval(area, ones, zeros)
+        return _score_interval(found, ones, zeros)
     half = Z * math.sqrt(spread) / odds
-    centre = math.log(area / (1.0 - area))
+    centre = math.log(found / (1.0 - found))
     return _probability(centre - half), _probability(centre + half)
 
 
 def ks(positives: Floats, negatives: Floats) -> Interval:
     """Return the interval of the greatest difference of two cumulative shares.
 
+    It is that of the difference at the threshold where it is reached. Because the greatest of many
+    differences is too great, the lower end is moved down by as much as draws from these rows exceed
+    them (bootstrap, Efron 1979); it is 0 where the test of Kolmogorov and Smirnov finds nothing.
+
     Arguments as of `auc`. Drawn with a fixed seed: the same counts give the same interval.
     """
-    first, second = _merged(positives, negatives)
-    found = distance(positives, negatives)
-    rounded = distance(first, second)
+    ones, zeros = float(positives.sum()), float(negatives.sum())
+    shares = np.cumsum(positives) / ones, np.cumsum(negatives) / zeros
+    at = int(np.abs(shares[0] - shares[1]).argmax())
+    least, most = sorted(
+        ((float(shares[0][at]), *wilson(float(shares[0][at]) * ones, ones)),
+         (float(shares[1][at]), *wilson(float(shares[1][at]) * zeros, zeros)))
+    )  # fmt: skip
+    found = most[0] - least[0]
+    below = math.hypot(most[0] - most[1], least[2] - least[0])
+    above = math.hypot(most[2] - most[0], least[0] - least[1])
+    noticed = _NOTICED * math.sqrt(1 / ones + 1 / zeros)
+    low = found - below - _excess(positives, negatives) if found > noticed else 0.0
+    return min(max(low, 0.0), found), min(found + above, 1.0)
+
+
+def _excess(positives: Floats, negatives: Floats) -> float:
+    """Return by how much KS of draws from rows exceeds that of the rows, on average."""
+    both = _merged(positives, negatives)
     random = np.random.default_rng(_SEED)
-    drawn = [_resampled(random, one) for one in (first, second)]
-    gaps = np.abs(np.cumsum(drawn[0], axis=1) - np.cumsum(drawn[1], axis=1)).max(axis=1)
-    low, high = np.quantile(gaps, [0.025, 0.975])
-    return (
-        min(max(found + rounded - float(high), 0.0), found),
-        max(min(found + rounded - float(low), 1.0), found),
-    )
+    first, second = (np.cumsum(_resampled(random, one), axis=1) for one in both)
+    return max(float(np.abs(first - second).max(axis=1).mean()) - distance(*both), 0.0)
 
 
 def distance(positives: Floats, negatives: Floats) -> float:
@@ -159,20 +186,20 @@ def _merged(positives: Floats, negatives: Floats) -> tuple[Floats, Floats]:
     rank = np.cumsum(every) - every
     group = np.minimum(rank / every.sum() * _GROUPS, _GROUPS - 1).astype(np.int64)
     return (
-        np.bincount(group, positives, minlength=_GROUPS),
-        np.bincount(group, negatives, minlength=_GROUPS),
+        np.asarray(np.bincount(group, positives, minlength=_GROUPS), np.float64),
+        np.asarray(np.bincount(group, negatives, minlength=_GROUPS), np.float64),
     )
 
 
-def _score_interval(area: float, ones: float, zeros: float) -> Interval:
+def _score_interval(found: float, ones: float, zeros: float) -> Interval:
     """Return the areas whose own standard error reaches the area that was found."""
 
     def far(theta: float) -> float:
         about = (1 - theta) / (2 - theta) + theta / (1 + theta)
         spread = theta * (1 - theta) / (ones * zeros) * (1 + ((ones + zeros) / 2 - 1) * about)
-        return (area - theta) ** 2 - Z * Z * max(spread, 0.0)
+        return (found - theta) ** 2 - Z * Z * max(spread, 0.0)
 
-    return _crossing(far, area, 0.0), _crossing(far, area, 1.0)
+    return _crossing(far, found, 0.0), _crossing(far, found, 1.0)
 
 
 def _crossing(far: Callable[[float], float], inside: float, outside: float) -> float:

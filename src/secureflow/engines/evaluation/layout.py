@@ -40,12 +40,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
-from secureflow.engines.preparation.fitting import UNIT
-from secureflow.engines.training.metrics import LOSS_CAP, PRIVATE_LOSS_CAP
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+UNIT: Final = 1 << 24
+"""Steps of one row that adds 1, without privacy: a quantum of 6e-8, as in a preparation."""
+LIMIT: Final = 1 << 50
+"""Limit of a party's number: 67 million rows."""
+MOST_ROWS: Final = LIMIT // UNIT
+"""Most rows of a party: what they add to one number stays within the limit."""
+LOSS_CAP: Final = 32.0
+"""Log loss of one row counts at most this, in nats, as when a model is trained."""
+PRIVATE_LOSS_CAP: Final = 4.0
+"""The same in noised sums: the noise on the loss is proportional to it."""
 MAX_CLASSES: Final = 32
 """Most classes of a target that is evaluated: of each pair of them rows are counted."""
 SMALL_ERROR: Final = 0.25
@@ -83,13 +91,13 @@ class Grid:
     def edges(self) -> Floats:
         """The upper edges of all cells but the last: float64 (`count` − 1,), ascending."""
         most = round(self.half * self.per)
-        return np.arange(-most, most + 1) / self.per
+        return np.asarray(np.arange(-most, most + 1) / self.per, np.float64)
 
     @property
     def middles(self) -> Floats:
         """A number of each cell, that of an end cell half a cell beyond its edge."""
         most = round(self.half * self.per)
-        return (np.arange(-most, most + 2) - 0.5) / self.per
+        return np.asarray((np.arange(-most, most + 2) - 0.5) / self.per, np.float64)
 
     def cells(self, numbers: Floats) -> Integers:
         """Return the cell of each number: int64, of the same shape; none may be NaN."""

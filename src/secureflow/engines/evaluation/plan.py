@@ -73,7 +73,7 @@ def parts(spec: EvaluationSpec, number: int) -> Iterator[Part]:
 def longest(spec: EvaluationSpec) -> int:
     """Return the length of a round's vector."""
     rounds = range(1, spec.planned_rounds + 1)
-    return max(part.place.stop for number in rounds for part in parts(spec, number))
+    return max(sum(part.form.length for part in parts(spec, number)) for number in rounds)
 
 
 def evaluation_plan(spec: EvaluationSpec, job: str, spec_digest: str) -> MaskingPlan:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from secureflow.engines.evaluation.layout import (
+    UNIT,
     AnyForm,
     BinaryForm,
     ClassesForm,
@@ -24,7 +25,6 @@ from secureflow.engines.evaluation.layout import (
     Integers,
 )
 from secureflow.engines.evaluation.sums import read
-from secureflow.engines.preparation.fitting import UNIT
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, with_texts
 

@@ -65,7 +65,7 @@ def projected(counts: Floats, total: float) -> Floats:
     ordered = np.sort(flat)[::-1]
     shifts = (np.cumsum(ordered) - total) / np.arange(1, len(ordered) + 1)
     last = int(np.flatnonzero(ordered > shifts)[-1])
-    return np.maximum(flat - shifts[last], 0.0).reshape(counts.shape)
+    return np.asarray(np.maximum(flat - shifts[last], 0.0)).reshape(counts.shape)
 
 
 def _consistent(form: AnyForm, sums: Sums) -> Sums:

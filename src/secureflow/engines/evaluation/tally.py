@@ -23,6 +23,7 @@ from secureflow.engines.evaluation.layout import (
     ERROR_CAP,
     PRIVATE_ERROR_CAP,
     SMALL_ERROR,
+    UNIT,
     AnyForm,
     BinaryForm,
     ClassesForm,
@@ -30,7 +31,6 @@ from secureflow.engines.evaluation.layout import (
     Integers,
     NumberForm,
 )
-from secureflow.engines.preparation.fitting import UNIT
 
 Vector = NDArray[np.float32]
 Outputs = NDArray[np.float32]
@@ -110,7 +110,7 @@ def _binary(form: BinaryForm, outputs: Outputs, labels: Vector) -> _Added:
     z, positive = _finite(raw), labels > 0.5
     losses = np.logaddexp(0.0, np.where(positive, -z, z))
     predicted = np.exp(-np.logaddexp(0.0, -z))
-    brier = np.square(predicted - positive)
+    brier = np.asarray(np.square(predicted - positive), np.float64)
     cells = form.grid.cells(z)
     found = _scored(form, losses, brier, np.isnan(raw).astype(np.float64))
     by_class = cells + np.where(positive, 0, form.grid.count)  # the negatives follow
@@ -128,7 +128,7 @@ def _classes(form: ClassesForm, outputs: Outputs, labels: Vector) -> _Added:
     chosen = scores.argmax(axis=1)
     shares = np.exp(logs)
     brier = np.square(shares - np.eye(count)[known]).sum(axis=1) / 2
-    undefined = np.isnan(outputs).reshape(rows, count).any(axis=1).astype(np.float64)
+    undefined = np.asarray(np.isnan(outputs).reshape(rows, count).any(axis=1), np.float64)
     found = _scored(form, losses, np.minimum(brier, 1.0), undefined)
     cells: dict[str, Integers] = {"matrix": known * count + chosen}
     if form.private:

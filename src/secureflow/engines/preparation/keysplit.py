@@ -27,8 +27,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-PLACES: Final = 100
-"""How many places keys have: shares are multiples of 1/100."""
+from secureflow.domain.specs.split import HUNDREDTHS
 
 _USE: Final = b"secureflow/v1 held-out rows by key\n"
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -56,7 +55,7 @@ def held_out(
     if folds is None:
         return np.asarray((found >= 0) & (found < hundredths(share or 0.0)))
     count, fold = folds
-    return np.asarray((found >= 0) & (found.astype(np.int64) * count // PLACES == fold))
+    return np.asarray((found >= 0) & (found.astype(np.int64) * count // HUNDREDTHS == fold))
 
 
 def key_places(keys: NDArray[Any], secret: bytes) -> NDArray[np.int8]:
@@ -82,12 +81,7 @@ def key_places(keys: NDArray[Any], secret: bytes) -> NDArray[np.int8]:
 
 def hundredths(share: float) -> int:
     """Return a share of the keys as a number of places."""
-    return round(share * PLACES)
-
-
-def is_share(share: float) -> bool:
-    """Tell whether keys can be held out by this share: it is a multiple of 1/100."""
-    return abs(share * PLACES - round(share * PLACES)) < 1e-9
+    return round(share * HUNDREDTHS)
 
 
 def key_text(key: object) -> str:
@@ -109,4 +103,4 @@ def _place(text: str, secret: bytes) -> int:
     if not text:
         return -1
     drawn = hmac.digest(secret, _USE + text.encode("utf-8", "surrogatepass"), "sha256")
-    return int.from_bytes(drawn[:8], "big") * PLACES >> 64
+    return int.from_bytes(drawn[:8], "big") * HUNDREDTHS >> 64

@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.domain.specs.recipe import Recipe, check_recipe, outputs_of
+from secureflow.domain.specs.recipe import FETCH_AGAIN, Recipe, check_recipe, outputs_of
 from secureflow.domain.specs.tables import tables
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.preparation.columns import Columns, malformed_cell
@@ -84,7 +84,7 @@ def read_recipe(document: bytes, digest: str = "") -> Recipe:
                 "The recipe is not valid: {reason}.",
                 reason=Text("it has more than {most} bytes", most=MAX_BYTES),
             ),
-            "Fetch it again, or fit it anew.",
+            FETCH_AGAIN,
         )
     if digest and blake3(document).hexdigest() != digest:
         raise SecureFlowError(

@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 
 from secureflow.engines.evaluation.layout import (
     CLASS_LOG_ODDS,
+    LIMIT,
     LOG_ODDS,
+    LOSS_CAP,
     MAX_CLASSES,
+    MOST_ROWS,
     PRIVATE_LOG_ODDS,
+    PRIVATE_LOSS_CAP,
+    UNIT,
     AnyForm,
     ClassesForm,
     form_for,
@@ -23,8 +28,9 @@ from secureflow.engines.evaluation.layout import (
 )
 from secureflow.engines.evaluation.sums import projected, read
 from secureflow.engines.evaluation.tally import tally
-from secureflow.engines.preparation.fitting import LIMIT, MOST_ROWS, UNIT
+from secureflow.engines.preparation import fitting
 from secureflow.engines.privacy.gaussian import MAX_SIGMA
+from secureflow.engines.training import metrics
 from tests.unit.engines.evaluation.rows import BINARY, CLASSES, NUMBER, PRIVATE, Rows, rows_of
 
 EXACT = (BINARY, CLASSES, NUMBER)
@@ -44,6 +50,12 @@ HOSTILE = [
     -np.inf,
     np.nan,
 ]
+
+
+def test_steps_and_caps_are_those_of_other_jobs() -> None:
+    """So that the loss of a training job is that of the evaluation of its model."""
+    assert (UNIT, LIMIT, MOST_ROWS) == (fitting.UNIT, fitting.LIMIT, fitting.MOST_ROWS)
+    assert (LOSS_CAP, PRIVATE_LOSS_CAP) == (metrics.LOSS_CAP, metrics.PRIVATE_LOSS_CAP)
 
 
 def test_cells_hold_their_upper_edge_and_zero_is_one() -> None:
@@ -74,7 +86,7 @@ def test_a_long_party_is_reckoned_in_parts(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.abs(tally(CLASSES, rows.outputs, rows.labels) - whole).max() <= 1
 
 
-@pytest.mark.parametrize("form", (*EXACT, *PRIVATE), ids=repr)
+@pytest.mark.parametrize("form", [*EXACT, *PRIVATE], ids=repr)
 def test_the_greatest_party_stays_within_the_limit(form: AnyForm) -> None:
     """A row adds at most a unit to each sum, and a party has at most `MOST_ROWS`."""
     assert MOST_ROWS * UNIT <= LIMIT
@@ -113,7 +125,7 @@ def test_any_row_moves_private_sums_within_the_sensitivity(
     assert found[0] == unit  # every row counts, whatever it holds
 
 
-@pytest.mark.parametrize("form", (*EXACT, *PRIVATE), ids=repr)
+@pytest.mark.parametrize("form", [*EXACT, *PRIVATE], ids=repr)
 def test_no_rows_add_nothing(form: AnyForm) -> None:
     wide = 4 if isinstance(form, ClassesForm) else 1
     found = tally(form, np.zeros((0, wide), np.float32), np.zeros(0, np.float32))

@@ -13,7 +13,7 @@ from secureflow.application.jobs.evaluation import MeasuredSums
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
-from secureflow.engines.evaluation.plan import noised, party_sums
+from secureflow.engines.evaluation.plan import longest, noised, party_sums
 from secureflow.engines.secagg.wholenumbers import masked_values
 from tests.unit.engines.run.summed_world import SummedWorld
 from tests.unit.engines.training.world import JOB
@@ -72,3 +72,24 @@ class EvaluationWorld(SummedWorld):
             request=request, spec=self.spec, plan=self.plan, total=total, survivors=survivors
         )
         return asyncio.run(MeasuredSums().release(made))
+
+
+class FixedWorld(EvaluationWorld):
+    """The same with sums and figures that no version of NumPy rounds otherwise."""
+
+    def added(self, party: str, body: dict[str, Any]) -> NDArray[np.float64]:
+        return np.full(longest(self.spec), float(body["round"]))
+
+    def released(
+        self, body: dict[str, Any], total: NDArray[Any], survivors: tuple[str, ...]
+    ) -> dict[str, Any]:
+        model = self.spec.models[body["round"] - 1].digest
+        figures = {"rows": 8 * len(survivors), "auc": 0.75}
+        nothing: dict[str, Any] = {name: {} for name in ("bounds", "noise", "intervals", "curves")}
+        measured = {
+            **{"job": "job_aaaaaaaaaa", "model": model, "family": "mlp", "form": "binary"},
+            **{"figures": figures, **nothing, "thresholds": [], "honest": []},
+            **{"costs": None, "distribution": None, "psi": None, "parties": None, "seen": []},
+        }
+        base = {"base": body["base"], "model": body["base"]}
+        return {**base, "sums_digest": model, "measured": measured}

@@ -26,6 +26,7 @@ from secureflow.engines.ledger.merkle import MemoryTree
 from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_checkpoint
 from secureflow.engines.script import Effect
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.evaluation.world import FixedWorld
 from tests.unit.engines.recipes.world import PreparationWorld
 from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
@@ -109,6 +110,8 @@ def world_of(kind: str, count: int = 4) -> World:
         return StatisticsWorld(count=count)
     if kind == "preparation":
         return PreparationWorld(count=count)
+    if kind == "evaluation":
+        return FixedWorld(count=count)
     if kind == "sealed":
         return World(count=count, rounds=1)
     return MaskedWorld(count=count, rounds=1, protection=kind)
@@ -144,7 +147,7 @@ COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
         lambda w: play(accusing(w, last_verb(w))),
     ),
 }
-KINDS = ("sealed", "secagg", "statistics", "preparation")
+KINDS = ("sealed", "secagg", "statistics", "preparation", "evaluation")
 
 
 @cache
@@ -785,4 +788,4 @@ def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
     entries = [entry.document for entry in world.log if entry.kind == FINISHED]
     outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
     assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
-    assert (kind in {"statistics", "preparation"}) == (outcome.get("model") is None)
+    assert (kind in {"statistics", "preparation", "evaluation"}) == (outcome.get("model") is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -14,6 +15,9 @@ from secureflow.domain.specs.steps import DateParts
 from secureflow.domain.specs.tables import present
 from secureflow.engines.preparation.columns import malformed_cell
 from secureflow.engines.preparation.steps.step import Rows, StepEngine
+
+_FRACTION: Final = re.compile(r"(?<=[0-9])\.[0-9]+\Z")
+"""A fraction of a second: the times of a Parquet file are read with one."""
 
 
 def _split(
@@ -41,9 +45,11 @@ def _refuse(name: str, cells: list[Any], known: Mapping[Any, datetime | None]) -
 
 
 def _read(step: DateParts, cell: str) -> datetime | None:
+    text = cell.strip()
     for form in step.formats:
+        written = _FRACTION.sub("", text) if form.endswith("%S") else text
         try:
-            found = datetime.strptime(cell.strip(), form)  # noqa: DTZ007 - a date has no zone
+            found = datetime.strptime(written, form)  # noqa: DTZ007 - a date has no zone
         except ValueError:
             continue
         if step.years[0] <= found.year <= step.years[1]:

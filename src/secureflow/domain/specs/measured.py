@@ -1,0 +1,49 @@
+"""The figures by which rounds are compared: which ones a job has, and which way is better.
+
+| target  | figures                                                                  |
+|---------|--------------------------------------------------------------------------|
+| binary  | loss, accuracy, auc                                                      |
+| classes | loss, accuracy, balanced_accuracy; macro_f1 of up to `MAX_CELLS` classes |
+| number  | loss, mse, rmse, mae, r2                                                 |
+| none    | loss, of clusters                                                        |
+| code    | those of these names among the sums that it declares                     |
+
+All of them follow from the sums of all parties (`engines.training.measures`), so that a party and
+the whole federation choose by the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+from secureflow.domain.specs.bundle_family import BundleModel
+from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
+
+if TYPE_CHECKING:
+    from secureflow.domain.specs.training import TrainingSpec
+
+Metric = Literal[
+    "loss", "accuracy", "balanced_accuracy", "auc", "macro_f1", "mse", "rmse", "mae", "r2"
+]
+METRICS: Final[tuple[Metric, ...]] = get_args(Metric)
+HIGHER: Final[frozenset[Metric]] = frozenset(
+    {"accuracy", "balanced_accuracy", "auc", "macro_f1", "r2"}
+)
+"""The figures of which more is better; of the others less is."""
+MAX_CELLS: Final = 32
+"""Most classes of which every pair (class, predicted) is counted."""
+
+
+def metrics_of(spec: TrainingSpec) -> tuple[Metric, ...]:
+    """Return the figures that a job's rounds are measured by, without differential privacy."""
+    if isinstance(spec.model, BundleModel):
+        return tuple(one for one in METRICS if one in spec.model.sums)
+    label = None if spec.features is None else spec.features.label
+    if label is None or spec.model.family == "rehearsal":
+        return ("loss",) if spec.model.family == "kmeans" else ()
+    if isinstance(label, ClassesLabel):
+        found: tuple[Metric, ...] = ("loss", "accuracy", "balanced_accuracy")
+        return (*found, "macro_f1") if len(label.classes) <= MAX_CELLS else found
+    if isinstance(label, NumberLabel):
+        return ("loss", "mse", "rmse", "mae", "r2")
+    return ("loss", "accuracy", "auc")

@@ -1,0 +1,161 @@
+"""Predictions beside the rows that they are of: ids stay as they are, in the table that they had.
+
+| target  | `predicted`                                | further columns                    |
+|---------|--------------------------------------------|------------------------------------|
+| binary  | bool: whether the positive class is likelier | `P(COLUMN=POSITIVE)`, float32    |
+| classes | string: the likeliest class                | `P(COLUMN=CLASS)` of each, float32 |
+| number  | float64, in the label's unit               | –                                  |
+| none    | int64: the nearest cluster, from 0         | –                                  |
+
+A model whose outputs have no probability (`hinge`) has `predicted` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+if TYPE_CHECKING:
+    from secureflow.sdk.prediction import Predictor
+
+PREDICTED: Final = "predicted"
+
+
+def prediction_columns(model: Predictor) -> tuple[str, ...]:
+    """Return the names of the columns that a model adds."""
+    label = model.features.label
+    if not model.has_chances or label is None or isinstance(label, NumberLabel):
+        return (PREDICTED,)
+    values = label.classes if isinstance(label, ClassesLabel) else (label.positive,)
+    return (PREDICTED, *(f"P({label.column}={value})" for value in values))
+
+
+def predictions(model: Predictor, rows: Any) -> dict[str, Any]:
+    """Return the columns that a model adds, by name: arrays of shape (rows,).
+
+    Raises:
+        SecureFlowError: as `Predictor.predict`.
+    """
+    names, label = prediction_columns(model), model.features.label
+    if len(names) == 1:
+        found = model.predict(rows)
+        return {PREDICTED: found.astype(bool) if isinstance(label, Label) else found}
+    chances = model.predict_proba(rows)
+    if isinstance(label, ClassesLabel):
+        likeliest = np.array(label.classes, dtype=object)[chances.argmax(axis=1)]
+        return dict(zip(names, (likeliest, *chances.T), strict=True))
+    positive = chances[:, 1]
+    return dict(zip(names, (positive > 0.5, positive), strict=True))
+
+
+def prediction_types(model: Predictor) -> dict[str, Any]:
+    """Return the Arrow types of the columns that a model adds, by name."""
+    import pyarrow as pa  # only tables need it
+
+    label = model.features.label
+    first = pa.int64()
+    if isinstance(label, Label | ClassesLabel):
+        first = pa.bool_() if isinstance(label, Label) else pa.string()
+    elif label is not None:
+        first = pa.float64()
+    names = prediction_columns(model)
+    return dict(zip(names, (first, *(pa.float32() for _ in names[1:])), strict=True))
+
+
+def passed_through(
+    model: Predictor, present: Iterable[str], ids: Sequence[str], *, keep_all: bool
+) -> tuple[str, ...]:
+    """Return the columns of the rows that the answer has, in its order.
+
+    Args:
+        model: which adds columns.
+        present: the columns of the rows.
+        ids: the columns that are asked for.
+        keep_all: whether all others follow them.
+
+    Raises:
+        SecureFlowError: `missing_column` for an id that is not there; `invalid_rows` for one that
+            is there twice, or called as a column that the model adds.
+    """
+    names = list(present)
+    for name in ids:
+        if name not in names:
+            raise SecureFlowError(
+                "missing_column",
+                Text("The column {name!r} is missing from the data.", name=name),
+                Text("The rows have the columns: {columns}.", columns=", ".join(names[:20])),
+                {"column": name},
+            )
+    kept = tuple(dict.fromkeys((*ids, *(names if keep_all else ()))))
+    added = set(prediction_columns(model))
+    for name in kept:
+        if name in added or names.count(name) > 1:
+            raise SecureFlowError(
+                "invalid_rows",
+                Text("The answer would have two columns {name!r}.", name=name),
+                "Rename the column, or leave it out of what is passed through.",
+                {"column": name},
+            )
+    return kept
+
+
+def predicted_frame(
+    model: Predictor, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False
+) -> Any:
+    """Return predictions as a table of the kind of the rows: see `Predictor.predict_frame`."""
+    ids = (ids,) if isinstance(ids, str) else tuple(ids)
+    if hasattr(rows, "iloc") and hasattr(rows, "columns"):
+        kept = passed_through(model, rows.columns, ids, keep_all=keep_all)
+        return rows[list(kept)].assign(**predictions(model, rows))
+    import pyarrow as pa  # beside pandas frames all answers are Arrow tables
+
+    passes = bool(ids) or keep_all
+    if isinstance(rows, pa.RecordBatch):
+        rows = pa.Table.from_batches([rows])
+    elif isinstance(rows, np.ndarray) and rows.ndim == 2 and passes:
+        rows = dict(zip(model.features.inputs, rows.T, strict=False))
+    elif not isinstance(rows, pa.Table | Mapping | np.ndarray) and hasattr(rows, "__iter__"):
+        rows = list(rows)
+    answers, types = predictions(model, rows), prediction_types(model)
+    arrays = [pa.array(one, types[name]) for name, one in answers.items()]
+    if not passes:
+        return pa.table(arrays, list(types))
+    table = rows if isinstance(rows, pa.Table) else _as_table(rows)
+    table = table.select(list(passed_through(model, table.column_names, ids, keep_all=keep_all)))
+    for name, array in zip(types, arrays, strict=True):
+        table = table.append_column(name, array)
+    return table
+
+
+def _as_table(rows: Any) -> Any:
+    """Return columns or records as an Arrow table.
+
+    Raises:
+        SecureFlowError: `invalid_rows` for a column of values that have no common type.
+    """
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    by_name = isinstance(rows, Mapping)
+    names = list(rows) if by_name else dict.fromkeys(name for record in rows for name in record)
+    for name in names:
+        cells = rows[name] if by_name else [record.get(name) for record in rows]
+        try:
+            columns[name] = pa.array(cells)
+        except (pa.ArrowException, OverflowError) as error:
+            raise SecureFlowError(
+                "invalid_rows",
+                Text(
+                    "The column {name!r} cannot be passed through: its values have no common type.",
+                    name=name,
+                ),
+                "Give its values one type, or leave it out.",
+                {"column": name},
+            ) from error
+    return pa.table(columns)
