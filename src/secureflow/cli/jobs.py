@@ -16,6 +16,7 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named, named_all
+from secureflow.cli.prediction import show_prediction
 from secureflow.cli.session import client
 from secureflow.cli.starts import completed, told_on_the_command_line
 from secureflow.cli.statistics import show_answers, statistics
@@ -196,6 +197,8 @@ def report(
         show_answers(answer, output)
     if "evaluation" in answer:
         show_evaluation(answer, output)
+    if "prediction" in answer:
+        show_prediction(answer, output)
 
 
 @app.command(

@@ -4,7 +4,7 @@
 `initial: DIGEST` is, too: the tensors follow from the upload. The spec that everybody signs has all
 of it, and what was filled in is said. `recipe: NAME` among the features is a preparation, whose
 recipe goes into the spec with the inputs that it makes. `models` and `baseline` of an evaluation
-are names or ids.
+are names or ids, as is the `model` of a prediction.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = fill(connection, given, str(request.get("project", "")))
     if request.get("kind") == "evaluation":
         found |= _evaluated(connection, request)
+    if request.get("kind") == "prediction" and isinstance(request.get("model"), str):
+        found["model"] = named(connection, "model", request["model"])
     features = request.get("features")
     if isinstance(features, Mapping) and isinstance(features.get("recipe"), str):
         found["features"] = _prepared(connection, features)

@@ -13,27 +13,23 @@ A model whose outputs have no probability (`hinge`) has `predicted` alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.domain.specs.targets import PREDICTED, ClassesLabel, Label, chance_titles
+from secureflow.engines.training.scoring import told
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
     from secureflow.sdk.prediction import Predictor
 
-PREDICTED: Final = "predicted"
-
 
 def prediction_columns(model: Predictor) -> tuple[str, ...]:
     """Return the names of the columns that a model adds."""
-    label = model.features.label
-    if not model.has_chances or label is None or isinstance(label, NumberLabel):
-        return (PREDICTED,)
-    values = label.classes if isinstance(label, ClassesLabel) else (label.positive,)
-    return (PREDICTED, *(f"P({label.column}={value})" for value in values))
+    likely = model.has_chances
+    return (PREDICTED, *(chance_titles(model.features.label) if likely else ()))
 
 
 def predictions(model: Predictor, rows: Any) -> dict[str, Any]:
@@ -42,16 +38,7 @@ def predictions(model: Predictor, rows: Any) -> dict[str, Any]:
     Raises:
         SecureFlowError: as `Predictor.predict`.
     """
-    names, label = prediction_columns(model), model.features.label
-    if len(names) == 1:
-        found = model.predict(rows)
-        return {PREDICTED: found.astype(bool) if isinstance(label, Label) else found}
-    chances = model.predict_proba(rows)
-    if isinstance(label, ClassesLabel):
-        likeliest = np.array(label.classes, dtype=object)[chances.argmax(axis=1)]
-        return dict(zip(names, (likeliest, *chances.T), strict=True))
-    positive = chances[:, 1]
-    return dict(zip(names, (positive > 0.5, positive), strict=True))
+    return told(model.features.label, model.outputs(rows), likely=model.has_chances)
 
 
 def prediction_types(model: Predictor) -> dict[str, Any]:

@@ -88,6 +88,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "statistics/2": {name: course("statistics", name) for name in COURSES},
     "preparation/1": {name: course("preparation", name) for name in COURSES},
     "evaluation/1": {name: course("evaluation", name) for name in COURSES},
+    "prediction/1": {name: course("prediction", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -128,6 +129,13 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "5f756d57583d5ef8011d8f6f1283e6e2c6ee53d7137f897319e5fe64d820d231",
         "dropped": "e80511b50255251f75b1d20afa8c7b8c09aeed28d0fe89190c9ffa2b4f20c677",
         "accusation": "65244ccb343e6d86e6ca004b423e5ab65d74691400d7fc76ae0d04e14aca75ba",
+    },
+    "prediction/1": {
+        "success": "",
+        "failure": "",
+        "cancelled": "",
+        "dropped": "",
+        "accusation": "",
     },
 }
 

@@ -26,6 +26,7 @@ from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
+from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
@@ -33,6 +34,7 @@ from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.environments import Environments
+from secureflow.agent.owner.predictions import KeptPredictions
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.folder import check_present, keep_record, locked_folder
@@ -110,7 +112,8 @@ async def serve(
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
         code = await asyncio.to_thread(_about_code, assembly)
-        control = ControlServer(settings.socket, {**commands.table(), **code})
+        kept = _about_predictions(assembly)
+        control = ControlServer(settings.socket, {**commands.table(), **code, **kept})
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store))
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
@@ -197,6 +200,14 @@ def _about_code(assembly: Assembly) -> Mapping[str, Command]:
     context = assembly.context
     environments = Environments(context.settings.directory)
     return BundleCommands(assembly.inbox, context.store, assembly.bundles, environments).table()
+
+
+def _about_predictions(assembly: Assembly) -> Mapping[str, Command]:
+    """Return the owner's commands about what models said of its rows."""
+    context = assembly.context
+    return PredictionCommands(
+        lambda: KeptPredictions(context.settings, context.store, context.clock)
+    ).table()
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:

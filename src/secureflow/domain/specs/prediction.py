@@ -17,7 +17,7 @@ from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import STRICT, Column, Problem, SpecBase, refuse, roster_problem
 from secureflow.domain.specs.scored import ScoredModel, scored_problem
 from secureflow.domain.specs.sklearn_families import has_chances
-from secureflow.domain.specs.targets import ClassesLabel
+from secureflow.domain.specs.targets import PREDICTED, chance_titles, score_titles
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.kit.text import Text
 
@@ -26,10 +26,10 @@ MAX_COLUMNS: Final = 64
 ROW: Final = "row"
 """The column of row numbers, from 1, in the order of the owner's file."""
 
-Output = Literal["prediction", "probability", "score"]
-OUTPUTS: Final[tuple[Output, ...]] = ("prediction", "probability", "score")
-"""What can be kept of a row, in the order of the file's columns; as `sdk.Predictor` has it:
-`predict`, `predict_proba` (of two classes that of the positive one), `outputs`."""
+Output = Literal["predicted", "probability", "score"]
+OUTPUTS: Final[tuple[Output, ...]] = ("predicted", "probability", "score")
+"""What can be kept of a row, in the order of the file's columns. The first two are those of
+`sdk.Predictor.predict_frame`; scores are what the model computes before any link function."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class PredictionSpec(SpecBase):
     __pydantic_config__ = STRICT
     model: ScoredModel
     outputs: Annotated[tuple[Output, ...], Field(min_length=1, max_length=len(OUTPUTS))] = (
-        "prediction",
+        "predicted",
     )
     columns: Annotated[tuple[Column, ...], Field(max_length=MAX_COLUMNS)] = ()
     limits: PredictionLimits = field(default_factory=PredictionLimits)
@@ -79,13 +79,12 @@ class PredictionSpec(SpecBase):
     def titles(self) -> tuple[str, ...]:
         """The names of the file's columns of outputs, in order."""
         label = self.model.features.label
-        classes = label.classes if isinstance(label, ClassesLabel) else ()
-        found: list[str] = []
-        for output in OUTPUTS:
-            if output in self.outputs:
-                several = classes if output != "prediction" else ()
-                found += [f"{output}:{one}" for one in several] or [output]
-        return tuple(found)
+        found = {
+            "predicted": (PREDICTED,),
+            "probability": chance_titles(label),
+            "score": score_titles(label),
+        }
+        return tuple(one for name in OUTPUTS if name in self.outputs for one in found[name])
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -139,7 +138,7 @@ class PredictionSpec(SpecBase):
 
 def usual_outputs(model: ScoredModel) -> tuple[Output, ...]:
     """Return what is kept if a request does not say: predictions, and chances if there are any."""
-    return ("prediction", "probability") if _has_chances(model) else ("prediction",)
+    return ("predicted", "probability") if _has_chances(model) else ("predicted",)
 
 
 def check_prediction(spec: PredictionSpec) -> None:
@@ -171,9 +170,9 @@ def _output_rules(spec: PredictionSpec) -> Problem | None:
         return "outputs", "one is listed twice", "List each output once."
     if "probability" in spec.outputs and not _has_chances(spec.model):
         reason = "what this model computes for a row has no probability"
-        return "outputs", reason, 'Ask for "prediction".'
+        return "outputs", reason, 'Ask for "predicted" or "score".'
     if "score" in spec.outputs and spec.model.form == "none":
-        return "outputs", "clusters have no score", 'Ask for "prediction".'
+        return "outputs", "clusters have no score", 'Ask for "predicted".'
     return None
 
 

@@ -22,9 +22,9 @@ class PredictionRequest(RequestBase):
 
     __pydantic_config__ = REQUEST
     model: Annotated[Reference, Field(examples=["mdl_01jf2k"])]
-    outputs: Annotated[
-        tuple[Output, ...] | None, Field(min_length=1, max_length=len(OUTPUTS))
-    ] = None
+    outputs: Annotated[tuple[Output, ...] | None, Field(min_length=1, max_length=len(OUTPUTS))] = (
+        None
+    )
     columns: Annotated[tuple[Column, ...] | None, Field(max_length=MAX_COLUMNS)] = None
     limits: PredictionLimits | None = None
     min_contributors: Annotated[int, Field(ge=1, le=256)] | None = None

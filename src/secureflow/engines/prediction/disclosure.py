@@ -10,6 +10,10 @@ from secureflow.engines.run.explaining import Row, attack_rows, sight_rows
 from secureflow.kit.canonical import JSON
 
 _STAYS: Final = "every agent keeps what it predicts in a file of its own, and sends none of it"
+_FITTING: Final = (
+    "a failure names a column, never a row; where an owner demands differential privacy no row "
+    "makes the job fail"
+)
 
 
 def disclosure(spec: PredictionSpec) -> list[dict[str, JSON]]:
@@ -50,8 +54,7 @@ _ATTACKS: Final[tuple[Row, ...]] = (
     (
         "somebody tells from a failure whether a row fits the model",
         "partly",
-        "a failure names a column, never a row; where an owner demands differential privacy no "
-        "row makes the job fail",
+        _FITTING,
     ),
     (
         "somebody tells from its duration how many rows a party has",
