@@ -17,7 +17,7 @@ from secureflow.agent.compute.worker import Worker
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.domain.specs.prediction import PredictionSpec
-from secureflow.engines.training.export import ModelFile
+from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.prediction import Predictor
 
@@ -73,13 +73,9 @@ def written(
 
 def predictor(spec: PredictionSpec, folder: Path) -> Predictor:
     """The same model as everybody downloads it."""
-    card = {
-        "name": "m", "features": dump(spec.model.features), "model": dump(spec.model.model),
-        "family": spec.model.model.family, "moments": None, "spec": {},
-    }  # fmt: skip
     weights = np.fromfile(folder / "model", "<f4")
-    return Predictor(ModelFile.of(weights, card) if hasattr(ModelFile, "of") else
-                     ModelFile(weights, card))  # fmt: skip
+    card = model_card(spec.model.trained, weights, moments=None, metrics={}, created=1)
+    return Predictor(ModelFile(card, weights))
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
@@ -123,16 +119,6 @@ def test_a_column_of_numbers_stands_beside_the_scores_as_it_is(
     assert found["work"].to_pylist() == [one or None for one in rows["work"]]
 
 
-RECIPE: dict[str, Any] = {
-    "job": "job_cccccccccc",
-    "spec": "ef" * 32,
-    "columns": [{"column": "age", "type": "number", "bounds": [-10, 110]}],
-    "steps": [{"step": "log", "columns": ["age"]}],
-    "fits": [{"columns": {}}],
-    "outputs": [],
-}
-
-
 def with_gap(dataset: DatasetConfig) -> DatasetConfig:
     """A dataset of which one row has no age."""
     path = Path(dataset.path)
@@ -142,20 +128,15 @@ def with_gap(dataset: DatasetConfig) -> DatasetConfig:
 
 def recipe_spec() -> PredictionSpec:
     """A model whose recipe scales an age, and has nothing for a row without one."""
-    from secureflow.domain.specs.prepared import PreparedColumn
-    from secureflow.domain.specs.recipe import Recipe, outputs_of
-    from secureflow.domain.specs.steps import ClipStep
-    from secureflow.domain.specs.tables import tables
-
-    columns = (PreparedColumn("age", "number", bounds=(-10.0, 110.0)),)
-    steps = (ClipStep(("age",), low=0.0, high=100.0),)
-    table = tables(columns, steps, ({"columns": {"age": {}}},))[-1]
-    recipe = Recipe(
-        job="job_cccccccccc", spec="ef" * 32, columns=columns, steps=steps,
-        fits=({"columns": {"age": {}}},), outputs=outputs_of(table), label=None, rows=10,
-    )  # fmt: skip
+    fit: dict[str, Any] = {"columns": {}}
+    recipe = {
+        "job": "job_cccccccccc", "spec": "ef" * 32, "rows": 10, "label": None,
+        "columns": [{"column": "age", "type": "number", "bounds": [-10, 110]}],
+        "steps": [{"step": "clip", "columns": ["age"], "low": 0, "high": 100}], "fits": [fit],
+        "outputs": [{"name": "age", "type": "number"}],
+    }  # fmt: skip
     features = {
-        "label": FEATURES["label"], "recipe": dump(recipe),
+        "label": FEATURES["label"], "recipe": recipe,
         "numeric": [{"column": "age", "bounds": [0, 100], "scale": "none"}],
     }  # fmt: skip
     return specified(ROSTER, model={**MODEL, "features": features})

@@ -84,7 +84,7 @@ def test_a_party_that_is_away_is_missing_where_the_spec_lets_it() -> None:
 def test_a_row_that_does_not_fit_ends_a_job_of_which_all_must_be_done() -> None:
     world = All(count=4)
     world.refuse["bank-b", "keep"] = BAD_CELL
-    with pytest.raises(SecureFlowError, match="3 of 4 parties .* 4 must") as caught:
+    with pytest.raises(SecureFlowError, match=r"3 of 4 parties .* 4 must") as caught:
         drive(world, [])
     assert "in column 'age'" in caught.value.message
     assert caught.value.details["parties"] == ["bank-b"]
