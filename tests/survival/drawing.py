@@ -72,9 +72,13 @@ AGENTS: Final = AgentKinds(
     TrainingAgentKind(lambda spec: spec.name != DRAWN and model_family(spec).reproducible),
     AGENT_KINDS["statistics"],
     AGENT_KINDS["preparation"],
+    AGENT_KINDS["evaluation"],
 )
 WORKERS: Final = WorkerKinds(
-    DrawingWorker(), WORKER_KINDS["statistics"], WORKER_KINDS["preparation"]
+    DrawingWorker(),
+    WORKER_KINDS["statistics"],
+    WORKER_KINDS["preparation"],
+    WORKER_KINDS["evaluation"],
 )
 
 

@@ -37,7 +37,8 @@ from tests.survival.world import ROWS, check_story, platform, run_under, trainin
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
-SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4, "preparation": 5}
+SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4, "preparation": 5,
+         "evaluation": 6}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +283,49 @@ def test_a_process_killed_at_each_step_of_a_preparation(
     report = job.report or {}
     assert report["fitted"] == calm
     assert report["survivors"] == list(place.parties)
+
+
+@pytest.fixture(scope="module")
+def figures(place: Platform) -> dict[str, Any]:
+    """Return a request to measure a model."""
+    job, _ = run_under(place, None, training(place, TrainingPlan(rounds=1)))
+    assert job.state == "succeeded", job.error
+    with place.client("bank-a") as client:
+        (model,) = client.models.list(job=job.id)
+    return {
+        "kind": "evaluation",
+        "project": place.project,
+        "name": "figures",
+        "purpose": PURPOSE,
+        "datasets": [owner.dataset_id for owner in place.parties.values()],
+        "models": [model.id],
+    }
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("process", "kinds", "fewest"), [("server", (" before", " after"), 12), ("bank-b", (), 8)]
+)
+def test_a_process_killed_at_each_step_of_an_evaluation(
+    place: Platform,
+    figures: dict[str, Any],
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
+) -> None:
+    """The model is fetched again, and the sums are made again."""
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    arming = Arming(process, kinds, share=share, seed=SEEDS["evaluation"])
+    job, died = run_under(place, arming, figures)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    report = job.report or {}
+    assert report["survivors"] == list(place.parties)
+    (one,) = report["evaluation"]["models"]
+    assert one["figures"]["rows"] > 1000
 
 
 @pytest.mark.parametrize("share", SHARES)

@@ -199,6 +199,8 @@ def _data(item: InboxItem) -> str:
     others = [one for one in columns if one not in sensitive]
     text = t("{dataset}, {count} {count:column|columns}", dataset=plain(request.get("dataset")),
              count=len(columns))  # fmt: skip
+    if key := request.get("key"):
+        text += _and() + t("and the key {key}, by which rows are held out", key=plain(key))
     if sensitive:
         text += _and() + t("SENSITIVE: {names}", names=listed(sensitive))
     if others and sensitive:

@@ -37,6 +37,18 @@ From = Annotated[
         "--from", help=t("Continue from another job's model, or from a round: JOB@ROUND.")
     ),
 ]
+LogTo = Annotated[
+    str,
+    typer.Option(
+        "--log-to",
+        help=t(
+            "Log its figures as they come: mlflow, mlflow:URI, tensorboard, tensorboard:FOLDER."
+        ),
+    ),
+]
+LogModel = Annotated[
+    bool, typer.Option("--log-model", help=t("Log the released model and its card there, too."))
+]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
@@ -110,12 +122,13 @@ app.command("statistics", help=t("Query the data of several owners for statistic
 @app.command(
     "watch", help=t("Follow a job until it ends; exit code 8 if it failed or was cancelled.")
 )
-def watch(job: Id) -> None:
+def watch(job: Id, log_to: LogTo = "", log_model: LogModel = False) -> None:
     """Follow a job."""
     from secureflow.cli.watching import follow
 
     with client() as connection:
-        follow(connection, named(connection, "job", job))
+        key = named(connection, "job", job)
+        follow(connection, key, log_to=log_to or None, log_model=log_model)
 
 
 @app.command(
@@ -133,6 +146,8 @@ def wait(
             min=0, help=t("The maximum number of seconds to wait. Default: until it ends.")
         ),
     ] = None,
+    log_to: LogTo = "",
+    log_model: LogModel = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Wait for a job, for programs: silent unless it is paused, then it prints why."""
@@ -142,7 +157,9 @@ def wait(
 
     with client() as connection:
         key = named(connection, "job", job)
-        _show(connection.jobs.wait(key, timeout, on_pause=paused), output)
+        to = log_to or None
+        found = connection.jobs.wait(key, timeout, on_pause=paused, log_to=to, log_model=log_model)
+        _show(found, output)
 
 
 @app.command("cancel", help=t("Cancel a job."))

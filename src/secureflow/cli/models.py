@@ -17,7 +17,7 @@ from secureflow.cli.names import named
 from secureflow.cli.predicting import predict
 from secureflow.cli.prediction import predict_at
 from secureflow.cli.session import client
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
@@ -65,6 +65,29 @@ def card(model: Id, output: Output = Form.TABLE) -> None:
         show_card(answer)
     else:
         show(answer, output)
+
+
+@app.command("compare", help=t("Show models side by side, and whether their figures compare."))
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(help=t("Ids or names of the models, or NAME@VERSION; at least two.")),
+    ],
+    output: Output = Form.TABLE,
+) -> None:
+    """Compare models."""
+    with client() as connection:
+        keys = [named(connection, "model", one) for one in models]
+        found = connection.models.compare(*keys)
+    if output is not Form.TABLE:
+        show(found.as_json(), output)
+        return
+    for table in (found.facts, found.shown_metrics):
+        if len(table):
+            show(list(table.told or ()), output, table.columns)
+            write("")
+    for note in found.notes:
+        write(said(note))
 
 
 @app.command("download", help=t("Write a model's parameters and card, checked by digest."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -143,8 +143,14 @@ def _dropped(one: dict[str, Any]) -> str:
     return t("{party} dropped out of round {round} ({stage}): {reason}", **facts)
 
 
-def follow(client: Client, job: str) -> None:
+def follow(client: Client, job: str, *, log_to: str | None = None, log_model: bool = False) -> None:
     """Show a job until it has ended.
+
+    Args:
+        client: the person's.
+        job: its id.
+        log_to: where its figures are logged, too (`sdk.tracking`).
+        log_model: whether the released model is.
 
     Raises:
         SecureFlowError: why the job did not succeed.
@@ -152,10 +158,11 @@ def follow(client: Client, job: str) -> None:
     from secureflow.sdk.jobs import raise_if_unsuccessful
 
     progress = Progress(job)
+    events = client.jobs.watch(job, log_to=log_to, log_model=log_model)
     if sys.stderr.isatty():
-        _live(client, progress)
+        _live(events, progress)
     else:
-        for event in client.jobs.watch(job):
+        for event in events:
             progress.take(event)
             line = progress.line(event)
             if line:
@@ -163,13 +170,13 @@ def follow(client: Client, job: str) -> None:
     raise_if_unsuccessful(client.jobs.get(job))
 
 
-def _live(client: Client, progress: Progress) -> None:
+def _live(events: Iterable[Event], progress: Progress) -> None:
     from rich.console import Console
     from rich.live import Live
 
     console = Console(stderr=True)
     with Live(picture(progress), console=console, refresh_per_second=8) as live:
-        for event in client.jobs.watch(progress.job):
+        for event in events:
             progress.take(event)
             live.update(picture(progress))
 

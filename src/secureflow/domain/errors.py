@@ -99,6 +99,7 @@ CATALOGUE: dict[str, Category] = {
     "invalid_model": Category.INVALID,
     "model_digest_mismatch": Category.UNTRUSTED,
     "missing_extra": Category.FAILED,
+    "not_logged": Category.FAILED,
     "worker_died": Category.FAILED,
     "private_step_failed": Category.FAILED,
     "worker_failed": Category.INTERNAL,

@@ -18,9 +18,11 @@ from secureflow.domain.specs.sklearn_families import (
     SgdClassifierModel,
     SgdRegressorModel,
 )
+from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.summed import SummedNoise
 from secureflow.domain.specs.training import (
+    EarlyStop,
     LinearModel,
     MlpModel,
     RidgeModel,
@@ -33,16 +35,21 @@ from secureflow.sdk.events import Event
 from secureflow.sdk.features import common_features, recipe_features
 from secureflow.sdk.profile import Profile, load_profile, save_profile
 from secureflow.sdk.queries import query
+from secureflow.sdk.reports import Report
+from secureflow.sdk.runlogs import RunLog
+from secureflow.sdk.tables import Table
 
 __all__ = [
     "AsyncClient",
     "Client",
     "Costs",
+    "EarlyStop",
     "EvaluationRequest",
     "Event",
     "GaussianNbModel",
     "HeldOut",
     "KMeansModel",
+    "KeySplit",
     "LinearModel",
     "MlpClassifierModel",
     "MlpModel",
@@ -54,12 +61,15 @@ __all__ = [
     "Privacy",
     "Profile",
     "ProtectionName",
+    "Report",
     "RidgeModel",
+    "RunLog",
     "SgdClassifierModel",
     "SgdRegressorModel",
     "SoftmaxModel",
     "StatisticsRequest",
     "SummedNoise",
+    "Table",
     "TrainingPlan",
     "TrainingRequest",
     "common_features",

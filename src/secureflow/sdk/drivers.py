@@ -68,6 +68,22 @@ class BlockingDriver:
 
     def follow(self, subscription: Subscription) -> Iterator[Event]:
         """Yield events until the job has ended, resuming after breaks."""
+        observer = subscription.observer
+        if observer is None:
+            yield from self._follow(subscription)
+            return
+        self.run(observer.begin())
+        try:
+            for event in self._follow(subscription):
+                observer.take(event)
+                yield event
+            if not subscription.paused:
+                self.run(observer.finish())
+        finally:
+            if not subscription.paused:
+                observer.close()
+
+    def _follow(self, subscription: Subscription) -> Iterator[Event]:
         while not subscription.done:
             broken: httpx.TransportError | None = None
             try:
@@ -145,6 +161,23 @@ class AwaitingDriver:
 
     async def follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         """Yield events until the job has ended, resuming after breaks."""
+        observer = subscription.observer
+        if observer is None:
+            async for event in self._follow(subscription):
+                yield event
+            return
+        await self.run(observer.begin())
+        try:
+            async for event in self._follow(subscription):
+                observer.take(event)
+                yield event
+            if not subscription.paused:
+                await self.run(observer.finish())
+        finally:
+            if not subscription.paused:
+                observer.close()
+
+    async def _follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         while not subscription.done:
             broken: httpx.TransportError | None = None
             try:

@@ -36,6 +36,7 @@ from secureflow.sdk.features import common_features, usual_model
 from secureflow.sdk.objects import Job, JobSummary
 from secureflow.sdk.queries import queries as parsed
 from secureflow.sdk.reports import Report
+from secureflow.sdk.tracking import LogTo, observer
 from secureflow.sdk.views import DryRun
 
 AnyRequest = JobRequest | Mapping[str, Any]
@@ -233,9 +234,21 @@ class Jobs(Resource[D_co]):
         return _submission(request)
 
     @stream
-    def watch(self, job: str, after: int = 0) -> Subscription:
-        """Iterate over a job's events until it has ended; broken streams are resumed."""
-        return Subscription(job, after)
+    def watch(
+        self, job: str, after: int = 0, *, log_to: LogTo | None = None, log_model: bool = False
+    ) -> Subscription:
+        """Iterate over a job's events until it has ended; broken streams are resumed.
+
+        Args:
+            job: job id.
+            after: the last event that is known already.
+            log_to: where its figures are logged as they come: see `wait`.
+            log_model: whether the released model is logged at the end.
+
+        Raises:
+            SecureFlowError: `missing_extra`, `not_logged`.
+        """
+        return Subscription(job, after, observer=observer(job, log_to, log_model=log_model))
 
     @operation
     def wait(
@@ -244,6 +257,8 @@ class Jobs(Resource[D_co]):
         timeout: float | None = None,
         *,
         on_pause: Callable[[Job], None] = lambda _: None,
+        log_to: LogTo | None = None,
+        log_model: bool = False,
     ) -> Generator[Any, Any, Job]:
         """Wait until the job has ended, at most `timeout` seconds, and return it.
 
@@ -254,23 +269,31 @@ class Jobs(Resource[D_co]):
             job: job id.
             timeout: seconds; None for as long as it takes.
             on_pause: called with the job when it is paused, whether or not it resumes by itself.
+            log_to: where its figures are logged as they come: `"mlflow"`, `"tensorboard"`, a URI,
+                a function of step and figures, or a `RunLog`: see `tracking`.
+            log_model: whether the released model is logged at the end, with its card.
 
         Raises:
-            SecureFlowError: `timed_out`; the job continues. `job_paused` (details: cause), until
-                someone resumes or cancels it.
+            SecureFlowError: `missing_extra`, `not_logged`; `timed_out`; the job continues.
+                `job_paused` (details: cause), until someone resumes or cancels it.
             UnsuccessfulJobError: the job's own error if it failed, `cancelled` if it was cancelled.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        subscription = Subscription(job, deadline=deadline, stops=True)
-        while True:
-            yield Drain(subscription)
-            found = yield from verbs.get(f"/jobs/{job}", Job)
-            if not subscription.paused:
-                break
-            if found.state == "paused":
-                on_pause(found)
-                raise_if_stuck(found)
-            subscription.resume()
+        observed = observer(job, log_to, log_model=log_model)
+        subscription = Subscription(job, deadline=deadline, stops=True, observer=observed)
+        try:
+            while True:
+                yield Drain(subscription)
+                found = yield from verbs.get(f"/jobs/{job}", Job)
+                if not subscription.paused:
+                    break
+                if found.state == "paused":
+                    on_pause(found)
+                    raise_if_stuck(found)
+                subscription.resume()
+        finally:
+            if observed is not None:
+                observed.close()
         raise_if_unsuccessful(found)
         return found
 

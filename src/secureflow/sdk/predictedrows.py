@@ -13,26 +13,38 @@ A model whose outputs have no probability (`hinge`) has `predicted` alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secureflow.domain.specs.targets import PREDICTED, ClassesLabel, Label, chance_titles
+from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.training.scoring import told
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-if TYPE_CHECKING:
-    from secureflow.sdk.prediction import Predictor
+
+class Predicting(Protocol):
+    """What a `Predictor` can do."""
+
+    features: FeatureSpec
+
+    @property
+    def has_chances(self) -> bool:
+        """Whether outputs have a probability."""
+
+    def outputs(self, rows: Any) -> NDArray[np.float32]:
+        """Return what the model computes before any link, float32 of shape (rows, outputs)."""
 
 
-def prediction_columns(model: Predictor) -> tuple[str, ...]:
+def prediction_columns(model: Predicting) -> tuple[str, ...]:
     """Return the names of the columns that a model adds."""
     likely = model.has_chances
     return (PREDICTED, *(chance_titles(model.features.label) if likely else ()))
 
 
-def predictions(model: Predictor, rows: Any) -> dict[str, Any]:
+def predictions(model: Predicting, rows: Any) -> dict[str, Any]:
     """Return the columns that a model adds, by name: arrays of shape (rows,).
 
     Raises:
@@ -41,7 +53,7 @@ def predictions(model: Predictor, rows: Any) -> dict[str, Any]:
     return told(model.features.label, model.outputs(rows), likely=model.has_chances)
 
 
-def prediction_types(model: Predictor) -> dict[str, Any]:
+def prediction_types(model: Predicting) -> dict[str, Any]:
     """Return the Arrow types of the columns that a model adds, by name."""
     import pyarrow as pa  # only tables need it
 
@@ -56,7 +68,7 @@ def prediction_types(model: Predictor) -> dict[str, Any]:
 
 
 def passed_through(
-    model: Predictor, present: Iterable[str], ids: Sequence[str], *, keep_all: bool
+    model: Predicting, present: Iterable[str], ids: Sequence[str], *, keep_all: bool
 ) -> tuple[str, ...]:
     """Return the columns of the rows that the answer has, in its order.
 
@@ -93,7 +105,7 @@ def passed_through(
 
 
 def predicted_frame(
-    model: Predictor, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False
+    model: Predicting, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False
 ) -> Any:
     """Return predictions as a table of the kind of the rows: see `Predictor.predict_frame`."""
     ids = (ids,) if isinstance(ids, str) else tuple(ids)

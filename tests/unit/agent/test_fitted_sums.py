@@ -11,11 +11,13 @@ from blake3 import blake3
 from peers.agent_world import JOB
 from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
 
+from secureflow.agent.compute import preparation_rows
 from secureflow.agent.compute.preparation_rows import PreparationRows
 from secureflow.agent.kinds.preparation import check_declared
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.engines.preparation.fitting import LIMIT, MOST_ROWS, UNIT
 from secureflow.engines.recipes.plan import preparation_plan
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.secagg import MaskingPlan
@@ -170,3 +172,16 @@ def test_a_label_that_the_owner_does_not_declare_is_refused(
         check_declared(wrong, dataset)
     first = COLUMNS[1]["categories"][0]
     check_declared(world.make_spec(steps=steps, label={**label, "positive": first}), dataset)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_more_rows_than_sums_hold_are_refused(
+    world: PreparedWorld, monkeypatch: pytest.MonkeyPatch, private: bool
+) -> None:
+    """What they add up to would wrap around, or be cut off."""
+    spec = world.spec if private else world.make_spec(privacy=None)
+    assert MOST_ROWS * UNIT <= LIMIT
+    monkeypatch.setattr(preparation_rows, "MOST_ROWS", 3)
+    PreparationRows(spec, {"age": np.arange(3.0)}, None)
+    with pytest.raises(SecureFlowError, match="dataset_too_large"):
+        PreparationRows(spec, {"age": np.arange(4.0)}, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,10 @@ import pytest
 
 from secureflow.adapters.datasources import SourceLimits, read_with_keys
 from secureflow.agent.compute.kind import Secrets
-from secureflow.agent.compute.training import TRAINING_WORKER
+from secureflow.agent.compute.training import MOMENTS, TRAINING_WORKER
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.compute.worker_errors import Asked, worker_error
+from secureflow.agent.compute.workers import Workers
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import RosterEntry, dump, parse
 from secureflow.domain.specs.privacy import Privacy
@@ -236,3 +239,21 @@ def test_with_privacy_few_held_out_rows_are_measured_as_well(tmp_path: Path) -> 
     config = csv(tmp_path, table([f"p{at}" for at in range(ROWS)]))
     found = TRAINING_WORKER.prepare("job", few, config, SourceLimits(), SECRETS)
     assert 0 < found.state.rows[1] < 10
+
+
+@pytest.mark.slow
+async def test_a_worker_that_was_killed_holds_out_the_same_rows_again(tmp_path: Path) -> None:
+    config, workers = csv(tmp_path, table()), await Workers.start()
+    try:
+        spec, salt = dump(SPEC), SECRETS.file
+        counts = await workers.prepare("job", spec, config, salt, "", SECRETS.keys)
+        sums = (await workers.compute("job", MOMENTS))["sums"]
+        os.kill(workers.pids()["job"], signal.SIGKILL)
+        assert (await workers.compute("job", MOMENTS))["sums"] == sums
+        again = await workers.prepare("job", spec, config, salt, "", SECRETS.keys)
+        other = await workers.prepare("job", spec, config, salt, "", b"\x01" * 32)
+    finally:
+        await workers.stop()
+    assert (counts["rows"], counts["validation"], sums) == trained(config)
+    assert again == counts
+    assert other != counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -80,6 +81,18 @@ async def test_an_approval_keeps_it_and_the_worker_gets_it_again_after_a_restart
         given.append(keys)
         world.reopen()
     assert given[0] == given[1] == key_secret(world.store, world.all_keys["bank-a"])
+
+
+async def test_whoever_decides_is_told_the_column_of_keys(tmp_path: Path) -> None:
+    world = KeyedWorld(tmp_path / "a", policy="", spec_changes=SPLIT)
+    asking = asyncio.create_task(world.ask("consent", world.consent_body()))
+    for _ in range(1_000):
+        await asyncio.sleep(0.001)
+        if waiting := world.assembly.inbox.list(waiting=True):
+            break
+    assert waiting[0].request["key"] == "person"
+    assert "person" not in waiting[0].request["columns"]
+    asking.cancel()
 
 
 async def test_a_job_by_key_on_data_without_one_is_refused_before_anybody_is_asked(

@@ -196,3 +196,28 @@ def test_a_card_says_what_rounds_were_compared_by(
     report = {"job": "job_00000000", "state": "succeeded", "kept_round": 5, "chosen_by": "auc"}
     centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
     assert "chosen" in cli("job", "report", "job_00000000")[1] or language == "zh"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_models_are_compared_side_by_side(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    other = {**CARD, "id": "mdl_00000001", "version": 3, "digest": "a" * 64, "job": "job_1",
+             "metrics": {"auc": 0.9, "rows": 5.0}}  # fmt: skip
+    centre.answers["GET /models/mdl_00000001/card"] = (200, other)
+    job = {
+        "id": "j", "project": "p", "organisation": "o", "name": "n", "submitter": "s",
+        "kind": "training", "script": "t", "digest": "d", "state": "succeeded", "created": 1,
+        "updated": 1, "spec": {"roster": [{"party": "bank-a", "dataset": "x"}]},
+    }  # fmt: skip
+    centre.answers["GET /jobs/job_00000000"] = centre.answers["GET /jobs/job_1"] = (200, job)
+    code, out, err = cli("model", "compare", "mdl_00000000", "mdl_00000001")
+    assert (code, err) == (0, "")
+    for text in ("default risk v2", "default risk v3", "d" * 64, "a" * 64):
+        assert text in out
+    assert ("更好" if language == "zh" else "0.9000 (better)") in out
+    found = json.loads(cli("model", "compare", "mdl_00000000", "mdl_00000001", "-o", "json")[1])
+    assert found["comparable"] is True
+    assert [one["id"] for one in found["models"]] == ["mdl_00000000", "mdl_00000001"]
+    assert cli("model", "compare", "mdl_00000000")[0] == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from secureflow.adapters.frameworks import runner_of
-from secureflow.cli.predictrows import read_rows
+from secureflow.cli.predictrows import opened_rows
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
@@ -127,6 +127,15 @@ def test_inputs_that_a_recipe_does_not_make_are_refused(
     assert caught.value.details["field"] in {field, "features"}
 
 
+def test_numbers_that_no_model_holds_are_refused() -> None:
+    def widened(value: dict[str, Any]) -> None:
+        value["columns"][0]["bounds"] = [0, 1e40]
+        value["steps"], value["fits"] = value["steps"][2:], value["fits"][2:]
+
+    with pytest.raises(SecureFlowError, match="'age' may hold numbers that float32 does not"):
+        check(spec_of(recipe_of(widened)))
+
+
 def test_a_private_job_takes_no_recipe_that_was_fitted_without_noise() -> None:
     private = {"privacy": {"delta": 1e-6, "noise_multiplier": 1.0, "rows": 100},
                "plan": {"validation": 0.0}}  # fmt: skip
@@ -179,7 +188,8 @@ def test_a_simulation_and_a_prediction_take_the_raw_columns(tmp_path: Any) -> No
     request = {k: v for k, v in dump(spec).items() if k in keep} | {"kind": "training"}
     done = simulate(request, table, parties=3)
     model = done.model
-    assert model.predict(read_rows(table, model.features)).shape == (90,)
+    with opened_rows(table, model, (), keep_all=False, missing=[""]) as source:
+        assert sum(len(model.predict(block.rows)) for block in source.blocks()) == 90
 
 
 def test_a_cell_that_stays_missing_is_named_where_a_model_needs_it() -> None:

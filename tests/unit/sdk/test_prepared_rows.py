@@ -77,7 +77,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 
 
 def seen_by_agents(model: Predictor, frame: pd.DataFrame, path: Path) -> bytes:
-    columns = prepared_columns(model.features, agents(frame, path), strict=True)
+    columns = prepared_columns(model.features, agents(frame, path))
     return feature_matrix(model.features, declared_moments(model.features), columns).tobytes()
 
 

@@ -18,7 +18,6 @@ from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.training.families import FAMILIES
 
 __all__ = [
@@ -52,6 +51,4 @@ def runner_of(
     held: NDArray[np.bool_] | None = None,
 ) -> FrameworkRunner:
     """Prepare a job's rows in the framework of its family; raises what `NumpyRunner` does."""
-    if columns is not None and spec.features is not None:
-        columns = prepared_columns(spec.features, columns, strict=spec.privacy is None)
     return FRAMEWORKS[spec.model.family](spec, columns, secret, held)

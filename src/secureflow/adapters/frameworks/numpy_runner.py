@@ -26,6 +26,7 @@ from secureflow.engines.preparation import (
     validation_parts,
     weight_vector,
 )
+from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.sealing.wiretypes import BYTES, WireType
 from secureflow.engines.training.capping import (
     Cuts,
@@ -208,6 +209,7 @@ class NumpyRunner:
         if self._spec.privacy is not None:
             self._split_privately(features, columns, held)
             return
+        columns = prepared_columns(features, columns)
         inputs, _ = self._made(features, declared_moments(features), columns)  # every row
         count = len(inputs)
         if count == 0:

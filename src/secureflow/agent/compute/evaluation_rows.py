@@ -96,10 +96,12 @@ class EvaluationRows:
         """Return the inputs of a model, and the targets of the same rows."""
         strict, features, trained = self._spec.privacy is None, model.features, model.trained
         moments = scored_moments(model)
-        made = prepared_columns(features, columns, strict=strict)
-        prepare = labelled_rows if strict else encode_rows
-        unweighted = replace(features, weight=None)
-        rows, labels = prepare(unweighted, moments, made, numbers=token_numbers(trained))
+        unweighted, numbers = replace(features, weight=None), token_numbers(trained)
+        if strict:
+            made = prepared_columns(features, columns)
+            rows, labels = labelled_rows(unweighted, moments, made, numbers=numbers)
+        else:
+            rows, labels = encode_rows(unweighted, moments, columns, numbers=numbers)
         return replace(rows, cells=row_cells(trained)), labels
 
     def _check(self) -> None:

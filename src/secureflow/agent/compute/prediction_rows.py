@@ -6,6 +6,7 @@ the outputs (`PredictionSpec.titles`), row by row as the owner's file has them. 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from secureflow.domain.specs.prediction import ROW, PredictionSpec
 from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import PREDICTED, chance_titles, score_titles
 from secureflow.engines.preparation import Columns, EncodedRows, encode_rows
-from secureflow.engines.preparation.recipe import prepared_columns
+from secureflow.engines.preparation.recipe import apply_recipe, prepared_columns
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.scoring import (
@@ -81,17 +82,14 @@ class PredictionRows:
         """Return the rows as the model sees them, and which of them it cannot see."""
         spec = self._spec.reads
         features, moments = self._spec.features, scored_moments(self._spec.model)
-        made = prepared_columns(features, self._columns, strict=self._strict)
         unfit = np.zeros(self.count, np.bool_)
         if self._strict:
-            return model_rows(spec, moments, made), unfit
-        if features.recipe is not None:
-            for values in made.values():
+            return model_rows(spec, moments, prepared_columns(features, self._columns)), unfit
+        if (recipe := features.recipe) is not None:
+            for values in apply_recipe(recipe, self._columns, strict=False).values():
                 unfit |= np.isnan(values)
-        rows, _ = encode_rows(features, moments, made, numbers=token_numbers(spec))
-        return EncodedRows(
-            rows.numeric, rows.codes, rows.widths, None, row_cells(spec), rows.tensors
-        ), unfit
+        rows, _ = encode_rows(features, moments, self._columns, numbers=token_numbers(spec))
+        return replace(rows, cells=row_cells(spec)), unfit
 
     def _table(self, outputs: NDArray[np.float32], unfit: NDArray[np.bool_]) -> pa.Table:
         arrays: dict[str, pa.Array] = {ROW: pa.array(np.arange(1, self.count + 1, dtype=np.int64))}

@@ -93,6 +93,7 @@ def check_request(
         "group_size": len(spec.roster),
         "min_contributors": spec.min_contributors,
         "protection": spec.protection,
+        **({"key": dataset.key_column} if dataset and spec.splits_by_key else {}),
         "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
         **spec.facts(),
         "epsilon": None,
@@ -226,20 +227,30 @@ class Consent:
         return Allowed(by, min(expires, decided.expires))
 
     def _decision(self, request: Mapping[str, JSON]) -> Decision:
-        """Return the policies' decision; code is allowed by a policy that looks at it, only.
+        """Return the policies' decision; what leaves more is allowed by policies that look at it.
 
         Policies that would allow the same job without any code, and with any other code, were
-        written about data, often before a job could bring code: a person decides then.
+        written about data, often before a job could bring code: a person decides then. The same of
+        policies that would allow a job also if it released no figures of this party alone.
         """
         decision = self._policies.decide(request)
-        if decision.effect != "allow" or not request.get("bundle_digest"):
+        if decision.effect != "allow":
             return decision
-        without = dict.fromkeys(CODE_FACTS, "")
-        for other in (without, {"bundle_digest": secrets.token_hex(32)}):
-            found = self._policies.decide({**request, **other})
-            if found.effect != "allow" or {*decision.reasons} - {*found.reasons}:
-                return decision
-        return Decision("ask", ("no policy decides about the code that the job brings",))
+        if request.get("bundle_digest"):
+            without = dict.fromkeys(CODE_FACTS, "")
+            others = (without, {"bundle_digest": secrets.token_hex(32)})
+            if not any(self._looked_at(request, decision, one) for one in others):
+                return Decision("ask", ("no policy decides about the code that the job brings",))
+        if request.get("per_party") and not self._looked_at(request, decision, {"per_party": 0}):
+            return Decision("ask", ("no policy decides about figures of this party alone",))
+        return decision
+
+    def _looked_at(
+        self, request: Mapping[str, JSON], decision: Decision, changes: Mapping[str, JSON]
+    ) -> bool:
+        """Tell whether policies decide otherwise, or others decide, about a changed request."""
+        found = self._policies.decide({**request, **changes})
+        return found.effect != "allow" or bool({*decision.reasons} - {*found.reasons})
 
 
 def refused(job: str, reason: str, by: str) -> SecureFlowError:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import missing
+from secureflow.application.jobs.declarations import budget_notes, check_keyed
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -131,8 +132,11 @@ async def draft_evaluation(work: UnitOfWork, wanted: Wanted, submitter: str, now
     check_evaluation(spec)
     for one in spec.models:
         check_columns(one.trained, chosen)
+    if spec.held_out is not None:
+        check_keyed(chosen)
     await check_grants(work, spec, chosen, now)
-    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+    notes = (*_notes(spec), *budget_notes(spec, chosen))
+    return Drafted(spec, spec_digest(spec), charter, notes, _details(spec))
 
 
 async def baseline_of(

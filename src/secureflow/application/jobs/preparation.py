@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.application.jobs.declarations import (
     agreed_column,
@@ -42,11 +42,16 @@ from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.text import Text
 
+if TYPE_CHECKING:  # NumPy loads with the first job
+    from secureflow.engines.recipes.plan import Known
+
 _REQUESTED: Final = ("steps", "label", "limits", "min_contributors")
 
 
 class RecipeSums:
-    """`application.running.aggregation.SumHandler` of a preparation; it keeps no state.
+    """`application.running.aggregation.SumHandler` of a preparation.
+
+    It keeps what follows from the totals of a job so far, which can be found again from them.
 
     Args:
         artifacts: where totals and recipes go.
@@ -54,6 +59,7 @@ class RecipeSums:
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
+        self._known: dict[str, Known] = {}
 
     async def release(self, opened: OpenedSum) -> dict[str, JSON]:
         """Return the totals' digest, what was fitted from them, and the recipe after the last.
@@ -67,7 +73,11 @@ class RecipeSums:
         request, spec = opened.request, opened.spec
         before = b"" if request.model is None else await self._read(request.model.digest)
         whole = before + totals.astype("<i8").tobytes()
-        fitted, recipe = await asyncio.to_thread(_learned, spec, request, before, whole)
+        earlier = self._known.get(request.job)
+        known, fitted, recipe = await asyncio.to_thread(
+            _learned, spec, request, before, whole, earlier
+        )
+        self._known[request.job] = known
         stored = await self._store(whole)
         answer: dict[str, JSON] = {
             "base": request.base,
@@ -82,7 +92,8 @@ class RecipeSums:
         return answer
 
     def forget(self, job: str) -> None:
-        """Do nothing: there is no state."""
+        """Drop what is known of a job."""
+        self._known.pop(job, None)
 
     async def _read(self, name: str) -> bytes:
         return b"".join([chunk async for chunk in await self._artifacts.open(name)])
@@ -95,19 +106,20 @@ class RecipeSums:
 
 
 def _learned(
-    spec: PreparationSpec, request: Any, before: bytes, whole: bytes
-) -> tuple[list[dict[str, JSON]], bytes]:
-    """Return what the newest round fitted, and the recipe if it was the last."""
+    spec: PreparationSpec, request: Any, before: bytes, whole: bytes, known: Known | None
+) -> tuple[Known, list[dict[str, JSON]], bytes]:
+    """Return what is known now, what the newest round fitted, and the recipe if it was the last."""
     from secureflow.engines.preparation.recipe import recipe_bytes, recipe_of
     from secureflow.engines.recipes.fitted import newly_fitted
-    from secureflow.engines.recipes.plan import progress_after
+    from secureflow.engines.recipes.plan import replayed
 
-    earlier = progress_after(spec, before)
-    progress = progress_after(spec, whole, earlier)
-    found = newly_fitted(spec, earlier, progress)
-    if progress.rounds < len(schedule(spec).rounds):
-        return found, b""
-    return found, recipe_bytes(recipe_of(spec, request.job, request.digest, progress))
+    earlier = replayed(spec, before, known)
+    now = replayed(spec, whole, earlier)
+    found = newly_fitted(spec, earlier.progress, now.progress)
+    if now.progress.rounds < len(schedule(spec).rounds):
+        return now, found, b""
+    recipe = recipe_of(spec, request.job, request.digest, now.progress)
+    return now, found, recipe_bytes(recipe)
 
 
 class PreparationJobs:

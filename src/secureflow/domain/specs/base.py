@@ -216,6 +216,10 @@ class JobSpec(Protocol):
     def bundle(self) -> CodePart | None:
         """The code that it brings, if any."""
 
+    @property
+    def splits_by_key(self) -> bool:
+        """Whether rows are held out by the owners' keys, which then are read as well."""
+
     def facts(self) -> Mapping[str, Any]:
         """Return the policy attributes that only this kind of job has."""
 
@@ -239,6 +243,11 @@ class SpecBase:
     @property
     def of_0_2_0(self) -> bool:
         """Its sums are the same in any numeric code."""
+        return False
+
+    @property
+    def splits_by_key(self) -> bool:
+        """It reads no keys of rows, unless a kind of job says otherwise."""
         return False
 
     @property

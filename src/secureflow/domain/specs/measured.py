@@ -14,13 +14,7 @@ the whole federation choose by the same.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, get_args
-
-from secureflow.domain.specs.bundle_family import BundleModel
-from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
-
-if TYPE_CHECKING:
-    from secureflow.domain.specs.training import TrainingSpec
+from typing import Final, Literal, get_args
 
 Metric = Literal[
     "loss", "accuracy", "balanced_accuracy", "auc", "macro_f1", "mse", "rmse", "mae", "r2"
@@ -32,18 +26,3 @@ HIGHER: Final[frozenset[Metric]] = frozenset(
 """The figures of which more is better; of the others less is."""
 MAX_CELLS: Final = 32
 """Most classes of which every pair (class, predicted) is counted."""
-
-
-def metrics_of(spec: TrainingSpec) -> tuple[Metric, ...]:
-    """Return the figures that a job's rounds are measured by, without differential privacy."""
-    if isinstance(spec.model, BundleModel):
-        return tuple(one for one in METRICS if one in spec.model.sums)
-    label = None if spec.features is None else spec.features.label
-    if label is None or spec.model.family == "rehearsal":
-        return ("loss",) if spec.model.family == "kmeans" else ()
-    if isinstance(label, ClassesLabel):
-        found: tuple[Metric, ...] = ("loss", "accuracy", "balanced_accuracy")
-        return (*found, "macro_f1") if len(label.classes) <= MAX_CELLS else found
-    if isinstance(label, NumberLabel):
-        return ("loss", "mse", "rmse", "mae", "r2")
-    return ("loss", "accuracy", "auc")

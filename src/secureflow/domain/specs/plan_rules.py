@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.bundle_family import BundleModel
-from secureflow.domain.specs.measured import metrics_of
+from secureflow.domain.specs.measured import MAX_CELLS, METRICS, Metric
 from secureflow.domain.specs.split import HUNDREDTHS, KeySplit, is_share
+from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.kit.text import Text
 
@@ -111,3 +112,18 @@ def _order_rules(spec: TrainingSpec) -> Problem | None:
         reason = "who is sampled under differential privacy must stay secret"
         return "plan.order", reason, "Remove it."
     return None
+
+
+def metrics_of(spec: TrainingSpec) -> tuple[Metric, ...]:
+    """Return the figures that a job's rounds are measured by, without differential privacy."""
+    if isinstance(spec.model, BundleModel):
+        return tuple(one for one in METRICS if one in spec.model.sums)
+    label = None if spec.features is None else spec.features.label
+    if label is None or spec.model.family == "rehearsal":
+        return ("loss",) if spec.model.family == "kmeans" else ()
+    if isinstance(label, ClassesLabel):
+        found: tuple[Metric, ...] = ("loss", "accuracy", "balanced_accuracy")
+        return (*found, "macro_f1") if len(label.classes) <= MAX_CELLS else found
+    if isinstance(label, NumberLabel):
+        return ("loss", "mse", "rmse", "mae", "r2")
+    return ("loss", "accuracy", "auc")

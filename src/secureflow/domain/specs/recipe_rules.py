@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.recipe import FETCH_AGAIN, Recipe, recipe_fault, table_after
 from secureflow.domain.specs.tables import ColumnType, Numbers, Table
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.kit.text import Text
+
+MAX_INPUT: Final = 1e30
+"""Numbers beyond this, or sums of a few of their squares, are no float32."""
 
 
 def recipe_problem(features: FeatureSpec) -> Problem | None:
@@ -37,6 +42,10 @@ def _made_problem(features: FeatureSpec, recipe: Recipe, table: Table) -> Proble
         reason = Text("it makes a column {name!r}, which is the label or the weight", name=taken)
         return "features.recipe", reason, "Fit it with a last step that drops the column."
     made = {one.column: one.bounds for one in features.numeric}
+    large = next((name for name, (low, high) in made.items() if max(-low, high) > MAX_INPUT), None)
+    if large is not None:
+        reason = Text("its column {name!r} may hold numbers that float32 does not", name=large)
+        return "features.recipe", reason, "Fit it with a step that scales or clips the column."
     if list(made) != list(table) or any(made[name] != _bounds(table[name]) for name in made):
         wrong = "`numeric` must be what the recipe makes, in its order and with its bounds"
         return "features.numeric", wrong, "Leave `numeric` out: it follows from the recipe."

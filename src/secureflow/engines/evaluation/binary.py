@@ -94,6 +94,11 @@ class Scores:
             return 0.0
         return 1.0 if at > len(edges) else float(probability(edges[at - 1]))
 
+    def log_odds(self, at: int) -> float | None:
+        """Return a threshold in log-odds; None below or above all rows."""
+        edges = self.form.grid.edges
+        return float(edges[at - 1]) if 0 < at <= len(edges) else None
+
     def ks_at(self) -> int:
         """Return the threshold at which KS is reached."""
         true, false = self.above
@@ -288,6 +293,7 @@ def _line(scores: Scores, at: int, marks: list[str], costs: Costs | None) -> dic
     cells = _matrix(scores, at)
     line: dict[str, JSON] = {
         "threshold": scores.threshold(at),
+        "log_odds": scores.log_odds(at),
         "flagged": (cells["tp"] + cells["fp"]) / (scores.ones + scores.zeros),
         **{name: round(count) for name, count in cells.items()},
         **at_threshold(scores, at),
@@ -324,7 +330,7 @@ def thinned(across: Floats, up: Floats) -> list[list[float]]:
 
 
 def _ks_curve(scores: Scores) -> dict[str, JSON]:
-    """Return cumulative shares by threshold: (probability, positives, negatives below it)."""
+    """Return cumulative shares by threshold: (log-odds, positives, negatives up to it)."""
     true, false = (1 - one / one[0] for one in scores.above)
     last = scores.form.grid.count
     filled = np.flatnonzero(scores.every)
@@ -332,9 +338,9 @@ def _ks_curve(scores: Scores) -> dict[str, JSON]:
     at, step = scores.ks_at(), max(1, (end - first) // _POINTS)
     shown = sorted({first, end, at, *range(first, end, step)} - {0, last})
     points = [
-        [_short(scores.threshold(one)), _short(true[one]), _short(false[one])] for one in shown
+        [_short(scores.log_odds(one)), _short(true[one]), _short(false[one])] for one in shown
     ]
-    return {"points": points, "threshold": _short(scores.threshold(at)),
+    return {"points": points, "log_odds": scores.log_odds(at),
             "positives": _short(true[at]), "negatives": _short(false[at])}  # fmt: skip
 
 

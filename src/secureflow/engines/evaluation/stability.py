@@ -69,7 +69,7 @@ def stability(
 ) -> dict[str, JSON]:
     """Return `psi`, `by_chance`, `groups` (expected and found shares), `rows`, and the `reading`.
 
-    Without rows on either side there is no `psi`.
+    Of classes there are their names too. Without rows on either side there is no `psi`.
 
     Args:
         form: what was summed up.
@@ -95,7 +95,10 @@ def stability(
             {**counts, "groups": [], "reading": Text("There are no rows to compare.")}
         )
     noise = sigma / unit if form.private else 0.0
-    return _compared(expected, found, cells, noise, counts)
+    compared = _compared(expected, found, cells, noise, counts)
+    return (
+        {**compared, "classes": list(form.classes)} if isinstance(form, ClassesForm) else compared
+    )
 
 
 def _compared(

@@ -39,6 +39,8 @@ _BLOCK: Final = 1 << 16
 """Rows that are reckoned at a time."""
 _FAR: Final = 1e38
 """What an infinite output counts as."""
+_SURE: Final = 1e6
+"""Scores further below the greatest are as if they were this far."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def _classes(form: ClassesForm, outputs: Outputs, labels: Vector) -> _Added:
     rows, count = len(labels), len(form.classes)
     scores = _finite(outputs).reshape(rows, count)
     known = np.clip(np.nan_to_num(labels, nan=0.0), 0, count - 1).astype(np.int64)
-    shifted = np.maximum(scores - scores.max(axis=1, keepdims=True), -745.0)
+    shifted = np.maximum(scores - scores.max(axis=1, keepdims=True), -_SURE)
     logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     losses = -(logs[np.arange(rows), known])
     chosen = scores.argmax(axis=1)
@@ -133,18 +135,29 @@ def _classes(form: ClassesForm, outputs: Outputs, labels: Vector) -> _Added:
     cells: dict[str, Integers] = {"matrix": known * count + chosen}
     if form.private:
         return _Added(found, cells, {})
-    cells["own"] = _against(logs, known)
+    cells["own"] = _against(shifted, logs, known)
     confidence = shares.max(axis=1)
     place = np.minimum((confidence * CONFIDENCES).astype(np.int64), CONFIDENCES - 1)
     cells["hits"] = place + np.where(chosen == known, 0, CONFIDENCES)  # the misses follow
     return _Added(found, cells, {"confidence": (place, confidence)})
 
 
-def _against(logs: Floats, known: Integers) -> Integers:
-    """Return the cells of each class's log-odds: among `own` of the row's class, or `others`."""
+def _against(shifted: Floats, logs: Floats, known: Integers) -> Integers:
+    """Return the cells of each class's log-odds: among `own` of the row's class, or `others`.
+
+    Args:
+        shifted: scores less the row's greatest, float64 (rows, classes).
+        logs: logarithms of the probabilities, of the same shape.
+        known: the classes of the rows, int64 (rows,).
+    """
     count, width = logs.shape[1], CLASS_LOG_ODDS.count
-    with np.errstate(divide="ignore"):  # a share that rounds to 1 has infinite odds
-        odds = logs - np.log(-np.expm1(np.minimum(logs, 0.0)))
+    odds = logs - np.log1p(-np.minimum(np.exp(logs), 0.75))  # greater ones follow
+    rows, first = np.arange(len(known)), shifted.argmax(axis=1)
+    rest = shifted.copy()
+    rest[rows, first] = -np.inf
+    greatest = rest.max(axis=1)
+    others = greatest + np.log(np.exp(rest - greatest[:, None]).sum(axis=1))
+    odds[rows, first] = -others
     cells = CLASS_LOG_ODDS.cells(odds) + np.arange(count) * width
     other = np.arange(count) != known[:, None]
     return np.asarray(cells + np.where(other, count * width, 0), np.int64)

@@ -21,13 +21,21 @@ Columns = Mapping[str, NDArray[Any]]
 """Column name to array of shape (rows,)."""
 
 
-def row_count(features: FeatureSpec, columns: Columns, *, label: bool = True) -> int:
-    """Return the common length of the columns that the spec names (the label on request).
+def row_count(
+    features: FeatureSpec, columns: Columns, *, label: bool = True, raw: bool = False
+) -> int:
+    """Return the common length of the columns that the spec names.
+
+    Args:
+        features: the spec's.
+        columns: the rows.
+        label: whether label and weight are among them.
+        raw: whether they are those that a recipe reads, not those that it makes.
 
     Raises:
         SecureFlowError: `missing_column`, or `malformed_cell` in the first row missing in a column.
     """
-    names = features.prepared_inputs
+    names = features.inputs if raw else features.prepared_inputs
     if label:
         names = (*names, *features.beside_recipe)
     lengths = {name: len(column(columns, name)) for name in names}

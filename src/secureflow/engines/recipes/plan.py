@@ -9,7 +9,10 @@ digest, so that sums of parties that were shown different totals do not open.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from blake3 import blake3
 
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.passes import schedule
@@ -55,6 +58,44 @@ def noised(spec: PreparationSpec, number: int, sums: Integers, seed: bytes) -> I
 def totals_bytes(spec: PreparationSpec, rounds: int) -> int:
     """Return the size of the file of totals after some rounds."""
     return rounds * schedule(spec).longest * BYTES
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known after the rounds of a file of totals.
+
+    Args:
+        size: of the file, in bytes.
+        digest: its BLAKE3.
+        progress: what follows from it.
+    """
+
+    size: int
+    digest: bytes
+    progress: Progress
+
+
+def replayed(spec: PreparationSpec, totals: bytes, known: Known | None) -> Known:
+    """Return what is known after the rounds of a file of totals.
+
+    Args:
+        spec: checked.
+        totals: the file.
+        known: of the rounds before, if the caller has that: only what the file goes on with, if it
+            begins with the same totals, is replayed.
+
+    Raises:
+        SecureFlowError: `totals_malformed`.
+    """
+    hasher, earlier = blake3(), None
+    if known is not None:
+        hasher.update(memoryview(totals)[: known.size])
+        if hasher.digest() == known.digest:
+            earlier = known.progress
+        hasher.update(memoryview(totals)[known.size :])
+    else:
+        hasher.update(totals)
+    return Known(len(totals), hasher.digest(), progress_after(spec, totals, earlier))
 
 
 def progress_after(

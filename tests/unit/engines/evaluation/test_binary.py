@@ -78,6 +78,17 @@ def test_scores_on_the_grid_have_no_bound_to_speak_of() -> None:
     assert figures["ks"] == pytest.approx(gap, abs=1e-12)
 
 
+def test_models_that_are_sure_of_themselves_are_ranked_too() -> None:
+    """Naive Bayes has log-odds far beyond ±10."""
+    made = binary_rows(seed=8)
+    rows = Rows(60 * made.outputs, made.labels)
+    found = evaluate(BINARY, rows.totals(BINARY))
+    exact = roc_auc_score(rows.labels, _odds(rows))
+    assert abs(found["figures"]["auc"] - exact) <= found["bounds"]["auc"] < 0.005
+    rows = Rows(8 * made.outputs, made.labels)
+    assert evaluate(PRIVATE_BINARY, rows.totals(PRIVATE_BINARY))["bounds"]["auc"] < 0.1
+
+
 def test_bounds_of_coarse_cells_hold() -> None:
     """Private sums without noise: their cells are 20 times as wide."""
     for seed in range(5):
@@ -100,9 +111,10 @@ def test_confusion_is_exact_at_every_threshold(rows: Rows, found: dict[str, Any]
     lines = found["thresholds"]
     assert len(lines) >= 12
     for line in lines:
-        at = line["threshold"]
-        edge = math.log(at / (1 - at)) if 0 < at < 1 else math.copysign(99.0, at - 0.5)
-        called = odds > round(edge * 50) / 50
+        at = math.copysign(99.0, line["threshold"] - 0.5)  # above all rows, or below
+        called = odds > (at if line["log_odds"] is None else line["log_odds"])
+        if line["log_odds"] is not None:
+            assert line["threshold"] == pytest.approx(1 / (1 + math.exp(-line["log_odds"])))
         tn, fp, fn, tp = confusion_matrix(rows.labels > 0.5, called).ravel()
         assert (line["tn"], line["fp"], line["fn"], line["tp"]) == (tn, fp, fn, tp)
         assert line["cost"] == fp + 5 * fn
@@ -220,6 +232,12 @@ def test_degenerate_rows_have_defined_figures(
         assert found["figures"]["ks"] == 0.0
 
 
+def test_infinite_outputs_are_the_greatest() -> None:
+    outputs, labels = [np.inf, 30.0, -30.0, -np.inf], [1.0, 0.0, 1.0, 0.0]
+    rows = Rows(np.array(outputs, np.float32)[:, None], np.array(labels, np.float32))
+    assert evaluate(BINARY, rows.totals(BINARY))["figures"]["auc"] == 0.75
+
+
 def test_rows_without_output_are_told(rows: Rows) -> None:
     outputs = rows.outputs.copy()
     outputs[:7] = np.nan
@@ -264,3 +282,7 @@ def test_errors_of_noise_are_those_of_repeated_noise() -> None:
         assert error == pytest.approx(np.std(each), rel=0.4), name
         assert abs(np.mean(each) - exact[name]) < 1.5 * np.std(each), name  # little bias
     assert "ks_threshold" not in told[0]
+    noised = evaluate(PRIVATE_BINARY, totals, unit=unit, sigma=sigma * unit)
+    for name in ("auc", "accuracy", "loss"):
+        low, high = noised["intervals"][name]
+        assert high - low > 2 * 1.959964 * noised["noise"][name], name

@@ -61,6 +61,20 @@ def test_figures_are_those_of_all_rows(rows: Rows, found: dict[str, Any]) -> Non
     assert found["bounds"]["auc"] < 0.012
 
 
+def test_classes_that_are_sure_of_themselves_are_ranked_too(rows: Rows) -> None:
+    """The odds of a probability that rounds to 1 are those of the others' probabilities."""
+    sure = Rows(40 * rows.outputs, rows.labels)
+    found = evaluate(CLASSES, sure.totals(CLASSES))
+    scores = sure.outputs.astype(np.float64)
+    exact = []
+    for at in range(4):
+        others = np.delete(scores, at, axis=1)
+        greatest = others.max(axis=1, keepdims=True)
+        rest = greatest[:, 0] + np.log(np.exp(others - greatest).sum(axis=1))
+        exact.append(roc_auc_score(rows.labels == at, scores[:, at] - rest))
+    assert abs(found["figures"]["auc"] - np.mean(exact)) <= found["bounds"]["auc"] < 0.02
+
+
 def test_lines_of_classes_are_those_of_all_rows(rows: Rows, found: dict[str, Any]) -> None:
     shares = softmax(rows.outputs.astype(np.float64), axis=1)
     known, called = rows.labels.astype(int), shares.argmax(axis=1)

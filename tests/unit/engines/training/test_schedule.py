@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from secureflow.domain.specs.base import RosterEntry
-from secureflow.domain.specs.measured import HIGHER, METRICS, Metric, metrics_of
+from secureflow.domain.specs.measured import HIGHER, METRICS, Metric
+from secureflow.domain.specs.plan_rules import metrics_of
 from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
 from secureflow.domain.specs.training import (
     EarlyStop,

@@ -29,7 +29,7 @@ def _split(
         cells = rows.values[name].tolist()
         known = {cell: _read(step, cell) for cell in set(cells) - {None}}
         if strict:
-            _refuse(name, cells, known)
+            _refuse(name, cells, known, rows.first)
         for part in step.parts:
             numbers = {None: math.nan} | {c: _number(part, day) for c, day in known.items()}
             each = (numbers[cell] for cell in cells)
@@ -37,8 +37,10 @@ def _split(
     return found
 
 
-def _refuse(name: str, cells: list[Any], known: Mapping[Any, datetime | None]) -> None:
-    for row, cell in enumerate(cells):
+def _refuse(
+    name: str, cells: list[Any], known: Mapping[Any, datetime | None], first: int
+) -> None:  # fmt: skip
+    for row, cell in enumerate(cells, first):
         if cell is not None and known[cell] is None:
             reason = "no format of the step date_parts fits it"
             raise malformed_cell(name, row, reason)
