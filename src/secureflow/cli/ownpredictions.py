@@ -54,7 +54,7 @@ def show_prediction(job: Job, config: Config = _CONFIG, output: Output = Form.TA
                 count=unfit,
             )
         )
-    if found["state"] == "changed":
+    if found["state"] == "altered":
         say(t("The file is not the one that this agent wrote and committed to."))
     elif found["state"] == "kept":
         say(t("The file is the one that the log's entry {leaf} commits to.", leaf=found["hash"]))

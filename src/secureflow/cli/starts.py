@@ -56,7 +56,7 @@ def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         SecureFlowError: `not_found`, `ambiguous_name`.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, short, fill in (("resume", "job", _resumed), ("initial", "model", _uploaded)):
         given = request.get(name)
         given = {short: given} if isinstance(given, str) else given

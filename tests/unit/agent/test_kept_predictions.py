@@ -211,7 +211,7 @@ async def test_the_file_outlives_its_job_until_its_owner_removes_it(world: Predi
     assert (await world.commands.remove(JOB))["job"] == JOB
     assert not world.file.exists()
     (listed,) = await world.commands.every()
-    assert listed["state"] == "removed"
+    assert listed["state"] == "gone"
     with pytest.raises(SecureFlowError, match="removed already"):
         await world.commands.remove(JOB)
     with pytest.raises(SecureFlowError, match="keeps no predictions of a job"):
@@ -225,7 +225,7 @@ async def test_a_file_that_was_altered_is_told(world: PredictedWorld) -> None:
     data = bytearray(world.file.read_bytes())
     data[-20] ^= 1
     world.file.write_bytes(data)
-    assert (await world.commands.show(JOB))["state"] == "changed"
+    assert (await world.commands.show(JOB))["state"] == "altered"
 
 
 @pytest.mark.parametrize("other", ["digest", "none"])

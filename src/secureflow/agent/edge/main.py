@@ -111,9 +111,8 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        code = await asyncio.to_thread(_about_code, assembly)
-        kept = _about_predictions(assembly)
-        control = ControlServer(settings.socket, {**commands.table(), **code, **kept})
+        code = await asyncio.to_thread(_more_commands, assembly)
+        control = ControlServer(settings.socket, {**commands.table(), **code})
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store))
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
@@ -194,20 +193,19 @@ def _put_together(
     return link, uplink, assembly, running
 
 
-def _about_code(assembly: Assembly) -> Mapping[str, Command]:
-    """Remove code that nobody waits for any more, and return the owner's commands about it."""
+def _more_commands(assembly: Assembly) -> Mapping[str, Command]:
+    """Return the owner's commands about code and about predictions.
+
+    Code that nobody waits for any more is removed.
+    """
     assembly.bundles.sweep()
     context = assembly.context
     environments = Environments(context.settings.directory)
-    return BundleCommands(assembly.inbox, context.store, assembly.bundles, environments).table()
-
-
-def _about_predictions(assembly: Assembly) -> Mapping[str, Command]:
-    """Return the owner's commands about what models said of its rows."""
-    context = assembly.context
-    return PredictionCommands(
+    bundles = BundleCommands(assembly.inbox, context.store, assembly.bundles, environments)
+    kept = PredictionCommands(
         lambda: KeptPredictions(context.settings, context.store, context.clock)
-    ).table()
+    )
+    return {**bundles.table(), **kept.table()}
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:

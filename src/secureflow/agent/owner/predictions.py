@@ -61,7 +61,7 @@ class KeptPredictions:
     async def one(self, job: str) -> dict[str, JSON]:
         """Return what was made for a job, and compare its file with what was committed to.
 
-        `state` is `kept`, `removed`, or `changed` for a file that somebody has altered; `leaf` is
+        `state` is `kept`, `gone`, or `altered` for a file that somebody has changed; `leaf` is
         the entry of the log, with the document and the salt that open it.
 
         Raises:
@@ -73,7 +73,7 @@ class KeptPredictions:
         if found["state"] == "kept":
             digest = await asyncio.to_thread(_digest, path)
             if digest != document.get("file"):
-                found["state"] = "changed" if digest else "removed"
+                found["state"] = "altered" if digest else "gone"
         return {**found, "proved": bool(leaf.proved), "hash": leaf.hash, "leaf": leaf.bundle}
 
     def remove(self, job: str) -> dict[str, JSON]:
@@ -118,7 +118,7 @@ class KeptPredictions:
             "purpose": str(spec.get("purpose", "")),
             "at": leaf.bundle["leaf"]["leaf"]["at"],
             **{name: document.get(name) for name in names},
-            "state": "kept" if path.is_file() else "removed",
+            "state": "kept" if path.is_file() else "gone",
             "path": str(path),
         }
 
