@@ -16,6 +16,7 @@ from blake3 import blake3
 from peers.agent_world import JOB, ME, NOW, World
 
 from secureflow.agent.edge.predictioncommands import PredictionCommands
+from secureflow.agent.edge.predictionscheck import PredictionsCheck
 from secureflow.agent.kinds.prediction import check_declared
 from secureflow.agent.owner.predictions import KeptPredictions
 from secureflow.domain.schemas import ColumnConfig
@@ -226,6 +227,21 @@ async def test_a_file_that_was_altered_is_told(world: PredictedWorld) -> None:
     data[-20] ^= 1
     world.file.write_bytes(data)
     assert (await world.commands.show(JOB))["state"] == "altered"
+
+
+async def test_a_check_finds_a_file_that_was_altered_and_misses_none_that_was_removed(
+    world: PredictedWorld,
+) -> None:
+    await world.consented()
+    await world.ask("keep", world.keep_body())
+    check = PredictionsCheck(world.settings)
+    assert list(check.findings(world.store.leaves(JOB))) == []
+    assert check.count == 1
+    world.file.write_bytes(world.file.read_bytes() + b"more")
+    (found,) = check.findings(world.store.leaves(JOB))
+    assert str(world.file) in found.message
+    world.file.unlink()
+    assert list(check.findings(world.store.leaves(JOB))) == []
 
 
 @pytest.mark.parametrize("other", ["digest", "none"])
