@@ -46,6 +46,7 @@ SEEDS = {
     "preparation": 5,
     "sweep": 6,
     "evaluation": 7,
+    "prediction": 8,
 }
 
 
@@ -334,6 +335,38 @@ def test_a_process_killed_at_each_step_of_an_evaluation(
     assert report["survivors"] == list(place.parties)
     (one,) = report["evaluation"]["models"]
     assert one["figures"]["rows"] > 1000
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("process", "kinds", "fewest"), [("server", (" before", " after"), 8), ("bank-b", (), 4)]
+)
+def test_a_process_killed_at_each_step_of_a_prediction(
+    place: Platform,
+    figures: dict[str, Any],
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
+) -> None:
+    """Every party has one file and one commitment to it, however often it died before."""
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    named = ("project", "purpose", "datasets")
+    asked = {name: figures[name] for name in named} | {"kind": "prediction", "name": "scores"}
+    asked["model"] = figures["models"][0]
+    arming = Arming(process, kinds, share=share, seed=SEEDS["prediction"])
+    job, died = run_under(place, arming, asked)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    kept = (job.report or {})["prediction"]["kept"]
+    assert set(kept) == set(place.parties)
+    for party, owner in place.parties.items():
+        shown = api.prediction_show(owner.config, job.id)
+        assert (shown["state"], shown["hash"]) == ("kept", kept[party]["leaf"])
+        (leaf,) = [one for one in api.leaves(owner.config, job=job.id) if one["kind"] == "kept"]
+        assert leaf["document"]["rows"] == shown["rows"] > 0
 
 
 @pytest.mark.parametrize("share", SHARES)

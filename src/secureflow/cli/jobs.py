@@ -17,6 +17,7 @@ from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
 from secureflow.cli.points import point_columns, point_row, show_points
+from secureflow.cli.prediction import show_prediction
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
@@ -221,6 +222,8 @@ def report(
         show_answers(answer, output)
     if "evaluation" in answer:
         show_evaluation(answer, output)
+    if "prediction" in answer:
+        show_prediction(answer, output)
 
 
 @app.command(

@@ -11,12 +11,14 @@ from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.parts import settings_of
+from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
@@ -193,6 +195,31 @@ class EvaluationText:
         return t("noised counts of rows by score and label, masked; only their total can be opened")
 
 
+class PredictionText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = PREDICTION_ENGINE
+
+    def task(self, spec: PredictionSpec) -> str:
+        """Return which model is applied to every row, and which columns stand beside it."""
+        one = spec.model
+        told = t(
+            "prediction of every row by {family} {digest}, which the centre says {job} released",
+            family=t(one.model.family), digest=one.digest, job=plain(one.job),
+        )  # fmt: skip
+        if spec.columns:
+            columns = listed(map(plain, spec.columns))
+            beside = t("beside it, in this agent's own file: {columns}", columns=columns)
+            told = t("{told}; {start}", told=told, start=beside)
+        return told
+
+    def leaves(self, spec: PredictionSpec) -> str:
+        """Return that nothing leaves but the word that this party is done."""
+        del spec
+        return t("NOTHING OF THE ROWS: what is predicted stays in a file of this agent; others "
+                 "learn that it is done, and the log gets a salted commitment")  # fmt: skip
+
+
 class SweepText:
     """`CliKind`."""
 
@@ -236,7 +263,12 @@ class CliKinds:
 
 
 CLI_KINDS: Final = CliKinds(
-    TrainingText(), StatisticsText(), PreparationText(), EvaluationText(), SweepText()
+    TrainingText(),
+    StatisticsText(),
+    PreparationText(),
+    EvaluationText(),
+    PredictionText(),
+    SweepText(),
 )
 
 

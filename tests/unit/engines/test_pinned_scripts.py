@@ -116,6 +116,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "preparation/1": {name: course("preparation", name) for name in COURSES},
     "evaluation/1": {name: course("evaluation", name) for name in COURSES},
     "sweep/1": SWEEPS,
+    "prediction/1": {name: course("prediction", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -163,6 +164,13 @@ PINS: dict[str, dict[str, str]] = {
         "all points fail": "fca0d169d9abb7b7463d14aaa68e252a6e5d272a587a4b114e3332ee05bc0cb2",
         "cancelled": "081a86cb9be2bbdaec54b1945e611787bc2f2c9ffe2e073951747ec007c18ce3",
         "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
+    },
+    "prediction/1": {
+        "success": "",
+        "failure": "",
+        "cancelled": "",
+        "dropped": "",
+        "accusation": "",
     },
 }
 

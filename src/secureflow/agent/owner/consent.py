@@ -102,7 +102,9 @@ def check_request(
 
 def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
     """Refuse a protection, or too small a sum, that the owner's settings rule out."""
-    if contributes(spec) and spec.protection not in settings.consent.protections:
+    if not contributes(spec):
+        return
+    if spec.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",
             Text(

@@ -28,7 +28,9 @@ async def scored_models(work: UnitOfWork, project: str, named: Any) -> list[Scor
     return [await scored_model(work, project, str(one)) for one in keys[:_MOST_NAMED]]
 
 
-async def scored_model(work: UnitOfWork, project: str, key: str) -> ScoredModel:
+async def scored_model(
+    work: UnitOfWork, project: str, key: str, field: str = "models"
+) -> ScoredModel:
     """Return a model of a project by its id.
 
     Raises:
@@ -42,9 +44,13 @@ async def scored_model(work: UnitOfWork, project: str, key: str) -> ScoredModel:
     if found.features is None or model.artifact != model.digest:
         raise SecureFlowError(
             "contradictory_spec",
-            Text("models: {model} is not a model that can be applied to rows.", model=key),
+            Text(
+                "{field}: {model} is not a model that can be applied to rows.",
+                field=field,
+                model=key,
+            ),
             "Name a model that learned from rows, and whose parameters are released.",
-            {"field": "models"},
+            {"field": field},
         )
     return ScoredModel(
         job=model.job,
