@@ -165,7 +165,8 @@ def _costs(text: str) -> dict[str, float]:
 
 def _lines(models: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for one in models:
-        psi = {"psi": one["psi"]["psi"]} if one.get("psi") else {}
+        shift = (one.get("psi") or {}).get("psi")
+        psi = {} if shift is None else {"psi": shift}
         yield {"model": one.get("model"), "party": "", **_short(one.get("figures") or {}), **psi}
         for party, figures in (one.get("parties") or {}).items():
             yield {"model": one.get("model"), "party": plain(party), **_short(figures)}

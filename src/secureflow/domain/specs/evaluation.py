@@ -134,6 +134,11 @@ class EvaluationSpec(SpecBase):
         return self.privacy is None
 
     @property
+    def splits_by_key(self) -> bool:
+        """Whether only rows that the owners' keys hold out are taken; the keys are read then."""
+        return self.held_out is not None
+
+    @property
     def all_private(self) -> bool:
         """With differential privacy every number is noised."""
         return self.privacy is not None

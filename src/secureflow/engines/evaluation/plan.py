@@ -15,6 +15,7 @@ import numpy as np
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
+from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.engines.evaluation.figures import evaluate, evaluate_party
 from secureflow.engines.evaluation.layout import AnyForm, ClassesForm, form_for, sigma_of, unit_of
 from secureflow.engines.evaluation.stability import stability
@@ -149,7 +150,7 @@ def measured(
     """
     model, costs = spec.models[number - 1], spec.costs
     whole, *own = parts(spec, number)
-    every = totals[whole.place]
+    every, chances = totals[whole.place], has_chances(model.model)
     found = evaluate(
         whole.form,
         every,
@@ -157,9 +158,10 @@ def measured(
         sigma=whole.sigma,
         parties=len(contributors),
         costs=costs,
+        chances=chances,
     )
     by_party = {
-        part.party: evaluate_party(part.form, totals[part.place], unit=part.unit)
+        part.party: evaluate_party(part.form, totals[part.place], unit=part.unit, chances=chances)
         for part in own
         if part.party in contributors
     }
