@@ -91,6 +91,22 @@ def test_a_shift_that_no_rows_show_is_no_number(cli: Any, centre: Any) -> None:
     assert (status, "psi" in out) == (0, False), err
 
 
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("place", ["evaluation", "models", "figures", "auc", "parties", "honest"])
+def test_no_report_of_a_centre_ends_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    (model,) = REPORT["evaluation"]["models"]
+    if place == "auc":
+        value = {"rows": 3.0, "auc": value}
+    changed: Any = {"models": [{**model, "figures" if place == "auc" else place: value}]}
+    changed = {"models": value} if place == "models" else changed
+    report = {**REPORT, "evaluation": value if place == "evaluation" else changed}
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, report)
+    status, out, err = cli("job", "report", "job_11111111")
+    assert (status, "\u202e" in out) == (0, False), err
+
+
 def test_owners_see_whose_rows_a_model_may_have_learned_from() -> None:
     roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "people"} for one in "abc"]
     told = EvaluationText().task(specified(roster))
