@@ -38,7 +38,7 @@ MAX_CLASSES: Final = 32
 MAX_GROUPS: Final = 64
 """Most groups of scores of a baseline."""
 
-Count = Annotated[float, Field(ge=0.0, le=1e15)]
+Count = Annotated[float, Field(ge=0.0, le=1e12)]
 Edge = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
@@ -232,7 +232,7 @@ def _baseline_rules(spec: EvaluationSpec) -> Problem | None:
 
 def _groups_problem(one: Baseline, model: ScoredModel) -> str:
     """Return why a baseline's groups are none of a model's scores; "" if they are."""
-    if not sum(one.counts):
+    if sum(one.counts) < 0.5:
         return "it counts no rows"
     if model.form == "classes":
         fits = not one.edges and len(one.counts) == model.classes

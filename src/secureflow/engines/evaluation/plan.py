@@ -2,7 +2,8 @@
 
 A round adds up one model's sums over all rows (`tally`), and with `per_party` once more in a place
 of each party's own, on the coarser cells of private sums: an owner's own figures are told from
-fewer counts than everybody's. The vectors of all rounds have one length, that of the longest.
+fewer counts than everybody's. Without noise they are exact all the same. The vectors of all rounds
+have one length, that of the longest.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def parts(spec: EvaluationSpec, number: int) -> Iterator[Part]:
     multiplier = spec.privacy.multiplier if spec.privacy else 0.0
     offset = 0
     for party in ("", *(spec.parties if spec.per_party else ())):
-        form = form_for(label, private=private or bool(party))
+        form = form_for(label, private=private or bool(party), exact=bool(party) and not private)
         sigma = sigma_of(form, multiplier, spec.contributions) if private else 0.0
         unit = unit_of(form, multiplier, spec.contributions)
         yield Part(party, form, slice(offset, offset + form.length), unit, sigma)
