@@ -179,6 +179,12 @@ class EvaluationText:
                 else t("on {share:.0%} of the keys", share=held.share)
             )
             told = t("{told}; {start}", told=told, start=rows)
+        if seen := sorted({p for one in spec.models for p in one.seen(spec.parties, held)}):
+            learned = t(
+                "the models may have learned from rows of {parties} that are measured",
+                parties=listed(map(plain, seen)),
+            )
+            told = t("{told}; {start}", told=told, start=learned)
         if spec.per_party:
             own = t("figures of each party are released, of this one as well")
             told = t("{told}; {start}", told=told, start=own)

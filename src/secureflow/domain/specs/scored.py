@@ -40,9 +40,10 @@ class ScoredModel:
         model: the family.
         moments: the released sums by which numbers are scaled; None if they need none.
         adapts_clipping: whether a clipping norm follows the parameters.
-        contributors: whose rows it was trained on, as the centre says.
-        held_out: the rows of these that it was not trained on, by the owners' keys; None if that
-            cannot be told from keys.
+        contributors: whose rows it was trained on, as the centre says: in its own job, in those
+            that it went on from, and in the preparation of a recipe that learned from labels.
+        held_out: the rows of these that none of them learned from, by the owners' keys; None if
+            that cannot be told from keys.
     """
 
     __pydantic_config__ = STRICT

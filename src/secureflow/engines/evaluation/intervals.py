@@ -48,10 +48,22 @@ def wilson(hits: float, rows: float) -> Interval:
 
 def mean_of_shares(shares: Sequence[tuple[float, float]]) -> Interval:
     """Return the interval of the mean of independent proportions, each (hits, rows > 0)."""
-    each = [(hits / rows, *wilson(hits, rows)) for hits, rows in shares]
-    middle = sum(share for share, _, _ in each) / len(each)
-    below = math.sqrt(sum((share - low) ** 2 for share, low, _ in each)) / len(each)
-    above = math.sqrt(sum((high - share) ** 2 for share, _, high in each)) / len(each)
+    return mean_of([(hits / rows, *wilson(hits, rows)) for hits, rows in shares])
+
+
+def mean_of(each: Sequence[tuple[float, float, float]], weights: Floats | None = None) -> Interval:
+    """Return the interval of the mean of independent shares (MOVER).
+
+    Args:
+        each: at least one (share, low, high).
+        weights: of each; all alike by default. Their sum is above 0.
+    """
+    parts = np.ones(len(each)) if weights is None else weights
+    parts = parts / parts.sum()
+    share, low, high = np.array(each, np.float64).T
+    middle = float(parts @ share)
+    below = math.hypot(*(parts * (share - low)))
+    above = math.hypot(*(parts * (high - share)))
     return max(0.0, middle - below), min(1.0, middle + above)
 
 

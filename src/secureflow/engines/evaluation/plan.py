@@ -2,7 +2,8 @@
 
 A round adds up one model's sums over all rows (`tally`), and with `per_party` once more in a place
 of each party's own, on the coarser cells of private sums: an owner's own figures are told from
-fewer counts than everybody's. The vectors of all rounds have one length, that of the longest.
+fewer counts than everybody's. Without noise they are exact all the same. The vectors of all rounds
+have one length, that of the longest.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
+from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.engines.evaluation.figures import evaluate, evaluate_party
 from secureflow.engines.evaluation.layout import AnyForm, ClassesForm, form_for, sigma_of, unit_of
 from secureflow.engines.evaluation.stability import stability
@@ -64,7 +66,7 @@ def parts(spec: EvaluationSpec, number: int) -> Iterator[Part]:
     multiplier = spec.privacy.multiplier if spec.privacy else 0.0
     offset = 0
     for party in ("", *(spec.parties if spec.per_party else ())):
-        form = form_for(label, private=private or bool(party))
+        form = form_for(label, private=private or bool(party), exact=bool(party) and not private)
         sigma = sigma_of(form, multiplier, spec.contributions) if private else 0.0
         unit = unit_of(form, multiplier, spec.contributions)
         yield Part(party, form, slice(offset, offset + form.length), unit, sigma)
@@ -153,7 +155,7 @@ def measured(
     """
     model, costs = spec.models[number - 1], spec.costs
     whole, *own = parts(spec, number)
-    every = totals[whole.place]
+    every, chances = totals[whole.place], has_chances(model.model)
     problem = totals_problem(whole.form, every, unit=whole.unit, parties=len(contributors))
     if problem is not None:
         raise SecureFlowError(
@@ -172,9 +174,10 @@ def measured(
         sigma=whole.sigma,
         parties=len(contributors),
         costs=costs,
+        chances=chances,
     )
     by_party = {
-        part.party: evaluate_party(part.form, totals[part.place], unit=part.unit)
+        part.party: evaluate_party(part.form, totals[part.place], unit=part.unit, chances=chances)
         for part in own
         if part.party in contributors
     }
