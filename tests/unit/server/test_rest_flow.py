@@ -132,7 +132,8 @@ async def test_a_sum_of_too_few_is_refused_with_the_reason(api: Api) -> None:
         (None, "kind: it is missing"),
         (
             "juggling",
-            "kind: one of 'training', 'statistics', 'preparation', 'evaluation', 'prediction', 'sweep' is needed",
+            "kind: one of 'training', 'statistics', 'preparation', 'evaluation', 'prediction', "
+            "'sweep' is needed",
         ),
         ("statistics", "queries, privacy: Field required"),
     ],
