@@ -26,8 +26,24 @@ MAX_BINS: Final = 256
 MAX_BUCKETS: Final = 4096
 """Most buckets of hashed text, and most categories of a column."""
 
+
+def _filling(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<number>" if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 Columns = Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
 Finite = Annotated[float, Field(ge=-1e100, le=1e100)]
+Filling = Annotated[
+    Annotated[Finite, Tag("<number>")] | Annotated[Category, Tag("<text>")],
+    Discriminator(
+        _filling,
+        custom_error_type="no_filling",
+        custom_error_message="it must be a number or a text",
+    ),
+]
+"""What cells are filled with."""
 Bins = Annotated[int, Field(ge=2, le=MAX_BINS)]
 Part = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute"]
 
@@ -49,7 +65,7 @@ class Impute:
     example: ClassVar = {"columns": ["age"], "by": "median", "indicator": "true"}
     columns: Columns
     by: Literal["mean", "median", "mode", "constant"]
-    value: Finite | Category | None = None
+    value: Filling | None = None
     indicator: bool = False
     step: Literal["impute"] = "impute"
     v: Literal[1] = 1
@@ -247,8 +263,8 @@ class DateParts:
     Args:
         columns: texts.
         formats: how dates are written, tried in this order: `%Y-%m-%d`, `%d.%m.%Y`, … with %Y and,
-            as needed, %m %d %H %M %S, each once. A fraction of a second after a final %S is left
-            out: the times of Parquet files are read as `2001-12-31 23:59:59.000000`.
+            as needed, %m %d %H %M %S, each once; of the digits 0 to 9. A fraction of a second after
+            a final %S is left out: the times of Parquet files are `2001-12-31 23:59:59.000000`.
         parts: which numbers; `weekday` is 0 on Mondays.
         years: the bounds of years; a date outside is refused like one that no format fits.
     """
