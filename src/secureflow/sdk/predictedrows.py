@@ -22,6 +22,7 @@ from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+from secureflow.sdk.inputrows import as_known
 
 PREDICTED: Final = "predicted"
 
@@ -130,7 +131,7 @@ def predicted_frame(
         return rows[list(kept)].assign(**predictions(model, rows))
     import pyarrow as pa  # beside pandas frames all answers are Arrow tables
 
-    passes = bool(ids) or keep_all
+    passes, rows = bool(ids) or keep_all, as_known(rows)
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
     elif isinstance(rows, np.ndarray) and rows.ndim == 2 and passes:
