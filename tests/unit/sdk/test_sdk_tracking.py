@@ -204,6 +204,14 @@ def test_a_place_that_there_is_not_is_refused(wrong: Any) -> None:
     assert "tensorboard" in caught.value.hint
 
 
+def test_a_model_that_is_to_be_logged_nowhere_is_refused(
+    sdk_server: type, sdk_job: dict[str, Any]
+) -> None:
+    jobs = client_of(sdk_server, Centre(sdk_job)).client().jobs
+    with pytest.raises(SecureFlowError, match="not said where"):
+        jobs.wait("job_0000", log_model=True)
+
+
 @pytest.mark.parametrize(
     ("log_to", "module", "extra"),
     [("mlflow", "mlflow", "mlflow"), ("tensorboard", "tensorboardX", "tensorboard")],
