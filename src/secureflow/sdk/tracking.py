@@ -74,8 +74,8 @@ class Observer:
         if self._begun:
             return
         found = yield from verbs.get(f"/jobs/{self.job}", Job)
+        self._begun = True  # what begins and fails is closed, too
         self.log.begin(found, parameters_of(found), _tags_of(found))
-        self._begun = True
 
     def take(self, event: Event) -> None:
         """Log what an event says."""

@@ -328,6 +328,23 @@ def test_an_active_run_is_written_and_stays_open(
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_run_that_could_not_begin_is_not_left_open(
+    sdk_server: type, sdk_job: dict[str, Any], mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise mlflow.exceptions.MlflowException("no room")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_param", refuse)
+    jobs = client_of(sdk_server, Centre(sdk_job)).client().jobs
+    with pytest.raises(SecureFlowError, match="no room"):
+        jobs.wait("job_0000", log_to="mlflow")
+    store = mlflow.MlflowClient()
+    experiment = store.get_experiment_by_name("secureflow")
+    (run,) = store.search_runs([experiment.experiment_id])
+    assert run.info.status == "KILLED"
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_tracker_that_takes_nothing_is_said_and_the_job_continues(
     sdk_server: type, sdk_job: dict[str, Any], mlflow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
