@@ -23,6 +23,7 @@ from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.training.scoring import told
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+from secureflow.sdk.inputrows import as_known
 
 
 class Predicting(Protocol):
@@ -114,7 +115,7 @@ def predicted_frame(
         return rows[list(kept)].assign(**predictions(model, rows))
     import pyarrow as pa  # beside pandas frames all answers are Arrow tables
 
-    passes = bool(ids) or keep_all
+    passes, rows = bool(ids) or keep_all, as_known(rows)
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
     elif isinstance(rows, np.ndarray) and rows.ndim == 2 and passes:
