@@ -14,13 +14,15 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from secureflow.domain.specs.base import STRICT, Category, Column
+from secureflow.domain.specs.base import STRICT, Category
 from secureflow.domain.texts import ONE_LINE
 
 MAX_STEPS: Final = 128
 """Most steps of a preparation."""
 MAX_COLUMNS: Final = 1024
 """Most columns of a table, at any step."""
+MAX_NAME: Final = 600
+"""Most characters of the name of a column that a step makes."""
 MAX_BINS: Final = 256
 """Most bins of a column."""
 MAX_BUCKETS: Final = 4096
@@ -33,7 +35,9 @@ def _filling(value: Any) -> str | None:
     return "<number>" if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-Columns = Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
+Made = Annotated[str, Field(min_length=1, max_length=MAX_NAME), ONE_LINE]
+"""A column of a table: one that is read, or what a step made of one, as `COLUMN=CATEGORY`."""
+Columns = Annotated[tuple[Made, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
 Finite = Annotated[float, Field(ge=-1e100, le=1e100)]
 Filling = Annotated[
     Annotated[Finite, Tag("<number>")] | Annotated[Category, Tag("<text>")],
@@ -300,7 +304,7 @@ class Interact:
     title: ClassVar = "add products of pairs of columns"
     reads: ClassVar = "numbers"
     example: ClassVar = {"columns": ["age", "income"]}
-    columns: Annotated[tuple[Column, ...], Field(min_length=2, max_length=64)]
+    columns: Annotated[tuple[Made, ...], Field(min_length=2, max_length=64)]
     step: Literal["interact"] = "interact"
     v: Literal[1] = 1
 
