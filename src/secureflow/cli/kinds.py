@@ -10,14 +10,18 @@ from secureflow.cli.escaping import plain
 from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.parts import settings_of
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
+from secureflow.engines.sweep.kind import SWEEP_ENGINE
+from secureflow.engines.sweep.settings import sets_of
 from secureflow.engines.training.kind import TRAINING_ENGINE
 
 
@@ -195,6 +199,31 @@ class EvaluationText:
         return t("noised counts of rows by score and label, masked; only their total can be opened")
 
 
+class SweepText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = SWEEP_ENGINE
+    training: Final = TrainingText()
+
+    def task(self, spec: SweepSpec) -> str:
+        """Return the training, and on a line of its own what each point sets, none left out."""
+        head = t(
+            "sweep: {count} {count:job|jobs} one after the other, {rounds} {rounds:round|rounds} "
+            "in all, of this training: {training}",
+            count=len(spec.points), rounds=spec.planned_rounds,
+            training=self.training.task(spec.training),
+        )  # fmt: skip
+        lines = (
+            f"{number}. {settings_of(sets_of(spec, number)) or t('as it is')}"
+            for number in range(1, len(spec.points) + 1)
+        )
+        return "\n".join((head, *lines))
+
+    def leaves(self, spec: SweepSpec) -> str:
+        """Return what leaves in each of the jobs."""
+        return self.training.leaves(spec.training)
+
+
 class CliKinds:
     """A table of kinds by their names."""
 
@@ -212,7 +241,9 @@ class CliKinds:
         return self._kinds[parsed.kind], parsed
 
 
-CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText(), PreparationText(), EvaluationText())
+CLI_KINDS: Final = CliKinds(
+    TrainingText(), StatisticsText(), PreparationText(), EvaluationText(), SweepText()
+)
 
 
 def given(context: typer.Context) -> CliKinds:

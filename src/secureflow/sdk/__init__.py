@@ -35,8 +35,8 @@ from secureflow.sdk.features import common_features, recipe_features
 from secureflow.sdk.profile import Profile, load_profile, save_profile
 from secureflow.sdk.queries import query
 from secureflow.sdk.reports import Report
+from secureflow.sdk.runlogs import RunLog
 from secureflow.sdk.tables import Table
-from secureflow.sdk.tracking import RunLog
 
 __all__ = [
     "AsyncClient",

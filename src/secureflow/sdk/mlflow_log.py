@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
-from secureflow.sdk.tracking import not_logged
+from secureflow.sdk.runlogs import not_logged
 
 if TYPE_CHECKING:
     from secureflow.engines.training.export import ModelFile

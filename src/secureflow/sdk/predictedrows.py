@@ -13,21 +13,36 @@ A model whose outputs have no probability (`hinge`) has `predicted` alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.domain.specs.training import FeatureSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-
-if TYPE_CHECKING:
-    from secureflow.sdk.prediction import Predictor
 
 PREDICTED: Final = "predicted"
 
 
-def prediction_columns(model: Predictor) -> tuple[str, ...]:
+class Predicting(Protocol):
+    """What a `Predictor` can do."""
+
+    features: FeatureSpec
+
+    @property
+    def has_chances(self) -> bool:
+        """Whether outputs have a probability."""
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """Return the prediction of each row."""
+
+    def predict_proba(self, rows: Any) -> NDArray[np.float32]:
+        """Return the probabilities of each row."""
+
+
+def prediction_columns(model: Predicting) -> tuple[str, ...]:
     """Return the names of the columns that a model adds."""
     label = model.features.label
     if not model.has_chances or label is None or isinstance(label, NumberLabel):
@@ -36,7 +51,7 @@ def prediction_columns(model: Predictor) -> tuple[str, ...]:
     return (PREDICTED, *(f"P({label.column}={value})" for value in values))
 
 
-def predictions(model: Predictor, rows: Any) -> dict[str, Any]:
+def predictions(model: Predicting, rows: Any) -> dict[str, Any]:
     """Return the columns that a model adds, by name: arrays of shape (rows,).
 
     Raises:
@@ -54,7 +69,7 @@ def predictions(model: Predictor, rows: Any) -> dict[str, Any]:
     return dict(zip(names, (positive > 0.5, positive), strict=True))
 
 
-def prediction_types(model: Predictor) -> dict[str, Any]:
+def prediction_types(model: Predicting) -> dict[str, Any]:
     """Return the Arrow types of the columns that a model adds, by name."""
     import pyarrow as pa  # only tables need it
 
@@ -69,7 +84,7 @@ def prediction_types(model: Predictor) -> dict[str, Any]:
 
 
 def passed_through(
-    model: Predictor, present: Iterable[str], ids: Sequence[str], *, keep_all: bool
+    model: Predicting, present: Iterable[str], ids: Sequence[str], *, keep_all: bool
 ) -> tuple[str, ...]:
     """Return the columns of the rows that the answer has, in its order.
 
@@ -106,7 +121,7 @@ def passed_through(
 
 
 def predicted_frame(
-    model: Predictor, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False
+    model: Predicting, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False
 ) -> Any:
     """Return predictions as a table of the kind of the rows: see `Predictor.predict_frame`."""
     ids = (ids,) if isinstance(ids, str) else tuple(ids)
@@ -123,28 +138,26 @@ def predicted_frame(
     elif not isinstance(rows, pa.Table | Mapping | np.ndarray) and hasattr(rows, "__iter__"):
         rows = list(rows)
     answers, types = predictions(model, rows), prediction_types(model)
-    arrays = [pa.array(one, types[name]) for name, one in answers.items()]
-    if not passes:
-        return pa.table(arrays, list(types))
-    table = rows if isinstance(rows, pa.Table) else _as_table(rows)
-    table = table.select(list(passed_through(model, table.column_names, ids, keep_all=keep_all)))
-    for name, array in zip(types, arrays, strict=True):
-        table = table.append_column(name, array)
-    return table
+    table = _kept(model, rows, ids, keep_all) if passes else pa.table({})
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table(columns | {name: pa.array(answers[name], types[name]) for name in types})
 
 
-def _as_table(rows: Any) -> Any:
-    """Return columns or records as an Arrow table.
+def _kept(model: Predicting, rows: Any, ids: Sequence[str], keep_all: bool) -> Any:
+    """Return the columns of rows that are passed through, as an Arrow table.
 
     Raises:
-        SecureFlowError: `invalid_rows` for a column of values that have no common type.
+        SecureFlowError: as `passed_through`; `invalid_rows` for a column of values that have no
+            common type.
     """
     import pyarrow as pa
 
-    columns: dict[str, Any] = {}
+    if isinstance(rows, pa.Table):
+        return rows.select(list(passed_through(model, rows.column_names, ids, keep_all=keep_all)))
     by_name = isinstance(rows, Mapping)
     names = list(rows) if by_name else dict.fromkeys(name for record in rows for name in record)
-    for name in names:
+    columns: dict[str, Any] = {}
+    for name in passed_through(model, names, ids, keep_all=keep_all):
         cells = rows[name] if by_name else [record.get(name) for record in rows]
         try:
             columns[name] = pa.array(cells)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk.tracking import folder_name, not_logged
+from secureflow.sdk.runlogs import folder_name, not_logged
 
 if TYPE_CHECKING:
     from secureflow.engines.training.export import ModelFile

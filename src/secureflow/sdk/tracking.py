@@ -27,7 +27,7 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -35,38 +35,18 @@ from secureflow.sdk import answers, verbs
 from secureflow.sdk.events import Event
 from secureflow.sdk.objects import Job
 from secureflow.sdk.reports import Report, numbers_in
+from secureflow.sdk.runlogs import RunLog
 
 if TYPE_CHECKING:
     from secureflow.engines.training.export import ModelFile
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
 """Names of figures that every tracker takes; others are left out."""
-_JOB_ID: Final = re.compile(r"job_[0-9a-z]{1,64}")
 _OF_ROUND: Final = frozenset({"epsilon", "seconds", "survivors"})
 _NO_FIGURES: Final = frozenset({"round", "rounds"})
 _PARTS: Final = ("model", "plan", "privacy")
 _LONGEST: Final = 1000
 """Characters of a parameter; a longer one is left out."""
-
-
-@runtime_checkable
-class RunLog(Protocol):
-    """Where a job is logged."""
-
-    def begin(self, job: Job, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
-        """Open the run of a job."""
-
-    def figures(self, step: int, figures: Mapping[str, float]) -> None:
-        """Log the figures of a step, finite numbers."""
-
-    def end(self, state: str, tags: Mapping[str, str], model: ModelFile | None) -> None:
-        """Close the run.
-
-        Args:
-            state: `succeeded`, `failed`, `cancelled`; or `left` if nobody waits any more.
-            tags: what became known at the end.
-            model: the released model with its card, if it is asked for and there is one.
-        """
 
 
 LogTo = str | Callable[[int, Mapping[str, float]], None] | RunLog
@@ -193,30 +173,6 @@ def _named(log_to: str) -> RunLog:
 
         return MlflowLog(place if kind == "mlflow" else log_to)
     raise _unknown(log_to)
-
-
-def folder_name(job: Job) -> str:
-    """Return the name of a job's folder: its id, which is checked, for the server chose it.
-
-    Raises:
-        SecureFlowError: `invalid_answer`.
-    """
-    if not _JOB_ID.fullmatch(job.id):
-        raise SecureFlowError(
-            "invalid_answer",
-            "The server's job has no plain id.",
-            "Check that the URL is a SecureFlow server and that no proxy is in between.",
-        )
-    return job.id
-
-
-def not_logged(to: str, error: BaseException) -> SecureFlowError:
-    """Return the error of a tracker that takes nothing; the job continues."""
-    return SecureFlowError(
-        "not_logged",
-        Text("{to} does not take what is logged: {reason}", to=to, reason=str(error)[:300]),
-        "The job continues: wait for it again, and everything is logged from its first round.",
-    )
 
 
 def parameters_of(job: Job) -> dict[str, str]:

@@ -38,6 +38,9 @@ MAX_CLASSES: Final = 32
 MAX_GROUPS: Final = 64
 """Most groups of scores of a baseline."""
 
+MOVED: Final = 6
+"""Most numbers that a row moves by 1 under noise (`engines.evaluation.layout`)."""
+
 Count = Annotated[float, Field(ge=0.0, le=1e12)]
 Edge = Annotated[float, Field(ge=-1e6, le=1e6)]
 
@@ -171,7 +174,7 @@ def check_evaluation(spec: EvaluationSpec) -> None:
     """
     rules: tuple[Callable[[EvaluationSpec], Problem | None], ...] = (
         *(_roster_rules, _model_rules, _label_rules, _row_rules, _baseline_rules, _cost_rules),
-        summed_problem,
+        _privacy_rules,
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
@@ -251,6 +254,10 @@ def _cost_rules(spec: EvaluationSpec) -> Problem | None:
     if not spec.costs.false_positive and not spec.costs.false_negative:
         return "costs", "nothing costs anything", "Give at least one of them."
     return None
+
+
+def _privacy_rules(spec: EvaluationSpec) -> Problem | None:
+    return summed_problem(spec, MOVED)
 
 
 def _place(at: int, name: str) -> str:

@@ -12,6 +12,8 @@ from secureflow.domain.specs.preparation import PreparationSpec, check_preparati
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
+from secureflow.domain.specs.sweep import SweepSpec, check_sweep
+from secureflow.domain.specs.sweep_request import SweepRequest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.domain.specs.training_rules import check
@@ -50,4 +52,16 @@ EVALUATION_SPEC: Final = SpecKind(
         **{"per_party": "number", "contributions": "number"},
     },
 )
-SPEC_KINDS: Final = SpecKinds(TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC, EVALUATION_SPEC)
+SWEEP_SPEC: Final = SpecKind(
+    "sweep",
+    SweepSpec,
+    SweepRequest,
+    check_sweep,
+    {
+        **{"family": "text", "release": "text"},
+        **{"points": "number", "rounds": "number", "sets": "texts"},
+    },
+)
+SPEC_KINDS: Final = SpecKinds(
+    TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC, EVALUATION_SPEC, SWEEP_SPEC
+)

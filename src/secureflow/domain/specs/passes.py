@@ -64,6 +64,11 @@ class Query:
     slots: int
     moved: int
 
+    @property
+    def adds_numbers(self) -> bool:
+        """Whether a row adds a number to every slot; otherwise it counts 1 in some of them."""
+        return self.moved == self.slots
+
 
 COUNT: Final = Query(-1, 0, "", 1, 1)
 """The rows of all parties, where nothing else tells them."""

@@ -132,7 +132,9 @@ def _roster_rules(spec: PreparationSpec) -> Problem | None:
 
 
 def _privacy_rules(spec: PreparationSpec) -> Problem | None:
-    problem = summed_problem(spec)
+    rounds = schedule(spec).rounds
+    moved = max((query.moved for each in rounds for query in each), default=1)
+    problem = summed_problem(spec, moved)
     if problem is not None or spec.privacy is None:
         return problem
     for at, step in enumerate(spec.steps):

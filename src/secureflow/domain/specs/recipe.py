@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import STRICT, Digest, Id
 from secureflow.domain.specs.fits import FitProblem, check_fit
 from secureflow.domain.specs.prepared import PreparedColumn
@@ -101,6 +102,12 @@ def outputs_of(table: Table) -> tuple[Output, ...]:
 def table_after(recipe: Recipe) -> Table:
     """Return the table that a recipe makes, with bounds and categories."""
     return tables(recipe.table, recipe.steps, recipe.fits)[-1]
+
+
+def number_columns(recipe: Recipe) -> list[tuple[str, Bounds]]:
+    """Return the number columns that a recipe makes, with their bounds."""
+    made = table_after(recipe).items()
+    return [(name, held.bounds) for name, held in made if isinstance(held, Numbers) and held.bounds]
 
 
 def _type(held: ColumnType) -> Literal["number", "category", "text"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol
 
@@ -15,6 +16,8 @@ LIMIT: Final = 1 << 50
 """The largest magnitude of a party's number, in steps of the lattice."""
 MAX_NOISE: Final = 1000.0
 """The largest noise multiplier times contributions."""
+MAX_DEVIATION: Final = float(1 << 17)
+"""The largest σ that noise can be drawn with (`engines.privacy.gaussian`)."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,13 @@ class Summed(Protocol):
         """Most rows of one unit that count."""
 
 
-def summed_problem(spec: Summed) -> Problem | None:
-    """Return a contradiction between the noise, its unit and the rows that count, or None."""
+def summed_problem(spec: Summed, moved: int) -> Problem | None:
+    """Return a contradiction between the noise, its unit and the rows that count, or None.
+
+    Args:
+        spec: the job's.
+        moved: how many numbers of one release a row may move.
+    """
     privacy = spec.privacy
     if privacy is None:
         once = spec.contributions == 1
@@ -93,7 +101,8 @@ def summed_problem(spec: Summed) -> Problem | None:
     if privacy.noise_multiplier is None:
         reason = "it is neither given nor calibrated from an epsilon"
         return "privacy.noise_multiplier", reason, "Give it, or give privacy.epsilon."
-    most = MAX_NOISE / spec.contributions
+    drawn = MAX_DEVIATION / ((spec.contributions + 1) * math.sqrt(moved))
+    most = min(MAX_NOISE / spec.contributions, drawn)
     if privacy.noise_multiplier > most:
         reason = Text(
             "above {most:g} (at {count} rows of a unit) only noise is left",

@@ -40,6 +40,7 @@ from secureflow.domain.specs.inputs import (
     Texts,
 )
 from secureflow.domain.specs.measured import Metric
+from secureflow.domain.specs.parts import Part
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
@@ -301,6 +302,7 @@ class TrainingSpec(SpecBase):
     v: Literal[1] = 1
     initial: Annotated[Initial | None, Field(exclude_if=_absent)] = None
     wire: Annotated[WireType | None, Field(exclude_if=_absent)] = None
+    part_of: Annotated[Part | None, Field(exclude_if=_absent)] = None
 
     @property
     def parameters(self) -> int:

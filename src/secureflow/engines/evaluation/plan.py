@@ -21,6 +21,7 @@ from secureflow.engines.evaluation.figures import evaluate, evaluate_party
 from secureflow.engines.evaluation.layout import AnyForm, ClassesForm, form_for, sigma_of, unit_of
 from secureflow.engines.evaluation.stability import stability
 from secureflow.engines.evaluation.stage import STAGE
+from secureflow.engines.evaluation.sums import totals_problem
 from secureflow.engines.evaluation.tally import Outputs, Vector, tally
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.wholenumbers import Integers, whole_encoding, with_shares
@@ -148,10 +149,24 @@ def measured(
         number: the round, from 1.
         totals: int64 (`longest`,), with noise under privacy.
         contributors: whose rows are in them.
+
+    Raises:
+        SecureFlowError: `totals_malformed` for totals without noise that no rows have.
     """
     model, costs = spec.models[number - 1], spec.costs
     whole, *own = parts(spec, number)
     every, chances = totals[whole.place], has_chances(model.model)
+    problem = totals_problem(whole.form, every, unit=whole.unit, parties=len(contributors))
+    if problem is not None:
+        raise SecureFlowError(
+            "totals_malformed",
+            problem,
+            Text(
+                "One of these sent sums that are none of its rows: {parties}. Evaluate without one "
+                "of them in turn to find which.",
+                parties=", ".join(contributors),
+            ),
+        )
     found = evaluate(
         whole.form,
         every,

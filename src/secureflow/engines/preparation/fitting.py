@@ -4,10 +4,11 @@ Every party and the centre keep the same *progress*: what each step has learned 
 sums are computed from rows to which all steps that are fitted by then were applied; its totals give
 the next progress. Both are pure functions of the spec, the progress and the rows or totals.
 
-Sums are whole numbers. A row that adds 1 adds `unit` steps. Without privacy a party's sum of
-numbers is rounded once, so that a total of n rows at P parties is off by at most P/2 steps. Under
-privacy each row's number is rounded by itself: then no row moves a sum by more than one unit, and
-σ, in steps, hides it exactly.
+Sums are whole numbers. A row that adds 1 adds `unit` steps. A party's sum of numbers is rounded
+once, so that a total at P parties is off by at most P/2 steps, however many rows it is of. Under
+privacy, where a step may be coarse, each row's number is rounded to 2^-24 before: those are added
+up exactly, so that rows of a unit move the rounded sum by what they add and at most one step more,
+and σ, in steps, hides that.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def tally(
                 if query.column in known:
                     part = slice(offset, offset + known[query.column])
                     _add(spec, query, step, progress, rows, found[part], whole[part])
-    return found + np.rint(whole * UNIT).astype(np.int64)
+    for query, offset in zip(queries, _offsets(queries), strict=True):
+        whole[offset : offset + query.slots] *= unit_of(spec, query)
+    return found + np.rint(whole).astype(np.int64)
 
 
 def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progress:
@@ -181,11 +184,15 @@ def unit_of(spec: PreparationSpec, query: Query) -> int:
 
 
 def sigma_of(spec: PreparationSpec, query: Query) -> float:
-    """Return σ of the noise on a query's totals, in steps: z · √moved · contributions · unit."""
+    """Return σ of the noise on a query's totals, in steps: z times what a unit can move them by.
+
+    That is √moved · (contributions · unit, and for sums of numbers 1 of their rounding).
+    """
     if spec.privacy is None:
         return 0.0
-    sensitivity = math.sqrt(query.moved) * spec.contributions * unit_of(spec, query)
-    return spec.privacy.multiplier * sensitivity
+    unit = unit_of(spec, query)
+    most = spec.contributions * unit + (query.adds_numbers and unit < UNIT)
+    return spec.privacy.multiplier * math.sqrt(query.moved) * most
 
 
 def _offsets(queries: tuple[Query, ...]) -> list[int]:
@@ -206,21 +213,22 @@ def _add(
 
     Args:
         spec, query, step, progress, rows: what is added up.
-        steps: sums in steps, of counts, and of numbers that are rounded by themselves.
-        whole: sums of numbers that are rounded once, over all rows of the party.
+        steps: sums of counts, in steps.
+        whole: sums of numbers, which are rounded once, over all rows of the party.
     """
     state = progress.states[query.step].get(query.column, {})
     names = (query.column,) if query.column else present(step, rows.table)
     unit = unit_of(spec, query)
     read = replace(rows, values={name: rows.values[name] for name in names})
-    for some in read.blocks(len(steps)):
+    private = spec.privacy is not None
+    for some in read.blocks(len(steps) if private or query.column else len(names)):
         found = STEPS[step.step].tally(step, query.number, state, some, query.column)
         if isinstance(found, Cells):
             steps += _counted(found, len(steps)) * unit
-        elif spec.privacy is None:
-            whole += np.nan_to_num(found.numbers, nan=0.0).sum(axis=0)
+        elif private:
+            whole += _fine(found.each())
         else:
-            steps += _rounded(found.numbers, unit)
+            whole += found.added()
 
 
 def _counted(found: Cells, size: int) -> Integers:
@@ -228,10 +236,9 @@ def _counted(found: Cells, size: int) -> Integers:
     return np.bincount(slots[slots >= 0], minlength=size).astype(np.int64)
 
 
-def _rounded(numbers: Numbers64, unit: int) -> Integers:
-    """Round each row's numbers: none exceeds a unit, so rounding adds no sensitivity."""
-    each = np.nan_to_num(np.clip(numbers, -1.0, 1.0), nan=0.0)
-    return np.asarray(np.rint(each * unit).astype(np.int64).sum(axis=0))
+def _fine(numbers: Numbers64) -> Numbers64:
+    """Return sums of rows' numbers, each rounded to 2^-24: exact in float64 for `MOST_ROWS`."""
+    return np.asarray(np.rint(np.clip(numbers, -1.0, 1.0) * UNIT).sum(axis=0) / UNIT)
 
 
 def _about(

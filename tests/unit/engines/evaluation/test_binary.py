@@ -232,6 +232,12 @@ def test_degenerate_rows_have_defined_figures(
         assert found["figures"]["ks"] == 0.0
 
 
+def test_infinite_outputs_are_the_greatest() -> None:
+    outputs, labels = [np.inf, 30.0, -30.0, -np.inf], [1.0, 0.0, 1.0, 0.0]
+    rows = Rows(np.array(outputs, np.float32)[:, None], np.array(labels, np.float32))
+    assert evaluate(BINARY, rows.totals(BINARY))["figures"]["auc"] == 0.75
+
+
 def test_rows_without_output_are_told(rows: Rows) -> None:
     outputs = rows.outputs.copy()
     outputs[:7] = np.nan
@@ -276,3 +282,7 @@ def test_errors_of_noise_are_those_of_repeated_noise() -> None:
         assert error == pytest.approx(np.std(each), rel=0.4), name
         assert abs(np.mean(each) - exact[name]) < 1.5 * np.std(each), name  # little bias
     assert "ks_threshold" not in told[0]
+    noised = evaluate(PRIVATE_BINARY, totals, unit=unit, sigma=sigma * unit)
+    for name in ("auc", "accuracy", "loss"):
+        low, high = noised["intervals"][name]
+        assert high - low > 2 * 1.959964 * noised["noise"][name], name

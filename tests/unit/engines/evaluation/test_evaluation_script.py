@@ -117,3 +117,15 @@ def test_noise_is_the_same_for_the_same_model_and_is_in_every_part() -> None:
         for party in one["parties"]:
             assert one["parties"][party] != other["parties"][party]
         assert 0 <= one["figures"]["auc"] <= 1
+
+
+def test_sums_that_no_rows_have_end_the_job_and_name_who_contributed() -> None:
+    class Lying(EvaluationWorld):
+        def added(self, party: str, body: dict[str, Any]) -> Any:
+            found = super().added(party, body)
+            return found + (party == "bank-c") * 12345
+
+    with pytest.raises(SecureFlowError) as caught:
+        drive(Lying(count=4), [])
+    assert caught.value.code == "totals_malformed"
+    assert "bank-a, bank-b, bank-c, bank-d" in caught.value.hint

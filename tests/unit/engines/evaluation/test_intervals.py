@@ -83,6 +83,27 @@ def test_intervals_of_binary_figures_cover() -> None:
     for name, share in covered.items():
         assert share >= 0.88, (name, share)
     assert np.mean(list(covered.values())) < 0.99
+    found = evaluate(BINARY, binary_rows(600).totals(BINARY))["intervals"]
+    assert found["gini"] == pytest.approx([2 * end - 1 for end in found["auc"]])
+
+
+def test_the_lower_end_of_ks_knows_that_the_greatest_difference_is_too_great() -> None:
+    random = np.random.default_rng(23)
+    one, zero = (np.bincount(random.binomial(199, p, 120), minlength=200) for p in (0.52, 0.49))
+    low, high = intervals.ks(one.astype(float), zero.astype(float))
+    shares = np.cumsum(one) / 120, np.cumsum(zero) / 120
+    at = int(np.abs(shares[0] - shares[1]).argmax())
+    most, least = (shares[1][at], shares[0][at])
+    ends = [intervals.wilson(share * 120, 120) for share in (most, least)]
+    there = most - least - np.hypot(most - ends[0][0], ends[1][1] - least)
+    assert 0 < low < there - 0.005
+    assert high == pytest.approx(most - least + np.hypot(ends[0][1] - most, least - ends[1][0]))
+
+
+def test_a_difference_that_chance_explains_has_no_lower_end() -> None:
+    """Two cells: the difference is at one place only, where its own interval leaves 0 out."""
+    assert intervals.ks(np.array([86.0, 14.0]), np.array([97.0, 3.0]))[0] == 0.0
+    assert intervals.ks(np.array([860.0, 140.0]), np.array([970.0, 30.0]))[0] > 0.05
 
 
 def test_a_model_that_knows_nothing_shows_no_ks() -> None:

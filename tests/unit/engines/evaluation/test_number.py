@@ -64,6 +64,21 @@ def test_a_very_good_model_keeps_its_interval() -> None:
     assert (high - low) / 2 == pytest.approx(1.96 * value / np.sqrt(2 * 1000), rel=0.1)
 
 
+def test_the_interval_of_r2_is_that_of_its_influence_function() -> None:
+    """Errors grow with the target here: squared errors and targets go together."""
+    random = np.random.default_rng(18)
+    z = random.beta(2, 5, 4000) * 2 - 1
+    e = random.normal(0, 0.05 + 0.3 * (z + 1), 4000)
+    rows = Rows((z + e).astype(np.float32)[:, None], z.astype(np.float32))
+    low, high = evaluate(NUMBER, rows.totals(NUMBER))["intervals"]["r2"]
+    z, e = rows.labels.astype(float), rows.outputs[:, 0].astype(float) - rows.labels.astype(float)
+    a, b = (e**2).mean(), z.var()
+    influence = -(e**2 - a) / b + a * ((z - z.mean()) ** 2 - b) / b**2
+    assert (high - low) / 2 == pytest.approx(1.959964 * influence.std() / np.sqrt(4000), rel=1e-4)
+    apart = np.hypot((e**2).std() / b, a * ((z - z.mean()) ** 2).std() / b**2)
+    assert influence.std() < 0.97 * apart  # what they have in common matters
+
+
 def test_bars_hold_all_rows_where_they_lie(rows: Rows, found: dict[str, Any]) -> None:
     errors = _unscaled(rows.outputs) - _unscaled(rows.labels)
     for bars, values in ((found["curves"]["residuals"], errors),

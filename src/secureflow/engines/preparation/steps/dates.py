@@ -43,7 +43,7 @@ def _refuse(
     for row, cell in enumerate(cells, first):
         if cell is not None and known[cell] is None:
             reason = "no format of the step date_parts fits it"
-            raise malformed_cell(name, row, reason)
+            raise malformed_cell(name, row, reason, step="date_parts")
 
 
 def _read(step: DateParts, cell: str) -> datetime | None:

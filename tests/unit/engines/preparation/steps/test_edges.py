@@ -375,7 +375,7 @@ def test_a_date_that_no_format_fits_is_named_or_missing(cell: str) -> None:
     with pytest.raises(SecureFlowError) as caught:
         outcome(spec, progress, part)
     assert caught.value.code == "malformed_cell"
-    assert caught.value.details == {"row": 2, "column": "born"}
+    assert caught.value.details == {"row": 2, "column": "born", "step": "date_parts"}
     rows = outcome(spec, progress, part, strict=False)
     assert np.isnan(rows.values["born.year"]).tolist() == [False, True]
 
