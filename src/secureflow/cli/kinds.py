@@ -192,9 +192,12 @@ class EvaluationText:
 
     def leaves(self, spec: EvaluationSpec) -> str:
         """Return that sums leave masked, and whether they hold noise."""
-        if spec.per_party:
-            return t("counts of rows by score and label, masked; the total and this party's "
+        if spec.per_party and spec.privacy is None:
+            return t("exact counts of rows by score and label, masked; the total and this party's "
                      "own are opened")  # fmt: skip
+        if spec.per_party:
+            return t("noised counts of rows by score and label, masked; the total and this "
+                     "party's own are opened")  # fmt: skip
         if spec.privacy is None:
             return t("exact counts of rows by score and label, masked; only their total can be "
                      "opened")  # fmt: skip

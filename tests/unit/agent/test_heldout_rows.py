@@ -32,6 +32,7 @@ from secureflow.domain.specs.training import (
     TrainingPlan,
     TrainingSpec,
 )
+from secureflow.engines.preparation import held_out
 from secureflow.engines.preparation.keysplit import key_places
 from secureflow.kit.errors import SecureFlowError
 
@@ -233,6 +234,21 @@ def test_with_privacy_a_row_moves_no_other_and_none_is_refused(tmp_path: Path) -
     assert train + valid == ROWS
     alone = parts(csv(tmp_path, table([None] * ROWS)))
     assert alone == (ROWS, 0)
+
+
+def test_with_privacy_a_row_without_a_label_moves_no_other(tmp_path: Path) -> None:
+    """It is not there; all others are in the parts that their keys say."""
+    whole = table()
+    x = whole["x"].to_numpy() / 5e5 - 1
+    held = held_out(np.array(whole["person"].to_pylist(), object), SECRETS.keys, 0.2)
+    for missing in ([], [5], range(0, ROWS, 7)):
+        labels = [None if at in missing else one for at, one in enumerate(whole["y"].to_pylist())]
+        config = csv(tmp_path, whole.set_column(2, "y", pa.array(labels)))
+        state = TRAINING_WORKER.prepare("job", PRIVATE, config, SourceLimits(), SECRETS).state
+        there = np.array([one is not None for one in labels])
+        for (rows, _), part in zip(state._private_rows, (~held, held), strict=True):
+            found = rows[np.arange(len(rows))][:, 0]
+            assert np.allclose(np.sort(found), np.sort(x[part & there]), atol=1e-6)
 
 
 def test_with_privacy_few_held_out_rows_are_measured_as_well(tmp_path: Path) -> None:

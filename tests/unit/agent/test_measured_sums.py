@@ -194,3 +194,16 @@ def test_rows_are_held_out_by_a_key_that_the_owner_declares(world: EvaluatedWorl
             check_columns=lambda *_: None,
         )
         assert {name: value for name, value in asked.items() if name == "key"} == seen
+
+
+def test_weights_of_the_training_need_no_column_where_a_model_is_applied(
+    world: EvaluatedWorld,
+) -> None:
+    weighted = {**FEATURES, "weight": {"column": "exposure", "bounds": [0, 1]}}
+    models = [
+        {"job": "job_aaaaaaaaaa", "digest": MODEL, "features": weighted,
+         "model": {"family": "logistic_regression"}}
+    ]  # fmt: skip
+    spec = world.make_spec(models=models)
+    assert "exposure" not in spec.column_names
+    check_declared(spec, world.settings.datasets[0])

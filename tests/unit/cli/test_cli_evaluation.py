@@ -118,6 +118,17 @@ def test_owners_see_whose_rows_a_model_may_have_learned_from() -> None:
     assert told.endswith("20% of the keys")
 
 
+def test_owners_see_whether_what_leaves_has_noise() -> None:
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "people"} for one in "abc"]
+    noise = {"privacy": {"delta": 1e-6, "noise_multiplier": 1.0}}
+    for per_party in (False, True):
+        for changes, word in (({}, "exact"), (noise, "noised")):
+            spec = specified(roster, per_party=per_party, **changes)
+            told = EvaluationText().leaves(spec)
+            assert told.startswith(word)
+            assert ("own are opened" in told) == per_party
+
+
 def test_figures_are_shown_by_model_and_party(cli: Any, centre: Any) -> None:
     centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, REPORT)
     status, out, err = cli("job", "report", "job_11111111")

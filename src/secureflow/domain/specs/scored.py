@@ -7,7 +7,7 @@ numbers are scaled, and the digest of the parameters, which each agent checks be
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -60,8 +60,12 @@ class ScoredModel:
 
     @property
     def trained(self) -> TrainingSpec:
-        """Features and model as a spec without parties, for whoever computes with them."""
-        return TrainingSpec("", "", "", "", (), features=self.features, model=self.model)
+        """Features and model as a spec without parties, for whoever computes with them.
+
+        Rows all count alike where a model is applied: no column of weights is read.
+        """
+        features = replace(self.features, weight=None)
+        return TrainingSpec("", "", "", "", (), features=features, model=self.model)
 
     def seen(self, parties: Iterable[str], taken: HeldOut | None) -> tuple[str, ...]:
         """Return the parties whose rows it may have been trained on, among rows that are taken."""

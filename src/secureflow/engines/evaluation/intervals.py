@@ -25,6 +25,8 @@ DRAWS: Final = 200
 """Draws of a bootstrap."""
 _NOTICED: Final = 1.358
 """√(1/n + 1/m) times this is the greatest KS that equal distributions show 95 times in 100."""
+_STEEP: Final = 50.0
+"""An interval on the log scale ends at this power of e."""
 _SEED: Final = 1979
 _GROUPS: Final = 128
 """Cells to which the score cells are merged for a bootstrap."""
@@ -70,6 +72,9 @@ def mean_of(each: Sequence[tuple[float, float, float]], weights: Floats | None =
 def mean(total: float, squares: float, rows: float) -> Interval:
     """Return the interval of the mean of numbers of at least 0.
 
+    Losses of a good model are skew, so that a mean of few of them is rather too small than too
+    great: the upper end is that on the log scale.
+
     Args:
         total: their sum.
         squares: the sum of their squares.
@@ -77,7 +82,8 @@ def mean(total: float, squares: float, rows: float) -> Interval:
     """
     found = total / rows
     half = Z * math.sqrt(max(squares / rows - found * found, 0.0) / rows)
-    return max(0.0, found - half), found + half
+    high = found * math.exp(min(half / found, _STEEP)) if found > 0 else half
+    return max(0.0, found - half), high
 
 
 def area(positives: Floats, negatives: Floats) -> float | None:
