@@ -130,7 +130,7 @@ async def test_a_sum_of_too_few_is_refused_with_the_reason(api: Api) -> None:
     ("kind", "says"),
     [
         (None, "kind: it is missing"),
-        ("juggling", "kind: one of 'training', 'statistics', 'preparation' is needed"),
+        ("juggling", "kind: one of 'training', 'statistics', 'preparation', 'sweep' is needed"),
         ("statistics", "queries, privacy: Field required"),
     ],
 )
