@@ -85,8 +85,11 @@ class Bank:
         self.breaking.fails = fails
         try:
             self.do(action, number)
-        except (SecureFlowError, sqlite3.OperationalError) as error:
-            assert getattr(error, "code", "") in {"", "budget_exceeded", "budget_conflict"}
+        except SecureFlowError as error:
+            if error.code not in {"budget_exceeded", "budget_conflict"}:
+                raise
+            return False
+        except sqlite3.OperationalError:
             return False
         else:
             return True
