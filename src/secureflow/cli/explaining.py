@@ -1,4 +1,4 @@
-"""`job explain` for people: who could see what, attacks prevented, the cost, and dropouts."""
+"""`job explain` for people: who could see what, what is stopped, costs, fits and dropouts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.cli.console import Form, show, write
+from secureflow.cli.fits import FITTED, fitted_rows
 from secureflow.cli.texts import part_of, said, t
 from secureflow.texts import chosen_name
 
@@ -30,6 +31,17 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
         facts = {n: _spoken(privacy[n]) for n in _COST if privacy.get(n) is not None}
         show(facts, Form.TABLE)
         _section(t("What is released"), privacy.get("released"), ("number", "mechanism"))
+    if fitted := list(fitted_rows(explanation.get("fitted"))):
+        write(f"\n{t('What was fitted')}")
+        show(fitted, Form.TABLE, FITTED)
+    if points := explanation.get("points"):
+        from secureflow.cli.points import point_columns, point_row
+
+        rows = [point_row(one) for one in points]
+        write(f"\n{t('Points')}")
+        show(rows, Form.TABLE, point_columns(rows))
+        if choosing := part_of(explanation, "choosing"):
+            write(said(choosing))
     _section(t("Who dropped out"), explanation.get("dropouts"), _DROPPED)
 
 

@@ -13,17 +13,20 @@ from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
-from secureflow.cli.names import named, named_all
+from secureflow.cli.names import named
+from secureflow.cli.points import point_columns, point_row, show_points
+from secureflow.cli.prediction import show_prediction
 from secureflow.cli.session import client
-from secureflow.cli.starts import completed, told_on_the_command_line
+from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
+from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
-from secureflow.kit.inputfiles import read_mapping
+from secureflow.domain.ids import part_id
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
-    from secureflow.sdk import Client
 
 app = group("Jobs: joint computations.")
 
@@ -48,10 +51,10 @@ LogModel = Annotated[
     bool, typer.Option("--log-model", help=t("Log the released model and its card there, too."))
 ]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
-_PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
+_PROGRESS = ("round", "rounds", "point", "points", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
-           "privacy", "contributors")  # fmt: skip
-_RARE = frozenset({"kept_round", "privacy"})
+           "chosen_by",           "privacy", "contributors")  # fmt: skip
+_RARE = frozenset({"kept_round", "chosen_by", "privacy"})
 """Lines of a report that only jobs have that it is about."""
 _FACTS = (
     *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
@@ -119,6 +122,12 @@ def submit(
 def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -> None:
     """Check a job file without submitting it."""
     _check(file, resume, output)
+
+
+app.command(
+    "sweep",
+    help=t("Run a training at many points, one after the other, and say which is the best."),
+)(sweep)
 
 
 app.command("statistics", help=t("Query the data of several owners for statistics with noise."))(
@@ -217,8 +226,13 @@ def report(
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
+    show_points(answer)
     if "answers" in answer:
         show_answers(answer, output)
+    if "evaluation" in answer:
+        show_evaluation(answer, output)
+    if "prediction" in answer:
+        show_prediction(answer, output)
 
 
 @app.command(
@@ -274,6 +288,21 @@ def _show(job: Job, output: Form) -> None:
 
         extra["waiting"] = "\n".join(waiting_lines(waiting))
     show({**vars(job), **extra}, output, (*_FACTS, "waiting") if waiting else _FACTS)
+    _show_points(job)
+
+
+def _show_points(job: Job) -> None:
+    """Print what a sweep has come to, or what it lists while it runs; nothing of other jobs."""
+    if job.report is not None:
+        show_points(job.report)
+    elif isinstance(listed := job.spec.get("points"), list):
+        begun = {at: part_id(job.id, at) for at in range(1, 1 + job.progress.get("point", 0))}
+        rows = [
+            point_row({"point": at, "sets": one, "job": begun.get(at)})
+            for at, one in enumerate(listed, 1)
+        ]
+        write("")
+        show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
 
 
 def _absent(progress: Mapping[str, Any]) -> str:
@@ -301,14 +330,3 @@ def _why(error: dict[str, Any] | None) -> str | None:
         return None
     code, message, hint = (part_of(error, name) for name in ("code", "message", "hint"))
     return f"{code}: {explained(code, message)}" + (f" → {said(hint)}" if hint else "")
-
-
-def requested(connection: Client, file: Path, resume: str = "") -> dict[str, Any]:
-    """Return the request of a job file; projects, datasets and jobs in it may be names."""
-    request = read_mapping(file) | told_on_the_command_line(resume)
-    if isinstance(project := request.get("project"), str):
-        request["project"] = named(connection, "project", project)
-    datasets = request.get("datasets")
-    if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
-        request["datasets"] = list(named_all(connection, "dataset", datasets))
-    return request | completed(connection, request)

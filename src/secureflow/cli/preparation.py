@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typer
 
@@ -13,9 +24,10 @@ from secureflow.cli.console import Form, Output, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.files import write_text
-from secureflow.cli.jobs import requested
+from secureflow.cli.fits import FITTED, told
 from secureflow.cli.names import named
 from secureflow.cli.session import client
+from secureflow.cli.starts import requested
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -27,10 +39,11 @@ if TYPE_CHECKING:
 app = group("Preparation: columns to a model's inputs, fitted over all owners' rows.")
 
 _ALL: Final = ("step", "v", "reads", "fitted", "does")
-_FITTED: Final = ("step", "name", "column", "learned")
+_KINDS: Final = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_UNBOUNDED: Final = 1e9
+"""A limit beyond this is not told: it is there for arithmetic's sake."""
 _FIXED: Final = frozenset({"columns", "step", "v"})
-_MOST_SHOWN: Final = 8
-"""Numbers of a list that a table shows; `-o json` shows all."""
+_PARAMETERS: Final = ("parameter", "takes", "default")
 
 Step = Annotated[str, typer.Argument(help=t("Name of a step, as `prep list` shows it."))]
 RequestFile = Annotated[Path, typer.Argument(help=t("Job file (YAML or JSON)."))]
@@ -58,12 +71,15 @@ def describe(step: Step, output: Output = Form.TABLE) -> None:
             Text("No step is called {step!r}.", step=step[:40]),
             Text("The steps are: {steps}.", steps=", ".join(one.step for one in CATALOGUE)),
         )
-    parameters = [{"parameter": name, "default": default} for name, default in _parameters(found)]
+    parameters = list(_parameters(found))
     if output is not Form.TABLE:
         show({**_row(found), "parameters": parameters}, output)
         return
     show(_row(found), output, _ALL)
-    show(parameters, output, ("parameter", "default"))
+    if parameters:
+        rows = [{**row, "default": t("required") if row["required"] else row["default"]}
+                for row in parameters]  # fmt: skip
+        show(rows, output, _PARAMETERS)
     write(t("In a job file:"))
     write(_example(found))
 
@@ -109,28 +125,65 @@ def _show(connection: Client, job: str, save: Path | None, output: Form) -> None
     if output is not Form.TABLE:
         show({"digest": recipe_digest(recipe), **dump(recipe)}, output)
         return
-    show(list(_learned(recipe)), output, _FITTED)
+    show(list(_learned(recipe)), output, FITTED)
     write(t("recipe {digest}", digest=recipe_digest(recipe)))
     write(t("makes: {columns}", columns=listed(plain(one.name) for one in recipe.outputs)))
 
 
 def _row(step: Any) -> dict[str, Any]:
-    from secureflow.domain.specs.passes import FITTED
+    from secureflow.domain.specs.passes import FITTED as FITTED_STEPS
 
     return {
         "step": step.step,
         "v": step.v,
         "reads": t(step.reads),
-        "fitted": t("yes") if step.step in FITTED else t("no"),
+        "fitted": step.step in FITTED_STEPS,
         "does": t(step.title),
     }
 
 
-def _parameters(step: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the parameters of a step that a job may give, and their defaults."""
+def _parameters(step: Any) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of a step that a job may give, what each takes, and its default."""
+    hints = get_type_hints(step, include_extras=True)
     for one in fields(step):
         if one.name not in _FIXED:
-            yield one.name, t("required") if one.default is MISSING else one.default
+            required = one.default is MISSING
+            default = None if required else one.default
+            takes = " | ".join(_taken(hints[one.name]))
+            yield {"parameter": one.name, "takes": takes, "required": required, "default": default}
+
+
+def _taken(kind: Any) -> Iterator[str]:
+    """Yield what a parameter of this type may be: words as they are written, ranges of numbers."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        yield from _ranged(parts[0], parts[1:])
+    elif origin is Literal:
+        yield from map(str, parts)
+    elif origin in {Union, UnionType}:
+        yield from (word for one in parts if one is not NoneType for word in _taken(one))
+    elif origin is tuple:
+        inner = [" | ".join(_taken(one)) for one in parts if one is not Ellipsis]
+        yield f"[{', '.join(inner)}{', …' if Ellipsis in parts else ''}]"
+    else:
+        yield t(_KINDS[kind])
+
+
+def _ranged(kind: Any, facts: tuple[Any, ...]) -> Iterator[str]:
+    if kind not in {int, float}:
+        yield from _taken(kind)
+        return
+    ends = {name: getattr(fact, name) for one in facts for fact in getattr(one, "metadata", ())
+            for name in ("gt", "ge", "lt", "le") if hasattr(fact, name)}  # fmt: skip
+    low = ends.get("ge", ends.get("gt"))
+    high = ends.get("le", ends.get("lt"))
+    word = t(_KINDS[kind])
+    if low is not None and high is not None and max(abs(low), abs(high)) < _UNBOUNDED:
+        yield f"{'> ' if 'gt' in ends else ''}{low:g} … {high:g}"
+    elif low is not None and abs(low) < _UNBOUNDED:
+        yield f"{word} ≥ {low:g}"
+    else:
+        yield word
 
 
 def _example(step: Any) -> str:
@@ -148,21 +201,9 @@ def _learned(recipe: Recipe) -> Iterator[dict[str, Any]]:
     for at, (step, fit) in enumerate(zip(recipe.steps, recipe.fits, strict=True), 1):
         named = {"step": at, "name": step.step}
         for column, one in fit["columns"].items():
-            yield {**named, "column": plain(column), "learned": _words(one)}
+            yield {**named, "column": plain(column), "learned": told(one)}
         if "kept" in fit:
-            kept = listed(plain(one) for one in fit["kept"])
-            yield {**named, "column": "", "learned": t("keeps {columns}", columns=kept)}
+            yield {**named, "column": "", "learned": told(fit)}
         elif not fit["columns"]:
             columns = listed(plain(one) for one in step.columns)
             yield {**named, "column": columns, "learned": t("nothing: it follows from the spec")}
-
-
-def _words(fit: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in fit.items())
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list):
-        shown = ", ".join(map(_short, value[:_MOST_SHOWN]))
-        return f"[{shown}, … {len(value)}]" if len(value) > _MOST_SHOWN else f"[{shown}]"
-    return f"{value:.6g}" if isinstance(value, float) else plain(str(value))

@@ -6,6 +6,7 @@ What is accepted, and what counts as missing: `prediction`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -34,7 +35,9 @@ def input_columns(features: FeatureSpec, rows: Any) -> dict[str, NDArray[Any]]:
     categories = {feature.column for feature in features.categorical}
     recipe = features.recipe
     if recipe is not None:
-        categories |= {one.column for one in recipe.columns if one.type == "category"}
+        categories |= {one.column for one in recipe.columns if one.type != "number"}
+        for name in _dated(recipe) & set(columns):
+            columns[name] = _times(columns[name])
     for name in categories & set(columns):
         columns[name] = texts_of(columns[name])
     return columns
@@ -64,6 +67,21 @@ def _with_names(features: FeatureSpec, rows: Any) -> Any:
 
 def _not_numbers(recipe: Recipe | None) -> bool:
     return recipe is not None and any(one.type != "number" for one in recipe.columns)
+
+
+def _dated(recipe: Recipe) -> set[str]:
+    """Return the columns that a recipe splits into numbers of dates."""
+    return {name for one in recipe.steps if one.step == "date_parts" for name in one.columns}
+
+
+def _times(cells: NDArray[Any]) -> NDArray[Any]:
+    """Return times without a zone as agents read those of a Parquet file; other cells as are."""
+    found = np.empty(len(cells), dtype=object)
+    found[:] = [
+        value.isoformat(" ") if isinstance(value, datetime) and value.tzinfo is None else value
+        for value in cells.tolist()
+    ]
+    return found
 
 
 def as_known(rows: Any) -> Any:
@@ -152,7 +170,7 @@ def _missing(value: Any) -> bool:
 
 
 def texts_of(cells: NDArray[Any]) -> NDArray[Any]:
-    """Return the cells of a category as the agents' data sources do (`datasources.conform`)."""
+    """Return the cells of categories and texts as agents read them (`datasources.conform`)."""
     texts = np.empty(len(cells), dtype=object)
     texts[:] = [_text(value) for value in cells.tolist()]
     return texts
@@ -165,7 +183,7 @@ def _text(value: Any) -> Any:
         return str(value)
     if isinstance(value, float | np.floating):
         return None if np.isnan(value) else str(int(value)) if value.is_integer() else value
-    return value
+    return value.isoformat() if type(value) is date else value
 
 
 def _invalid_rows(reason: str) -> SecureFlowError:

@@ -61,9 +61,8 @@ class Scorecard:
 
     def score(self, rows: Any) -> NDArray[np.float64]:
         """Return each row's points, float64 (rows,); rows as `Predictor.predict` takes them."""
-        chances = self.model.predict_proba(rows)[:, 1].astype(np.float64)
-        safe = np.clip(chances, 1e-12, 1 - 1e-12)
-        return np.asarray(self.offset - self.factor * np.log(safe / (1 - safe)))
+        # Log-odds, not chances: near 0 and 1 float32 chances are some whole points apart.
+        return self.offset - self.factor * self.model.log_odds(rows).astype(np.float64)
 
 
 def scorecard(
@@ -78,8 +77,15 @@ def scorecard(
         doubling: points that double the odds.
 
     Raises:
-        SecureFlowError: `invalid_model` for another model.
+        SecureFlowError: `invalid_model` for another model; `invalid_request` for odds or points
+            that are no positive numbers.
     """
+    if not (odds > 0 and doubling > 0 and all(map(math.isfinite, (base, odds, doubling)))):
+        raise SecureFlowError(
+            "invalid_request",
+            "Odds, and the points that double them, are positive numbers.",
+            "Usual ones are base=600, odds=50, doubling=20.",
+        )
     recipe = model.features.recipe
     if recipe is None or model.card.get("family") != "logistic_regression":
         raise _unfit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +12,14 @@ from blake3 import blake3
 from peers.agent_world import JOB
 from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
 
+from secureflow.agent.compute import preparation_rows
 from secureflow.agent.compute.preparation_rows import PreparationRows
+from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.preparation import check_declared
-from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.engines.preparation.fitting import LIMIT, MOST_ROWS, UNIT
 from secureflow.engines.recipes.plan import preparation_plan
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.secagg import MaskingPlan
@@ -138,15 +142,15 @@ async def test_totals_that_are_not_their_digest_are_not_computed_with(
     """A file that a power cut left half is fetched again before anything is made of it."""
     await world.consented()
     await world.met()
-    from secureflow.agent.kinds import preparation
+    from secureflow.agent.kinds import blobs
 
-    path = world.settings.models / JOB / f"{'0' * 64}.totals"
+    path = world.settings.models / JOB / f"{'0' * 64}.blob"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half")
-    assert not preparation._is_sound(path, blake3(b"whole").hexdigest())
+    assert not blobs._is_sound(path, blake3(b"whole").hexdigest())
     assert not path.exists()
     path.write_bytes(b"whole")
-    assert preparation._is_sound(path, blake3(b"whole").hexdigest())
+    assert blobs._is_sound(path, blake3(b"whole").hexdigest())
 
 
 def test_bounds_that_are_not_the_owners_are_refused(world: PreparedWorld) -> None:
@@ -155,3 +159,52 @@ def test_bounds_that_are_not_the_owners_are_refused(world: PreparedWorld) -> Non
     narrow = world.make_spec(columns=[{**COLUMNS[0], "bounds": [0, 1]}])
     with pytest.raises(SecureFlowError, match="bounds_too_narrow"):
         check_declared(narrow, dataset)
+
+
+@pytest.mark.parametrize("positive", ["c", "1"])
+def test_a_label_that_the_owner_does_not_declare_is_refused(
+    world: PreparedWorld, positive: str
+) -> None:
+    """All its rows would be of the other class."""
+    dataset = world.settings.dataset("customers")
+    label = {"column": COLUMNS[1]["column"], "positive": positive}
+    steps = [{"step": "width_bins", "columns": ["age"]}, {"step": "woe", "columns": ["age"]}]
+    wrong = world.make_spec(steps=steps, label=label)
+    with pytest.raises(SecureFlowError, match="unknown_category"):
+        check_declared(wrong, dataset)
+    first = COLUMNS[1]["categories"][0]
+    check_declared(world.make_spec(steps=steps, label={**label, "positive": first}), dataset)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_more_rows_than_sums_hold_are_refused(
+    world: PreparedWorld, monkeypatch: pytest.MonkeyPatch, private: bool
+) -> None:
+    """What they add up to would wrap around, or be cut off."""
+    spec = world.spec if private else world.make_spec(privacy=None)
+    assert MOST_ROWS * UNIT <= LIMIT
+    monkeypatch.setattr(preparation_rows, "MOST_ROWS", 3)
+    PreparationRows(spec, {"age": np.arange(3.0)}, None)
+    with pytest.raises(SecureFlowError, match="dataset_too_large"):
+        PreparationRows(spec, {"age": np.arange(4.0)}, None)
+
+
+async def test_a_cell_that_does_not_fit_a_step_leaves_with_its_step_and_not_its_row(
+    world: PreparedWorld,
+) -> None:
+    dates = {"step": "date_parts", "columns": ["opened"], "formats": ["%Y-%m-%d"]}
+    spec = parse(PreparationSpec, {
+        **dump(world.make_spec(privacy=None)),
+        "columns": [{"column": "opened", "type": "text"}], "steps": [dates],
+    })  # fmt: skip
+    rows = PreparationRows(spec, {"opened": np.array(["2001-01-02", "SECRET"], object)}, None)
+    job: Any = SimpleNamespace(job=JOB)
+    with pytest.raises(SecureFlowError) as caught:
+        async with unnamed_rows(world.assembly.context, job):
+            rows.sums(None, 1, bytes(32), bytes(32))
+    error = caught.value
+    assert error.details == {"column": "opened", "step": "date_parts"}
+    assert "step date_parts in column 'opened'" in error.message
+    assert "SECRET" not in str(error)
+    (facts,) = [o["facts"] for o in world.store.actions() if o["action"] == "job.row_refused"]
+    assert "Row 2" in facts["message"]

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.passes import FITTED
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.steps import CATALOGUE
 from tests.unit.cli.test_cli_starts import NAMED, RECIPE
@@ -33,6 +34,51 @@ def test_the_example_of_a_step_is_one_that_a_job_may_hold(cli: Any, step: str) -
         "columns": ["age"], **shown,
     }  # fmt: skip
     assert parse(PreparationRequest, request).steps[0].step == step
+
+
+def test_a_step_says_what_each_parameter_takes(cli: Any) -> None:
+    _, out, _ = cli("prep", "describe", "impute")
+    assert "mean | median | mode | constant  required" in out
+    _, out, _ = cli("prep", "describe", "woe")
+    assert "> 0 … 1000" in out
+    _, out, err = cli("prep", "describe", "standardise")
+    assert "parameter" not in out + err
+    _, out, _ = cli("prep", "describe", "hash", "-o", "json")
+    assert json.loads(out)["parameters"] == [
+        {"parameter": "buckets", "takes": "2 … 4096", "required": False, "default": 64}
+    ]
+
+
+@pytest.mark.parametrize("step", [one.step for one in CATALOGUE])
+def test_a_step_is_described_for_programs_and_in_chinese(
+    cli: Any, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, out, _ = cli("prep", "describe", step, "-o", "json")
+    assert json.loads(out)["fitted"] is (step in FITTED)
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    status, out, _ = cli("prep", "describe", step)
+    reads = next(one.reads for one in CATALOGUE if one.step == step)
+    assert status == 0
+    assert reads not in out.split("\n")[2]
+
+
+def test_an_explanation_shows_what_was_fitted(centre: Any, cli: Any) -> None:
+    fitted = [
+        {"step": 1, "name": "impute", "column": "age", "fit": {"value": 37.5}},
+        {"step": 2, "name": "quantile_bins", "column": "b\u202e", "fit": {"edges": [1.0, 2.5]}},
+        {"step": 3, "name": "select", "column": "",
+         "fit": {"kept": ["age"], "values": {"age": {}, "old": {"age": 0.75}}}},
+        {"step": 4, "name": "select", "column": "",
+         "fit": {"kept": ["age"], "values": {"age": 0.25}}},
+        "nonsense", {"fit": 3}, {"fit": {"kept": 3, "values": {"a": [1]}}},
+    ]  # fmt: skip
+    centre.answers["GET /jobs/job_00000000/explain"] = (200, {"rounds": 2, "fitted": fitted})
+    status, out, _ = cli("job", "explain", "job_00000000")
+    assert status == 0
+    part = out[out.index("What was fitted") :]
+    for told in ("value 37.5", "edges [1, 2.5]", "keeps age (age, old ~ age 0.75)", "(age 0.25)"):
+        assert told in part
+    assert "\u202e" not in part
 
 
 def test_an_unknown_step_is_refused_with_those_that_there_are(cli: Any) -> None:

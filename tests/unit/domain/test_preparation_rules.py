@@ -17,8 +17,10 @@ from unit.engines.preparation.steps.world import (
 
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.passes import MAX_SLOTS, schedule
-from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
 from secureflow.domain.specs.steps import CATALOGUE, MAX_BINS
+from secureflow.engines.preparation.fitting import sigma_of
+from secureflow.engines.privacy.gaussian import MAX_SIGMA
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import catalogue
 
@@ -96,6 +98,8 @@ def test_a_round_adds_up_no_more_numbers_than_the_most() -> None:
         ({"step": "width_bins", "columns": ["x"], "bins": MAX_BINS + 1}, "steps.0.bins"),
         ({"step": "impute", "columns": ["x"], "by": "best"}, "steps.0.by"),
         ({"step": "impute", "columns": ["x"]}, "steps.0.by"),
+        *(({"step": "impute", "columns": ["x"], "by": "constant", "value": value}, "steps.0.value")
+          for value in (10**400, float("nan"), True, "a\u202e", [1])),
         ({"step": "clip", "columns": ["x"], "low": 1e101}, "steps.0.low"),
         ({"step": "clip", "columns": ["x"], "low": float("nan")}, "steps.0.low"),
         ({"step": "min_max", "columns": ["x"], "of": "all"}, "steps.0.of"),
@@ -169,3 +173,19 @@ def test_a_spec_is_the_same_after_json() -> None:
     assert parse(PreparationSpec, dump(spec)) == spec
     assert spec.steps[0].value == "b"  # type: ignore[union-attr]
     assert spec.steps[1].value == 3.0  # type: ignore[union-attr]
+
+
+def test_noise_is_no_larger_than_can_be_drawn() -> None:
+    """An agent that cannot draw it fails after its owner's budget was charged."""
+    columns = [{"column": f"x{at}", "type": "number", "bounds": [0, 1]} for at in range(360)]
+    names = [one["column"] for one in columns]
+    steps = [{"step": "select", "columns": names, "by": "correlation", "threshold": 0.5}]
+    for multiplier, right in ((200.0, True), (300.0, False)):
+        noise = {"delta": 1e-6, "noise_multiplier": multiplier}
+        spec = unchecked(steps, columns, privacy=noise)
+        (query,) = schedule(spec).rounds[0]
+        assert (sigma_of(spec, query) <= MAX_SIGMA) is right
+        if right:
+            check_preparation(spec)
+        else:
+            assert refusal(spec)[0] == "privacy.noise_multiplier"

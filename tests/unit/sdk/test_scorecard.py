@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -66,6 +67,28 @@ def test_the_points_of_a_rows_bins_add_up_to_its_score(card: Scorecard) -> None:
 def test_base_points_stand_for_the_odds_and_doubling_for_twice_them(card: Scorecard) -> None:
     assert card.offset + card.factor * math.log(50) == pytest.approx(600)
     assert card.factor * math.log(2) == pytest.approx(20)
+
+
+def test_a_score_is_exact_where_chances_are_nearly_certain(card: Scorecard) -> None:
+    """In float32 a chance of 1 - 1e-7 is one of few numbers, several points apart."""
+    model = copy.copy(card.model)
+    model.parameters = np.array([9.0, 7.0, 15.0], np.float32)
+    sure = scorecard(model, base=600, odds=50, doubling=20)
+    points = {(one.column, one.bin): one.points for one in sure.points}
+    young, *_, old, _ = (one.bin for one in sure.points if one.column == "age")
+    scores = sure.score({"age": [17.0, 89.0], "workclass": ["a", "b"]})
+    wanted = (
+        points["age", young] + points["workclass", "a"],
+        points["age", old] + points["workclass", "b"],
+    )
+    assert scores == pytest.approx(wanted, abs=1e-3)
+    assert max(abs(model.log_odds({"age": [17.0, 89.0], "workclass": ["a", "b"]}))) > 17
+
+
+@pytest.mark.parametrize("wrong", [{"odds": 0}, {"doubling": -1}, {"base": math.inf}])
+def test_points_need_positive_odds(card: Scorecard, wrong: dict[str, float]) -> None:
+    with pytest.raises(SecureFlowError, match="invalid_request"):
+        scorecard(card.model, **wrong)
 
 
 def test_a_model_on_other_inputs_has_no_scorecard() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.adapters.frameworks.returned import Returned
 from secureflow.adapters.frameworks.rows import RowsRunner
@@ -15,7 +18,6 @@ from secureflow.domain.specs.sklearn_families import TRAINED
 from secureflow.domain.specs.torch_families import TORCH_FAMILIES
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns
-from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.training.families import FAMILIES
 
 __all__ = [
@@ -30,7 +32,7 @@ __all__ = [
     "runner_of",
 ]
 
-Prepare = Callable[[TrainingSpec, Columns | None, bytes], FrameworkRunner]
+Prepare = Callable[[TrainingSpec, Columns | None, bytes, NDArray[np.bool_] | None], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""
 
 FRAMEWORKS: Final[Mapping[str, Prepare]] = {
@@ -42,8 +44,11 @@ FRAMEWORKS: Final[Mapping[str, Prepare]] = {
 """`spec.model.family` to the framework that trains it."""
 
 
-def runner_of(spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> FrameworkRunner:
+def runner_of(
+    spec: TrainingSpec,
+    columns: Columns | None,
+    secret: bytes = b"",
+    held: NDArray[np.bool_] | None = None,
+) -> FrameworkRunner:
     """Prepare a job's rows in the framework of its family; raises what `NumpyRunner` does."""
-    if columns is not None and spec.features is not None:
-        columns = prepared_columns(spec.features, columns, strict=spec.privacy is None)
-    return FRAMEWORKS[spec.model.family](spec, columns, secret)
+    return FRAMEWORKS[spec.model.family](spec, columns, secret, held)

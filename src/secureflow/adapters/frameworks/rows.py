@@ -50,8 +50,14 @@ class RowsRunner(NumpyRunner):
         SecureFlowError: as `NumpyRunner`.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
-        super().__init__(spec, columns, secret)
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        columns: Columns | None,
+        secret: bytes = b"",
+        held: NDArray[np.bool_] | None = None,
+    ) -> None:
+        super().__init__(spec, columns, secret, held)
         label = spec.features.label if spec.features else None
         self._beside = spec.features.beside if spec.features else ()
         self._written: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}
@@ -111,7 +117,8 @@ class RowsRunner(NumpyRunner):
         table = replace(rows, tensors=())
         if table.width:
             yield INPUTS, np.dtype("<f4"), (table.width,), table
-        bare = EncodedRows(rows.numeric[:, :0], rows.codes[:, :0], ())
+        nothing = np.zeros((len(rows), 0))
+        bare = EncodedRows(nothing.astype(np.float32), nothing.astype(np.int32), ())
         for feature, one in zip(self._beside, rows.tensors, strict=True):
             text = isinstance(feature, TextFeature)
             shape = (feature.length,) if isinstance(feature, TextFeature) else feature.shape

@@ -12,6 +12,7 @@ from typing import Protocol
 from secureflow.domain.bounds import Bounds, difference, refusal
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.targets import Label
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -146,6 +147,19 @@ def check_categories(dataset: DatasetConfig, column: ColumnConfig, asked: tuple[
     for category in column.categories:
         if category not in asked:
             raise unknown_category(dataset, column, category)
+
+
+def check_label(dataset: DatasetConfig, label: Label) -> None:
+    """Refuse a label of two classes that the owner's column cannot be.
+
+    Raises:
+        SecureFlowError: `column_not_granted`, `unknown_category`, `malformed_label`.
+    """
+    column = declared(dataset, label.column, {"category", "number", "text"})
+    if column.type == "category" and label.positive not in column.categories:
+        raise unknown_category(dataset, column, label.positive)
+    if column.type == "number":
+        label.number()
 
 
 def unknown_category(

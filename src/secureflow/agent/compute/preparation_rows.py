@@ -14,7 +14,7 @@ from secureflow.engines.preparation.columns import column
 from secureflow.engines.preparation.fitting import MOST_ROWS, tally
 from secureflow.engines.preparation.steps.values import Numbers64, Values, read_values
 from secureflow.engines.preparation.units import kept_rows
-from secureflow.engines.recipes.plan import noised, progress_after, totals_bytes
+from secureflow.engines.recipes.plan import Known, noised, replayed, totals_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -43,6 +43,7 @@ class PreparationRows:
                 "Publish fewer rows, or several datasets.",
             )
         self._label = _label(spec, columns, self.count)
+        self._known: Known | None = None
         self._units = None if person is None else column(columns, person)
         if self._units is None and spec.privacy is not None and spec.privacy.unit == "person":
             raise SecureFlowError(
@@ -65,7 +66,8 @@ class PreparationRows:
                 "Refuse them: the centre must follow the spec that was approved.",
             )
         values, label = self._counted(key)
-        found = tally(self._spec, progress_after(self._spec, data), values, label)
+        self._known = replayed(self._spec, data, self._known)
+        found = tally(self._spec, self._known.progress, values, label)
         return noised(self._spec, number, found, seed)
 
     def _counted(self, key: bytes) -> tuple[Values, Numbers64 | None]:

@@ -6,11 +6,13 @@ what the granted datasets' descriptions say. Each agent compares them with its o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from secureflow.domain.bounds import refusal
+from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
+from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.targets import Label
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Joined, Text
@@ -46,6 +48,31 @@ def unit_of_owners(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
             {"units": found},
         )
     return next(iter(found.values())), rows
+
+
+def check_keyed(chosen: Mapping[str, Dataset]) -> None:
+    """Refuse owners who do not say whose a row is, for a job that holds rows out by key.
+
+    Raises:
+        SecureFlowError: `key_undeclared` naming the party.
+    """
+    for party, dataset in chosen.items():
+        if not dataset.keyed:
+            raise SecureFlowError(
+                "key_undeclared",
+                Text(
+                    "The job holds rows out by key, and {party} declares no key of {name}.",
+                    party=party,
+                    name=dataset.name,
+                ),
+                Text(
+                    "Its owner adds `key: COLUMN` to the dataset in agent.yaml, with the column "
+                    "that says whose each row is, and publishes it again: secureflow agent data "
+                    "publish {name}.",
+                    name=dataset.name,
+                ),
+                {"party": party, "dataset": dataset.id},
+            )
 
 
 def agreed_column(
@@ -149,6 +176,100 @@ def declared_in(name: str, party: str, dataset: Dataset) -> ColumnConfig:
         "Use columns that every contributor declares.",
         {"party": party, "column": name},
     )
+
+
+def check_label(label: Label, chosen: Mapping[str, Dataset]) -> None:
+    """Refuse a label that an owner's column cannot be: every row would be of class 0.
+
+    Raises:
+        SecureFlowError: `unknown_column`; `unknown_category` for a class that an owner does not
+            declare; `malformed_label` for one that is no number, of a number column;
+            `contradictory_spec` for images and arrays.
+    """
+    for party, dataset in chosen.items():
+        column = declared_in(label.column, party, dataset)
+        if column.is_tensor:
+            raise _contradictory(
+                label.column,
+                Text("{party} declares it as {kind}", party=party, kind=column.type),
+                "A label is a category, a text or a number.",
+            )
+        if column.type == "number":
+            label.number()
+        elif column.type == "category" and label.positive not in column.categories:
+            raise category_not_shared(label.positive, label.column, party, dataset)
+
+
+def category_not_shared(
+    category: str, column: str, party: str, dataset: Dataset
+) -> SecureFlowError:
+    """Return the error of a category that job and owner do not both list."""
+    return SecureFlowError(
+        "unknown_category",
+        Text(
+            "Category {value!r} of column {column!r} is not in both the job and the "
+            "dataset {name} of {party}.",
+            value=category,
+            column=column,
+            name=dataset.name,
+            party=party,
+        ),
+        "Use the categories that every owner declares.",
+        {"party": party, "column": column},
+    )
+
+
+def budget_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
+    """Tell which agents will refuse the job, as far as budgets are public: not their limits."""
+    for party, dataset in chosen.items() if spec.reads_rows else ():
+        budget, name = dataset.privacy, dataset.name
+        if spec.privacy is None and budget is not None:
+            yield Text(
+                "{party} keeps a privacy budget for {name}: unless its owner allows otherwise, "
+                "its agent refuses this job, which has no `privacy:` part.",
+                party=party,
+                name=name,
+            )
+        elif spec.privacy is not None and budget is None:
+            yield Text(
+                "{party} has declared no privacy budget for {name}: its agent refuses jobs that "
+                "have a `privacy:` part.",
+                party=party,
+                name=name,
+            )
+        elif spec.privacy is not None and budget is not None and budget.unit != spec.privacy.unit:
+            yield Text(
+                "{party} keeps the privacy budget for {name} per {own}: its agent refuses "
+                "this job, whose noise hides one {unit}.",
+                party=party,
+                name=name,
+                own=budget.unit,
+                unit=spec.privacy.unit,
+            )
+
+
+def bounds_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
+    """Tell where owners declare other bounds than the job uses."""
+    for column, bounds in spec.bounds:
+        for party, dataset in chosen.items():
+            own = {one.name: one.bounds for one in dataset.columns}[column]
+            taken = interval(bounds)
+            if own is None:
+                yield Text(
+                    "{party} declares no bounds for {column}; the job uses {taken}.",
+                    party=party,
+                    column=column,
+                    taken=taken,
+                )
+            elif own != bounds:
+                within = interval(own)
+                yield Text(
+                    "{party} declares {column} within {within}; the job uses {taken}.",
+                    party=party,
+                    column=column,
+                    within=within,
+                    taken=taken,
+                )
 
 
 def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.application.jobs.declarations import agreed_column, unit_of_owners
-from secureflow.application.jobs.kind import Drafted, Wanted
-from secureflow.application.jobs.pricing import (
-    calibrated,
-    capped_cost,
-    check_unchanged,
-    epsilon_notes,
-    first_noise,
+from secureflow.application.jobs.declarations import (
+    agreed_column,
+    bounds_notes,
+    budget_notes,
+    check_label,
 )
+from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
@@ -24,6 +21,12 @@ from secureflow.application.jobs.rosters import (
     spare_parties,
     spec_head,
     two_party_notes,
+)
+from secureflow.application.jobs.summing import (
+    SummedPrice,
+    price_summed,
+    private_parts,
+    with_price,
 )
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -34,44 +37,21 @@ from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
-from secureflow.domain.specs.preparation_request import PreparationNoise
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.text import Text
 
+if TYPE_CHECKING:  # NumPy loads with the first job
+    from secureflow.engines.recipes.plan import Known
+
 _REQUESTED: Final = ("steps", "label", "limits", "min_contributors")
 
 
-@dataclass(frozen=True)
-class PreparationPrice:
-    """A preparation's cost: the spec with its multiplier, and the accountant's answer."""
-
-    spec: PreparationSpec
-    answer: Mapping[str, JSON]
-
-    def facts(self) -> dict[str, JSON]:
-        """Return the facts shown to people before anything runs."""
-        from secureflow.engines.recipes.charges import charge
-
-        privacy = self.spec.privacy
-        if privacy is None:
-            raise AssertionError  # only a private job has a price
-        return {
-            "unit": privacy.unit,
-            "contributions": self.spec.contributions,
-            "mechanism": "gaussian",
-            "noise": privacy.noise,
-            "noise_multiplier": privacy.multiplier,
-            "releases": sum(one.count for one in charge(self.spec)),
-            "delta": privacy.delta,
-            "epsilon": dict(self.answer["epsilon"]),
-            "budget_conversion": "rdp-filter",
-        }
-
-
 class RecipeSums:
-    """`application.running.aggregation.SumHandler` of a preparation; it keeps no state.
+    """`application.running.aggregation.SumHandler` of a preparation.
+
+    It keeps what follows from the totals of a job so far, which can be found again from them.
 
     Args:
         artifacts: where totals and recipes go.
@@ -79,6 +59,7 @@ class RecipeSums:
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
+        self._known: dict[str, Known] = {}
 
     async def release(self, opened: OpenedSum) -> dict[str, JSON]:
         """Return the totals' digest, what was fitted from them, and the recipe after the last.
@@ -86,13 +67,17 @@ class RecipeSums:
         Raises:
             SecureFlowError: `sum_inconsistent`, `totals_malformed`.
         """
-        from secureflow.engines.recipes.plan import opened_totals
+        from secureflow.engines.secagg.wholenumbers import opened_totals
 
         totals = opened_totals(opened.plan, opened.total, len(opened.survivors))
         request, spec = opened.request, opened.spec
         before = b"" if request.model is None else await self._read(request.model.digest)
         whole = before + totals.astype("<i8").tobytes()
-        fitted, recipe = await asyncio.to_thread(_learned, spec, request, before, whole)
+        earlier = self._known.get(request.job)
+        known, fitted, recipe = await asyncio.to_thread(
+            _learned, spec, request, before, whole, earlier
+        )
+        self._known[request.job] = known
         stored = await self._store(whole)
         answer: dict[str, JSON] = {
             "base": request.base,
@@ -107,7 +92,8 @@ class RecipeSums:
         return answer
 
     def forget(self, job: str) -> None:
-        """Do nothing: there is no state."""
+        """Drop what is known of a job."""
+        self._known.pop(job, None)
 
     async def _read(self, name: str) -> bytes:
         return b"".join([chunk async for chunk in await self._artifacts.open(name)])
@@ -120,19 +106,20 @@ class RecipeSums:
 
 
 def _learned(
-    spec: PreparationSpec, request: Any, before: bytes, whole: bytes
-) -> tuple[list[dict[str, JSON]], bytes]:
-    """Return what the newest round fitted, and the recipe if it was the last."""
+    spec: PreparationSpec, request: Any, before: bytes, whole: bytes, known: Known | None
+) -> tuple[Known, list[dict[str, JSON]], bytes]:
+    """Return what is known now, what the newest round fitted, and the recipe if it was the last."""
     from secureflow.engines.preparation.recipe import recipe_bytes, recipe_of
     from secureflow.engines.recipes.fitted import newly_fitted
-    from secureflow.engines.recipes.plan import progress_after
+    from secureflow.engines.recipes.plan import replayed
 
-    earlier = progress_after(spec, before)
-    progress = progress_after(spec, whole, earlier)
-    found = newly_fitted(spec, earlier, progress)
-    if progress.rounds < len(schedule(spec).rounds):
-        return found, b""
-    return found, recipe_bytes(recipe_of(spec, request.job, request.digest, progress))
+    earlier = replayed(spec, before, known)
+    now = replayed(spec, whole, earlier)
+    found = newly_fitted(spec, earlier.progress, now.progress)
+    if now.progress.rounds < len(schedule(spec).rounds):
+        return now, found, b""
+    recipe = recipe_of(spec, request.job, request.digest, now.progress)
+    return now, found, recipe_bytes(recipe)
 
 
 class PreparationJobs:
@@ -150,7 +137,7 @@ class PreparationJobs:
         wanted: Wanted,
         submitter: str,
         now: int,
-        priced: PreparationPrice | None,
+        priced: SummedPrice | None,
     ) -> Drafted:
         """Fill in the owners' declarations and the priced noise; see `draft_preparation`."""
         drafted = await draft_preparation(work, wanted, submitter, now)
@@ -158,11 +145,15 @@ class PreparationJobs:
 
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> PreparationPrice | None:
+    ) -> SummedPrice | None:
         """Return the job's cost; None without differential privacy."""
         if wanted.parts.get("privacy") is None:
             return None
-        return await price_preparation(await draft(), wanted.parts, accountant)
+        from secureflow.engines.recipes.charges import charge
+
+        return await price_summed(
+            await draft(), wanted.parts, accountant, charge, check_preparation
+        )
 
 
 PREPARATION_JOBS: Final = PreparationJobs()
@@ -171,12 +162,10 @@ PREPARATION_JOBS: Final = PreparationJobs()
 async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
     """Fill in the roster and the owners' declarations, and check everything that is known here.
 
-    A request without a multiplier gets the least one for now; `price_preparation` calibrates it.
-
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
-            `charter_mismatch`, `invalid_spec`, `unknown_column`, `column_not_granted`,
-            `budget_undeclared`, `budget_unit_mismatch`.
+            `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
+            `malformed_label`, `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
     """
     parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
     charter = await adopted_charter(work)
@@ -187,69 +176,18 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
         {
             **spec_head(wanted, submitter, chosen, charter.keys),
             "columns": [agreed_column(name, chosen, texts=True) for name in names],
-            **_private(parts, chosen),
+            **private_parts(parts, chosen),
             **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},
         },
     )
     check_preparation(spec)
+    if spec.label is not None:
+        check_label(spec.label, chosen)
     await check_grants(work, spec, chosen, now)
-    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
 
 
-async def price_preparation(
-    drafted: Drafted, parts: Mapping[str, Any], accountant: Accountant
-) -> PreparationPrice:
-    """Return a drafted private job's cost, its multiplier calibrated if none was requested.
-
-    Raises:
-        SecureFlowError: `contradictory_spec` if it costs more than its own ceiling, or if the
-            calibrated noise would drown the sums; `budget_impossible`, `accounting_failed`.
-    """
-    from secureflow.engines.recipes.charges import charge
-
-    spec = drafted.spec
-    if not isinstance(spec, PreparationSpec) or spec.privacy is None:
-        raise AssertionError  # the caller drafted it
-    request = parse(PreparationNoise, parts["privacy"], "spec")
-    noise = await calibrated(request, charge(spec), accountant)
-    if noise is not None:
-        spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
-        check_preparation(spec)
-    epsilon = await capped_cost(request, charge(spec), accountant)
-    return PreparationPrice(spec, {"epsilon": epsilon})
-
-
-def with_price(drafted: Drafted, priced: PreparationPrice) -> Drafted:
-    """Return the draft with the priced noise, if nothing else changed since it was priced.
-
-    Raises:
-        SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
-    """
-    spec = drafted.spec
-    unpriced: Any = replace(priced.spec, privacy=spec.privacy)  # type: ignore[arg-type]
-    check_unchanged(unchanged=unpriced == spec)
-    return replace(
-        drafted,
-        spec=priced.spec,
-        digest=spec_digest(priced.spec),
-        notes=(*drafted.notes, *epsilon_notes(priced.answer["epsilon"])),
-        details={**_details(priced.spec), "privacy": priced.facts()},
-    )
-
-
-def _private(parts: Mapping[str, Any], chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
-    """Return the spec's privacy part and contributions; {} without."""
-    asked = parts.get("privacy")
-    if asked is None:
-        return {}
-    request = parse(PreparationNoise, asked, "spec")
-    unit, contributions = unit_of_owners(chosen)
-    noise = first_noise(request)
-    privacy = {"delta": request.delta, "epsilon": request.epsilon, "noise_multiplier": noise}
-    return {"privacy": {**privacy, "unit": unit}, "contributions": contributions}
-
-
-def _notes(spec: PreparationSpec) -> Iterator[str]:
+def _notes(spec: PreparationSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     if spare_parties(spec) == 0:
         yield Text(
             "A round needs all {count} contributors: it does not survive a dropout.",
@@ -268,6 +206,8 @@ def _notes(spec: PreparationSpec) -> Iterator[str]:
             "A person with rows at several owners is protected less: the owners do not link "
             "identities."
         )
+    yield from budget_notes(spec, chosen)
+    yield from bounds_notes(spec, chosen)
 
 
 def _details(spec: PreparationSpec) -> dict[str, Any]:

@@ -10,6 +10,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.application.bundles import named_by_job
+from secureflow.application.jobs.declarations import (
+    bounds_notes,
+    budget_notes,
+    category_not_shared,
+    check_keyed,
+)
 from secureflow.application.jobs.kind import Drafted, Start, Wanted
 from secureflow.application.jobs.models import ModelSums
 from secureflow.application.jobs.pricing import epsilon_notes
@@ -29,7 +35,7 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import SumHandler
 from secureflow.application.uploads import Weights
-from secureflow.domain.bounds import interval, refusal
+from secureflow.domain.bounds import refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
@@ -41,6 +47,7 @@ from secureflow.domain.specs.inputs import (
 )
 from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.recipe_rules import with_inputs
 from secureflow.domain.specs.sklearn_rules import clamped_steps
 from secureflow.domain.specs.training import (
     CategoricalFeature,
@@ -95,10 +102,12 @@ async def draft(
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
-            `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`, `bounds_undeclared`.
+            `key_undeclared`, `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`,
+            `bounds_undeclared`.
     """
     parts = dict(wanted.parts)
     parties = tuple(parts.pop("parties", ()))
+    parts["features"] = with_inputs(parts.get("features"))
     charter = await adopted_charter(work)
     parts |= contributors_floor([*wanted.datasets, *parties], parts)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
@@ -113,7 +122,9 @@ async def draft(
     ).drawn()
     check(spec)
     _check_bringing(spec)
-    _check_columns(spec, chosen)
+    check_columns(spec, chosen)
+    if spec.splits_by_key:
+        check_keyed(chosen)
     await check_grants(work, spec, chosen, now)
     await check_origins(work, spec)
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
@@ -172,7 +183,13 @@ def _check_bringing(spec: TrainingSpec) -> None:
         )
 
 
-def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
+def check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
+    """Refuse what an owner's agent would refuse of a model's columns.
+
+    Raises:
+        SecureFlowError: `unknown_column`, `contradictory_spec`, `shape_mismatch`,
+            `unknown_category`, and those of bounds that differ.
+    """
     for party, dataset in chosen.items():
         types = {column.name: column.type for column in dataset.columns}
         for column, kinds in _wanted(spec.features):
@@ -252,19 +269,7 @@ def _check_categories(features: FeatureSpec | None, party: str, dataset: Dataset
         missing = (value for value in known.get(label.column, ()) if value not in label.classes)
         wrong += [(label.column, value) for value in missing]
     for column, value in wrong:
-        raise SecureFlowError(
-            "unknown_category",
-            Text(
-                "Category {value!r} of column {column!r} is not in both the job and the "
-                "dataset {name} of {party}.",
-                value=value,
-                column=column,
-                name=dataset.name,
-                party=party,
-            ),
-            "Use the categories that every owner declares.",
-            {"party": party, "column": column},
-        )
+        raise category_not_shared(value, column, party, dataset)
 
 
 def _with_categories(features: FeatureSpec) -> Iterator[PreparedColumn | CategoricalFeature]:
@@ -354,8 +359,8 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
         )
     yield from _code_notes(spec)
     yield from _figure_notes(spec)
-    yield from _budget_notes(spec, chosen)
-    yield from _differing_bounds(spec, chosen)
+    yield from budget_notes(spec, chosen)
+    yield from bounds_notes(spec, chosen)
     for categorical in spec.features.categorical if spec.features else ():
         for party, dataset in chosen.items():
             declared = {c.name: c.categories for c in dataset.columns}[categorical.column]
@@ -380,9 +385,15 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
     if clamped := clamped_steps(spec):
         yield clamped
     if spec.plan.keep is not None:
+        yield Text(
+            "The reported {metric} is the best of all rounds on the rows that chose it: it "
+            "flatters the model.",
+            metric=spec.plan.metric or "loss",
+        )
+    if spec.splits_by_key:
         yield (
-            "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "
-            "the model."
+            "Rows are held out by the key that each owner declares: all of a person, an account or "
+            "a patient, or none, and the same ones in every job with this split."
         )
 
 
@@ -394,58 +405,6 @@ def _code_notes(spec: TrainingSpec) -> Iterator[str]:
             digest=spec.bundle.digest,
             environment=spec.bundle.environment,
         )
-
-
-def _budget_notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
-    """Tell which agents will refuse the job, as far as budgets are public: not their limits."""
-    for party, dataset in chosen.items() if spec.reads_rows else ():
-        budget, name = dataset.privacy, dataset.name
-        if spec.privacy is None and budget is not None:
-            yield Text(
-                "{party} keeps a privacy budget for {name}: unless its owner allows otherwise, "
-                "its agent refuses this job, which has no `privacy:` part.",
-                party=party,
-                name=name,
-            )
-        elif spec.privacy is not None and budget is None:
-            yield Text(
-                "{party} has declared no privacy budget for {name}: its agent refuses jobs that "
-                "have a `privacy:` part.",
-                party=party,
-                name=name,
-            )
-        elif spec.privacy is not None and budget is not None and budget.unit != spec.privacy.unit:
-            yield Text(
-                "{party} keeps the privacy budget for {name} per {own}: its agent refuses "
-                "this job, whose noise hides one {unit}.",
-                party=party,
-                name=name,
-                own=budget.unit,
-                unit=spec.privacy.unit,
-            )
-
-
-def _differing_bounds(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
-    for column, bounds in spec.bounds:
-        for party, dataset in chosen.items():
-            own = {one.name: one.bounds for one in dataset.columns}[column]
-            taken = interval(bounds)
-            if own is None:
-                yield Text(
-                    "{party} declares no bounds for {column}; the job uses {taken}.",
-                    party=party,
-                    column=column,
-                    taken=taken,
-                )
-            elif own != bounds:
-                within = interval(own)
-                yield Text(
-                    "{party} declares {column} within {within}; the job uses {taken}.",
-                    party=party,
-                    column=column,
-                    within=within,
-                    taken=taken,
-                )
 
 
 def _details(spec: TrainingSpec) -> dict[str, Any]:

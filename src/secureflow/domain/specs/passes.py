@@ -24,6 +24,8 @@ SEARCHES: Final = 4
 """Passes of such a search: the last cells are 2^-22 of the bounds wide."""
 POWERS: Final = 41
 """λ that each pass of a search for a power tries."""
+LEAST_POWER: Final = -4.0
+MOST_POWER: Final = 6.0
 POWER_PASSES: Final = 3
 """Passes of that search: steps of 1/4, 1/80 and 1/1600."""
 
@@ -62,6 +64,11 @@ class Query:
     slots: int
     moved: int
 
+    @property
+    def adds_numbers(self) -> bool:
+        """Whether a row adds a number to every slot; otherwise it counts 1 in some of them."""
+        return self.moved == self.slots
+
 
 COUNT: Final = Query(-1, 0, "", 1, 1)
 """The rows of all parties, where nothing else tells them."""
@@ -69,10 +76,17 @@ COUNT: Final = Query(-1, 0, "", 1, 1)
 
 @dataclass(frozen=True)
 class Schedule:
-    """The queries of each round, and the round after which each step is fitted (0: at once)."""
+    """The queries of each round, and the round after which each step is fitted (0: at once).
+
+    Args:
+        rounds: the queries of each.
+        ends: of each step.
+        widest: the most columns that the table has, before, between or after the steps.
+    """
 
     rounds: tuple[tuple[Query, ...], ...]
     ends: tuple[int, ...]
+    widest: int
 
     @property
     def longest(self) -> int:
@@ -92,6 +106,7 @@ def schedule(spec: Planned) -> Schedule:
     found: dict[int, list[Query]] = {}
     ends: list[int] = []
     table: Table = spec.table
+    widest = len(table)
     for at, step in enumerate(spec.steps):
         reads = present(step, table)
         last = start = max((ready.get(name, 0) for name in reads), default=0)
@@ -102,10 +117,11 @@ def schedule(spec: Planned) -> Schedule:
         ready |= {name: last for name in following if name in reads or name not in table}
         ends.append(last)
         table = following
+        widest = max(widest, len(table))
     if not found or spec.privacy is None:
         found.setdefault(1, []).insert(0, COUNT)
     each = tuple(tuple(found.get(number, ())) for number in range(1, max(found) + 1))
-    return Schedule(each, tuple(ends))
+    return Schedule(each, tuple(ends), widest)
 
 
 _Passes = Iterator[tuple[Query, ...]]

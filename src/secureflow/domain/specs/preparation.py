@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from secureflow.domain.bounds import Bounds, bounds_problem
-from secureflow.domain.budgets import PrivacyUnit
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
     Problem,
@@ -25,56 +24,16 @@ from secureflow.domain.specs.base import (
 )
 from secureflow.domain.specs.passes import MAX_SLOTS, schedule
 from secureflow.domain.specs.prepared import PreparedColumn
+from secureflow.domain.specs.stepped_rules import step_place, stepped_problem
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
-from secureflow.domain.specs.tables import (
-    ColumnType,
-    StepProblem,
-    after,
-)
+from secureflow.domain.specs.summed import SummedLimits, SummedPrivacy, summed_problem
+from secureflow.domain.specs.tables import ColumnType, after
 from secureflow.domain.specs.targets import Label
 from secureflow.kit.text import Text
-
-MAX_NOISE: Final = 1000.0
-"""The largest noise multiplier times contributions."""
 
 
 def _absent(value: Any) -> bool:
     return value is None
-
-
-@dataclass(frozen=True)
-class PreparationPrivacy:
-    """How the sums that steps are fitted from are made differentially private.
-
-    Args:
-        delta: δ of the whole job.
-        unit: whose presence is hidden: a record, or a person of up to `contributions` rows.
-        noise: `shared`: each party adds σ/√(t−c), so that honest parties add up to σ on the total.
-        noise_multiplier: z of each release, a column's sums in a round: σ over their sensitivity.
-        epsilon: upper bound on the cost of the whole job, by `rdp-cks20` at `delta`.
-    """
-
-    __pydantic_config__ = STRICT
-    delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
-    unit: PrivacyUnit = "record"
-    noise: Literal["shared"] = "shared"
-    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)] | None = None
-    epsilon: Annotated[float, Field(ge=1e-3, le=100.0)] | None = None
-
-    @property
-    def multiplier(self) -> float:
-        """Return z of a checked spec."""
-        if self.noise_multiplier is None:
-            raise AssertionError  # `check_preparation` refuses such a spec
-        return self.noise_multiplier
-
-
-@dataclass(frozen=True)
-class PreparationLimits:
-    """Seconds without progress after which a party counts as silent."""
-
-    __pydantic_config__ = STRICT
-    patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
 
 
 @dataclass(frozen=True)
@@ -85,9 +44,9 @@ class PreparationSpec(SpecBase):
     columns: Annotated[tuple[PreparedColumn, ...], Field(min_length=1, max_length=1024)]
     steps: Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=MAX_STEPS)]
     label: Annotated[Label | None, Field(exclude_if=_absent)] = None
-    privacy: PreparationPrivacy | None = None
+    privacy: SummedPrivacy | None = None
     contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
-    limits: PreparationLimits = field(default_factory=PreparationLimits)
+    limits: SummedLimits = field(default_factory=SummedLimits)
     min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     protection: Literal["secagg"] = "secagg"
     kind: Literal["preparation"] = "preparation"
@@ -163,7 +122,7 @@ def check_preparation(spec: PreparationSpec) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     rules: tuple[Callable[[PreparationSpec], Problem | None], ...] = (
-        *(_roster_rules, _column_rules, _step_rules, _label_rules, _privacy_rules, _size_rules),
+        *(_roster_rules, stepped_problem, _privacy_rules, _size_rules),
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
@@ -172,96 +131,16 @@ def _roster_rules(spec: PreparationSpec) -> Problem | None:
     return roster_problem(spec, 2)
 
 
-def _column_rules(spec: PreparationSpec) -> Problem | None:
-    names = [one.column for one in spec.columns]
-    used = {name for step in spec.steps for name in step.columns}
-    for one in spec.columns:
-        problem = _column_problem(one)
-        if names.count(one.column) > 1:
-            problem = "it is listed twice", "List each column once."
-        elif spec.label is not None and one.column == spec.label.column:
-            problem = "it is the label", "The label is no input: leave it out of `columns`."
-        elif one.type == "text" and one.column not in used:
-            problem = "no step uses it, and a text is no input", "Leave it out, or hash it."
-        if problem:
-            return f"columns.{one.column}", *problem
-    return None
-
-
-def _column_problem(one: PreparedColumn) -> tuple[str, str] | None:
-    if (one.type == "category") != bool(one.categories):
-        return "categories, and only they, list their categories", "Correct the declaration."
-    if len(set(one.categories)) != len(one.categories):
-        return "a category is listed twice", "List each once."
-    if (one.type == "number") != (one.bounds is not None):
-        reason = "numbers, and only they, have bounds: one row could change a sum by anything"
-        return reason, "Its owners declare `bounds` in the dataset's configuration."
-    problem = bounds_problem(one.bounds) if one.bounds is not None else ""
-    return (problem, "Correct the bounds.") if problem else None
-
-
-def _step_rules(spec: PreparationSpec) -> Problem | None:
-    table, at = spec.table, 0
-    encoded: set[str] = set()
-    try:
-        for at, step in enumerate(spec.steps):
-            if step.step == "select" and step.by == "iv" and not encoded.issuperset(step.columns):
-                reason = "no step `woe` before it made one of them, so it has no information value"
-                return _place(at, "columns"), reason, "Name columns that a step `woe` encodes."
-            table = after(step, table)
-            encoded |= set(step.columns) if step.step == "woe" else set()
-    except StepProblem as problem:
-        return _place(at, problem.field), problem.reason, problem.hint
-    if not table:
-        return "steps", "no column is left after the last step", "Drop fewer columns."
-    return None
-
-
-def _place(at: int, name: str) -> str:
-    """Return a field of a step as its place in the spec, as `parse` names it."""
-    return f"steps.{at}.{name}"
-
-
-def _label_rules(spec: PreparationSpec) -> Problem | None:
-    needs = [step.step for step in spec.steps if step.step == "woe"]
-    if needs and spec.label is None:
-        return "label", "weights of evidence need a label of two classes", "Name it."
-    if spec.label is not None and not needs:
-        return "label", "no step uses it", "Leave it out: agents read only what steps use."
-    return None
-
-
 def _privacy_rules(spec: PreparationSpec) -> Problem | None:
-    privacy = spec.privacy
-    if privacy is None:
-        once = spec.contributions == 1
-        reason = "without privacy every row counts"
-        return None if once else ("contributions", reason, "Leave it out.")
-    if privacy.unit == "party":
-        reason = "a sum hides a record, or a person of several rows, not a whole party"
-        return "privacy.unit", reason, 'Use "record" or "person".'
-    if privacy.unit == "record" and spec.contributions > 1:
-        reason = "a record is one row"
-        return "contributions", reason, 'Set it to 1, or privacy.unit to "person".'
+    rounds = schedule(spec).rounds
+    moved = max((query.moved for each in rounds for query in each), default=1)
+    problem = summed_problem(spec, moved)
+    if problem is not None or spec.privacy is None:
+        return problem
     for at, step in enumerate(spec.steps):
         if step.step == "min_max" and step.of == "rows":
             reason = "the smallest and the largest number are each one row's, and are not private"
-            return _place(at, "of"), reason, 'Use "bounds", or clip and standardise.'
-    return _noise_problem(spec, privacy)
-
-
-def _noise_problem(spec: PreparationSpec, privacy: PreparationPrivacy) -> Problem | None:
-    if privacy.noise_multiplier is None:
-        reason = "it is neither given nor calibrated from an epsilon"
-        return "privacy.noise_multiplier", reason, "Give it, or give privacy.epsilon."
-    most = MAX_NOISE / spec.contributions
-    if privacy.noise_multiplier > most:
-        reason = Text(
-            "above {most:g} (at {count} rows of a unit) only noise is left",
-            most=most,
-            count=spec.contributions,
-        )
-        return "privacy.noise_multiplier", reason, "Lower it, or fit fewer steps."
+            return step_place(at, "of"), reason, 'Use "bounds", or clip and standardise.'
     return None
 
 

@@ -21,13 +21,21 @@ Columns = Mapping[str, NDArray[Any]]
 """Column name to array of shape (rows,)."""
 
 
-def row_count(features: FeatureSpec, columns: Columns, *, label: bool = True) -> int:
-    """Return the common length of the columns that the spec names (the label on request).
+def row_count(
+    features: FeatureSpec, columns: Columns, *, label: bool = True, raw: bool = False
+) -> int:
+    """Return the common length of the columns that the spec names.
+
+    Args:
+        features: the spec's.
+        columns: the rows.
+        label: whether label and weight are among them.
+        raw: whether they are those that a recipe reads, not those that it makes.
 
     Raises:
         SecureFlowError: `missing_column`, or `malformed_cell` in the first row missing in a column.
     """
-    names = features.prepared_inputs
+    names = features.inputs if raw else features.prepared_inputs
     if label:
         names = (*names, *features.beside_recipe)
     lengths = {name: len(column(columns, name)) for name in names}
@@ -73,8 +81,18 @@ def numeric_column(columns: Columns, name: str) -> NDArray[np.float64]:
 _UNKNOWN: Final = "Correct the cell, or leave it empty if the value is unknown."
 
 
-def malformed_cell(name: str, index: int, reason: str, hint: str = _UNKNOWN) -> SecureFlowError:
-    """Return the error for the cell of this column at this index (counted from 0)."""
+def malformed_cell(
+    name: str, index: int, reason: str, hint: str = _UNKNOWN, step: str = ""
+) -> SecureFlowError:
+    """Return the error for a cell.
+
+    Args:
+        name: its column.
+        index: of its row, from 0.
+        reason: what is wrong.
+        hint: what to do.
+        step: of a preparation, that the cell does not fit; "" if it fits no job.
+    """
     return SecureFlowError(
         "malformed_cell",
         Text(
@@ -84,7 +102,7 @@ def malformed_cell(name: str, index: int, reason: str, hint: str = _UNKNOWN) -> 
             reason=reason,
         ),
         hint,
-        {"row": index + 1, "column": name},
+        {"row": index + 1, "column": name, **({"step": step} if step else {})},
     )
 
 

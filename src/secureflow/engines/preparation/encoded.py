@@ -2,7 +2,8 @@
 
 An error that one row can cause reveals that row without noise, and so does a process that dies when
 one more row meets a design matrix of a submitter's choice. So rows are stored as numbers and codes,
-their one-hot columns are made for a few rows at a time, and each row is judged by itself:
+their one-hot columns, and what a recipe makes, are made for a few rows at a time, and each row is
+judged by itself:
 
 | in a row                        | counts as                                    |
 |---------------------------------|----------------------------------------------|
@@ -29,9 +30,13 @@ from secureflow.domain.specs.training import CategoricalFeature, FeatureSpec
 from secureflow.engines.preparation.columns import Columns, column, row_count
 from secureflow.engines.preparation.design import table_matrix
 from secureflow.engines.preparation.moments import Moments
+from secureflow.engines.preparation.recipeinputs import (
+    RecipeInputs,
+    recipe_inputs,
+    scaled_numbers,
+)
 from secureflow.engines.preparation.target import (
     label_vector,
-    plain_numbers,
     private_labels,
     private_weights,
 )
@@ -39,6 +44,8 @@ from secureflow.engines.preparation.tensorcolumns import TensorColumn, tensor_co
 
 BLOCK_CELLS: Final = 1 << 22
 """Cells of a design matrix that are made at a time."""
+KEPT_CELLS: Final = 1 << 24
+"""Most numbers that a recipe makes of all rows and that are kept; others are made as needed."""
 
 Index = NDArray[np.int64]
 
@@ -48,7 +55,7 @@ class EncodedRows:
     """Rows of a design matrix, computed on request.
 
     Args:
-        numeric: float32 (rows, numeric features), scaled.
+        numeric: float32 (rows, numeric features), scaled, or what makes them on request.
         codes: int32 (rows, categorical features), the position among a feature's columns or −1.
         widths: the number of columns of each categorical feature.
         weights: float32 (rows,), how much each row counts; None if all count alike.
@@ -56,7 +63,7 @@ class EncodedRows:
         tensors: images, arrays and texts of these rows.
     """
 
-    numeric: NDArray[np.float32]
+    numeric: NDArray[np.float32] | RecipeInputs
     codes: NDArray[np.int32]
     widths: tuple[int, ...]
     weights: NDArray[np.float32] | None = None
@@ -77,7 +84,10 @@ class EncodedRows:
         """Return these rows of the design matrix, C-contiguous float32 (len(rows), width)."""
         dense = np.zeros((len(rows), self.width), np.float32)
         offset = self.numeric.shape[1]
-        dense[:, :offset] = self.numeric[rows]
+        if isinstance(self.numeric, RecipeInputs):
+            dense[:, :offset] = self.numeric.inputs(rows)
+        else:
+            dense[:, :offset] = self.numeric[rows]
         for at, width in enumerate(self.widths):
             codes = self.codes[rows, at]
             (present,) = np.nonzero(codes >= 0)
@@ -92,8 +102,9 @@ class EncodedRows:
         """Return these rows, encoded."""
         weights = None if self.weights is None else self.weights[rows]
         tensors = tuple(one.only(rows) for one in self.tensors)
-        numeric, codes = self.numeric[rows], self.codes[rows]
-        return EncodedRows(numeric, codes, self.widths, weights, self.cells, tensors)
+        held = self.numeric
+        numeric = held.only(rows) if isinstance(held, RecipeInputs) else held[rows]
+        return EncodedRows(numeric, self.codes[rows], self.widths, weights, self.cells, tensors)
 
     @property
     def block(self) -> int:
@@ -142,16 +153,12 @@ def encode_rows(
         SecureFlowError: `missing_column`, `malformed_label`, `shape_mismatch`: these depend only on
             spec and declaration.
     """
-    count = row_count(features, columns)
+    count = row_count(features, columns, raw=True)
     labelled, labels = np.ones(count, np.bool_), np.zeros(count, np.float32)
     if features.label is not None:
         labelled, labels = private_labels(features.label, columns)
     weights = None if features.weight is None else private_weights(features.weight, columns)
-    numeric = np.zeros((count, len(features.numeric)), np.float32)
-    for at, feature in enumerate(features.numeric):
-        values = np.clip(plain_numbers(column(columns, feature.column)), *feature.bounds)
-        scaled = (values - moments.mean[at]) / moments.std[at]
-        numeric[:, at] = np.where(np.isfinite(scaled), scaled, 0.0)
+    numeric = _numbers(features, moments, columns, count)
     codes = np.zeros((count, len(features.categorical)), np.int32)
     for at, categorical in enumerate(features.categorical):
         codes[:, at] = _codes(categorical, column(columns, categorical.column))
@@ -159,6 +166,16 @@ def encode_rows(
     tensors = tensor_columns(features, columns, numbers=numbers)
     (kept,) = np.nonzero(labelled)
     return EncodedRows(numeric, codes, widths, weights, 0, tensors).only(kept), labels[kept]
+
+
+def _numbers(
+    features: FeatureSpec, moments: Moments, columns: Columns, rows: int
+) -> NDArray[np.float32] | RecipeInputs:
+    """Return the number features; those that a recipe makes are kept only if they are few."""
+    if features.recipe is None:
+        return scaled_numbers(features, moments, columns, rows)
+    made = recipe_inputs(features.recipe, features, moments, columns)
+    return made if rows * len(features.numeric) > KEPT_CELLS else made.inputs(np.arange(rows))
 
 
 def _codes(feature: CategoricalFeature, values: NDArray[Any]) -> NDArray[np.int32]:

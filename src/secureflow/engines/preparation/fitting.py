@@ -4,10 +4,11 @@ Every party and the centre keep the same *progress*: what each step has learned 
 sums are computed from rows to which all steps that are fitted by then were applied; its totals give
 the next progress. Both are pure functions of the spec, the progress and the rows or totals.
 
-Sums are whole numbers. A row that adds 1 adds `unit` steps. Without privacy a party's sum of
-numbers is rounded once, so that a total of n rows at P parties is off by at most P/2 steps. Under
-privacy each row's number is rounded by itself: then no row moves a sum by more than one unit, and
-σ, in steps, hides it exactly.
+Sums are whole numbers. A row that adds 1 adds `unit` steps. A party's sum of numbers is rounded
+once, so that a total at P parties is off by at most P/2 steps, however many rows it is of. Under
+privacy, where a step may be coarse, each row's number is rounded to 2^-24 before: those are added
+up exactly, so that rows of a unit move the rounded sum by what they add and at most one step more,
+and σ, in steps, hides that.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.passes import Query, schedule, sizes
 from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.domain.specs.summed import LIMIT
 from secureflow.domain.specs.tables import Fit, Table, after, present, tables
 from secureflow.engines.preparation.steps import STEPS
 from secureflow.engines.preparation.steps.combining import selected
@@ -30,14 +32,10 @@ from secureflow.engines.preparation.steps.values import Numbers64, Values
 
 UNIT: Final = 1 << 24
 """Steps of one row that adds 1, without privacy: a quantum of 6e-8."""
-LIMIT: Final = 1 << 50
-"""Limit of a party's number: 67 million rows."""
 MOST_ROWS: Final = LIMIT // UNIT
 """Most rows of a party: what they add to one number stays within the limit."""
 _SIGMA: Final = 1 << 13
 """Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
-_BLOCK: Final = 1 << 22
-"""Numbers of a tally that are made at a time."""
 
 Integers = NDArray[np.int64]
 
@@ -97,19 +95,22 @@ def tally(
     places: dict[int, list[tuple[Query, int]]] = {}
     for query, offset in zip(queries, _offsets(queries), strict=True):
         places.setdefault(query.step, []).append((query, offset))
+    every = Rows(spec.table, values, label)
     for query, offset in places.get(-1, ()):
-        found[offset] = len(next(iter(values.values()))) * unit_of(spec, query)
-    strict = spec.privacy is None
-    for at, step, rows in applied(spec, progress.fits, values, label, strict=strict):
-        if at not in places or not present(step, rows.table):
-            continue  # selections dropped all that the step would read
-        known = sizes(spec, step, places[at][0][0].number, rows.table)
-        for query, offset in places[at]:
-            if query.column in known:
-                size = known[query.column]
-                part = _added(spec, query, step, progress, rows, size)
-                found[offset : offset + size] = part
-    return found
+        found[offset] = len(every) * unit_of(spec, query)
+    whole = np.zeros(planned.longest)
+    for some in every.blocks(planned.widest):
+        for at, step, rows in applied(spec, progress.fits, some, strict=spec.privacy is None):
+            if at not in places or not present(step, rows.table):
+                continue  # selections dropped all that the step would read
+            known = sizes(spec, step, places[at][0][0].number, rows.table)
+            for query, offset in places[at]:
+                if query.column in known:
+                    part = slice(offset, offset + known[query.column])
+                    _add(spec, query, step, progress, rows, found[part], whole[part])
+    for query, offset in zip(queries, _offsets(queries), strict=True):
+        whole[offset : offset + query.slots] *= unit_of(spec, query)
+    return found + np.rint(whole).astype(np.int64)
 
 
 def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progress:
@@ -148,12 +149,7 @@ def learn(spec: PreparationSpec, progress: Progress, totals: Integers) -> Progre
 
 
 def applied(
-    stepped: Stepped,
-    fits: Sequence[Fit | None],
-    values: Values,
-    label: Numbers64 | None,
-    *,
-    strict: bool,
+    stepped: Stepped, fits: Sequence[Fit | None], rows: Rows, *, strict: bool
 ) -> Iterator[tuple[int, Any, Rows]]:
     """Yield each step with the rows before it, and after the last one None with the outcome.
 
@@ -162,22 +158,21 @@ def applied(
     Args:
         stepped: what is applied.
         fits: of each step, None while it is not fitted.
-        values: the rows before the first step.
-        label: as in `tally`.
+        rows: before the first step.
         strict: whether a cell that fits nothing is an error; otherwise it counts as missing.
 
     Raises:
         SecureFlowError: if strict `malformed_cell`, `unknown_category`.
     """
-    table = stepped.table
     for at, (step, fit) in enumerate(zip(stepped.steps, fits, strict=True)):
-        rows = Rows(table, values, label)
         yield at, step, rows
         if fit is not None:
             written = STEPS[step.step].apply(step, rows, fit, strict)
-            table = after(step, table, fit)
-            values = {name: written[name] if name in written else values[name] for name in table}
-    yield len(stepped.steps), None, Rows(table, values, label)
+            table = after(step, rows.table, fit)
+            values = {name: written[name] if name in written else rows.values[name]
+                      for name in table}  # fmt: skip
+            rows = replace(rows, table=table, values=values)
+    yield len(stepped.steps), None, rows
 
 
 def unit_of(spec: PreparationSpec, query: Query) -> int:
@@ -189,11 +184,15 @@ def unit_of(spec: PreparationSpec, query: Query) -> int:
 
 
 def sigma_of(spec: PreparationSpec, query: Query) -> float:
-    """Return σ of the noise on a query's totals, in steps: z · √moved · contributions · unit."""
+    """Return σ of the noise on a query's totals, in steps: z times what a unit can move them by.
+
+    That is √moved · (contributions · unit, and for sums of numbers 1 of their rounding).
+    """
     if spec.privacy is None:
         return 0.0
-    sensitivity = math.sqrt(query.moved) * spec.contributions * unit_of(spec, query)
-    return spec.privacy.multiplier * sensitivity
+    unit = unit_of(spec, query)
+    most = spec.contributions * unit + (query.adds_numbers and unit < UNIT)
+    return spec.privacy.multiplier * math.sqrt(query.moved) * most
 
 
 def _offsets(queries: tuple[Query, ...]) -> list[int]:
@@ -201,31 +200,35 @@ def _offsets(queries: tuple[Query, ...]) -> list[int]:
     return [int(one) for one in ends[:-1]]
 
 
-def _added(
-    spec: PreparationSpec, query: Query, step: Any, progress: Progress, rows: Rows, size: int
-) -> Integers:
-    """Return a query's sums of a party's rows, in steps."""
+def _add(
+    spec: PreparationSpec,
+    query: Query,
+    step: Any,
+    progress: Progress,
+    rows: Rows,
+    steps: Integers,
+    whole: Numbers64,
+) -> None:
+    """Add a query's sums of some of a party's rows.
+
+    Args:
+        spec, query, step, progress, rows: what is added up.
+        steps: sums of counts, in steps.
+        whole: sums of numbers, which are rounded once, over all rows of the party.
+    """
     state = progress.states[query.step].get(query.column, {})
     names = (query.column,) if query.column else present(step, rows.table)
-    rows = replace(rows, values={name: rows.values[name] for name in names})
-    count, block = len(rows.values[names[0]]), max(1, _BLOCK // max(size, 1))
-    whole, steps = np.zeros(size), np.zeros(size, np.int64)
     unit = unit_of(spec, query)
-    for first in range(0, count, block):
-        some = _only(rows, slice(first, first + block))
+    read = replace(rows, values={name: rows.values[name] for name in names})
+    private = spec.privacy is not None
+    for some in read.blocks(len(steps) if private or query.column else len(names)):
         found = STEPS[step.step].tally(step, query.number, state, some, query.column)
         if isinstance(found, Cells):
-            steps += _counted(found, size) * unit
-        elif spec.privacy is None:
-            whole += np.nan_to_num(found.numbers, nan=0.0).sum(axis=0)
+            steps += _counted(found, len(steps)) * unit
+        elif private:
+            whole += _fine(found.each())
         else:
-            steps += _rounded(found.numbers, unit)
-    return steps + np.rint(whole * unit).astype(np.int64)
-
-
-def _only(rows: Rows, part: slice) -> Rows:
-    values = {name: found[part] for name, found in rows.values.items()}
-    return replace(rows, values=values, label=None if rows.label is None else rows.label[part])
+            whole += found.added()
 
 
 def _counted(found: Cells, size: int) -> Integers:
@@ -233,10 +236,9 @@ def _counted(found: Cells, size: int) -> Integers:
     return np.bincount(slots[slots >= 0], minlength=size).astype(np.int64)
 
 
-def _rounded(numbers: Numbers64, unit: int) -> Integers:
-    """Round each row's numbers: none exceeds a unit, so rounding adds no sensitivity."""
-    each = np.nan_to_num(np.clip(numbers, -1.0, 1.0), nan=0.0)
-    return np.asarray(np.rint(each * unit).astype(np.int64).sum(axis=0))
+def _fine(numbers: Numbers64) -> Numbers64:
+    """Return sums of rows' numbers, each rounded to 2^-24: exact in float64 for `MOST_ROWS`."""
+    return np.asarray(np.rint(np.clip(numbers, -1.0, 1.0) * UNIT).sum(axis=0) / UNIT)
 
 
 def _about(

@@ -7,18 +7,20 @@ SDK. It holds no rows, but it holds what was released of them: the explanation l
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.domain.specs.recipe import Recipe, check_recipe, outputs_of
+from secureflow.domain.specs.recipe import FETCH_AGAIN, Recipe, check_recipe, outputs_of
 from secureflow.domain.specs.tables import tables
 from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.preparation.columns import Columns, malformed_cell
 from secureflow.engines.preparation.fitting import Progress, applied
+from secureflow.engines.preparation.steps.step import Rows
 from secureflow.engines.preparation.steps.values import Values, read_values
 from secureflow.kit.canonical import canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -84,7 +86,7 @@ def read_recipe(document: bytes, digest: str = "") -> Recipe:
                 "The recipe is not valid: {reason}.",
                 reason=Text("it has more than {most} bytes", most=MAX_BYTES),
             ),
-            "Fetch it again, or fit it anew.",
+            FETCH_AGAIN,
         )
     if digest and blake3(document).hexdigest() != digest:
         raise SecureFlowError(
@@ -109,27 +111,53 @@ def apply_recipe(recipe: Recipe, columns: Columns, *, strict: bool) -> Values:
         SecureFlowError: `missing_column`; if strict `malformed_cell`, `unknown_category`.
     """
     values = read_values(recipe.columns, columns, strict=strict)
-    for _, _, rows in applied(recipe, recipe.fits, values, None, strict=strict):
-        values = rows.values
-    return values
+    return made_of(recipe, values, strict=strict)
 
 
-def prepared_columns(features: FeatureSpec, columns: Columns, *, strict: bool) -> Columns:
+def made_of(
+    recipe: Recipe, values: Values, *, strict: bool, numbers: type[np.floating[Any]] = np.float64
+) -> Values:
+    """Return the columns that a recipe makes of the table before its first step.
+
+    No more than a block of rows is in memory at any step but the last one.
+
+    Args:
+        recipe: parsed, or just fitted.
+        values: as `read_values` returns them.
+        strict: as in `apply_recipe`.
+        numbers: the dtype of number columns.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    every = Rows(recipe.table, values)
+    widest = max(map(len, tables(recipe.table, recipe.steps, recipe.fits)))
+    for some in every.blocks(widest):
+        *_, (_, _, rows) = applied(recipe, recipe.fits, some, strict=strict)
+        for name, held in rows.values.items():
+            dtype = numbers if held.dtype == np.float64 else held.dtype
+            column = found.setdefault(name, np.empty(len(every), dtype))
+            with np.errstate(over="ignore"):  # `recipe_problem` refuses such bounds
+                column[some.first : some.first + len(some)] = held
+    return found
+
+
+def prepared_columns(features: FeatureSpec, columns: Columns) -> Columns:
     """Return the columns that a model's inputs are made of: those that the job's recipe makes.
 
     The label and the rows' weight stay as they are; without a recipe so do all.
 
     Raises:
-        SecureFlowError: as `apply_recipe`; if strict `malformed_cell` for a cell that is still
-            missing after the last step of the recipe.
+        SecureFlowError: as strict `apply_recipe`; `malformed_cell` for a cell that is still missing
+            after the last step of the recipe.
     """
     recipe = features.recipe
     if recipe is None:
         return columns
-    made = apply_recipe(recipe, columns, strict=strict)
-    for name, values in made.items():
-        missing = np.isnan(values)
-        if strict and missing.any():
+    values = read_values(recipe.columns, columns, strict=True)
+    # A model's inputs are float32: bounds that a number is clamped to later round as it does.
+    made = made_of(recipe, values, strict=True, numbers=np.float32)
+    for name, column in made.items():
+        missing = np.isnan(column)
+        if missing.any():
             reason = "it is still missing after the last step of the recipe"
             raise malformed_cell(name, int(missing.argmax()), reason)
     others = {name: columns[name] for name in features.beside_recipe if name in columns}

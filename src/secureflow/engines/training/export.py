@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from secureflow.domain.specs.base import STRICT, dump, parse, spec_digest
 from secureflow.domain.specs.families import LEARNS, FamilyModel
 from secureflow.domain.specs.inputs import input_problem
+from secureflow.domain.specs.recipe_rules import recipe_problem
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 from secureflow.domain.specs.torch_families import TORCH_FAMILIES, TORCH_MODELS, torch_problem
 from secureflow.domain.specs.training import FeatureSpec, ModelSpec, TrainingPlan, TrainingSpec
@@ -173,6 +174,8 @@ class ModelFile:
         features = self.features
         if input_problem(features.beside) is not None:
             raise _invalid("its images, arrays or texts contradict themselves")
+        if features.recipe is not None and (problem := recipe_problem(features)):
+            raise _invalid(problem[1])
         model, width = self.spec.model, features.table_width
         if isinstance(model, TORCH_MODELS) and torch_problem(model, width, features.beside):
             raise _invalid("its family cannot see its inputs")

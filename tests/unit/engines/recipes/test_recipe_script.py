@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from secureflow.engines.preparation.recipe import apply_recipe, read_recipe, recipe_digest
+from secureflow.engines.recipes import plan
 from secureflow.engines.recipes.plan import progress_after, totals_bytes
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.recipes.world import PreparationWorld
-from tests.unit.engines.training.world import Crash, Journal, drive
+from tests.unit.engines.training.world import JOB, Crash, Journal, drive
 
 SILENT = SecureFlowError("party_silent", "gone")
 
@@ -43,6 +44,27 @@ def test_a_fit_is_that_of_all_rows_and_its_recipe_is_the_one_that_is_named() -> 
     made = apply_recipe(recipe, first, strict=True)
     assert made["job.other"].tolist() == [1.0, 0.0]
     assert made["age"][1] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_centre_learns_each_round_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[int] = []
+    learning = plan.learn
+
+    def learn(spec: Any, progress: Any, totals: Any) -> Any:
+        learned.append(progress.rounds)
+        return learning(spec, progress, totals)
+
+    class Counted(PreparationWorld):
+        def released(self, *asked: Any) -> dict[str, Any]:
+            with monkeypatch.context() as patched:
+                patched.setattr(plan, "learn", learn)
+                return super().released(*asked)
+
+    world = Counted(count=4)
+    drive(world, [])
+    assert learned == [0, 1]
+    world.handler.forget(JOB)
+    assert not world.handler._known
 
 
 @pytest.mark.parametrize("die_at", range(0, 36, 3))

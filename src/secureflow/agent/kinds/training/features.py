@@ -5,9 +5,9 @@ from __future__ import annotations
 from secureflow.agent.compute.columns import (
     check_bounds,
     check_categories,
+    check_label,
     check_within,
     declared,
-    unknown_category,
 )
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.schemas import DatasetConfig
@@ -30,7 +30,8 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
 
     Raises:
         SecureFlowError: those of `check_bounds`; `unknown_category`, `malformed_label`,
-            `shape_mismatch`; `missing_extra` for a framework that is not installed here.
+            `shape_mismatch`, `key_undeclared`; `missing_extra` for a framework that is not
+            installed here.
     """
     if spec.model.family in TORCH_FAMILIES:
         require_torch(spec.model.family)
@@ -38,6 +39,8 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
     features = spec.features
     if features is None:
         return
+    if spec.splits_by_key:
+        dataset.required_key()
     for beside in features.beside:
         _check_beside(spec, beside, dataset)
     for prepared in features.recipe.columns if features.recipe else ():
@@ -91,14 +94,11 @@ def _check_label(label: Label | ClassesLabel | NumberLabel, dataset: DatasetConf
     if isinstance(label, NumberLabel):
         _check_refusing(dataset, label.column, label.bounds)
         return
-    column = declared(dataset, label.column, {"category", "number", "text"})
-    if isinstance(label, ClassesLabel):
-        if column.type == "category":
-            check_categories(dataset, column, label.classes)
-        elif column.type == "number":
-            label.numbers()
+    if isinstance(label, Label):
+        check_label(dataset, label)
         return
-    if column.type == "category" and label.positive not in column.categories:
-        raise unknown_category(dataset, column, label.positive)
-    if column.type == "number":
-        label.number()
+    column = declared(dataset, label.column, {"category", "number", "text"})
+    if column.type == "category":
+        check_categories(dataset, column, label.classes)
+    elif column.type == "number":
+        label.numbers()

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.bounds import MAX_BOUND
+from secureflow.domain.specs.selection import chosen, nearest
 from secureflow.domain.specs.steps import Drop, Interact, Select
 from secureflow.domain.specs.tables import present
 from secureflow.engines.preparation.steps.step import (
     FULL,
     Learning,
+    Products,
     Rows,
     State,
     StepEngine,
-    Sums,
     Tally,
     bounds_of,
     moment_tally,
@@ -53,10 +54,7 @@ def _select_tally(step: Select, number: int, state: State, rows: Rows, name: str
     names = present(step, rows.table)
     scaled = np.column_stack([unit_scaled(rows.numbers(one), rows.bounds(one)) for one in names])
     scaled[np.isnan(scaled).any(axis=1)] = np.nan
-    whole = np.where(np.isnan(scaled[:, :1]), 0.0, 1.0)
-    # Each pair of columns, and each with itself, the first of the two first.
-    first, second = np.triu_indices(len(names))
-    return Sums(np.column_stack([scaled, scaled[:, first] * scaled[:, second], whole]))
+    return Products(scaled)
 
 
 def _select_learn(
@@ -100,8 +98,7 @@ def _kept(about: Learning) -> dict[str, Any]:
             if "iv" in one:
                 values[name] = one["iv"]
     values = {name: values[name] for name in present(step, about.table)}
-    kept = [name for name, value in values.items() if value >= step.threshold]
-    return {"columns": {}, "kept": kept, "values": values}
+    return {"columns": {}, "kept": chosen(step, values), "values": values}
 
 
 def selected(step: Select, names: tuple[str, ...], states: Mapping[str, State]) -> dict[str, Any]:
@@ -112,15 +109,12 @@ def selected(step: Select, names: tuple[str, ...], states: Mapping[str, State]) 
         names: the columns that it chooses from.
         states: what was learned, by column; of correlations at "".
     """
+    values: dict[str, Any]
     if step.by == "variance":
         values = {name: float(states[name]["value"]) for name in names}
-        kept = [name for name in names if values[name] > step.threshold]
-        return {"columns": {}, "kept": kept, "values": values}
-    found, kept = states[""]["values"], []
-    for name in names:
-        if all(found[other].get(name, 0.0) <= step.threshold for other in kept):
-            kept.append(name)
-    return {"columns": {}, "kept": kept, "values": found}
+    else:
+        values = nearest(step, names, states[""]["values"])
+    return {"columns": {}, "kept": chosen(step, values), "values": values}
 
 
 INTERACT: Final = StepEngine(_products)

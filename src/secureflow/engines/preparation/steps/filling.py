@@ -54,7 +54,8 @@ def _learn(
         return {"value": found_quantiles(found, bounds, _MEDIAN)[0]} if about.last else found
     low, high = bounds
     share = float(totals[0] / totals[1]) if totals[1] >= 0.5 else 0.0
-    return {"value": (low + high) / 2 + (high - low) / 2 * min(max(share, -1.0), 1.0)}
+    value = (low + high) / 2 + (high - low) / 2 * share
+    return {"value": min(max(value, low), high)}
 
 
 def _fit(about: Learning) -> dict[str, Any]:

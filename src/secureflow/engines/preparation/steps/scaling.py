@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.bounds import Bounds
-from secureflow.domain.specs.passes import POWERS
+from secureflow.domain.specs.passes import LEAST_POWER, MOST_POWER, POWERS
 from secureflow.domain.specs.steps import Clip, Log, MinMax
 from secureflow.domain.specs.tables import present, yeo_johnson
 from secureflow.engines.preparation.steps.searching import (
@@ -35,8 +35,6 @@ from secureflow.engines.preparation.steps.values import Numbers64
 Fitted = Mapping[str, Any]
 
 _ENDS: Final = (0.0, 1.0)
-_LEAST_POWER: Final = -4.0
-_MOST_POWER: Final = 6.0
 _COUNT: Final = 2 * POWERS
 """The slot of the number of rows in a search for powers; ψ, 2ψ² − 1 and the logarithms before."""
 
@@ -158,7 +156,7 @@ def _log_width(bounds: Bounds, power: float) -> float:
 
 
 def _grid(state: State) -> Numbers64:
-    low, high = state.get("between", (_LEAST_POWER, _MOST_POWER))
+    low, high = state.get("between", (LEAST_POWER, MOST_POWER))
     return np.linspace(low, high, POWERS)
 
 

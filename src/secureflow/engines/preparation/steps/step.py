@@ -7,7 +7,7 @@ rows up (`tally`), and from the totals over all parties everybody computes what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ State = Mapping[str, Any]
 """JSON: what a step knows of one column after some passes; {} before the first."""
 FULL: Final = 1e-12
 """A variance below this share of the squared half-range is rounding: the column is constant."""
+BLOCK: Final = 1 << 22
+"""Numbers that are made of rows at a time."""
 _OFFS: Final = 2.5
 """By how many times what a sum may be off, over the rows, `moments` may have a variance wrong."""
 
@@ -39,8 +41,40 @@ class Sums:
 
     numbers: Numbers64
 
+    def each(self) -> Numbers64:
+        """Return what each row adds, float64 (rows, slots)."""
+        return np.nan_to_num(self.numbers, nan=0.0)
 
-Tally = Cells | Sums
+    def added(self) -> Numbers64:
+        """Return what all rows add, (slots,)."""
+        return np.asarray(self.each().sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Products:
+    """Each row adds n numbers in [−1, 1], the products of each two of them, and 1.
+
+    Args:
+        numbers: float64 (rows, n); a row of NaN adds nothing.
+    """
+
+    numbers: Numbers64
+
+    def each(self) -> Numbers64:
+        """Return what each row adds, float64 (rows, n + n(n + 1)/2 + 1)."""
+        numbers = np.nan_to_num(self.numbers, nan=0.0)
+        first, second = np.triu_indices(numbers.shape[1])
+        whole = np.where(np.isnan(self.numbers[:, :1]), 0.0, 1.0)
+        return np.column_stack([numbers, numbers[:, first] * numbers[:, second], whole])
+
+    def added(self) -> Numbers64:
+        """Return what all rows add, (n + n(n + 1)/2 + 1,): in one product of matrices."""
+        there = self.numbers[~np.isnan(self.numbers[:, 0])]
+        pairs = (there.T @ there)[np.triu_indices(there.shape[1])]
+        return np.concatenate([there.sum(axis=0), pairs, [float(len(there))]])
+
+
+Tally = Cells | Sums | Products
 
 
 @dataclass(frozen=True)
@@ -51,11 +85,33 @@ class Rows:
         table: the types of its columns before this step.
         values: theirs.
         label: 1.0 and 0.0 of each row, NaN for none; None if the job has no label.
+        first: the place of the first of them among the party's rows.
     """
 
     table: Table
     values: Values
     label: Numbers64 | None = None
+    first: int = 0
+
+    def __len__(self) -> int:
+        """Return how many they are."""
+        return len(next(iter(self.values.values())))
+
+    def only(self, part: slice) -> Rows:
+        """Return some of them."""
+        values = {name: found[part] for name, found in self.values.items()}
+        label = None if self.label is None else self.label[part]
+        return Rows(self.table, values, label, self.first + part.start)
+
+    def blocks(self, width: int) -> Iterator[Rows]:
+        """Yield them in blocks small enough for memory, at least one.
+
+        Args:
+            width: how many numbers are made of a row.
+        """
+        count = max(1, BLOCK // max(width, 1))
+        for first in range(0, max(len(self), 1), count):
+            yield self.only(slice(first, min(first + count, len(self))))
 
     def numbers(self, name: str) -> Numbers64:
         """Return a number column."""

@@ -82,10 +82,10 @@ def test_each_step_is_fitted_in_the_round_that_the_spec_tells() -> None:
 
 
 def test_rows_are_read_in_blocks_alike(monkeypatch: Any) -> None:
-    from secureflow.engines.preparation import fitting
+    from secureflow.engines.preparation.steps import step
 
     wanted = fitted(SPEC, parts_of(DATA))
-    monkeypatch.setattr(fitting, "_BLOCK", 1 << 12)
+    monkeypatch.setattr(step, "BLOCK", 1 << 9)
     found = fitted(SPEC, parts_of(DATA))
     assert json.dumps(found.fits[5:9]) == json.dumps(wanted.fits[5:9])
     for one, other in zip(found.fits[1:4], wanted.fits[1:4], strict=True):

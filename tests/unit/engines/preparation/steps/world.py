@@ -96,7 +96,8 @@ def outcome(
     """Return rows after the last step; numbers must be within their bounds."""
     values = read_values(spec.columns, columns, strict=strict)
     label = columns["y"] if spec.label is not None else None
-    *_, (_, _, rows) = applied(spec, progress.fits, values, label, strict=strict)
+    read = Rows(spec.table, values, label)
+    *_, (_, _, rows) = applied(spec, progress.fits, read, strict=strict)
     assert list(rows.values) == list(rows.table)
     for name, held in rows.table.items():
         if isinstance(held, Numbers) and held.bounds is not None:
