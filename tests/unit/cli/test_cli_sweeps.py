@@ -21,6 +21,7 @@ from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.kit.text import Text, with_texts
 from secureflow.sdk import TrainingRequest
 from tests.unit.cli.test_cli_inbox import COMMON, HERE, TRAINING
+from tests.unit.cli.test_cli_watching import drawn, fed
 
 JOB = "job_1m8nje847evwjh6gfj1c"
 FILE = """project: prj_00000000
@@ -119,6 +120,13 @@ def test_watchers_see_each_point_begin_and_end() -> None:
     assert "auc 0.7100" in ended
     assert ended.endswith(part_id(JOB, 1))
     assert "bank-b is silent" in point_line({**POINTS[1], "points": 2})
+
+
+def test_the_live_picture_has_a_line_for_each_point() -> None:
+    begun = {**POINTS[0], "state": "started", "points": 2, "metrics": None}
+    text = drawn(fed(("point", begun), ("point", {**POINTS[0], "points": 2})))
+    assert text.count("point 1/2") == 1
+    assert "succeeded" in text
 
 
 def test_an_owner_is_shown_every_point_and_how_what_is_contributed_is_protected() -> None:
