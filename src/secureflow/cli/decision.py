@@ -23,6 +23,7 @@ from secureflow.domain.specs.protections import contributes, traits_of
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
+from secureflow.kit.text import text_in
 
 if TYPE_CHECKING:
     from secureflow.agent.record.records import InboxItem
@@ -297,7 +298,7 @@ def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[
     seen = [row for row in disclosed if row["who"] not in {"owner", "network"}]
     seen.sort(key=lambda row: (row["who"] != OPERATOR, row["who"], "SIMULATED" not in row["why"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
-        yield who, _and().join(_spoken(str(row["sees"])) for row in rows)
+        yield who, _and().join(_spoken(text_in(row, "sees")) for row in rows)
 
 
 def _spoken(english: str) -> str:
