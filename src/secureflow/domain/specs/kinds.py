@@ -57,7 +57,7 @@ PREDICTION_SPEC: Final = SpecKind(
     PredictionSpec,
     PredictionRequest,
     check_prediction,
-    {"model": "text", "family": "text", "outputs": "texts", "beside": "texts"},
+    {"model": "text", "family": "text", "outputs": "texts", "beside": "texts", "deliver": "text"},
 )
 SPEC_KINDS: Final = SpecKinds(
     TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC, EVALUATION_SPEC, PREDICTION_SPEC

@@ -25,6 +25,12 @@ class All(PredictionWorld):
     changes: ClassVar = {"min_contributors": 4}
 
 
+class ToB(PredictionWorld):
+    """Files go to bank-b."""
+
+    changes: ClassVar = {"deliver": {"to": "bank-b"}}
+
+
 def told(report: dict[str, Any]) -> dict[str, Any]:
     """The report without what a second run measures anew."""
     return {k: v for k, v in report.items() if k not in {"ledger", "history"}}
@@ -106,3 +112,52 @@ def test_an_answer_without_a_commitment_is_none(reply: str) -> None:
     report = drive(world, [])
     assert report["survivors"] == ["bank-a", "bank-b", "bank-d"]
     assert told_dropouts(world)[0]["code"] == "malformed_reply"
+
+
+def test_files_go_to_whom_the_spec_says_and_the_centre_forgets_them() -> None:
+    world = ToB(count=4)
+    report = drive(world, [])
+    others = ["bank-a", "bank-c", "bank-d"]
+    assert report["prediction"]["delivered"] == {"to": "bank-b", "parties": others}
+    assert world.stored == set()
+    asked = [(party, verb) for party, verb in world.asked if verb in {"receive", "collect"}]
+    assert asked == [("bank-b", "receive"), ("bank-b", "collect")]
+    sealing = {party for party, verb in world.asked if verb in {"seal", "hand_over"}}
+    assert sealing == set(others)
+    entry = next(one for one in world.entries if one.get("kind") == "results.delivered")
+    assert entry["document"] == {"stage": "predict", "to": "bank-b", "parties": others}
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert (verdict.status, verdict.failures) == ("verified", ())
+
+
+@pytest.mark.parametrize("die_at", range(10, 32))
+def test_a_crash_during_a_delivery_changes_nothing(die_at: int) -> None:
+    undisturbed = told(drive(ToB(count=4), []))
+    world, journal = ToB(count=4), Journal()
+    try:
+        drive(world, journal, die_at)
+    except Crash:
+        pass
+    else:
+        pytest.skip("the script has fewer effects")
+    assert told(drive(world, journal)) == undisturbed
+
+
+@pytest.mark.parametrize("verb", ["seal", "hand_over"])
+def test_a_party_that_goes_before_its_file_arrived_is_missing_in_the_delivery(verb: str) -> None:
+    world = ToB(count=4)
+    world.refuse["bank-d", verb] = SILENT
+    report = drive(world, [])
+    assert report["prediction"]["delivered"]["parties"] == ["bank-a", "bank-c"]
+    assert report["survivors"] == ["bank-a", "bank-b", "bank-c", "bank-d"]  # it keeps its file
+    assert told_dropouts(world)[0]["party"] == "bank-d"
+
+
+@pytest.mark.parametrize("verb", ["receive", "collect"])
+def test_without_the_recipient_the_job_ends_and_the_centre_forgets(verb: str) -> None:
+    world = ToB(count=4)
+    world.refuse["bank-b", verb] = SILENT
+    with pytest.raises(SecureFlowError, match="gone"):
+        drive(world, [])
+    assert world.stored == set()
+    assert world.asked[-1] == ("aggregator", "finish")
