@@ -106,7 +106,9 @@ class Tickets:
                 _remember(self._told, (party, digest), None, self._capacity)
         files = body.get("files")
         for sealed in files.values() if isinstance(files, Mapping) else ():
-            _remember(self._handed, (party, sealed["artifact"]), body["job"], self._capacity)
+            if isinstance(sealed, Mapping):
+                place = (party, str(sealed.get("artifact")))
+                _remember(self._handed, place, str(body.get("job")), self._capacity)
         vector = body.get("vector")
         here = body.get("uplink") is None  # else it goes to the enclave
         if isinstance(vector, Mapping) and here and not body.get("generation"):

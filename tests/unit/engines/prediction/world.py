@@ -106,3 +106,9 @@ class PredictionWorld(World):
             for one in self.made[party]
         ]
         return {**made[-1], "leaves": made}
+
+
+class DeliveredWorld(PredictionWorld):
+    """Files go to bank-b."""
+
+    changes: ClassVar = {"deliver": {"to": "bank-b"}}
