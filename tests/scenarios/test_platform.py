@@ -427,6 +427,20 @@ def test_a_job_goes_on_from_a_released_round(place: Platform) -> None:
         assert history[0]["loss"] == pytest.approx(report["metrics"]["loss"], abs=1e-6)
         assert history[0]["loss"] < report["history"][0]["loss"]
         assert verified(place, second.id)
+        told: list[tuple[int, Any]] = []
+        client.jobs.wait(second.id, log_to=lambda step, figures: told.append((step, figures)))
+        losses = {step: figures["loss"] for step, figures in told if "loss" in figures}
+        assert [losses[step] for step in range(len(history))] == [one["loss"] for one in history]
+        assert losses[len(history)] == later.report["metrics"]["loss"]  # type: ignore[index]
+        models = [next(client.models.list(job=one.id)).id for one in (first, second)]
+        comparison = client.models.compare(*models)
+        assert comparison.comparable, comparison.reasons  # one seed and share: the same rows
+        assert len(comparison.metrics) >= 3
+        frame = client.models.load(models[1]).predict_frame(
+            pq.read_table(place.directory / "data" / "share-1.parquet"), ids=["age"]
+        )
+        assert frame.num_rows == 300
+        assert set(client.jobs.list().to_arrow()["id"].to_pylist()) >= {first.id, second.id}
 
 
 def test_everything_restarts_between_two_jobs(place: Platform) -> None:

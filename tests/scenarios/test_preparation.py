@@ -127,7 +127,7 @@ def test_a_model_trains_and_predicts_on_what_the_recipe_makes(
             plan=TrainingPlan(rounds=6, learning_rate=0.5),
             protection="secagg",
         )
-        other = replace(recipe, fits=({"columns": {"age": {"value": 40.5}}}, *recipe.fits[1:]))
+        other = replace(recipe, fits=({"columns": {"age": {"value": 41.5}}}, *recipe.fits[1:]))
         forged = replace(request, features=recipe_features(other, Label("income", ">50K")))
         with pytest.raises(SecureFlowError, match="it is not what"):
             client.jobs.submit(forged)

@@ -73,6 +73,7 @@ AGENTS: Final = AgentKinds(
     AGENT_KINDS["statistics"],
     AGENT_KINDS["preparation"],
     AGENT_KINDS["evaluation"],
+    AGENT_KINDS["sweep"],
     AGENT_KINDS["prediction"],
 )
 WORKERS: Final = WorkerKinds(

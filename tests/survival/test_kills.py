@@ -32,13 +32,22 @@ from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE
 from tests.survival.drawing import DRAWN
 from tests.survival.points import Arming
+from tests.survival.sweeps import check_sweep, sweep_request
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
-SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4, "preparation": 5,
-         "evaluation": 6, "prediction": 7}  # fmt: skip
+SEEDS = {
+    "sealed": 1,
+    "secagg": 2,
+    "sealed+secagg": 3,
+    "statistics": 4,
+    "preparation": 5,
+    "sweep": 6,
+    "evaluation": 7,
+    "prediction": 8,
+}
 
 
 @pytest.fixture(scope="module")
@@ -410,3 +419,21 @@ def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platf
     assert len(died) == 2, died
     assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
     check_story(place, job)
+
+
+@pytest.mark.parametrize(
+    ("process", "kinds", "share"),
+    [
+        ("server", (" before", " after", "uncommitted"), 0.12),
+        ("bank-b", ("consent ", "setup ", "finish "), 1.0),
+    ],
+    ids=["server", "agent"],
+)
+def test_a_process_killed_within_a_sweep(
+    place: Platform, process: str, kinds: tuple[str, ...], share: float
+) -> None:
+    """Each point is run once, by one job, and charged once."""
+    arming = Arming(process, kinds, share=share, seed=SEEDS["sweep"])
+    job, died = run_under(place, arming, sweep_request(place))
+    assert len(died) >= 4, died
+    check_sweep(place, job)

@@ -100,16 +100,20 @@ def evaluate(
 
 def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
     """Print the figures of an evaluation's report: a line a model, a line a model and party."""
+    from secureflow.application.reports.pictures.reading import listed, members
+
     evaluation = report.get("evaluation") or {}
     if output is not Form.TABLE:
         show(evaluation, output)
         return
-    rows = list(_lines(evaluation.get("models") or []))
+    models = [members(one) for one in listed(members(evaluation).get("models"))]
+    rows = [line for one in models for line in _lines(one)]
     names = [one for one in FIGURES if any(row.get(one) is not None for row in rows)]
     show(rows, output, ("model", "party", *names))
-    for model in evaluation.get("models") or []:
-        for line in model.get("honest") or []:
-            write(f"{plain(str(model.get('model', '')))}: {said(part_of(line, 'line'))}")
+    for model in models:
+        for line in map(members, listed(model.get("honest"))):
+            if isinstance(line.get("line"), str):
+                write(f"{plain(str(model.get('model', '')))}: {said(part_of(line, 'line'))}")
 
 
 def _request(
@@ -163,18 +167,20 @@ def _costs(text: str) -> dict[str, float]:
         ) from None
 
 
-def _lines(models: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for one in models:
-        psi = {"psi": one["psi"]["psi"]} if one.get("psi") else {}
-        yield {"model": one.get("model"), "party": "", **_short(one.get("figures") or {}), **psi}
-        for party, figures in (one.get("parties") or {}).items():
-            yield {"model": one.get("model"), "party": plain(party), **_short(figures)}
+def _lines(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a model's own line of the table, then its parties'; what is no number is left out."""
+    from secureflow.application.reports.pictures.reading import members, numbers
+
+    name = str(model.get("model", ""))
+    psi = {key: one for key, one in numbers(model.get("psi")).items() if key == "psi"}
+    yield {"model": name, "party": "", **_short({**numbers(model.get("figures")), **psi})}
+    for party, figures in members(model.get("parties")).items():
+        yield {"model": name, "party": plain(party), **_short(numbers(figures))}
 
 
-def _short(figures: Mapping[str, Any]) -> dict[str, Any]:
+def _short(figures: Mapping[str, float]) -> dict[str, Any]:
     """Return figures to the digits that a table shows."""
     return {
         name: round(value) if name == "rows" else float(f"{value:.4g}")
         for name, value in figures.items()
-        if isinstance(value, int | float)
     }

@@ -86,13 +86,23 @@ def _loaded(model: str) -> Predictor:
     if path.is_file():
         return Predictor.load(path)
     if path.suffix == ".safetensors" or "/" in model:
-        raise SecureFlowError(
-            "invalid_file",
-            t("There is no file {path}.", path=path),
-            t("Download the model first: secureflow model download MODEL FILE."),
-        )
-    with client() as connection:
+        raise _no_file(path)
+    try:
+        connection = client()
+    except SecureFlowError as error:
+        if error.code != "unauthenticated":
+            raise
+        raise _no_file(path) from error  # a file was meant, or it has to be fetched first
+    with connection:
         return connection.models.load(named(connection, "model", model))
+
+
+def _no_file(path: Path) -> SecureFlowError:
+    return SecureFlowError(
+        "invalid_file",
+        t("There is no file {path}.", path=path),
+        t("Download the model first: secureflow model download MODEL FILE."),
+    )
 
 
 def _predicted(model: Predictor, source: RowSource) -> Iterator[pa.Table]:
@@ -118,17 +128,48 @@ def _predicted(model: Predictor, source: RowSource) -> Iterator[pa.Table]:
 
 
 def _records(model: Predictor, source: RowSource) -> Iterator[dict[str, Any]]:
-    """Yield a line for a terminal for each row."""
+    """Yield a line for a terminal for each row: ids as they are, predictions rounded."""
     number = 0
     for table in _predicted(model, source):
-        for row in table.to_pylist():
+        kept = [_plain(name, table[name]) for name in source.kept.names]
+        added = [list(map(_rounded, table[name].to_pylist()))
+                 for name in table.column_names[len(kept) :]]  # fmt: skip
+        for row in zip(*kept, *added, strict=True):
             number += 1
-            told = {} if source.kept.names else {"row": number}
-            yield told | {name: _told(value) for name, value in row.items()}
+            told = {} if kept else {"row": number}
+            yield told | dict(zip(table.column_names, row, strict=True))
 
 
-def _told(value: Any) -> Any:
+def _rounded(value: Any) -> Any:
     return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value
+
+
+def _plain(name: str, column: Any) -> list[Any]:
+    """Return the cells of a column as JSON has them; dates and the like as texts."""
+    import pyarrow as pa
+
+    of = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null)
+    return list(column.to_pylist()) if any(test(of) for test in tests) else _texts(name, column)
+
+
+def _texts(name: str, column: Any) -> list[str | None]:
+    """Return the cells of a column as texts.
+
+    Raises:
+        SecureFlowError: `invalid_rows` for a column of lists or the like.
+    """
+    import pyarrow as pa
+
+    try:
+        return list(column.cast(pa.string()).to_pylist())
+    except (pa.ArrowException, UnicodeError) as error:
+        raise SecureFlowError(
+            "invalid_rows",
+            t("Column {name} holds {type}, which is no text.", name=name, type=str(column.type)),
+            t("Save it as Parquet, or leave the column out."),
+            {"column": name},
+        ) from error
 
 
 class _Sink(Protocol):
@@ -180,20 +221,6 @@ class _CsvFile:
         Raises:
             SecureFlowError: `invalid_rows` for a column of lists or the like.
         """
-        columns = [self._texts(name, table[name]) for name in table.column_names]
-        self._writer.writerows(zip(*columns, strict=True))
-
-    @staticmethod
-    def _texts(name: str, column: Any) -> list[str]:
-        import pyarrow as pa
-
-        try:
-            return ["" if cell is None else cell for cell in column.cast(pa.string()).to_pylist()]
-        except (pa.ArrowException, UnicodeError) as error:
-            raise SecureFlowError(
-                "invalid_rows",
-                t("Column {name} holds {type}, which a CSV file cannot.",
-                  name=name, type=str(column.type)),
-                t("Save it as Parquet, or leave the column out."),
-                {"column": name},
-            ) from error  # fmt: skip
+        columns = [_texts(name, table[name]) for name in table.column_names]
+        texts = (["" if cell is None else cell for cell in column] for column in columns)
+        self._writer.writerows(zip(*texts, strict=True))

@@ -235,7 +235,8 @@ def _parquet(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(path)
+        # Buffered, not ahead: a row group may be larger than memory.
+        file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         _ = file.schema_arrow
     except (pa.ArrowException, OSError, UnicodeError) as error:
         raise _no_parquet(path) from error

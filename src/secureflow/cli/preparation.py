@@ -25,9 +25,9 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.files import write_text
 from secureflow.cli.fits import FITTED, told
-from secureflow.cli.jobs import requested
 from secureflow.cli.names import named
 from secureflow.cli.session import client
+from secureflow.cli.starts import requested
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -173,7 +173,7 @@ def _ranged(kind: Any, facts: tuple[Any, ...]) -> Iterator[str]:
     if kind not in {int, float}:
         yield from _taken(kind)
         return
-    ends = {name: getattr(fact, name) for one in facts for fact in one.metadata
+    ends = {name: getattr(fact, name) for one in facts for fact in getattr(one, "metadata", ())
             for name in ("gt", "ge", "lt", "le") if hasattr(fact, name)}  # fmt: skip
     low = ends.get("ge", ends.get("gt"))
     high = ends.get("le", ends.get("lt"))

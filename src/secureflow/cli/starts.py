@@ -2,21 +2,24 @@
 
 `resume: NAME` or `{job: NAME}` is enough in a file: round and digest follow from that job's log.
 `initial: DIGEST` is, too: the tensors follow from the upload. The spec that everybody signs has all
-of it, and what was filled in is said. `recipe: NAME` among the features is a preparation, whose
-recipe goes into the spec with the inputs that it makes. `models` and `baseline` of an evaluation
-are names or ids, as is the `model` of a prediction.
+of it, and what was filled in is said. `recipe: NAME` among the features is a preparation, or a file
+beside the job's that `prep show --save` wrote (as a simulation needs it): the recipe goes into the
+spec with the inputs that it makes. `models` and `baseline` of an evaluation are names or ids,
+as is the `model` of a prediction.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import say
-from secureflow.cli.names import named
+from secureflow.cli.names import named, named_all
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_mapping
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client
@@ -42,7 +45,18 @@ def told_on_the_command_line(start: str) -> dict[str, Any]:
     return {"resume": {"job": job, "round": int(number)}}
 
 
-def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
+def requested(connection: Client, file: Path, resume: str = "") -> dict[str, Any]:
+    """Return the request of a job file; projects, datasets and jobs in it may be names."""
+    request = read_mapping(file) | told_on_the_command_line(resume)
+    if isinstance(project := request.get("project"), str):
+        request["project"] = named(connection, "project", project)
+    datasets = request.get("datasets")
+    if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
+        request["datasets"] = list(named_all(connection, "dataset", datasets))
+    return request | completed(connection, request, file.parent)
+
+
+def completed(connection: Client, request: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return the fields of a request that name others' outcomes, with what they leave open.
 
     These are `resume`, `initial`, and in `features` the `recipe` of a preparation.
@@ -52,6 +66,7 @@ def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         connection: of the person.
         request: a job file's content, `project` an id.
+        base: the job file's folder.
 
     Raises:
         SecureFlowError: `not_found`, `ambiguous_name`.
@@ -68,7 +83,7 @@ def completed(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
         found["model"] = named(connection, "model", request["model"])
     features = request.get("features")
     if isinstance(features, Mapping) and isinstance(features.get("recipe"), str):
-        found["features"] = _prepared(connection, features)
+        found["features"] = _prepared(connection, features, base)
     return found
 
 
@@ -83,17 +98,21 @@ def _evaluated(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]
     return found
 
 
-def _prepared(connection: Client, features: Mapping[str, Any]) -> dict[str, Any]:
+def _prepared(connection: Client, features: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Take the recipe that a preparation fitted, and the inputs that it makes."""
     from secureflow.domain.specs.base import dump
-    from secureflow.engines.preparation.recipe import recipe_digest
+    from secureflow.engines.preparation.recipe import MAX_BYTES, read_recipe, recipe_digest
+    from secureflow.kit.inputfiles import read_bytes
     from secureflow.sdk.features import recipe_features
 
-    job = named(connection, "job", features["recipe"])
-    recipe = connection.jobs.recipe(job)
+    file = base / features["recipe"]
+    if file.suffix == ".json" and file.is_file():
+        recipe = read_recipe(read_bytes(file, MAX_BYTES))
+    else:
+        recipe = connection.jobs.recipe(named(connection, "job", features["recipe"]))
     inputs = dump(recipe_features(recipe, None))
     say(t("Its inputs are the {count} {count:column|columns} that recipe {digest} of {job} makes.",
-          count=len(inputs["numeric"]), digest=recipe_digest(recipe), job=job))  # fmt: skip
+          count=len(inputs["numeric"]), digest=recipe_digest(recipe), job=recipe.job))  # fmt: skip
     return {**features, "recipe": inputs["recipe"], "numeric": inputs["numeric"]}
 
 

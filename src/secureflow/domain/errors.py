@@ -328,6 +328,8 @@ CATALOGUE: dict[str, Category] = {
     "model_not_sealed_to_us": Category.UNTRUSTED,
     "not_admitted": Category.CONFLICT,
     "not_approved": Category.FORBIDDEN,
+    "part_refused": Category.UNTRUSTED,
+    "no_point_succeeded": Category.FAILED,
     "not_contributed": Category.CONFLICT,
     "policy_invalid": Category.INVALID,
     "policy_unreadable": Category.INVALID,

@@ -1,8 +1,10 @@
 """Models side by side: what they are, what they cost, how they score, and if that is comparable.
 
 Figures of two models compare where both were measured on the same rows: by one job, or by jobs of
-the same owners, datasets and label whose `plan.validation` and `plan.seed` are the same (which rows
-a party measures on follows from these and from its own secret). Otherwise a difference may come
+the same owners, datasets and label whose plans choose the same rows for validation: alike in
+`validation`, `seed`, `order` and `draws` (which rows a party measures on follows from these and
+from its own secret, `engines.preparation.split`), both with differential privacy or both without,
+and with it of the same features, for there a row's content decides. Otherwise a difference may come
 from the rows, so that none is marked as the better one. Nor is one that noise alone may explain.
 """
 
@@ -30,10 +32,11 @@ LOWER: Final = frozenset({"loss", "log_loss", "mse", "rmse", "mae"})
 """Metrics of which less is better; of others neither is said."""
 MOST: Final = 20
 """Most models of a comparison."""
+_CHOOSE: Final = ("validation", "seed", "order", "draws")
 _SAME: Final = "The figures are of the same rows: one job measured all of them."
 _ALIKE: Final = (
     "The figures are of the same rows, unless an owner published its file anew between the jobs: "
-    "owners, datasets, label, validation share and seed are the same."
+    "owners, datasets, label and what chooses rows for validation are the same."
 )
 _NEXT: Final = "Measure the models by one job to compare them."
 
@@ -46,16 +49,16 @@ class Measured:
         job: that measured it.
         owners: each party with its dataset; None if the job cannot be seen.
         label: what is learnt.
-        share: of the rows, for validation.
-        seed: that chooses them.
+        plan: the members of the plan that choose rows.
+        content: under differential privacy the features, whose content chooses; None without.
         rows: how many, where that is no secret and without noise.
     """
 
     job: str
     owners: tuple[tuple[str, str], ...] | None
     label: Mapping[str, Any]
-    share: Any
-    seed: Any
+    plan: Mapping[str, Any]
+    content: Mapping[str, Any] | None
     rows: float | None
 
 
@@ -91,8 +94,12 @@ class Comparison:
             found.append("their owners or datasets differ")
         if any(one.label != first.label for one in self.measured):
             found.append("they learn other labels")
-        if any((one.share, one.seed) != (first.share, first.seed) for one in self.measured):
-            found.append("their validation share or seed differ")
+        if any(one.plan != first.plan for one in self.measured):
+            found.append("their plans choose other rows for validation")
+        if any((one.content is None) != (first.content is None) for one in self.measured):
+            found.append("not all of them have differential privacy")
+        elif any(one.content != first.content for one in self.measured):
+            found.append("their features choose other rows under differential privacy")
         if not found and len({one.rows for one in self.measured} - {None}) > 1:
             found.append("their numbers of rows differ")
         return tuple(found)
@@ -255,12 +262,14 @@ def _owners(job: str) -> Generator[Any, Any, tuple[tuple[str, str], ...] | None]
 
 
 def _measured(card: Card, owners: tuple[tuple[str, str], ...] | None) -> Measured:
-    plan = card.get("plan")
+    plan, features = card.get("plan"), card.get("features")
     plan = plan if isinstance(plan, Mapping) else {}
+    features = features if isinstance(features, Mapping) else {}
     noised = bool(card.get("metrics_errors"))
     rows = None if noised else numbers_in(card.get("metrics")).get("rows")
-    share, seed = plan.get("validation"), plan.get("seed")
-    return Measured(str(card.get("job")), owners, card.label, share, seed, rows)
+    chooses = {name: plan.get(name) for name in _CHOOSE}
+    content = features if card.get("privacy") else None
+    return Measured(str(card.get("job")), owners, card.label, chooses, content, rows)
 
 
 def _texts(card: Card) -> dict[str, str]:

@@ -8,8 +8,7 @@ from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
 from secureflow.domain.specs.families import FamilyModel
 from secureflow.domain.specs.inputs import Arrays, Images
-from secureflow.domain.specs.recipe import Recipe, table_after
-from secureflow.domain.specs.tables import Numbers
+from secureflow.domain.specs.recipe import Recipe, number_columns
 from secureflow.domain.specs.targets import Target
 from secureflow.domain.specs.training import (
     ArrayFeature,
@@ -99,18 +98,14 @@ def recipe_features(
     Raises:
         SecureFlowError: `invalid_recipe` if it makes categories or texts.
     """
-    made = table_after(recipe)
-    numeric = tuple(
-        NumericFeature(name, held.bounds, "none")
-        for name, held in made.items()
-        if isinstance(held, Numbers) and held.bounds is not None
-    )
-    if len(numeric) < len(made):
+    if not recipe.numeric:
         raise SecureFlowError(
             "invalid_recipe",
             "The recipe is not valid: it makes columns that are no numbers.",
             "Fit it with a last step that encodes them: `one_hot`, `ordinal` or `woe`.",
         )
+    made = number_columns(recipe)
+    numeric = tuple(NumericFeature(name, bounds, "none") for name, bounds in made)
     return FeatureSpec(label, numeric, weight=weight, recipe=recipe)
 
 

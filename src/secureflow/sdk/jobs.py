@@ -25,6 +25,7 @@ from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
 from secureflow.domain.specs.summed import SummedNoise
+from secureflow.domain.specs.sweep_request import SweepPart
 from secureflow.domain.specs.training import Resume, TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
@@ -236,6 +237,52 @@ class Jobs(Resource[D_co]):
             min_contributors=min_contributors,
         )  # fmt: skip
         return _submission(request)
+
+    @operation
+    def sweep(
+        self,
+        training: TrainingRequest | Mapping[str, Any],
+        *,
+        grid: Mapping[str, Sequence[Any]] | None = None,
+        points: Sequence[Mapping[str, Any]] | None = None,
+        random: Mapping[str, Any] | None = None,
+        folds: int | None = None,
+        metric: str | None = None,
+        better: Literal["higher", "lower"] | None = None,
+        stop_on_failure: bool = False,
+        epsilon: float | None = None,
+    ) -> Call[Job]:
+        """Submit a training at many points: one approval, one job after the other, one table.
+
+        The report has a row for each (`points`) and the best of them (`best`). For a dry run make a
+        `SweepRequest`.
+
+        Args:
+            training: what `submit` would take; the points set some of its fields.
+            grid: field → values; every combination is a point, e.g. `{"plan.learning_rate": [0.03,
+                0.1], "model.hidden": [[16], [32, 16]]}`.
+            points: the points themselves, each field → value.
+            random: points that are drawn: `{"count": 12, "over": {"plan.learning_rate": {"log":
+                [1e-3, 1]}}, "seed": 7}`; also `between`, `whole` and `among`.
+            folds: each point once for each fold of `plan.split`.
+            metric: the figure of the final evaluation by which one is the best; default: the loss.
+            better: whether higher values of it are, if SecureFlow does not know it.
+            stop_on_failure: whether the first job that fails ends the sweep.
+            epsilon: upper bound on the cost of all points together.
+        """
+        asked = training if isinstance(training, Mapping) else _body(training)
+        chosen = {
+            "grid": grid and {name: list(values) for name, values in grid.items()},
+            "list": points and [dict(one) for one in points],
+            "random": random,
+            "folds": folds,
+            "metric": metric,
+            "better": better,
+            "stop_on_failure": stop_on_failure,
+            "epsilon": epsilon,
+        }
+        part = dump(parse(SweepPart, chosen, "request"))
+        return _submission({**asked, "kind": "sweep", "sweep": part})
 
     @stream
     def watch(

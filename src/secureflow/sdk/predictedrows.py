@@ -23,6 +23,7 @@ from secureflow.domain.specs.training import FeatureSpec
 from secureflow.engines.training.scoring import told
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+from secureflow.sdk.inputrows import as_known
 
 
 class Predicting(Protocol):
@@ -114,7 +115,7 @@ def predicted_frame(
         return rows[list(kept)].assign(**predictions(model, rows))
     import pyarrow as pa  # beside pandas frames all answers are Arrow tables
 
-    passes = bool(ids) or keep_all
+    passes, rows = bool(ids) or keep_all, as_known(rows)
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
     elif isinstance(rows, np.ndarray) and rows.ndim == 2 and passes:
@@ -122,28 +123,26 @@ def predicted_frame(
     elif not isinstance(rows, pa.Table | Mapping | np.ndarray) and hasattr(rows, "__iter__"):
         rows = list(rows)
     answers, types = predictions(model, rows), prediction_types(model)
-    arrays = [pa.array(one, types[name]) for name, one in answers.items()]
-    if not passes:
-        return pa.table(arrays, list(types))
-    table = rows if isinstance(rows, pa.Table) else _as_table(rows)
-    table = table.select(list(passed_through(model, table.column_names, ids, keep_all=keep_all)))
-    for name, array in zip(types, arrays, strict=True):
-        table = table.append_column(name, array)
-    return table
+    table = _kept(model, rows, ids, keep_all) if passes else pa.table({})
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table(columns | {name: pa.array(answers[name], types[name]) for name in types})
 
 
-def _as_table(rows: Any) -> Any:
-    """Return columns or records as an Arrow table.
+def _kept(model: Predicting, rows: Any, ids: Sequence[str], keep_all: bool) -> Any:
+    """Return the columns of rows that are passed through, as an Arrow table.
 
     Raises:
-        SecureFlowError: `invalid_rows` for a column of values that have no common type.
+        SecureFlowError: as `passed_through`; `invalid_rows` for a column of values that have no
+            common type.
     """
     import pyarrow as pa
 
-    columns: dict[str, Any] = {}
+    if isinstance(rows, pa.Table):
+        return rows.select(list(passed_through(model, rows.column_names, ids, keep_all=keep_all)))
     by_name = isinstance(rows, Mapping)
     names = list(rows) if by_name else dict.fromkeys(name for record in rows for name in record)
-    for name in names:
+    columns: dict[str, Any] = {}
+    for name in passed_through(model, names, ids, keep_all=keep_all):
         cells = rows[name] if by_name else [record.get(name) for record in rows]
         try:
             columns[name] = pa.array(cells)

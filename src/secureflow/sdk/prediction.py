@@ -14,7 +14,8 @@
 `sgd_classifier` has probabilities for the loss `log_loss`.
 
 Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
-Arrow-backed), a list of dicts, or a two-dimensional array of numbers whose columns are the numeric
+Arrow-backed), a table of any library with Arrow's PyCapsule interface (Polars, DuckDB), a list of
+dicts, or a two-dimensional array of numbers whose columns are the numeric
 features, in the spec's order (for a model without categories). A missing value is None, NaN, or
 pandas' NA; a column that the model does not use is ignored. Whole numbers and booleans of a
 category, or of a text that a recipe reads, are read as the agents read them: as the text `1` or
@@ -45,7 +46,7 @@ from secureflow.engines.training.torch_modules import source
 from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-from secureflow.sdk.inputrows import columns_of, input_columns, texts_of
+from secureflow.sdk.inputrows import as_known, columns_of, input_columns, texts_of
 
 
 class Predictor:
@@ -174,7 +175,7 @@ class Predictor:
             SecureFlowError: as the agents' own preparation.
         """
         label = self.features.label
-        columns = columns_of(rows, () if label is None else (label.column,))
+        columns = columns_of(as_known(rows), () if label is None else (label.column,))
         if label is not None and label.column in columns and not isinstance(label, NumberLabel):
             columns[label.column] = texts_of(columns[label.column])
         return label_vector(label, columns)

@@ -22,6 +22,7 @@ _ANSWER: Final = ("query", "measure", "group", "cell", "quantile", "value", "low
                   "standard_error", "reason")  # fmt: skip
 _BESIDE: Final = ("epsilon", "survivors", "seconds")
 """Figures of a round that are shown behind those of its model."""
+_LARGEST: Final = 1e300
 NOISED: Final = "± covers the value without noise 95 times in 100; the row count has noise too."
 _NOISED_ANSWERS: Final = (
     "Every value has noise; low and high enclose the value without noise 95 times in 100."
@@ -35,11 +36,7 @@ class Report(dict[str, Any]):
     @property
     def rounds(self) -> Table:
         """A row for each round of a training: `round`, its figures, `epsilon`, `seconds`."""
-        rows = _rows(self.get("history"))
-        names = dict.fromkeys(name for row in rows for name in row)
-        last = [name for name in _BESIDE if name in names]
-        first = [name for name in names if name not in last]
-        return Table(rows, (*first, *last), "rounds", note=OF_ITS_START if rows else "")
+        return rounds_table(self.get("history"))
 
     @property
     def answers(self) -> Table:
@@ -96,6 +93,15 @@ class Report(dict[str, Any]):
         ]
 
 
+def rounds_table(history: Any) -> Table:
+    """Return a row for each round: `round`, its figures, `epsilon`, `seconds`."""
+    rows = _rows(history)
+    names = dict.fromkeys(name for row in rows for name in row)
+    last = [name for name in _BESIDE if name in names]
+    first = [name for name in names if name not in last]
+    return Table(rows, (*first, *last), "rounds", note=OF_ITS_START if rows else "")
+
+
 def metrics_table(report: Mapping[str, Any]) -> Table:
     """Return the metrics of a report or a card: as numbers, and told with their noise."""
     metrics, errors = numbers_in(report.get("metrics")), numbers_in(report.get("metrics_errors"))
@@ -122,13 +128,13 @@ def metrics_table(report: Mapping[str, Any]) -> Table:
 
 
 def numbers_in(value: Any) -> dict[str, float]:
-    """Return the members of a JSON object that are numbers; the server may send anything."""
+    """Return the members of a JSON object that are finite numbers; a server may send anything."""
     if not isinstance(value, Mapping):
         return {}
     return {
         str(name): one
         for name, one in value.items()
-        if isinstance(one, int | float) and not isinstance(one, bool)
+        if isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= _LARGEST
     }
 
 

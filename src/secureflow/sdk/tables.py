@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from secureflow.kit.commandline import install_hint
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
 from secureflow.sdk import display
 
 _INT64: Final = 1 << 63
@@ -61,11 +62,11 @@ class Table(Sequence[Mapping[str, Any]]):
 
     def __repr__(self) -> str:
         """Return the first rows as plain text, in columns."""
-        shown = [
-            [display.plain(name, row.get(name)) for name in self.columns]
+        cells = [
+            [shown(display.plain(name, row.get(name))) for name in self.columns]
             for row in (self.told or self.rows)[: display.SHOWN]
         ]
-        lines = [list(map(display.word, self.columns)), *shown]
+        lines = [[shown(display.word(name)) for name in self.columns], *cells]
         widths = [max(len(line[at]) for line in lines) for at in range(len(self.columns))]
         made = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
         left = len(self.rows) - display.SHOWN
@@ -75,6 +76,11 @@ class Table(Sequence[Mapping[str, Any]]):
         """Return the table for a notebook."""
         note = display.word(self.note) if self.note else ""
         return display.table(self.columns, self.told or self.rows, note, display.word(self.title))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Offer Arrow's PyCapsule interface, by which Polars and DuckDB read a table."""
+        stream: object = self.to_arrow().__arrow_c_stream__(requested_schema)
+        return stream
 
     def to_arrow(self) -> Any:
         """Return a `pyarrow.Table`; types as above."""
@@ -137,9 +143,14 @@ def _array(name: str, values: list[Any]) -> Any:
         return pa.array(values, pa.bool_())
     if whole:
         return pa.array(values, pa.int64())
-    if found <= {int, float} and found != {int}:
+    if float in found and found <= {int, float} and all(map(_fits, values)):
         return pa.array([None if one is None else float(one) for one in values], pa.float64())
     return pa.array([_text(one) for one in values], pa.string())
+
+
+def _fits(value: Any) -> bool:
+    """Tell whether a number, or None, is one of float64."""
+    return not isinstance(value, int) or abs(value) < 1 << 1023
 
 
 def _text(value: Any) -> str | None:

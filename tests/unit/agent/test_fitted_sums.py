@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,8 +14,9 @@ from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
 
 from secureflow.agent.compute import preparation_rows
 from secureflow.agent.compute.preparation_rows import PreparationRows
+from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.preparation import check_declared
-from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.preparation.fitting import LIMIT, MOST_ROWS, UNIT
@@ -185,3 +187,24 @@ def test_more_rows_than_sums_hold_are_refused(
     PreparationRows(spec, {"age": np.arange(3.0)}, None)
     with pytest.raises(SecureFlowError, match="dataset_too_large"):
         PreparationRows(spec, {"age": np.arange(4.0)}, None)
+
+
+async def test_a_cell_that_does_not_fit_a_step_leaves_with_its_step_and_not_its_row(
+    world: PreparedWorld,
+) -> None:
+    dates = {"step": "date_parts", "columns": ["opened"], "formats": ["%Y-%m-%d"]}
+    spec = parse(PreparationSpec, {
+        **dump(world.make_spec(privacy=None)),
+        "columns": [{"column": "opened", "type": "text"}], "steps": [dates],
+    })  # fmt: skip
+    rows = PreparationRows(spec, {"opened": np.array(["2001-01-02", "SECRET"], object)}, None)
+    job: Any = SimpleNamespace(job=JOB)
+    with pytest.raises(SecureFlowError) as caught:
+        async with unnamed_rows(world.assembly.context, job):
+            rows.sums(None, 1, bytes(32), bytes(32))
+    error = caught.value
+    assert error.details == {"column": "opened", "step": "date_parts"}
+    assert "step date_parts in column 'opened'" in error.message
+    assert "SECRET" not in str(error)
+    (facts,) = [o["facts"] for o in world.store.actions() if o["action"] == "job.row_refused"]
+    assert "Row 2" in facts["message"]

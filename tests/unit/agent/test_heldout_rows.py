@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from peers.pictures import png
 
 from secureflow.adapters.datasources import SourceLimits, read_with_keys
 from secureflow.agent.compute.kind import Secrets
@@ -31,6 +32,8 @@ from secureflow.domain.specs.training import (
     TrainingPlan,
     TrainingSpec,
 )
+from secureflow.engines.preparation import held_out
+from secureflow.engines.preparation.keysplit import key_places
 from secureflow.kit.errors import SecureFlowError
 
 ROWS = 600
@@ -233,12 +236,50 @@ def test_with_privacy_a_row_moves_no_other_and_none_is_refused(tmp_path: Path) -
     assert alone == (ROWS, 0)
 
 
+def test_with_privacy_a_row_without_a_label_moves_no_other(tmp_path: Path) -> None:
+    """It is not there; all others are in the parts that their keys say."""
+    whole = table()
+    x = whole["x"].to_numpy() / 5e5 - 1
+    held = held_out(np.array(whole["person"].to_pylist(), object), SECRETS.keys, 0.2)
+    for missing in ([], [5], range(0, ROWS, 7)):
+        labels = [None if at in missing else one for at, one in enumerate(whole["y"].to_pylist())]
+        config = csv(tmp_path, whole.set_column(2, "y", pa.array(labels)))
+        state = TRAINING_WORKER.prepare("job", PRIVATE, config, SourceLimits(), SECRETS).state
+        there = np.array([one is not None for one in labels])
+        for (rows, _), part in zip(state._private_rows, (~held, held), strict=True):
+            found = rows[np.arange(len(rows))][:, 0]
+            assert np.allclose(np.sort(found), np.sort(x[part & there]), atol=1e-6)
+
+
 def test_with_privacy_few_held_out_rows_are_measured_as_well(tmp_path: Path) -> None:
     """A least number would have one row decide about others."""
     few = replace(PRIVATE, plan=replace(PRIVATE.plan, validation=0.01))
     config = csv(tmp_path, table([f"p{at}" for at in range(ROWS)]))
     found = TRAINING_WORKER.prepare("job", few, config, SourceLimits(), SECRETS)
     assert 0 < found.state.rows[1] < 10
+
+
+def test_folders_of_arrays_and_images_have_keys_too(tmp_path: Path) -> None:
+    words, numbers = [f"{at % 20}" for at in range(60)], np.arange(60) % 20
+    wanted = key_places(np.array(words, dtype=object), SECRETS.keys).tolist()
+    np.save(tmp_path / "x.npy", np.arange(60.0))
+    columns: tuple[ColumnConfig, ...] = (ColumnConfig("x", "number"),)
+    arrays = DatasetConfig("waves", str(tmp_path), "arrays", columns, key="who")
+    for cells, further in ((np.array(words), ()), (numbers, (ColumnConfig("who", "number"),))):
+        np.save(tmp_path / "who.npy", cells)
+        declared_so = replace(arrays, columns=(*columns, *further))
+        _, keys = read_with_keys(declared_so, SourceLimits(), ("x",), tolerant=False)
+        assert key_places(keys, SECRETS.keys).tolist() == wanted
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "one.png").write_bytes(png(1))
+    lines = ["file,who", *(f"one.png,{word}" for word in words)]
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+    columns = (ColumnConfig("file", "image", shape=(4, 6, 3)),)
+    images = DatasetConfig("scans", str(folder), "images", columns, index="list.csv", key="who")
+    for tolerant in (False, True):
+        _, keys = read_with_keys(images, SourceLimits(), ("file",), tolerant=tolerant)
+        assert key_places(keys, SECRETS.keys).tolist() == wanted
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from peers.agent_world import JOB
 from peers.statistics_world import Counting, StatisticsWorld
 
 from secureflow.agent.kinds.evaluation import check_declared
+from secureflow.agent.owner.consent import check_request
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.engines.evaluation.plan import evaluation_plan, longest
@@ -172,3 +174,36 @@ def test_an_owner_checks_what_each_model_reads(
     with pytest.raises(SecureFlowError) as caught:
         check_declared(spec, world.settings.datasets[0])
     assert caught.value.code == code
+
+
+def test_rows_are_held_out_by_a_key_that_the_owner_declares(world: EvaluatedWorld) -> None:
+    """It is refused before anybody is asked, and policies see which column it is."""
+    spec = world.make_spec(held_out={"share": 0.2})
+    dataset = replace(world.settings.datasets[0], privacy=None)
+    with pytest.raises(SecureFlowError) as caught:
+        check_declared(spec, dataset)
+    assert caught.value.code == "key_undeclared"
+    settings = world.settings.model_copy(update={"datasets": (replace(dataset, key="customer"),)})
+    for one, seen in ((spec, {"key": "customer"}), (world.make_spec(), {})):
+        asked = check_request(
+            one,
+            party="bank-a",
+            key=one.keys["bank-a"],
+            charter=world.charter,
+            settings=settings,
+            check_columns=lambda *_: None,
+        )
+        assert {name: value for name, value in asked.items() if name == "key"} == seen
+
+
+def test_weights_of_the_training_need_no_column_where_a_model_is_applied(
+    world: EvaluatedWorld,
+) -> None:
+    weighted = {**FEATURES, "weight": {"column": "exposure", "bounds": [0, 1]}}
+    models = [
+        {"job": "job_aaaaaaaaaa", "digest": MODEL, "features": weighted,
+         "model": {"family": "logistic_regression"}}
+    ]  # fmt: skip
+    spec = world.make_spec(models=models)
+    assert "exposure" not in spec.column_names
+    check_declared(spec, world.settings.datasets[0])

@@ -33,8 +33,9 @@ SECRET = "SECRET"
 SPEC = {
     "kind": "training",
     "model": {"family": "logistic"},
-    "features": {"label": {"column": "y", "positive": "1"}, "numeric": [{"column": "age"}]},
-}
+    "features": {"label": {"column": "y", "positive": "1"}, "numeric": [{"column": "age"}],
+                 "recipe": {"steps": [{"step": "date_parts", "columns": ["note"]}]}},
+}  # fmt: skip
 DATASET = DatasetConfig(
     "clients",
     "/nowhere/clients.csv",
@@ -72,6 +73,7 @@ def honest() -> Iterator[SecureFlowError]:
         yield mismatch("clients", "y", None, reason)
     yield from (unreadable("clients"), unreadable_folder("clients"), too_large("clients"))
     yield malformed_cell("age", 4, "it is infinite")
+    yield malformed_cell("note", 4, "no format of the step date_parts fits it", step="date_parts")
 
 
 @pytest.mark.parametrize("error", list(honest()), ids=str)

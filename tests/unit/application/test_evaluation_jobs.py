@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from secureflow.application.jobs.kind import Wanted
+from secureflow.application.jobs.scoredmodels import scored_model
+from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import JobState
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.heldout import HeldOut
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import BANKS, Stage
 from tests.unit.application.refusing import refused
@@ -111,3 +115,71 @@ async def test_nobody_from_outside_evaluates_a_project(stage: Stage) -> None:
 async def test_rows_are_held_out_only_where_owners_declare_a_key(stage: Stage) -> None:
     error = await refuse(stage, "key_undeclared", held_out={"share": 0.2})
     assert error.details["party"] == "bank-a"
+
+
+async def learned(stage: Stage, held_out: Any = None, **changes: Any) -> tuple[str, ...]:
+    """Whose rows the report would call seen, if the model's own job had other parts."""
+    async with stage.database.begin() as work:
+        job = await work.jobs.get(stage.ids["job"])
+        await work.jobs.save(replace(job, spec={**job.spec, **changes}))
+        model = await scored_model(work, stage.ids["project"], stage.ids["model"])
+    return model.seen(BANKS, parse(HeldOut, held_out or {"share": 0.2}, "spec"))
+
+
+async def earlier(stage: Stage, **changes: Any) -> str:
+    """Add a job whose rows came before."""
+    async with stage.database.begin() as work:
+        job = await work.jobs.get(stage.ids["job"])
+        made = replace(job, id=new_id("job"), spec={**job.spec, **changes})
+        await work.jobs.add(made)
+        await work.commit()
+    return made.id
+
+
+SPLIT = {"validation": 0.2, "split": {"by": "key"}}
+
+
+async def test_what_a_model_held_out_it_has_not_seen(stage: Stage) -> None:
+    assert await learned(stage, plan=SPLIT) == ()
+    assert await learned(stage, {"share": 0.3}, plan=SPLIT) == BANKS
+    assert await learned(stage, plan={"validation": 0.2}) == BANKS
+
+
+async def test_a_model_has_seen_what_it_went_on_from(stage: Stage) -> None:
+    fold = {"split": {"by": "key", "folds": 5, "fold": 0}}
+    for before, seen in (({"validation": 0.2}, BANKS), (SPLIT, ()), (fold, ()),
+                         ({**SPLIT, "validation": 0.1}, BANKS)):  # fmt: skip
+        job = await earlier(stage, plan=before)
+        start = {"job": job, "round": 1, "model": "ab" * 32}
+        assert await learned(stage, plan=SPLIT, resume=start) == seen, before
+    gone = {"job": "job_00000000000000000000", "round": 1, "model": "ab" * 32}
+    assert await learned(stage, plan=SPLIT, resume=gone) == BANKS
+
+
+async def test_parties_of_an_earlier_job_are_named_too(stage: Stage) -> None:
+    async with stage.database.begin() as work:
+        job = await work.jobs.get(stage.ids["job"])
+    before = await earlier(stage, plan={"validation": 0.2})
+    start = {"job": before, "round": 1, "model": "ab" * 32}
+    assert await learned(stage, roster=job.spec["roster"][:2], resume=start) == BANKS
+
+
+async def test_nobody_can_tell_what_uploaded_weights_have_seen(stage: Stage) -> None:
+    weights = {"model": "ab" * 32, "layout": "cd" * 32}
+    assert await learned(stage, plan=SPLIT, initial=weights) == BANKS
+
+
+async def test_a_recipe_that_learned_from_labels_has_seen_all_rows(stage: Stage) -> None:
+    label = {"column": "income", "positive": "high"}
+    for with_label, seen in (({}, ()), ({"label": label}, BANKS)):
+        recipe = {
+            "job": stage.ids["job"], "spec": "ab" * 32, "rows": 30.0, **with_label,
+            "columns": [{"column": "age", "type": "number", "bounds": [0, 100]}],
+            "steps": [{"step": "clip", "columns": ["age"], "low": 0, "high": 50}],
+            "fits": [{}], "outputs": [{"name": "age", "type": "number"}],
+        }  # fmt: skip
+        features = {
+            "label": label, "recipe": recipe,
+            "numeric": [{"column": "age", "bounds": [0, 100], "scale": "none"}],
+        }  # fmt: skip
+        assert await learned(stage, plan=SPLIT, features=features) == seen

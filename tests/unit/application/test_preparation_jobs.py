@@ -73,3 +73,20 @@ async def test_a_private_one_is_priced_for_all_its_releases(stage: Stage) -> Non
         "contradictory_spec",
         "privacy.noise_multiplier",
     )
+
+
+async def test_a_training_need_not_list_what_its_recipe_makes(stage: Stage) -> None:
+    """Its job is looked for: everything before that is as it must be."""
+    recipe = {
+        "job": "job_0123456789",
+        "spec": "a" * 64,
+        "columns": [{"column": "age", "type": "number", "bounds": [0, 120]}],
+        "steps": [{"step": "standardise", "columns": ["age"]}],
+        "fits": [{"columns": {"age": {"mean": 40, "std": 20}}}],
+        "outputs": [{"name": "age", "type": "number"}],
+    }
+    wanted = stage.wanted(parts={"features": {"recipe": recipe, "label": LABEL}})
+    with pytest.raises(SecureFlowError) as caught:
+        await stage.services.jobs.dry_run(stage.scientist("bank-a"), wanted)
+    assert caught.value.code == "not_found"
+    assert "job_0123456789" in caught.value.message

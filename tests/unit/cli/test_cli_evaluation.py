@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from unit.engines.evaluation.world import MODELS, specified
 
+from secureflow.cli.kinds import EvaluationText
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 
@@ -78,6 +80,53 @@ def test_a_job_file_names_models_and_the_baseline(cli: Any, asked: Any, tmp_path
     status, _, err = cli("job", "dry-run", file)
     assert status == 0, err
     assert (asked().models, asked().baseline) == (("mdl_00000000",), "job_11111111")
+
+
+def test_a_shift_that_no_rows_show_is_no_number(cli: Any, centre: Any) -> None:
+    (model,) = REPORT["evaluation"]["models"]
+    empty = {**model, "figures": {"rows": 0}, "psi": {"rows": 0, "groups": [], "reading": "none"}}
+    report = {**REPORT, "evaluation": {"models": [empty]}}
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, report)
+    status, out, err = cli("job", "report", "job_11111111")
+    assert (status, "psi" in out) == (0, False), err
+
+
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("place", ["evaluation", "models", "figures", "auc", "parties", "honest"])
+def test_no_report_of_a_centre_ends_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    (model,) = REPORT["evaluation"]["models"]
+    if place == "auc":
+        value = {"rows": 3.0, "auc": value}
+    changed: Any = {"models": [{**model, "figures" if place == "auc" else place: value}]}
+    changed = {"models": value} if place == "models" else changed
+    report = {**REPORT, "evaluation": value if place == "evaluation" else changed}
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, report)
+    status, out, err = cli("job", "report", "job_11111111")
+    assert (status, "\u202e" in out) == (0, False), err
+
+
+def test_owners_see_whose_rows_a_model_may_have_learned_from() -> None:
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "people"} for one in "abc"]
+    told = EvaluationText().task(specified(roster))
+    assert told.endswith("learned from rows of bank-a, bank-b that are measured")
+    held = {"share": 0.2}
+    models = [{**one, "held_out": held} for one in MODELS]
+    told = EvaluationText().task(specified(roster, models=models, held_out=held))
+    assert "learned" not in told
+    assert told.endswith("20% of the keys")
+
+
+def test_owners_see_whether_what_leaves_has_noise() -> None:
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "people"} for one in "abc"]
+    noise = {"privacy": {"delta": 1e-6, "noise_multiplier": 1.0}}
+    for per_party in (False, True):
+        for changes, word in (({}, "exact"), (noise, "noised")):
+            spec = specified(roster, per_party=per_party, **changes)
+            told = EvaluationText().leaves(spec)
+            assert told.startswith(word)
+            assert ("own are opened" in told) == per_party
 
 
 def test_figures_are_shown_by_model_and_party(cli: Any, centre: Any) -> None:

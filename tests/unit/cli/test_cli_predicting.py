@@ -112,6 +112,22 @@ def test_parquet_keeps_its_types(cli: Any, model: Path, tmp_path: Path) -> None:
     assert read_csv(tmp_path / "out.csv")[1]["id"] == str(2**62 + 1)
 
 
+def test_ids_of_every_type_are_printed_as_they_are(cli: Any, model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.parquet"
+    ids = {
+        "day": pa.array([date(2024, 2, 29)]), "sum": pa.array([Decimal("1.10")]),
+        "share": pa.array([0.123456789012]), "big": pa.array([2**62 + 1]),
+        "part": pa.array(["a"]).dictionary_encode(), "when": pa.array([1], pa.timestamp("ns")),
+    }  # fmt: skip
+    inputs = {name: [one] for name, one in ROWS[0].items()}
+    pq.write_table(pa.table({**ids, **inputs}), rows)
+    asked = ("model", "predict", model, rows, "-o", "json", "--ids")
+    (found,) = json.loads(cli(*asked, ",".join(ids))[1])
+    assert (found["day"], found["sum"], found["part"]) == ("2024-02-29", "1.10", "a")
+    assert (found["share"], found["big"]) == (0.123456789012, 2**62 + 1)
+    assert found["when"].startswith("1970-01-01")
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_files_go_through_in_blocks(
     cli: Any, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
@@ -167,6 +183,18 @@ def test_a_bad_cell_is_named_by_its_row_in_the_file(
     assert err.startswith(f"{code}: ")
     assert told in err
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith((".secure", "out"))] == []
+
+
+def test_a_file_of_another_encoding_is_refused(cli: Any, model: Path, tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    rows.write_bytes("id,x0,x1,word\nMüller,0,0,l\n".encode("latin-1"))
+    code, _, err = cli("model", "predict", model, rows, "--ids", "id", "--save", out)
+    assert code == 2
+    assert "is not UTF-8" in err
+    assert not out.exists()
+    rows.write_bytes("\ufeffid,x0,x1,word\nMüller,0,0,l\n".encode())
+    assert cli("model", "predict", model, rows, "--ids", "id", "--save", out)[0] == 0
+    assert read_csv(out)[0]["id"] == "Müller"
 
 
 def test_texts_may_stand_for_a_missing_value(cli: Any, model: Path, tmp_path: Path) -> None:

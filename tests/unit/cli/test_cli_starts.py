@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,17 @@ def test_a_recipe_is_named_by_its_job_and_goes_into_the_spec_whole(asked: Any, c
         {"column": "age", "bounds": [-2.0, 3.0], "scale": "none"}
     ]
     assert "Its inputs are the 1 column that recipe" in err
+
+
+def test_a_recipe_is_taken_from_a_file_beside_the_job_file(asked: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps(RECIPE))
+    status, err, sent = asked("features: {recipe: mine.json}\n")
+    assert status == 0, err
+    assert sent["features"]["recipe"]["job"] == "job_00000000"
+    assert [one["column"] for one in sent["features"]["numeric"]] == ["age"]
+    (tmp_path / "mine.json").write_text("[" * 100_000)
+    status, err, sent = asked("features: {recipe: mine.json}\n")
+    assert (status, sent) == (2, None)
 
 
 def test_a_recipe_whose_fits_are_not_its_steps_is_refused(asked: Any, centre: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def centre() -> httpx.MockTransport:
         "/jobs": {"items": [summary], "next": ""},
         "/jobs/job_0000": JOB,
         "/jobs/job_0000/report": report,
+        "/models": {"items": [{**model, "id": "mdl_2"}, model], "next": ""},
         "/models/mdl_1": model,
         "/models/mdl_1/card": {**card, "id": "mdl_1", "version": 1, "job": "job_0000"},
         "/models/mdl_2/card": {**card, "id": "mdl_2", "version": 2, "job": "job_0000"},
@@ -80,6 +82,26 @@ def test_what_the_page_shows_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert names["jobs"].to_pandas()["name"].tolist() == ["income"]
     assert names["comparison"].comparable
     assert (tmp_path / "runs" / "job_0000" / "model.safetensors").is_file()
+
+
+def test_the_file_of_cells_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CRC32C_SW_MODE", "auto")
+    monkeypatch.setenv("SECUREFLOW_LANG", "en")
+    for needed in ("pandas", "sklearn", "tensorboardX"):
+        pytest.importorskip(needed, reason="needs the extras pandas, sklearn and tensorboard")
+    import pandas
+
+    monkeypatch.chdir(tmp_path)
+    frame = pandas.DataFrame({name: table(5)[name] for name in ("x0", "x1", "word")})
+    frame.assign(customer=["007", "b", "c", "d", "e"]).to_parquet("rows.parquet")
+    client = Client("https://centre.example", "sft_x", transport=centre())
+    monkeypatch.setattr(Client, "from_profile", lambda: client)
+    monkeypatch.setattr("sys.argv", ["notebook.py", "job_0000", "rows.parquet", "customer"])
+    runpy.run_path(str(ROOT / "examples" / "notebook.py"))
+    assert pandas.read_parquet("scored.parquet")["customer"][0] == "007"
+    assert "one job measured all of them" in capsys.readouterr().out
 
 
 def test_the_pages_of_notebooks_are_in_step() -> None:

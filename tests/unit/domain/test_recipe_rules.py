@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from secureflow.adapters.frameworks import runner_of
 from secureflow.cli.predictrows import opened_rows
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.recipe import Recipe
+from secureflow.domain.specs.recipe_rules import with_inputs
+from secureflow.domain.specs.targets import Label
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import check
 from secureflow.engines.preparation.recipe import (
@@ -175,6 +178,35 @@ def test_a_runner_trains_on_what_the_recipe_makes_bit_for_bit(tmp_path: Any) -> 
         runner.train(model, tmp_path / "update", None, b"s" * 32)
         written.append((tmp_path / "update").read_bytes())
     assert written[0] == written[1] != bytes(len(written[0]))
+
+
+def test_inputs_that_a_request_leaves_out_are_those_that_the_recipe_makes() -> None:
+    recipe = recipe_of()
+    asked = {"recipe": dump(recipe), "label": {"column": "y", "positive": "1"}}
+    whole = parse(FeatureSpec, with_inputs(asked))
+    assert whole == recipe_features(recipe, Label("y", "1"))
+    assert with_inputs({**asked, "numeric": []}) == with_inputs(asked)
+    for other in (None, 3, {}, {"recipe": None}, {"recipe": "name"}, dump(whole)):
+        assert with_inputs(other) == other
+    with pytest.raises(SecureFlowError, match="invalid_recipe"):
+        with_inputs({"recipe": {**dump(recipe), "fits": []}})
+
+
+def test_a_simulation_takes_a_recipes_file(tmp_path: Any) -> None:
+    (tmp_path / "recipe.json").write_bytes(recipe_bytes(recipe_of()) + b"\n")
+    features = {"recipe": "recipe.json", "label": {"column": "y", "positive": "1"}}
+    job = {"kind": "training", "features": features, "plan": {"rounds": 1, "validation": 0.0}}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    rows = {"age": [10.0, 20.0, 30.0] * 9, "job": ["a", "b", "a"] * 9, "y": ["1", "0", "0"] * 9}
+    done = simulate(tmp_path / "job.json", {k: np.array(v) for k, v in rows.items()}, parties=3)
+    assert done.spec.features is not None
+    assert done.spec.features.recipe == recipe_of()
+    assert done.spec.column_names == ("age", "job", "y")
+    features["recipe"] = "inputs"
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    with pytest.raises(SecureFlowError, match="no file 'inputs' beside the job file") as caught:
+        simulate(tmp_path / "job.json", {"age": np.array([1.0])}, parties=3)
+    assert "--save" in caught.value.hint
 
 
 def test_a_simulation_and_a_prediction_take_the_raw_columns(tmp_path: Any) -> None:

@@ -17,11 +17,23 @@ from secureflow.sdk.prediction import Predictor
 pandas = pytest.importorskip("pandas", reason="pandas is not installed")
 
 
-def predictor(family: str, target: str, **model: Any) -> Predictor:
-    job = spec(family, target, model=model) if model else spec(family, target)
+def predictor(family: str, target: str, **more: Any) -> Predictor:
+    job = spec(family, target, **more)
     state = initial_parameters(job)
     state = np.linspace(-1, 1, len(state), dtype=np.float32)
     return Predictor(ModelFile(model_card(job, state, moments=None, metrics={}, created=1), state))
+
+
+class Streaming:
+    """A table of another library: all that is known of it is Arrow's PyCapsule interface."""
+
+    columns = ("no", "list", "of", "ours")
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
 
 
 def frame() -> Any:
@@ -52,7 +64,7 @@ def test_every_target_has_its_columns_and_types() -> None:
     assert binary.schema.field("id").type == pa.int64()
     number = predictor("linear", "number").predict_frame(rows)
     assert (number.column_names, number.schema.types) == (["predicted"], [pa.float64()])
-    hinge = predictor("sgd_classifier", "classes", loss="hinge").predict_frame(rows)
+    hinge = predictor("sgd_classifier", "classes", model={"loss": "hinge"}).predict_frame(rows)
     assert (hinge.column_names, hinge.schema.types) == (["predicted"], [pa.string()])
     assert hinge["predicted"].to_pylist()[0] in {"a", "b", "c"}
 
@@ -64,11 +76,18 @@ def test_dicts_columns_and_arrays_give_arrow_tables() -> None:
         one["id"] = None if one["id"] is pandas.NA else one["id"]
     columns = {name: [row[name] for row in dicts] for name in dicts[0]}
     expected = model.predict_proba(dicts)[:, 1].tolist()
-    for rows in (dicts, iter(dicts), columns, pa.RecordBatch.from_pylist(dicts)):
+    arrow = pa.Table.from_pylist(dicts)
+    kinds = (dicts, iter(dicts), columns, arrow, arrow.to_batches()[0], Streaming(arrow))
+    for rows in kinds:
         found = model.predict_frame(rows, ids=("id",))
         assert isinstance(found, pa.Table)
         assert found["id"].to_pylist() == columns["id"]
         assert found["P(y=yes)"].to_pylist() == expected
+    odd = [{**row, "other": object()} for row in dicts]
+    assert model.predict_frame(odd, ids="id").num_columns == 3
+    numbers = predictor("logistic_regression", "binary", features={"categorical": []})
+    array = np.linspace(-1, 1, 8).reshape(4, 2)
+    assert numbers.predict_frame(array, ids="x1")["x1"].to_pylist() == array[:, 1].tolist()
     every = model.predict_frame(dicts, keep_all=True)
     assert every.column_names == [*columns, "predicted", "P(y=yes)"]
 

@@ -379,3 +379,22 @@ def test_weights_of_another_model_are_listed_beside_the_models_own(
     error = failed(folder(tmp_path), table, initial=tmp_path / "many.safetensors")
     assert "model: t00 [1] float32, " in error.message
     assert "t07 [1] float32, …; the model has coef" in error.message
+
+
+def test_missing_words_in_arrays_by_column_are_missing() -> None:
+    """A file of an array holds no gaps: they became the word None, a class of its own."""
+    gaps: dict[str, Any] = {
+        "x": np.arange(30.0), "y": np.array(["1", None, "0"] * 10, object)
+    }  # fmt: skip
+    job = {
+        "features": {
+            "numeric": [{"column": "x", "bounds": [0, 30]}],
+            "label": {"column": "y", "positive": "1"},
+        },
+        "plan": {"rounds": 1, "validation": 0.0},
+    }
+    with pytest.raises(SecureFlowError, match="missing_label"):
+        simulate(job, gaps, parties=3)
+    gaps["y"] = np.array(["1", "0", "0"] * 10, object)
+    gaps["x"] = np.array([None, *range(29)], object)
+    assert simulate(job, gaps, parties=3).rows == (10, 10, 10)

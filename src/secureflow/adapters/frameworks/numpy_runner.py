@@ -23,6 +23,7 @@ from secureflow.engines.preparation import (
     moment_sums,
     moments_from_sums,
     parts_by_key,
+    private_labels,
     validation_parts,
     weight_vector,
 )
@@ -236,7 +237,12 @@ class NumpyRunner:
         declared, numbers = declared_moments(features), token_numbers(self._spec)
         inputs, labels = encode_rows(features, declared, columns, numbers=numbers)
         inputs = replace(inputs, cells=row_cells(self._spec))
-        chosen = self._chosen(inputs, labels) if held is None else held
+        if held is None:
+            chosen = self._chosen(inputs, labels)
+        elif features.label is None:
+            chosen = held
+        else:  # `encode_rows` leaves out rows without a label
+            chosen = held[private_labels(features.label, columns)[0]]
         train, valid = np.flatnonzero(~chosen), np.flatnonzero(chosen)
         parts = ((inputs.only(part), labels[part]) for part in (train, valid))
         self._private_rows = next(parts), next(parts)

@@ -193,6 +193,9 @@ class _Checked:
     def _column(self, value: object) -> object:
         return self._among(value, self._asked.columns)
 
+    def _step(self, value: object) -> object:
+        return self._among(value, frozenset(_values(self._asked.spec, "step")))
+
     def _type(self, value: object) -> object:
         return self._among(value, _TYPES)
 

@@ -189,7 +189,7 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             "Row {index} of column {name!r} does not fit: {reason}.",
             "Correct the cell, or leave it empty if the value is unknown.",
             {"index": "row", "name": "column", "reason": "reason"},
-            _ROW,
+            (*_ROW, "step"),
         ),
     ),
     "missing_column": (

@@ -221,6 +221,7 @@ class Commands:
             one.job
             for one in jobs
             if one.spec.get("privacy") is not None
+            and one.spec.get("part_of") is None  # the whole's reservation pays for it
             and one.declared is not None
             and Publication.from_json(one.declared).dataset.name in names
             and now < one.expires

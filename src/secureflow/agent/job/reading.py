@@ -104,18 +104,29 @@ async def unnamed_rows(context: AgentContext, job: JobRecord) -> AsyncIterator[N
             raise
         facts = {"code": error.code, "message": error.message}
         await asyncio.to_thread(_note_row, context, job.job, facts)
-        column = str(error.details.get("column", ""))
-        raise SecureFlowError(
-            error.code,
-            Text(
-                "A row of {party} does not fit the job in column {column!r}; which one, is only "
-                "in its own log.",
-                party=context.party,
-                column=column,
-            ),
-            Text("Ask {party} to check its agent's log.", party=context.party),
-            {"column": column},
-        ) from None
+        raise _unnamed(context.party, error) from None
+
+
+def _unnamed(party: str, error: SecureFlowError) -> SecureFlowError:
+    """Return the error of a row with its column, and its step if a preparation has one."""
+    facts = {k: str(error.details[k]) for k in ("column", "step") if error.details.get(k)}
+    column, step = facts.get("column", ""), facts.get("step", "")
+    message = Text(
+        "A row of {party} does not fit the job in column {column!r}; which one, is only "
+        "in its own log.",
+        party=party,
+        column=column,
+    )
+    if step:
+        message = Text(
+            "A row of {party} does not fit the step {step} in column {column!r}; which one, is "
+            "only in its own log.",
+            party=party,
+            step=step,
+            column=column,
+        )
+    hint = Text("Ask {party} to check its agent's log.", party=party)
+    return SecureFlowError(error.code, message, hint, facts)
 
 
 def _note_row(context: AgentContext, job: str, facts: dict[str, JSON]) -> None:

@@ -94,9 +94,11 @@ def check_declared(spec: EvaluationSpec, dataset: DatasetConfig) -> None:
 
     Raises:
         SecureFlowError: those of `check_features` for each model, and of `check_bounds`;
-            `bounds_too_narrow`.
+            `bounds_too_narrow`; `key_undeclared`.
     """
     check_bounds(spec, dataset)
+    if spec.splits_by_key:
+        dataset.required_key()
     for one in spec.models:
         check_extra(one.trained)
         check_features(one.trained, dataset)

@@ -26,7 +26,7 @@ from secureflow.domain.charter import Charter
 from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest, two_sum
+from secureflow.domain.specs.base import JobSpec, contributing, dataset_name, spec_digest, two_sum
 from secureflow.domain.specs.bundles import CODE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.protections import contributes
@@ -92,7 +92,7 @@ def check_request(
         "parties": spec.parties,
         "group_size": len(spec.roster),
         "min_contributors": spec.min_contributors,
-        "protection": spec.protection,
+        "protection": contributing(spec).protection,
         **({"key": dataset.key_column} if dataset and spec.splits_by_key else {}),
         "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
         **spec.facts(),
@@ -225,6 +225,16 @@ class Consent:
             raise refused(job, "; ".join(decision.reasons), "policy")
         by = f"a person: {decided.reason}" if decided.reason else "a person"
         return Allowed(by, min(expires, decided.expires))
+
+    def refuse_by_policy(self, job: str, request: Mapping[str, JSON]) -> None:
+        """Refuse what a policy forbids, whatever else was approved.
+
+        Raises:
+            SecureFlowError: `consent_refused`.
+        """
+        decision = self._decision(request)
+        if decision.effect == "refuse":
+            raise refused(job, "; ".join(decision.reasons), "policy")
 
     def _decision(self, request: Mapping[str, JSON]) -> Decision:
         """Return the policies' decision; what leaves more is allowed by policies that look at it.

@@ -32,6 +32,7 @@ from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
+from secureflow.agent.job.parts import forget_parts
 from secureflow.agent.kinds.kind import Contributions
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import forgotten
@@ -396,6 +397,7 @@ class AgentVerbs:
         if job is None or job.outcome:
             return None  # never approved, or over: there is nothing to end
         store.finish_job(name, outcome)
+        forget_parts(store, name)
         self._settle_budget(job)
         store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
         return job

@@ -51,7 +51,7 @@ class MeasuredSums:
         """Return a model's figures, and the digest of the totals that they follow from.
 
         Raises:
-            SecureFlowError: `sum_inconsistent`.
+            SecureFlowError: `sum_inconsistent`, `totals_malformed`.
         """
         from secureflow.engines.evaluation.plan import measured
         from secureflow.engines.secagg.wholenumbers import opened_totals

@@ -47,6 +47,7 @@ from secureflow.domain.specs.inputs import (
 )
 from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.recipe_rules import with_inputs
 from secureflow.domain.specs.sklearn_rules import clamped_steps
 from secureflow.domain.specs.training import (
     CategoricalFeature,
@@ -106,6 +107,7 @@ async def draft(
     """
     parts = dict(wanted.parts)
     parties = tuple(parts.pop("parties", ()))
+    parts["features"] = with_inputs(parts.get("features"))
     charter = await adopted_charter(work)
     parts |= contributors_floor([*wanted.datasets, *parties], parts)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)

@@ -36,6 +36,7 @@ from secureflow.application.reports.curves import (
     model_points,
 )
 from secureflow.application.reports.pictures import evaluation
+from secureflow.application.reports.points import points_view
 from secureflow.application.reports.wording import both
 from secureflow.domain.figures import answer_figures, figure, metric_figures
 from secureflow.domain.specs.protections import stored_traits
@@ -65,6 +66,7 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "protection": stored_traits(report),
         "sections": _sections(report.get("sections")),
         "evaluation": evaluation.pictures(report.get("evaluation")),
+        "points": points_view(report),
         "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
         "charts": _charts(history, last_metrics(report)),
         "columns": columns(history),

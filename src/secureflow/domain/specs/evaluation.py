@@ -41,7 +41,7 @@ MAX_GROUPS: Final = 64
 MOVED: Final = 6
 """Most numbers that a row moves by 1 under noise (`engines.evaluation.layout`)."""
 
-Count = Annotated[float, Field(ge=0.0, le=1e15)]
+Count = Annotated[float, Field(ge=0.0, le=1e12)]
 Edge = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
@@ -137,6 +137,11 @@ class EvaluationSpec(SpecBase):
         return self.privacy is None
 
     @property
+    def splits_by_key(self) -> bool:
+        """Whether only rows that the owners' keys hold out are taken; the keys are read then."""
+        return self.held_out is not None
+
+    @property
     def all_private(self) -> bool:
         """With differential privacy every number is noised."""
         return self.privacy is not None
@@ -230,7 +235,7 @@ def _baseline_rules(spec: EvaluationSpec) -> Problem | None:
 
 def _groups_problem(one: Baseline, model: ScoredModel) -> str:
     """Return why a baseline's groups are none of a model's scores; "" if they are."""
-    if not sum(one.counts):
+    if sum(one.counts) < 0.5:
         return "it counts no rows"
     if model.form == "classes":
         fits = not one.edges and len(one.counts) == model.classes

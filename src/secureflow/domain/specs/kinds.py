@@ -14,6 +14,8 @@ from secureflow.domain.specs.preparation import PreparationSpec, check_preparati
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
+from secureflow.domain.specs.sweep import SweepSpec, check_sweep
+from secureflow.domain.specs.sweep_request import SweepRequest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.domain.specs.training_rules import check
@@ -59,6 +61,21 @@ PREDICTION_SPEC: Final = SpecKind(
     check_prediction,
     {"model": "text", "family": "text", "outputs": "texts", "beside": "texts", "deliver": "text"},
 )
+SWEEP_SPEC: Final = SpecKind(
+    "sweep",
+    SweepSpec,
+    SweepRequest,
+    check_sweep,
+    {
+        **{"family": "text", "release": "text"},
+        **{"points": "number", "rounds": "number", "sets": "texts"},
+    },
+)
 SPEC_KINDS: Final = SpecKinds(
-    TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC, EVALUATION_SPEC, PREDICTION_SPEC
+    TRAINING_SPEC,
+    STATISTICS_SPEC,
+    PREPARATION_SPEC,
+    EVALUATION_SPEC,
+    PREDICTION_SPEC,
+    SWEEP_SPEC,
 )

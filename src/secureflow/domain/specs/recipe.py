@@ -11,11 +11,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import STRICT, Digest, Id
 from secureflow.domain.specs.fits import FitProblem, check_fit
 from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.stepped_rules import stepped_problem
-from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
+from secureflow.domain.specs.steps import MAX_STEPS, Made, PreparationStep
 from secureflow.domain.specs.tables import (
     Categories,
     ColumnType,
@@ -26,7 +27,6 @@ from secureflow.domain.specs.tables import (
     tables,
 )
 from secureflow.domain.specs.targets import Label
-from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -39,7 +39,7 @@ class Output:
     """A column after the last step."""
 
     __pydantic_config__ = STRICT
-    name: Annotated[str, Field(min_length=1, max_length=600), ONE_LINE]
+    name: Made
     type: Literal["number", "category", "text"]
 
 
@@ -101,6 +101,12 @@ def outputs_of(table: Table) -> tuple[Output, ...]:
 def table_after(recipe: Recipe) -> Table:
     """Return the table that a recipe makes, with bounds and categories."""
     return tables(recipe.table, recipe.steps, recipe.fits)[-1]
+
+
+def number_columns(recipe: Recipe) -> list[tuple[str, Bounds]]:
+    """Return the number columns that a recipe makes, with their bounds."""
+    made = table_after(recipe).items()
+    return [(name, held.bounds) for name, held in made if isinstance(held, Numbers) and held.bounds]
 
 
 def _type(held: ColumnType) -> Literal["number", "category", "text"]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from secureflow.domain.bounds import Bounds
-from secureflow.domain.specs.base import Problem
-from secureflow.domain.specs.recipe import FETCH_AGAIN, Recipe, recipe_fault, table_after
+from secureflow.domain.specs.base import Problem, dump, parse
+from secureflow.domain.specs.recipe import (
+    FETCH_AGAIN,
+    Recipe,
+    check_recipe,
+    number_columns,
+    recipe_fault,
+    table_after,
+)
 from secureflow.domain.specs.tables import ColumnType, Numbers, Table
-from secureflow.domain.specs.training import FeatureSpec
+from secureflow.domain.specs.training import FeatureSpec, NumericFeature
 from secureflow.kit.text import Text
 
 MAX_INPUT: Final = 1e30
@@ -29,6 +37,22 @@ def recipe_problem(features: FeatureSpec) -> Problem | None:
     if fault := recipe_fault(recipe):
         return "features.recipe", fault, FETCH_AGAIN
     return _made_problem(features, recipe, table_after(recipe))
+
+
+def with_inputs(features: Any) -> Any:
+    """Return a request's features with the inputs that their recipe makes, if they leave them out.
+
+    Raises:
+        SecureFlowError: `invalid_recipe`.
+    """
+    if not isinstance(features, Mapping) or features.get("numeric"):
+        return features
+    if not isinstance(features.get("recipe"), Mapping):
+        return features
+    recipe = parse(Recipe, features["recipe"], "recipe")
+    check_recipe(recipe)
+    made = [dump(NumericFeature(name, bounds, "none")) for name, bounds in number_columns(recipe)]
+    return {**features, "numeric": made}
 
 
 def _made_problem(features: FeatureSpec, recipe: Recipe, table: Table) -> Problem | None:

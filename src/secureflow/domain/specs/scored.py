@@ -7,7 +7,7 @@ numbers are scaled, and the digest of the parameters, which each agent checks be
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -40,9 +40,10 @@ class ScoredModel:
         model: the family.
         moments: the released sums by which numbers are scaled; None if they need none.
         adapts_clipping: whether a clipping norm follows the parameters.
-        contributors: whose rows it was trained on, as the centre says.
-        held_out: the rows of these that it was not trained on, by the owners' keys; None if that
-            cannot be told from keys.
+        contributors: whose rows it was trained on, as the centre says: in its own job, in those
+            that it went on from, and in the preparation of a recipe that learned from labels.
+        held_out: the rows of these that none of them learned from, by the owners' keys; None if
+            that cannot be told from keys.
     """
 
     __pydantic_config__ = STRICT
@@ -59,8 +60,12 @@ class ScoredModel:
 
     @property
     def trained(self) -> TrainingSpec:
-        """Features and model as a spec without parties, for whoever computes with them."""
-        return TrainingSpec("", "", "", "", (), features=self.features, model=self.model)
+        """Features and model as a spec without parties, for whoever computes with them.
+
+        Rows all count alike where a model is applied: no column of weights is read.
+        """
+        features = replace(self.features, weight=None)
+        return TrainingSpec("", "", "", "", (), features=features, model=self.model)
 
     def seen(self, parties: Iterable[str], taken: HeldOut | None) -> tuple[str, ...]:
         """Return the parties whose rows it may have been trained on, among rows that are taken."""

@@ -40,10 +40,12 @@ from secureflow.domain.specs.inputs import (
     Texts,
 )
 from secureflow.domain.specs.measured import Metric
+from secureflow.domain.specs.parts import Part
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.split import KeySplit
+from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -54,7 +56,6 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
-from secureflow.domain.texts import ONE_LINE
 
 __all__ = [
     "ArrayFeature",
@@ -82,10 +83,6 @@ __all__ = [
 ]
 
 
-InputName = Annotated[str, Field(min_length=1, max_length=600), ONE_LINE]
-"""A column of a table, or what a recipe makes of one: `COLUMN=CATEGORY`, `A*B`."""
-
-
 def _absent(value: Any) -> bool:
     return value is None
 
@@ -99,7 +96,7 @@ class NumericFeature:
     """
 
     __pydantic_config__ = STRICT
-    column: InputName
+    column: Made
     bounds: tuple[float, float]
     scale: Literal["federated", "bounds", "none"] = "federated"
 
@@ -301,6 +298,7 @@ class TrainingSpec(SpecBase):
     v: Literal[1] = 1
     initial: Annotated[Initial | None, Field(exclude_if=_absent)] = None
     wire: Annotated[WireType | None, Field(exclude_if=_absent)] = None
+    part_of: Annotated[Part | None, Field(exclude_if=_absent)] = None
 
     @property
     def parameters(self) -> int:

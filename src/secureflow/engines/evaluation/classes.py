@@ -82,12 +82,43 @@ def chance(form: ClassesForm, sums: Sums) -> dict[str, Interval]:
     matrix = sums.cells["matrix"]
     if sums.rows < 0.5 or matrix.sum() <= 0:
         return {}
-    found = intervals.resampled(matrix, of_matrix)
+    found = _of_classes(matrix, intervals.resampled(matrix, of_matrix))
     found["accuracy"] = wilson(float(np.trace(matrix)), float(matrix.sum()))
     if not form.private:
         for name, squares in _SQUARES.items():
             found[name] = intervals.mean(sums.numbers[name], sums.numbers[squares], sums.rows)
     return found
+
+
+def _of_classes(matrix: Floats, drawn: dict[str, Interval]) -> dict[str, Interval]:
+    """Return intervals of means over classes: of draws, and no narrower than their shares' own.
+
+    Draws of rows of which all, or nearly all, are right, are right as well: alone they would have
+    next to no width. Those of F1 follow from Wilson's of hits among the rows that are of a class,
+    or are predicted to be, as in `binary.chance`.
+    """
+    hits, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    seen, named = support > 0, support + predicted > 0
+    involved = (support + predicted - hits)[named]
+    f1 = [_f1(*one) for one in zip(hits[named], involved, strict=True)]
+    own = {
+        "balanced_accuracy": intervals.mean_of_shares(
+            list(zip(hits[seen], support[seen], strict=True))
+        ),
+        "macro_f1": intervals.mean_of(f1),
+        "weighted_f1": intervals.mean_of(f1, support[named]),
+    }
+    wider = {
+        name: (min(low, drawn[name][0]), max(high, drawn[name][1]))
+        for name, (low, high) in own.items()
+    }
+    return {**drawn, **wider}
+
+
+def _f1(hits: float, involved: float) -> tuple[float, float, float]:
+    """Return F1 and its interval; it grows with the share of hits alone."""
+    share, low, high = (2 * one / (1 + one) for one in (hits / involved, *wilson(hits, involved)))
+    return share, low, high
 
 
 def curves(form: ClassesForm, sums: Sums) -> dict[str, JSON]:

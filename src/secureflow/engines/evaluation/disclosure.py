@@ -27,7 +27,10 @@ def disclosure(spec: EvaluationSpec) -> list[dict[str, JSON]]:
 
 def attacks(spec: EvaluationSpec) -> list[dict[str, JSON]]:
     """Return common attacks: `stopped` is yes, partly or no, and why."""
-    rows = (_reading, sybils, _choosing, _membership, _averaging, _subtracting, _false_sums)
+    rows = (
+        *(_reading, sybils, _differencing, _choosing, _membership, _averaging, _subtracting),
+        _false_sums,
+    )
     return attack_rows(row(spec) for row in rows)
 
 
@@ -62,6 +65,19 @@ def _reading(spec: EvaluationSpec) -> Row:
     if spec.per_party:
         return attack, "no", "figures of each party are what the job releases"
     return attack, "yes", _MASKED
+
+
+def _differencing(spec: EvaluationSpec) -> Row:
+    attack = "two totals over sets that differ in one party are subtracted"
+    if spec.privacy is None:
+        why = (
+            "a party that is left out of another job, or of the round of a model that computes "
+            "nearly the same, is the difference; who contributed to each is on record"
+        )
+        return attack, "no", why
+    unit = spec.privacy.unit
+    why = f"the noise hides any {unit} of the difference, not the party's figures as a whole"
+    return attack, "partly", why
 
 
 def _choosing(spec: EvaluationSpec) -> Row:

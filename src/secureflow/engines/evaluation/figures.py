@@ -17,20 +17,27 @@ define is absent:
 | `honest`       | lines of `line` (English) and `texts`: what so many rows can show            |
 
 In a report stands `evaluation`: {`models`: a list of {`job`, `model`, these members, `parties`:
-{party: `figures`} or null}, `psi`: the JSON of `stability` or null}.
+{party: `figures`} or null, `psi`: the JSON of `stability` or null}}.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation import binary, classes, number
 from secureflow.engines.evaluation.honest import honest_lines
 from secureflow.engines.evaluation.intervals import Interval, widened
-from secureflow.engines.evaluation.layout import UNIT, AnyForm, BinaryForm, ClassesForm, Integers
+from secureflow.engines.evaluation.layout import (
+    UNIT,
+    AnyForm,
+    BinaryForm,
+    ClassesForm,
+    Integers,
+    NumberForm,
+)
 from secureflow.engines.evaluation.noising import noise_errors
 from secureflow.engines.evaluation.sums import Sums, read
 from secureflow.kit.canonical import JSON
@@ -46,6 +53,14 @@ _LIMITS: Final[Mapping[str, Interval]] = {
     "gini": (-1.0, 1.0), "r2": (-math.inf, 1.0), "bias": (-math.inf, math.inf),
 }  # fmt: skip
 """What figures cannot pass; others are at least 0."""
+_DROWNED: Final = 0.1
+"""Noise of all counts together by the rows: beyond, figures lean more than their errors tell."""
+_OF_CHANCES: Final[Mapping[str, frozenset[str]]] = {
+    "binary": frozenset({"loss", "brier", "predicted_rate", "calibration_error"}),
+    "classes": frozenset({"loss", "brier", "calibration_error", "auc"}),
+    "number": frozenset(),
+}
+"""Figures of probabilities, by form; the AUC of a class is that of its probability."""
 
 
 def evaluate(
@@ -56,6 +71,7 @@ def evaluate(
     sigma: float = 0.0,
     parties: int = 1,
     costs: Costs | None = None,
+    chances: bool = True,
 ) -> dict[str, JSON]:
     """Return everything about one model, as above.
 
@@ -66,6 +82,8 @@ def evaluate(
         sigma: standard deviation of the noise on each total, in steps.
         parties: whose sums were added up.
         costs: of wrong predictions of a binary target.
+        chances: whether outputs have a probability (`has_chances`); without, no figure of one is
+            told.
     """
     sums = read(form, totals, unit)
     figures = figures_of(form, sums)
@@ -89,13 +107,37 @@ def evaluate(
         found["thresholds"] = binary.thresholds(form, sums, costs)
         if costs is not None:
             found["costs"] = [costs.false_positive, costs.false_negative]
-    found["honest"] = [with_texts({"line": line}) for line in honest_lines(found)]
+    if not chances:
+        found = _without_chances(form, found)
+    drowned = sigma / unit * math.sqrt(form.length) > _DROWNED * figures["rows"]
+    has_chances = chances or isinstance(form, NumberForm)
+    lines = honest_lines(found, chances=has_chances, drowned=drowned)
+    found["honest"] = [with_texts({"line": line}) for line in lines]
     return found
 
 
-def evaluate_party(form: AnyForm, totals: Integers, *, unit: int = UNIT) -> dict[str, float]:
+def evaluate_party(
+    form: AnyForm, totals: Integers, *, unit: int = UNIT, chances: bool = True
+) -> dict[str, float]:
     """Return the figures of one party's rows, as in `figures` of `evaluate`."""
-    return figures_of(form, read(form, totals, unit))
+    found = figures_of(form, read(form, totals, unit))
+    return found if chances else _without(found, _OF_CHANCES[form.name])
+
+
+def _without_chances(form: AnyForm, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is told of probabilities: margins, as of `hinge`, have none."""
+    names = _OF_CHANCES[form.name]
+    kept = {one: _without(found[one], names) for one in ("figures", "bounds", "noise", "intervals")}
+    shapes = {"calibration"} | ({"roc"} if isinstance(form, ClassesForm) else set())
+    curves = _without(found["curves"], shapes)
+    if isinstance(form, ClassesForm) and "classes" in curves:
+        of_scores = {"auc", "auc_interval"}
+        curves["classes"] = [_without(line, of_scores) for line in curves["classes"]]
+    return {**found, **kept, "curves": curves}
+
+
+def _without(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: one for name, one in members.items() if name not in names}
 
 
 def figures_of(form: AnyForm, sums: Sums) -> dict[str, float]:

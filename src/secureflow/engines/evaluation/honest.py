@@ -16,16 +16,34 @@ _NAMED: Final = 8
 """Most classes that are named."""
 
 
-def honest_lines(evaluated: Mapping[str, Any]) -> list[Text]:
+def honest_lines(
+    evaluated: Mapping[str, Any], *, chances: bool = True, drowned: bool = False
+) -> list[Text]:
     """Return the sentences about one model's figures; the first is the most important.
 
     Args:
         evaluated: what `figures.evaluate` found, without its `honest`.
+        chances: whether the model's outputs have a probability.
+        drowned: whether the noise of all counts together is great beside the rows.
     """
     figures = evaluated["figures"]
     if not figures["rows"]:
         return [Text("No rows were evaluated.")]
     told = [_compared(evaluated), *_few(evaluated), *_exactness(evaluated)]
+    if drowned:
+        told.append(
+            Text(
+                "The noise is great for so few rows: figures lean towards those of chance, by more "
+                "than the intervals tell. Spend more of the budget, or add rows."
+            )
+        )
+    if not chances:
+        told.append(
+            Text(
+                "The model computes scores that have no probability: log loss, Brier score and "
+                "calibration are not told, and a threshold is 1/(1 + exp(-score))."
+            )
+        )
     if any("cheapest" in line["marks"] for line in evaluated["thresholds"]):
         told.append(
             Text("The cheapest threshold was chosen on these rows: on others it may cost more.")

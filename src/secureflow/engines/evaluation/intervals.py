@@ -25,6 +25,8 @@ DRAWS: Final = 200
 """Draws of a bootstrap."""
 _NOTICED: Final = 1.358
 """√(1/n + 1/m) times this is the greatest KS that equal distributions show 95 times in 100."""
+_STEEP: Final = 50.0
+"""An interval on the log scale ends at this power of e."""
 _SEED: Final = 1979
 _GROUPS: Final = 128
 """Cells to which the score cells are merged for a bootstrap."""
@@ -48,15 +50,30 @@ def wilson(hits: float, rows: float) -> Interval:
 
 def mean_of_shares(shares: Sequence[tuple[float, float]]) -> Interval:
     """Return the interval of the mean of independent proportions, each (hits, rows > 0)."""
-    each = [(hits / rows, *wilson(hits, rows)) for hits, rows in shares]
-    middle = sum(share for share, _, _ in each) / len(each)
-    below = math.sqrt(sum((share - low) ** 2 for share, low, _ in each)) / len(each)
-    above = math.sqrt(sum((high - share) ** 2 for share, _, high in each)) / len(each)
+    return mean_of([(hits / rows, *wilson(hits, rows)) for hits, rows in shares])
+
+
+def mean_of(each: Sequence[tuple[float, float, float]], weights: Floats | None = None) -> Interval:
+    """Return the interval of the mean of independent shares (MOVER).
+
+    Args:
+        each: at least one (share, low, high).
+        weights: of each; all alike by default. Their sum is above 0.
+    """
+    parts = np.ones(len(each)) if weights is None else weights
+    parts = parts / parts.sum()
+    share, low, high = np.array(each, np.float64).T
+    middle = float(parts @ share)
+    below = math.hypot(*(parts * (share - low)))
+    above = math.hypot(*(parts * (high - share)))
     return max(0.0, middle - below), min(1.0, middle + above)
 
 
 def mean(total: float, squares: float, rows: float) -> Interval:
     """Return the interval of the mean of numbers of at least 0.
+
+    Losses of a good model are skew, so that a mean of few of them is rather too small than too
+    great: the upper end is that on the log scale.
 
     Args:
         total: their sum.
@@ -65,7 +82,8 @@ def mean(total: float, squares: float, rows: float) -> Interval:
     """
     found = total / rows
     half = Z * math.sqrt(max(squares / rows - found * found, 0.0) / rows)
-    return max(0.0, found - half), found + half
+    high = found * math.exp(min(half / found, _STEEP)) if found > 0 else half
+    return max(0.0, found - half), high
 
 
 def area(positives: Floats, negatives: Floats) -> float | None:

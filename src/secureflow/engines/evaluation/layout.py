@@ -33,7 +33,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Final
 
@@ -143,10 +143,18 @@ class Form:
     """What is summed up: the factors of the numbers, then groups of cells, in this order.
 
     Args:
-        private: whether the sums are to be noised.
+        private: whether the sums are those that can be noised, on coarser grids.
+        exact: of private ones, that they are not noised: a row's loss and error count as far as
+            they do otherwise.
     """
 
     private: bool
+    exact: bool = field(default=False, kw_only=True)
+
+    @property
+    def capped(self) -> bool:
+        """Whether a row's loss and error count no further than noise can hide."""
+        return self.private and not self.exact
 
     @property
     def factors(self) -> Mapping[str, float]:
@@ -192,7 +200,7 @@ class BinaryForm(Form):
     @property
     def factors(self) -> Mapping[str, float]:
         """What one unit of each number stands for."""
-        return _PRIVATE_BINARY if self.private else _SCORED
+        return _scored(self, _PRIVATE_BINARY)
 
     @property
     def groups(self) -> Mapping[str, tuple[int, ...]]:
@@ -203,7 +211,7 @@ class BinaryForm(Form):
     @property
     def moved(self) -> int:
         """Rows, loss, Brier and one cell."""
-        return 4 if self.private else 0
+        return 4 if self.capped else 0
 
 
 @dataclass(frozen=True)
@@ -221,7 +229,7 @@ class ClassesForm(Form):
     @property
     def factors(self) -> Mapping[str, float]:
         """What one unit of each number stands for."""
-        return _PRIVATE_CLASSES if self.private else _SCORED
+        return _scored(self, _PRIVATE_CLASSES)
 
     @property
     def groups(self) -> Mapping[str, tuple[int, ...]]:
@@ -239,7 +247,7 @@ class ClassesForm(Form):
     @property
     def moved(self) -> int:
         """Rows, loss and one cell."""
-        return 3 if self.private else 0
+        return 3 if self.capped else 0
 
 
 @dataclass(frozen=True)
@@ -269,7 +277,14 @@ class NumberForm(Form):
     @property
     def factors(self) -> Mapping[str, float]:
         """What one unit of each number stands for."""
-        return _PRIVATE_NUMBER if self.private else _NUMBER
+        if not self.private:
+            return _NUMBER
+        return _PRIVATE_NUMBER if self.capped else _EXACT_NUMBER
+
+    @property
+    def error_cap(self) -> float:
+        """One row's error counts at most this, in scaled units."""
+        return PRIVATE_ERROR_CAP if self.capped else ERROR_CAP
 
     @property
     def groups(self) -> Mapping[str, tuple[int, ...]]:
@@ -279,7 +294,13 @@ class NumberForm(Form):
     @property
     def moved(self) -> int:
         """Rows, halves of z, z² and e, e², abs(e) and two cells."""
-        return 6 if self.private else 0
+        return 6 if self.capped else 0
+
+
+def _scored(form: Form, private: Mapping[str, float]) -> Mapping[str, float]:
+    if not form.private:
+        return _SCORED
+    return private if form.capped else {**private, "loss": LOSS_CAP}
 
 
 AnyForm = BinaryForm | ClassesForm | NumberForm
@@ -304,20 +325,26 @@ _PRIVATE_NUMBER: Final[Mapping[str, float]] = MappingProxyType(
     {"rows": 1.0, "z": 2.0, "z2": 2.0, "e": 2 * PRIVATE_ERROR_CAP, "e2": PRIVATE_ERROR_CAP**2,
      "abs": PRIVATE_ERROR_CAP}
 )  # fmt: skip
+_EXACT_NUMBER: Final[Mapping[str, float]] = MappingProxyType(
+    {**_PRIVATE_NUMBER, "e": ERROR_CAP, "e2": LOSS_CAP, "abs": ERROR_CAP}
+)
 
 
-def form_for(label: Label | ClassesLabel | NumberLabel, *, private: bool = False) -> AnyForm:
+def form_for(
+    label: Label | ClassesLabel | NumberLabel, *, private: bool = False, exact: bool = False
+) -> AnyForm:
     """Return what a model of a target is measured by.
 
     Args:
         label: of at most `MAX_CLASSES` classes.
-        private: whether the sums are to be noised.
+        private: whether the sums are those that can be noised.
+        exact: of private ones, that they are not.
     """
     if isinstance(label, ClassesLabel):
-        return ClassesForm(private, label.classes)
+        return ClassesForm(private, label.classes, exact=exact)
     if isinstance(label, NumberLabel):
-        return NumberForm(private, label.middle, label.half)
-    return BinaryForm(private)
+        return NumberForm(private, label.middle, label.half, exact=exact)
+    return BinaryForm(private, exact=exact)
 
 
 def length(form: AnyForm) -> int:

@@ -2,7 +2,8 @@
 
 A round adds up one model's sums over all rows (`tally`), and with `per_party` once more in a place
 of each party's own, on the coarser cells of private sums: an owner's own figures are told from
-fewer counts than everybody's. The vectors of all rounds have one length, that of the longest.
+fewer counts than everybody's. Without noise they are exact all the same. The vectors of all rounds
+have one length, that of the longest.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import numpy as np
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
+from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.engines.evaluation.figures import evaluate, evaluate_party
 from secureflow.engines.evaluation.layout import AnyForm, ClassesForm, form_for, sigma_of, unit_of
 from secureflow.engines.evaluation.stability import stability
 from secureflow.engines.evaluation.stage import STAGE
+from secureflow.engines.evaluation.sums import totals_problem
 from secureflow.engines.evaluation.tally import Outputs, Vector, tally
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.wholenumbers import Integers, whole_encoding, with_shares
@@ -63,7 +66,7 @@ def parts(spec: EvaluationSpec, number: int) -> Iterator[Part]:
     multiplier = spec.privacy.multiplier if spec.privacy else 0.0
     offset = 0
     for party in ("", *(spec.parties if spec.per_party else ())):
-        form = form_for(label, private=private or bool(party))
+        form = form_for(label, private=private or bool(party), exact=bool(party) and not private)
         sigma = sigma_of(form, multiplier, spec.contributions) if private else 0.0
         unit = unit_of(form, multiplier, spec.contributions)
         yield Part(party, form, slice(offset, offset + form.length), unit, sigma)
@@ -146,10 +149,24 @@ def measured(
         number: the round, from 1.
         totals: int64 (`longest`,), with noise under privacy.
         contributors: whose rows are in them.
+
+    Raises:
+        SecureFlowError: `totals_malformed` for totals without noise that no rows have.
     """
     model, costs = spec.models[number - 1], spec.costs
     whole, *own = parts(spec, number)
-    every = totals[whole.place]
+    every, chances = totals[whole.place], has_chances(model.model)
+    problem = totals_problem(whole.form, every, unit=whole.unit, parties=len(contributors))
+    if problem is not None:
+        raise SecureFlowError(
+            "totals_malformed",
+            problem,
+            Text(
+                "One of these sent sums that are none of its rows: {parties}. Evaluate without one "
+                "of them in turn to find which.",
+                parties=", ".join(contributors),
+            ),
+        )
     found = evaluate(
         whole.form,
         every,
@@ -157,9 +174,10 @@ def measured(
         sigma=whole.sigma,
         parties=len(contributors),
         costs=costs,
+        chances=chances,
     )
     by_party = {
-        part.party: evaluate_party(part.form, totals[part.place], unit=part.unit)
+        part.party: evaluate_party(part.form, totals[part.place], unit=part.unit, chances=chances)
         for part in own
         if part.party in contributors
     }

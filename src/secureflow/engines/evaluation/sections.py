@@ -14,7 +14,7 @@ _COUNTS: Final = frozenset({"rows", "positives", "undefined"})
 
 
 def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
-    """Return the sections of a report: of each model its figures, then what they can show.
+    """Return the sections of a report: of each model its figures, what these can show, its shift.
 
     Args:
         evaluation: the report's `evaluation` (`figures`).
@@ -27,8 +27,8 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
         rows = [_line(number, line) for number, line in enumerate(one["honest"], 1)]
         if lines:
             found.append({"title": CAVEATS, "rows": rows})
-    if shift := evaluation.get("psi"):
-        found.append({"title": SHIFT, "rows": _shift(shift)})
+        if shift := one.get("psi"):
+            found.append({"title": SHIFT, "rows": _shift(shift)})
     return found
 
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
-from secureflow.engines.evaluation.layout import AnyForm, Floats, Integers
+from secureflow.engines.evaluation.layout import UNIT, AnyForm, Floats, Integers
+from secureflow.kit.text import Text
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,55 @@ def read(form: AnyForm, totals: Integers | Floats, unit: int) -> Sums:
     for name, shape in form.groups.items():
         first = form.first(name)
         cells[name] = each[first : first + math.prod(shape)].reshape(shape)
-    found = Sums(numbers, cells)
-    return _consistent(form, found) if form.private else found
+    if form.private:
+        return _consistent(form, Sums(numbers, cells))
+    return Sums(numbers, {name: np.maximum(counts, 0.0) for name, counts in cells.items()})
+
+
+def totals_problem(
+    form: AnyForm, totals: Integers, *, unit: int = UNIT, parties: int = 1
+) -> Text | None:
+    """Return why totals without noise are those of no rows, or None.
+
+    Somebody who adds arbitrary numbers to a masked sum is not seen, but is noticed here unless the
+    counts still agree. `read` and all figures are defined for any totals.
+
+    Args:
+        form: what was summed up; the sums of a private one may be anything.
+        totals: in steps, over all parties, int64 (`form.length`,).
+        unit: steps of a row that adds 1.
+        parties: whose sums were added up.
+    """
+    if form.private:
+        return None
+    rows = int(totals[0])
+    numbers = np.abs(totals[: len(form.factors)].astype(np.float64))
+    if rows < 0 or rows % unit or bool((numbers > rows + parties).any()):
+        return Text("The released sums are those of no rows: a sum is greater than its rows allow.")
+    for names, each in _COUNTED[form.name].items():
+        found = [int(one) for name in names for one in _counts(form, totals, name)]
+        times = form.groups["matrix"][0] - 1 if each == "others" else 1
+        if min(found) < 0 or any(one % unit for one in found) or sum(found) != times * rows:
+            return Text(
+                "The released sums are those of no rows: counts of {group} do not add up.",
+                group=", ".join(names),
+            )
+    return None
+
+
+_COUNTED: Final[Mapping[str, Mapping[tuple[str, ...], str]]] = {
+    "binary": {("positives", "negatives"): "rows"},
+    "classes": {
+        ("matrix",): "rows", ("own",): "rows", ("others",): "others", ("hits", "misses"): "rows",
+    },
+    "number": {("predictions",): "rows", ("residuals",): "rows"},
+}  # fmt: skip
+"""Groups of cells that hold each row once, or once for every class but its own."""
+
+
+def _counts(form: AnyForm, totals: Integers, group: str) -> Integers:
+    first = form.first(group)
+    return totals[first : first + math.prod(form.groups[group])]
 
 
 def projected(counts: Floats, total: float) -> Floats:

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from secureflow.engines.evaluation.layout import (
     CLASS_LOG_ODDS,
     CONFIDENCES,
-    ERROR_CAP,
-    PRIVATE_ERROR_CAP,
     SMALL_ERROR,
     UNIT,
     AnyForm,
@@ -167,8 +165,7 @@ def _number(form: NumberForm, outputs: Outputs, labels: Vector) -> _Added:
     raw = outputs.reshape(-1)
     z = np.clip(np.nan_to_num(labels.astype(np.float64), nan=0.0), -1.0, 1.0)
     predicted = _finite(raw)
-    cap = PRIVATE_ERROR_CAP if form.private else ERROR_CAP
-    error = np.clip(predicted - z, -cap, cap)
+    error = np.clip(predicted - z, -form.error_cap, form.error_cap)
     squares, small = error * error, np.abs(error) <= SMALL_ERROR
     numbers = {
         "rows": np.ones(len(z)), "z": z, "z2": z**2, "z3": z**3, "z4": z**4,

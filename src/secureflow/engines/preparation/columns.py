@@ -81,8 +81,18 @@ def numeric_column(columns: Columns, name: str) -> NDArray[np.float64]:
 _UNKNOWN: Final = "Correct the cell, or leave it empty if the value is unknown."
 
 
-def malformed_cell(name: str, index: int, reason: str, hint: str = _UNKNOWN) -> SecureFlowError:
-    """Return the error for the cell of this column at this index (counted from 0)."""
+def malformed_cell(
+    name: str, index: int, reason: str, hint: str = _UNKNOWN, step: str = ""
+) -> SecureFlowError:
+    """Return the error for a cell.
+
+    Args:
+        name: its column.
+        index: of its row, from 0.
+        reason: what is wrong.
+        hint: what to do.
+        step: of a preparation, that the cell does not fit; "" if it fits no job.
+    """
     return SecureFlowError(
         "malformed_cell",
         Text(
@@ -92,7 +102,7 @@ def malformed_cell(name: str, index: int, reason: str, hint: str = _UNKNOWN) -> 
             reason=reason,
         ),
         hint,
-        {"row": index + 1, "column": name},
+        {"row": index + 1, "column": name, **({"step": step} if step else {})},
     )
 
 

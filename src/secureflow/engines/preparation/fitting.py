@@ -220,14 +220,15 @@ def _add(
     names = (query.column,) if query.column else present(step, rows.table)
     unit = unit_of(spec, query)
     read = replace(rows, values={name: rows.values[name] for name in names})
-    for some in read.blocks(len(steps)):
+    private = spec.privacy is not None
+    for some in read.blocks(len(steps) if private or query.column else len(names)):
         found = STEPS[step.step].tally(step, query.number, state, some, query.column)
         if isinstance(found, Cells):
             steps += _counted(found, len(steps)) * unit
-        elif spec.privacy is None:
-            whole += np.nan_to_num(found.numbers, nan=0.0).sum(axis=0)
+        elif private:
+            whole += _fine(found.each())
         else:
-            whole += _fine(found.numbers)
+            whole += found.added()
 
 
 def _counted(found: Cells, size: int) -> Integers:
@@ -237,8 +238,7 @@ def _counted(found: Cells, size: int) -> Integers:
 
 def _fine(numbers: Numbers64) -> Numbers64:
     """Return sums of rows' numbers, each rounded to 2^-24: exact in float64 for `MOST_ROWS`."""
-    each = np.nan_to_num(np.clip(numbers, -1.0, 1.0), nan=0.0)
-    return np.asarray(np.rint(each * UNIT).sum(axis=0) / UNIT)
+    return np.asarray(np.rint(np.clip(numbers, -1.0, 1.0) * UNIT).sum(axis=0) / UNIT)
 
 
 def _about(

@@ -36,6 +36,7 @@ from secureflow.simulation.training.federation import OnRound, federate
 from secureflow.simulation.training.notes import noticed
 from secureflow.simulation.training.outcome import Outcome
 from secureflow.simulation.training.parties import parties as parties_of
+from secureflow.simulation.training.recipes import with_recipe
 from secureflow.simulation.training.request import draft
 from secureflow.simulation.training.starting import beginning
 from secureflow.simulation.training.table import (
@@ -98,7 +99,7 @@ class Simulation:
                 party; None for a rehearsal, which reads no rows.
             label: names the outcome.
             on_round: is told of each round.
-            base: the folder that a bundle's path in the job is relative to.
+            base: the folder that paths in the job are relative to: a bundle's, a recipe's.
 
         Raises:
             SecureFlowError: what the platform would refuse, those of `starting.beginning`, and
@@ -106,7 +107,7 @@ class Simulation:
                 `empty_dataset`, `key_undeclared`.
         """
         partition = Partition.parse(self.partition)
-        job, code = local_code(job, base, simulated=True)
+        job, code = local_code(with_recipe(job, base), base, simulated=True)
         table, owners, count = None, None, self.parties or DEFAULT_PARTIES
         features = None if job.get("features") is None else _features(job)
         if features is not None:

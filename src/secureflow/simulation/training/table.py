@@ -238,6 +238,8 @@ def table_file(data: Any) -> Iterator[Path]:
         yield path if path.name else path.resolve()  # errors name it
         return
     if isinstance(data, Mapping):
+        data = _with_gaps(data) or data
+    if isinstance(data, Mapping):
         with tempfile.TemporaryDirectory(prefix="secureflow-simulation-") as folder:
             _write_arrays(Path(folder), data)
             yield Path(folder)
@@ -292,6 +294,22 @@ def _drafted(path: Path, features: FeatureSpec, asked: Sequence[str], by: str) -
         for one in (*_declared(features), *further)
     ]
     return DatasetConfig(path.name, str(path), draft.format, tuple(declared), index=draft.index)
+
+
+def _with_gaps(data: Mapping[Any, Any]) -> Any:
+    """Return columns of which one has missing cells as an Arrow table, else None: a file of an
+    array has no missing words, and would hold the word None.
+    """
+    import pyarrow as pa
+
+    arrays = {str(name): np.asarray(cells) for name, cells in data.items()}
+    gaps = any(None in one.tolist() for one in arrays.values() if one.dtype == object)
+    if not gaps or any(one.ndim != 1 for one in arrays.values()):
+        return None
+    try:
+        return pa.table({n: pa.array(one, from_pandas=True) for n, one in arrays.items()})
+    except pa.ArrowException:  # cells of several types, columns of several lengths: told below
+        return None
 
 
 def _write_arrays(folder: Path, data: Mapping[Any, Any]) -> None:

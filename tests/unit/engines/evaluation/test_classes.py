@@ -148,3 +148,14 @@ def test_the_most_classes_are_no_trouble() -> None:
     exact = roc_auc_score(labels, shares, multi_class="ovr")
     assert abs(found["figures"]["auc"] - exact) <= found["bounds"]["auc"]
     assert len(json.dumps(found)) < 60_000
+
+
+def test_intervals_of_few_rows_that_are_all_right_have_a_width() -> None:
+    """Draws of right rows are right: by themselves they say that no row can ever be wrong."""
+    labels = np.arange(40) % 4
+    rows = Rows(9 * np.eye(4, dtype=np.float32)[labels], labels.astype(np.float32))
+    found = evaluate(CLASSES, rows.totals(CLASSES))
+    for name in ("balanced_accuracy", "macro_f1", "weighted_f1"):
+        low, high = found["intervals"][name]
+        assert (found["figures"][name], high) == (1.0, 1.0)
+        assert 0.8 < low < 0.95, name  # of ten right rows a share may be .72, of four such more

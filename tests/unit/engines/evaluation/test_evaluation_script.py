@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from secureflow.application.reports.pictures.evaluation import pictures
+from secureflow.engines.evaluation.sections import SHIFT, shortened
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.evaluation.world import ROWS, EvaluationWorld
@@ -28,6 +30,16 @@ class Private(EvaluationWorld):
     changes: ClassVar = {
         "per_party": True,
         "privacy": {"delta": 1e-6, "noise_multiplier": 0.5},
+    }
+
+
+class Compared(EvaluationWorld):
+    """The second model was evaluated before."""
+
+    changes: ClassVar = {
+        "baseline": [
+            {"job": "job_cccccccccc", "model": "cd" * 32, "edges": [0.0], "counts": [30.0, 70.0]}
+        ]
     }
 
 
@@ -67,6 +79,17 @@ def test_each_party_has_its_own_figures_only_where_the_spec_says_so() -> None:
         assert figures["rows"] == ROWS
         assert figures["auc"] == pytest.approx(auc(world, 0, [party]), abs=0.03)
     assert first["costs"] == [1, 5]
+
+
+def test_a_shift_is_told_of_the_model_that_has_a_baseline() -> None:
+    report = drive(Compared(count=4), [])
+    first, second = report["evaluation"]["models"]
+    assert (first["psi"], second["psi"]["job"]) == (None, "job_cccccccccc")
+    titles = [one["title"] for one in report["sections"]]
+    assert titles.count(SHIFT) == 1
+    (shift,) = (one for one in report["sections"] if one["title"] == SHIFT)
+    assert shift["rows"][0] == {"label": "psi", "value": shortened(second["psi"]["psi"])}
+    assert str(pictures(report["evaluation"])).count("Share of rows in each group") == 1
 
 
 @pytest.mark.parametrize("die_at", range(0, 36, 3))
@@ -117,3 +140,15 @@ def test_noise_is_the_same_for_the_same_model_and_is_in_every_part() -> None:
         for party in one["parties"]:
             assert one["parties"][party] != other["parties"][party]
         assert 0 <= one["figures"]["auc"] <= 1
+
+
+def test_sums_that_no_rows_have_end_the_job_and_name_who_contributed() -> None:
+    class Lying(EvaluationWorld):
+        def added(self, party: str, body: dict[str, Any]) -> Any:
+            found = super().added(party, body)
+            return found + (party == "bank-c") * 12345
+
+    with pytest.raises(SecureFlowError) as caught:
+        drive(Lying(count=4), [])
+    assert caught.value.code == "totals_malformed"
+    assert "bank-a, bank-b, bank-c, bank-d" in caught.value.hint

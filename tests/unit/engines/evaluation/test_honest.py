@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from secureflow.domain.specs.evaluation import Costs
-from secureflow.engines.evaluation.figures import evaluate
-from secureflow.engines.evaluation.layout import unit_of
+from secureflow.engines.evaluation.figures import evaluate, evaluate_party
+from secureflow.engines.evaluation.layout import sigma_of, unit_of
 from secureflow.engines.evaluation.sections import sections, shortened
 from secureflow.engines.evaluation.stability import stability
 from secureflow.kit.text import text_in
@@ -70,6 +70,38 @@ def test_what_rows_cannot_show_is_said(
     assert all(CJK.search(chinese(line) or "") for line in lines)
 
 
+def test_a_margin_has_no_figures_of_probabilities() -> None:
+    for form, left_out in (
+        (BINARY, {"loss", "brier", "predicted_rate", "calibration_error"}),
+        (CLASSES, {"loss", "brier", "calibration_error", "auc"}),
+        (NUMBER, set()),
+    ):
+        totals = rows_of(form).totals(form)
+        whole, found = (evaluate(form, totals, chances=one) for one in (True, False))
+        assert whole["figures"].keys() - found["figures"].keys() == left_out
+        kept = {name: value for name, value in whole["figures"].items() if name not in left_out}
+        assert found["figures"] == kept == evaluate_party(form, totals, chances=False)
+        for name in ("bounds", "intervals"):
+            assert not found[name].keys() & left_out
+        assert "calibration" not in found["curves"]
+        said = [line for line in _lines(found) if "have no probability" in line]
+        assert len(said) == (form is not NUMBER)
+        assert all(CJK.search(chinese(line) or "") for line in said)
+
+
+@pytest.mark.parametrize(("rows", "said"), [(600, True), (60_000, False)])
+def test_great_noise_is_said(rows: int, said: bool) -> None:
+    form = PRIVATE[0]
+    unit, sigma = unit_of(form, 10.0), sigma_of(form, 10.0)
+    noise = np.random.default_rng(2).normal(0, sigma, form.length).astype(np.int64)
+    lines = _lines(
+        evaluate(form, binary_rows(rows).totals(form, unit) + noise, unit=unit, sigma=sigma)
+    )
+    told = [line for line in lines if "noise is great" in line]
+    assert len(told) == said
+    assert all(CJK.search(chinese(line) or "") for line in told)
+
+
 def test_enough_rows_are_not_called_few() -> None:
     lines = _lines(evaluate(BINARY, binary_rows(2000).totals(BINARY)))
     assert not any("single rows" in line or "no number" in line for line in lines)
@@ -93,7 +125,7 @@ def test_sections_tell_every_figure_in_both_languages(form: Any) -> None:
     totals = rows_of(form).totals(form)
     found = evaluate(form, totals, sigma=float(5 << 24))
     shift = stability(form, found["distribution"], totals)
-    told = sections({"models": [{"job": "j", "model": "m1", **found}], "psi": shift})
+    told = sections({"models": [{"job": "j", "model": "m1", **found, "psi": shift}]})
     assert text_in(told[0], "title") == "Evaluation of m1"
     assert [row["label"] for row in told[0]["rows"]] == list(found["figures"])
     for one in told:

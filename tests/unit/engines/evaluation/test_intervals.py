@@ -12,6 +12,9 @@ from scipy.stats import binomtest, norm
 
 from secureflow.engines.evaluation import intervals
 from secureflow.engines.evaluation.figures import evaluate
+from secureflow.engines.evaluation.layout import BinaryForm
+from secureflow.engines.evaluation.noising import noise_errors
+from secureflow.engines.evaluation.sums import Sums
 from tests.unit.engines.evaluation.rows import (
     BINARY,
     CLASSES,
@@ -154,3 +157,26 @@ def test_groups_are_about_equal_and_none_is_empty() -> None:
         assert groups[0].start == 0
         assert all(a.stop == b.start for a, b in pairwise(groups))
     assert intervals.equal_groups(np.zeros(4), 10) == []
+
+
+def test_errors_of_noise_hold_a_shift_that_noise_causes() -> None:
+    """The greatest of many noised counts is too great, by more than it scatters."""
+    form = BinaryForm(private=True)
+    totals = np.full(form.length, 100 * 1024, np.int64)
+
+    def greatest(sums: Sums) -> dict[str, float]:
+        return {"greatest": float(sums.cells["positives"].max())}
+
+    found = noise_errors(form, totals, 1024, 5 * 1024.0, greatest)["greatest"]
+    assert 8 < found < 15  # of 34 counts with σ = 5 it is about 2.1 σ too great, ± .5 σ
+
+
+def test_means_of_few_skew_losses_reach_further_up_than_down() -> None:
+    losses = np.array([0.01] * 57 + [0.5, 0.8, 0.9])
+    low, high = intervals.mean(losses.sum(), np.square(losses).sum(), len(losses))
+    half = 1.959964 * losses.std() / np.sqrt(len(losses))
+    assert low == max(0.0, losses.mean() - half)
+    assert high == pytest.approx(losses.mean() * np.exp(half / losses.mean()))
+    assert high - losses.mean() > 1.5 * half
+    assert intervals.mean(0.0, 0.0, 5) == (0.0, 0.0)
+    assert intervals.mean(1e-300, 1.0, 5)[1] < 1e-270

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +27,16 @@ from secureflow.engines.evaluation.layout import (
     sigma_of,
     unit_of,
 )
+from secureflow.engines.evaluation.plan import measured, party_sums
 from secureflow.engines.evaluation.sums import projected, read
 from secureflow.engines.evaluation.tally import tally
 from secureflow.engines.preparation import fitting
 from secureflow.engines.privacy.gaussian import MAX_SIGMA
 from secureflow.engines.training import metrics
 from tests.unit.engines.evaluation.rows import BINARY, CLASSES, NUMBER, PRIVATE, Rows, rows_of
+from tests.unit.engines.evaluation.world import FEATURES, MODELS, specified
 
+ROSTER = [{"party": f"bank-{one}", "key": one * 44, "dataset": "people"} for one in "abc"]
 EXACT = (BINARY, CLASSES, NUMBER)
 HOSTILE = [
     0.0,
@@ -185,3 +189,21 @@ def _hostile(form: AnyForm) -> list[Rows]:
         for one in found
         for label in labels
     ]
+
+
+def test_a_party_alone_is_told_of_great_errors_as_all_are() -> None:
+    """Only what noise must hide is capped there: a model that fails at one site must show it."""
+    for value, label, outputs, names in (
+        ({"column": "y", "bounds": [0, 100]}, 0.5, [-2.5], ("rmse", "mae", "bias", "mse")),
+        ({"column": "y", "positive": "1"}, 1.0, [-20.0], ("loss", "brier")),
+        ({"column": "y", "classes": ["a", "b"]}, 1.0, [20.0, 0.0], ("loss",)),
+    ):
+        features = {**FEATURES, "label": value}
+        network = {**MODELS[1], "features": features}
+        spec = specified(ROSTER, models=[network], per_party=True)
+        rows = np.tile(np.array(outputs, np.float32), (12, 1)), np.full(12, label, np.float32)
+        told = measured(spec, 1, party_sums(spec, 1, "bank-a", *rows), ("bank-a",))
+        own: Any = told["parties"]
+        for name in names:
+            whole: Any = told["figures"]
+            assert own["bank-a"][name] == pytest.approx(whole[name], rel=1e-5), name

@@ -33,7 +33,6 @@ def pictures(evaluation: Any) -> Markup:
     models = [one for one in listed(whole.get("models")) if isinstance(one, Mapping)][:MAX_MODELS]
     parts = [tables.sites(models), _together(models)]
     parts += [_model(one, at) for at, one in enumerate(models)]
-    parts.append(_shift(whole.get("psi")))
     return Markup("").join(parts)
 
 
@@ -69,6 +68,7 @@ def _model(model: Mapping[str, Any], at: int) -> Markup:
         ),
         plots.residuals(told.get("residuals"), f"{key}-residuals"),
         plots.predictions(told.get("predictions"), f"{key}-predictions"),
+        plots.shift(model.get("psi"), f"{key}-shift"),
     ]
     inside = [
         Markup('<div class="charts">{}</div>').format(Markup("").join(charts))
@@ -94,15 +94,6 @@ def _roc(value: Any, found: Mapping[str, float], key: str) -> Markup:
     }
     drawn = {name: curve for name, curve in list(each.items())[:SERIES] if curve}
     return plots.roc(drawn, f"{key}-roc", figure(found.get("auc")))
-
-
-def _shift(value: Any) -> Markup:
-    """Return the shares of a baseline beside those that were found."""
-    chart = plots.shift(value, "shift")
-    if not chart:
-        return Markup()
-    inside = Markup('<div class="charts">{}</div>').format(chart)
-    return _section("Shift of scores (population stability index)", inside)
 
 
 def _section(title: str, inside: Markup) -> Markup:

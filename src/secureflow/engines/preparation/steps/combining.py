@@ -15,10 +15,10 @@ from secureflow.domain.specs.tables import present
 from secureflow.engines.preparation.steps.step import (
     FULL,
     Learning,
+    Products,
     Rows,
     State,
     StepEngine,
-    Sums,
     Tally,
     bounds_of,
     moment_tally,
@@ -54,10 +54,7 @@ def _select_tally(step: Select, number: int, state: State, rows: Rows, name: str
     names = present(step, rows.table)
     scaled = np.column_stack([unit_scaled(rows.numbers(one), rows.bounds(one)) for one in names])
     scaled[np.isnan(scaled).any(axis=1)] = np.nan
-    whole = np.where(np.isnan(scaled[:, :1]), 0.0, 1.0)
-    # Each pair of columns, and each with itself, the first of the two first.
-    first, second = np.triu_indices(len(names))
-    return Sums(np.column_stack([scaled, scaled[:, first] * scaled[:, second], whole]))
+    return Products(scaled)
 
 
 def _select_learn(

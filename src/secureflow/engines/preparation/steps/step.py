@@ -41,8 +41,40 @@ class Sums:
 
     numbers: Numbers64
 
+    def each(self) -> Numbers64:
+        """Return what each row adds, float64 (rows, slots)."""
+        return np.nan_to_num(self.numbers, nan=0.0)
 
-Tally = Cells | Sums
+    def added(self) -> Numbers64:
+        """Return what all rows add, (slots,)."""
+        return np.asarray(self.each().sum(axis=0))
+
+
+@dataclass(frozen=True)
+class Products:
+    """Each row adds n numbers in [−1, 1], the products of each two of them, and 1.
+
+    Args:
+        numbers: float64 (rows, n); a row of NaN adds nothing.
+    """
+
+    numbers: Numbers64
+
+    def each(self) -> Numbers64:
+        """Return what each row adds, float64 (rows, n + n(n + 1)/2 + 1)."""
+        numbers = np.nan_to_num(self.numbers, nan=0.0)
+        first, second = np.triu_indices(numbers.shape[1])
+        whole = np.where(np.isnan(self.numbers[:, :1]), 0.0, 1.0)
+        return np.column_stack([numbers, numbers[:, first] * numbers[:, second], whole])
+
+    def added(self) -> Numbers64:
+        """Return what all rows add, (n + n(n + 1)/2 + 1,): in one product of matrices."""
+        there = self.numbers[~np.isnan(self.numbers[:, 0])]
+        pairs = (there.T @ there)[np.triu_indices(there.shape[1])]
+        return np.concatenate([there.sum(axis=0), pairs, [float(len(there))]])
+
+
+Tally = Cells | Sums | Products
 
 
 @dataclass(frozen=True)
