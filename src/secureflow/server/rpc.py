@@ -107,8 +107,8 @@ class Tickets:
         files = body.get("files")
         for sealed in files.values() if isinstance(files, Mapping) else ():
             if isinstance(sealed, Mapping):
-                place = (party, str(sealed.get("artifact")))
-                _remember(self._handed, place, str(body.get("job")), self._capacity)
+                blob = (party, str(sealed.get("artifact")))
+                _remember(self._handed, blob, str(body.get("job")), self._capacity)
         vector = body.get("vector")
         here = body.get("uplink") is None  # else it goes to the enclave
         if isinstance(vector, Mapping) and here and not body.get("generation"):
