@@ -249,7 +249,7 @@ def _privacy(kind: CliKind, spec: JobSpec, item: InboxItem, here: Mapping[str, J
     from secureflow.engines.privacy import epsilon
 
     privacy = spec.privacy
-    if not contributes(spec):
+    if not contributes(spec) and spec.all_private:
         return t("nothing that depends on rows is released: no budget is charged")
     if privacy is None:
         return t("NONE: what is released may reveal single rows")

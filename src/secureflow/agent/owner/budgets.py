@@ -346,7 +346,7 @@ class Budgets:
 
     def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
         """Return the budget that a job is charged to: as declared when it was approved, or now."""
-        if spec is None or not spec.reads_rows or not contributes(spec):
+        if spec is None or not spec.reads_rows or (not contributes(spec) and spec.all_private):
             return None  # nothing that depends on rows leaves
         name = dataset_name(spec, self._settings.organisation)
         policy = self._declared(name, job).privacy

@@ -253,6 +253,8 @@ class Consent:
                 return Decision("ask", ("no policy decides about the code that the job brings",))
         if request.get("per_party") and not self._looked_at(request, decision, {"per_party": 0}):
             return Decision("ask", ("no policy decides about figures of this party alone",))
+        if request.get("deliver") and not self._looked_at(request, decision, {"deliver": ""}):
+            return Decision("ask", ("no policy decides about whom predictions go to",))
         return decision
 
     def _looked_at(
