@@ -27,7 +27,7 @@ from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.wholenumbers import Integers, whole_encoding, with_shares
 from secureflow.kit.canonical import JSON, canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, with_texts
 
 MAX_NUMBERS = 1 << 20
 """Most numbers of a round."""
@@ -181,10 +181,17 @@ def measured(
         for part in own
         if part.party in contributors
     }
+    if seen := model.seen(contributors, spec.held_out):
+        line = Text(
+            "The model may have learned from rows of {parties} that are measured here: its figures "
+            "are then better than on new rows.",
+            parties=", ".join(seen),
+        )
+        found["honest"] = [*found["honest"], with_texts({"line": line})]
     return {
         **{"job": model.job, "model": model.digest, "family": model.model.family},
         **found,
-        "seen": list(model.seen(contributors, spec.held_out)),
+        "seen": list(seen),
         "psi": _shift(spec, model, whole, every),
         "parties": by_party or None,
     }
