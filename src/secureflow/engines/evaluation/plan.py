@@ -151,13 +151,17 @@ def measured(
         contributors: whose rows are in them.
 
     Raises:
-        SecureFlowError: `totals_malformed` for totals without noise that no rows have.
+        SecureFlowError: `totals_malformed` for totals that no rows have.
     """
     model, costs = spec.models[number - 1], spec.costs
     whole, *own = parts(spec, number)
     every, chances = totals[whole.place], has_chances(model.model)
-    problem = totals_problem(whole.form, every, unit=whole.unit, parties=len(contributors))
-    if problem is not None:
+    count = len(contributors)
+    problems = (
+        totals_problem(one.form, totals[one.place], unit=one.unit, parties=count)
+        for one in (whole, *own)
+    )
+    if problem := next((one for one in problems if one is not None), None):
         raise SecureFlowError(
             "totals_malformed",
             problem,
@@ -172,7 +176,7 @@ def measured(
         every,
         unit=whole.unit,
         sigma=whole.sigma,
-        parties=len(contributors),
+        parties=count,
         costs=costs,
         chances=chances,
     )
