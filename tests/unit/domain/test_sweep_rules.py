@@ -208,3 +208,9 @@ def test_settings_are_written_without_hidden_characters() -> None:
     told = settings_of({"model.hidden": [4, 8], "plan.keep": None, "x": "a\u202eb", "y": True})
     assert told == "model.hidden = [4, 8], plan.keep = none, x = a\\u202eb, y = true"
     assert setting(0.1) == "0.1"
+
+
+def test_it_says_that_its_jobs_hold_rows_out_by_key() -> None:
+    plan = {"split": {"by": "key"}, "validation": 0.2, "draws": "words"}
+    assert not sweep().splits_by_key
+    assert sweep(training=training(plan=plan)).splits_by_key

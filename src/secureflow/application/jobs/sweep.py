@@ -13,6 +13,7 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.specs.base import SpecBase, dump, parse, spec_digest
+from secureflow.domain.specs.measured import HIGHER, METRICS
 from secureflow.domain.specs.sweep import SweepMetric, SweepSpec, check_sweep, with_settings
 from secureflow.domain.specs.sweep_request import SweepPart, points_of
 from secureflow.domain.specs.training import TrainingSpec
@@ -25,8 +26,6 @@ from secureflow.kit.text import Text
 
 MOST_QUOTES: Final = 16
 """Most different costs of one sweep: the accountant takes about a second for each."""
-LOWER: Final = frozenset({"loss", "mse", "rmse", "mae", "log_loss"})
-HIGHER: Final = frozenset({"accuracy", "auc", "balanced_accuracy", "macro_f1", "r2", "ks", "gini"})
 
 
 @dataclass(frozen=True)
@@ -246,9 +245,9 @@ def _metric(
 
 
 def _known_better(name: str) -> Literal["higher", "lower"] | None:
-    if name in LOWER:
-        return "lower"
-    return "higher" if name in HIGHER else None
+    if name not in METRICS:
+        return None
+    return "higher" if name in HIGHER else "lower"
 
 
 def _notes(spec: SweepSpec) -> Iterator[str]:

@@ -173,6 +173,11 @@ class SweepSpec(SpecBase):
         return self.training.reads_rows
 
     @property
+    def splits_by_key(self) -> bool:
+        """Whether the jobs hold rows out by the owners' keys, which then are read as well."""
+        return self.training.splits_by_key
+
+    @property
     def tells_rows(self) -> bool:
         """Whether anyone learns the exact number of a party's rows."""
         return self.training.tells_rows
