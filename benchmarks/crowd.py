@@ -55,9 +55,10 @@ class NoOpTraining:
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         """Take a job that reads no rows; its party weighs 1."""
-        del dataset, salt, commitment
+        del dataset, salt, commitment, keys
         training = parse(TrainingSpec, dict(spec))
         if model_family(training).needs_data:
             raise _missing_data()

@@ -7,7 +7,9 @@ of UCI Adult with a tenth of the cells missing, in units of the column's width (
 λ and weights of evidence: as they are). `pipeline_gap`: a credit-scoring pipeline (impute → bins →
 weights of evidence → selection by information value → logistic regression → points) over the
 owners, by the sums and rounds of agents; the pooled pipeline's AUC on the official test rows minus
-the federated one's. `seconds` are of all fits of one owner, and of what follows from all totals.
+the federated one's. `evaluation`: figures of that model from the owners' counts, against those of
+scikit-learn on the pooled test rows: the difference, and the most that the evaluation says it may
+be. `seconds` are of all fits of one owner, and of what follows from all totals.
 """
 
 from __future__ import annotations
@@ -23,13 +25,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    log_loss,
+    roc_auc_score,
+    roc_curve,
+)
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, StandardScaler
 
 from secureflow.demo.data import LABEL, adult_rows
 from secureflow.demo.study import Columns, columns_of
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
+from secureflow.engines.evaluation.figures import evaluate
+from secureflow.engines.evaluation.layout import form_for
+from secureflow.engines.evaluation.tally import tally as summed
 from secureflow.engines.preparation.fitting import UNIT, learn, start, tally
 from secureflow.engines.preparation.recipe import recipe_of
 from secureflow.engines.preparation.steps.values import read_values
@@ -197,9 +208,35 @@ def pipeline(rows: Columns, shares: Sequence[Columns], test: Columns) -> dict[st
     return {
         "pipeline_gap": float(alone - together),
         "auc": {"pooled": float(alone), "federated": float(together), "points": float(points)},
+        "evaluation": evaluated(model, test, len(shares)),
         "kept": list(fitted.recipe.made),
         "rounds": fitted.rounds,
         "seconds": {"owner": round(fitted.own, 3), "totals": round(fitted.whole, 3)},
+    }
+
+
+def evaluated(model: Any, test: Columns, owners: int) -> dict[str, dict[str, float]]:
+    """Return each figure's difference from scikit-learn's on pooled rows, and its stated bound."""
+    raw = {name: test[name] for name in (*NUMBERS, *WORDS)}
+    rich = test[LABEL.column] == LABEL.positive
+    outputs, labels = model.outputs(raw), rich.astype(np.float32)
+    form, parts = form_for(LABEL), np.array_split(np.arange(len(rich)), owners)
+    totals = np.sum([summed(form, outputs[part], labels[part]) for part in parts], axis=0)
+    found = evaluate(form, totals, parties=owners)
+    figures: Any = found["figures"]
+    bounds: Any = found["bounds"]
+    chances = 1 / (1 + np.exp(-outputs[:, 0].astype(np.float64)))
+    low, high, _ = roc_curve(rich, chances)
+    theirs = {
+        "auc": roc_auc_score(rich, chances),
+        "ks": (high - low).max(),
+        "loss": log_loss(rich, chances),
+        "brier": brier_score_loss(rich, chances),
+        "accuracy": accuracy_score(rich, outputs[:, 0] > 0),
+    }
+    return {
+        name: {"error": abs(float(figures[name] - one)), "bound": float(bounds.get(name, 0.0))}
+        for name, one in theirs.items()
     }
 
 

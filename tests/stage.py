@@ -166,14 +166,14 @@ class Stage:
             await work.commit()
         return finished
 
-    async def add_model(self, job: Job, data: bytes = b"\0\0\x80?" * 4) -> str:
+    async def add_model(self, job: Job, data: bytes = b"\0\0\x80?" * 4, **changes: Any) -> str:
         digest = self.artifacts.keep(data)
         model = Model(
             new_id("mdl"), job.project, job.id, job.name, 1, digest, digest,
             "logistic_regression", {"auc": 0.9}, self.now[0], card={"moments": [1.0] * 69},
         )  # fmt: skip
         async with self.database.begin() as work:
-            await work.models.add(model)
+            await work.models.add(replace(model, **changes))
             await work.commit()
         return model.id
 

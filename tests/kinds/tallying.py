@@ -15,8 +15,8 @@ import numpy as np
 
 from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.agent.compute.columns import declared
-from secureflow.agent.compute.kind import Prepared, Step
-from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
+from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
 from secureflow.agent.record.records import JobRecord, RoundRecord
@@ -235,7 +235,7 @@ class Tally:
             return
         pinned = await self._context.unchanged(job, spec)
         await self._context.budgets.reserve(job, spec)
-        await self._computing.prepare(job.job, job.spec, *reading(pinned))
+        await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
         self._prepared.add(job.job)
 
     async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
@@ -332,7 +332,7 @@ class TallyingWorker:
         spec: TallyingSpec,
         config: DatasetConfig | None,
         limits: SourceLimits,
-        secret: bytes = b"",
+        secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
         if config is None:
             raise AssertionError(job)

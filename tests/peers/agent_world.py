@@ -90,6 +90,7 @@ class Worker:
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         self.calls.append("prepare")
         return {"rows": 40, "validation": 4}

@@ -147,6 +147,7 @@ class Reader:
         dataset: Any,
         salt: Any = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         self.calls.append("prepare")
         assert self.config.files is not None

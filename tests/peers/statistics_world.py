@@ -56,6 +56,7 @@ class Counting:
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         self.calls.append("prepare")
         self.asked = dataset
@@ -117,6 +118,11 @@ class StatisticsWorld(World):
         return self.vectors
 
     @property
+    def base(self) -> str:
+        """The digest of what the first round starts from."""
+        return self.digest
+
+    @property
     def settings(self) -> AgentSettings:
         settings = super().settings
         consent = settings.consent.model_copy(update={"protections": ("secagg",)})
@@ -161,7 +167,7 @@ class StatisticsWorld(World):
         for party, client in self.others.items():
             client.meet(meet)
             self.conductor.receive(party, client.advance(0))
-        return self.conductor.begin(0, model_binding(self.digest, None))
+        return self.conductor.begin(0, model_binding(self.base, None))
 
     def mask_body(self, frames: dict[str, bytes], **changes: Any) -> dict[str, Any]:
         body = self.body(
@@ -180,7 +186,7 @@ class StatisticsWorld(World):
         """The others' masked zeros, added up."""
         total = np.zeros(self.plan.encoding.slots, self.plan.ring)
         for party, client in self.others.items():
-            client.begin(frames[party], model_binding(self.digest, None))
+            client.begin(frames[party], model_binding(self.base, None))
             vector = np.empty(self.plan.encoding.slots, self.plan.ring)
             zeros = masked_values(np.zeros(self.plan.encoding.length, np.int64))
             client.contribute(zeros, 1, {}, None, vector)

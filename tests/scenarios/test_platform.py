@@ -29,14 +29,16 @@ from secureflow.demo.data import LABEL, columns_of
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.demo.processes import stop_all
-from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
+from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.families import MlpModel
 from secureflow.domain.specs.inputs import ImageFeature
 from secureflow.domain.specs.sklearn_families import SgdClassifierModel
-from secureflow.domain.specs.targets import ClassesLabel
+from secureflow.domain.specs.split import KeySplit
+from secureflow.domain.specs.targets import ClassesLabel, Label
 from secureflow.domain.specs.training import (
     FeatureSpec,
+    NumericFeature,
     Release,
     Resume,
     TrainingPlan,
@@ -269,6 +271,68 @@ def test_a_network_trains_on_folders_of_images(place: Platform, tmp_path: Path) 
         in_both(place, training(place, PUBLIC, model=MlpModel("mlp", hidden=(5,)), **more), folders)
 
 
+def loans(path: Path, key: str | None) -> DatasetConfig:
+    columns = (
+        ColumnConfig("x", "number", bounds=(0, 1)),
+        ColumnConfig("y", "category", ("no", "yes")),
+    )
+    return DatasetConfig("loans", str(path), "csv", columns, key=key)
+
+
+def write_loans(path: Path, order: list[int]) -> None:
+    """Write two rows of each of sixty persons."""
+    rows = [f"person-{at // 2},{at / 120:.4f},{'yes' if at % 5 > 1 else 'no'}" for at in range(120)]
+    path.write_text("\n".join(["person,x,y", *(rows[at] for at in order)]) + "\n")
+
+
+def test_folds_hold_every_person_out_once_whatever_happens_in_between(
+    place: Platform, tmp_path: Path
+) -> None:
+    """Agents restart and files are written anew: nobody is in both folds or in none."""
+    paths = [tmp_path / f"{party}.csv" for party in place.parties]
+    ids: list[str] = []
+
+    def publish(key: str | None, stack: ExitStack) -> None:
+        for owner, path in zip(place.parties.values(), paths, strict=True):
+            stack.enter_context(declared(owner.config, loans(path, key)))
+            ids.append(api.data_publish(owner.config, "loans", "Loans")["id"])
+            with place.client(owner.party) as client:
+                client.datasets.grant(ids[-1], place.project, purposes=[place.purpose])
+
+    def fold(number: int) -> Any:
+        plan = TrainingPlan(
+            rounds=2, split=KeySplit("key", 2, number), keep="best", metric="accuracy"
+        )
+        features = FeatureSpec(Label("y", "yes"), (NumericFeature("x", (0.0, 1.0)),))
+        return training(place, plan, datasets=tuple(ids), features=features)
+
+    for path in paths:
+        write_loans(path, list(range(120)))
+    with ExitStack() as stack:
+        publish(None, stack)
+        with place.client("bank-a") as client, pytest.raises(SecureFlowError) as refused:
+            client.jobs.dry_run(fold(0))
+        assert refused.value.code == "key_undeclared"
+    ids.clear()
+    with ExitStack() as stack:
+        publish("person", stack)
+        first = run(place, fold(0)).report
+        agents = [name for name in place.processes if name in place.parties]
+        assert len(agents) == 3
+        stop_all([place.processes[name] for name in agents])
+        for name in agents:
+            place.start(name)
+        for owner, path in zip(place.parties.values(), paths, strict=True):
+            write_loans(path, list(range(119, -1, -1)))
+            api.data_publish(owner.config, "loans", "Loans")
+        second = run(place, fold(1)).report
+    assert first["metrics"]["rows"] + second["metrics"]["rows"] == 360
+    assert first["metrics"]["rows"] not in {0, 180, 360}
+    assert all(one["metrics"]["rows"] % 2 == 0 for one in (first, second))
+    assert first["chosen_by"] == second["chosen_by"] == "accuracy"
+    assert first["metrics"]["accuracy"] >= first["history"][1]["accuracy"]
+
+
 def in_both(place: Platform, asked: Any, data: list[Path]) -> Any:
     """Run a job on the platform and in a simulation, which must tell the same; return both."""
     report = run(place, asked).report
@@ -363,6 +427,20 @@ def test_a_job_goes_on_from_a_released_round(place: Platform) -> None:
         assert history[0]["loss"] == pytest.approx(report["metrics"]["loss"], abs=1e-6)
         assert history[0]["loss"] < report["history"][0]["loss"]
         assert verified(place, second.id)
+        told: list[tuple[int, Any]] = []
+        client.jobs.wait(second.id, log_to=lambda step, figures: told.append((step, figures)))
+        losses = {step: figures["loss"] for step, figures in told if "loss" in figures}
+        assert [losses[step] for step in range(len(history))] == [one["loss"] for one in history]
+        assert losses[len(history)] == later.report["metrics"]["loss"]  # type: ignore[index]
+        models = [next(client.models.list(job=one.id)).id for one in (first, second)]
+        comparison = client.models.compare(*models)
+        assert comparison.comparable, comparison.reasons  # one seed and share: the same rows
+        assert len(comparison.metrics) >= 3
+        frame = client.models.load(models[1]).predict_frame(
+            pq.read_table(place.directory / "data" / "share-1.parquet"), ids=["age"]
+        )
+        assert frame.num_rows == 300
+        assert set(client.jobs.list().to_arrow()["id"].to_pylist()) >= {first.id, second.id}
 
 
 def test_everything_restarts_between_two_jobs(place: Platform) -> None:

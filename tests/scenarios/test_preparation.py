@@ -1,9 +1,14 @@
-"""A preparation over real processes: what is fitted equals scikit-learn's on everybody's rows."""
+"""The data scientist's desk over real processes: prepare, train, predict, evaluate.
+
+What comes of it equals scikit-learn's on everybody's rows.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,19 +16,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
+from secureflow.agent import api
+from secureflow.cli.main import app
 from secureflow.demo.data import PURPOSE, dataset_config, split_silos
 from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
 from secureflow.domain.specs.targets import Label
 from secureflow.engines.preparation.recipe import recipe_digest
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk import TrainingPlan, TrainingRequest, recipe_features
+from secureflow.sdk import Costs, TrainingPlan, TrainingRequest, recipe_features
 from tests.nursery import Born
 from tests.survival.world import await_end, bank_names, verified
 
 POLICY = """permit(principal, action == Action::"preparation", resource == Dataset::"adult");
-permit(principal, action == Action::"training", resource == Dataset::"adult");"""
+permit(principal, action == Action::"training", resource == Dataset::"adult");
+permit(principal, action == Action::"evaluation", resource == Dataset::"adult")
+  when { context.per_party == 0 };
+permit(principal, action == Action::"evaluation", resource == Dataset::"adult")
+  when { context.per_party == 1 };
+permit(principal, action == Action::"prediction", resource == Dataset::"adult")
+  when { context.beside.containsAny(["education"]) };"""
 STEPS = [
     {"step": "impute", "columns": ["age"], "by": "median"},
     {"step": "standardise", "columns": ["age"]},
@@ -124,3 +138,86 @@ def test_a_model_trains_and_predicts_on_what_the_recipe_makes(
     rich = people["income"] == ">50K"
     assert roc_auc_score(rich, chances) > 0.75
     assert trained.spec["features"]["recipe"]["job"] == job.id
+
+
+def test_models_are_measured_on_everybodys_rows_and_on_each_partys(
+    place: Platform, people: dict[str, np.ndarray]
+) -> None:
+    with place.client("bank-a") as client:
+        models = list(client.models.list(place.project))
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.evaluate(
+            place.project,
+            [one.id for one in models],
+            datasets,
+            purpose=PURPOSE,
+            per_party=True,
+            costs=Costs(1, 5),
+        )
+        job = await_end(client, asked.id)
+        assert job.state == "succeeded", str(job.error)
+        predictor = client.models.load(models[0].id)
+        html = client.jobs.report_html(job.id, "zh")
+        again = client.jobs.evaluate(
+            place.project, [models[0].id], datasets, purpose=PURPOSE, baseline=job.id
+        )
+        later = await_end(client, again.id)
+    (one,) = (job.report or {})["evaluation"]["models"]
+    names = ("age", "hours-per-week", "education")
+    chances = predictor.predict_proba({name: people[name].tolist() for name in names})[:, 1]
+    rich = people["income"] == ">50K"
+    figures = one["figures"]
+    assert figures["rows"] == len(rich)
+    assert figures["auc"] == pytest.approx(roc_auc_score(rich, chances), abs=one["bounds"]["auc"])
+    assert figures["accuracy"] == pytest.approx((rich == (chances > 0.5)).mean(), abs=1e-6)
+    assert sum(own["rows"] for own in one["parties"].values()) == len(rich)
+    assert set(one["parties"]) == set(place.parties)
+    assert one["seen"] == sorted(place.parties)  # the training held no keys out
+    assert verified(place, job.id)
+    assert "ROC" in html
+    (moved,) = (later.report or {})["evaluation"]["models"]
+    assert moved["psi"]["psi"] == pytest.approx(0, abs=1e-6)  # the same rows
+
+
+def test_predictions_stay_with_each_owner_and_are_those_of_the_downloaded_model(
+    place: Platform, tmp_path: Path
+) -> None:
+    with place.client("bank-a") as client:
+        (model,) = client.models.list(place.project)
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.predict(
+            place.project,
+            model.id,
+            datasets,
+            purpose=PURPOSE,
+            outputs=["predicted", "probability", "score"],
+            columns=["education"],
+        )
+        job = await_end(client, asked.id)
+        assert job.state == "succeeded", str(job.error)
+        predictor = client.models.load(model.id)
+        told = json.dumps([client.jobs.bundle(job.id), client.jobs.report(job.id)])
+        assert "bank-b" in client.jobs.report_html(job.id, "zh")
+        assert client.jobs.explain(job.id)["privacy"] is None
+    assert verified(place, job.id)
+    kept = (job.report or {})["prediction"]["kept"]
+    assert sorted(kept) == sorted(place.parties)
+    for party, owner in place.parties.items():
+        assert owner.dataset is not None
+        shown = api.prediction_show(owner.config, job.id)
+        assert (shown["state"], shown["proved"]) == ("kept", True)
+        assert kept[party]["leaf"] == shown["hash"]
+        found, rows = pq.read_table(shown["path"]), pq.read_table(owner.dataset.path)
+        assert found["row"].to_pylist() == list(range(1, len(rows) + 1))
+        assert found["education"].to_pylist() == rows["education"].to_pylist()
+        expected = predictor.predict_frame(rows)
+        for name in expected.column_names:
+            assert np.allclose(found[name].to_numpy(), expected[name].to_numpy(), atol=1e-6), name
+        assert shown["file"] not in told  # salted: nobody can compare what they guess
+        assert f'"rows": {len(rows)}' not in told
+        out = tmp_path / f"{party}.csv"
+        command = ["agent", "prediction", "export", job.id, str(out), "--config", str(owner.config)]
+        assert CliRunner().invoke(app, command).exit_code == 0
+        assert len(out.read_text().splitlines()) == len(rows) + 1
+        api.prediction_remove(owner.config, job.id)
+        assert [one["state"] for one in api.prediction_list(owner.config)] == ["gone"]

@@ -18,7 +18,7 @@ from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.frameworks import NumpyRunner
 from secureflow.adapters.sandbox import PlainSandbox
 from secureflow.agent.compute import worker
-from secureflow.agent.compute.kind import Prepared, WorkerKinds
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, WorkerKinds
 from secureflow.agent.compute.kinds import WORKER_KINDS
 from secureflow.agent.compute.training import TrainingWorker
 from secureflow.agent.compute.worker_process import WorkerConfig
@@ -60,11 +60,11 @@ class DrawingWorker(TrainingWorker):
         spec: TrainingSpec,
         config: DatasetConfig | None,
         limits: SourceLimits,
-        secret: bytes = b"",
+        secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
         if spec.name != DRAWN or config is None:
-            return super().prepare(job, spec, config, limits, secret)
-        runner = Drawing(spec, open_source(config, limits).read(spec.column_names), secret)
+            return super().prepare(job, spec, config, limits, secrets)
+        runner = Drawing(spec, open_source(config, limits).read(spec.column_names), secrets.file)
         return Prepared(runner, *runner.rows)
 
 
@@ -72,9 +72,16 @@ AGENTS: Final = AgentKinds(
     TrainingAgentKind(lambda spec: spec.name != DRAWN and model_family(spec).reproducible),
     AGENT_KINDS["statistics"],
     AGENT_KINDS["preparation"],
+    AGENT_KINDS["evaluation"],
+    AGENT_KINDS["sweep"],
+    AGENT_KINDS["prediction"],
 )
 WORKERS: Final = WorkerKinds(
-    DrawingWorker(), WORKER_KINDS["statistics"], WORKER_KINDS["preparation"]
+    DrawingWorker(),
+    WORKER_KINDS["statistics"],
+    WORKER_KINDS["preparation"],
+    WORKER_KINDS["evaluation"],
+    WORKER_KINDS["prediction"],
 )
 
 

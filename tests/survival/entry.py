@@ -49,7 +49,7 @@ def mortal_server(points: Points) -> Callable[[Path], int]:
     perform, durable, commit = Runner._perform_outside, Runner._make_durable, SqlUnit.commit
 
     async def perform_outside(self: Any, course: Any) -> Any:
-        place = f"{course.seq} {getattr(course.effect, 'verb', 'record')}"
+        place = f"{course.seq} {getattr(course.effect, 'verb', course.effect.effect)}"
         async with _around(points, place):
             return await perform(self, course)
 

@@ -32,12 +32,22 @@ from secureflow.sdk import StatisticsRequest, query
 from tests.nursery import ALONE
 from tests.survival.drawing import DRAWN
 from tests.survival.points import Arming
+from tests.survival.sweeps import check_sweep, sweep_request
 from tests.survival.world import ROWS, check_story, platform, run_under, training
 
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
 SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
-SEEDS = {"sealed": 1, "secagg": 2, "sealed+secagg": 3, "statistics": 4, "preparation": 5}
+SEEDS = {
+    "sealed": 1,
+    "secagg": 2,
+    "sealed+secagg": 3,
+    "statistics": 4,
+    "preparation": 5,
+    "sweep": 6,
+    "evaluation": 7,
+    "prediction": 8,
+}
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +294,81 @@ def test_a_process_killed_at_each_step_of_a_preparation(
     assert report["survivors"] == list(place.parties)
 
 
+@pytest.fixture(scope="module")
+def figures(place: Platform) -> dict[str, Any]:
+    """Return a request to measure a model."""
+    job, _ = run_under(place, None, training(place, TrainingPlan(rounds=1)))
+    assert job.state == "succeeded", job.error
+    with place.client("bank-a") as client:
+        (model,) = client.models.list(job=job.id)
+    return {
+        "kind": "evaluation",
+        "project": place.project,
+        "name": "figures",
+        "purpose": PURPOSE,
+        "datasets": [owner.dataset_id for owner in place.parties.values()],
+        "models": [model.id],
+    }
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("process", "kinds", "fewest"), [("server", (" before", " after"), 12), ("bank-b", (), 8)]
+)
+def test_a_process_killed_at_each_step_of_an_evaluation(
+    place: Platform,
+    figures: dict[str, Any],
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
+) -> None:
+    """The model is fetched again, and the sums are made again."""
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    arming = Arming(process, kinds, share=share, seed=SEEDS["evaluation"])
+    job, died = run_under(place, arming, figures)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    report = job.report or {}
+    assert report["survivors"] == list(place.parties)
+    (one,) = report["evaluation"]["models"]
+    assert one["figures"]["rows"] > 1000
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("process", "kinds", "fewest"), [("server", (" before", " after"), 8), ("bank-b", (), 4)]
+)
+def test_a_process_killed_at_each_step_of_a_prediction(
+    place: Platform,
+    figures: dict[str, Any],
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
+) -> None:
+    """Every party has one file and one commitment to it, however often it died before."""
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    named = ("project", "purpose", "datasets")
+    asked = {name: figures[name] for name in named} | {"kind": "prediction", "name": "scores"}
+    asked["model"] = figures["models"][0]
+    arming = Arming(process, kinds, share=share, seed=SEEDS["prediction"])
+    job, died = run_under(place, arming, asked)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    kept = (job.report or {})["prediction"]["kept"]
+    assert set(kept) == set(place.parties)
+    for party, owner in place.parties.items():
+        shown = api.prediction_show(owner.config, job.id)
+        assert (shown["state"], shown["hash"]) == ("kept", kept[party]["leaf"])
+        (leaf,) = [one for one in api.leaves(owner.config, job=job.id) if one["kind"] == "kept"]
+        assert leaf["document"]["rows"] == shown["rows"] > 0
+
+
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("protection", ["sealed", "secagg"])
 def test_what_a_trainer_drew_is_sent_again_and_never_drawn_again(
@@ -334,3 +419,21 @@ def test_what_pytorch_trained_is_sent_again_and_never_trained_again(place: Platf
     assert len(died) == 2, died
     assert (job.report or {})["contributions"]["bank-b"]["rounds"] == 2
     check_story(place, job)
+
+
+@pytest.mark.parametrize(
+    ("process", "kinds", "share"),
+    [
+        ("server", (" before", " after", "uncommitted"), 0.12),
+        ("bank-b", ("consent ", "setup ", "finish "), 1.0),
+    ],
+    ids=["server", "agent"],
+)
+def test_a_process_killed_within_a_sweep(
+    place: Platform, process: str, kinds: tuple[str, ...], share: float
+) -> None:
+    """Each point is run once, by one job, and charged once."""
+    arming = Arming(process, kinds, share=share, seed=SEEDS["sweep"])
+    job, died = run_under(place, arming, sweep_request(place))
+    assert len(died) >= 4, died
+    check_sweep(place, job)

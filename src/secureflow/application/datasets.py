@@ -29,8 +29,8 @@ from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id
-from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
-from secureflow.domain.specs.base import STRICT, Digest, Slug, parse
+from secureflow.domain.schemas import UNLESS_NONE, ColumnConfig, PublicPrivacy
+from secureflow.domain.specs.base import STRICT, Column, Digest, Slug, parse
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -43,7 +43,7 @@ _BUCKET: Final = re.compile(r"[<>=0-9kM-]{1,16}")
 
 @dataclass(frozen=True)
 class DatasetDescription:
-    """An agent's description of a dataset: columns, a row bucket, a salted commitment, its unit."""
+    """An agent's description of a dataset: columns, row bucket, salted commitment, unit, key."""
 
     __pydantic_config__ = STRICT
     name: Slug
@@ -52,6 +52,7 @@ class DatasetDescription:
     rows: Annotated[str, Field(pattern=f"^{_BUCKET.pattern}$")]
     commitment: Digest
     privacy: PublicPrivacy | None = None
+    key: Annotated[Column | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Datasets:
                 commitment=description.commitment,
                 created=old.created if old else self._clock(),
                 privacy=description.privacy,
+                key=description.key,
             )
             if dataset == old:
                 return await self._reduce_grants(transaction, dataset, frozenset())

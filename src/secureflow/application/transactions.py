@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from secureflow.application.ports.ledger import Ledger
 from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOfWorkFactory
-from secureflow.application.running.recording import server_leaf
+from secureflow.application.running.recording import BEFORE_THE_SCRIPT, server_leaf
 from secureflow.engines.ledger.setback import set_back
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
@@ -26,9 +26,6 @@ from secureflow.kit.logging import get_logger
 
 T = TypeVar("T")
 _log = get_logger(__name__)
-
-BEFORE_THE_SCRIPT = -1
-"""The `seq` of a job's proposal; later changes outside its script have smaller ones."""
 
 
 class Keeper(Protocol):

@@ -223,7 +223,8 @@ def _check_size(size: int) -> None:
 
 
 def _initial_of(spec: Mapping[str, Any]) -> object:
-    initial = spec.get("initial")
+    training = spec.get("training")  # of a sweep
+    initial = (training if isinstance(training, Mapping) else spec).get("initial")
     return initial.get("model") if isinstance(initial, dict) else None
 
 

@@ -32,7 +32,7 @@ def code_lines(code: Any) -> dict[str, str]:
 
 def show_metrics(report: Mapping[str, Any]) -> None:
     """Print the metrics of a report or a card; noised ones with their ± and marked so."""
-    from secureflow.application.reports.figures import metric_figures
+    from secureflow.domain.figures import metric_figures
 
     metrics = metric_figures(report)
     if not metrics:
@@ -139,4 +139,20 @@ def _training(card: Mapping[str, Any]) -> str:
     )
     if (kept := card.get("kept_round")) is not None:
         told += t("; kept is the model of round {kept}", kept=kept)
-    return told
+    if (metric := plan.get("metric")) is not None:
+        told += t(" (rounds compared by {metric})", metric=t(str(metric)))
+    return told + _held_out(plan)
+
+
+def _held_out(plan: Mapping[str, Any]) -> str:
+    """Say which rows were held out, if the owners' keys decided."""
+    split = plan.get("split")
+    if not isinstance(split, Mapping):
+        return ""
+    if split.get("folds") is None:
+        return t("; held out: {share} of the keys", share=f"{plan.get('validation') or 0.0:.0%}")
+    return t(
+        "; held out: fold {fold} of {folds} of the keys, counted from 0",
+        fold=split.get("fold"),
+        folds=split["folds"],
+    )

@@ -44,6 +44,10 @@ def show_dataset(dataset: Id, output: Output = Form.TABLE) -> None:
                 rows=rows,
             )
         )
+    if described.key is not None:
+        write(t("Jobs can hold its rows out by the key in the column {key}.", key=described.key))
+    elif described.keyed:
+        write(t("Jobs can hold its rows out by person."))
     seldom = ("shape", "dtype", "fit", "length", "clip")
     told = [one for one in seldom if any(getattr(column, one) for column in described.columns)]
     columns = ("name", "type", "categories", "bounds", *told, "sensitive")

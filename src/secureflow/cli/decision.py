@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import language, listed, said, t
-from secureflow.domain.specs.base import two_sum
-from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.base import contributing, two_sum
+from secureflow.domain.specs.protections import contributes, traits_of
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
@@ -154,10 +154,11 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     item = request.item
     here = request.details.get("here") or {}
     kind, spec = kinds.read(item.spec)
+    sharing = contributing(spec)
     yield t("Id"), item.id, 1
     yield t("Spec digest"), item.digest, 1
     yield t("Job"), t("{job}, {name}", job=item.job, name=plain(spec.name)), 1
-    yield t("Task"), kind.task(spec), _TASK
+    yield t("Task"), kind.task(spec), _TASK if sharing is spec else _ALL
     yield t("Asked by"), _asker(spec), 1
     yield t("Purpose"), plain(spec.purpose), 1
     yield t("Data"), _data(item), 2
@@ -165,7 +166,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
         yield t("Bounds"), _differing(differing), 1
     yield t("Leaves"), kind.leaves(spec), 1
     yield t("Parties"), _parties(spec), _ALL if two_sum(spec) else 1
-    yield t("Protection"), _protection(spec, here), _ALL
+    yield t("Protection"), _protection(sharing, here), _ALL
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
@@ -199,6 +200,8 @@ def _data(item: InboxItem) -> str:
     others = [one for one in columns if one not in sensitive]
     text = t("{dataset}, {count} {count:column|columns}", dataset=plain(request.get("dataset")),
              count=len(columns))  # fmt: skip
+    if key := request.get("key"):
+        text += _and() + t("and the key {key}, by which rows are held out", key=plain(key))
     if sensitive:
         text += _and() + t("SENSITIVE: {names}", names=listed(sensitive))
     if others and sensitive:
@@ -217,6 +220,8 @@ def _parties(spec: JobSpec) -> str:
     from secureflow.domain.quorum import threshold_of
 
     parties = len(spec.roster)
+    if not contributes(spec):
+        return t("{count}, each by itself: {names}", count=parties, names=listed(spec.parties))
     least = max(threshold_of(parties), spec.min_contributors)
     names = listed(spec.parties)
     text = t("every sum is over at least {least} of {count}: {names}",
@@ -243,6 +248,8 @@ def _privacy(kind: CliKind, spec: JobSpec, item: InboxItem, here: Mapping[str, J
     from secureflow.engines.privacy import epsilon
 
     privacy = spec.privacy
+    if not contributes(spec):
+        return t("nothing that depends on rows is released: no budget is charged")
     if privacy is None:
         return t("NONE: what is released may reveal single rows")
     text = t(

@@ -49,6 +49,10 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
         f"  # {t('Without a budget, jobs with differential privacy are refused. Choose one:')}"
     )
     lines.append(f"  # privacy: {_yaml(_privacy(draft, name))}")
+    named = [one.name for one in left if one.left_out == "identifier"]
+    if named:
+        lines.append(f"  # {t('Jobs can hold out all rows of a person or none, by the column:')}")
+        lines.append(f"  # key: {_yaml(named[0])}")
     return lines
 
 

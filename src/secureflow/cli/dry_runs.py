@@ -27,6 +27,11 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
         show(answer, output)
         return
     show({"digest": answer.digest, **dict(_facts(answer.details))}, Form.TABLE)
+    if points := answer.details.get("points"):
+        from secureflow.cli.points import point_columns, point_row
+
+        rows = [point_row(one) for one in points]
+        show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
     if expected := answer.details.get("expected"):
         say(t("Standard errors that noise alone would give, with this many rows in each group:"))
         show(expected, Form.TABLE, _EXPECTED)
@@ -38,7 +43,7 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
 
 def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in details.items():
-        if name not in {"expected", "privacy"}:
+        if name not in {"expected", "privacy", "points"}:
             yield _NAMES.get(name, name), value
     privacy = details.get("privacy")
     if not isinstance(privacy, Mapping):

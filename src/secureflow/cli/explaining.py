@@ -34,6 +34,14 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
     if fitted := list(fitted_rows(explanation.get("fitted"))):
         write(f"\n{t('What was fitted')}")
         show(fitted, Form.TABLE, FITTED)
+    if points := explanation.get("points"):
+        from secureflow.cli.points import point_columns, point_row
+
+        rows = [point_row(one) for one in points]
+        write(f"\n{t('Points')}")
+        show(rows, Form.TABLE, point_columns(rows))
+        if choosing := part_of(explanation, "choosing"):
+            write(said(choosing))
     _section(t("Who dropped out"), explanation.get("dropouts"), _DROPPED)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from secureflow.cli.texts import t
 from secureflow.kit.atomic import write_result
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.inputfiles import LIMIT, named_fields, read_bytes
@@ -77,3 +78,13 @@ def check_writable(path: Path) -> None:
         failed_at(path, OSError(code, "")),
         "Check the path, who owns it, and the free space.",
     )
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Refuse to write over a file unless that is asked for; raises `already_exists`."""
+    if path.is_file() and not force:
+        raise SecureFlowError(
+            "already_exists",
+            t("{path} exists.", path=path),
+            t("Choose another file, or replace it: --force."),
+        )

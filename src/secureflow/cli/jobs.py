@@ -13,17 +13,20 @@ from secureflow.cli.bringing import brought
 from secureflow.cli.cards import code_lines, privacy_line, show_metrics
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, say, show, write
 from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
-from secureflow.cli.names import named, named_all
+from secureflow.cli.names import named
+from secureflow.cli.points import point_columns, point_row, show_points
+from secureflow.cli.prediction import show_prediction
 from secureflow.cli.session import client
-from secureflow.cli.starts import completed, told_on_the_command_line
+from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
+from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
-from secureflow.kit.inputfiles import read_mapping
+from secureflow.domain.ids import part_id
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
-    from secureflow.sdk import Client
 
 app = group("Jobs: joint computations.")
 
@@ -35,11 +38,23 @@ From = Annotated[
         "--from", help=t("Continue from another job's model, or from a round: JOB@ROUND.")
     ),
 ]
+LogTo = Annotated[
+    str,
+    typer.Option(
+        "--log-to",
+        help=t(
+            "Log its figures as they come: mlflow, mlflow:URI, tensorboard, tensorboard:FOLDER."
+        ),
+    ),
+]
+LogModel = Annotated[
+    bool, typer.Option("--log-model", help=t("Log the released model and its card there, too."))
+]
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
-_PROGRESS = ("round", "rounds", "loss", "accuracy", "auc")
+_PROGRESS = ("round", "rounds", "point", "points", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
-           "privacy", "contributors")  # fmt: skip
-_RARE = frozenset({"kept_round", "privacy"})
+           "chosen_by",           "privacy", "contributors")  # fmt: skip
+_RARE = frozenset({"kept_round", "chosen_by", "privacy"})
 """Lines of a report that only jobs have that it is about."""
 _FACTS = (
     *("id", "name", "state", "kind", "project", "submitter", "digest", "progress", "absent"),
@@ -74,10 +89,19 @@ def submit(
     resume: From = "",
     dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
     watch: Annotated[bool, typer.Option(help=t("Follow it until it ends."))] = False,
+    log_to: LogTo = "",
+    log_model: LogModel = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Submit a job file."""
     from secureflow.cli.watching import follow
+
+    if (log_to or log_model) and not watch:
+        raise typer.BadParameter(t("--log-to and --log-model need --watch."))
+    if log_to or log_model:
+        from secureflow.sdk.tracking import observer
+
+        observer("", log_to or None, log_model=log_model)  # refuses it before anybody is asked
 
     if dry_run:
         _check(file, resume, output)
@@ -90,7 +114,7 @@ def submit(
             _show(job, output)
             return
         say(t("{job}: submitted", job=job.id))
-        follow(connection, job.id)
+        follow(connection, job.id, log_to=log_to or None, log_model=log_model)
         _show(connection.jobs.get(job.id), output)
 
 
@@ -98,6 +122,12 @@ def submit(
 def dry_run(file: RequestFile, resume: From = "", output: Output = Form.TABLE) -> None:
     """Check a job file without submitting it."""
     _check(file, resume, output)
+
+
+app.command(
+    "sweep",
+    help=t("Run a training at many points, one after the other, and say which is the best."),
+)(sweep)
 
 
 app.command("statistics", help=t("Query the data of several owners for statistics with noise."))(
@@ -108,12 +138,13 @@ app.command("statistics", help=t("Query the data of several owners for statistic
 @app.command(
     "watch", help=t("Follow a job until it ends; exit code 8 if it failed or was cancelled.")
 )
-def watch(job: Id) -> None:
+def watch(job: Id, log_to: LogTo = "", log_model: LogModel = False) -> None:
     """Follow a job."""
     from secureflow.cli.watching import follow
 
     with client() as connection:
-        follow(connection, named(connection, "job", job))
+        key = named(connection, "job", job)
+        follow(connection, key, log_to=log_to or None, log_model=log_model)
 
 
 @app.command(
@@ -131,6 +162,8 @@ def wait(
             min=0, help=t("The maximum number of seconds to wait. Default: until it ends.")
         ),
     ] = None,
+    log_to: LogTo = "",
+    log_model: LogModel = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Wait for a job, for programs: silent unless it is paused, then it prints why."""
@@ -140,7 +173,9 @@ def wait(
 
     with client() as connection:
         key = named(connection, "job", job)
-        _show(connection.jobs.wait(key, timeout, on_pause=paused), output)
+        to = log_to or None
+        found = connection.jobs.wait(key, timeout, on_pause=paused, log_to=to, log_model=log_model)
+        _show(found, output)
 
 
 @app.command("cancel", help=t("Cancel a job."))
@@ -191,8 +226,13 @@ def report(
     lines = [one for one in _REPORT if one not in _RARE or answer.get(one) is not None]
     show(answer | facts | code, output, (*lines, *code))
     show_metrics(answer)
+    show_points(answer)
     if "answers" in answer:
         show_answers(answer, output)
+    if "evaluation" in answer:
+        show_evaluation(answer, output)
+    if "prediction" in answer:
+        show_prediction(answer, output)
 
 
 @app.command(
@@ -248,6 +288,21 @@ def _show(job: Job, output: Form) -> None:
 
         extra["waiting"] = "\n".join(waiting_lines(waiting))
     show({**vars(job), **extra}, output, (*_FACTS, "waiting") if waiting else _FACTS)
+    _show_points(job)
+
+
+def _show_points(job: Job) -> None:
+    """Print what a sweep has come to, or what it lists while it runs; nothing of other jobs."""
+    if job.report is not None:
+        show_points(job.report)
+    elif isinstance(listed := job.spec.get("points"), list):
+        begun = {at: part_id(job.id, at) for at in range(1, 1 + job.progress.get("point", 0))}
+        rows = [
+            point_row({"point": at, "sets": one, "job": begun.get(at)})
+            for at, one in enumerate(listed, 1)
+        ]
+        write("")
+        show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
 
 
 def _absent(progress: Mapping[str, Any]) -> str:
@@ -275,14 +330,3 @@ def _why(error: dict[str, Any] | None) -> str | None:
         return None
     code, message, hint = (part_of(error, name) for name in ("code", "message", "hint"))
     return f"{code}: {explained(code, message)}" + (f" → {said(hint)}" if hint else "")
-
-
-def requested(connection: Client, file: Path, resume: str = "") -> dict[str, Any]:
-    """Return the request of a job file; projects, datasets and jobs in it may be names."""
-    request = read_mapping(file) | told_on_the_command_line(resume)
-    if isinstance(project := request.get("project"), str):
-        request["project"] = named(connection, "project", project)
-    datasets = request.get("datasets")
-    if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
-        request["datasets"] = list(named_all(connection, "dataset", datasets))
-    return request | completed(connection, request, file.parent)

@@ -9,14 +9,22 @@ import typer
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.parts import settings_of
 from secureflow.domain.specs.passes import searched
+from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
+from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
+from secureflow.engines.sweep.kind import SWEEP_ENGINE
+from secureflow.engines.sweep.settings import sets_of
 from secureflow.engines.training.kind import TRAINING_ENGINE
 
 
@@ -161,6 +169,103 @@ def _named(step: Any) -> str:
     return f"{step.step} ({how})" if how else str(step.step)
 
 
+class EvaluationText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = EVALUATION_ENGINE
+
+    def task(self, spec: EvaluationSpec) -> str:
+        """Return which models are measured, on which rows, and whether parties are told apart."""
+        models = listed(
+            t(
+                "{family} {digest}, which the centre says {job} released",
+                family=t(one.model.family), digest=one.digest, job=plain(one.job),
+            )
+            for one in spec.models
+        )  # fmt: skip
+        told = t("evaluation of {models}", models=models)
+        if (held := spec.held_out) is not None:
+            rows = (
+                t("on the rows of fold {fold} of {folds} by key", fold=held.fold, folds=held.folds)
+                if held.folds
+                else t("on {share:.0%} of the keys", share=held.share)
+            )
+            told = t("{told}; {start}", told=told, start=rows)
+        if seen := sorted({p for one in spec.models for p in one.seen(spec.parties, held)}):
+            learned = t(
+                "the models may have learned from rows of {parties} that are measured",
+                parties=listed(map(plain, seen)),
+            )
+            told = t("{told}; {start}", told=told, start=learned)
+        if spec.per_party:
+            own = t("figures of each party are released, of this one as well")
+            told = t("{told}; {start}", told=told, start=own)
+        return told
+
+    def leaves(self, spec: EvaluationSpec) -> str:
+        """Return that sums leave masked, and whether they hold noise."""
+        if spec.per_party and spec.privacy is None:
+            return t("exact counts of rows by score and label, masked; the total and this party's "
+                     "own are opened")  # fmt: skip
+        if spec.per_party:
+            return t("noised counts of rows by score and label, masked; the total and this "
+                     "party's own are opened")  # fmt: skip
+        if spec.privacy is None:
+            return t("exact counts of rows by score and label, masked; only their total can be "
+                     "opened")  # fmt: skip
+        return t("noised counts of rows by score and label, masked; only their total can be opened")
+
+
+class PredictionText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = PREDICTION_ENGINE
+
+    def task(self, spec: PredictionSpec) -> str:
+        """Return which model is applied to every row, and which columns stand beside it."""
+        one = spec.model
+        told = t(
+            "prediction of every row by {family} {digest}, which the centre says {job} released",
+            family=t(one.model.family), digest=one.digest, job=plain(one.job),
+        )  # fmt: skip
+        if spec.columns:
+            columns = listed(map(plain, spec.columns))
+            beside = t("beside it, in this agent's own file: {columns}", columns=columns)
+            told = t("{told}; {start}", told=told, start=beside)
+        return told
+
+    def leaves(self, spec: PredictionSpec) -> str:
+        """Return that nothing leaves but the word that this party is done."""
+        del spec
+        return t("NOTHING OF THE ROWS: what is predicted stays in a file of this agent; others "
+                 "learn that it is done, and the log gets a salted commitment")  # fmt: skip
+
+
+class SweepText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = SWEEP_ENGINE
+    training: Final = TrainingText()
+
+    def task(self, spec: SweepSpec) -> str:
+        """Return the training, and on a line of its own what each point sets, none left out."""
+        head = t(
+            "sweep: {count} {count:job|jobs} one after the other, {rounds} {rounds:round|rounds} "
+            "in all, of this training: {training}",
+            count=len(spec.points), rounds=spec.planned_rounds,
+            training=self.training.task(spec.training),
+        )  # fmt: skip
+        lines = (
+            f"{number}. {settings_of(sets_of(spec, number)) or t('as it is')}"
+            for number in range(1, len(spec.points) + 1)
+        )
+        return "\n".join((head, *lines))
+
+    def leaves(self, spec: SweepSpec) -> str:
+        """Return what leaves in each of the jobs."""
+        return self.training.leaves(spec.training)
+
+
 class CliKinds:
     """A table of kinds by their names."""
 
@@ -178,7 +283,14 @@ class CliKinds:
         return self._kinds[parsed.kind], parsed
 
 
-CLI_KINDS: Final = CliKinds(TrainingText(), StatisticsText(), PreparationText())
+CLI_KINDS: Final = CliKinds(
+    TrainingText(),
+    StatisticsText(),
+    PreparationText(),
+    EvaluationText(),
+    PredictionText(),
+    SweepText(),
+)
 
 
 def given(context: typer.Context) -> CliKinds:

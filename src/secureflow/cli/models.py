@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from secureflow.cli.cards import show_card, show_metrics
 from secureflow.cli.console import Form, Output, group, say, show, write
+from secureflow.cli.evaluation import evaluate
+from secureflow.cli.files import check_writable, refuse_existing, write_text
 from secureflow.cli.names import named
-from secureflow.cli.predictrows import read_rows
+from secureflow.cli.predicting import predict
+from secureflow.cli.prediction import predict_at
 from secureflow.cli.session import client
-from secureflow.cli.texts import t
+from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:
-    from secureflow.sdk.prediction import Predictor
+    from secureflow.domain.models import Model
 
 app = group("Released models.")
 
 Id = Annotated[str, typer.Argument(help=t("Id or name of the model, or NAME@VERSION."))]
+_EXTENSION: Final = ".safetensors"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names that are a file's name as they are."""
 _COLUMNS = ("id", "name", "version", "family", "job", "created")
 
 
@@ -60,15 +67,74 @@ def card(model: Id, output: Output = Form.TABLE) -> None:
         show(answer, output)
 
 
+@app.command("compare", help=t("Show models side by side, and whether their figures compare."))
+def compare(
+    models: Annotated[
+        list[str],
+        typer.Argument(help=t("Ids or names of the models, or NAME@VERSION; at least two.")),
+    ],
+    output: Output = Form.TABLE,
+) -> None:
+    """Compare models."""
+    with client() as connection:
+        keys = [named(connection, "model", one) for one in models]
+        found = connection.models.compare(*keys)
+    if output is not Form.TABLE:
+        show(found.as_json(), output)
+        return
+    for table in (found.facts, found.shown_metrics):
+        if len(table):
+            show(list(table.told or ()), output, table.columns)
+            write("")
+    for note in found.notes:
+        write(said(note))
+
+
 @app.command("download", help=t("Write a model's parameters and card, checked by digest."))
 def download(
     model: Id,
-    path: Annotated[Path, typer.Argument(help=t("File to write (safetensors)."))],
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help=t("File or folder to write to. Default: NAME-vVERSION.safetensors here.")
+        ),
+    ] = None,
+    card: Annotated[
+        bool, typer.Option("--card", help=t("Write the card beside it too: FILE.card.json."))
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help=t("Replace a file that exists."))] = False,
 ) -> None:
-    """Download a model."""
+    """Download a model; the card is in the file's metadata, too."""
     with client() as connection:
-        connection.models.download(named(connection, "model", model), path)
-    say(t("Written to {path}.", path=path))
+        found = connection.models.get(named(connection, "model", model))
+        target = _target(path, found)
+        beside = target.with_name(f"{target.name.removesuffix(_EXTENSION)}.card.json")
+        for place in (target, beside) if card else (target,):
+            check_writable(place)
+            refuse_existing(place, force)
+        connection.models.download(found.id, target)
+        say(t("Written to {path}.", path=target))
+        if card:
+            document = connection.models.card(found.id)
+            write_text(beside, json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+            say(t("Written to {path}.", path=beside))
+
+
+def _target(path: Path | None, model: Model) -> Path:
+    """Return the file to write to; a foreign name is a file's only if it is plain."""
+    plain = model.name if _PLAIN.fullmatch(model.name) else model.id
+    if not _PLAIN.fullmatch(plain):
+        raise SecureFlowError(
+            "invalid_answer",
+            t("The server's model has neither a plain name nor a plain id."),
+            t("Name a file to write to."),
+        )
+    usual = f"{plain}-v{model.version}{_EXTENSION}"
+    if path is None:
+        return Path(usual)
+    if path.is_dir():
+        return path / usual
+    return path if path.suffix else path.with_name(path.name + _EXTENSION)
 
 
 @app.command("upload", help=t("Write a model file's tensors to the centre, to start a job from."))
@@ -92,48 +158,10 @@ def upload(
     write(f"initial: {{model: {found.initial.model}, layout: {found.initial.layout}}}")
 
 
-@app.command("predict", help=t("Predict rows of a file with a downloaded model."))
-def predict(
-    model: Annotated[Path, typer.Argument(help=t("Model file, as `model download` wrote it."))],
-    rows: Annotated[Path, typer.Argument(help=t("CSV file with a header line, or Parquet file."))],
-    output: Output = Form.TABLE,
-) -> None:
-    """Predict without any server: a probability, a class and its probability, or a number."""
-    from secureflow.sdk.prediction import Predictor
-
-    if not model.is_file():
-        raise SecureFlowError(
-            "invalid_file",
-            t("There is no file {path}.", path=model),
-            t("Download the model first: secureflow model download MODEL FILE."),
-        )
-    loaded = Predictor.load(model)
-    show(list(_answers(loaded, read_rows(rows, loaded.features))), output)
-
-
-def _answers(loaded: Predictor, records: Any) -> Iterator[dict[str, Any]]:
-    """Yield a line for each row."""
-    from secureflow.domain.specs.training import ClassesLabel, Label  # `--help` needs no spec
-
-    label = loaded.features.label
-    if isinstance(label, Label) and loaded.has_chances:
-        name = f"P({label.column}={label.positive})"
-        for number, chance in enumerate(loaded.predict_proba(records)[:, 1], 1):
-            yield {
-                "row": number,
-                name: round(float(chance), 6),
-                "predicted": bool(chance > 0.5),
-            }
-        return
-    found = loaded.predict(records)
-    if isinstance(label, ClassesLabel) and not loaded.has_chances:
-        for number, value in enumerate(found, 1):
-            yield {"row": number, "predicted": value}
-        return
-    if not isinstance(label, ClassesLabel):
-        for number, value in enumerate(found, 1):
-            yield {"row": number, "predicted": float(f"{value:.6g}")}
-        return
-    chances = loaded.predict_proba(records).max(axis=1)
-    for number, (value, chance) in enumerate(zip(found, chances, strict=True), 1):
-        yield {"row": number, "predicted": value, "P": round(float(chance), 6)}
+app.command("evaluate", help=t("Measure models on the rows of several owners, a job each time."))(
+    evaluate
+)
+app.command("predict", help=t("Predict rows of a file with a model."))(predict)
+app.command(
+    "predict-at", help=t("Predict the rows of several owners, who keep the answers, by a job.")
+)(predict_at)

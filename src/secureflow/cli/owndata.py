@@ -74,13 +74,14 @@ def list_data(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is not Form.TABLE:
         show(found, output)
         return
-    columns = ("name", "state", "published_as", "columns", "path")
+    keyed = ("key_column",) if any(one.get("key") for one in found) else ()
+    columns = ("name", "state", "published_as", "columns", *keyed, "path")
     show([_declared(one) for one in found], output, columns)
 
 
 def _declared(one: dict[str, Any]) -> dict[str, Any]:
     state = t("edited since") if one["state"] == "edited since" else one["state"]
-    return one | {"state": state, "published_as": one["published"]}
+    return one | {"state": state, "published_as": one["published"], "key_column": one.get("key")}
 
 
 @app.command("publish", help=t("Check a dataset against its schema and publish its description."))

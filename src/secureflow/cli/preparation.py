@@ -25,9 +25,9 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.files import write_text
 from secureflow.cli.fits import FITTED, told
-from secureflow.cli.jobs import requested
 from secureflow.cli.names import named
 from secureflow.cli.session import client
+from secureflow.cli.starts import requested
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text

@@ -51,6 +51,12 @@ Owners = Annotated[
         )
     ),
 ]
+Keys = Annotated[
+    str,
+    typer.Option(
+        help=t("The column that says whose a row is, for jobs that hold rows out by key.")
+    ),
+]
 Attacked = Annotated[
     str,
     typer.Option(help=t("sign-flip:COUNTxFACTOR: so many parties send their update so, reversed.")),
@@ -70,6 +76,7 @@ def simulate(
         Path | None, typer.Option(help=t("Weights to start from (safetensors)."))
     ] = None,
     dataset: Owners = None,
+    key: Keys = "",
     seed: Annotated[int, typer.Option(min=0, help=t("Of the division of the rows."))] = 7,
     html: Annotated[Path | None, typer.Option(help=t("Write curves to this page."))] = None,
     save: Annotated[
@@ -92,7 +99,7 @@ def simulate(
             check_writable(place)
     owners = tuple(one for path in dataset or () for one in read_owners(path))
     simulation = Simulation(
-        parties, partition, attack, protection, seed, initial=initial, owners=owners
+        parties, partition, attack, protection, seed, initial=initial, owners=owners, key=key
     )
     outcomes = _run_all(simulation, jobs, data, output)
     if html is not None:

@@ -4,7 +4,8 @@
 `initial: DIGEST` is, too: the tensors follow from the upload. The spec that everybody signs has all
 of it, and what was filled in is said. `recipe: NAME` among the features is a preparation, or a file
 beside the job's that `prep show --save` wrote (as a simulation needs it): the recipe goes into the
-spec with the inputs that it makes.
+spec with the inputs that it makes. `models` and `baseline` of an evaluation are names or ids,
+as is the `model` of a prediction.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import say
-from secureflow.cli.names import named
+from secureflow.cli.names import named, named_all
 from secureflow.cli.texts import t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.inputfiles import read_mapping
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client
@@ -43,6 +45,17 @@ def told_on_the_command_line(start: str) -> dict[str, Any]:
     return {"resume": {"job": job, "round": int(number)}}
 
 
+def requested(connection: Client, file: Path, resume: str = "") -> dict[str, Any]:
+    """Return the request of a job file; projects, datasets and jobs in it may be names."""
+    request = read_mapping(file) | told_on_the_command_line(resume)
+    if isinstance(project := request.get("project"), str):
+        request["project"] = named(connection, "project", project)
+    datasets = request.get("datasets")
+    if isinstance(datasets, list) and all(isinstance(one, str) for one in datasets):
+        request["datasets"] = list(named_all(connection, "dataset", datasets))
+    return request | completed(connection, request, file.parent)
+
+
 def completed(connection: Client, request: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """Return the fields of a request that name others' outcomes, with what they leave open.
 
@@ -58,15 +71,30 @@ def completed(connection: Client, request: Mapping[str, Any], base: Path) -> dic
     Raises:
         SecureFlowError: `not_found`, `ambiguous_name`.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, short, fill in (("resume", "job", _resumed), ("initial", "model", _uploaded)):
         given = request.get(name)
         given = {short: given} if isinstance(given, str) else given
         if isinstance(given, Mapping) and isinstance(given.get(short), str):
             found[name] = fill(connection, given, str(request.get("project", "")))
+    if request.get("kind") == "evaluation":
+        found |= _evaluated(connection, request)
+    if request.get("kind") == "prediction" and isinstance(request.get("model"), str):
+        found["model"] = named(connection, "model", request["model"])
     features = request.get("features")
     if isinstance(features, Mapping) and isinstance(features.get("recipe"), str):
         found["features"] = _prepared(connection, features, base)
+    return found
+
+
+def _evaluated(connection: Client, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the ids of the models, and of the earlier evaluation, that a job file names."""
+    found: dict[str, Any] = {}
+    models = request.get("models")
+    if isinstance(models, list) and all(isinstance(one, str) for one in models):
+        found["models"] = [named(connection, "model", one) for one in models]
+    if isinstance(request.get("baseline"), str):
+        found["baseline"] = named(connection, "job", request["baseline"])
     return found
 
 

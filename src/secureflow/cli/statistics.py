@@ -103,7 +103,7 @@ def _submit(connection: Client, request: StatisticsRequest, follow: Any, output:
 
 def show_answers(report: Mapping[str, Any], output: Form) -> None:
     """Print the answers of a report with their 95 % intervals."""
-    from secureflow.application.reports.figures import answer_figures
+    from secureflow.domain.figures import answer_figures
 
     if output is not Form.TABLE:
         show(report["answers"], output)

@@ -7,7 +7,6 @@ carry their own facts. The language is chosen by `SECUREFLOW_LANG`, else by the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, filled, foreign
-from secureflow.texts import Language, catalogue, told
+from secureflow.texts import Language, catalogue, preferred, told
 from secureflow.texts import explained as explained_in
 
 _ENGLISH: Final[ContextVar[bool]] = ContextVar("english", default=False)
@@ -34,11 +33,7 @@ def untranslated(programs: bool) -> Iterator[None]:
 
 def language() -> Language:
     """Return `zh` or `en`."""
-    if _ENGLISH.get():
-        return "en"
-    names = ("SECUREFLOW_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
-    chosen = next((value for name in names if (value := os.environ.get(name))), "en")
-    return "zh" if chosen.lower().startswith("zh") else "en"
+    return "en" if _ENGLISH.get() else preferred()
 
 
 def t(english: str, **values: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class Progress:
     rounds: int = 0
     parties: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    points: list[dict[str, Any]] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     repeated: bool = False
     """Whether the newest error was shown already, as the reason of the state before it."""
@@ -55,6 +56,8 @@ class Progress:
                 planned = data.get("rounds")
                 self.rounds = planned if type(planned) is int else 0
                 self.history.append(data)
+            case "point":
+                self.points.append(data)
             case "error":
                 for one in _refusals(data):
                     if one.get("refused"):
@@ -84,8 +87,9 @@ class Progress:
                 return f"{_text(event.data, 'party')}  {t(_text(event.data, 'state'))}"
             case "waiting":
                 return "\n".join(self.waiting) or t("nobody is waiting any more")
-            case "dropouts":
-                return "\n".join(map(_dropped, event.data.get("dropouts") or ()))
+            case "dropouts" | "point":
+                gone = map(_dropped, event.data.get("dropouts") or ())
+                return point_line(event.data) if event.kind == "point" else "\n".join(gone)
         return self.reason if event.kind == "error" and not self.repeated else ""
 
     def _round(self, data: Mapping[str, Any]) -> str:
@@ -97,6 +101,25 @@ class Progress:
         if figures and len(self.history) == 1:
             figures.append(_of_which())
         return f"{t('round')} {data.get('round')}/{self.rounds}  " + "  ".join(figures)
+
+
+def point_line(data: Mapping[str, Any]) -> str:
+    """Return the line of a sweep's point that began or ended: what it sets, and its figures."""
+    sets, metrics, error = (data.get(name) for name in ("sets", "metrics", "error"))
+    told = [f"{t('point')} {data.get('point')}/{data.get('points')}", t(_text(data, "state"))]
+    if isinstance(sets, Mapping):
+        from secureflow.domain.specs.parts import settings_of
+
+        told.append(settings_of(sets))
+    told += [
+        f"{shown(t(name))} {value:.4f}"
+        for name, value in (metrics.items() if isinstance(metrics, Mapping) else ())
+        if isinstance(value, float) and name != "rows"
+    ]
+    if isinstance(error, Mapping):
+        told.append(explained(_text(error, "code"), part_of(error, "message")))
+    told.append(_text(data, "job"))
+    return "  ".join(filter(None, told))
 
 
 def _asked() -> str:
@@ -143,8 +166,14 @@ def _dropped(one: dict[str, Any]) -> str:
     return t("{party} dropped out of round {round} ({stage}): {reason}", **facts)
 
 
-def follow(client: Client, job: str) -> None:
+def follow(client: Client, job: str, *, log_to: str | None = None, log_model: bool = False) -> None:
     """Show a job until it has ended.
+
+    Args:
+        client: the person's.
+        job: its id.
+        log_to: where its figures are logged, too (`sdk.tracking`).
+        log_model: whether the released model is.
 
     Raises:
         SecureFlowError: why the job did not succeed.
@@ -152,10 +181,11 @@ def follow(client: Client, job: str) -> None:
     from secureflow.sdk.jobs import raise_if_unsuccessful
 
     progress = Progress(job)
+    events = client.jobs.watch(job, log_to=log_to, log_model=log_model)
     if sys.stderr.isatty():
-        _live(client, progress)
+        _live(events, progress)
     else:
-        for event in client.jobs.watch(job):
+        for event in events:
             progress.take(event)
             line = progress.line(event)
             if line:
@@ -163,13 +193,13 @@ def follow(client: Client, job: str) -> None:
     raise_if_unsuccessful(client.jobs.get(job))
 
 
-def _live(client: Client, progress: Progress) -> None:
+def _live(events: Iterable[Event], progress: Progress) -> None:
     from rich.console import Console
     from rich.live import Live
 
     console = Console(stderr=True)
     with Live(picture(progress), console=console, refresh_per_second=8) as live:
-        for event in client.jobs.watch(progress.job):
+        for event in events:
             progress.take(event)
             live.update(picture(progress))
 
@@ -204,6 +234,9 @@ def picture(progress: Progress) -> RenderableType:
         parts.append(Text(f"         {_of_which()}", style="dim"))
     if progress.history:
         parts.append(_rounds(progress))
+    if progress.points:
+        newest = {one.get("point"): one for one in progress.points}
+        parts += [Text(point_line(one)) for one in newest.values()]
     if progress.parties:
         states = (f"{name}: {t(state)}" for name, state in sorted(progress.parties.items()))
         parts.append(Text("  ".join(states), style="cyan"))

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from secureflow.application.reports import page as report_page
 from secureflow.application.reports.charts import ChartFrame, Plot, plot, spread
+from secureflow.application.reports.wording import both
 from secureflow.demo.comparison import Comparison
 from secureflow.demo.study import BINS, Share, Study
 from secureflow.texts import Language, catalogue
@@ -55,11 +56,6 @@ def render(
         reach=_reach(study),
         wrong={name: _wrong(accuracy, comparison) for name, accuracy in _accuracies(comparison)},
     )
-
-
-def both(english: Any) -> Markup:
-    """Return a text of the demo, or else of the report catalogue, in both languages."""
-    return report_page.both(english)
 
 
 def bilingual(english: str, **values: Any) -> Markup:

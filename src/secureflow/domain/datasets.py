@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
+from secureflow.domain.schemas import UNLESS_NONE, ColumnConfig, PublicPrivacy
+from secureflow.domain.specs.base import Column
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,8 @@ class Dataset:
 
     `rows` is a bucket such as `10k-50k`; `commitment` is a salted SHA-256 over the file; `name` is
     the dataset's name in the agent's configuration; `privacy` the unit that its budget is kept in
-    and how many rows of one unit count; None without a budget.
+    and how many rows of one unit count; None without a budget; `key` the column that says whose a
+    row is, for jobs that hold rows out by it: under the unit person there is one anyway.
     """
 
     id: str
@@ -26,6 +29,12 @@ class Dataset:
     created: int
     removed: int | None = None
     privacy: PublicPrivacy | None = None
+    key: Annotated[Column | None, UNLESS_NONE] = None
+
+    @property
+    def keyed(self) -> bool:
+        """Whether jobs can hold rows out by key."""
+        return self.key is not None or (self.privacy is not None and self.privacy.unit == "person")
 
     def widened(self, later: Dataset) -> frozenset[str]:
         """Return the columns that a later description of this dataset discloses more of.

@@ -69,7 +69,9 @@ class Job:
     progress: dict[str, Any] = field(default_factory=dict)
 
 
-FIGURES: Final[tuple[str, ...]] = ("round", "rounds", "loss", "accuracy", "auc")
+FIGURES: Final[tuple[str, ...]] = (
+    *("round", "rounds", "point", "points", "loss", "accuracy", "auc"),
+)
 """Members of a job's progress that lists show."""
 
 

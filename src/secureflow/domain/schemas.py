@@ -31,7 +31,7 @@ def _absent(value: object) -> bool:
     return value is None
 
 
-_UNLESS_NONE: Final = Field(exclude_if=_absent)
+UNLESS_NONE: Final = Field(exclude_if=_absent)
 """For fields that came later: left out of the JSON where they say nothing, so that a declaration
 without them keeps its bytes."""
 
@@ -65,10 +65,10 @@ class ColumnConfig:
     bounds: tuple[float, float] | None = None
     sensitive: bool = False
     clip: bool = False
-    shape: Annotated[Shape | None, _UNLESS_NONE] = None
-    dtype: Annotated[DataType | None, _UNLESS_NONE] = None
-    fit: Annotated[Literal["refuse", "resize"] | None, _UNLESS_NONE] = None
-    length: Annotated[int | None, Field(ge=1, le=1 << 20), _UNLESS_NONE] = None
+    shape: Annotated[Shape | None, UNLESS_NONE] = None
+    dtype: Annotated[DataType | None, UNLESS_NONE] = None
+    fit: Annotated[Literal["refuse", "resize"] | None, UNLESS_NONE] = None
+    length: Annotated[int | None, Field(ge=1, le=1 << 20), UNLESS_NONE] = None
 
     @property
     def is_tensor(self) -> bool:
@@ -128,6 +128,9 @@ class DatasetConfig:
         privacy: the privacy budget that jobs on it are charged to.
         index: of `images`: a CSV file in the folder whose image columns hold the names of files in
             it. Without one the name of a file's folder is its class.
+        key: the column of the file that says whose a row is (person, account, patient): a job that
+            holds rows out by key holds out all rows of a key, or none. It need not be declared: it
+            is read for nothing else. By default it is the `person` of the privacy section.
     """
 
     __pydantic_config__ = STRICT
@@ -138,8 +141,39 @@ class DatasetConfig:
     missing: tuple[str, ...] = ("",)
     privacy: DatasetPrivacy | None = None
     index: Annotated[
-        Annotated[str, Field(min_length=1, max_length=255), ONE_LINE] | None, _UNLESS_NONE
+        Annotated[str, Field(min_length=1, max_length=255), ONE_LINE] | None, UNLESS_NONE
     ] = None
+    key: Annotated[Column | None, UNLESS_NONE] = None
+
+    @property
+    def key_column(self) -> str | None:
+        """The column by which rows are held out: the key, else the column of persons."""
+        if self.key is not None:
+            return self.key
+        return self.privacy.person if self.privacy else None
+
+    def required_key(self) -> str:
+        """Return the column of keys, for a job that holds rows out by them.
+
+        Raises:
+            SecureFlowError: `key_undeclared`.
+        """
+        if self.key_column is not None:
+            return self.key_column
+        raise SecureFlowError(
+            "key_undeclared",
+            Text(
+                "The job holds rows out by key, and dataset {name!r} declares no key.",
+                name=self.name,
+            ),
+            Text(
+                "Its owner adds `key: COLUMN` to the dataset in agent.yaml, with the column that "
+                "says whose each row is, and publishes it again: secureflow agent data publish "
+                "{name}.",
+                name=self.name,
+            ),
+            {"dataset": self.name},
+        )
 
     @property
     def is_folder(self) -> bool:
@@ -204,6 +238,14 @@ def check_dataset(config: DatasetConfig) -> None:
             "Correct the declaration in the agent's configuration.",
             {"dataset": config.name, "field": "format"},
         )
+    problem = _key_problem(config)
+    if problem:
+        raise SecureFlowError(
+            "contradictory_schema",
+            Text("Dataset {name!r}, key: {problem}.", name=config.name, problem=problem),
+            "Correct the declaration in the agent's configuration.",
+            {"dataset": config.name, "field": "key"},
+        )
     names = [column.name for column in config.columns]
     for column in config.columns:
         problem = next(_problems(column), "") or (
@@ -226,10 +268,18 @@ def check_dataset(config: DatasetConfig) -> None:
 
 def with_person(config: DatasetConfig) -> DatasetConfig:
     """Return the declaration with the `person` column added, for reading it here."""
-    person = config.privacy.person if config.privacy else None
-    if person is None or any(column.name == person for column in config.columns):
+    return _with_text(config, config.privacy.person if config.privacy else None)
+
+
+def with_key(config: DatasetConfig) -> DatasetConfig:
+    """Return the declaration with the column of keys added, for reading it here."""
+    return _with_text(config, config.key_column)
+
+
+def _with_text(config: DatasetConfig, name: str | None) -> DatasetConfig:
+    if name is None or any(column.name == name for column in config.columns):
         return config
-    return replace(config, columns=(*config.columns, ColumnConfig(person, "text")))
+    return replace(config, columns=(*config.columns, ColumnConfig(name, "text")))
 
 
 def row_bucket(rows: int) -> str:
@@ -276,6 +326,17 @@ def _privacy_problem(config: DatasetConfig) -> str:
     named = (one for one in config.columns if one.name == privacy.person)
     if any(one.is_tensor for one in named):
         return "an image or an array does not identify a person"
+    return ""
+
+
+def _key_problem(config: DatasetConfig) -> str:
+    """Return what keeps a column from being the key of rows."""
+    if config.key is None:
+        return ""
+    if config.format == "images" and config.index is None:
+        return "a folder of images without an index has no column of keys"
+    if any(one.name == config.key and one.is_tensor for one in config.columns):
+        return "an image or an array is no key"
     return ""
 
 

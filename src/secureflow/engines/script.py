@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from secureflow.kit.canonical import JSON, digest
 
@@ -94,7 +94,32 @@ class Now:
     effect: ClassVar[str] = "now"
 
 
-Effect = Ask | Record | Move | Tell | Publish | Now
+@dataclass(frozen=True)
+class RunJob:
+    """Run another job, a part of this one, until it ends; however it ends, that is the answer.
+
+    It is started once, whenever the effect is performed; a cancellation of this job cancels it.
+
+    Args:
+        job: its id, which follows from this job's (`domain.ids.part_id`).
+        spec: its spec.
+        digest: the spec's hex SHA-256.
+        accounting: the accountant's answer for it, under differential privacy.
+    Answer: `{"job", "state", "error"?: {code, message, hint}, "report"?: its report's figures}`.
+    """
+
+    effect: ClassVar[str] = "run_job"
+    job: str
+    spec: Mapping[str, JSON]
+    digest: str
+    accounting: Mapping[str, JSON] | None = None
+
+
+REPORTED: Final = (
+    *("rounds", "metrics", "metrics_errors", "model", "privacy", "kept_round", "tee"),
+)
+"""The members of a part's report that its whole is told."""
+Effect = Ask | Record | Move | Tell | Publish | Now | RunJob
 T = TypeVar("T")
 Script = Generator[Effect, JSON, T]
 

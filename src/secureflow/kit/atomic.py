@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -108,6 +109,34 @@ def write_result(path: Path, data: bytes, mode: int | None = None) -> None:
     place = path.resolve()
     fresh = place.with_name(f".secureflow-{secrets.token_hex(8)}")
     _write(place, fresh, os.O_EXCL, data, 0o666 if mode is None else mode)
+
+
+@contextlib.contextmanager
+def streamed_result(path: Path) -> Iterator[Path]:
+    """Yield where to write a result that comes in parts; it takes the place of `path` at the end.
+
+    If the block fails the old file stays as it was. Into anything but a plain file (a pipe) is
+    written directly.
+
+    Raises:
+        OSError: it cannot take its place.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    place = path.resolve()
+    fresh = place.with_name(f".secureflow-{secrets.token_hex(8)}")
+    try:
+        yield fresh
+        if path.exists():
+            fresh.chmod(path.stat().st_mode & 0o777)
+        with fresh.open("rb+") as file:
+            os.fsync(file.fileno())
+        fresh.replace(place)
+    finally:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+    flush_directory(place.parent)
 
 
 def _write(path: Path, fresh: Path, how: int, data: bytes, mode: int) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from secureflow.domain.specs.preparation_request import PreparationNoise, PreparationRequest
+from secureflow.domain.specs.evaluation import Costs
+from secureflow.domain.specs.evaluation_request import EvaluationRequest
+from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.prediction_request import PredictionRequest
+from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.sklearn_families import (
@@ -14,8 +18,11 @@ from secureflow.domain.specs.sklearn_families import (
     SgdClassifierModel,
     SgdRegressorModel,
 )
+from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
+from secureflow.domain.specs.summed import SummedNoise
 from secureflow.domain.specs.training import (
+    EarlyStop,
     LinearModel,
     MlpModel,
     RidgeModel,
@@ -28,29 +35,41 @@ from secureflow.sdk.events import Event
 from secureflow.sdk.features import common_features, recipe_features
 from secureflow.sdk.profile import Profile, load_profile, save_profile
 from secureflow.sdk.queries import query
+from secureflow.sdk.reports import Report
+from secureflow.sdk.runlogs import RunLog
+from secureflow.sdk.tables import Table
 
 __all__ = [
     "AsyncClient",
     "Client",
+    "Costs",
+    "EarlyStop",
+    "EvaluationRequest",
     "Event",
     "GaussianNbModel",
+    "HeldOut",
     "KMeansModel",
+    "KeySplit",
     "LinearModel",
     "MlpClassifierModel",
     "MlpModel",
     "MlpRegressorModel",
     "MultinomialNbModel",
     "NoiseRequest",
-    "PreparationNoise",
+    "PredictionRequest",
     "PreparationRequest",
     "Privacy",
     "Profile",
     "ProtectionName",
+    "Report",
     "RidgeModel",
+    "RunLog",
     "SgdClassifierModel",
     "SgdRegressorModel",
     "SoftmaxModel",
     "StatisticsRequest",
+    "SummedNoise",
+    "Table",
     "TrainingPlan",
     "TrainingRequest",
     "common_features",

@@ -17,6 +17,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.oserrors import reason_below
 from secureflow.kit.text import Text
 from secureflow.sdk.calls import Page
+from secureflow.sdk.modelcards import Card
+from secureflow.sdk.reports import Report
 
 T = TypeVar("T")
 
@@ -59,6 +61,16 @@ def document(response: httpx.Response) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise _unreadable(response, "it is not a JSON object")
     return body
+
+
+def card(response: httpx.Response) -> Card:
+    """Read a model's card."""
+    return Card(document(response))
+
+
+def report(response: httpx.Response) -> Report:
+    """Read the report of a job."""
+    return Report(document(response))
 
 
 def recipe(response: httpx.Response) -> Recipe:

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import httpx
 
 from secureflow.kit.canonical import JSON
 from secureflow.sdk.deadline import SLOW, WRITING
+from secureflow.sdk.display import SHOWN
 from secureflow.sdk.events import Event, Subscription
+from secureflow.sdk.objects import listed_columns
 from secureflow.sdk.streaming import Streamed
+from secureflow.sdk.tables import Table, rows_of
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -104,6 +108,88 @@ class Page(Generic[T]):
     damaged: tuple[str, ...] = ()
 
 
+class Listed(Iterator[T]):
+    """The items of a list, fetched page by page as they are asked for.
+
+    It is an iterator; what it shows in a notebook, and its tables, begin with the first item again.
+    """
+
+    def __init__(self, driver: Blocking, call: Call[Page[T]]) -> None:
+        self._driver, self._call = driver, call
+        self._items: Iterator[T] | None = None
+
+    def __next__(self) -> T:
+        """Return the next item."""
+        if self._items is None:
+            self._items = self._driver.pages(self._call)
+        return next(self._items)
+
+    def __repr__(self) -> str:
+        """Return what it is a list of; nothing is fetched."""
+        return _listing_of(self._call)
+
+    def table(self) -> Table:
+        """Return all items as a table of their fields."""
+        return _tabled(list(self._driver.pages(self._call)))
+
+    def to_pandas(self) -> Any:
+        """Return all items as a pandas frame; raises `missing_extra` without pandas."""
+        return self.table().to_pandas()
+
+    def to_arrow(self) -> Any:
+        """Return all items as a `pyarrow.Table`."""
+        return self.table().to_arrow()
+
+    def _repr_html_(self) -> str:
+        """Return the first items as a table, and whether there are more."""
+        some = list(islice(self._driver.pages(self._call), SHOWN + 1))
+        note = "There are more; to_pandas() has all of them." if len(some) > SHOWN else ""
+        return _tabled(some[:SHOWN], note, short=True)._repr_html_()
+
+
+class AwaitedListing(AsyncIterator[T]):
+    """As `Listed`, for asyncio; its tables are awaited."""
+
+    def __init__(self, driver: Awaiting, call: Call[Page[T]]) -> None:
+        self._driver, self._call = driver, call
+        self._items: AsyncIterator[T] | None = None
+
+    async def __anext__(self) -> T:
+        """Return the next item."""
+        if self._items is None:
+            self._items = self._driver.pages(self._call)
+        return await anext(self._items)
+
+    def __repr__(self) -> str:
+        """Return what it is a list of; nothing is fetched."""
+        return _listing_of(self._call)
+
+    async def table(self) -> Table:
+        """Return all items as a table of their fields."""
+        return _tabled([one async for one in self._driver.pages(self._call)])
+
+    async def to_pandas(self) -> Any:
+        """Return all items as a pandas frame; raises `missing_extra` without pandas."""
+        return (await self.table()).to_pandas()
+
+    async def to_arrow(self) -> Any:
+        """Return all items as a `pyarrow.Table`."""
+        return (await self.table()).to_arrow()
+
+
+def _listing_of(call: Call[Any]) -> str:
+    asked = " ".join(f"{name}={one}" for name, one in call.params.items() if one != "")
+    return f"<List of {call.path}{' ' if asked else ''}{asked}>"
+
+
+def _tabled(items: list[Any], note: str = "", *, short: bool = False) -> Table:
+    if not items:
+        return Table((), (), note="Nothing to show.")
+    of = type(items[0])
+    names = listed_columns(of) if short else tuple(field.name for field in fields(of))
+    return Table(rows_of(items), names, note=note)
+
+
 class Blocking(Protocol):
     """The driver behind `Client`."""
 
@@ -112,6 +198,9 @@ class Blocking(Protocol):
 
     def pages(self, call: Call[Page[T]]) -> Iterator[T]:
         """Yield a list's items page by page."""
+
+    def listing(self, call: Call[Page[T]]) -> Listed[T]:
+        """Return a list's items, to be iterated over or shown as a table."""
 
     def follow(self, subscription: Subscription) -> Iterator[Event]:
         """Yield events until the job has ended."""
@@ -125,6 +214,9 @@ class Awaiting(Protocol):
 
     def pages(self, call: Call[Page[T]]) -> AsyncIterator[T]:
         """Yield a list's items page by page."""
+
+    def listing(self, call: Call[Page[T]]) -> AwaitedListing[T]:
+        """Return a list's items, to be iterated over or shown as a table."""
 
     def follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         """Yield events until the job has ended."""
@@ -166,14 +258,14 @@ class Listing(Generic[P, T]):
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
 
     @overload
-    def __get__(self, one: Resource[Blocking], _: Any = None) -> Callable[P, Iterator[T]]: ...
+    def __get__(self, one: Resource[Blocking], _: Any = None) -> Callable[P, Listed[T]]: ...
     @overload
-    def __get__(self, one: Resource[Awaiting], _: Any = None) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, one: Resource[Awaiting], _: Any = None) -> Callable[P, AwaitedListing[T]]: ...
     @overload
     def __get__(self, one: None, _: Any = None) -> Listing[P, T]: ...
     def __get__(self, one: Any, _: Any = None) -> Any:
         """Bind to the resource's driver."""
-        return self if one is None else _bound(self._function, one, "pages")
+        return self if one is None else _bound(self._function, one, "listing")
 
 
 class EventStream(Generic[P]):

@@ -6,9 +6,10 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from secureflow.domain.datasets import Dataset, Grant
+from secureflow.domain.datasets import Grant
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.objects import Dataset
 
 _DAY = 86_400
 

@@ -14,7 +14,17 @@ from typing import Any, cast
 import httpx
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.sdk.calls import Call, Drain, Flow, Page, Pause, Send, T
+from secureflow.sdk.calls import (
+    AwaitedListing,
+    Call,
+    Drain,
+    Flow,
+    Listed,
+    Page,
+    Pause,
+    Send,
+    T,
+)
 from secureflow.sdk.connection import Connection, exchange, has_ended, refused, reopen
 from secureflow.sdk.events import Event, Subscription
 
@@ -52,8 +62,28 @@ class BlockingDriver:
                 return
             call = call.at(page.next)
 
+    def listing(self, call: Call[Page[T]]) -> Listed[T]:
+        """Return a list's items, to be iterated over or shown as a table."""
+        return Listed(self, call)
+
     def follow(self, subscription: Subscription) -> Iterator[Event]:
         """Yield events until the job has ended, resuming after breaks."""
+        observer = subscription.observer
+        if observer is None:
+            yield from self._follow(subscription)
+            return
+        self.run(observer.begin())
+        try:
+            for event in self._follow(subscription):
+                observer.take(event)
+                yield event
+            if not subscription.paused:
+                self.run(observer.finish())
+        finally:
+            if not subscription.paused:
+                observer.close()
+
+    def _follow(self, subscription: Subscription) -> Iterator[Event]:
         while not subscription.done:
             broken: httpx.TransportError | None = None
             try:
@@ -125,8 +155,29 @@ class AwaitingDriver:
                 return
             call = call.at(page.next)
 
+    def listing(self, call: Call[Page[T]]) -> AwaitedListing[T]:
+        """Return a list's items, to be iterated over or shown as a table."""
+        return AwaitedListing(self, call)
+
     async def follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         """Yield events until the job has ended, resuming after breaks."""
+        observer = subscription.observer
+        if observer is None:
+            async for event in self._follow(subscription):
+                yield event
+            return
+        await self.run(observer.begin())
+        try:
+            async for event in self._follow(subscription):
+                observer.take(event)
+                yield event
+            if not subscription.paused:
+                await self.run(observer.finish())
+        finally:
+            if not subscription.paused:
+                observer.close()
+
+    async def _follow(self, subscription: Subscription) -> AsyncIterator[Event]:
         while not subscription.done:
             broken: httpx.TransportError | None = None
             try:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
@@ -35,12 +36,28 @@ class Event:
     data: dict[str, Any]
 
 
+class Observer(Protocol):
+    """What follows a job beside whoever reads its events."""
+
+    def begin(self) -> Generator[Any, Any, None]:
+        """Start; the steps of a flow. May be called again."""
+
+    def take(self, event: Event) -> None:
+        """Take an event."""
+
+    def finish(self) -> Generator[Any, Any, None]:
+        """End, once the job has; the steps of a flow."""
+
+    def close(self) -> None:
+        """End without it."""
+
+
 @dataclass
 class Subscription:
     """The state of one watcher: its position in a job's events, and a partial event.
 
     `deadline` is the monotonic second at which the wait ends; `stops` ends it when the job is
-    paused, too, and `paused` says that it was.
+    paused, too, and `paused` says that it was; `observer` takes every event.
     """
 
     job: str
@@ -50,6 +67,7 @@ class Subscription:
     deadline: float = math.inf
     stops: bool = False
     paused: bool = False
+    observer: Observer | None = None
     _buffer: bytearray = field(default_factory=bytearray)
     _fields: dict[str, list[str]] = field(default_factory=dict)
     _size: int = 0

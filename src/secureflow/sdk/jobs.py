@@ -10,15 +10,22 @@ from typing import Any, Literal
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.errors import INFRASTRUCTURE
-from secureflow.domain.jobs import Job, JobSummary, UnsuccessfulJobError
+from secureflow.domain.jobs import UnsuccessfulJobError
 from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.evaluation import Costs
+from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.families import BY_SUMS, FamilyModel
+from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.prediction import Output
+from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.request import JobRequest
 from secureflow.domain.specs.statistics import StatisticsQuery
 from secureflow.domain.specs.statistics_request import NoiseRequest, StatisticsRequest
+from secureflow.domain.specs.summed import SummedNoise
+from secureflow.domain.specs.sweep_request import SweepPart
 from secureflow.domain.specs.training import Resume, TrainingPlan
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.kit.errors import SecureFlowError
@@ -27,7 +34,10 @@ from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Drain, Page, Resource, listing, operation, stream
 from secureflow.sdk.events import Subscription
 from secureflow.sdk.features import common_features, usual_model
+from secureflow.sdk.objects import Job, JobSummary
 from secureflow.sdk.queries import queries as parsed
+from secureflow.sdk.reports import Report
+from secureflow.sdk.tracking import LogTo, observer
 from secureflow.sdk.views import DryRun
 
 AnyRequest = JobRequest | Mapping[str, Any]
@@ -141,10 +151,151 @@ class Jobs(Resource[D_co]):
         asked = parsed(queries)
         return _submission(StatisticsRequest(project, name, purpose, ids, asked, noise))
 
+    @operation
+    def evaluate(
+        self,
+        project: str,
+        models: Sequence[str],
+        datasets: Sequence[Dataset],
+        *,
+        name: str = "evaluation",
+        purpose: str,
+        held_out: HeldOut | None = None,
+        per_party: bool = False,
+        baseline: str | None = None,
+        costs: Costs | None = None,
+        privacy: SummedNoise | None = None,
+    ) -> Call[Job]:
+        """Submit an evaluation of released models on several owners' rows.
+
+        The figures are in the report: `report["evaluation"]["models"]`.
+
+        Args:
+            project: id of the project.
+            models: ids of its models, all of one label.
+            datasets: one granted dataset per contributor.
+            name: name of the job.
+            purpose: what the figures are for, as granted.
+            held_out: only rows that the owners' keys hold out, e.g. `HeldOut(share=0.2)`; give the
+                trainings the same `plan.split`, or figures are of rows that the models have seen.
+            per_party: whether each party's own figures are released; every owner is asked.
+            baseline: an earlier evaluation of these models, for the population's stability.
+            costs: of wrong decisions, e.g. `Costs(false_positive=1, false_negative=5)`.
+            privacy: noise, e.g. `SummedNoise(delta=1e-6, epsilon=1)`.
+
+        Raises:
+            SecureFlowError: the server's error.
+        """
+        ids = tuple(dataset.id for dataset in datasets)
+        request = EvaluationRequest(
+            project, name, purpose, ids, tuple(models), held_out, per_party, baseline, costs,
+            privacy,
+        )  # fmt: skip
+        return _submission(request)
+
+    @operation
+    def predict(
+        self,
+        project: str,
+        model: str,
+        datasets: Sequence[Dataset],
+        *,
+        name: str = "prediction",
+        purpose: str,
+        outputs: Sequence[Output] | None = None,
+        columns: Sequence[str] = (),
+        min_contributors: int | None = None,
+    ) -> Call[Job]:
+        """Submit a prediction of several owners' rows: what is predicted stays with each owner.
+
+        Each owner's agent writes one file, which its owner reads: `secureflow agent prediction`.
+        The report tells which parties are done, and has each one's commitment to its file.
+
+        Args:
+            project: id of the project.
+            model: id of one of its models.
+            datasets: one granted dataset per contributor; the label's column need not be granted.
+            name: name of the job.
+            purpose: what the predictions are for, as granted.
+            outputs: `predicted`, `probability`, `score`; by default the first two, if the model has
+                probabilities.
+            columns: columns of the owners that stand beside them, such as an id.
+            min_contributors: how many parties must be done; by default all.
+
+        Raises:
+            SecureFlowError: the server's error.
+        """
+        ids = tuple(dataset.id for dataset in datasets)
+        request = PredictionRequest(
+            project, name, purpose, ids, model,
+            outputs=None if outputs is None else tuple(outputs),
+            columns=tuple(columns) or None,
+            min_contributors=min_contributors,
+        )  # fmt: skip
+        return _submission(request)
+
+    @operation
+    def sweep(
+        self,
+        training: TrainingRequest | Mapping[str, Any],
+        *,
+        grid: Mapping[str, Sequence[Any]] | None = None,
+        points: Sequence[Mapping[str, Any]] | None = None,
+        random: Mapping[str, Any] | None = None,
+        folds: int | None = None,
+        metric: str | None = None,
+        better: Literal["higher", "lower"] | None = None,
+        stop_on_failure: bool = False,
+        epsilon: float | None = None,
+    ) -> Call[Job]:
+        """Submit a training at many points: one approval, one job after the other, one table.
+
+        The report has a row for each (`points`) and the best of them (`best`). For a dry run make a
+        `SweepRequest`.
+
+        Args:
+            training: what `submit` would take; the points set some of its fields.
+            grid: field → values; every combination is a point, e.g. `{"plan.learning_rate": [0.03,
+                0.1], "model.hidden": [[16], [32, 16]]}`.
+            points: the points themselves, each field → value.
+            random: points that are drawn: `{"count": 12, "over": {"plan.learning_rate": {"log":
+                [1e-3, 1]}}, "seed": 7}`; also `between`, `whole` and `among`.
+            folds: each point once for each fold of `plan.split`.
+            metric: the figure of the final evaluation by which one is the best; default: the loss.
+            better: whether higher values of it are, if SecureFlow does not know it.
+            stop_on_failure: whether the first job that fails ends the sweep.
+            epsilon: upper bound on the cost of all points together.
+        """
+        asked = training if isinstance(training, Mapping) else _body(training)
+        chosen = {
+            "grid": grid and {name: list(values) for name, values in grid.items()},
+            "list": points and [dict(one) for one in points],
+            "random": random,
+            "folds": folds,
+            "metric": metric,
+            "better": better,
+            "stop_on_failure": stop_on_failure,
+            "epsilon": epsilon,
+        }
+        part = dump(parse(SweepPart, chosen, "request"))
+        return _submission({**asked, "kind": "sweep", "sweep": part})
+
     @stream
-    def watch(self, job: str, after: int = 0) -> Subscription:
-        """Iterate over a job's events until it has ended; broken streams are resumed."""
-        return Subscription(job, after)
+    def watch(
+        self, job: str, after: int = 0, *, log_to: LogTo | None = None, log_model: bool = False
+    ) -> Subscription:
+        """Iterate over a job's events until it has ended; broken streams are resumed.
+
+        Args:
+            job: job id.
+            after: the last event that is known already.
+            log_to: where its figures are logged as they come: see `wait`.
+            log_model: whether the released model is logged at the end.
+
+        Raises:
+            SecureFlowError: `missing_extra`, `not_logged`.
+        """
+        return Subscription(job, after, observer=observer(job, log_to, log_model=log_model))
 
     @operation
     def wait(
@@ -153,6 +304,8 @@ class Jobs(Resource[D_co]):
         timeout: float | None = None,
         *,
         on_pause: Callable[[Job], None] = lambda _: None,
+        log_to: LogTo | None = None,
+        log_model: bool = False,
     ) -> Generator[Any, Any, Job]:
         """Wait until the job has ended, at most `timeout` seconds, and return it.
 
@@ -163,23 +316,31 @@ class Jobs(Resource[D_co]):
             job: job id.
             timeout: seconds; None for as long as it takes.
             on_pause: called with the job when it is paused, whether or not it resumes by itself.
+            log_to: where its figures are logged as they come: `"mlflow"`, `"tensorboard"`, a URI,
+                a function of step and figures, or a `RunLog`: see `tracking`.
+            log_model: whether the released model is logged at the end, with its card.
 
         Raises:
-            SecureFlowError: `timed_out`; the job continues. `job_paused` (details: cause), until
-                someone resumes or cancels it.
+            SecureFlowError: `missing_extra`, `not_logged`; `timed_out`; the job continues.
+                `job_paused` (details: cause), until someone resumes or cancels it.
             UnsuccessfulJobError: the job's own error if it failed, `cancelled` if it was cancelled.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        subscription = Subscription(job, deadline=deadline, stops=True)
-        while True:
-            yield Drain(subscription)
-            found = yield from verbs.get(f"/jobs/{job}", Job)
-            if not subscription.paused:
-                break
-            if found.state == "paused":
-                on_pause(found)
-                raise_if_stuck(found)
-            subscription.resume()
+        observed = observer(job, log_to, log_model=log_model)
+        subscription = Subscription(job, deadline=deadline, stops=True, observer=observed)
+        try:
+            while True:
+                yield Drain(subscription)
+                found = yield from verbs.get(f"/jobs/{job}", Job)
+                if not subscription.paused:
+                    break
+                if found.state == "paused":
+                    on_pause(found)
+                    raise_if_stuck(found)
+                subscription.resume()
+        finally:
+            if observed is not None:
+                observed.close()
         raise_if_unsuccessful(found)
         return found
 
@@ -194,9 +355,9 @@ class Jobs(Resource[D_co]):
         return verbs.post(f"/jobs/{job}/resume", {}, answers.value(Job))
 
     @operation
-    def report(self, job: str) -> Call[dict[str, Any]]:
-        """Return the report of an ended job as JSON."""
-        return verbs.read_large(f"/jobs/{job}/report", answers.document, format="json")
+    def report(self, job: str) -> Call[Report]:
+        """Return the report of an ended job: its JSON, with tables of rounds and answers."""
+        return verbs.read_large(f"/jobs/{job}/report", answers.report, format="json")
 
     @operation
     def report_html(self, job: str, lang: Literal["en", "zh"] = "en") -> Call[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from secureflow.domain.models import KeptUpload
-from secureflow.domain.models import Model as ModelDescription
 from secureflow.domain.specs.tensors import Tensors, layout_digest
 from secureflow.domain.specs.training import Initial
 from secureflow.kit.atomic import write_result
@@ -17,6 +16,9 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.comparison import Comparison, compared
+from secureflow.sdk.modelcards import Card
+from secureflow.sdk.objects import Model as ModelDescription
 from secureflow.sdk.streaming import Streamed
 
 if TYPE_CHECKING:
@@ -49,9 +51,21 @@ class Models(Resource[D_co]):
         return verbs.get(f"/models/{model}", ModelDescription)
 
     @operation
-    def card(self, model: str) -> Call[dict[str, Any]]:
+    def card(self, model: str) -> Call[Card]:
         """Return the model card: what it is, what it was trained on, how it scores."""
-        return verbs.read(f"/models/{model}/card", answers.document)
+        return verbs.read(f"/models/{model}/card", answers.card)
+
+    @operation
+    def compare(self, *models: str) -> Generator[Any, Any, Comparison]:
+        """Return models side by side, and whether their figures are of the same rows.
+
+        Args:
+            models: ids of 2 to 20.
+
+        Raises:
+            SecureFlowError: `invalid_request` for another number; `not_found`.
+        """
+        return compared(models)
 
     @operation
     def load(self, model: str) -> Generator[Any, Any, Predictor]:
@@ -62,7 +76,7 @@ class Models(Resource[D_co]):
         """
         from secureflow.sdk.prediction import Predictor  # NumPy is only needed for prediction
 
-        return Predictor((yield from _fetch(model)))
+        return Predictor((yield from fetched(model)))
 
     @operation
     def download(self, model: str, path: str | Path) -> Generator[Any, Any, Path]:
@@ -72,7 +86,7 @@ class Models(Resource[D_co]):
             SecureFlowError: `model_digest_mismatch` if the parameters do not match the model's
                 description, `invalid_model`; then nothing is written.
         """
-        file = yield from _fetch(model)
+        file = yield from fetched(model)
         target = Path(path)
         write_result(target, file.to_bytes())
         return target
@@ -128,7 +142,12 @@ def initial_of(file: WeightsFile) -> Initial:
     return Initial(file.digest, layout_digest(file.tensors))
 
 
-def _fetch(model: str) -> Generator[Any, Any, ModelFile]:
+def fetched(model: str) -> Generator[Any, Any, ModelFile]:
+    """Fetch a model with its card.
+
+    Raises:
+        SecureFlowError: `model_digest_mismatch`, `invalid_model`.
+    """
     from secureflow.engines.training.export import ModelFile
 
     described = yield from verbs.get(f"/models/{model}", ModelDescription)

@@ -14,7 +14,8 @@
 `sgd_classifier` has probabilities for the loss `log_loss`.
 
 Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
-Arrow-backed), a list of dicts, or a two-dimensional array of numbers whose columns are the numeric
+Arrow-backed), a table of any library with Arrow's PyCapsule interface (Polars, DuckDB), a list of
+dicts, or a two-dimensional array of numbers whose columns are the numeric
 features, in the spec's order (for a model without categories). A missing value is None, NaN, or
 pandas' NA; a column that the model does not use is ignored. Whole numbers and booleans of a
 category, or of a text that a recipe reads, are read as the agents read them: as the text `1` or
@@ -24,42 +25,28 @@ category, or of a text that a recipe reads, are read as the agents read them: as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import replace
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.families import LEARNS
-from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.sklearn_families import has_chances
-from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, outputs_of
-from secureflow.engines.preparation import (
-    feature_matrix,
-    label_vector,
-    prepared_rows,
-    unscaled,
-)
+from secureflow.domain.specs.targets import NumberLabel
+from secureflow.engines.preparation import feature_matrix, label_vector
 from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.training.export import ModelFile, to_sklearn
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.foreign import ForeignModel, needs_bundle
-from secureflow.engines.training.logistic import probabilities
-from secureflow.engines.training.models import row_cells, token_numbers
-from secureflow.engines.training.network import softmax
+from secureflow.engines.training.scoring import chances, model_outputs, model_rows, predicted
 from secureflow.engines.training.tensors import named
 from secureflow.engines.training.torch_modules import source
 from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-from secureflow.sdk.tensorrows import Tensor, named_rows, tensor_cells, tensor_features
-
-_NEITHER: Final = (complex, np.complexfloating, np.datetime64, np.timedelta64)
-"""NumPy silently turns these into numbers; no agent trained on them."""
+from secureflow.sdk.inputrows import as_known, columns_of, input_columns, texts_of
 
 
 class Predictor:
@@ -93,6 +80,12 @@ class Predictor:
         """Return name, family and size."""
         name, size = str(self.card.get("name", "")), self._spec.model_parameters
         return f"<Predictor {name!r}: {self.card['family']}, {size} parameters>"
+
+    def _repr_html_(self) -> str:
+        """Return the card for a notebook."""
+        from secureflow.sdk.modelcards import Card  # only to be shown
+
+        return Card(self.card)._repr_html_()
 
     @classmethod
     def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Predictor:
@@ -129,11 +122,9 @@ class Predictor:
                 "What this model computes for a row has no probability.",
                 "Call predict, or outputs for its scores.",
             )
-        outputs = self.outputs(rows)
-        if isinstance(label, ClassesLabel):
-            return np.asarray(softmax(outputs), np.float32)
-        positive = probabilities(outputs[:, 0])
-        return np.stack([1 - positive, positive], axis=1)
+        if label is None:
+            raise AssertionError(self._spec.model)  # clusters have no chances
+        return chances(label, self.outputs(rows))
 
     def predict(self, rows: Any) -> NDArray[Any]:
         """Return the prediction of each row, of shape (rows,): see the table above.
@@ -141,15 +132,27 @@ class Predictor:
         Raises:
             SecureFlowError: as `predict_proba`, without `no_probabilities`.
         """
-        outputs, label = self.outputs(rows), self.features.label
-        if isinstance(label, NumberLabel):
-            return unscaled(label, outputs[:, 0])
-        if isinstance(label, ClassesLabel):
-            names: NDArray[Any] = np.array(label.classes, dtype=object)
-            return np.asarray(names[outputs.argmax(axis=1)])
-        if label is None:
-            return np.asarray(outputs.argmax(axis=1), np.int64)
-        return (outputs[:, 0] > 0).astype(np.int64)
+        return predicted(self.features.label, self.outputs(rows))
+
+    def predict_frame(self, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False) -> Any:
+        """Return the predictions as a table, beside the columns that say which row each is of.
+
+        Args:
+            rows: as `predict` takes them.
+            ids: columns that are passed through as they are, types and all.
+            keep_all: whether all other columns follow them.
+
+        Returns:
+            A pandas frame with the same index for a pandas frame; otherwise a `pyarrow.Table`. Its
+            columns: `predictedrows`.
+
+        Raises:
+            SecureFlowError: as `predict`; `missing_column` for an id that is not there;
+                `invalid_rows` if two columns would have one name.
+        """
+        from secureflow.sdk.predictedrows import predicted_frame  # it knows the predictor
+
+        return predicted_frame(self, rows, ids, keep_all=keep_all)
 
     def log_odds(self, rows: Any) -> NDArray[np.float32]:
         """Return the log-odds of the positive class, float32 of shape (rows,)."""
@@ -162,14 +165,8 @@ class Predictor:
         """
         if isinstance(self._family, ForeignModel):
             raise needs_bundle()  # before anything is said of the rows
-        if not self.features.beside:
-            return self._family.outputs(self.parameters, self.inputs(rows))
-        columns, numbers = self._prepared(rows), token_numbers(self._spec)
-        made = prepared_rows(self.features, self._moments, columns, numbers=numbers)
-        made = replace(made, cells=row_cells(self._spec))
-        found = [self._family.outputs(self.parameters, made[some]) for some in made.blocks()]
-        return np.concatenate(found) if found else np.zeros((0, outputs_of(self.features.label)),
-                                                            np.float32)  # fmt: skip
+        made = model_rows(self._spec, self._moments, self._prepared(rows))
+        return model_outputs(self._family, self.parameters, made, self.features.label)
 
     def targets(self, rows: Any) -> NDArray[np.float32]:
         """Return the label column as models see it, float32 of shape (rows,).
@@ -178,9 +175,9 @@ class Predictor:
             SecureFlowError: as the agents' own preparation.
         """
         label = self.features.label
-        columns = _columns(rows, () if label is None else (label.column,))
+        columns = columns_of(as_known(rows), () if label is None else (label.column,))
         if label is not None and label.column in columns and not isinstance(label, NumberLabel):
-            columns[label.column] = _texts(columns[label.column])
+            columns[label.column] = texts_of(columns[label.column])
         return label_vector(label, columns)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
@@ -231,20 +228,8 @@ class Predictor:
         return self._family
 
     def _prepared(self, rows: Any) -> dict[str, NDArray[Any]]:
-        """Return the columns that preparation reads."""
-        tensors = tensor_features(self.features)
-        columns = _columns(
-            self._with_names(named_rows(self.features, rows)), self._wanted(), tensors
-        )
-        categories = {feature.column for feature in self.features.categorical}
-        recipe = self.features.recipe
-        if recipe is not None:
-            categories |= {one.column for one in recipe.columns if one.type != "number"}
-            for name in _dated(recipe) & set(columns):
-                columns[name] = _times(columns[name])
-        for name in categories & set(columns):
-            columns[name] = _texts(columns[name])
-        return dict(prepared_columns(self.features, columns))
+        """Return the columns that inputs are made of."""
+        return dict(prepared_columns(self.features, input_columns(self.features, rows)))
 
     def to_sklearn(self) -> Any:
         """Return the same model as a fitted scikit-learn estimator over `inputs`.
@@ -255,142 +240,18 @@ class Predictor:
         """
         return to_sklearn(self.card, self.parameters)
 
-    def _wanted(self) -> tuple[str, ...]:
-        return self.features.inputs
+    def to_sklearn_pipeline(self) -> Any:
+        """Return recipe and model as a scikit-learn `Pipeline` over pandas frames.
 
-    def _with_names(self, rows: Any) -> Any:
-        """Return an array of numbers as columns; other rows as they are."""
-        if not isinstance(rows, np.ndarray) or rows.ndim != 2:
-            return rows
-        names = self._wanted()
-        if (
-            self.features.categorical
-            or _not_numbers(self.features.recipe)
-            or self.features.beside
-            or rows.shape[1] != len(names)
-            or rows.dtype.kind not in "fiub"
-        ):
-            raise _invalid_rows(
-                Text(
-                    "an array must hold the numbers of {count} numeric features, in order, and "
-                    "the model have no categories",
-                    count=len(names),
-                )
-            )
-        return {name: np.asarray(rows[:, at], np.float64) for at, name in enumerate(names)}
+        Its steps are those of the recipe, then `inputs`, then `model` (`to_sklearn`); its inputs
+        are the same bits as `inputs`, its chances within 1e-6 of `predict_proba`. It can be cloned,
+        cut, fitted anew, and saved by whoever has this package: see `sklearn_pipeline`.
 
+        Raises:
+            SecureFlowError: as `to_sklearn`, and without pandas; `invalid_model` for a model of
+                images, arrays or texts.
+        """
+        model = self.to_sklearn()  # says what is missing
+        from secureflow.sdk.sklearn_pipeline import pipeline_of  # an optional extra
 
-def _not_numbers(recipe: Recipe | None) -> bool:
-    return recipe is not None and any(one.type != "number" for one in recipe.columns)
-
-
-def _dated(recipe: Recipe) -> set[str]:
-    """Return the columns that a recipe splits into numbers of dates."""
-    return {name for one in recipe.steps if one.step == "date_parts" for name in one.columns}
-
-
-def _times(cells: NDArray[Any]) -> NDArray[Any]:
-    """Return times without a zone as agents read those of a Parquet file; other cells as are."""
-    found = np.empty(len(cells), dtype=object)
-    found[:] = [
-        value.isoformat(" ") if isinstance(value, datetime) and value.tzinfo is None else value
-        for value in cells.tolist()
-    ]
-    return found
-
-
-def _columns(
-    rows: Any, wanted: Iterable[str], tensors: Mapping[str, Tensor] = MappingProxyType({})
-) -> dict[str, NDArray[Any]]:
-    """Bring any accepted form of rows to the columns that preparation reads."""
-
-    def made(name: str, values: Any) -> NDArray[Any]:
-        if name not in tensors:
-            return _cells(name, values)
-        numbers = isinstance(values, np.ndarray) and values.dtype.kind in "fiub"
-        return tensor_cells(tensors[name], values if numbers else _listed(name, values))
-
-    if isinstance(rows, Mapping):
-        return {name: made(name, rows[name]) for name in wanted if name in rows}
-    arrow = hasattr(rows, "column_names")  # else a pandas frame, or records
-    if arrow or hasattr(rows, "columns"):
-        names = list(rows.column_names if arrow else rows.columns)
-        present = [name for name in wanted if name in names]
-        for name in present:
-            if names.count(name) > 1:
-                raise _invalid_rows(Text("they have two columns {name!r}", name=name))
-        return {n: made(n, rows[n].to_pylist() if arrow else rows[n]) for n in present}
-    try:
-        records = list(iter(rows))
-    except TypeError:
-        raise _invalid_rows("they are a single value") from None
-    if not all(isinstance(record, Mapping) for record in records):
-        raise _invalid_rows("they are neither columns, nor a table, nor dicts")
-    # A dict without a key has a missing value there, unless all of them lack it.
-    return {
-        name: made(name, [record.get(name) for record in records])
-        for name in wanted
-        if not records or any(name in record for record in records)
-    }
-
-
-def _listed(name: str, values: Any) -> list[Any]:
-    """Return the rows of a column of images or arrays."""
-    if isinstance(values, str | bytes | Mapping | Set) or not hasattr(values, "__len__"):
-        raise _invalid_rows(
-            Text("the column {name!r} is a single value, or not a list of them", name=name)
-        )
-    return list(values)
-
-
-def _cells(name: str, values: Any) -> NDArray[Any]:
-    """Return a column's cells; refuse what has no order, or more than one dimension."""
-    if isinstance(values, np.ma.MaskedArray) and values.ndim == 1:
-        values = values.tolist()  # None where it is masked
-    unordered = isinstance(values, str | bytes | bytearray | Mapping | Set)
-    if unordered or not hasattr(values, "__len__") or getattr(values, "ndim", 1) != 1:
-        raise _invalid_rows(
-            Text("the column {name!r} is a single value, or not a list of them", name=name)
-        )
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
-        return values
-    cells = np.empty(len(values), dtype=object)
-    cells[:] = [None if _missing(value) else value for value in values]
-    if any(isinstance(cell, _NEITHER) for cell in cells):
-        raise _invalid_rows(Text("the column {name!r} holds times or complex numbers", name=name))
-    return cells
-
-
-def _missing(value: Any) -> bool:
-    """Tell None, NaN and NaT (the values unequal to themselves), and NA, which compares to NA."""
-    if value is None or type(value).__name__ == "NAType":
-        return True
-    try:
-        return bool(value != value)  # noqa: PLR0124
-    except (TypeError, ValueError, ArithmeticError):
-        return False  # an array, or a signalling NaN: the reader of the cell reports it
-
-
-def _texts(cells: NDArray[Any]) -> NDArray[Any]:
-    """Return the cells of categories and texts as agents read them (`datasources.conform`)."""
-    texts = np.empty(len(cells), dtype=object)
-    texts[:] = [_text(value) for value in cells.tolist()]
-    return texts
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    if isinstance(value, int | np.integer):
-        return str(value)
-    if isinstance(value, float | np.floating):
-        return None if np.isnan(value) else str(int(value)) if value.is_integer() else value
-    return value.isoformat() if type(value) is date else value
-
-
-def _invalid_rows(reason: str) -> SecureFlowError:
-    return SecureFlowError(
-        "invalid_rows",
-        Text("The rows cannot be read: {reason}.", reason=reason),
-        'Pass a list of dicts such as [{"age": 41}], columns such as {"age": [41]}, or a table.',
-    )
+        return pipeline_of(self.features, self.card.get("moments"), model)

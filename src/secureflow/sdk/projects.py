@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from secureflow.domain.projects import Project
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
+from secureflow.sdk.objects import Project
 
 
 class Projects(Resource[D_co]):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -30,6 +31,13 @@ _CHARACTER: Final = re.compile("[\u3000-\u303f\u3400-\u9fff\uff01-\uff60]")
 """A Chinese character or sign, beside which no space stands."""
 _ENDS: Final = ("。", "？", "！")
 """How a Chinese sentence ends, and no English one."""
+
+
+def preferred() -> Language:
+    """Return the language of whoever runs this process: `SECUREFLOW_LANG`, else the locale's."""
+    names = ("SECUREFLOW_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+    named = next((value for name in names if (value := os.environ.get(name))), "en")
+    return "zh" if named.lower().startswith("zh") else "en"
 
 
 def chinese(text: str) -> str | None:

@@ -18,6 +18,8 @@ import yaml
 
 from secureflow.agent.edge.check import check_record
 from secureflow.agent.owner.backup import back_up, restore
+from secureflow.agent.owner.keysecret import FACT as KEYS
+from secureflow.agent.owner.keysecret import keep_key_secret, key_secret
 from secureflow.agent.record.folder import IDENTITY, check_present, keep_record, locked_folder
 from secureflow.agent.record.records import InboxItem, JobRecord, OwnLeaf
 from secureflow.agent.record.restored import (
@@ -112,6 +114,16 @@ def test_a_backup_has_no_secret_outside_of_its_seal(config: Path, tmp_path: Path
         "agent.db", "agent.yaml", "ca.pem", "evidence", "link.pem", "policies", "signing.key",
     }  # fmt: skip
     assert back_up(config, tmp_path / "c.tar", None).keys is None
+
+
+def test_a_restored_agent_holds_out_the_same_keys(config: Path, tmp_path: Path) -> None:
+    with closing(RecordStore(config.parent / "agent.db")) as store, store.transaction():
+        keep_key_secret(store, OTHER)  # the signing key has changed since
+    back_up(config, tmp_path / "b.tar", None)
+    restore(tmp_path / "b.tar", tmp_path / "new")
+    with closing(RecordStore(tmp_path / "new" / "agent.db")) as store:
+        assert key_secret(store, KEY) == key_secret(store, OTHER)
+        assert store.fact(KEYS) is not None
 
 
 def test_a_running_agent_is_backed_up_as_it_is_at_one_moment(config: Path, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class Bank:
         """Perform one action of a job as the agent does."""
         record = self.record(job)
         if action == "reserve":
-            self.budgets._reserve(record, Settings(self.domain).privacy, charge(spec_of(job)))
+            self.budgets._reserve(record, spec_of(job))
             return
         with self.store.transaction():
             if action == "settle":

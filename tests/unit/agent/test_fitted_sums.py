@@ -142,15 +142,15 @@ async def test_totals_that_are_not_their_digest_are_not_computed_with(
     """A file that a power cut left half is fetched again before anything is made of it."""
     await world.consented()
     await world.met()
-    from secureflow.agent.kinds import preparation
+    from secureflow.agent.kinds import blobs
 
-    path = world.settings.models / JOB / f"{'0' * 64}.totals"
+    path = world.settings.models / JOB / f"{'0' * 64}.blob"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half")
-    assert not preparation._is_sound(path, blake3(b"whole").hexdigest())
+    assert not blobs._is_sound(path, blake3(b"whole").hexdigest())
     assert not path.exists()
     path.write_bytes(b"whole")
-    assert preparation._is_sound(path, blake3(b"whole").hexdigest())
+    assert blobs._is_sound(path, blake3(b"whole").hexdigest())
 
 
 def test_bounds_that_are_not_the_owners_are_refused(world: PreparedWorld) -> None:

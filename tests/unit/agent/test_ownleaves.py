@@ -61,12 +61,12 @@ def readers(agent: World, liar: Liar) -> dict[str, Any]:
     public = context.key.public
     late = BudgetRecovery(context.budgets, agent.store, ME, public, liar.call, context.clock)
     rollback, budgets = agent.assembly.rollback, context.budgets
-    rollback._call = budgets._call = liar.call
+    rollback._call = budgets._reconciliation._call = liar.call
     return {
         "settle": lambda: late.settle("customers", []),
         "first look": rollback.check,
         "consent": lambda: ForgottenJobs(agent.store, ME, public, liar.call).check("job_of_today"),
-        "private job": budgets._reconcile,
+        "private job": budgets._reconciliation.ensure,
     }
 
 
@@ -145,7 +145,7 @@ async def test_what_was_spent_under_the_key_of_before_is_settled(tmp_path: Path)
 
 async def test_a_budget_entry_under_the_key_of_before_stops_a_private_job(tmp_path: Path) -> None:
     agent, _ = await another_key(tmp_path, restored=False)
-    error = await refusal(agent, agent.assembly.context.budgets._reconcile())
+    error = await refusal(agent, agent.assembly.context.budgets._reconciliation.ensure())
     assert error.code == "budget_rolled_back"
 
 

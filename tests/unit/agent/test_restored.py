@@ -214,7 +214,7 @@ async def test_what_the_log_shows_is_not_left_to_the_owners_memory(tmp_path: Pat
     assert [leaf.json() for leaf in kept] == [entry["leaf"] for entry in agent.entries]
     assert all(leaf.leaf.prev in {"", *(one.hash() for one in kept)} for leaf in kept)
     agent.reopen()  # what was taken from the log is no reason to refuse the next job
-    await agent.assembly.context.budgets._reconcile()
+    await agent.assembly.context.budgets._reconciliation.ensure()
 
 
 async def test_a_domain_that_the_backup_does_not_know_is_locked_too(tmp_path: Path) -> None:
@@ -375,17 +375,17 @@ async def test_what_a_private_job_found_in_the_log_is_not_forgotten_where_it_is_
     budgets, shown = agent.assembly.context.budgets, agent.entries
     for entries in (shown, []):
         agent.entries = entries
-        assert (await refusal(agent, budgets._reconcile())).code == "budget_rolled_back"
+        assert (await refusal(agent, budgets._reconciliation.ensure())).code == "budget_rolled_back"
     agent.reopen()
     budgets = agent.assembly.context.budgets
-    assert (await refusal(agent, budgets._reconcile())).code == "budget_rolled_back"
+    assert (await refusal(agent, budgets._reconciliation.ensure())).code == "budget_rolled_back"
     error = await refusal(agent, agent.ask("challenge", agent.body(generation=1)))
     assert error.code == "record_set_back"
     assert await unsettled(agent) == "bundle_missing"
     assert refused_domain(agent, "customers") == "budget_locked"
     assert await settle(agent, bundle) == {"domain": "customers", "jobs": [JOB]}
     assert await spent(agent) == pytest.approx(before)
-    await budgets._reconcile()
+    await budgets._reconciliation.ensure()
 
 
 async def test_the_alarm_of_an_older_version_names_no_specs(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ async def test_publishing_again_keeps_the_id(stage: Stage) -> None:
         {"privacy": {"unit": "household"}},
         {"privacy": {"unit": "person", "rows_per_person": 0}},
         {"privacy": {"unit": "record", "epsilon": 3.0}},
+        {"key": ""},
+        {"key": "x" * 300},
+        {"key": ["customer_id"]},
     ],
 )
 async def test_bad_descriptions_are_refused(stage: Stage, change: dict[str, Any]) -> None:

@@ -183,3 +183,56 @@ def test_a_card_tells_other_targets(
     code, out, err = cli("model", "card", "mdl_00000000")
     assert (code, err) == (0, "")
     assert told in out
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "20% of the keys"), ("zh", "20% 的键")])
+def test_a_card_says_which_keys_were_held_out(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    plan = {"rounds": 40, "validation": 0.2, "split": {"by": "key"}}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | {"plan": plan})
+    assert said in cli("model", "card", "mdl_00000000")[1]
+    fold = {**plan, "split": {"by": "key", "folds": 5, "fold": 3}}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | {"plan": fold})
+    out = cli("model", "card", "mdl_00000000")[1]
+    assert "fold 3 of 5 of the keys" in out or "键分 5 折中的第 3 折" in out
+    assert said not in out
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "compared by auc"), ("zh", "按AUC比较")])
+def test_a_card_says_what_rounds_were_compared_by(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    chosen = {"kept_round": 5, "plan": {"rounds": 40, "keep": "best", "metric": "auc"}}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | chosen)
+    assert said in cli("model", "card", "mdl_00000000")[1]
+    report = {"job": "job_00000000", "state": "succeeded", "kept_round": 5, "chosen_by": "auc"}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
+    assert "chosen" in cli("job", "report", "job_00000000")[1] or language == "zh"
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_models_are_compared_side_by_side(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    other = {**CARD, "id": "mdl_00000001", "version": 3, "digest": "a" * 64, "job": "job_1",
+             "metrics": {"auc": 0.9, "rows": 5.0}}  # fmt: skip
+    centre.answers["GET /models/mdl_00000001/card"] = (200, other)
+    job = {
+        "id": "j", "project": "p", "organisation": "o", "name": "n", "submitter": "s",
+        "kind": "training", "script": "t", "digest": "d", "state": "succeeded", "created": 1,
+        "updated": 1, "spec": {"roster": [{"party": "bank-a", "dataset": "x"}]},
+    }  # fmt: skip
+    centre.answers["GET /jobs/job_00000000"] = centre.answers["GET /jobs/job_1"] = (200, job)
+    code, out, err = cli("model", "compare", "mdl_00000000", "mdl_00000001")
+    assert (code, err) == (0, "")
+    for text in ("default risk v2", "default risk v3", "d" * 64, "a" * 64):
+        assert text in out
+    assert ("更好" if language == "zh" else "0.9000 (better)") in out
+    found = json.loads(cli("model", "compare", "mdl_00000000", "mdl_00000001", "-o", "json")[1])
+    assert found["comparable"] is True
+    assert [one["id"] for one in found["models"]] == ["mdl_00000000", "mdl_00000001"]
+    assert cli("model", "compare", "mdl_00000000")[0] == 2

@@ -256,6 +256,18 @@ def test_what_the_operator_sees_stands_first_and_whole(
     assert last in space.join(line.strip() for line in lines[at:])
 
 
+@pytest.mark.parametrize(("lang", "said"), [("en", "and the key customer_id, by which rows are"),
+                                            ("zh", "以及键 customer_id")])  # fmt: skip
+def test_the_key_that_a_job_reads_beside_its_columns_is_shown(
+    monkeypatch: pytest.MonkeyPatch, lang: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", lang)
+    columns = [f"{'c' * 60}{n}" for n in range(50)]
+    data = " ".join(lines_of(TRAINING, columns=columns, sensitive=columns[:9], key="customer_id"))
+    assert said in " ".join(data.split())
+    assert "customer_id" not in " ".join(lines_of(TRAINING))
+
+
 def test_a_long_name_hides_nothing_of_what_is_computed_and_from_where() -> None:
     """The name is the submitter's; what a job goes on from is what its owner decides on."""
     names = "churn of customers of region north, second attempt, " + "n" * 140

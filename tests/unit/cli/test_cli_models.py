@@ -43,7 +43,8 @@ def test_rows_of_a_file_are_predicted(cli: Any, tmp_path: Path, target: str) -> 
         assert "P(y=yes)" in answers[0]
     elif target == "classes":
         assert told == list(loaded.predict(ROWS))
-        assert answers[0]["P"] == pytest.approx(loaded.predict_proba(ROWS)[0].max(), abs=1e-5)
+        chances = [answers[0][f"P(kind={one})"] for one in ("a", "b", "c")]
+        assert chances == pytest.approx(loaded.predict_proba(ROWS)[0], abs=1e-5)
     else:
         assert told == pytest.approx(loaded.predict(ROWS), rel=1e-5)
 

@@ -105,6 +105,7 @@ def test_a_draft_is_yaml_for_the_settings_and_sends_nothing(
     assert "# to be confirmed; has missing values" in out
     assert "#   customer_id: it identifies rows or persons" in out
     assert "# privacy: {domain: bank-customers, unit: record" in out
+    assert "\n  # key: customer_id\n" in out
     assert "Bounds taken from the data are data" in err
     assert not asked
 
@@ -286,3 +287,12 @@ def test_arrays_are_drafted_with_a_word_about_bounds(cli: Any, tmp_path: Path) -
         0, [{"name": "wave", "type": "array", "shape": [4], "dtype": "float32"}],
     )  # fmt: skip
     assert "add bounds to wave" in err
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_key_is_told_where_datasets_are_listed(cli: Any, answers: dict[str, Any]) -> None:
+    one = {"name": "loans", "state": "published", "published": "dst_1", "columns": 3, "path": "l"}
+    answers["data.list"] = [{**one, "key": ""}]
+    assert "key" not in cli("agent", "data", "list")[1]
+    answers["data.list"] = [{**one, "key": "customer_id"}]
+    assert "customer_id" in cli("agent", "data", "list")[1]

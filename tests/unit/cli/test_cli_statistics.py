@@ -152,3 +152,14 @@ def test_a_job_file_may_be_of_statistics(centre: Any, cli: Any, tmp_path: Path) 
 
 def test_a_dataset_shows_its_unit_and_bound(cli: Any) -> None:
     assert "kept per person; at most 3 rows of each count" in cli("data", "show", "dst_a")[1]
+
+
+def test_a_dataset_shows_the_key_by_which_rows_can_be_held_out(cli: Any, centre: Any) -> None:
+    assert "hold its rows out by person" in cli("data", "show", "dst_a")[1]
+    dataset = centre.answers["GET /datasets/dst_a"][1]
+    keyed = {**dataset, "privacy": None, "key": "account_id"}
+    centre.answers["GET /datasets/dst_a"] = (200, keyed)
+    out = cli("data", "show", "dst_a")[1]
+    assert "hold its rows out by the key in the column account_id" in out
+    centre.answers["GET /datasets/dst_a"] = (200, {**keyed, "key": None})
+    assert "hold its rows" not in cli("data", "show", "dst_a")[1]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from secureflow.adapters.frameworks import runner_of
-from secureflow.cli.predictrows import read_rows
+from secureflow.cli.predictrows import opened_rows
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.recipe_rules import with_inputs
@@ -245,7 +245,8 @@ def test_a_simulation_and_a_prediction_take_the_raw_columns(tmp_path: Any) -> No
     request = {k: v for k, v in dump(spec).items() if k in keep} | {"kind": "training"}
     done = simulate(request, table, parties=3)
     model = done.model
-    assert model.predict(read_rows(table, model.features)).shape == (90,)
+    with opened_rows(table, model, (), keep_all=False, missing=[""]) as source:
+        assert sum(len(model.predict(block.rows)) for block in source.blocks()) == 90
 
 
 def test_a_cell_that_stays_missing_is_named_where_a_model_needs_it() -> None:

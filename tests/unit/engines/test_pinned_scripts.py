@@ -19,9 +19,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from secureflow.engines.kinds import ENGINE_KINDS
-from secureflow.engines.script import Effect, effect_digest
+from secureflow.engines.script import Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
+from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
 
@@ -83,10 +84,39 @@ TRAINING: dict[str, Callable[[], Made]] = {
     "secagg, bad frame": malformed_frame,
     "sealed, forged leaf": forged_leaf,
 }
+
+
+def swept(*fail: int) -> Callable[[], Made]:
+    def made() -> Made:
+        world = SweepWorld(count=4)
+        world.fail = frozenset(fail)
+        return world, play
+
+    return made
+
+
+def swept_until_cancelled() -> Made:
+    return SweepWorld(count=4), lambda w: play(w, lambda _, effect: isinstance(effect, RunJob))
+
+
+def swept_in_private() -> Made:
+    return PrivateSweep(count=4), play
+
+
+SWEEPS: dict[str, Callable[[], Made]] = {
+    "success": swept(),
+    "a point fails": swept(2),
+    "all points fail": swept(1, 2, 3, 4),
+    "cancelled": swept_until_cancelled,
+    "noise": swept_in_private,
+}
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
     "preparation/1": {name: course("preparation", name) for name in COURSES},
+    "evaluation/1": {name: course("evaluation", name) for name in COURSES},
+    "sweep/1": SWEEPS,
+    "prediction/1": {name: course("prediction", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -120,6 +150,27 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "2bbaa828ce932d12a4bbd9cb0c6b188d3debe436d3646a43350a802dfc199757",
         "dropped": "c116eb2eaec4d8c923e4d3333debd2347468dcdffed5efbcd517a7f6c3b9d7fe",
         "accusation": "da2da206290a5958f5e364d9d1854ea5805442099174c88d27340bd26b5a49b1",
+    },
+    "evaluation/1": {
+        "success": "f6241e4e20b6c10197b216e80730ac267bd6642da97249192515d209abf16899",
+        "failure": "e99e0ecb53db14c0679fbc7edd348e61a021c24838a223f7630e2605ce5e8118",
+        "cancelled": "09358879e6f57faea5428223812c035a900de08afb468bcd16d53d37aaef87c9",
+        "dropped": "745c202a8a15487f2cb4bb5e2d4b7a6bccac1ec8ce9bc32c7b191b37f6f7a861",
+        "accusation": "67630f0b37b93300f3d5b3264d9a6e19da65eee3a1829094414e1453e023415d",
+    },
+    "sweep/1": {
+        "success": "a101f33ccc75e1648d64b3d4ae37383e4b2ae3c3fe31be8776fcb849968ccc1b",
+        "a point fails": "fd1f9843639b5261bff6613f8a06af4e7ef91b2c92c6cb65bf7d4d7a81fbaffe",
+        "all points fail": "fca0d169d9abb7b7463d14aaa68e252a6e5d272a587a4b114e3332ee05bc0cb2",
+        "cancelled": "081a86cb9be2bbdaec54b1945e611787bc2f2c9ffe2e073951747ec007c18ce3",
+        "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
+    },
+    "prediction/1": {
+        "success": "6ee16e8585ea2db51feecd2d6dc40734e4449af963ee27205d32503e52f9f1cb",
+        "failure": "ebd95ec900b360af6c383f2d94cf5cb4e4ee7548762c0f6b7c2792299087fbc7",
+        "cancelled": "41aec1783dcf4a9626849786977d69a7829f5aea2faf98888ffac4893baffb1f",
+        "dropped": "cf3974a83ccb30af570c9faf309ada1953e0829885f665850a37a1da08c08243",
+        "accusation": "7404789133dab666ee2d2890a2e1280b72e879228f2b488b59d30651f04e2a3f",
     },
 }
 

@@ -1,7 +1,8 @@
 """Which modules are a kind's own: derived from the tables, so that nobody keeps a list.
 
 A kind's own modules are those of its records, with everything beside them in a package that is
-named after the kind, and whatever only these import. What two kinds import is shared.
+named after the kind, and whatever only these import. What two kinds import is shared; but for what
+a training released, as jobs hold it that apply models: that is training's own, like a record.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from pathlib import Path
 from secureflow.agent.compute.kinds import CODE_KINDS, WORKER_KINDS
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.application.jobs.kinds import JOB_KINDS
+from secureflow.application.jobs.scoredmodels import scored_model
 from secureflow.cli.kinds import CLI_KINDS
+from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.kind import FIRST
 from secureflow.domain.specs.kinds import SPEC_KINDS
+from secureflow.domain.specs.scored import ScoredModel
 from secureflow.enclave.kinds import ENCLAVE_KINDS
 from secureflow.engines.kinds import ENGINE_KINDS
 
@@ -83,6 +88,8 @@ def _recorded(kind: str) -> Iterator[str]:
     """Yield where a kind's records are; the command line has those of all kinds in one module."""
     spec = SPEC_KINDS[kind]
     yield from (spec.spec.__module__, spec.request.__module__, spec.check.__module__)
+    if kind == FIRST:
+        yield from (ScoredModel.__module__, HeldOut.__module__, scored_model.__module__)
     tables: Iterable[Mapping[str, object]] = (
         ENGINE_KINDS, JOB_KINDS, AGENT_KINDS, WORKER_KINDS, CODE_KINDS, ENCLAVE_KINDS,
         CLI_KINDS._kinds,

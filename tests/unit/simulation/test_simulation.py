@@ -65,6 +65,17 @@ def test_a_job_learns_under_every_protection(table: pa.Table, protection: str) -
     assert outcome.privacy is None
 
 
+def test_an_outcome_is_a_table_too(table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "en")
+    outcome = simulate(JOB, table, parties=4)
+    found = outcome.rounds.to_arrow()
+    assert found["round"].to_pylist() == list(range(1, len(outcome.history) + 1))
+    assert found["loss"].to_pylist() == [row["loss"] for row in outcome.history]
+    html = outcome._repr_html_()
+    assert outcome.digest in html
+    assert f"{outcome.metrics['loss']:.4f}" in html
+
+
 def test_masks_and_seals_differ_by_rounding_and_what_follows_from_it(table: pa.Table) -> None:
     """Models that differ in a bit send their parties through the rows in other orders."""
     sealed, masked = (

@@ -15,6 +15,7 @@ from secureflow.adapters.datasources.commitment import (
     still_written,
 )
 from secureflow.adapters.datasources.formats import check_library, open_source
+from secureflow.adapters.datasources.keys import check_keys, read_with_keys
 from secureflow.adapters.datasources.source import DataSource, SourceDescription, SourceLimits
 
 __all__ = [
@@ -22,11 +23,13 @@ __all__ = [
     "SourceDescription",
     "SourceLimits",
     "changed",
+    "check_keys",
     "check_library",
     "check_unchanged",
     "commit",
     "dataset_commitment",
     "found_commitment",
     "open_source",
+    "read_with_keys",
     "still_written",
 ]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
 from secureflow.adapters.frameworks.returned import Returned
 from secureflow.adapters.frameworks.rows import RowsRunner
@@ -29,7 +32,7 @@ __all__ = [
     "runner_of",
 ]
 
-Prepare = Callable[[TrainingSpec, Columns | None, bytes], FrameworkRunner]
+Prepare = Callable[[TrainingSpec, Columns | None, bytes, NDArray[np.bool_] | None], FrameworkRunner]
 """Prepares a party's rows for a job; see `NumpyRunner`."""
 
 FRAMEWORKS: Final[Mapping[str, Prepare]] = {
@@ -41,6 +44,11 @@ FRAMEWORKS: Final[Mapping[str, Prepare]] = {
 """`spec.model.family` to the framework that trains it."""
 
 
-def runner_of(spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> FrameworkRunner:
+def runner_of(
+    spec: TrainingSpec,
+    columns: Columns | None,
+    secret: bytes = b"",
+    held: NDArray[np.bool_] | None = None,
+) -> FrameworkRunner:
     """Prepare a job's rows in the framework of its family; raises what `NumpyRunner` does."""
-    return FRAMEWORKS[spec.model.family](spec, columns, secret)
+    return FRAMEWORKS[spec.model.family](spec, columns, secret, held)

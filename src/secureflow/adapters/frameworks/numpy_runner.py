@@ -22,6 +22,8 @@ from secureflow.engines.preparation import (
     labelled_rows,
     moment_sums,
     moments_from_sums,
+    parts_by_key,
+    private_labels,
     validation_parts,
     weight_vector,
 )
@@ -64,13 +66,22 @@ class NumpyRunner:
         spec: the job's spec.
         columns: the rows of the party's dataset; None for a family that reads none.
         secret: the party's, from which its validation rows are drawn (`validation_parts`).
+        held: which rows the keys hold out; given exactly where the plan splits by key.
 
     Raises:
         SecureFlowError: `missing_data`, and without differential privacy `empty_dataset` or the
             errors of `design_matrix` in a row, so that a job fails before its first round.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        columns: Columns | None,
+        secret: bytes = b"",
+        held: NDArray[np.bool_] | None = None,
+    ) -> None:
+        if (held is not None) != (spec.splits_by_key and columns is not None):
+            raise AssertionError  # the caller read the keys, or did not
         self._spec = spec
         self._family = model_family(spec)
         self._wire: WireType = spec.wire_type
@@ -82,7 +93,7 @@ class NumpyRunner:
         self._rows = (1, 0)  # the weight of a party without rows
         self._cuts = Cuts()
         if self._family.needs_data:
-            self._split(columns, secret)
+            self._split(columns, secret, held)
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -183,7 +194,9 @@ class NumpyRunner:
             steps += self._family.metric_steps(parameters, inputs[rows], labels[rows], unit)
         return private_sums(self._spec, seed, steps)
 
-    def _split(self, columns: Columns | None, secret: bytes) -> None:
+    def _split(
+        self, columns: Columns | None, secret: bytes, held: NDArray[np.bool_] | None
+    ) -> None:
         features = self._spec.features
         if columns is None or features is None:
             raise SecureFlowError(
@@ -195,7 +208,7 @@ class NumpyRunner:
                 "Name a dataset for this party and features in the spec.",
             )
         if self._spec.privacy is not None:
-            self._split_privately(features, columns)
+            self._split_privately(features, columns, held)
             return
         columns = prepared_columns(features, columns)
         inputs, _ = self._made(features, declared_moments(features), columns)  # every row
@@ -206,7 +219,8 @@ class NumpyRunner:
                 "The party's dataset has no rows.",
                 "Use a dataset with rows, or leave the job.",
             )
-        parts = validation_parts(self._spec.plan, count, secret)
+        plan = self._spec.plan
+        parts = parts_by_key(held) if held is not None else validation_parts(plan, count, secret)
         names = (*features.prepared_inputs, *features.beside_recipe)
         self._train_columns, self._valid_columns = (
             {name: columns[name][part] for name in names} for part in parts
@@ -216,18 +230,30 @@ class NumpyRunner:
             self._weights = self._weights[parts[0]]
         self._rows = (len(parts[0]), len(parts[1]))
 
-    def _split_privately(self, features: FeatureSpec, columns: Columns) -> None:
+    def _split_privately(
+        self, features: FeatureSpec, columns: Columns, held: NDArray[np.bool_] | None
+    ) -> None:
+        """Part the rows; which part one is in depends on it alone, on its content or its key."""
         declared, numbers = declared_moments(features), token_numbers(self._spec)
         inputs, labels = encode_rows(features, declared, columns, numbers=numbers)
         inputs = replace(inputs, cells=row_cells(self._spec))
-        seed, share = self._spec.plan.seed, self._spec.plan.validation
-        chosen = np.zeros(len(labels), np.bool_)
-        for rows in inputs.blocks():
-            chosen[rows] = chosen_by_content(inputs[rows], labels[rows], seed, share)
+        if held is None:
+            chosen = self._chosen(inputs, labels)
+        elif features.label is None:
+            chosen = held
+        else:  # `encode_rows` leaves out rows without a label
+            chosen = held[private_labels(features.label, columns)[0]]
         train, valid = np.flatnonzero(~chosen), np.flatnonzero(chosen)
         parts = ((inputs.only(part), labels[part]) for part in (train, valid))
         self._private_rows = next(parts), next(parts)
         self._rows = (len(train), len(valid))
+
+    def _chosen(self, inputs: EncodedRows, labels: NDArray[np.float32]) -> NDArray[np.bool_]:
+        seed, share = self._spec.plan.seed, self._spec.plan.validation
+        chosen = np.zeros(len(labels), np.bool_)
+        for rows in inputs.blocks():
+            chosen[rows] = chosen_by_content(inputs[rows], labels[rows], seed, share)
+        return chosen
 
     def _matrices(self, sums: Sequence[float] | None) -> tuple[_Rows, _Rows]:
         features = self._spec.features

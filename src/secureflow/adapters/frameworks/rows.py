@@ -50,8 +50,14 @@ class RowsRunner(NumpyRunner):
         SecureFlowError: as `NumpyRunner`.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
-        super().__init__(spec, columns, secret)
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        columns: Columns | None,
+        secret: bytes = b"",
+        held: NDArray[np.bool_] | None = None,
+    ) -> None:
+        super().__init__(spec, columns, secret, held)
         label = spec.features.label if spec.features else None
         self._beside = spec.features.beside if spec.features else ()
         self._written: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {}

@@ -40,9 +40,15 @@ class SklearnRunner(NumpyRunner):
         SecureFlowError: `missing_extra`; those of `NumpyRunner`.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        columns: Columns | None,
+        secret: bytes = b"",
+        held: NDArray[np.bool_] | None = None,
+    ) -> None:
         check_extra(spec)
-        super().__init__(spec, columns, secret)
+        super().__init__(spec, columns, secret, held)
         self._fitting = Fitting(spec)
         self._family = self._fitting
 

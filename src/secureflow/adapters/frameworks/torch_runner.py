@@ -35,9 +35,15 @@ class TorchRunner(NumpyRunner):
         SecureFlowError: `missing_extra`, or as `NumpyRunner`.
     """
 
-    def __init__(self, spec: TrainingSpec, columns: Columns | None, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        spec: TrainingSpec,
+        columns: Columns | None,
+        secret: bytes = b"",
+        held: NDArray[np.bool_] | None = None,
+    ) -> None:
         require_torch(spec.model.family)
-        super().__init__(spec, columns, secret)
+        super().__init__(spec, columns, secret, held)
         self._network = TorchNetwork(spec, device())
         self._family = self._network
 

@@ -173,6 +173,7 @@ class BundleWorkers:
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         """Read and check the rows; see `Workers.prepare`.
 
@@ -182,7 +183,7 @@ class BundleWorkers:
         asked = self._with_code(spec)
         if asked is not None:
             await self._check_code(asked[2])
-        answer = await self._workers.prepare(job, spec, dataset, salt, commitment)
+        answer = await self._workers.prepare(job, spec, dataset, salt, commitment, keys)
         if asked is not None:
             await self._end(job)
             counts = int(answer["rows"]), int(answer["validation"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -31,6 +31,24 @@ class Prepared:
     validation: int = 0
 
 
+@dataclass(frozen=True)
+class Secrets:
+    """What only this party knows, for draws that nobody else may foresee.
+
+    Args:
+        file: the salt of the dataset's commitment: it stays the same for as long as the file does,
+            whatever the job.
+        keys: the organisation's: it stays the same whatever job, dataset and file. Empty where the
+            dataset has no key.
+    """
+
+    file: bytes = field(default=b"", repr=False)
+    keys: bytes = field(default=b"", repr=False)
+
+
+NO_SECRETS: Final = Secrets()
+
+
 class WorkerKind(Protocol):
     """One kind of job. A `spec` is always one of this kind, checked.
 
@@ -56,13 +74,9 @@ class WorkerKind(Protocol):
         spec: Any,
         config: DatasetConfig | None,
         limits: SourceLimits,
-        secret: bytes = b"",
+        secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
-        """Read the spec's columns and no others.
-
-        `secret` is the salt of the dataset's commitment: only this party knows it, and it stays the
-        same for as long as the file does, whatever the job.
-        """
+        """Read the spec's columns and no others, but for the column of keys."""
 
 
 class CodeKind(Protocol):

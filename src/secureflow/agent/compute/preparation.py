@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.kind import Prepared, Step
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
 from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import PREPARATION_SPEC
@@ -66,10 +66,10 @@ class PreparationWorker:
         spec: PreparationSpec,
         config: DatasetConfig | None,
         limits: SourceLimits,
-        secret: bytes = b"",
+        secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
         """Read the rows; their number is told unless the job is private."""
-        del secret
+        del secrets
         from secureflow.agent.compute.preparation_rows import PreparationRows
 
         declared = _declared(job, config)

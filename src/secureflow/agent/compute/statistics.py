@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.kind import Prepared, Step
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
 from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import STATISTICS_SPEC
@@ -55,10 +55,10 @@ class StatisticsWorker:
         spec: StatisticsSpec,
         config: DatasetConfig | None,
         limits: SourceLimits,
-        secret: bytes = b"",
+        secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
         """Read the rows; their number is not revealed, and nothing here needs it."""
-        del secret
+        del secrets
         from secureflow.agent.compute.statistics_rows import StatisticsRows
 
         return Prepared(StatisticsRows(job, spec, _declared(job, config), limits))

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.kind import Prepared, Step
-from secureflow.domain.schemas import DatasetConfig, with_person
+from secureflow.adapters.datasources import SourceLimits, open_source, read_with_keys
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
+from secureflow.domain.schemas import DatasetConfig, with_key
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import TRAINING_SPEC
 from secureflow.domain.specs.training import TrainingSpec
@@ -92,7 +92,10 @@ class TrainingWorker:
         """Refuse columns that the file does not have."""
         del job
         if config is not None:
-            open_source(with_person(config), limits, tolerant=True).check(spec.column_names)
+            names = spec.column_names
+            if spec.splits_by_key:
+                names = tuple(dict.fromkeys((*names, config.required_key())))
+            open_source(with_key(config), limits, tolerant=True).check(names)
 
     def prepare(
         self,
@@ -100,20 +103,32 @@ class TrainingWorker:
         spec: TrainingSpec,
         config: DatasetConfig | None,
         limits: SourceLimits,
-        secret: bytes = b"",
+        secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
         """Read the rows; a model family that needs some reports what is missing."""
         # Lazy: NumPy's start-up cost is paid once there is a job.
         from secureflow.adapters.frameworks import runner_of
 
         del job
-        columns = None
+        columns, held = None, None
         if config is not None:
-            source = open_source(config, limits, tolerant=spec.privacy is not None)
-            columns = source.read(spec.column_names)
-        runner = runner_of(spec, columns, secret)
+            columns, held = _read(spec, config, limits, secrets)
+        runner = runner_of(spec, columns, secrets.file, held)
         rows, validation = runner.rows
         return Prepared(runner, rows, validation)
+
+
+def _read(
+    spec: TrainingSpec, config: DatasetConfig, limits: SourceLimits, secrets: Secrets
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
+    """Return the spec's columns, and which rows the keys hold out if the plan splits by key."""
+    from secureflow.engines.preparation import held_by_key
+
+    tolerant = spec.privacy is not None
+    if not spec.splits_by_key:
+        return open_source(config, limits, tolerant=tolerant).read(spec.column_names), None
+    columns, keys = read_with_keys(config, limits, spec.column_names, tolerant=tolerant)
+    return columns, held_by_key(spec.plan, keys, secrets.keys)
 
 
 def _moments(runner: Any) -> NDArray[Any]:

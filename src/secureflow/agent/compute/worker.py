@@ -32,9 +32,10 @@ from secureflow.adapters.datasources import (
     commit,
     found_commitment,
     open_source,
+    read_with_keys,
     still_written,
 )
-from secureflow.agent.compute.kind import Prepared, WorkerKind, WorkerKinds
+from secureflow.agent.compute.kind import Prepared, Secrets, WorkerKind, WorkerKinds
 from secureflow.agent.compute.kinds import WORKER_KINDS
 from secureflow.domain.schemas import DatasetConfig, row_bucket, with_person
 from secureflow.domain.specs.base import JobSpec, parse
@@ -102,9 +103,8 @@ class Worker:
         commitment of an earlier publication: an unchanged file keeps them.
         """
         config = parse(DatasetConfig, dataset, "dataset")
-        source = open_source(with_person(config), self._limits)
         digest = _digest(config)
-        rows = source.describe().rows
+        rows = _checked_rows(config, self._limits)
         if _digest(config) != digest:
             raise still_written(config.name)
         if known is not None and commit(digest, bytes.fromhex(known[0])) == known[1]:
@@ -133,6 +133,7 @@ class Worker:
         dataset: dict[str, Any] | None,
         salt: str,
         commitment: str = "",
+        keys: str = "",
     ) -> dict[str, Any]:
         """Read the spec's columns and no others; prepare a job (again).
 
@@ -140,13 +141,14 @@ class Worker:
 
         If the file is not the committed one while it is read, nothing else is reported about it:
         `dataset_changed` takes precedence over any complaint about a row. Without a commitment
-        nothing is compared.
+        nothing is compared. `keys` is the organisation's secret, hex, under which keys are drawn.
         """
         kind, asked = self._known(spec)
         config = _declaration(asked, dataset)
         found = ""
         try:
-            prepared = kind.prepare(job, asked, config, self._limits, bytes.fromhex(salt))
+            known = Secrets(bytes.fromhex(salt), bytes.fromhex(keys))
+            prepared = kind.prepare(job, asked, config, self._limits, known)
             self._jobs[job] = kind, prepared
         finally:
             if config is not None:
@@ -188,6 +190,14 @@ def _declaration(spec: JobSpec, dataset: dict[str, Any] | None) -> DatasetConfig
     if dataset is None or not spec.reads_rows:
         return None
     return parse(DatasetConfig, dataset, "dataset")
+
+
+def _checked_rows(config: DatasetConfig, limits: SourceLimits) -> int:
+    """Return how many rows a dataset has, if each of them fits the declaration."""
+    rows = open_source(with_person(config), limits).describe().rows
+    if config.key is not None:
+        read_with_keys(config, limits, (), tolerant=False)
+    return rows
 
 
 def _digest(config: DatasetConfig) -> bytes:

@@ -88,8 +88,10 @@ class Asked:
         """The columns that the declaration and the spec name."""
         declared = () if self.dataset is None else self.dataset.columns
         person = self.dataset.privacy.person if self.dataset and self.dataset.privacy else None
+        key = self.dataset.key if self.dataset else None
+        undeclared = {one for one in (person, key) if one}
         named = _values(self.spec, "column")
-        return frozenset({*(one.name for one in declared), *named, *([person] if person else ())})
+        return frozenset({*(one.name for one in declared), *named, *undeclared})
 
     @cached_property
     def bounds(self) -> frozenset[str]:

@@ -135,6 +135,15 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             ("dataset", "column"),
         ),
     ),
+    "key_undeclared": (
+        Told(
+            "The job holds rows out by key, and dataset {name!r} declares no key.",
+            "Its owner adds `key: COLUMN` to the dataset in agent.yaml, with the column that says "
+            "whose each row is, and publishes it again: secureflow agent data publish {name}.",
+            _NAMED,
+            ("dataset",),
+        ),
+    ),
     "unknown_category": (
         Told(
             "Row {row} of column {column!r} has a category that the spec does not declare.",
@@ -210,6 +219,10 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
         Told(
             "The party's dataset has no rows.",
             "Use a dataset with rows, or leave the job.",
+        ),
+        Told(
+            "Every row of the party's dataset is held out by its key.",
+            "Use a dataset with more keys, hold out fewer of them, or leave the job.",
         ),
     ),
     "missing_moments": (
@@ -351,6 +364,9 @@ REASONS: Final[Mapping[str, Facts]] = {
     "a class has no folders within": {},
     "it is a link or no regular file": {},
     "its folder is not among the declared categories": {},
+    # The key of a row.
+    "it is empty, and is the key": {},
+    "as a number it cannot be told from its neighbours: declare the key as text": {},
     # Moments and models.
     "the sums have the wrong length or are not finite": {},
     "no data within the bounds of {column!r} has these sums": {"column": "column"},

@@ -155,6 +155,7 @@ class Workers:
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         """Read the columns that the spec names and check every row; repeating it reads again.
 
@@ -165,6 +166,7 @@ class Workers:
             salt: of the commitment, 32 bytes.
             commitment: hex; a file with another one is refused, now and whenever a new process
                 has to read it again. Empty: nothing is compared.
+            keys: the organisation's secret, under which the keys of rows are drawn.
 
         Returns:
             `rows` and `validation` (row counts) and the file's `commitment` under the salt.
@@ -178,6 +180,7 @@ class Workers:
             "dataset": None if dataset is None else dump(dataset),
             "salt": salt.hex() if salt else NO_SALT,
             "commitment": commitment,
+            "keys": keys.hex(),
         }
         asked = Asked(job, spec, dataset)
         entry = self._entry(arguments, asked)
@@ -436,6 +439,7 @@ def _died(verb: str, *, still: bool) -> SecureFlowError:
             "The worker process died on the request {verb!r}, and again when it was repeated.",
             verb=verb,
         ),
-        "See the agent's log; raise the worker's memory limit if the dataset is large.",
+        "See the agent's log; raise the worker's memory limit if the dataset is large. A damaged "
+        "Parquet file can end it, too: read it with another program, and write it again.",
         {"verb": verb},
     )

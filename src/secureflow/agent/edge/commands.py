@@ -20,6 +20,7 @@ from secureflow.agent.owner.publications import (
     Publication,
     check_lineage,
     declaration,
+    described,
     differs,
     keep_lineage,
 )
@@ -220,6 +221,7 @@ class Commands:
             one.job
             for one in jobs
             if one.spec.get("privacy") is not None
+            and one.spec.get("part_of") is None  # the whole's reservation pays for it
             and one.declared is not None
             and Publication.from_json(one.declared).dataset.name in names
             and now < one.expires
@@ -299,6 +301,7 @@ class Commands:
             "format": dataset.format,
             "path": dataset.path,
             "columns": len(dataset.columns),
+            "key": dataset.key_column or "",
             "state": state,
             "published": kept.get("id", ""),
         }
@@ -315,19 +318,17 @@ class Commands:
         kept = context.store.fact(f"dataset/{name}") or {}
         known = (kept["salt"], kept["commitment"]) if kept else None
         found = await self.describing.describe(dataset, secrets.token_bytes(32), known)
-        declared = declaration(dataset)
         description = {
             "name": name,
             "title": title or kept.get("title") or name,
-            "columns": declared["columns"],
             "rows": found["bucket"],
             "commitment": found["commitment"],
-            "privacy": declared["privacy"],
+            **described(dataset),
         }
         answer = await self.link.call("dataset.publish", description)
         published = {"id": str(answer["id"]), "salt": found["salt"], **description}
         with context.store.transaction():
-            fact = {**published, "reading": declared["reading"]}
+            fact = {**published, "reading": declaration(dataset)["reading"]}
             context.store.set_fact(f"dataset/{name}", fact)
             keep_lineage(context.store, dataset)
             facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}

@@ -25,6 +25,7 @@ from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
 from secureflow.agent.verbs.dispatch import AgentVerbs
+from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
@@ -112,6 +113,7 @@ def assemble(
         contributions,
         SealedRounds(context, contributions, ports.uplink),
         Masking(context, contributions, sessions, ports.link, ports.uplink),
+        KeptResults(context, contributions),
         sessions,
         room,
         lambda: rollback.check(),  # noqa: PLW0108  made later

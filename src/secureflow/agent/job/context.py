@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.guards import check_approved, check_cosigned
 from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.owner.budgets import Budgets
+from secureflow.agent.owner.keysecret import key_secret
 from secureflow.agent.owner.publications import Publication, published
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
@@ -23,11 +24,15 @@ from secureflow.agent.witness.witness import Witness
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.engines.run.kept import KEPT
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+
+_WITHHELD: Final = frozenset({BUDGET_LEAF, KEPT})
+"""Kinds of own leaves whose documents no reply holds."""
 
 
 class Computing(Protocol):
@@ -43,6 +48,7 @@ class Computing(Protocol):
         dataset: DatasetConfig | None,
         salt: bytes | None = None,
         commitment: str = "",
+        keys: bytes = b"",
     ) -> dict[str, Any]:
         """Read and check the rows of the committed file."""
 
@@ -151,6 +157,16 @@ class AgentContext:
             return self.publication(spec)
         return Publication.from_json(job.declared)
 
+    def reading(
+        self, publication: Publication | None
+    ) -> tuple[DatasetConfig | None, bytes | None, str, bytes]:
+        """Return the arguments of `Computing.prepare` that select file and held-out rows."""
+        if publication is None:
+            return None, None, "", b""
+        dataset = publication.dataset
+        keys = key_secret(self.store, self.key) if dataset.key_column else b""
+        return dataset, bytes.fromhex(publication.salt), publication.commitment, keys
+
     async def unchanged(self, job: JobRecord, spec: JobSpec) -> Publication | None:
         """Return `pinned` after comparing the file: before the job reads a row or is charged.
 
@@ -172,20 +188,15 @@ class AgentContext:
 
         `leaves` are all of the job's leaves without an inclusion proof, in the order of their
         chain, so that what the server missed (a round closed before this party's reply) is sent
-        again. The content of a budget entry stays here: the log gets its commitment.
+        again. The content of a budget entry, and of what is kept, stays here: the log gets its
+        commitment.
         """
         waiting = [
-            {"leaf": one.bundle["leaf"]} if one.kind == BUDGET_LEAF else one.bundle
+            {"leaf": one.bundle["leaf"]} if one.kind in _WITHHELD else one.bundle
             for one in self.store.unproved(leaf.job)
         ]
-        return {**leaf.bundle, "leaves": waiting}
+        own = {"leaf": leaf.bundle["leaf"]} if leaf.kind in _WITHHELD else leaf.bundle
+        return {**own, "leaves": waiting}
 
 
-def reading(publication: Publication | None) -> tuple[DatasetConfig | None, bytes | None, str]:
-    """Return the arguments of `Computing.prepare` that select the file to read."""
-    if publication is None:
-        return None, None, ""
-    return publication.dataset, bytes.fromhex(publication.salt), publication.commitment
-
-
-__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading", "reading"]
+__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]

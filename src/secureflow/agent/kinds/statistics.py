@@ -21,7 +21,7 @@ from secureflow.agent.compute.columns import (
     check_contributions,
 )
 from secureflow.agent.compute.statistics import SUMS
-from secureflow.agent.job.context import AgentContext, Computing, Fetching, reading
+from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import paid_reading
 from secureflow.agent.kinds.kind import Contributing, LocalContribution, RoundStart
 from secureflow.agent.kinds.wholesums import whole_sums
@@ -128,7 +128,7 @@ class NoisedSums:
         await self.prepare(job, spec)
         async with paid_reading(self._context, job, spec, (1, STAGE), job.digest):
             pinned = self._context.pinned(job, spec)
-            await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
             answer = await self._computing.compute(job.job, SUMS)
             vector = whole_sums(answer, slots(spec), LIMIT)
         return _held(vector, float(answer["seconds"]))

@@ -98,6 +98,8 @@ class BudgetRecovery:
             job: one.spec
             for job, one in given.items()
             if self._budgets.domain_of(one.spec) == domain
+            # A whole is charged with all its parts: one that is given pays for them.
+            and (one.spec.part_of is None or one.spec.part_of.job not in given)
         }
         await self._budgets.precompute_curves(domain, list(mine.values()))
         await asyncio.to_thread(self._charge, domain, given, mine)

@@ -23,16 +23,16 @@ from typing import Final
 from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.owner.accounting import Accounting
 from secureflow.agent.owner.publications import Publication
-from secureflow.agent.record.ownleaves import own_leaves
+from secureflow.agent.owner.reconciling import Reconciliation
 from secureflow.agent.record.records import JobRecord
-from secureflow.agent.record.restored import check_complete, check_unlocked, locked, remember
+from secureflow.agent.record.restored import check_unlocked, locked
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import DEFERRED, Witness
 from secureflow.domain.budgets import unit_mismatch
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.domain.specs.protections import contributes
 from secureflow.engines.kinds import ENGINE_KINDS
-from secureflow.engines.ledger.leaves import SignedLeaf
 from secureflow.engines.privacy import (
     BudgetLedger,
     Charge,
@@ -47,7 +47,6 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 LEAF: Final = DEFERRED
-_SCANNED: Final = "budget.scanned"
 
 
 class Budgets:
@@ -78,12 +77,9 @@ class Budgets:
         self._settings = settings
         self._store = store
         self._witness = witness
-        self._key = key
         self._accounting = accounting
-        self._call = call
         self._ledgers: dict[str, BudgetLedger] = {}
-        self._reconciled = False
-        self._lock = asyncio.Lock()
+        self._reconciliation = Reconciliation(store, settings.organisation, key, LEAF, call)
 
     async def expected_epsilon(self, job: str, spec: JobSpec) -> float | None:
         """Return the job's ε at the owner's δ, for policies and people; None without DP.
@@ -114,23 +110,52 @@ class Budgets:
                 "The spec names too small a cost: do not approve.",
                 {"field": "privacy.epsilon"},
             )
-        await asyncio.to_thread(self._check, job, policy, wanted)
+        await asyncio.to_thread(self._check, job, spec, policy, wanted)
         return epsilon(wanted, policy.delta)
+
+    def epsilon_of(self, part: JobSpec) -> float | None:
+        """Return what a part of a job costs at the owner's δ, once the job's own cost is known."""
+        policy = self._policy(part)
+        return None if policy is None else epsilon(self._charge(part), policy.delta)
 
     async def reserve(self, job: JobRecord, spec: JobSpec) -> None:
         """Reserve the job's whole charge, once; a repeated job continues under it.
 
+        A part's charge is drawn from what was reserved for the job that starts it.
+
         Raises:
             SecureFlowError: those of `expected_epsilon`; `budget_rolled_back`, `budget_conflict`
-                for a job whose reservation was given back.
+                for a job whose reservation was given back, and for a part of which nothing is left.
         """
+        await self.make_ready(spec, job)
+        await asyncio.to_thread(self._reserve, job, spec)
+
+    async def make_ready(self, spec: JobSpec, job: JobRecord | None = None) -> None:
+        """Do everything before a reservation that takes time; see `reserve`."""
         policy = self._policy(spec, job)
         if policy is None:
             return
         check_unlocked(self._store, policy.domain)
-        await self._reconcile()
+        await self._reconciliation.ensure()
         await self._learn(policy, self._charge(spec))
-        await asyncio.to_thread(self._reserve, job, policy, self._charge(spec))
+
+    def reserve_now(self, job: JobRecord, spec: JobSpec) -> None:
+        """Reserve in the caller's transaction, after `make_ready`; see `reserve`."""
+        policy = self._policy(spec, job)
+        if policy is None:
+            return
+        ledger, wanted = self._ledger(policy), self._charge(spec)
+        state = ledger.state_of(job.job)
+        if state in {"committed", "unknown"}:
+            # Updates are drawn from stored seeds, sums are stored themselves: sending them
+            # again reveals nothing new.
+            return
+        if spec.part_of is None:
+            ledger.reserve(job.job, job.job, wanted)
+        else:
+            ledger.draw(job.job, spec.part_of.job, wanted)
+        if state is None:
+            self._witness.leaf(LEAF, job.job, job.digest, ledger.head)
 
     def begin_reading(self, job: JobRecord, place: tuple[int, str], model: str) -> None:
         """Record that rows are about to be read for a (round, stage), and spend its charge.
@@ -198,7 +223,8 @@ class Budgets:
         ledger = self._ledger(policy)
         state = ledger.state_of(job.job)
         released = self._charge(spec, self._read(job))
-        if state == "committed":
+        if state == "committed" or (state == "unknown" and spec.parts(job.job)):
+            # What no part drew was read by nobody, after a restart too: a part draws first.
             ledger.commit(job.job, released)
         elif state == "reserved" and not released:
             ledger.void(job.job)
@@ -320,8 +346,8 @@ class Budgets:
 
     def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
         """Return the budget that a job is charged to: as declared when it was approved, or now."""
-        if spec is None or not spec.reads_rows:
-            return None
+        if spec is None or not spec.reads_rows or not contributes(spec):
+            return None  # nothing that depends on rows leaves
         name = dataset_name(spec, self._settings.organisation)
         policy = self._declared(name, job).privacy
         if spec.privacy is None:
@@ -402,23 +428,15 @@ class Budgets:
         with self._store.transaction():
             return self._ledger(policy).charges
 
-    def _check(self, job: str, policy: DatasetPrivacy, wanted: Charge) -> None:
+    def _check(self, job: str, spec: JobSpec, policy: DatasetPrivacy, wanted: Charge) -> None:
         with self._store.transaction():
             ledger = self._ledger(policy)
-            if ledger.state_of(job) is None:
+            if ledger.state_of(job) is None and spec.part_of is None:  # a part's is reserved
                 ledger.check(job, wanted)
 
-    def _reserve(self, job: JobRecord, policy: DatasetPrivacy, wanted: Charge) -> None:
+    def _reserve(self, job: JobRecord, spec: JobSpec) -> None:
         with self._store.transaction():
-            ledger = self._ledger(policy)
-            state = ledger.state_of(job.job)
-            if state in {"committed", "unknown"}:
-                # Updates are drawn from stored seeds, sums are stored themselves: sending them
-                # again reveals nothing new.
-                return
-            ledger.reserve(job.job, job.job, wanted)
-            if state is None:
-                self._witness.leaf(LEAF, job.job, job.digest, ledger.head)
+            self.reserve_now(job, spec)
 
     def _shown(self, policy: DatasetPrivacy) -> tuple[dict[str, JSON], Charge, list[JSON]]:
         with self._store.transaction():
@@ -469,28 +487,3 @@ class Budgets:
             return None
         last = limits[-1]
         return Limit(last["domain"], last["unit"], last["epsilon"], last["delta"])
-
-    async def _reconcile(self) -> None:
-        """Search the log for own budget leaves that this record does not hold."""
-        async with self._lock:
-            if self._reconciled:
-                return
-            check_complete(self._store, self._settings.organisation)
-            at = int(self._store.fact(_SCANNED) or 0)
-            party = self._settings.organisation
-            async for found, end in own_leaves(self._call, self._store, party, self._key, at, LEAF):
-                lacking = [one for one in found if not self._store.has_leaf(one[0].hash())]
-                if lacking:
-                    await asyncio.to_thread(self._remember, lacking)
-                    check_complete(self._store, self._settings.organisation)
-                at = end
-            await asyncio.to_thread(self._keep_scanned, at)
-            self._reconciled = True
-
-    def _keep_scanned(self, at: int) -> None:
-        with self._store.transaction():
-            self._store.set_fact(_SCANNED, at)
-
-    def _remember(self, lacking: Sequence[tuple[SignedLeaf, int]]) -> None:
-        with self._store.transaction():
-            remember(self._store, lacking)

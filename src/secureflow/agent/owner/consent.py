@@ -26,7 +26,7 @@ from secureflow.domain.charter import Charter
 from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import JobSpec, dataset_name, spec_digest, two_sum
+from secureflow.domain.specs.base import JobSpec, contributing, dataset_name, spec_digest, two_sum
 from secureflow.domain.specs.bundles import CODE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.protections import contributes
@@ -92,7 +92,8 @@ def check_request(
         "parties": spec.parties,
         "group_size": len(spec.roster),
         "min_contributors": spec.min_contributors,
-        "protection": spec.protection,
+        "protection": contributing(spec).protection,
+        **({"key": dataset.key_column} if dataset and spec.splits_by_key else {}),
         "differing_bounds": () if dataset is None else differing_bounds(spec, dataset),
         **spec.facts(),
         "epsilon": None,
@@ -101,7 +102,9 @@ def check_request(
 
 def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
     """Refuse a protection, or too small a sum, that the owner's settings rule out."""
-    if contributes(spec) and spec.protection not in settings.consent.protections:
+    if not contributes(spec):
+        return
+    if spec.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",
             Text(
@@ -223,21 +226,41 @@ class Consent:
         by = f"a person: {decided.reason}" if decided.reason else "a person"
         return Allowed(by, min(expires, decided.expires))
 
+    def refuse_by_policy(self, job: str, request: Mapping[str, JSON]) -> None:
+        """Refuse what a policy forbids, whatever else was approved.
+
+        Raises:
+            SecureFlowError: `consent_refused`.
+        """
+        decision = self._decision(request)
+        if decision.effect == "refuse":
+            raise refused(job, "; ".join(decision.reasons), "policy")
+
     def _decision(self, request: Mapping[str, JSON]) -> Decision:
-        """Return the policies' decision; code is allowed by a policy that looks at it, only.
+        """Return the policies' decision; what leaves more is allowed by policies that look at it.
 
         Policies that would allow the same job without any code, and with any other code, were
-        written about data, often before a job could bring code: a person decides then.
+        written about data, often before a job could bring code: a person decides then. The same of
+        policies that would allow a job also if it released no figures of this party alone.
         """
         decision = self._policies.decide(request)
-        if decision.effect != "allow" or not request.get("bundle_digest"):
+        if decision.effect != "allow":
             return decision
-        without = dict.fromkeys(CODE_FACTS, "")
-        for other in (without, {"bundle_digest": secrets.token_hex(32)}):
-            found = self._policies.decide({**request, **other})
-            if found.effect != "allow" or {*decision.reasons} - {*found.reasons}:
-                return decision
-        return Decision("ask", ("no policy decides about the code that the job brings",))
+        if request.get("bundle_digest"):
+            without = dict.fromkeys(CODE_FACTS, "")
+            others = (without, {"bundle_digest": secrets.token_hex(32)})
+            if not any(self._looked_at(request, decision, one) for one in others):
+                return Decision("ask", ("no policy decides about the code that the job brings",))
+        if request.get("per_party") and not self._looked_at(request, decision, {"per_party": 0}):
+            return Decision("ask", ("no policy decides about figures of this party alone",))
+        return decision
+
+    def _looked_at(
+        self, request: Mapping[str, JSON], decision: Decision, changes: Mapping[str, JSON]
+    ) -> bool:
+        """Tell whether policies decide otherwise, or others decide, about a changed request."""
+        found = self._policies.decide({**request, **changes})
+        return found.effect != "allow" or bool({*decision.reasons} - {*found.reasons})
 
 
 def refused(job: str, reason: str, by: str) -> SecureFlowError:

@@ -62,6 +62,15 @@ class Publication:
         check_unchanged(self.dataset.name, Path(self.dataset.path), salt, self.commitment)
 
 
+def described(dataset: DatasetConfig) -> dict[str, JSON]:
+    """Return what a published description says of a declaration, beside names and rows."""
+    return {
+        "columns": dataset.public_schema(),
+        "privacy": dataset.public_privacy(),
+        **({} if dataset.key is None else {"key": dataset.key}),
+    }
+
+
 def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
     """Return the parts of a declaration that decide which rows and cells it accepts."""
     privacy = dataset.privacy
@@ -73,6 +82,7 @@ def declaration(dataset: DatasetConfig) -> dict[str, JSON]:
             "missing": list(dataset.missing),
             "person": privacy.person if privacy else None,
             **({} if dataset.index is None else {"index": dataset.index}),
+            **({} if dataset.key is None else {"key": dataset.key}),
         },
     }
 

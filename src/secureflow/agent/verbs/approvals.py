@@ -3,6 +3,9 @@
 An approval is a signature of kind `approval` over job, spec digest, party, expiry and the fewest
 contributors; it is a ledger leaf, and it is on disk with the job's secret before it is sent.
 
+The approval of a job that starts others covers these (`agent.job.parts`): each is checked like any
+job and must not be forbidden by a policy, but nobody is asked again.
+
 One that has expired while its job waits or runs is *renewed*: policies and people decide again,
 about the same spec and the same publication of the data, and a new signature replaces it. Until
 then this agent refuses every request of the job, whatever the centre shows.
@@ -15,10 +18,12 @@ import secrets
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import job_finished
+from secureflow.agent.job.parts import check_next, check_part, check_same_data, keep_approved
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Allowed, Consent, check_request, read_spec
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.keysecret import keep_key_secret
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
@@ -72,7 +77,8 @@ class Approvals:
                 `spec_digest_mismatch` if this job id was approved with another spec;
                 `restored_since`; `job_finished` for one that a rolled-back record had lost;
                 `approval_expired`.
-            SecureFlowError: `script_retired` for a spec as only an older version drafts them.
+            SecureFlowError: `script_retired` for a spec as only an older version drafts them;
+                those of `check_part`.
             InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
         """
         context = self._context
@@ -81,38 +87,37 @@ class Approvals:
             return stored
         await self._forgotten_jobs.check(request.job)
         spec = read_spec(request.spec, request.digest, context.kinds.specs)
+        whole = self._whole(request.job, spec)
         lapsed = context.store.job(request.job)
         if spec.dated and lapsed is None and not self._asked_before(request):
             error = _dated(request.job)
             await asyncio.to_thread(self._note_refusal, request.job, error)
             raise error
         asked, publication = self._check(spec)
+        if whole is not None:
+            check_same_data(request.job, whole, publication)
         await self._code.see(spec)
         if lapsed is not None and lapsed.declared != _as_json(publication):
             raise _changed(request.job)
         facts = dict(asked)
         asked["epsilon"] = await context.budgets.expected_epsilon(request.job, spec)
         asked["commitment"] = publication and publication.commitment
+        await self._check_parts(request.job, spec, asked)
         # Before the expiry is checked: a job that waits for disk space ends with that error.
         await asyncio.to_thread(self._room.for_job, spec)
-        expires = min(request.expires, context.clock() + context.settings.consent.max_age)
-        if expires <= context.clock():
-            raise SecureFlowError(
-                "approval_expired",
-                Text("Job {job} asks for an approval that has already expired.", job=request.job),
-                "Submit the job again, and compare the clocks of both machines.",
-            )
+        expires = self._expiry(request)
         try:
-            decided = await self._consent.decide(
-                request.job, request.digest, dump(spec), asked, expires,
-                renewing=lapsed is not None,
-            )  # fmt: skip
+            decided = await self._decide(
+                request, spec, whole, asked, expires, renewing=lapsed is not None
+            )
         except InfrastructureError:
             raise  # not a decision
         except SecureFlowError as error:
             await asyncio.to_thread(self._note_refusal, request.job, error)
             await asyncio.to_thread(self._code.refused, spec)
             raise
+        if spec.parts(request.job):
+            await context.budgets.make_ready(spec)
         async with context.locks[request.job]:
             stored = self._stored(request)  # the same request may have come twice meanwhile
             if stored is not None:
@@ -120,6 +125,40 @@ class Approvals:
             if self._check(spec) != (facts, publication):
                 raise _changed(request.job)
             return await asyncio.to_thread(self._commit, request, spec, decided, publication)
+
+    async def _decide(
+        self,
+        request: ConsentRequest,
+        spec: JobSpec,
+        whole: JobRecord | None,
+        asked: dict[str, JSON],
+        expires: int,
+        *,
+        renewing: bool,
+    ) -> Allowed:
+        """Have policies and people decide; a part is covered while its whole's approval is valid.
+
+        Raises:
+            SecureFlowError: those of `Consent.decide`.
+        """
+        if whole is not None and self._context.clock() < whole.expires:
+            self._consent.refuse_by_policy(request.job, asked)
+            return Allowed(f"the approval of {whole.job}", min(expires, whole.expires))
+        return await self._consent.decide(
+            request.job, request.digest, dump(spec), asked, expires, renewing=renewing
+        )
+
+    def _expiry(self, request: ConsentRequest) -> int:
+        """Return until when an approval is valid at most, in unix seconds (`approval_expired`)."""
+        now = self._context.clock()
+        expires = min(request.expires, now + self._context.settings.consent.max_age)
+        if expires > now:
+            return expires
+        raise SecureFlowError(
+            "approval_expired",
+            Text("Job {job} asks for an approval that has already expired.", job=request.job),
+            "Submit the job again, and compare the clocks of both machines.",
+        )
 
     def _check(self, spec: JobSpec) -> tuple[dict[str, JSON], Publication | None]:
         """Return the input of the policies, and the publication of the requested data."""
@@ -133,6 +172,21 @@ class Approvals:
             check_columns=self._kinds.check_columns,
         )
         return asked, context.publication(spec)
+
+    def _whole(self, job: str, spec: JobSpec) -> JobRecord | None:
+        """Return the approved job that this one is a part of; None for any other."""
+        if spec.part_of is None:
+            return None
+        context = self._context
+        return check_part(context.store, context.kinds.specs, job, spec, spec.part_of)
+
+    async def _check_parts(self, job: str, spec: JobSpec, asked: dict[str, JSON]) -> None:
+        """Refuse a job for what its parts would be refused for: nobody is asked about them."""
+        for part in spec.parts(job):
+            request, _ = self._check(part)
+            request["epsilon"] = self._context.budgets.epsilon_of(part)
+            self._consent.refuse_by_policy(job, {**request, "commitment": asked["commitment"]})
+            await asyncio.to_thread(self._room.for_job, part)
 
     def _asked_before(self, request: ConsentRequest) -> bool:
         """Tell whether a person here was asked already, by the version that drafted the spec."""
@@ -190,8 +244,15 @@ class Approvals:
                 context.store.renew_job(request.job, f"consent/{request.job}", expires)
             else:
                 context.store.add_job(record)
+            if spec.part_of is not None:
+                check_next(context.store, request.job, spec.part_of)  # it may have ended meanwhile
+                keep_approved(context.store, spec.part_of)
             self._code.approve(spec, request.job)
+            if publication is not None and publication.dataset.key_column:
+                keep_key_secret(context.store, context.key)
             leaf = context.witness.leaf("approval", request.job, request.digest, approval)
+            if spec.parts(request.job):  # what its parts cost is theirs from now on
+                context.budgets.reserve_now(record, spec)
             reply = as_body(ConsentReply(approval=approval, **context.leaf_reply(leaf)))
             context.store.keep_answer(f"consent/{request.job}", request.job, reply)
             facts = {"spec": request.digest, "by": decided.by, "expires": expires}

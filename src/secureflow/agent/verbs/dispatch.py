@@ -11,6 +11,7 @@
 | `advance`   | reads the others' keys, gives those of a round   | `masking`      |
 | `mask`      | makes, masks and sends one update, or its sums   | `masking`      |
 | `answer`    | votes, and reveals what opens the sum            | `masking`      |
+| `keep`      | computes what stays here, and commits to it      | `keeping`      |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
 | `finish`    | the same, signs its end and forgets the job      | here           |
 
@@ -25,6 +26,7 @@ from contextlib import asynccontextmanager
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
+from secureflow.agent.job.parts import forget_parts
 from secureflow.agent.kinds.kind import Contributions
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import forgotten
@@ -32,6 +34,7 @@ from secureflow.agent.record.room import BEGINNING, Room
 from secureflow.agent.verbs.accusations import accuse
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
@@ -49,6 +52,7 @@ from secureflow.engines.run.messages import (
     CosignRequest,
     FinishReply,
     FinishRequest,
+    KeepRequest,
     MaskRequest,
     SetupRequest,
     TrainRequest,
@@ -68,6 +72,7 @@ Guarded = (
     | AdvanceRequest
     | MaskRequest
     | AnswerRequest
+    | KeepRequest
 )
 Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
 
@@ -84,6 +89,7 @@ class AgentVerbs:
         contributions: this party's part in each kind of job.
         rounds: sealed rounds.
         masking: masked rounds.
+        keeping: results that stay here.
         sessions: their state.
         room: refuses to begin what does not fit on the disk.
         check: checks, once per link, whether the record is an older copy of itself.
@@ -97,6 +103,7 @@ class AgentVerbs:
         contributions: Contributions,
         rounds: SealedRounds,
         masking: Masking,
+        keeping: KeptResults,
         sessions: Sessions,
         room: Room,
         check: Callable[[], Awaitable[None]],
@@ -108,6 +115,7 @@ class AgentVerbs:
         self._contributions = contributions
         self._rounds = rounds
         self._masking = masking
+        self._keeping = keeping
         self._sessions = sessions
         self._room = room
         self._verbs: dict[str, Handler] = {
@@ -120,6 +128,7 @@ class AgentVerbs:
             "advance": self._advance,
             "mask": self._mask,
             "answer": self._answer,
+            "keep": self._keep_result,
             "cosign": self._cosign,
             "finish": self._finish,
         }
@@ -228,6 +237,11 @@ class AgentVerbs:
         request = read(AnswerRequest, body)
         async with self._guarded(request, "answer", body):
             return as_body(await self._masking.answer(request, log_proofs))
+
+    async def _keep_result(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(KeepRequest, body)
+        async with self._guarded(request, "keep", body):
+            return as_body(await self._keeping.keep(request, log_proofs))
 
     @asynccontextmanager
     async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:
@@ -353,6 +367,7 @@ class AgentVerbs:
         if job is None or job.outcome:
             return None  # never approved, or over: there is nothing to end
         store.finish_job(name, outcome)
+        forget_parts(store, name)
         self._settle_budget(job)
         store.note(self._context.clock(), "job.finished", name, outcome=outcome, **facts)
         return job

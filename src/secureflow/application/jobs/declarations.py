@@ -50,6 +50,31 @@ def unit_of_owners(chosen: Mapping[str, Dataset]) -> tuple[str, int]:
     return next(iter(found.values())), rows
 
 
+def check_keyed(chosen: Mapping[str, Dataset]) -> None:
+    """Refuse owners who do not say whose a row is, for a job that holds rows out by key.
+
+    Raises:
+        SecureFlowError: `key_undeclared` naming the party.
+    """
+    for party, dataset in chosen.items():
+        if not dataset.keyed:
+            raise SecureFlowError(
+                "key_undeclared",
+                Text(
+                    "The job holds rows out by key, and {party} declares no key of {name}.",
+                    party=party,
+                    name=dataset.name,
+                ),
+                Text(
+                    "Its owner adds `key: COLUMN` to the dataset in agent.yaml, with the column "
+                    "that says whose each row is, and publishes it again: secureflow agent data "
+                    "publish {name}.",
+                    name=dataset.name,
+                ),
+                {"party": party, "dataset": dataset.id},
+            )
+
+
 def agreed_column(
     name: str, chosen: Mapping[str, Dataset], *, texts: bool = False
 ) -> dict[str, JSON]:

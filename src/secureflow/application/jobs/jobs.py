@@ -29,6 +29,7 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.bus import Bus
 from secureflow.application.ports.storage import Event, Page, UnitOfWork, UnitOfWorkFactory
 from secureflow.application.quotas import Quotas
+from secureflow.application.running.partjobs import PART
 from secureflow.application.running.resuming import (
     LEAF,
     already_finished,
@@ -52,6 +53,8 @@ CONSENT_SECONDS: Final = 7 * 86_400
 """How long approvals are requested: a data owner may be on holiday."""
 PAGE: Final = 500
 """Events per read."""
+_RELEASING: Final = frozenset({"round", "point"})
+"""Events of something that released figures or a model."""
 MERGE_SECONDS: Final = 0.05
 """Seconds between reads: a busy job wakes its watchers many times a second."""
 
@@ -349,7 +352,7 @@ class Jobs:
         async with self._begin() as work:
             job = await visible_job(work, principal, key)
             while events := await work.events.after(key, after, PAGE):
-                rounds += [event.data for event in events if event.kind == "round"]
+                rounds += [event.data for event in events if event.kind in _RELEASING]
                 dropouts += [
                     one
                     for event in events
@@ -399,7 +402,9 @@ class Jobs:
             await asyncio.sleep(MERGE_SECONDS)
 
     def _waiting(self, job: Job) -> Sequence[dict[str, Any]]:
-        return [] if job.state.final else self._waits(job.id)
+        """Return who waits in a job, or in the part of it that runs."""
+        part = str(job.progress.get(PART, ""))
+        return [] if job.state.final else [*self._waits(job.id), *self._waits(part)]
 
     async def _price(self, principal: Principal, wanted: Wanted) -> Cost | None:
         """Return the job's cost; this takes seconds, so no unit of work is open meanwhile.
@@ -417,9 +422,10 @@ class Jobs:
             return await self._kinds.asked(wanted).price(wanted, self._accountant, unpriced)
 
     def _bytes(self, drafted: Drafted) -> int:
-        """Return what the job stores here."""
-        vector = self._kinds.engines.sent_vector(drafted.spec, drafted.digest)
-        return centre_bytes(drafted.spec, vector)
+        """Return what the job stores here, with its parts."""
+        specs = (drafted.spec, *drafted.spec.parts(""))
+        sent = self._kinds.engines.sent_vector
+        return sum(centre_bytes(one, sent(one, drafted.digest)) for one in specs)
 
     def _check_clocks(self, drafted: Drafted) -> None:
         """Report a wrong clock in advance, rather than by an expired approval later."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.application.jobs.declarations import (
@@ -12,16 +11,8 @@ from secureflow.application.jobs.declarations import (
     bounds_notes,
     budget_notes,
     check_label,
-    unit_of_owners,
 )
 from secureflow.application.jobs.kind import Drafted, Wanted
-from secureflow.application.jobs.pricing import (
-    calibrated,
-    capped_cost,
-    check_unchanged,
-    epsilon_notes,
-    first_noise,
-)
 from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
@@ -30,6 +21,12 @@ from secureflow.application.jobs.rosters import (
     spare_parties,
     spec_head,
     two_party_notes,
+)
+from secureflow.application.jobs.summing import (
+    SummedPrice,
+    price_summed,
+    private_parts,
+    with_price,
 )
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -40,7 +37,6 @@ from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
-from secureflow.domain.specs.preparation_request import PreparationNoise
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON, digest
@@ -50,33 +46,6 @@ if TYPE_CHECKING:  # NumPy loads with the first job
     from secureflow.engines.recipes.plan import Known
 
 _REQUESTED: Final = ("steps", "label", "limits", "min_contributors")
-
-
-@dataclass(frozen=True)
-class PreparationPrice:
-    """A preparation's cost: the spec with its multiplier, and the accountant's answer."""
-
-    spec: PreparationSpec
-    answer: Mapping[str, JSON]
-
-    def facts(self) -> dict[str, JSON]:
-        """Return the facts shown to people before anything runs."""
-        from secureflow.engines.recipes.charges import charge
-
-        privacy = self.spec.privacy
-        if privacy is None:
-            raise AssertionError  # only a private job has a price
-        return {
-            "unit": privacy.unit,
-            "contributions": self.spec.contributions,
-            "mechanism": "gaussian",
-            "noise": privacy.noise,
-            "noise_multiplier": privacy.multiplier,
-            "releases": sum(one.count for one in charge(self.spec)),
-            "delta": privacy.delta,
-            "epsilon": dict(self.answer["epsilon"]),
-            "budget_conversion": "rdp-filter",
-        }
 
 
 class RecipeSums:
@@ -98,7 +67,7 @@ class RecipeSums:
         Raises:
             SecureFlowError: `sum_inconsistent`, `totals_malformed`.
         """
-        from secureflow.engines.recipes.plan import opened_totals
+        from secureflow.engines.secagg.wholenumbers import opened_totals
 
         totals = opened_totals(opened.plan, opened.total, len(opened.survivors))
         request, spec = opened.request, opened.spec
@@ -168,7 +137,7 @@ class PreparationJobs:
         wanted: Wanted,
         submitter: str,
         now: int,
-        priced: PreparationPrice | None,
+        priced: SummedPrice | None,
     ) -> Drafted:
         """Fill in the owners' declarations and the priced noise; see `draft_preparation`."""
         drafted = await draft_preparation(work, wanted, submitter, now)
@@ -176,11 +145,15 @@ class PreparationJobs:
 
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
-    ) -> PreparationPrice | None:
+    ) -> SummedPrice | None:
         """Return the job's cost; None without differential privacy."""
         if wanted.parts.get("privacy") is None:
             return None
-        return await price_preparation(await draft(), wanted.parts, accountant)
+        from secureflow.engines.recipes.charges import charge
+
+        return await price_summed(
+            await draft(), wanted.parts, accountant, charge, check_preparation
+        )
 
 
 PREPARATION_JOBS: Final = PreparationJobs()
@@ -188,8 +161,6 @@ PREPARATION_JOBS: Final = PreparationJobs()
 
 async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
     """Fill in the roster and the owners' declarations, and check everything that is known here.
-
-    A request without a multiplier gets the least one for now; `price_preparation` calibrates it.
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
@@ -205,7 +176,7 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
         {
             **spec_head(wanted, submitter, chosen, charter.keys),
             "columns": [agreed_column(name, chosen, texts=True) for name in names],
-            **_private(parts, chosen),
+            **private_parts(parts, chosen),
             **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},
         },
     )
@@ -214,59 +185,6 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
         check_label(spec.label, chosen)
     await check_grants(work, spec, chosen, now)
     return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
-
-
-async def price_preparation(
-    drafted: Drafted, parts: Mapping[str, Any], accountant: Accountant
-) -> PreparationPrice:
-    """Return a drafted private job's cost, its multiplier calibrated if none was requested.
-
-    Raises:
-        SecureFlowError: `contradictory_spec` if it costs more than its own ceiling, or if the
-            calibrated noise would drown the sums; `budget_impossible`, `accounting_failed`.
-    """
-    from secureflow.engines.recipes.charges import charge
-
-    spec = drafted.spec
-    if not isinstance(spec, PreparationSpec) or spec.privacy is None:
-        raise AssertionError  # the caller drafted it
-    request = parse(PreparationNoise, parts["privacy"], "spec")
-    noise = await calibrated(request, charge(spec), accountant)
-    if noise is not None:
-        spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
-        check_preparation(spec)
-    epsilon = await capped_cost(request, charge(spec), accountant)
-    return PreparationPrice(spec, {"epsilon": epsilon})
-
-
-def with_price(drafted: Drafted, priced: PreparationPrice) -> Drafted:
-    """Return the draft with the priced noise, if nothing else changed since it was priced.
-
-    Raises:
-        SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
-    """
-    spec = drafted.spec
-    unpriced: Any = replace(priced.spec, privacy=spec.privacy)  # type: ignore[arg-type]
-    check_unchanged(unchanged=unpriced == spec)
-    return replace(
-        drafted,
-        spec=priced.spec,
-        digest=spec_digest(priced.spec),
-        notes=(*drafted.notes, *epsilon_notes(priced.answer["epsilon"])),
-        details={**_details(priced.spec), "privacy": priced.facts()},
-    )
-
-
-def _private(parts: Mapping[str, Any], chosen: Mapping[str, Dataset]) -> dict[str, JSON]:
-    """Return the spec's privacy part and contributions; {} without."""
-    asked = parts.get("privacy")
-    if asked is None:
-        return {}
-    request = parse(PreparationNoise, asked, "spec")
-    unit, contributions = unit_of_owners(chosen)
-    noise = first_noise(request)
-    privacy = {"delta": request.delta, "epsilon": request.epsilon, "noise_multiplier": noise}
-    return {"privacy": {**privacy, "unit": unit}, "contributions": contributions}
 
 
 def _notes(spec: PreparationSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from secureflow.application.jobs.declarations import (
     bounds_notes,
     budget_notes,
     category_not_shared,
+    check_keyed,
 )
 from secureflow.application.jobs.kind import Drafted, Start, Wanted
 from secureflow.application.jobs.models import ModelSums
@@ -101,7 +102,8 @@ async def draft(
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
-            `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`, `bounds_undeclared`.
+            `key_undeclared`, `column_not_granted`, `bounds_too_narrow`, `bounds_too_wide`,
+            `bounds_undeclared`.
     """
     parts = dict(wanted.parts)
     parties = tuple(parts.pop("parties", ()))
@@ -120,7 +122,9 @@ async def draft(
     ).drawn()
     check(spec)
     _check_bringing(spec)
-    _check_columns(spec, chosen)
+    check_columns(spec, chosen)
+    if spec.splits_by_key:
+        check_keyed(chosen)
     await check_grants(work, spec, chosen, now)
     await check_origins(work, spec)
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
@@ -179,7 +183,13 @@ def _check_bringing(spec: TrainingSpec) -> None:
         )
 
 
-def _check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
+def check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
+    """Refuse what an owner's agent would refuse of a model's columns.
+
+    Raises:
+        SecureFlowError: `unknown_column`, `contradictory_spec`, `shape_mismatch`,
+            `unknown_category`, and those of bounds that differ.
+    """
     for party, dataset in chosen.items():
         types = {column.name: column.type for column in dataset.columns}
         for column, kinds in _wanted(spec.features):
@@ -375,9 +385,15 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
     if clamped := clamped_steps(spec):
         yield clamped
     if spec.plan.keep is not None:
+        yield Text(
+            "The reported {metric} is the best of all rounds on the rows that chose it: it "
+            "flatters the model.",
+            metric=spec.plan.metric or "loss",
+        )
+    if spec.splits_by_key:
         yield (
-            "The reported loss is the lowest of all rounds on the rows that chose it: it flatters "
-            "the model."
+            "Rows are held out by the key that each owner declares: all of a person, an account or "
+            "a patient, or none, and the same ones in every job with this split."
         )
 
 

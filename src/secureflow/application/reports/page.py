@@ -35,11 +35,14 @@ from secureflow.application.reports.curves import (
     last_row,
     model_points,
 )
-from secureflow.application.reports.figures import answer_figures, figure, metric_figures
+from secureflow.application.reports.pictures import evaluation
+from secureflow.application.reports.points import points_view
+from secureflow.application.reports.wording import both
+from secureflow.domain.figures import answer_figures, figure, metric_figures
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text, foreign, text_in
-from secureflow.texts import chinese, chosen_name
+from secureflow.texts import chosen_name
 
 
 def render(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> str:
@@ -62,6 +65,8 @@ def contents(report: Mapping[str, Any], lang: Literal["en", "zh"] = "en") -> dic
         "lang": lang,
         "protection": stored_traits(report),
         "sections": _sections(report.get("sections")),
+        "evaluation": evaluation.pictures(report.get("evaluation")),
+        "points": points_view(report),
         "simulated": "SIMULATED" in str(report.get("tee", "")).upper(),
         "charts": _charts(history, last_metrics(report)),
         "columns": columns(history),
@@ -95,20 +100,6 @@ def _visible(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_visible(name): _visible(one) for name, one in value.items()}
     return [_visible(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def both(english: Any) -> Markup:
-    """Return an escaped text in both languages; CSS shows one of them."""
-    text = english if isinstance(english, str) else str(english)
-    told = chinese(text)
-    return escape(text) if told is None else in_both(text, told)
-
-
-def in_both(english: str, chinese: str) -> Markup:
-    """Return a text in both languages, each escaped."""
-    return Markup('<span class="en">{}</span><span class="zh" lang="zh">{}</span>').format(
-        english, chinese
-    )
 
 
 def value_of(row: Mapping[str, Any]) -> Markup:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from secureflow.application.ports.storage import PendingLeaf
 from secureflow.engines.ledger.ends import CLOSED, SERVER, End, line
@@ -22,6 +22,9 @@ from secureflow.engines.ledger.leaves import (
 )
 from secureflow.engines.script import Record
 from secureflow.kit.crypto import SigningKey
+
+BEFORE_THE_SCRIPT: Final = -1
+"""The `seq` of a job's proposal; later changes outside its script have smaller ones."""
 
 
 def server_leaf(

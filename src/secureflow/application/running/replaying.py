@@ -9,7 +9,7 @@ from typing import Final, cast
 
 from secureflow.application.ports.storage import Journalled
 from secureflow.domain.jobs import JobState
-from secureflow.engines.script import Ask, Effect, Move, Record, Script, effect_digest
+from secureflow.engines.script import Ask, Effect, Move, Record, RunJob, Script, effect_digest
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -136,6 +136,8 @@ def _described(effect: Effect | None) -> str:
         return Text("records {kinds}", kinds=", ".join(sorted(kinds)) or "no leaf")
     if isinstance(effect, Move):
         return Text("moves to {state}", state=effect.state)
+    if isinstance(effect, RunJob):
+        return Text("runs the job {job}", job=effect.job)
     return Text("does '{effect}'", effect=effect.effect)
 
 

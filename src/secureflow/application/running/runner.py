@@ -24,7 +24,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from secureflow.application.listing import list_readable
 from secureflow.application.ports.ledger import Ledger
@@ -32,6 +32,8 @@ from secureflow.application.ports.storage import PendingLeaf, UnitOfWork, UnitOf
 from secureflow.application.running.asking import Asking
 from secureflow.application.running.claims import JobClaims
 from secureflow.application.running.driving import DriverBackoff, defect, passes
+from secureflow.application.running.partjobs import PartJobs
+from secureflow.application.running.publishing import publish
 from secureflow.application.running.recording import closes, pending_leaves
 from secureflow.application.running.replaying import RunningJob, is_cancellation, replay
 from secureflow.application.running.resuming import RESUMED
@@ -47,11 +49,9 @@ from secureflow.application.running.windups import (
     overtaken,
     script_of,
 )
-from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, check_transition
-from secureflow.domain.models import Model
 from secureflow.engines.ledger.ends import SERVER, End
-from secureflow.engines.script import Ask, Move, Now, Publish, Record, Tell
+from secureflow.engines.script import Ask, Move, Now, Publish, Record, RunJob, Tell
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.disk import exhausted
@@ -66,6 +66,8 @@ _log = get_logger(__name__)
 Milliseconds = Callable[[], int]
 Waits = Callable[[str, str, SecureFlowError | None], None]
 DAMAGED: Final = "record_damaged"
+OUTSIDE: Final = (Ask, Record, RunJob)
+"""Effects whose answers come from outside of the job's own transaction."""
 
 
 class Runner:
@@ -104,6 +106,7 @@ class Runner:
         self._changed = changed
         self._waits = waits
         self._claims = claims or JobClaims(begin)
+        self._parts = PartJobs(begin, ledger, log_key, self._claims, self.start, self.cancel)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._cancels: dict[str, asyncio.Event] = {}
         self._backoffs: dict[str, DriverBackoff] = {}
@@ -195,6 +198,7 @@ class Runner:
         if job in self._cancels:
             self._cancels[job].set()
         self.start(job)
+        await self._parts.cancel_running(job, by)
 
     async def restart(self, job: str) -> None:
         """Restart a job's driver from its journal, after how it continues was decided."""
@@ -283,6 +287,7 @@ class Runner:
             self._changed(job)
             if running.effect is None:
                 self._claims.lose(job)
+                self._parts.ended(job)
                 return
             try:
                 answer = await self._perform_outside(running)
@@ -386,7 +391,7 @@ class Runner:
         """Commit what happened, perform the local effects, open the next external one."""
         async with self._begin() as unit:
             await self._claims.take(unit, running.job)
-            while running.effect is not None and not isinstance(running.effect, Ask | Record):
+            while running.effect is not None and not isinstance(running.effect, OUTSIDE):
                 answer = await self._perform_inside(unit, running)
                 if isinstance(running.effect, Tell):  # many in a row, without consequences
                     running.settle(answer)
@@ -398,6 +403,9 @@ class Runner:
                 await unit.outbox.put(running.job, running.seq, effect.verb, effect.to)
             elif isinstance(running.effect, Record):
                 await unit.leaves.submit(await self._leaves(unit, running, running.effect))
+            elif isinstance(running.effect, RunJob):
+                now = self._now_ms() // 1000
+                await self._parts.propose(unit, running.job, running.effect, now)
             else:
                 await self._end(unit, running)
             await unit.commit()
@@ -421,6 +429,8 @@ class Runner:
         if isinstance(effect, Record):
             recorded = await self._ledger.sequenced(running.job, running.seq)
             return {"note": recorded.note, "size": recorded.size, "indices": list(recorded.indices)}
+        if isinstance(effect, RunJob):
+            return await self._parts.run(running.job, effect, running.cancel)
         ask = cast("Ask", effect)
         return await self._asking.perform(running.job, running.seq, ask, running.cancel)
 
@@ -434,8 +444,9 @@ class Runner:
                     job = await unit.jobs.get(running.job)
                     progress = {**job.progress, **tell.progress}
                     await unit.jobs.save(replace(job, progress=progress))
-            case Publish() as publish:
-                return await self._publish(unit, running.job, dict(publish.model))
+            case Publish() as published:
+                now = self._now_ms() // 1000
+                return await publish(unit, running.job, published.model, now)
             case Now():
                 return self._now_ms()
         return None
@@ -453,25 +464,6 @@ class Runner:
                 unit, job, "state", with_texts({"state": state.value, "reason": reason})
             )
         return moved
-
-    async def _publish(self, unit: UnitOfWork, job: str, model: dict[str, Any]) -> JSON:
-        entity = await unit.jobs.get(job)
-        await unit.lock(f"models/{entity.project}")  # two jobs ending at once need two versions
-        same = {"project": entity.project, "name": entity.name}
-        earlier = [model.version for model in await list_readable(unit.models, **same)]
-        # An unreadable one has a version, too.
-        version = 1 + max([*earlier, await unit.models.count(**same)])
-        fresh = Model(
-            id=new_id("mdl"),
-            project=entity.project,
-            job=job,
-            name=entity.name,
-            version=version,
-            created=self._now_ms() // 1000,
-            **{**model, "parents": tuple(model.get("parents", ()))},  # JSON has only lists
-        )
-        await unit.models.add(fresh)
-        return {"model": fresh.id, "version": version}
 
     async def _end(self, unit: UnitOfWork, running: RunningJob) -> None:
         await unit.claims.release(running.job)

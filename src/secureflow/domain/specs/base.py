@@ -97,10 +97,6 @@ class PrivacyPart(Protocol):
     def noise(self) -> str:
         """Who adds the noise."""
 
-    @property
-    def multiplier(self) -> float:
-        """Return z of a checked spec."""
-
 
 class CodePart(Protocol):
     """The code that a job brings."""
@@ -116,6 +112,18 @@ class CodePart(Protocol):
     @property
     def environment(self) -> str:
         """Digest of the lock of the environment that runs it."""
+
+
+class PartOf(Protocol):
+    """The job that starts this one."""
+
+    @property
+    def job(self) -> str:
+        """Its id."""
+
+    @property
+    def number(self) -> int:
+        """Which of its parts this one is, from 1."""
 
 
 class JobSpec(Protocol):
@@ -216,6 +224,20 @@ class JobSpec(Protocol):
     def bundle(self) -> CodePart | None:
         """The code that it brings, if any."""
 
+    @property
+    def splits_by_key(self) -> bool:
+        """Whether rows are held out by the owners' keys, which then are read as well."""
+
+    @property
+    def part_of(self) -> PartOf | None:
+        """The job that starts this one, and whose approval covers it; None if a person did."""
+
+    def parts(self, job: str) -> tuple[JobSpec, ...]:
+        """Return the specs of the jobs that this one starts, if its own id is `job`, in order.
+
+        Its approval covers them, and its charge is theirs.
+        """
+
     def facts(self) -> Mapping[str, Any]:
         """Return the policy attributes that only this kind of job has."""
 
@@ -242,6 +264,11 @@ class SpecBase:
         return False
 
     @property
+    def splits_by_key(self) -> bool:
+        """It reads no keys of rows, unless a kind of job says otherwise."""
+        return False
+
+    @property
     def parties(self) -> tuple[str, ...]:
         """The roster's party names in spec order."""
         return tuple(c.party for c in self.roster)
@@ -255,6 +282,16 @@ class SpecBase:
     def bundle(self) -> CodePart | None:
         """No code, unless a kind of job says otherwise."""
         return None
+
+    @property
+    def part_of(self) -> PartOf | None:
+        """It is no part, unless a kind of job says otherwise."""
+        return None
+
+    def parts(self, job: str) -> tuple[JobSpec, ...]:
+        """It starts no other job, unless a kind of job says otherwise."""
+        del job
+        return ()
 
 
 @dataclass(frozen=True)
@@ -376,9 +413,17 @@ def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
     return None
 
 
+def contributing(spec: JobSpec) -> JobSpec:
+    """Return the spec of what parties contribute to: the job, or the first of those it starts.
+
+    All parts of a job have the same roster and protection.
+    """
+    return next(iter(spec.parts("")), spec)
+
+
 def two_sum(spec: JobSpec) -> bool:
     """Tell whether each of two parties can compute what the other one contributed."""
-    return len(spec.roster) == 2 and contributes(spec) and not spec.all_private
+    return len(spec.roster) == 2 and contributes(contributing(spec)) and not spec.all_private
 
 
 def refuse(problem: Problem | None) -> None:

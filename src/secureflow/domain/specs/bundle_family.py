@@ -27,7 +27,7 @@ INPUTS: Final = "inputs"
 ROW_NAMES: Final = frozenset({INPUTS, "labels", "weights"})
 """What the rows of a bundle hold beside columns of images, arrays and texts."""
 LOSS: Final = "loss"
-"""The sum by which `early_stop` and `keep: best` choose."""
+"""The sum by which `early_stop` and `keep: best` choose, unless the plan names a metric."""
 _WRITTEN: Final = 25_000_000
 """Numbers of an update that are checked, clipped and written in a second, with room to spare."""
 RESERVED: Final = frozenset(

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.domain.specs.bundles import BUNDLE_FACTS
+from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
+from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
+from secureflow.domain.specs.prediction import PredictionSpec, check_prediction
+from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
+from secureflow.domain.specs.sweep import SweepSpec, check_sweep
+from secureflow.domain.specs.sweep_request import SweepRequest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.domain.specs.training_rules import check
@@ -38,4 +44,38 @@ PREPARATION_SPEC: Final = SpecKind(
     check_preparation,
     {"steps": "texts", "rounds": "number", "contributions": "number"},
 )
-SPEC_KINDS: Final = SpecKinds(TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC)
+EVALUATION_SPEC: Final = SpecKind(
+    "evaluation",
+    EvaluationSpec,
+    EvaluationRequest,
+    check_evaluation,
+    {
+        **{"models": "texts", "families": "texts"},
+        **{"per_party": "number", "contributions": "number"},
+    },
+)
+PREDICTION_SPEC: Final = SpecKind(
+    "prediction",
+    PredictionSpec,
+    PredictionRequest,
+    check_prediction,
+    {"model": "text", "family": "text", "outputs": "texts", "beside": "texts"},
+)
+SWEEP_SPEC: Final = SpecKind(
+    "sweep",
+    SweepSpec,
+    SweepRequest,
+    check_sweep,
+    {
+        **{"family": "text", "release": "text"},
+        **{"points": "number", "rounds": "number", "sets": "texts"},
+    },
+)
+SPEC_KINDS: Final = SpecKinds(
+    TRAINING_SPEC,
+    STATISTICS_SPEC,
+    PREPARATION_SPEC,
+    EVALUATION_SPEC,
+    PREDICTION_SPEC,
+    SWEEP_SPEC,
+)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from secureflow.domain.specs.base import Problem
 from secureflow.domain.specs.bundle_family import (
-    LOSS,
     ROW_NAMES,
     BundleModel,
     bundle_problem,
@@ -17,6 +16,7 @@ from secureflow.domain.specs.families import (
     MlpModel,
     ModelSpec,
 )
+from secureflow.domain.specs.plan_rules import plan_problem
 from secureflow.domain.specs.privacy_hints import UNMEASURED, in_time, whole_party
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.sklearn_rules import sklearn_problem
@@ -50,8 +50,14 @@ def model_problem(spec: TrainingSpec) -> Problem | None:
     )  # fmt: skip
     found = (rule(spec, spec.features) for rule in rules)
     problem = next((one for one in found if one), None)
-    problem = problem or _plan_rules(spec) or _order_rules(spec)
+    problem = problem or plan_problem(spec)
     return problem or _start_rules(spec) or wire_problem(spec)
+
+
+def shape_problem(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
+    """Return why a model cannot compute on its inputs, whatever it is used for, or None."""
+    rules = (_target_rules, _torch_rules, _size_rules)
+    return next((found for rule in rules if (found := rule(spec, features))), None)
 
 
 def _noop_rules(spec: TrainingSpec) -> Problem | None:
@@ -59,6 +65,10 @@ def _noop_rules(spec: TrainingSpec) -> Problem | None:
         return "features", "a rehearsal uses no data", "Remove the features."
     if not isinstance(spec.model, ModelSpec) or spec.model.parameters < 1:
         return "model.parameters", "a rehearsal needs at least one", "Set it."
+    if spec.plan.split is not None:
+        return "plan.split", "a rehearsal uses no data", "Remove it."
+    if spec.plan.metric is not None:
+        return "plan.metric", "a rehearsal uses no data", "Remove it."
     return None
 
 
@@ -141,11 +151,6 @@ def _bundle_rules(spec: TrainingSpec, features: FeatureSpec) -> Problem | None:
         reason = "a bundle begins with weights that were uploaded"
         hint = "Name the bundle's folder in the job file, or a file: secureflow model upload."
         return "initial", reason, hint
-    chosen = spec.plan.early_stop or spec.plan.keep
-    if LOSS not in model.sums and chosen and spec.privacy is None:
-        field = "early_stop" if spec.plan.early_stop else "keep"
-        hint = 'Add "loss" to model.sums, or remove this.'
-        return f"plan.{field}", "the code reports no sum `loss`", hint
     return bundle_problem(model) or _private_bundle(spec, model)
 
 
@@ -168,39 +173,6 @@ def _private_bundle(spec: TrainingSpec, model: BundleModel) -> Problem | None:
             seconds=model.seconds,
         )
         return "model.seconds", reason, in_time(model.seconds, spec.limits.patience_seconds, beyond)
-    return None
-
-
-def _plan_rules(spec: TrainingSpec) -> Problem | None:
-    if spec.privacy is not None:
-        return _unchosen(spec)
-    if spec.plan.early_stop and not spec.plan.validation:
-        return "plan.early_stop", "there is no validation share", "Set plan.validation above 0."
-    if spec.plan.keep is None:
-        return None
-    if not spec.plan.validation:
-        return "plan.keep", "there is no validation share", "Set plan.validation above 0."
-    if spec.release.intermediate == "agents":
-        reason = "only the last model is opened to the operator, and the best may be another"
-        return "plan.keep", reason, 'Set release.intermediate to "operator", or remove it.'
-    return None
-
-
-def _unchosen(spec: TrainingSpec) -> Problem | None:
-    """Refuse what would choose by figures that have no noise."""
-    if spec.plan.early_stop is not None:
-        reason = "when to stop would depend on each round's validation figures, without noise"
-        return "plan.early_stop", reason, "Remove it: the number of rounds is fixed beforehand."
-    if spec.plan.keep is not None:
-        reason = "which model is best would depend on validation figures without noise"
-        return "plan.keep", reason, "Remove it: the last model is released."
-    return None
-
-
-def _order_rules(spec: TrainingSpec) -> Problem | None:
-    if spec.plan.order is not None and spec.privacy is not None:
-        reason = "who is sampled under differential privacy must stay secret"
-        return "plan.order", reason, "Remove it."
     return None
 
 

@@ -8,15 +8,13 @@ owner applies to its own rows (`engines.preparation.recipe`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from secureflow.domain.bounds import Bounds
-from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs.base import (
     STRICT,
     Problem,
@@ -28,53 +26,14 @@ from secureflow.domain.specs.passes import MAX_SLOTS, schedule
 from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.stepped_rules import step_place, stepped_problem
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
+from secureflow.domain.specs.summed import SummedLimits, SummedPrivacy, summed_problem
 from secureflow.domain.specs.tables import ColumnType, after
 from secureflow.domain.specs.targets import Label
 from secureflow.kit.text import Text
 
-MAX_NOISE: Final = 1000.0
-"""The largest noise multiplier times contributions."""
-MAX_DEVIATION: Final = float(1 << 17)
-"""The largest σ that noise can be drawn with (`engines.privacy.gaussian`)."""
-
 
 def _absent(value: Any) -> bool:
     return value is None
-
-
-@dataclass(frozen=True)
-class PreparationPrivacy:
-    """How the sums that steps are fitted from are made differentially private.
-
-    Args:
-        delta: δ of the whole job.
-        unit: whose presence is hidden: a record, or a person of up to `contributions` rows.
-        noise: `shared`: each party adds σ/√(t−c), so that honest parties add up to σ on the total.
-        noise_multiplier: z of each release, a column's sums in a round: σ over their sensitivity.
-        epsilon: upper bound on the cost of the whole job, by `rdp-cks20` at `delta`.
-    """
-
-    __pydantic_config__ = STRICT
-    delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
-    unit: PrivacyUnit = "record"
-    noise: Literal["shared"] = "shared"
-    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)] | None = None
-    epsilon: Annotated[float, Field(ge=1e-3, le=100.0)] | None = None
-
-    @property
-    def multiplier(self) -> float:
-        """Return z of a checked spec."""
-        if self.noise_multiplier is None:
-            raise AssertionError  # `check_preparation` refuses such a spec
-        return self.noise_multiplier
-
-
-@dataclass(frozen=True)
-class PreparationLimits:
-    """Seconds without progress after which a party counts as silent."""
-
-    __pydantic_config__ = STRICT
-    patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
 
 
 @dataclass(frozen=True)
@@ -85,9 +44,9 @@ class PreparationSpec(SpecBase):
     columns: Annotated[tuple[PreparedColumn, ...], Field(min_length=1, max_length=1024)]
     steps: Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=MAX_STEPS)]
     label: Annotated[Label | None, Field(exclude_if=_absent)] = None
-    privacy: PreparationPrivacy | None = None
+    privacy: SummedPrivacy | None = None
     contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
-    limits: PreparationLimits = field(default_factory=PreparationLimits)
+    limits: SummedLimits = field(default_factory=SummedLimits)
     min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     protection: Literal["secagg"] = "secagg"
     kind: Literal["preparation"] = "preparation"
@@ -173,38 +132,15 @@ def _roster_rules(spec: PreparationSpec) -> Problem | None:
 
 
 def _privacy_rules(spec: PreparationSpec) -> Problem | None:
-    privacy = spec.privacy
-    if privacy is None:
-        once = spec.contributions == 1
-        reason = "without privacy every row counts"
-        return None if once else ("contributions", reason, "Leave it out.")
-    if privacy.unit == "party":
-        reason = "a sum hides a record, or a person of several rows, not a whole party"
-        return "privacy.unit", reason, 'Use "record" or "person".'
-    if privacy.unit == "record" and spec.contributions > 1:
-        reason = "a record is one row"
-        return "contributions", reason, 'Set it to 1, or privacy.unit to "person".'
+    rounds = schedule(spec).rounds
+    moved = max((query.moved for each in rounds for query in each), default=1)
+    problem = summed_problem(spec, moved)
+    if problem is not None or spec.privacy is None:
+        return problem
     for at, step in enumerate(spec.steps):
         if step.step == "min_max" and step.of == "rows":
             reason = "the smallest and the largest number are each one row's, and are not private"
             return step_place(at, "of"), reason, 'Use "bounds", or clip and standardise.'
-    return _noise_problem(spec, privacy)
-
-
-def _noise_problem(spec: PreparationSpec, privacy: PreparationPrivacy) -> Problem | None:
-    if privacy.noise_multiplier is None:
-        reason = "it is neither given nor calibrated from an epsilon"
-        return "privacy.noise_multiplier", reason, "Give it, or give privacy.epsilon."
-    moved = max(query.moved for each in schedule(spec).rounds for query in each)
-    drawn = MAX_DEVIATION / ((spec.contributions + 1) * math.sqrt(moved))
-    most = min(MAX_NOISE / spec.contributions, drawn)
-    if privacy.noise_multiplier > most:
-        reason = Text(
-            "above {most:g} (at {count} rows of a unit) only noise is left",
-            most=most,
-            count=spec.contributions,
-        )
-        return "privacy.noise_multiplier", reason, "Lower it, or fit fewer steps."
     return None
 
 

@@ -7,24 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Column
-from secureflow.domain.specs.preparation import PreparationLimits
+from secureflow.domain.specs.base import Column
 from secureflow.domain.specs.request import REQUEST, RequestBase
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
+from secureflow.domain.specs.summed import SummedLimits, SummedNoise
 from secureflow.domain.specs.targets import Label
-
-
-@dataclass(frozen=True)
-class PreparationNoise:
-    """The part of `PreparationPrivacy` that is chosen; the centre adds the owners' unit.
-
-    Without a `noise_multiplier` it is calibrated from `epsilon`.
-    """
-
-    __pydantic_config__ = STRICT
-    delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
-    noise_multiplier: Annotated[float, Field(ge=0.1, le=1e6)] | None = None
-    epsilon: Annotated[float, Field(ge=1e-3, le=100.0)] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class PreparationRequest(RequestBase):
         ),
     ]
     label: Label | None = None
-    privacy: PreparationNoise | None = None
-    limits: PreparationLimits | None = None
+    privacy: SummedNoise | None = None
+    limits: SummedLimits | None = None
     min_contributors: Annotated[int, Field(ge=1, le=256)] | None = None
     kind: Literal["preparation"] = field(default="preparation", kw_only=True)

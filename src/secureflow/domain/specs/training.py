@@ -39,9 +39,12 @@ from secureflow.domain.specs.inputs import (
     TextFeature,
     Texts,
 )
+from secureflow.domain.specs.measured import Metric
+from secureflow.domain.specs.parts import Part
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
+from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.targets import (
     ClassesLabel,
@@ -199,7 +202,10 @@ class FeatureSpec:
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Stop when the federated validation loss has not fallen by `min_delta` for `patience` rounds."""  # noqa: E501
+    """Stop after `patience` rounds whose figure is not better than the best by `min_delta`.
+
+    The figure is the plan's `metric`, over all parties' validation rows; by default the loss.
+    """
 
     __pydantic_config__ = STRICT
     patience: Annotated[int, Field(ge=1, le=1000)] = 3
@@ -210,7 +216,8 @@ class EarlyStop:
 class TrainingPlan:
     """The schedule: rounds, local work, seed, validation share, early stop.
 
-    `keep: best` releases the model with the lowest federated validation loss, not the last one.
+    `keep: best` releases the model with the best `metric`, not the last one. By default that is the
+    one with the lowest federated validation loss.
     `order: public` has each party go through its rows in an order that follows from the plan, as a
     simulation does; by default it follows from the party's secret.
 
@@ -218,6 +225,8 @@ class TrainingPlan:
     are drawn from raw words of a generator, which no version of NumPy changes, and which rows a
     party validates on follows from the party's secret (`engines.preparation.split`), not from
     `seed` alone, which the submitter chooses.
+
+    With `split` the owners' keys say which rows are held out, and neither `seed` nor the file does.
     """
 
     __pydantic_config__ = STRICT
@@ -232,6 +241,8 @@ class TrainingPlan:
     keep: Annotated[Literal["best"] | None, Field(exclude_if=_absent)] = None
     order: Annotated[Literal["public"] | None, Field(exclude_if=_absent)] = None
     draws: Annotated[Literal["words"] | None, Field(exclude_if=_absent)] = None
+    split: Annotated[KeySplit | None, Field(exclude_if=_absent)] = None
+    metric: Annotated[Metric | None, Field(exclude_if=_absent)] = None
 
 
 @dataclass(frozen=True)
@@ -287,6 +298,7 @@ class TrainingSpec(SpecBase):
     v: Literal[1] = 1
     initial: Annotated[Initial | None, Field(exclude_if=_absent)] = None
     wire: Annotated[WireType | None, Field(exclude_if=_absent)] = None
+    part_of: Annotated[Part | None, Field(exclude_if=_absent)] = None
 
     @property
     def parameters(self) -> int:
@@ -334,6 +346,11 @@ class TrainingSpec(SpecBase):
     def reads_rows(self) -> bool:
         """Whether rows are read at all; a rehearsal reads none."""
         return self.features is not None
+
+    @property
+    def splits_by_key(self) -> bool:
+        """Whether rows are held out by the owners' keys, which then are read as well."""
+        return self.reads_rows and self.plan.split is not None
 
     @property
     def tells_rows(self) -> bool:

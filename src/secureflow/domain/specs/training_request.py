@@ -23,11 +23,8 @@ from secureflow.domain.specs.training import (
 
 
 @dataclass(frozen=True)
-class TrainingRequest(RequestBase):
-    """A training job. Omitted fields have the spec's defaults.
-
-    `parties` are members that take part in a rehearsal without a dataset.
-    """
+class TrainingParts(RequestBase):
+    """What is asked of a training. Omitted fields have the spec's defaults."""
 
     __pydantic_config__ = REQUEST
     features: FeatureSpec | None = None
@@ -50,4 +47,14 @@ class TrainingRequest(RequestBase):
             examples=[[]],
         ),
     ] = ()
+
+
+@dataclass(frozen=True)
+class TrainingRequest(TrainingParts):
+    """A training job. Omitted fields have the spec's defaults.
+
+    `parties` are members that take part in a rehearsal without a dataset.
+    """
+
+    __pydantic_config__ = REQUEST
     kind: Literal["training"] = field(default="training", kw_only=True)

@@ -14,6 +14,7 @@ from secureflow.engines.preparation.encoded import (
     labelled_rows,
     prepared_rows,
 )
+from secureflow.engines.preparation.keysplit import held_out
 from secureflow.engines.preparation.moments import (
     Moments,
     declared_moments,
@@ -24,6 +25,8 @@ from secureflow.engines.preparation.moments import (
 from secureflow.engines.preparation.split import (
     LEAST_VALIDATION,
     chosen_by_content,
+    held_by_key,
+    parts_by_key,
     split_by_content,
     split_validation,
     validation_parts,
@@ -47,11 +50,14 @@ __all__ = [
     "design_matrix",
     "encode_rows",
     "feature_matrix",
+    "held_by_key",
+    "held_out",
     "label_vector",
     "labelled_rows",
     "moment_sums",
     "moments_from_sums",
     "moments_length",
+    "parts_by_key",
     "places",
     "prepared_rows",
     "private_labels",

@@ -106,6 +106,23 @@ def malformed_cell(
     )
 
 
+def after_rows(error: SecureFlowError, before: int) -> SecureFlowError:
+    """Return the error of a block of rows as one of the whole table.
+
+    Args:
+        error: whose details may name a row, from 1.
+        before: rows before the block.
+    """
+    row, message = error.details.get("row"), error.message
+    if not isinstance(row, int) or not isinstance(message, Text):
+        return error
+    facts = {n: row + before if n in {"row", "index"} else v for n, v in message.facts.items()}
+    details = {**error.details, "row": row + before}
+    return SecureFlowError(
+        error.code, Text.of_table(message.template, facts), error.hint, details
+    )  # fmt: skip
+
+
 def undeclared_category(name: str, row: int, count: int) -> SecureFlowError:
     """Return the error for a category of this column that is none of `count` declared ones.
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.passes import Query, schedule, sizes
 from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.domain.specs.summed import LIMIT
 from secureflow.domain.specs.tables import Fit, Table, after, present, tables
 from secureflow.engines.preparation.steps import STEPS
 from secureflow.engines.preparation.steps.combining import selected
@@ -31,8 +32,6 @@ from secureflow.engines.preparation.steps.values import Numbers64, Values
 
 UNIT: Final = 1 << 24
 """Steps of one row that adds 1, without privacy: a quantum of 6e-8."""
-LIMIT: Final = 1 << 50
-"""Limit of a party's number: 67 million rows."""
 MOST_ROWS: Final = LIMIT // UNIT
 """Most rows of a party: what they add to one number stays within the limit."""
 _SIGMA: Final = 1 << 13

@@ -1,7 +1,8 @@
-"""The local validation split: by a secret and row position, or by seed and the row's content.
+"""The local validation split: by key, by a secret and row position, or by seed and content.
 
 | plan             | a row's part is drawn from                                      |
 |------------------|-----------------------------------------------------------------|
+| `split: by: key` | the organisation's secret and the row's key (`keysplit`)        |
 | `draws: words`   | the party's secret, the plan's seed and share, the row's place  |
 | with `order: public`, and in a simulation | the same, without a secret             |
 | of version 0.2.0 | the plan's seed and the row's place                             |
@@ -14,14 +15,16 @@ trained on; unless the file has changed. Who chooses the seed learns and chooses
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.training import TrainingPlan
+from secureflow.engines.preparation.keysplit import held_out
 from secureflow.kit.canonical import canonical_bytes, sha256
+from secureflow.kit.errors import SecureFlowError
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64]]
 """The ascending row indices of the training and of the validation part."""
@@ -35,8 +38,37 @@ _MIXERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _WORDS_AT_A_TIME: Final = 1 << 20
 
 
+def held_by_key(plan: TrainingPlan, keys: NDArray[Any], secret: bytes) -> NDArray[np.bool_]:
+    """Tell which rows a plan that splits by key holds out; arguments as for `keysplit.held_out`."""
+    if plan.split is None:
+        raise AssertionError  # the caller must check this
+    folds = plan.split.part
+    return held_out(keys, secret, plan.validation if folds is None else None, folds)
+
+
+def parts_by_key(held: NDArray[np.bool_]) -> Parts:
+    """Return a party's parts under a split by key, without differential privacy.
+
+    A row that is held out is never trained on, even if so few are that the party validates on none.
+
+    Args:
+        held: which rows are held out, (rows,).
+
+    Raises:
+        SecureFlowError: `empty_dataset` if no row is left to train on.
+    """
+    (train,), (valid,) = np.nonzero(~held), np.nonzero(held)
+    if not len(train):
+        raise SecureFlowError(
+            "empty_dataset",
+            "Every row of the party's dataset is held out by its key.",
+            "Use a dataset with more keys, hold out fewer of them, or leave the job.",
+        )
+    return train, valid if len(valid) >= LEAST_VALIDATION else valid[:0]
+
+
 def validation_parts(plan: TrainingPlan, rows: int, secret: bytes) -> Parts:
-    """Return a party's training and validation rows, without differential privacy.
+    """Return a party's parts without a split by key and without differential privacy.
 
     Args:
         plan: the job's.

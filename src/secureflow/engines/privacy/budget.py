@@ -12,6 +12,7 @@ limit (ε, δ), both fixed by the owner. The guarantees (docs/privacy.md, "The b
   open reservation is spent;
 - a commit may lower the charge to what was really released, never raise it; only the owner's
   decision does (`enter`);
+- a reservation for several jobs is drawn on by each: what a draw moves, the whole has no longer;
 - events form a hash chain; the owner's own ledger leaves name heads of it, and a state that lacks
   one (a restored backup) is refused.
 
@@ -33,6 +34,7 @@ from secureflow.engines.privacy.accounting import (
     parse_charge,
     renyi,
 )
+from secureflow.engines.privacy.covering import covers, without
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -183,7 +185,7 @@ class BudgetLedger:
         charge = known.charge if released is None else released
         if known.state == "committed" and known.charge == charge:
             return
-        if known.state == "voided" or not _covers(known.charge, charge):
+        if known.state == "voided" or not covers(known.charge, charge):
             raise _conflict(
                 reservation, Text("it is {state} for another charge", state=known.state)
             )
@@ -207,6 +209,29 @@ class BudgetLedger:
         self._store({"kind": "void", "id": reservation})
         known.state = "voided"
 
+    def draw(self, part: str, whole: str, charge: Charge) -> None:
+        """Move a part of a reservation to a job that it was reserved for; the total stays the same.
+
+        What is left of the whole counts as spent until `commit` lowers it: from now on it is no
+        longer known that nothing ran. The same part again, while it is open, is answered.
+
+        Raises:
+            SecureFlowError: `budget_conflict` if the whole does not hold exactly this charge, was
+                voided, or the part has run.
+        """
+        self._check_settled()
+        known, source = self._reservations.get(part), self._get(whole)
+        if known is not None:
+            if (known.charge, known.state) != (charge, "reserved"):
+                raise _conflict(part, Text("it is {state}", state=known.state))
+            return
+        left = None if source.state == "voided" else without(source.charge, charge)
+        if left is None:
+            raise _conflict(whole, Text("it holds no charge for {part}", part=part))
+        mechanisms = [m.as_json() for m in charge]
+        self._store({"kind": "draw", "id": part, "of": whole, "charge": mechanisms})
+        self._drawn(part, whole, charge)
+
     def enter(self, job: str, charge: Charge) -> None:
         """Count a job's charge as spent by its owner's decision, whatever its reservation's state.
 
@@ -217,7 +242,7 @@ class BudgetLedger:
         """
         self._check_settled()
         known = self._reservations.get(job)
-        if known is not None and known.state == "committed" and _covers(known.charge, charge):
+        if known is not None and known.state == "committed" and covers(known.charge, charge):
             return
         others = (one for name, one in self._reservations.items() if name != job)
         after = self._epsilon((*_counted(others), *charge))
@@ -231,7 +256,7 @@ class BudgetLedger:
     def covers(self, reservation: str, released: Charge) -> bool:
         """Tell whether a reservation that was not voided pays for what was released."""
         known = self._reservations.get(reservation)
-        return known is not None and known.state != "voided" and _covers(known.charge, released)
+        return known is not None and known.state != "voided" and covers(known.charge, released)
 
     # --- what it costs -------------------------------------------------------------------------
 
@@ -352,6 +377,14 @@ class BudgetLedger:
             raise _conflict(reservation, "there is none with this name")
         return known
 
+    def _drawn(self, part: str, whole: str, charge: Charge) -> None:
+        source = self._reservations[whole]
+        left = without(source.charge, charge)
+        if left is None:
+            raise KeyError(whole)  # an event that no version writes
+        source.charge, source.state = left, "committed"
+        self._reservations[part] = _Reservation(part, charge, "reserved")
+
     def _replay(self, event: Event) -> None:
         try:
             self._apply(event)
@@ -375,6 +408,9 @@ class BudgetLedger:
         if kind == "reserve":
             charge = parse_charge(event["charge"])
             self._reservations[event["id"]] = _Reservation(event["job"], charge, "reserved")
+            return
+        if kind == "draw":
+            self._drawn(event["id"], event["of"], parse_charge(event["charge"]))
             return
         known = self._reservations[event["id"]]
         if kind == "commit":
@@ -434,28 +470,6 @@ def reserve_all(
 
 def _counted(reservations: Iterable[_Reservation]) -> Charge:
     return tuple(m for one in reservations if one.state != "voided" for m in one.charge)
-
-
-def _covers(reserved: Charge, released: Charge) -> bool:
-    """Tell whether each released mechanism is a reserved one, at most as often."""
-    if len(reserved) < len(released):
-        return False
-    left = list(reserved)
-    for mechanism in released:
-        fit = next(
-            (
-                r
-                for r in left
-                if (r.kind, r.noise, r.sampling)
-                == (mechanism.kind, mechanism.noise, mechanism.sampling)
-                and r.count >= mechanism.count
-            ),
-            None,
-        )
-        if fit is None:
-            return False
-        left.remove(fit)
-    return True
 
 
 def unit_fixed(domain: str, unit: PrivacyUnit, wanted: PrivacyUnit) -> SecureFlowError:

@@ -1,7 +1,6 @@
 """The masked sums of a preparation job, and the file of totals that goes from round to round.
 
-The sums of all rounds have one length, that of the longest. One ring step is one step of the
-lattice, so that whole numbers up to `LIMIT` pass unchanged; the weight of each party is 1.
+The sums of all rounds have one length, that of the longest.
 
 What a round starts from is everything that was opened before it: `totals`, int64 (rounds,
 `schedule.longest`), little-endian. Each party replays the fits from it; masks are bound to its
@@ -11,28 +10,20 @@ digest, so that sums of parties that were shown different totals do not open.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from blake3 import blake3
-from numpy.typing import NDArray
 
-from secureflow.domain.quorum import honest_of
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.engines.preparation.fitting import LIMIT, Progress, learn, sigma_of, start
-from secureflow.engines.privacy.gaussian import sample
+from secureflow.engines.preparation.fitting import Progress, learn, sigma_of, start
 from secureflow.engines.recipes.stage import STAGE
-from secureflow.engines.secagg import Encoding, MaskingPlan
-from secureflow.engines.secagg.encoding import total_weight
-from secureflow.engines.secagg.masks import Ring
+from secureflow.engines.secagg import MaskingPlan
+from secureflow.engines.secagg.wholenumbers import BYTES, Integers, whole_encoding, with_shares
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-
-Integers = NDArray[np.int64]
-BYTES: Final = 8
 
 
 def preparation_plan(spec: PreparationSpec, job: str, spec_digest: str) -> MaskingPlan:
@@ -41,8 +32,7 @@ def preparation_plan(spec: PreparationSpec, job: str, spec_digest: str) -> Maski
     Raises:
         SecureFlowError: `invalid_roster`.
     """
-    bits = LIMIT.bit_length() - 1
-    encoding = Encoding(schedule(spec).longest, clip=float(LIMIT), bits=bits, max_weight=1)
+    encoding = whole_encoding(schedule(spec).longest)
     dp = {} if spec.privacy is None else dump(spec.privacy)
     rounds = len(schedule(spec).rounds)
     return MaskingPlan(f"{job}-{STAGE}", spec_digest, spec.roster, encoding, rounds, dp)
@@ -57,32 +47,12 @@ def noised(spec: PreparationSpec, number: int, sums: Integers, seed: bytes) -> I
         sums: without noise.
         seed: 32 secret bytes, of this round and what it starts from.
     """
-    found = sums.copy()
-    honest, offset = honest_of(len(spec.roster)), 0
+    parts, offset = [], 0
     for at, query in enumerate(schedule(spec).rounds[number - 1]):
-        sigma = sigma_of(spec, query)
-        if sigma:
-            own = sha256(canonical_bytes({"v": 1, "use": "preparation noise", "query": at}) + seed)
-            part = slice(offset, offset + query.slots)
-            found[part] += sample(sigma / honest**0.5, query.slots, own)
+        own = sha256(canonical_bytes({"v": 1, "use": "preparation noise", "query": at}) + seed)
+        parts.append((slice(offset, offset + query.slots), sigma_of(spec, query), own))
         offset += query.slots
-    return np.clip(found, -LIMIT, LIMIT)
-
-
-def masked_values(vector: Integers) -> NDArray[np.float64]:
-    """Return a party's sums as the values of its upload (weight 1, no metrics)."""
-    return np.clip(vector, -LIMIT, LIMIT).astype(np.float64)
-
-
-def opened_totals(plan: MaskingPlan, total: Ring, survivors: int) -> Integers:
-    """Check an unmasked sum of this many parties and return the totals in it.
-
-    Raises:
-        SecureFlowError: `sum_inconsistent`.
-    """
-    total_weight(plan.encoding, total, survivors)
-    signed = total.view(np.dtype(f"<i{total.itemsize}"))
-    return signed[: plan.encoding.length].astype(np.int64)
+    return with_shares(sums, parts, len(spec.roster))
 
 
 def totals_bytes(spec: PreparationSpec, rounds: int) -> int:

@@ -1,4 +1,7 @@
-"""No protection (`none`), for kinds of job whose parties contribute nothing that could be read."""
+"""No protection (`none`), for kinds of job whose parties contribute nothing that could be read.
+
+What they compute, if anything, stays with each of them (`kept`).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class Unprotected:
     adder: Final = ""
     hides: Final = "nothing is contributed"
     wire: Final = "TLS 1.3"
-    verbs: Final[frozenset[str]] = frozenset()
+    verbs: Final = frozenset({"keep"})
 
     def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
         """Return nothing: there is no enclave."""

@@ -52,7 +52,7 @@ def federated_training(context: JobContext[TrainingSpec]) -> Script[dict[str, JS
 def _run(course: Course[TrainingSpec]) -> Script[dict[str, JSON]]:
     yield from begin(course, partial(_plans, course))
     initial = initial_model_digest(course.spec)
-    kept = Kept[ReleasedModel]()
+    kept = Kept[ReleasedModel](course.spec.plan.metric or "loss")
     history = yield from _train(course, initial, kept)
     return (yield from _finish(course, initial, history, kept))
 
@@ -88,7 +88,7 @@ def _train(
         release = yield from run_round(course, Step(0, "moments"), initial)
         course.start.moments = ReleasedMoments(release.body["sums"], _public(release))
     plan = course.spec.plan
-    stopping = Stopping(plan.early_stop)
+    stopping = Stopping(plan)
     for number in range(1, plan.rounds + 1):
         began = yield from seconds_now()
         before = course.start.model
@@ -199,6 +199,8 @@ def _finish(
     if course.spec.bundle is not None:
         report["code"] = dump(course.spec.bundle)
     report |= chosen | others
+    if course.spec.plan.metric is not None:
+        report["chosen_by"] = course.spec.plan.metric
     report["model"] = {"digest": digest, "artifact": artifact} | {
         "id": published["model"],
         "version": published["version"],

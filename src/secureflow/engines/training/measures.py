@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.bundle_family import ROWS, BundleModel
+from secureflow.domain.specs.measured import MAX_CELLS
 from secureflow.domain.specs.targets import ClassesLabel, NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.clusters import ClusterMeasure
@@ -44,8 +45,6 @@ Vector = NDArray[np.float32]
 Outputs = NDArray[np.float32]
 Spread = tuple[float, float]
 
-MAX_CELLS: Final = 32
-"""Most classes of which every pair (class, predicted) is counted."""
 _PRIVATE_ERROR: Final = 2.0
 """The cap of one row's absolute error in noised sums, in scaled units: the whole range."""
 _NUMBER_FACTORS: Final = np.array([1.0, 2.0, 2.0, _PRIVATE_ERROR**2, _PRIVATE_ERROR])

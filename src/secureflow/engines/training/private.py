@@ -99,13 +99,16 @@ def charge(spec: TrainingSpec, rounds: int | None = None, *, evaluated: bool = F
     one it is charged if it came (`evaluated`): a party may have missed every round but this. Its
     rows are not trained on, which would make it cheaper; the charge does not rely on that.
     """
-    privacy, count = spec.privacy, spec.plan.rounds if rounds is None else rounds
-    if privacy is None:
-        return ()
-    evaluation = evaluation_charge(privacy) if count or evaluated else ()
-    if count == 0:
+    count = spec.plan.rounds if rounds is None else rounds
+    return () if spec.privacy is None else charge_of(spec.privacy, count, evaluated=evaluated)
+
+
+def charge_of(privacy: Privacy, rounds: int, *, evaluated: bool = False) -> Charge:
+    """Return the cost of this many rounds under a privacy part; see `charge`."""
+    evaluation = evaluation_charge(privacy) if rounds or evaluated else ()
+    if rounds == 0:
         return evaluation
-    steps = count * privacy.local_steps
+    steps = rounds * privacy.local_steps
     models = Mechanism("gaussian", privacy.multiplier, privacy.sampling, steps)
     return (models, *evaluation)
 

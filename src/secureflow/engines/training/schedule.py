@@ -1,7 +1,8 @@
 """When the rounds of a plan end, and which model is kept: the same for a job and its simulation.
 
 A round's metrics are those of the model that it starts from, so the model of round n is judged by
-round n + 1, the last one by the evaluation. The model before round 1 is not among those kept.
+round n + 1, the last one by the evaluation. The model before round 1 is not among those kept. A
+round without the figure (an AUC where all labels are alike) neither stops nor is kept.
 """
 
 from __future__ import annotations
@@ -11,36 +12,48 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from secureflow.domain.specs.training import EarlyStop
+from secureflow.domain.specs.measured import HIGHER, Metric
+from secureflow.domain.specs.training import TrainingPlan
 
 M = TypeVar("M")
 
 
+def badness(metrics: Mapping[str, float], metric: Metric) -> float | None:
+    """Return a figure so that less is better; None if the metrics do not have it."""
+    if metric == "rmse":
+        squares = metrics.get("mse")
+        return None if squares is None else math.sqrt(squares)
+    value = metrics.get(metric)
+    return -value if value is not None and metric in HIGHER else value
+
+
 class Stopping:
-    """The early stop of a plan: the federated validation loss has not fallen for a while.
+    """The early stop of a plan: the federated validation figure has not improved for a while.
 
     Args:
-        rule: the plan's; None never stops.
+        plan: without `early_stop` it never stops.
     """
 
-    def __init__(self, rule: EarlyStop | None) -> None:
-        self._rule = rule
+    def __init__(self, plan: TrainingPlan) -> None:
+        self._rule, self._metric = plan.early_stop, plan.metric or "loss"
         self._best, self._stale = math.inf, 0
 
     def after(self, metrics: Mapping[str, float]) -> bool:
         """Tell whether the round with these metrics is the last."""
-        if self._rule is None or "loss" not in metrics:
+        found = badness(metrics, self._metric)
+        if self._rule is None or found is None:
             return False
-        improved = metrics["loss"] < self._best - self._rule.min_delta
-        self._best = min(self._best, metrics["loss"])
+        improved = found < self._best - self._rule.min_delta
+        self._best = min(self._best, found)
         self._stale = 0 if improved else self._stale + 1
         return self._stale >= self._rule.patience
 
 
 @dataclass
 class Kept(Generic[M]):
-    """The model with the lowest federated validation loss so far; the earlier one of equals."""
+    """The model with the best federated validation figure so far; the earlier one of equals."""
 
+    metric: Metric = "loss"
     round: int = 0
     model: M | None = None
     metrics: dict[str, float] = field(default_factory=dict)
@@ -48,9 +61,10 @@ class Kept(Generic[M]):
 
     def beats(self, number: int, metrics: Mapping[str, float]) -> bool:
         """Tell whether the model of a round is better than the kept one."""
-        if not number or "loss" not in metrics:
+        found, kept = badness(metrics, self.metric), badness(self.metrics, self.metric)
+        if not number or found is None:
             return False
-        return self.model is None or metrics["loss"] < self.metrics["loss"]
+        return self.model is None or kept is None or found < kept
 
     def offer(
         self, number: int, model: M | None, metrics: dict[str, float], sums: list[float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,6 +67,8 @@ class Simulation:
             those that the job names, if it names any.
         owners: what owners would declare of their data (`read_owners`): one declaration for all
             files, or one for each; empty: whatever the files hold.
+        key: the column that says whose a row is, for a job that holds rows out by key; empty: the
+            one that the declarations name.
     """
 
     parties: int | None = None
@@ -77,6 +79,7 @@ class Simulation:
     secret: bytes | None = field(default=None, repr=False)
     initial: Path | None = None
     owners: tuple[DatasetConfig, ...] = ()
+    key: str = ""
 
     def run(
         self,
@@ -101,7 +104,7 @@ class Simulation:
         Raises:
             SecureFlowError: what the platform would refuse, those of `starting.beginning`, and
                 `invalid_partition`, `partition_impossible`, `invalid_attack`, `missing_data`,
-                `empty_dataset`.
+                `empty_dataset`, `key_undeclared`.
         """
         partition = Partition.parse(self.partition)
         job, code = local_code(with_recipe(job, base), base, simulated=True)
@@ -110,12 +113,12 @@ class Simulation:
         if features is not None:
             refuse(features_problem(features))
             self._check_files(data)
-            tables = self._tables(data, features, partition, tolerant=bool(job.get("privacy")))
+            tables = self._tables(data, features, partition, job)
             table, owners, count = self._rows(tables, partition, features)
         start = beginning(job, code, self.initial)
         drafted = draft(job, count, self.protection, start)
         for owner in self.owners:
-            check_features(drafted.spec, owner)
+            check_features(drafted.spec, replace(owner, key=self.key or owner.key))
         attack = Attack.parse(self.attack, count) if self.attack else None
         secret = secrets.token_bytes(32) if self.secret is None else self.secret
         warned = Warned()
@@ -160,7 +163,7 @@ class Simulation:
             )  # fmt: skip
 
     def _tables(
-        self, data: Any, features: FeatureSpec, partition: Partition, *, tolerant: bool
+        self, data: Any, features: FeatureSpec, partition: Partition, job: Mapping[str, Any]
     ) -> list[Table]:
         """Read the table that is to be divided, or one for each party."""
         if data is None or (isinstance(data, list | tuple) and not data):
@@ -169,6 +172,7 @@ class Simulation:
                 "The job has features, and there are no rows to simulate it on.",
                 "Name a CSV or Parquet file: --data FILE.",
             )
+        tolerant, keyed = bool(job.get("privacy")), _by_key(job)
         given = data if isinstance(data, list | tuple) else [data]
         owners = self.owners or (None,)
         with contextlib.ExitStack() as stack:
@@ -177,9 +181,22 @@ class Simulation:
                 read_table(
                     path, features, partition.column,
                     owner=owners[at % len(owners)], tolerant=tolerant, name=_called(one),
+                    key=self._key(owners[at % len(owners)]) if keyed else "",
                 )
                 for at, (path, one) in enumerate(zip(paths, given, strict=True))
             ]  # fmt: skip
+
+    def _key(self, owner: DatasetConfig | None) -> str:
+        """Return the column of keys."""
+        found = self.key or (owner.key_column if owner else None)
+        if not found:
+            raise SecureFlowError(
+                "key_undeclared",
+                "The job holds rows out by key, and nothing says which column that is.",
+                "Name the column that says whose each row is: --key COLUMN; or declare it as `key` "
+                "in the file of --dataset.",
+            )
+        return found
 
     def _rows(
         self, tables: list[Table], partition: Partition, features: FeatureSpec
@@ -209,6 +226,7 @@ def simulate(
     seed: int = 7,
     initial: str | Path | None = None,
     dataset: str | Path | None = None,
+    key: str = "",
     on_round: OnRound | None = None,
 ) -> Outcome:
     """Run a training job in this process, with simulated parties.
@@ -226,6 +244,7 @@ def simulate(
             it names any.
         dataset: a file with what the owners would declare (`secureflow agent data inspect`);
             `FILE:NAME` is one of several in it.
+        key: the column that says whose a row is, for a job that holds rows out by key.
         on_round: is told of each round.
 
     Raises:
@@ -239,6 +258,7 @@ def simulate(
         parties, partition, attack, protection, seed,
         initial=None if initial is None else Path(initial),
         owners=() if dataset is None else tuple(read_owners(Path(dataset))),
+        key=key,
     )  # fmt: skip
     return simulation.run(content, data, label=label, on_round=on_round, base=base)
 
@@ -255,6 +275,12 @@ def _features(job: Mapping[str, Any]) -> FeatureSpec:
     except SecureFlowError:
         parse(_Described, {"features": job["features"]}, "spec")  # names the field
         raise
+
+
+def _by_key(job: Mapping[str, Any]) -> bool:
+    """Tell whether a job holds rows out by key; whether it says so rightly is checked later."""
+    plan = job.get("plan")
+    return isinstance(plan, Mapping) and plan.get("split") is not None
 
 
 def _called(data: Any) -> str:

@@ -37,6 +37,7 @@ class CodeRunner:
         spec: the job's spec, of the family `bundle`.
         columns: the party's rows.
         secret: the party's.
+        held: which of its rows their keys hold out, if the plan splits by key.
         rows: the file that the rows are handed over in.
         modules: the party's, of the bundle.
     """
@@ -46,13 +47,14 @@ class CodeRunner:
         spec: TrainingSpec,
         columns: Columns | None,
         secret: bytes,
+        held: NDArray[np.bool_] | None,
         rows: Path,
         modules: LocalModules,
     ) -> None:
         if not isinstance(spec.model, BundleModel):
             raise AssertionError  # the caller looked
         self._spec, self._model, self._path = spec, spec.model, rows
-        self._rows = RowsRunner(spec, columns, secret)
+        self._rows = RowsRunner(spec, columns, secret, held)
         layout = [(one.name, one.dtype, one.shape) for one in spec.tensors]
         self._modules, entry = modules, spec.model.bundle.entry
         with self._modules.used():
@@ -211,10 +213,15 @@ def code_runner(code: LocalCode | None, warned: Warned) -> Iterator[Prepare]:
     made_here, folder = count(), code.folder.resolve()
     with TemporaryDirectory(prefix="secureflow-rows-") as place:
 
-        def prepare(spec: TrainingSpec, columns: Columns | None, secret: bytes) -> CodeRunner:
+        def prepare(
+            spec: TrainingSpec,
+            columns: Columns | None,
+            secret: bytes,
+            held: NDArray[np.bool_] | None,
+        ) -> CodeRunner:
             number = next(made_here)
             modules = LocalModules(folder, f"{spec.roster[number].party} | ", warned)
-            return CodeRunner(spec, columns, secret, Path(place, str(number)), modules)
+            return CodeRunner(spec, columns, secret, held, Path(place, str(number)), modules)
 
         try:
             yield prepare

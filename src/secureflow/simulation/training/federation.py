@@ -97,7 +97,8 @@ class _Rounds:
         if self._spec.needs_moments:
             self._moments = self._sum_moments()
         train, history = adding(self._spec, "train"), []
-        stopping, kept = Stopping(self._spec.plan.early_stop), Kept[GlobalModel]()
+        plan = self._spec.plan
+        stopping, kept = Stopping(plan), Kept[GlobalModel](plan.metric or "loss")
         last = 0
         for number in range(1, self._spec.plan.rounds + 1):
             began = time.perf_counter()

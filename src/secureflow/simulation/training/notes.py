@@ -44,7 +44,7 @@ def noticed(
     yield from _bounds(spec, table)
     yield from _classes(spec, table)
     if spec.plan.validation and spec.privacy is None:
-        yield from _measuring(parties)
+        yield from _measuring(parties, by_key=spec.splits_by_key)
     if spec.plan.order == "public" and not chosen_here():
         chosen = " ".join(f"{name}='{value}'" for name, value in same_kernels().items())
         yield Text(
@@ -177,9 +177,17 @@ def _classes(spec: TrainingSpec, table: Table) -> Iterator[str]:
     )
 
 
-def _measuring(parties: Sequence[Party]) -> Iterator[str]:
+def _measuring(parties: Sequence[Party], *, by_key: bool) -> Iterator[str]:
     without = sum(not party.runner.rows[1] for party in parties)
-    if without:
+    if without and by_key:
+        yield Text(
+            "{count} of {parties} parties {count:has|have} fewer than {least} rows whose keys are "
+            "held out, and {count:measures|measure} nothing: they are not trained on either.",
+            count=without,
+            parties=len(parties),
+            least=LEAST_VALIDATION,
+        )
+    elif without:
         yield Text(
             "{count} of {parties} parties {count:has|have} fewer than {least} validation rows: "
             "{count:it trains on all its rows, and measures|they train on all their rows, and "

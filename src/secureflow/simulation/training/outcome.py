@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.engines.training.spending import spending
 from secureflow.kit.canonical import JSON
+from secureflow.sdk import display
+from secureflow.sdk.reports import metrics_table, privacy_line, rounds_table
+from secureflow.sdk.tables import Table
 from secureflow.simulation.training.federation import Trained
 
 if TYPE_CHECKING:
     from secureflow.sdk.prediction import Predictor
+
+_FACTS: Final = ("parties", "rows", "partition", "attack", "protection", "kept_round", "digest")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,23 @@ class Outcome:
         The metrics are of the model that the round starts from.
         """
         return self.trained.history
+
+    @property
+    def rounds(self) -> Table:
+        """The same as a table, for pandas and Arrow."""
+        return rounds_table(list(self.history))
+
+    def _repr_html_(self) -> str:
+        """Return the outcome for a notebook."""
+        told = self.as_json()
+        facts = {name: told[name] for name in _FACTS}
+        facts |= {"protection": display.word(str(told["protection"]))}
+        if self.privacy is not None:
+            facts["privacy"] = privacy_line(self.privacy)
+        facts["notes"] = "\n".join(map(display.word, self.notes))
+        tables = (metrics_table({"metrics": dict(self.metrics)}), self.rounds)
+        html = (one._repr_html_() for one in tables if len(one))
+        return "".join([display.facts(self.label, facts), *html])
 
     @property
     def privacy(self) -> Mapping[str, JSON] | None:

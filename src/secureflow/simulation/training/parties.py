@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from secureflow.adapters.frameworks import FrameworkRunner, Prepare, runner_of
 from secureflow.domain.specs.base import RosterEntry
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.preparation import held_by_key
 from secureflow.engines.sealing.wiretypes import DTYPES, widened
 from secureflow.engines.training.order import shuffle_seed
 from secureflow.kit.crypto import SigningKey
@@ -114,9 +115,11 @@ def parties(
     """
     made = []
     for place, line in enumerate(spec.roster):
-        columns = None if table is None or owners is None else table.part(owners == place)
+        columns, held = None, None
+        if table is not None and owners is not None:
+            columns, held = table.part(owners == place), _held(spec, table, owners == place)
         try:
-            runner = prepare(spec, columns, b"")
+            runner = prepare(spec, columns, b"", held)
         except SecureFlowError as error:
             if (told := in_file(error, table, _places(owners, place))) is not None:
                 raise told from error
@@ -124,6 +127,13 @@ def parties(
                 raise
         made.append(Party(spec, place, runner, _bytes(secret, line.party), attack))
     return made
+
+
+def _held(spec: TrainingSpec, table: Table, chosen: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return which rows of a party their keys hold out, under a secret that everybody knows."""
+    if not spec.splits_by_key or table.keys is None:
+        return None
+    return held_by_key(spec.plan, table.keys[chosen], b"")
 
 
 def _places(owners: Owners | None, place: int) -> NDArray[np.int64]:

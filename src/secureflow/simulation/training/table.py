@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.adapters.datasources import SourceLimits, check_keys, open_source
 from secureflow.adapters.datasources.folderinspection import inspect_data
 from secureflow.adapters.datasources.inspection import (
     check_named,
@@ -49,11 +49,13 @@ class Table:
         columns: name → cells; numbers as float64 (NaN missing), images and arrays with a row in
             their first dimension, the rest as `str` or None.
         by: the cells of the column that divides the rows, if it is named.
+        keys: each row's key, if it is named: numbers, or `str` and None.
         files: the name of each file that the rows are of, and how many are.
     """
 
     columns: Columns
     by: NDArray[Any] | None = None
+    keys: NDArray[Any] | None = None
     files: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -86,8 +88,10 @@ def joined(tables: Sequence[Table]) -> Table:
     if len(tables) == 1:
         return tables[0]
     names = tables[0].columns
+    keys = [one.keys for one in tables if one.keys is not None]
     return Table(
         {name: np.concatenate([one.columns[name] for one in tables]) for name in names},
+        keys=np.concatenate(keys) if keys else None,
         files=tuple(file for one in tables for file in one.files),
     )
 
@@ -104,6 +108,7 @@ def read_table(
     features: FeatureSpec,
     by: str = "",
     *,
+    key: str = "",
     owner: DatasetConfig | None = None,
     tolerant: bool = False,
     name: str = "",
@@ -114,6 +119,7 @@ def read_table(
         path: a CSV or Parquet file; a folder of images, or of `COLUMN.npy`.
         features: the job's.
         by: a further column, of any kind.
+        key: the column that says whose a row is, for a job that holds rows out by key.
         owner: the declaration that an owner would publish; None for one that holds whatever the
             file holds.
         tolerant: read cells that do not fit as missing, as under differential privacy.
@@ -126,13 +132,14 @@ def read_table(
     name = name or path.name or str(path)
     with of_file(name, features, declared=owner is not None):
         table = _read(path, features, by, owner, tolerant=tolerant)
+        keys = _keys(path, key, tolerant=tolerant) if key else None
     if not table.rows:
         raise SecureFlowError(
             "empty_dataset",
             Text("{name} has no row.", name=name),
             "Name a file with rows.",
         )
-    return replace(table, files=((name, table.rows),))
+    return replace(table, keys=keys, files=((name, table.rows),))
 
 
 def _read(
@@ -150,6 +157,33 @@ def _read(
         config = replace(owner, path=str(path), format=kind, index=None)
     columns = open_source(config, LIMITS, tolerant=tolerant).read(features.columns)
     return Table(columns, _dividing(path, kind, by) if by else None)
+
+
+def _keys(path: Path, key: str, *, tolerant: bool) -> NDArray[Any]:
+    """Return each row's key; under differential privacy a row may have none."""
+    if path.is_dir():
+        draft = inspect_data(path)
+        check_named(path, (key,), [one.name for one in draft.columns])
+        declared = (
+            ColumnConfig(key, "number" if _is_numeric(path, draft.format, key) else "text"),
+        )
+        config = DatasetConfig(path.name, str(path), draft.format, declared, index=draft.index)
+        keys = open_source(config, LIMITS, tolerant=True).read((key,))[key]
+    else:
+        kind = file_format(path)
+        check_named(path, (key,), column_names(path, kind))
+        keys = _dividing(path, kind, key)
+    if not tolerant:
+        check_keys(path.name, key, keys)
+    return keys
+
+
+def _is_numeric(path: Path, kind: DataFormat, name: str) -> bool:
+    """Tell whether a folder holds numbers in a column of one dimension."""
+    if kind != "arrays":
+        return False
+    cells = np.load(path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return cells.ndim == 1 and cells.dtype.kind in "fiu"
 
 
 def read_owners(path: Path) -> list[DatasetConfig]:

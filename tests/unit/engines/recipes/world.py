@@ -16,7 +16,8 @@ from secureflow.domain.specs.preparation import PreparationSpec, check_preparati
 from secureflow.engines.preparation.fitting import tally
 from secureflow.engines.preparation.steps.values import Values, read_values
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
-from secureflow.engines.recipes.plan import masked_values, noised, progress_after
+from secureflow.engines.recipes.plan import noised, progress_after
+from secureflow.engines.secagg.wholenumbers import masked_values
 from tests.unit.engines.run.summed_world import SummedWorld
 from tests.unit.engines.training.world import JOB
 

@@ -22,6 +22,7 @@ from secureflow.engines.run.messages import (
     FinishReply,
     FinishRequest,
     ForgetRequest,
+    KeepRequest,
     MaskRequest,
     OpenRequest,
     ReleaseRequest,
@@ -45,8 +46,8 @@ REQUESTS = {
     one.verb: one
     for one in (
         ConsentRequest, ChallengeRequest, AdmitRequest, TrainRequest, CloseRequest, SetupRequest,
-        AdvanceRequest, MaskRequest, AnswerRequest, CosignRequest, FinishRequest, OpenRequest,
-        AttestRequest, RollRequest, ReleaseRequest, SumRequest,
+        AdvanceRequest, MaskRequest, AnswerRequest, KeepRequest, CosignRequest, FinishRequest,
+        OpenRequest, AttestRequest, RollRequest, ReleaseRequest, SumRequest,
     )
 }  # fmt: skip
 ADDERS = {ENCLAVE, AGGREGATOR}
@@ -99,6 +100,7 @@ def as_sent(verb: str, name: str, value: Any) -> Any:
         ("secagg", "success", {"setup", "advance", "mask", "answer", "sum"}),
         ("sealed+secagg", "success", {"mask", "answer", "release"}),
         ("statistics", "accusation", {"mask", "finish"}),
+        ("prediction", "success", {"consent", "keep", "finish"}),
     ],
 )  # fmt: skip
 def test_both_ends_read_alike(kind: str, name: str, verbs: set[str]) -> None:

@@ -499,3 +499,47 @@ def test_the_best_model_is_released_where_the_plan_says_so(
     finished = [e["document"] for e in world.entries if e.get("kind") == "job.finished"]
     assert finished[0]["model"] == wanted
     assert finished[0]["kept_round"] == kept
+
+
+@pytest.mark.parametrize(
+    ("plan", "figures", "rounds", "kept"),
+    [
+        # of the models before rounds 1 to 4, and of the last one; the loss says the opposite
+        ({"keep": "best", "metric": "auc"}, [0.5, 0.7, 0.9, 0.8, 0.6], 4, 2),
+        ({"early_stop": {"patience": 1}, "metric": "auc"}, [0.5, 0.7, 0.6, 0.9], 3, None),
+        (
+            {"keep": "best", "early_stop": {"patience": 1}, "metric": "auc"},
+            [0.5, 0.7, 0.6, 0.6], 3, 1,
+        ),
+        (
+            {"early_stop": {"patience": 1, "min_delta": 0.3}, "metric": "auc"},
+            [0.5, 0.7, 0.9], 2, None,
+        ),
+    ],
+)  # fmt: skip
+def test_rounds_are_compared_by_the_figure_that_the_plan_names(
+    monkeypatch: pytest.MonkeyPatch,
+    plan: dict[str, Any],
+    figures: list[float],
+    rounds: int,
+    kept: int | None,
+) -> None:
+    make = world_module.make_spec
+
+    def choosing(keys: Any, rounds: int, **more: Any) -> Any:
+        return make(keys, rounds, plan={"rounds": 4, **plan}, **more)
+
+    monkeypatch.setattr(world_module, "make_spec", choosing)
+    told = iter(figures)
+
+    def summed(_spec: Any, _sums: Any) -> dict[str, float]:
+        auc = next(told)
+        return {"loss": auc, "auc": auc}
+
+    monkeypatch.setattr(federated, "summarise", summed)
+    report = drive(World(), [])
+    assert (report["rounds"], report["chosen_by"]) == (rounds, "auc")
+    assert report["stopped_early"] is (rounds < 4)
+    assert report.get("kept_round") == kept
+    wanted = tensor_digest(np.full(8, kept or rounds, np.float32))
+    assert report["model"]["digest"] == wanted

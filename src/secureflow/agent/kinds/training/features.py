@@ -30,7 +30,8 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
 
     Raises:
         SecureFlowError: those of `check_bounds`; `unknown_category`, `malformed_label`,
-            `shape_mismatch`; `missing_extra` for a framework that is not installed here.
+            `shape_mismatch`, `key_undeclared`; `missing_extra` for a framework that is not
+            installed here.
     """
     if spec.model.family in TORCH_FAMILIES:
         require_torch(spec.model.family)
@@ -38,6 +39,8 @@ def check_features(spec: TrainingSpec, dataset: DatasetConfig) -> None:
     features = spec.features
     if features is None:
         return
+    if spec.splits_by_key:
+        dataset.required_key()
     for beside in features.beside:
         _check_beside(spec, beside, dataset)
     for prepared in features.recipe.columns if features.recipe else ():

@@ -24,7 +24,7 @@ from secureflow.agent.compute.training import (
     evaluate_arguments,
     train_arguments,
 )
-from secureflow.agent.job.context import AgentContext, Computing, reading
+from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.job.reading import paid_reading, unnamed_rows
 from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
@@ -97,7 +97,8 @@ class Updates:
             self._rows[job.job] = 0  # the exact number of rows is not revealed either
         else:
             async with unnamed_rows(self._context, job):
-                answer = await self._computing.prepare(job.job, job.spec, *reading(pinned))
+                read = self._context.reading(pinned)
+                answer = await self._computing.prepare(job.job, job.spec, *read)
             self._rows[job.job] = int(answer["rows"])
             if spec.reads_rows and spec.plan.validation and not answer["validation"]:
                 await asyncio.to_thread(self._note_unmeasured, job.job)
@@ -161,7 +162,7 @@ class Updates:
         """Have the worker compute; a private job's rows are read now, once, and not before."""
         if spec.privacy is not None and job.job not in self._read:
             pinned = self._context.pinned(job, spec)
-            await self._computing.prepare(job.job, job.spec, *reading(pinned))
+            await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
             self._read.add(job.job)
         if path is None:
             return await self._computing.compute(job.job, MOMENTS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secureflow.application.reports.figures import answer_figures, metric_figures, plus_minus
+from secureflow.domain.figures import answer_figures, metric_figures, plus_minus
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""Evaluation: the step that the agent requests from a job's worker, and the worker's part of it.
+
+A step returns a round's sums, with this party's share of the noise under privacy: the same ones for
+the same arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.adapters.datasources import SourceLimits, open_source, read_with_keys
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
+from secureflow.domain.schemas import DatasetConfig, with_key, with_person
+from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.kind import SpecKind
+from secureflow.domain.specs.kinds import EVALUATION_SPEC
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+if TYPE_CHECKING:  # NumPy loads with the first job
+    from numpy.typing import NDArray
+
+SUMS: Final = "measure"
+"""The step that returns a round's sums, integers in the layout of `engines.evaluation.plan`."""
+
+
+def sums_arguments(
+    model: Path | None, number: int, party: str, seed: str, key: str
+) -> dict[str, JSON]:
+    """Return the arguments of step `measure`.
+
+    Args:
+        model: the file of the round's model: raw float32.
+        number: the round's, from 1.
+        party: whose rows they are.
+        seed: hex, of the noise; it belongs to this round and this model.
+        key: hex, which selects among the rows of a unit that has too many.
+    """
+    return {"model": str(model), "number": number, "party": party, "seed": seed, "key": key}
+
+
+class EvaluationWorker:
+    """`agent.compute.kind.WorkerKind`."""
+
+    spec: Final[SpecKind] = EVALUATION_SPEC
+
+    def __init__(self) -> None:
+        self.steps: Mapping[str, Step] = {SUMS: _sums}
+
+    def check(
+        self, job: str, spec: EvaluationSpec, config: DatasetConfig | None, limits: SourceLimits
+    ) -> None:
+        """Refuse columns that the file does not have.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
+        """
+        declared = _declared(job, config)
+        names = _names(spec, declared)
+        if spec.held_out is not None:
+            names = tuple(dict.fromkeys((*names, declared.required_key())))
+        open_source(with_person(with_key(declared)), limits, tolerant=True).check(names)
+
+    def prepare(
+        self,
+        job: str,
+        spec: EvaluationSpec,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secrets: Secrets = NO_SECRETS,
+    ) -> Prepared:
+        """Read the rows; their number is told unless the job is private."""
+        from secureflow.agent.compute.evaluation_rows import EvaluationRows
+
+        declared = _declared(job, config)
+        private = spec.privacy is not None
+        person = declared.privacy.person if declared.privacy and private else None
+        columns = _read(spec, declared, limits, secrets)
+        rows = EvaluationRows(spec, columns, person)
+        return Prepared(rows, 0 if private else rows.count)
+
+
+def _read(
+    spec: EvaluationSpec, config: DatasetConfig, limits: SourceLimits, secrets: Secrets
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of the rows that the job takes."""
+    names, tolerant = _names(spec, config), spec.privacy is not None
+    config = with_person(config)
+    if spec.held_out is None:
+        return open_source(config, limits, tolerant=tolerant).read(names)
+    from secureflow.engines.preparation import held_out
+
+    columns, keys = read_with_keys(config, limits, names, tolerant=tolerant)
+    taken = held_out(keys, secrets.keys, spec.held_out.share, spec.held_out.part)
+    return {name: found[taken] for name, found in columns.items()}
+
+
+def _names(spec: EvaluationSpec, config: DatasetConfig) -> tuple[str, ...]:
+    """Return the columns to read: the job's, and under privacy the owner's column of persons."""
+    person = config.privacy.person if config.privacy and spec.privacy is not None else None
+    return spec.column_names if person is None else tuple(
+        dict.fromkeys((*spec.column_names, person))
+    )  # fmt: skip
+
+
+def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
+    if config is None:
+        raise SecureFlowError(
+            "dataset_unknown", Text("The evaluation {job} has no dataset.", job=job)
+        )
+    return config
+
+
+def _sums(rows: Any, model: str, number: int, party: str, seed: str, key: str) -> NDArray[Any]:
+    """Return the sums of a round."""
+    secrets = bytes.fromhex(seed), bytes.fromhex(key)
+    found: NDArray[Any] = rows.sums(Path(model), number, party, *secrets)
+    return found
+
+
+EVALUATION_WORKER: Final = EvaluationWorker()

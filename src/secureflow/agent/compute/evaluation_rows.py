@@ -1,0 +1,120 @@
+"""In the worker: the rows of an evaluation, and what a model computes for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.scored import ScoredModel
+from secureflow.engines.evaluation.plan import noised, party_sums
+from secureflow.engines.preparation import (
+    Columns,
+    EncodedRows,
+    encode_rows,
+    labelled_rows,
+)
+from secureflow.engines.preparation.columns import column
+from secureflow.engines.preparation.fitting import MOST_ROWS
+from secureflow.engines.preparation.recipe import prepared_columns
+from secureflow.engines.preparation.units import kept_rows
+from secureflow.engines.training.families import model_family
+from secureflow.engines.training.models import row_cells, token_numbers
+from secureflow.engines.training.scoring import (
+    model_outputs,
+    scored_moments,
+    scored_parameters,
+)
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+LEAST_ROWS = 10
+"""Fewest rows of which a party's own figures are told, without privacy."""
+Rows = tuple[EncodedRows, NDArray[np.float32]]
+
+
+class EvaluationRows:
+    """The rows of an evaluation.
+
+    Args:
+        spec: checked.
+        columns: every column that the spec names, and that of persons.
+        person: its name, if the owner's budget is kept per person.
+
+    Raises:
+        SecureFlowError: `dataset_too_large`, `too_few_rows`; without privacy those of rows that do
+            not fit the models, which are prepared once to find them.
+    """
+
+    def __init__(self, spec: EvaluationSpec, columns: Columns, person: str | None) -> None:
+        self._spec = spec
+        self._columns = columns
+        self.count = len(next(iter(columns.values())))
+        if self.count > MOST_ROWS:
+            raise SecureFlowError(
+                "dataset_too_large",
+                Text("An evaluation adds up at most {most} rows of a party.", most=MOST_ROWS),
+                "Publish fewer rows, or several datasets.",
+            )
+        self._units = None if person is None else column(columns, person)
+        if self._units is None and spec.privacy is not None and spec.privacy.unit == "person":
+            raise SecureFlowError(
+                "missing_column",
+                "The job protects persons, but no column says whose each row is.",
+                "Name that column as `person` in the dataset's privacy section.",
+            )
+        if spec.privacy is None:
+            self._check()
+
+    def sums(
+        self, model: Path, number: int, party: str, seed: bytes, key: bytes
+    ) -> NDArray[np.int64]:
+        """Return the sums of a round, int64; see `agent.compute.evaluation.sums_arguments`.
+
+        Raises:
+            SecureFlowError: `model_length_wrong`; without privacy those of rows that do not fit.
+        """
+        scored = self._spec.models[number - 1]
+        parameters = scored_parameters(scored, model.read_bytes())
+        inputs, labels = self._prepared(scored, self._counted(key))
+        family, label = model_family(scored.trained), scored.features.label
+        outputs = model_outputs(family, parameters, inputs, label)
+        sums = party_sums(self._spec, number, party, outputs, labels)
+        return noised(self._spec, number, sums, seed)
+
+    def _counted(self, key: bytes) -> Columns:
+        """Return the rows that count: no more of a unit than the noise hides."""
+        if self._units is None:
+            return self._columns
+        kept = kept_rows(self._units, self._spec.contributions, key)
+        return {name: found[kept] for name, found in self._columns.items()}
+
+    def _prepared(self, model: ScoredModel, columns: Columns) -> Rows:
+        """Return the inputs of a model, and the targets of the same rows."""
+        strict, features, trained = self._spec.privacy is None, model.features, model.trained
+        moments = scored_moments(model)
+        unweighted, numbers = replace(features, weight=None), token_numbers(trained)
+        if strict:
+            made = prepared_columns(features, columns)
+            rows, labels = labelled_rows(unweighted, moments, made, numbers=numbers)
+        else:
+            rows, labels = encode_rows(unweighted, moments, columns, numbers=numbers)
+        return replace(rows, cells=row_cells(trained)), labels
+
+    def _check(self) -> None:
+        for one in self._spec.models:
+            self._prepared(one, self._columns)
+        if self._spec.per_party and self.count < LEAST_ROWS:
+            raise SecureFlowError(
+                "too_few_rows",
+                Text(
+                    "Figures of a party are told of at least {least} of its rows; there are "
+                    "{count}.",
+                    least=LEAST_ROWS,
+                    count=self.count,
+                ),
+                "Leave this party out, or ask for no figures of each party.",
+            )

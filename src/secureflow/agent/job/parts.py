@@ -1,0 +1,119 @@
+"""A job that another one starts: accepted by the approval of its whole, and only as that lists it.
+
+Whoever approved the whole approved its parts: each of them follows from the whole's spec and id, so
+this agent derives it and compares. What differs in any field is no part, whoever says it is one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secureflow.agent.job.guards import job_finished
+from secureflow.agent.owner.publications import Publication
+from secureflow.agent.record.records import JobRecord
+from secureflow.agent.record.store import RecordStore
+from secureflow.domain.ids import part_id
+from secureflow.domain.specs.base import JobSpec, PartOf, spec_digest
+from secureflow.domain.specs.kind import SpecKinds
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+_NEWEST: Final = "parts/"
+"""Beginning of the fact that says which part of a job was approved last."""
+_HINT: Final = "The centre must follow the spec that was approved."
+
+
+def check_part(
+    store: RecordStore, kinds: SpecKinds, job: str, spec: JobSpec, part_of: PartOf
+) -> JobRecord:
+    """Return the approved job that a part belongs to, if it is exactly what that one starts next.
+
+    Args:
+        store: the record.
+        kinds: the kinds of job.
+        job: the id under which the part is asked about.
+        spec: its checked spec.
+        part_of: what the spec says it is.
+
+    Raises:
+        SecureFlowError: those of `check_next`; `part_refused` for another id, another spec, or
+            another number than its whole lists.
+    """
+    whole = check_next(store, job, part_of)
+    planned = kinds.parse(whole.spec, stored=True).parts(whole.job)
+    if not 1 <= part_of.number <= len(planned):
+        raise _refused(job, whole, Text("it has {count} parts", count=len(planned)))
+    if job != part_id(whole.job, part_of.number):
+        raise _refused(job, whole, "a part has one id, which follows from its whole")
+    if spec_digest(spec) != spec_digest(planned[part_of.number - 1]):
+        reason = Text("its part {number} has another spec", number=part_of.number)
+        raise _refused(job, whole, reason)
+    return whole
+
+
+def check_next(store: RecordStore, job: str, part_of: PartOf) -> JobRecord:
+    """Return the approved job that a part belongs to, while it goes on and comes to this part.
+
+    Raises:
+        SecureFlowError: `not_approved` if the whole is not on record, `job_finished` if it is over,
+            `part_refused` for a part before one that was approved.
+    """
+    whole = store.job(part_of.job)
+    if whole is None:
+        raise SecureFlowError(
+            "not_approved",
+            Text(
+                "This organisation has not approved {whole}, of which {job} says that it is a "
+                "part.",
+                whole=part_of.job,
+                job=job,
+            ),
+            "The centre must ask for consent to the whole first.",
+        )
+    if whole.outcome:
+        raise job_finished(whole)
+    if part_of.number < int(store.fact(_NEWEST + whole.job) or 0):
+        raise _refused(job, whole, "a later part was approved already")
+    return whole
+
+
+def check_same_data(
+    job: str, whole: JobRecord, publication: Publication | None
+) -> None:  # fmt: skip
+    """Refuse a part on data that was declared or published anew since its whole was approved.
+
+    Raises:
+        SecureFlowError: `declaration_changed`.
+    """
+    if whole.declared == (None if publication is None else publication.as_json()):
+        return
+    raise SecureFlowError(
+        "declaration_changed",
+        Text(
+            "The data of {job} was declared or published again since {whole} was approved.",
+            job=job,
+            whole=whole.job,
+        ),
+        "An approval covers what was asked: submit the whole again.",
+    )
+
+
+def keep_approved(store: RecordStore, part_of: PartOf) -> None:
+    """Remember which part of a job was approved last; the caller's transaction."""
+    store.set_fact(_NEWEST + part_of.job, part_of.number)
+
+
+def forget_parts(store: RecordStore, job: str) -> None:
+    """Forget it, because the job is over; the caller's transaction."""
+    if store.fact(_NEWEST + job) is not None:
+        store.set_fact(_NEWEST + job, None)
+
+
+def _refused(job: str, whole: JobRecord, reason: str) -> SecureFlowError:
+    return SecureFlowError(
+        "part_refused",
+        Text("{job} is no part of {whole} as it was approved: {reason}.",
+             job=job, whole=whole.job, reason=reason),
+        _HINT,
+        {"whole": whole.job},
+    )  # fmt: skip

@@ -1,0 +1,225 @@
+"""A party's part in jobs whose rounds are masked sums of whole numbers that can be made again.
+
+Sums and noise follow from the job's secret, the round and the blob that the round starts from: they
+are made again, bit by bit, and nothing of them has to be kept. The blob is fetched by the digest to
+which masks are bound, and the worker reads it from a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from secureflow.agent.compute.derivation import derive
+from secureflow.agent.job.context import AgentContext, Computing, Fetching
+from secureflow.agent.job.reading import paid_reading, unnamed_rows
+from secureflow.agent.kinds.blobs import Blob, fetched
+from secureflow.agent.kinds.kind import LocalContribution, RoundStart
+from secureflow.agent.kinds.wholesums import whole_sums
+from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.summed import LIMIT
+from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
+from secureflow.engines.sealing import Manifest, tensor_digest
+from secureflow.engines.secagg import MaskingPlan
+from secureflow.engines.secagg.encoding import Contribution
+from secureflow.engines.secagg.wholenumbers import masked_values
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+RoundRequest = TrainRequest | MaskRequest
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a round's sums are made from.
+
+    Args:
+        number: the round's, from 1.
+        blob: the file of what it starts from; None for a round that starts from the spec alone.
+        seed: hex, of the noise; it belongs to this round and this blob.
+        key: hex, which selects among the rows of a unit that has too many.
+    """
+
+    number: int
+    blob: Path | None
+    seed: str
+    key: str
+
+
+class SummedRounds(ABC):
+    """`agent.kinds.kind.Contributing`, but for what a kind asks of its worker.
+
+    Args:
+        context: the party.
+        computing: reads the rows.
+        link: fetches blobs.
+    """
+
+    def __init__(self, context: AgentContext, computing: Computing, link: Fetching) -> None:
+        self._context = context
+        self._computing = computing
+        self._link = link
+        self._rows: dict[str, int] = {}
+        self._fetched: dict[str, Path] = {}
+
+    @property
+    @abstractmethod
+    def stage(self) -> str:
+        """The stage of the rounds."""
+
+    @abstractmethod
+    def check_declared(self, spec: Any, dataset: DatasetConfig) -> None:
+        """Refuse what does not match the owner's declaration; errors as of `check_columns`."""
+
+    @abstractmethod
+    def starts_from(self, spec: Any, request: RoundRequest) -> Blob | None:
+        """Return what a round starts from; None for the spec alone.
+
+        Raises:
+            SecureFlowError: `invalid_request` for anything else than the spec says.
+        """
+
+    @abstractmethod
+    def asked(self, spec: Any, asked: Asked) -> tuple[str, dict[str, JSON], int]:
+        """Return the worker's step, its arguments, and how many sums it returns."""
+
+    async def prepare(self, job: JobRecord, spec: Any) -> None:
+        """Reserve the budget and check everything that can be checked before a round, once.
+
+        Raises:
+            SecureFlowError: `dataset_changed`, before anything is charged; `budget_…`, those of
+                `check_declared`; errors of the file; without privacy those of rows that do not fit.
+        """
+        if job.job in self._rows:
+            return
+        pinned = await self._context.unchanged(job, spec)
+        if pinned is not None:
+            self.check_declared(spec, pinned.dataset)
+        await self._context.budgets.reserve(job, spec)
+        if spec.privacy is not None:
+            dataset = None if pinned is None else pinned.dataset
+            await self._computing.check(job.job, job.spec, dataset)
+            self._rows[job.job] = 0
+            return
+        async with unnamed_rows(self._context, job):
+            answer = await self._computing.prepare(
+                job.job, job.spec, *self._context.reading(pinned)
+            )
+        self._rows[job.job] = int(answer["rows"])
+
+    async def hand_over(self, job: JobRecord, request: AdmitRequest) -> dict[str, JSON]:
+        """Return nothing: no enclave takes part."""
+        del job, request
+        return {}
+
+    def rows(self, job: str) -> int:
+        """Return the rows behind the job's sums; 0 under differential privacy."""
+        return self._rows.get(job, 0)
+
+    async def start(self, job: JobRecord, spec: Any, request: RoundRequest) -> RoundStart:
+        """Fetch what the round starts from.
+
+        Raises:
+            SecureFlowError: `invalid_request`, the link's.
+        """
+        blob = self.starts_from(spec, request)
+        if blob is None:
+            return RoundStart(job.digest)
+        known = self._fetched.get(job.job)
+        if known is None or known.stem != blob.digest:
+            self._fetched[job.job] = await fetched(self._context, self._link, job.job, blob)
+        return RoundStart(blob.digest)
+
+    def check_follows(self, newest: RoundRecord, request: RoundRequest) -> None:
+        """Refuse nothing else: rounds follow one another."""
+        del newest, request
+
+    async def contribute(
+        self,
+        job: JobRecord,
+        spec: Any,
+        request: RoundRequest,
+        record: RoundRecord | None,
+        start: RoundStart,
+    ) -> LocalContribution:
+        """Return the sums of a round, made (again) bit by bit.
+
+        Raises:
+            SecureFlowError: those of `prepare` and `paid_reading`; `state_unreadable` if they are
+                others than those on record.
+        """
+        await self.prepare(job, spec)
+        number = request.round
+        blob = None if start.model == job.digest else self._fetched[job.job]
+        async with paid_reading(self._context, job, spec, (number, self.stage), start.model):
+            if spec.privacy is not None:
+                pinned = self._context.pinned(job, spec)
+                await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
+            seed = derive(job.secret, 32, "seed", stage=self.stage, model=start.model).hex()
+            key = derive(job.secret, 32, "rows of a unit").hex()
+            step, arguments, length = self.asked(spec, Asked(number, blob, seed, key))
+            async with unnamed_rows(self._context, job):
+                answer = await self._computing.compute(job.job, step, arguments)
+            vector = memoryview(whole_sums(answer, length, LIMIT))
+        content = tensor_digest(vector)
+        if record is not None and content != record.content:
+            raise SecureFlowError(
+                "state_unreadable",
+                Text(
+                    "{party} computes other sums than it recorded for round {number} of {job}.",
+                    party=self._context.party,
+                    number=number,
+                    job=job.job,
+                ),
+                "Leave this job: two sums of one round would show what they differ by.",
+            )
+        return LocalContribution(number, self.stage, content, vector, float(answer["seconds"]))
+
+    def keep(self, job: str, held: LocalContribution) -> None:
+        """Store nothing: the sums can be made again."""
+        del job, held
+
+    def manifest(self, spec: Any, stage: str) -> Manifest:
+        """Refuse: sums are only sent masked."""
+        raise AssertionError(spec.protection, stage)
+
+    def masked(self, plan: MaskingPlan, spec: Any, held: LocalContribution) -> Contribution:
+        """Return the sums in the form that a client masks."""
+        del plan, spec
+        vector = np.frombuffer(held.plaintext, "<i8").astype(np.int64)
+        return Contribution(masked_values(vector), 1, {}, None)
+
+    def reveals_nothing(self, spec: Any) -> bool:
+        """Return False: sums depend on rows."""
+        del spec
+        return False
+
+    def may_repeat(self, spec: Any) -> bool:
+        """Return False: no two rounds start from the same blob."""
+        del spec
+        return False
+
+    def check_outcome(self, spec: Any, rounds: Sequence[RoundRecord], model: str | None) -> str:
+        """Return "": the job makes no model."""
+        del spec, rounds, model
+        return ""
+
+    async def forget(self, job: str) -> None:
+        """Drop the rows and the blobs of a finished job."""
+        self._fetched.pop(job, None)
+        if self._rows.pop(job, None) is not None:
+            await self._computing.close(job)
+        # An agent that was started again since has not read the rows, and fetched blobs before.
+        await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
+
+    def _folder(self, job: str) -> Path:
+        return self._context.settings.models / job

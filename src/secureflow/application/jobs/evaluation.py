@@ -1,0 +1,224 @@
+"""From models and datasets to an evaluation's spec, its price, and what its sums become."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final
+
+from secureflow.application.access import missing
+from secureflow.application.jobs.declarations import budget_notes, check_keyed
+from secureflow.application.jobs.kind import Drafted, Wanted
+from secureflow.application.jobs.rosters import (
+    adopted_charter,
+    check_grants,
+    contributors_floor,
+    granted_datasets,
+    spare_parties,
+    spec_head,
+    two_party_notes,
+)
+from secureflow.application.jobs.scoredmodels import scored_models
+from secureflow.application.jobs.summing import (
+    SummedPrice,
+    price_summed,
+    private_parts,
+    with_price,
+)
+from secureflow.application.jobs.training import check_columns
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.application.running.aggregation import OpenedSum, SumHandler
+from secureflow.domain.quorum import quorum_of
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.evaluation import Baseline, EvaluationSpec, check_evaluation
+from secureflow.domain.specs.scored import ScoredModel
+from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.training.extras import EXTRAS
+from secureflow.kit.canonical import JSON, digest
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+_REQUESTED: Final = ("held_out", "per_party", "costs", "limits", "min_contributors")
+
+
+class MeasuredSums:
+    """`application.running.aggregation.SumHandler` of an evaluation; it keeps no state."""
+
+    async def release(self, opened: OpenedSum) -> dict[str, JSON]:
+        """Return a model's figures, and the digest of the totals that they follow from.
+
+        Raises:
+            SecureFlowError: `sum_inconsistent`, `totals_malformed`.
+        """
+        from secureflow.engines.evaluation.plan import measured
+        from secureflow.engines.secagg.wholenumbers import opened_totals
+
+        totals = opened_totals(opened.plan, opened.total, len(opened.survivors))
+        request, spec = opened.request, opened.spec
+        found = await asyncio.to_thread(measured, spec, request.round, totals, opened.survivors)
+        return {
+            "base": request.base,
+            "model": request.base,
+            "sums_digest": digest(totals.tolist()),
+            "measured": found,
+        }
+
+    def forget(self, job: str) -> None:
+        """Do nothing: there is no state."""
+
+
+class EvaluationJobs:
+    """`application.jobs.kind.JobKind`."""
+
+    engine: Final[EngineKind] = EVALUATION_ENGINE
+
+    def sum_handler(self, artifacts: Artifacts) -> SumHandler:
+        """Return the handler of the job's masked sums: figures."""
+        del artifacts
+        return MeasuredSums()
+
+    async def draft(
+        self,
+        work: UnitOfWork,
+        wanted: Wanted,
+        submitter: str,
+        now: int,
+        priced: SummedPrice | None,
+    ) -> Drafted:
+        """Fill in the models and the priced noise; see `draft_evaluation`."""
+        drafted = await draft_evaluation(work, wanted, submitter, now)
+        return drafted if priced is None else with_price(drafted, priced)
+
+    async def price(
+        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
+    ) -> SummedPrice | None:
+        """Return the job's cost; None without differential privacy."""
+        if wanted.parts.get("privacy") is None:
+            return None
+        from secureflow.engines.evaluation.charges import charge
+
+        return await price_summed(await draft(), wanted.parts, accountant, charge, check_evaluation)
+
+
+EVALUATION_JOBS: Final = EvaluationJobs()
+
+
+async def draft_evaluation(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+    """Fill in the roster and the models, and check everything that is known here.
+
+    Raises:
+        SecureFlowError: `charter_missing`, `not_found` (dataset, model, job), `contradictory_spec`,
+            `charter_mismatch`, `invalid_spec`, those of `check_columns`, `column_not_granted`,
+            `budget_undeclared`, `budget_unit_mismatch`, `no_evaluation`.
+    """
+    parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
+    charter = await adopted_charter(work)
+    chosen = await granted_datasets(work, wanted.project, wanted.datasets)
+    models = await scored_models(work, wanted.project, parts.get("models"))
+    baseline = await baseline_of(work, wanted.project, parts.get("baseline"), models)
+    spec = parse(
+        EvaluationSpec,
+        {
+            **spec_head(wanted, submitter, chosen, charter.keys),
+            "models": [dump(one) for one in models],
+            **({"baseline": [dump(one) for one in baseline]} if baseline else {}),
+            **private_parts(parts, chosen),
+            **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},
+        },
+    )
+    check_evaluation(spec)
+    for one in spec.models:
+        check_columns(one.trained, chosen)
+    if spec.held_out is not None:
+        check_keyed(chosen)
+    await check_grants(work, spec, chosen, now)
+    notes = (*_notes(spec), *budget_notes(spec, chosen))
+    return Drafted(spec, spec_digest(spec), charter, notes, _details(spec))
+
+
+async def baseline_of(
+    work: UnitOfWork, project: str, job: Any, models: Sequence[ScoredModel]
+) -> list[Baseline]:
+    """Return how an earlier evaluation's rows spread over these models' scores; [] without one.
+
+    Raises:
+        SecureFlowError: `not_found` (job), `no_evaluation` for a job that measured none of them.
+    """
+    if job is None:
+        return []
+    earlier = await work.jobs.find(str(job))
+    if earlier is None or earlier.project != project:
+        raise missing("job", str(job))
+    measured = ((earlier.report or {}).get("evaluation") or {}).get("models") or []
+    wanted = {one.digest for one in models}
+    found = [
+        Baseline(earlier.id, one["model"], tuple(spread["counts"]), tuple(spread.get("edges", ())))
+        for one in measured
+        if one.get("model") in wanted and (spread := one.get("distribution"))
+    ]
+    if not found:
+        raise SecureFlowError(
+            "no_evaluation",
+            Text("Job {job} evaluated none of these models.", job=earlier.id),
+            "Name a finished evaluation of the same model: secureflow job list --kind evaluation.",
+        )
+    return found
+
+
+def _notes(spec: EvaluationSpec) -> Iterator[str]:
+    if spare_parties(spec) == 0:
+        yield Text(
+            "A round needs all {count} contributors: it does not survive a dropout.",
+            count=len(spec.roster),
+        )
+    yield from two_party_notes(spec)
+    for family in dict.fromkeys(one.model.family for one in spec.models):
+        if family in EXTRAS:
+            yield Text(
+                "{family} needs the extra {extra} at every contributor: an agent without it "
+                "refuses the job before it asks anybody.",
+                family=family,
+                extra=EXTRAS[family].name,
+            )
+    for one in spec.models:
+        if seen := one.seen(spec.parties, spec.held_out):
+            yield Text(
+                "{model} was trained on rows of {parties}, perhaps on these: its figures are then "
+                "better than on rows that it has never seen. Hold rows out by key, in the training "
+                "(plan.split) and here (held_out).",
+                model=one.digest,
+                parties=", ".join(seen),
+            )
+    if spec.per_party:
+        yield (
+            "Figures of each party are released: every owner is asked about that, and whoever has "
+            "the report sees how well the models do at each."
+        )
+    if spec.privacy is None:
+        yield (
+            "Without differential privacy counts of scores are exact: they can tell about single "
+            "rows, the more so the fewer there are."
+        )
+    elif spec.privacy.unit == "record":
+        yield "The unit is a record: a person with many records is protected less."
+    else:
+        yield (
+            "A person with rows at several owners is protected less: the owners do not link "
+            "identities."
+        )
+
+
+def _details(spec: EvaluationSpec) -> dict[str, Any]:
+    from secureflow.engines.evaluation.plan import longest
+
+    return {
+        "parties": list(spec.parties),
+        "models": [one.digest for one in spec.models],
+        "rounds": spec.planned_rounds,
+        "numbers": longest(spec),
+        "quorum": quorum_of(len(spec.roster)),
+        "dropouts_tolerated": spare_parties(spec),
+    }

@@ -1,0 +1,125 @@
+"""Released models as specs of other jobs hold them, and which rows they have never learned from.
+
+A model learns from the rows of its own job, of those that it went on from, and of the preparation
+whose recipe has learned from labels (weights of evidence). What it never saw is what *all* of them
+held out; of weights that were uploaded nobody can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from secureflow.application.access import missing
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.domain.models import Model
+from secureflow.domain.specs.base import parse
+from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.domain.specs.scored import ScoredModel
+from secureflow.domain.specs.training import TrainingSpec
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+_MOST_NAMED: Final = 64
+_MOST_JOBS: Final = 64
+"""Most jobs that are looked at; a model of more has learned from all rows, as far as is known."""
+
+
+async def scored_models(work: UnitOfWork, project: str, named: Any) -> list[ScoredModel]:
+    """Return the models of a project that a request names by their ids.
+
+    Raises:
+        SecureFlowError: `not_found`; `contradictory_spec` for one that cannot be applied to rows.
+    """
+    keys = named if isinstance(named, Sequence) and not isinstance(named, str) else ()
+    return [await scored_model(work, project, str(one)) for one in keys[:_MOST_NAMED]]
+
+
+async def scored_model(
+    work: UnitOfWork, project: str, key: str, field: str = "models"
+) -> ScoredModel:
+    """Return a model of a project by its id.
+
+    Raises:
+        SecureFlowError: `not_found`; `contradictory_spec` for one that cannot be applied to rows.
+    """
+    model = await work.models.find(key)
+    if model is None or model.project != project:
+        raise missing("model", key)
+    job = await work.jobs.get(model.job)
+    found = parse(TrainingSpec, job.spec, stored=True)
+    if found.features is None or model.artifact != model.digest:
+        raise SecureFlowError(
+            "contradictory_spec",
+            Text(
+                "{field}: {model} is not a model that can be applied to rows.",
+                field=field,
+                model=key,
+            ),
+            "Name a model that learned from rows, and whose parameters are released.",
+            {"field": field},
+        )
+    contributors, held_out = await _learned_from(work, found)
+    return ScoredModel(
+        job=model.job,
+        digest=model.digest,
+        features=found.features,
+        model=found.model,
+        moments=_moments(model, found),
+        adapts_clipping=found.parameters > found.model_parameters,
+        contributors=contributors,
+        held_out=held_out,
+    )
+
+
+async def _learned_from(
+    work: UnitOfWork, spec: TrainingSpec
+) -> tuple[tuple[str, ...], HeldOut | None]:
+    """Return whose rows a model learned from, and which of them it did not."""
+    parties: dict[str, None] = {}
+    held_out = HeldOut.of_plan(spec.plan)
+    current = spec
+    for _ in range(_MOST_JOBS):
+        parties |= dict.fromkeys(current.parties)
+        held_out = _both(held_out, HeldOut.of_plan(current.plan))
+        recipe = current.features.recipe if current.features else None
+        if recipe is not None and recipe.label is not None:
+            parties |= dict.fromkeys(await _fitted_by(work, recipe.job))
+            held_out = None
+        if current.initial is not None:
+            held_out = None
+        if current.resume is None:
+            break
+        earlier = await work.jobs.find(current.resume.job)
+        if earlier is None or earlier.project != spec.project or earlier.kind != spec.kind:
+            held_out = None
+            break
+        current = parse(TrainingSpec, earlier.spec, stored=True)
+    else:
+        held_out = None
+    return tuple(parties), held_out
+
+
+async def _fitted_by(work: UnitOfWork, job: str) -> tuple[str, ...]:
+    """Return the parties of a preparation."""
+    found = await work.jobs.find(job)
+    if found is None or found.kind != "preparation":
+        return ()
+    return parse(PreparationSpec, found.spec, stored=True).parties
+
+
+def _both(one: HeldOut | None, other: HeldOut | None) -> HeldOut | None:
+    """Return what two jobs both held out, if it is what either did; None otherwise."""
+    if one is None or other is None:
+        return None
+    if one.places <= other.places:
+        return one
+    return other if other.places <= one.places else None
+
+
+def _moments(model: Model, spec: TrainingSpec) -> tuple[float, ...] | None:
+    told = model.card.get("moments")
+    if not spec.needs_moments or not isinstance(told, list):
+        return None
+    return tuple(float(one) for one in told)

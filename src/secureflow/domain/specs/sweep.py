@@ -1,0 +1,321 @@
+"""The spec of a sweep: one training, many points at which settings of it are others.
+
+The spec holds the whole spec of the training and lists every point, so that an approval of the
+sweep covers exactly these jobs. What a point may set (`swept_problem`) changes neither who takes
+part nor which data is read or what for: the settings of the model, the plan, the clipping of
+updates, and the noise. `SweepSpec.parts` derives the jobs; a party derives them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+
+from secureflow.domain.bounds import Bounds
+from secureflow.domain.budgets import PrivacyUnit
+from secureflow.domain.specs.base import (
+    STRICT,
+    Problem,
+    SpecBase,
+    dump,
+    parse,
+    refuse,
+    roster_problem,
+)
+from secureflow.domain.specs.parts import MOST_PARTS, Part
+from secureflow.domain.specs.privacy import Placement
+from secureflow.domain.specs.training import TrainingPlan, TrainingSpec
+from secureflow.domain.specs.training_rules import check
+from secureflow.domain.texts import ONE_LINE
+from secureflow.kit.canonical import JSON, canonical_bytes
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+FieldName = Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z0-9_]{1,40}){1,3}$", max_length=128)]
+"""Where a setting stands in the spec of a training, e.g. `plan.learning_rate`."""
+_Scalar = bool | int | float | Annotated[str, Field(max_length=128), ONE_LINE]
+Value = _Scalar | Annotated[tuple[_Scalar, ...], Field(max_length=64)] | None
+Point = Annotated[Mapping[FieldName, Value], Field(max_length=16)]
+"""What one point sets: field → value. An empty one is the training as it is."""
+Points = Annotated[tuple[Point, ...], Field(min_length=1, max_length=MOST_PARTS)]
+
+FOLD: Final = "plan.split.fold"
+"""The field that a cross-validation goes through."""
+_PRIVACY: Final = frozenset(
+    {"noise_multiplier", "epsilon", "clipping_norm", "sampling", "local_steps"}
+)
+_FIXED: Final = frozenset({"draws", "order", "strategy", "validation"})
+_PLAN: Final = frozenset(one.name for one in fields(TrainingPlan)) - _FIXED
+"""Fields of a plan that points may set; they are all measured on the same share of the rows."""
+_MODEL: Final = frozenset({"family", "bundle", "entry"})
+"""Fields of a model that no point sets: they choose what is run, not how."""
+LONGEST_NAME: Final = 190
+"""Most characters of a sweep's name: its jobs are called after it, with their numbers."""
+
+
+@dataclass(frozen=True)
+class SweepMetric:
+    """The figure by which a point is the best: of the final evaluation of its model."""
+
+    __pydantic_config__ = STRICT
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    better: Literal["higher", "lower"]
+
+    def beats(self, value: float, other: float) -> bool:
+        """Tell whether a value is better than another."""
+        return value > other if self.better == "higher" else value < other
+
+
+@dataclass(frozen=True)
+class SweepPrivacy:
+    """What is common to all points under differential privacy.
+
+    Args:
+        delta: δ of each figure.
+        unit: whose presence is hidden.
+        noise: who adds it.
+        epsilon: upper bound on the cost of the whole sweep at `delta`, by RDP (`rdp-cks20`).
+    """
+
+    __pydantic_config__ = STRICT
+    delta: Annotated[float, Field(ge=1e-15, le=1e-2)]
+    unit: PrivacyUnit
+    noise: Placement
+    epsilon: Annotated[float, Field(ge=1e-3, le=1e4)] | None = None
+
+
+@dataclass(frozen=True)
+class SweepLimits:
+    """The patience with which parties are asked about the sweep itself."""
+
+    __pydantic_config__ = STRICT
+    patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
+
+
+@dataclass(frozen=True)
+class SweepSpec(SpecBase):
+    """A sweep as every contributor signs it.
+
+    Args:
+        training: the spec of the training, whole; each point sets some of its fields.
+        points: what each job sets, in the order in which they run.
+        metric: by which one of them is the best; None if the jobs measure nothing.
+        stop_on_failure: whether the first job that fails ends the sweep; else its row says why.
+    """
+
+    __pydantic_config__ = STRICT
+    training: TrainingSpec
+    points: Points = field(hash=False)
+    metric: SweepMetric | None = None
+    stop_on_failure: bool = False
+    limits: SweepLimits = field(default_factory=SweepLimits)
+    privacy: SweepPrivacy | None = None
+    protection: Literal["none"] = "none"
+    kind: Literal["sweep"] = "sweep"
+    script: Literal["sweep/1"] = "sweep/1"
+    v: Literal[1] = 1
+
+    @cached_property
+    def trainings(self) -> tuple[TrainingSpec, ...]:
+        """The spec of the training at each point, without whose part it is.
+
+        Raises:
+            SecureFlowError: `contradictory_spec` naming the point.
+        """
+        return tuple(derived(self, number) for number in range(1, len(self.points) + 1))
+
+    def parts(self, job: str) -> tuple[TrainingSpec, ...]:
+        """Return the specs of the jobs that the sweep with this id starts, in order."""
+        return tuple(
+            replace(one, part_of=Part(job, number)) for number, one in enumerate(self.trainings, 1)
+        )
+
+    @property
+    def dated(self) -> bool:
+        """Whether only an older version drafts such a training."""
+        return self.training.dated
+
+    @property
+    def of_0_2_0(self) -> bool:
+        """Whether version 0.2.0 drafted the training."""
+        return self.training.of_0_2_0
+
+    @property
+    def min_contributors(self) -> int:
+        """The fewest contributors whose sum any of the jobs opens."""
+        return self.training.min_contributors
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Every column that the jobs use, label last."""
+        return self.training.column_names
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Bounds], ...]:
+        """The number columns and what their values are clamped to."""
+        return self.training.bounds
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether the jobs read rows at all."""
+        return self.training.reads_rows
+
+    @property
+    def tells_rows(self) -> bool:
+        """Whether anyone learns the exact number of a party's rows."""
+        return self.training.tells_rows
+
+    @property
+    def all_private(self) -> bool:
+        """Whether every number that the jobs release is differentially private."""
+        return self.training.all_private
+
+    @property
+    def planned_rounds(self) -> int:
+        """The most rounds that train, of all jobs together."""
+        return sum(one.planned_rounds for one in self.trainings)
+
+    @property
+    def parameters(self) -> int:
+        """The sweep itself updates nothing; its jobs do."""
+        return 0
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The fields that any point sets, in the order of their names."""
+        return tuple(sorted({name for point in self.points for name in point}))
+
+    @property
+    def folds(self) -> int:
+        """How many folds the points go through; 0 if it is no cross-validation."""
+        return len({point[FOLD] for point in self.points if FOLD in point})
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the policy attributes that only sweeps have."""
+        return {
+            "family": self.training.model.family,
+            "release": self.training.release.intermediate,
+            "points": len(self.points),
+            "rounds": self.planned_rounds,
+            "sets": self.swept,
+        }
+
+
+def title_of(name: str, number: int) -> str:
+    """Return the name of a sweep's job, and of its model."""
+    return f"{name} #{number}"
+
+
+def with_settings(training: Mapping[str, JSON], point: Mapping[str, Any]) -> dict[str, JSON]:
+    """Return the JSON of a training with what a point sets; what is left out stays."""
+    changed = dict(training)
+    for path, value in point.items():
+        *places, name = path.split(".")
+        at = changed
+        for place in places:
+            inner = at.get(place)
+            at[place] = at = dict(inner) if isinstance(inner, Mapping) else {}
+        at[name] = list(value) if isinstance(value, tuple) else value
+    return changed
+
+
+def derived(spec: SweepSpec, number: int) -> TrainingSpec:
+    """Return the spec of the training at a point, without whose part it is.
+
+    Args:
+        spec: the sweep's.
+        number: of the point, from 1.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the point.
+    """
+    changed = with_settings(dump(spec.training), spec.points[number - 1])
+    try:
+        found = parse(TrainingSpec, {**changed, "name": title_of(spec.name, number)})
+    except SecureFlowError as error:
+        wrong = error.details["fields"][0]
+        raise _at_point(
+            number,
+            Text("{field}: {problem}", field=wrong["field"], problem=wrong["problem"]),
+            error.hint,
+        ) from error
+    return found
+
+
+def check_sweep(spec: SweepSpec) -> None:
+    """Refuse contradictions between fields, and points at which the training contradicts itself.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the field, or the point, and the reason.
+    """
+    refuse(roster_problem(spec, 2))
+    refuse(next(_problems(spec), None))
+    for number, point in enumerate(spec.points, 1):
+        for name in point:
+            if reason := swept_problem(name):
+                raise _at_point(number, Text("{field}: {problem}", field=name, problem=reason))
+    known: dict[bytes, int] = {}
+    for number, training in enumerate(spec.trainings, 1):
+        try:
+            check(training)
+        except SecureFlowError as error:
+            raise SecureFlowError(
+                error.code,
+                Text("points.{number}: {message}", number=number, message=error.message),
+                error.hint,
+                {"field": Text("points.{number}", number=number)},
+            ) from error
+        content = canonical_bytes({**dump(training), "name": ""})
+        if known.setdefault(content, number) != number:
+            reason = Text("it is the same as point {other}", other=known[content])
+            raise _at_point(number, reason, "List each point once.")
+
+
+def _problems(spec: SweepSpec) -> Iterator[Problem]:
+    training = spec.training
+    whole = [getattr(spec, one.name) for one in fields(SpecBase)]
+    if whole != [getattr(training, one.name) for one in fields(SpecBase)]:
+        reason: str = "it has another name, project, purpose, submitter or roster than the sweep"
+        yield "training", reason, "A point changes settings only."
+    if training.part_of is not None:
+        yield "training", "it is a part of another job", "Sweep over the training itself."
+    if training.bundle is not None:
+        reason = "it brings code, which owners read together with what it is given"
+        yield "training.model", reason, "Submit a job for each setting of code."
+    if len(spec.name) > LONGEST_NAME:
+        reason = Text("it has more than {count} characters", count=LONGEST_NAME)
+        yield "name", reason, "Its jobs are called after it, with their numbers."
+    own, each = spec.privacy, training.privacy
+    common = None if own is None else (own.delta, own.unit, own.noise)
+    if common != (None if each is None else (each.delta, each.unit, each.noise)):
+        reason = "it says something else than the training's own"
+        yield "privacy", reason, "δ, unit and placement of the noise are the same at all points."
+
+
+def swept_problem(name: str) -> str | None:
+    """Return why no point may set a field; None if points may."""
+    section, _, rest = name.partition(".")
+    first = rest.partition(".")[0]
+    allowed = {
+        "plan": first in _PLAN and (first != "split" or name == FOLD),
+        "model": first not in _MODEL,
+        "limits": rest == "clip_norm",
+        "privacy": rest in _PRIVACY,
+    }
+    if allowed.get(section, False):
+        return None
+    return "a point sets settings of model, plan, limits.clip_norm or the noise, not this"
+
+
+def _at_point(number: int, reason: str, hint: str = "") -> SecureFlowError:
+    place = Text("points.{number}", number=number)
+    return SecureFlowError(
+        "contradictory_spec",
+        Text("{name}: {reason}.", name=place, reason=reason),
+        hint or "Leave it to the job file: every point has it alike.",
+        {"field": place},
+    )

@@ -1,0 +1,116 @@
+"""Who can see what of an evaluation, and which attacks are stopped: derived from the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.engines.run.explaining import (
+    Row,
+    attack_rows,
+    sight_rows,
+    subtracting,
+    sybils,
+    two_parties,
+)
+from secureflow.kit.canonical import JSON
+from secureflow.kit.text import Text
+
+_MASKED: Final = "sums are masked: only the total of a certified set can be opened"
+
+
+def disclosure(spec: EvaluationSpec) -> list[dict[str, JSON]]:
+    """Return what each kind of party can learn from the job, and why."""
+    return sight_rows(_sights(spec))
+
+
+def attacks(spec: EvaluationSpec) -> list[dict[str, JSON]]:
+    """Return common attacks: `stopped` is yes, partly or no, and why."""
+    rows = (
+        *(_reading, sybils, _differencing, _choosing, _membership, _averaging, _subtracting),
+        _false_sums,
+    )
+    return attack_rows(row(spec) for row in rows)
+
+
+def _sights(spec: EvaluationSpec) -> Iterator[Row]:
+    yield "owner", "the models, its own rows and their scores", "it computes them itself"
+    yield from two_parties(spec)
+    if spec.per_party:
+        yield (
+            "operator",
+            "the totals of each model, and each party's own figures",
+            "the job asks for figures of each party, and every owner approves that",
+        )
+    else:
+        yield "operator", "the totals of each model; never a party's sums", _MASKED
+    yield "network", "masked bytes, sizes and times", "TLS 1.3"
+    if spec.privacy is None:
+        yield (
+            "whoever has the report",
+            "exact counts of rows in each cell of a model's scores",
+            "without differential privacy they are released as they are",
+        )
+    else:
+        yield (
+            "whoever has the report",
+            "what noised counts can tell about rows",
+            Text("bounded by differential privacy per {unit}", unit=spec.privacy.unit),
+        )
+
+
+def _reading(spec: EvaluationSpec) -> Row:
+    attack = "the operator reads a single party's sums"
+    if spec.per_party:
+        return attack, "no", "figures of each party are what the job releases"
+    return attack, "yes", _MASKED
+
+
+def _differencing(spec: EvaluationSpec) -> Row:
+    attack = "two totals over sets that differ in one party are subtracted"
+    if spec.privacy is None:
+        why = (
+            "a party that is left out of another job, or of the round of a model that computes "
+            "nearly the same, is the difference; who contributed to each is on record"
+        )
+        return attack, "no", why
+    unit = spec.privacy.unit
+    why = f"the noise hides any {unit} of the difference, not the party's figures as a whole"
+    return attack, "partly", why
+
+
+def _choosing(spec: EvaluationSpec) -> Row:
+    attack = "somebody submits a model that scores one row apart from all others"
+    if spec.privacy is None:
+        return attack, "no", "without differential privacy its label can be read from the counts"
+    return attack, "yes", "every count is noised"
+
+
+def _membership(spec: EvaluationSpec) -> Row:
+    attack = "somebody tells from the totals whether a row was in the data"
+    if spec.privacy is None:
+        return attack, "no", "without differential privacy totals are exact"
+    if spec.privacy.unit == "person":
+        return attack, "yes", "bounded by ε; a person with rows at several owners less"
+    return attack, "yes", "bounded by ε; a person with many records is protected less"
+
+
+def _averaging(spec: EvaluationSpec) -> Row:
+    attack = "a round is asked for again to average its noise away"
+    if spec.privacy is None:
+        return attack, "no", "there is no noise"
+    return attack, "yes", "for the same model a party's sums and noise are the same, bit by bit"
+
+
+def _subtracting(spec: EvaluationSpec) -> Row:
+    if spec.privacy is None:
+        attack = "parties that collude subtract their own sums from the totals"
+        return attack, "partly", "what is left is the sum over the other parties"
+    return subtracting(spec, spec.privacy.noise)
+
+
+def _false_sums(spec: EvaluationSpec) -> Row:
+    del spec
+    attack = "a contributor sends false sums"
+    return attack, "no", "masked sums cannot be inspected: who contributed is on record"

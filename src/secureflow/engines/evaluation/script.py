@@ -1,0 +1,95 @@
+"""An evaluation, top to bottom: consent → keys → a round of masked totals per model → report.
+
+A round starts from the model that it measures, so that masks are bound to it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.engines.evaluation.disclosure import attacks, disclosure
+from secureflow.engines.evaluation.plan import evaluation_plan
+from secureflow.engines.evaluation.sections import sections
+from secureflow.engines.evaluation.spending import epsilon_after, spending
+from secureflow.engines.evaluation.stage import STAGE
+from secureflow.engines.run.beginning import begin
+from secureflow.engines.run.ending import abandon, report_of, succeed
+from secureflow.engines.run.messages import Released, ReleasedModel
+from secureflow.engines.run.protections import protection_of
+from secureflow.engines.run.renewing import renewing
+from secureflow.engines.run.rounds import Step
+from secureflow.engines.run.run import Course, JobContext, seconds_now
+from secureflow.engines.script import Script, Tell
+from secureflow.engines.secagg import MaskingPlan
+from secureflow.kit.canonical import JSON, digest
+from secureflow.kit.errors import SecureFlowError
+
+
+def federated_evaluation(context: JobContext[EvaluationSpec]) -> Script[dict[str, JSON]]:
+    """Measure the job's models on the rows of every party of the roster; return the report.
+
+    Raises:
+        SecureFlowError: why the job ended without one; the parties were notified and the end is in
+            the ledger.
+    """
+    course = Course(context)
+    try:
+        return (yield from renewing(course, _run(course)))
+    except SecureFlowError as error:
+        yield from abandon(course, error)
+        raise
+
+
+def _run(course: Course[EvaluationSpec]) -> Script[dict[str, JSON]]:
+    context, spec = course.context, course.spec
+    yield from begin(course, partial(_plans, course))
+    history: list[dict[str, JSON]] = []
+    measured: list[dict[str, JSON]] = []
+    for number, model in enumerate(spec.models, 1):
+        course.start.model = ReleasedModel(model.digest, model.digest, model.bytes)
+        began = yield from seconds_now()
+        step = Step(number, STAGE, number - 1)
+        release = yield from protection_of(course).run_round(course, step, model.digest)
+        finished = yield from seconds_now()
+        found = {**release.body["measured"], "contributors": list(release.survivors)}
+        measured.append(found)
+        row = _row(course, number, release, round(finished - began, 3))
+        history.append(row)
+        told = {"model": model.digest, "figures": found["figures"]}
+        data = {**row, "rounds": spec.planned_rounds, "stage": STAGE, **told}
+        progress = {"round": number, "rounds": spec.planned_rounds}
+        yield Tell("round", {**data, "parties": release.survivors}, progress)
+    course.start.model = None  # the models are not this job's
+    outcome = digest(measured)
+    ended = yield from seconds_now()
+    cosigners = yield from succeed(course, evaluation=outcome, rounds=spec.planned_rounds)
+    evaluation = {"digest": outcome, "models": measured}
+    return report_of(
+        course,
+        cosigners,
+        rounds=spec.planned_rounds,
+        history=history,
+        evaluation=evaluation,
+        sections=sections(evaluation),
+        survivors=sorted(set.intersection(*(set(one["contributors"]) for one in measured))),
+        privacy=spending(spec, context.accounting, spec.planned_rounds),
+        disclosure=disclosure(spec),
+        attacks=attacks(spec),
+        finished=int(ended),
+    )
+
+
+def _plans(course: Course[EvaluationSpec]) -> dict[str, MaskingPlan]:
+    context = course.context
+    return {STAGE: evaluation_plan(context.spec, context.job, context.digest)}
+
+
+def _row(
+    course: Course[EvaluationSpec], number: int, release: Released, took: float
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"round": number, "survivors": len(release.survivors), "seconds": took}
+    if course.context.accounting is not None:
+        row["epsilon"] = epsilon_after(course.spec, number)
+    return row

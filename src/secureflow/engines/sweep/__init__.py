@@ -1,0 +1,1 @@
+"""Sweeps: one training at many points, each a job of its own."""

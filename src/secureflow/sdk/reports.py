@@ -1,0 +1,174 @@
+"""The report of an ended job: its JSON, and tables of it.
+
+report = client.jobs.report(job)
+report["metrics"]                # as the JSON has it
+report.rounds.to_pandas()        # a row for each round
+report.answers.to_arrow()        # of statistics: a row for each number, unrounded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from secureflow.domain.figures import answer_figures, metric_figures
+from secureflow.kit.text import Text
+from secureflow.sdk import display
+from secureflow.sdk.tables import Table
+
+_FACTS: Final = ("job", "kind", "state", "purpose", "protection", "tee", "rounds", "kept_round",
+                 "spec_digest", "started", "finished")  # fmt: skip
+_ANSWER: Final = ("query", "measure", "group", "cell", "quantile", "value", "low", "high",
+                  "standard_error", "reason")  # fmt: skip
+_BESIDE: Final = ("epsilon", "survivors", "seconds")
+"""Figures of a round that are shown behind those of its model."""
+_LARGEST: Final = 1e300
+NOISED: Final = "± covers the value without noise 95 times in 100; the row count has noise too."
+_NOISED_ANSWERS: Final = (
+    "Every value has noise; low and high enclose the value without noise 95 times in 100."
+)
+OF_ITS_START: Final = "The figures of a round are of the model that it starts from."
+
+
+class Report(dict[str, Any]):
+    """A report as the server sent it; JSON, with tables."""
+
+    @property
+    def rounds(self) -> Table:
+        """A row for each round of a training: `round`, its figures, `epsilon`, `seconds`."""
+        return rounds_table(self.get("history"))
+
+    @property
+    def answers(self) -> Table:
+        """A row for each number of a statistic: `query`, `measure`, its place, value, interval."""
+        rows, told = [], []
+        for answer in _rows(self.get("answers")):
+            asked = {"query": answer.get("name"), "measure": answer.get("measure")}
+            for row in _rows(answer.get("rows")):
+                rows.append({**asked, **row})
+                told.append({**asked, **answer_figures(row, str(answer.get("measure")))})
+        names = tuple(name for name in _ANSWER if any(row.get(name) is not None for row in rows))
+        note = _NOISED_ANSWERS if rows else ""
+        return Table(tuple(rows), names, "answers", told=tuple(told), note=note)
+
+    @property
+    def metrics(self) -> Table:
+        """A row for each metric of the model: `metric`, `value`, and the noise's standard error."""
+        return metrics_table(self)
+
+    def to_pandas(self) -> Any:
+        """Return the answers of statistics, else the rounds, as a pandas frame.
+
+        Raises:
+            SecureFlowError: `missing_extra` without pandas.
+        """
+        return self._main.to_pandas()
+
+    def to_arrow(self) -> Any:
+        """Return the answers of statistics, else the rounds, as a `pyarrow.Table`."""
+        return self._main.to_arrow()
+
+    @property
+    def _main(self) -> Table:
+        return self.answers if "answers" in self else self.rounds
+
+    def _repr_html_(self) -> str:
+        """Return the report for a notebook: facts, metrics, rounds, answers, own sections."""
+        told = {name: self.get(name) for name in _FACTS}
+        told["tee"] = told["tee"] or None
+        told["contributors"] = _contributors(self.get("contributions"))
+        if privacy := self.get("privacy"):
+            told["privacy"] = privacy_line(privacy)
+        if isinstance(model := self.get("model"), Mapping):
+            told["model"] = "\n".join(str(model[n]) for n in ("id", "digest") if model.get(n))
+        parts = [display.facts(str(self.get("name") or ""), told)]
+        tables = (self.metrics, self.rounds, self.answers, *self._sections())
+        return "".join([*parts, *(table._repr_html_() for table in tables if len(table))])
+
+    def _sections(self) -> list[Table]:
+        """Return the sections of a job's own kind, as far as they have the expected shape."""
+        return [
+            Table(_rows(one.get("rows")), ("label", "value"), str(one.get("title") or ""))
+            for one in _rows(self.get("sections"))
+        ]
+
+
+def rounds_table(history: Any) -> Table:
+    """Return a row for each round: `round`, its figures, `epsilon`, `seconds`."""
+    rows = _rows(history)
+    names = dict.fromkeys(name for row in rows for name in row)
+    last = [name for name in _BESIDE if name in names]
+    first = [name for name in names if name not in last]
+    return Table(rows, (*first, *last), "rounds", note=OF_ITS_START if rows else "")
+
+
+def metrics_table(report: Mapping[str, Any]) -> Table:
+    """Return the metrics of a report or a card: as numbers, and told with their noise."""
+    metrics, errors = numbers_in(report.get("metrics")), numbers_in(report.get("metrics_errors"))
+    privacy = report.get("privacy")
+    rows = tuple(
+        {"metric": name, "value": value, "standard_error": errors.get(name)}
+        for name, value in metrics.items()
+    )
+    figures = metric_figures({
+        "metrics": metrics, "metrics_errors": errors,
+        "privacy": privacy if isinstance(privacy, Mapping) else None,
+    })  # fmt: skip
+    told = tuple(
+        {
+            "metric": display.word(one.name),
+            "value": one.text,
+            "standard_error": errors.get(one.name),
+        }
+        for one in figures
+    )
+    names = ("metric", "value", *(("standard_error",) if errors else ()))
+    noised = any(one.noised for one in figures)
+    return Table(rows, names, told=told, note=NOISED if noised else "")
+
+
+def numbers_in(value: Any) -> dict[str, float]:
+    """Return the members of a JSON object that are finite numbers; a server may send anything."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {
+        str(name): one
+        for name, one in value.items()
+        if isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= _LARGEST
+    }
+
+
+def privacy_line(privacy: Any) -> str:
+    """Return what a job cost under differential privacy, or that it has none, for people."""
+    if not isinstance(privacy, Mapping) or not privacy:
+        return display.word("no differential privacy")
+    numbers = {"epsilon": 0.0, "delta": 0.0} | numbers_in(privacy)
+    return display.word(
+        Text(
+            "ε = {epsilon:g}, δ = {delta:g} for each {unit}; mechanism {mechanism}, noise {noise}",
+            epsilon=numbers["epsilon"],
+            delta=numbers["delta"],
+            unit=display.word(str(privacy.get("unit") or "?")),
+            mechanism=str(privacy.get("mechanism") or "?"),
+            noise=display.word(str(privacy.get("noise") or "?")),
+        )
+    )
+
+
+def _contributors(contributions: Any) -> str:
+    if not isinstance(contributions, Mapping):
+        return ""
+    told = []
+    for party, one in contributions.items():
+        facts = one if isinstance(one, Mapping) else {}
+        rounds, rows = facts.get("rounds"), facts.get("rows")
+        line = Text("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=rounds or 0)
+        more = "" if rows is None else Text(", {rows} {rows:row|rows}", rows=rows)
+        told.append(display.word(line) + (display.word(more) if more else ""))
+    return "\n".join(told)
+
+
+def _rows(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """Return a JSON list of objects; the server may send anything."""
+    found: Sequence[Any] = value if isinstance(value, list) else ()
+    return tuple(one for one in found if isinstance(one, Mapping))

@@ -1,0 +1,109 @@
+"""A sweep on its report's page: a table, and a picture in which every point is a line."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from secureflow.application.reports.page import render
+from secureflow.application.reports.parallel import HEIGHT, WIDTH, parallel
+from secureflow.application.reports.points import points_view
+
+
+def point(number: int, sets: dict[str, Any], loss: float | None, **more: Any) -> dict[str, Any]:
+    metrics = {} if loss is None else {"loss": loss}
+    row = {"point": number, "job": f"job_{number:08d}", "sets": sets, "metrics": metrics}
+    model = {"id": f"mdl_{number:08d}"}
+    return {**row, "state": "succeeded", "rounds": 3, "model": model, **more}
+
+
+RATES = (0.001, 0.01, 0.1, 1.0)
+
+
+def report(**more: Any) -> dict[str, Any]:
+    points = [
+        point(at, {"plan.learning_rate": rate, "model.hidden": [8 * at]}, abs(rate - 0.1))
+        for at, rate in enumerate(RATES, 1)
+    ]
+    return {
+        "name": "rates", "state": "succeeded", "protection": "secagg", "points": points,
+        "swept": ["model.hidden", "plan.learning_rate"],
+        "metric": {"name": "loss", "better": "lower"}, "best": {"point": 3}, **more,
+    }  # fmt: skip
+
+
+def test_each_point_is_a_line_through_all_axes_and_the_best_comes_last() -> None:
+    plot = parallel(report())
+    assert plot is not None
+    assert [axis.name for axis in plot.axes] == ["model.hidden", "plan.learning_rate", "loss"]
+    assert [line.best for line in plot.lines] == [False, False, False, True]
+    assert plot.lines[-1].point == 3
+    for line in plot.lines:
+        places = [tuple(map(float, pair.split())) for pair in line.path[1:].split(" L")]
+        assert [x for x, _ in places] == [axis.at for axis in plot.axes]
+        assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places)
+
+
+def test_a_setting_over_many_magnitudes_has_a_logarithmic_axis() -> None:
+    plot = parallel(report())
+    assert plot is not None
+    heights = {
+        line.point: float(line.path.split(" L")[1].split()[1]) for line in plot.lines
+    }  # each factor of ten is one step
+    steps = [heights[at] - heights[at + 1] for at in (1, 2, 3)]
+    assert max(steps) - min(steps) < 0.3
+    assert min(steps) > 10
+    assert [tick.text for tick in plot.axes[1].ticks] == ["0.001", "0.03162", "1"]
+
+
+def test_lists_and_settings_that_a_point_leaves_alone_are_places_of_their_own() -> None:
+    points = [point(1, {"model.hidden": [8]}, 0.5), point(2, {"plan.seed": 3}, 0.4)]
+    plot = parallel(report(points=points, swept=["model.hidden", "plan.seed"]))
+    assert plot is not None
+    assert [tick.text for tick in plot.axes[0].ticks] == ["[8]", "–"]
+    assert [tick.text for tick in plot.axes[1].ticks] == ["–", "3"]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [],
+        [point(1, {"plan.seed": 1}, 0.5)],
+        [point(1, {"plan.seed": 1}, 0.5), point(2, {"plan.seed": 2}, None)],
+        [point(1, {"plan.seed": 1}, 0.5), point(2, {"plan.seed": 2}, 0.1, state="failed")],
+    ],
+    ids=["none", "one", "unmeasured", "failed"],
+)
+def test_less_than_two_points_make_no_picture(points: list[dict[str, Any]]) -> None:
+    assert parallel(report(points=points, swept=["plan.seed"])) is None
+
+
+def test_the_page_shows_the_table_the_picture_and_why_a_point_failed() -> None:
+    gone = {"state": "failed", "metrics": None, "model": None,
+            "error": {"code": "party_silent", "message": "bank-b <is> silent"}}  # fmt: skip
+    points = [*report()["points"], point(5, {"plan.learning_rate": 2.0}, None, **gone)]
+    folds = [{"sets": {"plan.seed": 1}, "mean": 0.5, "deviation": 0.125, "folds": 4}]
+    page = render(report(points=points, folds=folds))
+    assert page.count('class="other"') == 3
+    assert page.count('<tr class="best">') == 1
+    assert "bank-b &lt;is&gt; silent" in page
+    assert "job_00000005" in page
+    assert "mdl_00000003" in page
+    assert "0.1250" in page
+    assert len(re.findall(r'<line class="axis"', page)) == 3
+
+
+def test_names_and_values_of_a_foreign_report_are_escaped() -> None:
+    points = [point(n, {"<b>": "<i>\u202e"}, 0.5 + n) for n in (1, 2)]
+    page = render(report(points=points, swept=["<b>"]))
+    assert "<b></text>" not in page
+    assert "<i>" not in page
+    assert "\u202e" not in page
+
+
+def test_a_report_without_points_has_neither() -> None:
+    assert points_view({"name": "x"}) is None
+    assert points_view({"points": "none"}) is None
+    assert "parallel" not in render({"name": "x", "state": "succeeded"}).partition("<body>")[2]
