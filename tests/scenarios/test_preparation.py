@@ -37,7 +37,9 @@ permit(principal, action == Action::"evaluation", resource == Dataset::"adult")
 permit(principal, action == Action::"evaluation", resource == Dataset::"adult")
   when { context.per_party == 1 };
 permit(principal, action == Action::"prediction", resource == Dataset::"adult")
-  when { context.beside.containsAny(["education"]) };"""
+  when { context.beside.containsAny(["education"]) };
+permit(principal, action == Action::"prediction", resource == Dataset::"adult")
+  when { context.deliver == "bank-b" };"""
 STEPS = [
     {"step": "impute", "columns": ["age"], "by": "median"},
     {"step": "standardise", "columns": ["age"]},
@@ -221,3 +223,33 @@ def test_predictions_stay_with_each_owner_and_are_those_of_the_downloaded_model(
         assert len(out.read_text().splitlines()) == len(rows) + 1
         api.prediction_remove(owner.config, job.id)
         assert [one["state"] for one in api.prediction_list(owner.config)] == ["gone"]
+
+
+def test_predictions_go_sealed_to_whom_the_spec_says(place: Platform, tmp_path: Path) -> None:
+    with place.client("bank-a") as client:
+        (model,) = client.models.list(place.project)
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.predict(
+            place.project, model.id, datasets, purpose=PURPOSE, deliver_to="bank-b"
+        )
+        job = await_end(client, asked.id)
+        assert job.state == "succeeded", str(job.error)
+    assert verified(place, job.id)
+    report = (job.report or {})["prediction"]
+    others = sorted(set(place.parties) - {"bank-b"})
+    assert report["delivered"] == {"to": "bank-b", "parties": others}
+    shown = api.prediction_show(place.parties["bank-b"].config, job.id)
+    assert {one["party"]: one["state"] for one in shown["received"]} == dict.fromkeys(
+        others, "kept"
+    )
+    for one in shown["received"]:
+        own = api.prediction_show(place.parties[one["party"]].config, job.id)
+        assert Path(one["path"]).read_bytes() == Path(own["path"]).read_bytes()
+        assert own["received"] == []
+    config = str(place.parties["bank-b"].config)
+    out = tmp_path / "of-c.parquet"
+    command = ["agent", "prediction", "export", job.id, str(out), "--party", "bank-c"]
+    assert CliRunner().invoke(app, [*command, "--config", config]).exit_code == 0
+    assert pq.read_table(out).column_names[:2] == ["row", "predicted"]
+    left = [one for one in (place.directory).rglob("vectors/*") if one.name == job.id]
+    assert left == []  # the centre has forgotten the ciphertexts

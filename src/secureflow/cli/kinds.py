@@ -235,8 +235,11 @@ class PredictionText:
         return told
 
     def leaves(self, spec: PredictionSpec) -> str:
-        """Return that nothing leaves but the word that this party is done."""
-        del spec
+        """Return that nothing leaves but the word that this party is done, or to whom it goes."""
+        if spec.deliver is not None:
+            names = listed([t("the answers of every row"), *map(plain, spec.columns)])
+            return t("{names}: A COPY GOES TO {to}, sealed to its key; nobody else can read it",
+                     names=names, to=spec.deliver.to)  # fmt: skip
         return t("NOTHING OF THE ROWS: what is predicted stays in a file of this agent; others "
                  "learn that it is done, and the log gets a salted commitment")  # fmt: skip
 

@@ -18,11 +18,13 @@ Config = Annotated[
 ]
 Job = Annotated[str, typer.Argument(help=t("Id of the job."))]
 _CONFIG = Path("agent.yaml")
-_COLUMNS: Final = ("job", "name", "dataset", "rows", "at", "state")
+_COLUMNS: Final = ("job", "name", "party", "dataset", "rows", "at", "state")
 _LINES: Final = (
     *("job", "name", "purpose", "dataset", "model", "rows", "outputs", "columns", "bytes", "file"),
     *("at", "state", "path"),
 )
+_RECEIVED: Final = ("party", "bytes", "state", "path")
+"""Of files that others handed over."""
 _PARQUET: Final = (".parquet", ".pq")
 
 
@@ -45,7 +47,10 @@ def show_prediction(job: Job, config: Config = _CONFIG, output: Output = Form.TA
     if output is not Form.TABLE:
         show(found, output)
         return
-    show(_told(found), output, _LINES)
+    if "hash" in found:
+        show(_told(found), output, _LINES)
+    if received := found.get("received"):
+        show([_told(one) for one in received], output, _RECEIVED)
     if unfit := found.get("unfit"):
         say(
             t(
@@ -54,9 +59,9 @@ def show_prediction(job: Job, config: Config = _CONFIG, output: Output = Form.TA
                 count=unfit,
             )
         )
-    if found["state"] == "altered":
+    if found.get("state") == "altered":
         say(t("The file is not the one that this agent wrote and committed to."))
-    elif found["state"] == "kept":
+    elif found.get("state") == "kept":
         say(t("The file is the one that the log's entry {leaf} commits to.", leaf=found["hash"]))
 
 
@@ -64,6 +69,9 @@ def show_prediction(job: Job, config: Config = _CONFIG, output: Output = Form.TA
 def export(
     job: Job,
     path: Annotated[Path, typer.Argument(help=t("File to write, FILE.csv or FILE.parquet."))],
+    party: Annotated[
+        str, typer.Option(help=t("Of what this party handed over, not of the own rows."))
+    ] = "",
     config: Config = _CONFIG,
 ) -> None:
     """Write a copy of the file, checked against the log's entry, readable by its owner only."""
@@ -78,20 +86,21 @@ def export(
             t("Name a file whose ending says what is written."),
         )
     found = api.prediction_show(config, job)
-    source = Path(found["path"])
-    if found["state"] != "kept":
+    if party:
+        found = next((one for one in found["received"] if one["party"] == party), {})
+    if found.get("state") != "kept":
         raise SecureFlowError(
             "not_found",
             t("The predictions of {job} are not as this agent wrote them: {state}.",
-              job=found["job"], state=t(str(found["state"]))),
+              job=job, state=t(str(found.get("state", "gone")))),
             t("Have the rows predicted again: secureflow model predict-at."),
         )  # fmt: skip
-    data = source.read_bytes()
+    data = Path(found["path"]).read_bytes()
     write_result(path, data if parquet else _as_csv(data), 0o600)
     say(t("Written to {path}.", path=path))
 
 
-@app.command("remove", help=t("Remove the file of a job's predictions."))
+@app.command("remove", help=t("Remove the files of a job's predictions."))
 def remove(job: Job, yes: Yes = False, config: Config = _CONFIG) -> None:
     """Remove a file; what the log has of it stays."""
     from secureflow.agent import api

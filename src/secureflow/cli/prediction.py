@@ -12,7 +12,7 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
 from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client
@@ -48,6 +48,13 @@ def predict_at(
     dataset: Datasets = None,
     column: Beside = None,
     kept: Kept = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="ORG",
+            help=t("An organisation that gets a copy of every file; every owner is asked."),
+        ),
+    ] = "",
     least: Annotated[
         int | None, typer.Option(min=2, help=t("How many owners must be done. Default: all."))
     ] = None,
@@ -59,7 +66,12 @@ def predict_at(
     """Predict rows at their owners, who keep the answers."""
     from secureflow.cli.watching import follow
 
-    asked = {"columns": column or None, "outputs": kept or None, "min_contributors": least}
+    asked = {
+        "columns": column or None,
+        "outputs": kept or None,
+        "min_contributors": least,
+        "deliver": {"to": to} if to else None,
+    }
     with client() as connection:
         request = _request(connection, model, dataset or (), asked)
         request |= {"name": name, "purpose": purpose}
@@ -84,6 +96,14 @@ def show_prediction(report: Mapping[str, Any], output: Form) -> None:
     kept = prediction.get("kept") or {}
     rows = [{"party": plain(party), **one} for party, one in kept.items()]
     show(rows, output, ("party", "commitment", "leaf"))
+    if delivered := prediction.get("delivered"):
+        say(
+            t(
+                "{to} has a copy of the files of: {parties}.",
+                to=plain(str(delivered.get("to", ""))),
+                parties=listed(map(plain, delivered.get("parties") or ())),
+            )
+        )
     say(
         t(
             "Each owner reads its own file: secureflow agent prediction show {job}",

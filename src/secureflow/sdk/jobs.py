@@ -16,7 +16,7 @@ from secureflow.domain.specs.evaluation import Costs
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.families import BY_SUMS, FamilyModel
 from secureflow.domain.specs.heldout import HeldOut
-from secureflow.domain.specs.prediction import Output
+from secureflow.domain.specs.prediction import Delivery, Output
 from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
@@ -204,6 +204,7 @@ class Jobs(Resource[D_co]):
         purpose: str,
         outputs: Sequence[Output] | None = None,
         columns: Sequence[str] = (),
+        deliver_to: str | None = None,
         min_contributors: int | None = None,
     ) -> Call[Job]:
         """Submit a prediction of several owners' rows: what is predicted stays with each owner.
@@ -220,6 +221,8 @@ class Jobs(Resource[D_co]):
             outputs: `predicted`, `probability`, `score`; by default the first two, if the model has
                 probabilities.
             columns: columns of the owners that stand beside them, such as an id.
+            deliver_to: an organisation whose dataset takes part and that gets a copy of every file,
+                sealed to a key of its own; every owner is asked about that.
             min_contributors: how many parties must be done; by default all.
 
         Raises:
@@ -230,6 +233,7 @@ class Jobs(Resource[D_co]):
             project, name, purpose, ids, model,
             outputs=None if outputs is None else tuple(outputs),
             columns=tuple(columns) or None,
+            deliver=None if deliver_to is None else Delivery(deliver_to),
             min_contributors=min_contributors,
         )  # fmt: skip
         return _submission(request)

@@ -29,7 +29,7 @@ REPORT: dict[str, Any] = {
     "job": "job_11111111", "name": "scores", "state": "succeeded", "protection": "none",
     "prediction": {"model": "ab" * 32, "kept": {
         "bank-a\u202e": {"leaf": "cd" * 32, "commitment": "ef" * 32},
-    }},
+    }, "delivered": {"to": "bank-b\u202e", "parties": ["bank-a"]}},
 }  # fmt: skip
 
 
@@ -51,13 +51,15 @@ def asked(centre: Any) -> Any:
 def test_options_become_the_request(cli: Any, asked: Any) -> None:
     status, _, err = cli(
         *("model", "predict-at", "scores", "--purpose", "credit-scoring", "--column", "id"),
-        *("--column", "age", "--kept", "score", "--least", "3", "--dry-run"),
+        *("--column", "age", "--kept", "score", "--least", "3", "--to", "bank-b", "--dry-run"),
     )
     assert status == 0, err
     request = asked()
     assert (request.project, request.model) == ("prj_00000000", "mdl_00000000")
     assert (request.columns, request.outputs) == (("id", "age"), ("score",))
     assert request.min_contributors == 3
+    assert request.deliver is not None
+    assert request.deliver.to == "bank-b"
 
 
 def test_a_job_file_names_its_model(cli: Any, asked: Any, tmp_path: Path) -> None:
@@ -76,7 +78,8 @@ def test_a_report_has_commitments_alone(cli: Any, centre: Any) -> None:
     status, out, err = cli("job", "report", "job_11111111")
     assert status == 0, err
     assert "ef" * 32 in out  # whole
-    assert "\u202e" not in out
+    assert "\u202e" not in out + err
+    assert "has a copy of the files of: bank-a" in err
     assert "secureflow agent prediction show job_11111111" in err
     status, out, _ = cli("job", "report", "job_11111111", "-o", "json")
     assert json.loads(out)["prediction"] == REPORT["prediction"]
@@ -92,7 +95,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "model": "ab" * 32, "rows": 2, "unfit": 1, "bytes": 9, "outputs": ["predicted"],
         "columns": ["id"], "file": "cd" * 32, "at": 1_800_000_000, "state": "kept",
         "path": str(tmp_path / "job_11111111.parquet"), "proved": True, "hash": "ee" * 32,
-        "leaf": {},
+        "leaf": {}, "party": "bank-a", "received": [],
     }  # fmt: skip
     monkeypatch.setattr(api, "prediction_list", lambda config: [told])
     monkeypatch.setattr(api, "prediction_show", lambda config, job: told)
@@ -113,6 +116,26 @@ def test_an_owner_lists_and_shows_what_is_kept(cli: Any, kept: dict[str, Any]) -
         "is not the one that this agent wrote"
         in cli("agent", "prediction", "show", "job_11111111")[2]
     )
+
+
+def test_what_others_handed_over_is_shown_and_exported(
+    cli: Any, kept: dict[str, Any], tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"row": [1]}), tmp_path / "of-c.parquet")
+    kept["received"] = [
+        {"job": "job_11111111", "party": "bank-c", "bytes": 7, "at": 1, "state": "kept",
+         "path": str(tmp_path / "of-c.parquet"), "name": "scores", "purpose": "p"},
+    ]  # fmt: skip
+    status, out, _ = cli("agent", "prediction", "show", "job_11111111")
+    assert status == 0
+    assert "bank-c" in out
+    target = tmp_path / "c.csv"
+    exported = ("agent", "prediction", "export", "job_11111111", target, "--party")
+    assert cli(*exported, "bank-c")[0] == 0
+    assert target.read_text().splitlines() == ['"row"', "1"]
+    target.unlink()
+    assert cli(*exported, "bank-x")[0] != 0
+    assert not target.exists()
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -155,3 +178,18 @@ def test_an_owner_reads_that_nothing_leaves_and_nothing_is_charged() -> None:
         "that a party is done, and how long it took",
     ):  # fmt: skip
         assert told in text, text
+
+
+def test_an_owner_reads_in_capitals_to_whom_a_copy_goes() -> None:
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abc"]
+    spec = specified(roster, columns=["id"], deliver={"to": "bank-b"})
+    request = {"dataset": "d", "columns": ["age", "id"], "sensitive": [], "epsilon": None}
+    item = InboxItem("a" * 64, "job_11111111", spec_digest(spec), request, dump(spec),
+                     ("no policy permits it",), "waiting", 1, 2)  # fmt: skip
+    text = "\n".join(screen(PendingRequest(item, {}), CLI_KINDS, width=400, lines=100))
+    for told in (
+        "the answers of every row", "id", "A COPY GOES TO bank-b", "NONE: what is released",
+        "bank-b: of every party what is predicted of each row", "size of its sealed file",
+    ):  # fmt: skip
+        assert told in text, text
+    assert "no budget is charged" not in text

@@ -40,6 +40,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ({"columns": ["row"]}, "columns", "called 'row' already"),
         ({"columns": ["predicted"]}, "columns", "called 'predicted' already"),
         ({"columns": ["income"]}, "columns", "is not read"),
+        ({"deliver": {"to": "bank-x"}}, "deliver.to", "bank-x is not on the roster"),
     ],
 )  # fmt: skip
 def test_a_contradiction_is_refused_by_name(
@@ -82,8 +83,17 @@ def test_the_label_is_not_read_and_nothing_is_released() -> None:
         "family": "logistic_regression",
         "outputs": ("predicted",),
         "beside": ("age", "id"),
+        "deliver": "",
     }
     assert set(spec.facts()) == set(SPEC_KINDS["prediction"].facts)
+
+
+def test_a_delivery_is_a_fact_and_a_spec_without_one_does_not_name_it() -> None:
+    spec = specified(ROSTER, deliver={"to": "bank-b"})
+    assert spec.facts()["deliver"] == "bank-b"
+    assert (spec.all_private, spec.tells_rows) == (False, True)
+    assert parse(PredictionSpec, dump(spec)) == spec
+    assert "deliver" not in dump(specified(ROSTER))
 
 
 def test_a_spec_is_the_same_after_its_json() -> None:

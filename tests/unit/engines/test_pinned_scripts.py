@@ -115,8 +115,11 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "statistics/2": {name: course("statistics", name) for name in COURSES},
     "preparation/1": {name: course("preparation", name) for name in COURSES},
     "evaluation/1": {name: course("evaluation", name) for name in COURSES},
+    "prediction/1": {
+        **{name: course("prediction", name) for name in COURSES},
+        **{f"delivered, {name}": course("delivered", name) for name in COURSES},
+    },
     "sweep/1": SWEEPS,
-    "prediction/1": {name: course("prediction", name) for name in COURSES},
 }
 PINS: dict[str, dict[str, str]] = {
     "training/2": {
@@ -171,6 +174,11 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "41aec1783dcf4a9626849786977d69a7829f5aea2faf98888ffac4893baffb1f",
         "dropped": "cf3974a83ccb30af570c9faf309ada1953e0829885f665850a37a1da08c08243",
         "accusation": "7404789133dab666ee2d2890a2e1280b72e879228f2b488b59d30651f04e2a3f",
+        "delivered, success": "c1347c24f39b30e007ab44f3cb6493f89495f3143e2e609e0150cb9070bc0fa4",
+        "delivered, failure": "d727f92b82994ffd4f38f9963e6babb069e00199fc9eb38ae5d232f6aec82cff",
+        "delivered, cancelled": "e88af04f4515c146b23a0c5374c086b657c3330281926195ca152bc8ec393809",
+        "delivered, dropped": "95fadfc8ea6f5ba3c5ff6eb55013d4e4ee534c7e25429bbf2044a0c1f5447ec7",
+        "delivered, accusation": "90ba13a3fc6f248c8b133016155f9bec5a291f7604544acae951109a2651e8df",
     },
 }
 

@@ -24,14 +24,14 @@ from secureflow.agent.witness.witness import Witness
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
-from secureflow.engines.run.kept import KEPT
+from secureflow.engines.run.kept import KEPT, RECEIVED
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 
-_WITHHELD: Final = frozenset({BUDGET_LEAF, KEPT})
+_WITHHELD: Final = frozenset({BUDGET_LEAF, KEPT, RECEIVED})
 """Kinds of own leaves whose documents no reply holds."""
 
 
@@ -71,7 +71,9 @@ class Fetching(Protocol):
     async def fetch(self, digest: str, path: Path, size: int) -> None:
         """Fetch a blob and verify its BLAKE3 digest."""
 
-    async def store(self, source: memoryview, digest: str, place: BlobPlace | None = None) -> None:
+    async def store(
+        self, source: memoryview | Path, digest: str, place: BlobPlace | None = None
+    ) -> None:
         """Store a blob of this BLAKE3 digest, for the round that asked for it."""
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:

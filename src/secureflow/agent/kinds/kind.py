@@ -149,6 +149,10 @@ class Keeping(ABC):
         """
 
     @abstractmethod
+    def goes_to(self, spec: Any) -> str:
+        """Return the party to which the spec has the others' results handed over; "" for nobody."""
+
+    @abstractmethod
     async def forget(self, job: str, *, recorded: bool) -> None:
         """Drop everything of a finished job but what is kept.
 

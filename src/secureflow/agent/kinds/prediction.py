@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.agent.compute.columns import declared
-from secureflow.agent.compute.jobfiles import UPDATE, take
+from secureflow.agent.compute.jobfiles import UPDATE, held_folder, take
 from secureflow.agent.compute.prediction import COUNTS, PREDICT, predict_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.kind import Keeping, KeptResult
 from secureflow.agent.kinds.training.features import check_features
-from secureflow.agent.owner.predictions import prediction_file
+from secureflow.agent.owner.predictions import prediction_file, received_folder
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
+from secureflow.engines.run.kept import RECEIVED
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import KeepRequest
 from secureflow.engines.training.extras import check_extra
@@ -83,8 +84,17 @@ class PredictedRows(Keeping):
         size, digest = await asyncio.to_thread(self._take, written, path)
         return _result(spec, pinned, digest, size, counted)
 
+    def goes_to(self, spec: PredictionSpec) -> str:
+        """Return who gets a copy of every party's file."""
+        return "" if spec.deliver is None else spec.deliver.to
+
     async def forget(self, job: str, *, recorded: bool) -> None:
-        """Drop the rows and the model of a finished job, and a file that nothing commits to."""
+        """Drop the rows and the model of a finished job, and files that nothing commits to."""
+        models, store = self._context.settings.models, self._context.store
+        await asyncio.to_thread(shutil.rmtree, held_folder(models, job), ignore_errors=True)
+        if not any(one.kind == RECEIVED for one in store.leaves(job)):
+            arrived = received_folder(self._context.settings, job)
+            await asyncio.to_thread(shutil.rmtree, arrived, ignore_errors=True)
         folder = self._context.settings.models / job
         path = prediction_file(self._context.settings, job)
         if not recorded:
@@ -135,8 +145,20 @@ def check_declared(spec: PredictionSpec, dataset: DatasetConfig) -> None:
 
     Raises:
         SecureFlowError: those of `check_features` for what the model reads; `column_not_granted`
-            for a column beside it that is no number, category or text.
+            for a column beside it that is no number, category or text; `privacy_required` where
+            nothing may leave.
     """
+    if spec.deliver is not None and dataset.privacy is not None and dataset.privacy.required:
+        raise SecureFlowError(
+            "privacy_required",
+            Text(
+                "The owner of {name!r} demands differential privacy of everything that leaves it: "
+                "its predictions go to nobody.",
+                name=dataset.name,
+            ),
+            "Leave `deliver` out: then each owner keeps its own.",
+            {"dataset": dataset.name},
+        )
     check_extra(spec.reads)
     check_features(spec.reads, dataset)
     for name in spec.columns:

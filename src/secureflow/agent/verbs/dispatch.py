@@ -12,6 +12,10 @@
 | `mask`      | makes, masks and sends one update, or its sums   | `masking`      |
 | `answer`    | votes, and reveals what opens the sum            | `masking`      |
 | `keep`      | computes what stays here, and commits to it      | `keeping`      |
+| `receive`   | makes the key to which others seal their files   | `delivering`   |
+| `seal`      | seals what this party keeps to that key          | `delivering`   |
+| `hand_over` | sends the ciphertext                             | `delivering`   |
+| `collect`   | fetches the others' files and opens them         | `delivering`   |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
 | `finish`    | the same, signs its end and forgets the job      | here           |
 
@@ -23,6 +27,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
@@ -34,6 +40,7 @@ from secureflow.agent.record.room import BEGINNING, Room
 from secureflow.agent.verbs.accusations import accuse
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.delivering import Deliveries, Delivering
 from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.rounds import SealedRounds
@@ -47,13 +54,17 @@ from secureflow.engines.run.messages import (
     AnswerRequest,
     ChallengeRequest,
     CloseRequest,
+    CollectRequest,
     ConsentRequest,
     CosignReply,
     CosignRequest,
     FinishReply,
     FinishRequest,
+    HandOverRequest,
     KeepRequest,
     MaskRequest,
+    ReceiveRequest,
+    SealRequest,
     SetupRequest,
     TrainRequest,
     as_body,
@@ -73,6 +84,7 @@ Guarded = (
     | MaskRequest
     | AnswerRequest
     | KeepRequest
+    | Delivering
 )
 Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
 
@@ -90,6 +102,7 @@ class AgentVerbs:
         rounds: sealed rounds.
         masking: masked rounds.
         keeping: results that stay here.
+        deliveries: those that go to one of the roster.
         sessions: their state.
         room: refuses to begin what does not fit on the disk.
         check: checks, once per link, whether the record is an older copy of itself.
@@ -104,6 +117,7 @@ class AgentVerbs:
         rounds: SealedRounds,
         masking: Masking,
         keeping: KeptResults,
+        deliveries: Deliveries,
         sessions: Sessions,
         room: Room,
         check: Callable[[], Awaitable[None]],
@@ -129,6 +143,10 @@ class AgentVerbs:
             "mask": self._mask,
             "answer": self._answer,
             "keep": self._keep_result,
+            "receive": partial(self._deliver, ReceiveRequest, deliveries.receive),
+            "seal": partial(self._deliver, SealRequest, deliveries.seal),
+            "hand_over": partial(self._deliver, HandOverRequest, deliveries.hand_over),
+            "collect": partial(self._deliver, CollectRequest, deliveries.collect),
             "cosign": self._cosign,
             "finish": self._finish,
         }
@@ -242,6 +260,18 @@ class AgentVerbs:
         request = read(KeepRequest, body)
         async with self._guarded(request, "keep", body):
             return as_body(await self._keeping.keep(request, log_proofs))
+
+    async def _deliver(
+        self,
+        of: type[Delivering],
+        answer: Callable[[Any], Awaitable[Any]],
+        body: JSON,
+        log_proofs: JSON,
+    ) -> dict[str, JSON]:
+        del log_proofs
+        request = read(of, body)
+        async with self._guarded(request, request.verb, body):
+            return as_body(await answer(request))
 
     @asynccontextmanager
     async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:

@@ -27,7 +27,7 @@ from secureflow.engines.training.extras import EXTRAS
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-_REQUESTED: Final = ("columns", "limits", "min_contributors")
+_REQUESTED: Final = ("columns", "deliver", "limits", "min_contributors")
 _SCALAR: Final = frozenset({"number", "category", "text"})
 
 
@@ -142,6 +142,12 @@ def _notes(spec: PredictionSpec) -> Iterator[str]:
         "Scores stay with the owners, in files of their own: this job's report has none. An owner "
         "reads them with secureflow agent prediction."
     )
+    if spec.deliver is not None:
+        yield Text(
+            "{to} gets a copy of every owner's file, sealed to a key of its own: every owner is "
+            "asked about that.",
+            to=spec.deliver.to,
+        )
     if (family := spec.model.model.family) in EXTRAS:
         yield Text(
             "{family} needs the extra {extra} at every contributor: an agent without it "

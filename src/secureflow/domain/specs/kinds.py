@@ -59,7 +59,7 @@ PREDICTION_SPEC: Final = SpecKind(
     PredictionSpec,
     PredictionRequest,
     check_prediction,
-    {"model": "text", "family": "text", "outputs": "texts", "beside": "texts"},
+    {"model": "text", "family": "text", "outputs": "texts", "beside": "texts", "deliver": "text"},
 )
 SWEEP_SPEC: Final = SpecKind(
     "sweep",

@@ -3,6 +3,8 @@
 Every party applies the model to all rows of its own dataset and keeps the result in a file of its
 own. Nothing that depends on rows leaves it: the others learn that it is done, and the ledger gets a
 salted commitment to the file. So no row is protected by masks or noise, and no budget is charged.
+Where the spec says so, and every owner approves it, one party of the roster gets the others' files,
+sealed to a key of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +16,15 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from secureflow.domain.bounds import Bounds
-from secureflow.domain.specs.base import STRICT, Column, Problem, SpecBase, refuse, roster_problem
+from secureflow.domain.specs.base import (
+    STRICT,
+    Column,
+    Problem,
+    Slug,
+    SpecBase,
+    refuse,
+    roster_problem,
+)
 from secureflow.domain.specs.scored import ScoredModel, scored_problem
 from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import PREDICTED, chance_titles, score_titles
@@ -32,12 +42,28 @@ OUTPUTS: Final[tuple[Output, ...]] = ("predicted", "probability", "score")
 `sdk.Predictor.predict_frame`; scores are what the model computes before any link function."""
 
 
+def _absent(value: Any) -> bool:
+    return value is None
+
+
 @dataclass(frozen=True)
 class PredictionLimits:
     """Seconds without progress after which a party counts as silent."""
 
     __pydantic_config__ = STRICT
     patience_seconds: Annotated[float, Field(gt=0.0, le=86_400.0)] = 60.0
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Who gets a copy of every party's file, sealed to a key of its own.
+
+    Args:
+        to: an organisation of the roster, which has approved the job as well.
+    """
+
+    __pydantic_config__ = STRICT
+    to: Slug
 
 
 @dataclass(frozen=True)
@@ -48,6 +74,7 @@ class PredictionSpec(SpecBase):
         model: what is applied.
         outputs: what is kept of each row.
         columns: which of the owner's columns stand beside it; the row's number always does.
+        deliver: who else gets each party's file; None for nobody.
         limits: of the job.
         min_contributors: the fewest parties that must be done.
     """
@@ -58,6 +85,7 @@ class PredictionSpec(SpecBase):
         "predicted",
     )
     columns: Annotated[tuple[Column, ...], Field(max_length=MAX_COLUMNS)] = ()
+    deliver: Annotated[Delivery | None, Field(exclude_if=_absent)] = None
     limits: PredictionLimits = field(default_factory=PredictionLimits)
     min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     protection: Literal["none"] = "none"
@@ -108,13 +136,13 @@ class PredictionSpec(SpecBase):
 
     @property
     def tells_rows(self) -> bool:
-        """Nobody but the owner learns how many rows there are."""
-        return False
+        """Nobody but the owner, and who gets its file, learns how many rows there are."""
+        return self.deliver is not None
 
     @property
     def all_private(self) -> bool:
-        """No number is released at all."""
-        return True
+        """No number is released at all, unless files go to somebody."""
+        return self.deliver is None
 
     @property
     def planned_rounds(self) -> int:
@@ -133,6 +161,7 @@ class PredictionSpec(SpecBase):
             "family": self.model.model.family,
             "outputs": tuple(sorted(self.outputs)),
             "beside": tuple(sorted(self.columns)),
+            "deliver": "" if self.deliver is None else self.deliver.to,
         }
 
 
@@ -148,7 +177,7 @@ def check_prediction(spec: PredictionSpec) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     rules: tuple[Callable[[PredictionSpec], Problem | None], ...] = (
-        *(_roster_rules, _model_rules, _output_rules, _column_rules),
+        *(_roster_rules, _model_rules, _output_rules, _column_rules, _delivery_rules),
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
@@ -190,6 +219,13 @@ def _column_rules(spec: PredictionSpec) -> Problem | None:
             reason = "the column that is predicted is not read"
             return "columns", reason, "Leave it out."
     return None
+
+
+def _delivery_rules(spec: PredictionSpec) -> Problem | None:
+    if spec.deliver is None or spec.deliver.to in spec.parties:
+        return None
+    reason = Text("{party} is not on the roster", party=spec.deliver.to)
+    return "deliver.to", reason, "Name a party that takes part: it signs the job as well."
 
 
 def _has_chances(model: ScoredModel) -> bool:

@@ -10,6 +10,11 @@ from secureflow.engines.run.explaining import Row, attack_rows, sight_rows
 from secureflow.kit.canonical import JSON
 
 _STAYS: Final = "every agent keeps what it predicts in a file of its own, and sends none of it"
+_SEALED: Final = "files are sealed to the recipient's key, which only its agent has"
+_SIZES: Final = (
+    "that a party is done, and the size of its sealed file, so about how many rows; no row and no "
+    "score"
+)
 _FITTING: Final = (
     "a failure names a column, never a row; where an owner demands differential privacy no row "
     "makes the job fail"
@@ -23,14 +28,30 @@ def disclosure(spec: PredictionSpec) -> list[dict[str, JSON]]:
 
 def attacks(spec: PredictionSpec) -> list[dict[str, JSON]]:
     """Return common attacks: `stopped` is yes, partly or no, and why."""
-    del spec
-    return attack_rows(_ATTACKS)
+    if spec.deliver is None:
+        return attack_rows(_ATTACKS)
+    return attack_rows((_SEALED_READING, _SEALING, *_ATTACKS[1:]))
 
 
 def _sights(spec: PredictionSpec) -> Iterator[Row]:
-    del spec
     yield "owner", "the model, its own rows and what is predicted of them", "it computes it itself"
-    yield "operator", "that a party is done, and how long it took; no row, score or count", _STAYS
+    if spec.deliver is None:
+        yield (
+            "operator",
+            "that a party is done, and how long it took; no row, score or count",
+            _STAYS,
+        )
+    else:
+        yield (
+            "operator",
+            _SIZES,
+            _SEALED,
+        )
+        yield (
+            spec.deliver.to,
+            "of every party what is predicted of each row, and the columns beside it",
+            "the job hands the files over, and every owner approves that",
+        )
     yield "network", "sizes and times", "TLS 1.3"
     yield (
         "whoever has the report",
@@ -39,6 +60,12 @@ def _sights(spec: PredictionSpec) -> Iterator[Row]:
     )
 
 
+_SEALED_READING: Final[Row] = ("the operator reads rows or scores", "yes", _SEALED)
+_SEALING: Final[Row] = (
+    "the centre has files sealed to a key of its own",
+    "yes",
+    "the recipient signs its key for the job, and each agent checks that under the roster's key",
+)
 _ATTACKS: Final[tuple[Row, ...]] = (
     ("the operator reads rows or scores", "yes", _STAYS),
     (

@@ -2,12 +2,13 @@
 
 There are no keys and no sum: a party answers once its file is on its disk and its leaf, which
 commits to the file, is signed. So there is nothing to close, and what one party keeps does not
-depend on who else is done.
+depend on who else is done. Where the spec names somebody who gets the files, they are handed over
+sealed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from secureflow.domain.errors import name_of
@@ -16,9 +17,9 @@ from secureflow.engines.ledger.leaves import leaf_from_json
 from secureflow.engines.prediction.disclosure import attacks, disclosure
 from secureflow.engines.prediction.sections import sections
 from secureflow.engines.prediction.stage import STAGE
-from secureflow.engines.run.asking import Answers
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
+from secureflow.engines.run.handing import forget_ciphertexts, hand_over
 from secureflow.engines.run.kept import ask_to_keep
 from secureflow.engines.run.messages import KeepReply, StoredModel
 from secureflow.engines.run.renewing import renewing
@@ -41,6 +42,8 @@ def federated_prediction(context: JobContext[PredictionSpec]) -> Script[dict[str
         return (yield from renewing(course, _run(course)))
     except SecureFlowError as error:
         yield from abandon(course, error)
+        if context.spec.deliver is not None:
+            yield from forget_ciphertexts(course)
         raise
 
 
@@ -52,13 +55,14 @@ def _run(course: Course[PredictionSpec]) -> Script[dict[str, JSON]]:
     answers = yield from ask_to_keep(course, STAGE, model)
     finished = yield from seconds_now()
     if len(answers.replies) < spec.min_contributors:
-        raise _incomplete(course, answers)
+        raise _incomplete(course, answers.replies, answers.failures)
     parties = sorted(answers.replies)
+    delivered = yield from _delivered(course, parties)
     row: dict[str, Any] = {"round": 1, "survivors": len(parties)}
     row["seconds"] = round(finished - began, 3)
     told = {**row, "rounds": 1, "stage": STAGE, "model": spec.model.digest, "parties": parties}
     yield Tell("round", told, {"round": 1, "rounds": 1})
-    prediction = _prediction(spec, answers.replies)
+    prediction = {**_prediction(spec, answers.replies), **delivered}
     outcome = digest(prediction)
     ended = yield from seconds_now()
     cosigners = yield from succeed(course, prediction=outcome, rounds=1)
@@ -91,14 +95,32 @@ def _prediction(spec: PredictionSpec, replies: Mapping[str, KeepReply]) -> dict[
     }
 
 
-def _incomplete(course: Course[PredictionSpec], answers: Answers[KeepReply]) -> SecureFlowError:
+def _delivered(course: Course[PredictionSpec], parties: list[str]) -> Script[dict[str, JSON]]:
+    """Hand the parties' files over to whom the spec says; return whose have arrived.
+
+    Raises:
+        SecureFlowError: too few have.
+    """
+    deliver = course.spec.deliver
+    if deliver is None:
+        return {}
+    senders = [party for party in parties if party != deliver.to]
+    found = yield from hand_over(course, STAGE, deliver.to, senders)
+    arrived = [*found.parties, *(party for party in parties if party == deliver.to)]
+    if len(arrived) < course.spec.min_contributors:
+        raise _incomplete(course, arrived, found.failures)
+    return {"delivered": {"to": deliver.to, "parties": list(found.parties)}}
+
+
+def _incomplete(
+    course: Course[PredictionSpec], done: Collection[str], failures: Mapping[str, JSON]
+) -> SecureFlowError:
     """Return the error of a prediction that too few parties have finished."""
-    failures = answers.failures
     return SecureFlowError(
         name_of(failures.values(), "too_few_contributors"),
         Text(
             "{count} of {parties} parties have predicted their rows, and {least} must. {reasons}",
-            count=len(answers.replies),
+            count=len(done),
             parties=len(course.parties),
             least=course.spec.min_contributors,
             reasons=reasons_of(failures),

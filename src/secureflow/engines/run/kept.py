@@ -22,6 +22,8 @@ from secureflow.kit.text import Text
 
 KEPT: Final = "kept"
 """The kind of the leaf by which a party commits to what it keeps."""
+RECEIVED: Final = "received"
+"""The kind of the leaf by which a party commits to what others handed over to it."""
 
 
 def ask_to_keep(

@@ -9,10 +9,12 @@ import pytest
 
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.ledger.leaves import leaf_from_json
+from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.run.kept import KEPT
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.prediction.world import PredictionWorld
+from secureflow.texts import chinese
+from tests.unit.engines.prediction.world import DeliveredWorld, PredictionWorld, specified
 from tests.unit.engines.training.world import Crash, Journal, drive, told_dropouts
 
 SILENT = SecureFlowError("party_silent", "gone")
@@ -106,3 +108,64 @@ def test_an_answer_without_a_commitment_is_none(reply: str) -> None:
     report = drive(world, [])
     assert report["survivors"] == ["bank-a", "bank-b", "bank-d"]
     assert told_dropouts(world)[0]["code"] == "malformed_reply"
+
+
+def test_files_go_to_whom_the_spec_says_and_the_centre_forgets_them() -> None:
+    world = DeliveredWorld(count=4)
+    report = drive(world, [])
+    others = ["bank-a", "bank-c", "bank-d"]
+    assert report["prediction"]["delivered"] == {"to": "bank-b", "parties": others}
+    assert world.stored == set()
+    asked = [(party, verb) for party, verb in world.asked if verb in {"receive", "collect"}]
+    assert asked == [("bank-b", "receive"), ("bank-b", "collect")]
+    sealing = {party for party, verb in world.asked if verb in {"seal", "hand_over"}}
+    assert sealing == set(others)
+    entry = next(one for one in world.entries if one.get("kind") == "results.delivered")
+    assert entry["document"] == {"stage": "predict", "to": "bank-b", "parties": others}
+    verdict = verify_bundle(json.loads(json.dumps(world.bundle())), world.charter)
+    assert (verdict.status, verdict.failures) == ("verified", ())
+
+
+@pytest.mark.parametrize("die_at", range(10, 32))
+def test_a_crash_during_a_delivery_changes_nothing(die_at: int) -> None:
+    undisturbed = told(drive(DeliveredWorld(count=4), []))
+    world, journal = DeliveredWorld(count=4), Journal()
+    try:
+        drive(world, journal, die_at)
+    except Crash:
+        pass
+    else:
+        pytest.skip("the script has fewer effects")
+    assert told(drive(world, journal)) == undisturbed
+
+
+@pytest.mark.parametrize("verb", ["seal", "hand_over"])
+def test_a_party_that_goes_before_its_file_arrived_is_missing_in_the_delivery(verb: str) -> None:
+    world = DeliveredWorld(count=4)
+    world.refuse["bank-d", verb] = SILENT
+    report = drive(world, [])
+    assert report["prediction"]["delivered"]["parties"] == ["bank-a", "bank-c"]
+    assert report["survivors"] == ["bank-a", "bank-b", "bank-c", "bank-d"]  # it keeps its file
+    assert told_dropouts(world)[0]["party"] == "bank-d"
+
+
+@pytest.mark.parametrize("verb", ["receive", "collect"])
+def test_without_the_recipient_the_job_ends_and_the_centre_forgets(verb: str) -> None:
+    world = DeliveredWorld(count=4)
+    world.refuse["bank-b", verb] = SILENT
+    with pytest.raises(SecureFlowError, match="gone"):
+        drive(world, [])
+    assert world.stored == set()
+    assert world.asked[-1] == ("aggregator", "finish")
+
+
+@pytest.mark.parametrize("deliver", [None, {"to": "bank-b"}])
+def test_every_row_of_the_explanation_has_its_chinese(deliver: dict[str, str] | None) -> None:
+    spec = specified([{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abc"],
+                     **({"deliver": deliver} if deliver else {}))  # fmt: skip
+    explained = PREDICTION_ENGINE.explanation(spec, tee="", accounting=None, rounds=[], dropouts=[])
+    for row in (*explained["disclosure"], *explained["attacks"]):
+        for name in ("sees", "why", "attack"):
+            assert not row.get(name) or chinese(row[name]), row[name]
+    operator = next(row for row in explained["disclosure"] if row["who"] == "operator")
+    assert ("sealed file" in operator["sees"]) == (deliver is not None)

@@ -27,7 +27,7 @@ from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_che
 from secureflow.engines.script import Effect
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.evaluation.world import FixedWorld
-from tests.unit.engines.prediction.world import PredictionWorld
+from tests.unit.engines.prediction.world import DeliveredWorld, PredictionWorld
 from tests.unit.engines.recipes.world import PreparationWorld
 from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
@@ -115,6 +115,8 @@ def world_of(kind: str, count: int = 4) -> World:
         return FixedWorld(count=count)
     if kind == "prediction":
         return PredictionWorld(count=count)
+    if kind == "delivered":
+        return DeliveredWorld(count=count)
     if kind == "sealed":
         return World(count=count, rounds=1)
     return MaskedWorld(count=count, rounds=1, protection=kind)
@@ -154,7 +156,9 @@ COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
         lambda w: play(accusing(w, last_verb(w))),
     ),
 }
-KINDS = ("sealed", "secagg", "statistics", "preparation", "evaluation", "prediction")
+KINDS = (
+    *("sealed", "secagg", "statistics", "preparation", "evaluation", "prediction", "delivered"),
+)
 
 
 @cache
@@ -795,5 +799,5 @@ def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
     entries = [entry.document for entry in world.log if entry.kind == FINISHED]
     outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
     assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
-    modelless = {"statistics", "preparation", "evaluation", "prediction"}
+    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered"}
     assert (kind in modelless) == (outcome.get("model") is None)

@@ -17,16 +17,20 @@ from secureflow.engines.run.messages import (
     ChallengeReply,
     ChallengeRequest,
     CloseRequest,
+    CollectRequest,
     ConsentRequest,
     CosignRequest,
     FinishReply,
     FinishRequest,
     ForgetRequest,
+    HandOverRequest,
     KeepRequest,
     MaskRequest,
     OpenRequest,
+    ReceiveRequest,
     ReleaseRequest,
     RollRequest,
+    SealRequest,
     SetupRequest,
     SumRequest,
     TrainReply,
@@ -47,7 +51,8 @@ REQUESTS = {
     for one in (
         ConsentRequest, ChallengeRequest, AdmitRequest, TrainRequest, CloseRequest, SetupRequest,
         AdvanceRequest, MaskRequest, AnswerRequest, KeepRequest, CosignRequest, FinishRequest,
-        OpenRequest, AttestRequest, RollRequest, ReleaseRequest, SumRequest,
+        ReceiveRequest, SealRequest, HandOverRequest, CollectRequest, OpenRequest, AttestRequest,
+        RollRequest, ReleaseRequest, SumRequest,
     )
 }  # fmt: skip
 ADDERS = {ENCLAVE, AGGREGATOR}
@@ -101,6 +106,7 @@ def as_sent(verb: str, name: str, value: Any) -> Any:
         ("sealed+secagg", "success", {"mask", "answer", "release"}),
         ("statistics", "accusation", {"mask", "finish"}),
         ("prediction", "success", {"consent", "keep", "finish"}),
+        ("delivered", "success", {"keep", "receive", "seal", "hand_over", "collect"}),
     ],
 )  # fmt: skip
 def test_both_ends_read_alike(kind: str, name: str, verbs: set[str]) -> None:
