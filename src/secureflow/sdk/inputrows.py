@@ -32,15 +32,21 @@ def input_columns(features: FeatureSpec, rows: Any) -> dict[str, NDArray[Any]]:
     tensors = tensor_features(features)
     named = _with_names(features, named_rows(features, as_known(rows)))
     columns = columns_of(named, features.inputs, tensors)
-    categories = {feature.column for feature in features.categorical}
-    recipe = features.recipe
-    if recipe is not None:
-        categories |= {one.column for one in recipe.columns if one.type != "number"}
-        for name in _dated(recipe) & set(columns):
-            columns[name] = _times(columns[name])
-    for name in categories & set(columns):
+    if features.recipe is not None:
+        return read_for_recipe(features.recipe, columns)
+    for name in {feature.column for feature in features.categorical} & set(columns):
         columns[name] = texts_of(columns[name])
     return columns
+
+
+def read_for_recipe(recipe: Recipe, columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return columns with the categories and texts that a recipe reads as agents read them."""
+    found = dict(columns)
+    for name in _dated(recipe) & set(found):
+        found[name] = _times(found[name])
+    for name in {one.column for one in recipe.columns if one.type != "number"} & set(found):
+        found[name] = texts_of(found[name])
+    return found
 
 
 def _with_names(features: FeatureSpec, rows: Any) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from unit.engines.preparation.steps.world import fitted, number, parts_of, spec_of, text
+from unit.engines.preparation.steps.world import category, fitted, number, parts_of, spec_of, text
 
 from secureflow.adapters.datasources import open_source
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
@@ -25,6 +25,7 @@ from secureflow.engines.training.export import ModelFile
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk.features import recipe_features
 from secureflow.sdk.prediction import Predictor
+from secureflow.sdk.recipes import apply_recipe
 from secureflow.simulation import simulate
 
 ROWS = 60
@@ -128,3 +129,31 @@ def test_a_downloaded_model_prepares_alike_and_is_checked(model: Predictor, tmp_
     forged["features"]["recipe"]["fits"][3]["columns"]["age"]["value"] = 1e90
     with pytest.raises(SecureFlowError, match="step 4 does not belong to it"):
         ModelFile.from_bytes(file.to_bytes(), forged)
+
+
+def test_a_recipe_is_applied_to_rows_of_every_form(model: Predictor) -> None:
+    recipe = model.features.recipe
+    assert recipe is not None
+    wanted = model.inputs(TABLE)
+    for form in FORMS.values():
+        made = apply_recipe(recipe, form())
+        assert [*made] == [*recipe.made]
+        inputs = np.column_stack([*made.values()]).astype(np.float32)
+        assert inputs.tobytes() == np.ascontiguousarray(wanted).tobytes()
+    with pytest.raises(SecureFlowError, match="missing_column"):
+        apply_recipe(recipe, {"age": [1.0]})
+
+
+def test_categories_that_a_recipe_makes_have_their_names() -> None:
+    steps = [{"step": "width_bins", "columns": ["age"], "bins": 2}]
+    spec = spec_of(steps, [number("age", 0, 100), category("job", "a", "b")])
+    raw: Any = {"age": np.array([10.0, 90.0]), "job": np.array(["a", "b"], object)}
+    recipe = recipe_of(spec, "job_0123456789", "a" * 64, fitted(spec, parts_of(raw)))
+    made = apply_recipe(recipe, {"age": [10, None, 50], "job": [None, "b", "a"]})
+    assert made["age"].tolist() == ["1", None, "2"]
+    assert made["job"].tolist() == [None, "b", "a"]
+    with pytest.raises(SecureFlowError) as caught:
+        apply_recipe(recipe, {"age": [1], "job": ["c"]})
+    assert (caught.value.code, caught.value.details) == (
+        "unknown_category", {"row": 1, "column": "job"}
+    )  # fmt: skip
