@@ -5,8 +5,10 @@ What comes of it equals scikit-learn's on everybody's rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
+from typer.testing import CliRunner
 
+from secureflow.agent import api
+from secureflow.cli.main import app
 from secureflow.demo.data import PURPOSE, dataset_config, split_silos
 from secureflow.demo.platform import Platform
 from secureflow.domain.jobs import Job
@@ -30,7 +35,11 @@ permit(principal, action == Action::"training", resource == Dataset::"adult");
 permit(principal, action == Action::"evaluation", resource == Dataset::"adult")
   when { context.per_party == 0 };
 permit(principal, action == Action::"evaluation", resource == Dataset::"adult")
-  when { context.per_party == 1 };"""
+  when { context.per_party == 1 };
+permit(principal, action == Action::"prediction", resource == Dataset::"adult")
+  when { context.beside.containsAny(["education"]) };
+permit(principal, action == Action::"prediction", resource == Dataset::"adult")
+  when { context.deliver == "bank-b" };"""
 STEPS = [
     {"step": "impute", "columns": ["age"], "by": "median"},
     {"step": "standardise", "columns": ["age"]},
@@ -170,3 +179,77 @@ def test_models_are_measured_on_everybodys_rows_and_on_each_partys(
     assert "ROC" in html
     (moved,) = (later.report or {})["evaluation"]["models"]
     assert moved["psi"]["psi"] == pytest.approx(0, abs=1e-6)  # the same rows
+
+
+def test_predictions_stay_with_each_owner_and_are_those_of_the_downloaded_model(
+    place: Platform, tmp_path: Path
+) -> None:
+    with place.client("bank-a") as client:
+        (model,) = client.models.list(place.project)
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.predict(
+            place.project,
+            model.id,
+            datasets,
+            purpose=PURPOSE,
+            outputs=["predicted", "probability", "score"],
+            columns=["education"],
+        )
+        job = await_end(client, asked.id)
+        assert job.state == "succeeded", str(job.error)
+        predictor = client.models.load(model.id)
+        told = json.dumps([client.jobs.bundle(job.id), client.jobs.report(job.id)])
+        assert "bank-b" in client.jobs.report_html(job.id, "zh")
+        assert client.jobs.explain(job.id)["privacy"] is None
+    assert verified(place, job.id)
+    kept = (job.report or {})["prediction"]["kept"]
+    assert sorted(kept) == sorted(place.parties)
+    for party, owner in place.parties.items():
+        assert owner.dataset is not None
+        shown = api.prediction_show(owner.config, job.id)
+        assert (shown["state"], shown["proved"]) == ("kept", True)
+        assert kept[party]["leaf"] == shown["hash"]
+        found, rows = pq.read_table(shown["path"]), pq.read_table(owner.dataset.path)
+        assert found["row"].to_pylist() == list(range(1, len(rows) + 1))
+        assert found["education"].to_pylist() == rows["education"].to_pylist()
+        expected = predictor.predict_frame(rows)
+        for name in expected.column_names:
+            assert np.allclose(found[name].to_numpy(), expected[name].to_numpy(), atol=1e-6), name
+        assert shown["file"] not in told  # salted: nobody can compare what they guess
+        assert f'"rows": {len(rows)}' not in told
+        out = tmp_path / f"{party}.csv"
+        command = ["agent", "prediction", "export", job.id, str(out), "--config", str(owner.config)]
+        assert CliRunner().invoke(app, command).exit_code == 0
+        assert len(out.read_text().splitlines()) == len(rows) + 1
+        api.prediction_remove(owner.config, job.id)
+        assert [one["state"] for one in api.prediction_list(owner.config)] == ["gone"]
+
+
+def test_predictions_go_sealed_to_whom_the_spec_says(place: Platform, tmp_path: Path) -> None:
+    with place.client("bank-a") as client:
+        (model,) = client.models.list(place.project)
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.predict(
+            place.project, model.id, datasets, purpose=PURPOSE, deliver_to="bank-b"
+        )
+        job = await_end(client, asked.id)
+        assert job.state == "succeeded", str(job.error)
+    assert verified(place, job.id)
+    report = (job.report or {})["prediction"]
+    others = sorted(set(place.parties) - {"bank-b"})
+    assert report["delivered"] == {"to": "bank-b", "parties": others}
+    shown = api.prediction_show(place.parties["bank-b"].config, job.id)
+    assert {one["party"]: one["state"] for one in shown["received"]} == dict.fromkeys(
+        others, "kept"
+    )
+    for one in shown["received"]:
+        own = api.prediction_show(place.parties[one["party"]].config, job.id)
+        assert Path(one["path"]).read_bytes() == Path(own["path"]).read_bytes()
+        assert own["received"] == []
+    config = str(place.parties["bank-b"].config)
+    out = tmp_path / "of-c.parquet"
+    command = ["agent", "prediction", "export", job.id, str(out), "--party", "bank-c"]
+    assert CliRunner().invoke(app, [*command, "--config", config]).exit_code == 0
+    assert pq.read_table(out).column_names[:2] == ["row", "predicted"]
+    left = [one for one in (place.directory).rglob("vectors/*") if one.name == job.id]
+    assert left == []  # the centre has forgotten the ciphertexts

@@ -74,12 +74,14 @@ AGENTS: Final = AgentKinds(
     AGENT_KINDS["preparation"],
     AGENT_KINDS["evaluation"],
     AGENT_KINDS["sweep"],
+    AGENT_KINDS["prediction"],
 )
 WORKERS: Final = WorkerKinds(
     DrawingWorker(),
     WORKER_KINDS["statistics"],
     WORKER_KINDS["preparation"],
     WORKER_KINDS["evaluation"],
+    WORKER_KINDS["prediction"],
 )
 
 

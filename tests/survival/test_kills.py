@@ -33,9 +33,16 @@ from tests.nursery import ALONE
 from tests.survival.drawing import DRAWN
 from tests.survival.points import Arming
 from tests.survival.sweeps import check_sweep, sweep_request
-from tests.survival.world import ROWS, check_story, platform, run_under, training
+from tests.survival.world import ALLOW, ROWS, check_story, platform, run_under, training
 
 BUDGET = DatasetPrivacy("adult", epsilon=100.0, delta=1e-5, required=False)
+POLICY = (
+    ALLOW
+    + """
+permit(principal, action == Action::"prediction", resource) when { context.deliver == "bank-b" };
+"""
+)
+"""Only a policy that looks at it allows a delivery."""
 SHARES = [pytest.param(0.17, id="some"), pytest.param(1.0, id="all", marks=pytest.mark.soak)]
 """Of the steps: `make test` draws some of them by a seed, other ones for each kind of job."""
 SEEDS = {
@@ -46,6 +53,7 @@ SEEDS = {
     "preparation": 5,
     "sweep": 6,
     "evaluation": 7,
+    "prediction": 8,
 }
 
 
@@ -53,7 +61,7 @@ SEEDS = {
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     directory: Path = tmp_path_factory.mktemp("kills") / "p"
     own = {"bank-c": {ALONE: "1"}}  # the agent whose workers are looked for after its death
-    with platform(directory, budget=BUDGET, own=own) as built:
+    with platform(directory, budget=BUDGET, own=own, policy=POLICY) as built:
         yield built
 
 
@@ -334,6 +342,43 @@ def test_a_process_killed_at_each_step_of_an_evaluation(
     assert report["survivors"] == list(place.parties)
     (one,) = report["evaluation"]["models"]
     assert one["figures"]["rows"] > 1000
+
+
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(
+    ("process", "kinds", "fewest"), [("server", (" before", " after"), 8), ("bank-b", (), 4)]
+)
+def test_a_process_killed_at_each_step_of_a_prediction(
+    place: Platform,
+    figures: dict[str, Any],
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
+) -> None:
+    """Every party has one file, and bank-b a copy of each, however often it died before."""
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    named = ("project", "purpose", "datasets")
+    asked = {name: figures[name] for name in named} | {"kind": "prediction", "name": "scores"}
+    asked |= {"model": figures["models"][0], "deliver": {"to": "bank-b"}}
+    arming = Arming(process, kinds, share=share, seed=SEEDS["prediction"])
+    job, died = run_under(place, arming, asked)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    kept = (job.report or {})["prediction"]["kept"]
+    assert set(kept) == set(place.parties)
+    for party, owner in place.parties.items():
+        shown = api.prediction_show(owner.config, job.id)
+        assert (shown["state"], shown["hash"]) == ("kept", kept[party]["leaf"])
+        (leaf,) = [one for one in api.leaves(owner.config, job=job.id) if one["kind"] == "kept"]
+        assert leaf["document"]["rows"] == shown["rows"] > 0
+    arrived = api.prediction_show(place.parties["bank-b"].config, job.id)["received"]
+    assert {one["party"] for one in arrived} == set(place.parties) - {"bank-b"}
+    for one in arrived:
+        own = api.prediction_show(place.parties[one["party"]].config, job.id)
+        assert (one["state"], one["file"]) == ("kept", own["file"])
 
 
 @pytest.mark.parametrize("share", SHARES)

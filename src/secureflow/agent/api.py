@@ -149,6 +149,21 @@ def bundle_list(config: Path, limit: int = 100) -> list[dict[str, JSON]]:
     return list(control(config, "bundle.list", limit=limit))
 
 
+def prediction_list(config: Path) -> list[dict[str, JSON]]:
+    """Return the predictions that the agent made, the newest first."""
+    return list(control(config, "prediction.list"))
+
+
+def prediction_show(config: Path, job: str) -> dict[str, JSON]:
+    """Return what was predicted for a job, its file compared with what was committed to."""
+    return dict(control(config, "prediction.show", READING, job=job))
+
+
+def prediction_remove(config: Path, job: str) -> dict[str, JSON]:
+    """Remove the file of a job's predictions."""
+    return dict(control(config, "prediction.remove", job=job))
+
+
 def charter_show(config: Path) -> dict[str, JSON]:
     """Return the pinned charter, the centre's, their fingerprints and differences."""
     return dict(control(config, "charter.show"))

@@ -246,6 +246,11 @@ class AgentSettings(ProcessSettings):
         return self.directory / "models"
 
     @property
+    def predictions(self) -> Path:
+        """What models said of this organisation's rows: a file of each job, for its owner."""
+        return self.directory / "predictions"
+
+    @property
     def evidence(self) -> Path:
         """Proofs of misconduct."""
         return self.directory / "evidence"

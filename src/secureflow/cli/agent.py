@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli import inbox, owncode, owndata
+from secureflow.cli import inbox, owncode, owndata, ownpredictions
 from secureflow.cli.backups import (
     Given,
     Into,
@@ -29,6 +29,7 @@ app = group("One organisation's agent: data, keys and consent stay here.")
 charter = group("The charter that this agent uses.")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(owndata.app, name="data")
+app.add_typer(ownpredictions.app, name="prediction")
 app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
 app.add_typer(charter, name="charter")

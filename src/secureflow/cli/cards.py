@@ -141,4 +141,18 @@ def _training(card: Mapping[str, Any]) -> str:
         told += t("; kept is the model of round {kept}", kept=kept)
     if (metric := plan.get("metric")) is not None:
         told += t(" (rounds compared by {metric})", metric=t(str(metric)))
-    return told
+    return told + _held_out(plan)
+
+
+def _held_out(plan: Mapping[str, Any]) -> str:
+    """Say which rows were held out, if the owners' keys decided."""
+    split = plan.get("split")
+    if not isinstance(split, Mapping):
+        return ""
+    if split.get("folds") is None:
+        return t("; held out: {share} of the keys", share=f"{plan.get('validation') or 0.0:.0%}")
+    return t(
+        "; held out: fold {fold} of {folds} of the keys, counted from 0",
+        fold=split.get("fold"),
+        folds=split["folds"],
+    )

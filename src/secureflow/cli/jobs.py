@@ -17,6 +17,7 @@ from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
 from secureflow.cli.points import point_columns, point_row, show_points
+from secureflow.cli.prediction import show_prediction
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
@@ -88,10 +89,19 @@ def submit(
     resume: From = "",
     dry_run: Annotated[bool, typer.Option(help=t("Only check it."))] = False,
     watch: Annotated[bool, typer.Option(help=t("Follow it until it ends."))] = False,
+    log_to: LogTo = "",
+    log_model: LogModel = False,
     output: Output = Form.TABLE,
 ) -> None:
     """Submit a job file."""
     from secureflow.cli.watching import follow
+
+    if (log_to or log_model) and not watch:
+        raise typer.BadParameter(t("--log-to and --log-model need --watch."))
+    if log_to or log_model:
+        from secureflow.sdk.tracking import observer
+
+        observer("", log_to or None, log_model=log_model)  # refuses it before anybody is asked
 
     if dry_run:
         _check(file, resume, output)
@@ -104,7 +114,7 @@ def submit(
             _show(job, output)
             return
         say(t("{job}: submitted", job=job.id))
-        follow(connection, job.id)
+        follow(connection, job.id, log_to=log_to or None, log_model=log_model)
         _show(connection.jobs.get(job.id), output)
 
 
@@ -221,6 +231,8 @@ def report(
         show_answers(answer, output)
     if "evaluation" in answer:
         show_evaluation(answer, output)
+    if "prediction" in answer:
+        show_prediction(answer, output)
 
 
 @app.command(

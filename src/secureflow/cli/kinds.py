@@ -11,12 +11,15 @@ from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.parts import settings_of
+from secureflow.domain.specs.passes import searched
+from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
@@ -142,17 +145,28 @@ class PreparationText:
     def task(self, spec: PreparationSpec) -> str:
         """Return the steps with their columns, in order."""
         steps = listed(
-            t("{step} of {columns}", step=step.step, columns=listed(map(plain, step.columns)))
+            t("{step} of {columns}", step=_named(step), columns=listed(map(plain, step.columns)))
             for step in spec.steps
         )
         rounds = spec.planned_rounds
         return t("preparation, {rounds} {rounds:round|rounds}: {steps}", rounds=rounds, steps=steps)
 
     def leaves(self, spec: PreparationSpec) -> str:
-        """Return that sums leave masked, and whether they hold noise."""
+        """Return that sums leave masked, whether they hold noise, and what they close in on."""
         if spec.privacy is None:
-            return t("exact sums and counts of rows, masked; only their total can be opened")
+            told = t("exact sums and counts of rows, masked; only their total can be opened")
+            if not (columns := searched(spec)):
+                return told
+            single = t("they close in on single values of {columns}", columns=listed(
+                map(plain, columns)))  # fmt: skip
+            return told + t("; ") + single
         return t("noised sums and counts of rows, masked; only their total can be opened")
+
+
+def _named(step: Any) -> str:
+    """Return a step's name, and by what it is fitted where that decides what is released."""
+    how = getattr(step, "by", None) or getattr(step, "of", None)
+    return f"{step.step} ({how})" if how else str(step.step)
 
 
 class EvaluationText:
@@ -202,6 +216,34 @@ class EvaluationText:
         return t("noised counts of rows by score and label, masked; only their total can be opened")
 
 
+class PredictionText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = PREDICTION_ENGINE
+
+    def task(self, spec: PredictionSpec) -> str:
+        """Return which model is applied to every row, and which columns stand beside it."""
+        one = spec.model
+        told = t(
+            "prediction of every row by {family} {digest}, which the centre says {job} released",
+            family=t(one.model.family), digest=one.digest, job=plain(one.job),
+        )  # fmt: skip
+        if spec.columns:
+            columns = listed(map(plain, spec.columns))
+            beside = t("beside it, in this agent's own file: {columns}", columns=columns)
+            told = t("{told}; {start}", told=told, start=beside)
+        return told
+
+    def leaves(self, spec: PredictionSpec) -> str:
+        """Return that nothing leaves but the word that this party is done, or to whom it goes."""
+        if spec.deliver is not None:
+            names = listed([t("the answers of every row"), *map(plain, spec.columns)])
+            return t("{names}: A COPY GOES TO {to}, sealed to its key; nobody else can read it",
+                     names=names, to=spec.deliver.to)  # fmt: skip
+        return t("NOTHING OF THE ROWS: what is predicted stays in a file of this agent; others "
+                 "learn that it is done, and the log gets a salted commitment")  # fmt: skip
+
+
 class SweepText:
     """`CliKind`."""
 
@@ -245,7 +287,12 @@ class CliKinds:
 
 
 CLI_KINDS: Final = CliKinds(
-    TrainingText(), StatisticsText(), PreparationText(), EvaluationText(), SweepText()
+    TrainingText(),
+    StatisticsText(),
+    PreparationText(),
+    EvaluationText(),
+    PredictionText(),
+    SweepText(),
 )
 
 

@@ -15,6 +15,7 @@ from secureflow.cli.evaluation import evaluate
 from secureflow.cli.files import check_writable, refuse_existing, write_text
 from secureflow.cli.names import named
 from secureflow.cli.predicting import predict
+from secureflow.cli.prediction import predict_at
 from secureflow.cli.session import client
 from secureflow.cli.texts import said, t
 from secureflow.kit.errors import SecureFlowError
@@ -161,3 +162,6 @@ app.command("evaluate", help=t("Measure models on the rows of several owners, a 
     evaluate
 )
 app.command("predict", help=t("Predict rows of a file with a model."))(predict)
+app.command(
+    "predict-at", help=t("Predict the rows of several owners, who keep the answers, by a job.")
+)(predict_at)

@@ -173,7 +173,7 @@ def _ranged(kind: Any, facts: tuple[Any, ...]) -> Iterator[str]:
     if kind not in {int, float}:
         yield from _taken(kind)
         return
-    ends = {name: getattr(fact, name) for one in facts for fact in one.metadata
+    ends = {name: getattr(fact, name) for one in facts for fact in getattr(one, "metadata", ())
             for name in ("gt", "ge", "lt", "le") if hasattr(fact, name)}  # fmt: skip
     low = ends.get("ge", ends.get("gt"))
     high = ends.get("le", ends.get("lt"))

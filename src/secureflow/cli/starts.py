@@ -4,7 +4,8 @@
 `initial: DIGEST` is, too: the tensors follow from the upload. The spec that everybody signs has all
 of it, and what was filled in is said. `recipe: NAME` among the features is a preparation, or a file
 beside the job's that `prep show --save` wrote (as a simulation needs it): the recipe goes into the
-spec with the inputs that it makes. `models` and `baseline` of an evaluation are names or ids.
+spec with the inputs that it makes. `models` and `baseline` of an evaluation are names or ids,
+as is the `model` of a prediction.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def completed(connection: Client, request: Mapping[str, Any], base: Path) -> dic
     Raises:
         SecureFlowError: `not_found`, `ambiguous_name`.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, short, fill in (("resume", "job", _resumed), ("initial", "model", _uploaded)):
         given = request.get(name)
         given = {short: given} if isinstance(given, str) else given
@@ -78,6 +79,8 @@ def completed(connection: Client, request: Mapping[str, Any], base: Path) -> dic
             found[name] = fill(connection, given, str(request.get("project", "")))
     if request.get("kind") == "evaluation":
         found |= _evaluated(connection, request)
+    if request.get("kind") == "prediction" and isinstance(request.get("model"), str):
+        found["model"] = named(connection, "model", request["model"])
     features = request.get("features")
     if isinstance(features, Mapping) and isinstance(features.get("recipe"), str):
         found["features"] = _prepared(connection, features, base)

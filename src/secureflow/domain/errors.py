@@ -375,6 +375,8 @@ CATALOGUE: dict[str, Category] = {
     "approval_forged": Category.UNTRUSTED,
     "party_not_approved": Category.UNTRUSTED,
     "recipient_forged": Category.UNTRUSTED,
+    "delivery_forged": Category.UNTRUSTED,
+    "file_changed": Category.CONFLICT,
     "party_not_expected": Category.CONFLICT,
     "already_uploaded": Category.CONFLICT,
     "round_frozen": Category.CONFLICT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
@@ -12,5 +13,10 @@ from secureflow.engines.sweep.kind import SWEEP_ENGINE
 from secureflow.engines.training.kind import TRAINING_ENGINE
 
 ENGINE_KINDS: Final = EngineKinds(
-    TRAINING_ENGINE, STATISTICS_ENGINE, PREPARATION_ENGINE, EVALUATION_ENGINE, SWEEP_ENGINE
+    TRAINING_ENGINE,
+    STATISTICS_ENGINE,
+    PREPARATION_ENGINE,
+    EVALUATION_ENGINE,
+    PREDICTION_ENGINE,
+    SWEEP_ENGINE,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from secureflow.domain.specs.evaluation import Costs
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
@@ -55,6 +56,7 @@ __all__ = [
     "MlpRegressorModel",
     "MultinomialNbModel",
     "NoiseRequest",
+    "PredictionRequest",
     "PreparationRequest",
     "Privacy",
     "Profile",

@@ -30,7 +30,7 @@ def input_columns(features: FeatureSpec, rows: Any) -> dict[str, NDArray[Any]]:
         SecureFlowError: `invalid_rows`, `malformed_cell`.
     """
     tensors = tensor_features(features)
-    named = _with_names(features, named_rows(features, rows))
+    named = _with_names(features, named_rows(features, as_known(rows)))
     columns = columns_of(named, features.inputs, tensors)
     categories = {feature.column for feature in features.categorical}
     recipe = features.recipe
@@ -82,6 +82,19 @@ def _times(cells: NDArray[Any]) -> NDArray[Any]:
         for value in cells.tolist()
     ]
     return found
+
+
+def as_known(rows: Any) -> Any:
+    """Return rows of another library (Polars, DuckDB, …) as a `pyarrow.Table`; others as they are.
+
+    Such a library offers Arrow's PyCapsule interface.
+    """
+    known = isinstance(rows, Mapping) or hasattr(rows, "iloc") or hasattr(rows, "column_names")
+    if known or not hasattr(rows, "__arrow_c_stream__"):
+        return rows
+    import pyarrow as pa  # only other libraries' tables need it
+
+    return pa.table(rows)
 
 
 def columns_of(

@@ -16,6 +16,8 @@ from secureflow.domain.specs.evaluation import Costs
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.families import BY_SUMS, FamilyModel
 from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.prediction import Delivery, Output
+from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
@@ -188,6 +190,51 @@ class Jobs(Resource[D_co]):
         request = EvaluationRequest(
             project, name, purpose, ids, tuple(models), held_out, per_party, baseline, costs,
             privacy,
+        )  # fmt: skip
+        return _submission(request)
+
+    @operation
+    def predict(
+        self,
+        project: str,
+        model: str,
+        datasets: Sequence[Dataset],
+        *,
+        name: str = "prediction",
+        purpose: str,
+        outputs: Sequence[Output] | None = None,
+        columns: Sequence[str] = (),
+        deliver_to: str | None = None,
+        min_contributors: int | None = None,
+    ) -> Call[Job]:
+        """Submit a prediction of several owners' rows: what is predicted stays with each owner.
+
+        Each owner's agent writes one file, which its owner reads: `secureflow agent prediction`.
+        The report tells which parties are done, and has each one's commitment to its file.
+
+        Args:
+            project: id of the project.
+            model: id of one of its models.
+            datasets: one granted dataset per contributor; the label's column need not be granted.
+            name: name of the job.
+            purpose: what the predictions are for, as granted.
+            outputs: `predicted`, `probability`, `score`; by default the first two, if the model has
+                probabilities.
+            columns: columns of the owners that stand beside them, such as an id.
+            deliver_to: an organisation whose dataset takes part and that gets a copy of every file,
+                sealed to a key of its own; every owner is asked about that.
+            min_contributors: how many parties must be done; by default all.
+
+        Raises:
+            SecureFlowError: the server's error.
+        """
+        ids = tuple(dataset.id for dataset in datasets)
+        request = PredictionRequest(
+            project, name, purpose, ids, model,
+            outputs=None if outputs is None else tuple(outputs),
+            columns=tuple(columns) or None,
+            deliver=None if deliver_to is None else Delivery(deliver_to),
+            min_contributors=min_contributors,
         )  # fmt: skip
         return _submission(request)
 

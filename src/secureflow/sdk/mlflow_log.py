@@ -68,6 +68,8 @@ class MlflowLog:
 
     def end(self, state: str, tags: Mapping[str, str], model: ModelFile | None) -> None:
         """Log tags and the model as the artefact `model`, close the run; see `RunLog.end`."""
+        if not self._run:
+            return
         for name, value in {**tags, "secureflow.state": state}.items():
             self._asked(self._client.set_tag, self._run, name, value)
         if model is not None:

@@ -13,17 +13,17 @@ A model whose outputs have no probability (`hinge`) has `predicted` alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.domain.specs.targets import PREDICTED, ClassesLabel, Label, chance_titles
 from secureflow.domain.specs.training import FeatureSpec
+from secureflow.engines.training.scoring import told
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-
-PREDICTED: Final = "predicted"
+from secureflow.sdk.inputrows import as_known
 
 
 class Predicting(Protocol):
@@ -35,20 +35,14 @@ class Predicting(Protocol):
     def has_chances(self) -> bool:
         """Whether outputs have a probability."""
 
-    def predict(self, rows: Any) -> NDArray[Any]:
-        """Return the prediction of each row."""
-
-    def predict_proba(self, rows: Any) -> NDArray[np.float32]:
-        """Return the probabilities of each row."""
+    def outputs(self, rows: Any) -> NDArray[np.float32]:
+        """Return what the model computes before any link, float32 of shape (rows, outputs)."""
 
 
 def prediction_columns(model: Predicting) -> tuple[str, ...]:
     """Return the names of the columns that a model adds."""
-    label = model.features.label
-    if not model.has_chances or label is None or isinstance(label, NumberLabel):
-        return (PREDICTED,)
-    values = label.classes if isinstance(label, ClassesLabel) else (label.positive,)
-    return (PREDICTED, *(f"P({label.column}={value})" for value in values))
+    likely = model.has_chances
+    return (PREDICTED, *(chance_titles(model.features.label) if likely else ()))
 
 
 def predictions(model: Predicting, rows: Any) -> dict[str, Any]:
@@ -57,16 +51,7 @@ def predictions(model: Predicting, rows: Any) -> dict[str, Any]:
     Raises:
         SecureFlowError: as `Predictor.predict`.
     """
-    names, label = prediction_columns(model), model.features.label
-    if len(names) == 1:
-        found = model.predict(rows)
-        return {PREDICTED: found.astype(bool) if isinstance(label, Label) else found}
-    chances = model.predict_proba(rows)
-    if isinstance(label, ClassesLabel):
-        likeliest = np.array(label.classes, dtype=object)[chances.argmax(axis=1)]
-        return dict(zip(names, (likeliest, *chances.T), strict=True))
-    positive = chances[:, 1]
-    return dict(zip(names, (positive > 0.5, positive), strict=True))
+    return told(model.features.label, model.outputs(rows), likely=model.has_chances)
 
 
 def prediction_types(model: Predicting) -> dict[str, Any]:
@@ -130,7 +115,7 @@ def predicted_frame(
         return rows[list(kept)].assign(**predictions(model, rows))
     import pyarrow as pa  # beside pandas frames all answers are Arrow tables
 
-    passes = bool(ids) or keep_all
+    passes, rows = bool(ids) or keep_all, as_known(rows)
     if isinstance(rows, pa.RecordBatch):
         rows = pa.Table.from_batches([rows])
     elif isinstance(rows, np.ndarray) and rows.ndim == 2 and passes:

@@ -14,7 +14,8 @@
 `sgd_classifier` has probabilities for the loss `log_loss`.
 
 Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
-Arrow-backed), a list of dicts, or a two-dimensional array of numbers whose columns are the numeric
+Arrow-backed), a table of any library with Arrow's PyCapsule interface (Polars, DuckDB), a list of
+dicts, or a two-dimensional array of numbers whose columns are the numeric
 features, in the spec's order (for a model without categories). A missing value is None, NaN, or
 pandas' NA; a column that the model does not use is ignored. Whole numbers and booleans of a
 category, or of a text that a recipe reads, are read as the agents read them: as the text `1` or
@@ -25,7 +26,6 @@ category, or of a text that a recipe reads, are read as the agents read them: as
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +34,19 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.families import LEARNS
 from secureflow.domain.specs.sklearn_families import has_chances
-from secureflow.domain.specs.targets import ClassesLabel, NumberLabel, outputs_of
-from secureflow.engines.preparation import (
-    feature_matrix,
-    label_vector,
-    prepared_rows,
-    unscaled,
-)
+from secureflow.domain.specs.targets import NumberLabel
+from secureflow.engines.preparation import feature_matrix, label_vector
 from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.training.export import ModelFile, to_sklearn
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.foreign import ForeignModel, needs_bundle
-from secureflow.engines.training.logistic import probabilities
-from secureflow.engines.training.models import row_cells, token_numbers
-from secureflow.engines.training.network import softmax
+from secureflow.engines.training.scoring import chances, model_outputs, model_rows, predicted
 from secureflow.engines.training.tensors import named
 from secureflow.engines.training.torch_modules import source
 from secureflow.engines.training.torch_network import TorchNetwork
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
-from secureflow.sdk.inputrows import columns_of, input_columns, texts_of
+from secureflow.sdk.inputrows import as_known, columns_of, input_columns, texts_of
 
 
 class Predictor:
@@ -129,11 +122,9 @@ class Predictor:
                 "What this model computes for a row has no probability.",
                 "Call predict, or outputs for its scores.",
             )
-        outputs = self.outputs(rows)
-        if isinstance(label, ClassesLabel):
-            return np.asarray(softmax(outputs), np.float32)
-        positive = probabilities(outputs[:, 0])
-        return np.stack([1 - positive, positive], axis=1)
+        if label is None:
+            raise AssertionError(self._spec.model)  # clusters have no chances
+        return chances(label, self.outputs(rows))
 
     def predict(self, rows: Any) -> NDArray[Any]:
         """Return the prediction of each row, of shape (rows,): see the table above.
@@ -141,15 +132,7 @@ class Predictor:
         Raises:
             SecureFlowError: as `predict_proba`, without `no_probabilities`.
         """
-        outputs, label = self.outputs(rows), self.features.label
-        if isinstance(label, NumberLabel):
-            return unscaled(label, outputs[:, 0])
-        if isinstance(label, ClassesLabel):
-            names: NDArray[Any] = np.array(label.classes, dtype=object)
-            return np.asarray(names[outputs.argmax(axis=1)])
-        if label is None:
-            return np.asarray(outputs.argmax(axis=1), np.int64)
-        return (outputs[:, 0] > 0).astype(np.int64)
+        return predicted(self.features.label, self.outputs(rows))
 
     def predict_frame(self, rows: Any, ids: Sequence[str] = (), *, keep_all: bool = False) -> Any:
         """Return the predictions as a table, beside the columns that say which row each is of.
@@ -182,14 +165,8 @@ class Predictor:
         """
         if isinstance(self._family, ForeignModel):
             raise needs_bundle()  # before anything is said of the rows
-        if not self.features.beside:
-            return self._family.outputs(self.parameters, self.inputs(rows))
-        columns, numbers = self._prepared(rows), token_numbers(self._spec)
-        made = prepared_rows(self.features, self._moments, columns, numbers=numbers)
-        made = replace(made, cells=row_cells(self._spec))
-        found = [self._family.outputs(self.parameters, made[some]) for some in made.blocks()]
-        return np.concatenate(found) if found else np.zeros((0, outputs_of(self.features.label)),
-                                                            np.float32)  # fmt: skip
+        made = model_rows(self._spec, self._moments, self._prepared(rows))
+        return model_outputs(self._family, self.parameters, made, self.features.label)
 
     def targets(self, rows: Any) -> NDArray[np.float32]:
         """Return the label column as models see it, float32 of shape (rows,).
@@ -198,7 +175,7 @@ class Predictor:
             SecureFlowError: as the agents' own preparation.
         """
         label = self.features.label
-        columns = columns_of(rows, () if label is None else (label.column,))
+        columns = columns_of(as_known(rows), () if label is None else (label.column,))
         if label is not None and label.column in columns and not isinstance(label, NumberLabel):
             columns[label.column] = texts_of(columns[label.column])
         return label_vector(label, columns)

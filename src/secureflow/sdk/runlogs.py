@@ -27,7 +27,7 @@ class RunLog(Protocol):
         """Log the figures of a step, finite numbers."""
 
     def end(self, state: str, tags: Mapping[str, str], model: ModelFile | None) -> None:
-        """Close the run.
+        """Close the run; also one whose `begin` failed.
 
         Args:
             state: `succeeded`, `failed`, `cancelled`; or `left` if nobody waits any more.

@@ -77,6 +77,11 @@ class Table(Sequence[Mapping[str, Any]]):
         note = display.word(self.note) if self.note else ""
         return display.table(self.columns, self.told or self.rows, note, display.word(self.title))
 
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Offer Arrow's PyCapsule interface, by which Polars and DuckDB read a table."""
+        stream: object = self.to_arrow().__arrow_c_stream__(requested_schema)
+        return stream
+
     def to_arrow(self) -> Any:
         """Return a `pyarrow.Table`; types as above."""
         import pyarrow as pa  # only tables need it

@@ -55,6 +55,8 @@ class TensorBoardLog:
 
     def end(self, state: str, tags: Mapping[str, str], model: ModelFile | None) -> None:
         """Write tags and the model's card, and the model beside the events; see `RunLog.end`."""
+        if self._writer is None:
+            return
         self._text("outcome", {**tags, "secureflow.state": state})
         if model is not None:
             self._text("card", model.card)

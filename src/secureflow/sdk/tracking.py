@@ -74,8 +74,8 @@ class Observer:
         if self._begun:
             return
         found = yield from verbs.get(f"/jobs/{self.job}", Job)
+        self._begun = True  # what begins and fails is closed, too
         self.log.begin(found, parameters_of(found), _tags_of(found))
-        self._begun = True
 
     def take(self, event: Event) -> None:
         """Log what an event says."""
@@ -149,9 +149,16 @@ def observer(job: str, log_to: LogTo | None, *, log_model: bool = False) -> Obse
     """Return what logs a job; None without `log_to`.
 
     Raises:
-        SecureFlowError: `invalid_request` for a `log_to` that is none; `missing_extra`.
+        SecureFlowError: `invalid_request` for a `log_to` that is none, and for a model that is to
+            be logged nowhere; `missing_extra`.
     """
     if log_to is None:
+        if log_model:
+            raise SecureFlowError(
+                "invalid_request",
+                "It is not said where the model is to be logged.",
+                "Name the place: log_to, or --log-to.",
+            )
         return None
     if isinstance(log_to, str):
         return Observer(job, _named(log_to), log_model)

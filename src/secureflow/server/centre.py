@@ -214,7 +214,8 @@ def _parties(
     """Return the parties on the link, and the local aggregator of masked sums."""
     aggregation = Aggregation(kinds.engines, kinds.sum_handlers(artifacts), vectors)
     here = {AGGREGATOR: aggregation.handle}
-    return LocalParties(link, here, {"mask": aggregation.check_arrival}, waits.observe)
+    arrivals = dict.fromkeys(("mask", "hand_over"), aggregation.check_arrival)
+    return LocalParties(link, here, arrivals, waits.observe)
 
 
 def _keep(stack: AsyncExitStack, *work: Coroutine[Any, Any, None]) -> None:

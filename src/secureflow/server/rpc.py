@@ -3,7 +3,8 @@
 A party may fetch a blob if and only if a request delivered to it names that blob, so knowing the
 digests of another job's models is not enough to read them; and the code bundles of the projects in
 which its organisation takes part, as its people may. The enclave stores models; an agent
-stores the one masked vector that a delivered request asks for.
+stores the one masked vector, or the one sealed file, that a delivered request asks for. Sealed
+files lie where vectors do: as long as their job runs.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class Tickets:
     def __init__(self, capacity: int = MAX_TICKETS) -> None:
         self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._awaited: OrderedDict[tuple[str, str, str, int], _Awaited] = OrderedDict()
+        self._handed: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._capacity = capacity
 
     def note(self, party: str, body: Body) -> None:
@@ -102,6 +104,11 @@ class Tickets:
             digest = blob.get("artifact") if isinstance(blob, Mapping) else None
             if isinstance(digest, str) and digest:
                 _remember(self._told, (party, digest), None, self._capacity)
+        files = body.get("files")
+        for sealed in files.values() if isinstance(files, Mapping) else ():
+            if isinstance(sealed, Mapping):
+                blob = (party, str(sealed.get("artifact")))
+                _remember(self._handed, blob, str(body.get("job")), self._capacity)
         vector = body.get("vector")
         here = body.get("uplink") is None  # else it goes to the enclave
         if isinstance(vector, Mapping) and here and not body.get("generation"):
@@ -126,9 +133,15 @@ class Tickets:
         return list(dict.fromkeys(job for job, one in equal if one.takes(digest, len(equal))))
 
     def drop(self, job: str) -> None:
-        """Forget the vectors that a job waits for: it is over."""
+        """Forget the vectors that a job waits for, and its sealed files: it is over."""
         for at in [one for one in self._awaited if one[1] == job]:
             del self._awaited[at]
+        for blob in [one for one, of in self._handed.items() if of == job]:
+            del self._handed[blob]
+
+    def handed(self, party: str, digest: str) -> str:
+        """Return the job in which a sealed file is handed over to the party; "" for none."""
+        return self._handed.get((party, digest), "")
 
     def held(self, party: str, digest: str) -> bool:
         """Tell whether the party was told of the blob."""
@@ -264,8 +277,16 @@ class PartyDesk:
         self._tickets.note(party, body)
         return await self._witnessing.log_proofs(body, standing.log_size, standing.unproved) or None
 
-    async def may_read(self, peer: PeerIdentity, digest: str) -> bool:
-        """Tell whether a request told the party of this blob, or it is code of its projects."""
+    async def may_read(self, peer: PeerIdentity, digest: str) -> bool | Artifacts:
+        """Tell whether a request told the party of this blob, or it is code of its projects.
+
+        Returns:
+            The store of a sealed file; True for what is in the link's own store.
+        """
+        if job := self._tickets.handed(peer.party, digest):
+            with contextlib.suppress(SecureFlowError):  # it is over
+                return self._vectors.of(job)
+            self._tickets.drop(job)
         if self._tickets.held(peer.party, digest):
             return True
         services = await self._services

@@ -92,7 +92,7 @@ def change(folder: Path, statement: str) -> None:
 def test_a_record_is_sound(folder: Path) -> None:
     found = {one["check"]: one for one in check_record(settings(folder))}
     assert {check for check, one in found.items() if one["ok"]} == set(found)
-    assert set(found) == {"record", "leaves", "heads", "budgets", "models"}
+    assert set(found) == {"record", "leaves", "heads", "budgets", "models", "predictions"}
     assert "1 budgets" in found["budgets"]["message"]
     assert not found["leaves"]["message"].startswith("0 ")
     assert not found["heads"]["message"].startswith("0 ")

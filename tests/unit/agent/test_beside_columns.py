@@ -11,7 +11,7 @@ from unit.engines.training.family_world import private
 
 from secureflow.agent.kinds.training import features as own
 from secureflow.agent.kinds.training.features import check_features
-from secureflow.application.jobs.training import _check_columns
+from secureflow.application.jobs.training import check_columns
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, check_dataset
 from secureflow.domain.specs.training import TrainingSpec
@@ -42,7 +42,7 @@ def refused(job: TrainingSpec, declared: DatasetConfig) -> tuple[str, str]:
     codes = []
     described = Dataset("ds", "bank-a", "visits", "", declared.columns, "<1k", "", 0)
     for check in (lambda: check_features(job, declared),
-                  lambda: _check_columns(job, {"bank-a": described})):  # fmt: skip
+                  lambda: check_columns(job, {"bank-a": described})):  # fmt: skip
         try:
             check()
             codes.append("")

@@ -15,7 +15,7 @@ from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
 from secureflow.agent.compute import preparation_rows
 from secureflow.agent.compute.preparation_rows import PreparationRows
 from secureflow.agent.job.reading import unnamed_rows
-from secureflow.agent.kinds.preparation import check_declared
+from secureflow.agent.kinds.preparation import FittedSums, check_declared
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
@@ -142,15 +142,15 @@ async def test_totals_that_are_not_their_digest_are_not_computed_with(
     """A file that a power cut left half is fetched again before anything is made of it."""
     await world.consented()
     await world.met()
-    from secureflow.agent.kinds import summedrounds
+    from secureflow.agent.kinds import blobs
 
     path = world.settings.models / JOB / f"{'0' * 64}.blob"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"half")
-    assert not summedrounds._is_sound(path, blake3(b"whole").hexdigest())
+    assert not blobs._is_sound(path, blake3(b"whole").hexdigest())
     assert not path.exists()
     path.write_bytes(b"whole")
-    assert summedrounds._is_sound(path, blake3(b"whole").hexdigest())
+    assert blobs._is_sound(path, blake3(b"whole").hexdigest())
 
 
 def test_bounds_that_are_not_the_owners_are_refused(world: PreparedWorld) -> None:
@@ -208,3 +208,13 @@ async def test_a_cell_that_does_not_fit_a_step_leaves_with_its_step_and_not_its_
     assert "SECRET" not in str(error)
     (facts,) = [o["facts"] for o in world.store.actions() if o["action"] == "job.row_refused"]
     assert "Row 2" in facts["message"]
+
+
+async def test_totals_are_removed_by_an_agent_that_was_started_again(world: PreparedWorld) -> None:
+    """It has read no rows of the job since."""
+    folder = world.settings.models / JOB
+    folder.mkdir(parents=True)
+    (folder / f"{'0' * 64}.totals").write_bytes(b"x")
+    fitting = FittedSums(world.assembly.context, world.counting, world.counting)
+    await fitting.forget(JOB)
+    assert not folder.exists()

@@ -13,15 +13,18 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from peers.pictures import png
 
 from secureflow.adapters.datasources import SourceLimits, read_with_keys
 from secureflow.agent.compute.kind import Secrets
+from secureflow.agent.compute.preparation import PREPARATION_WORKER
 from secureflow.agent.compute.training import MOMENTS, TRAINING_WORKER
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.compute.worker_errors import Asked, worker_error
 from secureflow.agent.compute.workers import Workers
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import RosterEntry, dump, parse
+from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.training import (
@@ -32,6 +35,7 @@ from secureflow.domain.specs.training import (
     TrainingSpec,
 )
 from secureflow.engines.preparation import held_out
+from secureflow.engines.preparation.keysplit import key_places
 from secureflow.kit.errors import SecureFlowError
 
 ROWS = 600
@@ -257,6 +261,29 @@ def test_with_privacy_few_held_out_rows_are_measured_as_well(tmp_path: Path) -> 
     assert 0 < found.state.rows[1] < 10
 
 
+def test_folders_of_arrays_and_images_have_keys_too(tmp_path: Path) -> None:
+    words, numbers = [f"{at % 20}" for at in range(60)], np.arange(60) % 20
+    wanted = key_places(np.array(words, dtype=object), SECRETS.keys).tolist()
+    np.save(tmp_path / "x.npy", np.arange(60.0))
+    columns: tuple[ColumnConfig, ...] = (ColumnConfig("x", "number"),)
+    arrays = DatasetConfig("waves", str(tmp_path), "arrays", columns, key="who")
+    for cells, further in ((np.array(words), ()), (numbers, (ColumnConfig("who", "number"),))):
+        np.save(tmp_path / "who.npy", cells)
+        declared_so = replace(arrays, columns=(*columns, *further))
+        _, keys = read_with_keys(declared_so, SourceLimits(), ("x",), tolerant=False)
+        assert key_places(keys, SECRETS.keys).tolist() == wanted
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "one.png").write_bytes(png(1))
+    lines = ["file,who", *(f"one.png,{word}" for word in words)]
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+    columns = (ColumnConfig("file", "image", shape=(4, 6, 3)),)
+    images = DatasetConfig("scans", str(folder), "images", columns, index="list.csv", key="who")
+    for tolerant in (False, True):
+        _, keys = read_with_keys(images, SourceLimits(), ("file",), tolerant=tolerant)
+        assert key_places(keys, SECRETS.keys).tolist() == wanted
+
+
 @pytest.mark.slow
 async def test_a_worker_that_was_killed_holds_out_the_same_rows_again(tmp_path: Path) -> None:
     config, workers = csv(tmp_path, table()), await Workers.start()
@@ -273,3 +300,26 @@ async def test_a_worker_that_was_killed_holds_out_the_same_rows_again(tmp_path: 
     assert (counts["rows"], counts["validation"], sums) == trained(config)
     assert again == counts
     assert other != counts
+
+
+def test_a_preparation_is_fitted_to_the_rows_that_training_keeps(tmp_path: Path) -> None:
+    roster = [dump(one) for one in SPEC.roster]
+    value = {
+        "project": "prj_0000000000", "name": "t", "purpose": "t", "submitter": "t",
+        "roster": roster, "columns": [{"column": "x", "type": "number", "bounds": [0, 1e6]}],
+        "steps": [{"step": "standardise", "columns": ["x"]}],
+    }  # fmt: skip
+    config = csv(tmp_path, table())
+
+    def rows(**changes: Any) -> int:
+        spec = parse(PreparationSpec, {**value, **changes})
+        return PREPARATION_WORKER.prepare("job", spec, config, SourceLimits(), SECRETS).rows
+
+    kept = trained(config)[0]
+    assert rows() == ROWS
+    assert rows(held_out={"share": 0.2}) == kept < ROWS
+    each = [rows(held_out={"folds": 4, "fold": at}) for at in range(4)]
+    assert sum(ROWS - one for one in each) == ROWS
+    config = replace(config, key=None)
+    with pytest.raises(SecureFlowError, match="declares no key"):
+        rows(held_out={"share": 0.2})

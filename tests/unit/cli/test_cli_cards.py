@@ -185,6 +185,21 @@ def test_a_card_tells_other_targets(
     assert told in out
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "20% of the keys"), ("zh", "20% 的键")])
+def test_a_card_says_which_keys_were_held_out(
+    cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", language)
+    plan = {"rounds": 40, "validation": 0.2, "split": {"by": "key"}}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | {"plan": plan})
+    assert said in cli("model", "card", "mdl_00000000")[1]
+    fold = {**plan, "split": {"by": "key", "folds": 5, "fold": 3}}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD | {"plan": fold})
+    out = cli("model", "card", "mdl_00000000")[1]
+    assert "fold 3 of 5 of the keys" in out or "键分 5 折中的第 3 折" in out
+    assert said not in out
+
+
 @pytest.mark.parametrize(("language", "said"), [("en", "compared by auc"), ("zh", "按AUC比较")])
 def test_a_card_says_what_rounds_were_compared_by(
     cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch, language: str, said: str
@@ -204,7 +219,8 @@ def test_models_are_compared_side_by_side(
 ) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", language)
     other = {**CARD, "id": "mdl_00000001", "version": 3, "digest": "a" * 64, "job": "job_1",
-             "metrics": {"auc": 0.9, "rows": 5.0}}  # fmt: skip
+             "metrics": {"auc": 0.9, "rows": CARD["metrics"]["rows"]}}  # fmt: skip
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD)
     centre.answers["GET /models/mdl_00000001/card"] = (200, other)
     job = {
         "id": "j", "project": "p", "organisation": "o", "name": "n", "submitter": "s",

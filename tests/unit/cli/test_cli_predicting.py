@@ -145,19 +145,19 @@ def test_files_go_through_in_blocks(
     else:
         pq.write_table(table, rows)
     sizes: list[int] = []
-    whole = Predictor.predict_proba
+    whole = Predictor.outputs
 
     def seen(self: Predictor, some: Any) -> Any:
         found = whole(self, some)
         sizes.append(len(found))
         return found
 
-    monkeypatch.setattr(Predictor, "predict_proba", seen)
+    monkeypatch.setattr(Predictor, "outputs", seen)
     assert cli("model", "predict", model, rows, "--ids", "id", "--save", out)[0] == 0
     assert sizes == [3, 3, 3, 1]
     read = pq.read_table(out).to_pylist() if ending == ".parquet" else read_csv(out)
     assert [row["id"] for row in read] == [f"{at:03}" for at in range(10)]
-    expected = whole(Predictor.load(model), table)[:, 1]
+    expected = Predictor.load(model).predict_proba(table)[:, 1]
     assert [float(row["P(y=yes)"]) for row in read] == pytest.approx(expected, abs=1e-7)
 
 

@@ -38,6 +38,24 @@ def test_figures_are_logged_where_it_is_asked_for(cli: Any, tmp_path: Path, comm
     assert b"loss" in file.read_bytes()
 
 
+def test_a_submitted_job_is_logged_where_it_is_followed(
+    cli: Any, centre: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboardX", reason="needs the extra tensorboard")
+    job, place = tmp_path / "job.yaml", f"tensorboard:{tmp_path / 'r'}"
+    job.write_text("kind: rehearsal\nproject: prj_1\ndatasets: [dst_1]\n")
+    centre.answers["POST /jobs"] = (201, JOB)
+    code, _, err = cli("job", "submit", job, "--log-to", place)
+    assert code == 2
+    assert "--watch" in err
+    for wrong in (("--log-to", "wandb"), ("--log-model",)):
+        assert cli("job", "submit", job, "--watch", *wrong)[0] == 2
+    assert not [key for key, _, _ in centre.asked if key.startswith("POST ")]
+    code, _, err = cli("job", "submit", job, "--watch", "--log-to", place)
+    assert code == 0, err
+    assert list((tmp_path / "r" / "job_0000").iterdir())
+
+
 def test_a_place_that_there_is_not_is_refused(cli: Any) -> None:
     code, _, err = cli("job", "watch", "job_0000", "--log-to", "wandb")
     assert code == 2

@@ -109,11 +109,11 @@ def test_rows_count_as_seen_unless_their_keys_were_held_out() -> None:
 
 
 def test_a_plan_tells_what_it_held_out() -> None:
-    assert HeldOut.of_plan(TrainingPlan()) is None
+    assert HeldOut.of_split(None, 0.1) is None
     split = parse(TrainingPlan, {"split": {"by": "key"}, "validation": 0.2})
-    assert HeldOut.of_plan(split) == HeldOut(share=0.2)
+    assert HeldOut.of_split(split.split, split.validation) == HeldOut(share=0.2)
     folds = parse(TrainingPlan, {"split": {"by": "key", "folds": 5, "fold": 2}})
-    assert HeldOut.of_plan(folds) == HeldOut(folds=5, fold=2)
+    assert HeldOut.of_split(folds.split, folds.validation) == HeldOut(folds=5, fold=2)
     assert HeldOut(folds=3, fold=2).places == frozenset(range(67, 100))
 
 

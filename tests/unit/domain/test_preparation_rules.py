@@ -98,6 +98,8 @@ def test_a_round_adds_up_no_more_numbers_than_the_most() -> None:
         ({"step": "width_bins", "columns": ["x"], "bins": MAX_BINS + 1}, "steps.0.bins"),
         ({"step": "impute", "columns": ["x"], "by": "best"}, "steps.0.by"),
         ({"step": "impute", "columns": ["x"]}, "steps.0.by"),
+        *(({"step": "impute", "columns": ["x"], "by": "constant", "value": value}, "steps.0.value")
+          for value in (10**400, float("nan"), True, "a\u202e", [1])),
         ({"step": "clip", "columns": ["x"], "low": 1e101}, "steps.0.low"),
         ({"step": "clip", "columns": ["x"], "low": float("nan")}, "steps.0.low"),
         ({"step": "min_max", "columns": ["x"], "of": "all"}, "steps.0.of"),

@@ -136,6 +136,24 @@ def test_names_that_are_made_do_not_meet_others(columns: Any, step: Any, twice: 
     assert f"two columns {twice!r}" in message
 
 
+def test_columns_that_a_step_made_are_named_whole_by_later_ones() -> None:
+    """A column's name has 128 characters at most, a category 256: `COLUMN=CATEGORY` has more."""
+    work, kind = "w" * 100, "k" * 250
+    made = f"{work}={kind}"
+    steps: list[dict[str, Any]] = [
+        {"step": "one_hot", "columns": [work]},
+        {"step": "standardise", "columns": [made]},
+        {"step": "interact", "columns": [made, "x"]},
+        {"step": "drop", "columns": [f"{made}*x"]},
+    ]
+    columns = [category(work, kind, "b"), number("x", 0, 1)]
+    spec_of(steps, columns)
+    product = {"step": "interact", "columns": [made, f"{made}*x"]}
+    where, message = refusal(unchecked([*steps[:3], product], columns))
+    assert where == "steps.3.columns"
+    assert "more than 600 characters" in message
+
+
 def test_a_table_has_no_more_columns_than_the_most() -> None:
     many = [category("a", *map(str, range(1000))), category("b", *map(str, range(24)))]
     step = {"step": "one_hot", "columns": ["a", "b"]}

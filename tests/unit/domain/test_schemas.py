@@ -11,6 +11,7 @@ from secureflow.domain.schemas import (
     DatasetPrivacy,
     check_dataset,
     row_bucket,
+    with_key,
     with_person,
 )
 from secureflow.domain.specs.base import dump, parse
@@ -115,6 +116,29 @@ def test_the_person_column_is_read_but_not_published() -> None:
     assert [c["name"] for c in private().public_schema()] == ["age"]
     assert with_person(private(person="age")).columns == private().columns
     assert with_person(config(AGE)) == config(AGE)
+
+
+def test_a_key_is_read_beside_the_columns_and_a_declaration_without_one_keeps_its_bytes() -> None:
+    keyed = replace(config(AGE), key="account")
+    check_dataset(keyed)
+    assert [c.name for c in with_key(keyed).columns] == ["age", "account"]
+    assert with_key(private()).columns == with_person(private()).columns
+    assert with_key(config(AGE)) == config(AGE)
+    assert "key" not in dump(config(AGE))
+    assert parse(DatasetConfig, dump(keyed), "dataset") == keyed
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"format": "parquet", "key": "scan"}, "no key"),
+        ({"format": "images", "key": "who"}, "no column of keys"),
+    ],
+)
+def test_a_key_that_cannot_be_read_is_contradictory(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(SecureFlowError, match=problem) as caught:
+        check_dataset(replace(config(IMAGE), **changes))
+    assert (caught.value.code, caught.value.details["field"]) == ("contradictory_schema", "key")
 
 
 # Images, arrays and texts.

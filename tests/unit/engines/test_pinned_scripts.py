@@ -115,6 +115,10 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "statistics/2": {name: course("statistics", name) for name in COURSES},
     "preparation/1": {name: course("preparation", name) for name in COURSES},
     "evaluation/1": {name: course("evaluation", name) for name in COURSES},
+    "prediction/1": {
+        **{name: course("prediction", name) for name in COURSES},
+        **{f"delivered, {name}": course("delivered", name) for name in COURSES},
+    },
     "sweep/1": SWEEPS,
 }
 PINS: dict[str, dict[str, str]] = {
@@ -158,11 +162,23 @@ PINS: dict[str, dict[str, str]] = {
         "accusation": "67630f0b37b93300f3d5b3264d9a6e19da65eee3a1829094414e1453e023415d",
     },
     "sweep/1": {
-        "success": "ac732480b4c289adcf0bbeef3eb44dae2f1598d9ffaee5c3db3ac5e94c339cef",
-        "a point fails": "1ab61d49dd30840f1f9d914170ae0dd993bdeb8e344abe7fec6e82ac28ad6657",
+        "success": "a101f33ccc75e1648d64b3d4ae37383e4b2ae3c3fe31be8776fcb849968ccc1b",
+        "a point fails": "fd1f9843639b5261bff6613f8a06af4e7ef91b2c92c6cb65bf7d4d7a81fbaffe",
         "all points fail": "fca0d169d9abb7b7463d14aaa68e252a6e5d272a587a4b114e3332ee05bc0cb2",
         "cancelled": "081a86cb9be2bbdaec54b1945e611787bc2f2c9ffe2e073951747ec007c18ce3",
         "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
+    },
+    "prediction/1": {
+        "success": "6ee16e8585ea2db51feecd2d6dc40734e4449af963ee27205d32503e52f9f1cb",
+        "failure": "ebd95ec900b360af6c383f2d94cf5cb4e4ee7548762c0f6b7c2792299087fbc7",
+        "cancelled": "41aec1783dcf4a9626849786977d69a7829f5aea2faf98888ffac4893baffb1f",
+        "dropped": "cf3974a83ccb30af570c9faf309ada1953e0829885f665850a37a1da08c08243",
+        "accusation": "7404789133dab666ee2d2890a2e1280b72e879228f2b488b59d30651f04e2a3f",
+        "delivered, success": "c1347c24f39b30e007ab44f3cb6493f89495f3143e2e609e0150cb9070bc0fa4",
+        "delivered, failure": "d727f92b82994ffd4f38f9963e6babb069e00199fc9eb38ae5d232f6aec82cff",
+        "delivered, cancelled": "e88af04f4515c146b23a0c5374c086b657c3330281926195ca152bc8ec393809",
+        "delivered, dropped": "95fadfc8ea6f5ba3c5ff6eb55013d4e4ee534c7e25429bbf2044a0c1f5447ec7",
+        "delivered, accusation": "90ba13a3fc6f248c8b133016155f9bec5a291f7604544acae951109a2651e8df",
     },
 }
 

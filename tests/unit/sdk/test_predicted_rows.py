@@ -24,6 +24,18 @@ def predictor(family: str, target: str, **more: Any) -> Predictor:
     return Predictor(ModelFile(model_card(job, state, moments=None, metrics={}, created=1), state))
 
 
+class Streaming:
+    """A table of another library: all that is known of it is Arrow's PyCapsule interface."""
+
+    columns = ("no", "list", "of", "ours")
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
 def frame() -> Any:
     some = {name: held[:6] for name, held in table(6).items()}
     made = pandas.DataFrame(some, index=pandas.Index(list("uvwxyz"), name="key"))
@@ -64,7 +76,9 @@ def test_dicts_columns_and_arrays_give_arrow_tables() -> None:
         one["id"] = None if one["id"] is pandas.NA else one["id"]
     columns = {name: [row[name] for row in dicts] for name in dicts[0]}
     expected = model.predict_proba(dicts)[:, 1].tolist()
-    for rows in (dicts, iter(dicts), columns, pa.RecordBatch.from_pylist(dicts)):
+    arrow = pa.Table.from_pylist(dicts)
+    kinds = (dicts, iter(dicts), columns, arrow, arrow.to_batches()[0], Streaming(arrow))
+    for rows in kinds:
         found = model.predict_frame(rows, ids=("id",))
         assert isinstance(found, pa.Table)
         assert found["id"].to_pylist() == columns["id"]

@@ -46,6 +46,7 @@ ROWS: list[dict[str, Any]] = [
     {"age": None, "hours": 60.5, "work": "b", "income": "high"},
     {"age": 44, "hours": 20, "work": "b", "income": "low"},
 ]
+TABLE = pa.table({name: [row[name] for row in ROWS] for name in ("work", "age", "hours")})
 COLUMNS: dict[str, np.ndarray] = {
     "age": np.array([20, 65, np.nan, 44]),
     "hours": np.array([40, np.nan, 60.5, 20]),
@@ -75,9 +76,10 @@ def trained(tmp_path: Path) -> tuple[Predictor, np.ndarray]:
         COLUMNS,
         {name: [row.get(name) for row in ROWS] for name in ("age", "hours", "work")},
         pa.table({name: [row[name] for row in ROWS] for name in ("work", "age", "hours")}),
+        pa.RecordBatchReader.from_batches(TABLE.schema, TABLE.to_batches()),
         {**COLUMNS, "work": np.array(["a", float("nan"), "b", "b"], dtype=object)},
     ],
-    ids=["dicts", "iterator", "columns", "lists", "arrow", "pandas-like"],
+    ids=["dicts", "iterator", "columns", "lists", "arrow", "arrow-stream", "pandas-like"],
 )
 def test_every_form_of_rows_gives_the_agents_very_numbers(
     trained: tuple[Predictor, np.ndarray], rows: Any

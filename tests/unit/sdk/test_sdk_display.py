@@ -200,6 +200,7 @@ def test_tables_have_the_types_of_their_values() -> None:
         "string", "int64", "double", "bool", "timestamp[s, tz=UTC]", "string", "null"
     ]  # fmt: skip
     assert arrow["m"].to_pylist() == ['{"a": [1]}', str(2**70)]
+    assert pa.table(table).equals(arrow)  # by the PyCapsule interface, as Polars reads it
     huge = Table(({"n": 10**400}, {"n": 0.5}), ("n",)).to_arrow()
     assert huge["n"].to_pylist() == [str(10**400), "0.5"]
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")

@@ -204,6 +204,14 @@ def test_a_place_that_there_is_not_is_refused(wrong: Any) -> None:
     assert "tensorboard" in caught.value.hint
 
 
+def test_a_model_that_is_to_be_logged_nowhere_is_refused(
+    sdk_server: type, sdk_job: dict[str, Any]
+) -> None:
+    jobs = client_of(sdk_server, Centre(sdk_job)).client().jobs
+    with pytest.raises(SecureFlowError, match="not said where"):
+        jobs.wait("job_0000", log_model=True)
+
+
 @pytest.mark.parametrize(
     ("log_to", "module", "extra"),
     [("mlflow", "mlflow", "mlflow"), ("tensorboard", "tensorboardX", "tensorboard")],
@@ -317,6 +325,23 @@ def test_an_active_run_is_written_and_stays_open(
         assert mlflow.MlflowClient().get_run(key).info.status == "RUNNING"
     found = mlflow.MlflowClient().get_run(key)
     assert found.data.metrics["loss"] == 0.25
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_could_not_begin_is_not_left_open(
+    sdk_server: type, sdk_job: dict[str, Any], mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise mlflow.exceptions.MlflowException("no room")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_param", refuse)
+    jobs = client_of(sdk_server, Centre(sdk_job)).client().jobs
+    with pytest.raises(SecureFlowError, match="no room"):
+        jobs.wait("job_0000", log_to="mlflow")
+    store = mlflow.MlflowClient()
+    experiment = store.get_experiment_by_name("secureflow")
+    (run,) = store.search_runs([experiment.experiment_id])
+    assert run.info.status == "KILLED"
 
 
 @pytest.mark.filterwarnings("ignore")

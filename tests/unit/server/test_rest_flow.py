@@ -9,6 +9,7 @@ import pytest
 
 from secureflow.application.reports import page as reports
 from secureflow.domain.jobs import JobState
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.users import Role
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.enrolment import EnrolmentToken, proof_body
@@ -130,7 +131,7 @@ async def test_a_sum_of_too_few_is_refused_with_the_reason(api: Api) -> None:
     ("kind", "says"),
     [
         (None, "kind: it is missing"),
-        ("juggling", "kind: one of 'training', 'statistics', 'preparation' is needed"),
+        ("juggling", f"kind: one of {', '.join(map(repr, SPEC_KINDS))} is needed"),
         ("statistics", "queries, privacy: Field required"),
     ],
 )

@@ -194,6 +194,24 @@ async def test_a_blob_is_read_only_by_whom_a_request_told_of_it(desk: Desk) -> N
     assert not await desk.desk.may_read(b, "")
 
 
+async def test_a_sealed_file_is_read_by_its_recipient_as_long_as_its_job_runs(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.desk._vectors = ScratchFiles(tmp_path)
+    a, b, job = desk.peer("bank-a"), desk.peer("bank-b"), "job_0123456789"
+    files = {"bank-a": {"artifact": DIGEST, "size": 400}, "bank-c": "no file"}
+    asked = {"job": job, "stage": "predict", "round": 1, "vector": {"size": 400}}
+    await desk.desk.log_proofs("bank-a", asked, LogProgress())
+    store = await desk.desk.may_write(a, DIGEST, 400, BlobPlace(job, "predict", 1))
+    assert not await desk.desk.may_read(b, DIGEST)
+    await desk.desk.log_proofs("bank-b", {"job": job, "files": files}, LogProgress())
+    assert await desk.desk.may_read(b, DIGEST) is store
+    assert not await desk.desk.may_read(a, DIGEST)  # it has it
+    assert not await desk.desk.may_read(desk.peer("bank-c"), DIGEST)
+    await desk.desk._vectors.discard(job)
+    assert not await desk.desk.may_read(b, DIGEST)
+
+
 async def test_code_is_read_by_the_members_of_its_projects(desk: Desk) -> None:
     code, stage = Bundle({"model.py": b"x = 1"}), desk.stage
     await stage.services.bundles.upload(

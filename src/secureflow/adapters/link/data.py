@@ -22,8 +22,9 @@ from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.text import Text
 
-MayRead = Callable[[PeerIdentity, str], Awaitable[bool]]
-"""May the peer read the blob of this digest?"""
+MayRead = Callable[[PeerIdentity, str], Awaitable[bool | Artifacts]]
+"""May the peer read the blob of this digest? True: in the service's store; or another that has it.
+"""
 MayWrite = Callable[[PeerIdentity, str, int, BlobPlace | None], Awaitable[Artifacts | None]]
 """Where may the peer store the blob of this digest and size? None: nowhere."""
 
@@ -56,12 +57,14 @@ class DataService:
         peer = await self._gate.admit(context)
         try:
             digest, offset, _ = parse_manifest(request, "offset")
-            if not await self._may_read(peer, digest):
+            found = await self._may_read(peer, digest)
+            if found is False:
                 raise SecureFlowError(
                     "not_found",
                     Text("{party} has no blob {digest} to read.", digest=digest, party=peer.party),
                 )
-            async for chunk in await self._artifacts.open(digest, offset):
+            store = self._artifacts if isinstance(found, bool) else found
+            async for chunk in await store.open(digest, offset):
                 for start in range(0, len(chunk), CHUNK):
                     await context.write(chunk[start : start + CHUNK])
         except SecureFlowError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,8 @@ from secureflow.engines.evaluation.plan import noised, party_sums
 from secureflow.engines.preparation import (
     Columns,
     EncodedRows,
-    declared_moments,
     encode_rows,
     labelled_rows,
-    moments_from_sums,
 )
 from secureflow.engines.preparation.columns import column
 from secureflow.engines.preparation.fitting import MOST_ROWS
@@ -26,6 +23,11 @@ from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.preparation.units import kept_rows
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.models import row_cells, token_numbers
+from secureflow.engines.training.scoring import (
+    model_outputs,
+    scored_moments,
+    scored_parameters,
+)
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -76,11 +78,10 @@ class EvaluationRows:
             SecureFlowError: `model_length_wrong`; without privacy those of rows that do not fit.
         """
         scored = self._spec.models[number - 1]
-        parameters = _parameters(scored, model)
+        parameters = scored_parameters(scored, model.read_bytes())
         inputs, labels = self._prepared(scored, self._counted(key))
-        family = model_family(scored.trained)
-        found = [family.outputs(parameters, inputs[some]) for some in inputs.blocks()]
-        outputs = np.concatenate(found) if found else np.zeros((0, 1), np.float32)
+        family, label = model_family(scored.trained), scored.features.label
+        outputs = model_outputs(family, parameters, inputs, label)
         sums = party_sums(self._spec, number, party, outputs, labels)
         return noised(self._spec, number, sums, seed)
 
@@ -94,11 +95,7 @@ class EvaluationRows:
     def _prepared(self, model: ScoredModel, columns: Columns) -> Rows:
         """Return the inputs of a model, and the targets of the same rows."""
         strict, features, trained = self._spec.privacy is None, model.features, model.trained
-        moments = (
-            declared_moments(features)
-            if model.moments is None
-            else moments_from_sums(features, np.array(model.moments, np.float64))
-        )
+        moments = scored_moments(model)
         unweighted, numbers = replace(features, weight=None), token_numbers(trained)
         if strict:
             made = prepared_columns(features, columns)
@@ -121,24 +118,3 @@ class EvaluationRows:
                 ),
                 "Leave this party out, or ask for no figures of each party.",
             )
-
-
-def _parameters(scored: ScoredModel, path: Path) -> Any:
-    """Return a model's own parameters, float32 of its length.
-
-    Raises:
-        SecureFlowError: `model_length_wrong`.
-    """
-    size = path.stat().st_size
-    if size != scored.bytes:
-        raise SecureFlowError(
-            "model_length_wrong",
-            Text(
-                "The model {digest} has {size} bytes; its features need {bytes}.",
-                digest=scored.digest,
-                size=size,
-                bytes=scored.bytes,
-            ),
-            "Refuse it: the centre must follow the spec that was approved.",
-        )
-    return np.fromfile(path, "<f4")[: scored.trained.model_parameters]

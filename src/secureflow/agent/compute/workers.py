@@ -439,6 +439,7 @@ def _died(verb: str, *, still: bool) -> SecureFlowError:
             "The worker process died on the request {verb!r}, and again when it was repeated.",
             verb=verb,
         ),
-        "See the agent's log; raise the worker's memory limit if the dataset is large.",
+        "See the agent's log; raise the worker's memory limit if the dataset is large. A damaged "
+        "Parquet file can end it, too: read it with another program, and write it again.",
         {"verb": verb},
     )

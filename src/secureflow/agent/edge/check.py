@@ -8,7 +8,7 @@ pinned charter, budgets match their own leaves, models have the digests in their
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from blake3 import blake3
 from secureflow.adapters.link import CredentialFiles
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.agent.edge.ownidentity import check_certificate, check_key, read_signing_key
+from secureflow.agent.edge.predictionscheck import PART, PredictionsCheck
 from secureflow.agent.record.damage import decoded, fact_named, is_damage, load_json
 from secureflow.agent.record.folder import IDENTITY, check_present, compare
 from secureflow.agent.record.ownkeys import is_signed_by, own_keys
@@ -133,6 +134,11 @@ def _record(
     yield from report(
         "budgets", found, Text("{domains} budgets match their leaves", domains=check.domains)
     )
+    kept = PredictionsCheck(settings)
+    found = list(kept.findings(check.own_leaves))
+    yield from report(
+        PART, found, Text("{count} files are those that were committed to", count=kept.count)
+    )
 
 
 class RecordCheck:
@@ -216,6 +222,11 @@ class RecordCheck:
                     Text("leaf {hash}… ({kind})", hash=shown(one.hash[:16]), kind=shown(one.kind)),
                     problem,
                 )
+
+    @property
+    def own_leaves(self) -> Sequence[OwnLeaf]:
+        """Those that could be read."""
+        return self._leaves
 
     def heads(self) -> Iterator[Finding]:
         """Yield every stored head that is missing or not signed by the pinned charter's log."""

@@ -23,6 +23,7 @@ from secureflow.agent.settings import AgentSettings, WorkerSettings
 from secureflow.application.ports.sandbox import Launch, Sandbox, SandboxMode, SandboxProcess
 from secureflow.domain.room import model_bytes
 from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.protections import contributes
 from secureflow.kit.kernels import check_core, same_kernels
 from secureflow.kit.logging import get_logger
 from secureflow.kit.text import Text
@@ -129,8 +130,11 @@ async def start_workers(
 
 
 def _largest(spec: JobSpec, wanted: WorkerSettings) -> int:
-    """Return the bytes of the largest file of a job's worker: a model, or rows for its code."""
-    if spec.bundle is None:
+    """Return the bytes of the largest file of a job's worker: a model, or rows.
+
+    Rows are prepared for code of others, or what is said of them stays here.
+    """
+    if spec.bundle is None and contributes(spec):
         return model_bytes(spec)
     return wanted.memory_mb << 20 or 1 << 50
 

@@ -26,6 +26,7 @@ from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
+from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
@@ -33,6 +34,7 @@ from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.environments import Environments
+from secureflow.agent.owner.predictions import KeptPredictions
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.folder import check_present, keep_record, locked_folder
@@ -109,7 +111,7 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        code = await asyncio.to_thread(_about_code, assembly)
+        code = await asyncio.to_thread(_more_commands, assembly)
         control = ControlServer(settings.socket, {**commands.table(), **code})
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store))
         looking = [asyncio.create_task(one.run()) for one in watching]
@@ -191,12 +193,19 @@ def _put_together(
     return link, uplink, assembly, running
 
 
-def _about_code(assembly: Assembly) -> Mapping[str, Command]:
-    """Remove code that nobody waits for any more, and return the owner's commands about it."""
+def _more_commands(assembly: Assembly) -> Mapping[str, Command]:
+    """Return the owner's commands about code and about predictions.
+
+    Code that nobody waits for any more is removed.
+    """
     assembly.bundles.sweep()
     context = assembly.context
     environments = Environments(context.settings.directory)
-    return BundleCommands(assembly.inbox, context.store, assembly.bundles, environments).table()
+    bundles = BundleCommands(assembly.inbox, context.store, assembly.bundles, environments)
+    kept = PredictionCommands(
+        lambda: KeptPredictions(context.settings, context.store, context.clock)
+    )
+    return {**bundles.table(), **kept.table()}
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:

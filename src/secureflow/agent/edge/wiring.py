@@ -24,7 +24,9 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.delivering import Deliveries
 from secureflow.agent.verbs.dispatch import AgentVerbs
+from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
@@ -112,6 +114,8 @@ def assemble(
         contributions,
         SealedRounds(context, contributions, ports.uplink),
         Masking(context, contributions, sessions, ports.link, ports.uplink),
+        KeptResults(context, contributions),
+        Deliveries(context, contributions, ports.link),
         sessions,
         room,
         lambda: rollback.check(),  # noqa: PLW0108  made later

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from secureflow.agent.activesettings import ActiveSettings
@@ -24,11 +24,15 @@ from secureflow.agent.witness.witness import Witness
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.engines.run.kept import KEPT, RECEIVED
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+
+_WITHHELD: Final = frozenset({BUDGET_LEAF, KEPT, RECEIVED})
+"""Kinds of own leaves whose documents no reply holds."""
 
 
 class Computing(Protocol):
@@ -67,7 +71,9 @@ class Fetching(Protocol):
     async def fetch(self, digest: str, path: Path, size: int) -> None:
         """Fetch a blob and verify its BLAKE3 digest."""
 
-    async def store(self, source: memoryview, digest: str, place: BlobPlace | None = None) -> None:
+    async def store(
+        self, source: memoryview | Path, digest: str, place: BlobPlace | None = None
+    ) -> None:
         """Store a blob of this BLAKE3 digest, for the round that asked for it."""
 
     async def call(self, kind: str, body: dict[str, JSON]) -> JSON:
@@ -184,13 +190,15 @@ class AgentContext:
 
         `leaves` are all of the job's leaves without an inclusion proof, in the order of their
         chain, so that what the server missed (a round closed before this party's reply) is sent
-        again. The content of a budget entry stays here: the log gets its commitment.
+        again. The content of a budget entry, and of what is kept, stays here: the log gets its
+        commitment.
         """
         waiting = [
-            {"leaf": one.bundle["leaf"]} if one.kind == BUDGET_LEAF else one.bundle
+            {"leaf": one.bundle["leaf"]} if one.kind in _WITHHELD else one.bundle
             for one in self.store.unproved(leaf.job)
         ]
-        return {**leaf.bundle, "leaves": waiting}
+        own = {"leaf": leaf.bundle["leaf"]} if leaf.kind in _WITHHELD else leaf.bundle
+        return {**own, "leaves": waiting}
 
 
 __all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]

@@ -11,8 +11,9 @@ from typing import Final
 from secureflow.agent.compute.columns import check_bounds, check_contributions
 from secureflow.agent.compute.evaluation import SUMS, sums_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
+from secureflow.agent.kinds.blobs import Blob
 from secureflow.agent.kinds.kind import Contributing
-from secureflow.agent.kinds.summedrounds import Asked, Blob, RoundRequest, SummedRounds
+from secureflow.agent.kinds.summedrounds import Asked, RoundRequest, SummedRounds
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.evaluation import EvaluationSpec

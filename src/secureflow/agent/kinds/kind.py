@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,12 +11,15 @@ from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec
+from secureflow.engines.run.kept import KEPT
 from secureflow.engines.run.kind import EngineKind, EngineKinds
-from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
+from secureflow.engines.run.messages import AdmitRequest, KeepRequest, MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, SealedUpdate
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 @dataclass
@@ -115,6 +119,49 @@ class Contributing(Protocol):
         """Drop everything of a finished job."""
 
 
+@dataclass(frozen=True)
+class KeptResult:
+    """What a party keeps of a job, in a file of its own.
+
+    Args:
+        document: what its leaf commits to; it stays with the party, and holds the file's digest.
+        facts: what the party's own log says of it.
+    """
+
+    document: dict[str, JSON]
+    facts: dict[str, JSON]
+
+
+class Keeping(ABC):
+    """One party's part in all jobs of a kind whose results stay with each party."""
+
+    @abstractmethod
+    async def keep(self, job: JobRecord, spec: Any, request: KeepRequest) -> KeptResult:
+        """Compute what this party keeps, and write it: the same, bit by bit, until it is recorded.
+
+        Args:
+            job: approved.
+            spec: its spec, of this kind, checked.
+            request: what the centre asks for.
+
+        Raises:
+            SecureFlowError: for what the approved spec does not say, and for rows that do not fit.
+        """
+
+    @abstractmethod
+    def goes_to(self, spec: Any) -> str:
+        """Return the party to which the spec has the others' results handed over; "" for nobody."""
+
+    @abstractmethod
+    async def forget(self, job: str, *, recorded: bool) -> None:
+        """Drop everything of a finished job but what is kept.
+
+        Args:
+            job: its id.
+            recorded: whether this party has committed to what it keeps; without, that goes too.
+        """
+
+
 class AgentKind(Protocol):
     """One kind of job."""
 
@@ -132,8 +179,8 @@ class AgentKind(Protocol):
 
     def contributing(
         self, context: AgentContext, computing: Computing, link: Fetching
-    ) -> Contributing | None:
-        """Return a party's part in jobs of this kind; None if it contributes nothing.
+    ) -> Contributing | Keeping | None:
+        """Return a party's part in jobs of this kind; None if it does nothing in them.
 
         Args:
             context: the party.
@@ -179,12 +226,33 @@ class Contributions:
     def __init__(
         self, kinds: AgentKinds, context: AgentContext, computing: Computing, link: Fetching
     ) -> None:
-        made = {name: kind.contributing(context, computing, link) for name, kind in kinds.items()}
-        self._each = {name: one for name, one in made.items() if one is not None}
+        self._store = context.store
+        self._each: dict[str, Contributing] = {}
+        self._keeping: dict[str, Keeping] = {}
+        for name, kind in kinds.items():
+            part = kind.contributing(context, computing, link)
+            if isinstance(part, Keeping):
+                self._keeping[name] = part
+            elif part is not None:
+                self._each[name] = part
 
     def of(self, spec: JobSpec) -> Contributing:
         """Return the part for a spec's kind; its protection must involve the parties."""
         return self._each[spec.kind]
+
+    def keeping(self, spec: JobSpec) -> Keeping:
+        """Return the part for a spec's kind, whose results stay here.
+
+        Raises:
+            SecureFlowError: `protection_unsupported` for a kind of another sort.
+        """
+        if spec.kind in self._keeping:
+            return self._keeping[spec.kind]
+        raise SecureFlowError(
+            "protection_unsupported",
+            Text("Of a job of kind {kind} parties keep nothing.", kind=spec.kind),
+            "The centre must follow the spec that was approved.",
+        )
 
     def check_outcome(self, spec: JobSpec, rounds: Sequence[RoundRecord], model: str | None) -> str:
         """See `Contributing.check_outcome`; "" for a kind that has no part here."""
@@ -196,3 +264,8 @@ class Contributions:
         """Drop everything of a finished job, whatever its kind."""
         for one in self._each.values():
             await one.forget(job)
+        known = self._store.job(job)
+        keeping = None if known is None else self._keeping.get(str(known.spec.get("kind")))
+        if keeping is not None:
+            recorded = any(leaf.kind == KEPT for leaf in self._store.leaves(job))
+            await keeping.forget(job, recorded=recorded)

@@ -6,11 +6,17 @@ from typing import Final
 
 from secureflow.agent.kinds.evaluation import EVALUATION_AGENT
 from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.prediction import PREDICTION_AGENT
 from secureflow.agent.kinds.preparation import PREPARATION_AGENT
 from secureflow.agent.kinds.statistics import STATISTICS_AGENT
 from secureflow.agent.kinds.sweep import SWEEP_AGENT
 from secureflow.agent.kinds.training.kind import TRAINING_AGENT
 
 AGENT_KINDS: Final = AgentKinds(
-    TRAINING_AGENT, STATISTICS_AGENT, PREPARATION_AGENT, EVALUATION_AGENT, SWEEP_AGENT
+    TRAINING_AGENT,
+    STATISTICS_AGENT,
+    PREPARATION_AGENT,
+    EVALUATION_AGENT,
+    PREDICTION_AGENT,
+    SWEEP_AGENT,
 )

@@ -17,8 +17,9 @@ from secureflow.agent.compute.columns import (
 )
 from secureflow.agent.compute.preparation import SUMS, sums_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
+from secureflow.agent.kinds.blobs import Blob
 from secureflow.agent.kinds.kind import Contributing
-from secureflow.agent.kinds.summedrounds import Asked, Blob, RoundRequest, SummedRounds
+from secureflow.agent.kinds.summedrounds import Asked, RoundRequest, SummedRounds
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
@@ -100,6 +101,8 @@ def check_declared(spec: PreparationSpec, dataset: DatasetConfig) -> None:
             `bounds_too_narrow`.
     """
     check_bounds(spec, dataset)
+    if spec.splits_by_key:
+        dataset.required_key()
     check_asked(dataset, spec.columns)
     if spec.label is not None:
         check_label(dataset, spec.label)

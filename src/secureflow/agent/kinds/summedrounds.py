@@ -13,14 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from secureflow.agent.compute.derivation import derive
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import paid_reading, unnamed_rows
-from secureflow.agent.job.retrying import retry_while_away
+from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
 from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.record.records import JobRecord, RoundRecord
@@ -32,21 +32,10 @@ from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
 from secureflow.engines.secagg.wholenumbers import masked_values
 from secureflow.kit.canonical import JSON
-from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
 
 RoundRequest = TrainRequest | MaskRequest
-_SUFFIX: Final = ".blob"
-
-
-@dataclass(frozen=True)
-class Blob:
-    """What a round starts from: the blob's digest, and its bytes."""
-
-    digest: str
-    size: int
 
 
 @dataclass(frozen=True)
@@ -145,10 +134,9 @@ class SummedRounds(ABC):
         blob = self.starts_from(spec, request)
         if blob is None:
             return RoundStart(job.digest)
-        path = self._folder(job.job) / f"{blob.digest}{_SUFFIX}"
-        if self._fetched.get(job.job) != path:
-            await self._fetch(blob, path)
-            self._fetched[job.job] = path
+        known = self._fetched.get(job.job)
+        if known is None or known.stem != blob.digest:
+            self._fetched[job.job] = await fetched(self._context, self._link, job.job, blob)
         return RoundStart(blob.digest)
 
     def check_follows(self, newest: RoundRecord, request: RoundRequest) -> None:
@@ -230,32 +218,8 @@ class SummedRounds(ABC):
         self._fetched.pop(job, None)
         if self._rows.pop(job, None) is not None:
             await self._computing.close(job)
-            await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
+        # An agent that was started again since has not read the rows, and fetched blobs before.
+        await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
 
     def _folder(self, job: str) -> Path:
         return self._context.settings.models / job
-
-    async def _fetch(self, blob: Blob, path: Path) -> None:
-        place = Place(path.parent, "model files", self._context.party)
-        with writing(place, blob.size):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not await asyncio.to_thread(_is_sound, path, blob.digest):
-            await retry_while_away(lambda: self._link.fetch(blob.digest, path, blob.size))
-        await asyncio.to_thread(_keep_only, path)
-
-
-def _is_sound(path: Path, digest: str) -> bool:
-    """Tell whether a file is there whole: one of before a power cut may have lost bytes."""
-    if not path.exists():
-        return False
-    if file_digest(path).hex() == digest:
-        return True
-    path.unlink()
-    return False
-
-
-def _keep_only(path: Path) -> None:
-    """Remove the blobs of earlier rounds."""
-    for other in path.parent.glob(f"*{_SUFFIX}"):
-        if other != path:
-            other.unlink(missing_ok=True)

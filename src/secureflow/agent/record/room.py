@@ -24,7 +24,9 @@ from secureflow.kit.text import Text
 
 LEAST: Final = 16 << 20
 """Bytes besides the reserve below which the doctor warns: settings, link, a small job."""
-BEGINNING: Final = frozenset({"admit", "train", "setup", "advance", "mask"})
+BEGINNING: Final = frozenset(
+    {"admit", "train", "setup", "advance", "mask", "keep", "seal", "collect"}
+)
 """Verbs of an approved job that begin something; the others end what was begun."""
 
 

@@ -11,6 +11,11 @@
 | `advance`   | reads the others' keys, gives those of a round   | `masking`      |
 | `mask`      | makes, masks and sends one update, or its sums   | `masking`      |
 | `answer`    | votes, and reveals what opens the sum            | `masking`      |
+| `keep`      | computes what stays here, and commits to it      | `keeping`      |
+| `receive`   | makes the key to which others seal their files   | `delivering`   |
+| `seal`      | seals what this party keeps to that key          | `delivering`   |
+| `hand_over` | sends the ciphertext                             | `delivering`   |
+| `collect`   | fetches the others' files and opens them         | `delivering`   |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
 | `finish`    | the same, signs its end and forgets the job      | here           |
 
@@ -22,6 +27,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 from secureflow.agent.job.context import AgentContext
 from secureflow.agent.job.guards import check_verb
@@ -33,6 +40,8 @@ from secureflow.agent.record.room import BEGINNING, Room
 from secureflow.agent.verbs.accusations import accuse
 from secureflow.agent.verbs.approvals import Approvals
 from secureflow.agent.verbs.attestation import Attestation
+from secureflow.agent.verbs.delivering import Deliveries, Delivering
+from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
@@ -45,12 +54,17 @@ from secureflow.engines.run.messages import (
     AnswerRequest,
     ChallengeRequest,
     CloseRequest,
+    CollectRequest,
     ConsentRequest,
     CosignReply,
     CosignRequest,
     FinishReply,
     FinishRequest,
+    HandOverRequest,
+    KeepRequest,
     MaskRequest,
+    ReceiveRequest,
+    SealRequest,
     SetupRequest,
     TrainRequest,
     as_body,
@@ -69,6 +83,8 @@ Guarded = (
     | AdvanceRequest
     | MaskRequest
     | AnswerRequest
+    | KeepRequest
+    | Delivering
 )
 Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
 
@@ -85,6 +101,8 @@ class AgentVerbs:
         contributions: this party's part in each kind of job.
         rounds: sealed rounds.
         masking: masked rounds.
+        keeping: results that stay here.
+        deliveries: those that go to one of the roster.
         sessions: their state.
         room: refuses to begin what does not fit on the disk.
         check: checks, once per link, whether the record is an older copy of itself.
@@ -98,6 +116,8 @@ class AgentVerbs:
         contributions: Contributions,
         rounds: SealedRounds,
         masking: Masking,
+        keeping: KeptResults,
+        deliveries: Deliveries,
         sessions: Sessions,
         room: Room,
         check: Callable[[], Awaitable[None]],
@@ -109,6 +129,7 @@ class AgentVerbs:
         self._contributions = contributions
         self._rounds = rounds
         self._masking = masking
+        self._keeping = keeping
         self._sessions = sessions
         self._room = room
         self._verbs: dict[str, Handler] = {
@@ -121,6 +142,11 @@ class AgentVerbs:
             "advance": self._advance,
             "mask": self._mask,
             "answer": self._answer,
+            "keep": self._keep_result,
+            "receive": partial(self._deliver, ReceiveRequest, deliveries.receive),
+            "seal": partial(self._deliver, SealRequest, deliveries.seal),
+            "hand_over": partial(self._deliver, HandOverRequest, deliveries.hand_over),
+            "collect": partial(self._deliver, CollectRequest, deliveries.collect),
             "cosign": self._cosign,
             "finish": self._finish,
         }
@@ -229,6 +255,23 @@ class AgentVerbs:
         request = read(AnswerRequest, body)
         async with self._guarded(request, "answer", body):
             return as_body(await self._masking.answer(request, log_proofs))
+
+    async def _keep_result(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(KeepRequest, body)
+        async with self._guarded(request, "keep", body):
+            return as_body(await self._keeping.keep(request, log_proofs))
+
+    async def _deliver(
+        self,
+        of: type[Delivering],
+        answer: Callable[[Any], Awaitable[Any]],
+        body: JSON,
+        log_proofs: JSON,
+    ) -> dict[str, JSON]:
+        del log_proofs
+        request = read(of, body)
+        async with self._guarded(request, request.verb, body):
+            return as_body(await answer(request))
 
     @asynccontextmanager
     async def _guarded(self, request: Guarded, verb: str, body: JSON) -> AsyncIterator[None]:

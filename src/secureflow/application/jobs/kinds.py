@@ -6,11 +6,17 @@ from typing import Final
 
 from secureflow.application.jobs.evaluation import EVALUATION_JOBS
 from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.prediction import PREDICTION_JOBS
 from secureflow.application.jobs.preparation import PREPARATION_JOBS
 from secureflow.application.jobs.statistics import STATISTICS_JOBS
 from secureflow.application.jobs.sweep import SWEEP_JOBS
 from secureflow.application.jobs.training import TRAINING_JOBS
 
 JOB_KINDS: Final = JobKinds(
-    TRAINING_JOBS, STATISTICS_JOBS, PREPARATION_JOBS, EVALUATION_JOBS, SWEEP_JOBS
+    TRAINING_JOBS,
+    STATISTICS_JOBS,
+    PREPARATION_JOBS,
+    EVALUATION_JOBS,
+    PREDICTION_JOBS,
+    SWEEP_JOBS,
 )

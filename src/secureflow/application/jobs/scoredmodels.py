@@ -36,7 +36,9 @@ async def scored_models(work: UnitOfWork, project: str, named: Any) -> list[Scor
     return [await scored_model(work, project, str(one)) for one in keys[:_MOST_NAMED]]
 
 
-async def scored_model(work: UnitOfWork, project: str, key: str) -> ScoredModel:
+async def scored_model(
+    work: UnitOfWork, project: str, key: str, field: str = "models"
+) -> ScoredModel:
     """Return a model of a project by its id.
 
     Raises:
@@ -50,9 +52,13 @@ async def scored_model(work: UnitOfWork, project: str, key: str) -> ScoredModel:
     if found.features is None or model.artifact != model.digest:
         raise SecureFlowError(
             "contradictory_spec",
-            Text("models: {model} is not a model that can be applied to rows.", model=key),
+            Text(
+                "{field}: {model} is not a model that can be applied to rows.",
+                field=field,
+                model=key,
+            ),
             "Name a model that learned from rows, and whose parameters are released.",
-            {"field": "models"},
+            {"field": field},
         )
     contributors, held_out = await _learned_from(work, found)
     return ScoredModel(
@@ -72,15 +78,16 @@ async def _learned_from(
 ) -> tuple[tuple[str, ...], HeldOut | None]:
     """Return whose rows a model learned from, and which of them it did not."""
     parties: dict[str, None] = {}
-    held_out = HeldOut.of_plan(spec.plan)
+    held_out = HeldOut.of_split(spec.plan.split, spec.plan.validation)
     current = spec
     for _ in range(_MOST_JOBS):
         parties |= dict.fromkeys(current.parties)
-        held_out = _both(held_out, HeldOut.of_plan(current.plan))
+        held_out = _both(held_out, HeldOut.of_split(current.plan.split, current.plan.validation))
         recipe = current.features.recipe if current.features else None
         if recipe is not None and recipe.label is not None:
-            parties |= dict.fromkeys(await _fitted_by(work, recipe.job))
-            held_out = None
+            fitted = await _fitted_by(work, recipe.job)
+            parties |= dict.fromkeys(fitted.parties if fitted else ())
+            held_out = _both(held_out, fitted.held_out if fitted else None)
         if current.initial is not None:
             held_out = None
         if current.resume is None:
@@ -95,12 +102,12 @@ async def _learned_from(
     return tuple(parties), held_out
 
 
-async def _fitted_by(work: UnitOfWork, job: str) -> tuple[str, ...]:
-    """Return the parties of a preparation."""
+async def _fitted_by(work: UnitOfWork, job: str) -> PreparationSpec | None:
+    """Return the spec of the preparation that a recipe is of."""
     found = await work.jobs.find(job)
     if found is None or found.kind != "preparation":
-        return ()
-    return parse(PreparationSpec, found.spec, stored=True).parties
+        return None
+    return parse(PreparationSpec, found.spec, stored=True)
 
 
 def _both(one: HeldOut | None, other: HeldOut | None) -> HeldOut | None:

@@ -16,7 +16,7 @@ from secureflow.domain.specs.parts import setting, settings_of
 
 WIDTH: Final = 900.0
 HEIGHT: Final = 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 90.0, 40.0, 20.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80.0, 90.0, 40.0, 20.0
 _LOG_FROM: Final = 20.0
 """Numbers above 0 whose largest is so many times the least have a logarithmic axis."""
 _ABSENT: Final = "–"

@@ -8,6 +8,8 @@ from secureflow.domain.specs.bundles import BUNDLE_FACTS
 from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
+from secureflow.domain.specs.prediction import PredictionSpec, check_prediction
+from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
@@ -52,6 +54,13 @@ EVALUATION_SPEC: Final = SpecKind(
         **{"per_party": "number", "contributions": "number"},
     },
 )
+PREDICTION_SPEC: Final = SpecKind(
+    "prediction",
+    PredictionSpec,
+    PredictionRequest,
+    check_prediction,
+    {"model": "text", "family": "text", "outputs": "texts", "beside": "texts", "deliver": "text"},
+)
 SWEEP_SPEC: Final = SpecKind(
     "sweep",
     SweepSpec,
@@ -63,5 +72,10 @@ SWEEP_SPEC: Final = SpecKind(
     },
 )
 SPEC_KINDS: Final = SpecKinds(
-    TRAINING_SPEC, STATISTICS_SPEC, PREPARATION_SPEC, EVALUATION_SPEC, SWEEP_SPEC
+    TRAINING_SPEC,
+    STATISTICS_SPEC,
+    PREPARATION_SPEC,
+    EVALUATION_SPEC,
+    PREDICTION_SPEC,
+    SWEEP_SPEC,
 )

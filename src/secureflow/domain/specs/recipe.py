@@ -16,7 +16,7 @@ from secureflow.domain.specs.base import STRICT, Digest, Id
 from secureflow.domain.specs.fits import FitProblem, check_fit
 from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.stepped_rules import stepped_problem
-from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
+from secureflow.domain.specs.steps import MAX_STEPS, Made, PreparationStep
 from secureflow.domain.specs.tables import (
     Categories,
     ColumnType,
@@ -27,7 +27,6 @@ from secureflow.domain.specs.tables import (
     tables,
 )
 from secureflow.domain.specs.targets import Label
-from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -40,7 +39,7 @@ class Output:
     """A column after the last step."""
 
     __pydantic_config__ = STRICT
-    name: Annotated[str, Field(min_length=1, max_length=600), ONE_LINE]
+    name: Made
     type: Literal["number", "category", "text"]
 
 

@@ -14,20 +14,40 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from secureflow.domain.specs.base import STRICT, Category, Column
+from secureflow.domain.specs.base import STRICT, Category
 from secureflow.domain.texts import ONE_LINE
 
 MAX_STEPS: Final = 128
 """Most steps of a preparation."""
 MAX_COLUMNS: Final = 1024
 """Most columns of a table, at any step."""
+MAX_NAME: Final = 600
+"""Most characters of the name of a column that a step makes."""
 MAX_BINS: Final = 256
 """Most bins of a column."""
 MAX_BUCKETS: Final = 4096
 """Most buckets of hashed text, and most categories of a column."""
 
-Columns = Annotated[tuple[Column, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
+
+def _filling(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<number>" if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+Made = Annotated[str, Field(min_length=1, max_length=MAX_NAME), ONE_LINE]
+"""A column of a table: one that is read, or what a step made of one, as `COLUMN=CATEGORY`."""
+Columns = Annotated[tuple[Made, ...], Field(min_length=1, max_length=MAX_COLUMNS)]
 Finite = Annotated[float, Field(ge=-1e100, le=1e100)]
+Filling = Annotated[
+    Annotated[Finite, Tag("<number>")] | Annotated[Category, Tag("<text>")],
+    Discriminator(
+        _filling,
+        custom_error_type="no_filling",
+        custom_error_message="it must be a number or a text",
+    ),
+]
+"""What cells are filled with."""
 Bins = Annotated[int, Field(ge=2, le=MAX_BINS)]
 Part = Literal["year", "month", "day", "weekday", "day_of_year", "hour", "minute"]
 
@@ -49,7 +69,7 @@ class Impute:
     example: ClassVar = {"columns": ["age"], "by": "median", "indicator": "true"}
     columns: Columns
     by: Literal["mean", "median", "mode", "constant"]
-    value: Finite | Category | None = None
+    value: Filling | None = None
     indicator: bool = False
     step: Literal["impute"] = "impute"
     v: Literal[1] = 1
@@ -247,8 +267,8 @@ class DateParts:
     Args:
         columns: texts.
         formats: how dates are written, tried in this order: `%Y-%m-%d`, `%d.%m.%Y`, … with %Y and,
-            as needed, %m %d %H %M %S, each once. A fraction of a second after a final %S is left
-            out: the times of Parquet files are read as `2001-12-31 23:59:59.000000`.
+            as needed, %m %d %H %M %S, each once; of the digits 0 to 9. A fraction of a second after
+            a final %S is left out: the times of Parquet files are `2001-12-31 23:59:59.000000`.
         parts: which numbers; `weekday` is 0 on Mondays.
         years: the bounds of years; a date outside is refused like one that no format fits.
     """
@@ -284,7 +304,7 @@ class Interact:
     title: ClassVar = "add products of pairs of columns"
     reads: ClassVar = "numbers"
     example: ClassVar = {"columns": ["age", "income"]}
-    columns: Annotated[tuple[Column, ...], Field(min_length=2, max_length=64)]
+    columns: Annotated[tuple[Made, ...], Field(min_length=2, max_length=64)]
     step: Literal["interact"] = "interact"
     v: Literal[1] = 1
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from secureflow.domain.bounds import MAX_BOUND, Bounds, bounds_problem
 from secureflow.domain.specs.steps import (
     MAX_COLUMNS,
+    MAX_NAME,
     Clip,
     DateParts,
     Drop,
@@ -126,6 +127,11 @@ def _limited(found: dict[str, ColumnType]) -> dict[str, ColumnType]:
         reason = Text("the table has more than {most} columns then", most=MAX_COLUMNS)
         hint = "Encode fewer categories, or take fewer columns."
         raise StepProblem("columns", reason, hint)
+    long = next((name for name in found if len(name) > MAX_NAME), None)
+    if long is not None:
+        reason = Text("the name {name!r} would have more than {most} characters",
+                      name=f"{long[:80]}…", most=MAX_NAME)  # fmt: skip
+        raise StepProblem("columns", reason, "Make fewer products of products.")
     return found
 
 

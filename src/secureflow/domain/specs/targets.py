@@ -143,6 +143,29 @@ def outputs_of(label: Label | ClassesLabel | NumberLabel | None) -> int:
     return len(label.classes) if isinstance(label, ClassesLabel) else 1
 
 
+PREDICTED: Final = "predicted"
+"""The column of what a model predicts, beside the rows that it is of."""
+Named = Label | ClassesLabel | NumberLabel
+
+
+def chance_titles(label: Named | None) -> tuple[str, ...]:
+    """Return the names of the columns of probabilities: `P(COLUMN=CLASS)`, of two the positive."""
+    return tuple(f"P({one})" for one in _told_apart(label))
+
+
+def score_titles(label: Named | None) -> tuple[str, ...]:
+    """Return the names of the columns of what a model computes before any link function."""
+    several = _told_apart(label) if isinstance(label, ClassesLabel) else ()
+    return tuple(f"score({one})" for one in several) or ("score",)
+
+
+def _told_apart(label: Named | None) -> tuple[str, ...]:
+    if label is None or isinstance(label, NumberLabel):
+        return ()
+    values = label.classes if isinstance(label, ClassesLabel) else (label.positive,)
+    return tuple(f"{label.column}={value}" for value in values)
+
+
 def target_problem(
     label: Label | ClassesLabel | NumberLabel | None, weight: SampleWeight | None
 ) -> Problem | None:

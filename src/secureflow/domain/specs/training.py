@@ -45,6 +45,7 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.split import KeySplit
+from secureflow.domain.specs.steps import Made
 from secureflow.domain.specs.targets import (
     ClassesLabel,
     Label,
@@ -55,7 +56,6 @@ from secureflow.domain.specs.targets import (
 )
 from secureflow.domain.specs.tensors import Tensors, WireType, total
 from secureflow.domain.specs.torch_families import TORCH_MODELS, tensors_of
-from secureflow.domain.texts import ONE_LINE
 
 __all__ = [
     "ArrayFeature",
@@ -83,10 +83,6 @@ __all__ = [
 ]
 
 
-InputName = Annotated[str, Field(min_length=1, max_length=600), ONE_LINE]
-"""A column of a table, or what a recipe makes of one: `COLUMN=CATEGORY`, `A*B`."""
-
-
 def _absent(value: Any) -> bool:
     return value is None
 
@@ -100,7 +96,7 @@ class NumericFeature:
     """
 
     __pydantic_config__ = STRICT
-    column: InputName
+    column: Made
     bounds: tuple[float, float]
     scale: Literal["federated", "bounds", "none"] = "federated"
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import closes
-from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.protections import contributes, traits_of
 from secureflow.engines.ledger.ends import CLOSED, End, closed_document
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.run.asking import Answers, ask
@@ -137,8 +137,10 @@ def _ask_all(to: Sequence[str], request: VerbRequest[R], patience: float) -> Scr
 
 def contributions(course: Course[Any]) -> dict[str, JSON]:
     """Return each party's contributions: rounds, and rows where these are not secret."""
-    # Masks hide a party's row count just like its update, and noise like any other figure.
-    hidden = traits_of(course.spec).masks or course.spec.privacy is not None
+    # Masks hide a party's row count just like its update, and noise like any other figure; one
+    # that contributes nothing tells none.
+    spec = course.spec
+    hidden = traits_of(spec).masks or spec.privacy is not None or not contributes(spec)
     return {
         party: {
             "rounds": course.contributed.rounds.get(party, 0),

@@ -1,4 +1,8 @@
-"""No protection (`none`), for kinds of job whose parties contribute nothing that could be read."""
+"""No protection (`none`), for kinds of job whose parties contribute nothing that could be read.
+
+What they compute, if anything, stays with each of them (`kept`), or goes to one of them sealed to
+its key (`handing`).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ class Unprotected:
     adder: Final = ""
     hides: Final = "nothing is contributed"
     wire: Final = "TLS 1.3"
-    verbs: Final[frozenset[str]] = frozenset()
+    verbs: Final = frozenset({"keep", "receive", "seal", "hand_over", "collect"})
 
     def enclave_sees(self, *, noised: bool) -> tuple[str, str]:
         """Return nothing: there is no enclave."""

@@ -44,8 +44,26 @@ class ChunkCipher:
     def encrypt(self, index: int, plaintext: memoryview) -> bytes:
         """Return ciphertext and tag of the chunk at this index, given the whole plaintext."""
         start = index * CHUNK
-        part = plaintext[start : start + chunk_length(self._length, index)]
+        return self.encrypt_part(index, plaintext[start : start + self.length_of(index)])
+
+    def length_of(self, index: int) -> int:
+        """Return the plaintext bytes of the chunk at this index."""
+        return chunk_length(self._length, index)
+
+    def encrypt_part(self, index: int, part: bytes | memoryview) -> bytes:
+        """Return ciphertext and tag of the chunk at this index, given its plaintext."""
         return self._aead.encrypt(self._nonce(index), part, None)
+
+    def decrypt_part(self, index: int, chunk: bytes, buffer: memoryview) -> memoryview:
+        """Return the plaintext of a chunk, in a buffer that has room for one.
+
+        Raises:
+            SecureFlowError: as `decrypt_into`.
+        """
+        self._check(index, chunk)
+        place = buffer[: self.length_of(index)]
+        self._open(index, chunk, place)
+        return place
 
     def decrypt_into(self, index: int, chunk: bytes, buffer: memoryview) -> None:
         """Decrypt a chunk into its position in a writable buffer for the whole plaintext.
@@ -54,6 +72,11 @@ class ChunkCipher:
             SecureFlowError: `chunk_unexpected` beyond the last chunk, `chunk_length_wrong`,
                 `chunk_forged`. After an error the buffer holds nothing usable at that position.
         """
+        self._check(index, chunk)
+        place = buffer[index * CHUNK : index * CHUNK + self.length_of(index)]
+        self._open(index, chunk, place)
+
+    def _check(self, index: int, chunk: bytes) -> None:
         if not 0 <= index < self.count:
             raise SecureFlowError(
                 "chunk_unexpected",
@@ -74,7 +97,8 @@ class ChunkCipher:
                     length=length + TAG,
                 ),
             )
-        place = buffer[index * CHUNK : index * CHUNK + length]
+
+    def _open(self, index: int, chunk: bytes, place: memoryview) -> None:
         try:
             self._aead.decrypt_into(self._nonce(index), chunk, None, place)
         except InvalidTag as error:

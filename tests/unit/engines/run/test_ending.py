@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.running import recording
-from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.protections import contributes, traits_of
 from secureflow.engines.ledger.accused import Accusation
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
@@ -27,6 +27,7 @@ from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_che
 from secureflow.engines.script import Effect
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.evaluation.world import FixedWorld
+from tests.unit.engines.prediction.world import DeliveredWorld, PredictionWorld
 from tests.unit.engines.recipes.world import PreparationWorld
 from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
@@ -112,25 +113,33 @@ def world_of(kind: str, count: int = 4) -> World:
         return PreparationWorld(count=count)
     if kind == "evaluation":
         return FixedWorld(count=count)
+    if kind == "prediction":
+        return PredictionWorld(count=count)
+    if kind == "delivered":
+        return DeliveredWorld(count=count)
     if kind == "sealed":
         return World(count=count, rounds=1)
     return MaskedWorld(count=count, rounds=1, protection=kind)
 
 
+WORK = ("mask", "train", "keep")
+"""The verbs of what a party does in a round."""
+
+
 def cut_short(world: World, **_: Any) -> str:
-    world.refuse["bank-b", "mask"] = world.refuse["bank-b", "train"] = SILENT
-    world.refuse["bank-c", "mask"] = world.refuse["bank-c", "train"] = SILENT
+    world.refuse |= {(party, verb): SILENT for party in ("bank-b", "bank-c") for verb in WORK}
     return play(world)
 
 
 def without_d(world: World) -> str:
-    world.refuse["bank-d", "mask"] = world.refuse["bank-d", "train"] = SILENT
-    world.refuse["bank-d", "finish"] = world.refuse["bank-d", "cosign"] = SILENT
+    world.refuse |= {("bank-d", verb): SILENT for verb in (*WORK, "finish", "cosign")}
     return play(world)
 
 
 def last_verb(world: Any) -> str:
-    """What opens a round's sum."""
+    """What opens a round's sum, or ends the only one."""
+    if not contributes(world.spec):
+        return "keep"
     return "answer" if traits_of(world.spec).masks else "close"
 
 
@@ -147,7 +156,9 @@ COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
         lambda w: play(accusing(w, last_verb(w))),
     ),
 }
-KINDS = ("sealed", "secagg", "statistics", "preparation", "evaluation")
+KINDS = (
+    *("sealed", "secagg", "statistics", "preparation", "evaluation", "prediction", "delivered"),
+)
 
 
 @cache
@@ -788,4 +799,5 @@ def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
     entries = [entry.document for entry in world.log if entry.kind == FINISHED]
     outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
     assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
-    assert (kind in {"statistics", "preparation", "evaluation"}) == (outcome.get("model") is None)
+    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered"}
+    assert (kind in modelless) == (outcome.get("model") is None)

@@ -17,15 +17,20 @@ from secureflow.engines.run.messages import (
     ChallengeReply,
     ChallengeRequest,
     CloseRequest,
+    CollectRequest,
     ConsentRequest,
     CosignRequest,
     FinishReply,
     FinishRequest,
     ForgetRequest,
+    HandOverRequest,
+    KeepRequest,
     MaskRequest,
     OpenRequest,
+    ReceiveRequest,
     ReleaseRequest,
     RollRequest,
+    SealRequest,
     SetupRequest,
     SumRequest,
     TrainReply,
@@ -45,8 +50,9 @@ REQUESTS = {
     one.verb: one
     for one in (
         ConsentRequest, ChallengeRequest, AdmitRequest, TrainRequest, CloseRequest, SetupRequest,
-        AdvanceRequest, MaskRequest, AnswerRequest, CosignRequest, FinishRequest, OpenRequest,
-        AttestRequest, RollRequest, ReleaseRequest, SumRequest,
+        AdvanceRequest, MaskRequest, AnswerRequest, KeepRequest, CosignRequest, FinishRequest,
+        ReceiveRequest, SealRequest, HandOverRequest, CollectRequest, OpenRequest, AttestRequest,
+        RollRequest, ReleaseRequest, SumRequest,
     )
 }  # fmt: skip
 ADDERS = {ENCLAVE, AGGREGATOR}
@@ -99,6 +105,8 @@ def as_sent(verb: str, name: str, value: Any) -> Any:
         ("secagg", "success", {"setup", "advance", "mask", "answer", "sum"}),
         ("sealed+secagg", "success", {"mask", "answer", "release"}),
         ("statistics", "accusation", {"mask", "finish"}),
+        ("prediction", "success", {"consent", "keep", "finish"}),
+        ("delivered", "success", {"keep", "receive", "seal", "hand_over", "collect"}),
     ],
 )  # fmt: skip
 def test_both_ends_read_alike(kind: str, name: str, verbs: set[str]) -> None:

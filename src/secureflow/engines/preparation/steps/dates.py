@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,18 @@ from secureflow.engines.preparation.steps.step import Rows, StepEngine
 
 _FRACTION: Final = re.compile(r"(?<=[0-9])\.[0-9]+\Z")
 """A fraction of a second: the times of a Parquet file are read with one."""
+_FIELDS: Final = {
+    "Y": "year", "m": "month", "d": "day", "H": "hour", "M": "minute", "S": "second"
+}  # fmt: skip
+_PIECES: Final = {
+    "%Y": r"(?P<Y>\d\d\d\d)",
+    "%m": r"(?P<m>1[0-2]|0[1-9]|[1-9])",
+    "%d": r"(?P<d>3[0-1]|[1-2]\d|0[1-9]|[1-9])",
+    "%H": r"(?P<H>2[0-3]|[0-1]\d|\d)",
+    "%M": r"(?P<M>[0-5]\d|\d)",
+    "%S": r"(?P<S>[0-5]\d|\d)",
+}
+"""As in `strptime`."""
 
 
 def _split(
@@ -50,13 +63,33 @@ def _read(step: DateParts, cell: str) -> datetime | None:
     text = cell.strip()
     for form in step.formats:
         written = _FRACTION.sub("", text) if form.endswith("%S") else text
-        try:
-            found = datetime.strptime(written, form)  # noqa: DTZ007 - a date has no zone
-        except ValueError:
-            continue
-        if step.years[0] <= found.year <= step.years[1]:
+        found = _parsed(written, form)
+        if found is not None and step.years[0] <= found.year <= step.years[1]:
             return found
     return None
+
+
+def _parsed(text: str, form: str) -> datetime | None:
+    """Return the date that a text is in a format, None if it is none."""
+    found = _pattern(form).fullmatch(text)
+    if found is None:
+        return None
+    fields = {_FIELDS[name]: int(digits) for name, digits in found.groupdict().items()}
+    try:
+        return datetime(**{"month": 1, "day": 1, **fields})  # type: ignore[arg-type]  # noqa: DTZ001
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _pattern(form: str) -> re.Pattern[str]:
+    """Return what `strptime` looks for, of ASCII digits, compiled once: it keeps five formats."""
+    parts = re.split(r"(%[YmdHMS]|\s+)", form)
+    return re.compile("".join(_PIECES.get(one) or _literal(one) for one in parts), re.ASCII)
+
+
+def _literal(text: str) -> str:
+    return r"\s+" if text.isspace() else re.escape(text)
 
 
 def _number(part: str, day: datetime | None) -> float:

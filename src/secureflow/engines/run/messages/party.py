@@ -275,6 +275,21 @@ class AnswerRequest(AnswerForAll, AnswerOwn):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeepReply(Leaves):
+    """The leaf that commits to what the party keeps; its document stays with the party."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepRequest(PartyRequest[KeepReply]):
+    """`keep`: compute what stays with the party, from this model if from any."""
+
+    verb: ClassVar = "keep"
+    reply: ClassVar = KeepReply
+    head: Note
+    model: StoredModel | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CosignReply(Cosigned):
     """The cosignature."""
 

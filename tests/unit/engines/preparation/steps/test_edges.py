@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from unit.engines.preparation.steps.world import (
     Columns,
@@ -24,6 +27,7 @@ from unit.engines.preparation.steps.world import (
 from secureflow.domain.specs.steps import MAX_COLUMNS
 from secureflow.domain.specs.tables import Categories, Numbers
 from secureflow.engines.preparation.fitting import learn, start
+from secureflow.engines.preparation.steps import dates
 from secureflow.engines.preparation.steps.searching import shortest
 from secureflow.engines.preparation.steps.values import read_values
 from secureflow.kit.errors import SecureFlowError
@@ -367,7 +371,34 @@ def test_dates_in_three_formats_are_read() -> None:
     assert np.array_equal(found, np.array(wanted), equal_nan=True)
 
 
-@pytest.mark.parametrize("cell", ["3 May 1999", "2001-02-30", "1949-12-31", "", "2001-02-03\x00"])
+FORMS = ("%Y-%m-%d", "%d.%m.%Y", "%Y%m%d", "%m/%d/%Y %H:%M", "%Y-%m-%dT%H:%M:%S", "%H %M  %S %Y",
+         "(%Y)[%m]", "%Y %d*")  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(FORMS), st.text("0123456789-/.:T ()[]*", max_size=20) | st.datetimes())
+def test_dates_are_read_as_strptime_reads_them(form: str, cell: Any) -> None:
+    text = cell if isinstance(cell, str) else f"{cell.year:04d}".join(
+        cell.strftime(part) for part in form.split("%Y")
+    )  # fmt: skip
+    try:
+        wanted = datetime.strptime(text, form)  # noqa: DTZ007
+    except ValueError:
+        wanted = None
+    assert dates._parsed(text, form) == wanted
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "3 May 1999",
+        "\u0662\u0660\u0660\u0661-01-01",
+        "2001-02-30",
+        "1949-12-31",
+        "",
+        "2001-02-03\x00",
+    ],
+)
 def test_a_date_that_no_format_fits_is_named_or_missing(cell: str) -> None:
     spec = spec_of([DATES], [text("born")])
     part = {"born": cells("2001-02-03", cell)}

@@ -1,0 +1,101 @@
+"""Prediction: the step that the agent requests from a job's worker, and the worker's part of it.
+
+The step writes a Parquet file: the same bytes for the same arguments. It returns how many rows that
+has, and of how many nothing is predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.kind import SpecKind
+from secureflow.domain.specs.kinds import PREDICTION_SPEC
+from secureflow.domain.specs.prediction import PredictionSpec
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+if TYPE_CHECKING:  # NumPy loads with the first job
+    from numpy.typing import NDArray
+
+PREDICT: Final = "predict"
+"""The step that writes what a model says of every row; it returns two counts."""
+COUNTS: Final = 2
+
+
+def predict_arguments(model: Path, result: Path) -> dict[str, JSON]:
+    """Return the arguments of step `predict`.
+
+    Args:
+        model: the file of the model: raw float32.
+        result: where the Parquet file is written.
+    """
+    return {"model": str(model), "result": str(result)}
+
+
+def silent(config: DatasetConfig) -> bool:
+    """Tell whether no row of a dataset may make a job fail: its owner demands that nothing leaks.
+
+    A job could be made so that its failure told something about single cells.
+    """
+    return config.privacy is not None and config.privacy.required
+
+
+class PredictionWorker:
+    """`agent.compute.kind.WorkerKind`."""
+
+    spec: Final[SpecKind] = PREDICTION_SPEC
+
+    def __init__(self) -> None:
+        self.steps: Mapping[str, Step] = {PREDICT: _predict}
+
+    def check(
+        self, job: str, spec: PredictionSpec, config: DatasetConfig | None, limits: SourceLimits
+    ) -> None:
+        """Refuse columns that the file does not have.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
+        """
+        declared = _declared(job, config)
+        open_source(declared, limits, tolerant=silent(declared)).check(spec.column_names)
+
+    def prepare(
+        self,
+        job: str,
+        spec: PredictionSpec,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secrets: Secrets = NO_SECRETS,
+    ) -> Prepared:
+        """Read the rows; their number is the owner's own."""
+        from secureflow.agent.compute.prediction_rows import PredictionRows
+
+        del secrets
+        declared = _declared(job, config)
+        strict = not silent(declared)
+        columns = open_source(declared, limits, tolerant=not strict).read(spec.column_names)
+        rows = PredictionRows(job, spec, columns, strict=strict)
+        return Prepared(rows, rows.count)
+
+
+def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
+    if config is None:
+        raise SecureFlowError(
+            "dataset_unknown", Text("The prediction {job} has no dataset.", job=job)
+        )
+    return config
+
+
+def _predict(rows: Any, model: str, result: str) -> NDArray[Any]:
+    """Write the file, and return its counts."""
+    found: NDArray[Any] = rows.write(Path(model), Path(result))
+    return found
+
+
+PREDICTION_WORKER: Final = PredictionWorker()

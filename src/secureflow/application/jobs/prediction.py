@@ -1,0 +1,169 @@
+"""From a model and datasets to a prediction's spec; it has no price, for nothing is released."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final
+
+from secureflow.application.jobs.kind import Drafted, Wanted
+from secureflow.application.jobs.rosters import (
+    adopted_charter,
+    check_grants,
+    contributors_floor,
+    granted_datasets,
+    spec_head,
+)
+from secureflow.application.jobs.scoredmodels import scored_model
+from secureflow.application.jobs.training import check_columns
+from secureflow.application.ports.accountant import Accountant
+from secureflow.application.ports.artifacts import Artifacts
+from secureflow.application.ports.storage import UnitOfWork
+from secureflow.domain.datasets import Dataset
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.prediction import PredictionSpec, check_prediction, usual_outputs
+from secureflow.engines.prediction.kind import PREDICTION_ENGINE
+from secureflow.engines.run.kind import EngineKind
+from secureflow.engines.training.extras import EXTRAS
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+_REQUESTED: Final = ("columns", "deliver", "limits", "min_contributors")
+_SCALAR: Final = frozenset({"number", "category", "text"})
+
+
+class PredictionJobs:
+    """`application.jobs.kind.JobKind`."""
+
+    engine: Final[EngineKind] = PREDICTION_ENGINE
+
+    def sum_handler(self, artifacts: Artifacts) -> None:
+        """Return None: nothing is summed."""
+        del artifacts
+
+    async def draft(
+        self, work: UnitOfWork, wanted: Wanted, submitter: str, now: int, priced: None
+    ) -> Drafted:
+        """Fill in the model; see `draft_prediction`."""
+        del priced
+        return await draft_prediction(work, wanted, submitter, now)
+
+    async def price(
+        self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
+    ) -> None:
+        """Return None: no budget is charged."""
+        del wanted, accountant, draft
+
+
+PREDICTION_JOBS: Final = PredictionJobs()
+
+
+async def draft_prediction(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) -> Drafted:
+    """Fill in the roster and the model, and check everything that is known here.
+
+    Raises:
+        SecureFlowError: `charter_missing`, `not_found` (dataset, model), `contradictory_spec`,
+            `charter_mismatch`, `invalid_spec`, those of `check_columns`, `column_not_granted`.
+    """
+    parts = {**wanted.parts, **_least(wanted)}
+    charter = await adopted_charter(work)
+    chosen = await granted_datasets(work, wanted.project, wanted.datasets)
+    model = await scored_model(work, wanted.project, str(parts.get("model")), "model")
+    spec = parse(
+        PredictionSpec,
+        {
+            **spec_head(wanted, submitter, chosen, charter.keys),
+            "model": dump(model),
+            "outputs": list(parts.get("outputs") or usual_outputs(model)),
+            **{k: parts[k] for k in _REQUESTED if parts.get(k) is not None},
+        },
+    )
+    check_prediction(spec)
+    check_columns(spec.reads, chosen)
+    _check_beside(spec, chosen)
+    await check_grants(work, spec, chosen, now)
+    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+
+
+def _least(wanted: Wanted) -> dict[str, Any]:
+    """Return how many parties must be done: as asked for, else all.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` for a single party.
+    """
+    count = len(set(wanted.datasets))
+    if count < 2:
+        raise SecureFlowError(
+            "contradictory_spec",
+            "datasets: a job has at least two parties, which witness its log for each other.",
+            "Name datasets of two organisations; rows of one file: secureflow model predict.",
+            {"field": "datasets"},
+        )
+    if "min_contributors" in wanted.parts:
+        return contributors_floor(wanted.datasets, wanted.parts)
+    return {"min_contributors": count}
+
+
+def _check_beside(spec: PredictionSpec, chosen: Mapping[str, Dataset]) -> None:
+    """Refuse columns that an owner's agent could not put beside its scores.
+
+    Raises:
+        SecureFlowError: `unknown_column`, `contradictory_spec`.
+    """
+    for party, dataset in chosen.items():
+        types = {column.name: column.type for column in dataset.columns}
+        for name in spec.columns:
+            if name not in types:
+                raise SecureFlowError(
+                    "unknown_column",
+                    Text(
+                        "The dataset {name} of {party} declares no column {column!r}.",
+                        name=dataset.name,
+                        party=party,
+                        column=name,
+                    ),
+                    "Use columns that every contributor declares.",
+                    {"party": party, "column": name},
+                )
+            if types[name] not in _SCALAR:
+                raise SecureFlowError(
+                    "contradictory_spec",
+                    Text(
+                        "columns: {column!r} of {party} is no number, category or text.",
+                        column=name,
+                        party=party,
+                    ),
+                    "Leave it out: its owner finds the row by its number.",
+                    {"field": "columns", "party": party},
+                )
+
+
+def _notes(spec: PredictionSpec) -> Iterator[str]:
+    yield (
+        "Scores stay with the owners, in files of their own: this job's report has none. An owner "
+        "reads them with secureflow agent prediction."
+    )
+    if spec.deliver is not None:
+        yield Text(
+            "{to} gets a copy of every owner's file, sealed to a key of its own: every owner is "
+            "asked about that.",
+            to=spec.deliver.to,
+        )
+    if (family := spec.model.model.family) in EXTRAS:
+        yield Text(
+            "{family} needs the extra {extra} at every contributor: an agent without it "
+            "refuses the job before it asks anybody.",
+            family=family,
+            extra=EXTRAS[family].name,
+        )
+    if spec.min_contributors == len(spec.roster):
+        yield "The job succeeds once every party is done; min_contributors lets some be missing."
+
+
+def _details(spec: PredictionSpec) -> dict[str, Any]:
+    return {
+        "parties": list(spec.parties),
+        "model": spec.model.digest,
+        "columns": list(spec.column_names),
+        "result": list(spec.titles),
+        "min_contributors": spec.min_contributors,
+    }

@@ -1,0 +1,127 @@
+"""`secureflow model predict-at`: a model on the rows of several owners, which keep the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from secureflow.cli.console import Form, Output, say, show
+from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.escaping import plain
+from secureflow.cli.names import named, named_all
+from secureflow.cli.session import client
+from secureflow.cli.texts import listed, t
+
+if TYPE_CHECKING:
+    from secureflow.sdk import Client
+
+ModelName = Annotated[str, typer.Argument(help=t("Id or name of the model, or NAME@VERSION."))]
+Datasets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dataset", help=t("A dataset; may be repeated. Default: all granted to the project.")
+    ),
+]
+Beside = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", help=t("A column of the owners that stands beside it; may be repeated.")
+    ),
+]
+Kept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kept",
+        help=t(
+            "What is kept of a row: predicted, probability or score; may be repeated. Default: "
+            "the first two, if the model has probabilities."
+        ),
+    ),
+]
+
+
+def predict_at(
+    model: ModelName,
+    purpose: Annotated[str, typer.Option(help=t("What the predictions are for, as granted."))],
+    dataset: Datasets = None,
+    column: Beside = None,
+    kept: Kept = None,
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="ORG",
+            help=t("An organisation that gets a copy of every file; every owner is asked."),
+        ),
+    ] = "",
+    least: Annotated[
+        int | None, typer.Option(min=2, help=t("How many owners must be done. Default: all."))
+    ] = None,
+    name: Annotated[str, typer.Option(help=t("Name of the job."))] = "prediction",
+    dry_run: Annotated[bool, typer.Option(help=t("Only show what it would be."))] = False,
+    watch: Annotated[bool, typer.Option(help=t("Wait until the owners are done."))] = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Predict rows at their owners, who keep the answers."""
+    from secureflow.cli.watching import follow
+
+    asked = {
+        "columns": column or None,
+        "outputs": kept or None,
+        "min_contributors": least,
+        "deliver": {"to": to} if to else None,
+    }
+    with client() as connection:
+        request = _request(connection, model, dataset or (), asked)
+        request |= {"name": name, "purpose": purpose}
+        if dry_run:
+            show_dry_run(connection.jobs.dry_run(request), output)
+            return
+        job = connection.jobs.submit(request)
+        if not watch:
+            show(job, output, ("id", "name", "state", "digest"))
+            return
+        say(t("{job}: submitted", job=job.id))
+        follow(connection, job.id)
+        show_prediction(connection.jobs.report(job.id), output)
+
+
+def show_prediction(report: Mapping[str, Any], output: Form) -> None:
+    """Print who is done, with the commitments to their files: that is all that a report has."""
+    prediction = report.get("prediction") or {}
+    if output is not Form.TABLE:
+        show(prediction, output)
+        return
+    kept = prediction.get("kept") or {}
+    rows = [{"party": plain(party), **one} for party, one in kept.items()]
+    show(rows, output, ("party", "commitment", "leaf"))
+    if delivered := prediction.get("delivered"):
+        say(
+            t(
+                "{to} has a copy of the files of: {parties}.",
+                to=plain(str(delivered.get("to", ""))),
+                parties=listed(map(plain, delivered.get("parties") or ())),
+            )
+        )
+    say(
+        t(
+            "Each owner reads its own file: secureflow agent prediction show {job}",
+            job=str(report.get("job", "")),
+        )
+    )
+
+
+def _request(
+    connection: Client, model: str, datasets: Sequence[str], asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    found = connection.models.get(named(connection, "model", model))
+    given = named_all(connection, "dataset", datasets)
+    ids = given or tuple(one.id for one in connection.datasets.list(found.project))
+    return {
+        "kind": "prediction",
+        "project": found.project,
+        "datasets": list(ids),
+        "model": found.id,
+        **{name: value for name, value in asked.items() if value is not None},
+    }

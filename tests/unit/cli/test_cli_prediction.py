@@ -1,0 +1,195 @@
+"""`secureflow model predict-at`, its report, and an owner's own predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from secureflow.agent import api
+from secureflow.agent.record.records import InboxItem
+from secureflow.cli.decision import PendingRequest, screen
+from secureflow.cli.kinds import CLI_KINDS
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.prediction_request import PredictionRequest
+from tests.unit.engines.prediction.world import specified
+
+MODEL: dict[str, Any] = {
+    "id": "mdl_00000000", "project": "prj_00000000", "job": "job_00000000", "name": "scores",
+    "version": 1, "digest": "ab" * 32, "artifact": "ab" * 32, "family": "logistic_regression",
+    "metrics": {}, "created": 1,
+}  # fmt: skip
+REPORT: dict[str, Any] = {
+    "job": "job_11111111", "name": "scores", "state": "succeeded", "protection": "none",
+    "prediction": {"model": "ab" * 32, "kept": {
+        "bank-a\u202e": {"leaf": "cd" * 32, "commitment": "ef" * 32},
+    }, "delivered": {"to": "bank-b\u202e", "parties": ["bank-a"]}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def asked(centre: Any) -> Any:
+    """What is sent to the dry run."""
+    centre.answers["GET /models"] = (200, {"items": [MODEL], "next": ""})
+    centre.answers["GET /models/mdl_00000000"] = (200, MODEL)
+    centre.answers["GET /datasets?project=prj_00000000"] = (200, {"items": [], "next": ""})
+    centre.answers["POST /jobs/dry-run"] = (200, {"digest": "d" * 64, "spec": {}})
+
+    def sent() -> PredictionRequest:
+        (body,) = (one for path, _, one in centre.asked if path == "POST /jobs/dry-run")
+        return parse(PredictionRequest, body, "request")
+
+    return sent
+
+
+def test_options_become_the_request(cli: Any, asked: Any) -> None:
+    status, _, err = cli(
+        *("model", "predict-at", "scores", "--purpose", "credit-scoring", "--column", "id"),
+        *("--column", "age", "--kept", "score", "--least", "3", "--to", "bank-b", "--dry-run"),
+    )
+    assert status == 0, err
+    request = asked()
+    assert (request.project, request.model) == ("prj_00000000", "mdl_00000000")
+    assert (request.columns, request.outputs) == (("id", "age"), ("score",))
+    assert request.min_contributors == 3
+    assert request.deliver is not None
+    assert request.deliver.to == "bank-b"
+
+
+def test_a_job_file_names_its_model(cli: Any, asked: Any, tmp_path: Path) -> None:
+    file = tmp_path / "prediction.yaml"
+    file.write_text(
+        "kind: prediction\nproject: prj_00000000\nname: scores\npurpose: p\n"
+        "datasets: [dst_00000000]\nmodel: scores\n"
+    )
+    status, _, err = cli("job", "dry-run", file)
+    assert status == 0, err
+    assert asked().model == "mdl_00000000"
+
+
+def test_a_report_has_commitments_alone(cli: Any, centre: Any) -> None:
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, REPORT)
+    status, out, err = cli("job", "report", "job_11111111")
+    assert status == 0, err
+    assert "ef" * 32 in out  # whole
+    assert "\u202e" not in out + err
+    assert "has a copy of the files of: bank-a" in err
+    assert "secureflow agent prediction show job_11111111" in err
+    status, out, _ = cli("job", "report", "job_11111111", "-o", "json")
+    assert json.loads(out)["prediction"] == REPORT["prediction"]
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the agent tells of a job, with its file."""
+    table = pa.table({"row": [1, 2], "id": ["007", None], "predicted": [True, None]})
+    pq.write_table(table, tmp_path / "job_11111111.parquet")
+    told: dict[str, Any] = {
+        "job": "job_11111111", "name": "scores", "purpose": "p", "dataset": "people",
+        "model": "ab" * 32, "rows": 2, "unfit": 1, "bytes": 9, "outputs": ["predicted"],
+        "columns": ["id"], "file": "cd" * 32, "at": 1_800_000_000, "state": "kept",
+        "path": str(tmp_path / "job_11111111.parquet"), "proved": True, "hash": "ee" * 32,
+        "leaf": {}, "party": "bank-a", "received": [],
+    }  # fmt: skip
+    monkeypatch.setattr(api, "prediction_list", lambda config: [told])
+    monkeypatch.setattr(api, "prediction_show", lambda config, job: told)
+    return told
+
+
+def test_an_owner_lists_and_shows_what_is_kept(cli: Any, kept: dict[str, Any]) -> None:
+    status, out, _ = cli("agent", "prediction", "list")
+    assert status == 0
+    assert all(one in out for one in ("job_11111111", "people", "2"))
+    status, out, err = cli("agent", "prediction", "show", "job_11111111")
+    assert status == 0
+    assert all(one in out for one in ("ab" * 32, "cd" * 32, kept["path"].rsplit("/", 1)[-1]))
+    assert "Of 1 row nothing is predicted" in err
+    assert "ee" * 32 in err
+    kept["state"] = "altered"
+    assert (
+        "is not the one that this agent wrote"
+        in cli("agent", "prediction", "show", "job_11111111")[2]
+    )
+
+
+def test_what_others_handed_over_is_shown_and_exported(
+    cli: Any, kept: dict[str, Any], tmp_path: Path
+) -> None:
+    pq.write_table(pa.table({"row": [1]}), tmp_path / "of-c.parquet")
+    kept["received"] = [
+        {"job": "job_11111111", "party": "bank-c", "bytes": 7, "at": 1, "state": "kept",
+         "path": str(tmp_path / "of-c.parquet"), "name": "scores", "purpose": "p"},
+    ]  # fmt: skip
+    status, out, _ = cli("agent", "prediction", "show", "job_11111111")
+    assert status == 0
+    assert "bank-c" in out
+    target = tmp_path / "c.csv"
+    exported = ("agent", "prediction", "export", "job_11111111", target, "--party")
+    assert cli(*exported, "bank-c")[0] == 0
+    assert target.read_text().splitlines() == ['"row"', "1"]
+    target.unlink()
+    assert cli(*exported, "bank-x")[0] != 0
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_an_export_is_whole_and_its_owners(
+    cli: Any, kept: dict[str, Any], tmp_path: Path, ending: str
+) -> None:
+    out = tmp_path / f"scores{ending}"
+    assert cli("agent", "prediction", "export", "job_11111111", out)[0] == 0
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    if ending == ".csv":
+        with out.open(newline="") as text:
+            rows = list(csv.reader(text))
+        assert rows == [["row", "id", "predicted"], ["1", "007", "true"], ["2", "", ""]]
+    else:
+        assert out.read_bytes() == Path(kept["path"]).read_bytes()
+
+
+def test_only_what_the_agent_wrote_is_exported(
+    cli: Any, kept: dict[str, Any], tmp_path: Path
+) -> None:
+    status, _, err = cli("agent", "prediction", "export", "job_11111111", tmp_path / "scores.txt")
+    assert (status, "neither in .csv" in err) == (2, True)
+    kept["state"] = "altered"
+    status, _, err = cli("agent", "prediction", "export", "job_11111111", tmp_path / "scores.csv")
+    assert status != 0
+    assert "not as this agent wrote them" in err
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_an_owner_reads_that_nothing_leaves_and_nothing_is_charged() -> None:
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abc"]
+    spec = specified(roster, columns=["id"])
+    request = {"dataset": "d", "columns": ["age", "id"], "sensitive": [], "epsilon": None}
+    item = InboxItem("a" * 64, "job_11111111", spec_digest(spec), request, dump(spec),
+                     ("no policy permits it",), "waiting", 1, 2)  # fmt: skip
+    text = "\n".join(screen(PendingRequest(item, {}), CLI_KINDS, width=400, lines=100))
+    for told in (
+        "prediction of every row by", "beside it, in this agent's own file: id",
+        "NOTHING OF THE ROWS", "no budget is charged", "3, each by itself: bank-a",
+        "that a party is done, and how long it took",
+    ):  # fmt: skip
+        assert told in text, text
+
+
+def test_an_owner_reads_in_capitals_to_whom_a_copy_goes() -> None:
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abc"]
+    spec = specified(roster, columns=["id"], deliver={"to": "bank-b"})
+    request = {"dataset": "d", "columns": ["age", "id"], "sensitive": [], "epsilon": None}
+    item = InboxItem("a" * 64, "job_11111111", spec_digest(spec), request, dump(spec),
+                     ("no policy permits it",), "waiting", 1, 2)  # fmt: skip
+    text = "\n".join(screen(PendingRequest(item, {}), CLI_KINDS, width=400, lines=100))
+    for told in (
+        "the answers of every row", "id", "A COPY GOES TO bank-b", "NONE: what is released",
+        "bank-b: of every party what is predicted of each row", "size of its sealed file",
+    ):  # fmt: skip
+        assert told in text, text
+    assert "no budget is charged" not in text
