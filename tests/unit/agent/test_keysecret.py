@@ -12,7 +12,7 @@ import pytest
 from peers.agent_world import World
 
 from secureflow.agent.owner.keysecret import FACT, keep_key_secret, key_secret
-from secureflow.agent.owner.publications import declaration, differs
+from secureflow.agent.owner.publications import declaration, differs, keep_published
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.kit.crypto import SigningKey
@@ -52,6 +52,19 @@ def test_a_backup_from_before_gives_the_same_rows(tmp_path: Path) -> None:
         now = kept(store, KEY)
     with closing(RecordStore(tmp_path / "before.db")) as store:
         assert key_secret(store, KEY) == now
+
+
+def test_it_is_kept_once_a_dataset_with_a_key_is_published(tmp_path: Path) -> None:
+    """A backup from before the first job holds out the same rows when the signing key is new."""
+    with closing(RecordStore(tmp_path / "a.db")) as store:
+        for declared, there in ((config(), False), (config(key="person"), True)):
+            with store.transaction():
+                keep_published(store, KEY, declared)
+            assert (store.fact(FACT) is not None) == there
+        kept = key_secret(store, KEY)
+    shutil.copy(tmp_path / "a.db", tmp_path / "backup.db")
+    with closing(RecordStore(tmp_path / "backup.db")) as store:
+        assert key_secret(store, OTHER) == kept
 
 
 @pytest.mark.parametrize("value", [7, "ab", "Z" * 64, ["ab" * 32]])

@@ -22,7 +22,7 @@ from secureflow.agent.owner.publications import (
     declaration,
     described,
     differs,
-    keep_lineage,
+    keep_published,
 )
 from secureflow.agent.record.records import InboxItem
 from secureflow.agent.record.restored import CODE, restored
@@ -330,7 +330,7 @@ class Commands:
         with context.store.transaction():
             fact = {**published, "reading": declaration(dataset)["reading"]}
             context.store.set_fact(f"dataset/{name}", fact)
-            keep_lineage(context.store, dataset)
+            keep_published(context.store, context.key, dataset)
             facts = {"name": name, "id": published["id"], "commitment": found["commitment"]}
             context.store.note(context.clock(), "dataset.published", "", **facts)
         publication = {"id": published["id"], **description, "counted": found["rows"]}

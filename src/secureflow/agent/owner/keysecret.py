@@ -1,9 +1,9 @@
 """The secret under which this organisation's keys are drawn (`engines.preparation.keysplit`).
 
 One for all of its datasets, whatever their files and versions: whoever is held out of one is held
-out of all. It is derived from the signing key, and kept in the record from the first approval on
-that may need it. So a backup from before gives the same rows again, and so does a record whose
-organisation has changed its signing key since.
+out of all. It is derived from the signing key, and kept in the record once a dataset with a key is
+published, or a job on one is approved. So a backup from before gives the same rows again, and so
+does a record whose organisation has changed its signing key since.
 """
 
 from __future__ import annotations

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Final, Self
 
 from secureflow.adapters.datasources.commitment import check_unchanged
+from secureflow.agent.owner.keysecret import keep_key_secret
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump, parse
 from secureflow.kit.canonical import JSON
+from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -172,6 +174,17 @@ def check_lineage(
         "data another name.",
         {"dataset": dataset.name},
     )
+
+
+def keep_published(store: RecordStore, key: SigningKey, dataset: DatasetConfig) -> None:
+    """Store what stays with a published name; the caller holds the transaction.
+
+    Its domain and unit, and with a key of rows the secret under which the organisation's keys are
+    drawn: every backup from now on has it, whether a job has asked for it or not.
+    """
+    keep_lineage(store, dataset)
+    if dataset.key_column is not None:
+        keep_key_secret(store, key)
 
 
 def keep_lineage(store: RecordStore, dataset: DatasetConfig) -> None:
