@@ -327,7 +327,7 @@ def test_folds_hold_every_person_out_once_whatever_happens_in_between(
             api.data_publish(owner.config, "loans", "Loans")
         second = run(place, fold(1)).report
     assert first["metrics"]["rows"] + second["metrics"]["rows"] == 360
-    assert first["metrics"]["rows"] not in {0, 180, 360}
+    assert 0 < first["metrics"]["rows"] < 360
     assert all(one["metrics"]["rows"] % 2 == 0 for one in (first, second))
     assert first["chosen_by"] == second["chosen_by"] == "accuracy"
     assert first["metrics"]["accuracy"] >= first["history"][1]["accuracy"]

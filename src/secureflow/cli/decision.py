@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import language, listed, said, t
-from secureflow.domain.specs.base import contributing, two_sum
-from secureflow.domain.specs.protections import contributes, traits_of
+from secureflow.domain.specs.base import any_contributes, contributing, two_sum
+from secureflow.domain.specs.protections import traits_of
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
+from secureflow.kit.text import text_in
 
 if TYPE_CHECKING:
     from secureflow.agent.record.records import InboxItem
@@ -220,7 +221,7 @@ def _parties(spec: JobSpec) -> str:
     from secureflow.domain.quorum import threshold_of
 
     parties = len(spec.roster)
-    if not contributes(spec):
+    if not any_contributes(spec):
         return t("{count}, each by itself: {names}", count=parties, names=listed(spec.parties))
     least = max(threshold_of(parties), spec.min_contributors)
     names = listed(spec.parties)
@@ -248,7 +249,7 @@ def _privacy(kind: CliKind, spec: JobSpec, item: InboxItem, here: Mapping[str, J
     from secureflow.engines.privacy import epsilon
 
     privacy = spec.privacy
-    if not contributes(spec) and spec.all_private:
+    if not any_contributes(spec) and spec.all_private:
         return t("nothing that depends on rows is released: no budget is charged")
     if privacy is None:
         return t("NONE: what is released may reveal single rows")
@@ -297,7 +298,7 @@ def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[
     seen = [row for row in disclosed if row["who"] not in {"owner", "network"}]
     seen.sort(key=lambda row: (row["who"] != OPERATOR, row["who"], "SIMULATED" not in row["why"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
-        yield who, _and().join(_spoken(str(row["sees"])) for row in rows)
+        yield who, _and().join(_spoken(text_in(row, "sees")) for row in rows)
 
 
 def _spoken(english: str) -> str:

@@ -11,6 +11,7 @@ from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.parts import settings_of
+from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
@@ -144,17 +145,28 @@ class PreparationText:
     def task(self, spec: PreparationSpec) -> str:
         """Return the steps with their columns, in order."""
         steps = listed(
-            t("{step} of {columns}", step=step.step, columns=listed(map(plain, step.columns)))
+            t("{step} of {columns}", step=_named(step), columns=listed(map(plain, step.columns)))
             for step in spec.steps
         )
         rounds = spec.planned_rounds
         return t("preparation, {rounds} {rounds:round|rounds}: {steps}", rounds=rounds, steps=steps)
 
     def leaves(self, spec: PreparationSpec) -> str:
-        """Return that sums leave masked, and whether they hold noise."""
+        """Return that sums leave masked, whether they hold noise, and what they close in on."""
         if spec.privacy is None:
-            return t("exact sums and counts of rows, masked; only their total can be opened")
+            told = t("exact sums and counts of rows, masked; only their total can be opened")
+            if not (columns := searched(spec)):
+                return told
+            single = t("they close in on single values of {columns}", columns=listed(
+                map(plain, columns)))  # fmt: skip
+            return told + t("; ") + single
         return t("noised sums and counts of rows, masked; only their total can be opened")
+
+
+def _named(step: Any) -> str:
+    """Return a step's name, and by what it is fitted where that decides what is released."""
+    how = getattr(step, "by", None) or getattr(step, "of", None)
+    return f"{step.step} ({how})" if how else str(step.step)
 
 
 class EvaluationText:

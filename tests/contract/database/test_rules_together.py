@@ -8,7 +8,6 @@ import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from secureflow.adapters.database.log import SqlLedger
 from secureflow.adapters.database.unit import SqlUnitOfWork
 from secureflow.application.bundles import named_by_job
 from secureflow.application.quotas import Quotas
-from secureflow.application.running.runner import Runner
+from secureflow.application.running.publishing import publish
 from secureflow.domain.bundles import FOR_EVER, StoredBundle, bundle_id
 from secureflow.domain.jobs import Job, JobState
 from secureflow.domain.organisations import Enrolment, Organisation
@@ -187,12 +186,10 @@ async def test_two_jobs_that_end_at_once_publish_two_versions(stages: list[Stage
             await work.commit()
     model = {"digest": "a" * 64, "artifact": "a" * 64, "family": "rehearsal", "metrics": {}}
 
-    runner: Any = SimpleNamespace(_now_ms=lambda: 0)
-
     async def end(n: int) -> int:
         work: Any = stages[n].database.begin()
         async with work:
-            told = await Runner._publish(runner, work, f"job_{n}", model)
+            told: Any = await publish(work, f"job_{n}", model, 0)
             await work.commit()
         return int(told["version"])
 

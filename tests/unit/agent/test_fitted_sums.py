@@ -15,7 +15,7 @@ from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
 from secureflow.agent.compute import preparation_rows
 from secureflow.agent.compute.preparation_rows import PreparationRows
 from secureflow.agent.job.reading import unnamed_rows
-from secureflow.agent.kinds.preparation import check_declared
+from secureflow.agent.kinds.preparation import FittedSums, check_declared
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
@@ -208,3 +208,13 @@ async def test_a_cell_that_does_not_fit_a_step_leaves_with_its_step_and_not_its_
     assert "SECRET" not in str(error)
     (facts,) = [o["facts"] for o in world.store.actions() if o["action"] == "job.row_refused"]
     assert "Row 2" in facts["message"]
+
+
+async def test_totals_are_removed_by_an_agent_that_was_started_again(world: PreparedWorld) -> None:
+    """It has read no rows of the job since."""
+    folder = world.settings.models / JOB
+    folder.mkdir(parents=True)
+    (folder / f"{'0' * 64}.totals").write_bytes(b"x")
+    fitting = FittedSums(world.assembly.context, world.counting, world.counting)
+    await fitting.forget(JOB)
+    assert not folder.exists()

@@ -17,12 +17,14 @@ from peers.pictures import png
 
 from secureflow.adapters.datasources import SourceLimits, read_with_keys
 from secureflow.agent.compute.kind import Secrets
+from secureflow.agent.compute.preparation import PREPARATION_WORKER
 from secureflow.agent.compute.training import MOMENTS, TRAINING_WORKER
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.compute.worker_errors import Asked, worker_error
 from secureflow.agent.compute.workers import Workers
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivacy
 from secureflow.domain.specs.base import RosterEntry, dump, parse
+from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.split import KeySplit
 from secureflow.domain.specs.training import (
@@ -298,3 +300,26 @@ async def test_a_worker_that_was_killed_holds_out_the_same_rows_again(tmp_path: 
     assert (counts["rows"], counts["validation"], sums) == trained(config)
     assert again == counts
     assert other != counts
+
+
+def test_a_preparation_is_fitted_to_the_rows_that_training_keeps(tmp_path: Path) -> None:
+    roster = [dump(one) for one in SPEC.roster]
+    value = {
+        "project": "prj_0000000000", "name": "t", "purpose": "t", "submitter": "t",
+        "roster": roster, "columns": [{"column": "x", "type": "number", "bounds": [0, 1e6]}],
+        "steps": [{"step": "standardise", "columns": ["x"]}],
+    }  # fmt: skip
+    config = csv(tmp_path, table())
+
+    def rows(**changes: Any) -> int:
+        spec = parse(PreparationSpec, {**value, **changes})
+        return PREPARATION_WORKER.prepare("job", spec, config, SourceLimits(), SECRETS).rows
+
+    kept = trained(config)[0]
+    assert rows() == ROWS
+    assert rows(held_out={"share": 0.2}) == kept < ROWS
+    each = [rows(held_out={"folds": 4, "fold": at}) for at in range(4)]
+    assert sum(ROWS - one for one in each) == ROWS
+    config = replace(config, key=None)
+    with pytest.raises(SecureFlowError, match="declares no key"):
+        rows(held_out={"share": 0.2})

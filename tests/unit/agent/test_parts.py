@@ -312,6 +312,9 @@ async def test_the_whole_is_reserved_with_the_approval(private: World) -> None:
     assert events(private) == ["limit", "reserve", "draw", "draw", "draw"]
     await reserve(private, spec, 3)
     assert events(private)[-3:] == ["draw"] * 3
+    (domain,) = await private.assembly.context.budgets.report(exact=False)
+    told = {one["job"]: one.get("of") for one in domain["reservations"]}
+    assert told == {SWEEP: None, **{part_id(SWEEP, number): SWEEP for number in (1, 2, 3)}}
 
 
 async def reserve(world: World, spec: SweepSpec, number: int) -> None:

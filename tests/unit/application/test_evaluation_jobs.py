@@ -183,3 +183,30 @@ async def test_a_recipe_that_learned_from_labels_has_seen_all_rows(stage: Stage)
             "numeric": [{"column": "age", "bounds": [0, 100], "scale": "none"}],
         }  # fmt: skip
         assert await learned(stage, plan=SPLIT, features=features) == seen
+
+
+async def test_a_recipe_has_not_seen_the_rows_that_its_fit_left_out(stage: Stage) -> None:
+    label = {"column": "income", "positive": "high"}
+    columns = [{"column": "age", "type": "number", "bounds": [0, 100]}]
+    steps = [{"step": "width_bins", "columns": ["age"], "bins": 2},
+             {"step": "woe", "columns": ["age"]}]  # fmt: skip
+    async with stage.database.begin() as work:
+        head = (await work.jobs.get(stage.ids["job"])).spec
+    for held_out, seen in (({"share": 0.2}, ()), ({"share": 0.1}, BANKS), (None, BANKS)):
+        fit = {
+            **{name: head[name] for name in ("project", "name", "purpose", "submitter", "roster")},
+            "columns": columns, "steps": steps, "label": label, "kind": "preparation",
+            **({"held_out": held_out} if held_out else {}),
+        }  # fmt: skip
+        job = await stage.services.jobs.submit(stage.scientist("bank-a"), stage.wanted())
+        await stage.finish(job, kind="preparation", spec=fit)
+        recipe = {
+            "job": job.id, "spec": "ab" * 32, "rows": 30.0, "label": label, "columns": columns,
+            "steps": [{"step": "clip", "columns": ["age"], "low": 0, "high": 50}],
+            "fits": [{}], "outputs": [{"name": "age", "type": "number"}],
+        }  # fmt: skip
+        features = {
+            "label": label, "recipe": recipe,
+            "numeric": [{"column": "age", "bounds": [0, 100], "scale": "none"}],
+        }  # fmt: skip
+        assert await learned(stage, plan=SPLIT, features=features) == seen, held_out

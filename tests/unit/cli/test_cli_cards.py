@@ -219,7 +219,8 @@ def test_models_are_compared_side_by_side(
 ) -> None:
     monkeypatch.setenv("SECUREFLOW_LANG", language)
     other = {**CARD, "id": "mdl_00000001", "version": 3, "digest": "a" * 64, "job": "job_1",
-             "metrics": {"auc": 0.9, "rows": 5.0}}  # fmt: skip
+             "metrics": {"auc": 0.9, "rows": CARD["metrics"]["rows"]}}  # fmt: skip
+    centre.answers["GET /models/mdl_00000000/card"] = (200, CARD)
     centre.answers["GET /models/mdl_00000001/card"] = (200, other)
     job = {
         "id": "j", "project": "p", "organisation": "o", "name": "n", "submitter": "s",

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from unit.engines.preparation.steps.world import PRIVATE, number, spec_of
 
+from secureflow.cli.kinds import PreparationText
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.passes import FITTED
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.steps import CATALOGUE
+from secureflow.engines.recipes.disclosure import attacks
 from tests.unit.cli.test_cli_starts import NAMED, RECIPE
 
 
@@ -109,3 +112,27 @@ def test_a_fit_is_checked_without_submitting_it(centre: Any, cli: Any, tmp_path:
     assert status == 0, err
     (sent,) = (body for path, _, body in centre.asked if path == "POST /jobs/dry-run")
     assert (sent["kind"], sent["datasets"]) == ("preparation", ["dst_00000000"])
+
+
+ENDS = {"step": "min_max", "columns": ["x"], "of": "rows"}
+MEAN = {"step": "impute", "columns": ["z"], "by": "mean"}
+
+
+def test_an_owner_is_told_what_closes_in_on_single_values() -> None:
+    columns = [number("x", 0, 1), number("z", 0, 1)]
+    told = PreparationText()
+    exact = spec_of([MEAN, ENDS], columns)
+    assert "impute (mean) of z" in told.task(exact)
+    assert "min_max (rows) of x" in told.task(exact)
+    assert told.leaves(exact).endswith("they close in on single values of x")
+    telling = {row["attack"] for row in attacks(exact)}
+    assert "a search for quantiles closes in on one row's value" in telling
+    sums = spec_of([MEAN], columns)
+    assert "single values" not in told.leaves(sums)
+    assert telling - {row["attack"] for row in attacks(sums)} == {
+        "a search for quantiles closes in on one row's value"
+    }
+    median = {"step": "impute", "columns": ["z"], "by": "median"}
+    noised = spec_of([median], columns, privacy=PRIVATE)
+    assert told.leaves(noised).startswith("noised sums")
+    assert "single values" not in told.leaves(noised)

@@ -21,6 +21,7 @@ from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.kit.text import Text, with_texts
 from secureflow.sdk import TrainingRequest
 from tests.unit.cli.test_cli_inbox import COMMON, HERE, TRAINING
+from tests.unit.cli.test_cli_watching import drawn, fed
 
 JOB = "job_1m8nje847evwjh6gfj1c"
 FILE = """project: prj_00000000
@@ -121,7 +122,15 @@ def test_watchers_see_each_point_begin_and_end() -> None:
     assert "bank-b is silent" in point_line({**POINTS[1], "points": 2})
 
 
-def test_an_owner_is_shown_every_point_and_how_what_is_contributed_is_protected() -> None:
+def test_the_live_picture_has_a_line_for_each_point() -> None:
+    begun = {**POINTS[0], "state": "started", "points": 2, "metrics": None}
+    text = drawn(fed(("point", begun), ("point", {**POINTS[0], "points": 2})))
+    assert text.count("point 1/2") == 1
+    assert "succeeded" in text
+
+
+def requested() -> tuple[PendingRequest, list[dict[str, float]]]:
+    """A private sweep of 64 points that waits in an inbox."""
     points = [{"plan.learning_rate": round(0.001 * n, 4)} for n in range(1, 65)]
     private = {"delta": 1e-6, "noise_multiplier": 8.0, "rows": 900}
     training = {**TRAINING, "privacy": private, "plan": {"rounds": 2, "validation": 0.0}}
@@ -136,14 +145,26 @@ def test_an_owner_is_shown_every_point_and_how_what_is_contributed_is_protected(
     identity = item_id(JOB, spec_digest(spec), facts, ("why",), 1_800_000_000)
     item = InboxItem(identity, JOB, spec_digest(spec), facts, dump(spec), ("why",), "waiting", 1,
                      1_800_000_000)  # fmt: skip
-    lines = screen(PendingRequest(item, {"here": HERE}), CLI_KINDS)
-    told = "\n".join(lines)
+    return PendingRequest(item, {"here": HERE}), points
+
+
+def test_an_owner_is_shown_every_point_and_how_what_is_contributed_is_protected() -> None:
+    request, points = requested()
+    told = "\n".join(screen(request, CLI_KINDS))
     for number, point in enumerate(points, 1):
         assert f"{number}. plan.learning_rate = {point['plan.learning_rate']}\n" in told + "\n"
     assert "64 jobs one after the other, 128 rounds in all" in told
     assert "masked (SecAgg)" in told
     assert "nothing is contributed" not in told
     assert "models and figures of all 64 points" in " ".join(told.split())
+
+
+def test_an_owner_reads_of_it_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    request, _ = requested()
+    told = "".join(line.strip() for line in screen(request, CLI_KINDS))
+    assert "参数扫描：依次运行 64 个任务，共 128 轮" in told
+    assert "全部 64 个参数点的模型和指标" in told
 
 
 def test_the_sdk_asks_for_a_sweep(centre: Any, cli: Any) -> None:

@@ -47,6 +47,8 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(moments=[1.0, 2.0]), "models.0.moments", "only to them"),
         (changed(features={**FEATURES, "numeric": [{"column": "age", "bounds": [0, 9]}]}),
          "models.0.moments", "scaled by them"),
+        (changed(features={**FEATURES, "numeric": [{"column": "age", "bounds": [0, 9]}]},
+                 moments=[1.0, 2.0, 3.0]), "models.0.moments", "need 4 sums"),
         ({"models": [FIRST, {**SECOND, "features": NUMBER}]}, "models", "different labels"),
         ({"held_out": {}}, "held_out", "either by a share"),
         ({"held_out": {"share": 0.2, "folds": 5, "fold": 1}}, "held_out", "either by a share"),
@@ -57,6 +59,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ({"baseline": [baseline(model="ef" * 32)]}, "baseline.0.model", "not evaluated here"),
         ({"baseline": [baseline(), baseline()]}, "baseline.0.model", "listed twice"),
         ({"baseline": [baseline(counts=[0, 0])]}, "baseline.0.counts", "no rows"),
+        ({"baseline": [baseline(counts=[1e-320, 0])]}, "baseline.0.counts", "no rows"),
         ({"baseline": [baseline(counts=[1])]}, "baseline.0.counts", "do not fit"),
         ({"baseline": [baseline(edges=[2.0, 1.0], counts=[1, 1, 1])]},
          "baseline.0.counts", "do not fit"),
@@ -106,9 +109,15 @@ def test_rows_count_as_seen_unless_their_keys_were_held_out() -> None:
 
 
 def test_a_plan_tells_what_it_held_out() -> None:
-    assert HeldOut.of_plan(TrainingPlan()) is None
+    assert HeldOut.of_split(None, 0.1) is None
     split = parse(TrainingPlan, {"split": {"by": "key"}, "validation": 0.2})
-    assert HeldOut.of_plan(split) == HeldOut(share=0.2)
+    assert HeldOut.of_split(split.split, split.validation) == HeldOut(share=0.2)
     folds = parse(TrainingPlan, {"split": {"by": "key", "folds": 5, "fold": 2}})
-    assert HeldOut.of_plan(folds) == HeldOut(folds=5, fold=2)
+    assert HeldOut.of_split(folds.split, folds.validation) == HeldOut(folds=5, fold=2)
     assert HeldOut(folds=3, fold=2).places == frozenset(range(67, 100))
+
+
+def test_a_baseline_counts_no_more_rows_than_reports_can_tell() -> None:
+    with pytest.raises(SecureFlowError, match=r"baseline\.0\.counts\.0") as caught:
+        specified(ROSTER, baseline=[baseline(counts=[1e15, 0])])
+    assert caught.value.code == "invalid_spec"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -128,6 +129,30 @@ def test_inputs_that_a_recipe_does_not_make_are_refused(
         check(spec_of(recipe_of(), features=features))
     assert caught.value.code == "contradictory_spec"
     assert caught.value.details["field"] in {field, "features"}
+
+
+def test_bounds_may_differ_in_the_last_bit() -> None:
+    """Logarithms do, between the platforms of a scientist and an owner."""
+    spec = spec_of(recipe_of())
+    assert spec.features is not None
+    (low, high), *_ = (one.bounds for one in spec.features.numeric)
+    for bounds, right in (((math.nextafter(low, 0), high), True), ((low, high + 1e-3), False)):
+        numeric = [dump(one) for one in spec.features.numeric]
+        numeric[0]["bounds"] = list(bounds)
+        other = spec_of(recipe_of(), features={"numeric": numeric})
+        if right:
+            check(other)
+        else:
+            with pytest.raises(SecureFlowError, match="numeric"):
+                check(other)
+
+
+def test_an_input_is_listed_once() -> None:
+    spec = spec_of(recipe_of())
+    assert spec.features is not None
+    numeric = [dump(one) for one in spec.features.numeric]
+    with pytest.raises(SecureFlowError, match="numeric"):
+        check(spec_of(recipe_of(), features={"numeric": [*numeric, numeric[0]]}))
 
 
 def test_numbers_that_no_model_holds_are_refused() -> None:

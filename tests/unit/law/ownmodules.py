@@ -17,7 +17,6 @@ from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.application.jobs.kinds import JOB_KINDS
 from secureflow.application.jobs.scoredmodels import scored_model
 from secureflow.cli.kinds import CLI_KINDS
-from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.kind import FIRST
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.scored import ScoredModel
@@ -89,7 +88,7 @@ def _recorded(kind: str) -> Iterator[str]:
     spec = SPEC_KINDS[kind]
     yield from (spec.spec.__module__, spec.request.__module__, spec.check.__module__)
     if kind == FIRST:
-        yield from (ScoredModel.__module__, HeldOut.__module__, scored_model.__module__)
+        yield from (ScoredModel.__module__, scored_model.__module__)
     tables: Iterable[Mapping[str, object]] = (
         ENGINE_KINDS, JOB_KINDS, AGENT_KINDS, WORKER_KINDS, CODE_KINDS, ENCLAVE_KINDS,
         CLI_KINDS._kinds,

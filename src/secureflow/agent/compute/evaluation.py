@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.adapters.datasources import SourceLimits, open_source, read_with_keys
+from secureflow.adapters.datasources import SourceLimits
+from secureflow.agent.compute.keyedrows import check_columns, person_of, read_columns
 from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
-from secureflow.domain.schemas import DatasetConfig, with_key, with_person
+from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import EVALUATION_SPEC
@@ -58,11 +59,7 @@ class EvaluationWorker:
         Raises:
             SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
         """
-        declared = _declared(job, config)
-        names = _names(spec, declared)
-        if spec.held_out is not None:
-            names = tuple(dict.fromkeys((*names, declared.required_key())))
-        open_source(with_person(with_key(declared)), limits, tolerant=True).check(names)
+        check_columns(spec, _declared(job, config), limits)
 
     def prepare(
         self,
@@ -76,34 +73,9 @@ class EvaluationWorker:
         from secureflow.agent.compute.evaluation_rows import EvaluationRows
 
         declared = _declared(job, config)
-        private = spec.privacy is not None
-        person = declared.privacy.person if declared.privacy and private else None
-        columns = _read(spec, declared, limits, secrets)
-        rows = EvaluationRows(spec, columns, person)
-        return Prepared(rows, 0 if private else rows.count)
-
-
-def _read(
-    spec: EvaluationSpec, config: DatasetConfig, limits: SourceLimits, secrets: Secrets
-) -> dict[str, NDArray[Any]]:
-    """Return the columns of the rows that the job takes."""
-    names, tolerant = _names(spec, config), spec.privacy is not None
-    config = with_person(config)
-    if spec.held_out is None:
-        return open_source(config, limits, tolerant=tolerant).read(names)
-    from secureflow.engines.preparation import held_out
-
-    columns, keys = read_with_keys(config, limits, names, tolerant=tolerant)
-    taken = held_out(keys, secrets.keys, spec.held_out.share, spec.held_out.part)
-    return {name: found[taken] for name, found in columns.items()}
-
-
-def _names(spec: EvaluationSpec, config: DatasetConfig) -> tuple[str, ...]:
-    """Return the columns to read: the job's, and under privacy the owner's column of persons."""
-    person = config.privacy.person if config.privacy and spec.privacy is not None else None
-    return spec.column_names if person is None else tuple(
-        dict.fromkeys((*spec.column_names, person))
-    )  # fmt: skip
+        columns = read_columns(spec, declared, limits, secrets, held=True)
+        rows = EvaluationRows(spec, columns, person_of(spec, declared))
+        return Prepared(rows, 0 if spec.privacy is not None else rows.count)
 
 
 def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:

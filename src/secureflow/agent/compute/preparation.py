@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.adapters.datasources import SourceLimits
+from secureflow.agent.compute.keyedrows import check_columns, person_of, read_columns
 from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
-from secureflow.domain.schemas import DatasetConfig, with_person
+from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import PREPARATION_SPEC
 from secureflow.domain.specs.preparation import PreparationSpec
@@ -56,9 +57,7 @@ class PreparationWorker:
         Raises:
             SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
         """
-        declared = _declared(job, config)
-        source = open_source(with_person(declared), limits, tolerant=True)
-        source.check(_names(spec, declared))
+        check_columns(spec, _declared(job, config), limits)
 
     def prepare(
         self,
@@ -69,23 +68,12 @@ class PreparationWorker:
         secrets: Secrets = NO_SECRETS,
     ) -> Prepared:
         """Read the rows; their number is told unless the job is private."""
-        del secrets
         from secureflow.agent.compute.preparation_rows import PreparationRows
 
         declared = _declared(job, config)
-        tolerant = spec.privacy is not None
-        source = open_source(with_person(declared), limits, tolerant=tolerant)
-        person = declared.privacy.person if declared.privacy and tolerant else None
-        rows = PreparationRows(spec, source.read(_names(spec, declared)), person)
-        return Prepared(rows, 0 if tolerant else rows.count)
-
-
-def _names(spec: PreparationSpec, config: DatasetConfig) -> tuple[str, ...]:
-    """Return the columns to read: the job's, and under privacy the owner's column of persons."""
-    person = config.privacy.person if config.privacy and spec.privacy is not None else None
-    return spec.column_names if person is None else tuple(
-        dict.fromkeys((*spec.column_names, person))
-    )  # fmt: skip
+        columns = read_columns(spec, declared, limits, secrets, held=False)
+        rows = PreparationRows(spec, columns, person_of(spec, declared))
+        return Prepared(rows, 0 if spec.privacy is not None else rows.count)
 
 
 def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:

@@ -101,6 +101,8 @@ def check_declared(spec: PreparationSpec, dataset: DatasetConfig) -> None:
             `bounds_too_narrow`.
     """
     check_bounds(spec, dataset)
+    if spec.splits_by_key:
+        dataset.required_key()
     check_asked(dataset, spec.columns)
     if spec.label is not None:
         check_label(dataset, spec.label)

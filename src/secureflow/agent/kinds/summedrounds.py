@@ -218,7 +218,8 @@ class SummedRounds(ABC):
         self._fetched.pop(job, None)
         if self._rows.pop(job, None) is not None:
             await self._computing.close(job)
-            await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
+        # An agent that was started again since has not read the rows, and fetched blobs before.
+        await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
 
     def _folder(self, job: str) -> Path:
         return self._context.settings.models / job

@@ -26,10 +26,16 @@ from secureflow.domain.charter import Charter
 from secureflow.domain.policies import Decision
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import JobSpec, contributing, dataset_name, spec_digest, two_sum
+from secureflow.domain.specs.base import (
+    JobSpec,
+    any_contributes,
+    contributing,
+    dataset_name,
+    spec_digest,
+    two_sum,
+)
 from secureflow.domain.specs.bundles import CODE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
-from secureflow.domain.specs.protections import contributes
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -102,8 +108,9 @@ def check_request(
 
 def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
     """Refuse a protection, or too small a sum, that the owner's settings rule out."""
-    if not contributes(spec):
+    if not any_contributes(spec):
         return
+    spec = contributing(spec)
     if spec.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",

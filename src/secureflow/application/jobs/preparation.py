@@ -10,6 +10,7 @@ from secureflow.application.jobs.declarations import (
     agreed_column,
     bounds_notes,
     budget_notes,
+    check_keyed,
     check_label,
 )
 from secureflow.application.jobs.kind import Drafted, Wanted
@@ -45,7 +46,7 @@ from secureflow.kit.text import Text
 if TYPE_CHECKING:  # NumPy loads with the first job
     from secureflow.engines.recipes.plan import Known
 
-_REQUESTED: Final = ("steps", "label", "limits", "min_contributors")
+_REQUESTED: Final = ("steps", "label", "held_out", "limits", "min_contributors")
 
 
 class RecipeSums:
@@ -183,6 +184,8 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
     check_preparation(spec)
     if spec.label is not None:
         check_label(spec.label, chosen)
+    if spec.splits_by_key:
+        check_keyed(chosen)
     await check_grants(work, spec, chosen, now)
     return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec, chosen)), _details(spec))
 

@@ -78,15 +78,16 @@ async def _learned_from(
 ) -> tuple[tuple[str, ...], HeldOut | None]:
     """Return whose rows a model learned from, and which of them it did not."""
     parties: dict[str, None] = {}
-    held_out = HeldOut.of_plan(spec.plan)
+    held_out = HeldOut.of_split(spec.plan.split, spec.plan.validation)
     current = spec
     for _ in range(_MOST_JOBS):
         parties |= dict.fromkeys(current.parties)
-        held_out = _both(held_out, HeldOut.of_plan(current.plan))
+        held_out = _both(held_out, HeldOut.of_split(current.plan.split, current.plan.validation))
         recipe = current.features.recipe if current.features else None
         if recipe is not None and recipe.label is not None:
-            parties |= dict.fromkeys(await _fitted_by(work, recipe.job))
-            held_out = None
+            fitted = await _fitted_by(work, recipe.job)
+            parties |= dict.fromkeys(fitted.parties if fitted else ())
+            held_out = _both(held_out, fitted.held_out if fitted else None)
         if current.initial is not None:
             held_out = None
         if current.resume is None:
@@ -101,12 +102,12 @@ async def _learned_from(
     return tuple(parties), held_out
 
 
-async def _fitted_by(work: UnitOfWork, job: str) -> tuple[str, ...]:
-    """Return the parties of a preparation."""
+async def _fitted_by(work: UnitOfWork, job: str) -> PreparationSpec | None:
+    """Return the spec of the preparation that a recipe is of."""
     found = await work.jobs.find(job)
     if found is None or found.kind != "preparation":
-        return ()
-    return parse(PreparationSpec, found.spec, stored=True).parties
+        return None
+    return parse(PreparationSpec, found.spec, stored=True)
 
 
 def _both(one: HeldOut | None, other: HeldOut | None) -> HeldOut | None:

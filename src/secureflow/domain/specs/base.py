@@ -421,9 +421,14 @@ def contributing(spec: JobSpec) -> JobSpec:
     return next(iter(spec.parts("")), spec)
 
 
+def any_contributes(spec: JobSpec) -> bool:
+    """Tell whether parties contribute anything to a job, or to those that it starts."""
+    return contributes(contributing(spec))
+
+
 def two_sum(spec: JobSpec) -> bool:
     """Tell whether each of two parties can compute what the other one contributed."""
-    return len(spec.roster) == 2 and contributes(contributing(spec)) and not spec.all_private
+    return len(spec.roster) == 2 and any_contributes(spec) and not spec.all_private
 
 
 def refuse(problem: Problem | None) -> None:

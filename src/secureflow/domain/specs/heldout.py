@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, Problem
-from secureflow.domain.specs.split import MOST_FOLDS
-from secureflow.domain.specs.training import TrainingPlan
+from secureflow.domain.specs.split import MOST_FOLDS, KeySplit
 
 _PLACES: Final = 100
 _NEAR: Final = 1e-9
@@ -37,14 +36,19 @@ class HeldOut:
     fold: Annotated[int | None, Field(ge=0, lt=MOST_FOLDS, exclude_if=_absent)] = None
 
     @classmethod
-    def of_plan(cls, plan: TrainingPlan) -> Self | None:
-        """Return what a training held out by key; None if nothing."""
-        if plan.split is None:
+    def of_split(cls, split: KeySplit | None, validation: float) -> Self | None:
+        """Return what a training plan holds out by key; None if nothing.
+
+        Args:
+            split: the plan's.
+            validation: its share of validation rows.
+        """
+        if split is None:
             return None
-        if plan.split.part is not None:
-            folds, fold = plan.split.part
+        if split.part is not None:
+            folds, fold = split.part
             return cls(folds=folds, fold=fold)
-        return cls(share=plan.validation) if plan.validation else None
+        return cls(share=validation) if validation else None
 
     @property
     def part(self) -> tuple[int, int] | None:

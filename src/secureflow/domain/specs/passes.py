@@ -94,6 +94,17 @@ class Schedule:
         return max(sum(query.slots for query in each) for each in self.rounds)
 
 
+def searched(spec: Planned) -> tuple[str, ...]:
+    """Return the columns in whose values searches go on: for quantiles, and for the ends."""
+    found: dict[str, None] = {}
+    for step in spec.steps:
+        median = step.step == "impute" and step.by == "median"
+        ends = step.step == "min_max" and step.of == "rows"
+        if median or ends or step.step == "quantile_bins":
+            found |= dict.fromkeys(step.columns)
+    return tuple(found)
+
+
 def searches(spec: Planned) -> int:
     """Return the passes of a search for quantiles; under privacy one: each costs as much."""
     return SEARCHES if spec.privacy is None else 1

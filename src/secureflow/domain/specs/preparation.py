@@ -22,6 +22,7 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
+from secureflow.domain.specs.heldout import HeldOut, held_out_problem
 from secureflow.domain.specs.passes import MAX_SLOTS, schedule
 from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.stepped_rules import step_place, stepped_problem
@@ -38,12 +39,16 @@ def _absent(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class PreparationSpec(SpecBase):
-    """A preparation job as every contributor signs it."""
+    """A preparation job as every contributor signs it.
+
+    It is fitted to all rows but those that are `held_out` by the owners' keys.
+    """
 
     __pydantic_config__ = STRICT
     columns: Annotated[tuple[PreparedColumn, ...], Field(min_length=1, max_length=1024)]
     steps: Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=MAX_STEPS)]
     label: Annotated[Label | None, Field(exclude_if=_absent)] = None
+    held_out: Annotated[HeldOut | None, Field(exclude_if=_absent)] = None
     privacy: SummedPrivacy | None = None
     contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
     limits: SummedLimits = field(default_factory=SummedLimits)
@@ -97,6 +102,11 @@ class PreparationSpec(SpecBase):
         return self.privacy is not None
 
     @property
+    def splits_by_key(self) -> bool:
+        """Whether rows are held out by the owners' keys, which then are read as well."""
+        return self.held_out is not None
+
+    @property
     def planned_rounds(self) -> int:
         """As many as the steps depend on one another."""
         return len(schedule(self).rounds)
@@ -128,7 +138,7 @@ def check_preparation(spec: PreparationSpec) -> None:
 
 
 def _roster_rules(spec: PreparationSpec) -> Problem | None:
-    return roster_problem(spec, 2)
+    return roster_problem(spec, 2) or held_out_problem(spec.held_out)
 
 
 def _privacy_rules(spec: PreparationSpec) -> Problem | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from secureflow.domain.specs.base import Column
+from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.request import REQUEST, RequestBase
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
 from secureflow.domain.specs.summed import SummedLimits, SummedNoise
@@ -35,6 +36,7 @@ class PreparationRequest(RequestBase):
         ),
     ]
     label: Label | None = None
+    held_out: HeldOut | None = None
     privacy: SummedNoise | None = None
     limits: SummedLimits | None = None
     min_contributors: Annotated[int, Field(ge=1, le=256)] | None = None

@@ -103,4 +103,8 @@ def scored_problem(one: ScoredModel) -> Problem | None:
     if (one.moments is None) != (not one.features.federated):
         reason = "federated moments belong to numbers that are scaled by them, and only to them"
         return "moments", reason, "Name the model by its id, and have the centre fill them in."
+    wanted = 1 + 3 * len(one.features.federated)  # rows; Σz, Σz² and how many of each number
+    if one.moments is not None and len(one.moments) != wanted:
+        reason = Text("the features need {count} sums", count=wanted)
+        return "moments", reason, "Name the model by its id, and have the centre fill them in."
     return held_out_problem(one.held_out)

@@ -27,7 +27,7 @@ from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.wholenumbers import Integers, whole_encoding, with_shares
 from secureflow.kit.canonical import JSON, canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Text, with_texts
 
 MAX_NUMBERS = 1 << 20
 """Most numbers of a round."""
@@ -151,13 +151,17 @@ def measured(
         contributors: whose rows are in them.
 
     Raises:
-        SecureFlowError: `totals_malformed` for totals without noise that no rows have.
+        SecureFlowError: `totals_malformed` for totals that no rows have.
     """
     model, costs = spec.models[number - 1], spec.costs
     whole, *own = parts(spec, number)
     every, chances = totals[whole.place], has_chances(model.model)
-    problem = totals_problem(whole.form, every, unit=whole.unit, parties=len(contributors))
-    if problem is not None:
+    count = len(contributors)
+    problems = (
+        totals_problem(one.form, totals[one.place], unit=one.unit, parties=count)
+        for one in (whole, *own)
+    )
+    if problem := next((one for one in problems if one is not None), None):
         raise SecureFlowError(
             "totals_malformed",
             problem,
@@ -172,7 +176,7 @@ def measured(
         every,
         unit=whole.unit,
         sigma=whole.sigma,
-        parties=len(contributors),
+        parties=count,
         costs=costs,
         chances=chances,
     )
@@ -181,10 +185,17 @@ def measured(
         for part in own
         if part.party in contributors
     }
+    if seen := model.seen(contributors, spec.held_out):
+        line = Text(
+            "The model may have learned from rows of {parties} that are measured here: its figures "
+            "are then better than on new rows.",
+            parties=", ".join(seen),
+        )
+        found["honest"] = [*found["honest"], with_texts({"line": line})]
     return {
         **{"job": model.job, "model": model.digest, "family": model.model.family},
         **found,
-        "seen": list(model.seen(contributors, spec.held_out)),
+        "seen": list(seen),
         "psi": _shift(spec, model, whole, every),
         "parties": by_party or None,
     }

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from secureflow.engines.evaluation.layout import UNIT, AnyForm, Floats, Integers
+from secureflow.engines.evaluation.layout import MOST_ROWS, UNIT, AnyForm, Floats, Integers
 from secureflow.kit.text import Text
 
 
@@ -63,17 +63,20 @@ def read(form: AnyForm, totals: Integers | Floats, unit: int) -> Sums:
 def totals_problem(
     form: AnyForm, totals: Integers, *, unit: int = UNIT, parties: int = 1
 ) -> Text | None:
-    """Return why totals without noise are those of no rows, or None.
+    """Return why totals are those of no rows, or None.
 
     Somebody who adds arbitrary numbers to a masked sum is not seen, but is noticed here unless the
     counts still agree. `read` and all figures are defined for any totals.
 
     Args:
-        form: what was summed up; the sums of a private one may be anything.
+        form: what was summed up; sums of a private one need not agree, but are those of some rows.
         totals: in steps, over all parties, int64 (`form.length`,).
         unit: steps of a row that adds 1.
         parties: whose sums were added up.
     """
+    most = np.abs(totals.astype(np.float64)).max()
+    if most > 2.0 * parties * MOST_ROWS * unit:  # noise has a thousandth of the room
+        return Text("The released sums are those of no rows: a sum is greater than its rows allow.")
     if form.private:
         return None
     rows = int(totals[0])

@@ -68,6 +68,7 @@ class _Reservation:
     job: str
     charge: Charge
     state: State
+    whole: str = ""
 
 
 class BudgetLedger:
@@ -298,13 +299,14 @@ class BudgetLedger:
         }
 
     def reservations(self) -> list[dict[str, Any]]:
-        """Return every reservation in JSON form, oldest first."""
+        """Return every reservation in JSON form, oldest first; a part's with its whole (`of`)."""
         return [
             {
                 "id": name,
                 "job": r.job,
                 "state": r.state,
                 "charge": [m.as_json() for m in r.charge],
+                **({"of": r.whole} if r.whole else {}),
             }
             for name, r in self._reservations.items()
         ]
@@ -383,7 +385,7 @@ class BudgetLedger:
         if left is None:
             raise KeyError(whole)  # an event that no version writes
         source.charge, source.state = left, "committed"
-        self._reservations[part] = _Reservation(part, charge, "reserved")
+        self._reservations[part] = _Reservation(part, charge, "reserved", whole)
 
     def _replay(self, event: Event) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.run.explaining import (
     Row,
@@ -27,7 +28,8 @@ def disclosure(spec: PreparationSpec) -> list[dict[str, JSON]]:
 
 def attacks(spec: PreparationSpec) -> list[dict[str, JSON]]:
     """Return common attacks: `stopped` is yes, partly or no, and why."""
-    rows = (_reading, _telling, sybils, _membership, _averaging, _subtracting, _poisoning)
+    telling = (_telling,) if searched(spec) else ()
+    rows = (_reading, *telling, sybils, _membership, _averaging, _subtracting, _poisoning)
     return attack_rows(row(spec) for row in rows)
 
 

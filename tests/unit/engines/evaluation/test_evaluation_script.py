@@ -12,6 +12,7 @@ from secureflow.application.reports.pictures.evaluation import pictures
 from secureflow.engines.evaluation.sections import SHIFT, shortened
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import text_in
 from tests.unit.engines.evaluation.world import ROWS, EvaluationWorld
 from tests.unit.engines.training.world import Crash, Journal, drive
 
@@ -49,6 +50,10 @@ def auc(world: EvaluationWorld, model: int, parties: list[str]) -> float:
     return float(roc_auc_score(labels, np.concatenate([scores[:, 0] for scores, _ in rows])))
 
 
+def lines_of(model: dict[str, Any]) -> list[str]:
+    return [text_in(line, "line") for line in model["honest"]]
+
+
 def told(report: dict[str, Any]) -> dict[str, Any]:
     """The report without the log's head, which holds the parties' fresh keys."""
     return {k: v for k, v in report.items() if k not in {"ledger", "history"}}
@@ -66,6 +71,10 @@ def test_figures_are_those_of_all_rows() -> None:
         assert one["contributors"] == sorted(world.keys)
         assert one["parties"] is None
     assert [one["seen"] for one in models] == [["bank-a", "bank-b"], []]
+    said = [[line for line in lines_of(one) if "may have learned" in line] for one in models]
+    assert [len(lines) for lines in said] == [1, 0]
+    assert "rows of bank-a, bank-b that" in said[0][0]
+    assert any("rows of bank-a, bank-b that" in str(one["rows"]) for one in report["sections"])
     assert report["evaluation"]["digest"] == digest(models)
     finished = next(one for one in world.entries if one.get("kind") == "job.finished")
     assert finished["document"]["evaluation"] == digest(models)

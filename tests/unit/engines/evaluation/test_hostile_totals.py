@@ -11,12 +11,15 @@ import pytest
 
 from secureflow.engines.evaluation.binary import Costs
 from secureflow.engines.evaluation.figures import evaluate, evaluate_party
-from secureflow.engines.evaluation.layout import UNIT
+from secureflow.engines.evaluation.layout import MOST_ROWS, UNIT, sigma_of, unit_of
+from secureflow.engines.evaluation.plan import longest, measured
 from secureflow.engines.evaluation.sections import sections
 from secureflow.engines.evaluation.stability import stability
 from secureflow.engines.evaluation.sums import totals_problem
+from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 from tests.unit.engines.evaluation.rows import BINARY, CLASSES, NUMBER, PARTIES, PRIVATE, rows_of
+from tests.unit.engines.evaluation.world import specified
 
 EXACT = [BINARY, CLASSES, NUMBER]
 
@@ -47,6 +50,26 @@ def test_every_sum_that_somebody_changes_is_noticed(form: Any) -> None:
     assert totals_problem(form, uneven, parties=PARTIES) is not None
 
 
+@pytest.mark.parametrize("form", PRIVATE, ids=lambda form: form.name)
+def test_noised_sums_of_more_rows_than_there_can_be_are_noticed(form: Any) -> None:
+    """Figures of them would be numbers that no report can hold."""
+    unit, sigma = unit_of(form, 1000.0), sigma_of(form, 1000.0)
+    noise = np.random.default_rng(52).normal(0, 20 * sigma, form.length).astype(np.int64)
+    most = np.full(form.length, PARTIES * MOST_ROWS * unit) + noise
+    assert totals_problem(form, most, unit=unit, parties=PARTIES) is None
+    for place in (0, form.length - 1):
+        for value in (1 << 62, -(1 << 63)):
+            changed = noise.copy()
+            changed[place] = value
+            assert totals_problem(form, changed, unit=unit, parties=PARTIES) is not None
+    roster = [{"party": f"bank-{one}", "key": one * 44, "dataset": "people"} for one in "abc"]
+    spec = specified(roster, per_party=True)
+    totals = np.zeros(longest(spec), np.int64)
+    totals[-1] = 1 << 62  # in the last party's own place
+    with pytest.raises(SecureFlowError, match="those of no rows"):
+        measured(spec, 2, totals, spec.parties)
+
+
 @pytest.mark.parametrize("form", [*EXACT, *PRIVATE], ids=repr)
 def test_figures_are_defined_whatever_the_totals_are(form: Any) -> None:
     random = np.random.default_rng(51)
@@ -61,7 +84,7 @@ def test_figures_are_defined_whatever_the_totals_are(form: Any) -> None:
                     found = evaluate(form, totals, sigma=1e9, parties=3, costs=Costs(1, 2))
                     shift = stability(form, baseline, totals)
                     evaluate_party(form, totals)
-                    told = sections({"models": [{"model": "m", **found}], "psi": shift})
+                    told = sections({"models": [{"model": "m", **found, "psi": shift}]})
                 json.dumps([found, shift, told], allow_nan=False)
                 for name, (low, high) in found["intervals"].items():
                     assert low <= found["figures"][name] <= high, name

@@ -67,6 +67,26 @@ def test_the_centre_learns_each_round_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert not world.handler._known
 
 
+def test_the_sums_of_a_party_that_is_shown_other_totals_open_with_no_others() -> None:
+    """Or a centre could ask one of them for counts in cells of its choice."""
+
+    class Lying(PreparationWorld):
+        def _one(self, party: str, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+            if (party, verb, body.get("round")) == ("bank-b", "mask", 2):
+                totals = self.artifacts.blobs[body["model"]["artifact"]]
+                other = totals[:-8] + bytes(8)
+                model = {**body["model"], "digest": "f" * 64, "artifact": "f" * 64}
+                self.artifacts.blobs["f" * 64] = other
+                body = {**body, "model": model}
+            return super()._one(party, verb, body)
+
+    report = drive(Lying(count=4), [])
+    assert report["survivors"] == ["bank-a", "bank-c", "bank-d"]
+    assert [one["code"] for one in report["dropouts"]] == ["other_context"]
+    with pytest.raises(SecureFlowError, match="masked under another context"):
+        drive(Lying(count=3), [])
+
+
 @pytest.mark.parametrize("die_at", range(0, 36, 3))
 def test_a_crash_at_any_effect_changes_nothing(die_at: int) -> None:
     undisturbed = told(drive(PreparationWorld(count=4), []))
