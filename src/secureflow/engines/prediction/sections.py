@@ -8,6 +8,7 @@ from typing import Any, Final
 from secureflow.kit.canonical import JSON
 
 TITLE: Final = "Predictions, kept by each party"
+DELIVERED: Final = "A copy of the others' files has"
 
 
 def sections(prediction: Mapping[str, Any]) -> list[dict[str, JSON]]:
@@ -21,4 +22,6 @@ def sections(prediction: Mapping[str, Any]) -> list[dict[str, JSON]]:
         rows.append({"label": "columns", "value": list(prediction["columns"])})
     kept = prediction["kept"].items()
     rows += [{"label": party, "value": one["commitment"]} for party, one in kept]
+    if (delivered := prediction.get("delivered")) is not None:
+        rows.append({"label": DELIVERED, "value": delivered["to"]})
     return [{"title": TITLE, "rows": rows}]

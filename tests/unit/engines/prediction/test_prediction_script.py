@@ -116,6 +116,9 @@ def test_files_go_to_whom_the_spec_says_and_the_centre_forgets_them() -> None:
     others = ["bank-a", "bank-c", "bank-d"]
     assert report["prediction"]["delivered"] == {"to": "bank-b", "parties": others}
     assert world.stored == set()
+    (section,) = report["sections"]
+    assert section["rows"][-1]["value"] == "bank-b"
+    assert all(chinese(text) for text in (section["title"], section["rows"][-1]["label"]))
     asked = [(party, verb) for party, verb in world.asked if verb in {"receive", "collect"}]
     assert asked == [("bank-b", "receive"), ("bank-b", "collect")]
     sealing = {party for party, verb in world.asked if verb in {"seal", "hand_over"}}
