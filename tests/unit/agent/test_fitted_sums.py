@@ -19,7 +19,7 @@ from secureflow.agent.kinds.preparation import FittedSums, check_declared
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.engines.preparation.fitting import LIMIT, MOST_ROWS, UNIT
+from secureflow.engines.preparation.fitting import LIMIT, MOST_ROWS, UNIT, sigma_of, unit_of
 from secureflow.engines.recipes.plan import preparation_plan
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.secagg import MaskingPlan
@@ -218,3 +218,36 @@ async def test_totals_are_removed_by_an_agent_that_was_started_again(world: Prep
     fitting = FittedSums(world.assembly.context, world.counting, world.counting)
     await fitting.forget(JOB)
     assert not folder.exists()
+
+
+def by_persons(world: PreparedWorld) -> PreparationSpec:
+    noise = {"delta": 1e-6, "noise_multiplier": 0.1, "unit": "person"}
+    spec: PreparationSpec = world.make_spec(privacy=noise, contributions=2, steps=STEPS[:1])
+    return spec
+
+
+def test_no_more_rows_of_a_person_count_than_the_noise_hides(world: PreparedWorld) -> None:
+    spec = by_persons(world)
+    columns: Any = {
+        "age": np.array([100.0] * 9 + [0.0, np.nan, 50.0]),
+        "person": np.array(["ann"] * 9 + ["bob", "bob", None], object),
+    }
+    (query,) = schedule(spec).rounds[0]
+    sums = [
+        PreparationRows(spec, part, "person").sums(None, 1, bytes(32), bytes(32)) / unit_of(
+            spec, query
+        )
+        for part in (columns, {name: held[2:] for name, held in columns.items()})
+    ]  # fmt: skip
+    # Two rows of Ann at the upper bound, one of Bob at the lower one; his other one is missing, and
+    # the row without a person would be bounded by nothing.
+    slack = 6 * sigma_of(spec, query) / unit_of(spec, query)
+    for found in sums:
+        assert abs(found[0] - (2 - 1)) <= slack
+        assert abs(found[1] - 3) <= slack
+    assert (sums[0] == sums[1]).all()
+
+
+def test_a_job_that_protects_persons_needs_to_know_them(world: PreparedWorld) -> None:
+    with pytest.raises(SecureFlowError, match="no column says whose each row is"):
+        PreparationRows(by_persons(world), {"age": np.array([1.0])}, None)
