@@ -73,12 +73,17 @@ def compare(
         list[str],
         typer.Argument(help=t("Ids or names of the models, or NAME@VERSION; at least two.")),
     ],
+    evaluation: Annotated[
+        str,
+        typer.Option(metavar="JOB", help=t("Take the figures of this evaluation of all of them.")),
+    ] = "",
     output: Output = Form.TABLE,
 ) -> None:
     """Compare models."""
     with client() as connection:
         keys = [named(connection, "model", one) for one in models]
-        found = connection.models.compare(*keys)
+        by = named(connection, "job", evaluation) if evaluation else ""
+        found = connection.models.compare(*keys, evaluation=by)
     if output is not Form.TABLE:
         show(found.as_json(), output)
         return

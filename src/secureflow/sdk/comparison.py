@@ -4,62 +4,38 @@ Figures of two models compare where both were measured on the same rows: by one 
 the same owners, datasets and label whose plans choose the same rows for validation: alike in
 `validation`, `seed`, `order` and `draws` (which rows a party measures on follows from these and
 from its own secret, `engines.preparation.split`), both with differential privacy or both without,
-and with it of the same features, for there a row's content decides. Otherwise a difference may come
-from the rows, so that none is marked as the better one. Nor is one that noise alone may explain.
+and with it of the same features, for there a row's content decides; or in `split`, by which keys
+decide. Otherwise a difference may come from the rows, so that none is marked as the better one. Nor
+is one that noise alone may explain. An evaluation measures several models on the same rows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.domain.figures import HALF_WIDTH
-from secureflow.kit.errors import SecureFlowError
+from secureflow.domain.specs import measured
 from secureflow.kit.text import Joined, Text
-from secureflow.sdk import answers, display, verbs
+from secureflow.sdk import display
+from secureflow.sdk.measuring import Measured
 from secureflow.sdk.modelcards import Card
-from secureflow.sdk.objects import Job
-from secureflow.sdk.reports import numbers_in
 from secureflow.sdk.tables import Table
 
-HIGHER: Final = frozenset(
-    {"accuracy", "balanced_accuracy", "auc", "macro_f1", "r2", "ks", "gini", "lift"}
-)
+HIGHER: Final = measured.HIGHER | {
+    "ks", "gini", "f1", "weighted_f1", "precision", "recall", "specificity", "lift"
+}  # fmt: skip
 """Metrics of which more is better."""
-LOWER: Final = frozenset({"loss", "log_loss", "mse", "rmse", "mae"})
+LOWER: Final = (frozenset(measured.METRICS) - measured.HIGHER) | {"brier", "calibration_error"}
 """Metrics of which less is better; of others neither is said."""
-MOST: Final = 20
-"""Most models of a comparison."""
-_CHOOSE: Final = ("validation", "seed", "order", "draws")
 _SAME: Final = "The figures are of the same rows: one job measured all of them."
 _ALIKE: Final = (
     "The figures are of the same rows, unless an owner published its file anew between the jobs: "
     "owners, datasets, label and what chooses rows for validation are the same."
 )
-_NEXT: Final = "Measure the models by one job to compare them."
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What decides which rows a model was measured on.
-
-    Args:
-        job: that measured it.
-        owners: each party with its dataset; None if the job cannot be seen.
-        label: what is learnt.
-        plan: the members of the plan that choose rows.
-        content: under differential privacy the features, whose content chooses; None without.
-        rows: how many, where that is no secret and without noise.
-    """
-
-    job: str
-    owners: tuple[tuple[str, str], ...] | None
-    label: Mapping[str, Any]
-    plan: Mapping[str, Any]
-    content: Mapping[str, Any] | None
-    rows: float | None
+_NEXT: Final = "Evaluate them by one job (secureflow model evaluate) and name it: --evaluation."
+_CHANCE: Final = "In brackets: 95 % intervals, for chance in the rows."
 
 
 @dataclass(frozen=True)
@@ -68,7 +44,7 @@ class Comparison:
 
     Args:
         cards: of the models, in the order in which they were named.
-        measured: on which rows each was.
+        measured: how each scored, and on which rows.
     """
 
     cards: tuple[Card, ...]
@@ -86,7 +62,8 @@ class Comparison:
         """Why the figures are of other rows; empty if they compare."""
         first = self.measured[0]
         if all(one.job == first.job for one in self.measured):
-            return ()
+            same = all(one.owners == first.owners for one in self.measured)
+            return () if same else ("not the same parties' rows are in all of them",)
         found = []
         if any(one.owners is None for one in self.measured):
             found.append("a job cannot be seen")
@@ -112,15 +89,14 @@ class Comparison:
     @property
     def metrics(self) -> Table:
         """A row for each metric: `metric`, the value of each model, and `better`: whose it is."""
-        values = [numbers_in(card.get("metrics")) for card in self.cards]
-        figures = [_texts(card) for card in self.cards]
+        values = [one.figures for one in self.measured]
         rows, told = [], []
         for metric in dict.fromkeys(name for one in values for name in one):
             each = [one.get(metric) for one in values]
             at = self._better(metric)
             row = {"metric": metric, **dict(zip(self.names, each, strict=True))}
             rows.append({**row, "better": None if at is None else self.names[at]})
-            texts = [one.get(metric, "") for one in figures]
+            texts = [one.texts.get(metric, "") for one in self.measured]
             if at is not None:
                 texts[at] += f" ({display.word('better')})"
             word = display.word(metric)
@@ -156,7 +132,18 @@ class Comparison:
             return told, _NEXT
         one_job = len({one.job for one in self.measured}) == 1
         found: list[str] = [_SAME if one_job else _ALIKE]
-        metrics = dict.fromkeys(name for one in self.cards for name in one.get("metrics") or ())
+        if any(one.evaluated for one in self.measured):
+            found.append(_CHANCE)
+        for name, one in zip(self.names, self.measured, strict=True):
+            if one.seen:
+                found.append(
+                    Text(
+                        "{model} may have learned from rows of {parties} that measure it.",
+                        model=name,
+                        parties=display.listed(one.seen),
+                    )
+                )
+        metrics = dict.fromkeys(name for one in self.measured for name in one.figures)
         if hidden := [name for name in metrics if self._within_noise(name)]:
             names = display.listed(map(display.word, hidden))
             found.append(Text("Of {metrics} the difference is within the noise.", metrics=names))
@@ -200,7 +187,7 @@ class Comparison:
 
     def _better(self, metric: str) -> int | None:
         """Return whose value of a metric is better; None where that cannot be said."""
-        values = [numbers_in(card.get("metrics")).get(metric) for card in self.cards]
+        values = [one.figures.get(metric) for one in self.measured]
         known = [one for one in values if one is not None]
         if not self.comparable or metric not in HIGHER | LOWER or len(known) < len(values):
             return None
@@ -212,9 +199,9 @@ class Comparison:
     def _within_noise(self, metric: str) -> bool:
         """Tell whether noise may explain by how much the best value beats the next (19 in 20)."""
         known = [
-            (one[metric], numbers_in(card.get("metrics_errors")).get(metric, 0.0))
-            for card in self.cards
-            if metric in (one := numbers_in(card.get("metrics")))
+            (one.figures[metric], one.errors.get(metric, 0.0))
+            for one in self.measured
+            if metric in one.figures
         ]
         if metric not in HIGHER | LOWER or len(known) < 2:
             return False
@@ -225,57 +212,3 @@ class Comparison:
             for value, other in others
             if error or other
         )
-
-
-def compared(models: Sequence[str]) -> Generator[Any, Any, Comparison]:
-    """Fetch cards and jobs of models, and compare them.
-
-    Raises:
-        SecureFlowError: `invalid_request` for fewer than two models, or more than `MOST`;
-            `not_found`.
-    """
-    if not 2 <= len(models) <= MOST or len(set(models)) < len(models):
-        raise SecureFlowError(
-            "invalid_request",
-            Text("A comparison is of 2 to {most} different models.", most=MOST),
-            "Name each model once.",
-        )
-    cards, measured = [], []
-    for model in models:
-        card = yield from verbs.read(f"/models/{model}/card", answers.card)
-        cards.append(card)
-        measured.append(_measured(card, (yield from _owners(str(card.get("job") or "")))))
-    return Comparison(tuple(cards), tuple(measured))
-
-
-def _owners(job: str) -> Generator[Any, Any, tuple[tuple[str, str], ...] | None]:
-    """Fetch who measured, on which dataset; None of a job that the caller does not see."""
-    try:
-        found: Job = yield from verbs.get(f"/jobs/{job}", Job)
-    except SecureFlowError as error:
-        if error.code in {"not_found", "forbidden"}:
-            return None
-        raise
-    roster = found.spec.get("roster")
-    lines = [one for one in roster if isinstance(one, Mapping)] if isinstance(roster, list) else []
-    return tuple(sorted((str(one.get("party")), str(one.get("dataset"))) for one in lines))
-
-
-def _measured(card: Card, owners: tuple[tuple[str, str], ...] | None) -> Measured:
-    plan, features = card.get("plan"), card.get("features")
-    plan = plan if isinstance(plan, Mapping) else {}
-    features = features if isinstance(features, Mapping) else {}
-    noised = bool(card.get("metrics_errors"))
-    rows = None if noised else numbers_in(card.get("metrics")).get("rows")
-    chooses = {name: plan.get(name) for name in _CHOOSE}
-    content = features if card.get("privacy") else None
-    return Measured(str(card.get("job")), owners, card.label, chooses, content, rows)
-
-
-def _texts(card: Card) -> dict[str, str]:
-    """Return the metrics as people read them, by name."""
-    table = card.metrics
-    return {
-        str(row["metric"]): str(told["value"])
-        for row, told in zip(table.rows, table.told or (), strict=True)
-    }

@@ -16,7 +16,8 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.calls import Call, D_co, Page, Resource, listing, operation
-from secureflow.sdk.comparison import Comparison, compared
+from secureflow.sdk.comparison import Comparison
+from secureflow.sdk.measuring import measured_models
 from secureflow.sdk.modelcards import Card
 from secureflow.sdk.objects import Model as ModelDescription
 from secureflow.sdk.streaming import Streamed
@@ -56,16 +57,19 @@ class Models(Resource[D_co]):
         return verbs.read(f"/models/{model}/card", answers.card)
 
     @operation
-    def compare(self, *models: str) -> Generator[Any, Any, Comparison]:
+    def compare(self, *models: str, evaluation: str = "") -> Generator[Any, Any, Comparison]:
         """Return models side by side, and whether their figures are of the same rows.
 
         Args:
             models: ids of 2 to 20.
+            evaluation: id of an ended evaluation that measured all of them on the same rows; by
+                default the figures are those of their own jobs.
 
         Raises:
-            SecureFlowError: `invalid_request` for another number; `not_found`.
+            SecureFlowError: `invalid_request` for another number; `not_found`, also for a model
+                that the evaluation did not measure.
         """
-        return compared(models)
+        return Comparison(*(yield from measured_models(models, evaluation)))
 
     @operation
     def load(self, model: str) -> Generator[Any, Any, Predictor]:

@@ -4,6 +4,7 @@ report = client.jobs.report(job)
 report["metrics"]                # as the JSON has it
 report.rounds.to_pandas()        # a row for each round
 report.answers.to_arrow()        # of statistics: a row for each number, unrounded
+report.evaluation, report.points # of an evaluation each model's figures, of a sweep its points
 """
 
 from __future__ import annotations
@@ -52,12 +53,44 @@ class Report(dict[str, Any]):
         return Table(tuple(rows), names, "answers", told=tuple(told), note=note)
 
     @property
+    def evaluation(self) -> Table:
+        """Of an evaluation a row for each model and each of its parties: their figures.
+
+        `model` is the digest of its parameters, `party` empty for all rows together.
+        """
+        part = self.get("evaluation")
+        rows: list[dict[str, Any]] = []
+        for one in _rows(part.get("models")) if isinstance(part, Mapping) else ():
+            named = {"job": one.get("job"), "model": one.get("model"), "party": ""}
+            rows.append({**named, **numbers_in(one.get("figures"))})
+            parties = one.get("parties")
+            for party, figures in parties.items() if isinstance(parties, Mapping) else ():
+                rows.append({**named, "party": str(party), **numbers_in(figures)})
+        return Table(tuple(rows), _columns(rows), "evaluation")
+
+    @property
+    def points(self) -> Table:
+        """Of a sweep a row for each point: what it sets, its figures, its job and its model."""
+        rows: list[dict[str, Any]] = []
+        for one in _rows(self.get("points")):
+            sets, model = one.get("sets"), one.get("model")
+            row = {"point": one.get("point"), **(sets if isinstance(sets, Mapping) else {})}
+            row |= numbers_in(one.get("metrics"))
+            row |= {name: one.get(name) for name in ("rounds", "epsilon", "state", "job")}
+            row["model"] = model.get("id") if isinstance(model, Mapping) else None
+            rows.append(row)
+        best = self.get("best")
+        number = best.get("point") if isinstance(best, Mapping) else None
+        note = "" if number is None else Text("the best is point {point}", point=str(number))
+        return Table(tuple(rows), _columns(rows), "points", note=note)
+
+    @property
     def metrics(self) -> Table:
         """A row for each metric of the model: `metric`, `value`, and the noise's standard error."""
         return metrics_table(self)
 
     def to_pandas(self) -> Any:
-        """Return the answers of statistics, else the rounds, as a pandas frame.
+        """Return answers, figures of an evaluation, a sweep's points, else the rounds, as a frame.
 
         Raises:
             SecureFlowError: `missing_extra` without pandas.
@@ -65,12 +98,13 @@ class Report(dict[str, Any]):
         return self._main.to_pandas()
 
     def to_arrow(self) -> Any:
-        """Return the answers of statistics, else the rounds, as a `pyarrow.Table`."""
+        """Return the same as a `pyarrow.Table`."""
         return self._main.to_arrow()
 
     @property
     def _main(self) -> Table:
-        return self.answers if "answers" in self else self.rounds
+        tables = (self.answers, self.evaluation, self.points)
+        return next((one for one in tables if len(one)), self.rounds)
 
     def _repr_html_(self) -> str:
         """Return the report for a notebook: facts, metrics, rounds, answers, own sections."""
@@ -82,7 +116,8 @@ class Report(dict[str, Any]):
         if isinstance(model := self.get("model"), Mapping):
             told["model"] = "\n".join(str(model[n]) for n in ("id", "digest") if model.get(n))
         parts = [display.facts(str(self.get("name") or ""), told)]
-        tables = (self.metrics, self.rounds, self.answers, *self._sections())
+        own = (self.answers, self.evaluation, self.points)
+        tables = (self.metrics, self.rounds, *own, *self._sections())
         return "".join([*parts, *(table._repr_html_() for table in tables if len(table))])
 
     def _sections(self) -> list[Table]:
@@ -166,6 +201,12 @@ def _contributors(contributions: Any) -> str:
         more = "" if rows is None else Text(", {rows} {rows:row|rows}", rows=rows)
         told.append(display.word(line) + (display.word(more) if more else ""))
     return "\n".join(told)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the names under which any row has a value."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return tuple(name for name in names if any(row.get(name) is not None for row in rows))
 
 
 def _rows(value: Any) -> tuple[Mapping[str, Any], ...]:

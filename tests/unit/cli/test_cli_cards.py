@@ -237,3 +237,11 @@ def test_models_are_compared_side_by_side(
     assert found["comparable"] is True
     assert [one["id"] for one in found["models"]] == ["mdl_00000000", "mdl_00000001"]
     assert cli("model", "compare", "mdl_00000000")[0] == 2
+    figures = [{"model": one, "figures": {"auc": at / 10}, "contributors": ["bank-a"]}
+               for at, one in enumerate((CARD["digest"], other["digest"]), 7)]  # fmt: skip
+    centre.answers["GET /jobs/job_9/report?format=json"] = (
+        200, {"evaluation": {"models": figures}}
+    )  # fmt: skip
+    asked = ("model", "compare", "mdl_00000000", "mdl_00000001", "--evaluation", "job_9")
+    assert "0.8000" in cli(*asked)[1]
+    assert "0.8031" not in cli(*asked)[1]

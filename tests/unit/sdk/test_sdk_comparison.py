@@ -107,7 +107,7 @@ def test_figures_of_other_rows_are_not_compared(
     assert "(better)" not in html
     assert "other rows" in html
     assert reason in html
-    assert "by one job" in html
+    assert "--evaluation" in html
 
 
 def test_one_jobs_figures_compare_whatever_the_roster(
@@ -128,6 +128,60 @@ def test_what_noise_may_explain_is_not_marked(sdk_server: type, sdk_job: dict[st
     assert better["loss"] is None  # 0.1 apart, ± 0.139
     assert better["auc"] == "income v1"
     assert "Of loss the difference is within the noise." in found._repr_html_()
+
+
+EVALUATED = [
+    {"model": D1, "figures": {"auc": 0.8, "brier": 0.2, "rows": 500}, "noise": {},
+     "intervals": {"auc": [0.75, 0.85]}, "contributors": ["bank-a", "bank-b"], "seen": ["bank-b"]},
+    {"model": D2, "figures": {"auc": 0.9, "brier": 0.1, "rows": 500}, "noise": {},
+     "intervals": {"auc": [0.85, 0.95]}, "contributors": ["bank-a", "bank-b"], "seen": []},
+]  # fmt: skip
+
+
+def evaluated(sdk_server: type, models: Any) -> Comparison:
+    answers = ({"evaluation": {"models": models}}, FIRST, SECOND)
+    server = sdk_server(*(httpx.Response(200, json=one) for one in answers))
+    found: Comparison = server.client().models.compare("mdl_1", "mdl_2", evaluation="job_9")
+    assert server.requests[0].url.path.endswith("/jobs/job_9/report")
+    return found
+
+
+def test_an_evaluation_measures_all_on_the_same_rows(sdk_server: type) -> None:
+    found = evaluated(sdk_server, EVALUATED)
+    rows = {row["metric"]: row for row in found.metrics}
+    assert (rows["auc"]["income v1"], rows["auc"]["income v2"]) == (0.8, 0.9)
+    assert rows["auc"]["better"] == rows["brier"]["better"] == "income v2"
+    html = found._repr_html_()
+    assert "0.9000 (0.85 … 0.95) (better)" in html
+    assert "income v1 may have learned from rows of bank-b that measure it." in html
+    assert "95 % intervals" in html
+
+
+def test_an_evaluation_without_a_party_in_one_model_does_not_compare(sdk_server: type) -> None:
+    gone = {**EVALUATED[1], "contributors": ["bank-a"]}
+    found = evaluated(sdk_server, [EVALUATED[0], gone])
+    assert found.reasons == ("not the same parties' rows are in all of them",)
+    assert {row["better"] for row in found.metrics} == {None}
+
+
+@pytest.mark.parametrize("models", [EVALUATED[:1], "x", [1], None])
+def test_a_model_that_an_evaluation_did_not_measure_is_named(sdk_server: type, models: Any) -> None:
+    with pytest.raises(SecureFlowError, match="job_9 did not evaluate mdl_") as caught:
+        evaluated(sdk_server, models)
+    assert caught.value.code == "not_found"
+    assert "secureflow model evaluate" in caught.value.hint
+
+
+def test_keys_decide_whatever_the_seed_is(sdk_server: type, sdk_job: dict[str, Any]) -> None:
+    split = {"validation": 0.2, "split": {"by": "key"}}
+    first, second = ({**split, "seed": seed} for seed in (1, 2))
+    cards = {**FIRST, "plan": first}, {**SECOND, "plan": second}
+    assert compared(sdk_server, sdk_job, *cards).comparable
+    noised = ({**one, "privacy": PRIVACY} for one in cards)
+    assert compared(sdk_server, sdk_job, *noised).comparable
+    other = {"validation": 0.2, "split": {"by": "key", "folds": 5, "fold": 1}}
+    assert not compared(sdk_server, sdk_job, cards[0], {**SECOND, "plan": other}).comparable
+    assert not compared(sdk_server, sdk_job, FIRST, cards[1]).comparable
 
 
 def test_names_are_ids_where_two_are_called_alike(

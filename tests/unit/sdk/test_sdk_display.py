@@ -170,9 +170,33 @@ def test_answers_are_unrounded_in_tables_and_rounded_for_people() -> None:
     assert "102" in text
 
 
+def test_evaluations_and_sweeps_are_tables() -> None:
+    models = [
+        {"job": "job_1", "model": DIGEST, "figures": {"auc": 0.75, "rows": 90},
+         "parties": {"bank-a": {"auc": 0.5}, "bank-b": {"auc": 0.7}}},
+        {"job": "job_2", "model": DIGEST[::-1], "figures": {"auc": 0.8, "rows": 90}},
+    ]  # fmt: skip
+    rows = Report({"evaluation": {"models": models}}).to_arrow().to_pylist()
+    assert [(row["model"], row["party"], row["auc"]) for row in rows] == [
+        (DIGEST, "", 0.75), (DIGEST, "bank-a", 0.5), (DIGEST, "bank-b", 0.7),
+        (DIGEST[::-1], "", 0.8),
+    ]  # fmt: skip
+    points = [
+        {"point": 1, "sets": {"plan.learning_rate": 0.1}, "metrics": {"auc": 0.7}, "rounds": 5,
+         "state": "succeeded", "job": "job_3", "model": {"id": "mdl_3"}},
+        {"point": 2, "sets": {"plan.learning_rate": 0.3}, "state": "failed", "job": "job_4"},
+    ]  # fmt: skip
+    sweep = Report({"points": points, "best": {"point": 1}})
+    first, second = sweep.to_arrow().to_pylist()
+    assert (first["plan.learning_rate"], first["auc"], first["model"]) == (0.1, 0.7, "mdl_3")
+    assert (second["auc"], second["state"], second["job"]) == (None, "failed", "job_4")
+    assert "the best is point 1" in sweep._repr_html_()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"evaluation": {"models": [1, {"parties": [1], "figures": 3}]}, "points": [1, {"sets": 3}]},
         {"metrics": [1], "metrics_errors": [1], "privacy": [1], "history": {"a": 1}},
         {"metrics": {"rows": "x", "auc": None}, "metrics_errors": {"auc": "x"}, "privacy": "x"},
         {"history": [1, {"round": {"a": [1]}}], "answers": [3, {"rows": [4]}], "sections": "x"},
