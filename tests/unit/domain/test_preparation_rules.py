@@ -16,7 +16,7 @@ from unit.engines.preparation.steps.world import (
 )
 
 from secureflow.domain.specs.base import dump, parse
-from secureflow.domain.specs.passes import MAX_SLOTS, schedule
+from secureflow.domain.specs.passes import MAX_SLOTS, MAX_TOTALS, schedule
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
 from secureflow.domain.specs.steps import CATALOGUE, MAX_BINS
 from secureflow.engines.preparation.fitting import sigma_of
@@ -81,6 +81,19 @@ def test_a_round_adds_up_no_more_numbers_than_the_most() -> None:
     assert f"adds up {MAX_SLOTS + 1} numbers" in message
     step = {"step": "select", "columns": names, "by": "correlation", "threshold": 0.9}
     assert refusal(unchecked([step], columns))[0] == "steps"
+
+
+def test_the_files_of_all_rounds_stay_small() -> None:
+    """Each holds all totals before it: 256 rounds of 65,000 numbers fill 17 GB at the centre."""
+    names = ["x", "z"]
+    columns = [number(name, 0, 1) for name in names]
+    again = [{"step": "quantile_bins", "columns": names, "bins": MAX_BINS},
+             {"step": "ordinal", "columns": names}]  # fmt: skip
+    most = MAX_TOTALS // schedule(spec_of(again, columns)).longest // 4
+    spec_of(again * most, columns)
+    where, message = refusal(unchecked(again * (most + 1), columns))
+    assert where == "steps"
+    assert f"{4 * (most + 1)} rounds of" in message
 
 
 @pytest.mark.parametrize(

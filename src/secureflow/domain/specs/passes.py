@@ -16,6 +16,9 @@ from secureflow.domain.specs.tables import Categories, Table, after, present
 
 MAX_SLOTS: Final = 1 << 16
 """Maximum number of values that one round may add up."""
+MAX_TOTALS: Final = 1 << 21
+"""Most values of all rounds, each as long as the longest: every round's file holds those before it,
+and the centre stores it, and every agent fetches it."""
 CELLS: Final = 1024
 """Cells of a column's bounds in the first pass of a search for quantiles."""
 FANOUT: Final = 16

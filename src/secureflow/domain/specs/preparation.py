@@ -23,7 +23,7 @@ from secureflow.domain.specs.base import (
     roster_problem,
 )
 from secureflow.domain.specs.heldout import HeldOut, held_out_problem
-from secureflow.domain.specs.passes import MAX_SLOTS, schedule
+from secureflow.domain.specs.passes import MAX_SLOTS, MAX_TOTALS, schedule
 from secureflow.domain.specs.prepared import PreparedColumn
 from secureflow.domain.specs.stepped_rules import step_place, stepped_problem
 from secureflow.domain.specs.steps import MAX_STEPS, PreparationStep
@@ -155,10 +155,19 @@ def _privacy_rules(spec: PreparationSpec) -> Problem | None:
 
 
 def _size_rules(spec: PreparationSpec) -> Problem | None:
-    slots = schedule(spec).longest
+    planned = schedule(spec)
+    slots, every = planned.longest, planned.longest * len(planned.rounds)
     if slots > MAX_SLOTS:
         reason = Text(
             "a round adds up {slots} numbers, more than {most}", slots=slots, most=MAX_SLOTS
         )
         return "steps", reason, "Use fewer bins, or fit columns in two jobs."
+    if every > MAX_TOTALS:
+        reason = Text(
+            "{rounds} rounds of {slots} numbers are more than {most}",
+            rounds=len(planned.rounds),
+            slots=slots,
+            most=MAX_TOTALS,
+        )
+        return "steps", reason, "Use fewer bins, or fit the steps in two jobs."
     return None
