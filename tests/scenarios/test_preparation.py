@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -160,6 +161,7 @@ def test_models_are_measured_on_everybodys_rows_and_on_each_partys(
         assert job.state == "succeeded", str(job.error)
         predictor = client.models.load(models[0].id)
         html = client.jobs.report_html(job.id, "zh")
+        table = client.jobs.report(job.id).evaluation
         again = client.jobs.evaluate(
             place.project, [models[0].id], datasets, purpose=PURPOSE, baseline=job.id
         )
@@ -168,7 +170,13 @@ def test_models_are_measured_on_everybodys_rows_and_on_each_partys(
     names = ("age", "hours-per-week", "education")
     chances = predictor.predict_proba({name: people[name].tolist() for name in names})[:, 1]
     rich = people["income"] == ">50K"
+    frame = pd.DataFrame({name: people[name] for name in names})
+    pipeline = predictor.to_sklearn_pipeline()
+    assert np.abs(pipeline.predict_proba(frame)[:, 1] - chances).max() <= 1e-6
     figures = one["figures"]
+    assert {row["party"]: row["auc"] for row in table} == {
+        "": figures["auc"], **{party: own["auc"] for party, own in one["parties"].items()}
+    }  # fmt: skip
     assert figures["rows"] == len(rich)
     assert figures["auc"] == pytest.approx(roc_auc_score(rich, chances), abs=one["bounds"]["auc"])
     assert figures["accuracy"] == pytest.approx((rich == (chances > 0.5)).mean(), abs=1e-6)
