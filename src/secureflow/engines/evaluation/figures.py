@@ -9,7 +9,8 @@ define is absent:
 | `figures`      | name → number; shares are of 1, errors of numbers in the label's unit        |
 | `bounds`       | name → by how much the exact figure may differ: cells, rounding              |
 | `noise`        | name → standard error from noise; {} without it                              |
-| `intervals`    | name → [low, high], 95 %: chance in the rows, and the noise                  |
+| `intervals`    | name → [low, high], 95 %: chance in the rows, and the noise; of a figure     |
+|                | that noise often leaves undefined there is none                              |
 | `curves`       | what pictures show (`binary.curves`, `classes.curves`, `number.curves`)      |
 | `thresholds`   | lines of threshold, flagged, tp, fp, fn, tn, figures, marks and cost (binary)|
 | `costs`        | [of a false positive, of a false negative], if they were given, else null    |
@@ -96,7 +97,7 @@ def evaluate(
         "intervals": {
             name: list(widened(figures[name], each, noise.get(name, 0.0), _limits(name)))
             for name, each in _chance(form, sums).items()
-            if name in figures
+            if name in figures and (name in noise or not sigma)
         },
         "curves": _curves(form, sums),
         "thresholds": [],

@@ -180,3 +180,18 @@ def test_means_of_few_skew_losses_reach_further_up_than_down() -> None:
     assert high - losses.mean() > 1.5 * half
     assert intervals.mean(0.0, 0.0, 5) == (0.0, 0.0)
     assert intervals.mean(1e-300, 1.0, 5)[1] < 1e-270
+
+
+def test_no_interval_leaves_the_noise_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a figure that most draws of noise lack, nobody knows how far noise moves it."""
+    form = BinaryForm(private=True)
+    totals = binary_rows(2000).totals(form, 1024)
+
+    def without_auc(*given: Any) -> dict[str, float]:
+        return {name: one for name, one in noise_errors(*given).items() if name != "auc"}
+
+    monkeypatch.setattr("secureflow.engines.evaluation.figures.noise_errors", without_auc)
+    found = evaluate(form, totals, unit=1024, sigma=2048.0)
+    assert "auc" in found["figures"]
+    assert "auc" not in found["intervals"]
+    assert {"accuracy", "ks", "loss"} <= found["intervals"].keys()
