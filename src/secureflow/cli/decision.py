@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
-from secureflow.cli.texts import language, listed, said, t
+from secureflow.cli.texts import language, listed, part_of, said, t
 from secureflow.domain.specs.base import contributing, two_sum
 from secureflow.domain.specs.protections import contributes, traits_of
 from secureflow.kit.canonical import JSON
@@ -170,7 +170,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
-        yield label, f"{_spoken(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
+        yield label, f"{said(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
         label = ""
     why = _and().join(plain(said(one)) for one in item.reasons)
     if item.state == "waiting":
@@ -220,7 +220,7 @@ def _parties(spec: JobSpec) -> str:
     from secureflow.domain.quorum import threshold_of
 
     parties = len(spec.roster)
-    if not contributes(spec):
+    if not contributes(contributing(spec)):
         return t("{count}, each by itself: {names}", count=parties, names=listed(spec.parties))
     least = max(threshold_of(parties), spec.min_contributors)
     names = listed(spec.parties)
@@ -248,7 +248,7 @@ def _privacy(kind: CliKind, spec: JobSpec, item: InboxItem, here: Mapping[str, J
     from secureflow.engines.privacy import epsilon
 
     privacy = spec.privacy
-    if not contributes(spec):
+    if not contributes(contributing(spec)):
         return t("nothing that depends on rows is released: no budget is charged")
     if privacy is None:
         return t("NONE: what is released may reveal single rows")
@@ -297,12 +297,7 @@ def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[
     seen = [row for row in disclosed if row["who"] not in {"owner", "network"}]
     seen.sort(key=lambda row: (row["who"] != OPERATOR, row["who"], "SIMULATED" not in row["why"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
-        yield who, _and().join(_spoken(str(row["sees"])) for row in rows)
-
-
-def _spoken(english: str) -> str:
-    """Return a text of the report in the person's language."""
-    return said(english)
+        yield who, _and().join(said(part_of(row, "sees")) for row in rows)
 
 
 def visible(text: str) -> str:

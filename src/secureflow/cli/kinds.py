@@ -143,7 +143,7 @@ class PreparationText:
 
     def task(self, spec: PreparationSpec) -> str:
         """Return the steps with their columns, in order."""
-        steps = listed(
+        steps = t("; ").join(
             t("{step} of {columns}", step=step.step, columns=listed(map(plain, step.columns)))
             for step in spec.steps
         )
@@ -192,6 +192,9 @@ class EvaluationText:
 
     def leaves(self, spec: EvaluationSpec) -> str:
         """Return that sums leave masked, and whether they hold noise."""
+        if spec.per_party and spec.privacy is not None:
+            return t("noised counts of rows by score and label, masked; the total and this party's "
+                     "own are opened")  # fmt: skip
         if spec.per_party:
             return t("counts of rows by score and label, masked; the total and this party's "
                      "own are opened")  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
+from secureflow.cli.files import refuse_existing
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 
@@ -64,6 +65,7 @@ def show_prediction(job: Job, config: Config = _CONFIG, output: Output = Form.TA
 def export(
     job: Job,
     path: Annotated[Path, typer.Argument(help=t("File to write, FILE.csv or FILE.parquet."))],
+    force: Annotated[bool, typer.Option("--force", help=t("Replace a file that exists."))] = False,
     config: Config = _CONFIG,
 ) -> None:
     """Write a copy of the file, checked against the log's entry, readable by its owner only."""
@@ -77,6 +79,7 @@ def export(
             t("{path} ends neither in .csv nor in .parquet.", path=path),
             t("Name a file whose ending says what is written."),
         )
+    refuse_existing(path, force)
     found = api.prediction_show(config, job)
     source = Path(found["path"])
     if found["state"] != "kept":
