@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
-from secureflow.cli.texts import language, listed, said, t
+from secureflow.cli.texts import language, listed, part_of, said, t
 from secureflow.domain.specs.base import any_contributes, contributing, two_sum
 from secureflow.domain.specs.protections import traits_of
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
-from secureflow.kit.text import text_in
 
 if TYPE_CHECKING:
     from secureflow.agent.record.records import InboxItem
@@ -171,7 +170,7 @@ def _rows(request: PendingRequest, kinds: CliKinds) -> Iterator[tuple[str, str, 
     yield t("Privacy"), _privacy(kind, spec, item, here), _ALL
     label = t("Seen by")
     for who, sees in _sights(kind, spec, here):
-        yield label, f"{_spoken(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
+        yield label, f"{said(who)}{_colon()}{sees}", _ALL if who == OPERATOR else 1
         label = ""
     why = _and().join(plain(said(one)) for one in item.reasons)
     if item.state == "waiting":
@@ -298,12 +297,7 @@ def _sights(kind: CliKind, spec: JobSpec, here: Mapping[str, JSON]) -> Iterable[
     seen = [row for row in disclosed if row["who"] not in {"owner", "network"}]
     seen.sort(key=lambda row: (row["who"] != OPERATOR, row["who"], "SIMULATED" not in row["why"]))
     for who, rows in groupby(seen, key=lambda row: str(row["who"])):
-        yield who, _and().join(_spoken(text_in(row, "sees")) for row in rows)
-
-
-def _spoken(english: str) -> str:
-    """Return a text of the report in the person's language."""
-    return said(english)
+        yield who, _and().join(said(part_of(row, "sees")) for row in rows)
 
 
 def visible(text: str) -> str:

@@ -101,6 +101,7 @@ def evaluate(
 def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
     """Print the figures of an evaluation's report: a line a model, a line a model and party."""
     from secureflow.application.reports.pictures.reading import listed, members
+    from secureflow.engines.evaluation.sections import learned_lines
 
     evaluation = report.get("evaluation") or {}
     if output is not Form.TABLE:
@@ -111,7 +112,8 @@ def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
     names = [one for one in FIGURES if any(row.get(one) is not None for row in rows)]
     show(rows, output, ("model", "party", *names))
     for model in models:
-        for line in map(members, listed(model.get("honest"))):
+        told = [*map(members, listed(model.get("honest"))), *learned_lines(model)]
+        for line in told:
             if isinstance(line.get("line"), str):
                 write(f"{plain(str(model.get('model', '')))}: {said(part_of(line, 'line'))}")
 

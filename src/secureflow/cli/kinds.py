@@ -144,7 +144,7 @@ class PreparationText:
 
     def task(self, spec: PreparationSpec) -> str:
         """Return the steps with their columns, in order."""
-        steps = listed(
+        steps = t("; ").join(
             t("{step} of {columns}", step=_named(step), columns=listed(map(plain, step.columns)))
             for step in spec.steps
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
+from secureflow.cli.files import refuse_existing
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 
@@ -72,6 +73,7 @@ def export(
     party: Annotated[
         str, typer.Option(help=t("Of what this party handed over, not of the own rows."))
     ] = "",
+    force: Annotated[bool, typer.Option("--force", help=t("Replace a file that exists."))] = False,
     config: Config = _CONFIG,
 ) -> None:
     """Write a copy of the file, checked against the log's entry, readable by its owner only."""
@@ -85,6 +87,7 @@ def export(
             t("{path} ends neither in .csv nor in .parquet.", path=path),
             t("Name a file whose ending says what is written."),
         )
+    refuse_existing(path, force)
     found = api.prediction_show(config, job)
     if party:
         found = next((one for one in found["received"] if one["party"] == party), {})

@@ -441,6 +441,13 @@ INFRASTRUCTURE: Final = frozenset(
 """Codes of a server whose database fails temporarily: callers may retry."""
 
 
+ROW_ERRORS: Final = frozenset(
+    {
+        "malformed_cell", "missing_label", "unknown_category", "unknown_class",
+        "label_out_of_range", "unscorable_row",
+    }
+)  # fmt: skip
+"""Codes of a row that does not fit a job: its owner's agent works, and names it in its own log."""
 DISKS: Final = frozenset({"disk_full", "disk_failed", "too_many_files"})
 """Codes with which a request ends that waited for disk space until its timeout."""
 

@@ -16,6 +16,13 @@ MISSPELT: Final = "there is no family '{family}': {near} may be meant. The famil
 """Of a model's family, that somebody meant another one."""
 UNKNOWN: Final = "there is no family '{family}'. The families are {families}"
 """Of a model's family that is like none."""
+MISSPELT_STEP: Final = "there is no step '{step}': {near} may be meant. The steps are {steps}"
+"""Of a step of a preparation, that somebody meant another one."""
+UNKNOWN_STEP: Final = "there is no step '{step}'. The steps are {steps}"
+"""Of a step that is like none."""
+UNNAMED_STEP: Final = "it does not say which step it is: step: NAME"
+"""Of a step without its name."""
+FIELD_PATTERN: Final = r"^[a-z]+(\.[a-z0-9_]{1,40}){1,3}$"
 LABEL: Final = (
     "it says nothing of what is learnt: positive: WORD, classes: [A, B, …], or the bounds "
     "[LOW, HIGH] of a number"
@@ -31,12 +38,22 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "setting_form": SETTING,
     "misspelt_family": MISSPELT,
     "unknown_family": UNKNOWN,
+    "misspelt_step": MISSPELT_STEP,
+    "unknown_step": UNKNOWN_STEP,
+    "unnamed_step": UNNAMED_STEP,
     DIGEST_PATTERN: "it must be a digest: 64 of the characters 0-9 and a-f",
     ID_PATTERN: "it must be an id, such as job_01jf2k3m",
+    FIELD_PATTERN: "it must be the place of a setting in the job file, such as plan.learning_rate "
+    "or model.hidden",
     SLUG_PATTERN: "it must be a name of at most 63 small letters, digits and hyphens",
 }
-_FAMILY: Final = frozenset({"misspelt_family", "unknown_family"})
-"""Faults of a member that pydantic places at the object around it."""
+_OF_MEMBER: Final[Mapping[str, str]] = {
+    "misspelt_family": "family",
+    "unknown_family": "family",
+    "misspelt_step": "step",
+    "unknown_step": "step",
+}
+"""Faults of a member that pydantic places at the object around it, and which member it is."""
 
 
 def fault(error: Mapping[str, Any]) -> str:
@@ -56,4 +73,5 @@ def first_of(fields: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
 def members(error: Mapping[str, Any]) -> tuple[int | str, ...]:
     """Return the path of what an error of pydantic is about, from the object that was read."""
     path = tuple(error["loc"])
-    return (*path, "family") if error["type"] in _FAMILY else path
+    member = _OF_MEMBER.get(error["type"])
+    return (*path, member) if member else path

@@ -22,7 +22,6 @@ MISSING: Final = "Field required"
 _QUOTED: Final = "Input should be {expected}"
 _TEMPLATES: Final[Mapping[str, str]] = {
     "missing": MISSING,
-    "unexpected_keyword_argument": "Unexpected keyword argument",
     "extra_forbidden": "Extra inputs are not permitted",
     "greater_than": "Input should be greater than {gt}",
     "greater_than_equal": "Input should be greater than or equal to {ge}",
@@ -43,6 +42,7 @@ _TEMPLATES: Final[Mapping[str, str]] = {
 }
 _OBJECT: Final = "it must be an object with named fields"
 _LIST: Final = "it must be a list"
+_NO_FIELD: Final = "there is no field of this name here"
 _OWN: Final[Mapping[str, str]] = {
     "dataclass_type": _OBJECT,
     "model_type": _OBJECT,
@@ -50,6 +50,7 @@ _OWN: Final[Mapping[str, str]] = {
     "tuple_type": _LIST,
     "list_type": _LIST,
     "path_type": "it must be a path",
+    "unexpected_keyword_argument": _NO_FIELD,
     "string_pattern_mismatch": "it must match the pattern '{pattern}'",
 }
 """Those of which pydantic speaks in words of Python, or of its own."""

@@ -153,6 +153,15 @@ def test_an_export_is_whole_and_its_owners(
         assert out.read_bytes() == Path(kept["path"]).read_bytes()
 
 
+def test_an_export_replaces_no_file_unasked(cli: Any, kept: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("mine")
+    status, _, err = cli("agent", "prediction", "export", "job_11111111", out)
+    assert (status != 0, "--force" in err, out.read_text()) == (True, True, "mine")
+    assert cli("agent", "prediction", "export", "job_11111111", out, "--force")[0] == 0
+    assert out.read_text() != "mine"
+
+
 def test_only_what_the_agent_wrote_is_exported(
     cli: Any, kept: dict[str, Any], tmp_path: Path
 ) -> None:

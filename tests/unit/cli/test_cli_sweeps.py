@@ -167,6 +167,24 @@ def test_an_owner_reads_of_it_in_chinese(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "全部 64 个参数点的模型和指标" in told
 
 
+def test_an_owner_is_told_what_a_sweep_without_noise_releases(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = parse(SweepSpec, {**COMMON, "training": TRAINING, "points": [{}]}, stored=True)
+    facts = {"dataset": "customers", "columns": ["age"], "sensitive": [], "epsilon": None}
+    identity = item_id(JOB, spec_digest(spec), facts, ("why",), 1_800_000_000)
+    item = InboxItem(identity, JOB, spec_digest(spec), facts, dump(spec), ("why",), "waiting", 1,
+                     1_800_000_000)  # fmt: skip
+    told = " ".join(" ".join(screen(PendingRequest(item, {"here": HERE}), CLI_KINDS)).split())
+    assert "NONE: what is released may reveal single rows" in told
+    assert "every sum is over at least" in told
+    assert "no budget is charged" not in told
+    monkeypatch.setenv("SECUREFLOW_LANG", "zh")
+    chinese = "".join(screen(PendingRequest(item, {"here": HERE}), CLI_KINDS))
+    assert "models and figures" not in chinese
+    assert "全部 1 个参数点" in chinese.replace("\n", "")
+
+
 def test_the_sdk_asks_for_a_sweep(centre: Any, cli: Any) -> None:
     from secureflow.cli.session import client
 

@@ -99,7 +99,7 @@ def test_the_files_of_all_rounds_stay_small() -> None:
 @pytest.mark.parametrize(
     ("step", "field"),
     [
-        ({"step": "scale", "columns": ["x"]}, "steps.0"),
+        ({"step": "scale", "columns": ["x"]}, "steps.0.step"),
         ({"columns": ["x"]}, "steps.0"),
         ("standardise", "steps.0"),
         ({**SCALE, "v": 2}, "steps.0.v"),
@@ -202,3 +202,20 @@ def test_noise_is_no_larger_than_can_be_drawn() -> None:
             check_preparation(spec)
         else:
             assert refusal(spec)[0] == "privacy.noise_multiplier"
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ({"step": "standardize", "columns": ["x"]}, "standardise may be meant"),
+        ({"step": "zzz", "columns": ["x"]}, "there is no step 'zzz'. The steps are impute, clip"),
+        ({"stp": "clip", "columns": ["x"]}, "it does not say which step it is"),
+    ],
+)
+def test_a_step_that_there_is_none_of_is_told_with_those_that_there_are(
+    step: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        unchecked_any([step])
+    assert told in caught.value.message
+    assert "steps.0" in caught.value.message

@@ -151,6 +151,17 @@ def test_a_point_that_contradicts_itself_is_named(points: Any, told: str) -> Non
     assert told in problem(sweep(points)).message
 
 
+def test_a_misspelt_setting_is_told_with_the_one_that_may_be_meant() -> None:
+    assert "plan.learning_rate" in problem(sweep([{"plan.lerning_rate": 0.1}])).hint
+    assert "job file" in problem(sweep([{"plan.validation": 0.1}])).hint
+
+
+def test_a_sweep_reads_the_key_if_its_jobs_do() -> None:
+    plan = {"rounds": 2, "validation": 0.2, "split": {"by": "key"}}
+    assert sweep(training=training(plan=plan)).splits_by_key
+    assert not sweep().splits_by_key
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -186,9 +186,10 @@ def _notes(spec: EvaluationSpec) -> Iterator[str]:
     for one in spec.models:
         if seen := one.seen(spec.parties, spec.held_out):
             yield Text(
-                "{model} was trained on rows of {parties}, perhaps on these: its figures are then "
-                "better than on rows that it has never seen. Hold rows out by key, in the training "
-                "(plan.split) and here (held_out).",
+                "{model} learned from rows of {parties}, perhaps from these, in its training or in "
+                "a preparation that learns from labels (woe): its figures are then better than on "
+                "rows that it has never seen. Hold rows out by key, in the training (plan.split) "
+                "and here (held_out).",
                 model=one.digest,
                 parties=", ".join(seen),
             )

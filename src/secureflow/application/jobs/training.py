@@ -39,6 +39,7 @@ from secureflow.domain.bounds import refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.quorum import quorum_of
 from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.families import BY_SUMS
 from secureflow.domain.specs.inputs import (
     ArrayFeature,
     ImageFeature,
@@ -62,7 +63,7 @@ from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.training.extras import EXTRAS
 from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 
 class TrainingJobs:
@@ -279,6 +280,8 @@ def _with_categories(features: FeatureSpec) -> Iterator[PreparedColumn | Categor
             yield one
 
 
+_LARGEST_INPUT: Final = 100
+"""Absolute value beyond which an input is no number for steps of a gradient."""
 _TYPES: Final = {ImageFeature: "image", ArrayFeature: "array", TextFeature: "text"}
 
 
@@ -384,6 +387,14 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
         )
     if clamped := clamped_steps(spec):
         yield clamped
+    if large := unscaled_inputs(spec):
+        yield Text(
+            "The recipe's inputs are taken as they are, and {columns} may be beyond ±{limit}: "
+            "steps of a gradient do not converge on such numbers. Let the preparation end with "
+            "standardise or min_max of them.",
+            columns=Joined(", ", large),
+            limit=_LARGEST_INPUT,
+        )
     if spec.plan.keep is not None:
         yield Text(
             "The reported {metric} is the best of all rounds on the rows that chose it: it "
@@ -395,6 +406,17 @@ def _figure_notes(spec: TrainingSpec) -> Iterator[str]:
             "Rows are held out by the key that each owner declares: all of a person, an account or "
             "a patient, or none, and the same ones in every job with this split."
         )
+
+
+def unscaled_inputs(spec: TrainingSpec) -> list[str]:
+    """Return the inputs of a recipe that are too large for a family that takes gradient steps."""
+    if spec.features is None or spec.features.recipe is None or spec.model.family in BY_SUMS:
+        return []
+    return [
+        one.column
+        for one in spec.features.numeric
+        if max(map(abs, one.bounds)) > _LARGEST_INPUT and one.scale == "none"
+    ]
 
 
 def _code_notes(spec: TrainingSpec) -> Iterator[str]:

@@ -12,10 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
 
+from secureflow.domain.fieldfaults import MISSPELT_STEP, UNKNOWN_STEP, UNNAMED_STEP
 from secureflow.domain.specs.base import STRICT, Category
 from secureflow.domain.texts import ONE_LINE
+from secureflow.kit.nearnames import alike
 
 MAX_STEPS: Final = 128
 """Most steps of a preparation."""
@@ -371,6 +374,20 @@ CATALOGUE: Final[tuple[type[Any], ...]] = (
 """Every step, in the order in which they are listed for people."""
 
 _BY_NAME: Final = {one.step: one for one in CATALOGUE}
+_LONGEST_TOLD: Final = 64
+"""Most characters that are repeated of the name of a step that there is none of."""
+
+
+def _offered(value: Any) -> Any:
+    """Refuse a step that there is none of, with those that may be meant."""
+    named = value.get("step") if isinstance(value, dict) else None
+    if named is None or (isinstance(named, str) and named in _BY_NAME):
+        return value
+    step = str(named)[:_LONGEST_TOLD]
+    told = {"step": step, "steps": ", ".join(_BY_NAME)}
+    if near := alike(step, _BY_NAME):
+        raise PydanticCustomError("misspelt_step", MISSPELT_STEP, {**told, "near": ", ".join(near)})
+    raise PydanticCustomError("unknown_step", UNKNOWN_STEP, told)
 
 
 def _name(value: Any) -> str | None:
@@ -397,8 +414,9 @@ PreparationStep = Annotated[
     | Annotated[Drop, Tag("<drop>")],
     Discriminator(
         _name,
-        custom_error_type="unknown_step",
-        custom_error_message="no step has this name",
+        custom_error_type="unnamed_step",
+        custom_error_message=UNNAMED_STEP,
     ),
+    BeforeValidator(_offered),
 ]
 """A step in a spec; `step` names it."""

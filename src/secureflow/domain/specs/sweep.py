@@ -17,6 +17,7 @@ from pydantic import Field
 
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.budgets import PrivacyUnit
+from secureflow.domain.fieldfaults import FIELD_PATTERN
 from secureflow.domain.specs.base import (
     STRICT,
     Limits,
@@ -34,9 +35,10 @@ from secureflow.domain.specs.training_rules import check
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
+from secureflow.kit.nearnames import alike
+from secureflow.kit.text import Joined, Text
 
-FieldName = Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z0-9_]{1,40}){1,3}$", max_length=128)]
+FieldName = Annotated[str, Field(pattern=FIELD_PATTERN, max_length=128)]
 """Where a setting stands in the spec of a training, e.g. `plan.learning_rate`."""
 _Scalar = bool | int | float | Annotated[str, Field(max_length=128), ONE_LINE]
 Value = _Scalar | Annotated[tuple[_Scalar, ...], Field(max_length=64)] | None
@@ -279,7 +281,8 @@ def check_sweep(spec: SweepSpec) -> None:
     for number, point in enumerate(spec.points, 1):
         for name in point:
             if reason := swept_problem(name):
-                raise _at_point(number, Text("{field}: {problem}", field=name, problem=reason))
+                told = Text("{field}: {problem}", field=name, problem=reason)
+                raise _at_point(number, told, _meant(name))
     known: list[TrainingSpec] = []
     for number, training in enumerate(spec.trainings, 1):
         try:
@@ -332,6 +335,14 @@ def swept_problem(name: str) -> str | None:
     if allowed.get(section, False):
         return None
     return _NOT_SET
+
+
+def _meant(name: str) -> str:
+    """Return the next step after a field of a plan or of the noise that is like one of them."""
+    known = [*(f"plan.{one}" for one in _PLAN), *(f"privacy.{one}" for one in _PRIVACY)]
+    fixed = {f"plan.{one}" for one in _FIXED}
+    near = [] if name in fixed or name.startswith("plan.split.") else alike(name, known)
+    return Text("{near} may be meant.", near=Joined(", ", near)) if near else ""
 
 
 def _at_point(number: int, reason: str, hint: str = "") -> SecureFlowError:

@@ -95,7 +95,7 @@ def _few(evaluated: Mapping[str, Any]) -> list[Text]:
             )
         )
     if evaluated["form"] == "binary":
-        told += _few_of_two(evaluated["figures"])
+        told += _few_of_two(evaluated["figures"], noised=bool(evaluated["noise"]))
     if evaluated["form"] == "classes" and rows >= FEW_ROWS:
         lines = evaluated["curves"].get("classes", [])
         named = [line["class"] for line in lines if line["rows"] < FEW_ROWS]
@@ -113,9 +113,16 @@ def _few(evaluated: Mapping[str, Any]) -> list[Text]:
     return told
 
 
-def _few_of_two(figures: Mapping[str, Any]) -> list[Text]:
+def _few_of_two(figures: Mapping[str, Any], *, noised: bool) -> list[Text]:
     rows, ones = int(figures["rows"]), int(figures.get("positives", 0))
     if "auc" not in figures:
+        if noised:
+            return [
+                Text(
+                    "Noise leaves rows of one class only: AUC, KS, gains and lift cannot be told. "
+                    "Spend more of the budget, or add rows."
+                )
+            ]
         return [Text("All rows are of one class: AUC, KS, gains and lift are not defined.")]
     if rows < FEW_ROWS or min(ones, rows - ones) >= FEW_ROWS:
         return []

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from secureflow.domain.errors import name_of
+from secureflow.domain.errors import ROW_ERRORS, name_of
 from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.engines.closing import Certificate
 from secureflow.engines.run.messages import Leaves
@@ -65,6 +65,10 @@ def record_round(
 
 
 _HINT: Final = "Bring the named organisations' agents back and submit the job again."
+_ROWS: Final = (
+    "No agent is away: rows do not fit the job. The named organisations find them in `secureflow "
+    "agent log`; correct them there, or the columns and steps of the job, and submit it again."
+)
 
 
 def too_few_contributors(
@@ -73,7 +77,6 @@ def too_few_contributors(
     """Return the error of a round with fewer contributors than may be summed."""
     names = ", ".join(sorted(failures))
     reasons = one_after_the_other([_reason(party, error) for party, error in failures.items()])
-    codes = {str(error.get("code")) for error in failures.values()}
     return SecureFlowError(
         name_of(failures.values(), "too_few_contributors"),
         Text(
@@ -86,9 +89,16 @@ def too_few_contributors(
             count=len(course.parties),
             reasons=reasons,
         ),
-        _code_hint(course.context.job) if codes and codes <= CODE_ERRORS else _HINT,
+        _next_step(course.context.job, failures),
         {"parties": sorted(failures), "failures": dict(failures)},
     )
+
+
+def _next_step(job: str, failures: Mapping[str, Any]) -> str:
+    codes = {str(error.get("code")) for error in failures.values()}
+    if codes and codes <= CODE_ERRORS:
+        return _code_hint(job)
+    return _ROWS if codes and codes <= ROW_ERRORS else _HINT
 
 
 def _code_hint(job: str) -> str:

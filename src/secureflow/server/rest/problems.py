@@ -169,7 +169,11 @@ def _field(error: Mapping[str, Any], body: Any) -> dict[str, str]:
         return {"field": place_of(place), "problem": fault(error)}
     context = error["ctx"]
     named, known = context["discriminator"].strip("'"), context.get("expected_tags")
-    problem = Text("one of {known} is needed", known=known) if known else "it is missing"
+    problem: str = "it is missing"
+    if known:
+        problem = Text("one of {known} is needed", known=known)
+    elif named == "kind":
+        problem = "it is missing: write which kind of job it is, such as kind: training"
     return {"field": place_of((*place, named)), "problem": problem}
 
 
