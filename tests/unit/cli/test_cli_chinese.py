@@ -41,7 +41,8 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def test_a_round_that_cannot_be_summed_says_once_who_was_silent() -> None:
-    course: Any = SimpleNamespace(threshold=3, parties=("a", "b", "c"))
+    context = SimpleNamespace(job="job")
+    course: Any = SimpleNamespace(threshold=3, parties=("a", "b", "c"), context=context)
     request: Any = SimpleNamespace(party="c", verb="mask", patience=40.0)
     step: Any = SimpleNamespace(number=2, stage="train")
     failures = {"b": {"message": "Who knows."}, "c": silent(request).as_json()}

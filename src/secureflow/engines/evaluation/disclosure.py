@@ -7,17 +7,21 @@ from typing import Final
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.engines.run.explaining import (
+    MASKED,
     Row,
     attack_rows,
+    averaging,
+    false_sums,
+    membership,
     sight_rows,
-    subtracting,
+    subtracting_sums,
     sybils,
     two_parties,
 )
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text
 
-_MASKED: Final = "sums are masked: only the total of a certified set can be opened"
+_REPEATED: Final = "for the same model a party's sums and noise are the same, bit by bit"
 
 
 def disclosure(spec: EvaluationSpec) -> list[dict[str, JSON]]:
@@ -27,11 +31,12 @@ def disclosure(spec: EvaluationSpec) -> list[dict[str, JSON]]:
 
 def attacks(spec: EvaluationSpec) -> list[dict[str, JSON]]:
     """Return common attacks: `stopped` is yes, partly or no, and why."""
+    private = spec.privacy
     rows = (
-        *(_reading, sybils, _differencing, _choosing, _membership, _averaging, _subtracting),
-        _false_sums,
+        *(_reading(spec), sybils(spec), _differencing(spec), _choosing(spec), membership(private)),
+        *(averaging(private, _REPEATED), subtracting_sums(spec, private), false_sums()),
     )
-    return attack_rows(row(spec) for row in rows)
+    return attack_rows(rows)
 
 
 def _sights(spec: EvaluationSpec) -> Iterator[Row]:
@@ -44,7 +49,7 @@ def _sights(spec: EvaluationSpec) -> Iterator[Row]:
             "the job asks for figures of each party, and every owner approves that",
         )
     else:
-        yield "operator", "the totals of each model; never a party's sums", _MASKED
+        yield "operator", "the totals of each model; never a party's sums", MASKED
     yield "network", "masked bytes, sizes and times", "TLS 1.3"
     if spec.privacy is None:
         yield (
@@ -64,7 +69,7 @@ def _reading(spec: EvaluationSpec) -> Row:
     attack = "the operator reads a single party's sums"
     if spec.per_party:
         return attack, "no", "figures of each party are what the job releases"
-    return attack, "yes", _MASKED
+    return attack, "yes", MASKED
 
 
 def _differencing(spec: EvaluationSpec) -> Row:
@@ -85,32 +90,3 @@ def _choosing(spec: EvaluationSpec) -> Row:
     if spec.privacy is None:
         return attack, "no", "without differential privacy its label can be read from the counts"
     return attack, "yes", "every count is noised"
-
-
-def _membership(spec: EvaluationSpec) -> Row:
-    attack = "somebody tells from the totals whether a row was in the data"
-    if spec.privacy is None:
-        return attack, "no", "without differential privacy totals are exact"
-    if spec.privacy.unit == "person":
-        return attack, "yes", "bounded by ε; a person with rows at several owners less"
-    return attack, "yes", "bounded by ε; a person with many records is protected less"
-
-
-def _averaging(spec: EvaluationSpec) -> Row:
-    attack = "a round is asked for again to average its noise away"
-    if spec.privacy is None:
-        return attack, "no", "there is no noise"
-    return attack, "yes", "for the same model a party's sums and noise are the same, bit by bit"
-
-
-def _subtracting(spec: EvaluationSpec) -> Row:
-    if spec.privacy is None:
-        attack = "parties that collude subtract their own sums from the totals"
-        return attack, "partly", "what is left is the sum over the other parties"
-    return subtracting(spec, spec.privacy.noise)
-
-
-def _false_sums(spec: EvaluationSpec) -> Row:
-    del spec
-    attack = "a contributor sends false sums"
-    return attack, "no", "masked sums cannot be inspected: who contributed is on record"

@@ -8,17 +8,21 @@ from typing import Final
 from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.run.explaining import (
+    MASKED,
     Row,
     attack_rows,
+    averaging,
+    false_sums,
+    membership,
     sight_rows,
-    subtracting,
+    subtracting_sums,
     sybils,
     two_parties,
 )
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text
 
-_MASKED: Final = "sums are masked: only the total of a certified set can be opened"
+_REPEATED: Final = "from the same totals a party's sums and noise are the same, bit by bit"
 
 
 def disclosure(spec: PreparationSpec) -> list[dict[str, JSON]]:
@@ -28,9 +32,13 @@ def disclosure(spec: PreparationSpec) -> list[dict[str, JSON]]:
 
 def attacks(spec: PreparationSpec) -> list[dict[str, JSON]]:
     """Return common attacks: `stopped` is yes, partly or no, and why."""
-    telling = (_telling,) if searched(spec) else ()
-    rows = (_reading, *telling, sybils, _membership, _averaging, _subtracting, _poisoning)
-    return attack_rows(row(spec) for row in rows)
+    private = spec.privacy
+    rows = (
+        *(_reading(), *((_telling(spec),) if searched(spec) else ()), sybils(spec)),
+        *(membership(private), averaging(private, _REPEATED)),
+        *(subtracting_sums(spec, private), false_sums()),
+    )
+    return attack_rows(rows)
 
 
 def _sights(spec: PreparationSpec) -> Iterator[Row]:
@@ -38,7 +46,7 @@ def _sights(spec: PreparationSpec) -> Iterator[Row]:
     yield "owner", "its own rows, its own sums, the totals of every round", "they are its own"
     yield "other parties", totals, "each computes the next round's fits from them"
     yield from two_parties(spec)
-    yield "operator", "the totals over the contributors; never a party's sums", _MASKED
+    yield "operator", "the totals over the contributors; never a party's sums", MASKED
     yield "network", "masked bytes, sizes and times", "TLS 1.3"
     if spec.privacy is None:
         yield (
@@ -54,9 +62,8 @@ def _sights(spec: PreparationSpec) -> Iterator[Row]:
         )
 
 
-def _reading(spec: PreparationSpec) -> Row:
-    del spec
-    return "the operator reads a single party's sums", "yes", _MASKED
+def _reading() -> Row:
+    return "the operator reads a single party's sums", "yes", MASKED
 
 
 def _telling(spec: PreparationSpec) -> Row:
@@ -65,32 +72,3 @@ def _telling(spec: PreparationSpec) -> Row:
         why = "cells shrink to a few millionths of the bounds, and their counts are exact"
         return attack, "no", why
     return attack, "yes", "one pass, whose counts are noised"
-
-
-def _membership(spec: PreparationSpec) -> Row:
-    attack = "somebody tells from the totals whether a row was in the data"
-    if spec.privacy is None:
-        return attack, "no", "without differential privacy totals are exact"
-    if spec.privacy.unit == "person":
-        return attack, "yes", "bounded by ε; a person with rows at several owners less"
-    return attack, "yes", "bounded by ε; a person with many records is protected less"
-
-
-def _averaging(spec: PreparationSpec) -> Row:
-    attack = "a round is asked for again to average its noise away"
-    if spec.privacy is None:
-        return attack, "no", "there is no noise"
-    return attack, "yes", "from the same totals a party's sums and noise are the same, bit by bit"
-
-
-def _subtracting(spec: PreparationSpec) -> Row:
-    if spec.privacy is None:
-        attack = "parties that collude subtract their own sums from the totals"
-        return attack, "partly", "what is left is the sum over the other parties"
-    return subtracting(spec, spec.privacy.noise)
-
-
-def _poisoning(spec: PreparationSpec) -> Row:
-    del spec
-    attack = "a contributor sends false sums"
-    return attack, "no", "masked sums cannot be inspected: who contributed is on record"

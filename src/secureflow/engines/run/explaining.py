@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 from secureflow.domain.quorum import honest_of, threshold_of
 from secureflow.domain.specs.base import JobSpec, two_sum
@@ -10,6 +11,15 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, with_texts
 
 Row = tuple[str, str, str]
+
+MASKED: Final = "sums are masked: only the total of a certified set can be opened"
+
+
+class _Noise(Protocol):
+    @property
+    def noise(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
 
 
 def sight_rows(rows: Iterable[Row]) -> list[dict[str, JSON]]:
@@ -73,3 +83,40 @@ def subtracting(spec: JobSpec, noise: str) -> Row:
         most=most,
     )
     return attack, "yes", why
+
+
+def membership(privacy: _Noise | None) -> Row:
+    """Return whether released totals tell of a row that it is in the data."""
+    attack = "somebody tells from the totals whether a row was in the data"
+    if privacy is None:
+        return attack, "no", "without differential privacy totals are exact"
+    return attack, "yes", bounded(privacy.unit)
+
+
+def bounded(unit: str) -> str:
+    """Return whom ε protects less than it says, by the unit that it protects."""
+    if unit == "person":
+        return "bounded by ε; a person with rows at several owners less"
+    return "bounded by ε; a person with many records is protected less"
+
+
+def averaging(privacy: _Noise | None, repeated: str) -> Row:
+    """Return what asking for a round again gains; `repeated` is why nothing, where noise is."""
+    attack = "a round is asked for again to average its noise away"
+    if privacy is None:
+        return attack, "no", "there is no noise"
+    return attack, "yes", repeated
+
+
+def subtracting_sums(spec: JobSpec, privacy: _Noise | None) -> Row:
+    """Return what colluding parties gain from knowing what they sent themselves."""
+    if privacy is None:
+        attack = "parties that collude subtract their own sums from the totals"
+        return attack, "partly", "what is left is the sum over the other parties"
+    return subtracting(spec, privacy.noise)
+
+
+def false_sums() -> Row:
+    """Return what stops a contributor that lies: nothing but the record."""
+    attack = "a contributor sends false sums"
+    return attack, "no", "masked sums cannot be inspected: who contributed is on record"

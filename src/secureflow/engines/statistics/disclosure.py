@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.explaining import (
+    MASKED,
     Row,
     attack_rows,
+    bounded,
+    false_sums,
     sight_rows,
     subtracting,
     sybils,
@@ -18,7 +21,6 @@ from secureflow.kit.canonical import JSON
 _LOCAL = (
     "local noise hides which value a cell has, not that there is a row nor that a cell is empty"
 )
-_MASKED = "sums are masked: only the total of a certified set can be opened"
 
 
 def disclosure(spec: StatisticsSpec) -> list[dict[str, JSON]]:
@@ -28,18 +30,16 @@ def disclosure(spec: StatisticsSpec) -> list[dict[str, JSON]]:
 
 def attacks(spec: StatisticsSpec) -> list[dict[str, JSON]]:
     """Return common attacks: `stopped` is yes, partly or no, and why."""
-    rows = (
-        *(_reading, _bounds, _differencing, sybils),
-        *(_membership, _averaging, _subtracting, _poisoning),
-    )
-    return attack_rows(row(spec) for row in rows)
+    rows = (_reading, _bounds, _differencing, sybils, _membership, _averaging)
+    last = subtracting(spec, spec.privacy.noise), false_sums()
+    return attack_rows((*(row(spec) for row in rows), *last))
 
 
 def _sights(spec: StatisticsSpec) -> Iterator[Row]:
     yield "owner", "its own rows, its own noised sums, the answers", "they are its own"
     yield "other parties", "the answers", "the report is the project's"
     yield from two_parties(spec)
-    yield "operator", "the noised total over the contributors; never a party's sums", _MASKED
+    yield "operator", "the noised total over the contributors; never a party's sums", MASKED
     yield "network", "masked bytes, sizes and times", "TLS 1.3"
     if spec.privacy.noise == "local":
         yield (
@@ -56,7 +56,7 @@ def _sights(spec: StatisticsSpec) -> Iterator[Row]:
 
 def _reading(spec: StatisticsSpec) -> Row:
     del spec
-    return "the operator reads a single party's sums", "yes", _MASKED
+    return "the operator reads a single party's sums", "yes", MASKED
 
 
 def _bounds(spec: StatisticsSpec) -> Row:
@@ -77,9 +77,7 @@ def _membership(spec: StatisticsSpec) -> Row:
     attack = f"somebody tells from the answers whether a {spec.privacy.unit} was in the data"
     if spec.privacy.noise == "local":
         return attack, "no", _LOCAL
-    if spec.privacy.unit == "person":
-        return attack, "yes", "bounded by ε; a person with rows at several owners less"
-    return attack, "yes", "bounded by ε; a person with many records is protected less"
+    return attack, "yes", bounded(spec.privacy.unit)
 
 
 def _averaging(spec: StatisticsSpec) -> Row:
@@ -87,13 +85,3 @@ def _averaging(spec: StatisticsSpec) -> Row:
     attack = "a question is asked again to average its noise away"
     why = "another job is charged again; in this one each agent sends the sums that it stored"
     return attack, "yes", why
-
-
-def _subtracting(spec: StatisticsSpec) -> Row:
-    return subtracting(spec, spec.privacy.noise)
-
-
-def _poisoning(spec: StatisticsSpec) -> Row:
-    del spec
-    attack = "a contributor sends false sums"
-    return attack, "no", "masked sums cannot be inspected: who contributed is on record"
