@@ -65,7 +65,7 @@ async def test_the_spec_holds_what_the_model_computes_with(stage: Stage) -> None
     assert spec.parties == BANKS
     assert told.digest == spec_digest(spec)
     assert told.details["rounds"] == 1
-    assert any("trained on rows of bank-a, bank-b, bank-c" in note for note in told.notes)
+    assert any("learned from rows of bank-a, bank-b, bank-c" in note for note in told.notes)
     assert any("Figures of each party are released" in note for note in told.notes)
 
 
