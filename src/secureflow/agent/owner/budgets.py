@@ -30,7 +30,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import DEFERRED, Witness
 from secureflow.domain.budgets import unit_mismatch
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.domain.specs.base import JobSpec, contributing, dataset_name
 from secureflow.domain.specs.protections import contributes
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.privacy import (
@@ -346,7 +346,7 @@ class Budgets:
 
     def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
         """Return the budget that a job is charged to: as declared when it was approved, or now."""
-        if spec is None or not spec.reads_rows or not contributes(spec):
+        if spec is None or not spec.reads_rows or not contributes(contributing(spec)):
             return None  # nothing that depends on rows leaves
         name = dataset_name(spec, self._settings.organisation)
         policy = self._declared(name, job).privacy

@@ -102,15 +102,16 @@ def check_request(
 
 def _check_settings(spec: JobSpec, party: str, settings: AgentSettings) -> None:
     """Refuse a protection, or too small a sum, that the owner's settings rule out."""
-    if not contributes(spec):
+    sharing = contributing(spec)
+    if not contributes(sharing):
         return
-    if spec.protection not in settings.consent.protections:
+    if sharing.protection not in settings.consent.protections:
         raise SecureFlowError(
             "protection_refused",
             Text(
                 "{party} does not take part in jobs protected by {protection}.",
                 party=party,
-                protection=spec.protection,
+                protection=sharing.protection,
             ),
             Text(
                 "Submit it with one of: {protections}.",
