@@ -135,7 +135,7 @@ def _reason(left_out: str | None) -> str:
         "identifier": t("it identifies rows or persons"),
         "text": t("free text, or too many different values for categories"),
         "mixed": t("most of its cells are numbers, some are not"),
-        "date": t("dates or times: derive an age or a duration"),
+        "date": t("dates or times: derive an age or a duration, or declare a text for date_parts"),
         "constant": t("the same value in every row"),
         "empty": t("no value in any row"),
         "infinite": t("it holds infinite numbers"),

@@ -89,15 +89,15 @@ def too_few_contributors(
             count=len(course.parties),
             reasons=reasons,
         ),
-        _next_step(course.context.job, failures),
+        _next_step(course, failures),
         {"parties": sorted(failures), "failures": dict(failures)},
     )
 
 
-def _next_step(job: str, failures: Mapping[str, Any]) -> str:
+def _next_step(course: Course[Any], failures: Mapping[str, Any]) -> str:
     codes = {str(error.get("code")) for error in failures.values()}
     if codes and codes <= CODE_ERRORS:
-        return _code_hint(job)
+        return _code_hint(course.context.job)
     return _ROWS if codes and codes <= ROW_ERRORS else _HINT
 
 
