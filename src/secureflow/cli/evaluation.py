@@ -173,11 +173,11 @@ def _lines(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a model's own line of the table, then its parties'; what is no number is left out."""
     from secureflow.application.reports.pictures.reading import members, numbers
 
-    name = str(model.get("model", ""))
+    names = {"model": plain(model.get("name") or model.get("model") or "")}
     psi = {key: one for key, one in numbers(model.get("psi")).items() if key == "psi"}
-    yield {"model": name, "party": "", **_short({**numbers(model.get("figures")), **psi})}
+    yield {**names, "party": "", **_short({**numbers(model.get("figures")), **psi})}
     for party, figures in members(model.get("parties")).items():
-        yield {"model": name, "party": plain(party), **_short(numbers(figures))}
+        yield {**names, "party": plain(party), **_short(numbers(figures))}
 
 
 def _short(figures: Mapping[str, float]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
@@ -169,6 +170,11 @@ def _named(step: Any) -> str:
     return f"{step.step} ({how})" if how else str(step.step)
 
 
+def _released(model: ScoredModel) -> str:
+    """Return the job that released a model, and what the centre calls the model."""
+    return plain(f"{model.job} ({model.name})" if model.name else model.job)
+
+
 class EvaluationText:
     """`CliKind`."""
 
@@ -179,7 +185,7 @@ class EvaluationText:
         models = listed(
             t(
                 "{family} {digest}, which the centre says {job} released",
-                family=t(one.model.family), digest=one.digest, job=plain(one.job),
+                family=t(one.model.family), digest=one.digest, job=_released(one),
             )
             for one in spec.models
         )  # fmt: skip
@@ -226,7 +232,7 @@ class PredictionText:
         one = spec.model
         told = t(
             "prediction of every row by {family} {digest}, which the centre says {job} released",
-            family=t(one.model.family), digest=one.digest, job=plain(one.job),
+            family=t(one.model.family), digest=one.digest, job=_released(one),
         )  # fmt: skip
         if spec.columns:
             columns = listed(map(plain, spec.columns))

@@ -56,12 +56,14 @@ class Report(dict[str, Any]):
     def evaluation(self) -> Table:
         """Of an evaluation a row for each model and each of its parties: their figures.
 
-        `model` is the digest of its parameters, `party` empty for all rows together.
+        `name` is what the centre calls it, `model` the digest of its parameters, `party` empty for
+        all rows together.
         """
         part = self.get("evaluation")
         rows: list[dict[str, Any]] = []
         for one in _rows(part.get("models")) if isinstance(part, Mapping) else ():
-            named = {"job": one.get("job"), "model": one.get("model"), "party": ""}
+            known = {name: one.get(name) or None for name in ("job", "name", "model")}
+            named = {**known, "party": ""}
             rows.append({**named, **numbers_in(one.get("figures"))})
             parties = one.get("parties")
             for party, figures in parties.items() if isinstance(parties, Mapping) else ():

@@ -109,6 +109,15 @@ async def test_an_approval_covers_each_listed_job_and_nobody_is_asked_again(worl
     assert action["facts"]["by"] == f"the approval of {SWEEP}"
 
 
+async def test_protections_that_an_owner_rules_out_are_refused_of_a_sweep(world: World) -> None:
+    masked = dump(world.make_spec(protection="secagg"))
+    error = await refused(
+        world, body(sweep_of(world, training=masked), SWEEP), "protection_refused"
+    )
+    assert ME in error.message
+    assert world.assembly.inbox.list(waiting=False) == []
+
+
 async def test_a_part_of_a_sweep_that_was_never_approved_is_refused(world: World) -> None:
     error = await refused(world, part_body(sweep_of(world), 1), "not_approved")
     assert SWEEP in error.message

@@ -61,6 +61,7 @@ async def test_the_spec_holds_what_the_model_computes_with(stage: Stage) -> None
     assert (one.job, one.digest, one.moments) == (model.job, model.digest, tuple(MOMENTS))
     assert one.contributors == BANKS
     assert (one.bytes, one.form) == (16, "binary")
+    assert one.called == f"{model.name}@{model.version} ({model.digest})"
     assert spec.column_names == ("age", "job", "income")
     assert spec.parties == BANKS
     assert told.digest == spec_digest(spec)

@@ -158,6 +158,15 @@ def test_the_best_model_of_each_party_is_in_bold() -> None:
         assert f"{low:,.4f} – {high:,.4f}" in pictures(told)
 
 
+def test_models_are_called_by_their_names_beside_their_digests() -> None:
+    told = evaluation(BINARY)
+    for at, one in enumerate(told["models"]):
+        one["name"] = f"risk@{at}"
+    page = pictures(told)
+    assert "risk@0<small>mdl_0a</small>" in page
+    assert "risk@1 (mdl_1a)" in page
+
+
 def test_without_lines_of_parties_one_model_needs_no_comparison() -> None:
     told = evaluation(BINARY, models=1)
     told["models"][0]["parties"] = None

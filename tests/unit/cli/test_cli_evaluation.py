@@ -140,3 +140,12 @@ def test_figures_are_shown_by_model_and_party(cli: Any, centre: Any) -> None:
     assert "With so few rows" in out
     status, out, _ = cli("job", "report", "job_11111111", "-o", "json")
     assert json.loads(out)["evaluation"] == REPORT["evaluation"]
+
+
+def test_a_model_is_called_by_its_name_where_the_report_has_one(cli: Any, centre: Any) -> None:
+    (model,) = REPORT["evaluation"]["models"]
+    named = {**REPORT, "evaluation": {"models": [{**model, "name": "risk@2\u202e"}]}}
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, named)
+    _, out, _ = cli("job", "report", "job_11111111")
+    assert "risk@2" in out
+    assert "\u202e" not in out

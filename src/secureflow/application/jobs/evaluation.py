@@ -190,7 +190,7 @@ def _notes(spec: EvaluationSpec) -> Iterator[str]:
                 "a preparation that learns from labels (woe): its figures are then better than on "
                 "rows that it has never seen. Hold rows out by key, in the training (plan.split) "
                 "and here (held_out).",
-                model=one.digest,
+                model=one.called,
                 parties=", ".join(seen),
             )
     if spec.per_party:
@@ -217,7 +217,7 @@ def _details(spec: EvaluationSpec) -> dict[str, Any]:
 
     return {
         "parties": list(spec.parties),
-        "models": [one.digest for one in spec.models],
+        "models": [one.called for one in spec.models],
         "rounds": spec.planned_rounds,
         "numbers": longest(spec),
         "quorum": quorum_of(len(spec.roster)),

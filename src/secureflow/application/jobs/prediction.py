@@ -162,7 +162,7 @@ def _notes(spec: PredictionSpec) -> Iterator[str]:
 def _details(spec: PredictionSpec) -> dict[str, Any]:
     return {
         "parties": list(spec.parties),
-        "model": spec.model.digest,
+        "model": spec.model.called,
         "columns": list(spec.column_names),
         "result": list(spec.titles),
         "min_contributors": spec.min_contributors,

@@ -70,6 +70,7 @@ async def scored_model(
         adapts_clipping=found.parameters > found.model_parameters,
         contributors=contributors,
         held_out=held_out,
+        name=f"{model.name}@{model.version}",
     )
 
 

@@ -19,6 +19,7 @@ from secureflow.domain.specs.model_rules import shape_problem
 from secureflow.domain.specs.targets import ClassesLabel, form_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import features_problem
+from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.text import Text
 
 MAX_MOMENTS: Final = 1 << 16
@@ -44,6 +45,7 @@ class ScoredModel:
             that it went on from, and in the preparation of a recipe that learned from labels.
         held_out: the rows of these that none of them learned from, by the owners' keys; None if
             that cannot be told from keys.
+        name: its name and version, such as `risk@2`, as the centre says.
     """
 
     __pydantic_config__ = STRICT
@@ -57,6 +59,20 @@ class ScoredModel:
     adapts_clipping: bool = False
     contributors: Annotated[tuple[Slug, ...], Field(max_length=256)] = ()
     held_out: Annotated[HeldOut | None, Field(exclude_if=_absent)] = None
+    name: Annotated[str, Field(max_length=160), ONE_LINE] = ""
+
+    @property
+    def called(self) -> str:
+        """Its name, if there is one, and its digest."""
+        return f"{self.name} ({self.digest})" if self.name else self.digest
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Which model it is, for reports."""
+        return {
+            **{"job": self.job, "name": self.name},
+            **{"model": self.digest, "family": self.model.family},
+        }
 
     @property
     def trained(self) -> TrainingSpec:

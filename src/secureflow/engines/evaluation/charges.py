@@ -32,7 +32,7 @@ def released(spec: EvaluationSpec) -> tuple[dict[str, Any], ...]:
     """Return every number that the job releases, with its mechanism and its charge."""
     rows = []
     for number, model in enumerate(spec.models, 1):
-        name = f"{number}. {model.model.family} {model.digest}"
+        name = f"{number}. {model.model.family} {model.called}"
         rows.append(_row(spec, model, name))
         if spec.per_party:
             rows += [_row(spec, model, f"{name} {party}") for party in spec.parties]

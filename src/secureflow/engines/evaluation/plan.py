@@ -193,7 +193,7 @@ def measured(
         )
         found["honest"] = [*found["honest"], with_texts({"line": line})]
     return {
-        **{"job": model.job, "model": model.digest, "family": model.model.family},
+        **model.told,
         **found,
         "seen": list(seen),
         "psi": _shift(spec, model, whole, every),

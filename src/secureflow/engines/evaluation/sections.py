@@ -21,7 +21,7 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
     """
     found: list[dict[str, JSON]] = []
     for one in evaluation["models"]:
-        title = Text("Evaluation of {model}", model=str(one.get("model") or one.get("job") or ""))
+        title = Text("Evaluation of {model}", model=called(one))
         found.append(with_texts({"title": title, "rows": _figures(one)}))
         lines = [*one["honest"], *learned_lines(one)]
         rows = [_line(number, line) for number, line in enumerate(lines, 1)]
@@ -30,6 +30,16 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
         if shift := one.get("psi"):
             found.append({"title": SHIFT, "rows": _shift(shift)})
     return found
+
+
+def called(one: Mapping[str, Any]) -> str:
+    """Return what a model is called: its name and its digest, else its job.
+
+    Args:
+        one: a model's part of the report (`figures`), from any version and anybody.
+    """
+    known = str(one.get("model") or one.get("job") or "")
+    return f"{name} ({known})" if (name := str(one.get("name") or "")) else known
 
 
 def learned_lines(one: Mapping[str, Any]) -> list[dict[str, JSON]]:

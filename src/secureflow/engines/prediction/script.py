@@ -86,7 +86,7 @@ def _prediction(spec: PredictionSpec, replies: Mapping[str, KeepReply]) -> dict[
     model = spec.model
     leaves = {party: leaf_from_json(reply.leaf) for party, reply in sorted(replies.items())}
     return {
-        **{"job": model.job, "model": model.digest, "family": model.model.family},
+        **model.told,
         **{"outputs": list(spec.outputs), "columns": list(spec.columns)},
         "kept": {
             party: {"leaf": one.hash(), "commitment": one.leaf.commitment}

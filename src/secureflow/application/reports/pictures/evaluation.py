@@ -37,8 +37,14 @@ def pictures(evaluation: Any) -> Markup:
 
 
 def name_of(model: Mapping[str, Any]) -> str:
-    """Return what a model is called: its id, else its job's."""
-    return str(model.get("model") or model.get("job") or "")
+    """Return what a model is called in a legend: its name, else its digest or its job."""
+    return str(model.get("name") or model.get("model") or model.get("job") or "")
+
+
+def _titled(model: Mapping[str, Any]) -> str:
+    """Return what a model is called in a title: its digest as well."""
+    name, known = name_of(model), str(model.get("model") or "")
+    return f"{name} ({known})" if known and known != name else name
 
 
 def _together(models: list[Mapping[str, Any]]) -> Markup:
@@ -78,7 +84,7 @@ def _model(model: Mapping[str, Any], at: int) -> Markup:
         tables.classes(told.get("classes")),
         tables.thresholds(model.get("thresholds"), model.get("costs")),
     ]
-    title = Text("Evaluation of {model}: pictures", model=name_of(model))
+    title = Text("Evaluation of {model}: pictures", model=_titled(model))
     return _section(title, Markup("").join(inside)) if any(inside) else Markup()
 
 

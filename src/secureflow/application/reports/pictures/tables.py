@@ -114,8 +114,7 @@ def sites(models: Sequence[Mapping[str, Any]]) -> Markup:
         cells = [_figure(one, bold=at in best[place]) for place, one in enumerate(values)]
         cells[0] = _whole(values[0], model, main, bold=at in best[0])
         cells += [_figure(found[at].get(name)) for name in beside]
-        name = str(model.get("model") or model.get("job") or "")
-        body.append(Markup("<tr><td>{}</td>{}</tr>").format(name, Markup("").join(cells)))
+        body.append(Markup("<tr><td>{}</td>{}</tr>").format(_model(model), Markup("").join(cells)))
     first, *others = head
     titles = Markup("<tr><th>{}</th>{}</tr>").format(
         first, Markup("").join(Markup('<th class="n">{}</th>').format(one) for one in others)
@@ -123,6 +122,12 @@ def sites(models: Sequence[Mapping[str, Any]]) -> Markup:
     title = Markup("{} ({})").format(both("Models by parties"), both(main))
     table = _table(title, titles, Markup("").join(body), "sites")
     return Markup("<section><h2>{}</h2>{}</section>\n").format(both("Across parties"), table)
+
+
+def _model(model: Mapping[str, Any]) -> Markup:
+    """Return the cell of a model's name, its digest below it."""
+    known, name = str(model.get("model") or model.get("job") or ""), str(model.get("name") or "")
+    return Markup("{}<small>{}</small>").format(name, known) if name else _escaped(known)
 
 
 def _line(model: Mapping[str, Any], main: str, parties: Sequence[str]) -> list[float | None]:
