@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, epsilon_notes
 from secureflow.application.jobs.training import TRAINING_JOBS
+from secureflow.application.jobs.trainingprice import Price
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.specs.base import SpecBase, dump, parse, spec_digest
+from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.sweep import SweepMetric, SweepSpec, check_sweep, with_settings
 from secureflow.domain.specs.sweep_request import SweepPart, points_of
 from secureflow.domain.specs.training import TrainingSpec
@@ -22,6 +24,9 @@ from secureflow.engines.training.kind import TRAINING_ENGINE
 from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge
 
 MOST_QUOTES: Final = 16
 """Most different costs of one sweep: the accountant takes about a second for each."""
@@ -39,12 +44,14 @@ class SweepPrice:
         answer: the accountant's: `epsilon` of all points together by conversion, `quotes`, and for
             each point which of them is its own (`points`).
         releases: noised models of all points together.
+        charge: what was priced, which the spec must cost.
     """
 
     points: tuple[dict[str, Any], ...]
     privacy: Mapping[str, JSON]
     answer: Mapping[str, JSON]
     releases: int
+    charge: Charge
 
     def facts(self) -> dict[str, JSON]:
         """Return what people are told before anything runs."""
@@ -100,6 +107,8 @@ class SweepJobs:
         details = {**drafted.details, **_details(spec)}
         notes = (*drafted.notes, *_notes(spec))
         if priced is not None:
+            if SWEEP_ENGINE.charge(spec) != priced.charge:
+                raise AssertionError(spec.name)  # people would be told another cost
             details["privacy"] = priced.facts()
             notes += tuple(epsilon_notes(priced.answer["epsilon"]))
         digest = spec_digest(spec)
@@ -135,7 +144,8 @@ class SweepJobs:
             if quote is None:
                 return None  # a part that does not parse is left to the spec's own checks
             found[key] = quote
-        return await _together(part, points, [found[key] for key in keys], accountant)
+        quotes = [found[key] for key in keys]
+        return await _together(part, _common(parts, quotes), points, quotes, accountant)
 
 
 SWEEP_JOBS: Final = SweepJobs()
@@ -172,16 +182,28 @@ def _costing(parts: Mapping[str, Any]) -> bytes:
     return canonical_bytes({"privacy": parts.get("privacy"), "rounds": rounds})
 
 
+def _common(parts: Mapping[str, Any], quotes: Sequence[Price]) -> Privacy:
+    """Return the training's own privacy part, to which each point adds what it sets itself.
+
+    Where it names no multiplier, it has the first point's; of the others only its own are listed.
+    """
+    own = parse(Privacy, parts["privacy"])
+    noise = own.noise_multiplier
+    return replace(
+        own, noise_multiplier=quotes[0].privacy.noise_multiplier if noise is None else noise
+    )
+
+
 async def _together(
     part: SweepPart,
+    own: Privacy,
     points: Sequence[Mapping[str, Any]],
-    quotes: Sequence[Any],
+    quotes: Sequence[Price],
     accountant: Accountant,
 ) -> SweepPrice:
     from secureflow.engines.training.private import charge_of
 
-    own = quotes[0].privacy
-    charge = [one for quote in quotes for one in charge_of(quote.privacy, quote.rounds)]
+    charge = tuple(one for quote in quotes for one in charge_of(quote.privacy, quote.rounds))
     total = await accountant.fit([one.as_json() for one in charge], own.delta)
     cost = float(total["epsilon"][CEILING])
     if part.epsilon is not None and cost > part.epsilon:
@@ -201,7 +223,7 @@ async def _together(
     places = [different.index(quote.answer) for quote in quotes]
     answer = {"epsilon": total["epsilon"], "quotes": different, "points": places}
     releases = sum(quote.rounds * quote.privacy.local_steps for quote in quotes)
-    return SweepPrice(noised, dump(own), answer, releases)
+    return SweepPrice(noised, dump(own), answer, releases, charge)
 
 
 def _privacy(part: SweepPart, training: Mapping[str, JSON] | None) -> dict[str, JSON] | None:
