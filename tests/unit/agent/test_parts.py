@@ -433,6 +433,22 @@ async def test_a_restored_agent_is_charged_for_a_sweep_once(private: World) -> N
     assert events(private) == ["limit", "reserve", "commit"]
 
 
+async def test_a_bundle_of_another_whole_pays_for_no_part(private: World) -> None:
+    """Bundles are others' words: a whole that does not list the part must not make it free."""
+    part = sweep_of(private).parts(SWEEP)[2]
+    whole = sweep_of(private, points=[{}])
+    with private.store.transaction():
+        fact = {"restored_at": NOW, "taken_at": NOW, "size": 0, "settled": [], "looked_back": True}
+        private.store.set_fact("restored", fact)
+    context = private.assembly.context
+    late = BudgetRecovery(
+        context.budgets, private.store, ME, context.key.public, private.call, context.clock
+    )
+    given = [{"job": SWEEP, "spec": dump(whole)}, {"job": part_id(SWEEP, 3), "spec": dump(part)}]
+    settled = await late.settle("customers", given)
+    assert part_id(SWEEP, 3) in settled["jobs"]
+
+
 async def test_an_approved_part_is_not_told_as_a_cost_to_come(private: World) -> None:
     """Its whole's reservation pays for it already."""
     spec = await approved(private)
