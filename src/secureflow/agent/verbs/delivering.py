@@ -49,7 +49,7 @@ from secureflow.engines.sealing.delivery import (
 )
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, remove, writing
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
 
@@ -244,17 +244,33 @@ class Deliveries:
         place.demand(sealed.size + sealed.length)
         blob = Blob(sealed.artifact, sealed.size)
         path = await fetched(context, self._link, job.job, blob)
-        secret = recipient_key(job.secret).open_key(sealed.key, passage.info(sealed.length))
 
         def opened() -> str:
+            secret = recipient_key(job.secret).open_key(sealed.key, passage.info(sealed.length))
             with writing(place, sealed.length):
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 digest = open_file(path, target, secret, sealed.length)
             remove(path)
             return digest
 
-        digest = await asyncio.to_thread(opened)
+        try:
+            digest = await asyncio.to_thread(opened)
+        except InfrastructureError:
+            raise
+        except SecureFlowError as error:
+            raise _unopened(party, error) from error
         return {"sealed": sealed.artifact, "file": digest, "bytes": sealed.length}
+
+
+def _unopened(party: str, error: SecureFlowError) -> SecureFlowError:
+    """Return why a file is not opened, naming whose it is: the others may come without it."""
+    return SecureFlowError(
+        error.code,
+        Text("What {party} handed over cannot be opened: {message}",
+             party=party, message=error.message),
+        Text("Ask {party}, and submit the job again.", party=party),
+        {"party": party},
+    )  # fmt: skip
 
 
 def _content_key(job: JobRecord, own: _Own, passage: Passage) -> bytes:
