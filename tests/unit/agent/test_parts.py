@@ -352,6 +352,14 @@ async def test_a_ceiling_of_the_whole_is_kept(private: World) -> None:
     assert await private.ask("consent", body(high, SWEEP))
 
 
+async def test_a_point_above_its_own_ceiling_is_refused_with_the_sweep(private: World) -> None:
+    """Not in the middle of it, when its job is asked about."""
+    low = sweep_of(private, [{}, {"privacy.epsilon": 0.01}])
+    error = await refused(private, body(low, SWEEP), "contradictory_spec")
+    assert part_id(SWEEP, 2) in error.message
+    assert events(private) == ["limit"]
+
+
 async def test_what_no_job_drew_is_given_back_at_the_end(private: World) -> None:
     spec = await approved(private)
     whole = await spent(private)

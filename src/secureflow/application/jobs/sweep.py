@@ -145,7 +145,9 @@ class SweepJobs:
                 return None  # a part that does not parse is left to the spec's own checks
             found[key] = quote
         quotes = [found[key] for key in keys]
-        return await _together(part, _common(parts, quotes), points, quotes, accountant)
+        if (own := _common(parts, quotes)) is None:
+            return None
+        return await _together(part, own, points, quotes, accountant)
 
 
 SWEEP_JOBS: Final = SweepJobs()
@@ -182,16 +184,19 @@ def _costing(parts: Mapping[str, Any]) -> bytes:
     return canonical_bytes({"privacy": parts.get("privacy"), "rounds": rounds})
 
 
-def _common(parts: Mapping[str, Any], quotes: Sequence[Price]) -> Privacy:
+def _common(parts: Mapping[str, Any], quotes: Sequence[Price]) -> Privacy | None:
     """Return the training's own privacy part, to which each point adds what it sets itself.
 
     Where it names no multiplier, it has the first point's; of the others only its own are listed.
+    None if it does not parse.
     """
-    own = parse(Privacy, parts["privacy"])
-    noise = own.noise_multiplier
-    return replace(
-        own, noise_multiplier=quotes[0].privacy.noise_multiplier if noise is None else noise
-    )
+    try:
+        own = parse(Privacy, parts["privacy"])
+    except SecureFlowError:
+        return None
+    if own.noise_multiplier is not None:
+        return own
+    return replace(own, noise_multiplier=quotes[0].privacy.noise_multiplier)
 
 
 async def _together(
