@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, epsilon_notes
 from secureflow.application.jobs.training import TRAINING_JOBS
-from secureflow.application.jobs.trainingprice import Price
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
@@ -184,7 +183,7 @@ def _costing(parts: Mapping[str, Any]) -> bytes:
     return canonical_bytes({"privacy": parts.get("privacy"), "rounds": rounds})
 
 
-def _common(parts: Mapping[str, Any], quotes: Sequence[Price]) -> Privacy | None:
+def _common(parts: Mapping[str, Any], quotes: Sequence[Any]) -> Privacy | None:
     """Return the training's own privacy part, to which each point adds what it sets itself.
 
     Where it names no multiplier, it has the first point's; of the others only its own are listed.
@@ -203,7 +202,7 @@ async def _together(
     part: SweepPart,
     own: Privacy,
     points: Sequence[Mapping[str, Any]],
-    quotes: Sequence[Price],
+    quotes: Sequence[Any],
     accountant: Accountant,
 ) -> SweepPrice:
     from secureflow.engines.training.private import charge_of
