@@ -29,6 +29,10 @@ if TYPE_CHECKING:  # NumPy is loaded with the first price
 
 MOST_QUOTES: Final = 16
 """Most different costs of one sweep: the accountant takes about a second for each."""
+_SUBTRACTED: Final = (
+    "A party that is missing at one point, and not at another, can be told from the difference of "
+    "their sums; min_contributors of all parties stops that, or differential privacy."
+)
 LOWER: Final = frozenset({"loss", "mse", "rmse", "mae", "log_loss"})
 HIGHER: Final = frozenset({"accuracy", "auc", "balanced_accuracy", "macro_f1", "r2", "ks", "gini"})
 
@@ -278,7 +282,7 @@ def _known_better(name: str) -> Literal["higher", "lower"] | None:
 
 
 def _notes(spec: SweepSpec) -> Iterator[str]:
-    from secureflow.engines.sweep.disclosure import choosing
+    from secureflow.engines.sweep.disclosure import choosing, subtracted
 
     yield Text(
         "One approval covers {count} jobs with {rounds} rounds in all; they run one after the "
@@ -286,6 +290,8 @@ def _notes(spec: SweepSpec) -> Iterator[str]:
         count=len(spec.points),
         rounds=spec.planned_rounds,
     )
+    if subtracted(spec):
+        yield _SUBTRACTED
     if spec.metric is None:
         yield "No figure of the models is released, so no point is called the best."
     else:
