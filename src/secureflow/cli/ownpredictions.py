@@ -62,6 +62,8 @@ def show_prediction(job: Job, config: Config = _CONFIG, output: Output = Form.TA
         )
     if found.get("state") == "altered":
         say(t("The file is not the one that this agent wrote and committed to."))
+    elif found.get("state") == "unknown":
+        say(t("This agent was restored without what it committed to: nobody can compare the file."))
     elif found.get("state") == "kept":
         say(t("The file is the one that the log's entry {leaf} commits to.", leaf=found["hash"]))
 
@@ -98,8 +100,10 @@ def export(
               job=job, state=t(str(found.get("state", "gone")))),
             t("Have the rows predicted again: secureflow model predict-at."),
         )  # fmt: skip
-    data = Path(found["path"]).read_bytes()
-    write_result(path, data if parquet else _as_csv(data), 0o600)
+    if parquet:
+        write_result(path, Path(found["path"]).read_bytes(), 0o600)
+    else:
+        _write_csv(Path(found["path"]), path)
     say(t("Written to {path}.", path=path))
 
 
@@ -123,12 +127,28 @@ def _told(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _as_csv(data: bytes) -> bytes:
-    """Return a Parquet file's rows as CSV in UTF-8 with a header line."""
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet as pq
+def _write_csv(source: Path, target: Path) -> None:
+    """Write a Parquet file's rows as CSV in UTF-8 with a header line, in blocks.
 
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(pq.read_table(pa.BufferReader(data)), sink)
-    return bytes(sink.getvalue())
+    Another party may have written the file: a small one may hold more than fits in memory.
+
+    Raises:
+        SecureFlowError: `invalid_file`.
+    """
+    import pyarrow as pa
+    from pyarrow.csv import CSVWriter
+
+    from secureflow.cli.predictrows import BLOCK_ROWS, no_parquet, parquet_file
+    from secureflow.kit.atomic import streamed_result
+
+    try:
+        with parquet_file(source) as file, streamed_result(target) as fresh:
+            if fresh != target:
+                fresh.touch(0o600)
+            with fresh.open("wb") as sink, CSVWriter(sink, file.schema_arrow) as writer:
+                for batch in file.iter_batches(BLOCK_ROWS):
+                    writer.write_batch(batch)
+    except (pa.ArrowException, UnicodeError) as error:
+        raise no_parquet(source) from error
+    if target.is_file():
+        target.chmod(0o600)  # one that was replaced may have been others' to read

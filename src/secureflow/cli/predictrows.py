@@ -79,8 +79,8 @@ def opened_rows(
         with path.open("rb") as file:
             parquet = path.suffix.lower() in PARQUET or file.read(len(_MAGIC)) == _MAGIC
         if parquet:
-            with _parquet(path) as parquet_file:
-                yield _ParquetRows(path, parquet_file, model, ids, keep_all)
+            with parquet_file(path) as opened:
+                yield _ParquetRows(path, opened, model, ids, keep_all)
             return
         with path.open(encoding="utf-8-sig", newline="\n") as text:
             yield _CsvRows(path, text, model, ids, keep_all, frozenset(missing))
@@ -223,14 +223,19 @@ class _ParquetRows:
                     yield Block(before, table.select(self._read), kept)
                 before += len(table)
         except (pa.ArrowException, OSError, UnicodeError) as error:
-            raise _no_parquet(self._path) from error
+            raise no_parquet(self._path) from error
         if not before:
             empty = self._file.schema_arrow.empty_table()
             yield Block(0, empty.select(self._read), empty.select(self.kept.names))
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[Any]:
+def parquet_file(path: Path) -> Iterator[Any]:
+    """Open a Parquet file of anybody, to be read in blocks.
+
+    Raises:
+        SecureFlowError: `invalid_file`.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -239,12 +244,13 @@ def _parquet(path: Path) -> Iterator[Any]:
         file = pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False)
         _ = file.schema_arrow
     except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise _no_parquet(path) from error
+        raise no_parquet(path) from error
     with file:
         yield file
 
 
-def _no_parquet(path: Path) -> SecureFlowError:
+def no_parquet(path: Path) -> SecureFlowError:
+    """Return the error of a file that is no Parquet, or holds what is no cell."""
     return SecureFlowError(
         "invalid_file",
         t("{path} cannot be read as Parquet.", path=path),

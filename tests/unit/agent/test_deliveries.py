@@ -270,8 +270,24 @@ async def test_what_nobody_of_the_roster_sealed_to_it_is_not_opened(
         party = "bank-x" if how == "not of the roster" else ME
     error = await refused(recipient, "collect", recipient.body(files={party: sealed}))
     assert error.code == code
+    assert party in error.message
+    assert error.details.get("party", party) == party
     assert not (recipient.directory / "predictions" / JOB / f"{party}.parquet").exists()
     assert not [one for one in recipient.store.leaves(JOB) if one.kind == RECEIVED]
+
+
+async def test_one_file_that_does_not_open_leaves_the_others(recipient: DeliveringWorld) -> None:
+    """The centre is told whose it is, and asks again without it."""
+    key = (await recipient.ask("receive", recipient.body()))["recipient"]
+    wrong = recipient.handed(RecipientKey.generate().public, b"rows", "bank-c")
+    files = {OTHER: recipient.handed(key, b"rows" * 99), "bank-c": wrong}
+    error = await refused(recipient, "collect", recipient.body(files=files))
+    assert (error.code, error.details) == ("sealed_key_refused", {"party": "bank-c"})
+    folder = recipient.directory / "predictions" / JOB
+    assert [one.name for one in folder.iterdir()] == [f"{OTHER}.parquet"]  # it came first
+    files = {"bank-c": recipient.handed(key, b"rows", "bank-c")}
+    await recipient.ask("collect", recipient.body(files=files))
+    assert [one.name for one in folder.iterdir()] == ["bank-c.parquet"]
 
 
 async def test_files_that_nothing_commits_to_go_with_their_job(

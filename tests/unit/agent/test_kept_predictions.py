@@ -229,6 +229,19 @@ async def test_a_file_that_was_altered_is_told(world: PredictedWorld) -> None:
     assert (await world.commands.show(JOB))["state"] == "altered"
 
 
+async def test_of_what_a_restored_record_lacks_nobody_says_that_it_was_altered(
+    world: PredictedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Own leaves that are read from the log come without what they commit to."""
+    await world.consented()
+    await world.ask("keep", world.keep_body())
+    bare = [replace(one, bundle={"leaf": one.bundle["leaf"]}) for one in world.store.leaves(JOB)]
+    monkeypatch.setattr(world.store, "leaves", lambda job: bare)
+    assert (await world.commands.show(JOB))["state"] == "unknown"
+    world.file.unlink()
+    assert (await world.commands.show(JOB))["state"] == "gone"
+
+
 async def test_a_check_finds_a_file_that_was_altered_and_misses_none_that_was_removed(
     world: PredictedWorld,
 ) -> None:

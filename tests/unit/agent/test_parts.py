@@ -361,6 +361,14 @@ async def test_a_ceiling_of_the_whole_is_kept(private: World) -> None:
     assert await private.ask("consent", body(high, SWEEP))
 
 
+async def test_a_point_above_its_own_ceiling_is_refused_with_the_sweep(private: World) -> None:
+    """Not in the middle of it, when its job is asked about."""
+    low = sweep_of(private, [{}, {"privacy.epsilon": 0.01}])
+    error = await refused(private, body(low, SWEEP), "contradictory_spec")
+    assert part_id(SWEEP, 2) in error.message
+    assert events(private) == ["limit"]
+
+
 async def test_what_no_job_drew_is_given_back_at_the_end(private: World) -> None:
     spec = await approved(private)
     whole = await spent(private)
@@ -440,6 +448,22 @@ async def test_a_restored_agent_is_charged_for_a_sweep_once(private: World) -> N
     settled = await late.settle("customers", given)
     assert settled["jobs"] == [SWEEP]
     assert events(private) == ["limit", "reserve", "commit"]
+
+
+async def test_a_bundle_of_another_whole_pays_for_no_part(private: World) -> None:
+    """Bundles are others' words: a whole that does not list the part must not make it free."""
+    part = sweep_of(private).parts(SWEEP)[2]
+    whole = sweep_of(private, points=[{}])
+    with private.store.transaction():
+        fact = {"restored_at": NOW, "taken_at": NOW, "size": 0, "settled": [], "looked_back": True}
+        private.store.set_fact("restored", fact)
+    context = private.assembly.context
+    late = BudgetRecovery(
+        context.budgets, private.store, ME, context.key.public, private.call, context.clock
+    )
+    given = [{"job": SWEEP, "spec": dump(whole)}, {"job": part_id(SWEEP, 3), "spec": dump(part)}]
+    settled = await late.settle("customers", given)
+    assert part_id(SWEEP, 3) in settled["jobs"]
 
 
 async def test_an_approved_part_is_not_told_as_a_cost_to_come(private: World) -> None:

@@ -195,9 +195,16 @@ async def test_a_part_that_is_cancelled_alone_leaves_the_whole(tmp_path: Path) -
     assert (whole.report or {})["answer"]["state"] == "cancelled"
 
 
-async def test_a_paused_whole_that_is_cancelled_cancels_its_part(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["cancelled", "cancelled before a crash", "set back"])
+async def test_a_whole_that_ends_without_its_script_cancels_its_part(
+    tmp_path: Path, how: str
+) -> None:
     spec = {"roster": [], "limits": {"patience_seconds": 1.0}, "protection": "none"}
     progress = {**COURSE, "part": PART}
+    if how == "cancelled before a crash":  # noted, and nothing done about it
+        progress["cancel"] = "usr_9"
+    elif how == "set back":
+        progress["set_back"] = True
     paused = replace(WHOLE, state=JobState.PAUSED, spec=spec, progress=progress)
     async with opened(tmp_path, waits, paused) as place:
         async with place.database.begin() as unit:
@@ -205,8 +212,13 @@ async def test_a_paused_whole_that_is_cancelled_cancels_its_part(tmp_path: Path)
             await unit.commit()
         place.runner.start(PART)
         await place.until(PART, "approved")
-        await place.runner.cancel(WHOLE.id, "usr_9")
-        assert (await place.ended(PART)).state == "cancelled"
+        if how == "cancelled":
+            await place.runner.cancel(WHOLE.id, "usr_9")
+        else:
+            await place.runner.resume_all()
+        part = await place.ended(PART)
+    assert part.state == "cancelled"
+    assert part.progress["cancel"] == ("" if how == "set back" else "usr_9")
 
 
 @pytest.mark.parametrize("after", ["the proposal", "the part's end"])

@@ -15,6 +15,7 @@ from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.sweep_request import SweepPart, points_of
+from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
 from secureflow.kit.errors import SecureFlowError
 from tests.stage import FEATURES, Stage
@@ -76,6 +77,16 @@ async def test_what_is_random_is_drawn_when_it_is_drafted_and_the_same_again(sta
     assert other.digest != first.digest
 
 
+async def test_points_that_are_drawn_are_different_ones(stage: Stage) -> None:
+    """Of few values the same ones are drawn again soon: each point is listed once."""
+    over: dict[str, Any] = {"plan.rounds": {"whole": [1, 9]}}
+    told = await spec_of(stage, {"random": {"count": 9, "over": over}})
+    assert sorted(one["plan.rounds"] for one in told.spec["points"]) == list(range(1, 10))
+    over["plan.rounds"] = {"among": [2, 2.0, 3]}
+    error = await refuse(stage, "contradictory_spec", {"random": {"count": 3, "over": over}})
+    assert "sweep.random.over: there are no 3 different points" in error.message
+
+
 @pytest.mark.parametrize(
     ("sweep", "told"),
     [
@@ -135,6 +146,26 @@ async def test_each_point_is_calibrated_and_the_whole_is_told(stage: Stage) -> N
     }  # fmt: skip
     assert len(SWEEP_ENGINE.charge(spec)) == 8
     assert any("Each of the 4 points is charged" in note for note in told.notes)
+
+
+@pytest.mark.parametrize("sets", ["privacy.sampling", "privacy.clipping_norm", "privacy.epsilon"])
+async def test_a_point_has_nothing_of_another_points_privacy(stage: Stage, sets: str) -> None:
+    """What the first one sets is its own: the others have what the training has."""
+    own = {**PRIVATE["privacy"], "sampling": 0.01, "clipping_norm": 2.0}
+    points = [{sets: 0.5}, {}, {"plan.rounds": 3}]
+    told = await spec_of(stage, {"list": points}, **{**PRIVATE, "privacy": own})
+    first, *others = parse(SweepSpec, told.spec).trainings
+    name = sets.partition(".")[2]
+    assert getattr(first.privacy, name) == 0.5
+    for one in others:
+        assert one.privacy is not None
+        found = one.privacy.sampling, one.privacy.clipping_norm, one.privacy.epsilon
+        assert found == (0.01, 2.0, 2.0)
+    alone = await stage.services.jobs.dry_run(
+        stage.scientist("bank-a"),
+        replace(stage.wanted(), parts={**stage.wanted().parts, **PRIVATE, "privacy": own}),
+    )
+    assert others[0].privacy == parse(TrainingSpec, alone.spec).privacy
 
 
 async def test_the_whole_may_have_a_ceiling(stage: Stage) -> None:

@@ -138,6 +138,41 @@ def test_what_others_handed_over_is_shown_and_exported(
     assert not target.exists()
 
 
+@pytest.mark.parametrize("content", ["nothing", "no table", "lists"])
+def test_what_is_no_table_is_told_and_nothing_is_written(
+    cli: Any, kept: dict[str, Any], tmp_path: Path, content: str
+) -> None:
+    """Another party wrote it: its signature says whose it is, not that it is a table."""
+    path = tmp_path / "of-c.parquet"
+    path.write_bytes(b"" if content == "nothing" else b"PAR1 and more PAR1")
+    if content == "lists":
+        pq.write_table(pa.table({"row": [[1, 2]]}), path)
+    kept["received"] = [{"party": "bank-c", "state": "kept", "path": str(path)}]
+    target = tmp_path / "c.csv"
+    status, _, err = cli(
+        "agent", "prediction", "export", "job_11111111", target, "--party", "bank-c"
+    )
+    assert status == 2
+    assert "cannot be read as Parquet" in err
+    assert not target.exists()
+
+
+def test_a_table_is_exported_in_blocks(
+    cli: Any, kept: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small file may hold more rows than fit in memory."""
+    monkeypatch.setattr(pq, "read_table", None)
+    rows = pa.table({"row": list(range(1, 200_001)), "id": ["x" * 100] * 200_000})
+    pq.write_table(rows, kept["path"])
+    target = tmp_path / "scores.csv"
+    target.write_text("older")
+    target.chmod(0o644)
+    assert cli("agent", "prediction", "export", "job_11111111", target)[0] == 0
+    with target.open(newline="") as text:
+        assert sum(1 for _ in csv.reader(text)) == 200_001
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_an_export_is_whole_and_its_owners(
     cli: Any, kept: dict[str, Any], tmp_path: Path, ending: str

@@ -145,6 +145,11 @@ def test_what_points_may_set(name: str, allowed: bool) -> None:
         ([{"model.hidden": [4], "model.activation": "sine"}], "points.1: model"),
         ([{"privacy.epsilon": 1.0}], "points.1: privacy.delta"),
         ([{"plan.keep": "best"}], "points.1: plan.keep"),
+        (
+            [{"plan.early_stop": None, "plan.early_stop.patience": 3}],
+            "points.1: plan.early_stop.patience: the point sets the whole of it as well",
+        ),
+        ([{"plan.early_stop.patience": 3, "plan.early_stop": None}], "plan.early_stop.patience"),
     ],
 )
 def test_a_point_that_contradicts_itself_is_named(points: Any, told: str) -> None:

@@ -29,7 +29,8 @@ from secureflow.agent.record.restored import (
     vanished_jobs,
 )
 from secureflow.agent.record.store import RecordStore
-from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.ids import part_id
+from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.engines.ledger.leaves import SignedLeaf, leaf_from_json
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.clock import Clock
@@ -94,13 +95,9 @@ class BudgetRecovery:
         given = {one.job: one for one in map(self._read, bundles)}
         await asyncio.to_thread(self._take_in, await self._shown())
         self._check(domain, given)
-        mine = {
-            job: one.spec
-            for job, one in given.items()
-            if self._budgets.domain_of(one.spec) == domain
-            # A whole is charged with all its parts: one that is given pays for them.
-            and (one.spec.part_of is None or one.spec.part_of.job not in given)
-        }
+        mine = _without_parts(
+            {job: one for job, one in given.items() if self._budgets.domain_of(one.spec) == domain}
+        )
         await self._budgets.precompute_curves(domain, list(mine.values()))
         await asyncio.to_thread(self._charge, domain, given, mine)
         return {"domain": domain, "jobs": sorted(mine)}
@@ -180,6 +177,20 @@ class BudgetRecovery:
         leaves = (one.bundle for one in self._store.leaves_of(LEAF))
         unread = [leaf_from_json(one["leaf"]).leaf for one in leaves if not one.get("document")]
         return {**vanished_jobs(self._store), **{leaf.job: leaf.spec for leaf in unread}}
+
+
+def _without_parts(given: Mapping[str, _Given]) -> dict[str, JobSpec]:
+    """Return the jobs to charge: a whole is charged with its parts, so it pays for them.
+
+    A bundle says whose part its job is, and anybody can write the whole's. So the whole must be
+    charged as well, and its spec must list this very job.
+    """
+    paid = {
+        (part_id(job, number), spec_digest(part))
+        for job, one in given.items()
+        for number, part in enumerate(one.spec.parts(job), 1)
+    }
+    return {job: one.spec for job, one in given.items() if (job, one.digest) not in paid}
 
 
 def _check_complete(unknown: Mapping[str, str], given: Mapping[str, _Given]) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.owner.accounting import Accounting
+from secureflow.agent.owner.accounting import Accounting, check_ceiling
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.owner.reconciling import Reconciliation
 from secureflow.agent.record.records import JobRecord
@@ -96,26 +96,22 @@ class Budgets:
         check_unlocked(self._store, policy.domain)
         wanted = self._charge(spec)
         await self._learn(policy, wanted)
-        cost = epsilon(wanted, spec.privacy.delta)
-        if spec.privacy.epsilon is not None and cost > spec.privacy.epsilon:
-            raise SecureFlowError(
-                "contradictory_spec",
-                Text(
-                    "Job {job} costs ε = {cost:.4g}, more than the {epsilon:g} it names.",
-                    job=job,
-                    cost=cost,
-                    epsilon=spec.privacy.epsilon,
-                ),
-                "The spec names too small a cost: do not approve.",
-                {"field": "privacy.epsilon"},
-            )
+        check_ceiling(job, spec.privacy, wanted)
         await asyncio.to_thread(self._check, job, spec, policy, wanted)
         return epsilon(wanted, policy.delta)
 
-    def epsilon_of(self, part: JobSpec) -> float | None:
-        """Return what a part of a job costs at the owner's δ, once the job's own cost is known."""
+    def epsilon_of(self, job: str, part: JobSpec) -> float | None:
+        """Return what a part of a job costs at the owner's δ, once the job's own cost is known.
+
+        Raises:
+            SecureFlowError: `contradictory_spec` for a part above its own ceiling.
+        """
         policy = self._policy(part)
-        return None if policy is None else epsilon(self._charge(part), policy.delta)
+        if policy is None or part.privacy is None:
+            return None
+        wanted = self._charge(part)
+        check_ceiling(job, part.privacy, wanted)
+        return epsilon(wanted, policy.delta)
 
     async def reserve(self, job: JobRecord, spec: JobSpec) -> None:
         """Reserve the job's whole charge, once; a repeated job continues under it.

@@ -92,9 +92,10 @@ class KeptPredictions:
     async def one(self, job: str) -> dict[str, JSON]:
         """Return what was made for a job, and compare its file with what was committed to.
 
-        `state` is `kept`, `gone`, or `altered` for a file that somebody has changed; `leaf` is
-        the entry of the log, with the document and the salt that open it; `received` are the files
-        that others handed over, compared as well.
+        `state` is `kept`, `gone`, `altered` for a file that somebody has changed, or `unknown` if a
+        restored record does not hold what was committed to; `leaf` is the entry of the log, with
+        the document and the salt that open it; `received` are the files that others handed over,
+        compared as well.
 
         Raises:
             SecureFlowError: `not_found`.
@@ -108,7 +109,9 @@ class KeptPredictions:
             (found,) = self._each(own)
             found |= {"proved": bool(own.proved), "hash": own.hash, "leaf": own.bundle}
         for one in (*([found] if own is not None else []), *arrived):
-            if one["state"] == "kept":
+            if one["state"] == "kept" and not one["file"]:
+                one["state"] = "unknown"
+            elif one["state"] == "kept":
                 digest = await asyncio.to_thread(_digest, Path(one["path"]))
                 if digest != one["file"]:
                     one["state"] = "altered" if digest else "gone"

@@ -28,6 +28,7 @@ from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.restored import ForgottenJobs, check_not_before_restore, forgotten
 from secureflow.agent.record.room import Room
+from secureflow.domain.ids import part_id
 from secureflow.domain.specs.base import JobSpec, dump
 from secureflow.engines.run.messages import ConsentReply, ConsentRequest, as_body
 from secureflow.kit.canonical import JSON
@@ -182,9 +183,9 @@ class Approvals:
 
     async def _check_parts(self, job: str, spec: JobSpec, asked: dict[str, JSON]) -> None:
         """Refuse a job for what its parts would be refused for: nobody is asked about them."""
-        for part in spec.parts(job):
+        for number, part in enumerate(spec.parts(job), 1):
             request, _ = self._check(part)
-            request["epsilon"] = self._context.budgets.epsilon_of(part)
+            request["epsilon"] = self._context.budgets.epsilon_of(part_id(job, number), part)
             self._consent.refuse_by_policy(job, {**request, "commitment": asked["commitment"]})
             await asyncio.to_thread(self._room.for_job, part)
 

@@ -12,6 +12,7 @@ Guarantees, whatever the centre asks and whenever the agent is killed:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,12 @@ from secureflow.agent.job.retrying import retry_while_away
 from secureflow.agent.job.sealedfiles import open_file, seal_file
 from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.kind import Contributions
-from secureflow.agent.owner.predictions import kept_digest, prediction_file, received_file
+from secureflow.agent.owner.predictions import (
+    kept_digest,
+    prediction_file,
+    received_file,
+    received_folder,
+)
 from secureflow.agent.record.records import JobRecord, OwnLeaf
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.specs.base import JobSpec
@@ -49,7 +55,7 @@ from secureflow.engines.sealing.delivery import (
 )
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, remove, writing
-from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
 
@@ -156,8 +162,16 @@ class Deliveries:
             files: dict[str, JSON] = {}
             for party, sealed in sorted(request.files.items()):
                 files[party] = await self._open(job, party, sealed)
+            await asyncio.to_thread(self._keep_only, job, files)
             known = await asyncio.to_thread(self._commit, job, files)
         return CollectReply(**context.leaf_reply(known))
+
+    def _keep_only(self, job: JobRecord, files: Mapping[str, JSON]) -> None:
+        """Remove what was opened for an earlier request, and is not committed to."""
+        kept = {received_file(self._context.settings, job.job, party) for party in files}
+        for path in received_folder(self._context.settings, job.job).iterdir():
+            if path not in kept:
+                remove(path)
 
     def _commit(self, job: JobRecord, files: dict[str, JSON]) -> OwnLeaf:
         """Record what has arrived, before anybody is told."""
@@ -244,17 +258,33 @@ class Deliveries:
         place.demand(sealed.size + sealed.length)
         blob = Blob(sealed.artifact, sealed.size)
         path = await fetched(context, self._link, job.job, blob)
-        secret = recipient_key(job.secret).open_key(sealed.key, passage.info(sealed.length))
 
         def opened() -> str:
+            secret = recipient_key(job.secret).open_key(sealed.key, passage.info(sealed.length))
             with writing(place, sealed.length):
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 digest = open_file(path, target, secret, sealed.length)
             remove(path)
             return digest
 
-        digest = await asyncio.to_thread(opened)
+        try:
+            digest = await asyncio.to_thread(opened)
+        except InfrastructureError:
+            raise
+        except SecureFlowError as error:
+            raise _unopened(party, error) from error
         return {"sealed": sealed.artifact, "file": digest, "bytes": sealed.length}
+
+
+def _unopened(party: str, error: SecureFlowError) -> SecureFlowError:
+    """Return why a file is not opened, naming whose it is: the others may come without it."""
+    return SecureFlowError(
+        error.code,
+        Text("What {party} handed over cannot be opened: {message}",
+             party=party, message=error.message),
+        Text("Ask {party}, and submit the job again.", party=party),
+        {"party": party},
+    )  # fmt: skip
 
 
 def _content_key(job: JobRecord, own: _Own, passage: Passage) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, epsilon_notes
@@ -14,6 +14,7 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.specs.base import SpecBase, dump, parse, spec_digest
 from secureflow.domain.specs.measured import HIGHER, METRICS
+from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.sweep import SweepMetric, SweepSpec, check_sweep, with_settings
 from secureflow.domain.specs.sweep_request import SweepPart, points_of
 from secureflow.domain.specs.training import TrainingSpec
@@ -24,8 +25,15 @@ from secureflow.kit.canonical import JSON, canonical_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge
+
 MOST_QUOTES: Final = 16
 """Most different costs of one sweep: the accountant takes about a second for each."""
+_SUBTRACTED: Final = (
+    "A party that is missing at one point, and not at another, can be told from the difference of "
+    "their sums; min_contributors of all parties stops that, or differential privacy."
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +46,14 @@ class SweepPrice:
         answer: the accountant's: `epsilon` of all points together by conversion, `quotes`, and for
             each point which of them is its own (`points`).
         releases: noised models of all points together.
+        charge: what was priced, which the spec must cost.
     """
 
     points: tuple[dict[str, Any], ...]
     privacy: Mapping[str, JSON]
     answer: Mapping[str, JSON]
     releases: int
+    charge: Charge
 
     def facts(self) -> dict[str, JSON]:
         """Return what people are told before anything runs."""
@@ -99,6 +109,8 @@ class SweepJobs:
         details = {**drafted.details, **_details(spec)}
         notes = (*drafted.notes, *_notes(spec))
         if priced is not None:
+            if SWEEP_ENGINE.charge(spec) != priced.charge:
+                raise AssertionError(spec.name)  # people would be told another cost
             details["privacy"] = priced.facts()
             notes += tuple(epsilon_notes(priced.answer["epsilon"]))
         digest = spec_digest(spec)
@@ -134,7 +146,10 @@ class SweepJobs:
             if quote is None:
                 return None  # a part that does not parse is left to the spec's own checks
             found[key] = quote
-        return await _together(part, points, [found[key] for key in keys], accountant)
+        quotes = [found[key] for key in keys]
+        if (own := _common(parts, quotes)) is None:
+            return None
+        return await _together(part, own, points, quotes, accountant)
 
 
 SWEEP_JOBS: Final = SweepJobs()
@@ -171,16 +186,31 @@ def _costing(parts: Mapping[str, Any]) -> bytes:
     return canonical_bytes({"privacy": parts.get("privacy"), "rounds": rounds})
 
 
+def _common(parts: Mapping[str, Any], quotes: Sequence[Any]) -> Privacy | None:
+    """Return the training's own privacy part, to which each point adds what it sets itself.
+
+    Where it names no multiplier, it has the first point's; of the others only its own are listed.
+    None if it does not parse.
+    """
+    try:
+        own = parse(Privacy, parts["privacy"])
+    except SecureFlowError:
+        return None
+    if own.noise_multiplier is not None:
+        return own
+    return replace(own, noise_multiplier=quotes[0].privacy.noise_multiplier)
+
+
 async def _together(
     part: SweepPart,
+    own: Privacy,
     points: Sequence[Mapping[str, Any]],
     quotes: Sequence[Any],
     accountant: Accountant,
 ) -> SweepPrice:
     from secureflow.engines.training.private import charge_of
 
-    own = quotes[0].privacy
-    charge = [one for quote in quotes for one in charge_of(quote.privacy, quote.rounds)]
+    charge = tuple(one for quote in quotes for one in charge_of(quote.privacy, quote.rounds))
     total = await accountant.fit([one.as_json() for one in charge], own.delta)
     cost = float(total["epsilon"][CEILING])
     if part.epsilon is not None and cost > part.epsilon:
@@ -200,7 +230,7 @@ async def _together(
     places = [different.index(quote.answer) for quote in quotes]
     answer = {"epsilon": total["epsilon"], "quotes": different, "points": places}
     releases = sum(quote.rounds * quote.privacy.local_steps for quote in quotes)
-    return SweepPrice(noised, dump(own), answer, releases)
+    return SweepPrice(noised, dump(own), answer, releases, charge)
 
 
 def _privacy(part: SweepPart, training: Mapping[str, JSON] | None) -> dict[str, JSON] | None:
@@ -251,7 +281,7 @@ def _known_better(name: str) -> Literal["higher", "lower"] | None:
 
 
 def _notes(spec: SweepSpec) -> Iterator[str]:
-    from secureflow.engines.sweep.disclosure import choosing
+    from secureflow.engines.sweep.disclosure import choosing, subtracted
 
     yield Text(
         "One approval covers {count} jobs with {rounds} rounds in all; they run one after the "
@@ -259,6 +289,8 @@ def _notes(spec: SweepSpec) -> Iterator[str]:
         count=len(spec.points),
         rounds=spec.planned_rounds,
     )
+    if subtracted(spec):
+        yield _SUBTRACTED
     if spec.metric is None:
         yield "No figure of the models is released, so no point is called the best."
     else:

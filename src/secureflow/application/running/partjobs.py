@@ -118,12 +118,12 @@ class PartJobs:
             raise SecureFlowError("cancelled", Text("Job {job} was cancelled.", job=whole))
         return outcome_of(part)
 
-    async def cancel_running(self, whole: str, by: str) -> None:
-        """Cancel the part of a paused job, which ends without its script and waits for nobody."""
+    async def cancel_left(self, whole: str) -> None:
+        """Cancel the part of a job that ends without its script, which waits for nobody."""
         found = await self._read(whole)
         part = found.progress.get(PART)
-        if found.state is JobState.PAUSED and isinstance(part, str):
-            await self._cancel(part, by)
+        if isinstance(part, str):
+            await self._cancel(part, str(found.progress.get("cancel", "")))
 
     async def _read(self, job: str) -> Job:
         async with self._begin() as unit:

@@ -198,7 +198,6 @@ class Runner:
         if job in self._cancels:
             self._cancels[job].set()
         self.start(job)
-        await self._parts.cancel_running(job, by)
 
     async def restart(self, job: str) -> None:
         """Restart a job's driver from its journal, after how it continues was decided."""
@@ -355,7 +354,8 @@ class Runner:
         return running
 
     async def _decide(self, job: str, error: SecureFlowError) -> WindUp:
-        """Decide durably that a job ends with an error without its script."""
+        """Decide durably that a job ends with an error without its script, and its part with it."""
+        await self._parts.cancel_left(job)  # first: nothing looks for it afterwards
         async with self._begin() as unit:
             last = await unit.journal.last(job)
         end = await decide(self._ledger, last, error)

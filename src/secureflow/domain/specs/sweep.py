@@ -63,6 +63,7 @@ _SECTIONS: Final[Mapping[str, type[Any]]] = {
 }
 """Sections of a spec that points set, beside the model."""
 _NOT_SET: Final = "a point sets settings of model, plan, limits.clip_norm or the noise, not this"
+_TWICE: Final = "the point sets the whole of it as well"
 LONGEST_NAME: Final = 190
 """Most characters of a sweep's name: its jobs are called after it, with their numbers."""
 
@@ -280,7 +281,7 @@ def check_sweep(spec: SweepSpec) -> None:
     refuse(next(_problems(spec), None))
     for number, point in enumerate(spec.points, 1):
         for name in point:
-            if reason := swept_problem(name):
+            if reason := swept_problem(name) or _set_twice(name, point):
                 told = Text("{field}: {problem}", field=name, problem=reason)
                 raise _at_point(number, told, _meant(name))
     known: list[TrainingSpec] = []
@@ -343,6 +344,14 @@ def _meant(name: str) -> str:
     fixed = {f"plan.{one}" for one in _FIXED}
     near = [] if name in fixed or name.startswith("plan.split.") else alike(name, known)
     return Text("{near} may be meant.", near=Joined(", ", near)) if near else ""
+
+
+def _set_twice(name: str, point: Mapping[str, Any]) -> str | None:
+    """Return why a point may not set a field beside another: it is a part of that.
+
+    Which of the two counts would follow from their order, which no digest covers.
+    """
+    return _TWICE if any(name.startswith(f"{other}.") for other in point) else None
 
 
 def _at_point(number: int, reason: str, hint: str = "") -> SecureFlowError:

@@ -25,6 +25,8 @@ from secureflow.kit.text import Text
 
 Choices = Annotated[tuple[Value, ...], Field(min_length=1, max_length=MOST_PARTS)]
 _Interval = tuple[float, float]
+_TRIES: Final = 100
+"""Draws for each point, until there are as many different ones as asked for."""
 _DIGITS: Final = 6
 """Significant digits of a number that is drawn: more would only be harder to read."""
 
@@ -49,7 +51,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class RandomPoints:
-    """Points that are drawn: as many as `count`, the same for the same `seed`."""
+    """Points that are drawn: as many different ones as `count`, the same for the same `seed`."""
 
     __pydantic_config__ = STRICT
     count: Annotated[int, Field(ge=1, le=MOST_PARTS)]
@@ -135,11 +137,31 @@ def _chosen(part: SweepPart) -> Iterator[dict[str, Any]]:
         yield from map(dict, part.list)
     elif part.random is not None:
         # Not for secrets: the points are in the spec that everybody signs.
-        source = random.Random(part.random.seed)  # noqa: S311
-        for _ in range(part.random.count):
-            yield {name: _draw(name, how, source) for name, how in part.random.over.items()}
+        yield from _drawn(part.random, random.Random(part.random.seed))  # noqa: S311
     else:
         yield {}
+
+
+def _drawn(asked: RandomPoints, source: random.Random) -> Iterator[dict[str, Any]]:
+    """Yield as many different points as asked for; one that was drawn before is drawn anew.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` if so many are not found.
+    """
+    found: list[dict[str, Any]] = []
+    for _ in range(_TRIES * asked.count):
+        point = {name: _draw(name, how, source) for name, how in asked.over.items()}
+        if point in found:
+            continue
+        found.append(point)
+        yield point
+        if len(found) == asked.count:
+            return
+    raise _contradiction(
+        "sweep.random.over",
+        Text("there are no {count} different points", count=asked.count),
+        "Ask for fewer, or widen what is drawn.",
+    )
 
 
 def _draw(name: str, how: Drawn, source: random.Random) -> Any:

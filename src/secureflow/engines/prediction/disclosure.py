@@ -15,6 +15,10 @@ _SIZES: Final = (
     "that a party is done, and the size of its sealed file, so about how many rows; no row and no "
     "score"
 )
+_ANSWERS: Final = (
+    "of every party what is predicted of each row, which may tell values of the columns that the "
+    "model reads, and the columns beside it"
+)
 _FITTING: Final = (
     "a failure names a column, never a row; where an owner demands differential privacy no row "
     "makes the job fail"
@@ -49,7 +53,7 @@ def _sights(spec: PredictionSpec) -> Iterator[Row]:
         )
         yield (
             spec.deliver.to,
-            "of every party what is predicted of each row, and the columns beside it",
+            _ANSWERS,
             "the job hands the files over, and every owner approves that",
         )
     yield "network", "sizes and times", "TLS 1.3"

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from secureflow.engines.run.asking import ask, ask_one
+from secureflow.engines.run.kept import RECEIVED, committing
 from secureflow.engines.run.messages import (
     CollectRequest,
     ForgetRequest,
     HandOverForAll,
     HandOverOwn,
     ReceiveRequest,
+    SealedFile,
     SealRequest,
     VectorSize,
 )
@@ -24,6 +26,11 @@ from secureflow.engines.run.run import Course, record, report_dropouts, take_lea
 from secureflow.engines.script import AGGREGATOR, Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+
+_OF_A_SENDER: Final = frozenset(
+    {"delivery_forged", "sealed_key_refused", "chunk_forged", "chunk_length_wrong"}
+)
+"""What a recipient says of one file, which it does not open."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +71,41 @@ def hand_over(
         for party, reply in sorted(sent.replies.items())
         if reply.vector == sealed[party].artifact
     }
-    if files:
-        collect = CollectRequest(**course.named, files=files)
-        got = yield from ask_one(to, collect, patience=course.patience)
-        take_leaves(course, {to: got})
+    failures |= yield from _collected(course, to, files)
     course.drop(1, stage, failures)
     document = {"stage": stage, "to": to, "parties": sorted(files)}
     yield from record(course, [{"kind": "results.delivered", "document": document}])
     yield from report_dropouts(course)
     yield from forget_ciphertexts(course)
     return Delivered(tuple(sorted(files)), failures)
+
+
+def _collected(
+    course: Course[Any], to: str, files: dict[str, SealedFile]
+) -> Script[dict[str, JSON]]:
+    """Have the recipient open the files; leave out, and return the failures of, what it refuses.
+
+    It opens all that it is asked for, or none: one sender's fault must not cost the others theirs.
+
+    Raises:
+        SecureFlowError: the recipient's own failure, which names none of the senders; those of
+            `take_leaves`; `malformed_reply`.
+    """
+    failures: dict[str, JSON] = {}
+    while files:
+        collect = CollectRequest(**course.named, files=dict(files))
+        try:
+            got = yield from ask_one(to, collect, patience=course.patience)
+        except SecureFlowError as error:
+            sender = error.details.get("party")
+            if error.code not in _OF_A_SENDER or sender not in files:
+                raise
+            failures[sender] = error.as_json()
+            del files[sender]
+        else:
+            take_leaves(course, {to: committing(to, got, RECEIVED)})
+            break
+    return failures
 
 
 def forget_ciphertexts(course: Course[Any]) -> Script[None]:

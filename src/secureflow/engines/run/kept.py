@@ -6,10 +6,10 @@ sees a salted commitment. A repeated request is answered from the party's record
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from secureflow.engines.run.asking import Answers, ask
-from secureflow.engines.run.messages import KeepReply, KeepRequest, StoredModel
+from secureflow.engines.run.messages import KeepReply, KeepRequest, Leaves, StoredModel
 from secureflow.engines.run.run import (
     Course,
     leaf_entries,
@@ -24,6 +24,7 @@ KEPT: Final = "kept"
 """The kind of the leaf by which a party commits to what it keeps."""
 RECEIVED: Final = "received"
 """The kind of the leaf by which a party commits to what others handed over to it."""
+L = TypeVar("L", bound=Leaves)
 
 
 def ask_to_keep(
@@ -44,7 +45,7 @@ def ask_to_keep(
     done: Answers[KeepReply] = Answers({}, dict(asked.failures))
     for party, reply in asked.replies.items():
         try:
-            course.ledger.waiting += leaf_entries(course, party, _committing(party, reply))
+            course.ledger.waiting += leaf_entries(course, party, committing(party, reply, KEPT))
         except SecureFlowError as error:
             done.failures[party] = error.as_json()
         else:
@@ -61,10 +62,14 @@ def ask_to_keep(
     return done
 
 
-def _committing(party: str, reply: KeepReply) -> KeepReply:
-    """Refuse an answer without a leaf that says that the party keeps something."""
+def committing(party: str, reply: L, kind: str) -> L:
+    """Return an answer whose own leaf is of this kind: the party keeps something.
+
+    Raises:
+        SecureFlowError: `malformed_reply`.
+    """
     body = (reply.leaf or {}).get("leaf")
-    if isinstance(body, dict) and body.get("kind") == KEPT:
+    if isinstance(body, dict) and body.get("kind") == kind:
         return reply
     raise SecureFlowError(
         "malformed_reply",

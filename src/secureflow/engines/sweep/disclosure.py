@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from secureflow.domain.specs.sweep import SweepSpec
-from secureflow.engines.run.explaining import sight_rows
+from secureflow.engines.run.explaining import Row, attack_rows, sight_rows
 from secureflow.engines.training import disclosure as of_training
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text
+
+_LEFT_OUT: Final = "the operator leaves a party out at one point alone, and subtracts the sums"
+_SUBTRACTED: Final = (
+    "points that start alike have like updates, so the difference is that party's; "
+    "min_contributors of all parties stops it, or differential privacy"
+)
+
+
+def subtracted(spec: SweepSpec) -> bool:
+    """Tell whether sums of two points may tell one party's contribution."""
+    return _leaving_out(spec)[1] == "no"
 
 
 def disclosure(spec: SweepSpec, tee: str) -> list[dict[str, JSON]]:
@@ -19,8 +32,20 @@ def disclosure(spec: SweepSpec, tee: str) -> list[dict[str, JSON]]:
 
 
 def attacks(spec: SweepSpec, tee: str) -> list[dict[str, JSON]]:
-    """Return which attacks are stopped: as of one training, whose protection all points have."""
-    return of_training.attacks(spec.training, tee)
+    """Return which attacks are stopped: as of one training, and of points that are subtracted."""
+    return [*of_training.attacks(spec.training, tee), *attack_rows([_leaving_out(spec)])]
+
+
+def _leaving_out(spec: SweepSpec) -> Row:
+    """Return what comes of sums over other parties at one point than at another.
+
+    All points start from one model, so their first rounds compute the same, or nearly.
+    """
+    if spec.all_private:
+        return _LEFT_OUT, "yes", "the sums of every point are noised, and each point is charged"
+    if spec.min_contributors == len(spec.roster):
+        return _LEFT_OUT, "yes", "every sum is over all parties"
+    return _LEFT_OUT, "no", _SUBTRACTED
 
 
 def choosing(spec: SweepSpec) -> str:

@@ -152,6 +152,61 @@ def test_a_party_that_goes_before_its_file_arrived_is_missing_in_the_delivery(ve
     assert told_dropouts(world)[0]["party"] == "bank-d"
 
 
+class Opening(DeliveredWorld):
+    """The recipient opens no file of bank-d, or answers with a leaf of another kind."""
+
+    error: ClassVar = SecureFlowError("chunk_forged", "What bank-d sent.", "", {"party": "bank-d"})
+    received: ClassVar = True
+
+    def party_collect(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        if not self.received:
+            return self.made[party][-1]
+        if "bank-d" in body["files"]:
+            raise self.error
+        return super().party_collect(party, body)
+
+
+@pytest.mark.parametrize("least", [3, 4])
+def test_a_file_that_does_not_open_costs_the_others_nothing(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Opening, "changes", {**Opening.changes, "min_contributors": least})
+    world = Opening(count=4)
+    if least == 4:  # all are needed
+        with pytest.raises(SecureFlowError, match="What bank-d sent") as caught:
+            drive(world, [])
+        assert caught.value.code == "too_few_contributors"
+        return
+    report = drive(world, [])
+    assert report["prediction"]["delivered"]["parties"] == ["bank-a", "bank-c"]
+    assert [one for one in world.asked if one[1] == "collect"] == [("bank-b", "collect")] * 2
+    assert told_dropouts(world)[0]["party"] == "bank-d"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SecureFlowError("chunk_forged", "of nobody", "", {"party": "bank-x"}),
+        SecureFlowError("dataset_changed", "own fault", "", {"party": "bank-d"}),
+    ],
+    ids=["another party", "another failure"],
+)
+def test_a_failure_of_the_recipient_itself_ends_the_job(
+    error: SecureFlowError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Opening, "error", error)
+    with pytest.raises(SecureFlowError, match=str(error.message)):
+        drive(Opening(count=4), [])
+
+
+def test_a_recipient_that_commits_to_nothing_has_received_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Opening, "received", False)
+    with pytest.raises(SecureFlowError, match="bank-b does not commit to what it keeps"):
+        drive(Opening(count=4), [])
+
+
 @pytest.mark.parametrize("verb", ["receive", "collect"])
 def test_without_the_recipient_the_job_ends_and_the_centre_forgets(verb: str) -> None:
     world = DeliveredWorld(count=4)

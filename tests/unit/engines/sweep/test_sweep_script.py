@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
+from secureflow.application.jobs.sweep import _notes
 from secureflow.domain.ids import part_id
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.privacy.accounting import Mechanism, curve, epsilon, learn
 from secureflow.engines.script import RunJob
+from secureflow.engines.sweep.disclosure import attacks
 from secureflow.engines.sweep.kind import SWEEP_ENGINE
 from secureflow.engines.training.private import charge
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 from tests.unit.engines.run.test_ending import ended, play
 from tests.unit.engines.sweep.world import FAILED, RATES, PrivateSweep, SweepWorld
 from tests.unit.engines.training.world import JOB, Crash, Journal, drive
@@ -157,6 +161,22 @@ def test_the_charge_of_a_sweep_is_that_of_its_jobs() -> None:
         learn(charge(part)[0], curve(charge(part)[0]))
     assert SWEEP_ENGINE.charge(spec) == tuple(m for one in spec.parts(JOB) for m in charge(one))
     assert SWEEP_ENGINE.charge(spec, {}) == ()
+
+
+def test_it_is_told_whether_the_sums_of_two_points_may_be_subtracted() -> None:
+    """All points start from one model: of two sums over other parties the difference is one's."""
+    shared = SweepWorld(count=4).spec
+    assert shared.min_contributors == 3
+    every = replace(shared, training=replace(shared.training, min_contributors=4))
+    private = PrivateSweep(count=4).spec
+    for spec, stopped in ((shared, "no"), (every, "yes"), (private, "yes")):
+        row = attacks(spec, "")[-1]
+        assert "leaves a party out" in row["attack"]
+        assert row["stopped"] == stopped
+        assert chinese(row["attack"])
+        assert chinese(row["why"])
+        warned = any("missing at one point" in note for note in _notes(spec))
+        assert warned == (stopped == "no")
 
 
 def test_the_explanation_lists_every_point_and_what_it_cost() -> None:
