@@ -101,7 +101,6 @@ def evaluate(
 def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
     """Print the figures of an evaluation's report: a line a model, a line a model and party."""
     from secureflow.application.reports.pictures.reading import listed, members
-    from secureflow.engines.evaluation.sections import learned_lines
 
     evaluation = report.get("evaluation") or {}
     if output is not Form.TABLE:
@@ -112,10 +111,9 @@ def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
     names = [one for one in FIGURES if any(row.get(one) is not None for row in rows)]
     show(rows, output, ("model", "party", *names))
     for model in models:
-        told = [*map(members, listed(model.get("honest"))), *learned_lines(model)]
-        for line in told:
+        for line in map(members, listed(model.get("honest"))):
             if isinstance(line.get("line"), str):
-                write(f"{plain(str(model.get('model', '')))}: {said(part_of(line, 'line'))}")
+                write(f"{_called(model)}: {said(part_of(line, 'line'))}")
 
 
 def _request(
@@ -169,11 +167,16 @@ def _costs(text: str) -> dict[str, float]:
         ) from None
 
 
+def _called(model: Mapping[str, Any]) -> str:
+    """Return a model's name, else its digest."""
+    return plain(model.get("name") or model.get("model") or "")
+
+
 def _lines(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a model's own line of the table, then its parties'; what is no number is left out."""
     from secureflow.application.reports.pictures.reading import members, numbers
 
-    names = {"model": plain(model.get("name") or model.get("model") or "")}
+    names = {"model": _called(model)}
     psi = {key: one for key, one in numbers(model.get("psi")).items() if key == "psi"}
     yield {**names, "party": "", **_short({**numbers(model.get("figures")), **psi})}
     for party, figures in members(model.get("parties")).items():

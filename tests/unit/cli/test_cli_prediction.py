@@ -167,7 +167,7 @@ def test_a_table_is_exported_in_blocks(
     target = tmp_path / "scores.csv"
     target.write_text("older")
     target.chmod(0o644)
-    assert cli("agent", "prediction", "export", "job_11111111", target)[0] == 0
+    assert cli("agent", "prediction", "export", "job_11111111", target, "--force")[0] == 0
     with target.open(newline="") as text:
         assert sum(1 for _ in csv.reader(text)) == 200_001
     assert stat.S_IMODE(target.stat().st_mode) == 0o600

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.kit.canonical import JSON
-from secureflow.kit.text import Joined, Text, text_in, with_texts
+from secureflow.kit.text import Text, text_in, with_texts
 
 CAVEATS: Final = "What so many rows can show"
 SHIFT: Final = "Shift of scores (population stability index)"
@@ -23,8 +23,7 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
     for one in evaluation["models"]:
         title = Text("Evaluation of {model}", model=called(one))
         found.append(with_texts({"title": title, "rows": _figures(one)}))
-        lines = [*one["honest"], *learned_lines(one)]
-        rows = [_line(number, line) for number, line in enumerate(lines, 1)]
+        rows = [_line(number, line) for number, line in enumerate(one["honest"], 1)]
         if rows:
             found.append({"title": CAVEATS, "rows": rows})
         if shift := one.get("psi"):
@@ -40,24 +39,6 @@ def called(one: Mapping[str, Any]) -> str:
     """
     known = str(one.get("model") or one.get("job") or "")
     return f"{name} ({known})" if (name := str(one.get("name") or "")) else known
-
-
-def learned_lines(one: Mapping[str, Any]) -> list[dict[str, JSON]]:
-    """Return the line that names the parties from whose rows a model may have learned, if any.
-
-    Args:
-        one: a model's part of the report (`figures`), from any version and anybody.
-    """
-    seen = one.get("seen")
-    names = [party for party in seen if isinstance(party, str)] if isinstance(seen, list) else []
-    if not names:
-        return []
-    line = Text(
-        "It may have learned from rows of {parties} that are measured here: its figures are then "
-        "better than on rows that it has never seen.",
-        parties=Joined(", ", names),
-    )
-    return [with_texts({"line": line})]
 
 
 def _figures(one: Mapping[str, Any]) -> list[dict[str, JSON]]:

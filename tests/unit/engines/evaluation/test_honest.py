@@ -11,7 +11,7 @@ import pytest
 from secureflow.domain.specs.evaluation import Costs
 from secureflow.engines.evaluation.figures import evaluate, evaluate_party
 from secureflow.engines.evaluation.layout import sigma_of, unit_of
-from secureflow.engines.evaluation.sections import learned_lines, sections, shortened
+from secureflow.engines.evaluation.sections import sections, shortened
 from secureflow.engines.evaluation.stability import stability
 from secureflow.kit.text import text_in
 from secureflow.texts import catalogue, chinese
@@ -147,15 +147,3 @@ def test_numbers_are_shortened_to_their_digits() -> None:
     assert [shortened(one) for one in (0.0, 0.12345, 1234.567, 2e-7, -3.14159)] == [
         "0.0000", "0.1235", "1235", "2e-07", "-3.1416",
     ]  # fmt: skip
-
-
-def test_whoever_a_model_may_have_learned_from_is_named() -> None:
-    (line,) = learned_lines({"seen": ["bank-a", "bank-b"]})
-    assert "rows of bank-a, bank-b that are measured" in str(line["line"])
-    assert CJK.search(str(chinese(text_in(line, "line"))))
-    assert learned_lines({"seen": []}) == learned_lines({"seen": "bank-a"}) == []
-    found = evaluate(BINARY, binary_rows().totals(BINARY))
-    told = sections(
-        {"models": [{"job": "j", "model": "m", **found, "psi": None, "seen": ["bank-a"]}]}
-    )
-    assert any("bank-a" in str(row) for part in told for row in part["rows"])
