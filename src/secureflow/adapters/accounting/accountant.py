@@ -8,12 +8,14 @@ import contextlib
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from secureflow.engines.privacy.accounting import Charge, Mechanism, learn, learned
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.kernels import same_kernels
+
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge, Mechanism
 
 PATIENCE: Final = 120.0
 """Time limit for one question, in seconds; a calibration takes a few."""
@@ -93,6 +95,8 @@ class ProcessAccountant:
 
     async def learn(self, mechanisms: Sequence[Mechanism]) -> None:
         """Load the Rényi curves of these mechanisms into this process."""
+        from secureflow.engines.privacy.accounting import learn, learned
+
         missing = [one for one in mechanisms if not learned(one)]
         if not missing:
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import grpc
 import grpc.aio
@@ -29,13 +29,15 @@ from secureflow.adapters.link.tls import (
     new_server,
     open_channel,
 )
-from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON, canonical_bytes, parse_json, sha256
 from secureflow.kit.clock import CHECK_INTERVAL, Clock
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.logging import get_logger
 from secureflow.kit.pki import SpiffeId
 from secureflow.kit.text import Text
+
+if TYPE_CHECKING:  # NumPy, which a centre does without until a job runs
+    from secureflow.engines.sealing import SealedUpdate
 
 MAX_OFFER: Final = 4096
 MAX_START: Final = 1 << 20

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from secureflow.application.ports.accountant import Accountant
-from secureflow.engines.privacy.accounting import Charge
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
+
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge
 
 CEILING: Final = "rdp-cks20"
 """The conversion by which `privacy.epsilon` is a target and a ceiling."""

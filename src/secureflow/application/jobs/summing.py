@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from secureflow.application.jobs.declarations import unit_of_owners
 from secureflow.application.jobs.kind import Drafted
@@ -19,8 +19,10 @@ from secureflow.application.ports.accountant import Accountant
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import JobSpec, parse, spec_digest
 from secureflow.domain.specs.summed import Summed, SummedNoise, SummedPrivacy
-from secureflow.engines.privacy.accounting import Charge
 from secureflow.kit.canonical import JSON
+
+if TYPE_CHECKING:  # NumPy is loaded with the first price
+    from secureflow.engines.privacy.accounting import Charge
 
 
 class SummedSpec(JobSpec, Summed, Protocol):

@@ -18,7 +18,6 @@ from secureflow.application.ports.storage import UnitOfWork, UnitOfWorkFactory
 from secureflow.application.running.claims import JobClaims
 from secureflow.application.running.recording import BEFORE_THE_SCRIPT, server_leaf
 from secureflow.domain.jobs import Job, JobState
-from secureflow.engines.run.renewing import RENEWED_SECONDS
 from secureflow.engines.script import REPORTED, RunJob
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
@@ -132,6 +131,8 @@ class PartJobs:
 
 def part_of(whole: Job, effect: RunJob, now: int) -> Job:
     """Return a part as it is proposed: of its whole's project, submitter and charter."""
+    from secureflow.engines.run.renewing import RENEWED_SECONDS  # with all of SecAgg
+
     spec = dict(effect.spec)
     course: dict[str, Any] = {
         **{name: whole.progress[name] for name in ("charter", "members", "facts")},
