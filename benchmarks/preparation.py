@@ -38,10 +38,11 @@ from secureflow.demo.data import LABEL, adult_rows
 from secureflow.demo.study import Columns, columns_of
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
+from secureflow.domain.specs.summed import UNIT
 from secureflow.engines.evaluation.figures import evaluate
 from secureflow.engines.evaluation.layout import form_for
 from secureflow.engines.evaluation.tally import tally as summed
-from secureflow.engines.preparation.fitting import UNIT, learn, start, tally
+from secureflow.engines.preparation.fitting import learn, start, tally
 from secureflow.engines.preparation.recipe import recipe_of
 from secureflow.engines.preparation.steps.values import read_values
 from secureflow.sdk.features import recipe_features

@@ -12,14 +12,15 @@ from blake3 import blake3
 from peers.agent_world import JOB
 from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
 
-from secureflow.agent.compute import preparation_rows
+from secureflow.agent.compute import summedrows
 from secureflow.agent.compute.preparation_rows import PreparationRows
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.preparation import FittedSums, check_declared
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.engines.preparation.fitting import LIMIT, MOST_ROWS, UNIT, sigma_of, unit_of
+from secureflow.domain.specs.summed import LIMIT, MOST_ROWS, UNIT
+from secureflow.engines.preparation.fitting import sigma_of, unit_of
 from secureflow.engines.recipes.plan import preparation_plan
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.secagg import MaskingPlan
@@ -183,7 +184,7 @@ def test_more_rows_than_sums_hold_are_refused(
     """What they add up to would wrap around, or be cut off."""
     spec = world.spec if private else world.make_spec(privacy=None)
     assert MOST_ROWS * UNIT <= LIMIT
-    monkeypatch.setattr(preparation_rows, "MOST_ROWS", 3)
+    monkeypatch.setattr(summedrows, "MOST_ROWS", 3)
     PreparationRows(spec, {"age": np.arange(3.0)}, None)
     with pytest.raises(SecureFlowError, match="dataset_too_large"):
         PreparationRows(spec, {"age": np.arange(4.0)}, None)

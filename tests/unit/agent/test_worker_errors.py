@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +17,8 @@ from secureflow.adapters.datasources import SourceLimits, open_source
 from secureflow.adapters.datasources.commitment import unreadable, unreadable_folder
 from secureflow.adapters.datasources.conform import mismatch
 from secureflow.adapters.datasources.source import too_large
+from secureflow.agent.compute.evaluation_rows import too_few_rows
+from secureflow.agent.compute.summedrows import SummedRows
 from secureflow.agent.compute.worker import Worker
 from secureflow.agent.compute.worker_errors import Asked, WorkerError, worker_error
 from secureflow.agent.compute.worker_texts import ERRORS, REASONS, UNSAID, WHERE
@@ -23,6 +26,7 @@ from secureflow.agent.verbs.accusations import ACCUSING, culprits
 from secureflow.domain.errors import CATALOGUE
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.summed import MOST_ROWS, Summed
 from secureflow.engines.preparation.columns import malformed_cell
 from secureflow.kit.disk import WAITED_FOR
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -72,6 +76,10 @@ def honest() -> Iterator[SecureFlowError]:
     ):
         yield mismatch("clients", "y", None, reason)
     yield from (unreadable("clients"), unreadable_folder("clients"), too_large("clients"))
+    yield too_few_rows(9)
+    with pytest.raises(SecureFlowError) as caught:
+        SummedRows(cast("Summed", SimpleNamespace(contributions=1)), MOST_ROWS + 1, {}, None)
+    yield caught.value
     yield malformed_cell("age", 4, "it is infinite")
     yield malformed_cell("note", 4, "no format of the step date_parts fits it", step="date_parts")
 
@@ -216,8 +224,18 @@ READ_BY_A_WORKER = (
     "adapters/datasources/source.py",
     "adapters/datasources/tensorcells.py",
     "adapters/frameworks",
+    "agent/compute/evaluation.py",
+    "agent/compute/evaluation_rows.py",
+    "agent/compute/keyedrows.py",
+    "agent/compute/kind.py",
+    "agent/compute/prediction.py",
+    "agent/compute/prediction_rows.py",
+    "agent/compute/preparation.py",
+    "agent/compute/preparation_rows.py",
     "agent/compute/statistics.py",
     "agent/compute/statistics_rows.py",
+    "agent/compute/summed.py",
+    "agent/compute/summedrows.py",
     "agent/compute/training.py",
     "agent/compute/worker.py",
     "engines/preparation",
@@ -238,6 +256,9 @@ SAID_HERE = {
     "What the bundle returned is refused: {reason}.",
     "a number of its tensors cannot be held",
     "It must return what the spec declares: names, shapes, dtypes, finite numbers.",
+    # The agent compares the totals with the spec before a worker reads them.
+    "Round {number} came with totals of other rounds.",
+    "Refuse them: the centre must follow the spec that was approved.",
     # Of recipes from outside, and of what the centre makes of totals.
     "The recipe is not valid: {reason}.",
     "Fetch it again, or fit it anew.",

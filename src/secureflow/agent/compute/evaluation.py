@@ -6,23 +6,19 @@ the same arguments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.adapters.datasources import SourceLimits
-from secureflow.agent.compute.keyedrows import check_columns, person_of, read_columns
-from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
-from secureflow.domain.schemas import DatasetConfig
+from secureflow.agent.compute.summed import SummedWorker
 from secureflow.domain.specs.evaluation import EvaluationSpec
-from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import EVALUATION_SPEC
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
+
+    from secureflow.agent.compute.evaluation_rows import EvaluationRows
+    from secureflow.engines.preparation import Columns
 
 SUMS: Final = "measure"
 """The step that returns a round's sums, integers in the layout of `engines.evaluation.plan`."""
@@ -43,47 +39,14 @@ def sums_arguments(
     return {"model": str(model), "number": number, "party": party, "seed": seed, "key": key}
 
 
-class EvaluationWorker:
+class EvaluationWorker(SummedWorker):
     """`agent.compute.kind.WorkerKind`."""
 
-    spec: Final[SpecKind] = EVALUATION_SPEC
-
-    def __init__(self) -> None:
-        self.steps: Mapping[str, Step] = {SUMS: _sums}
-
-    def check(
-        self, job: str, spec: EvaluationSpec, config: DatasetConfig | None, limits: SourceLimits
-    ) -> None:
-        """Refuse columns that the file does not have.
-
-        Raises:
-            SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
-        """
-        check_columns(spec, _declared(job, config), limits)
-
-    def prepare(
-        self,
-        job: str,
-        spec: EvaluationSpec,
-        config: DatasetConfig | None,
-        limits: SourceLimits,
-        secrets: Secrets = NO_SECRETS,
-    ) -> Prepared:
-        """Read the rows; their number is told unless the job is private."""
+    def rows(self, spec: EvaluationSpec, columns: Columns, person: str | None) -> EvaluationRows:
+        """Return the rows; errors as of `EvaluationRows`."""
         from secureflow.agent.compute.evaluation_rows import EvaluationRows
 
-        declared = _declared(job, config)
-        columns = read_columns(spec, declared, limits, secrets, held=True)
-        rows = EvaluationRows(spec, columns, person_of(spec, declared))
-        return Prepared(rows, 0 if spec.privacy is not None else rows.count)
-
-
-def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
-    if config is None:
-        raise SecureFlowError(
-            "dataset_unknown", Text("The evaluation {job} has no dataset.", job=job)
-        )
-    return config
+        return EvaluationRows(spec, columns, person)
 
 
 def _sums(rows: Any, model: str, number: int, party: str, seed: str, key: str) -> NDArray[Any]:
@@ -93,4 +56,4 @@ def _sums(rows: Any, model: str, number: int, party: str, seed: str, key: str) -
     return found
 
 
-EVALUATION_WORKER: Final = EvaluationWorker()
+EVALUATION_WORKER: Final = EvaluationWorker(EVALUATION_SPEC, {SUMS: _sums}, held=True)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.agent.compute.summedrows import SummedRows
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
+from secureflow.domain.specs.summed import LEAST_ROWS
 from secureflow.engines.evaluation.plan import noised, party_sums
 from secureflow.engines.preparation import (
     Columns,
@@ -17,10 +19,7 @@ from secureflow.engines.preparation import (
     encode_rows,
     labelled_rows,
 )
-from secureflow.engines.preparation.columns import column
-from secureflow.engines.preparation.fitting import MOST_ROWS
 from secureflow.engines.preparation.recipe import prepared_columns
-from secureflow.engines.preparation.units import kept_rows
 from secureflow.engines.training.families import model_family
 from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.scoring import (
@@ -31,12 +30,10 @@ from secureflow.engines.training.scoring import (
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-LEAST_ROWS = 10
-"""Fewest rows of which a party's own figures are told, without privacy."""
 Rows = tuple[EncodedRows, NDArray[np.float32]]
 
 
-class EvaluationRows:
+class EvaluationRows(SummedRows):
     """The rows of an evaluation.
 
     Args:
@@ -45,27 +42,14 @@ class EvaluationRows:
         person: its name, if the owner's budget is kept per person.
 
     Raises:
-        SecureFlowError: `dataset_too_large`, `too_few_rows`; without privacy those of rows that do
-            not fit the models, which are prepared once to find them.
+        SecureFlowError: those of `SummedRows`, `too_few_rows`; without privacy those of rows that
+            do not fit the models, which are prepared once to find them.
     """
 
     def __init__(self, spec: EvaluationSpec, columns: Columns, person: str | None) -> None:
         self._spec = spec
         self._columns = columns
-        self.count = len(next(iter(columns.values())))
-        if self.count > MOST_ROWS:
-            raise SecureFlowError(
-                "dataset_too_large",
-                Text("An evaluation adds up at most {most} rows of a party.", most=MOST_ROWS),
-                "Publish fewer rows, or several datasets.",
-            )
-        self._units = None if person is None else column(columns, person)
-        if self._units is None and spec.privacy is not None and spec.privacy.unit == "person":
-            raise SecureFlowError(
-                "missing_column",
-                "The job protects persons, but no column says whose each row is.",
-                "Name that column as `person` in the dataset's privacy section.",
-            )
+        super().__init__(spec, len(next(iter(columns.values()))), columns, person)
         if spec.privacy is None:
             self._check()
 
@@ -79,18 +63,13 @@ class EvaluationRows:
         """
         scored = self._spec.models[number - 1]
         parameters = scored_parameters(scored, model.read_bytes())
-        inputs, labels = self._prepared(scored, self._counted(key))
+        kept = self.counted(key)
+        columns = {name: found[kept] for name, found in self._columns.items()}
+        inputs, labels = self._prepared(scored, columns)
         family, label = model_family(scored.trained), scored.features.label
         outputs = model_outputs(family, parameters, inputs, label)
         sums = party_sums(self._spec, number, party, outputs, labels)
         return noised(self._spec, number, sums, seed)
-
-    def _counted(self, key: bytes) -> Columns:
-        """Return the rows that count: no more of a unit than the noise hides."""
-        if self._units is None:
-            return self._columns
-        kept = kept_rows(self._units, self._spec.contributions, key)
-        return {name: found[kept] for name, found in self._columns.items()}
 
     def _prepared(self, model: ScoredModel, columns: Columns) -> Rows:
         """Return the inputs of a model, and the targets of the same rows."""
@@ -108,13 +87,17 @@ class EvaluationRows:
         for one in self._spec.models:
             self._prepared(one, self._columns)
         if self._spec.per_party and self.count < LEAST_ROWS:
-            raise SecureFlowError(
-                "too_few_rows",
-                Text(
-                    "Figures of a party are told of at least {least} of its rows; there are "
-                    "{count}.",
-                    least=LEAST_ROWS,
-                    count=self.count,
-                ),
-                "Leave this party out, or ask for no figures of each party.",
-            )
+            raise too_few_rows(self.count)
+
+
+def too_few_rows(count: int) -> SecureFlowError:
+    """Return the error of a party of which no figures of its own may be told."""
+    return SecureFlowError(
+        "too_few_rows",
+        Text(
+            "Figures of a party are told of at least {least} of its rows; there are {count}.",
+            least=LEAST_ROWS,
+            count=count,
+        ),
+        "Leave this party out, or ask for no figures of each party.",
+    )

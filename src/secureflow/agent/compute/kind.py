@@ -12,6 +12,8 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
 from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
@@ -47,6 +49,17 @@ class Secrets:
 
 
 NO_SECRETS: Final = Secrets()
+
+
+def declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
+    """Return the declaration of a job that cannot do without one.
+
+    Raises:
+        SecureFlowError: `dataset_unknown`.
+    """
+    if config is None:
+        raise SecureFlowError("dataset_unknown", Text("The job {job} has no dataset.", job=job))
+    return config
 
 
 class WorkerKind(Protocol):

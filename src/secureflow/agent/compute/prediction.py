@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step, declared
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import PREDICTION_SPEC
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
@@ -62,8 +60,8 @@ class PredictionWorker:
         Raises:
             SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
         """
-        declared = _declared(job, config)
-        open_source(declared, limits, tolerant=silent(declared)).check(spec.column_names)
+        own = declared(job, config)
+        open_source(own, limits, tolerant=silent(own)).check(spec.column_names)
 
     def prepare(
         self,
@@ -77,19 +75,11 @@ class PredictionWorker:
         from secureflow.agent.compute.prediction_rows import PredictionRows
 
         del secrets
-        declared = _declared(job, config)
-        strict = not silent(declared)
-        columns = open_source(declared, limits, tolerant=not strict).read(spec.column_names)
+        own = declared(job, config)
+        strict = not silent(own)
+        columns = open_source(own, limits, tolerant=not strict).read(spec.column_names)
         rows = PredictionRows(job, spec, columns, strict=strict)
         return Prepared(rows, rows.count)
-
-
-def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
-    if config is None:
-        raise SecureFlowError(
-            "dataset_unknown", Text("The prediction {job} has no dataset.", job=job)
-        )
-    return config
 
 
 def _predict(rows: Any, model: str, result: str) -> NDArray[Any]:

@@ -6,23 +6,19 @@ the same arguments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from secureflow.adapters.datasources import SourceLimits
-from secureflow.agent.compute.keyedrows import check_columns, person_of, read_columns
-from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
-from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.kind import SpecKind
+from secureflow.agent.compute.summed import SummedWorker
 from secureflow.domain.specs.kinds import PREPARATION_SPEC
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.kit.canonical import JSON
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
+
+    from secureflow.agent.compute.preparation_rows import PreparationRows
+    from secureflow.engines.preparation import Columns
 
 SUMS: Final = "fit"
 """The step that returns a round's sums, integers in the layout of `engines.recipes.plan`."""
@@ -41,47 +37,14 @@ def sums_arguments(totals: Path | None, number: int, seed: str, key: str) -> dic
     return {"totals": path, "number": number, "seed": seed, "key": key}
 
 
-class PreparationWorker:
+class PreparationWorker(SummedWorker):
     """`agent.compute.kind.WorkerKind`."""
 
-    spec: Final[SpecKind] = PREPARATION_SPEC
-
-    def __init__(self) -> None:
-        self.steps: Mapping[str, Step] = {SUMS: _sums}
-
-    def check(
-        self, job: str, spec: PreparationSpec, config: DatasetConfig | None, limits: SourceLimits
-    ) -> None:
-        """Refuse columns that the file does not have.
-
-        Raises:
-            SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
-        """
-        check_columns(spec, _declared(job, config), limits)
-
-    def prepare(
-        self,
-        job: str,
-        spec: PreparationSpec,
-        config: DatasetConfig | None,
-        limits: SourceLimits,
-        secrets: Secrets = NO_SECRETS,
-    ) -> Prepared:
-        """Read the rows; their number is told unless the job is private."""
+    def rows(self, spec: PreparationSpec, columns: Columns, person: str | None) -> PreparationRows:
+        """Return the rows; errors as of `PreparationRows`."""
         from secureflow.agent.compute.preparation_rows import PreparationRows
 
-        declared = _declared(job, config)
-        columns = read_columns(spec, declared, limits, secrets, held=False)
-        rows = PreparationRows(spec, columns, person_of(spec, declared))
-        return Prepared(rows, 0 if spec.privacy is not None else rows.count)
-
-
-def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
-    if config is None:
-        raise SecureFlowError(
-            "dataset_unknown", Text("The preparation job {job} has no dataset.", job=job)
-        )
-    return config
+        return PreparationRows(spec, columns, person)
 
 
 def _sums(rows: Any, totals: str | None, number: int, seed: str, key: str) -> NDArray[Any]:
@@ -91,4 +54,4 @@ def _sums(rows: Any, totals: str | None, number: int, seed: str, key: str) -> ND
     return found
 
 
-PREPARATION_WORKER: Final = PreparationWorker()
+PREPARATION_WORKER: Final = PreparationWorker(PREPARATION_SPEC, {SUMS: _sums}, held=False)

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.agent.compute.summedrows import SummedRows
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.preparation import Columns, label_vector, private_labels
-from secureflow.engines.preparation.columns import column
-from secureflow.engines.preparation.fitting import MOST_ROWS, tally
+from secureflow.engines.preparation.fitting import tally
 from secureflow.engines.preparation.steps.values import Numbers64, Values, read_values
-from secureflow.engines.preparation.units import kept_rows
 from secureflow.engines.recipes.plan import Known, noised, replayed, totals_bytes
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 
-class PreparationRows:
+class PreparationRows(SummedRows):
     """The rows of a prepared job.
 
     Args:
@@ -28,29 +27,16 @@ class PreparationRows:
         person: its name, if the owner's budget is kept per person.
 
     Raises:
-        SecureFlowError: without privacy those of `read_values` and `label_vector`.
+        SecureFlowError: those of `SummedRows`; without privacy those of `read_values` and
+            `label_vector`.
     """
 
     def __init__(self, spec: PreparationSpec, columns: Columns, person: str | None) -> None:
         self._spec = spec
-        strict = spec.privacy is None
-        self._values = read_values(spec.columns, columns, strict=strict)
-        self.count = len(next(iter(self._values.values())))
-        if self.count > MOST_ROWS:
-            raise SecureFlowError(
-                "dataset_too_large",
-                Text("A preparation adds up at most {most} rows of a party.", most=MOST_ROWS),
-                "Publish fewer rows, or several datasets.",
-            )
+        self._values = read_values(spec.columns, columns, strict=spec.privacy is None)
+        super().__init__(spec, len(next(iter(self._values.values()))), columns, person)
         self._label = _label(spec, columns, self.count)
         self._known: Known | None = None
-        self._units = None if person is None else column(columns, person)
-        if self._units is None and spec.privacy is not None and spec.privacy.unit == "person":
-            raise SecureFlowError(
-                "missing_column",
-                "The job protects persons, but no column says whose each row is.",
-                "Name that column as `person` in the dataset's privacy section.",
-            )
 
     def sums(self, totals: Path | None, number: int, seed: bytes, key: bytes) -> NDArray[Any]:
         """Return the sums of a round, int64; see `agent.compute.preparation.sums_arguments`.
@@ -65,16 +51,13 @@ class PreparationRows:
                 Text("Round {number} came with totals of other rounds.", number=number),
                 "Refuse them: the centre must follow the spec that was approved.",
             )
-        values, label = self._counted(key)
+        values, label = self._kept(key)
         self._known = replayed(self._spec, data, self._known)
         found = tally(self._spec, self._known.progress, values, label)
         return noised(self._spec, number, found, seed)
 
-    def _counted(self, key: bytes) -> tuple[Values, Numbers64 | None]:
-        """Return the rows that count: no more of a unit than the noise hides."""
-        if self._units is None:
-            return self._values, self._label
-        kept = kept_rows(self._units, self._spec.contributions, key)
+    def _kept(self, key: bytes) -> tuple[Values, Numbers64 | None]:
+        kept = self.counted(key)
         values = {name: found[kept] for name, found in self._values.items()}
         return values, None if self._label is None else self._label[kept]
 

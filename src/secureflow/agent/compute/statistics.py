@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.adapters.datasources import SourceLimits, open_source
-from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step, declared
 from secureflow.domain.schemas import DatasetConfig, with_person
 from secureflow.domain.specs.kind import SpecKind
 from secureflow.domain.specs.kinds import STATISTICS_SPEC
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from numpy.typing import NDArray
@@ -44,9 +42,9 @@ class StatisticsWorker:
         from secureflow.adapters.statistics import open_statistician
         from secureflow.agent.compute.statistics_rows import columns_read
 
-        declared = _declared(job, config)
-        source = open_source(with_person(declared), limits, tolerant=True)
-        source.check(columns_read(spec, declared))
+        own = declared(job, config)
+        source = open_source(with_person(own), limits, tolerant=True)
+        source.check(columns_read(spec, own))
         open_statistician(spec.privacy.library)
 
     def prepare(
@@ -61,15 +59,7 @@ class StatisticsWorker:
         del secrets
         from secureflow.agent.compute.statistics_rows import StatisticsRows
 
-        return Prepared(StatisticsRows(job, spec, _declared(job, config), limits))
-
-
-def _declared(job: str, config: DatasetConfig | None) -> DatasetConfig:
-    if config is None:
-        raise SecureFlowError(
-            "dataset_unknown", Text("The statistics job {job} has no dataset.", job=job)
-        )
-    return config
+        return Prepared(StatisticsRows(job, spec, declared(job, config), limits))
 
 
 def _noised_sums(counting: Any) -> NDArray[Any]:

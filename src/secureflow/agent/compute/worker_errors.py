@@ -35,6 +35,7 @@ from secureflow.agent.compute.worker_texts import (
     Told,
 )
 from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.summed import LEAST_ROWS, MOST_ROWS
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.foldertree import MAX_ENTRIES
 from secureflow.kit.logging import get_logger
@@ -203,8 +204,8 @@ class _Checked:
         return self._among(value, self._asked.lengths)
 
     def _limit(self, value: object) -> object:
-        limits = {_LIMITS.max_image_bytes, _LIMITS.max_pixels, MAX_ENTRIES}
-        return self._among(value, frozenset(limits))
+        images = {_LIMITS.max_image_bytes, _LIMITS.max_pixels, MAX_ENTRIES}
+        return self._among(value, frozenset({*images, MOST_ROWS, LEAST_ROWS}))
 
     def _bound(self, value: object) -> object:
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -92,6 +92,11 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             _WHOSE,
             ("dataset",),
         ),
+        Told(
+            "A job of sums adds up at most {most} rows of a party.",
+            "Publish fewer rows, or several datasets.",
+            {"most": "limit"},
+        ),
     ),
     "library_missing": (
         Told(
@@ -251,6 +256,13 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             "Lower plan.learning_rate, or declare tighter bounds for the numeric features.",
         ),
     ),
+    "too_few_rows": (
+        Told(
+            "Figures of a party are told of at least {least} of its rows; there are {count}.",
+            "Leave this party out, or ask for no figures of each party.",
+            {"least": "limit", "count": "count"},
+        ),
+    ),
     "job_not_prepared": (
         Told(
             "The worker holds no job {job!r}.",
@@ -259,7 +271,7 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
         ),
     ),
     "dataset_unknown": (
-        Told("The statistics job {job} has no dataset.", facts={"job": "job"}),
+        Told("The job {job} has no dataset.", facts={"job": "job"}),
     ),
     "invalid_spec": (
         Told(

@@ -14,6 +14,14 @@ from secureflow.kit.text import Text
 
 LIMIT: Final = 1 << 50
 """The largest magnitude of a party's number, in steps of the lattice."""
+UNIT: Final = 1 << 24
+"""Steps of one row that adds 1, without privacy: a quantum of 6e-8."""
+MOST_ROWS: Final = LIMIT // UNIT
+"""Most rows of a party, 67 million: what they add to one number stays within the limit."""
+LEAST_ROWS: Final = 10
+"""Fewest rows of which a party's own figures are told, without privacy."""
+_SIGMA: Final = 1 << 13
+"""Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
 MAX_NOISE: Final = 1000.0
 """The largest noise multiplier times contributions."""
 MAX_DEVIATION: Final = float(1 << 17)
@@ -78,6 +86,15 @@ class Summed(Protocol):
     @property
     def contributions(self) -> int:
         """Most rows of one unit that count."""
+
+
+def noised_unit(deviation: float) -> int:
+    """Return the steps of a row that adds 1 under noise: a power of two, at most `UNIT`.
+
+    Args:
+        deviation: σ of the noise on a total, in what such rows add.
+    """
+    return 1 << min(max(math.floor(math.log2(_SIGMA / deviation)), 0), 24)
 
 
 def summed_problem(spec: Summed, moved: int) -> Problem | None:

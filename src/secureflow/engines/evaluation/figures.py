@@ -28,11 +28,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from secureflow.domain.specs.evaluation import Costs
+from secureflow.domain.specs.summed import UNIT
 from secureflow.engines.evaluation import binary, classes, number
 from secureflow.engines.evaluation.honest import honest_lines
 from secureflow.engines.evaluation.intervals import Interval, widened
 from secureflow.engines.evaluation.layout import (
-    UNIT,
     AnyForm,
     BinaryForm,
     ClassesForm,

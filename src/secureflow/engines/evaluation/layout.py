@@ -40,23 +40,13 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.summed import UNIT, noised_unit
 from secureflow.domain.specs.targets import ClassesLabel, Label, NumberLabel
+from secureflow.engines.training.metrics import LOSS_CAP, PRIVATE_LOSS_CAP
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-UNIT: Final = 1 << 24
-"""Steps of one row that adds 1, without privacy: a quantum of 6e-8, as in a preparation."""
-LIMIT: Final = 1 << 50
-"""Limit of a party's number: 67 million rows."""
-MOST_ROWS: Final = LIMIT // UNIT
-"""Most rows of a party: what they add to one number stays within the limit."""
-LOSS_CAP: Final = 32.0
-"""Log loss of one row counts at most this, in nats, as when a model is trained."""
-PRIVATE_LOSS_CAP: Final = 4.0
-"""The same in noised sums: the noise on the loss is proportional to it."""
-MAX_CLASSES: Final = 32
-"""Most classes of a target that is evaluated: of each pair of them rows are counted."""
 SMALL_ERROR: Final = 0.25
 """Up to this, in scaled units, fourth powers of errors are added up in finer steps."""
 ERROR_CAP: Final = math.sqrt(LOSS_CAP)
@@ -65,8 +55,6 @@ PRIVATE_ERROR_CAP: Final = 1.0
 """The same in noised sums, half the range: noise on squared errors is as great as their cap."""
 CONFIDENCES: Final = 20
 """Cells of the probability of the class that is predicted, of equal width."""
-_SIGMA: Final = 1 << 13
-"""Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
 
 
 @dataclass(frozen=True)
@@ -362,8 +350,7 @@ def unit_of(form: AnyForm, multiplier: float = 0.0, contributions: int = 1) -> i
     """
     if not form.private or not multiplier:
         return UNIT
-    finest = _SIGMA / (multiplier * math.sqrt(form.moved) * contributions)
-    return 1 << min(max(math.floor(math.log2(finest)), 0), 24)
+    return noised_unit(multiplier * math.sqrt(form.moved) * contributions)
 
 
 def sigma_of(form: AnyForm, multiplier: float, contributions: int = 1) -> float:

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from secureflow.domain.specs.evaluation import MAX_GROUPS
+from secureflow.domain.specs.summed import UNIT
 from secureflow.engines.evaluation.layout import (
-    UNIT,
     AnyForm,
     BinaryForm,
     ClassesForm,
@@ -32,7 +33,6 @@ MODERATE: Final = 0.1
 GREAT: Final = 0.25
 SMOOTHING: Final = 0.5
 """Rows that are added to every group."""
-MAX_GROUPS: Final = 64
 _ONE_SIDED: Final = 1.644854
 """95 % of a normal distribution lies below this."""
 

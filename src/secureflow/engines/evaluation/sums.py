@@ -16,7 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from secureflow.engines.evaluation.layout import MOST_ROWS, UNIT, AnyForm, Floats, Integers
+from secureflow.domain.specs.summed import MOST_ROWS, UNIT
+from secureflow.engines.evaluation.layout import AnyForm, Floats, Integers
 from secureflow.kit.text import Text
 
 

@@ -17,11 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.summed import UNIT
 from secureflow.engines.evaluation.layout import (
     CLASS_LOG_ODDS,
     CONFIDENCES,
     SMALL_ERROR,
-    UNIT,
     AnyForm,
     BinaryForm,
     ClassesForm,

@@ -6,7 +6,7 @@ rows, so agent, evaluation and SDK prepare bit-identical numbers.
 
 from __future__ import annotations
 
-from secureflow.engines.preparation.columns import Columns
+from secureflow.engines.preparation.columns import Columns, column
 from secureflow.engines.preparation.design import design_matrix, feature_matrix
 from secureflow.engines.preparation.encoded import (
     EncodedRows,
@@ -38,6 +38,7 @@ from secureflow.engines.preparation.target import (
     weight_vector,
 )
 from secureflow.engines.preparation.tensorcolumns import Place, places, tensor_columns
+from secureflow.engines.preparation.units import kept_rows
 
 __all__ = [
     "LEAST_VALIDATION",
@@ -46,12 +47,14 @@ __all__ = [
     "Moments",
     "Place",
     "chosen_by_content",
+    "column",
     "declared_moments",
     "design_matrix",
     "encode_rows",
     "feature_matrix",
     "held_by_key",
     "held_out",
+    "kept_rows",
     "label_vector",
     "labelled_rows",
     "moment_sums",

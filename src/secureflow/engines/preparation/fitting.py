@@ -16,26 +16,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.domain.specs.passes import Query, schedule, sizes
 from secureflow.domain.specs.preparation import PreparationSpec
-from secureflow.domain.specs.summed import LIMIT
+from secureflow.domain.specs.summed import UNIT, noised_unit
 from secureflow.domain.specs.tables import Fit, Table, after, present, tables
 from secureflow.engines.preparation.steps import STEPS
 from secureflow.engines.preparation.steps.combining import selected
 from secureflow.engines.preparation.steps.step import Cells, Learning, Rows, State
 from secureflow.engines.preparation.steps.values import Numbers64, Values
-
-UNIT: Final = 1 << 24
-"""Steps of one row that adds 1, without privacy: a quantum of 6e-8."""
-MOST_ROWS: Final = LIMIT // UNIT
-"""Most rows of a party: what they add to one number stays within the limit."""
-_SIGMA: Final = 1 << 13
-"""Steps that a party's noise has at most, so that the lattice is finer than what it hides."""
 
 Integers = NDArray[np.int64]
 
@@ -179,8 +172,7 @@ def unit_of(spec: PreparationSpec, query: Query) -> int:
     """Return the steps of a row that adds 1."""
     if spec.privacy is None:
         return UNIT
-    finest = _SIGMA / (spec.privacy.multiplier * math.sqrt(query.moved) * spec.contributions)
-    return 1 << min(max(math.floor(math.log2(finest)), 0), 24)
+    return noised_unit(spec.privacy.multiplier * math.sqrt(query.moved) * spec.contributions)
 
 
 def sigma_of(spec: PreparationSpec, query: Query) -> float:
@@ -278,8 +270,6 @@ def _fit(
 
 
 __all__ = [
-    "LIMIT",
-    "UNIT",
     "Progress",
     "applied",
     "learn",

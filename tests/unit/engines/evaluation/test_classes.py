@@ -18,8 +18,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from secureflow.domain.specs.evaluation import MAX_CLASSES
 from secureflow.engines.evaluation.figures import evaluate
-from secureflow.engines.evaluation.layout import MAX_CLASSES, ClassesForm, unit_of
+from secureflow.engines.evaluation.layout import ClassesForm, unit_of
 from tests.unit.engines.evaluation.rows import CLASSES, PARTIES, PRIVATE, Rows, classes_rows
 
 PRIVATE_CLASSES = PRIVATE[1]

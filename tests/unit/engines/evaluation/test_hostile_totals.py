@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from secureflow.domain.specs.summed import MOST_ROWS, UNIT
 from secureflow.engines.evaluation.binary import Costs
 from secureflow.engines.evaluation.figures import evaluate, evaluate_party
-from secureflow.engines.evaluation.layout import MOST_ROWS, UNIT, sigma_of, unit_of
+from secureflow.engines.evaluation.layout import sigma_of, unit_of
 from secureflow.engines.evaluation.plan import longest, measured
 from secureflow.engines.evaluation.sections import sections
 from secureflow.engines.evaluation.stability import stability

@@ -10,16 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secureflow.domain.specs.evaluation import MAX_CLASSES
+from secureflow.domain.specs.summed import LIMIT, MOST_ROWS, UNIT
 from secureflow.engines.evaluation.layout import (
     CLASS_LOG_ODDS,
-    LIMIT,
     LOG_ODDS,
-    LOSS_CAP,
-    MAX_CLASSES,
-    MOST_ROWS,
     PRIVATE_LOG_ODDS,
-    PRIVATE_LOSS_CAP,
-    UNIT,
     AnyForm,
     ClassesForm,
     form_for,
@@ -30,7 +26,6 @@ from secureflow.engines.evaluation.layout import (
 from secureflow.engines.evaluation.plan import measured, party_sums
 from secureflow.engines.evaluation.sums import projected, read
 from secureflow.engines.evaluation.tally import tally
-from secureflow.engines.preparation import fitting
 from secureflow.engines.privacy.gaussian import MAX_SIGMA
 from secureflow.engines.training import metrics
 from tests.unit.engines.evaluation.rows import BINARY, CLASSES, NUMBER, PRIVATE, Rows, rows_of
@@ -58,8 +53,9 @@ HOSTILE = [
 
 def test_steps_and_caps_are_those_of_other_jobs() -> None:
     """So that the loss of a training job is that of the evaluation of its model."""
-    assert (UNIT, LIMIT, MOST_ROWS) == (fitting.UNIT, fitting.LIMIT, fitting.MOST_ROWS)
-    assert (LOSS_CAP, PRIVATE_LOSS_CAP) == (metrics.LOSS_CAP, metrics.PRIVATE_LOSS_CAP)
+    assert unit_of(BINARY) == UNIT
+    assert BINARY.factors["loss"] == metrics.LOSS_CAP
+    assert PRIVATE[0].factors["loss"] == metrics.PRIVATE_LOSS_CAP
 
 
 def test_cells_hold_their_upper_edge_and_zero_is_one() -> None:

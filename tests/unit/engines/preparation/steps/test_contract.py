@@ -26,7 +26,7 @@ from unit.engines.preparation.steps.world import (
 )
 
 from secureflow.domain.specs.steps import CATALOGUE
-from secureflow.engines.preparation.fitting import UNIT
+from secureflow.domain.specs.summed import UNIT
 
 pytest.importorskip("sklearn", reason="needs the extra sklearn")
 ERROR = 1e-6

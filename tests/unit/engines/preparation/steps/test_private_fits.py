@@ -28,10 +28,10 @@ from unit.engines.preparation.steps.world import (
 
 from secureflow.domain.specs.passes import FITTED, Query, schedule
 from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.domain.specs.summed import UNIT
 from secureflow.domain.specs.tables import Numbers
 from secureflow.engines.preparation import label_vector, private_labels
 from secureflow.engines.preparation.fitting import (
-    UNIT,
     Progress,
     learn,
     sigma_of,
