@@ -221,35 +221,29 @@ class DatasetConfig:
         return {"unit": privacy.unit, "rows_per_person": privacy.rows_per_person}
 
 
+def _contradictions(config: DatasetConfig) -> Iterator[tuple[str, str]]:
+    """Yield each contradiction of a declaration as a whole: the field's name, and what it is."""
+    name = config.name
+    if problem := _privacy_problem(config):
+        yield "privacy", Text("Dataset {name!r}, privacy: {problem}.", name=name, problem=problem)
+    if problem := _folder_problem(config):
+        yield "format", Text("Dataset {name!r}: {problem}.", name=name, problem=problem)
+    if problem := _key_problem(config):
+        yield "key", Text("Dataset {name!r}, key: {problem}.", name=name, problem=problem)
+
+
 def check_dataset(config: DatasetConfig) -> None:
     """Refuse a declaration that contradicts itself.
 
     Raises:
         SecureFlowError: `contradictory_schema` naming the column and the reason.
     """
-    problem = _privacy_problem(config)
-    if problem:
+    for field, message in _contradictions(config):
         raise SecureFlowError(
             "contradictory_schema",
-            Text("Dataset {name!r}, privacy: {problem}.", name=config.name, problem=problem),
+            message,
             "Correct the declaration in the agent's configuration.",
-            {"dataset": config.name, "field": "privacy"},
-        )
-    problem = _folder_problem(config)
-    if problem:
-        raise SecureFlowError(
-            "contradictory_schema",
-            Text("Dataset {name!r}: {problem}.", name=config.name, problem=problem),
-            "Correct the declaration in the agent's configuration.",
-            {"dataset": config.name, "field": "format"},
-        )
-    problem = _key_problem(config)
-    if problem:
-        raise SecureFlowError(
-            "contradictory_schema",
-            Text("Dataset {name!r}, key: {problem}.", name=config.name, problem=problem),
-            "Correct the declaration in the agent's configuration.",
-            {"dataset": config.name, "field": "key"},
+            {"dataset": config.name, "field": field},
         )
     names = [column.name for column in config.columns]
     for column in config.columns:
