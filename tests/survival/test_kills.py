@@ -23,12 +23,14 @@ from peers.pytorch import demand_torch
 from secureflow.agent import api
 from secureflow.demo.data import PURPOSE
 from secureflow.demo.platform import Platform
+from secureflow.domain.jobs import Job
 from secureflow.domain.schemas import DatasetPrivacy
 from secureflow.domain.specs.sklearn_families import MlpClassifierModel
 from secureflow.domain.specs.statistics_request import NoiseRequest
 from secureflow.domain.specs.torch_families import Optimiser, TorchMlpModel
 from secureflow.domain.specs.training import Release, TrainingPlan
 from secureflow.sdk import StatisticsRequest, query
+from secureflow.sdk.jobs import AnyRequest
 from tests.nursery import ALONE
 from tests.survival.drawing import DRAWN
 from tests.survival.points import Arming
@@ -213,6 +215,26 @@ def reserved(place: Platform, party: str) -> dict[str, dict[str, Any]]:
     return {one["job"]: one for one in domain["reservations"]}
 
 
+def killed(
+    place: Platform,
+    request: AnyRequest,
+    process: str,
+    kinds: tuple[str, ...],
+    fewest: int,
+    share: float,
+    seed: int,
+) -> Job:
+    """Return a job that makes no model, in whose steps a process was killed often enough."""
+    if process == "bank-b":
+        share = 1.0  # it has few steps
+    arming = Arming(process, kinds, share=share, seed=seed)
+    job, died = run_under(place, arming, request)
+    assert job.state == "succeeded", (job.error, died[-3:])
+    assert len(died) >= enough(fewest, share), died
+    check_story(place, job, models=0)
+    return job
+
+
 STATISTICS = [
     ("server", (" before", " after"), 14),
     ("server", ("uncommitted",), 7),
@@ -229,13 +251,7 @@ STATISTICS = [
 def test_a_process_killed_at_each_step_of_statistics(
     place: Platform, process: str, kinds: tuple[str, ...], fewest: int, share: float
 ) -> None:
-    if process == "bank-b":
-        share = 1.0  # it has few steps
-    arming = Arming(process, kinds, share=share, seed=SEEDS["statistics"])
-    job, died = run_under(place, arming, asked(place))
-    assert job.state == "succeeded", (job.error, died[-3:])
-    assert len(died) >= enough(fewest, share), died
-    check_story(place, job, models=0)
+    job = killed(place, asked(place), process, kinds, fewest, share, SEEDS["statistics"])
     report = job.report or {}
     (count,) = report["answers"][0]["rows"]
     assert abs(count["value"] - 3 * ROWS) <= 6 * count["standard_error"]
@@ -289,13 +305,7 @@ def test_a_process_killed_at_each_step_of_a_preparation(
     share: float,
 ) -> None:
     """Sums are made again, bit by bit: what is fitted is the same to the last digit."""
-    if process == "bank-b":
-        share = 1.0  # it has few steps
-    arming = Arming(process, kinds, share=share, seed=SEEDS["preparation"])
-    job, died = run_under(place, arming, inputs(place))
-    assert job.state == "succeeded", (job.error, died[-3:])
-    assert len(died) >= enough(fewest, share), died
-    check_story(place, job, models=0)
+    job = killed(place, inputs(place), process, kinds, fewest, share, SEEDS["preparation"])
     report = job.report or {}
     assert report["fitted"] == calm
     assert report["survivors"] == list(place.parties)
@@ -331,13 +341,7 @@ def test_a_process_killed_at_each_step_of_an_evaluation(
     share: float,
 ) -> None:
     """The model is fetched again, and the sums are made again."""
-    if process == "bank-b":
-        share = 1.0  # it has few steps
-    arming = Arming(process, kinds, share=share, seed=SEEDS["evaluation"])
-    job, died = run_under(place, arming, figures)
-    assert job.state == "succeeded", (job.error, died[-3:])
-    assert len(died) >= enough(fewest, share), died
-    check_story(place, job, models=0)
+    job = killed(place, figures, process, kinds, fewest, share, SEEDS["evaluation"])
     report = job.report or {}
     assert report["survivors"] == list(place.parties)
     (one,) = report["evaluation"]["models"]
@@ -357,16 +361,10 @@ def test_a_process_killed_at_each_step_of_a_prediction(
     share: float,
 ) -> None:
     """Every party has one file, and bank-b a copy of each, however often it died before."""
-    if process == "bank-b":
-        share = 1.0  # it has few steps
     named = ("project", "purpose", "datasets")
     asked = {name: figures[name] for name in named} | {"kind": "prediction", "name": "scores"}
     asked |= {"model": figures["models"][0], "deliver": {"to": "bank-b"}}
-    arming = Arming(process, kinds, share=share, seed=SEEDS["prediction"])
-    job, died = run_under(place, arming, asked)
-    assert job.state == "succeeded", (job.error, died[-3:])
-    assert len(died) >= enough(fewest, share), died
-    check_story(place, job, models=0)
+    job = killed(place, asked, process, kinds, fewest, share, SEEDS["prediction"])
     kept = (job.report or {})["prediction"]["kept"]
     assert set(kept) == set(place.parties)
     for party, owner in place.parties.items():
