@@ -19,11 +19,13 @@ M = TypeVar("M")
 
 
 def badness(metrics: Mapping[str, float], metric: Metric) -> float | None:
-    """Return a figure so that less is better; None if the metrics do not have it."""
-    if metric == "rmse":
-        squares = metrics.get("mse")
-        return None if squares is None else math.sqrt(squares)
+    """Return a figure so that less is better; None if the metrics do not have it.
+
+    A built-in model's rounds have `mse` for `rmse`; a model of one's own code has what it declares.
+    """
     value = metrics.get(metric)
+    if value is None and metric == "rmse" and "mse" in metrics:
+        value = math.sqrt(max(metrics["mse"], 0.0))
     return -value if value is not None and metric in HIGHER else value
 
 

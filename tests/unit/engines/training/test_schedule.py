@@ -63,6 +63,18 @@ def test_the_root_of_the_squares_counts_in_the_labels_unit() -> None:
     assert stops("rmse", figures, patience=1, min_delta=0.4) is None
 
 
+@pytest.mark.parametrize("others", [{}, {"mse": 4.0}])
+def test_code_is_chosen_by_the_rmse_that_it_declares(others: dict[str, float]) -> None:
+    figures = [{**one, **others} for one in rounds("rmse", 0.6, 0.5, 0.7, 0.8)]
+    assert badness(figures[1], "rmse") == 0.5
+    assert kept("rmse", figures) == 2
+    assert stops("rmse", figures, patience=2) == 3
+
+
+def test_a_mean_of_squares_below_0_has_the_root_0() -> None:
+    assert badness({"mse": -1e-12}, "rmse") == 0.0
+
+
 def test_a_gain_below_min_delta_is_no_gain() -> None:
     assert stops("auc", rounds("auc", 0.7, 0.705, 0.709), patience=2, min_delta=0.01) == 2
     assert stops("auc", rounds("auc", 0.7, 0.72, 0.74), patience=2, min_delta=0.01) is None
