@@ -26,6 +26,7 @@ from secureflow.engines.run.run import Course, record, report_dropouts, take_lea
 from secureflow.engines.script import AGGREGATOR, Script
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 _OF_A_SENDER: Final = frozenset(
     {"delivery_forged", "sealed_key_refused", "chunk_forged", "chunk_length_wrong"}
@@ -66,11 +67,12 @@ def hand_over(
     send = HandOverForAll(**course.named, round=1, stage=stage)
     sent = yield from ask(sorted(each), send, each, need=0, patience=course.patience)
     failures |= sent.failures
-    files = {
-        party: sealed[party]
-        for party, reply in sorted(sent.replies.items())
-        if reply.vector == sealed[party].artifact
-    }
+    files: dict[str, SealedFile] = {}
+    for party, reply in sorted(sent.replies.items()):
+        if reply.vector == sealed[party].artifact:
+            files[party] = sealed[party]
+        else:
+            failures[party] = _sent_another(party).as_json()
     failures |= yield from _collected(course, to, files)
     course.drop(1, stage, failures)
     document = {"stage": stage, "to": to, "parties": sorted(files)}
@@ -78,6 +80,15 @@ def hand_over(
     yield from report_dropouts(course)
     yield from forget_ciphertexts(course)
     return Delivered(tuple(sorted(files)), failures)
+
+
+def _sent_another(party: str) -> SecureFlowError:
+    return SecureFlowError(
+        "malformed_reply",
+        Text("{party} sent another file than the one that it sealed.", party=party),
+        "Its agent is faulty or of another version: ask the organisation.",
+        {"party": party},
+    )
 
 
 def _collected(
@@ -98,7 +109,10 @@ def _collected(
             got = yield from ask_one(to, collect, patience=course.patience)
         except SecureFlowError as error:
             sender = error.details.get("party")
-            if error.code not in _OF_A_SENDER or sender not in files:
+            # It is the recipient that says this: it may be anything.
+            if not isinstance(sender, str) or sender not in files:
+                raise
+            if error.code not in _OF_A_SENDER:
                 raise
             failures[sender] = error.as_json()
             del files[sender]

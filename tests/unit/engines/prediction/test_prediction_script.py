@@ -152,6 +152,32 @@ def test_a_party_that_goes_before_its_file_arrived_is_missing_in_the_delivery(ve
     assert told_dropouts(world)[0]["party"] == "bank-d"
 
 
+class Another(DeliveredWorld):
+    """The centre has a file of bank-d's other than the one that it sealed."""
+
+    def party_hand_over(self, party: str, body: dict[str, Any]) -> dict[str, Any]:
+        sent = super().party_hand_over(party, body)
+        return {"vector": "ee" * 32} if party == "bank-d" else sent
+
+
+@pytest.mark.parametrize("least", [3, 4])
+def test_a_party_that_sends_another_file_than_it_sealed_is_told_of(
+    least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Another, "changes", {**Another.changes, "min_contributors": least})
+    world = Another(count=4)
+    if least == 4:  # all are needed
+        with pytest.raises(SecureFlowError, match="bank-d sent another file") as caught:
+            drive(world, [])
+        assert caught.value.details["parties"] == ["bank-d"]
+        return
+    report = drive(world, [])
+    assert report["prediction"]["delivered"]["parties"] == ["bank-a", "bank-c"]
+    (gone,) = told_dropouts(world)
+    assert (gone["party"], gone["stage"], gone["code"]) == ("bank-d", "predict", "malformed_reply")
+    assert chinese(gone["reason"])
+
+
 class Opening(DeliveredWorld):
     """The recipient opens no file of bank-d, or answers with a leaf of another kind."""
 
@@ -188,8 +214,9 @@ def test_a_file_that_does_not_open_costs_the_others_nothing(
     [
         SecureFlowError("chunk_forged", "of nobody", "", {"party": "bank-x"}),
         SecureFlowError("dataset_changed", "own fault", "", {"party": "bank-d"}),
+        SecureFlowError("chunk_forged", "of no name", "", {"party": ["bank-d"]}),
     ],
-    ids=["another party", "another failure"],
+    ids=["another party", "another failure", "no name"],
 )
 def test_a_failure_of_the_recipient_itself_ends_the_job(
     error: SecureFlowError, monkeypatch: pytest.MonkeyPatch
