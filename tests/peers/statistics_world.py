@@ -20,8 +20,9 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.engines.run.masked import model_binding
 from secureflow.engines.secagg import Conductor, MaskingPlan, SecAggClient
 from secureflow.engines.secagg.messages import Upload, pack
+from secureflow.engines.secagg.wholenumbers import masked_values
 from secureflow.engines.statistics.layout import slots
-from secureflow.engines.statistics.plan import masked_values, statistics_plan
+from secureflow.engines.statistics.plan import statistics_plan
 from secureflow.kit.canonical import b64decode, b64encode
 
 BUDGET = {"domain": "customers", "epsilon": 5.0, "delta": 1e-5}

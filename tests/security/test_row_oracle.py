@@ -38,11 +38,13 @@ from secureflow.domain.specs.base import JobSpec, dump, spec_digest
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.summed import LIMIT
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.enclave.trainingfolds import training_fold
 from secureflow.engines.secagg.encoding import encode
-from secureflow.engines.statistics.layout import LIMIT, slots
-from secureflow.engines.statistics.plan import masked_values, statistics_plan
+from secureflow.engines.secagg.wholenumbers import masked_values
+from secureflow.engines.statistics.layout import slots
+from secureflow.engines.statistics.plan import statistics_plan
 from secureflow.engines.training.encodings import masked_parts, masked_plan
 from secureflow.engines.training.models import update_layout
 from secureflow.engines.training.private import reads_rows

@@ -32,7 +32,8 @@ from secureflow.adapters.statistics import open_statistician
 from secureflow.adapters.statistics import opendp as opendp_adapter
 from secureflow.adapters.statistics.sums import fill
 from secureflow.domain.specs.statistics import StatisticsSpec
-from secureflow.engines.statistics.layout import LIMIT, UNIT, QueryLayout, layout, slots
+from secureflow.domain.specs.summed import LIMIT
+from secureflow.engines.statistics.layout import UNIT, QueryLayout, layout, slots
 from secureflow.engines.statistics.rows import exact_sums
 from secureflow.kit.errors import SecureFlowError
 

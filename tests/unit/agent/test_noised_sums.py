@@ -14,8 +14,8 @@ from peers.statistics_world import BUDGET, COLUMNS, QUERIES, StatisticsWorld
 
 from secureflow.domain.specs.base import dump
 from secureflow.engines.secagg import SecAggClient, open_sum
+from secureflow.engines.secagg.wholenumbers import opened_totals
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
-from secureflow.engines.statistics.plan import opened_total
 from secureflow.kit.canonical import b64decode
 from secureflow.kit.errors import SecureFlowError
 
@@ -60,7 +60,7 @@ async def test_a_whole_job(world: StatisticsWorld) -> None:
             world.conductor.receive(party, world.others[party].answer(frame))
     open_sum(world.plan, 0, world.conductor.opened(), total)
     # The others added nothing, so the total is what was drawn: once, and nothing but that.
-    assert opened_total(world.plan, total, 3).tolist() == world.counting.drawn[0]
+    assert opened_totals(world.plan, total, 3).tolist() == world.counting.drawn[0]
     assert len(world.counting.drawn) == 1
     assert masked["leaves"][-1]["document"].keys() == {
         "round", "stage", "model", "vector", "update",

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from secureflow.domain.quorum import honest_of as certain
 from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.summed import LIMIT
 from secureflow.engines.preparation import Columns
 from secureflow.engines.statistics.declared import OwnBounds
-from secureflow.engines.statistics.layout import LIMIT, QueryLayout, slots
+from secureflow.engines.statistics.layout import QueryLayout, slots
 from secureflow.engines.statistics.rows import Integers, Part, parts
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text

@@ -28,14 +28,15 @@ from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.summed import LIMIT
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import AdmitRequest, MaskRequest, TrainRequest
 from secureflow.engines.sealing import Manifest, tensor_digest
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.engines.secagg.encoding import Contribution
+from secureflow.engines.secagg.wholenumbers import masked_values
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
-from secureflow.engines.statistics.layout import LIMIT, slots
-from secureflow.engines.statistics.plan import masked_values
+from secureflow.engines.statistics.layout import slots
 from secureflow.engines.statistics.stage import STAGE
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError

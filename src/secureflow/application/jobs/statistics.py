@@ -86,9 +86,9 @@ class Totals:
         Raises:
             SecureFlowError: `sum_inconsistent`.
         """
-        from secureflow.engines.statistics.plan import opened_total
+        from secureflow.engines.secagg.wholenumbers import opened_totals
 
-        totals = opened_total(opened.plan, opened.total, len(opened.survivors)).tolist()
+        totals = opened_totals(opened.plan, opened.total, len(opened.survivors)).tolist()
         return {"totals": totals, "sums_digest": digest(totals)}
 
     def forget(self, job: str) -> None:

@@ -80,7 +80,7 @@ def answers(spec: StatisticsSpec, total: NDArray[np.int64], survivors: int) -> l
 
     Args:
         spec: a checked spec.
-        total: the opened total (`opened_total`).
+        total: the opened total (`opened_totals`).
         survivors: the number of parties in it: each added its noise.
 
     Returns:

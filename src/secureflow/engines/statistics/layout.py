@@ -44,9 +44,8 @@ from secureflow.domain.specs.statistics import (
 )
 
 UNIT: Final = 1 << 20
-"""Steps of a value at its bound, and of one row in a count."""
-LIMIT: Final = 1 << 50
-"""Limit of any party's number: a thousand million rows, or 500 σ of the widest noise allowed."""
+"""Steps of a value at its bound, and of one row in a count: the limit of any party's number is a
+thousand million rows, or 500 σ of the widest noise allowed."""
 ANSWERED: Final = frozenset({"count", "histogram", "quantile"})
 """Measures with a choice among a few values: under `local` it is answered at random."""
 _SLACK: Final = 1.0 + 2.0**-20

@@ -24,18 +24,15 @@ from peers.statistics import (
 
 from secureflow.adapters.statistics import open_statistician
 from secureflow.domain.specs.base import dump
+from secureflow.domain.specs.summed import LIMIT
 from secureflow.engines.privacy.accounting import ORDERS, Mechanism, renyi, sum_gap
 from secureflow.engines.secagg import Aggregator, SecAggClient
 from secureflow.engines.secagg.recovery import unmask
+from secureflow.engines.secagg.wholenumbers import masked_values, opened_totals
 from secureflow.engines.statistics.answers import answers, noise_error
 from secureflow.engines.statistics.charges import charge, released
-from secureflow.engines.statistics.layout import LIMIT, layout, slots
-from secureflow.engines.statistics.plan import (
-    honest_shares,
-    masked_values,
-    opened_total,
-    statistics_plan,
-)
+from secureflow.engines.statistics.layout import layout, slots
+from secureflow.engines.statistics.plan import honest_shares, statistics_plan
 from secureflow.kit.errors import SecureFlowError
 
 DIGEST = "ef" * 32
@@ -65,7 +62,7 @@ def _opened(table: Table, vectors: dict[str, np.ndarray]) -> np.ndarray:
     found, secrets = table.aggregator._recovered(at)
     total = at.total.copy()
     unmask(table.plan, at.context, found, secrets, total)
-    return opened_total(table.plan, total, len(found.survivors))
+    return opened_totals(table.plan, total, len(found.survivors))
 
 
 @pytest.mark.parametrize("privacy", [SHARED, PARTY])
@@ -140,10 +137,10 @@ def test_masks_that_did_not_cancel_are_no_total() -> None:
     table, spec = _table(SHARED)
     total = np.zeros(table.plan.encoding.slots, table.plan.ring)
     total[table.plan.encoding.length] = 4  # the parties' weights
-    assert len(opened_total(table.plan, total, 4)) == slots(spec)
+    assert len(opened_totals(table.plan, total, 4)) == slots(spec)
     total[-1] = 1
     with pytest.raises(SecureFlowError) as refused:
-        opened_total(table.plan, total, 4)
+        opened_totals(table.plan, total, 4)
     assert refused.value.code == "sum_inconsistent"
 
 

@@ -11,9 +11,9 @@ from peers.statistics import statistics_value
 
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.engines.secagg.wholenumbers import masked_values, opened_totals
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
 from secureflow.engines.statistics.layout import UNIT, slots
-from secureflow.engines.statistics.plan import masked_values, opened_total
 from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.run.summed_world import SummedWorld
@@ -47,7 +47,7 @@ class StatisticsWorld(SummedWorld):
     def released(
         self, body: dict[str, Any], total: NDArray[Any], survivors: tuple[str, ...]
     ) -> dict[str, Any]:
-        totals = opened_total(self.plan, total, len(survivors)).tolist()
+        totals = opened_totals(self.plan, total, len(survivors)).tolist()
         return {"totals": totals, "sums_digest": digest(totals)}
 
 
