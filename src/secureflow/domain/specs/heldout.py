@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, Problem
-from secureflow.domain.specs.split import MOST_FOLDS, KeySplit
-
-_PLACES: Final = 100
-_NEAR: Final = 1e-9
+from secureflow.domain.specs.split import HUNDREDTHS, MOST_FOLDS, KeySplit, is_share
 
 
 def _absent(value: Any) -> bool:
@@ -59,9 +56,9 @@ class HeldOut:
     def places(self) -> frozenset[int]:
         """The hundredths of the keys that are taken."""
         if self.folds is None:
-            return frozenset(range(round((self.share or 0.0) * _PLACES)))
+            return frozenset(range(round((self.share or 0.0) * HUNDREDTHS)))
         return frozenset(
-            one for one in range(_PLACES) if one * self.folds // _PLACES == (self.fold or 0)
+            one for one in range(HUNDREDTHS) if one * self.folds // HUNDREDTHS == (self.fold or 0)
         )
 
 
@@ -74,7 +71,7 @@ def held_out_problem(one: HeldOut | None) -> Problem | None:
         return "held_out", reason, "Give `share`, or `folds` and `fold`."
     if (one.folds is None) != (one.fold is None):
         return "held_out.fold", "folds and fold belong together", "Give both."
-    if one.share is not None and abs(one.share * _PLACES - round(one.share * _PLACES)) > _NEAR:
+    if one.share is not None and not is_share(one.share):
         reason = "it is no multiple of 1/100, which is as finely as keys are held out"
         return "held_out.share", reason, "Write for example 0.2."
     if one.folds is not None and one.fold is not None and one.fold >= one.folds:

@@ -27,6 +27,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.split import HUNDREDTHS
 
 _USE: Final = b"secureflow/v1 held-out rows by key\n"
@@ -51,11 +52,9 @@ def held_out(
     """
     if (share is None) == (folds is None):
         raise AssertionError  # the caller's spec says which
-    found = key_places(keys, secret)
-    if folds is None:
-        return np.asarray((found >= 0) & (found < hundredths(share or 0.0)))
-    count, fold = folds
-    return np.asarray((found >= 0) & (found.astype(np.int64) * count // HUNDREDTHS == fold))
+    count, fold = folds or (None, None)
+    taken = HeldOut(share=share, folds=count, fold=fold).places
+    return np.isin(key_places(keys, secret), np.asarray(sorted(taken), np.int8))
 
 
 def key_places(keys: NDArray[Any], secret: bytes) -> NDArray[np.int8]:
@@ -77,11 +76,6 @@ def key_places(keys: NDArray[Any], secret: bytes) -> NDArray[np.int8]:
             place = known[key] = _place(key_text(key), secret)
         found[row] = place
     return found
-
-
-def hundredths(share: float) -> int:
-    """Return a share of the keys as a number of places."""
-    return round(share * HUNDREDTHS)
 
 
 def key_text(key: object) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.split import KeySplit, is_share
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.engines.preparation import held_by_key, parts_by_key
@@ -127,6 +128,18 @@ def test_a_plan_says_which_keys() -> None:
     fold = TrainingPlan(validation=0.1, split=KeySplit("key", 5, 3))
     assert (held_by_key(share, PERSONS, SECRET) == held_out(PERSONS, SECRET, 0.2)).all()
     assert (held_by_key(fold, PERSONS, SECRET) == held_out(PERSONS, SECRET, None, (5, 3))).all()
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [*(HeldOut(share=part / 100) for part in (1, 7, 29, 50)),
+     *(HeldOut(folds=count, fold=fold) for count in (2, 7, 20) for fold in (0, count - 1))],
+)  # fmt: skip
+def test_rows_are_held_out_whose_places_a_spec_takes(taken: HeldOut) -> None:
+    """Whether a model may have learned from measured rows is told from these places."""
+    places = key_places(PERSONS, SECRET)
+    expected = np.array([place in taken.places for place in places.tolist()])
+    assert (held_out(PERSONS, SECRET, taken.share, taken.part) == expected).all()
 
 
 def test_rows_that_are_held_out_are_never_trained_on_even_if_too_few_to_measure() -> None:
