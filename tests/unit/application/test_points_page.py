@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -56,6 +57,33 @@ def test_a_setting_over_many_magnitudes_has_a_logarithmic_axis() -> None:
     assert max(steps) - min(steps) < 0.3
     assert min(steps) > 10
     assert [tick.text for tick in plot.axes[1].ticks] == ["0.001", "0.03162", "1"]
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ((1e-200, 1e-150), ["1e-200", "1e-175", "1e-150"]),  # their product is 0
+        ((5e-324, 1e-323), ["4.941e-324", "4.941e-324", "9.881e-324"]),
+        ((5e-324, 1.5e308), ["4.941e-324", "2.722e-08", "1.5e+308"]),
+        ((1e200, 1e300), ["1e+200", "1e+250", "1e+300"]),  # their product is infinite
+        ((1e308, 1.7e308), ["1e+308", "1.35e+308", "1.7e+308"]),  # their sum is
+        ((-1.7e308, 1.7e308), ["-1.7e+308", "0", "1.7e+308"]),  # their difference is
+        ((math.nextafter(1.0, 0.0), 1.0), ["1", "1", "1"]),
+        ((math.nextafter(-1e308, 0.0), -1e308), ["-1e+308", "-1e+308", "-1e+308"]),
+        ((2**53, 2**53 + 1), [str(2**53), str(2**53 + 1)]),  # one number as floats
+        ((1, 10**400), ["1", str(10**400)]),  # no float
+    ],
+)  # fmt: skip
+def test_any_two_numbers_have_an_axis(values: tuple[float, float], labels: list[str]) -> None:
+    points = [point(at, {"plan.seed": one}, 0.1 * at) for at, one in enumerate(values, 1)]
+    plot = parallel(report(points=points, swept=["plan.seed"]))
+    assert plot is not None
+    ticks = plot.axes[0].ticks
+    assert [tick.text for tick in ticks] == labels
+    assert all(math.isfinite(tick.at) and 0 <= tick.at <= HEIGHT for tick in ticks)
+    lines = sorted(plot.lines, key=lambda line: line.point)
+    heights = [float(line.path.split(" L")[0].split()[1]) for line in lines]
+    assert {ticks[0].at, ticks[-1].at} == set(heights)
 
 
 def test_lists_and_settings_that_a_point_leaves_alone_are_places_of_their_own() -> None:

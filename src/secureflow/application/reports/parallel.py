@@ -7,6 +7,7 @@ in which the settings of good points are seen to lie together.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -90,24 +91,35 @@ def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
 
 def _axis(values: Sequence[Any]) -> tuple[Place, tuple[Tick, ...]]:
     """Return where a value lies on an axis, and the axis' ticks: numbers, or one for each value."""
-    if all(map(_finite, values)) and len(set(values)) > 1:
-        low, high = float(min(values)), float(max(values))
-        log = low > 0 and high / low >= _LOG_FROM
-        scale = math.log if log else float
-        start, span = scale(low), scale(high) - scale(low)
-
-        def numeric(value: Any) -> float:
-            return _height((scale(value) - start) / span)
-
-        middle = math.sqrt(low * high) if log else (low + high) / 2
-        ticks = tuple(Tick(numeric(one), f"{one:.4g}") for one in (low, middle, high))
-        return numeric, ticks
+    if all(map(_finite, values)) and len(set(map(float, values))) > 1:
+        return _numbers(float(min(values)), float(max(values)))
     names = list(dict.fromkeys(map(_text, values)))
 
     def named(value: Any) -> float:
         return _height((names.index(_text(value)) + 0.5) / len(names))
 
     return named, tuple(Tick(_height((at + 0.5) / len(names)), one) for at, one in enumerate(names))
+
+
+def _numbers(low: float, high: float) -> tuple[Place, tuple[Tick, ...]]:
+    """Return the axis of numbers from `low` to `high`, which is greater.
+
+    Sums, differences and products of two such numbers may be infinite, or 0.
+    """
+    log = low > 0 and high / low >= _LOG_FROM
+    most = max(abs(low), abs(high))
+
+    def scale(value: float) -> float:
+        return math.log(value) if log else value / most
+
+    start, span = scale(low), scale(high) - scale(low)
+
+    def numeric(value: Any) -> float:
+        return _height((scale(value) - start) / span)
+
+    middle = math.sqrt(low) * math.sqrt(high) if log else low / 2 + high / 2
+    ticks = tuple(Tick(numeric(one), f"{one:.4g}") for one in (low, middle, high))
+    return numeric, ticks
 
 
 def _height(share: float) -> float:
@@ -124,7 +136,7 @@ def _text(value: Any) -> str:
 
 def _finite(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return number and abs(value) <= sys.float_info.max
 
 
 def _listed(value: Any) -> list[Mapping[str, Any]]:
