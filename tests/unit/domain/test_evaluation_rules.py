@@ -80,6 +80,32 @@ def test_a_contradiction_is_named(changes: dict[str, Any], field: str, reason: s
     assert reason in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"counts": []}, {"counts": [1.0] * 65, "edges": [*range(64)]}, {"counts": [1, -1]},
+        {"counts": [1, float("nan")]}, {"counts": None}, {"counts": 3}, {"edges": None},
+        {"counts": [1, 2], "edges": []}, {"counts": [1, 2], "edges": [0.0, 1.0]},
+        {"counts": [1, 2, 3], "edges": [1.0, 1.0]}, {"counts": [1, 2], "edges": ["a"]},
+        {"counts": [1, 2], "edges": [float("inf")]}, {"counts": [1, 2], "edges": [float("nan")]},
+    ],
+)  # fmt: skip
+def test_what_is_no_baseline_is_refused(groups: dict[str, Any]) -> None:
+    assert specified(ROSTER, baseline=[baseline()]).baseline
+    with pytest.raises(SecureFlowError) as caught:
+        specified(ROSTER, baseline=[baseline(**groups)])
+    assert "baseline.0." in caught.value.message
+
+
+def test_classes_have_a_baseline_of_their_own_number_of_counts() -> None:
+    label = {"column": "income", "classes": ["a", "b", "c"]}
+    softmax = changed(features={**FEATURES, "label": label}, model={"family": "softmax"})
+    assert specified(ROSTER, **softmax, baseline=[baseline(counts=[1, 2, 0], edges=[])]).baseline
+    for groups in ({"counts": [1, 2], "edges": []}, {"counts": [1, 2, 0], "edges": [0.0, 1.0]}):
+        with pytest.raises(SecureFlowError, match="do not fit"):
+            specified(ROSTER, **softmax, baseline=[baseline(**groups)])
+
+
 def test_a_spec_says_what_it_reads_and_what_policies_see() -> None:
     spec = specified(ROSTER, per_party=True)
     assert spec.column_names == ("age", "income")

@@ -7,7 +7,6 @@ those of the scores themselves may differ. Log loss and Brier score are of the r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -380,16 +379,6 @@ def _calibration(scores: Scores) -> list[dict[str, JSON]]:
              "low": low, "high": high}
         )  # fmt: skip
     return found
-
-
-def distribution(form: BinaryForm, sums: Sums) -> Mapping[str, JSON] | None:
-    """Return the rows by about tenths of the score: edges in log-odds, and counts between them."""
-    groups = intervals.equal_groups(Scores(form, sums).every, GROUPS)
-    if not groups:
-        return None
-    counts = [float(Scores(form, sums).every[group].sum()) for group in groups]
-    edges = [float(form.grid.edges[group.start - 1]) for group in groups[1:]]
-    return {"edges": edges, "counts": counts}
 
 
 def _short(value: Any) -> float:

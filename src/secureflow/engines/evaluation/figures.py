@@ -31,7 +31,7 @@ from secureflow.domain.specs.evaluation import Costs
 from secureflow.domain.specs.summed import UNIT
 from secureflow.engines.evaluation import binary, classes, number
 from secureflow.engines.evaluation.honest import honest_lines
-from secureflow.engines.evaluation.intervals import Interval, widened
+from secureflow.engines.evaluation.intervals import Interval, equal_groups, widened
 from secureflow.engines.evaluation.layout import (
     AnyForm,
     BinaryForm,
@@ -40,7 +40,7 @@ from secureflow.engines.evaluation.layout import (
     NumberForm,
 )
 from secureflow.engines.evaluation.noising import noise_errors
-from secureflow.engines.evaluation.sums import Sums, read
+from secureflow.engines.evaluation.sums import Sums, read, scored_rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import with_texts
 
@@ -54,6 +54,8 @@ _LIMITS: Final[Mapping[str, Interval]] = {
     "gini": (-1.0, 1.0), "r2": (-math.inf, 1.0), "bias": (-math.inf, math.inf),
 }  # fmt: skip
 """What figures cannot pass; others are at least 0."""
+_TENTHS: Final = 10
+"""Groups of about equally many rows by which a shift is measured."""
 _DROWNED: Final = 0.1
 """Noise of all counts together by the rows: beyond, figures lean more than their errors tell."""
 _OF_CHANCES: Final[Mapping[str, frozenset[str]]] = {
@@ -154,13 +156,19 @@ def figures_of(form: AnyForm, sums: Sums) -> dict[str, float]:
     return found
 
 
-def distribution(form: AnyForm, sums: Sums) -> Mapping[str, Any] | None:
-    """Return how scores, predictions or predicted classes are distributed; None without rows."""
-    if isinstance(form, BinaryForm):
-        return binary.distribution(form, sums)
+def distribution(form: AnyForm, sums: Sums) -> dict[str, JSON] | None:
+    """Return how scores, predictions or predicted classes are distributed; None without rows.
+
+    Rows by about tenths: `edges` in log-odds or scaled units, and `counts` between them.
+    """
     if isinstance(form, ClassesForm):
         return classes.distribution(form, sums)
-    return number.distribution(form, sums)
+    grid, counts = scored_rows(form, sums)
+    groups = equal_groups(counts, _TENTHS)
+    if not groups:
+        return None
+    edges = [float(grid.edges[group.start - 1]) for group in groups[1:]]
+    return {"edges": edges, "counts": [float(counts[group].sum()) for group in groups]}
 
 
 def _noise(form: AnyForm, totals: Integers, unit: int, sigma: float) -> dict[str, float]:

@@ -161,7 +161,7 @@ class Form:
 
     @property
     def length(self) -> int:
-        """The number of sums."""
+        """The number of sums: 3,864 of a binary form, 10,818 of 32 classes."""
         return len(self.factors) + sum(math.prod(shape) for shape in self.groups.values())
 
     def first(self, group: str) -> int:
@@ -333,11 +333,6 @@ def form_for(
     if isinstance(label, NumberLabel):
         return NumberForm(private, label.middle, label.half, exact=exact)
     return BinaryForm(private, exact=exact)
-
-
-def length(form: AnyForm) -> int:
-    """Return the number of sums of a form: 3,864 of a binary one, 10,818 of 32 classes."""
-    return form.length
 
 
 def unit_of(form: AnyForm, multiplier: float = 0.0, contributions: int = 1) -> int:

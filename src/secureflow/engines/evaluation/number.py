@@ -7,18 +7,15 @@ few great errors make its distribution skew. R² compares with the mean of the e
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
-from secureflow.engines.evaluation.intervals import Interval, Z, equal_groups
+from secureflow.engines.evaluation.intervals import Interval, Z
 from secureflow.engines.evaluation.layout import Floats, Grid, NumberForm
 from secureflow.engines.evaluation.sums import Sums
 from secureflow.kit.canonical import JSON
 
-GROUPS: Final = 10
-"""Groups of about equally many rows by which a shift of predictions is measured."""
 _BARS: Final = 40
 """Most bars of a histogram, about."""
 
@@ -118,16 +115,6 @@ def curves(form: NumberForm, sums: Sums) -> dict[str, JSON]:
     residuals = _bars(form.residuals, sums.cells["residuals"], 0.0, form.half)
     predicted = _bars(form.predictions, sums.cells["predictions"], form.middle, form.half)
     return {"residuals": residuals, "predictions": predicted}
-
-
-def distribution(form: NumberForm, sums: Sums) -> Mapping[str, JSON] | None:
-    """Return the rows by about tenths of the prediction: scaled edges, and counts between them."""
-    counts = sums.cells["predictions"]
-    groups = equal_groups(counts, GROUPS)
-    if not groups:
-        return None
-    edges = [float(form.predictions.edges[group.start - 1]) for group in groups[1:]]
-    return {"edges": edges, "counts": [float(counts[group].sum()) for group in groups]}
 
 
 def _bars(grid: Grid, counts: Floats, middle: float, half: float) -> list[list[float]]:

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
-from secureflow.domain.specs.evaluation import MAX_GROUPS
 from secureflow.domain.specs.summed import UNIT
 from secureflow.engines.evaluation.layout import (
     AnyForm,
@@ -25,7 +23,7 @@ from secureflow.engines.evaluation.layout import (
     Floats,
     Integers,
 )
-from secureflow.engines.evaluation.sums import read
+from secureflow.engines.evaluation.sums import read, scored_rows
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, with_texts
 
@@ -35,28 +33,6 @@ SMOOTHING: Final = 0.5
 """Rows that are added to every group."""
 _ONE_SIDED: Final = 1.644854
 """95 % of a normal distribution lies below this."""
-
-
-def baseline_problem(form: AnyForm, baseline: Any) -> str | None:
-    """Return why JSON is no distribution that rows of a form can be compared with, or None."""
-    if not isinstance(baseline, Mapping) or not isinstance(baseline.get("counts"), list | tuple):
-        return "a baseline has counts of rows"
-    counts = baseline["counts"]
-    if not 1 <= len(counts) <= MAX_GROUPS or not all(_finite(one) and one >= 0 for one in counts):
-        return "the counts of a baseline are 1 to 64 numbers of at least 0"
-    if isinstance(form, ClassesForm):
-        if baseline.get("classes") != list(form.classes) or len(counts) != len(form.classes):
-            return "the baseline counts other classes"
-        return None
-    return _edges_problem(baseline.get("edges"), len(counts))
-
-
-def _edges_problem(edges: Any, groups: int) -> str | None:
-    if not isinstance(edges, list | tuple) or len(edges) != groups - 1:
-        return "a baseline has one edge between each two counts"
-    if not all(map(_finite, edges)) or any(one >= other for one, other in pairwise(edges)):
-        return "the edges of a baseline are ascending numbers"
-    return None
 
 
 def stability(
@@ -73,7 +49,7 @@ def stability(
 
     Args:
         form: what was summed up.
-        baseline: the `distribution` of other rows; checked by `baseline_problem`.
+        baseline: the `distribution` of other rows; checked by `check_evaluation`.
         totals: of these rows, in steps.
         unit: steps of a row that adds 1.
         sigma: standard deviation of the noise on each total, in steps.
@@ -82,13 +58,11 @@ def stability(
     expected = np.asarray(baseline["counts"], np.float64)
     if isinstance(form, ClassesForm):
         found, cells = sums.cells["matrix"].sum(axis=0), np.full(len(expected), len(form.classes))
-    elif isinstance(form, BinaryForm):
-        every = sums.cells["positives"] + sums.cells["negatives"]
-        found, cells = _grouped(every, form.grid.edges, baseline["edges"])
-        cells = 2 * cells
     else:
-        every = sums.cells["predictions"]
-        found, cells = _grouped(every, form.predictions.edges, baseline["edges"])
+        grid, every = scored_rows(form, sums)
+        found, cells = _grouped(every, grid.edges, baseline["edges"])
+        if isinstance(form, BinaryForm):  # positives and negatives
+            cells = 2 * cells
     counts = {"rows": round(float(found.sum())), "baseline_rows": round(float(expected.sum()))}
     if expected.sum() <= 0 or found.sum() <= 0:
         return with_texts(
@@ -148,7 +122,3 @@ def _chi_square(free: int) -> float:
     """Return the 95 % quantile of χ² (Wilson and Hilferty 1931); within 1 %."""
     part = 2 / (9 * free)
     return float(free * (1 - part + _ONE_SIDED * math.sqrt(part)) ** 3)
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -17,7 +17,14 @@ from typing import Final
 import numpy as np
 
 from secureflow.domain.specs.summed import MOST_ROWS, UNIT
-from secureflow.engines.evaluation.layout import AnyForm, Floats, Integers
+from secureflow.engines.evaluation.layout import (
+    AnyForm,
+    BinaryForm,
+    Floats,
+    Grid,
+    Integers,
+    NumberForm,
+)
 from secureflow.kit.text import Text
 
 
@@ -59,6 +66,13 @@ def read(form: AnyForm, totals: Integers | Floats, unit: int) -> Sums:
     if form.private:
         return _consistent(form, Sums(numbers, cells))
     return Sums(numbers, {name: np.maximum(counts, 0.0) for name, counts in cells.items()})
+
+
+def scored_rows(form: BinaryForm | NumberForm, sums: Sums) -> tuple[Grid, Floats]:
+    """Return the grid of scores or predictions, and the rows in each of its cells."""
+    if isinstance(form, BinaryForm):
+        return form.grid, sums.cells["positives"] + sums.cells["negatives"]
+    return form.predictions, sums.cells["predictions"]
 
 
 def totals_problem(

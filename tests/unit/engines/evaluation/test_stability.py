@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import chi2
 
 from secureflow.engines.evaluation.figures import evaluate
-from secureflow.engines.evaluation.stability import _chi_square, baseline_problem, stability
+from secureflow.engines.evaluation.stability import _chi_square, stability
 from tests.unit.engines.evaluation.rows import (
     BINARY,
     CLASSES,
@@ -20,6 +20,7 @@ from tests.unit.engines.evaluation.rows import (
     binary_rows,
     rows_of,
 )
+from tests.unit.engines.evaluation.world import FEATURES, MODELS, specified
 
 
 def _baseline(form: Any, **more: Any) -> dict[str, Any]:
@@ -91,21 +92,19 @@ def test_the_quantile_is_that_of_chi_square() -> None:
         assert _chi_square(free) == pytest.approx(chi2.ppf(0.95, free), rel=0.03)
 
 
-@pytest.mark.parametrize(
-    "baseline",
-    [
-        None, [], {}, {"counts": []}, {"counts": [1.0] * 65, "edges": [0.0] * 64},
-        {"counts": [1, -1], "edges": [0.0]}, {"counts": [1, float("nan")], "edges": [0.0]},
-        {"counts": [1, 2]}, {"counts": [1, 2], "edges": [0.0, 1.0]},
-        {"counts": [1, 2, 3], "edges": [1.0, 1.0]}, {"counts": [1, True], "edges": [0.0]},
-        {"counts": [1, 2], "edges": ["0"]}, {"counts": [1, 2], "edges": [float("inf")]},
-    ],
-)  # fmt: skip
-def test_what_is_no_baseline_is_refused(baseline: Any) -> None:
-    assert baseline_problem(BINARY, baseline) is not None
-
-
-def test_baselines_of_evaluations_are_taken() -> None:
-    for form in (BINARY, CLASSES, NUMBER):
-        assert baseline_problem(form, _baseline(form)) is None
-    assert baseline_problem(CLASSES, _baseline(BINARY)) is not None
+@pytest.mark.parametrize("form", [BINARY, CLASSES, NUMBER], ids=lambda form: form.name)
+def test_baselines_of_evaluations_are_taken(form: Any) -> None:
+    label: dict[str, Any] = {"column": "income", "positive": ">50K"}
+    if form.name == "classes":
+        label = {"column": "income", "classes": list(form.classes)}
+    elif form.name == "number":
+        label = {"column": "income", "bounds": [0, 10]}
+    family = {"binary": "logistic_regression", "classes": "softmax", "number": "linear"}[form.name]
+    model = {**MODELS[0], "features": {**FEATURES, "label": label}, "model": {"family": family}}
+    groups = _baseline(form)
+    groups.pop("classes", None)
+    one = {"job": "job_cccccccccc", "model": model["digest"], **groups}
+    roster = [{"party": f"bank-{n}", "key": n * 44, "dataset": "d"} for n in "abc"]
+    (taken,) = specified(roster, models=[model], baseline=[one]).baseline or ()
+    assert list(taken.counts) == groups["counts"]
+    assert list(taken.edges) == groups.get("edges", [])

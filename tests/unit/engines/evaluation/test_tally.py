@@ -19,7 +19,6 @@ from secureflow.engines.evaluation.layout import (
     AnyForm,
     ClassesForm,
     form_for,
-    length,
     sigma_of,
     unit_of,
 )
@@ -146,8 +145,8 @@ def test_rows_without_output_are_counted(form: AnyForm) -> None:
 
 def test_the_longest_vector_fits_in_a_round() -> None:
     most = ClassesForm(private=False, classes=tuple(map(str, range(MAX_CLASSES))))
-    assert length(most) < 1 << 16
-    assert length(BINARY) == 6 + 3 * 1286
+    assert most.length < 1 << 16
+    assert BINARY.length == 6 + 3 * 1286
     assert [one.length for one in PRIVATE] == [3 + 68, 2 + 16, 6 + 44]
 
 
