@@ -444,7 +444,7 @@ INFRASTRUCTURE: Final = frozenset(
 ROW_ERRORS: Final = frozenset(
     {
         "malformed_cell", "missing_label", "unknown_category", "unknown_class",
-        "label_out_of_range", "unscorable_row",
+        "label_out_of_range",
     }
 )  # fmt: skip
 """Codes of a row that does not fit a job: its owner's agent works, and names it in its own log."""
