@@ -180,10 +180,7 @@ def test_stale_evidence(agent: Agent, enclave: Enclave) -> None:
     later = NOW + agent.policy.max_age_s + 1
     assert refused(agent, evidence, later) == ("evidence_not_fresh", "fresh", "age")
     assert refused(agent, evidence, NOW + 40 * 86_400)[1] == "authentic"
-    verdict = agent.judge(evidence)
-    with pytest.raises(SecureFlowError) as error:
-        verdict.require_valid(later)
-    assert error.value.code == "attestation_expired"
+    assert agent.judge(evidence).expires < later  # then `test_a_verdict_expires`
 
 
 def test_collateral_of_a_better_day(agent: Agent) -> None:

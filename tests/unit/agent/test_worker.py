@@ -42,7 +42,7 @@ from secureflow.domain.specs.training import (
     TrainingPlan,
     TrainingSpec,
 )
-from secureflow.engines.training.models import update_sums_length
+from secureflow.engines.training.models import update_layout
 from secureflow.kit.errors import SecureFlowError
 
 pytestmark = pytest.mark.slow
@@ -149,7 +149,7 @@ async def test_a_job_computes_what_the_engine_computes(
     computed = (np.fromfile(tmp_path / name, "<f4") for name in ("update", "here"))
     np.testing.assert_allclose(*computed, rtol=1e-4, atol=1e-7)
     assert evaluated["sums"] == trained["sums"]
-    assert len(trained["sums"]) == update_sums_length(SPEC)
+    assert len(trained["sums"]) == update_layout(SPEC).sums
     assert trained["sums"][:2] == [prepared["rows"], prepared["validation"]]
     assert trained["seconds"] > 0
     delta = np.fromfile(tmp_path / "update", "<f4")

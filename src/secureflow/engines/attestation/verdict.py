@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from secureflow.kit.canonical import digest
-from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 Tier = Literal["hardware", "SIMULATED"]
 Status = Literal["affirming", "warning"]
@@ -84,21 +82,3 @@ class Verdict:
     def digest(self) -> str:
         """Hex SHA-256 over the JCS form."""
         return digest(self.as_json())
-
-    def require_valid(self, now: int) -> None:
-        """Refuse to rely on a verdict outside its validity.
-
-        Raises:
-            SecureFlowError: `attestation_expired`.
-        """
-        if not self.issued <= now < self.expires:
-            raise SecureFlowError(
-                "attestation_expired",
-                Text(
-                    "The verdict on {title} for {job} is no longer valid.",
-                    title=self.title,
-                    job=self.job,
-                ),
-                "Ask the enclave for fresh evidence.",
-                {"issued": self.issued, "expires": self.expires, "now": now},
-            )

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 Vector = NDArray[np.float64]
 _Float = TypeVar("_Float", bound=np.floating[Any])
@@ -138,13 +137,6 @@ def sigmoid(logits: Vector) -> Vector:
     return result
 
 
-def clip_rows(rows: Vector, clip: float) -> Vector:
-    """Return rows of shape (n, d), each scaled down to L2 norm `clip` if it is longer."""
-    norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    factor: Vector = np.minimum(1.0, clip / np.maximum(norms, 1e-300))
-    return np.asarray(rows * factor[:, None], np.float64)
-
-
 def clip_norm(vector: Vector, clip: float) -> Vector:
     """Return the vector, scaled down to L2 norm `clip` if it is longer.
 
@@ -190,25 +182,3 @@ class AdaptiveClip:
         within = min(1.0, max(0.0, noised_bits / parties + 0.5))
         bound = self.bound * math.exp(-self.rate * (within - self.quantile))
         return AdaptiveClip(bound, self.quantile, self.rate, self.bit_noise)
-
-    def update_noise(self, noise: float) -> float:
-        """Return z_Δ: the multiplier for the update so that update and bit together cost `noise`.
-
-        z_Δ = (z⁻² − (2σ_b)⁻²)^(−½), Theorem 1.
-
-        Raises:
-            SecureFlowError: `invalid_mechanism` if the bit alone costs more.
-        """
-        rest = noise**-2 - (2 * self.bit_noise) ** -2
-        if rest <= 0:
-            raise SecureFlowError(
-                "invalid_mechanism",
-                Text(
-                    "The quantile bit with noise {bit_noise} costs more than {noise} in all.",
-                    bit_noise=self.bit_noise,
-                    noise=noise,
-                ),
-                Text("Use a bit noise above {noise}.", noise=noise / 2),
-                {"field": "bit_noise"},
-            )
-        return float(rest**-0.5)

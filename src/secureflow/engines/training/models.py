@@ -108,8 +108,3 @@ def _private_layout(spec: TrainingSpec, stage: Stage) -> UpdateLayout:
     seeds = SEED_WORDS if draws_noise(spec) and (stage == "train" or measured) else 0
     parameters = spec.parameters if stage == "train" else 0
     return UpdateLayout(parameters, 1 + metrics + seeds, 1.0, seeds)
-
-
-def update_sums_length(spec: TrainingSpec, stage: Stage = "train") -> int:
-    """Return k, the length of an update's `sums` at a stage."""
-    return update_layout(spec, stage).sums

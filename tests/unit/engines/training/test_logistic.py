@@ -20,7 +20,6 @@ from secureflow.engines.training.metrics import summarise_binary
 from secureflow.engines.training.models import (
     model_family,
     update_layout,
-    update_sums_length,
 )
 from secureflow.kit.errors import SecureFlowError
 
@@ -109,15 +108,14 @@ def test_divergence_is_an_error_and_no_nan_leaves() -> None:
 
 def test_layouts_follow_from_the_spec() -> None:
     job = spec()
-    assert (update_layout(job, "train").parameters, update_sums_length(job)) == (6, 516)
-    assert (update_layout(job, "evaluate").parameters, update_sums_length(job, "evaluate")) == (
-        0,
-        516,
-    )
+    trained, evaluated = update_layout(job, "train"), update_layout(job, "evaluate")
+    assert update_layout(job) == trained
+    assert (trained.parameters, trained.sums) == (6, 516)
+    assert (evaluated.parameters, evaluated.sums) == (0, 516)
     assert update_layout(job, "moments").sums == 16
     rehearsal = dataclasses.replace(job, features=None, model=ModelSpec("rehearsal", 0.0, 1000))
     assert (update_layout(rehearsal).parameters, update_layout(rehearsal).sums) == (1000, 1)
-    assert update_sums_length(rehearsal, "moments") == 1
+    assert update_layout(rehearsal, "moments").sums == 1
 
 
 def test_the_rehearsal_hands_its_parameters_back() -> None:

@@ -48,7 +48,7 @@ from secureflow.engines.script import (
 from secureflow.engines.sealing import RoundRelease, tensor_digest
 from secureflow.engines.training.federated import federated_training
 from secureflow.engines.training.kind import TRAINING_ENGINE
-from secureflow.engines.training.models import initial_model_digest, update_sums_length
+from secureflow.engines.training.models import initial_model_digest, update_layout
 from secureflow.engines.training.private import noised_once
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
@@ -367,7 +367,7 @@ class World:
         )  # fmt: skip
         assert certificate.question.context == context
         model = np.full(8, body["round"] if body["stage"] == "train" else 0, np.float32)
-        length = update_sums_length(self.spec, body["stage"])
+        length = update_layout(self.spec, body["stage"]).sums
         sums = (300.0, *([0.0] * (length - 1)))
         release = RoundRelease(
             JOB, self.digest, *key, certificate.survivors, tensor_digest(model), sums
