@@ -13,7 +13,6 @@ from secureflow.engines.privacy.budget import (
     BudgetLedger,
     Limit,
     check_sums,
-    reserve_all,
     unit_fixed,
 )
 from secureflow.engines.privacy.clipping import AdaptiveClip, clip_norm
@@ -33,6 +32,5 @@ __all__ = [
     "epsilon",
     "noise_share",
     "parse_charge",
-    "reserve_all",
     "unit_fixed",
 ]

@@ -451,25 +451,6 @@ def check_sums(events: Sequence[Event]) -> None:
             )
 
 
-def reserve_all(
-    ledgers: Sequence[BudgetLedger], reservation: str, job: str, charge: Charge
-) -> None:
-    """Reserve in every domain that a join touches, or in none.
-
-    Raises:
-        SecureFlowError: that of the first refusal, after the earlier ones were voided.
-    """
-    held: list[BudgetLedger] = []
-    try:
-        for ledger in ledgers:
-            ledger.reserve(reservation, job, charge)
-            held.append(ledger)
-    except SecureFlowError:
-        for ledger in held:
-            ledger.void(reservation)
-        raise
-
-
 def _counted(reservations: Iterable[_Reservation]) -> Charge:
     return tuple(m for one in reservations if one.state != "voided" for m in one.charge)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secureflow.engines.privacy.accounting import Charge, Mechanism, epsilon
-from secureflow.engines.privacy.budget import BudgetLedger, Limit, reserve_all
+from secureflow.engines.privacy.budget import BudgetLedger, Limit
 from secureflow.kit.errors import SecureFlowError
 
 LIMIT = Limit("adult", "record", 2.0, 1e-6)
@@ -186,17 +186,6 @@ def test_a_restored_backup_is_refused() -> None:
     forked.reserve("r3", "job_3", SMALL)
     with pytest.raises(SecureFlowError):
         forked.reconcile(leaves)
-
-
-def test_a_join_reserves_in_all_domains_or_none() -> None:
-    rich, poor = Disk().load(), Disk().load(Limit("poor", "record", 0.1, 1e-6))
-    with pytest.raises(SecureFlowError) as refused:
-        reserve_all([rich, poor], "r1", "job_1", LARGE)
-    assert refused.value.code == "budget_exceeded"
-    assert rich.spent == poor.spent == 0
-    other = Disk().load(Limit("other", "record", 3.0, 1e-6))
-    reserve_all([rich, other], "r2", "job_2", LARGE)
-    assert rich.spent == other.spent == cost(LARGE)
 
 
 @pytest.mark.parametrize(
