@@ -12,6 +12,7 @@ from blake3 import blake3
 from peers.agent_world import JOB
 from peers.statistics_world import Counting, StatisticsWorld
 
+from secureflow.agent.compute.derivation import derive
 from secureflow.agent.kinds.evaluation import check_declared
 from secureflow.agent.owner.consent import check_request
 from secureflow.domain.specs.base import parse
@@ -24,6 +25,7 @@ from secureflow.kit.errors import SecureFlowError
 PARAMETERS = np.array([2.0, 0.5], "<f4").tobytes()
 MODEL = blake3(PARAMETERS).hexdigest()
 OTHER = "cd" * 32
+WANTED = (MODEL, OTHER)
 FEATURES: dict[str, Any] = {
     "label": {"column": "income", "positive": "high"},
     "numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}],
@@ -54,7 +56,7 @@ class EvaluatedWorld(StatisticsWorld):
         ]
         models = [
             {"job": "job_aaaaaaaaaa", "digest": digest, "features": FEATURES,
-             "model": {"family": "logistic_regression"}} for digest in (MODEL, OTHER)
+             "model": {"family": "logistic_regression"}} for digest in WANTED
         ]  # fmt: skip
         value = {
             "project": "prj_0123456789", "name": "figures", "purpose": "credit scoring",
@@ -110,6 +112,26 @@ async def test_a_killed_agent_makes_the_same_sums_again_for_one_charge(
     assert world.counting.given[0]["party"] == "bank-a"
     kinds = [event["kind"] for event in world.store.budget_events("customers")]
     assert kinds.count("commit") == 1
+
+
+async def test_noise_is_drawn_from_a_seed_of_this_agent_this_job_and_this_model(
+    tmp_path: Path,
+) -> None:
+    """Who knows the seed subtracts the noise; two models of one seed would share it."""
+    given = []
+    for name in ("one", "other"):
+        world = EvaluatedWorld(tmp_path / name)
+        world.blobs[MODEL] = PARAMETERS
+        await world.consented()
+        await world.ask("mask", world.mask_body(await world.met(), **shown(MODEL)))
+        (asked,) = world.counting.given
+        job = world.store.job(JOB)
+        assert job
+        own = [derive(job.secret, 32, "seed", stage=STAGE, model=one).hex() for one in WANTED]
+        assert asked["seed"] == own[0] != own[1]
+        assert asked["key"] == derive(job.secret, 32, "rows of a unit").hex()
+        given += [asked["seed"], asked["key"]]
+    assert len({*given, "00" * 32}) == 5
 
 
 async def test_other_sums_than_those_on_record_are_not_sent(world: EvaluatedWorld) -> None:
