@@ -17,7 +17,7 @@ from secureflow.domain.schemas import ColumnConfig, DatasetConfig, DatasetPrivac
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.engines.evaluation.figures import figures_of
-from secureflow.engines.evaluation.plan import parts
+from secureflow.engines.evaluation.plan import noised, parts
 from secureflow.engines.evaluation.sums import read
 from secureflow.engines.preparation.keysplit import held_out
 from secureflow.kit.errors import SecureFlowError
@@ -97,6 +97,22 @@ def test_only_rows_of_held_out_keys_are_measured(
     assert 0 < found["rows"] < ROWS
     with pytest.raises(SecureFlowError, match="declares no key"):
         summed(dataset, spec, model)
+
+
+def test_private_sums_have_the_noise_of_their_seed_in_every_part(
+    dataset: DatasetConfig, model: Path
+) -> None:
+    privacy = {"delta": 1e-6, "noise_multiplier": 2.0}
+    spec = specified(ROSTER, models=MODELS[:1], per_party=True, privacy=privacy)
+    sums = summed(dataset, spec, model, "bank-b")
+    noise = noised(spec, 1, np.zeros_like(sums), b"\x11" * 32)
+    for part in parts(spec, 1):
+        assert (noise[part.place] != 0).mean() > 0.9
+        exact = (sums - noise)[part.place]
+        if part.party in {"", "bank-b"}:
+            assert exact[0] == ROWS * part.unit
+        else:
+            assert not exact.any()
 
 
 def test_noise_counts_no_more_of_a_person_than_it_hides(

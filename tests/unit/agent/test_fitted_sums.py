@@ -21,7 +21,7 @@ from secureflow.domain.specs.passes import schedule
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.summed import LIMIT, MOST_ROWS, UNIT
 from secureflow.engines.preparation.fitting import sigma_of, unit_of
-from secureflow.engines.recipes.plan import preparation_plan
+from secureflow.engines.recipes.plan import noised, preparation_plan
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.secagg import MaskingPlan
 from secureflow.kit.errors import SecureFlowError
@@ -219,6 +219,18 @@ async def test_totals_are_removed_by_an_agent_that_was_started_again(world: Prep
     fitting = FittedSums(world.assembly.context, world.counting, world.counting)
     await fitting.forget(JOB)
     assert not folder.exists()
+
+
+def test_private_sums_have_the_noise_of_their_seed(world: PreparedWorld) -> None:
+    spec, seeds = world.spec, (b"\x01" * 32, b"\x02" * 32)
+    rows = PreparationRows(spec, {"age": np.array([30.0, 50.0, np.nan])}, None)
+    found = [rows.sums(None, 1, seed, bytes(32)) for seed in seeds]
+    noise = [noised(spec, 1, np.zeros_like(found[0]), seed) for seed in seeds]
+    (query,) = schedule(spec).rounds[0]
+    assert all(one[: query.slots].all() for one in noise)
+    exact = [one - other for one, other in zip(found, noise, strict=True)]
+    assert (exact[0] == exact[1]).all()
+    assert exact[0][1] == 2 * unit_of(spec, query)  # ages that are known
 
 
 def by_persons(world: PreparedWorld) -> PreparationSpec:
