@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.base import JobSpec, contradiction
 from secureflow.domain.specs.targets import Label
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -273,10 +273,4 @@ def bounds_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
 
 
 def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
-    name = Text("columns.{column}", column=column)
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=name, reason=reason),
-        hint,
-        {"field": name},
-    )
+    return contradiction(Text("columns.{column}", column=column), reason, hint)

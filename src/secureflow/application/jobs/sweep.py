@@ -12,7 +12,7 @@ from secureflow.application.jobs.training import TRAINING_JOBS
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.domain.specs.base import SpecBase, dump, parse, spec_digest
+from secureflow.domain.specs.base import SpecBase, contradiction, dump, parse, spec_digest
 from secureflow.domain.specs.measured import HIGHER, METRICS
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.sweep import SweepMetric, SweepSpec, check_sweep, with_settings
@@ -133,7 +133,7 @@ class SweepJobs:
         keys = [_costing(one) for one in changed]
         different = {key: changed[at] for at, key in reversed(list(enumerate(keys)))}
         if len(different) > MOST_QUOTES:
-            raise _contradiction(
+            raise contradiction(
                 "sweep",
                 Text("its points have {count} different costs, and may have {most}",
                      count=len(different), most=MOST_QUOTES),
@@ -172,10 +172,10 @@ def _in_folds(folds: int, parts: Mapping[str, Any]) -> dict[str, Any]:
     split = plan.get("split") if isinstance(plan, Mapping) else None
     if not isinstance(split, Mapping):
         hint = "Write in the job file: plan: {split: {by: key}}."
-        raise _contradiction("sweep.folds", "the plan does not split the rows by a key", hint)
+        raise contradiction("sweep.folds", "the plan does not split the rows by a key", hint)
     if split.get("folds") not in (None, folds):
         reason = Text("the plan has {count} folds", count=split["folds"])
-        raise _contradiction("sweep.folds", reason, "Name all of them, or leave plan.split.folds.")
+        raise contradiction("sweep.folds", reason, "Name all of them, or leave plan.split.folds.")
     return {**plan, "split": {**split, "folds": folds, "fold": 0}}
 
 
@@ -214,7 +214,7 @@ async def _together(
     total = await accountant.fit([one.as_json() for one in charge], own.delta)
     cost = float(total["epsilon"][CEILING])
     if part.epsilon is not None and cost > part.epsilon:
-        raise _contradiction(
+        raise contradiction(
             "sweep.epsilon",
             Text("the points cost ε = {cost:.4g} ({ceiling}) together, more than {most:g}",
                  cost=cost, ceiling=CEILING, most=part.epsilon),
@@ -259,7 +259,7 @@ def _metric(
         return None
     if name not in common:
         listed = ", ".join(common)
-        raise _contradiction(
+        raise contradiction(
             "sweep.metric",
             Text("the trainings release {names}, not {name}", names=listed, name=name)
             if common
@@ -270,7 +270,7 @@ def _metric(
     better = part.better or _known_better(name)
     if better is None:
         hint = "Write better: higher, or better: lower."
-        raise _contradiction("sweep.better", "nobody knows which values are better", hint)
+        raise contradiction("sweep.better", "nobody knows which values are better", hint)
     return SweepMetric(name, better)
 
 
@@ -306,12 +306,3 @@ def _details(spec: SweepSpec) -> dict[str, Any]:
     ]
     metric = spec.metric and f"{spec.metric.name} ({spec.metric.better})"
     return {"rounds": spec.planned_rounds, "metric": metric, "points": points}
-
-
-def _contradiction(name: str, reason: str, hint: str) -> SecureFlowError:
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=name, reason=reason),
-        hint,
-        {"field": name},
-    )

@@ -438,10 +438,20 @@ def refuse(problem: Problem | None) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     if problem:
-        name, reason, hint = problem
-        raise SecureFlowError(
-            "contradictory_spec",
-            Text("{name}: {reason}.", name=name, reason=reason),
-            hint,
-            {"field": name},
-        )
+        raise contradiction(*problem)
+
+
+def contradiction(name: str, reason: str, hint: str) -> SecureFlowError:
+    """Return the error of a contradiction in a spec.
+
+    Args:
+        name: the field, as people are told it.
+        reason: what is wrong with it.
+        hint: the next step.
+    """
+    return SecureFlowError(
+        "contradictory_spec",
+        Text("{name}: {reason}.", name=name, reason=reason),
+        hint,
+        {"field": name},
+    )

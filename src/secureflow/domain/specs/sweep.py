@@ -23,6 +23,7 @@ from secureflow.domain.specs.base import (
     Limits,
     Problem,
     SpecBase,
+    contradiction,
     dump,
     parse,
     refuse,
@@ -356,9 +357,5 @@ def _set_twice(name: str, point: Mapping[str, Any]) -> str | None:
 
 def _at_point(number: int, reason: str, hint: str = "") -> SecureFlowError:
     place = Text("points.{number}", number=number)
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=place, reason=reason),
-        hint or "Leave it to the job file: every point has it alike.",
-        {"field": place},
-    )
+    hint = hint or "Leave it to the job file: every point has it alike."
+    return contradiction(place, reason, hint)
