@@ -53,7 +53,7 @@ class ScoredModel:
     adapts_clipping: bool = False
     contributors: Annotated[tuple[Slug, ...], Field(max_length=256)] = ()
     held_out: Annotated[HeldOut | None, UNLESS_NONE] = None
-    name: Annotated[str, Field(max_length=160), ONE_LINE] = ""
+    name: Annotated[str, Field(max_length=256), ONE_LINE] = ""
 
     @property
     def called(self) -> str:
