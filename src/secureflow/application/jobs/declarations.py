@@ -250,9 +250,13 @@ def budget_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
 
 def bounds_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     """Tell where owners declare other bounds than the job uses."""
+    declared = {
+        party: {one.name: one.bounds for one in dataset.columns}
+        for party, dataset in chosen.items()
+    }
     for column, bounds in spec.bounds:
-        for party, dataset in chosen.items():
-            own = {one.name: one.bounds for one in dataset.columns}[column]
+        for party, owned in declared.items():
+            own = owned[column]
             taken = interval(bounds)
             if own is None:
                 yield Text(
