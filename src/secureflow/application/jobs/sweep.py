@@ -30,10 +30,6 @@ if TYPE_CHECKING:  # NumPy is loaded with the first price
 
 MOST_QUOTES: Final = 16
 """Most different costs of one sweep: the accountant takes about a second for each."""
-_SUBTRACTED: Final = (
-    "A party that is missing at one point, and not at another, can be told from the difference of "
-    "their sums; min_contributors of all parties stops that, or differential privacy."
-)
 
 
 @dataclass(frozen=True)
@@ -156,9 +152,14 @@ SWEEP_JOBS: Final = SweepJobs()
 
 
 def _asked(wanted: Wanted) -> tuple[SweepPart, dict[str, Any]]:
-    """Return which points are asked for, and the parts of the training."""
+    """Return which points are asked for, and the parts of the training.
+
+    Without differential privacy every sum is over all parties, as the spec demands.
+    """
     parts = dict(wanted.parts)
     part = parse(SweepPart, parts.pop("sweep", None), "spec")
+    if parts.get("privacy") is None and parts.get("min_contributors") is None:
+        parts["min_contributors"] = len({*wanted.datasets, *parts.get("parties", ())})
     return part, parts if part.folds is None else {**parts, "plan": _in_folds(part.folds, parts)}
 
 
@@ -281,7 +282,7 @@ def _known_better(name: str) -> Literal["higher", "lower"] | None:
 
 
 def _notes(spec: SweepSpec) -> Iterator[str]:
-    from secureflow.engines.sweep.disclosure import choosing, subtracted
+    from secureflow.engines.sweep.disclosure import choosing
 
     yield Text(
         "One approval covers {count} jobs with {rounds} rounds in all; they run one after the "
@@ -289,8 +290,6 @@ def _notes(spec: SweepSpec) -> Iterator[str]:
         count=len(spec.points),
         rounds=spec.planned_rounds,
     )
-    if subtracted(spec):
-        yield _SUBTRACTED
     if spec.metric is None:
         yield "No figure of the models is released, so no point is called the best."
     else:
