@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.application.reports.charts import Tick
-from secureflow.domain.specs.parts import setting, settings_of
+from secureflow.application.reports.pictures.reading import listed, members, objects
+from secureflow.domain.specs.parts import MOST_PARTS, setting, settings_of
 
 WIDTH: Final = 900.0
 HEIGHT: Final = 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80.0, 90.0, 40.0, 20.0
 _LOG_FROM: Final = 20.0
 """Numbers above 0 whose largest is so many times the least have a logarithmic axis."""
+_LARGEST: Final = 1e300
+"""Most that an axis of numbers holds: the difference of two such ones is finite."""
 _ABSENT: Final = "–"
 """Of a point that leaves a setting as the training has it."""
 
@@ -55,12 +58,14 @@ Place = Callable[[Any], float]
 
 def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
     """Lay out the points of a sweep's report; None if fewer than two points or axes are known."""
-    rows = [row for row in _listed(report.get("points")) if row.get("state") == "succeeded"]
+    points = objects(report.get("points"), MOST_PARTS)
+    rows = [row for row in points if row.get("state") == "succeeded" and _numbered(row)]
     metric = report.get("metric")
     name = str(metric.get("name")) if isinstance(metric, Mapping) else ""
     if name:
-        rows = [row for row in rows if _finite((row.get("metrics") or {}).get(name))]
-    columns = {one: [_set(row, one) for row in rows] for one in _names(report.get("swept"))}
+        rows = [row for row in rows if _finite(members(row.get("metrics")).get(name))]
+    swept = [one for one in listed(report.get("swept")) if isinstance(one, str)]
+    columns = {one: [_set(row, one) for row in rows] for one in swept}
     if any(row.get("epsilon") is not None for row in rows):
         columns["epsilon"] = [row.get("epsilon") for row in rows]
     if name:
@@ -73,14 +78,14 @@ def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
         place, ticks = _axis(values)
         places.append([place(value) for value in values])
         axes.append(ParallelAxis(column, round(_LEFT + number * step, 1), ticks))
-    best = (report.get("best") or {}).get("point")
+    best = members(report.get("best")).get("point")
     lines = [
         ParallelLine(
-            int(row["point"]),
+            row["point"],
             "M" + " L".join(
                 f"{axis.at} {heights[at]}" for axis, heights in zip(axes, places, strict=True)
             ),
-            settings_of(row.get("sets") or {}),
+            settings_of(members(row.get("sets"))),
             row["point"] == best,
         )
         for at, row in enumerate(rows)
@@ -90,8 +95,8 @@ def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
 
 def _axis(values: Sequence[Any]) -> tuple[Place, tuple[Tick, ...]]:
     """Return where a value lies on an axis, and the axis' ticks: numbers, or one for each value."""
-    if all(map(_finite, values)) and len(set(values)) > 1:
-        low, high = float(min(values)), float(max(values))
+    low, high = _range(values)
+    if low < high:
         log = low > 0 and high / low >= _LOG_FROM
         scale = math.log if log else float
         start, span = scale(low), scale(high) - scale(low)
@@ -99,7 +104,7 @@ def _axis(values: Sequence[Any]) -> tuple[Place, tuple[Tick, ...]]:
         def numeric(value: Any) -> float:
             return _height((scale(value) - start) / span)
 
-        middle = math.sqrt(low * high) if log else (low + high) / 2
+        middle = math.sqrt(low) * math.sqrt(high) if log else (low + high) / 2
         ticks = tuple(Tick(numeric(one), f"{one:.4g}") for one in (low, middle, high))
         return numeric, ticks
     names = list(dict.fromkeys(map(_text, values)))
@@ -110,12 +115,17 @@ def _axis(values: Sequence[Any]) -> tuple[Place, tuple[Tick, ...]]:
     return named, tuple(Tick(_height((at + 0.5) / len(names)), one) for at, one in enumerate(names))
 
 
+def _range(values: Sequence[Any]) -> tuple[float, float]:
+    """Return the least and the greatest, equal ones unless all are numbers."""
+    return (float(min(values)), float(max(values))) if all(map(_finite, values)) else (0.0, 0.0)
+
+
 def _height(share: float) -> float:
     return round(HEIGHT - _BOTTOM - share * (HEIGHT - _TOP - _BOTTOM), 1)
 
 
 def _set(row: Mapping[str, Any], name: str) -> Any:
-    return (row.get("sets") or {}).get(name, _ABSENT)
+    return members(row.get("sets")).get(name, _ABSENT)
 
 
 def _text(value: Any) -> str:
@@ -124,12 +134,8 @@ def _text(value: Any) -> str:
 
 def _finite(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return number and -_LARGEST <= value <= _LARGEST
 
 
-def _listed(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def _names(value: Any) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+def _numbered(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("point"), int)
