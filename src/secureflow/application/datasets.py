@@ -29,8 +29,8 @@ from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transaction, Transactions
 from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.ids import new_id
-from secureflow.domain.schemas import UNLESS_NONE, ColumnConfig, PublicPrivacy
-from secureflow.domain.specs.base import STRICT, Column, Digest, Slug, parse
+from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Column, Digest, Slug, parse
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from secureflow.domain.schemas import UNLESS_NONE, ColumnConfig, PublicPrivacy
-from secureflow.domain.specs.base import Column
+from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
+from secureflow.domain.specs.base import UNLESS_NONE, Column
 
 
 @dataclass(frozen=True)

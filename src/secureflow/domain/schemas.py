@@ -16,7 +16,7 @@ from pydantic import Field
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
-from secureflow.domain.specs.base import STRICT, Category, Column, Slug
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Category, Column, Slug
 from secureflow.domain.specs.elements import CHANNELS, DataType, Shape
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
@@ -26,15 +26,6 @@ ColumnType = Literal["number", "category", "text", "image", "array"]
 DataFormat = Literal["csv", "parquet", "images", "arrays"]
 MAX_ELEMENTS: Final = 1 << 26
 """The most elements of one row of an array or image column."""
-
-
-def _absent(value: object) -> bool:
-    return value is None
-
-
-UNLESS_NONE: Final = Field(exclude_if=_absent)
-"""For fields that came later: left out of the JSON where they say nothing, so that a declaration
-without them keeps its bytes."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.recipe import Recipe, check_recipe, table_after
+from secureflow.domain.specs.recipe import Recipe, check_recipe
 from secureflow.domain.specs.tables import Categories
 from secureflow.engines.preparation.recipe import apply_recipe as applied
 from secureflow.sdk.inputrows import as_known, columns_of, read_for_recipe
@@ -36,7 +36,7 @@ def apply_recipe(recipe: Recipe, rows: Any) -> dict[str, NDArray[Any]]:
     made = applied(recipe, read_for_recipe(recipe, columns), strict=True)
     return {
         name: _named(held.names, made[name]) if isinstance(held, Categories) else made[name]
-        for name, held in table_after(recipe).items()
+        for name, held in recipe.after_all.items()
     }
 
 

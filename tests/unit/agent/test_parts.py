@@ -118,6 +118,23 @@ async def test_protections_that_an_owner_rules_out_are_refused_of_a_sweep(world:
     assert world.assembly.inbox.list(waiting=False) == []
 
 
+async def test_a_sweep_whose_sums_may_lack_a_party_is_refused_without_a_question(
+    tmp_path: Path,
+) -> None:
+    """Of two points that start alike, the difference of their sums would be that party's."""
+    world = World(tmp_path / "agent", policy=ASKS, parties=(ME, "bank-b", "bank-c", "bank-d"))
+    few = sweep_of(world, training=dump(world.make_spec(min_contributors=3)))
+    error = await refused(world, body(few, SWEEP), "contradictory_spec")
+    assert error.details["field"] == "min_contributors"
+    assert world.assembly.inbox.list(waiting=False) == []
+    every = dump(world.make_spec(min_contributors=4))
+    spec = await approved(world, training=every)
+    assert {part.min_contributors for part in spec.parts(SWEEP)} == {4}
+    assert await world.ask("consent", part_body(spec, 1))
+    fewer = replace(spec.parts(SWEEP)[1], min_contributors=3)
+    await refused(world, body(fewer, part_id(SWEEP, 2)), "part_refused")
+
+
 async def test_a_part_of_a_sweep_that_was_never_approved_is_refused(world: World) -> None:
     error = await refused(world, part_body(sweep_of(world), 1), "not_approved")
     assert SWEEP in error.message

@@ -19,6 +19,8 @@ from tests.stage import BANKS, Stage
 from tests.unit.application.refusing import refused
 
 MOMENTS = [2.0, 2.0, 80.0, 3400.0]
+LONGEST = 200
+"""Most characters of a job's name."""
 SCORES = {"edges": [-1.0, 0.5], "counts": [10.0, 20.0, 30.0]}
 
 
@@ -68,6 +70,13 @@ async def test_the_spec_holds_what_the_model_computes_with(stage: Stage) -> None
     assert told.details["rounds"] == 1
     assert any("learned from rows of bank-a, bank-b, bank-c" in note for note in told.notes)
     assert any("Figures of each party are released" in note for note in told.notes)
+
+
+async def test_a_model_is_called_after_its_job_however_long_that_name_is(stage: Stage) -> None:
+    name = "n" * LONGEST
+    await change_model(stage, name=name, version=2**31, card={"moments": MOMENTS})
+    spec, _ = await drafted(stage)
+    assert spec.models[0].name == f"{name}@{2**31}"
 
 
 async def test_a_submitted_evaluation_is_a_job_of_its_kind(stage: Stage) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from secureflow.application.reports.page import render
-from secureflow.application.reports.parallel import HEIGHT, WIDTH, parallel
+from secureflow.application.reports.parallel import HEIGHT, WIDTH, ParallelPlot, parallel
 from secureflow.application.reports.points import points_view
 
 
@@ -135,3 +137,60 @@ def test_a_report_without_points_has_neither() -> None:
     assert points_view({"name": "x"}) is None
     assert points_view({"points": "none"}) is None
     assert "parallel" not in render({"name": "x", "state": "succeeded"}).partition("<body>")[2]
+
+
+HOSTILE: Any = [None, True, "x" * 99, -1, 1e308, -1e308, 5e-324, 10**300, [], {}, [{}], [[1]],
+                {"a": 1}, float("inf"), float("nan")]  # fmt: skip
+
+
+def _paths(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield before
+    for name, one in value.items() if isinstance(value, dict) else ():
+        yield from _paths(one, (*before, name))
+    for at, one in enumerate(value) if isinstance(value, list) else ():
+        yield from _paths(one, (*before, at))
+
+
+FOLDS = [{"sets": {"plan.seed": 1}, "mean": 0.5, "deviation": 0.125, "folds": 4}]
+OF_POINTS = ("points", "folds", "swept", "metric", "best")
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:12])
+def test_a_report_of_another_shape_still_has_a_page(value: Any) -> None:
+    whole = report(folds=FOLDS)
+    whole["points"][0]["metrics"]["rows"] = 80.0
+    for path in _paths({name: whole[name] for name in OF_POINTS}):
+        if not path:
+            continue
+        changed = copy.deepcopy(whole)
+        *before, last = path
+        inside: Any = changed
+        for one in before:
+            inside = inside[one]
+        inside[last] = value
+        for line in (parallel(changed) or ParallelPlot((), ())).lines:
+            places = [tuple(map(float, pair.split())) for pair in line.path[1:].split(" L")]
+            assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places), path
+        points_view(changed)
+        render(changed)
+
+
+def test_numbers_that_floats_do_not_tell_apart_are_places_of_their_own() -> None:
+    points = [point(n, {"plan.seed": 2**60 + n}, 0.5 + n) for n in (1, 2)]
+    plot = parallel(report(points=points, swept=["plan.seed"]))
+    assert plot is not None
+    assert len(plot.axes[0].ticks) == 2
+
+
+def test_a_table_has_as_many_rows_and_columns_as_a_sweep_can_have() -> None:
+    names = [f"s{number}" for number in range(5000)]
+    one = point(1, dict.fromkeys(names, 1), 0.5)
+    one["metrics"] |= dict.fromkeys(names, 0.25)
+    many = report(points=[one] * 3000, folds=FOLDS * 3000, swept=names)
+    view, plot = points_view(many), parallel(many)
+    assert view is not None
+    assert plot is not None
+    assert (len(view.rows), len(view.folds), len(plot.lines)) == (64, 64, 64)
+    assert len(view.swept) == 1024
+    assert len(view.figures) <= 1024 + 2
+    assert len(plot.axes) <= 1024 + 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.jobs.kind import Wanted
-from secureflow.application.jobs.sweep import _in_folds
+from secureflow.application.jobs.sweep import _asked, _in_folds
 from secureflow.application.running.partjobs import PART
 from secureflow.application.uploads import _initial_of
 from secureflow.domain.ids import part_id
@@ -107,6 +107,19 @@ async def test_what_is_no_sweep_is_refused_by_name(
     stage: Stage, sweep: dict[str, Any], told: str
 ) -> None:
     assert told in (await refuse(stage, "contradictory_spec", sweep)).message
+
+
+async def test_without_differential_privacy_every_sum_is_over_all_parties(stage: Stage) -> None:
+    asked = replace(wanted(stage), datasets=("a", "b", "c", "d", "e"))
+    assert _asked(asked)[1]["min_contributors"] == 5
+    alone = {**asked.parts, "parties": ("bank-a", "bank-b")}
+    assert _asked(replace(asked, datasets=(), parts=alone))[1]["min_contributors"] == 2
+    fewer = replace(asked, parts={**asked.parts, "min_contributors": 4})
+    assert _asked(fewer)[1]["min_contributors"] == 4  # the spec is refused by name
+    private = replace(asked, parts={**asked.parts, "privacy": {"delta": 1e-6, "epsilon": 2.0}})
+    assert "min_contributors" not in _asked(private)[1]
+    told = await spec_of(stage)
+    assert told.spec["training"]["min_contributors"] == 3
 
 
 async def test_a_metric_and_its_direction_may_be_named(stage: Stage) -> None:

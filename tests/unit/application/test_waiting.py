@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from secureflow.application.ports.courier import Request
 from secureflow.application.ports.storage import Event
+from secureflow.application.running.partjobs import PART
 from secureflow.application.running.waiting import DEFAULT, HELD, Waits, room_patience
 from secureflow.engines.ledger.setback import CONTINUE, Hold, set_back
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
@@ -115,6 +117,44 @@ async def test_while_the_database_is_away_the_stream_says_so(
         await stage.bus.publish(f"job/{key}")
         with pytest.raises(InfrastructureError):
             await anext(events)
+
+
+async def test_watchers_of_a_sweep_are_kept_while_its_part_waits_for_the_database(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, ada, key, part = stage.services.jobs, stage.scientist("bank-b"), stage.ids["job"], "job_1"
+    async with stage.database.begin() as work:
+        job = await work.jobs.get(key)
+        await work.jobs.save(replace(job, progress={**job.progress, PART: part}))
+        await work.commit()
+    waits = Waits(lambda: 7)
+    jobs._waits = waits.of
+    events = jobs.events(ada, key, 0)
+    assert (await anext(events)).kind == "state"
+    away = InfrastructureError("database_unavailable", "The database cannot be reached.")
+    waits.note(part, "server", away)
+    assert (await anext(events)).data["waiting"][0]["code"] == "database_unavailable"
+    begin, left = jobs._begin, [away, away]
+
+    def failing() -> Any:
+        if left:
+            raise left.pop()
+        return begin()
+
+    monkeypatch.setattr("secureflow.application.jobs.jobs.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(jobs, "_begin", failing)
+    waits.note(part, "bank-b", FULL)
+    await stage.bus.publish(f"job/{key}")  # not again: the end of a part's wait wakes nobody here
+    event = await asyncio.wait_for(anext(events), 60)
+    assert ([one["party"] for one in event.data["waiting"]], left) == (["bank-b", "server"], [])
+    for who in ("bank-b", "server"):
+        waits.note(part, who, None)
+    await stage.bus.publish(f"job/{key}")
+    assert (await anext(events)).data == {"waiting": []}
+    left.append(away)
+    await stage.bus.publish(f"job/{key}")
+    with pytest.raises(InfrastructureError):
+        await anext(events)
 
 
 async def test_a_stream_that_cannot_ask_who_may_see_the_job_tells_nothing(

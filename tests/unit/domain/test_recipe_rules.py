@@ -13,9 +13,11 @@ import pytest
 
 from secureflow.adapters.frameworks import runner_of
 from secureflow.cli.predictrows import opened_rows
+from secureflow.domain.specs import recipe as recipes
 from secureflow.domain.specs.base import dump, parse
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.domain.specs.recipe_rules import with_inputs
+from secureflow.domain.specs.sweep import SweepSpec, check_sweep
 from secureflow.domain.specs.targets import Label
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import check
@@ -162,6 +164,29 @@ def test_numbers_that_no_model_holds_are_refused() -> None:
 
     with pytest.raises(SecureFlowError, match="'age' may hold numbers that float32 does not"):
         check(spec_of(recipe_of(widened)))
+
+
+def test_a_sweep_checks_the_recipe_of_its_points_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = dump(spec_of(recipe_of(), plan={"draws": "words"}))
+    head = {name: training[name] for name in ("project", "name", "purpose", "submitter", "roster")}
+    points = [{"plan.learning_rate": rate / 64} for rate in range(1, 65)]
+    spec = parse(SweepSpec, {**head, "training": training, "points": points})
+    checked: list[Any] = []
+    counted: list[Any] = []
+    rules, table = recipes.check_fit, recipes.tables
+
+    def check_fit(*given: Any) -> None:
+        checked.append(given)
+        rules(*given)
+
+    def tables(*given: Any) -> Any:
+        counted.append(given)
+        return table(*given)
+
+    monkeypatch.setattr(recipes, "check_fit", check_fit)
+    monkeypatch.setattr(recipes, "tables", tables)
+    check_sweep(spec)
+    assert (len(checked), len(counted)) == (len(RECIPE["steps"]), 1)
 
 
 def test_a_private_job_takes_no_recipe_that_was_fitted_without_noise() -> None:

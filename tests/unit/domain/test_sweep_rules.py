@@ -185,6 +185,15 @@ def test_a_sweep_that_contradicts_its_training_is_refused(
     assert problem(sweep(**changes)).details["field"] == field
 
 
+def test_without_differential_privacy_every_sum_is_over_all_parties() -> None:
+    """Points start alike, so a party that is missing in one of two sums is their difference."""
+    error = problem(sweep(parties=4))
+    assert error.details["field"] == "min_contributors"
+    assert "privacy" in error.hint
+    check_sweep(sweep(parties=4, training=training(4, min_contributors=4)))
+    check_sweep(sweep(parties=4, training=training(4, privacy=PRIVACY), privacy=COMMON))
+
+
 def test_its_name_leaves_room_for_numbers() -> None:
     name = "n" * 191
     spec = sweep(name=name, training=training(name=name))

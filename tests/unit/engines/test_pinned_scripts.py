@@ -162,10 +162,10 @@ PINS: dict[str, dict[str, str]] = {
         "accusation": "95665954ab6119e54ed408f185fdb25156e6a97f7d1e1bc4a628a8676bdd2f07",
     },
     "sweep/1": {
-        "success": "a101f33ccc75e1648d64b3d4ae37383e4b2ae3c3fe31be8776fcb849968ccc1b",
-        "a point fails": "fd1f9843639b5261bff6613f8a06af4e7ef91b2c92c6cb65bf7d4d7a81fbaffe",
-        "all points fail": "fca0d169d9abb7b7463d14aaa68e252a6e5d272a587a4b114e3332ee05bc0cb2",
-        "cancelled": "081a86cb9be2bbdaec54b1945e611787bc2f2c9ffe2e073951747ec007c18ce3",
+        "success": "e9f7c0b171792dc118f6afab517e4d959413ba3f63ade867e07311ef7bd123de",
+        "a point fails": "98901abf3d44ed788831465b360de695c08f8f103ad9c12735c106fbc49367f9",
+        "all points fail": "56b525e5681dfd48b89c77a19b4b0c0b554734b1047441a13c883cfe335e6aaf",
+        "cancelled": "405e47b6737f9e4fb577526a6ac01fb081cc9a7dc91d4d65ba0401a783b285bc",
         "noise": "83920c2eb155e31808f90e389984a71de67f459e67e44a5c8ea458a7b78eaa8d",
     },
     "prediction/1": {

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from secureflow.domain.bounds import interval, refusal
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.schemas import ColumnConfig
-from secureflow.domain.specs.base import JobSpec
+from secureflow.domain.specs.base import JobSpec, contradiction
 from secureflow.domain.specs.targets import Label
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
@@ -250,9 +250,13 @@ def budget_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
 
 def bounds_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
     """Tell where owners declare other bounds than the job uses."""
+    declared = {
+        party: {one.name: one.bounds for one in dataset.columns}
+        for party, dataset in chosen.items()
+    }
     for column, bounds in spec.bounds:
-        for party, dataset in chosen.items():
-            own = {one.name: one.bounds for one in dataset.columns}[column]
+        for party, owned in declared.items():
+            own = owned[column]
             taken = interval(bounds)
             if own is None:
                 yield Text(
@@ -273,10 +277,4 @@ def bounds_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
 
 
 def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
-    name = Text("columns.{column}", column=column)
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=name, reason=reason),
-        hint,
-        {"field": name},
-    )
+    return contradiction(Text("columns.{column}", column=column), reason, hint)

@@ -13,6 +13,7 @@ from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
     contributors_floor,
+    dropout_notes,
     granted_datasets,
     spare_parties,
     spec_head,
@@ -23,9 +24,10 @@ from secureflow.application.jobs.summing import (
     SummedPrice,
     price_summed,
     private_parts,
+    unit_notes,
     with_price,
 )
-from secureflow.application.jobs.training import check_columns
+from secureflow.application.jobs.training import check_columns, extra_notes
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
@@ -36,7 +38,6 @@ from secureflow.domain.specs.evaluation import Baseline, EvaluationSpec, check_e
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.training.extras import EXTRAS
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -89,18 +90,13 @@ class EvaluationJobs:
         priced: SummedPrice | None,
     ) -> Drafted:
         """Fill in the models and the priced noise; see `draft_evaluation`."""
-        drafted = await draft_evaluation(work, wanted, submitter, now)
-        return drafted if priced is None else with_price(drafted, priced)
+        return with_price(await draft_evaluation(work, wanted, submitter, now), priced)
 
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
     ) -> SummedPrice | None:
         """Return the job's cost; None without differential privacy."""
-        if wanted.parts.get("privacy") is None:
-            return None
-        from secureflow.engines.evaluation.charges import charge
-
-        return await price_summed(await draft(), wanted.parts, accountant, charge, check_evaluation)
+        return await price_summed(self.engine, wanted, accountant, draft)
 
 
 EVALUATION_JOBS: Final = EvaluationJobs()
@@ -169,20 +165,9 @@ async def baseline_of(
 
 
 def _notes(spec: EvaluationSpec) -> Iterator[str]:
-    if spare_parties(spec) == 0:
-        yield Text(
-            "A round needs all {count} contributors: it does not survive a dropout.",
-            count=len(spec.roster),
-        )
+    yield from dropout_notes(spec)
     yield from two_party_notes(spec)
-    for family in dict.fromkeys(one.model.family for one in spec.models):
-        if family in EXTRAS:
-            yield Text(
-                "{family} needs the extra {extra} at every contributor: an agent without it "
-                "refuses the job before it asks anybody.",
-                family=family,
-                extra=EXTRAS[family].name,
-            )
+    yield from extra_notes(one.model.family for one in spec.models)
     for one in spec.models:
         if seen := one.seen(spec.parties, spec.held_out):
             yield Text(
@@ -203,13 +188,8 @@ def _notes(spec: EvaluationSpec) -> Iterator[str]:
             "Without differential privacy counts of scores are exact: they can tell about single "
             "rows, the more so the fewer there are."
         )
-    elif spec.privacy.unit == "record":
-        yield "The unit is a record: a person with many records is protected less."
     else:
-        yield (
-            "A person with rows at several owners is protected less: the owners do not link "
-            "identities."
-        )
+        yield from unit_notes(spec.privacy.unit)
 
 
 def _details(spec: EvaluationSpec) -> dict[str, Any]:

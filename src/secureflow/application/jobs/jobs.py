@@ -57,6 +57,8 @@ _RELEASING: Final = frozenset({"round", "point"})
 """Events of something that released figures or a model."""
 MERGE_SECONDS: Final = 0.05
 """Seconds between reads: a busy job wakes its watchers many times a second."""
+LOOK_SECONDS: Final = 1.0
+"""Seconds between reads while the database is away and only a part of the job waits for it."""
 
 
 class Driver(Protocol):
@@ -385,9 +387,12 @@ class Jobs:
                         job = await visible_job(work, principal, key)
                         events = await work.events.after(key, after, PAGE)
                 except InfrastructureError:
-                    if job is None or not self._waits(key):  # nobody would wake us
+                    if job is None or not self._waiting(job):  # nobody would wake us
                         raise
-                    break
+                    if self._waits(key):
+                        break
+                    await asyncio.sleep(LOOK_SECONDS)  # a part that waits wakes its own watchers
+                    continue
                 for event in events:
                     after = event.id
                     yield event

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
+from secureflow.application.jobs.declarations import declared_in
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -14,7 +15,7 @@ from secureflow.application.jobs.rosters import (
     spec_head,
 )
 from secureflow.application.jobs.scoredmodels import scored_model
-from secureflow.application.jobs.training import check_columns
+from secureflow.application.jobs.training import check_columns, extra_notes
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
@@ -23,7 +24,6 @@ from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.prediction import PredictionSpec, check_prediction, usual_outputs
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.run.kind import EngineKind
-from secureflow.engines.training.extras import EXTRAS
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -110,21 +110,8 @@ def _check_beside(spec: PredictionSpec, chosen: Mapping[str, Dataset]) -> None:
         SecureFlowError: `unknown_column`, `contradictory_spec`.
     """
     for party, dataset in chosen.items():
-        types = {column.name: column.type for column in dataset.columns}
         for name in spec.columns:
-            if name not in types:
-                raise SecureFlowError(
-                    "unknown_column",
-                    Text(
-                        "The dataset {name} of {party} declares no column {column!r}.",
-                        name=dataset.name,
-                        party=party,
-                        column=name,
-                    ),
-                    "Use columns that every contributor declares.",
-                    {"party": party, "column": name},
-                )
-            if types[name] not in _SCALAR:
+            if declared_in(name, party, dataset).type not in _SCALAR:
                 raise SecureFlowError(
                     "contradictory_spec",
                     Text(
@@ -148,13 +135,7 @@ def _notes(spec: PredictionSpec) -> Iterator[str]:
             "asked about that.",
             to=spec.deliver.to,
         )
-    if (family := spec.model.model.family) in EXTRAS:
-        yield Text(
-            "{family} needs the extra {extra} at every contributor: an agent without it "
-            "refuses the job before it asks anybody.",
-            family=family,
-            extra=EXTRAS[family].name,
-        )
+    yield from extra_notes([spec.model.model.family])
     if spec.min_contributors == len(spec.roster):
         yield "The job succeeds once every party is done; min_contributors lets some be missing."
 

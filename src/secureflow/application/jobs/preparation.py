@@ -18,6 +18,7 @@ from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
     contributors_floor,
+    dropout_notes,
     granted_datasets,
     spare_parties,
     spec_head,
@@ -27,6 +28,7 @@ from secureflow.application.jobs.summing import (
     SummedPrice,
     price_summed,
     private_parts,
+    unit_notes,
     with_price,
 )
 from secureflow.application.ports.accountant import Accountant
@@ -41,7 +43,6 @@ from secureflow.domain.specs.preparation import PreparationSpec, check_preparati
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON, digest
-from secureflow.kit.text import Text
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from secureflow.engines.recipes.plan import Known
@@ -141,20 +142,13 @@ class PreparationJobs:
         priced: SummedPrice | None,
     ) -> Drafted:
         """Fill in the owners' declarations and the priced noise; see `draft_preparation`."""
-        drafted = await draft_preparation(work, wanted, submitter, now)
-        return drafted if priced is None else with_price(drafted, priced)
+        return with_price(await draft_preparation(work, wanted, submitter, now), priced)
 
     async def price(
         self, wanted: Wanted, accountant: Accountant, draft: Callable[[], Awaitable[Drafted]]
     ) -> SummedPrice | None:
         """Return the job's cost; None without differential privacy."""
-        if wanted.parts.get("privacy") is None:
-            return None
-        from secureflow.engines.recipes.charges import charge
-
-        return await price_summed(
-            await draft(), wanted.parts, accountant, charge, check_preparation
-        )
+        return await price_summed(self.engine, wanted, accountant, draft)
 
 
 PREPARATION_JOBS: Final = PreparationJobs()
@@ -191,24 +185,15 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
 
 
 def _notes(spec: PreparationSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
-    if spare_parties(spec) == 0:
-        yield Text(
-            "A round needs all {count} contributors: it does not survive a dropout.",
-            count=len(spec.roster),
-        )
+    yield from dropout_notes(spec)
     yield from two_party_notes(spec)
     if spec.privacy is None:
         yield (
             "Without differential privacy what is fitted is exact: a mean, a quantile or a count "
             "over all rows can tell about single ones."
         )
-    elif spec.privacy.unit == "record":
-        yield "The unit is a record: a person with many records is protected less."
     else:
-        yield (
-            "A person with rows at several owners is protected less: the owners do not link "
-            "identities."
-        )
+        yield from unit_notes(spec.privacy.unit)
     yield from budget_notes(spec, chosen)
     yield from bounds_notes(spec, chosen)
 

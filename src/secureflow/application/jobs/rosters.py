@@ -62,6 +62,15 @@ def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) ->
     return {"min_contributors": floor if asked is None else asked}
 
 
+def dropout_notes(spec: JobSpec) -> Iterator[str]:
+    """Yield a note if no party of a job's rounds may be missing."""
+    if spare_parties(spec) == 0:
+        yield Text(
+            "A round needs all {count} contributors: it does not survive a dropout.",
+            count=len(spec.roster),
+        )
+
+
 def two_party_notes(spec: JobSpec) -> Iterator[str]:
     """Yield notes on what a job of two parties means for both."""
     if two_sum(spec):

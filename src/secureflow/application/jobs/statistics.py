@@ -30,6 +30,7 @@ from secureflow.application.jobs.rosters import (
     spec_head,
     two_party_notes,
 )
+from secureflow.application.jobs.summing import unit_notes
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
@@ -245,13 +246,7 @@ def _notes(spec: StatisticsSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]
             "Local noise hides which value a cell has: in how many rows a column is filled is "
             "revealed exactly, and so is whether a certain row's cell is empty."
         )
-    if spec.privacy.unit == "record":
-        yield "The unit is a record: a person with many records is protected less."
-    else:
-        yield (
-            "A person with rows at several owners is protected less: the owners do not link "
-            "identities."
-        )
+    yield from unit_notes(spec.privacy.unit)
     for column in spec.columns:
         if column.bounds is None:
             continue

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from secureflow.application.jobs.declarations import unit_of_owners
-from secureflow.application.jobs.kind import Drafted
+from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import (
     calibrated,
     capped_cost,
@@ -16,9 +16,11 @@ from secureflow.application.jobs.pricing import (
     first_noise,
 )
 from secureflow.application.ports.accountant import Accountant
+from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import JobSpec, parse, spec_digest
 from secureflow.domain.specs.summed import Summed, SummedNoise, SummedPrivacy
+from secureflow.engines.run.kind import EngineKind
 from secureflow.kit.canonical import JSON
 
 if TYPE_CHECKING:  # NumPy is loaded with the first price
@@ -60,41 +62,44 @@ class SummedPrice:
 
 
 async def price_summed(
-    drafted: Drafted,
-    parts: Mapping[str, Any],
+    engine: EngineKind,
+    wanted: Wanted,
     accountant: Accountant,
-    charge: Callable[[Any], Charge],
-    check: Callable[[Any], None],
-) -> SummedPrice:
-    """Return a drafted private job's cost, its multiplier calibrated if none was requested.
+    draft: Callable[[], Awaitable[Drafted]],
+) -> SummedPrice | None:
+    """Return a private job's cost, its multiplier calibrated if none was requested; else None.
 
     Args:
-        drafted: with the least multiplier if none was requested.
-        parts: of the request.
+        engine: of the job's kind.
+        wanted: the request.
         accountant: computes the cost of noise.
-        charge: returns the releases of a spec.
-        check: refuses contradictions in a spec.
+        draft: drafts it with the least multiplier if none was requested.
 
     Raises:
         SecureFlowError: `contradictory_spec` if it costs more than its own ceiling, or if the
             calibrated noise would drown the sums; `budget_impossible`, `accounting_failed`.
     """
-    spec: Any = drafted.spec
-    request = parse(SummedNoise, parts["privacy"], "spec")
-    noise = await calibrated(request, charge(spec), accountant)
+    if wanted.parts.get("privacy") is None:
+        return None
+    spec: Any = (await draft()).spec
+    request = parse(SummedNoise, wanted.parts["privacy"], "spec")
+    noise = await calibrated(request, engine.charge(spec), accountant)
     if noise is not None:
         spec = replace(spec, privacy=replace(spec.privacy, noise_multiplier=noise))
-        check(spec)
-    epsilon = await capped_cost(request, charge(spec), accountant)
-    return SummedPrice(spec, charge(spec), {"epsilon": epsilon})
+        engine.spec.check(spec)
+    charge = engine.charge(spec)
+    epsilon = await capped_cost(request, charge, accountant)
+    return SummedPrice(spec, charge, {"epsilon": epsilon})
 
 
-def with_price(drafted: Drafted, priced: SummedPrice) -> Drafted:
+def with_price(drafted: Drafted, priced: SummedPrice | None) -> Drafted:
     """Return the draft with the priced noise, if nothing else changed since it was priced.
 
     Raises:
         SecureFlowError: `stale_version` if an owner has published another declaration meanwhile.
     """
+    if priced is None:
+        return drafted
     spec, as_priced = drafted.spec, cast("Any", priced.spec)
     unpriced = replace(as_priced, privacy=spec.privacy)
     check_unchanged(unchanged=unpriced == spec)
@@ -105,6 +110,17 @@ def with_price(drafted: Drafted, priced: SummedPrice) -> Drafted:
         notes=(*drafted.notes, *epsilon_notes(priced.answer["epsilon"])),
         details={**drafted.details, "privacy": priced.facts()},
     )
+
+
+def unit_notes(unit: PrivacyUnit) -> Iterator[str]:
+    """Yield a note on who is protected less than the unit of privacy says."""
+    if unit == "record":
+        yield "The unit is a record: a person with many records is protected less."
+    else:
+        yield (
+            "A person with rows at several owners is protected less: the owners do not link "
+            "identities."
+        )
 
 
 def private_parts(parts: Mapping[str, Any], chosen: Mapping[str, Dataset]) -> dict[str, JSON]:

@@ -12,7 +12,7 @@ from secureflow.application.jobs.training import TRAINING_JOBS
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
-from secureflow.domain.specs.base import SpecBase, dump, parse, spec_digest
+from secureflow.domain.specs.base import SpecBase, contradiction, dump, parse, spec_digest
 from secureflow.domain.specs.measured import HIGHER, METRICS
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.sweep import SweepMetric, SweepSpec, check_sweep, with_settings
@@ -30,10 +30,6 @@ if TYPE_CHECKING:  # NumPy is loaded with the first price
 
 MOST_QUOTES: Final = 16
 """Most different costs of one sweep: the accountant takes about a second for each."""
-_SUBTRACTED: Final = (
-    "A party that is missing at one point, and not at another, can be told from the difference of "
-    "their sums; min_contributors of all parties stops that, or differential privacy."
-)
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,7 @@ class SweepJobs:
         keys = [_costing(one) for one in changed]
         different = {key: changed[at] for at, key in reversed(list(enumerate(keys)))}
         if len(different) > MOST_QUOTES:
-            raise _contradiction(
+            raise contradiction(
                 "sweep",
                 Text("its points have {count} different costs, and may have {most}",
                      count=len(different), most=MOST_QUOTES),
@@ -156,9 +152,14 @@ SWEEP_JOBS: Final = SweepJobs()
 
 
 def _asked(wanted: Wanted) -> tuple[SweepPart, dict[str, Any]]:
-    """Return which points are asked for, and the parts of the training."""
+    """Return which points are asked for, and the parts of the training.
+
+    Without differential privacy every sum is over all parties, as the spec demands.
+    """
     parts = dict(wanted.parts)
     part = parse(SweepPart, parts.pop("sweep", None), "spec")
+    if parts.get("privacy") is None and parts.get("min_contributors") is None:
+        parts["min_contributors"] = len({*wanted.datasets, *parts.get("parties", ())})
     return part, parts if part.folds is None else {**parts, "plan": _in_folds(part.folds, parts)}
 
 
@@ -172,10 +173,10 @@ def _in_folds(folds: int, parts: Mapping[str, Any]) -> dict[str, Any]:
     split = plan.get("split") if isinstance(plan, Mapping) else None
     if not isinstance(split, Mapping):
         hint = "Write in the job file: plan: {split: {by: key}}."
-        raise _contradiction("sweep.folds", "the plan does not split the rows by a key", hint)
+        raise contradiction("sweep.folds", "the plan does not split the rows by a key", hint)
     if split.get("folds") not in (None, folds):
         reason = Text("the plan has {count} folds", count=split["folds"])
-        raise _contradiction("sweep.folds", reason, "Name all of them, or leave plan.split.folds.")
+        raise contradiction("sweep.folds", reason, "Name all of them, or leave plan.split.folds.")
     return {**plan, "split": {**split, "folds": folds, "fold": 0}}
 
 
@@ -214,7 +215,7 @@ async def _together(
     total = await accountant.fit([one.as_json() for one in charge], own.delta)
     cost = float(total["epsilon"][CEILING])
     if part.epsilon is not None and cost > part.epsilon:
-        raise _contradiction(
+        raise contradiction(
             "sweep.epsilon",
             Text("the points cost ε = {cost:.4g} ({ceiling}) together, more than {most:g}",
                  cost=cost, ceiling=CEILING, most=part.epsilon),
@@ -259,7 +260,7 @@ def _metric(
         return None
     if name not in common:
         listed = ", ".join(common)
-        raise _contradiction(
+        raise contradiction(
             "sweep.metric",
             Text("the trainings release {names}, not {name}", names=listed, name=name)
             if common
@@ -270,7 +271,7 @@ def _metric(
     better = part.better or _known_better(name)
     if better is None:
         hint = "Write better: higher, or better: lower."
-        raise _contradiction("sweep.better", "nobody knows which values are better", hint)
+        raise contradiction("sweep.better", "nobody knows which values are better", hint)
     return SweepMetric(name, better)
 
 
@@ -281,7 +282,7 @@ def _known_better(name: str) -> Literal["higher", "lower"] | None:
 
 
 def _notes(spec: SweepSpec) -> Iterator[str]:
-    from secureflow.engines.sweep.disclosure import choosing, subtracted
+    from secureflow.engines.sweep.disclosure import choosing
 
     yield Text(
         "One approval covers {count} jobs with {rounds} rounds in all; they run one after the "
@@ -289,8 +290,6 @@ def _notes(spec: SweepSpec) -> Iterator[str]:
         count=len(spec.points),
         rounds=spec.planned_rounds,
     )
-    if subtracted(spec):
-        yield _SUBTRACTED
     if spec.metric is None:
         yield "No figure of the models is released, so no point is called the best."
     else:
@@ -306,12 +305,3 @@ def _details(spec: SweepSpec) -> dict[str, Any]:
     ]
     metric = spec.metric and f"{spec.metric.name} ({spec.metric.better})"
     return {"rounds": spec.planned_rounds, "metric": metric, "points": points}
-
-
-def _contradiction(name: str, reason: str, hint: str) -> SecureFlowError:
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=name, reason=reason),
-        hint,
-        {"field": name},
-    )

@@ -6,7 +6,7 @@ agent, only later and after people were asked.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.application.bundles import named_by_job
@@ -23,6 +23,7 @@ from secureflow.application.jobs.rosters import (
     adopted_charter,
     check_grants,
     contributors_floor,
+    dropout_notes,
     granted_datasets,
     spare_parties,
     spec_head,
@@ -329,11 +330,7 @@ def _wanted(features: FeatureSpec | None) -> Iterator[tuple[str, tuple[str, ...]
 
 
 def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
-    if spare_parties(spec) == 0:
-        yield Text(
-            "A round needs all {count} contributors: it does not survive a dropout.",
-            count=len(spec.roster),
-        )
+    yield from dropout_notes(spec)
     if traits_of(spec).enclave and not traits_of(spec).masks:
         yield "Updates are only as safe as the enclave: check its attestation verdict."
     yield from two_party_notes(spec)
@@ -342,14 +339,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "The order of rows is public: who submits the job can aim a round at chosen rows of "
             "a party. Owners should accept this for rehearsals of a simulation only."
         )
-    needed = EXTRAS.get(spec.model.family)
-    if needed is not None:
-        yield Text(
-            "{family} needs the extra {extra} at every contributor: an agent without it refuses "
-            "the job before it asks anybody.",
-            family=spec.model.family,
-            extra=needed.name,
-        )
+    yield from extra_notes([spec.model.family])
     if spec.privacy is None:
         yield (
             "Without differential privacy, sums over rosters that differ in few parties "
@@ -377,6 +367,18 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
                         extra=", ".join(extra[:5]),
                     )
                 )
+
+
+def extra_notes(families: Iterable[str]) -> Iterator[str]:
+    """Yield a note for each family of models that needs an extra at every contributor."""
+    for family in dict.fromkeys(families):
+        if family in EXTRAS:
+            yield Text(
+                "{family} needs the extra {extra} at every contributor: an agent without it "
+                "refuses the job before it asks anybody.",
+                family=family,
+                extra=EXTRAS[family].name,
+            )
 
 
 def _figure_notes(spec: TrainingSpec) -> Iterator[str]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.application.reports.charts import Tick
-from secureflow.domain.specs.parts import setting, settings_of
+from secureflow.application.reports.pictures.reading import listed, members, objects
+from secureflow.domain.specs.parts import MOST_PARTS, setting, settings_of
 
 WIDTH: Final = 900.0
 HEIGHT: Final = 300.0
@@ -56,12 +57,14 @@ Place = Callable[[Any], float]
 
 def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
     """Lay out the points of a sweep's report; None if fewer than two points or axes are known."""
-    rows = [row for row in _listed(report.get("points")) if row.get("state") == "succeeded"]
+    points = objects(report.get("points"), MOST_PARTS)
+    rows = [row for row in points if row.get("state") == "succeeded" and _numbered(row)]
     metric = report.get("metric")
     name = str(metric.get("name")) if isinstance(metric, Mapping) else ""
     if name:
-        rows = [row for row in rows if _finite((row.get("metrics") or {}).get(name))]
-    columns = {one: [_set(row, one) for row in rows] for one in _names(report.get("swept"))}
+        rows = [row for row in rows if _finite(members(row.get("metrics")).get(name))]
+    swept = [one for one in listed(report.get("swept")) if isinstance(one, str)]
+    columns = {one: [_set(row, one) for row in rows] for one in swept}
     if any(row.get("epsilon") is not None for row in rows):
         columns["epsilon"] = [row.get("epsilon") for row in rows]
     if name:
@@ -74,14 +77,14 @@ def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
         place, ticks = _axis(values)
         places.append([place(value) for value in values])
         axes.append(ParallelAxis(column, round(_LEFT + number * step, 1), ticks))
-    best = (report.get("best") or {}).get("point")
+    best = members(report.get("best")).get("point")
     lines = [
         ParallelLine(
-            int(row["point"]),
+            row["point"],
             "M" + " L".join(
                 f"{axis.at} {heights[at]}" for axis, heights in zip(axes, places, strict=True)
             ),
-            settings_of(row.get("sets") or {}),
+            settings_of(members(row.get("sets"))),
             row["point"] == best,
         )
         for at, row in enumerate(rows)
@@ -127,7 +130,7 @@ def _height(share: float) -> float:
 
 
 def _set(row: Mapping[str, Any], name: str) -> Any:
-    return (row.get("sets") or {}).get(name, _ABSENT)
+    return members(row.get("sets")).get(name, _ABSENT)
 
 
 def _text(value: Any) -> str:
@@ -139,9 +142,5 @@ def _finite(value: Any) -> bool:
     return number and abs(value) <= sys.float_info.max
 
 
-def _listed(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def _names(value: Any) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+def _numbered(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("point"), int)

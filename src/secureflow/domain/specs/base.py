@@ -35,6 +35,15 @@ from secureflow.kit.text import Text
 
 STRICT = ConfigDict(extra="forbid", strict=False, allow_inf_nan=False)
 
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
+UNLESS_NONE: Final = Field(exclude_if=_absent)
+"""For fields that came later: left out of the JSON where they say nothing, so that what was signed
+without them keeps its bytes."""
+
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 Column = Annotated[str, Field(min_length=1, max_length=128), ONE_LINE]
 Category = Annotated[str, Field(max_length=256), ONE_LINE]
@@ -438,10 +447,20 @@ def refuse(problem: Problem | None) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     if problem:
-        name, reason, hint = problem
-        raise SecureFlowError(
-            "contradictory_spec",
-            Text("{name}: {reason}.", name=name, reason=reason),
-            hint,
-            {"field": name},
-        )
+        raise contradiction(*problem)
+
+
+def contradiction(name: str, reason: str, hint: str) -> SecureFlowError:
+    """Return the error of a contradiction in a spec.
+
+    Args:
+        name: the field, as people are told it.
+        reason: what is wrong with it.
+        hint: the next step.
+    """
+    return SecureFlowError(
+        "contradictory_spec",
+        Text("{name}: {reason}.", name=name, reason=reason),
+        hint,
+        {"field": name},
+    )

@@ -18,6 +18,7 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
+    UNLESS_NONE,
     Digest,
     Id,
     Problem,
@@ -43,10 +44,6 @@ MOVED: Final = 6
 
 Count = Annotated[float, Field(ge=0.0, le=1e12)]
 Edge = Annotated[float, Field(ge=-1e6, le=1e6)]
-
-
-def _absent(value: Any) -> bool:
-    return value is None
 
 
 @dataclass(frozen=True)
@@ -98,12 +95,12 @@ class EvaluationSpec(SpecBase):
 
     __pydantic_config__ = STRICT
     models: Annotated[tuple[ScoredModel, ...], Field(min_length=1, max_length=MAX_MODELS)]
-    held_out: Annotated[HeldOut | None, Field(exclude_if=_absent)] = None
+    held_out: Annotated[HeldOut | None, UNLESS_NONE] = None
     per_party: bool = False
-    baseline: Annotated[
-        tuple[Baseline, ...] | None, Field(max_length=MAX_MODELS, exclude_if=_absent)
-    ] = None
-    costs: Annotated[Costs | None, Field(exclude_if=_absent)] = None
+    baseline: Annotated[tuple[Baseline, ...] | None, Field(max_length=MAX_MODELS), UNLESS_NONE] = (
+        None
+    )
+    costs: Annotated[Costs | None, UNLESS_NONE] = None
     privacy: SummedPrivacy | None = None
     contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
     limits: SummedLimits = field(default_factory=SummedLimits)

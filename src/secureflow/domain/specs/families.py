@@ -27,7 +27,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from secureflow.domain.fieldfaults import MISSPELT, UNKNOWN
-from secureflow.domain.specs.base import STRICT
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE
 from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.sklearn_families import SKLEARN_LEARNS, SUMMED, SklearnModel
 from secureflow.domain.specs.targets import ClassWeights
@@ -43,10 +43,6 @@ MAX_RIDGE_INPUTS: Final = 1024
 """Most inputs of `ridge`: its sums grow with their square."""
 
 Penalty = Annotated[float, Field(ge=0.0, le=10.0)]
-
-
-def _absent(value: Any) -> bool:
-    return value is None
 
 
 def _zero(value: Any) -> bool:
@@ -66,7 +62,7 @@ class ModelSpec:
     family: Literal["logistic_regression", "rehearsal"] = "logistic_regression"
     l2: Penalty = 0.0
     parameters: Annotated[int, Field(ge=0, le=1 << 30)] = 0
-    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+    class_weights: Annotated[ClassWeights | None, UNLESS_NONE] = None
     step: Annotated[float, Field(ge=-1.0, le=1.0, exclude_if=_zero)] = 0.0
 
     def tensors(self, inputs: int, outputs: int) -> Tensors:
@@ -115,7 +111,7 @@ class SoftmaxModel:
     __pydantic_config__ = STRICT
     family: Literal["softmax"]
     l2: Penalty = 0.0
-    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+    class_weights: Annotated[ClassWeights | None, UNLESS_NONE] = None
 
     def tensors(self, inputs: int, outputs: int) -> Tensors:
         """Return the tensors."""
@@ -141,7 +137,7 @@ class MlpModel:
     ]
     activation: Literal["relu", "tanh"] = "relu"
     l2: Penalty = 0.0
-    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+    class_weights: Annotated[ClassWeights | None, UNLESS_NONE] = None
 
     def tensors(self, inputs: int, outputs: int) -> Tensors:
         """Return the tensors of each layer."""

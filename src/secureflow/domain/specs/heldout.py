@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Problem
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Problem
 from secureflow.domain.specs.split import HUNDREDTHS, MOST_FOLDS, KeySplit, is_share
-
-
-def _absent(value: Any) -> bool:
-    return value is None
 
 
 @dataclass(frozen=True)
@@ -28,9 +24,9 @@ class HeldOut:
 
     __pydantic_config__ = STRICT
     by: Literal["key"] = "key"
-    share: Annotated[float | None, Field(gt=0.0, le=0.5, exclude_if=_absent)] = None
-    folds: Annotated[int | None, Field(ge=2, le=MOST_FOLDS, exclude_if=_absent)] = None
-    fold: Annotated[int | None, Field(ge=0, lt=MOST_FOLDS, exclude_if=_absent)] = None
+    share: Annotated[float | None, Field(gt=0.0, le=0.5), UNLESS_NONE] = None
+    folds: Annotated[int | None, Field(ge=2, le=MOST_FOLDS), UNLESS_NONE] = None
+    fold: Annotated[int | None, Field(ge=0, lt=MOST_FOLDS), UNLESS_NONE] = None
 
     @classmethod
     def of_split(cls, split: KeySplit | None, validation: float) -> Self | None:

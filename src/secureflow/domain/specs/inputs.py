@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from secureflow.domain.bounds import Bounds, bounds_problem
-from secureflow.domain.specs.base import STRICT, Column, Problem
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Column, Problem
 from secureflow.domain.specs.elements import CHANNELS, DataType, Shape
 from secureflow.kit.text import Text
 
@@ -30,10 +30,6 @@ _Spread = Annotated[
 ]
 
 
-def _absent(value: Any) -> bool:
-    return value is None
-
-
 @dataclass(frozen=True)
 class ImageFeature:
     """A column of images; its values are divided by 255, so that they lie in 0 … 1.
@@ -48,8 +44,8 @@ class ImageFeature:
     __pydantic_config__ = STRICT
     column: Column
     shape: Shape
-    mean: Annotated[_PerChannel | None, Field(exclude_if=_absent)] = None
-    std: Annotated[_Spread | None, Field(exclude_if=_absent)] = None
+    mean: Annotated[_PerChannel | None, UNLESS_NONE] = None
+    std: Annotated[_Spread | None, UNLESS_NONE] = None
 
     @property
     def width(self) -> int:

@@ -18,6 +18,7 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
+    UNLESS_NONE,
     Column,
     Problem,
     Slug,
@@ -40,10 +41,6 @@ Output = Literal["predicted", "probability", "score"]
 OUTPUTS: Final[tuple[Output, ...]] = ("predicted", "probability", "score")
 """What can be kept of a row, in the order of the file's columns. The first two are those of
 `sdk.Predictor.predict_frame`; scores are what the model computes before any link function."""
-
-
-def _absent(value: Any) -> bool:
-    return value is None
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class PredictionSpec(SpecBase):
         "predicted",
     )
     columns: Annotated[tuple[Column, ...], Field(max_length=MAX_COLUMNS)] = ()
-    deliver: Annotated[Delivery | None, Field(exclude_if=_absent)] = None
+    deliver: Annotated[Delivery | None, UNLESS_NONE] = None
     limits: PredictionLimits = field(default_factory=PredictionLimits)
     min_contributors: Annotated[int, Field(ge=2, le=256)] = 3
     protection: Literal["none"] = "none"

@@ -17,6 +17,7 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
+    UNLESS_NONE,
     Problem,
     SpecBase,
     refuse,
@@ -33,10 +34,6 @@ from secureflow.domain.specs.targets import Label
 from secureflow.kit.text import Text
 
 
-def _absent(value: Any) -> bool:
-    return value is None
-
-
 @dataclass(frozen=True)
 class PreparationSpec(SpecBase):
     """A preparation job as every contributor signs it.
@@ -47,8 +44,8 @@ class PreparationSpec(SpecBase):
     __pydantic_config__ = STRICT
     columns: Annotated[tuple[PreparedColumn, ...], Field(min_length=1, max_length=1024)]
     steps: Annotated[tuple[PreparationStep, ...], Field(min_length=1, max_length=MAX_STEPS)]
-    label: Annotated[Label | None, Field(exclude_if=_absent)] = None
-    held_out: Annotated[HeldOut | None, Field(exclude_if=_absent)] = None
+    label: Annotated[Label | None, UNLESS_NONE] = None
+    held_out: Annotated[HeldOut | None, UNLESS_NONE] = None
     privacy: SummedPrivacy | None = None
     contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
     limits: SummedLimits = field(default_factory=SummedLimits)

@@ -7,6 +7,7 @@ that one from outside is checked against its own steps (`check_recipe`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
@@ -92,20 +93,43 @@ class Recipe:
         """Whether all that it makes are numbers, so that a model can take them."""
         return all(one.type == "number" for one in self.outputs)
 
+    @cached_property
+    def after_all(self) -> Table:
+        """The table after the last step, with bounds and categories; it has no `fault`."""
+        return tables(self.table, self.steps, self.fits)[-1]
+
+    @cached_property
+    def fault(self) -> str:
+        """Why columns, steps and fits do not belong together, or "": whoever applies them relies
+        on them. Found once: every point of a sweep has the same recipe.
+        """
+        if problem := stepped_problem(self):
+            return Text("{field}: {reason}", field=problem[0], reason=problem[1])
+        if len(self.fits) != len(self.steps):
+            return "it does not have one fit for each step"
+        table: Table = self.table
+        evidence: dict[str, float] = {}
+        for at, (step, fit) in enumerate(zip(self.steps, self.fits, strict=True), 1):
+            try:
+                check_fit(step, table, fit, evidence)
+                table = after(step, table, fit)
+            except (FitProblem, StepProblem):
+                return Text("the fit of step {at} does not belong to it", at=at)
+            if step.step == "woe":
+                evidence |= {name: one["iv"] for name, one in fit["columns"].items()}
+        return (
+            "" if outputs_of(table) == self.outputs else "its outputs are not what its steps make"
+        )
+
 
 def outputs_of(table: Table) -> tuple[Output, ...]:
     """Return the columns of a table as a recipe lists them."""
     return tuple(Output(name, _type(held)) for name, held in table.items())
 
 
-def table_after(recipe: Recipe) -> Table:
-    """Return the table that a recipe makes, with bounds and categories."""
-    return tables(recipe.table, recipe.steps, recipe.fits)[-1]
-
-
 def number_columns(recipe: Recipe) -> list[tuple[str, Bounds]]:
     """Return the number columns that a recipe makes, with their bounds."""
-    made = table_after(recipe).items()
+    made = recipe.after_all.items()
     return [(name, held.bounds) for name, held in made if isinstance(held, Numbers) and held.bounds]
 
 
@@ -121,32 +145,9 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         SecureFlowError: `invalid_recipe`.
     """
-    if fault := recipe_fault(recipe):
+    if fault := recipe.fault:
         raise SecureFlowError(
             "invalid_recipe",
             Text("The recipe is not valid: {reason}.", reason=fault),
             FETCH_AGAIN,
         )
-
-
-def recipe_fault(recipe: Recipe) -> str:
-    """Return why columns, steps and fits do not belong together, or "": whoever applies them
-    relies on them.
-    """
-    if problem := stepped_problem(recipe):
-        return Text("{field}: {reason}", field=problem[0], reason=problem[1])
-    if len(recipe.fits) != len(recipe.steps):
-        return "it does not have one fit for each step"
-    table: Table = recipe.table
-    evidence: dict[str, float] = {}
-    for at, (step, fit) in enumerate(zip(recipe.steps, recipe.fits, strict=True), 1):
-        try:
-            check_fit(step, table, fit, evidence)
-            table = after(step, table, fit)
-        except (FitProblem, StepProblem):
-            return Text("the fit of step {at} does not belong to it", at=at)
-        if step.step == "woe":
-            evidence |= {name: one["iv"] for name, one in fit["columns"].items()}
-    if outputs_of(table) != recipe.outputs:
-        return "its outputs are not what its steps make"
-    return ""

@@ -12,8 +12,6 @@ from secureflow.domain.specs.recipe import (
     Recipe,
     check_recipe,
     number_columns,
-    recipe_fault,
-    table_after,
 )
 from secureflow.domain.specs.tables import ColumnType, Numbers, Table
 from secureflow.domain.specs.training import FeatureSpec, NumericFeature
@@ -36,9 +34,9 @@ def recipe_problem(features: FeatureSpec) -> Problem | None:
     if features.categorical or features.beside:
         reason = "a recipe makes all inputs, and they are numbers"
         return "features.recipe", reason, "Leave out other features than `recipe` and `numeric`."
-    if fault := recipe_fault(recipe):
+    if fault := recipe.fault:
         return "features.recipe", fault, FETCH_AGAIN
-    return _made_problem(features, recipe, table_after(recipe))
+    return _made_problem(features, recipe, recipe.after_all)
 
 
 def with_inputs(features: Any) -> Any:

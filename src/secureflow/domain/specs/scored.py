@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Digest, Id, Problem, Slug
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Digest, Id, Problem, Slug
 from secureflow.domain.specs.families import LEARNS, FamilyModel
 from secureflow.domain.specs.heldout import HeldOut, held_out_problem
 from secureflow.domain.specs.model_rules import shape_problem
@@ -24,10 +24,6 @@ from secureflow.kit.text import Text
 
 MAX_MOMENTS: Final = 1 << 16
 """Most sums of federated moments: rows, and two or three of each number."""
-
-
-def _absent(value: Any) -> bool:
-    return value is None
 
 
 @dataclass(frozen=True)
@@ -53,13 +49,11 @@ class ScoredModel:
     digest: Digest
     features: FeatureSpec
     model: FamilyModel
-    moments: Annotated[
-        tuple[float, ...] | None, Field(max_length=MAX_MOMENTS, exclude_if=_absent)
-    ] = None
+    moments: Annotated[tuple[float, ...] | None, Field(max_length=MAX_MOMENTS), UNLESS_NONE] = None
     adapts_clipping: bool = False
     contributors: Annotated[tuple[Slug, ...], Field(max_length=256)] = ()
-    held_out: Annotated[HeldOut | None, Field(exclude_if=_absent)] = None
-    name: Annotated[str, Field(max_length=160), ONE_LINE] = ""
+    held_out: Annotated[HeldOut | None, UNLESS_NONE] = None
+    name: Annotated[str, Field(max_length=256), ONE_LINE] = ""
 
     @property
     def called(self) -> str:

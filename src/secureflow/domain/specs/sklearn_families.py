@@ -25,7 +25,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, Tag
 
-from secureflow.domain.specs.base import STRICT
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE
 from secureflow.domain.specs.targets import MAX_CLASSES, ClassWeights
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
 
@@ -44,11 +44,7 @@ Activation = Literal["identity", "logistic", "tanh", "relu"]
 Penalty = Literal["l2", "l1", "elasticnet"]
 
 
-def _absent(value: Any) -> bool:
-    return value is None
-
-
-OptionalWeights = Annotated[ClassWeights | None, Field(exclude_if=_absent)]
+OptionalWeights = Annotated[ClassWeights | None, UNLESS_NONE]
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE
 
 MOST_FOLDS: Final = 20
 HUNDREDTHS: Final = 100
 """Keys are held out by whole hundredths of them."""
-
-
-def _absent(value: Any) -> bool:
-    return value is None
 
 
 def is_share(share: float) -> bool:
@@ -36,8 +32,8 @@ class KeySplit:
 
     __pydantic_config__ = STRICT
     by: Literal["key"]
-    folds: Annotated[int | None, Field(ge=2, le=MOST_FOLDS, exclude_if=_absent)] = None
-    fold: Annotated[int | None, Field(ge=0, lt=MOST_FOLDS, exclude_if=_absent)] = None
+    folds: Annotated[int | None, Field(ge=2, le=MOST_FOLDS), UNLESS_NONE] = None
+    fold: Annotated[int | None, Field(ge=0, lt=MOST_FOLDS), UNLESS_NONE] = None
 
     @property
     def part(self) -> tuple[int, int] | None:

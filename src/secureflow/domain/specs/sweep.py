@@ -4,6 +4,10 @@ The spec holds the whole spec of the training and lists every point, so that an 
 sweep covers exactly these jobs. What a point may set (`swept_problem`) changes neither who takes
 part nor which data is read or what for: the settings of the model, the plan, the clipping of
 updates, and the noise. `SweepSpec.parts` derives the jobs; a party derives them itself.
+
+All points start from one model, so two of them compute nearly the same: of two sums, one of which
+lacks a party, the difference would be that party's. Without differential privacy every sum is
+therefore over all parties.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from secureflow.domain.specs.base import (
     Limits,
     Problem,
     SpecBase,
+    contradiction,
     dump,
     parse,
     refuse,
@@ -313,6 +318,12 @@ def _problems(spec: SweepSpec) -> Iterator[Problem]:
     if training.bundle is not None:
         reason = "it brings code, which owners read together with what it is given"
         yield "training.model", reason, "Submit a job for each setting of code."
+    if not spec.all_private and spec.min_contributors < len(spec.roster):
+        reason = (
+            "without differential privacy, the sums of two points tell the contribution of a party "
+            "that is missing in one of them"
+        )
+        yield "min_contributors", reason, "Set it to all parties, or add a `privacy:` part."
     if len(spec.name) > LONGEST_NAME:
         reason = Text("it has more than {count} characters", count=LONGEST_NAME)
         yield "name", reason, "Its jobs are called after it, with their numbers."
@@ -356,9 +367,5 @@ def _set_twice(name: str, point: Mapping[str, Any]) -> str | None:
 
 def _at_point(number: int, reason: str, hint: str = "") -> SecureFlowError:
     place = Text("points.{number}", number=number)
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=place, reason=reason),
-        hint or "Leave it to the job file: every point has it alike.",
-        {"field": place},
-    )
+    hint = hint or "Leave it to the job file: every point has it alike."
+    return contradiction(place, reason, hint)

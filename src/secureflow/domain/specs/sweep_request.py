@@ -15,12 +15,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT
+from secureflow.domain.specs.base import STRICT, contradiction
 from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.domain.specs.request import REQUEST
 from secureflow.domain.specs.sweep import FOLD, FieldName, Points, Value
 from secureflow.domain.specs.training_request import TrainingParts
-from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 Choices = Annotated[tuple[Value, ...], Field(min_length=1, max_length=MOST_PARTS)]
@@ -105,12 +104,12 @@ def points_of(part: SweepPart) -> tuple[dict[str, Any], ...]:
     """
     given = [one for one in (part.grid, part.list, part.random) if one is not None]
     if len(given) > 1 or not (given or part.folds):
-        raise _contradiction("sweep", "it names its points in no way, or in several",
+        raise contradiction("sweep", "it names its points in no way, or in several",
                              "Give one of grid, list and random, or folds.")  # fmt: skip
     folds = range(part.folds or 0)
     count = _count(part) * max(1, len(folds))
     if count > MOST_PARTS:
-        raise _contradiction(
+        raise contradiction(
             "sweep",
             Text("it has {count} points, and may have {most}", count=count, most=MOST_PARTS),
             "Leave values out, or draw points: sweep.random.",
@@ -157,7 +156,7 @@ def _drawn(asked: RandomPoints, source: random.Random) -> Iterator[dict[str, Any
         yield point
         if len(found) == asked.count:
             return
-    raise _contradiction(
+    raise contradiction(
         "sweep.random.over",
         Text("there are no {count} different points", count=asked.count),
         "Ask for fewer, or widen what is drawn.",
@@ -168,7 +167,7 @@ def _draw(name: str, how: Drawn, source: random.Random) -> Any:
     place = Text("sweep.random.over.{name}", name=name)
     given = [one for one in (how.between, how.log, how.whole, how.among) if one is not None]
     if len(given) != 1:
-        raise _contradiction(
+        raise contradiction(
             place,
             "it says in no way how its value is drawn, or in several",
             "Give one of between, log, whole and among.",
@@ -177,7 +176,7 @@ def _draw(name: str, how: Drawn, source: random.Random) -> Any:
         return how.among[source.randrange(len(how.among))]
     low, high = how.between or how.log or how.whole or (0.0, 0.0)
     if high < low or (how.log is not None and low <= 0):
-        raise _contradiction(
+        raise contradiction(
             place,
             "the interval holds nothing, or not only numbers above 0",
             "Give [LOW, HIGH]; for log both are above 0.",
@@ -191,12 +190,3 @@ def _draw(name: str, how: Drawn, source: random.Random) -> Any:
 
 def _rounded(value: float, low: float, high: float) -> float:
     return min(high, max(low, float(f"{value:.{_DIGITS}g}")))
-
-
-def _contradiction(name: str, reason: str, hint: str) -> SecureFlowError:
-    return SecureFlowError(
-        "contradictory_spec",
-        Text("{name}: {reason}.", name=name, reason=reason),
-        hint,
-        {"field": name},
-    )

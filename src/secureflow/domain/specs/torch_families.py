@@ -20,7 +20,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, Problem
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Problem
 from secureflow.domain.specs.inputs import ArrayFeature, ImageFeature, TensorFeature, TextFeature
 from secureflow.domain.specs.targets import MAX_CLASSES
 from secureflow.domain.specs.tensors import Tensors, TensorSpec, by_name
@@ -37,10 +37,6 @@ ClassWeights = Annotated[
     tuple[Annotated[float, Field(gt=0.0, le=1e6)], ...],
     Field(min_length=2, max_length=MAX_CLASSES),
 ]
-
-
-def _absent(value: object) -> bool:
-    return value is None
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,7 @@ class TorchTraining:
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    class_weights: Annotated[ClassWeights | None, Field(exclude_if=_absent)] = None
+    class_weights: Annotated[ClassWeights | None, UNLESS_NONE] = None
 
     @property
     def l2(self) -> float:

@@ -11,6 +11,7 @@ from pydantic import Field
 from secureflow.domain.bounds import Bounds
 from secureflow.domain.specs.base import (
     STRICT,
+    UNLESS_NONE,
     Category,
     Column,
     Digest,
@@ -83,10 +84,6 @@ __all__ = [
 ]
 
 
-def _absent(value: Any) -> bool:
-    return value is None
-
-
 @dataclass(frozen=True)
 class NumericFeature:
     """A numeric column, standardised by federated moments or scaled to declared bounds.
@@ -125,11 +122,11 @@ class FeatureSpec:
     label: Target | None
     numeric: tuple[NumericFeature, ...] = ()
     categorical: tuple[CategoricalFeature, ...] = ()
-    weight: Annotated[SampleWeight | None, Field(exclude_if=_absent)] = None
-    images: Annotated[Images | None, Field(exclude_if=_absent)] = None
-    arrays: Annotated[Arrays | None, Field(exclude_if=_absent)] = None
-    texts: Annotated[Texts | None, Field(exclude_if=_absent)] = None
-    recipe: Annotated[Recipe | None, Field(exclude_if=_absent)] = None
+    weight: Annotated[SampleWeight | None, UNLESS_NONE] = None
+    images: Annotated[Images | None, UNLESS_NONE] = None
+    arrays: Annotated[Arrays | None, UNLESS_NONE] = None
+    texts: Annotated[Texts | None, UNLESS_NONE] = None
+    recipe: Annotated[Recipe | None, UNLESS_NONE] = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -238,11 +235,11 @@ class TrainingPlan:
     validation: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
     early_stop: EarlyStop | None = None
     strategy: Literal["fedavg"] = "fedavg"
-    keep: Annotated[Literal["best"] | None, Field(exclude_if=_absent)] = None
-    order: Annotated[Literal["public"] | None, Field(exclude_if=_absent)] = None
-    draws: Annotated[Literal["words"] | None, Field(exclude_if=_absent)] = None
-    split: Annotated[KeySplit | None, Field(exclude_if=_absent)] = None
-    metric: Annotated[Metric | None, Field(exclude_if=_absent)] = None
+    keep: Annotated[Literal["best"] | None, UNLESS_NONE] = None
+    order: Annotated[Literal["public"] | None, UNLESS_NONE] = None
+    draws: Annotated[Literal["words"] | None, UNLESS_NONE] = None
+    split: Annotated[KeySplit | None, UNLESS_NONE] = None
+    metric: Annotated[Metric | None, UNLESS_NONE] = None
 
 
 @dataclass(frozen=True)
@@ -296,9 +293,9 @@ class TrainingSpec(SpecBase):
     kind: Literal["training"] = "training"
     script: Literal["training/1", "training/2"] = "training/2"
     v: Literal[1] = 1
-    initial: Annotated[Initial | None, Field(exclude_if=_absent)] = None
-    wire: Annotated[WireType | None, Field(exclude_if=_absent)] = None
-    part_of: Annotated[Part | None, Field(exclude_if=_absent)] = None
+    initial: Annotated[Initial | None, UNLESS_NONE] = None
+    wire: Annotated[WireType | None, UNLESS_NONE] = None
+    part_of: Annotated[Part | None, UNLESS_NONE] = None
 
     @property
     def parameters(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.engines.privacy.accounting import Charge, Mechanism
+from secureflow.engines.privacy.noisedsums import Spending
 
 _NUMBERS: Final[Mapping[str, str]] = {
     "binary": "rows, losses, and rows of either class in each cell of the scores",
@@ -52,3 +53,6 @@ def _row(spec: EvaluationSpec, model: ScoredModel, name: str) -> dict[str, Any]:
     mechanism = f"discrete Gaussian on the {what}, shared out over the parties"
     one = Mechanism("gaussian", spec.privacy.multiplier)
     return {"number": name, "mechanism": mechanism, "charge": [one.as_json()]}
+
+
+SPENDING: Final = Spending(charge, released)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.engines.evaluation.charges import SPENDING
 from secureflow.engines.evaluation.disclosure import attacks, disclosure
-from secureflow.engines.evaluation.spending import epsilon_after, spending
 from secureflow.kit.canonical import JSON
 
 
@@ -18,18 +18,11 @@ def explanation(
     dropouts: Sequence[Mapping[str, JSON]],
 ) -> dict[str, JSON]:
     """Return the explanation of a job, running or ended; see `engines.training.explanation`."""
-    last = len(rounds)
-    spent = spending(spec, accounting, last)
-    per_round = [
-        {"round": number, "epsilon": epsilon_after(spec, number)} for number in range(1, last + 1)
-    ]
     return {
         "protection": spec.protection,
         "tee": "",
         "disclosure": disclosure(spec),
         "attacks": attacks(spec),
-        "privacy": spent,
-        "epsilon_per_round": per_round if spent else [],
-        "rounds": last,
+        **SPENDING.explained(spec, accounting, len(rounds)),
         "dropouts": list(dropouts),
     }

@@ -6,17 +6,16 @@ A round starts from the model that it measures, so that masks are bound to it.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.engines.evaluation.charges import SPENDING
 from secureflow.engines.evaluation.disclosure import attacks, disclosure
 from secureflow.engines.evaluation.plan import evaluation_plan
 from secureflow.engines.evaluation.sections import sections
-from secureflow.engines.evaluation.spending import epsilon_after, spending
 from secureflow.engines.evaluation.stage import STAGE
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
-from secureflow.engines.run.messages import Released, ReleasedModel
+from secureflow.engines.run.messages import ReleasedModel
 from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.rounds import Step
@@ -55,7 +54,12 @@ def _run(course: Course[EvaluationSpec]) -> Script[dict[str, JSON]]:
         finished = yield from seconds_now()
         found = {**release.body["measured"], "contributors": list(release.survivors)}
         measured.append(found)
-        row = _row(course, number, release, round(finished - began, 3))
+        row: dict[str, JSON] = {
+            "round": number,
+            "survivors": len(release.survivors),
+            "seconds": round(finished - began, 3),
+            **SPENDING.of_round(spec, context.accounting, number),
+        }
         history.append(row)
         told = {"model": model.digest, "figures": found["figures"]}
         data = {**row, "rounds": spec.planned_rounds, "stage": STAGE, **told}
@@ -74,7 +78,7 @@ def _run(course: Course[EvaluationSpec]) -> Script[dict[str, JSON]]:
         evaluation=evaluation,
         sections=sections(evaluation),
         survivors=sorted(set.intersection(*(set(one["contributors"]) for one in measured))),
-        privacy=spending(spec, context.accounting, spec.planned_rounds),
+        privacy=SPENDING.section(spec, context.accounting, spec.planned_rounds),
         disclosure=disclosure(spec),
         attacks=attacks(spec),
         finished=int(ended),
@@ -84,12 +88,3 @@ def _run(course: Course[EvaluationSpec]) -> Script[dict[str, JSON]]:
 def _plans(course: Course[EvaluationSpec]) -> dict[str, MaskingPlan]:
     context = course.context
     return {STAGE: evaluation_plan(context.spec, context.job, context.digest)}
-
-
-def _row(
-    course: Course[EvaluationSpec], number: int, release: Released, took: float
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"round": number, "survivors": len(release.survivors), "seconds": took}
-    if course.context.accounting is not None:
-        row["epsilon"] = epsilon_after(course.spec, number)
-    return row

@@ -12,6 +12,7 @@ from typing import Any, Final
 from secureflow.domain.specs.passes import Query, schedule
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.engines.privacy.accounting import Charge, Mechanism
+from secureflow.engines.privacy.noisedsums import Spending
 
 _NUMBERS: Final[Mapping[str, str | Mapping[str, str]]] = {
     "impute": {
@@ -69,3 +70,6 @@ def _row(spec: PreparationSpec, number: int, query: Query) -> dict[str, Any]:
     mechanism = f"discrete Gaussian on the {what}, shared out over the parties"
     one = Mechanism("gaussian", spec.privacy.multiplier)
     return {"number": name, "mechanism": mechanism, "charge": [one.as_json()]}
+
+
+SPENDING: Final = Spending(charge, released)

@@ -6,17 +6,16 @@ Each round starts from all totals before it. The last one's outcome is the recip
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from secureflow.domain.specs.preparation import PreparationSpec
+from secureflow.engines.recipes.charges import SPENDING
 from secureflow.engines.recipes.disclosure import attacks, disclosure
 from secureflow.engines.recipes.plan import preparation_plan
 from secureflow.engines.recipes.sections import sections
-from secureflow.engines.recipes.spending import epsilon_after, spending
 from secureflow.engines.recipes.stage import STAGE
 from secureflow.engines.run.beginning import begin
 from secureflow.engines.run.ending import abandon, report_of, succeed
-from secureflow.engines.run.messages import Released, ReleasedModel
+from secureflow.engines.run.messages import ReleasedModel
 from secureflow.engines.run.protections import protection_of
 from secureflow.engines.run.renewing import renewing
 from secureflow.engines.run.rounds import Step
@@ -55,7 +54,12 @@ def _run(course: Course[PreparationSpec]) -> Script[dict[str, JSON]]:
         finished = yield from seconds_now()
         body = release.body
         course.start.model = ReleasedModel(body["model"], body["artifact"], body["size"])
-        row = _row(course, number, release, round(finished - began, 3))
+        row: dict[str, JSON] = {
+            "round": number,
+            "survivors": len(release.survivors),
+            "seconds": round(finished - began, 3),
+            **SPENDING.of_round(spec, context.accounting, number),
+        }
         history.append(row)
         fitted += body["fitted"]
         data = {**row, "rounds": spec.planned_rounds, "stage": STAGE, "fitted": body["fitted"]}
@@ -77,7 +81,7 @@ def _run(course: Course[PreparationSpec]) -> Script[dict[str, JSON]]:
         fitted=fitted,
         sections=sections(fitted),
         survivors=release.survivors,
-        privacy=spending(spec, context.accounting, spec.planned_rounds),
+        privacy=SPENDING.section(spec, context.accounting, spec.planned_rounds),
         disclosure=disclosure(spec),
         attacks=attacks(spec),
         finished=int(ended),
@@ -87,12 +91,3 @@ def _run(course: Course[PreparationSpec]) -> Script[dict[str, JSON]]:
 def _plans(course: Course[PreparationSpec]) -> dict[str, MaskingPlan]:
     context = course.context
     return {STAGE: preparation_plan(context.spec, context.job, context.digest)}
-
-
-def _row(
-    course: Course[PreparationSpec], number: int, release: Released, took: float
-) -> dict[str, Any]:  # fmt: skip
-    row: dict[str, Any] = {"round": number, "survivors": len(release.survivors), "seconds": took}
-    if course.context.accounting is not None:
-        row["epsilon"] = epsilon_after(course.spec, number)
-    return row

@@ -11,15 +11,6 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text
 
 _LEFT_OUT: Final = "the operator leaves a party out at one point alone, and subtracts the sums"
-_SUBTRACTED: Final = (
-    "points that start alike have like updates, so the difference is that party's; "
-    "min_contributors of all parties stops it, or differential privacy"
-)
-
-
-def subtracted(spec: SweepSpec) -> bool:
-    """Tell whether sums of two points may tell one party's contribution."""
-    return _leaving_out(spec)[1] == "no"
 
 
 def disclosure(spec: SweepSpec, tee: str) -> list[dict[str, JSON]]:
@@ -43,9 +34,7 @@ def _leaving_out(spec: SweepSpec) -> Row:
     """
     if spec.all_private:
         return _LEFT_OUT, "yes", "the sums of every point are noised, and each point is charged"
-    if spec.min_contributors == len(spec.roster):
-        return _LEFT_OUT, "yes", "every sum is over all parties"
-    return _LEFT_OUT, "no", _SUBTRACTED
+    return _LEFT_OUT, "yes", "every sum is over all parties"
 
 
 def choosing(spec: SweepSpec) -> str:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from secureflow.engines.evaluation.spending import epsilon_after
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.engines.evaluation.charges import charge, released
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.evaluation.plan import longest, noised, parts, party_sums
-from secureflow.engines.evaluation.spending import epsilon_after
 from secureflow.engines.evaluation.stage import STAGE
 from secureflow.engines.privacy.accounting import Mechanism, epsilon
 from tests.unit.engines.evaluation.world import FEATURES, MODELS, specified

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
 
-from secureflow.application.jobs.sweep import _notes
 from secureflow.domain.ids import part_id
 from secureflow.engines.ledger.bundle import verify_bundle
 from secureflow.engines.privacy.accounting import Mechanism, curve, epsilon, learn
@@ -163,20 +161,19 @@ def test_the_charge_of_a_sweep_is_that_of_its_jobs() -> None:
     assert SWEEP_ENGINE.charge(spec, {}) == ()
 
 
-def test_it_is_told_whether_the_sums_of_two_points_may_be_subtracted() -> None:
+def test_it_is_told_why_the_sums_of_two_points_tell_nothing_of_one_party() -> None:
     """All points start from one model: of two sums over other parties the difference is one's."""
-    shared = SweepWorld(count=4).spec
-    assert shared.min_contributors == 3
-    every = replace(shared, training=replace(shared.training, min_contributors=4))
+    every = SweepWorld(count=4).spec
+    assert every.min_contributors == 4
     private = PrivateSweep(count=4).spec
-    for spec, stopped in ((shared, "no"), (every, "yes"), (private, "yes")):
+    assert private.min_contributors == 3
+    for spec, why in ((every, "every sum is over all parties"), (private, "are noised")):
         row = attacks(spec, "")[-1]
         assert "leaves a party out" in row["attack"]
-        assert row["stopped"] == stopped
+        assert row["stopped"] == "yes"
+        assert why in row["why"]
         assert chinese(row["attack"])
         assert chinese(row["why"])
-        warned = any("missing at one point" in note for note in _notes(spec))
-        assert warned == (stopped == "no")
 
 
 def test_the_explanation_lists_every_point_and_what_it_cost() -> None:

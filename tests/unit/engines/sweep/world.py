@@ -44,7 +44,8 @@ class SweepWorld(World):
             "numeric": [{"column": "age", "bounds": [0, 100], "scale": "bounds"}],
         }
         plan = {"rounds": 3, "draws": "words", "validation": 0.2}
-        training = {**head, "features": features, "plan": plan, **self.training}
+        every = {} if "privacy" in self.training else {"min_contributors": self.count}
+        training = {**head, "features": features, "plan": plan, **every, **self.training}
         value = {**head, "training": training, "points": self.points, **self.more}
         self.spec: Any = parse(SweepSpec, value)
         check_sweep(self.spec)

@@ -47,6 +47,11 @@ def listed(value: Any) -> list[Any]:
     return list(value[:MAX_LINES]) if isinstance(value, list | tuple) else []
 
 
+def objects(value: Any, most: int = MAX_LINES) -> list[Mapping[str, Any]]:
+    """Return the objects among the first `most` of a list."""
+    return [one for one in listed(value)[:most] if isinstance(one, Mapping)]
+
+
 def members(value: Any) -> Mapping[str, Any]:
     """Return an object; empty if it is none."""
     return value if isinstance(value, Mapping) else {}
