@@ -8,7 +8,7 @@ import pytest
 from unit.engines.evaluation.world import FEATURES, MODELS, specified
 
 from secureflow.domain.specs.base import dump, parse
-from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
 from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.training import TrainingPlan
 from secureflow.kit.errors import SecureFlowError
@@ -104,6 +104,18 @@ def test_classes_have_a_baseline_of_their_own_number_of_counts() -> None:
     for groups in ({"counts": [1, 2], "edges": []}, {"counts": [1, 2, 0], "edges": [0.0, 1.0]}):
         with pytest.raises(SecureFlowError, match="do not fit"):
             specified(ROSTER, **softmax, baseline=[baseline(**groups)])
+
+
+def test_totals_of_several_models_are_over_all_parties_or_noised() -> None:
+    """Of two totals of the same rows, one without a party, the difference is that party's."""
+    four = [*ROSTER, {"party": "bank-d", "key": "d" * 44, "dataset": "d"}]
+    for changes in ({"models": [FIRST]}, {"privacy": PRIVATE}, {"min_contributors": 4}):
+        check_evaluation(parse(EvaluationSpec, dump(specified(four, **changes))))
+    for changes in ({}, {"per_party": True}):
+        with pytest.raises(SecureFlowError) as caught:
+            check_evaluation(specified(four, **changes))
+        assert caught.value.code == "contradictory_spec"
+        assert caught.value.details["field"] == "min_contributors"
 
 
 def test_a_spec_says_what_it_reads_and_what_policies_see() -> None:

@@ -166,6 +166,23 @@ def test_steps_share_rounds_unless_one_reads_what_the_other_writes() -> None:
     assert spec_of(local, columns).planned_rounds == 1  # the rows are counted
 
 
+def test_totals_of_several_rounds_are_over_all_parties_or_noised() -> None:
+    """Of two totals of the same rows, one without a party, the difference is that party's."""
+    roster = [{"party": one, "key": one * 44, "dataset": "d"} for one in "abcd"]
+    bins = [{"step": "quantile_bins", "columns": ["x"]}]
+    for steps, changes in (
+        ([SCALE], {}),
+        (bins, {"privacy": PRIVATE}),
+        (bins, {"min_contributors": 4}),
+    ):
+        check_preparation(unchecked(steps, [X], roster=roster, **changes))
+    spec = unchecked(bins, [X], roster=roster)
+    assert spec.min_contributors == 3
+    field, message = refusal(spec)
+    assert field == "min_contributors"
+    assert "two rounds" in message
+
+
 def test_the_rounds_of_a_few_specs_are_kept() -> None:
     """A centre would hold every spec that it ever checked."""
     assert schedule.cache_info().maxsize is not None

@@ -110,10 +110,11 @@ async def draft_evaluation(work: UnitOfWork, wanted: Wanted, submitter: str, now
             `charter_mismatch`, `invalid_spec`, those of `check_columns`, `column_not_granted`,
             `budget_undeclared`, `budget_unit_mismatch`, `no_evaluation`.
     """
-    parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
     charter = await adopted_charter(work)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
-    models = await scored_models(work, wanted.project, parts.get("models"))
+    models = await scored_models(work, wanted.project, wanted.parts.get("models"))
+    floor = contributors_floor(wanted.datasets, wanted.parts, everybody=len(models) > 1)
+    parts = {**wanted.parts, **floor}
     baseline = await baseline_of(work, wanted.project, parts.get("baseline"), models)
     spec = parse(
         EvaluationSpec,

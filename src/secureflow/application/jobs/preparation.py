@@ -162,7 +162,8 @@ async def draft_preparation(work: UnitOfWork, wanted: Wanted, submitter: str, no
             `charter_mismatch`, `invalid_spec`, `unknown_column`, `unknown_category`,
             `malformed_label`, `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
     """
-    parts = {**wanted.parts, **contributors_floor(wanted.datasets, wanted.parts)}
+    floor = contributors_floor(wanted.datasets, wanted.parts, everybody=True)
+    parts = {**wanted.parts, **floor}
     charter = await adopted_charter(work)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     names = [one for one in parts.get("columns") or () if isinstance(one, str)]

@@ -39,8 +39,16 @@ async def adopted_charter(work: UnitOfWork) -> Charter:
     return SignedCharter.from_json(stored).charter
 
 
-def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) -> dict[str, Any]:
+def contributors_floor(
+    contributors: Sequence[str], parts: Mapping[str, Any], *, everybody: bool = False
+) -> dict[str, Any]:
     """Return `min_contributors` of a request: as given, else three, or both of two.
+
+    Args:
+        contributors: the organisations.
+        parts: the request's.
+        everybody: whether all of them are the default: of kinds that open several sums of the same
+            rows, where one is missing only under differential privacy.
 
     Raises:
         SecureFlowError: `contradictory_spec` for a single party, or fewer than three of more than
@@ -59,7 +67,9 @@ def contributors_floor(contributors: Sequence[str], parts: Mapping[str, Any]) ->
             "Use datasets of at least three organisations.",
             {"field": name},
         )
-    return {"min_contributors": floor if asked is None else asked}
+    if asked is None:
+        asked = count if everybody and parts.get("privacy") is None else floor
+    return {"min_contributors": asked}
 
 
 def dropout_notes(spec: JobSpec) -> Iterator[str]:

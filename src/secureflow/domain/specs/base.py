@@ -422,6 +422,19 @@ def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
     return None
 
 
+def missing_problem(spec: JobSpec, reason: str) -> Problem | None:
+    """Return that a party may be missing in some of a job's sums where none must be, or None.
+
+    Args:
+        spec: a job that opens several sums of the same rows: the difference of two, one of which
+            lacks a party, is that party's own. Differential privacy hides its rows in each of them.
+        reason: says so.
+    """
+    if spec.all_private or spec.min_contributors == len(spec.roster):
+        return None
+    return "min_contributors", reason, "Set it to all parties, or add a `privacy:` part."
+
+
 def contributing(spec: JobSpec) -> JobSpec:
     """Return the spec of what parties contribute to: the job, or the first of those it starts.
 

@@ -23,6 +23,7 @@ from secureflow.domain.specs.base import (
     Id,
     Problem,
     SpecBase,
+    missing_problem,
     refuse,
     roster_problem,
 )
@@ -171,7 +172,7 @@ def check_evaluation(spec: EvaluationSpec) -> None:
     """
     rules: tuple[Callable[[EvaluationSpec], Problem | None], ...] = (
         *(_roster_rules, _model_rules, _label_rules, _row_rules, _baseline_rules, _cost_rules),
-        _privacy_rules,
+        *(_missing_rules, _privacy_rules),
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
@@ -209,6 +210,16 @@ def _label_rules(spec: EvaluationSpec) -> Problem | None:
             reason = "the label of another model is an input of this one"
             return _place(at, "features"), reason, "Evaluate it alone."
     return None
+
+
+def _missing_rules(spec: EvaluationSpec) -> Problem | None:
+    if len(spec.models) == 1:
+        return None
+    return missing_problem(
+        spec,
+        "without differential privacy, the totals of two models tell those of a party that is "
+        "missing in one of them",
+    )
 
 
 def _row_rules(spec: EvaluationSpec) -> Problem | None:

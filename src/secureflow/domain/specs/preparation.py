@@ -20,6 +20,7 @@ from secureflow.domain.specs.base import (
     UNLESS_NONE,
     Problem,
     SpecBase,
+    missing_problem,
     refuse,
     roster_problem,
 )
@@ -129,13 +130,23 @@ def check_preparation(spec: PreparationSpec) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     rules: tuple[Callable[[PreparationSpec], Problem | None], ...] = (
-        *(_roster_rules, stepped_problem, _privacy_rules, _size_rules),
+        *(_roster_rules, stepped_problem, _missing_rules, _privacy_rules, _size_rules),
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
 
 def _roster_rules(spec: PreparationSpec) -> Problem | None:
     return roster_problem(spec, 2) or held_out_problem(spec.held_out)
+
+
+def _missing_rules(spec: PreparationSpec) -> Problem | None:
+    if spec.planned_rounds == 1:
+        return None
+    return missing_problem(
+        spec,
+        "without differential privacy, the totals of two rounds tell those of a party that is "
+        "missing in one of them",
+    )
 
 
 def _privacy_rules(spec: PreparationSpec) -> Problem | None:

@@ -29,6 +29,7 @@ from secureflow.domain.specs.base import (
     SpecBase,
     contradiction,
     dump,
+    missing_problem,
     parse,
     refuse,
     roster_problem,
@@ -318,12 +319,13 @@ def _problems(spec: SweepSpec) -> Iterator[Problem]:
     if training.bundle is not None:
         reason = "it brings code, which owners read together with what it is given"
         yield "training.model", reason, "Submit a job for each setting of code."
-    if not spec.all_private and spec.min_contributors < len(spec.roster):
-        reason = (
-            "without differential privacy, the sums of two points tell the contribution of a party "
-            "that is missing in one of them"
-        )
-        yield "min_contributors", reason, "Set it to all parties, or add a `privacy:` part."
+    missing = missing_problem(
+        spec,
+        "without differential privacy, the sums of two points tell the contribution of a party "
+        "that is missing in one of them",
+    )
+    if missing is not None:
+        yield missing
     if len(spec.name) > LONGEST_NAME:
         reason = Text("it has more than {count} characters", count=LONGEST_NAME)
         yield "name", reason, "Its jobs are called after it, with their numbers."

@@ -76,8 +76,8 @@ def _differencing(spec: EvaluationSpec) -> Row:
     attack = "two totals over sets that differ in one party are subtracted"
     if spec.privacy is None:
         why = (
-            "a party that is left out of another job, or of the round of a model that computes "
-            "nearly the same, is the difference; who contributed to each is on record"
+            "a party that is left out of another job is the difference; the totals of this one are "
+            "over the same parties, and who contributed is on record"
         )
         return attack, "no", why
     unit = spec.privacy.unit

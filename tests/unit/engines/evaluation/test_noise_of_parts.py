@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from secureflow.engines.evaluation.spending import epsilon_after
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
-from secureflow.engines.evaluation.charges import charge, released
+from secureflow.engines.evaluation.charges import SPENDING, charge, released
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.evaluation.plan import longest, noised, parts, party_sums
 from secureflow.engines.evaluation.stage import STAGE
@@ -138,8 +137,8 @@ def test_figures_of_each_party_are_charged_as_another_release(rounds: int) -> No
         # So many releases with z cost what one with z/√count costs.
         same = epsilon((Mechanism("gaussian", MULTIPLIER / math.sqrt(releases)),), DELTA)
         assert epsilon(charge(spec, rounds), DELTA) == pytest.approx(same)
-        assert same <= epsilon_after(spec, rounds) <= same + 2e-6
-    assert epsilon_after(apart, rounds) > 1.3 * epsilon_after(together, rounds)
+        assert same <= SPENDING.epsilon(spec, rounds) <= same + 2e-6
+    assert SPENDING.epsilon(apart, rounds) > 1.3 * SPENDING.epsilon(together, rounds)
 
 
 def test_a_plan_is_charged_for_all_that_a_row_is_released_in() -> None:

@@ -15,7 +15,7 @@ from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.evaluation.plan import longest, noised, party_sums
 from secureflow.engines.secagg.wholenumbers import masked_values
-from tests.unit.engines.run.summed_world import SummedWorld
+from tests.unit.engines.run.summed_world import SummedWorld, all_needed
 from tests.unit.engines.training.world import JOB
 
 FEATURES: dict[str, Any] = {
@@ -38,7 +38,7 @@ def specified(roster: list[dict[str, str]], **changes: Any) -> EvaluationSpec:
         "submitter": "ann", "roster": roster, "models": MODELS, **changes,
     }  # fmt: skip
     spec = parse(EvaluationSpec, value)
-    check_evaluation(spec)
+    check_evaluation(all_needed(spec))
     return spec
 
 

@@ -18,6 +18,7 @@ from secureflow.engines.privacy.accounting import Mechanism, epsilon
 from secureflow.engines.recipes.charges import charge
 from secureflow.engines.recipes.plan import noised
 from tests.unit.engines.recipes.world import COLUMNS, STEPS
+from tests.unit.engines.run.summed_world import all_needed
 
 ROSTER = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "abcd"]
 HONEST = 2
@@ -37,7 +38,7 @@ def specified(*, private: bool = True) -> PreparationSpec:
             **({"privacy": noise} if private else {}),
         },
     )  # fmt: skip
-    check_preparation(spec)
+    check_preparation(all_needed(spec))
     return spec
 
 

@@ -18,7 +18,7 @@ from secureflow.engines.preparation.steps.values import Values, read_values
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.recipes.plan import noised, progress_after
 from secureflow.engines.secagg.wholenumbers import masked_values
-from tests.unit.engines.run.summed_world import SummedWorld
+from tests.unit.engines.run.summed_world import SummedWorld, all_needed
 from tests.unit.engines.training.world import JOB
 
 STEPS: list[dict[str, Any]] = [
@@ -53,7 +53,7 @@ class PreparationWorld(SummedWorld):
         if self.noise is not None:
             value["privacy"] = self.noise
         spec = parse(PreparationSpec, value)
-        check_preparation(spec)
+        check_preparation(all_needed(spec))
         return spec
 
     def values(self, party: str) -> Values:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,6 +22,15 @@ from secureflow.engines.script import AGGREGATOR, Script
 from secureflow.engines.secagg import Opened, SecAggClient, open_sum
 from secureflow.kit.canonical import b64decode, b64encode
 from tests.unit.engines.training.world import JOB, World
+
+
+def all_needed(spec: Any) -> Any:
+    """Return a spec that no party may be missing from.
+
+    Scripts go on without a party as far as `min_contributors` says; that it may say less than all
+    under noise alone is a rule of the spec, which these worlds leave aside.
+    """
+    return replace(spec, min_contributors=len(spec.roster))
 
 
 class SummedWorld(World, ABC):
