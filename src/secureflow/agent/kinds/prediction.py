@@ -97,7 +97,7 @@ class PredictedRows(Keeping):
         """Drop the rows and the model of a finished job, and files that nothing commits to."""
         models, store = self._context.settings.models, self._context.store
         await asyncio.to_thread(shutil.rmtree, held_folder(models, job), ignore_errors=True)
-        if not any(one.kind == RECEIVED for one in store.leaves(job)):
+        if store.leaf_of(job, RECEIVED) is None:
             arrived = received_folder(self._context.settings, job)
             await asyncio.to_thread(shutil.rmtree, arrived, ignore_errors=True)
         folder = self._context.settings.models / job
