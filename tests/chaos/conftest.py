@@ -14,7 +14,7 @@ from pyarrow import csv
 from tests.chaos.oracle import Observed
 from tests.chaos.platform import PARTIES, Template, make_template
 from tests.chaos.schedules import Schedule
-from tests.chaos.world import play
+from tests.chaos.world import play, release
 from tests.memory import in_memory
 
 
@@ -39,7 +39,7 @@ def memory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def template(memory: Path) -> Template:
-    made = make_template(memory / "template")
+    made = release(make_template(memory / "template"))
     csv.read_csv(made.directory / PARTIES[0] / "customers.csv")  # it opens a pipe of its own, once
     return made
 

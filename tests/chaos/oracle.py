@@ -29,7 +29,11 @@ GUILT = frozenset({"leaf_forged", "approval_forged", "share_mismatch", "sum_inco
 
 @dataclass
 class Agent:
-    """What an agent keeps of the job: how it ended there, and what it cost."""
+    """What an agent keeps of the job: how it ended there, and what it cost.
+
+    `committed` are the parties of whose rows it holds a file, as its leaves say; `kept` are those
+    files, if they are as it committed to, by digests of their tables.
+    """
 
     outcome: str | None = None
     secret: bool = False
@@ -39,6 +43,8 @@ class Agent:
     reservations: list[str] = field(default_factory=list)
     alarm: Any = None
     sessions: int = 0
+    committed: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -58,6 +64,7 @@ class Observed:
         working: requests and jobs that are still worked on.
         files: left over of the job.
         descriptors: what is open that was not before.
+        parts: the jobs that the job started, by their numbers.
     """
 
     job: Job | None = None
@@ -72,6 +79,7 @@ class Observed:
     working: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     descriptors: list[str] = field(default_factory=list)
+    parts: dict[int, Observed] = field(default_factory=dict)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -134,8 +142,48 @@ def same_result(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[
         wanted = calm.report["model"]["digest"]
         if digest != wanted:
             yield f"the model is {digest}, that of the undisturbed job {wanted}"
+    figures = seen.report.get("evaluation", {}).get("digest")
+    if (
+        everybody
+        and calm.job is not None
+        and figures != calm.report.get("evaluation", {}).get("digest")
+    ):
+        yield f"the figures are {figures}, others than those of the undisturbed job"
     if seen.models != [digest] * len(calm.models):
         yield f"published models: {seen.models}, in the report: {digest}"
+
+
+def kept_as_told(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:
+    """Each party holds what it committed to, the same rows' answers; a report tells no other."""
+    for party, agent in seen.agents.items():
+        yield from (
+            f"{party} holds no such file of {one}" for one in set(agent.committed) - set(agent.kept)
+        )
+        yield from (
+            f"{party} holds other answers for the rows of {one}"
+            for one, digest in agent.kept.items()
+            if calm.agents and digest != calm.agents[party].kept.get(one)
+        )
+    told = seen.report.get("prediction") or {}
+    delivered = told.get("delivered") or {"to": "", "parties": ()}
+    holders = [(party, party) for party in told.get("kept", ())]
+    holders += [(delivered["to"], sender) for sender in delivered["parties"]]
+    yield from (
+        f"the report says that {party} has a file of {one}"
+        for party, one in holders
+        if one not in seen.agents[party].committed
+    )
+
+
+def every_part(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator[str]:
+    """Of each job that the job started everything holds that holds of a job."""
+    for number, part in seen.parts.items():
+        wrong = violations(schedule, part, calm.parts[number])
+        yield from (f"part {number}: {one}" for one in wrong)
+    told = {row["point"]: row["job"] for row in seen.report.get("points", ())}
+    there = {number: part.job.id for number, part in seen.parts.items() if part.job is not None}
+    if seen.succeeded and told != there:
+        yield f"the report tells of the parts {told}; there are {there}"
 
 
 def _noised(calm: Observed) -> bool:
@@ -173,9 +221,9 @@ def nothing_twice(schedule: Schedule, seen: Observed, calm: Observed) -> Iterato
     actions = Counter(map(action, seen.entries))
     yield from (f"in the ledger {n} times: {one}" for one, n in actions.items() if n > 1)
     told = Counter(
-        (kind, str(data.get("round", data.get("state"))))
+        (kind, *(str(data.get(name)) for name in ("round", "point", "state")))
         for kind, data in seen.events
-        if kind in {"round", "done"}
+        if kind in {"round", "point", "done"}
     )
     yield from (f"told {n} times: {one}" for one, n in told.items() if n > 1)
     if len(set(seen.journal)) != len(seen.journal):
@@ -190,6 +238,8 @@ def action(entry: dict[str, Any]) -> tuple[Any, ...]:
             return leaf["kind"], leaf["author"], document["round"], document["stage"]
         case "attested":
             return leaf["kind"], leaf["author"], document["generation"]
+        case "job.part":
+            return leaf["kind"], leaf["author"], document["number"]
         case "accusation" | "budget":
             return leaf["kind"], leaf["author"], entry["index"]
         case kind:
@@ -245,6 +295,8 @@ def nothing_left(schedule: Schedule, seen: Observed, calm: Observed) -> Iterator
 CLAUSES: tuple[Clause, ...] = (
     ended_by_name,
     same_result,
+    kept_as_told,
+    every_part,
     nobody_stands_still,
     nothing_twice,
     within_budget,

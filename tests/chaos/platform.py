@@ -58,7 +58,7 @@ from secureflow.server import centre as server_centre
 from secureflow.server.initialise import initialise
 from secureflow.server.settings import ServerSettings
 from tests.chaos.network import Network
-from tests.chaos.virtual import EPOCH, LIFE, Life, VirtualLoop, virtual
+from tests.chaos.virtual import EPOCH, LIFE, START, Life, VirtualLoop, virtual
 
 PARTIES = ("bank-a", "bank-b", "bank-c", "bank-d")
 SERVER, ENCLAVE = "server", "enclave"
@@ -77,7 +77,10 @@ COLUMNS: list[dict[str, Any]] = [
     {"name": "income", "type": "category", "categories": ["low", "high"]},
 ]
 PRIVACY = {"domain": "customers", "epsilon": BUDGET, "delta": 1e-5, "required": False}
-ALLOW = "permit(principal, action, resource);"
+ALLOW = """permit(principal, action, resource);
+permit(principal, action == Action::"evaluation", resource) when { context.per_party == 1 };
+permit(principal, action == Action::"prediction", resource) when { context.deliver == "bank-b" };
+"""
 
 measured = cache(code_measurement)
 """One code runs in every world."""
@@ -273,12 +276,23 @@ SCIENTIST = person("bank-a", Role.DATA_SCIENTIST)
 
 @dataclass(frozen=True)
 class Template:
-    """A platform at rest, to be copied: where it lies, its project and datasets, its charter."""
+    """A platform at rest, to be copied.
+
+    Args:
+        directory: where it lies.
+        project: its project.
+        datasets: one of each party.
+        charter: the adopted one.
+        model: a released model; "" before there is one.
+        now: what the loop's clock says.
+    """
 
     directory: Path
     project: str
     datasets: tuple[str, ...]
     charter: SignedCharter
+    model: str = ""
+    now: float = START
 
     def copy(self, to: Path) -> Path:
         """Copy it to a new directory."""

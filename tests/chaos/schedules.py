@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-from tests.chaos.jobs import KINDS, PATIENCE
+from tests.chaos.jobs import KINDS, PATIENCE, kind_of
 from tests.chaos.platform import ENCLAVE, MACHINES, PARTIES, SERVER
 
-WITHIN = 6.0
-"""Seconds of a job that nothing disturbs, about: faults begin in this time."""
 SHIFTS = (-7200, -600, -240, 240, 600, 7200, 90_000)
 """Seconds by which a clock is set wrong."""
 KILL, STOP, DISK, LOCK, RESTART = "kill", "stop", "disk full", "lock", "database restart"
@@ -80,13 +78,13 @@ def _seconds(dice: random.Random) -> float:
     return dice.uniform(low, high)
 
 
-def _fault(dice: random.Random) -> Fault:
+def _fault(dice: random.Random, within: float) -> Fault:
     whats = {
         KILL: 6, STOP: 3, DISK: 2, LOCK: 2, CUT: 4, HOLE: 3, HALF: 3, SLOW: 2, CLOCK: 1,
         CANCEL: 1,
     }  # fmt: skip
     what = dice.choices(list(whats), list(whats.values()))[0]
-    at, seconds, amount = dice.uniform(0, WITHIN), _seconds(dice), 0.0
+    at, seconds, amount = dice.uniform(0, within), _seconds(dice), 0.0
     if what in {CUT, HOLE, HALF, SLOW}:
         whom = " > ".join(dice.choice(LINKS))
     elif what in {DISK, LOCK, CANCEL}:
@@ -100,23 +98,23 @@ def _fault(dice: random.Random) -> Fault:
     return Fault(at, what, whom, 0.0 if what == CANCEL else seconds, amount)
 
 
-def _mute(dice: random.Random) -> Fault:
+def _mute(dice: random.Random, within: float) -> Fault:
     """Two or three rounds of a party in a row, all of whose answers are lost."""
     party = dice.choice(PARTIES)
     seconds = dice.uniform(1.2, 3.2) * PATIENCE
-    return Fault(dice.uniform(0, WITHIN), MUTE, f"{party} > {SERVER}", seconds)
+    return Fault(dice.uniform(0, within), MUTE, f"{party} > {SERVER}", seconds)
 
 
 def draw_real(seed: int, postgres: bool) -> Schedule:
     """Return a seed's schedule on real processes, whose seconds are real ones."""
     dice = random.Random(f"chaos on processes {seed}")
-    kind = KINDS[seed % len(KINDS)].name
-    faults = [_real(dice, postgres) for _ in range(dice.choice((1, 2, 2, 3)))]
-    return Schedule(seed, kind, tuple(sorted(faults, key=lambda one: one.at)))
+    kind = KINDS[seed % len(KINDS)]
+    faults = [_real(dice, kind.seconds, postgres) for _ in range(dice.choice((1, 2, 2, 3)))]
+    return Schedule(seed, kind.name, tuple(sorted(faults, key=lambda one: one.at)))
 
 
-def _real(dice: random.Random, postgres: bool) -> Fault:
-    drawn = _fault(dice)
+def _real(dice: random.Random, within: float, postgres: bool) -> Fault:
+    drawn = _fault(dice, within)
     seconds = dice.uniform(0.1, 3.0) if dice.random() < 0.85 else dice.uniform(3.0, 12.0)
     whom, what = drawn.whom, drawn.what
     if what == DISK:
@@ -128,8 +126,8 @@ def _real(dice: random.Random, postgres: bool) -> Fault:
 def draw(seed: int) -> Schedule:
     """Return the seed's schedule."""
     dice = random.Random(f"chaos {seed}")
-    kind = KINDS[seed % len(KINDS)].name
-    faults = [_fault(dice) for _ in range(dice.choice((1, 1, 2, 2, 3, 4)))]
+    kind = kind_of(seed)
+    faults = [_fault(dice, kind.seconds) for _ in range(dice.choice((1, 1, 2, 2, 3, 4)))]
     if dice.random() < 1 / 12:
-        faults.append(_mute(dice))
-    return Schedule(seed, kind, tuple(sorted(faults, key=lambda one: one.at)))
+        faults.append(_mute(dice, kind.seconds))
+    return Schedule(seed, kind.name, tuple(sorted(faults, key=lambda one: one.at)))

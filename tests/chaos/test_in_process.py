@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.jobs import KINDS
+from tests.chaos.jobs import EVERY
 from tests.chaos.oracle import Observed, dropouts, violations
 from tests.chaos.schedules import CUT, MUTE, Fault, Schedule, draw
 
@@ -43,7 +43,7 @@ def check(seeds: range, played: Play, calm: Calm) -> None:
     assert not found, "\n\n".join(found)
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+@pytest.mark.parametrize("kind", [kind.name for kind in EVERY])
 def test_an_undisturbed_job_breaks_no_promise(kind: str, calm: Calm) -> None:
     seen = calm(kind)
     assert seen.succeeded, seen.job

@@ -47,6 +47,39 @@ def two_models(seen: Observed) -> None:
     seen.models *= 2
 
 
+def other_figures(seen: Observed) -> None:
+    seen.report["evaluation"]["digest"] = "ab" * 32
+
+
+def other_answers(seen: Observed) -> None:
+    seen.agents["bank-b"].kept["bank-a"] = "ab" * 32
+
+
+def a_lost_file(seen: Observed) -> None:
+    del seen.agents["bank-c"].kept["bank-c"]
+
+
+def told_for_nothing(seen: Observed) -> None:
+    seen.agents["bank-b"].committed.remove("bank-d")
+
+
+def kept_for_nothing(seen: Observed) -> None:
+    seen.report["prediction"]["kept"]["bank-a"] = {}
+    seen.agents["bank-a"].committed.clear()
+
+
+def other_part(seen: Observed) -> None:
+    other_model(seen.parts[2])
+
+
+def charged_twice_for_a_part(seen: Observed) -> None:
+    charged_twice(seen.parts[1])
+
+
+def a_part_too_few(seen: Observed) -> None:
+    del seen.parts[2]
+
+
 def left_out(seen: Observed) -> None:
     seen.report["dropouts"].append({"party": "bank-a", "code": "party_silent"})
 
@@ -143,10 +176,20 @@ BROKEN: list[tuple[str, str, Change, tuple[Fault, ...]]] = [
     ("sealed", "same_result", other_model, HARD),
     ("masked", "same_result", two_models, HARD),
     ("sealed", "same_result", left_out, ()),
+    ("evaluation", "same_result", other_figures, HARD),
+    ("private evaluation", "same_result", other_figures, HARD),
+    ("prediction", "kept_as_told", other_answers, HARD),
+    ("prediction", "kept_as_told", a_lost_file, HARD),
+    ("prediction", "kept_as_told", told_for_nothing, HARD),
+    ("prediction", "kept_as_told", kept_for_nothing, HARD),
+    ("sweep", "every_part", other_part, HARD),
+    ("private sweep", "every_part", charged_twice_for_a_part, HARD),
+    ("sweep", "every_part", a_part_too_few, HARD),
     ("sealed", "nobody_stands_still", still, HARD),
     ("sealed", "nobody_stands_still", busy, HARD),
     ("sealed", "nothing_twice", recorded_twice, HARD),
     ("masked", "nothing_twice", lambda seen: recorded_twice(seen, "approval"), HARD),
+    ("sweep", "nothing_twice", lambda seen: recorded_twice(seen, "job.part"), HARD),
     ("sealed", "nothing_twice", told_twice, HARD),
     ("sealed", "nothing_twice", journalled_twice, HARD),
     ("private", "within_budget", overspent, HARD),
@@ -223,6 +266,24 @@ def test_what_a_schedule_leaves_open_is_seen(
     assert any("left over: server/left.part" in wrong for wrong in found), found
     assert any("left open" in wrong for wrong in found), found
     held.pop().close()
+
+
+def test_files_that_go_to_another_party_are_looked_at(calm: Calm) -> None:
+    agents = calm("prediction").agents
+    assert {party: set(agent.kept) for party, agent in agents.items()} == {
+        **{party: {party} for party in PARTIES},
+        "bank-b": set(PARTIES),
+    }
+    assert all(agents["bank-b"].kept[party] == agents[party].kept[party] for party in PARTIES)
+
+
+def test_jobs_that_a_job_started_are_looked_at(calm: Calm) -> None:
+    parts = calm("private sweep").parts
+    assert set(parts) == {1, 2}
+    for part in parts.values():
+        assert part.succeeded
+        assert all(agent.reservations == ["committed"] for agent in part.agents.values())
+        assert len(part.entries) > 20
 
 
 def test_everybody_is_looked_at(calm: Calm) -> None:

@@ -29,6 +29,8 @@ import aiosqlite
 
 EPOCH = 1_800_000_000
 """What the clock on the wall shows when virtual time begins."""
+START = 1000.0
+"""What a loop's own clock shows then."""
 
 LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
 OUTSIDE = contextvars.Context()
@@ -118,7 +120,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """See the module. `dice` give the moments of what a thread would have done."""
 
     def __init__(self, seed: object = 0) -> None:
-        self.now = 1000.0
+        self.now = START
         self.dice = random.Random(f"{seed}/threads")
         self.real_waits: set[Any] = set()
         """Descriptors of real sockets that somebody waits for: the clock stands still then."""
@@ -133,7 +135,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def wall(self) -> float:
         """Return the time on the wall of whoever asks."""
         life = LIFE.get()
-        return EPOCH + self.now - 1000.0 + (life.shift if life else 0)
+        return EPOCH + self.now - START + (life.shift if life else 0)
 
     def wall_ns(self) -> int:
         """Return the same in nanoseconds."""

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
+import json
 import random
 import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pyarrow import BufferReader, parquet
+
 from secureflow.agent.record.store import RecordStore
+from secureflow.domain.ids import part_id
 from secureflow.domain.jobs import JobState
 from secureflow.engines.privacy import BudgetLedger, Limit
+from secureflow.engines.run.kept import KEPT, RECEIVED
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
 from tests.chaos import schedules as s
-from tests.chaos.jobs import KINDS
+from tests.chaos.jobs import EVERY, RELEASING
 from tests.chaos.network import Network
 from tests.chaos.oracle import Agent, Observed
 from tests.chaos.platform import (
@@ -61,6 +69,7 @@ def play(schedule: Schedule, template: Template, place: Path) -> Observed:
 
 def _played(schedule: Schedule, template: Template, directory: Path) -> Observed:
     loop = VirtualLoop(schedule.seed)
+    loop.now = template.now
     network = Network(loop, schedule.seed)
     world = World(schedule, template, Platform(directory, loop, network))
     try:
@@ -68,6 +77,22 @@ def _played(schedule: Schedule, template: Template, directory: Path) -> Observed
             return loop.run_until_complete(world.play())
     finally:
         loop.close()
+
+
+def release(template: Template) -> Template:
+    """Have a job release a model on a template, which later jobs are about; return it with that."""
+    loop = VirtualLoop(RELEASING.name)
+    network = Network(loop, RELEASING.name)
+    schedule = Schedule(0, RELEASING.name, ())
+    world = World(schedule, template, Platform(template.directory, loop, network))
+    try:
+        with in_process(loop, network):
+            seen = loop.run_until_complete(world.play())
+    finally:
+        loop.close()
+    assert seen.succeeded, seen.job
+    (model,) = world.released
+    return replace(template, model=model, now=loop.now)
 
 
 def descriptors() -> list[str]:
@@ -90,6 +115,8 @@ class World:
         self.network = platform.network
         self.job = ""
         self.observed = Observed()
+        self.released: list[str] = []
+        """The ids of the job's models."""
 
     async def play(self) -> Observed:
         """Run the job under its faults until everything is at rest; then look."""
@@ -97,7 +124,7 @@ class World:
         for name in (SERVER, ENCLAVE, *PARTIES):
             platform.start(name)
         await platform.connected()
-        kind = next(kind for kind in KINDS if kind.name == self.schedule.kind)
+        kind = next(kind for kind in EVERY if kind.name == self.schedule.kind)
         services = await platform.services()
         job = await self.of(SERVER, services.jobs.submit(SCIENTIST, kind.wanted(self.template)))
         assert job is not None
@@ -284,36 +311,74 @@ class World:
     # What is there afterwards.
 
     async def _look(self) -> None:
-        seen, services = self.observed, self.platform.centre.services
-        seen.job = await self.of(SERVER, services.jobs.get(SCIENTIST, self.job))
-        seen.bundle = await self.of(SERVER, services.audit.bundle(SCIENTIST, self.job))
-        seen.charter = self.template.charter.charter
-        await self.of(SERVER, self._read(services))
+        seen = self.observed
+        self.released = await self._look_at(self.job, seen)
+        points = seen.job.spec.get("points", ()) if seen.job is not None else ()
+        for number in range(1, len(points) + 1):
+            part = Observed()
+            await self._look_at(part_id(self.job, number), part)
+            if part.job is not None:
+                seen.parts[number] = part
         seen.working = self.working()
 
-    async def _read(self, services: Any) -> None:
+    async def _look_at(self, job: str, seen: Observed) -> list[str]:
+        """Observe a job at the centre; return the ids of its models."""
+        services = self.platform.centre.services
+        seen.job = await self.of(SERVER, services.jobs.get(SCIENTIST, job))
+        seen.bundle = await self.of(SERVER, services.audit.bundle(SCIENTIST, job))
+        seen.charter = self.template.charter.charter
+        return await self.of(SERVER, self._read(services, job, seen)) or []
+
+    async def _read(self, services: Any, job: str, seen: Observed) -> list[str]:
         async with services.begin() as work:
-            self.observed.events = [
-                (event.kind, event.data) for event in await work.events.after(self.job, 0, 5000)
+            seen.events = [
+                (event.kind, event.data) for event in await work.events.after(job, 0, 5000)
             ]
-            self.observed.journal = [line.seq for line in await work.journal.read(self.job)]
-            page = await work.models.list(job=self.job, limit=100)
-            self.observed.models = [model.digest for model in page.items]
+            seen.journal = [line.seq for line in await work.journal.read(job)]
+            page = await work.models.list(job=job, limit=100)
+            seen.models = [model.digest for model in page.items]
+            return [model.id for model in page.items]
 
     def _look_at_disks(self) -> None:
+        directory, kept = self.platform.directory, set[Path]()
+        jobs = {self.job: self.observed}
+        jobs |= {part.job.id: part for part in self.observed.parts.values() if part.job is not None}
         for party in PARTIES:
-            store = RecordStore(self.platform.directory / party / RECORD)
+            store = RecordStore(directory / party / RECORD)
             try:
-                self.observed.agents[party] = look_at(store, self.job)
+                for job, seen in jobs.items():
+                    seen.agents[party] = look_at(store, job)
+                kept |= look_at_kept(store, directory / party, self.job, self.observed)
             finally:
                 store.close()
-        names = [p for p in self.platform.directory.rglob("*") if p.is_file()]
         self.observed.files = sorted(
-            str(p.relative_to(self.platform.directory))
-            for p in names
-            if self.job in p.parts or p.suffix in {".part", ".partial", ".next"}
+            str(p.relative_to(directory))
+            for p in {p for p in directory.rglob("*") if p.is_file()} - kept
+            if any(one.partition(".")[0] in jobs for one in p.parts)
+            or p.suffix in {".part", ".partial", ".next"}
             or p.parent.name == "incoming"
-        )  # fmt: skip
+        )
+
+
+def look_at_kept(store: RecordStore, home: Path, job: str, seen: Observed) -> set[Path]:
+    """Read the files of predictions that an agent committed to; return where they are."""
+    agent, found = seen.agents[home.name], set[Path]()
+    own, received = store.leaf_of(job, KEPT), store.leaf_of(job, RECEIVED)
+    places: list[tuple[str, Path, str]] = []
+    if own is not None:
+        digest = own.bundle["document"]["file"]
+        places.append((home.name, home / "predictions" / f"{job}.parquet", digest))
+    if received is not None:
+        for sender, one in received.bundle["document"]["files"].items():
+            path = home / "predictions" / job / f"{sender}.parquet"
+            places.append((sender, path, one["file"]))
+    for whose, path, digest in places:
+        agent.committed.append(whose)
+        if path.is_file() and file_digest(path).hex() == digest:
+            found.add(path)
+            table = parquet.read_table(BufferReader(path.read_bytes())).to_pydict()
+            agent.kept[whose] = hashlib.sha256(json.dumps(table).encode()).hexdigest()
+    return found
 
 
 def look_at(store: RecordStore, job: str) -> Agent:

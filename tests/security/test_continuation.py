@@ -24,6 +24,7 @@ from secureflow.domain.continuation import Continuation
 from secureflow.engines.ledger.leaves import Leaf, leaf_from_json, sign_leaf
 from secureflow.engines.ledger.merkle import MemoryTree, leaf_hash
 from secureflow.engines.ledger.notes import Checkpoint, parse_note, sign_checkpoint
+from secureflow.engines.run.kept import KEPT, RECEIVED
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import InfrastructureError, SecureFlowError
 from tests.doubles import MemoryDatabase, MemoryLedger, NotingDriver
@@ -282,6 +283,24 @@ async def test_what_a_budget_entry_says_is_not_submitted(world: Operator) -> Non
     await world.pinned()
     await world.continuations.resubmit()
     assert set(world.taken[-1]) == {"leaf"}
+
+
+@pytest.mark.parametrize("kind", [KEPT, RECEIVED])
+async def test_what_a_party_keeps_is_not_submitted_nor_what_opens_it(
+    world: Operator, kind: str
+) -> None:
+    """Its rows, its dataset and its files' digests stay here, as in every reply."""
+    with world.store.transaction():
+        context = world.assembly.context
+        leaf = context.witness.leaf(kind, "", "", {"dataset": "customers", "rows": 1234567})
+    await world.pinned()
+    await world.continuations.resubmit()
+    assert leaf_from_json(world.taken[-1]["leaf"]).hash() == leaf.hash
+    assert [set(one) for one in world.taken] == [{"leaf", "document", "salt"}, {"leaf"}]
+    told = json.dumps(world.taken)
+    assert "customers" not in told
+    assert "1234567" not in told
+    assert leaf.bundle["salt"] not in told
 
 
 async def test_the_newest_head_is_kept_by_a_record_that_kept_no_earlier_ones(

@@ -53,7 +53,7 @@ LogModel = Annotated[
 _COLUMNS = ("id", "name", "kind", "state", "project", "organisation", "submitter", "created")
 _PROGRESS = ("round", "rounds", "point", "points", "loss", "accuracy", "auc")
 _REPORT = ("job", "name", "state", "protection", "tee", "rounds", "kept_round",
-           "chosen_by",           "privacy", "contributors")  # fmt: skip
+           "chosen_by", "privacy", "contributors")  # fmt: skip
 _RARE = frozenset({"kept_round", "chosen_by", "privacy"})
 """Lines of a report that only jobs have that it is about."""
 _FACTS = (

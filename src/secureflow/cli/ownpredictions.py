@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,6 +11,9 @@ from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, 
 from secureflow.cli.files import refuse_existing
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 app = group("What models said of this organisation's rows; the files stay here.")
 
@@ -103,7 +106,15 @@ def export(
     if parquet:
         write_result(path, Path(found["path"]).read_bytes(), 0o600)
     else:
-        _write_csv(Path(found["path"]), path)
+        altered = _write_csv(Path(found["path"]), path, foreign=bool(party))
+        if altered:
+            say(
+                t(
+                    "{count} {count:text|texts} that a spreadsheet would take for a formula "
+                    "{count:begins|begin} with an apostrophe now; Parquet has every text as it is.",
+                    count=altered,
+                )
+            )
     say(t("Written to {path}.", path=path))
 
 
@@ -127,10 +138,19 @@ def _told(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_csv(source: Path, target: Path) -> None:
+def _write_csv(source: Path, target: Path, *, foreign: bool) -> int:
     """Write a Parquet file's rows as CSV in UTF-8 with a header line, in blocks.
 
-    Another party may have written the file: a small one may hold more than fits in memory.
+    Another party may have written the file: a small one may hold more than fits in memory, and its
+    texts may be made for whoever opens them.
+
+    Args:
+        source: the Parquet file.
+        target: where to write.
+        foreign: whether another party wrote it.
+
+    Returns:
+        How many texts were altered (`plain_texts`).
 
     Raises:
         SecureFlowError: `invalid_file`.
@@ -138,17 +158,23 @@ def _write_csv(source: Path, target: Path) -> None:
     import pyarrow as pa
     from pyarrow.csv import CSVWriter
 
+    from secureflow.cli.csvformulas import plain_texts
     from secureflow.cli.predictrows import BLOCK_ROWS, no_parquet, parquet_file
     from secureflow.kit.atomic import streamed_result
 
     try:
-        with parquet_file(source) as file, streamed_result(target) as fresh:
-            if fresh != target:
-                fresh.touch(0o600)
-            with fresh.open("wb") as sink, CSVWriter(sink, file.schema_arrow) as writer:
+        with parquet_file(source) as file, streamed_result(target, 0o600) as fresh:
+            plain = plain_texts if foreign else _as_it_is
+            empty, altered = plain(pa.RecordBatch.from_pylist([], file.schema_arrow))
+            with fresh.open("wb") as sink, CSVWriter(sink, empty.schema) as writer:
                 for batch in file.iter_batches(BLOCK_ROWS):
-                    writer.write_batch(batch)
+                    written, count = plain(batch)
+                    writer.write_batch(written)
+                    altered += count
     except (pa.ArrowException, UnicodeError) as error:
         raise no_parquet(source) from error
-    if target.is_file():
-        target.chmod(0o600)  # one that was replaced may have been others' to read
+    return altered
+
+
+def _as_it_is(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+    return batch, 0

@@ -112,11 +112,12 @@ def write_result(path: Path, data: bytes, mode: int | None = None) -> None:
 
 
 @contextlib.contextmanager
-def streamed_result(path: Path) -> Iterator[Path]:
+def streamed_result(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Yield where to write a result that comes in parts; it takes the place of `path` at the end.
 
     If the block fails the old file stays as it was. Into anything but a plain file (a pipe) is
-    written directly.
+    written directly. With a mode the file has it from its first byte on; without, that of an
+    existing file is kept.
 
     Raises:
         OSError: it cannot take its place.
@@ -127,8 +128,10 @@ def streamed_result(path: Path) -> Iterator[Path]:
     place = path.resolve()
     fresh = place.with_name(f".secureflow-{secrets.token_hex(8)}")
     try:
+        if mode is not None:
+            fresh.touch(mode, exist_ok=False)
         yield fresh
-        if path.exists():
+        if mode is None and path.exists():
             fresh.chmod(path.stat().st_mode & 0o777)
         with fresh.open("rb+") as file:
             os.fsync(file.fileno())

@@ -13,6 +13,7 @@ from peers.agent_world import JOB
 from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
 
 from secureflow.agent.compute import summedrows
+from secureflow.agent.compute.preparation import SUMS
 from secureflow.agent.compute.preparation_rows import PreparationRows
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.preparation import FittedSums, check_declared
@@ -108,6 +109,20 @@ async def test_a_killed_agent_makes_the_same_sums_again_for_one_charge(
     assert world.vectors.sent[0] == world.vectors.sent[1]
     assert len({str(one) for one in world.counting.given}) == 1  # seed, key, totals
     assert paid(world).count("commit") == 1
+
+
+async def test_a_private_jobs_rows_are_read_once_by_each_agent_that_runs(
+    world: PreparedWorld,
+) -> None:
+    """They stay in the worker, until the job is over."""
+    await world.consented()
+    body = world.mask_body(await world.met())
+    for _ in range(2):
+        await world.ask("mask", body)
+    assert [one for one in world.counting.calls if one != "check"] == ["prepare", SUMS, SUMS]
+    world.reopen()
+    await world.ask("mask", body)
+    assert world.counting.calls.count("prepare") == 2
 
 
 async def test_other_sums_than_those_on_record_are_not_sent(world: PreparedWorld) -> None:

@@ -214,6 +214,19 @@ def test_numbers_too_large_to_be_told_apart_are_no_keys(tmp_path: Path) -> None:
     assert "declare the key as text" in str(refused(numbers).message)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_first_number_that_has_a_neighbours_place_is_no_key(tmp_path: Path, sign: int) -> None:
+    """2^53 + 1 is read as 2^53: two persons would be one, whichever of them comes first."""
+    column = (ColumnConfig("person", "number"),)
+    for last, fits in ((2**53 - 1, True), (2**53, False), (2**53 + 1, False)):
+        config = csv(tmp_path, table([*range(ROWS - 1), sign * last]))
+        numbers = replace(config, columns=(*config.columns, *column))
+        if fits:
+            assert trained(numbers)[0]
+        else:
+            assert f"row {ROWS}, column 'person': as a number" in str(refused(numbers).message)
+
+
 def test_a_key_that_the_file_does_not_have_is_named(tmp_path: Path) -> None:
     config = replace(csv(tmp_path, table()), key="nobody")
     assert "column 'nobody': it is not in the header" in str(refused(config).message)

@@ -42,6 +42,7 @@ class Predicting:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.ages = [41, 42]
+        self.sums: list[Any] = [2, 1]
         self.fails: SecureFlowError | None = None
 
     async def check(self, *_: Any) -> None:
@@ -58,7 +59,7 @@ class Predicting:
         assert np.fromfile(arguments["model"], np.uint8).tobytes() == PARAMETERS
         table = pa.table({"row": [1, 2], "age": self.ages, "predicted": [True, None]})
         pq.write_table(table, arguments["result"])
-        return {"sums": [2, 1], "seconds": 0.1}
+        return {"sums": self.sums, "seconds": 0.1}
 
     async def close(self, job: str) -> None:
         self.calls.append("close")
@@ -235,8 +236,11 @@ async def test_of_what_a_restored_record_lacks_nobody_says_that_it_was_altered(
     """Own leaves that are read from the log come without what they commit to."""
     await world.consented()
     await world.ask("keep", world.keep_body())
-    bare = [replace(one, bundle={"leaf": one.bundle["leaf"]}) for one in world.store.leaves(JOB)]
-    monkeypatch.setattr(world.store, "leaves", lambda job: bare)
+    bare = {
+        one.kind: replace(one, bundle={"leaf": one.bundle["leaf"]})
+        for one in world.store.leaves(JOB)
+    }
+    monkeypatch.setattr(world.store, "leaf_of", lambda job, kind: bare.get(kind))
     assert (await world.commands.show(JOB))["state"] == "unknown"
     world.file.unlink()
     assert (await world.commands.show(JOB))["state"] == "gone"
@@ -314,6 +318,20 @@ async def test_a_full_disk_is_told_before_anything_is_copied(
     assert not world.file.exists()
     await world.ask("keep", world.keep_body())
     assert world.file.exists()
+
+
+@pytest.mark.parametrize(
+    "sums",
+    [[10**400, 0], [1 << 51, 0], [2, -1], [-1, 0], [2], [2, 1, 0], [2.0, 1], [2.5, 1], [True, 1]],
+)
+async def test_a_worker_that_tells_other_counts_than_two_whole_ones_is_not_believed(
+    world: PredictedWorld, sums: list[Any]
+) -> None:
+    await world.consented()
+    world.predicting.sums = sums
+    assert (await refused(world, "keep", world.keep_body())).code == "update_length_wrong"
+    assert not world.file.exists()
+    assert not [one for one in world.store.leaves(JOB) if one.kind == KEPT]
 
 
 async def test_a_row_that_does_not_fit_is_named_to_its_owner_alone(world: PredictedWorld) -> None:

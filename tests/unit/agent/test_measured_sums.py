@@ -198,6 +198,47 @@ def test_an_owner_checks_what_each_model_reads(
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("bounds", "code"),
+    [
+        ([0, 100], ""),
+        ([-10, 200], ""),
+        ([0, 99], "bounds_too_narrow"),
+        ([-1000, 100_001], "bounds_too_wide"),
+    ],
+)
+@pytest.mark.parametrize("noised", [True, False])
+def test_a_number_that_models_predict_has_its_owners_bounds(
+    world: EvaluatedWorld, bounds: list[float], code: str, noised: bool
+) -> None:
+    features = {"label": {"column": "age", "bounds": bounds}, "categorical": [
+        {"column": "job", "categories": ["x", "y"]}
+    ]}  # fmt: skip
+    models = [
+        {"job": "job_aaaaaaaaaa", "digest": MODEL, "features": features,
+         "model": {"family": "linear"}}
+    ]  # fmt: skip
+    spec = world.make_spec(models=models, **({} if noised else {"privacy": None}))
+    if not code:
+        check_declared(spec, world.settings.datasets[0])
+        return
+    with pytest.raises(SecureFlowError) as caught:
+        check_declared(spec, world.settings.datasets[0])
+    assert caught.value.code == code
+
+
+def test_the_noise_hides_as_many_rows_of_a_unit_as_its_owner_counts(world: EvaluatedWorld) -> None:
+    dataset = world.settings.datasets[0]
+    assert dataset.privacy is not None
+    repeated = replace(dataset, privacy=replace(dataset.privacy, rows_per_person=3))
+    with pytest.raises(SecureFlowError) as caught:
+        check_declared(world.make_spec(contributions=2), repeated)
+    assert caught.value.code == "bounds_too_narrow"
+    assert caught.value.details["field"] == "contributions"
+    check_declared(world.make_spec(contributions=3), repeated)
+    check_declared(world.make_spec(contributions=2, privacy=None), repeated)
+
+
 def test_rows_are_held_out_by_a_key_that_the_owner_declares(world: EvaluatedWorld) -> None:
     """It is refused before anybody is asked, and policies see which column it is."""
     spec = world.make_spec(held_out={"share": 0.2})

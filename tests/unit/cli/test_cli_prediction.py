@@ -138,6 +138,39 @@ def test_what_others_handed_over_is_shown_and_exported(
     assert not target.exists()
 
 
+FORMULAS = ["=1+1", "+1", "-1", "@sum", "\t=1", "\r=1", "\n=1", "＝1"]
+
+
+@pytest.mark.parametrize(
+    "of", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.binary()]
+)
+def test_texts_of_others_are_no_formulas_in_csv(
+    cli: Any, kept: dict[str, Any], tmp_path: Path, of: pa.DataType
+) -> None:
+    """A spreadsheet would compute them for whoever opens the file; numbers are numbers."""
+    texts = [*FORMULAS, "a=1", "", None]
+    cells = [one and one.encode() for one in texts] if of == pa.binary() else texts
+    table = pa.table({"@row": [-1] * len(texts), "id": pa.array(cells, of)})
+    pq.write_table(table, tmp_path / "of-c.parquet")
+    kept["received"] = [
+        {"party": "bank-c", "state": "kept", "path": str(tmp_path / "of-c.parquet")}
+    ]
+    target = tmp_path / "c.csv"
+    exported = ("agent", "prediction", "export", "job_11111111")
+    status, _, err = cli(*exported, target, "--party", "bank-c")
+    assert (status, "8 texts that a spreadsheet" in err) == (0, True)
+    with target.open(newline="") as text:
+        rows = list(csv.reader(text))
+    assert rows[0] == ["'@row", "id"]
+    assert rows[1:] == [["-1", one] for one in (*(f"'{f}" for f in FORMULAS), "a=1", "", "")]
+    cli(*exported, tmp_path / "c.parquet", "--party", "bank-c")
+    assert pq.read_table(tmp_path / "c.parquet") == table
+    kept["path"] = str(tmp_path / "of-c.parquet")
+    assert "spreadsheet" not in cli(*exported, tmp_path / "own.csv")[2]
+    with (tmp_path / "own.csv").open(newline="") as text:
+        assert [row[1] for row in csv.reader(text)][1:] == [one or "" for one in texts]
+
+
 @pytest.mark.parametrize("content", ["nothing", "no table", "lists"])
 def test_what_is_no_table_is_told_and_nothing_is_written(
     cli: Any, kept: dict[str, Any], tmp_path: Path, content: str

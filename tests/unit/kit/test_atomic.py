@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from secureflow.kit.atomic import write_atomically, write_new, write_result, write_shared
+from secureflow.kit.atomic import (
+    streamed_result,
+    write_atomically,
+    write_new,
+    write_result,
+    write_shared,
+)
 
 
 def _full(_: int) -> None:
@@ -89,6 +95,29 @@ def test_a_result_keeps_the_mode_and_the_link_of_the_file_that_it_replaces(tmp_p
     path.chmod(0o644)
     write_result(path, b"secret", 0o600)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_secret_result_that_comes_in_parts_is_at_no_time_others_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, modes, replace = tmp_path / "kept", list[int](), Path.replace
+    path.write_text("old")
+    path.chmod(0o644)
+
+    def replaced(fresh: Path, target: Path) -> Path:
+        modes.append(stat.S_IMODE(fresh.stat().st_mode))
+        return replace(fresh, target)
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    with streamed_result(path, 0o600) as fresh:
+        modes.append(stat.S_IMODE(fresh.stat().st_mode))
+        fresh.write_bytes(b"secret")
+    assert modes == [0o600, 0o600]
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"secret", 0o600)
+    path.chmod(0o640)
+    with streamed_result(path) as fresh:
+        fresh.write_bytes(b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640  # without a mode its own is kept
 
 
 def test_a_result_goes_into_a_pipe(tmp_path: Path) -> None:

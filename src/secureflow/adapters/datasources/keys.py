@@ -59,7 +59,7 @@ def check_keys(dataset: str, column: str, keys: NDArray[Any]) -> None:
     from secureflow.adapters.datasources.conform import mismatch
 
     if keys.dtype == np.float64:
-        missing, large = np.isnan(keys), np.abs(keys) > _WHOLE
+        missing, large = np.isnan(keys), np.abs(keys) >= _WHOLE
     else:
         missing = np.fromiter((not (one and one.strip()) for one in keys), np.bool_, len(keys))
         large = np.zeros_like(missing)

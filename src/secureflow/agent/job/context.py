@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.guards import check_approved, check_cosigned
-from secureflow.agent.owner.budgets import LEAF as BUDGET_LEAF
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.keysecret import key_secret
 from secureflow.agent.owner.publications import Publication, published
@@ -24,15 +23,11 @@ from secureflow.agent.witness.witness import Witness
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
-from secureflow.engines.run.kept import KEPT, RECEIVED
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
-
-_WITHHELD: Final = frozenset({BUDGET_LEAF, KEPT, RECEIVED})
-"""Kinds of own leaves whose documents no reply holds."""
 
 
 class Computing(Protocol):
@@ -190,15 +185,9 @@ class AgentContext:
 
         `leaves` are all of the job's leaves without an inclusion proof, in the order of their
         chain, so that what the server missed (a round closed before this party's reply) is sent
-        again. The content of a budget entry, and of what is kept, stays here: the log gets its
-        commitment.
+        again.
         """
-        waiting = [
-            {"leaf": one.bundle["leaf"]} if one.kind in _WITHHELD else one.bundle
-            for one in self.store.unproved(leaf.job)
-        ]
-        own = {"leaf": leaf.bundle["leaf"]} if leaf.kind in _WITHHELD else leaf.bundle
-        return {**own, "leaves": waiting}
+        return {**leaf.sent, "leaves": [one.sent for one in self.store.unproved(leaf.job)]}
 
 
 __all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]

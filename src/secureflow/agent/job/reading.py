@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from secureflow.adapters.datasources import changed
-from secureflow.agent.job.context import AgentContext
+from secureflow.agent.job.context import AgentContext, Computing
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.specs.base import JobSpec
 from secureflow.kit.canonical import JSON
@@ -70,6 +70,32 @@ async def paid_reading(
             ),
             Text("Ask {party} to check its agent's log.", party=context.party),
         ) from None
+
+
+class PrivateRows:
+    """Reads the rows of private jobs, each job's once: they stay in its worker until it is closed.
+
+    Args:
+        context: the party.
+        computing: holds the rows.
+    """
+
+    def __init__(self, context: AgentContext, computing: Computing) -> None:
+        self._context = context
+        self._computing = computing
+        self._read: set[str] = set()
+
+    async def read(self, job: JobRecord, spec: JobSpec) -> None:
+        """Read a job's rows within `paid_reading`, unless they are read or need no payment."""
+        if spec.privacy is None or job.job in self._read:
+            return
+        pinned = self._context.pinned(job, spec)
+        await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
+        self._read.add(job.job)
+
+    def forget(self, job: str) -> None:
+        """Forget that a job's rows were read; whoever calls this closes its worker."""
+        self._read.discard(job)
 
 
 async def _check_file(context: AgentContext, job: JobRecord, spec: JobSpec) -> None:

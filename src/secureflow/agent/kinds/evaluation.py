@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.agent.compute.columns import check_bounds, check_contributions
+from secureflow.agent.compute.columns import check_contributions
 from secureflow.agent.compute.evaluation import SUMS, sums_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.kinds.blobs import Blob
@@ -93,10 +93,9 @@ def check_declared(spec: EvaluationSpec, dataset: DatasetConfig) -> None:
     """Refuse columns, bounds and contributions that do not match the owner's declaration.
 
     Raises:
-        SecureFlowError: those of `check_features` for each model, and of `check_bounds`;
-            `bounds_too_narrow`; `key_undeclared`.
+        SecureFlowError: those of `check_features` for each model, which hold the label's bounds to
+            the owner's; `bounds_too_narrow` for contributions; `key_undeclared`.
     """
-    check_bounds(spec, dataset)
     if spec.splits_by_key:
         dataset.required_key()
     for one in spec.models:

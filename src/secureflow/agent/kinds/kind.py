@@ -267,5 +267,5 @@ class Contributions:
         known = self._store.job(job)
         keeping = None if known is None else self._keeping.get(str(known.spec.get("kind")))
         if keeping is not None:
-            recorded = any(leaf.kind == KEPT for leaf in self._store.leaves(job))
+            recorded = self._store.leaf_of(job, KEPT) is not None
             await keeping.forget(job, recorded=recorded)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import numpy as np
 
 from secureflow.agent.compute.columns import declared
 from secureflow.agent.compute.jobfiles import UPDATE, held_folder, take
@@ -20,11 +23,13 @@ from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.kind import Keeping, KeptResult
 from secureflow.agent.kinds.training.features import check_features
+from secureflow.agent.kinds.wholesums import whole_sums, wrong_sums
 from secureflow.agent.owner.predictions import prediction_file, received_folder
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.prediction import PredictionSpec
+from secureflow.domain.specs.summed import LIMIT
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.run.kept import RECEIVED
 from secureflow.engines.run.kind import EngineKind
@@ -79,7 +84,7 @@ class PredictedRows(Keeping):
             await self._computing.prepare(job.job, job.spec, *reading)
             arguments = predict_arguments(model, written)
             answer = await self._computing.compute(job.job, PREDICT, arguments)
-        counted = _counts(answer["sums"])
+        counted = _counts(answer)
         path = prediction_file(self._context.settings, job.job)
         size, digest = await asyncio.to_thread(self._take, written, path)
         return _result(spec, pinned, digest, size, counted)
@@ -92,7 +97,7 @@ class PredictedRows(Keeping):
         """Drop the rows and the model of a finished job, and files that nothing commits to."""
         models, store = self._context.settings.models, self._context.store
         await asyncio.to_thread(shutil.rmtree, held_folder(models, job), ignore_errors=True)
-        if not any(one.kind == RECEIVED for one in store.leaves(job)):
+        if store.leaf_of(job, RECEIVED) is None:
             arrived = received_folder(self._context.settings, job)
             await asyncio.to_thread(shutil.rmtree, arrived, ignore_errors=True)
         folder = self._context.settings.models / job
@@ -177,20 +182,12 @@ def _check_model(spec: PredictionSpec, request: KeepRequest) -> None:
     )  # fmt: skip
 
 
-def _counts(sums: list[Any]) -> tuple[int, int]:
+def _counts(answer: Mapping[str, JSON]) -> tuple[int, int]:
     """Return how many rows a worker counted, and of how many nothing is predicted."""
-    whole = [int(one) for one in sums if float(one).is_integer() and one >= 0]
-    if len(sums) != COUNTS or len(whole) != COUNTS:
-        raise SecureFlowError(
-            "update_length_wrong",
-            Text(
-                "The worker's sums must be {length} integers; it sent {count} numbers.",
-                count=len(sums),
-                length=COUNTS,
-            ),
-            "The worker and this agent must have the same version.",
-        )
-    return whole[0], whole[1]
+    rows, unfit = np.frombuffer(whole_sums(answer, COUNTS, LIMIT), "<i8").tolist()
+    if min(rows, unfit) < 0:
+        raise wrong_sums(COUNTS, COUNTS)
+    return rows, unfit
 
 
 def _result(

@@ -19,7 +19,7 @@ import numpy as np
 
 from secureflow.agent.compute.derivation import derive
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
-from secureflow.agent.job.reading import paid_reading, unnamed_rows
+from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
 from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.kind import LocalContribution, RoundStart
 from secureflow.agent.kinds.wholesums import whole_sums
@@ -69,6 +69,7 @@ class SummedRounds(ABC):
         self._computing = computing
         self._link = link
         self._rows: dict[str, int] = {}
+        self._private = PrivateRows(context, computing)
         self._fetched: dict[str, Path] = {}
 
     @property
@@ -161,9 +162,7 @@ class SummedRounds(ABC):
         number = request.round
         blob = None if start.model == job.digest else self._fetched[job.job]
         async with paid_reading(self._context, job, spec, (number, self.stage), start.model):
-            if spec.privacy is not None:
-                pinned = self._context.pinned(job, spec)
-                await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
+            await self._private.read(job, spec)
             seed = derive(job.secret, 32, "seed", stage=self.stage, model=start.model).hex()
             key = derive(job.secret, 32, "rows of a unit").hex()
             step, arguments, length = self.asked(spec, Asked(number, blob, seed, key))
@@ -216,6 +215,7 @@ class SummedRounds(ABC):
     async def forget(self, job: str) -> None:
         """Drop the rows and the blobs of a finished job."""
         self._fetched.pop(job, None)
+        self._private.forget(job)
         if self._rows.pop(job, None) is not None:
             await self._computing.close(job)
         # An agent that was started again since has not read the rows, and fetched blobs before.

@@ -25,13 +25,23 @@ def whole_sums(answer: Mapping[str, JSON], length: int, limit: int) -> bytes:
     sums = answer["sums"]
     integers = all(type(one) is int and abs(one) <= limit for one in sums)
     if len(sums) != length or not integers:
-        raise SecureFlowError(
-            "update_length_wrong",
-            Text(
-                "The worker's sums must be {length} integers; it sent {count} numbers.",
-                count=len(sums),
-                length=length,
-            ),
-            "The worker and this agent must have the same version.",
-        )
+        raise wrong_sums(length, len(sums))
     return np.asarray(sums, "<i8").tobytes()
+
+
+def wrong_sums(length: int, count: int) -> SecureFlowError:
+    """Return the error of sums that a worker must not return.
+
+    Args:
+        length: how many there must be.
+        count: how many there are.
+    """
+    return SecureFlowError(
+        "update_length_wrong",
+        Text(
+            "The worker's sums must be {length} integers; it sent {count} numbers.",
+            count=count,
+            length=length,
+        ),
+        "The worker and this agent must have the same version.",
+    )

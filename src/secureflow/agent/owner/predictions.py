@@ -19,6 +19,7 @@ from typing import Any, Final
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
+from secureflow.domain.fieldfaults import ID_PATTERN
 from secureflow.engines.run.kept import KEPT, RECEIVED
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
@@ -28,7 +29,6 @@ from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
 
 _ENDING: Final = ".parquet"
-_JOB: Final = re.compile(r"[a-z]{2,4}_[0-9a-z]{8,40}")
 
 
 def prediction_file(settings: AgentSettings, job: str) -> Path:
@@ -37,7 +37,7 @@ def prediction_file(settings: AgentSettings, job: str) -> Path:
     Raises:
         SecureFlowError: `not_found` for what is no id of a job.
     """
-    if not _JOB.fullmatch(job):
+    if not re.fullmatch(ID_PATTERN, job):
         raise _unknown(job)
     return settings.predictions / f"{job}{_ENDING}"
 
@@ -144,8 +144,7 @@ class KeptPredictions:
 
     def _leaves(self, job: str) -> tuple[OwnLeaf | None, OwnLeaf | None]:
         """Return the leaves by which this party committed to its own file, and to others'."""
-        found = {one.kind: one for one in self.store.leaves(job)}
-        return found.get(KEPT), found.get(RECEIVED)
+        return self.store.leaf_of(job, KEPT), self.store.leaf_of(job, RECEIVED)
 
     def _each(self, leaf: OwnLeaf) -> Iterator[dict[str, JSON]]:
         """Yield what is told of each file that a leaf commits to."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from secureflow.agent.record.damage import load_json
+from secureflow.engines.run.kept import KEPT, RECEIVED
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
@@ -15,6 +16,11 @@ Row = Any
 """A mapping of column names to values (`sqlite3.Row`)."""
 
 InboxState = Literal["waiting", "approved", "rejected", "expired", "withdrawn"]
+
+BUDGET: Final = "budget"
+"""The kind of an own leaf about an owner's budget."""
+WITHHELD: Final = frozenset({BUDGET, KEPT, RECEIVED})
+"""Kinds of own leaves whose documents and salts never leave: of a budget, and of what is kept."""
 
 
 class _Record:
@@ -94,7 +100,7 @@ class OwnLeaf(_Record):
         hash: hex RFC 9162 leaf hash.
         job: job id or empty.
         kind: of the leaf.
-        bundle: `{"leaf", "document", "salt"}`, as in replies.
+        bundle: `{"leaf", "document", "salt"}`; what others get of it is `sent`.
         proved: 1 once an inclusion proof was verified.
         missed: weighted count of the job's rounds without a proof of it
             (`witness.MAX_UNPROVED_ROUNDS`).
@@ -109,6 +115,16 @@ class OwnLeaf(_Record):
     proved: int = 0
     missed: int = 0
     place: int | None = None
+
+    @property
+    def bare(self) -> dict[str, Any]:
+        """The signed leaf alone: the log gets its commitment."""
+        return {"leaf": self.bundle["leaf"]}
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """What leaves this agent of it, whoever asks: of some kinds no document and no salt."""
+        return self.bare if self.kind in WITHHELD else self.bundle
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,13 @@ class RecordStore(BundleRows):
         rows = self._all("SELECT * FROM leaves WHERE job = ? ORDER BY number", job)
         return [OwnLeaf.from_row(row) for row in rows]
 
+    def leaf_of(self, job: str, kind: str) -> OwnLeaf | None:
+        """Return the first own leaf of a kind in a job, None if there is none."""
+        row = self._one(
+            "SELECT * FROM leaves WHERE job = ? AND kind = ? ORDER BY number LIMIT 1", job, kind
+        )
+        return None if row is None else OwnLeaf.from_row(row)
+
     def every_leaf(self) -> Iterator[OwnLeaf]:
         """Return every own leaf, oldest first."""
         for row in self._all("SELECT * FROM leaves ORDER BY number"):

@@ -93,7 +93,7 @@ class Deliveries:
         Raises:
             SecureFlowError: `protection_unsupported` if the files go to nobody, or to another.
         """
-        job, _ = self._approved(request, recipient=True)
+        job, _, _ = self._approved(request, recipient=True)
         key = await asyncio.to_thread(lambda: recipient_key(job.secret).public)
         signed = sign_recipient(self._context.key, job.job, job.digest, key)
         return ReceiveReply(recipient=key, signature=signed)
@@ -106,10 +106,14 @@ class Deliveries:
                 its owner removed the file.
             InfrastructureError: `disk_full`.
         """
-        job, passage = self._approved(request, recipient=False)
-        keys = self._spec(job).keys
+        job, spec, passage = self._approved(request, recipient=False)
         check_recipient(
-            keys[passage.to], passage.to, job.job, job.digest, request.recipient, request.signature
+            spec.keys[passage.to],
+            passage.to,
+            job.job,
+            job.digest,
+            request.recipient,
+            request.signature,
         )
         own = await asyncio.to_thread(self._own, job)
         secret = _content_key(job, own, passage)
@@ -131,7 +135,7 @@ class Deliveries:
         Raises:
             SecureFlowError: as `seal`; `invalid_request` for another size; the link's.
         """
-        job, passage = self._approved(request, recipient=False)
+        job, _, passage = self._approved(request, recipient=False)
         own = await asyncio.to_thread(self._own, job)
         if request.vector.size != sealed_size(own.length):
             raise SecureFlowError(
@@ -155,13 +159,12 @@ class Deliveries:
             InfrastructureError: `disk_full`.
         """
         context = self._context
-        job, _ = self._approved(request, recipient=True)
-        leaves = context.store.leaves(job.job)
-        known = next((one for one in leaves if one.kind == RECEIVED), None)
+        job, spec, _ = self._approved(request, recipient=True)
+        known = context.store.leaf_of(job.job, RECEIVED)
         if known is None:
             files: dict[str, JSON] = {}
             for party, sealed in sorted(request.files.items()):
-                files[party] = await self._open(job, party, sealed)
+                files[party] = await self._open(job, spec, party, sealed)
             await asyncio.to_thread(self._keep_only, job, files)
             known = await asyncio.to_thread(self._commit, job, files)
         return CollectReply(**context.leaf_reply(known))
@@ -181,8 +184,14 @@ class Deliveries:
             context.store.note(context.clock(), "result.received", job.job, parties=sorted(files))
         return leaf
 
-    def _approved(self, request: Delivering, *, recipient: bool) -> tuple[JobRecord, Passage]:
-        """Return the job, and from whom to whom its files go, if this party has that part in it."""
+    def _approved(
+        self, request: Delivering, *, recipient: bool
+    ) -> tuple[JobRecord, JobSpec, Passage]:
+        """Return the job, its spec, and from whom to whom files go, if that is this party's part.
+
+        Raises:
+            SecureFlowError: `protection_unsupported`; those of `check_approved` and `check_verb`.
+        """
         context = self._context
         job, spec = context.approved(request.job, request.digest)
         check_verb(spec, job.job, request.verb)
@@ -198,15 +207,12 @@ class Deliveries:
                 ),
                 _HINT,
             )
-        return job, Passage(job.job, job.digest, context.party, to)
-
-    def _spec(self, job: JobRecord) -> JobSpec:
-        return self._context.kinds.specs.parse(job.spec, stored=True)
+        return job, spec, Passage(job.job, job.digest, context.party, to)
 
     def _own(self, job: JobRecord) -> _Own:
         """Return this party's file, if it is the one that it committed to."""
         context = self._context
-        leaf = next((one for one in context.store.leaves(job.job) if one.kind == KEPT), None)
+        leaf = context.store.leaf_of(job.job, KEPT)
         if leaf is None:
             raise SecureFlowError(
                 "not_contributed",
@@ -242,9 +248,9 @@ class Deliveries:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             return seal_file(own.path, path, secret, own.digest)
 
-    async def _open(self, job: JobRecord, party: str, sealed: SealedFile) -> JSON:
+    async def _open(self, job: JobRecord, spec: JobSpec, party: str, sealed: SealedFile) -> JSON:
         """Fetch and open one party's file; return what is committed to."""
-        context, spec = self._context, self._spec(job)
+        context = self._context
         if party not in spec.keys or party == context.party:
             raise SecureFlowError(
                 "party_not_in_roster",

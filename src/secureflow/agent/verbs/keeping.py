@@ -47,7 +47,7 @@ class KeptResults:
         check_verb(spec, job.job, request.verb)
         observed = await context.witness.observe(request.head, log_proofs)
         keeping = self._contributions.keeping(spec)
-        known = next((one for one in context.store.leaves(job.job) if one.kind == KEPT), None)
+        known = context.store.leaf_of(job.job, KEPT)
         if known is None:
             late = context.witness.earlier(job.job, observed)
             result = await keeping.keep(job, spec, request)

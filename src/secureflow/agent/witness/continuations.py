@@ -305,11 +305,8 @@ def _light(leaves: list[OwnLeaf]) -> list[OwnLeaf]:
 
 
 def _as_sent(leaf: OwnLeaf) -> JSON:
-    # The content of a budget entry, or of one that is too large, stays here: the log gets its
-    # commitment.
-    bare = {"leaf": leaf.bundle["leaf"]}
-    heavy = len(json.dumps(leaf.bundle)) > _WEIGHT
-    return bare if leaf.kind == "budget" or heavy else leaf.bundle
+    # The content of one that is too large stays here too.
+    return leaf.bare if len(json.dumps(leaf.sent)) > _WEIGHT else leaf.sent
 
 
 def _refused(reason: str) -> SecureFlowError:

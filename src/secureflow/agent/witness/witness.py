@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from secureflow.agent.record.records import OwnLeaf
+from secureflow.agent.record.records import BUDGET, OwnLeaf
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.log_proofs import LogProofs, parse_log_proofs, parse_proof
 from secureflow.domain.charter import Charter
@@ -47,7 +47,7 @@ Call = Callable[[str, Mapping[str, JSON]], Awaitable[JSON]]
 MAX_UNPROVED_ROUNDS = 8
 """Rounds that may pass without a proof of a leaf that the centre may not have received; a single
 round after it was certainly received has the same weight."""
-DEFERRED = "budget"
+DEFERRED = BUDGET
 """The kind of leaves that are sent with the next reply, not with one of their own."""
 MAX_UNPROVED = 64
 MAX_EVIDENCE_FILES = 64

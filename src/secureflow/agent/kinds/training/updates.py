@@ -25,7 +25,7 @@ from secureflow.agent.compute.training import (
     train_arguments,
 )
 from secureflow.agent.job.context import AgentContext, Computing
-from secureflow.agent.job.reading import paid_reading, unnamed_rows
+from secureflow.agent.job.reading import PrivateRows, paid_reading, unnamed_rows
 from secureflow.agent.kinds.kind import LocalContribution
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.training.modelfiles import ModelFiles
@@ -71,7 +71,7 @@ class Updates:
         self._files = files
         self._held: dict[str, LocalContribution] = {}
         self._rows: dict[str, int] = {}
-        self._read: set[str] = set()
+        self._private = PrivateRows(context, computing)
         self._initial: dict[str, str] = {}
 
     async def prepare(self, job: JobRecord, spec: TrainingSpec) -> None:
@@ -160,10 +160,7 @@ class Updates:
         number: int,
     ) -> Mapping[str, JSON]:
         """Have the worker compute; a private job's rows are read now, once, and not before."""
-        if spec.privacy is not None and job.job not in self._read:
-            pinned = self._context.pinned(job, spec)
-            await self._computing.prepare(job.job, job.spec, *self._context.reading(pinned))
-            self._read.add(job.job)
+        await self._private.read(job, spec)
         if path is None:
             return await self._computing.compute(job.job, MOMENTS)
         seed = self._seed(job, spec, stage, model)
@@ -305,7 +302,7 @@ class Updates:
         """Drop everything of a finished job."""
         self._held.pop(job, None)
         self._rows.pop(job, None)
-        self._read.discard(job)
+        self._private.forget(job)
         self._initial.pop(job, None)
         await self._computing.close(job)
         await asyncio.to_thread(self._files.forget, job)
