@@ -100,7 +100,7 @@ def evaluate(
 
 def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
     """Print the figures of an evaluation's report: a line a model, a line a model and party."""
-    from secureflow.application.reports.pictures.reading import listed, members
+    from secureflow.kit.reading import listed, members
 
     evaluation = report.get("evaluation") or {}
     if output is not Form.TABLE:
@@ -174,7 +174,7 @@ def _called(model: Mapping[str, Any]) -> str:
 
 def _lines(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a model's own line of the table, then its parties'; what is no number is left out."""
-    from secureflow.application.reports.pictures.reading import members, numbers
+    from secureflow.kit.reading import members, numbers
 
     names = {"model": _called(model)}
     psi = {key: one for key, one in numbers(model.get("psi")).items() if key == "psi"}

@@ -8,6 +8,7 @@ from typing import Any, Final
 from secureflow.cli.console import Form, show, write
 from secureflow.cli.fits import FITTED, fitted_rows
 from secureflow.cli.texts import part_of, said, t
+from secureflow.kit.reading import objects
 from secureflow.texts import chosen_name
 
 _HEAD: Final = ("protection", "tee", "rounds")
@@ -34,7 +35,7 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
     if fitted := list(fitted_rows(explanation.get("fitted"))):
         write(f"\n{t('What was fitted')}")
         show(fitted, Form.TABLE, FITTED)
-    if points := explanation.get("points"):
+    if points := objects(explanation.get("points")):
         from secureflow.cli.points import point_columns, point_row
 
         rows = [point_row(one) for one in points]

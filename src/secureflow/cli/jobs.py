@@ -16,7 +16,7 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
-from secureflow.cli.points import point_columns, point_row, show_points
+from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
@@ -296,13 +296,13 @@ def _show_points(job: Job) -> None:
     if job.report is not None:
         show_points(job.report)
     elif isinstance(listed := job.spec.get("points"), list):
-        begun = {at: part_id(job.id, at) for at in range(1, 1 + job.progress.get("point", 0))}
-        rows = [
-            point_row({"point": at, "sets": one, "job": begun.get(at)})
-            for at, one in enumerate(listed, 1)
-        ]
+        told = job.progress.get("point")
+        begun = told if type(told) is int else 0
         write("")
-        show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
+        show_planned([
+            {"point": at, "sets": one, "job": part_id(job.id, at) if at <= begun else None}
+            for at, one in enumerate(listed, 1)
+        ])  # fmt: skip
 
 
 def _absent(progress: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from secureflow.cli.escaping import plain
 from secureflow.cli.names import named, named_all
 from secureflow.cli.session import client
 from secureflow.cli.texts import listed, t
+from secureflow.kit import reading
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client
@@ -89,19 +90,19 @@ def predict_at(
 
 def show_prediction(report: Mapping[str, Any], output: Form) -> None:
     """Print who is done, with the commitments to their files: that is all that a report has."""
-    prediction = report.get("prediction") or {}
     if output is not Form.TABLE:
-        show(prediction, output)
+        show(report.get("prediction") or {}, output)
         return
-    kept = prediction.get("kept") or {}
-    rows = [{"party": plain(party), **one} for party, one in kept.items()]
+    prediction = reading.members(report.get("prediction"))
+    kept = reading.members(prediction.get("kept"))
+    rows = [{**reading.members(one), "party": plain(party)} for party, one in kept.items()]
     show(rows, output, ("party", "commitment", "leaf"))
-    if delivered := prediction.get("delivered"):
+    if delivered := reading.members(prediction.get("delivered")):
         say(
             t(
                 "{to} has a copy of the files of: {parties}.",
                 to=plain(str(delivered.get("to", ""))),
-                parties=listed(map(plain, delivered.get("parties") or ())),
+                parties=listed(map(plain, reading.listed(delivered.get("parties")))),
             )
         )
     say(

@@ -1,6 +1,6 @@
-"""Taking numbers out of a report's JSON: what is not of the expected shape is left out.
+"""Taking parts out of JSON that others wrote: what is not of the expected shape is left out.
 
-A report comes from the centre. A picture of it must neither fail nor grow without bound.
+A report comes from the centre. What shows it must neither fail nor grow without bound.
 """
 
 from __future__ import annotations
@@ -45,6 +45,12 @@ def lines(value: Any, *names: str) -> list[dict[str, Any]]:
 def listed(value: Any) -> list[Any]:
     """Return a list, cut off at `MAX_LINES`; empty if it is none."""
     return list(value[:MAX_LINES]) if isinstance(value, list | tuple) else []
+
+
+def objects(value: Any) -> tuple[Mapping[str, Any], ...]:
+    """Return the objects in a list; empty if it is none."""
+    found = value if isinstance(value, list | tuple) else ()
+    return tuple(one for one in found if isinstance(one, Mapping))
 
 
 def members(value: Any) -> Mapping[str, Any]:
