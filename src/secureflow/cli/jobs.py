@@ -24,6 +24,7 @@ from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
 from secureflow.domain.ids import part_id
+from secureflow.kit.reading import finite, members
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
@@ -218,7 +219,7 @@ def report(
     if output is not Form.TABLE:
         show(answer, output)
         return
-    facts = {"contributors": _contributors(answer.get("contributions") or {})}
+    facts = {"contributors": _contributors(answer.get("contributions"))}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
     facts["protection"] = said(str(answer.get("protection") or ""))
@@ -313,12 +314,14 @@ def _absent(progress: Mapping[str, Any]) -> str:
     return "\n".join(map(said, absence_notes(absent))) if isinstance(absent, Mapping) else ""
 
 
-def _contributors(contributions: Mapping[str, Mapping[str, Any]]) -> str:
+def _contributors(contributions: Any) -> str:
     """Return who contributed to how many rounds, with rows if the report has them."""
     told = []
-    for party, one in contributions.items():
-        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=one.get("rounds"))
-        if (rows := one.get("rows")) is not None:
+    for party, one in members(contributions).items():
+        facts = members(one)
+        rounds, rows = facts.get("rounds"), facts.get("rows")
+        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=rounds)
+        if finite(rows):
             line += t(", {rows} {rows:row|rows}", rows=f"{rows:,}")
         told.append(line)
     return "\n".join(told)

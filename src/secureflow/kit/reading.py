@@ -5,19 +5,23 @@ A report comes from the centre. What shows it must neither fail nor grow without
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 MAX_LINES: Final = 1024
 """Most lines of a table, points of a curve, or bars that are drawn."""
 
 
+def finite(value: Any) -> TypeGuard[float]:
+    """Tell whether it is a number that is a finite one as a float, too."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and abs(value) <= sys.float_info.max
+
+
 def number(value: Any) -> float | None:
     """Return a finite number of moderate size, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= 1e15 and math.isfinite(value) else None
+    return float(value) if finite(value) and abs(value) <= 1e15 else None
 
 
 def points(value: Any, width: int) -> list[tuple[float, ...]]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from secureflow.application.reports.charts import Tick
 from secureflow.domain.specs.parts import setting, settings_of
+from secureflow.kit.reading import finite, members, objects
 
 WIDTH: Final = 900.0
 HEIGHT: Final = 300.0
@@ -55,11 +56,10 @@ Place = Callable[[Any], float]
 
 def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
     """Lay out the points of a sweep's report; None if fewer than two points or axes are known."""
-    rows = [row for row in _listed(report.get("points")) if row.get("state") == "succeeded"]
-    metric = report.get("metric")
-    name = str(metric.get("name")) if isinstance(metric, Mapping) else ""
+    rows = [row for row in objects(report.get("points")) if row.get("state") == "succeeded"]
+    name = str(members(report.get("metric")).get("name") or "")
     if name:
-        rows = [row for row in rows if _finite((row.get("metrics") or {}).get(name))]
+        rows = [row for row in rows if finite(members(row.get("metrics")).get(name))]
     columns = {one: [_set(row, one) for row in rows] for one in _names(report.get("swept"))}
     if any(row.get("epsilon") is not None for row in rows):
         columns["epsilon"] = [row.get("epsilon") for row in rows]
@@ -73,14 +73,14 @@ def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
         place, ticks = _axis(values)
         places.append([place(value) for value in values])
         axes.append(ParallelAxis(column, round(_LEFT + number * step, 1), ticks))
-    best = (report.get("best") or {}).get("point")
+    best = members(report.get("best")).get("point")
     lines = [
         ParallelLine(
             int(row["point"]),
             "M" + " L".join(
                 f"{axis.at} {heights[at]}" for axis, heights in zip(axes, places, strict=True)
             ),
-            settings_of(row.get("sets") or {}),
+            settings_of(members(row.get("sets"))),
             row["point"] == best,
         )
         for at, row in enumerate(rows)
@@ -90,7 +90,7 @@ def parallel(report: Mapping[str, Any]) -> ParallelPlot | None:
 
 def _axis(values: Sequence[Any]) -> tuple[Place, tuple[Tick, ...]]:
     """Return where a value lies on an axis, and the axis' ticks: numbers, or one for each value."""
-    if all(map(_finite, values)) and len(set(values)) > 1:
+    if all(map(finite, values)) and len(set(values)) > 1:
         low, high = float(min(values)), float(max(values))
         log = low > 0 and high / low >= _LOG_FROM
         scale = math.log if log else float
@@ -115,20 +115,11 @@ def _height(share: float) -> float:
 
 
 def _set(row: Mapping[str, Any], name: str) -> Any:
-    return (row.get("sets") or {}).get(name, _ABSENT)
+    return members(row.get("sets")).get(name, _ABSENT)
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else setting(value)
-
-
-def _finite(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
-def _listed(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _names(value: Any) -> list[str]:

@@ -10,6 +10,7 @@ from secureflow.application.reports.parallel import ParallelPlot, parallel
 from secureflow.domain.figures import figure
 from secureflow.domain.specs.bundle_family import ROWS
 from secureflow.domain.specs.parts import setting, settings_of
+from secureflow.kit.reading import members, objects
 
 _LAST: Final = ("rounds", "epsilon")
 
@@ -51,21 +52,21 @@ class PointsView:
 
 def points_view(report: Mapping[str, Any]) -> PointsView | None:
     """Return the view of a sweep's report; None of a report without points."""
-    points = _mappings(report.get("points"))
+    points = objects(report.get("points"))
     if not points:
         return None
-    swept = tuple(dict.fromkeys(name for one in points for name in _of(one, "sets")))
-    metrics = dict.fromkeys(name for one in points for name in _of(one, "metrics"))
+    swept = tuple(dict.fromkeys(name for one in points for name in members(one.get("sets"))))
+    metrics = dict.fromkeys(name for one in points for name in members(one.get("metrics")))
     shown = (*metrics, *(name for name in _LAST if any(one.get(name) for one in points)))
-    best = _of(report, "best").get("point")
+    best = members(report.get("best")).get("point")
     return PointsView(
         swept,
         shown,
         tuple(_row(one, swept, shown, best) for one in points),
         tuple(
-            FoldRow(settings_of(_of(one, "sets")), one.get("mean"), one.get("deviation"),
+            FoldRow(settings_of(members(one.get("sets"))), one.get("mean"), one.get("deviation"),
                     one.get("folds"))
-            for one in _mappings(report.get("folds"))
+            for one in objects(report.get("folds"))
         ),
         parallel(report),
     )  # fmt: skip
@@ -74,15 +75,15 @@ def points_view(report: Mapping[str, Any]) -> PointsView | None:
 def _row(
     point: Mapping[str, Any], swept: Sequence[str], shown: Sequence[str], best: Any
 ) -> PointRow:
-    sets, figures = _of(point, "sets"), {**point, **_of(point, "metrics")}
+    sets, figures = members(point.get("sets")), {**point, **members(point.get("metrics"))}
     return PointRow(
         point.get("point"),
         tuple(setting(sets[name]) if name in sets else "" for name in swept),
         tuple(_figure(name, figures.get(name)) for name in shown),
         str(point.get("state", "")),
         str(point.get("job", "")),
-        str(_of(point, "model").get("id") or ""),
-        _of(point, "error"),
+        str(members(point.get("model")).get("id") or ""),
+        members(point.get("error")),
         best is not None and point.get("point") == best,
     )
 
@@ -90,12 +91,3 @@ def _row(
 def _figure(name: str, value: Any) -> str:
     counted = name == ROWS and isinstance(value, int | float)
     return f"{round(value):,}" if counted else figure(value)
-
-
-def _of(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = value.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
