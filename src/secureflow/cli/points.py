@@ -32,6 +32,8 @@ def show_points(report: Mapping[str, Any]) -> None:
     if best := members(report.get("best")):
         write("")
         write(best_line(best))
+        if (tied := number(best.get("tied"))) is not None:
+            write(t("{count} are equally good: the first of them is named.", count=round(tied)))
     if choosing := part_of(report, "choosing"):
         write(said(choosing))
 

@@ -78,9 +78,7 @@ class Report(dict[str, Any]):
             row |= {name: one.get(name) for name in ("rounds", "epsilon", "state", "job")}
             row["model"] = members(one.get("model")).get("id")
             rows.append(row)
-        number = members(self.get("best")).get("point")
-        note = "" if number is None else Text("the best is point {point}", point=str(number))
-        return Table(tuple(rows), _columns(rows), "points", note=note)
+        return Table(tuple(rows), _columns(rows), "points", note=_best(members(self.get("best"))))
 
     @property
     def metrics(self) -> Table:
@@ -189,6 +187,19 @@ def _contributors(contributions: Any) -> str:
         more = "" if rows is None else Text(", {rows} {rows:row|rows}", rows=rows)
         told.append(display.word(line) + (display.word(more) if more else ""))
     return "\n".join(told)
+
+
+def _best(best: Mapping[str, Any]) -> str:
+    """Say which point is the best, and how many are as good."""
+    if (point := best.get("point")) is None:
+        return ""
+    if (tied := best.get("tied")) is None:
+        return Text("the best is point {point}", point=str(point))
+    return Text(
+        "the best is point {point}, the first of {count} that are equally good",
+        point=str(point),
+        count=str(tied),
+    )
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

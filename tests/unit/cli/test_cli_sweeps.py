@@ -96,6 +96,13 @@ def test_the_table_shows_ids_in_full_and_names_the_best(capsys: pytest.CaptureFi
     assert header.index("auc") < header.index("loss")  # the one that decides comes first
 
 
+def test_points_that_are_equally_good_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    show_points({**REPORT, "best": {**BEST, "tied": 2}})
+    assert "2 are equally good: the first of them is named." in capsys.readouterr().out
+    show_points(REPORT)
+    assert "equally good" not in capsys.readouterr().out
+
+
 def test_folds_are_told_with_their_deviation(capsys: pytest.CaptureFixture[str]) -> None:
     folds = [{"sets": {"plan.seed": 1}, "mean": 0.5, "deviation": 0.125, "folds": 4}]
     best = {**folds[0], "value": 0.5, "metric": BEST["metric"]}
@@ -228,7 +235,7 @@ def test_what_a_centre_says_of_how_far_a_sweep_is_costs_no_memory(
     "place",
     ["points", "points.sets", "points.metrics", "points.model", "points.error", "points.state",
      "best", "best.value", "best.sets", "best.metric", "best.model", "best.folds", "best.deviation",
-     "folds", "folds.sets", "folds.mean", "metric", "choosing", "texts"],
+     "best.tied", "folds", "folds.sets", "folds.mean", "metric", "choosing", "texts"],
 )  # fmt: skip
 def test_no_report_of_a_centre_ends_the_command_line(
     cli: Any, centre: Any, place: str, value: Any

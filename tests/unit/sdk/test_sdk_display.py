@@ -193,6 +193,8 @@ def test_evaluations_and_sweeps_are_tables() -> None:
     assert (first["plan.learning_rate"], first["auc"], first["model"]) == (0.1, 0.7, "mdl_3")
     assert (second["auc"], second["state"], second["job"]) == (None, "failed", "job_4")
     assert "the best is point 1" in sweep._repr_html_()
+    tied = Report({**sweep, "best": {"point": 1, "tied": 2}})
+    assert "the best is point 1, the first of 2 that are equally good" in tied._repr_html_()
 
 
 @pytest.mark.parametrize(
