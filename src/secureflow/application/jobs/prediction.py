@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
+from secureflow.application.jobs.declarations import no_column
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -113,17 +114,7 @@ def _check_beside(spec: PredictionSpec, chosen: Mapping[str, Dataset]) -> None:
         types = {column.name: column.type for column in dataset.columns}
         for name in spec.columns:
             if name not in types:
-                raise SecureFlowError(
-                    "unknown_column",
-                    Text(
-                        "The dataset {name} of {party} declares no column {column!r}.",
-                        name=dataset.name,
-                        party=party,
-                        column=name,
-                    ),
-                    "Use columns that every contributor declares.",
-                    {"party": party, "column": name},
-                )
+                raise no_column(name, party, dataset)
             if types[name] not in _SCALAR:
                 raise SecureFlowError(
                     "contradictory_spec",
