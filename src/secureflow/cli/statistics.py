@@ -12,6 +12,7 @@ from secureflow.cli.console import Form, Output, show, write
 from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
+from secureflow.kit.reading import objects
 
 _ANSWER = ("query", "group", "cell", "quantile", "value", "low", "high", "standard_error", "reason")
 
@@ -82,12 +83,12 @@ def show_answers(report: Mapping[str, Any], output: Form) -> None:
     from secureflow.domain.figures import answer_figures
 
     if output is not Form.TABLE:
-        show(report["answers"], output)
+        show(report.get("answers"), output)
         return
     rows = [
-        {"query": answer["name"], **answer_figures(row, answer["measure"])}
-        for answer in report["answers"]
-        for row in answer["rows"]
+        {**answer_figures(row, str(answer.get("measure"))), "query": answer.get("name")}
+        for answer in objects(report.get("answers"))
+        for row in objects(answer.get("rows"))
     ]
     show(rows, output, _filled(rows))
     write(t("Every value has noise; low and high enclose the value without noise 95 times in 100."))

@@ -80,12 +80,12 @@ def answer_figures(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
     Further digits would be noise; row counts are shown as whole numbers.
     """
     error = row.get("standard_error")
-    if not isinstance(error, int | float) or not 0 < error < math.inf:
+    if not finite(error) or error <= 0:
         return dict(row)
     digits = 1 - math.floor(math.log10(error))
     figures = {"standard_error": f"{round(error, digits):,.{max(0, digits)}f}"}
     digits = min(digits, 0) if measure in _COUNTED else digits
     for name in ("value", "low", "high"):
-        if isinstance(row.get(name), int | float):
-            figures[name] = f"{round(row[name], digits):,.{max(0, digits)}f}"
+        if finite(value := row.get(name)):
+            figures[name] = f"{round(value, digits):,.{max(0, digits)}f}"
     return {**row, **figures}

@@ -5,18 +5,18 @@ A report comes from the centre. What shows it must neither fail nor grow without
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any, Final, TypeGuard
 
+_LARGEST: Final = 1e300
 MAX_LINES: Final = 1024
 """Most lines of a table, points of a curve, or bars that are drawn."""
 
 
 def finite(value: Any) -> TypeGuard[float]:
-    """Tell whether it is a number that is a finite one as a float, too."""
+    """Tell whether it is a number that a float can be, also when it is rounded up."""
     known = isinstance(value, int | float) and not isinstance(value, bool)
-    return known and abs(value) <= sys.float_info.max
+    return known and abs(value) <= _LARGEST
 
 
 def number(value: Any) -> float | None:
