@@ -34,10 +34,12 @@ from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Column, Digest, Sl
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.nearnames import alike, some
 from secureflow.kit.text import Text
 
 MAX_GRANT_SECONDS: Final = 5 * 366 * 86_400
 
+_DECLARED_ONLY: Final = "Grant declared columns only."
 _BUCKET: Final = re.compile(r"[<>=0-9kM-]{1,16}")
 
 
@@ -315,6 +317,8 @@ def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: in
     declared = {column.name for column in dataset.columns}
     unknown = [column for column in columns if column not in declared]
     if unknown:
+        near = alike(unknown[0], declared)
+        hint = Text("{near} may be meant.", near=some(near)) if near else _DECLARED_ONLY
         raise SecureFlowError(
             "unknown_column",
             Text(
@@ -322,7 +326,7 @@ def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: in
                 name=dataset.name,
                 unknown=unknown[0],
             ),
-            "Grant declared columns only.",
+            hint,
             {"columns": unknown[:20]},
         )
     if not now < expires <= now + MAX_GRANT_SECONDS:

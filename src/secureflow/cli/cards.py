@@ -7,6 +7,8 @@ from typing import Any
 
 from secureflow.cli.console import Form, moment, show, write
 from secureflow.cli.texts import listed, said, t
+from secureflow.kit.reading import listed as items
+from secureflow.kit.reading import members, number, objects
 
 _SHOWN = 12
 """Maximum number of features of a kind that are listed."""
@@ -19,7 +21,7 @@ def show_card(card: Mapping[str, Any]) -> None:
     show_metrics(card)
     write("")
     digests = {name: card[name] for name in ("spec_digest", "digest") if card.get(name)}
-    show({**digests, **code_lines((card.get("model") or {}).get("bundle"))}, Form.TABLE)
+    show({**digests, **code_lines(members(card.get("model")).get("bundle"))}, Form.TABLE)
 
 
 def code_lines(code: Any) -> dict[str, str]:
@@ -57,22 +59,19 @@ def show_metrics(report: Mapping[str, Any]) -> None:
 
 
 def _facts(card: Mapping[str, Any]) -> dict[str, str]:
-    features = card.get("features") or {}
+    features = members(card.get("features"))
     return {
         "purpose": str(card.get("purpose") or ""),
-        "task": _task(card, features.get("label") or {}),
-        "numbers": _listed([one["column"] for one in features.get("numeric") or ()]),
+        "task": _task(card, members(features.get("label"))),
+        "numbers": _listed(_columns(features, "numeric")),
         "category": _listed(
             [
-                f"{one['column']} ({len(one.get('categories') or ())})"
-                for one in features.get("categorical") or ()
+                f"{one.get('column')} ({len(items(one.get('categories')))})"
+                for one in objects(features.get("categorical"))
             ]
         ),
-        **{
-            kind: _listed([one["column"] for one in features.get(kind) or ()])
-            for kind in ("images", "arrays", "texts")
-        },
-        "owners": listed(card.get("contributors") or ()),
+        **{kind: _listed(_columns(features, kind)) for kind in ("images", "arrays", "texts")},
+        "owners": listed(items(card.get("contributors"))),
         "privacy": privacy_line(card.get("privacy")),
         "protection": said(str(card.get("protection") or "")),
         "tee": str(card.get("tee") or "") or t("none"),
@@ -80,7 +79,7 @@ def _facts(card: Mapping[str, Any]) -> dict[str, str]:
         "created": moment(card.get("created")),
         "job": str(card.get("job") or ""),
         "project": str(card.get("project") or ""),
-        "parents": listed(card.get("parents") or ()),
+        "parents": listed(items(card.get("parents"))),
     }
 
 
@@ -88,7 +87,7 @@ def _task(card: Mapping[str, Any], label: Mapping[str, Any]) -> str:
     family = family_of(str(card.get("family") or ""))
     if not label:
         return family
-    if "classes" in label:
+    if isinstance(label.get("classes"), list):
         return t(
             "{family}: which of {count} classes {column} is",
             family=family, count=len(label["classes"]), column=label.get("column"),
@@ -113,22 +112,27 @@ def _listed(names: Sequence[str]) -> str:
     return listed(names[:_SHOWN]) + t(" and {count} more", count=len(names) - _SHOWN)
 
 
-def privacy_line(privacy: Mapping[str, Any] | None) -> str:
+def _columns(features: Mapping[str, Any], kind: str) -> list[str]:
+    return [str(one.get("column")) for one in objects(features.get(kind))]
+
+
+def privacy_line(privacy: Any) -> str:
     """Return what a job cost under differential privacy, or that it has none."""
+    privacy = members(privacy)
     if not privacy:
         return t("no differential privacy")
     return t(
         "ε = {epsilon:g}, δ = {delta:g} for each {unit}; mechanism {mechanism}, noise {noise}",
-        epsilon=privacy.get("epsilon") or 0.0,
-        delta=privacy.get("delta") or 0.0,
+        epsilon=number(privacy.get("epsilon")) or 0.0,
+        delta=number(privacy.get("delta")) or 0.0,
         unit=said(str(privacy.get("unit") or "?")),
-        mechanism=privacy.get("mechanism") or "?",
+        mechanism=str(privacy.get("mechanism") or "?"),
         noise=said(str(privacy.get("noise") or "?")),
     )
 
 
 def _training(card: Mapping[str, Any]) -> str:
-    plan = card.get("plan") or {}
+    plan = members(card.get("plan"))
     run, planned = card.get("rounds"), plan.get("rounds")
     if not planned:
         return ""
@@ -150,7 +154,8 @@ def _held_out(plan: Mapping[str, Any]) -> str:
     if not isinstance(split, Mapping):
         return ""
     if split.get("folds") is None:
-        return t("; held out: {share} of the keys", share=f"{plan.get('validation') or 0.0:.0%}")
+        share = number(plan.get("validation")) or 0.0
+        return t("; held out: {share} of the keys", share=f"{share:.0%}")
     return t(
         "; held out: fold {fold} of {folds} of the keys, counted from 0",
         fold=split.get("fold"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import Form, say, show, write
 from secureflow.cli.texts import said, t
+from secureflow.kit.reading import objects
 from secureflow.kit.text import foreign
 
 if TYPE_CHECKING:
@@ -27,11 +28,10 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
         show(answer, output)
         return
     show({"digest": answer.digest, **dict(_facts(answer.details))}, Form.TABLE)
-    if points := answer.details.get("points"):
-        from secureflow.cli.points import point_columns, point_row
+    if points := objects(answer.details.get("points")):
+        from secureflow.cli.points import show_planned
 
-        rows = [point_row(one) for one in points]
-        show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
+        show_planned(points)
     if expected := answer.details.get("expected"):
         say(t("Standard errors that noise alone would give, with this many rows in each group:"))
         show(expected, Form.TABLE, _EXPECTED)

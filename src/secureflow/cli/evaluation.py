@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from secureflow.cli.console import Form, Output, say, show, write
-from secureflow.cli.dry_runs import show_dry_run
+from secureflow.cli.asking import Datasets, ask_for, datasets_of
+from secureflow.cli.console import Form, Output, show, write
 from secureflow.cli.escaping import plain
-from secureflow.cli.names import named, named_all
+from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import part_of, said, t
 from secureflow.kit.errors import SecureFlowError
@@ -26,12 +26,6 @@ FIGURES: Final = (
 
 ModelNames = Annotated[
     list[str], typer.Argument(metavar="MODEL...", help=t("Ids or names of the models."))
-]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset", help=t("A dataset; may be repeated. Default: all granted to the project.")
-    ),
 ]
 HeldOutRows = Annotated[
     str,
@@ -76,31 +70,20 @@ def evaluate(
     output: Output = Form.TABLE,
 ) -> None:
     """Evaluate models on several owners' rows."""
-    from secureflow.cli.watching import follow
-
     asked = {
         "held_out": _held_out(held_out) if held_out else None,
         "costs": _costs(cost) if cost else None,
         "privacy": None if epsilon is None else {"delta": delta, "epsilon": epsilon},
     }
     with client() as connection:
-        request = _request(connection, model, dataset or (), baseline, asked)
+        request = _request(connection, model, dataset, baseline, asked)
         request |= {"name": name, "purpose": purpose, "per_party": per_party}
-        if dry_run:
-            show_dry_run(connection.jobs.dry_run(request), output)
-            return
-        job = connection.jobs.submit(request)
-        if not watch:
-            show(job, output, ("id", "name", "state", "digest"))
-            return
-        say(t("{job}: submitted", job=job.id))
-        follow(connection, job.id)
-        show_evaluation(connection.jobs.report(job.id), output)
+        ask_for(connection, request, show_evaluation, output, dry_run=dry_run, watch=watch)
 
 
 def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
     """Print the figures of an evaluation's report: a line a model, a line a model and party."""
-    from secureflow.application.reports.pictures.reading import listed, members
+    from secureflow.kit.reading import listed, members
 
     evaluation = report.get("evaluation") or {}
     if output is not Form.TABLE:
@@ -119,7 +102,7 @@ def show_evaluation(report: Mapping[str, Any], output: Form) -> None:
 def _request(
     connection: Client,
     models: Sequence[str],
-    datasets: Sequence[str],
+    datasets: Sequence[str] | None,
     baseline: str,
     asked: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -132,12 +115,10 @@ def _request(
             t("Evaluate models of one project together."),
         )
     (project,) = projects
-    given = named_all(connection, "dataset", datasets)
-    ids = given or tuple(one.id for one in connection.datasets.list(project))
     request = {
         "kind": "evaluation",
         "project": project,
-        "datasets": list(ids),
+        "datasets": list(datasets_of(connection, project, datasets)),
         "models": [one.id for one in found],
         **{name: value for name, value in asked.items() if value is not None},
     }
@@ -174,7 +155,7 @@ def _called(model: Mapping[str, Any]) -> str:
 
 def _lines(model: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield a model's own line of the table, then its parties'; what is no number is left out."""
-    from secureflow.application.reports.pictures.reading import members, numbers
+    from secureflow.kit.reading import members, numbers
 
     names = {"model": _called(model)}
     psi = {key: one for key, one in numbers(model.get("psi")).items() if key == "psi"}

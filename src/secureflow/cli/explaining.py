@@ -8,6 +8,7 @@ from typing import Any, Final
 from secureflow.cli.console import Form, show, write
 from secureflow.cli.fits import FITTED, fitted_rows
 from secureflow.cli.texts import part_of, said, t
+from secureflow.kit.reading import members, objects
 from secureflow.texts import chosen_name
 
 _HEAD: Final = ("protection", "tee", "rounds")
@@ -26,7 +27,7 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
     )
     _section(t("Who could see what"), explanation.get("disclosure"), ("who", "sees", "why"))
     _section(t("What is stopped"), explanation.get("attacks"), ("attack", "stopped", "why"))
-    if privacy := explanation.get("privacy"):
+    if privacy := members(explanation.get("privacy")):
         write(f"\n{t('What it cost')}")
         facts = {n: _spoken(privacy[n]) for n in _COST if privacy.get(n) is not None}
         show(facts, Form.TABLE)
@@ -34,7 +35,7 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
     if fitted := list(fitted_rows(explanation.get("fitted"))):
         write(f"\n{t('What was fitted')}")
         show(fitted, Form.TABLE, FITTED)
-    if points := explanation.get("points"):
+    if points := objects(explanation.get("points")):
         from secureflow.cli.points import point_columns, point_row
 
         rows = [point_row(one) for one in points]
@@ -46,10 +47,10 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
 
 
 def _section(title: str, rows: Any, columns: Sequence[str]) -> None:
-    if not rows:
+    told = [{name: _part(row, name) for name in columns} for row in objects(rows)]
+    if not told:
         return
     write(f"\n{title}")
-    told = [{name: _part(row, name) for name in columns} for row in rows]
     show(told, Form.TABLE, columns)
 
 

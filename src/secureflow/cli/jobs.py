@@ -16,7 +16,7 @@ from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.evaluation import show_evaluation
 from secureflow.cli.files import write_text
 from secureflow.cli.names import named
-from secureflow.cli.points import point_columns, point_row, show_points
+from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
@@ -24,6 +24,7 @@ from secureflow.cli.statistics import show_answers, statistics
 from secureflow.cli.sweeps import sweep
 from secureflow.cli.texts import explained, language, part_of, said, t
 from secureflow.domain.ids import part_id
+from secureflow.kit.reading import finite, members
 
 if TYPE_CHECKING:
     from secureflow.domain.jobs import Job
@@ -218,7 +219,7 @@ def report(
     if output is not Form.TABLE:
         show(answer, output)
         return
-    facts = {"contributors": _contributors(answer.get("contributions") or {})}
+    facts = {"contributors": _contributors(answer.get("contributions"))}
     if answer.get("privacy"):
         facts["privacy"] = privacy_line(answer["privacy"])
     facts["protection"] = said(str(answer.get("protection") or ""))
@@ -296,13 +297,13 @@ def _show_points(job: Job) -> None:
     if job.report is not None:
         show_points(job.report)
     elif isinstance(listed := job.spec.get("points"), list):
-        begun = {at: part_id(job.id, at) for at in range(1, 1 + job.progress.get("point", 0))}
-        rows = [
-            point_row({"point": at, "sets": one, "job": begun.get(at)})
-            for at, one in enumerate(listed, 1)
-        ]
+        told = job.progress.get("point")
+        begun = told if type(told) is int else 0
         write("")
-        show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
+        show_planned([
+            {"point": at, "sets": one, "job": part_id(job.id, at) if at <= begun else None}
+            for at, one in enumerate(listed, 1)
+        ])  # fmt: skip
 
 
 def _absent(progress: Mapping[str, Any]) -> str:
@@ -313,12 +314,14 @@ def _absent(progress: Mapping[str, Any]) -> str:
     return "\n".join(map(said, absence_notes(absent))) if isinstance(absent, Mapping) else ""
 
 
-def _contributors(contributions: Mapping[str, Mapping[str, Any]]) -> str:
+def _contributors(contributions: Any) -> str:
     """Return who contributed to how many rounds, with rows if the report has them."""
     told = []
-    for party, one in contributions.items():
-        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=one.get("rounds"))
-        if (rows := one.get("rows")) is not None:
+    for party, one in members(contributions).items():
+        facts = members(one)
+        rounds, rows = facts.get("rounds"), facts.get("rows")
+        line = t("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=rounds)
+        if finite(rows):
             line += t(", {rows} {rows:row|rows}", rows=f"{rows:,}")
         told.append(line)
     return "\n".join(told)

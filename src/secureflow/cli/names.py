@@ -8,13 +8,14 @@ for decisions (grant, cancel, join) the person confirms the id first.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.cli.console import confirmed, say
-from secureflow.cli.texts import t
+from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.nearnames import alike
 from secureflow.kit.text import Text
 
 if TYPE_CHECKING:
@@ -103,16 +104,13 @@ def _found(client: Client, noun: str, given: str) -> tuple[str, bool]:
     kind = _NOUNS[noun]
     if re.fullmatch(f"{kind.prefix}[0-9a-z]+", given):
         return given, False
-    fitting = [one for one in kind.listed(client) if given in kind.names(one)]
+    every = list(kind.listed(client))
+    fitting = [one for one in every if given in kind.names(one)]
     if not fitting:
-        raise SecureFlowError(
-            "not_found",
-            t("There is no {noun} named {name!r} that you can see.", noun=t(noun), name=given[:80]),
-            Text("secureflow {command} list", command=_COMMAND.get(noun, noun)),
-        )
+        raise _no_such(noun, given, [name for one in every for name in kind.names(one)])
     if len(fitting) > 1:
-        listed = "; ".join(f"{one.id} {kind.shown(one)}" for one in fitting[:_LISTED])
-        facts = {"count": len(fitting), "name": given[:80], "listed": listed}
+        fits = "; ".join(f"{one.id} {kind.shown(one)}" for one in fitting[:_LISTED])
+        facts = {"count": len(fitting), "name": given[:80], "listed": fits}
         raise SecureFlowError(
             "ambiguous_name",
             t("{count} items are named {name!r}: {listed}.", **facts),
@@ -121,6 +119,19 @@ def _found(client: Client, noun: str, given: str) -> tuple[str, bool]:
         )
     say(t("{name} is {id}.", name=kind.shown(fitting[0]), id=fitting[0].id))
     return str(fitting[0].id), True
+
+
+def _no_such(noun: str, given: str, known: Sequence[str]) -> SecureFlowError:
+    """Return the error of a name that nothing has, with the names that may be meant."""
+    command = _COMMAND.get(noun, noun)
+    near = alike(given, known)
+    return SecureFlowError(
+        "not_found",
+        t("There is no {noun} named {name!r} that you can see.", noun=t(noun), name=given[:80]),
+        t("{near} may be meant. All of them: secureflow {command} list",
+          near=listed(near), command=command)
+        if near else Text("secureflow {command} list", command=command),
+    )  # fmt: skip
 
 
 _COMMAND: Final = {"dataset": "data"}

@@ -6,47 +6,53 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.cli.console import Form, show, write
-from secureflow.cli.texts import said, t
-from secureflow.kit.text import text_in
+from secureflow.cli.texts import part_of, said, t
+from secureflow.kit.reading import members, number, objects
 
 _FIRST: Final = ("point",)
 _LAST: Final = ("rounds", "epsilon", "state", "job", "model")
 _RARE: Final = frozenset({"epsilon", "rounds", "job", "model"})
+_OF_FOLDS: Final = ("mean", "deviation", "folds")
 
 
 def show_points(report: Mapping[str, Any]) -> None:
     """Print the table of a sweep's points, folds taken together, the best, and what that costs."""
-    points = report.get("points")
-    if not isinstance(points, list) or not points:
+    points = objects(report.get("points"))
+    if not points:
         return
-    metric = report.get("metric")
-    by = str(metric.get("name")) if isinstance(metric, Mapping) else ""
     rows = [point_row(one) for one in points]
     write("")
-    show(rows, Form.TABLE, point_columns(rows, by))
-    if folds := report.get("folds"):
+    show(rows, Form.TABLE, point_columns(rows, str(members(report.get("metric")).get("name"))))
+    if folds := objects(report.get("folds")):
         write(f"\n{t('Over the folds')}")
-        shown = [{**one["sets"], **{k: one[k] for k in ("mean", "deviation", "folds")}}
-                 for one in folds]  # fmt: skip
-        names = list(dict.fromkeys(name for one in folds for name in one["sets"]))
-        show(shown, Form.TABLE, (*names, "mean", "deviation", "folds"))
-    if isinstance(best := report.get("best"), Mapping):
+        sets = [members(one.get("sets")) for one in folds]
+        shown = [{**told, **{name: one.get(name) for name in _OF_FOLDS}}
+                 for told, one in zip(sets, folds, strict=True)]  # fmt: skip
+        show(shown, Form.TABLE, (*dict.fromkeys(name for one in sets for name in one), *_OF_FOLDS))
+    if best := members(report.get("best")):
         write("")
         write(best_line(best))
-    if choosing := text_in(report, "choosing"):
+        if (tied := number(best.get("tied"))) is not None:
+            write(t("{count} are equally good: the first of them is named.", count=round(tied)))
+    if choosing := part_of(report, "choosing"):
         write(said(choosing))
+
+
+def show_planned(points: Sequence[Mapping[str, Any]]) -> None:
+    """Print the table of points of a sweep that has not ended: none has a state."""
+    rows = [point_row(one) for one in points]
+    show(rows, Form.TABLE, [name for name in point_columns(rows) if name != "state"])
 
 
 def point_row(point: Mapping[str, Any]) -> dict[str, Any]:
     """Return a point as a row: what it sets, its figures, the job and the model in full."""
-    model, error = point.get("model"), point.get("error")
-    row = {"point": point.get("point"), **(point.get("sets") or {}), **(point.get("metrics") or {})}
-    row |= {name: point.get(name) for name in ("rounds", "epsilon", "job")}
-    if isinstance(row.get("rows"), float):
-        row["rows"] = round(row["rows"])
-    row["model"] = model.get("id") if isinstance(model, Mapping) else None
+    row = {"point": None, **members(point.get("sets")), **members(point.get("metrics"))}
+    row |= {name: point.get(name) for name in ("point", "rounds", "epsilon", "job")}
+    if (count := number(row.get("rows"))) is not None:
+        row["rows"] = round(count)
+    row["model"] = members(point.get("model")).get("id")
     row["state"] = t(str(point.get("state") or ""))
-    if isinstance(error, Mapping):
+    if error := members(point.get("error")):
         row["state"] += f": {error.get('code')}"
     return row
 
@@ -74,17 +80,21 @@ def best_line(best: Mapping[str, Any]) -> str:
     """Say which point is the best, by which figure, and which model is its own."""
     from secureflow.domain.specs.parts import settings_of
 
-    metric = best.get("metric") or {}
     facts = {
-        "sets": settings_of(best.get("sets") or {}) or t("as it is"),
-        "metric": t(str(metric.get("name"))),
-        "value": f"{best.get('value'):.6g}",
+        "sets": settings_of(members(best.get("sets"))) or t("as it is"),
+        "metric": t(str(members(best.get("metric")).get("name"))),
+        "value": _digits(best.get("value"), 6),
     }
-    if best.get("folds"):
-        spread = best.get("deviation")
+    if folds := number(best.get("folds")):
+        spread = _digits(best.get("deviation"), 3)
         return t("best: {sets}, with a mean {metric} of {value} ± {spread} over {count} folds",
-                 spread="?" if spread is None else f"{spread:.3g}", count=best["folds"],
-                 **facts)  # fmt: skip
-    model = (best.get("model") or {}).get("id") or "?"
+                 spread=spread, count=round(folds), **facts)  # fmt: skip
+    model = str(members(best.get("model")).get("id") or "?")
     return t("best: point {point} ({sets}), {metric} {value}, model {model}",
-             point=best.get("point"), model=model, **facts)  # fmt: skip
+             point=str(best.get("point")), model=model, **facts)  # fmt: skip
+
+
+def _digits(value: Any, digits: int) -> str:
+    """Return a number to so many digits; what is none is not known."""
+    found = number(value)
+    return "?" if found is None else f"{found:.{digits}g}"

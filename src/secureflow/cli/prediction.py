@@ -7,23 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from secureflow.cli.asking import Datasets, ask_for, datasets_of
 from secureflow.cli.console import Form, Output, say, show
-from secureflow.cli.dry_runs import show_dry_run
 from secureflow.cli.escaping import plain
-from secureflow.cli.names import named, named_all
+from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import listed, t
+from secureflow.kit import reading
 
 if TYPE_CHECKING:
     from secureflow.sdk import Client
 
 ModelName = Annotated[str, typer.Argument(help=t("Id or name of the model, or NAME@VERSION."))]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset", help=t("A dataset; may be repeated. Default: all granted to the project.")
-    ),
-]
 Beside = Annotated[
     list[str] | None,
     typer.Option(
@@ -64,8 +59,6 @@ def predict_at(
     output: Output = Form.TABLE,
 ) -> None:
     """Predict rows at their owners, who keep the answers."""
-    from secureflow.cli.watching import follow
-
     asked = {
         "columns": column or None,
         "outputs": kept or None,
@@ -73,35 +66,26 @@ def predict_at(
         "deliver": {"to": to} if to else None,
     }
     with client() as connection:
-        request = _request(connection, model, dataset or (), asked)
+        request = _request(connection, model, dataset, asked)
         request |= {"name": name, "purpose": purpose}
-        if dry_run:
-            show_dry_run(connection.jobs.dry_run(request), output)
-            return
-        job = connection.jobs.submit(request)
-        if not watch:
-            show(job, output, ("id", "name", "state", "digest"))
-            return
-        say(t("{job}: submitted", job=job.id))
-        follow(connection, job.id)
-        show_prediction(connection.jobs.report(job.id), output)
+        ask_for(connection, request, show_prediction, output, dry_run=dry_run, watch=watch)
 
 
 def show_prediction(report: Mapping[str, Any], output: Form) -> None:
     """Print who is done, with the commitments to their files: that is all that a report has."""
-    prediction = report.get("prediction") or {}
     if output is not Form.TABLE:
-        show(prediction, output)
+        show(report.get("prediction") or {}, output)
         return
-    kept = prediction.get("kept") or {}
-    rows = [{"party": plain(party), **one} for party, one in kept.items()]
+    prediction = reading.members(report.get("prediction"))
+    kept = reading.members(prediction.get("kept"))
+    rows = [{**reading.members(one), "party": plain(party)} for party, one in kept.items()]
     show(rows, output, ("party", "commitment", "leaf"))
-    if delivered := prediction.get("delivered"):
+    if delivered := reading.members(prediction.get("delivered")):
         say(
             t(
                 "{to} has a copy of the files of: {parties}.",
                 to=plain(str(delivered.get("to", ""))),
-                parties=listed(map(plain, delivered.get("parties") or ())),
+                parties=listed(map(plain, reading.listed(delivered.get("parties")))),
             )
         )
     say(
@@ -113,15 +97,13 @@ def show_prediction(report: Mapping[str, Any], output: Form) -> None:
 
 
 def _request(
-    connection: Client, model: str, datasets: Sequence[str], asked: Mapping[str, Any]
+    connection: Client, model: str, datasets: Sequence[str] | None, asked: Mapping[str, Any]
 ) -> dict[str, Any]:
     found = connection.models.get(named(connection, "model", model))
-    given = named_all(connection, "dataset", datasets)
-    ids = given or tuple(one.id for one in connection.datasets.list(found.project))
     return {
         "kind": "prediction",
         "project": found.project,
-        "datasets": list(ids),
+        "datasets": list(datasets_of(connection, found.project, datasets)),
         "model": found.id,
         **{name: value for name, value in asked.items() if value is not None},
     }

@@ -219,8 +219,7 @@ class _ParquetRows:
             for batch in self._file.iter_batches(BLOCK_ROWS, columns=wanted):
                 table = pa.Table.from_batches([batch])
                 kept = table.select(self.kept.names).cast(self.kept)
-                if wanted:
-                    yield Block(before, table.select(self._read), kept)
+                yield Block(before, table.select(self._read), kept)
                 before += len(table)
         except (pa.ArrowException, OSError, UnicodeError) as error:
             raise no_parquet(self._path) from error

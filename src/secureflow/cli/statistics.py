@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli.console import Form, Output, say, show, write
-from secureflow.cli.dry_runs import show_dry_run
-from secureflow.cli.names import named, named_all
+from secureflow.cli.asking import Datasets, ask_for, datasets_of
+from secureflow.cli.console import Form, Output, show, write
+from secureflow.cli.names import named
 from secureflow.cli.session import client
 from secureflow.cli.texts import t
-
-if TYPE_CHECKING:
-    from secureflow.sdk import Client, StatisticsRequest
+from secureflow.kit.reading import objects
 
 _ANSWER = ("query", "group", "cell", "quantile", "value", "low", "high", "standard_error", "reason")
 
@@ -23,12 +21,6 @@ Query = Annotated[
     typer.Option(
         "--query",
         help=t("MEASURE[:COLUMN][:by=COLUMN][:bins=N][:q=Q,Q][:name=NAME]; may be repeated."),
-    ),
-]
-Datasets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--dataset", help=t("A dataset; may be repeated. Default: all granted to the project.")
     ),
 ]
 Epsilon = Annotated[
@@ -61,7 +53,6 @@ def statistics(
     output: Output = Form.TABLE,
 ) -> None:
     """Ask for statistics."""
-    from secureflow.cli.watching import follow
     from secureflow.domain.specs.base import parse
     from secureflow.domain.specs.statistics_request import NoiseRequest
     from secureflow.sdk import StatisticsRequest
@@ -82,23 +73,9 @@ def statistics(
     asked = queries(query)
     with client() as connection:
         within = named(connection, "project", project)
-        given = named_all(connection, "dataset", dataset or ())
-        ids = given or tuple(one.id for one in connection.datasets.list(within))
+        ids = datasets_of(connection, within, dataset)
         request = StatisticsRequest(within, name, purpose, ids, asked, privacy)
-        if dry_run:
-            show_dry_run(connection.jobs.dry_run(request), output)
-            return
-        _submit(connection, request, follow if watch else None, output)
-
-
-def _submit(connection: Client, request: StatisticsRequest, follow: Any, output: Form) -> None:
-    job = connection.jobs.submit(request)
-    if follow is None:
-        show(job, output, ("id", "name", "state", "digest"))
-        return
-    say(t("{job}: submitted", job=job.id))
-    follow(connection, job.id)
-    show_answers(connection.jobs.report(job.id), output)
+        ask_for(connection, request, show_answers, output, dry_run=dry_run, watch=watch)
 
 
 def show_answers(report: Mapping[str, Any], output: Form) -> None:
@@ -106,12 +83,12 @@ def show_answers(report: Mapping[str, Any], output: Form) -> None:
     from secureflow.domain.figures import answer_figures
 
     if output is not Form.TABLE:
-        show(report["answers"], output)
+        show(report.get("answers"), output)
         return
     rows = [
-        {"query": answer["name"], **answer_figures(row, answer["measure"])}
-        for answer in report["answers"]
-        for row in answer["rows"]
+        {**answer_figures(row, str(answer.get("measure"))), "query": answer.get("name")}
+        for answer in objects(report.get("answers"))
+        for row in objects(answer.get("rows"))
     ]
     show(rows, output, _filled(rows))
     write(t("Every value has noise; low and high enclose the value without noise 95 times in 100."))

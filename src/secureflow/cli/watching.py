@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from secureflow.application.reports.curves import own_figures
 from secureflow.cli.console import moment, say
 from secureflow.cli.texts import explained, part_of, said, t
+from secureflow.domain.specs.parts import MOST_PARTS
 from secureflow.kit.plain import shown
+from secureflow.kit.reading import objects
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,7 +36,8 @@ class Progress:
     rounds: int = 0
     parties: dict[str, str] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
-    points: list[dict[str, Any]] = field(default_factory=list)
+    points: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """What was told last of each point of a sweep."""
     waiting: list[str] = field(default_factory=list)
     repeated: bool = False
     """Whether the newest error was shown already, as the reason of the state before it."""
@@ -57,7 +60,7 @@ class Progress:
                 self.rounds = planned if type(planned) is int else 0
                 self.history.append(data)
             case "point":
-                self.points.append(data)
+                self.points |= _numbered(data)
             case "error":
                 for one in _refusals(data):
                     if one.get("refused"):
@@ -88,7 +91,7 @@ class Progress:
             case "waiting":
                 return "\n".join(self.waiting) or t("nobody is waiting any more")
             case "dropouts" | "point":
-                gone = map(_dropped, event.data.get("dropouts") or ())
+                gone = map(_dropped, objects(event.data.get("dropouts")))
                 return point_line(event.data) if event.kind == "point" else "\n".join(gone)
         return self.reason if event.kind == "error" and not self.repeated else ""
 
@@ -103,10 +106,16 @@ class Progress:
         return f"{t('round')} {data.get('round')}/{self.rounds}  " + "  ".join(figures)
 
 
+def _numbered(data: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """Return what an event says of a point by the point's number; nothing if it has none."""
+    number = data.get("point")
+    return {number: data} if type(number) is int and 1 <= number <= MOST_PARTS else {}
+
+
 def point_line(data: Mapping[str, Any]) -> str:
     """Return the line of a sweep's point that began or ended: what it sets, and its figures."""
     sets, metrics, error = (data.get(name) for name in ("sets", "metrics", "error"))
-    told = [f"{t('point')} {data.get('point')}/{data.get('points')}", t(_text(data, "state"))]
+    told = [f"{t('point')} {_text(data, 'point')}/{_text(data, 'points')}", t(_text(data, "state"))]
     if isinstance(sets, Mapping):
         from secureflow.domain.specs.parts import settings_of
 
@@ -159,7 +168,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return shown(str(data.get(name) or ""))
 
 
-def _dropped(one: dict[str, Any]) -> str:
+def _dropped(one: Mapping[str, Any]) -> str:
     facts = {name: str(one.get(name, "")) for name in ("party", "round", "stage")}
     reason = explained(_text(one, "code"), part_of(one, "reason"))
     facts |= {"stage": t(facts["stage"]), "reason": reason}
@@ -235,8 +244,7 @@ def picture(progress: Progress) -> RenderableType:
     if progress.history:
         parts.append(_rounds(progress))
     if progress.points:
-        newest = {one.get("point"): one for one in progress.points}
-        parts += [Text(point_line(one)) for one in newest.values()]
+        parts += [Text(point_line(one)) for one in progress.points.values()]
     if progress.parties:
         states = (f"{name}: {t(state)}" for name, state in sorted(progress.parties.items()))
         parts.append(Text("  ".join(states), style="cyan"))

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from secureflow.kit.reading import finite, members
+
 HALF_WIDTH: Final = 1.959964
 """95 % of a normal distribution lies within this many standard errors."""
 _COUNTS: Final = frozenset({"rows"})
@@ -57,14 +59,14 @@ def metric_figures(report: Mapping[str, Any]) -> list[MetricFigure]:
     Both list the errors of noised metrics in `metrics_errors`. Without it (a job of an earlier
     version) the privacy part still says whether there is noise.
     """
-    errors = report.get("metrics_errors") or {}
-    noised = bool(errors) or bool((report.get("privacy") or {}).get("metrics_noise"))
+    errors = members(report.get("metrics_errors"))
+    noised = bool(errors) or bool(members(report.get("privacy")).get("metrics_noise"))
     figures = []
-    for name, value in (report.get("metrics") or {}).items():
+    for name, value in members(report.get("metrics")).items():
         error = errors.get(name)
-        if isinstance(error, int | float) and error > 0:
+        if finite(value) and finite(error) and error > 0:
             text = plus_minus(value, error, counts=name in _COUNTS)
-        elif name in _COUNTS:
+        elif name in _COUNTS and finite(value):
             text = f"{round(value):,}"
         else:
             text = figure(value)
@@ -78,12 +80,12 @@ def answer_figures(row: Mapping[str, Any], measure: str) -> dict[str, Any]:
     Further digits would be noise; row counts are shown as whole numbers.
     """
     error = row.get("standard_error")
-    if not isinstance(error, int | float) or not 0 < error < math.inf:
+    if not finite(error) or error <= 0:
         return dict(row)
     digits = 1 - math.floor(math.log10(error))
     figures = {"standard_error": f"{round(error, digits):,.{max(0, digits)}f}"}
     digits = min(digits, 0) if measure in _COUNTED else digits
     for name in ("value", "low", "high"):
-        if isinstance(row.get(name), int | float):
-            figures[name] = f"{round(row[name], digits):,.{max(0, digits)}f}"
+        if finite(value := row.get(name)):
+            figures[name] = f"{round(value, digits):,.{max(0, digits)}f}"
     return {**row, **figures}

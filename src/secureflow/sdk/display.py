@@ -93,7 +93,7 @@ def table(
     Args:
         columns: names of members, which are translated where they are ours.
         rows: at most `SHOWN` of them are shown.
-        more: told below, translated already; default: how many rows are not shown.
+        more: told below, translated already; before it, how many rows are not shown.
         title: told above, translated already.
     """
     heads = Markup("").join(_HEAD.format(shown(word(name))) for name in columns)
@@ -101,13 +101,13 @@ def table(
         Markup("<tr>{}</tr>").format(Markup("").join(cell(name, row.get(name)) for name in columns))
         for row in rows[:SHOWN]
     ]
-    if not more and len(rows) > SHOWN:
-        more = word(Text("{count} more rows", count=len(rows) - SHOWN))
+    left = Text("{count} more rows", count=len(rows) - SHOWN) if len(rows) > SHOWN else ""
     parts = [
         _paragraph(title),
         Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(
             heads, Markup("").join(lines)
         ),
+        _paragraph(word(left)),
         _paragraph(more),
     ]
     return Markup("").join(parts)

@@ -24,6 +24,7 @@ from secureflow.domain.specs.training import (
     SoftmaxModel,
 )
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.nearnames import alike, some
 from secureflow.kit.text import Text
 
 
@@ -130,10 +131,13 @@ def _beside(columns: Sequence[ColumnConfig]) -> tuple[Images, Arrays]:
 def _declared(shared: dict[str, ColumnConfig], name: str) -> ColumnConfig:
     if name in shared:
         return shared[name]
+    near = alike(name, shared)
     raise SecureFlowError(
         "unknown_column",
         Text("Not every dataset declares the label {label!r} in the same way.", label=name),
-        "Compare the declarations: secureflow data show DATASET.",
+        Text("{near} may be meant.", near=some(near))
+        if near
+        else "Compare the declarations: secureflow data show DATASET.",
     )
 
 

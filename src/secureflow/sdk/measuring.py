@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from secureflow.domain.figures import figure
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.reading import members, objects
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.modelcards import Card
@@ -91,9 +92,7 @@ def measured_models(models: Sequence[str], evaluation: str = "") -> Generator[An
 
 def _by_digest(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return what an evaluation says of each model, by the digest of its parameters."""
-    part = report.get("evaluation")
-    listed = part.get("models") if isinstance(part, Mapping) else None
-    found = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    found = objects(members(report.get("evaluation")).get("models"))
     return {str(one.get("model")): one for one in found}
 
 
@@ -105,8 +104,7 @@ def _evaluated(card: Card, job: str, known: Mapping[str, Mapping[str, Any]]) -> 
             Text("Job {job} did not evaluate {model}.", job=job, model=str(card.get("id"))),
             "Evaluate the models together: secureflow model evaluate MODEL MODEL.",
         )
-    figures, ranges = numbers_in(one.get("figures")), one.get("intervals")
-    ranges = ranges if isinstance(ranges, Mapping) else {}
+    figures, ranges = numbers_in(one.get("figures")), members(one.get("intervals"))
     texts = {name: _with_range(value, ranges.get(name)) for name, value in figures.items()}
     parties = tuple(sorted((party, "") for party in _names(one.get("contributors"))))
     return Measured(
@@ -116,9 +114,7 @@ def _evaluated(card: Card, job: str, known: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _trained(card: Card, owners: tuple[tuple[str, str], ...] | None) -> Measured:
-    plan, features = card.get("plan"), card.get("features")
-    plan = plan if isinstance(plan, Mapping) else {}
-    features = features if isinstance(features, Mapping) else {}
+    plan, features = members(card.get("plan")), members(card.get("features"))
     figures, errors = numbers_in(card.get("metrics")), numbers_in(card.get("metrics_errors"))
     keyed = plan.get("split") is not None  # then neither seed nor content decides
     chooses = {name: plan.get(name) for name in (_BY_KEY if keyed else _CHOOSE)}
@@ -141,8 +137,7 @@ def _owners(job: str) -> Generator[Any, Any, tuple[tuple[str, str], ...] | None]
         if error.code in {"not_found", "forbidden"}:
             return None
         raise
-    roster = found.spec.get("roster")
-    lines = [one for one in roster if isinstance(one, Mapping)] if isinstance(roster, list) else []
+    lines = objects(found.spec.get("roster"))
     return tuple(sorted((str(one.get("party")), str(one.get("dataset"))) for one in lines))
 
 

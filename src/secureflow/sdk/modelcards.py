@@ -8,6 +8,7 @@ from typing import Any, Final
 from secureflow.domain.specs.base import parse
 from secureflow.domain.specs.recipe import Recipe
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.reading import members, objects
 from secureflow.kit.text import Text
 from secureflow.sdk import display
 from secureflow.sdk.reports import metrics_table, privacy_line
@@ -27,21 +28,21 @@ class Card(dict[str, Any]):
     @property
     def label(self) -> dict[str, Any]:
         """What is learnt; empty without a label."""
-        return _member(_member(self, "features"), "label")
+        return dict(members(members(self.get("features")).get("label")))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The columns that the model's inputs are made of; with a recipe those that it makes."""
-        features = _member(self, "features")
-        listed = [one for kind in _KINDS for one in features.get(kind) or () if _named(one)]
-        return tuple(str(one["column"]) for one in listed)
+        features = members(self.get("features"))
+        listed = [one for kind in _KINDS for one in objects(features.get(kind))]
+        return tuple(str(one["column"]) for one in listed if "column" in one)
 
     @property
     def recipe(self) -> str:
         """The digest of the recipe that prepares rows, and its job; empty without one."""
         from secureflow.engines.preparation.recipe import recipe_digest  # it needs NumPy
 
-        written = _member(_member(self, "features"), "recipe")
+        written = members(self.get("features")).get("recipe")
         if not written:
             return ""
         try:
@@ -58,11 +59,11 @@ class Card(dict[str, Any]):
             "version": self.get("version"),
             "purpose": self.get("purpose"),
             "family": display.word(str(self.get("family") or "")),
-            "model": _settings(_member(self, "model"), "family"),
+            "model": _settings(members(self.get("model")), "family"),
             "target": _target(self.label),
             "recipe": self.recipe,
             "training": _rounds(self),
-            "plan": _settings(_member(self, "plan"), "rounds"),
+            "plan": _settings(members(self.get("plan")), "rounds"),
             "protection": display.word(str(self.get("protection") or "")),
             "tee": self.get("tee") or None,
             "privacy": privacy_line(self.get("privacy")),
@@ -97,7 +98,7 @@ def _target(label: Mapping[str, Any]) -> str:
 
 
 def _rounds(card: Mapping[str, Any]) -> str:
-    run, planned = card.get("rounds"), _member(card, "plan").get("rounds")
+    run, planned = card.get("rounds"), members(card.get("plan")).get("rounds")
     if not planned:
         return ""
     told = Text(
@@ -112,19 +113,9 @@ def _rounds(card: Mapping[str, Any]) -> str:
     return display.word(told) + more
 
 
-def _settings(members: Mapping[str, Any], *but: str) -> str:
+def _settings(given: Mapping[str, Any], *but: str) -> str:
     return display.listed(
         f"{name}={display.plain('', one)}"
-        for name, one in members.items()
+        for name, one in given.items()
         if name not in but and one is not None
     )
-
-
-def _member(value: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an object within one; the server may send anything."""
-    found = value.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _named(value: Any) -> bool:
-    return isinstance(value, Mapping) and "column" in value

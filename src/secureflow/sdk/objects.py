@@ -81,13 +81,14 @@ class Dataset(datasets.Dataset):
             }
             for one in self.columns
         ]
-        names = [name for name in columns[0] if any(row[name] for row in columns)]
+        names = [name for name in _COLUMN if any(row[name] for row in columns)]
         privacy = None
         if self.privacy is not None:
             unit, most = display.word(self.privacy.unit), self.privacy.rows_per_person
             privacy = Text("per {unit}, at most {rows} rows of each count", unit=unit, rows=most)
         told = {**_members(self, _DATASET), "privacy": privacy}
-        return display.facts(self.title, told) + display.table(names, columns)
+        listed = display.table(names, columns) if columns else ""
+        return display.facts(self.title, told) + listed
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +109,7 @@ _JOB: Final = ("id", "kind", "state", "project", "organisation", "submitter", "d
                "created", "updated")  # fmt: skip
 _MODEL: Final = ("id", "family", "project", "job", "digest", "artifact", "metrics", "parents",
                  "created")  # fmt: skip
+_COLUMN: Final = ("column", "type", "bounds", "categories", "shape", "sensitive")
 _DATASET: Final = ("id", "organisation", "name", "rows", "commitment", "created", "removed")
 _PROJECT: Final = ("id", "purpose", "description", "organisation", "created", "closed")
 _LISTED: Final[Mapping[type[Any], tuple[str, ...]]] = {

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from secureflow.domain.figures import answer_figures, metric_figures
+from secureflow.kit.reading import finite, members, objects
 from secureflow.kit.text import Text
 from secureflow.sdk import display
 from secureflow.sdk.tables import Table
@@ -23,7 +24,6 @@ _ANSWER: Final = ("query", "measure", "group", "cell", "quantile", "value", "low
                   "standard_error", "reason")  # fmt: skip
 _BESIDE: Final = ("epsilon", "survivors", "seconds")
 """Figures of a round that are shown behind those of its model."""
-_LARGEST: Final = 1e300
 NOISED: Final = "± covers the value without noise 95 times in 100; the row count has noise too."
 _NOISED_ANSWERS: Final = (
     "Every value has noise; low and high enclose the value without noise 95 times in 100."
@@ -43,9 +43,9 @@ class Report(dict[str, Any]):
     def answers(self) -> Table:
         """A row for each number of a statistic: `query`, `measure`, its place, value, interval."""
         rows, told = [], []
-        for answer in _rows(self.get("answers")):
+        for answer in objects(self.get("answers")):
             asked = {"query": answer.get("name"), "measure": answer.get("measure")}
-            for row in _rows(answer.get("rows")):
+            for row in objects(answer.get("rows")):
                 rows.append({**asked, **row})
                 told.append({**asked, **answer_figures(row, str(answer.get("measure")))})
         names = tuple(name for name in _ANSWER if any(row.get(name) is not None for row in rows))
@@ -59,14 +59,12 @@ class Report(dict[str, Any]):
         `name` is what the centre calls it, `model` the digest of its parameters, `party` empty for
         all rows together.
         """
-        part = self.get("evaluation")
         rows: list[dict[str, Any]] = []
-        for one in _rows(part.get("models")) if isinstance(part, Mapping) else ():
+        for one in objects(members(self.get("evaluation")).get("models")):
             known = {name: one.get(name) or None for name in ("job", "name", "model")}
             named = {**known, "party": ""}
             rows.append({**named, **numbers_in(one.get("figures"))})
-            parties = one.get("parties")
-            for party, figures in parties.items() if isinstance(parties, Mapping) else ():
+            for party, figures in members(one.get("parties")).items():
                 rows.append({**named, "party": str(party), **numbers_in(figures)})
         return Table(tuple(rows), _columns(rows), "evaluation")
 
@@ -74,17 +72,13 @@ class Report(dict[str, Any]):
     def points(self) -> Table:
         """Of a sweep a row for each point: what it sets, its figures, its job and its model."""
         rows: list[dict[str, Any]] = []
-        for one in _rows(self.get("points")):
-            sets, model = one.get("sets"), one.get("model")
-            row = {"point": one.get("point"), **(sets if isinstance(sets, Mapping) else {})}
+        for one in objects(self.get("points")):
+            row = {"point": one.get("point"), **members(one.get("sets"))}
             row |= numbers_in(one.get("metrics"))
             row |= {name: one.get(name) for name in ("rounds", "epsilon", "state", "job")}
-            row["model"] = model.get("id") if isinstance(model, Mapping) else None
+            row["model"] = members(one.get("model")).get("id")
             rows.append(row)
-        best = self.get("best")
-        number = best.get("point") if isinstance(best, Mapping) else None
-        note = "" if number is None else Text("the best is point {point}", point=str(number))
-        return Table(tuple(rows), _columns(rows), "points", note=note)
+        return Table(tuple(rows), _columns(rows), "points", note=_best(members(self.get("best"))))
 
     @property
     def metrics(self) -> Table:
@@ -115,7 +109,7 @@ class Report(dict[str, Any]):
         told["contributors"] = _contributors(self.get("contributions"))
         if privacy := self.get("privacy"):
             told["privacy"] = privacy_line(privacy)
-        if isinstance(model := self.get("model"), Mapping):
+        if model := members(self.get("model")):
             told["model"] = "\n".join(str(model[n]) for n in ("id", "digest") if model.get(n))
         parts = [display.facts(str(self.get("name") or ""), told)]
         own = (self.answers, self.evaluation, self.points)
@@ -125,14 +119,14 @@ class Report(dict[str, Any]):
     def _sections(self) -> list[Table]:
         """Return the sections of a job's own kind, as far as they have the expected shape."""
         return [
-            Table(_rows(one.get("rows")), ("label", "value"), str(one.get("title") or ""))
-            for one in _rows(self.get("sections"))
+            Table(objects(one.get("rows")), ("label", "value"), str(one.get("title") or ""))
+            for one in objects(self.get("sections"))
         ]
 
 
 def rounds_table(history: Any) -> Table:
     """Return a row for each round: `round`, its figures, `epsilon`, `seconds`."""
-    rows = _rows(history)
+    rows = objects(history)
     names = dict.fromkeys(name for row in rows for name in row)
     last = [name for name in _BESIDE if name in names]
     first = [name for name in names if name not in last]
@@ -142,14 +136,12 @@ def rounds_table(history: Any) -> Table:
 def metrics_table(report: Mapping[str, Any]) -> Table:
     """Return the metrics of a report or a card: as numbers, and told with their noise."""
     metrics, errors = numbers_in(report.get("metrics")), numbers_in(report.get("metrics_errors"))
-    privacy = report.get("privacy")
     rows = tuple(
         {"metric": name, "value": value, "standard_error": errors.get(name)}
         for name, value in metrics.items()
     )
     figures = metric_figures({
-        "metrics": metrics, "metrics_errors": errors,
-        "privacy": privacy if isinstance(privacy, Mapping) else None,
+        "metrics": metrics, "metrics_errors": errors, "privacy": members(report.get("privacy")),
     })  # fmt: skip
     told = tuple(
         {
@@ -166,13 +158,7 @@ def metrics_table(report: Mapping[str, Any]) -> Table:
 
 def numbers_in(value: Any) -> dict[str, float]:
     """Return the members of a JSON object that are finite numbers; a server may send anything."""
-    if not isinstance(value, Mapping):
-        return {}
-    return {
-        str(name): one
-        for name, one in value.items()
-        if isinstance(one, int | float) and not isinstance(one, bool) and abs(one) <= _LARGEST
-    }
+    return {str(name): one for name, one in members(value).items() if finite(one)}
 
 
 def privacy_line(privacy: Any) -> str:
@@ -193,11 +179,9 @@ def privacy_line(privacy: Any) -> str:
 
 
 def _contributors(contributions: Any) -> str:
-    if not isinstance(contributions, Mapping):
-        return ""
     told = []
-    for party, one in contributions.items():
-        facts = one if isinstance(one, Mapping) else {}
+    for party, one in members(contributions).items():
+        facts = members(one)
         rounds, rows = facts.get("rounds"), facts.get("rows")
         line = Text("{party}: {rounds} {rounds:round|rounds}", party=party, rounds=rounds or 0)
         more = "" if rows is None else Text(", {rows} {rows:row|rows}", rows=rows)
@@ -205,13 +189,20 @@ def _contributors(contributions: Any) -> str:
     return "\n".join(told)
 
 
+def _best(best: Mapping[str, Any]) -> str:
+    """Say which point is the best, and how many are as good."""
+    if (point := best.get("point")) is None:
+        return ""
+    if (tied := best.get("tied")) is None:
+        return Text("the best is point {point}", point=str(point))
+    return Text(
+        "the best is point {point}, the first of {count} that are equally good",
+        point=str(point),
+        count=str(tied),
+    )
+
+
 def _columns(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return the names under which any row has a value."""
     names = dict.fromkeys(name for row in rows for name in row)
     return tuple(name for name in names if any(row.get(name) is not None for row in rows))
-
-
-def _rows(value: Any) -> tuple[Mapping[str, Any], ...]:
-    """Return a JSON list of objects; the server may send anything."""
-    found: Sequence[Any] = value if isinstance(value, list) else ()
-    return tuple(one for one in found if isinstance(one, Mapping))

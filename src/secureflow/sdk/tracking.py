@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.reading import members
 from secureflow.kit.text import Text
 from secureflow.sdk import answers, verbs
 from secureflow.sdk.events import Event
@@ -194,8 +195,7 @@ def parameters_of(job: Job) -> dict[str, str]:
     if isinstance(roster := spec.get("roster"), list):
         found["parties"] = len(roster)
     for part in _PARTS:
-        if isinstance(members := spec.get(part), Mapping):
-            found |= {f"{part}.{name}": value for name, value in members.items()}
+        found |= {f"{part}.{name}": value for name, value in members(spec.get(part)).items()}
     written = {name: _written(value) for name, value in found.items() if value is not None}
     return {
         name: value
@@ -217,10 +217,9 @@ def _tags_of(job: Job) -> dict[str, str]:
 def _outcome_tags(report: Report) -> dict[str, str]:
     """Return the model and the ledger's head as the report tells them."""
     told: dict[str, Any] = {}
-    if isinstance(model := report.get("model"), Mapping):
-        told |= {"model": model.get("id"), "model_digest": model.get("digest")}
-    if isinstance(ledger := report.get("ledger"), Mapping):
-        told |= _head(ledger.get("note"))
+    model = members(report.get("model"))
+    told |= {"model": model.get("id"), "model_digest": model.get("digest")}
+    told |= _head(members(report.get("ledger")).get("note"))
     if report.get("kept_round") is not None:
         told["kept_round"] = report["kept_round"]
     return {f"secureflow.{name}": str(one)[:_LONGEST] for name, one in told.items() if one}

@@ -55,6 +55,9 @@ def test_a_label_that_the_column_cannot_be_is_refused(
     with pytest.raises(SecureFlowError) as caught:
         check_features(spec(FAMILY[target], target, features=WEIGHT), declared(**changes))
     assert caught.value.code == code
+    if code == "unknown_category":
+        declares = ", ".join(*(one["categories"] for one in changes.values()))
+        assert caught.value.hint.endswith(f"this one declares: {declares}.")
 
 
 @pytest.mark.parametrize("column", ["price", "count"])

@@ -11,9 +11,9 @@ from secureflow.kit.errors import SecureFlowError
 
 
 @contextmanager
-def refused(code: str, says: str = "") -> Iterator[None]:
+def refused(code: str, says: str = "") -> Iterator[pytest.ExceptionInfo[SecureFlowError]]:
     with pytest.raises(SecureFlowError) as caught:
-        yield
+        yield caught
     assert caught.value.code == code, str(caught.value)
     assert says in str(caught.value)
     assert caught.value.message

@@ -98,6 +98,9 @@ async def test_only_owners_grant_and_only_what_they_declare(stage: Stage) -> Non
     owner = stage.owner("bank-a")
     with refused("unknown_column", "salary"):
         await grant(stage, owner, columns=["salary"])
+    with refused("unknown_column", "agee") as caught:
+        await grant(stage, owner, columns=["agee"])
+    assert caught.value.hint == "age may be meant."
     for expires in (stage.now[0], stage.now[0] + 10 * YEAR):
         with refused("invalid_request"):
             await grant(stage, owner, expires=expires)

@@ -46,8 +46,12 @@ async def test_a_label_is_one_that_every_owner_declares(stage: Stage) -> None:
     error = await refused(stage, label={"column": "income", "positive": "hihg"})
     assert (error.code, error.details) == ("unknown_category",
                                            {"party": "bank-a", "column": "income"})  # fmt: skip
+    assert error.hint.endswith("; bank-a declares: high, low.")  # the likest first
     error = await refused(stage, label={"column": "incme", "positive": "high"})
     assert (error.code, error.details["column"]) == ("unknown_column", "incme")
+    assert error.hint.startswith("income may be meant.")
+    error = await refused(stage, label={"column": "zzz", "positive": "high"})
+    assert "bank-a declares: age, " in error.hint
     error = await refused(stage, columns=["job"], label={"column": "age", "positive": "old"})
     assert (error.code, error.details["column"]) == ("malformed_label", "age")
     await publish(stage, "bank-c", None, income={"categories": ["low", "middling"]})

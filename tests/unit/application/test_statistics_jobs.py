@@ -162,8 +162,9 @@ async def test_what_cannot_be_asked_is_refused(
 
 async def test_columns_need_a_grant(stage: Stage) -> None:
     purpose = replace(wanted(stage), purpose="marketing")
-    with refused("column_not_granted"):
+    with refused("column_not_granted") as caught:
         await stage.services.jobs.dry_run(stage.scientist("bank-a"), purpose)
+    assert caught.value.hint.endswith("It has granted: credit-scoring.")
 
 
 @pytest.mark.slow

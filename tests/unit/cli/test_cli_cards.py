@@ -53,6 +53,30 @@ def test_a_card_reads_from_the_purpose_to_the_digest(cli: Any) -> None:
     assert json.loads(cli("model", "card", "mdl_00000000", "-o", "json")[1]) == CARD | NOISED
 
 
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize(
+    "place",
+    ["features", "features.numeric", "features.categorical", "features.label", "plan",
+     "plan.split", "plan.validation", "plan.rounds", "rounds", "kept_round", "contributors",
+     "parents", "metrics", "metrics.rows", "metrics.auc", "metrics_errors", "metrics_errors.auc",
+     "privacy", "privacy.epsilon", "privacy.unit", "model", "created", "family", "protection",
+     "contributions", "contributions.bank-a", "code"],
+)  # fmt: skip
+def test_nothing_that_a_centre_says_of_a_model_ends_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    given = {"contributions": {"bank-a": {"rounds": 1}}, "state": "succeeded"}
+    whole: dict[str, Any] = json.loads(json.dumps({**CARD, **NOISED, **given}))
+    whole["plan"]["split"] = {"folds": None}
+    name, _, member = place.partition(".")
+    changed = {**whole, name: {**whole[name], member: value} if member else value}
+    centre.answers["GET /models/mdl_00000000/card"] = (200, changed)
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, changed)
+    for command in (("model", "card", "mdl_00000000"), ("job", "report", "job_00000000")):
+        code, out, err = cli(*command)
+        assert (code, "\u202e" in out) == (0, False), err
+
+
 def test_a_card_and_a_report_in_chinese_are_chinese(
     cli: Any, centre: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -255,6 +255,18 @@ def test_a_file_without_rows_gives_one_without_rows(
         assert pq.read_table(out).schema.names == ["id", "predicted", "P(y=yes)"]
 
 
+def test_a_file_without_the_models_columns_is_refused(
+    cli: Any, model: Path, tmp_path: Path
+) -> None:
+    rows, out = tmp_path / "rows.parquet", tmp_path / "out.csv"
+    pq.write_table(pa.table({"other": list(range(20_000))}), rows)
+    for asked in ((), ("--save", out)):
+        code, told, err = cli("model", "predict", model, rows, *asked)
+        assert (code, told) == (2, "")
+        assert "missing_column" in err
+    assert not out.exists()
+
+
 def test_a_model_of_the_centre_predicts_by_its_id(
     cli: Any, centre: Any, model: Path, table: Path
 ) -> None:

@@ -85,6 +85,25 @@ def test_a_report_has_commitments_alone(cli: Any, centre: Any) -> None:
     assert json.loads(out)["prediction"] == REPORT["prediction"]
 
 
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("place", ["prediction", "kept", "party", "delivered", "to", "parties"])
+def test_no_report_of_a_centre_ends_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    whole = REPORT["prediction"]
+    changed = value if place == "prediction" else {**whole, place: value}
+    if place == "party":
+        changed = {**whole, "kept": {"bank-a": value}}
+    if place in {"to", "parties"}:
+        changed = {**whole, "delivered": {**whole["delivered"], place: value}}
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (
+        200,
+        {**REPORT, "prediction": changed},
+    )
+    status, out, err = cli("job", "report", "job_11111111")
+    assert (status, "\u202e" in out) == (0, False), err
+
+
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the agent tells of a job, with its file."""

@@ -140,6 +140,10 @@ def test_what_is_said_is_sent_as_it_is_said(asked: Any, text: str, sent: Any) ->
 def test_a_name_or_a_round_that_there_is_not(asked: Any) -> None:
     status, err, _ = asked("resume: churn\n")
     assert (status, "There is no job named 'churn'" in err) == (4, True)
+    assert "may be meant" not in err
+    status, err, _ = asked("resume: credti\n")
+    assert (status, "credit may be meant" in err) == (4, True)
+    assert "secureflow job list" in err
     status, err, _ = asked("resume: {job: credit, round: 7}\n")
     assert (status, "released no model in round 7" in err) == (4, True)
     assert asked("", "--from", "credit@last")[0] == 2

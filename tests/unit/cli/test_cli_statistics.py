@@ -163,3 +163,37 @@ def test_a_dataset_shows_the_key_by_which_rows_can_be_held_out(cli: Any, centre:
     assert "hold its rows out by the key in the column account_id" in out
     centre.answers["GET /datasets/dst_a"] = (200, {**keyed, "key": None})
     assert "hold its rows" not in cli("data", "show", "dst_a")[1]
+
+
+@pytest.mark.parametrize(
+    "value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, 1e305, None]
+)
+@pytest.mark.parametrize("place", ["answers", "name", "measure", "rows", "row", "value",
+                                   "standard_error", "low", "group", "cell", "reason"])  # fmt: skip
+def test_no_answers_of_a_centre_end_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    row = {**ROW, "standard_error": 2.5, "value": 7.0, place: value}
+    answer = {**ANSWERS[0], "rows": [value if place == "row" else row]}
+    if place in answer:
+        answer[place] = value
+    report = {"answers": value if place == "answers" else [answer]}
+    centre.answers["GET /jobs/job_00000000/report?format=json"] = (200, report)
+    code, out, err = cli("job", "report", "job_00000000")
+    assert (code, "\u202e" in out) == (0, False), err
+
+
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize(
+    "place", ["protection", "rounds", "disclosure", "attacks", "privacy", "fitted", "points",
+              "choosing", "dropouts", "texts", "released", "epsilon", "fit"]
+)  # fmt: skip
+def test_no_explanation_of_a_centre_ends_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    told = {"rounds": 2, "privacy": {"epsilon": 1.5, place: value},
+            "fitted": [{"step": 1, "name": "woe", "column": "age", "fit": {place: value}}],
+            "points": [{"point": 1, "sets": {}}], place: value}  # fmt: skip
+    centre.answers["GET /jobs/job_00000000/explain"] = (200, told)
+    code, out, err = cli("job", "explain", "job_00000000")
+    assert (code, "\u202e" in out) == (0, False), err

@@ -96,6 +96,13 @@ def test_the_table_shows_ids_in_full_and_names_the_best(capsys: pytest.CaptureFi
     assert header.index("auc") < header.index("loss")  # the one that decides comes first
 
 
+def test_points_that_are_equally_good_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    show_points({**REPORT, "best": {**BEST, "tied": 2}})
+    assert "2 are equally good: the first of them is named." in capsys.readouterr().out
+    show_points(REPORT)
+    assert "equally good" not in capsys.readouterr().out
+
+
 def test_folds_are_told_with_their_deviation(capsys: pytest.CaptureFixture[str]) -> None:
     folds = [{"sets": {"plan.seed": 1}, "mean": 0.5, "deviation": 0.125, "folds": 4}]
     best = {**folds[0], "value": 0.5, "metric": BEST["metric"]}
@@ -209,6 +216,40 @@ def test_a_running_sweep_shows_its_points_and_the_jobs_that_have_begun(
     assert part_id(JOB, 1) in out
     assert part_id(JOB, 2) not in out
     assert "plan.seed" in out
+
+
+@pytest.mark.parametrize("point", [10**12, "x", [1], True, -1, None])
+def test_what_a_centre_says_of_how_far_a_sweep_is_costs_no_memory(
+    centre: Any, cli: Any, point: Any
+) -> None:
+    job = {**_job(), "id": JOB, "spec": {"points": [{"plan.seed": 1}, 5]},
+           "progress": {"point": point, "points": 2}}  # fmt: skip
+    centre.answers[f"GET /jobs/{JOB}"] = (200, job)
+    status, out, err = cli("job", "show", JOB)
+    assert status == 0, err
+    assert (part_id(JOB, 2) in out) == (point == 10**12)
+
+
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], [5], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize(
+    "place",
+    ["points", "points.sets", "points.metrics", "points.model", "points.error", "points.state",
+     "best", "best.value", "best.sets", "best.metric", "best.model", "best.folds", "best.deviation",
+     "best.tied", "folds", "folds.sets", "folds.mean", "metric", "choosing", "texts"],
+)  # fmt: skip
+def test_no_report_of_a_centre_ends_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    whole = json.loads(json.dumps(REPORT))
+    whole["folds"] = [{"sets": {"plan.seed": 1}, "mean": 0.7, "deviation": 0.1, "folds": 5}]
+    name, _, member = place.partition(".")
+    held = whole[name][0] if isinstance(whole[name], list) and member else whole[name]
+    changed = {**held, member: value} if member else value
+    if member and isinstance(whole[name], list):
+        changed = [changed]
+    centre.answers[f"GET /jobs/{JOB}/report?format=json"] = (200, {**whole, name: changed})
+    status, out, err = cli("job", "report", JOB)
+    assert (status, "\u202e" in out) == (0, False), err
 
 
 def _job() -> dict[str, Any]:

@@ -221,3 +221,17 @@ def test_rounds_and_reasons_are_told_in_chinese(monkeypatch: pytest.MonkeyPatch)
         "轮次 1/400  损失 0.5000  准确率 0.7500  AUC 0.2500  （每一轮的指标属于该轮开始时的模型）",
     ]
     assert "\n    损失 ▁ 0.5000" in drawn(progress)
+
+
+def test_a_point_that_is_no_number_is_not_drawn_and_ends_nothing() -> None:
+    points = [
+        {"point": one, "points": 2, "state": "running", "job": f"job-{at}"}
+        for at, one in enumerate(([1], {"a": 1}, "x", True, None, 1, 2, 1))
+    ]
+    progress = fed(*(("point", one) for one in points))
+    assert list(progress.points) == [1, 2]  # the newest of each, however often it is told
+    text = drawn(progress)
+    assert ("job-7" in text, "job-6" in text, "job-5" in text) == (True, True, False)
+    assert "job-0" not in text
+    lines = [progress.line(Event(1, "point", one)) for one in points]
+    assert all(f"job-{at}" in line for at, line in enumerate(lines))

@@ -71,6 +71,15 @@ def test_contradictions_are_named_by_their_field(
     assert reason in message
 
 
+def test_a_step_that_names_nearly_a_column_is_told_which() -> None:
+    spec = unchecked(columns=[X, JOB], steps=[{"step": "drop", "columns": ["jbo"]}])
+    with pytest.raises(SecureFlowError) as caught:
+        check_preparation(spec)
+    assert (caught.value.details["field"], caught.value.hint) == (
+        "steps.0.columns", "job may be meant."
+    )  # fmt: skip
+
+
 def test_a_round_adds_up_no_more_numbers_than_the_most() -> None:
     columns = [number(f"x{at}", 0, 1) for at in range(500)]
     names = [one["column"] for one in columns]

@@ -14,10 +14,12 @@ import pytest
 from secureflow.domain import datasets, jobs, models, projects
 from secureflow.domain.schemas import ColumnConfig, PublicPrivacy
 from secureflow.kit.errors import SecureFlowError
+from secureflow.sdk.modelcards import Card
 from secureflow.sdk.objects import Dataset, Job, JobSummary, Model, Project
 from secureflow.sdk.reports import Report
 from secureflow.sdk.tables import Table
 
+JUNK: list[Any] = [True, 3, "x", [], [[]], [5], {}, {"a": 1}, [{"column": [1]}], 10**400, None]
 ATTACK = '<script>alert(1)</script><img src="http://evil/x" onerror=x>\u202e&'
 DIGEST = "0123456789abcdef" * 4
 RECORD: dict[str, Any] = {
@@ -191,6 +193,8 @@ def test_evaluations_and_sweeps_are_tables() -> None:
     assert (first["plan.learning_rate"], first["auc"], first["model"]) == (0.1, 0.7, "mdl_3")
     assert (second["auc"], second["state"], second["job"]) == (None, "failed", "job_4")
     assert "the best is point 1" in sweep._repr_html_()
+    tied = Report({**sweep, "best": {"point": 1, "tied": 2}})
+    assert "the best is point 1, the first of 2 that are equally good" in tied._repr_html_()
 
 
 @pytest.mark.parametrize(
@@ -209,6 +213,35 @@ def test_whatever_a_server_sends_is_shown(wrong: dict[str, Any]) -> None:
     report = Report({**REPORT, **wrong})
     assert "<table>" in report._repr_html_()
     assert report.to_arrow().num_columns >= 0
+
+
+@pytest.mark.parametrize("value", JUNK)
+@pytest.mark.parametrize(
+    "place",
+    ["features", "features.numeric", "features.categorical", "features.label", "features.recipe",
+     "model", "plan", "plan.rounds", "rounds", "kept_round", "contributors", "metrics", "privacy",
+     "family", "created", "name"],
+)  # fmt: skip
+def test_whatever_a_server_sends_as_a_card_is_shown(place: str, value: Any) -> None:
+    features = {"numeric": [{"column": "age"}], "label": {"column": "y", "positive": "yes"}}
+    whole: dict[str, Any] = {"name": "rates", "features": features, "plan": {"rounds": 3}}
+    part, _, member = place.partition(".")
+    card = Card({**whole, part: {**whole[part], member: value} if member else value})
+    assert "<table>" in card._repr_html_()
+    assert all(isinstance(name, str) for name in card.feature_names)
+    assert isinstance(card.label, dict)
+
+
+def test_a_note_does_not_hide_that_there_are_more_rows() -> None:
+    rows = tuple({"n": at} for at in range(53))
+    told = Page(Table(rows, ("n",), note="every value has noise")._repr_html_()).texts
+    assert told[-2:] == ["3 more rows", "every value has noise"]
+    assert "more rows" not in Table(rows[:50], ("n",), note="n")._repr_html_()
+
+
+def test_a_description_without_columns_is_shown() -> None:
+    html = replace(dataset(), columns=())._repr_html_()
+    assert (html.count("<table>"), "bank-a" in html) == (1, True)
 
 
 ROWS = (

@@ -85,6 +85,12 @@ def test_what_cannot_be_trained_is_said(
     assert caught.value.code == code
 
 
+def test_a_label_that_is_nearly_a_column_is_told_which() -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        common_features([dataset()], "incme", ">50K")
+    assert (caught.value.code, caught.value.hint) == ("unknown_column", "income may be meant.")
+
+
 def test_the_example_job_file_is_a_valid_request() -> None:
     file = Path(__file__).resolve().parents[3] / "examples" / "job.yaml"
     request = parse(TrainingRequest, yaml.safe_load(file.read_text()), "request")

@@ -14,6 +14,7 @@ from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.targets import Label
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.nearnames import some
 from secureflow.kit.text import Text
 
 
@@ -131,7 +132,7 @@ def declared(dataset: DatasetConfig, name: str, types: set[str]) -> ColumnConfig
             ),
             Text(
                 "The declared columns are: {columns}.",
-                columns=", ".join(one.name for one in dataset.columns),
+                columns=some(one.name for one in dataset.columns),
             ),
             {"dataset": dataset.name, "column": name},
         )
@@ -175,6 +176,9 @@ def unknown_category(
             name=column.name,
             dataset_name=dataset.name,
         ),
-        "Use the categories that every owner declares.",
+        Text(
+            "Use the categories that every owner declares; this one declares: {categories}.",
+            categories=some(column.categories),
+        ),
         {"dataset": dataset.name, "column": column.name},
     )

@@ -15,6 +15,7 @@ from secureflow.domain.specs.base import JobSpec, contradiction
 from secureflow.domain.specs.targets import Label
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.nearnames import alike, some
 from secureflow.kit.text import Joined, Text
 
 
@@ -165,7 +166,20 @@ def declared_in(name: str, party: str, dataset: Dataset) -> ColumnConfig:
     for column in dataset.columns:
         if column.name == name:
             return column
-    raise SecureFlowError(
+    raise no_column(name, party, dataset)
+
+
+def no_column(name: str, party: str, dataset: Dataset) -> SecureFlowError:
+    """Return the error of a column that an owner does not declare, with those it may be."""
+    names = [one.name for one in dataset.columns]
+    near = alike(name, names)
+    hint = Text(
+        "Use columns that every contributor declares; {party} declares: {columns}.",
+        party=party, columns=some(names),
+    ) if not near else Text(
+        "{near} may be meant. Use columns that every contributor declares.", near=some(near)
+    )  # fmt: skip
+    return SecureFlowError(
         "unknown_column",
         Text(
             "The dataset {name} of {party} declares no column {column!r:.130}.",
@@ -173,7 +187,7 @@ def declared_in(name: str, party: str, dataset: Dataset) -> ColumnConfig:
             party=party,
             column=name,
         ),
-        "Use columns that every contributor declares.",
+        hint,
         {"party": party, "column": name},
     )
 
@@ -204,6 +218,9 @@ def category_not_shared(
     category: str, column: str, party: str, dataset: Dataset
 ) -> SecureFlowError:
     """Return the error of a category that job and owner do not both list."""
+    declared = next((one.categories for one in dataset.columns if one.name == column), ())
+    near = alike(category, declared)
+    others = [one for one in declared if one not in near]
     return SecureFlowError(
         "unknown_category",
         Text(
@@ -214,7 +231,11 @@ def category_not_shared(
             name=dataset.name,
             party=party,
         ),
-        "Use the categories that every owner declares.",
+        Text(
+            "Use the categories that every owner declares; {party} declares: {categories}.",
+            party=party,
+            categories=some([*near, *others]),
+        ),
         {"party": party, "column": column},
     )
 

@@ -15,11 +15,12 @@ from secureflow.application.listing import list_readable
 from secureflow.application.membership import CURRENT
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.charter import Charter, SignedCharter
-from secureflow.domain.datasets import Dataset
+from secureflow.domain.datasets import Dataset, Grant
 from secureflow.domain.quorum import floor_of, quorum_of
 from secureflow.domain.specs.base import JobSpec, two_sum
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.nearnames import some
 from secureflow.kit.text import Text
 
 
@@ -176,11 +177,8 @@ async def check_grants(
     """
     columns = spec.column_names
     for party, dataset in chosen.items():
-        held = [
-            grant
-            for grant in await list_readable(work.grants, project=spec.project, dataset=dataset.id)
-            if grant.allows((), spec.purpose, now)
-        ]
+        every = await list_readable(work.grants, project=spec.project, dataset=dataset.id)
+        held = [grant for grant in every if grant.allows((), spec.purpose, now)]
         covered = {column for grant in held for column in grant.columns}
         lacking = [column for column in columns if column not in covered]
         if not held or lacking:
@@ -197,9 +195,22 @@ async def check_grants(
                     what=what,
                     name=dataset.name,
                 ),
-                Text("Ask a data owner of {party} for a grant, or leave it out.", party=party),
+                Text(
+                    "Ask a data owner of {party} for a grant, or leave it out. It has granted: "
+                    "{granted}.",
+                    party=party,
+                    granted=some(sorted(covered)) if held else _purposes(every, now),
+                ),
                 {"party": party, "dataset": dataset.id, "columns": lacking},
             )
+
+
+def _purposes(grants: Sequence[Grant], now: int) -> str:
+    """Return the purposes for which grants hold now."""
+    named = sorted(
+        {one for grant in grants for one in grant.purposes if grant.allows((), one, now)}
+    )
+    return some(named) or "–"
 
 
 def spare_parties(spec: JobSpec) -> int:

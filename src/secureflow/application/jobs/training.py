@@ -15,6 +15,7 @@ from secureflow.application.jobs.declarations import (
     budget_notes,
     category_not_shared,
     check_keyed,
+    no_column,
 )
 from secureflow.application.jobs.kind import Drafted, Start, Wanted
 from secureflow.application.jobs.models import ModelSums
@@ -196,17 +197,7 @@ def check_columns(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> None:
         types = {column.name: column.type for column in dataset.columns}
         for column, kinds in _wanted(spec.features):
             if column not in types:
-                raise SecureFlowError(
-                    "unknown_column",
-                    Text(
-                        "The dataset {name} of {party} declares no column {column!r}.",
-                        name=dataset.name,
-                        party=party,
-                        column=column,
-                    ),
-                    "Use columns that every contributor declares.",
-                    {"party": party, "column": column},
-                )
+                raise no_column(column, party, dataset)
             if types[column] not in kinds:
                 raise SecureFlowError(
                     "contradictory_spec",

@@ -41,6 +41,7 @@ from secureflow.application.reports.wording import both
 from secureflow.domain.figures import answer_figures, figure, metric_figures
 from secureflow.domain.specs.protections import stored_traits
 from secureflow.kit.plain import shown
+from secureflow.kit.reading import objects
 from secureflow.kit.text import Text, foreign, text_in
 from secureflow.texts import chosen_name
 
@@ -147,11 +148,7 @@ def _template() -> Template:
 
 def _sections(value: Any) -> list[dict[str, Any]]:
     """Return the sections of a job's own kind, as far as they have the expected shape."""
-    return [{"told": one, "rows": _rows(one.get("rows"))} for one in _rows(value)]
-
-
-def _rows(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [{"told": one, "rows": objects(one.get("rows"))} for one in objects(value)]
 
 
 def _charts(history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> list[Chart]:

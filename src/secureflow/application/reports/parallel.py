@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from secureflow.application.reports.charts import Tick
-from secureflow.application.reports.pictures.reading import listed, members, objects
 from secureflow.domain.specs.parts import MOST_PARTS, setting, settings_of
+from secureflow.kit.reading import listed, members, objects
 
 WIDTH: Final = 900.0
 HEIGHT: Final = 300.0

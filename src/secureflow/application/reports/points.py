@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any, Final
 
 from secureflow.application.reports.parallel import ParallelPlot, parallel
-from secureflow.application.reports.pictures.reading import MAX_LINES, members, number, objects
 from secureflow.domain.figures import figure
 from secureflow.domain.specs.bundle_family import ROWS
 from secureflow.domain.specs.parts import MOST_PARTS, setting, settings_of
+from secureflow.kit.reading import MAX_LINES, members, number, objects
 
 _LAST: Final = ("rounds", "epsilon")
 

@@ -33,6 +33,7 @@ from secureflow.domain.specs.steps import (
     Woe,
     YeoJohnson,
 )
+from secureflow.kit.nearnames import alike, some
 from secureflow.kit.text import Text
 
 
@@ -95,10 +96,13 @@ def after(step: Any, table: Table, fit: Fit | None = None) -> dict[str, ColumnTy
     """
     missing = next((name for name in step.columns if name not in table), None)
     if missing is not None and fit is None:
+        near = alike(missing, table)
         raise StepProblem(
             "columns",
             Text("there is no column {name!r} at this step", name=missing),
-            "Name a column that a step before it has not replaced or dropped.",
+            Text("{near} may be meant.", near=some(near))
+            if near
+            else "Name a column that a step before it has not replaced or dropped.",
         )
     if len(set(step.columns)) != len(step.columns):
         raise StepProblem("columns", "one is listed twice", "List each once.")

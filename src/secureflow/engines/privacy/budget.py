@@ -46,7 +46,7 @@ State = Literal["reserved", "committed", "voided", "unknown"]
 
 _ROUNDING: Final = 1e-6
 """Another version of the accountant may differ in the last digits."""
-_HINT = "Lower the rounds or raise the noise, or ask the data owner for a larger budget."
+_HINT = "Ask for a lower epsilon, more noise or fewer rounds, or the owner for a larger budget."
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def sections(
             ("Its value", best["value"]),
             ("What it sets", settings_of(best["sets"])),
         ]
+        if best.get("tied"):
+            told.append(("Equally good, of which it is the first", best["tied"]))
         if best.get("deviation") is not None:
             told.append(("Standard deviation over the folds", best["deviation"]))
         if best.get("model"):

@@ -50,7 +50,7 @@ def best_of(spec: SweepSpec, rows: Sequence[Row]) -> dict[str, JSON] | None:
 
     It has `point`, `job`, `sets`, `model` and `value`; of a cross-validation `sets`, `value` (the
     mean), `deviation` and `folds` of the best settings that all folds measured. Of equal ones the
-    earlier is the best.
+    earlier is the best, and `tied` says how many they are.
     """
     metric, kept = spec.metric, _KEPT
     if metric is None:
@@ -66,7 +66,11 @@ def best_of(spec: SweepSpec, rows: Sequence[Row]) -> dict[str, JSON] | None:
     for value, row in found:
         if best is None or metric.beats(value, best[0]):
             best = value, row
-    return None if best is None else {"metric": dump(metric), **{k: best[1][k] for k in kept}}
+    if best is None:
+        return None
+    equal = sum(value == best[0] for value, _ in found)
+    tied: dict[str, JSON] = {"tied": equal} if equal > 1 else {}
+    return {"metric": dump(metric), **{k: best[1][k] for k in kept}, **tied}
 
 
 def folded(spec: SweepSpec, rows: Sequence[Row]) -> list[dict[str, Any]]:

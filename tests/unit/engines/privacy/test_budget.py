@@ -58,6 +58,7 @@ def test_reserve_commit_void() -> None:
     with pytest.raises(SecureFlowError) as refused:
         budget.reserve("r3", "job_3", HUGE)
     assert refused.value.code == "budget_exceeded"
+    assert "a lower epsilon" in refused.value.hint  # an evaluation has no rounds
     assert disk.load().spent == after
     assert [e["kind"] for e in disk.events] == ["limit", "reserve", "commit", "reserve", "void"]
 

@@ -129,6 +129,20 @@ def test_the_metric_says_which_point_is_the_best() -> None:
     assert "Best by" not in [row["label"] for row in report["sections"][0]["rows"]]
 
 
+class Tied(SweepWorld):
+    points = tuple({"plan.learning_rate": 0.1, "plan.rounds": one} for one in (3, 4, 5))
+
+
+def test_of_equally_good_points_it_is_said_that_they_are() -> None:
+    report = drive(Tied(), [])
+    assert (report["best"]["point"], report["best"]["tied"]) == (1, 3)
+    rows = {row["label"]: row["value"] for row in report["sections"][0]["rows"]}
+    assert rows["Equally good, of which it is the first"] == 3
+    alone = drive(SweepWorld(), [])
+    assert "tied" not in alone["best"]
+    assert not any("Equally" in row["label"] for row in alone["sections"][0]["rows"])
+
+
 def test_every_point_is_charged_with_its_own_noise_and_rounds() -> None:
     world = PrivateSweep()
     report = drive(world, [])

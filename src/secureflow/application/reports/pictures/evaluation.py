@@ -14,9 +14,9 @@ from markupsafe import Markup
 
 from secureflow.application.reports.pictures import plots, tables
 from secureflow.application.reports.pictures.drawing import SERIES
-from secureflow.application.reports.pictures.reading import listed, members, numbers, points
 from secureflow.application.reports.wording import both
 from secureflow.domain.figures import figure
+from secureflow.kit.reading import listed, members, numbers, points
 from secureflow.kit.text import Text
 
 MAX_MODELS: Final = 64

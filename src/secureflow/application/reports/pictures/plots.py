@@ -15,8 +15,8 @@ from secureflow.application.reports.pictures.drawing import (
     shares,
     within,
 )
-from secureflow.application.reports.pictures.reading import lines, members, number, points
 from secureflow.domain.figures import figure
+from secureflow.kit.reading import lines, members, number, points
 
 
 def roc(curves: Mapping[str, Sequence[tuple[float, ...]]], key: str, told: str = "") -> Markup:

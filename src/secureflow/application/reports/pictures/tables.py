@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from secureflow.application.reports.pictures.reading import (
+from secureflow.application.reports.wording import both
+from secureflow.domain.figures import figure
+from secureflow.kit.reading import (
     lines,
     listed,
     members,
@@ -15,8 +17,6 @@ from secureflow.application.reports.pictures.reading import (
     numbers,
     points,
 )
-from secureflow.application.reports.wording import both
-from secureflow.domain.figures import figure
 
 MAX_CLASSES: Final = 64
 """Most classes of a confusion matrix that is shown."""

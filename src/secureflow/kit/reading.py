@@ -1,23 +1,27 @@
-"""Taking numbers out of a report's JSON: what is not of the expected shape is left out.
+"""Taking parts out of JSON that others wrote: what is not of the expected shape is left out.
 
-A report comes from the centre. A picture of it must neither fail nor grow without bound.
+A report comes from the centre. What shows it must neither fail nor grow without bound.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
+_LARGEST: Final = 1e300
 MAX_LINES: Final = 1024
 """Most lines of a table, points of a curve, or bars that are drawn."""
 
 
+def finite(value: Any) -> TypeGuard[float]:
+    """Tell whether it is a number that a float can be, also when it is rounded up."""
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return known and abs(value) <= _LARGEST
+
+
 def number(value: Any) -> float | None:
     """Return a finite number of moderate size, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= 1e15 and math.isfinite(value) else None
+    return float(value) if finite(value) and abs(value) <= 1e15 else None
 
 
 def points(value: Any, width: int) -> list[tuple[float, ...]]:
@@ -47,9 +51,10 @@ def listed(value: Any) -> list[Any]:
     return list(value[:MAX_LINES]) if isinstance(value, list | tuple) else []
 
 
-def objects(value: Any, most: int = MAX_LINES) -> list[Mapping[str, Any]]:
-    """Return the objects among the first `most` of a list."""
-    return [one for one in listed(value)[:most] if isinstance(one, Mapping)]
+def objects(value: Any, most: int | None = None) -> tuple[Mapping[str, Any], ...]:
+    """Return the objects in a list, or among its first `most`; empty if it is none."""
+    found = value[:most] if isinstance(value, list | tuple) else ()
+    return tuple(one for one in found if isinstance(one, Mapping))
 
 
 def members(value: Any) -> Mapping[str, Any]:
