@@ -157,6 +157,36 @@ async def test_watchers_of_a_sweep_are_kept_while_its_part_waits_for_the_databas
         await anext(events)
 
 
+async def test_watchers_of_a_sweep_leave_a_server_that_stops_without_its_database(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shutdown waits for its streams, as long as it may."""
+    jobs, ada, key, part = stage.services.jobs, stage.scientist("bank-b"), stage.ids["job"], "job_1"
+    async with stage.database.begin() as work:
+        job = await work.jobs.get(key)
+        await work.jobs.save(replace(job, progress={**job.progress, PART: part}))
+        await work.commit()
+    waits = Waits(lambda: 7)
+    jobs._waits = waits.of
+    events = jobs.events(ada, key, 0)
+    assert (await anext(events)).kind == "state"
+    away = InfrastructureError("database_unavailable", "The database cannot be reached.")
+    waits.note(part, "server", away)
+    assert (await anext(events)).kind == "waiting"
+    tries: list[str] = []
+
+    def begin() -> Any:
+        tries.append(key)
+        raise away
+
+    monkeypatch.setattr("secureflow.application.jobs.jobs.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(jobs, "_begin", begin)
+    monkeypatch.setattr(jobs, "_stopping", lambda: len(tries) > 2)
+    await stage.bus.publish(f"job/{key}")
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(anext(events), 10)
+
+
 async def test_a_stream_that_cannot_ask_who_may_see_the_job_tells_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -389,7 +389,7 @@ class Jobs:
                 except InfrastructureError:
                     if job is None or not self._waiting(job):  # nobody would wake us
                         raise
-                    if self._waits(key):
+                    if self._waits(key) or self._stopping():
                         break
                     await asyncio.sleep(LOOK_SECONDS)  # a part that waits wakes its own watchers
                     continue
