@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
+from secureflow.cli.csvformulas import plain_classes, plain_texts, say_altered
 from secureflow.cli.files import refuse_existing
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 app = group("What models said of this organisation's rows; the files stay here.")
 
@@ -106,15 +104,7 @@ def export(
     if parquet:
         write_result(path, Path(found["path"]).read_bytes(), 0o600)
     else:
-        altered = _write_csv(Path(found["path"]), path, foreign=bool(party))
-        if altered:
-            say(
-                t(
-                    "{count} {count:text|texts} that a spreadsheet would take for a formula "
-                    "{count:begins|begin} with an apostrophe now; Parquet has every text as it is.",
-                    count=altered,
-                )
-            )
+        say_altered(_write_csv(Path(found["path"]), path, foreign=bool(party)))
     say(t("Written to {path}.", path=path))
 
 
@@ -147,10 +137,10 @@ def _write_csv(source: Path, target: Path, *, foreign: bool) -> int:
     Args:
         source: the Parquet file.
         target: where to write.
-        foreign: whether another party wrote it.
+        foreign: whether another party wrote it, not this one's own agent.
 
     Returns:
-        How many texts were altered (`plain_texts`).
+        How many texts were altered (`plain_texts`, `plain_classes`).
 
     Raises:
         SecureFlowError: `invalid_file`.
@@ -158,13 +148,12 @@ def _write_csv(source: Path, target: Path, *, foreign: bool) -> int:
     import pyarrow as pa
     from pyarrow.csv import CSVWriter
 
-    from secureflow.cli.csvformulas import plain_texts
     from secureflow.cli.predictrows import BLOCK_ROWS, no_parquet, parquet_file
     from secureflow.kit.atomic import streamed_result
 
     try:
         with parquet_file(source) as file, streamed_result(target, 0o600) as fresh:
-            plain = plain_texts if foreign else _as_it_is
+            plain = plain_texts if foreign else plain_classes
             empty, altered = plain(pa.RecordBatch.from_pylist([], file.schema_arrow))
             with fresh.open("wb") as sink, CSVWriter(sink, empty.schema) as writer:
                 for batch in file.iter_batches(BLOCK_ROWS):
@@ -174,7 +163,3 @@ def _write_csv(source: Path, target: Path, *, foreign: bool) -> int:
     except (pa.ArrowException, UnicodeError) as error:
         raise no_parquet(source) from error
     return altered
-
-
-def _as_it_is(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
-    return batch, 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 import typer
 
 from secureflow.cli.console import Form, Output, say, show
+from secureflow.cli.csvformulas import plain_classes, say_altered
 from secureflow.cli.files import check_writable, refuse_existing
 from secureflow.cli.predictrows import PARQUET, RowSource, opened_rows
 from secureflow.cli.texts import t
@@ -199,7 +200,9 @@ def _saved(path: Path, model: Predictor, source: RowSource) -> Iterator[_Sink]:
                     yield writer
             else:
                 with fresh.open("w", encoding="utf-8", newline="") as text:
-                    yield _CsvFile(text, schema.names)
+                    file = _CsvFile(text, schema.names)
+                    yield file
+                say_altered(file.altered)
     except OSError as error:
         raise SecureFlowError(
             "invalid_file",
@@ -209,9 +212,13 @@ def _saved(path: Path, model: Predictor, source: RowSource) -> Iterator[_Sink]:
 
 
 class _CsvFile:
-    """A CSV file; a missing value is an empty cell."""
+    """A CSV file; a missing value is an empty cell.
+
+    `altered` counts the names of classes that would be formulas (`plain_classes`).
+    """
 
     def __init__(self, text: Any, names: list[str]) -> None:
+        self.altered = 0
         self._writer = csv.writer(text, lineterminator="\n")
         self._writer.writerow(names)
 
@@ -221,6 +228,8 @@ class _CsvFile:
         Raises:
             SecureFlowError: `invalid_rows` for a column of lists or the like.
         """
+        table, count = plain_classes(table)
+        self.altered += count
         columns = [_texts(name, table[name]) for name in table.column_names]
         texts = (["" if cell is None else cell for cell in column] for column in columns)
         self._writer.writerows(zip(*texts, strict=True))

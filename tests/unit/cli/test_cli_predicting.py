@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from unit.engines.training.family_world import spec
 
 from secureflow.cli import predictrows
+from secureflow.domain.specs.targets import ClassesLabel
 from secureflow.engines.training.export import ModelFile, model_card
 from secureflow.engines.training.initial import initial_parameters
 from secureflow.sdk.prediction import Predictor
@@ -235,6 +237,26 @@ def test_a_file_that_exists_is_replaced_only_on_request(
     assert cli(*asked, "--force")[0] == 0
     assert out.read_text().startswith("predicted,")
     assert cli("model", "predict", model, table, "--save", tmp_path / "out.xlsx")[0] == 2
+
+
+def test_the_names_of_predicted_classes_are_no_formulas_in_csv(
+    cli: Any, table: Path, tmp_path: Path
+) -> None:
+    """The model's author chose them; ids are the person's own."""
+    job = spec("mlp", "classes")
+    assert job.features is not None
+    assert isinstance(job.features.label, ClassesLabel)
+    label = replace(job.features.label, classes=("=A1", "@x", "+1-A1"))
+    job = replace(job, features=replace(job.features, label=label))
+    state = initial_parameters(job)
+    path, out = tmp_path / "m.safetensors", tmp_path / "out.csv"
+    card = model_card(job, state, moments=None, metrics={}, created=1)
+    path.write_bytes(ModelFile(card, state).to_bytes())
+    code, _, err = cli("model", "predict", path, table, "--ids", "id", "--save", out)
+    assert (code, "3 texts that a spreadsheet" in err) == (0, True)
+    found = read_csv(out)
+    assert [row["id"] for row in found] == IDS
+    assert {row["predicted"] for row in found} <= {f"'{one}" for one in label.classes}
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

@@ -190,6 +190,21 @@ def test_texts_of_others_are_no_formulas_in_csv(
         assert [row[1] for row in csv.reader(text)][1:] == [one or "" for one in texts]
 
 
+def test_classes_of_a_model_are_no_formulas_in_the_own_csv_either(
+    cli: Any, kept: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whoever submitted the model named them, and the owner's own columns stand beside them."""
+    own = pa.table({"id": ["=1", "-5", "x"], "predicted": ['=A1&"b"', "-1", "+1-A1"]})
+    pq.write_table(own, tmp_path / "own.parquet")
+    kept["path"] = str(tmp_path / "own.parquet")
+    target = tmp_path / "own.csv"
+    status, _, err = cli("agent", "prediction", "export", "job_11111111", target)
+    assert (status, "2 texts that a spreadsheet" in err) == (0, True)
+    with target.open(newline="") as text:
+        rows = list(csv.reader(text))
+    assert rows[1:] == [["=1", '\'=A1&"b"'], ["-5", "-1"], ["x", "'+1-A1"]]
+
+
 @pytest.mark.parametrize("content", ["nothing", "no table", "lists"])
 def test_what_is_no_table_is_told_and_nothing_is_written(
     cli: Any, kept: dict[str, Any], tmp_path: Path, content: str
