@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from blake3 import blake3
-from peers.agent_world import JOB
-from peers.statistics_world import COLUMNS, Counting, StatisticsWorld
+from peers.agent_world import JOB, ME
+from peers.statistics_world import BUDGET, COLUMNS, Counting, StatisticsWorld
 
 from secureflow.agent.compute import summedrows
 from secureflow.agent.compute.preparation import SUMS
@@ -123,6 +123,26 @@ async def test_a_private_jobs_rows_are_read_once_by_each_agent_that_runs(
     world.reopen()
     await world.ask("mask", body)
     assert world.counting.calls.count("prepare") == 2
+
+
+async def test_rounds_whose_totals_may_lack_a_party_are_refused_without_a_question(
+    tmp_path: Path,
+) -> None:
+    """They are over the same rows: of two totals the difference would be that party's."""
+    four, free = (ME, "bank-b", "bank-c", "bank-d"), {**BUDGET, "required": False}
+    for least in (3, 4):
+        exact = {"privacy": None, "min_contributors": least}
+        world = PreparedWorld(tmp_path / str(least), parties=four, spec_changes=exact, privacy=free)
+        assert len(schedule(world.spec).rounds) > 1
+        if least == 4:
+            assert await world.consented()
+            continue
+        with pytest.raises(SecureFlowError) as caught:
+            await world.consented()
+        assert caught.value.code == "contradictory_spec"
+        assert caught.value.details["field"] == "min_contributors"
+        assert world.assembly.inbox.list(waiting=False) == []
+        assert world.store.job(JOB) is None
 
 
 async def test_other_sums_than_those_on_record_are_not_sent(world: PreparedWorld) -> None:

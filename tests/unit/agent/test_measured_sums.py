@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from blake3 import blake3
-from peers.agent_world import JOB
-from peers.statistics_world import Counting, StatisticsWorld
+from peers.agent_world import JOB, ME
+from peers.statistics_world import BUDGET, Counting, StatisticsWorld
 
 from secureflow.agent.compute.derivation import derive
 from secureflow.agent.kinds.evaluation import check_declared
@@ -132,6 +132,27 @@ async def test_noise_is_drawn_from_a_seed_of_this_agent_this_job_and_this_model(
         assert asked["key"] == derive(job.secret, 32, "rows of a unit").hex()
         given += [asked["seed"], asked["key"]]
     assert len({*given, "00" * 32}) == 5
+
+
+async def test_models_whose_totals_may_lack_a_party_are_refused_without_a_question(
+    tmp_path: Path,
+) -> None:
+    """They are over the same rows: of two totals the difference would be that party's."""
+    four, free = (ME, "bank-b", "bank-c", "bank-d"), {**BUDGET, "required": False}
+    for least in (3, 4):
+        exact = {"privacy": None, "min_contributors": least}
+        world = EvaluatedWorld(
+            tmp_path / str(least), parties=four, spec_changes=exact, privacy=free
+        )
+        if least == 4:
+            assert await world.consented()
+            continue
+        with pytest.raises(SecureFlowError) as caught:
+            await world.consented()
+        assert caught.value.code == "contradictory_spec"
+        assert caught.value.details["field"] == "min_contributors"
+        assert world.assembly.inbox.list(waiting=False) == []
+        assert world.store.job(JOB) is None
 
 
 async def test_other_sums_than_those_on_record_are_not_sent(world: EvaluatedWorld) -> None:
