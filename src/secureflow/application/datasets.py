@@ -314,7 +314,7 @@ async def _known(work: UnitOfWork, organisation: str, name: str) -> Dataset:
 
 
 def _check_grant(dataset: Dataset, columns: Sequence[str], expires: int, now: int) -> None:
-    declared = {column.name for column in dataset.columns}
+    declared = dict.fromkeys(column.name for column in dataset.columns)
     unknown = [column for column in columns if column not in declared]
     if unknown:
         near = alike(unknown[0], declared)
