@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.agent.compute.columns import declared
-from secureflow.agent.compute.jobfiles import UPDATE, held_folder, take
+from secureflow.agent.compute.jobfiles import UPDATE, code_folder, held_folder, take
 from secureflow.agent.compute.prediction import COUNTS, PREDICT, predict_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import unnamed_rows
@@ -103,6 +103,7 @@ class PredictedRows(Keeping):
         if await asyncio.to_thread(folder.exists):
             await self._computing.close(job)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, code_folder(models, job), ignore_errors=True)
 
     def _take(self, written: Path, path: Path) -> tuple[int, str]:
         """Copy what the worker wrote, which only then cannot change any more; return its size."""
@@ -148,7 +149,19 @@ def check_declared(spec: PredictionSpec, dataset: DatasetConfig) -> None:
             for a column beside it that is no number, category or text; `privacy_required` where
             nothing may leave.
     """
-    if spec.deliver is not None and dataset.privacy is not None and dataset.privacy.required:
+    private = dataset.privacy is not None and dataset.privacy.required
+    if spec.bundle is not None and private:
+        raise SecureFlowError(
+            "privacy_required",
+            Text(
+                "The owner of {name!r} demands that nothing of single rows leaves it, and code "
+                "that others bring could tell some by failing, or by the time that it takes.",
+                name=dataset.name,
+            ),
+            "Apply a model of a built-in family, or leave this owner out.",
+            {"dataset": dataset.name},
+        )
+    if spec.deliver is not None and private:
         raise SecureFlowError(
             "privacy_required",
             Text(

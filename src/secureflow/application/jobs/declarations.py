@@ -280,3 +280,14 @@ def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
         hint,
         {"field": name},
     )
+
+
+def code_notes(spec: JobSpec) -> Iterator[str]:
+    """Yield what whoever submits a job with code is told in advance."""
+    if spec.bundle is not None:
+        yield Text(
+            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
+            "an environment of the lock {environment}.",
+            digest=spec.bundle.digest,
+            environment=spec.bundle.environment,
+        )
