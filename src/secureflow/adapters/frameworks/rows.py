@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.adapters.frameworks.numpy_runner import NumpyRunner
-from secureflow.adapters.frameworks.rowsfile import Array, inputs_of, write_arrays
+from secureflow.adapters.frameworks.rowsfile import Array, write_arrays
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.preparation import Columns, EncodedRows
+from secureflow.engines.preparation.coderows import code_rows
 
 _Part = tuple[NDArray[np.float32] | EncodedRows, NDArray[np.float32], NDArray[np.float32] | None]
 
@@ -67,7 +68,7 @@ class RowsRunner(NumpyRunner):
 
     def _arrays(self, moments: Sequence[float] | None) -> Iterator[tuple[str, Array]]:
         for part, (inputs, labels, weights) in self._parts(moments).items():
-            for name, dtype, shape, values in inputs_of(inputs, self._beside):
+            for name, dtype, shape, values in code_rows(inputs, self._beside):
                 yield f"{part}/{name}", (dtype, (len(labels), *shape), values)
             if self._labelled:
                 yield f"{part}/labels", (self._label, (len(labels),), labels)

@@ -19,17 +19,15 @@ and the arrays, C-contiguous and little-endian, `start` bytes from its beginning
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from secureflow.domain.specs.bundle_family import INPUTS
-from secureflow.domain.specs.inputs import TensorFeature, TextFeature
+from secureflow.domain.specs.inputs import TensorFeature
 from secureflow.engines.preparation import EncodedRows
+from secureflow.engines.preparation.coderows import code_rows
 
 _ALIGNED: Final = 64
 Array = tuple[np.dtype[Any], tuple[int, ...], Any]
@@ -46,33 +44,10 @@ def write_unlabelled(path: Path, rows: EncodedRows, beside: Sequence[TensorFeatu
         rows: prepared.
         beside: the features that are images, arrays and texts.
     """
-    found = inputs_of(rows, beside)
+    found = code_rows(rows, beside)
     write_arrays(path, {
         f"rows/{name}": (dtype, (len(rows), *shape), values) for name, dtype, shape, values in found
     })  # fmt: skip
-
-
-def inputs_of(
-    rows: NDArray[np.float32] | EncodedRows, beside: Sequence[TensorFeature]
-) -> Iterator[tuple[str, np.dtype[Any], tuple[int, ...], NDArray[np.float32] | EncodedRows]]:
-    """Yield what the rows hold beside labels: a table, and each other column in its shape."""
-    if not isinstance(rows, EncodedRows) or not rows.tensors:
-        yield INPUTS, np.dtype("<f4"), (_width(rows),), rows
-        return
-    table = replace(rows, tensors=())
-    if table.width:
-        yield INPUTS, np.dtype("<f4"), (table.width,), table
-    nothing = np.zeros((len(rows), 0))
-    bare = EncodedRows(nothing.astype(np.float32), nothing.astype(np.int32), ())
-    for feature, one in zip(beside, rows.tensors, strict=True):
-        text = isinstance(feature, TextFeature)
-        shape = (feature.length,) if isinstance(feature, TextFeature) else feature.shape
-        dtype = np.dtype("<i4" if text else "<f4")
-        yield feature.column, dtype, shape, replace(bare, tensors=(one,))
-
-
-def _width(inputs: NDArray[np.float32] | EncodedRows) -> int:
-    return inputs.width if isinstance(inputs, EncodedRows) else int(inputs.shape[1])
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:

@@ -76,7 +76,7 @@ class Host:
             return {"tensors": layout}, list(tensors.values())
         weights = self._tensors(payload)
         if verb == "predict":
-            (rows,) = _parts_of(arguments["rows"], ("rows",))
+            rows = arguments.get("arrays") or _parts_of(arguments["rows"], ("rows",))[0]
             found = self._model.predict(weights, rows)
             return {}, [_fitting(_one(found), "predict", "float32", arguments["shape"])]
         if verb == "train":

@@ -1,18 +1,20 @@
 """What code of others says of rows: the form that it must have, and what is computed from it.
 
-| target  | `predict` returns, float32                       | the model's outputs (`scoring`)     |
-|---------|--------------------------------------------------|-------------------------------------|
-| binary  | (rows,): the chance of the positive class        | its log-odds                        |
-| classes | (rows, classes): the chances, each row's sum is 1| their logarithms                    |
-| number  | (rows,): the number, scaled as labels are        | the same                            |
+| target          | `predict` returns, float32                        | outputs (`scoring`)    |
+|-----------------|---------------------------------------------------|------------------------|
+| binary          | (rows,): the chance of the positive class         | its log-odds           |
+| two classes     | (rows,): the chance of the second                 | logarithms of both     |
+| several classes | (rows, classes): the chances, of a row 1 together | their logarithms       |
+| a number        | (rows,): the number, scaled as labels are         | the same               |
 
-A chance of 0 or 1 counts as `SUREST` away from it: nothing is infinitely sure. A number may lie
-beyond −1 … 1, as those of other families do.
+So code that tells two classes apart need not know how a job names them. A chance of 0 or 1 counts
+as `SUREST` away from it: nothing is infinitely sure. A number may lie beyond −1 … 1, as those of
+other families do.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +36,7 @@ _Label = Label | ClassesLabel | NumberLabel
 
 def returned_shape(label: _Label | None, rows: int) -> tuple[int, ...]:
     """Return the shape of what `predict` must return."""
-    return (rows, len(label.classes)) if isinstance(label, ClassesLabel) else (rows,)
+    return (rows, len(label.classes)) if _several(label) else (rows,)
 
 
 def returned_problem(label: _Label | None, returned: NDArray[Any]) -> Text | None:
@@ -50,7 +52,7 @@ def returned_problem(label: _Label | None, returned: NDArray[Any]) -> Text | Non
         return None
     if returned.min() < 0 or returned.max() > 1:
         return NO_CHANCE
-    if isinstance(label, ClassesLabel):
+    if _several(label):
         off = np.abs(returned.sum(axis=1, dtype=np.float64) - 1)
         return NO_SUM if off.max() > SUM_OFF else None
     return None
@@ -61,7 +63,13 @@ def outputs_from(label: _Label | None, returned: NDArray[np.float32]) -> NDArray
     if label is None or isinstance(label, NumberLabel):
         return np.asarray(returned.reshape(len(returned), 1), np.float32)
     shares = returned.astype(np.float64)
-    if isinstance(label, ClassesLabel):
+    if _several(label):
         return np.log(np.maximum(shares, SUREST)).astype(np.float32)
     sure = np.clip(shares, SUREST, 1 - SUREST)
+    if isinstance(label, ClassesLabel):
+        return np.stack([np.log1p(-sure), np.log(sure)], axis=1).astype(np.float32)
     return (np.log(sure) - np.log1p(-sure)).astype(np.float32).reshape(len(returned), 1)
+
+
+def _several(label: _Label | None) -> TypeGuard[ClassesLabel]:
+    return isinstance(label, ClassesLabel) and len(label.classes) > 2
