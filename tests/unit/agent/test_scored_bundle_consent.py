@@ -200,8 +200,8 @@ async def test_an_owner_that_demands_privacy_gives_code_nothing(
     here = place(kind, tmp_path, permit(kind, NAMED), **given)
     error = await refusal(here)
     assert error.code == "privacy_required"
-    if kind is Predicted:
-        assert "by failing, or by the time" in error.message
+    assert "by failing, or by the time" in error.message
+    assert "built-in family" in error.hint
     free = {"unit": "record", "required": False}
     (tmp_path / "free").mkdir()
     here = place(kind, tmp_path / "free", permit(kind, NAMED), accounting=Analytic(),

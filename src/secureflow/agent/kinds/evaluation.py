@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.agent.compute.columns import check_bounds, check_contributions
+from secureflow.agent.compute.columns import check_bounds, check_contributions, check_no_code
 from secureflow.agent.compute.evaluation import SUMS, sums_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.kinds.blobs import Blob
@@ -94,8 +94,10 @@ def check_declared(spec: EvaluationSpec, dataset: DatasetConfig) -> None:
 
     Raises:
         SecureFlowError: those of `check_features` for each model, and of `check_bounds`;
-            `bounds_too_narrow`; `key_undeclared`.
+            `bounds_too_narrow`; `key_undeclared`; `privacy_required` for code where nothing of
+            single rows may leave.
     """
+    check_no_code(spec, dataset)
     check_bounds(spec, dataset)
     if spec.splits_by_key:
         dataset.required_key()

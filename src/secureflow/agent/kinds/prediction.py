@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from secureflow.agent.compute.columns import declared
+from secureflow.agent.compute.columns import check_no_code, declared
 from secureflow.agent.compute.jobfiles import UPDATE, code_folder, held_folder, take
 from secureflow.agent.compute.prediction import COUNTS, PREDICT, predict_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
@@ -149,19 +149,8 @@ def check_declared(spec: PredictionSpec, dataset: DatasetConfig) -> None:
             for a column beside it that is no number, category or text; `privacy_required` where
             nothing may leave.
     """
-    private = dataset.privacy is not None and dataset.privacy.required
-    if spec.bundle is not None and private:
-        raise SecureFlowError(
-            "privacy_required",
-            Text(
-                "The owner of {name!r} demands that nothing of single rows leaves it, and code "
-                "that others bring could tell some by failing, or by the time that it takes.",
-                name=dataset.name,
-            ),
-            "Apply a model of a built-in family, or leave this owner out.",
-            {"dataset": dataset.name},
-        )
-    if spec.deliver is not None and private:
+    check_no_code(spec, dataset)
+    if spec.deliver is not None and dataset.privacy is not None and dataset.privacy.required:
         raise SecureFlowError(
             "privacy_required",
             Text(
