@@ -282,6 +282,7 @@ def test_its_model_predicts_where_the_rows_are(place: Platform, released: Any) -
     chances, _ = pooled(place, released)
     found = []
     for owner in place.parties.values():
+        assert not list((owner.config.parent / "models").glob(f"{job.id}*"))
         table = pq.read_table(api.prediction_show(owner.config, job.id)["path"])
         found.append(table["P(income=>50K)"].to_numpy())
         np.testing.assert_array_equal(table["predicted"].to_numpy(), found[-1] > 0.5)

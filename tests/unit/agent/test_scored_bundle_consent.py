@@ -79,6 +79,12 @@ def place(kind: type[Applied], tmp_path: Path, policy: str = "", **more: Any) ->
     return kind(tmp_path / "agent", policy=policy, **{"confines": True, "spec_changes": {}, **more})
 
 
+async def approved(here: Applied) -> Any:
+    """Ask for consent that no person has to give."""
+    async with asyncio.timeout(30):
+        return (await here.consent())["approval"]
+
+
 def permit(kind: type[Applied], when: str = "true") -> str:
     return f"""permit(principal, action == Action::"{kind.kind}", resource) when {{ {when} }};"""
 
@@ -118,7 +124,7 @@ async def test_a_policy_about_data_or_the_model_allows_no_code(
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_policy_that_names_the_code_allows_it(kind: type[Applied], tmp_path: Path) -> None:
     here = place(kind, tmp_path, permit(kind, f'{NAMED} && context.starts_from == "{MODEL}"'))
-    assert (await here.consent())["approval"]
+    assert await approved(here)
     assert here.store.approved_bundle(CODE.digest) is not None
     assert here.assembly.bundles.kept(CODE.digest) is not None
 
@@ -135,7 +141,7 @@ async def test_code_whose_predictions_go_to_somebody_needs_both_looked_at(tmp_pa
         if asks:
             await arrived(here, asking)
         else:
-            assert (await asking)["approval"]
+            assert (await asyncio.wait_for(asking, 30))["approval"]
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
 
@@ -148,22 +154,31 @@ async def test_what_an_owner_approved_for_a_training_is_compared_with(
     here = place(kind, tmp_path, LOOKS["it names the code"])
     scoring = here.spec
     here.change(**part(settings={"k": 1}))
-    await here.consent()
+    await approved(here)
     here.spec, here.digest = scoring, spec_digest(scoring)
     asking = asyncio.create_task(here.ask("consent", here.consent_body(job="job_another000")))
-    told = await here.review((await arrived(here, asking)).id)
+    told_of = await arrived(here, asking)
+    told = await here.review(told_of.id)
     assert told["approved_job"]
     assert told["given"]["settings"] == {"k": 1}
-    asking.cancel()
+    here.assembly.inbox.decide(told_of.id, "approved", "")
+    here.assembly.inbox.wake(told_of.id)
+    assert (await asyncio.wait_for(asking, 30))["approval"]
+    again = asyncio.create_task(here.ask("consent", here.consent_body(job="job_another002")))
+    told = await here.review((await arrived(here, again)).id)
+    assert told["given"]["job"] == "job_another000"
+    assert told["given"]["others"]["model.digest"] == MODEL
     here.change(code=NEWER)
     newer = asyncio.create_task(here.ask("consent", here.consent_body(job="job_another001")))
-    while len(here.assembly.inbox.list()) < 2:  # noqa: ASYNC110
+    while len(here.assembly.inbox.list()) < 2:
+        assert not newer.done(), newer
         await asyncio.sleep(0.001)
     item = next(o for o in here.assembly.inbox.list() if o.job == "job_another001")
     told = await here.review(item.id)
     assert unpack(b64decode(told["before"])).digest == CODE.digest
     newer.cancel()
-    await asyncio.gather(asking, newer, return_exceptions=True)
+    again.cancel()
+    await asyncio.gather(again, newer, return_exceptions=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -206,7 +221,7 @@ async def test_an_owner_that_demands_privacy_gives_code_nothing(
     (tmp_path / "free").mkdir()
     here = place(kind, tmp_path / "free", permit(kind, NAMED), accounting=Analytic(),
                  privacy={**BUDGET, **free})  # fmt: skip
-    assert (await here.consent())["approval"]
+    assert await approved(here)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -106,6 +106,7 @@ LEAKS = "raise ValueError(f'the first row is {rows[\"inputs\"][0]}')"
 BAD: dict[str, tuple[str | None, str, str]] = {
     "it raises": (LEAKS, "bundle_failed", "a method raised an exception"),
     "no number": ("return np.full(60, np.nan)", "bundle_output_refused", "is not finite"),
+    "it hangs": ("time.sleep(60)", "bundle_silent", "within its limit of time"),
     "it dies": ("os._exit(0)", "bundle_died", "ended without an answer"),
 }
 
@@ -113,7 +114,7 @@ BAD: dict[str, tuple[str | None, str, str]] = {
 @pytest.mark.parametrize("name", BAD)
 async def test_what_code_does_wrong_leaves_nothing_that_counts(name: str, tmp_path: Path) -> None:
     body, code, words = BAD[name]
-    spec = evaluated(ROSTER, models=[scored()])
+    spec = evaluated(ROSTER, models=[scored(seconds=1 if name == "it hangs" else 20)])
     async with scored_jobs.place(tmp_path / "agent", source(body), spec) as at:
         with pytest.raises(SecureFlowError) as caught:
             await at.ask()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.agent.compute.columns import check_no_code, declared
-from secureflow.agent.compute.jobfiles import UPDATE, code_folder, held_folder, take
+from secureflow.agent.compute.jobfiles import UPDATE, held_folder, take
 from secureflow.agent.compute.prediction import COUNTS, PREDICT, predict_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import unnamed_rows
@@ -103,7 +103,6 @@ class PredictedRows(Keeping):
         if await asyncio.to_thread(folder.exists):
             await self._computing.close(job)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        await asyncio.to_thread(shutil.rmtree, code_folder(models, job), ignore_errors=True)
 
     def _take(self, written: Path, path: Path) -> tuple[int, str]:
         """Copy what the worker wrote, which only then cannot change any more; return its size."""

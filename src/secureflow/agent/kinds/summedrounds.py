@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from secureflow.agent.compute.derivation import derive
-from secureflow.agent.compute.jobfiles import code_folder
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import paid_reading, unnamed_rows
 from secureflow.agent.kinds.blobs import Blob, fetched
@@ -220,9 +219,7 @@ class SummedRounds(ABC):
         if self._rows.pop(job, None) is not None:
             await self._computing.close(job)
         # An agent that was started again since has not read the rows, and fetched blobs before.
-        code = code_folder(self._context.settings.models, job)
-        for folder in (self._folder(job), code):
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
 
     def _folder(self, job: str) -> Path:
         return self._context.settings.models / job
