@@ -93,12 +93,12 @@ def table() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def dataset(folder: Path) -> DatasetConfig:
-    """Write the owner's file, and return its declaration."""
+def dataset(folder: Path, count: int = COUNT) -> DatasetConfig:
+    """Write the owner's file of so many rows, and return its declaration."""
     columns = table()
     folder.mkdir(parents=True, exist_ok=True)
     rows = zip(*columns.values(), strict=True)
-    lines = [",".join(columns), *(",".join(map(str, one)) for one in rows)]
+    lines = [",".join(columns), *(",".join(map(str, one)) for one in [*rows][:count])]
     (folder / "people.csv").write_text("\n".join(lines) + "\n")
     declared = (
         *(ColumnConfig(name, "number", bounds=(-3.0, 3.0)) for name in ("age", "debt")),
@@ -181,13 +181,13 @@ class Place:
 
 @asynccontextmanager
 async def place(
-    directory: Path, files: bytes, spec: Any, *, claims: int = -1
+    directory: Path, files: bytes, spec: Any, *, claims: int = -1, count: int = COUNT
 ) -> AsyncIterator[Place]:
     """Prepare a job with this code in the real sandbox; afterwards nothing of it runs.
 
-    `claims` is the number of rows that the worker names, -1 for the true one.
+    `claims` is the number of rows that the worker names, -1 for the true one; `count` is that.
     """
-    declared = dataset(directory)
+    declared = dataset(directory, count)
     config = WorkerConfig(
         files=directory / "models", memory=1 << 30, sandbox=BubblewrapSandbox(), hidden=(directory,)
     )

@@ -262,6 +262,7 @@ def test_its_model_is_evaluated_where_the_rows_are(place: Platform, released: An
     assert set(one["parties"]) == set(place.parties)
     assert one["code"]["digest"] == released_code(place).digest
     assert "ROC" in html
+    assert "计算所用的代码" in html
     assert any("hidden in the scores" in row["sees"] for row in explained["disclosure"])
     check_story(place, job, models=0)
     for owner in place.parties.values():

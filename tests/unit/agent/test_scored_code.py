@@ -137,6 +137,18 @@ async def test_a_class_that_does_not_predict_is_found_before_it_could_see_rows(
     assert at.own.calls == []
 
 
+async def test_of_no_rows_code_is_not_asked(tmp_path: Path) -> None:
+    """Libraries raise at an empty table, and an owner may have no row that its keys hold out."""
+    spec = evaluated(ROSTER, models=[scored()])
+    at_all = scored_jobs.place(tmp_path / "agent", source("raise OSError"), spec, count=0)
+    async with at_all as at:
+        assert sum(await at.ask()) == 0
+    assert at.own.calls == ["count"]
+    whole = predicted(ROSTER, model=scored())
+    async with scored_jobs.place(tmp_path / "b", source("raise OSError"), whole, count=0) as at:
+        assert await at.ask() == [0, 0]
+
+
 DRAWS = "print('asked', flush=True); return np.random.default_rng().random(len(rows['inputs']))"
 
 

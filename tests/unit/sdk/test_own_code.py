@@ -97,6 +97,8 @@ def test_its_code_says_what_it_says_at_an_owner(
         likely = found["predicted"].to_numpy(zero_copy_only=False)
         np.testing.assert_array_equal(likely == ("b" if form == "two" else True), chances > 0.5)
     assert "called ['inputs']" in capfd.readouterr().err
+    assert len(model.predict(table.slice(0, 0))) == 0
+    assert "called" not in capfd.readouterr().err
 
 
 def test_other_code_is_not_taken_for_it(table: pa.Table, tmp_path: Path) -> None:

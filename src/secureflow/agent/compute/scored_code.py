@@ -113,8 +113,11 @@ class ScoredCode:
         return []
 
     def written(self, spec: Any, rows: tuple[int, int], asked: Mapping[str, Any]) -> bool:
-        """Tell whether the code has said it all before."""
-        return self._file(spec, rows, asked).whole
+        """Tell whether the code has said it all before; of no rows there is nothing to say."""
+        file = self._file(spec, rows, asked)
+        if not rows[0]:
+            file.path.touch(0o600)
+        return file.whole
 
     def further(self, spec: Any, asked: Mapping[str, Any]) -> tuple[str, dict[str, JSON]]:
         """Return what the worker makes of it."""
