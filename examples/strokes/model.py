@@ -51,6 +51,11 @@ class Model:
         right = (likely.argmax(axis=1) == labels).sum()
         return {"rows": len(labels), "loss": loss, "accuracy": right}
 
+    def predict(self, weights: Arrays, rows: Arrays) -> np.ndarray:
+        """Return the chances of rows without labels: of two classes that of the second."""
+        found = chances(self.strokes(rows[self.column]), weights["weight"], weights["bias"])
+        return found[:, 1] if found.shape[1] == 2 else found
+
 
 def chances(found: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """Return the softmax."""

@@ -7,15 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from peers.environments import with_numpy
 from peers.sandboxes import demand_sandbox
 from safetensors.numpy import save
+from sklearn.metrics import log_loss, roc_auc_score
 
 from secureflow import simulate
 from secureflow.agent import api
-from secureflow.demo.data import private_features
+from secureflow.demo.data import PURPOSE, private_features
 from secureflow.demo.platform import Platform
 from secureflow.demo.play import consent
 from secureflow.domain.schemas import DatasetPrivacy
@@ -53,6 +55,10 @@ class Model:
             weights["coef"] -= self.rate * (x.T @ error) / len(y)
             weights["intercept"] -= self.rate * error.mean()
         return weights
+
+    def predict(self, weights, rows):
+        assert set(rows) == {"inputs"}, sorted(rows)
+        return chances(weights, rows["inputs"])
 
     def evaluate(self, weights):
         x, y = self.validation["inputs"], self.validation["labels"]
@@ -209,3 +215,84 @@ def test_a_bundle_trains_and_its_figures_are_told(place: Platform, protection: s
     for owner in place.parties.values():
         logs = list((owner.config.parent / "bundles" / "logs").glob(f"{job.id}.log"))
         assert [one.read_text().split(":")[0] for one in logs] == ["rows"]
+
+
+@pytest.fixture(scope="module")
+def released(place: Platform) -> Any:
+    """The model that code of somebody's own has trained."""
+    job = ended(place, brought(place))
+    assert job.state == "succeeded", job.error
+    with place.client("bank-a") as client:
+        (model,) = client.models.list(job=job.id)
+    return model
+
+
+def pooled(place: Platform, model: Any) -> tuple[Any, Any]:
+    """All owners' rows: what the code says of them, computed here, and their labels."""
+    made: dict[str, Any] = {}
+    exec(CODE, made)
+    with place.client("bank-a") as client:
+        found = client.models.load(model.id)
+    tables = [pq.read_table(one.dataset.path) for one in place.parties.values() if one.dataset]
+    chances = [made["chances"](found.tensors(), found.inputs(one)) for one in tables]
+    labels = [found.targets(one) for one in tables]
+    return np.concatenate(chances), np.concatenate(labels)
+
+
+def test_its_model_is_evaluated_where_the_rows_are(place: Platform, released: Any) -> None:
+    with place.client("bank-a") as client:
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.evaluate(
+            place.project, [released.id], datasets, purpose=PURPOSE, per_party=True
+        )
+        consent(place, asked.id)  # no policy decides about it
+        job = await_end(client, asked.id)
+        assert job.state == "succeeded", job.error
+        html = client.jobs.report_html(job.id, "zh")
+        explained = client.jobs.explain(job.id)
+    (one,) = job.report["evaluation"]["models"]
+    chances, labels = pooled(place, released)
+    figures = one["figures"]
+    assert figures["rows"] == len(labels)
+    assert figures["accuracy"] == pytest.approx(((chances > 0.5) == labels).mean(), abs=1e-6)
+    assert figures["loss"] == pytest.approx(log_loss(labels, chances), abs=1e-5)
+    assert figures["brier"] == pytest.approx(np.square(chances - labels).mean(), abs=1e-5)
+    auc = roc_auc_score(labels, chances)
+    assert figures["auc"] == pytest.approx(auc, abs=one["bounds"]["auc"])
+    assert set(one["parties"]) == set(place.parties)
+    assert one["code"]["digest"] == released_code(place).digest
+    assert "ROC" in html
+    assert "计算所用的代码" in html
+    assert any("hidden in the scores" in row["sees"] for row in explained["disclosure"])
+    check_story(place, job, models=0)
+    for owner in place.parties.values():
+        assert not list((owner.config.parent / "models").glob(f"{job.id}*"))
+        (log,) = (owner.config.parent / "bundles" / "logs").glob(f"{job.id}.log")
+        assert log.read_text() == ""  # `prepare` was not called
+
+
+def test_its_model_predicts_where_the_rows_are(place: Platform, released: Any) -> None:
+    with place.client("bank-a") as client:
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked = client.jobs.predict(
+            place.project, released.id, datasets, purpose=PURPOSE, deliver_to="bank-b"
+        )
+        consent(place, asked.id)
+        job = await_end(client, asked.id)
+    assert job.state == "succeeded", job.error
+    chances, _ = pooled(place, released)
+    found = []
+    for owner in place.parties.values():
+        assert not list((owner.config.parent / "models").glob(f"{job.id}*"))
+        table = pq.read_table(api.prediction_show(owner.config, job.id)["path"])
+        found.append(table["P(income=>50K)"].to_numpy())
+        np.testing.assert_array_equal(table["predicted"].to_numpy(), found[-1] > 0.5)
+    np.testing.assert_allclose(np.concatenate(found), chances, atol=1e-6)
+    delivered = job.report["prediction"]["delivered"]
+    assert delivered == {"to": "bank-b", "parties": ["bank-a", "bank-c"]}
+
+
+def released_code(place: Platform) -> Bundle:
+    features = training(place, TrainingPlan()).features
+    assert features is not None
+    return Bundle({"model.py": CODE.replace(b"WIDTH", b"%d" % features.width)})

@@ -33,6 +33,7 @@ from secureflow.application.ports.storage import Page, UnitOfWork, UnitOfWorkFac
 from secureflow.application.quotas import Quotas
 from secureflow.application.transactions import Transactions
 from secureflow.domain.bundles import KEPT_SECONDS, KeptBundle, StoredBundle, bundle_id
+from secureflow.domain.specs.bundles import brought
 from secureflow.engines.bundles import MAX_BYTES, unpack
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError
@@ -215,9 +216,7 @@ async def named_by_job(work: UnitOfWork, project: str, digest: str) -> StoredBun
 
 
 def _code_of(spec: Mapping[str, Any]) -> object:
-    model = spec.get("model")
-    bundle = model.get("bundle") if isinstance(model, dict) else None
-    return bundle.get("digest") if isinstance(bundle, dict) else None
+    return brought(spec).get("bundle", {}).get("digest")
 
 
 async def _once(packed: bytes) -> AsyncIterator[bytes]:

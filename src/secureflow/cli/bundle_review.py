@@ -22,7 +22,10 @@ _BASE64: Final = 15 << 20
 
 @dataclass(frozen=True)
 class Given:
-    """What a job gives its code: settings, the norm that caps an update of it, and the rest."""
+    """What a job gives its code: settings, the norm that caps an update of it, and the rest.
+
+    `norm` is 0 where it computes a released model, and no update of one is asked of it.
+    """
 
     settings: Mapping[str, Any]
     norm: float
@@ -92,7 +95,7 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
         SecureFlowError: `inbox_item_changed` if the agent showed other bytes.
     """
     from secureflow.agent import api
-    from secureflow.domain.specs.bundles import given_beside_settings
+    from secureflow.domain.specs.bundles import brought, given_beside_settings
 
     request = item.get("request") or {}
     digest, decided = brings_code(item), item.get("state") != "waiting"
@@ -117,7 +120,7 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     here = told.get("environment") or {}
     view = View.of(bundle, before, entry, str(here.get("python") or ""))
     spec = item.get("spec") or {}
-    model, limits = spec.get("model") or {}, spec.get("limits") or {}
+    model, limits = brought(spec), spec.get("limits") or {}
     last, privacy = told.get("given"), spec.get("privacy") or {}
     return RequestedCode(
         view, entry, str(request.get("environment") or ""), str(here.get("name") or ""),
@@ -151,9 +154,15 @@ def _told(code: RequestedCode) -> Iterator[str]:
         )
     if not code.environment:
         yield t("PROBLEM: this agent has no environment {digest}", digest=plain(code.digest))
+    if code.given.norm:
+        yield t(
+            "Code can hide rows in the weights that it returns, and no look at it finds that for "
+            "certain: differential privacy by the agent and the norm cap are what bounds it."
+        )
+        return
     yield t(
-        "Code can hide rows in the weights that it returns, and no look at it finds that for "
-        "certain: differential privacy by the agent and the norm cap are what bounds it."
+        "Code can hide rows in what it says of others, which is counted or handed over, and in "
+        "whether it fails and when; no look at it finds that for certain. It sees no labels."
     )
 
 
@@ -187,7 +196,9 @@ def _given(code: RequestedCode) -> Iterator[str]:
         yield f"{plain(name)}: {_short(value)}"
     if settings:
         yield t("settings_digest for policies: {digest}", digest=digest(settings))
-    if code.clipped is None:
+    if not code.given.norm:
+        yield t("It computes a released model of these rows, and is asked for nothing else.")
+    elif code.clipped is None:
         yield t("An update of it is at most {norm} long (limits.clip_norm).", norm=code.given.norm)
     else:
         yield t(
@@ -223,7 +234,7 @@ def _changed(now: Given, before: Given, job: str) -> Iterator[str]:
             if name not in has:
                 yield t("LOOK: {name} is gone; it was {old} in the job {job}",
                         name=plain(name), old=_short(value), job=job)  # fmt: skip
-    if before.norm != now.norm:
+    if before.norm and now.norm and before.norm != now.norm:
         yield t("LOOK: the norm cap was {old} in the job {job}", old=before.norm, job=job)
 
 

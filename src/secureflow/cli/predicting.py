@@ -54,6 +54,15 @@ def predict(
         Path | None,
         typer.Option(help=t("Write the predictions to this file: .csv or .parquet.")),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help=t(
+                "Folder of the code that computes a model of a bundle; it runs here, without a "
+                "sandbox."
+            )
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help=t("Replace a file that exists."))] = False,
     output: Output = Form.TABLE,
 ) -> None:
@@ -63,7 +72,7 @@ def predict(
             raise typer.BadParameter(t("--save takes a file .csv, .parquet or .pq."))
         check_writable(save)
         refuse_existing(save, force)
-    loaded = _loaded(model)
+    loaded = _loaded(model, bundle)
     names = [name for name in ids.split(",") if name]
     with opened_rows(
         rows, loaded, names, keep_all=keep_all, missing=["", *(missing or ())]
@@ -77,7 +86,7 @@ def predict(
     say(t("Written to {path}.", path=save))
 
 
-def _loaded(model: str) -> Predictor:
+def _loaded(model: str, bundle: Path | None) -> Predictor:
     """Return the model of a file, or else of the centre."""
     from secureflow.cli.names import named
     from secureflow.cli.session import client
@@ -85,7 +94,7 @@ def _loaded(model: str) -> Predictor:
 
     path = Path(model)
     if path.is_file():
-        return Predictor.load(path)
+        return Predictor.load(path, bundle=bundle)
     if path.suffix == ".safetensors" or "/" in model:
         raise _no_file(path)
     try:
@@ -95,7 +104,7 @@ def _loaded(model: str) -> Predictor:
             raise
         raise _no_file(path) from error  # a file was meant, or it has to be fetched first
     with connection:
-        return connection.models.load(named(connection, "model", model))
+        return connection.models.load(named(connection, "model", model), bundle)
 
 
 def _no_file(path: Path) -> SecureFlowError:

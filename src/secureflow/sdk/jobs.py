@@ -37,6 +37,7 @@ from secureflow.sdk.features import common_features, usual_model
 from secureflow.sdk.objects import Job, JobSummary
 from secureflow.sdk.queries import queries as parsed
 from secureflow.sdk.reports import Report
+from secureflow.sdk.scoring import code_predicts
 from secureflow.sdk.tracking import LogTo, observer
 from secureflow.sdk.views import DryRun
 
@@ -53,9 +54,14 @@ class Jobs(Resource[D_co]):
         return verbs.get(f"/jobs/{job}", Job)
 
     @operation
-    def submit(self, request: AnyRequest) -> Call[Job]:
-        """Submit a job; the owners' agents are asked for approval at once."""
-        return _submission(request)
+    def submit(self, request: AnyRequest) -> Generator[Any, Any, Job]:
+        """Submit a job; the owners' agents are asked for approval at once.
+
+        Raises:
+            SecureFlowError: `bundle_unusable` for a model that is to be applied to rows, and whose
+                code has no `predict`; the server's error.
+        """
+        return (yield from _submitted(request))
 
     @operation
     def dry_run(self, request: AnyRequest, *, bundle: str = "", weights: str = "") -> Call[DryRun]:
@@ -165,8 +171,10 @@ class Jobs(Resource[D_co]):
         baseline: str | None = None,
         costs: Costs | None = None,
         privacy: SummedNoise | None = None,
-    ) -> Call[Job]:
+    ) -> Generator[Any, Any, Job]:
         """Submit an evaluation of released models on several owners' rows.
+
+        A model of a bundle is evaluated alone, by the code that trained it.
 
         The figures are in the report: `report["evaluation"]["models"]`.
 
@@ -191,7 +199,7 @@ class Jobs(Resource[D_co]):
             project, name, purpose, ids, tuple(models), held_out, per_party, baseline, costs,
             privacy,
         )  # fmt: skip
-        return _submission(request)
+        return (yield from _submitted(request))
 
     @operation
     def predict(
@@ -206,7 +214,7 @@ class Jobs(Resource[D_co]):
         columns: Sequence[str] = (),
         deliver_to: str | None = None,
         min_contributors: int | None = None,
-    ) -> Call[Job]:
+    ) -> Generator[Any, Any, Job]:
         """Submit a prediction of several owners' rows: what is predicted stays with each owner.
 
         Each owner's agent writes one file, which its owner reads: `secureflow agent prediction`.
@@ -236,7 +244,7 @@ class Jobs(Resource[D_co]):
             deliver=None if deliver_to is None else Delivery(deliver_to),
             min_contributors=min_contributors,
         )  # fmt: skip
-        return _submission(request)
+        return (yield from _submitted(request))
 
     @operation
     def sweep(
@@ -451,6 +459,13 @@ def raise_if_unsuccessful(job: Job) -> None:
 
 def _submission(request: AnyRequest) -> Call[Job]:
     return verbs.post("/jobs", _body(request), answers.value(Job))
+
+
+def _submitted(request: AnyRequest) -> Generator[Any, Any, Job]:
+    """Submit a request, unless its code can be seen to lack what it is asked for."""
+    body = _body(request)
+    yield from code_predicts(body)
+    return (yield from _submission(body))
 
 
 def _body(request: AnyRequest) -> Mapping[str, Any]:

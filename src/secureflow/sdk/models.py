@@ -72,15 +72,21 @@ class Models(Resource[D_co]):
         return Comparison(*(yield from measured_models(models, evaluation)))
 
     @operation
-    def load(self, model: str) -> Generator[Any, Any, Predictor]:
+    def load(self, model: str, bundle: str | Path | None = None) -> Generator[Any, Any, Predictor]:
         """Return the model, ready to predict.
 
+        Args:
+            model: its id.
+            bundle: the folder of the code that computes a model of the family `bundle`; it is
+                called in this process, without a sandbox.
+
         Raises:
-            SecureFlowError: as `download`; `invalid_model` for a family that cannot predict.
+            SecureFlowError: as `download`; `invalid_model` for a family that cannot predict;
+                `digest_mismatch` for other code than that which trained it.
         """
         from secureflow.sdk.prediction import Predictor  # NumPy is only needed for prediction
 
-        return Predictor((yield from fetched(model)))
+        return Predictor((yield from fetched(model)), bundle)
 
     @operation
     def download(self, model: str, path: str | Path) -> Generator[Any, Any, Path]:

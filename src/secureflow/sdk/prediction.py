@@ -11,6 +11,9 @@
 | number  | the number, in the label's unit       | –                                    |
 | none    | the nearest cluster, from 0           | –                                    |
 
+A model of a bundle is computed by its code, whose folder is given (`bundle=`): the same chances as
+at an owner. What it says of a row should follow from that row alone, for rows may come in parts.
+
 `sgd_classifier` has probabilities for the loss `log_loss`.
 
 Rows come as columns (name to array or list), a pyarrow table, a pandas frame (NumPy, nullable or
@@ -27,11 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.domain.specs.bundle_family import BundleModel
 from secureflow.domain.specs.families import LEARNS
 from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import NumberLabel
@@ -48,18 +52,23 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 from secureflow.sdk.inputrows import as_known, columns_of, input_columns, texts_of
 
+if TYPE_CHECKING:
+    from secureflow.sdk.owncode import OwnCode
+
 
 class Predictor:
     """A model for prediction.
 
     Args:
         file: parameters and card.
+        bundle: the folder of the code that computes a model of the family `bundle`; it is called
+            in this process, without a sandbox.
 
     Raises:
-        SecureFlowError: `invalid_model` for a family that cannot predict.
+        SecureFlowError: `invalid_model` for a family that cannot predict; those of `OwnCode`.
     """
 
-    def __init__(self, file: ModelFile) -> None:
+    def __init__(self, file: ModelFile, bundle: str | Path | None = None) -> None:
         if file.card.get("family") not in LEARNS:
             raise SecureFlowError(
                 "invalid_model",
@@ -75,6 +84,7 @@ class Predictor:
         self._moments = file.moments
         self._spec = file.spec
         self._family = model_family(self._spec)
+        self._code = None if bundle is None else self._own(bundle)
 
     def __repr__(self) -> str:
         """Return name, family and size."""
@@ -88,13 +98,24 @@ class Predictor:
         return Card(self.card)._repr_html_()
 
     @classmethod
-    def load(cls, path: str | Path, card: Mapping[str, Any] | None = None) -> Predictor:
+    def load(
+        cls,
+        path: str | Path,
+        card: Mapping[str, Any] | None = None,
+        bundle: str | Path | None = None,
+    ) -> Predictor:
         """Read a safetensors file; the card is taken from the file unless it is given.
 
+        Args:
+            path: the file.
+            card: the model's.
+            bundle: the folder of the code that computes a model of the family `bundle`.
+
         Raises:
-            SecureFlowError: `invalid_model` or `model_digest_mismatch`.
+            SecureFlowError: `invalid_model` or `model_digest_mismatch`; with `bundle` those of
+                `OwnCode`, such as `digest_mismatch` for other code.
         """
-        return cls(ModelFile.from_bytes(Path(path).read_bytes(), card))
+        return cls(ModelFile.from_bytes(Path(path).read_bytes(), card), bundle)
 
     @property
     def has_chances(self) -> bool:
@@ -163,9 +184,11 @@ class Predictor:
 
         Log-odds of a binary target, scores of classes, a number scaled to the label's bounds.
         """
-        if isinstance(self._family, ForeignModel):
+        if isinstance(self._family, ForeignModel) and self._code is None:
             raise needs_bundle()  # before anything is said of the rows
         made = model_rows(self._spec, self._moments, self._prepared(rows))
+        if self._code is not None:
+            return self._code.outputs(self.parameters, made)
         return model_outputs(self._family, self.parameters, made, self.features.label)
 
     def targets(self, rows: Any) -> NDArray[np.float32]:
@@ -214,6 +237,19 @@ class Predictor:
         Path(path).write_bytes(
             save({name: np.asarray(one) for name, one in self.tensors().items()})
         )
+
+    def _own(self, folder: str | Path) -> OwnCode:
+        model = self._spec.model
+        if not isinstance(model, BundleModel):
+            raise SecureFlowError(
+                "invalid_request",
+                Text("A model of the family {family!r} needs no code.",
+                     family=self.card.get("family")),
+                "Leave the bundle out.",
+            )  # fmt: skip
+        from secureflow.sdk.owncode import OwnCode  # other models need none
+
+        return OwnCode(model, self.features, self._spec.plan.seed, folder)
 
     def _network(self) -> TorchNetwork:
         if isinstance(self._family, ForeignModel):

@@ -9,12 +9,14 @@ import pytest
 from secureflow.adapters.policy.cedar import CedarPolicies
 from secureflow.agent.owner.consent import Consent
 from secureflow.domain.policies import Policy
+from secureflow.domain.specs.bundles import bundle_facts
 
 REQUEST: dict[str, Any] = {
     "kind": "evaluation", "submitter": "ana", "dataset": "customers", "project": "prj_1",
     "purpose": "research", "columns": ("x",), "sensitive": (), "parties": ("a", "b", "c"),
     "group_size": 3, "min_contributors": 3, "protection": "secagg", "models": ("ab" * 32,),
     "families": ("mlp",), "per_party": 1, "contributions": 1, "epsilon": None,
+    **bundle_facts(None, "ana", {}, "", 0.0),
 }  # fmt: skip
 DATA = 'permit (principal, action, resource) when { context.purpose == "research" };'
 KIND = 'permit (principal, action == Action::"evaluation", resource);'

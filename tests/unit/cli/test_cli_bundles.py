@@ -45,13 +45,14 @@ def test_an_example_is_short_and_usable(template: str, cli: Cli, tmp_path: Path)
     assert code == 0, err
     assert str(tmp_path / "mine" / "model.py") in out
     text = (tmp_path / "mine" / "model.py").read_text()
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 68
     assert max(map(len, text.splitlines())) <= 100
     assert "{" not in (tmp_path / "mine" / "README.md").read_text()
     bundle = read_bundle(tmp_path / "mine")
     assert inspect(bundle, "model:Model").problems == ()
     assert {one.name for one in ast.walk(ast.parse(text)) if isinstance(one, ast.FunctionDef)} >= {
-        *METHODS
+        *METHODS,
+        "predict",
     }
     code, out, err = cli("bundle", "pack", tmp_path / "mine", "-o", "json")
     assert code == 0, err
@@ -161,7 +162,14 @@ def test_the_job_of_an_example_runs_unchanged(
         "weight": (4, 3), "bias": (3,)
     }  # fmt: skip
     code, _, err = cli("model", "predict", model, table)
-    assert "Predictor.load" in err
+    assert "--bundle" in err
+    code, out, err = cli("model", "predict", model, table, "--bundle", tmp_path / "a: b",
+                         "--keep-all", "-o", "json")  # fmt: skip
+    assert code == 0, err
+    told = json.loads(out)
+    assert len(told) == len(table.read_text().splitlines()) - 1
+    assert sum(one["predicted"] == one["kind"] for one in told) / len(told) > 0.9
+    assert all(abs(sum(one[f"P(kind={kind})"] for kind in "abc") - 1) < 1e-5 for one in told)
     content = yaml.safe_load(job.read_text())
     content["plan"]["keep"] = "best"
     job.write_text(yaml.safe_dump(content))

@@ -18,6 +18,7 @@ from secureflow.agent.record.records import InboxItem
 from secureflow.cli.decision import LINES, WIDTH, PendingRequest, asked, cost, screen
 from secureflow.cli.kinds import CLI_KINDS
 from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.training import Resume, TrainingSpec
 from secureflow.engines.kinds import ENGINE_KINDS
@@ -54,7 +55,10 @@ HERE = {"allow_simulated": True, "budget": {"epsilon": 5.0, "spent": 1.25, "delt
 
 def told(value: dict[str, Any], job: str = "job_0123456789", **request: Any) -> dict[str, Any]:
     """Return what an agent answers to `inbox.show`."""
-    spec: Any = parse(StatisticsSpec if "queries" in value else TrainingSpec, value, stored=True)
+    of: type[Any] = StatisticsSpec if "queries" in value else TrainingSpec
+    if value.get("kind"):
+        of = SPEC_KINDS[value["kind"]].spec
+    spec: Any = parse(of, value, stored=True)
     facts: dict[str, Any] = {
         "dataset": "customers",
         "columns": ["age", "job", "income"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peers.scored_jobs import scored
 
 from secureflow.agent import api
 from secureflow.cli.bundle_view import PAGE, TOLD
@@ -25,6 +26,8 @@ NEW = Bundle(
      "z.txt": "\n".join(map(str, range(PAGE))).encode()}
 )  # fmt: skip
 FACTS = {"bundle_digest": NEW.digest, "bundle_entry": "model:Model", "environment": "e" * 64}
+
+FACTS_OF = {"entry": "model:Model", "environment": "e" * 64}
 
 
 class Agent:
@@ -237,6 +240,35 @@ def test_what_differs_from_the_last_approved_job_of_the_code_is_marked(
         'LOOK: gone is gone; it was "y" in the job job_7',
         "LOOK: the norm cap was 2.0 in the job job_7",
     ]
+
+
+@pytest.mark.parametrize("kind", ["evaluation", "prediction"])
+def test_code_that_applies_a_model_is_shown_as_that(cli: Any, agent: Agent, kind: str) -> None:
+    """What it is given is compared with what the training gave it, which was approved here."""
+    model = scored()
+    model["model"]["bundle"] = {**FACTS_OF, "digest": NEW.digest}
+    named = {"model": model} if kind == "prediction" else {"models": [model]}
+    shared = {
+        name: TRAINING[name] for name in ("project", "name", "purpose", "submitter", "roster")
+    }
+    agent.item = told({**shared, "kind": kind, **named}, **FACTS)
+    others = {"model.bundle.entry": "model:Model", "model.bundle.environment": "e" * 64,
+              "plan.seed": 6, "plan.rounds": 3}  # fmt: skip
+    agent.code["approved_job"] = "job_7"
+    agent.code["given"] = {"job": "job_7", "settings": {"k": 1}, "clip_norm": 7.5, "others": others}
+    _, out, err = cli("agent", "inbox", "show", agent.item["id"])
+    lines = [one.strip() for one in (out + err).splitlines()]
+    assert "k: 2" in lines
+    assert "It computes a released model of these rows, and is asked for nothing else." in lines
+    assert [one for one in lines if one.startswith("LOOK") and "job_7" in one] == [
+        "LOOK: k was 1 in the job job_7",
+        "LOOK: plan.seed was 6 in the job job_7",
+        "LOOK: model.digest is new since the job job_7",
+        "LOOK: plan.rounds is gone; it was 3 in the job job_7",
+    ]
+    assert "whether it fails and when" in out + err
+    assert "in the weights that it returns" not in out + err
+    assert "clip_norm" not in out + err
 
 
 @pytest.mark.parametrize(

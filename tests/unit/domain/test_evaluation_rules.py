@@ -8,6 +8,7 @@ import pytest
 from unit.engines.evaluation.world import FEATURES, MODELS, specified
 
 from secureflow.domain.specs.base import dump, parse
+from secureflow.domain.specs.bundles import bundle_facts
 from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
 from secureflow.domain.specs.heldout import HeldOut
 from secureflow.domain.specs.training import TrainingPlan
@@ -128,6 +129,7 @@ def test_a_spec_says_what_it_reads_and_what_policies_see() -> None:
         "families": ("logistic_regression", "mlp"),
         "per_party": 1,
         "contributions": 1,
+        **bundle_facts(None, "ann", {}, "", 0.0),
     }
     assert parse(EvaluationSpec, dump(spec)) == spec
     number = specified(ROSTER, **changed(features=NUMBER, model={"family": "linear"}))

@@ -8,6 +8,7 @@ import pytest
 from unit.engines.prediction.world import FEATURES, MODEL, specified
 
 from secureflow.domain.specs.base import dump, parse, two_sum
+from secureflow.domain.specs.bundles import bundle_facts
 from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.domain.specs.prediction import PredictionSpec, usual_outputs
 from secureflow.domain.specs.prediction_request import PredictionRequest
@@ -84,6 +85,7 @@ def test_the_label_is_not_read_and_nothing_is_released() -> None:
         "outputs": ("predicted",),
         "beside": ("age", "id"),
         "deliver": "",
+        **bundle_facts(None, "ann", {}, "", 0.0),
     }
     assert set(spec.facts()) == set(SPEC_KINDS["prediction"].facts)
 

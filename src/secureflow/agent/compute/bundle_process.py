@@ -26,7 +26,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.agent.compute.bundle_errors import PREDICTED, died, failure, refused
 from secureflow.agent.compute.bundle_log import KEPT, BundleLog
+from secureflow.agent.compute.predicted_outputs import OutputsFile
 from secureflow.agent.compute.tensor_layout import TensorLayout, foreign_layout
 from secureflow.engines.bundles import host as bundle_host
 from secureflow.kit.canonical import parse_json
@@ -41,20 +43,6 @@ MAX_SUM: Final = 1e15
 _BLOCK: Final = 1 << 16
 
 Tensors = Mapping[str, NDArray[Any]]
-
-_HINT: Final = "The owner finds its trace in the agent's folder: bundles/logs."
-_UNUSABLE: Final[Mapping[str, str]] = {
-    "shadows": "a module of it has the name of one of the environment",
-    "syntax": "a module of it does not parse in the environment's Python",
-    "import": "it imports a module that the environment does not have",
-    "entry": "it has no class with the methods that are called",
-    "numpy": "the environment has no NumPy",
-}
-_FAILED: Final[Mapping[str, str]] = {
-    "raised": "a method raised an exception",
-    "memory": "a method needs more memory than it may have",
-    "data": "a file of rows cannot be read",
-}
 
 
 class RunningHost(Protocol):
@@ -94,6 +82,7 @@ class BundleTask:
         seed: from the spec.
         tensors: of the model, in their order.
         sums: the names of what `evaluate` returns.
+        predicts: whether it is asked to predict, and for nothing else.
         host: `host.py`, as the process sees it.
     """
 
@@ -104,6 +93,7 @@ class BundleTask:
     seed: int = 0
     tensors: tuple[TensorLayout, ...] = ()
     sums: tuple[str, ...] = ()
+    predicts: bool = False
     host: str = str(HOST)
 
     @property
@@ -168,6 +158,7 @@ class BundleProcess:
             layout = [[one.name, one.dtype, list(one.shape)] for one in task.tensors]
             made = {"folder": task.folder, "entry": task.entry, "seed": task.seed}
             arguments = {**made, "settings": dict(task.settings), "tensors": layout}
+            arguments["predicts"] = task.predicts
             await process._request("load", arguments, limit)
         except BaseException:  # cancellation too: nobody else knows the process
             await process._given_up()
@@ -226,7 +217,7 @@ class BundleProcess:
         for name, tensor in found.items():
             if not _finite(tensor):
                 self.end()
-                raise _refused(Text("a number of {name} is not finite", name=name))
+                raise refused(Text("a number of {name} is not finite", name=name))
         return found
 
     async def evaluate(self, weights: Tensors, *, limit: float) -> dict[str, float]:
@@ -239,11 +230,38 @@ class BundleProcess:
         sums = reply.get("sums")
         if not isinstance(sums, dict) or sums.keys() != set(self._task.sums):
             self.end()
-            raise _refused("the sums are not those that were declared")
+            raise refused("the sums are not those that were declared")
         if not all(_is_sum(one) for one in sums.values()):
             self.end()
-            raise _refused("a sum is no finite number")
+            raise refused("a sum is no finite number")
         return {name: float(sums[name]) for name in self._task.sums}
+
+    async def predict(
+        self, weights: Tensors, rows: str, into: OutputsFile, *, limit: float
+    ) -> None:
+        """Have the weights applied to a file of rows, and write what is said of each.
+
+        Args:
+            weights: of the model.
+            rows: the file (`adapters.frameworks.rows`), as the process sees it.
+            into: fixes how much that is.
+            limit: seconds.
+
+        Raises:
+            SecureFlowError: as `train`; `too_large`.
+            InfrastructureError: there is no room.
+        """
+        arguments = {"rows": rows, "shape": list(into.shape)}
+        async with into.filled() as take:
+
+            async def block(part: memoryview) -> None:
+                if problem := await asyncio.to_thread(take, part):
+                    raise refused(problem, PREDICTED)
+
+            sink = _Sink(block, into.block)
+            await self._request(
+                "predict", arguments, limit, weights=weights, size=into.size, sink=sink
+            )
 
     @property
     def alive(self) -> bool:
@@ -306,8 +324,11 @@ class BundleProcess:
         weights: Tensors | None = None,
         size: int = 0,
         most: int | None = None,
+        sink: _Sink | None = None,
     ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
         """Send a request, and return its answer and exactly `size` bytes (or at most `most`).
+
+        With a `sink` it gets the bytes, and none are returned.
 
         A process that does not stand still within the limit is ended; its answer stands.
         """
@@ -326,7 +347,7 @@ class BundleProcess:
                     layout = foreign_layout(reply.get("tensors"), most)
                     reply, size = {**reply, "tensors": layout}, sum(one.size for one in layout)
                 failed = "error" in reply
-                values = await self._values(reply, 0 if failed else size)
+                values = await self._values(reply, 0 if failed else size, sink)
                 answered = True
                 await running.freeze()
         except BaseException as error:  # cancellation too: an open answer makes it unusable
@@ -375,7 +396,7 @@ class BundleProcess:
         while (end := line.find(b"\n", seen)) < 0:
             seen = len(line)
             if seen >= LINE_BYTES:
-                raise _refused("its answer is too long")
+                raise refused("its answer is too long")
             data = await loop.sock_recv(self._channel, _BLOCK)
             if not data:
                 raise _Died
@@ -384,28 +405,39 @@ class BundleProcess:
         try:
             reply = parse_json(bytes(line[:end]), LINE_BYTES)
         except SecureFlowError as error:
-            raise _refused("its answer is no JSON") from error
+            raise refused("its answer is no JSON") from error
         if not isinstance(reply, dict) or reply.get("id") != self._next:
-            raise _refused("its answer does not belong to the request")
+            raise refused("its answer does not belong to the request")
         return reply
 
-    async def _values(self, reply: Mapping[str, Any], size: int) -> NDArray[np.uint8]:
+    async def _values(
+        self, reply: Mapping[str, Any], size: int, sink: _Sink | None = None
+    ) -> NDArray[np.uint8]:
         """Read exactly so many bytes; what the answer says of them must agree."""
         if type(reply.get("bytes")) is not int or reply["bytes"] != size:
-            raise _refused("its answer has another length than was declared")
+            raise refused("its answer has another length than was declared")
         if len(self._rest) > size:
-            raise _refused("its answer is longer than was declared")
-        values = np.empty(size, np.uint8)
-        view = values.data
-        view[: len(self._rest)] = self._rest
-        view, self._rest = view[len(self._rest) :], b""
+            raise refused("its answer is longer than was declared")
+        values = np.empty(size if sink is None else min(size, sink.block), np.uint8)
+        left = size
+        while left:
+            view = values.data[:left]
+            left -= len(view)
+            await self._fill(view)
+            if sink is not None:
+                await sink.take(view)
+        return values
+
+    async def _fill(self, view: memoryview) -> None:
+        ready = min(len(self._rest), len(view))
+        view[:ready] = self._rest[:ready]
+        view, self._rest = view[ready:], self._rest[ready:]
         loop = asyncio.get_running_loop()
         while view:
             count = await loop.sock_recv_into(self._channel, view)
             if not count:
                 raise _Died
             view = view[count:]
-        return values
 
     def _reason(self, error: BaseException) -> BaseException:
         if isinstance(error, TimeoutError):
@@ -415,36 +447,27 @@ class BundleProcess:
                 "The job's limits say how long a round may take.",
             )
         if self._printed_too_much:
-            return _refused("it prints without end")
+            return refused("it prints without end")
         return died() if isinstance(error, _Died | OSError) else error
 
     def _failure(self, kind: object) -> SecureFlowError:
-        """Return the error for a word of the host; unknown ones are not repeated."""
-        if isinstance(kind, str) and kind in _FAILED:
-            reason = Text("The bundle failed: {reason}.", reason=_FAILED[kind])
-            return SecureFlowError("bundle_failed", reason, _HINT)
-        self.end()
-        if isinstance(kind, str) and kind in _UNUSABLE:
-            reason = Text("The bundle cannot run here: {reason}.", reason=_UNUSABLE[kind])
-            return SecureFlowError("bundle_unusable", reason, _HINT)
-        return _refused("a method returned something else than was declared")
+        """Return the error for a word of the host; one that it may not say ends the process."""
+        error = failure(kind)
+        if error.code != "bundle_failed":
+            self.end()
+        return error
+
+
+@dataclass(frozen=True)
+class _Sink:
+    """Takes what an answer brings, so many bytes at a time; its view is used again."""
+
+    take: Callable[[memoryview], Awaitable[None]]
+    block: int
 
 
 class _Died(Exception):  # noqa: N818 - becomes an error with its reason
     """The channel ended."""
-
-
-def died() -> SecureFlowError:
-    """Return the error of a process that is gone."""
-    return SecureFlowError("bundle_died", "The bundle's process ended without an answer.", _HINT)
-
-
-def _refused(reason: str) -> SecureFlowError:
-    return SecureFlowError(
-        "bundle_output_refused",
-        Text("What the bundle returned is refused: {reason}.", reason=reason),
-        "It must return what the spec declares: names, shapes, dtypes, finite numbers.",
-    )
 
 
 def _finite(tensor: NDArray[Any]) -> bool:

@@ -31,9 +31,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter, died
+from secureflow.agent.compute.bundle_errors import died
+from secureflow.agent.compute.bundle_process import HOST, BundleProcess, Starter
 from secureflow.agent.compute.code_logs import CodeLogs, Whose
-from secureflow.agent.compute.jobfiles import ROWS, code_folder, take
+from secureflow.agent.compute.jobfiles import HANDED, ROWS, code_folder, take
 from secureflow.agent.compute.kind import CodeKind, CodeKinds
 from secureflow.agent.compute.warm import WarmPlaces
 from secureflow.agent.compute.worker_process import WorkerConfig
@@ -59,8 +60,6 @@ LOAD_SECONDS: Final = 300.0
 """For starting, importing and taking up the rows; importing a large framework takes a while."""
 _SEEN: Final = "seen"
 """A mark in a job's folder of code: a process of it has seen rows, of an earlier agent's too."""
-_ROWS: Final = Path("/rows")
-"""The folder in which code finds its rows, once they are handed over."""
 
 
 class OwnerCode(Protocol):
@@ -208,7 +207,7 @@ class BundleWorkers:
             if pace is not None:
                 return {"sums": await self._paced(job, known, step, asked, pace), "seconds": 0.0}
             began = time.monotonic()
-            sums = await self._by_code(job, known, step, asked)
+            sums = await self._told(job, known, step, asked)
             return {"sums": sums, "seconds": time.monotonic() - began}
 
     async def close(self, job: str) -> None:
@@ -306,6 +305,17 @@ class BundleWorkers:
         self._lingering.add(task)
         task.add_done_callback(self._lingering.discard)
 
+    async def _told(
+        self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
+    ) -> list[float]:
+        """Return the sums of a step: the code's own, or what a worker makes of what it wrote."""
+        kind, sums = known.kind, list[float]()
+        if not kind.written(known.spec, known.rows, asked):
+            sums = await self._by_code(job, known, step, asked)
+        if (further := kind.further(known.spec, asked)) is not None:
+            sums = (await self._workers.compute(job, *further))["sums"]
+        return sums
+
     async def _by_code(
         self, job: str, known: _Job, step: str, asked: Mapping[str, Any]
     ) -> list[float]:
@@ -342,7 +352,13 @@ class BundleWorkers:
         await self._hand_over(job, known, process)
         most = known.left(self._workers.config.others_seconds)
         over = partial(self._over, known)
-        return await known.kind.compute(process, step, known.spec, known.rows, asked, most, over)
+        try:
+            return await known.kind.compute(
+                process, step, known.spec, known.rows, asked, most, over
+            )
+        finally:
+            if known.kind.fresh:
+                self._leave(known)
 
     async def _ready(self, job: str, known: _Job) -> BundleProcess:
         """Return the job's process, a new one where it has ended."""
@@ -366,8 +382,11 @@ class BundleWorkers:
         if not known.seen:
             await asyncio.to_thread(self._mark(job).touch)
             known.seen = True
+        if known.kind.fresh:
+            known.handed = True  # its one call brings them
+            return
         try:
-            await process.prepare_rows(str(_ROWS / ROWS), limit=known.left(LOAD_SECONDS))
+            await process.prepare_rows(HANDED, limit=known.left(LOAD_SECONDS))
         except SecureFlowError:
             process.end()  # an object that was half prepared is of no use
             raise
@@ -387,7 +406,7 @@ class BundleWorkers:
         python = await asyncio.to_thread(self._code().interpreter, known.bundle.environment)
         await self._code().fetch(known.bundle.digest)
         await asyncio.to_thread(self._write_code, known.bundle.digest, own)
-        inputs = (View(own / SOURCE, Path("/bundle")), View(own / ROWS, _ROWS),
+        inputs = (View(own / SOURCE, Path("/bundle")), View(own / ROWS, Path(HANDED).parent),
                   View(HOST, Path("/host.py")))  # fmt: skip
         launch = Launch(
             (str(python),),

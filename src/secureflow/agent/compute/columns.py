@@ -83,6 +83,27 @@ def check_contributions(unit: str, contributions: int, dataset: DatasetConfig) -
     )
 
 
+def check_no_code(spec: JobSpec, dataset: DatasetConfig) -> None:
+    """Refuse code that applies a model to rows of an owner that demands differential privacy.
+
+    Raises:
+        SecureFlowError: `privacy_required`.
+    """
+    if spec.bundle is None or dataset.privacy is None or not dataset.privacy.required:
+        return
+    raise SecureFlowError(
+        "privacy_required",
+        Text(
+            "The owner of {name!r} demands that nothing of single rows leaves it, and code that "
+            "others bring tells some by what it says of them, by failing, or by the time that it "
+            "takes: no noise hides that.",
+            name=dataset.name,
+        ),
+        "Apply a model of a built-in family, or leave this owner out.",
+        {"dataset": dataset.name},
+    )
+
+
 def differing_bounds(spec: JobSpec, dataset: DatasetConfig) -> tuple[str, ...]:
     """Return, column by column, the owner's and the job's bounds where they differ."""
     words = (difference(name, dataset.column(name).bounds, asked) for name, asked in spec.bounds)

@@ -6,6 +6,7 @@ the same arguments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:  # NumPy loads with the first job
 
 SUMS: Final = "measure"
 """The step that returns a round's sums, integers in the layout of `engines.evaluation.plan`."""
+ROWS: Final = "rows"
+"""The step that writes the rows for code of others, without their labels."""
+COUNT: Final = "count"
+"""The step that returns the sums of what such code says of the rows."""
 
 
 def sums_arguments(
@@ -37,6 +42,16 @@ def sums_arguments(
         key: hex, which selects among the rows of a unit that has too many.
     """
     return {"model": str(model), "number": number, "party": party, "seed": seed, "key": key}
+
+
+def counted_arguments(outputs: Path, asked: Mapping[str, Any]) -> tuple[str, dict[str, JSON]]:
+    """Return step `count`, and its arguments.
+
+    Args:
+        outputs: the file of what code says of the rows (`predicted_outputs`).
+        asked: those of step `measure`, which it answers.
+    """
+    return COUNT, {**asked, "outputs": str(outputs)}
 
 
 class EvaluationWorker(SummedWorker):
@@ -56,4 +71,21 @@ def _sums(rows: Any, model: str, number: int, party: str, seed: str, key: str) -
     return found
 
 
-EVALUATION_WORKER: Final = EvaluationWorker(EVALUATION_SPEC, {SUMS: _sums}, held=True)
+def _rows(rows: Any, path: str) -> NDArray[Any]:
+    """Write the rows for code, and return how many there are."""
+    found: NDArray[Any] = rows.write_rows(Path(path))
+    return found
+
+
+def _count(
+    rows: Any, model: str, number: int, party: str, seed: str, key: str, outputs: str
+) -> NDArray[Any]:
+    """Return the sums of a round whose model code has computed."""
+    del model, seed, key  # of a job with privacy, which brings no code
+    found: NDArray[Any] = rows.count_up(Path(outputs), number, party)
+    return found
+
+
+EVALUATION_WORKER: Final = EvaluationWorker(
+    EVALUATION_SPEC, {SUMS: _sums, ROWS: _rows, COUNT: _count}, held=True
+)

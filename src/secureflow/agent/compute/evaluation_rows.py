@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from secureflow.adapters.frameworks.rowsfile import write_unlabelled
+from secureflow.agent.compute.predicted_outputs import OutputsFile
 from secureflow.agent.compute.summedrows import SummedRows
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
@@ -21,6 +23,7 @@ from secureflow.engines.preparation import (
 )
 from secureflow.engines.preparation.recipe import prepared_columns
 from secureflow.engines.training.families import model_family
+from secureflow.engines.training.foreign_outputs import outputs_from, returned_shape
 from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.scoring import (
     model_outputs,
@@ -70,6 +73,31 @@ class EvaluationRows(SummedRows):
         outputs = model_outputs(family, parameters, inputs, label)
         sums = party_sums(self._spec, number, party, outputs, labels)
         return noised(self._spec, number, sums, seed)
+
+    def write_rows(self, path: Path) -> NDArray[np.int64]:
+        """Write the rows for the code that computes the model; return how many there are."""
+        (scored,) = self._spec.models
+        inputs, _ = self._prepared(scored, self._columns)
+        write_unlabelled(path, inputs, scored.features.beside)
+        return np.array([self.count], np.int64)
+
+    def count_up(self, outputs: Path, number: int, party: str) -> NDArray[np.int64]:
+        """Return the sums of what code says of the rows, int64.
+
+        Args:
+            outputs: a file of `predicted_outputs`.
+            number: the round's, from 1.
+            party: whose rows they are.
+
+        Raises:
+            ValueError: the file is of another number of rows.
+        """
+        scored = self._spec.models[number - 1]
+        _, labels = self._prepared(scored, self._columns)
+        label = scored.features.label
+        said = OutputsFile(outputs, returned_shape(label, self.count)).read()
+        found = outputs_from(label, said)
+        return party_sums(self._spec, number, party, found, labels)
 
     def _prepared(self, model: ScoredModel, columns: Columns) -> Rows:
         """Return the inputs of a model, and the targets of the same rows."""

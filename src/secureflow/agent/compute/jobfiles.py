@@ -23,6 +23,8 @@ UPDATE: Final = "update"
 STATE: Final = "state"
 ROWS: Final = "rows"
 """Prepared rows, for code of others."""
+HANDED: Final = "/rows/rows"
+"""The file of its rows, as the process of such code sees it once they are handed over."""
 OUTPUTS: Final = (UPDATE, STATE, ROWS)
 """Files in a job's folder that its worker writes."""
 STATE_BYTES: Final = 64 << 20

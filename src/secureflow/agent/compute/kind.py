@@ -103,6 +103,13 @@ class CodeKind(Protocol):
     def rows(self) -> str:
         """The worker's step that writes the rows for it."""
 
+    @property
+    def fresh(self) -> bool:
+        """Whether a process and its object serve one step alone, which brings the rows with it.
+
+        Otherwise the object is given them once (`prepare`), and keeps what it likes.
+        """
+
     def spec(self, value: Mapping[str, Any]) -> JobSpec:
         """Parse a stored spec of this kind."""
 
@@ -138,6 +145,15 @@ class CodeKind(Protocol):
             asked: the step's arguments.
             most: seconds that the owner allows for one call, whatever the spec says.
             over: awaited after the code's last answer and before anything is made of it.
+        """
+
+    def written(self, spec: Any, rows: tuple[int, int], asked: Mapping[str, Any]) -> bool:
+        """Tell whether all that the code has to say for a step lies here, of an earlier call."""
+
+    def further(self, spec: Any, asked: Mapping[str, Any]) -> tuple[str, dict[str, JSON]] | None:
+        """Return the worker's step, with its arguments, that makes the sums of what code wrote.
+
+        None: the sums are those that `compute` returns.
         """
 
     def instead(

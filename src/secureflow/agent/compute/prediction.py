@@ -23,6 +23,10 @@ if TYPE_CHECKING:  # NumPy loads with the first job
 
 PREDICT: Final = "predict"
 """The step that writes what a model says of every row; it returns two counts."""
+ROWS: Final = "rows"
+"""The step that writes the rows for code of others."""
+TELL: Final = "tell"
+"""The step that writes what such code says of every row, and returns the same counts."""
 COUNTS: Final = 2
 
 
@@ -34,6 +38,16 @@ def predict_arguments(model: Path, result: Path) -> dict[str, JSON]:
         result: where the Parquet file is written.
     """
     return {"model": str(model), "result": str(result)}
+
+
+def told_arguments(outputs: Path, asked: Mapping[str, Any]) -> tuple[str, dict[str, JSON]]:
+    """Return step `tell`, and its arguments.
+
+    Args:
+        outputs: the file of what code says of the rows (`predicted_outputs`).
+        asked: those of step `predict`, which it answers.
+    """
+    return TELL, {"outputs": str(outputs), "result": asked["result"]}
 
 
 def silent(config: DatasetConfig) -> bool:
@@ -50,7 +64,7 @@ class PredictionWorker:
     spec: Final[SpecKind] = PREDICTION_SPEC
 
     def __init__(self) -> None:
-        self.steps: Mapping[str, Step] = {PREDICT: _predict}
+        self.steps: Mapping[str, Step] = {PREDICT: _predict, ROWS: _rows, TELL: _tell}
 
     def check(
         self, job: str, spec: PredictionSpec, config: DatasetConfig | None, limits: SourceLimits
@@ -85,6 +99,18 @@ class PredictionWorker:
 def _predict(rows: Any, model: str, result: str) -> NDArray[Any]:
     """Write the file, and return its counts."""
     found: NDArray[Any] = rows.write(Path(model), Path(result))
+    return found
+
+
+def _rows(rows: Any, path: str) -> NDArray[Any]:
+    """Write the rows for code, and return how many there are."""
+    found: NDArray[Any] = rows.write_rows(Path(path))
+    return found
+
+
+def _tell(rows: Any, outputs: str, result: str) -> NDArray[Any]:
+    """Write the file of what code says of the rows, and return its counts."""
+    found: NDArray[Any] = rows.write_told(Path(outputs), Path(result))
     return found
 
 

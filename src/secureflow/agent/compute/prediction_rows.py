@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from secureflow.adapters.frameworks.rowsfile import write_unlabelled
+from secureflow.agent.compute.predicted_outputs import OutputsFile
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.prediction import ROW, PredictionSpec
 from secureflow.domain.specs.sklearn_families import has_chances
@@ -22,6 +24,7 @@ from secureflow.domain.specs.targets import PREDICTED, chance_titles, score_titl
 from secureflow.engines.preparation import Columns, EncodedRows, encode_rows
 from secureflow.engines.preparation.recipe import apply_recipe, prepared_columns
 from secureflow.engines.training.families import model_family
+from secureflow.engines.training.foreign_outputs import outputs_from, returned_shape
 from secureflow.engines.training.models import row_cells, token_numbers
 from secureflow.engines.training.scoring import (
     model_outputs,
@@ -73,6 +76,32 @@ class PredictionRows:
         rows, unfit = self._prepared()
         label = scored.features.label
         outputs = model_outputs(model_family(scored.trained), parameters, rows, label)
+        return self._write(outputs, unfit, result)
+
+    def write_rows(self, path: Path) -> NDArray[np.int64]:
+        """Write the rows for the code that computes the model; return how many there are."""
+        rows, _ = self._prepared()
+        write_unlabelled(path, rows, self._spec.features.beside)
+        return np.array([self.count], np.int64)
+
+    def write_told(self, outputs: Path, result: Path) -> NDArray[np.int64]:
+        """Write the file of what code says of the rows; returns the same counts as `write`.
+
+        Args:
+            outputs: a file of `predicted_outputs`.
+            result: the file.
+
+        Raises:
+            ValueError: the file is of another number of rows.
+        """
+        label = self._spec.model.features.label
+        said = OutputsFile(outputs, returned_shape(label, self.count)).read()
+        found = outputs_from(label, said)
+        return self._write(found, np.zeros(self.count, np.bool_), result)
+
+    def _write(
+        self, outputs: NDArray[np.float32], unfit: NDArray[np.bool_], result: Path
+    ) -> NDArray[np.int64]:
         table = self._table(outputs, unfit)
         with result.open("wb") as file:
             pq.write_table(table, file, row_group_size=_GROUP, compression="zstd")

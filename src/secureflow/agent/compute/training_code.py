@@ -30,6 +30,7 @@ class TrainingCode:
 
     steps: Final = frozenset({TRAIN, EVALUATE})
     rows: Final = ROWS
+    fresh: Final = False
 
     def spec(self, value: Mapping[str, Any]) -> TrainingSpec:
         """Parse a stored spec."""
@@ -80,6 +81,15 @@ class TrainingCode:
         if trained is not None:
             await asyncio.to_thread(returned.write, trained, Path(asked["update"]))
         return returned.sums(sums, rows, bytes.fromhex(asked["seed"]))
+
+    def written(self, spec: TrainingSpec, rows: tuple[int, int], asked: Mapping[str, Any]) -> bool:
+        """Return False: updates are kept elsewhere (`agent.kinds.training.updates`)."""
+        del spec, rows, asked
+        return False
+
+    def further(self, spec: TrainingSpec, asked: Mapping[str, Any]) -> None:
+        """Return None: sums are the code's own, capped."""
+        del spec, asked
 
     def instead(
         self, step: str, spec: TrainingSpec, rows: tuple[int, int], asked: Mapping[str, Any]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from secureflow.agent.compute.columns import check_contributions
+from secureflow.agent.compute.columns import check_contributions, check_no_code
 from secureflow.agent.compute.evaluation import SUMS, sums_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.kinds.blobs import Blob
@@ -94,8 +94,10 @@ def check_declared(spec: EvaluationSpec, dataset: DatasetConfig) -> None:
 
     Raises:
         SecureFlowError: those of `check_features` for each model, which hold the label's bounds to
-            the owner's; `bounds_too_narrow` for contributions; `key_undeclared`.
+            the owner's; `bounds_too_narrow` for contributions; `key_undeclared`;
+            `privacy_required` for code where nothing of single rows may leave.
     """
+    check_no_code(spec, dataset)
     if spec.splits_by_key:
         dataset.required_key()
     for one in spec.models:

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from secureflow.agent.compute.columns import declared
+from secureflow.agent.compute.columns import check_no_code, declared
 from secureflow.agent.compute.jobfiles import UPDATE, held_folder, take
 from secureflow.agent.compute.prediction import COUNTS, PREDICT, predict_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
@@ -153,6 +153,7 @@ def check_declared(spec: PredictionSpec, dataset: DatasetConfig) -> None:
             for a column beside it that is no number, category or text; `privacy_required` where
             nothing may leave.
     """
+    check_no_code(spec, dataset)
     if spec.deliver is not None and dataset.privacy is not None and dataset.privacy.required:
         raise SecureFlowError(
             "privacy_required",

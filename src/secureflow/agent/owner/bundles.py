@@ -25,7 +25,7 @@ from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.records import ApprovedBundle, InboxItem
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.specs.base import CodePart
-from secureflow.domain.specs.bundles import given_beside_settings
+from secureflow.domain.specs.bundles import brought, given_beside_settings
 from secureflow.engines.bundles import MAX_BYTES, Bundle, unpack
 from secureflow.kit.canonical import JSON, b64encode
 from secureflow.kit.clock import Clock, Ticks
@@ -233,8 +233,8 @@ class OwnerBundles:
         """Return what an approved job gave its code; None if its record is gone or damaged."""
         with contextlib.suppress(SecureFlowError):
             job = self._store.job(name)
-            model = {} if job is None else job.spec.get("model") or {}
-            if job is not None and "bundle" in model:
+            model = {} if job is None else brought(job.spec)
+            if job is not None and model:
                 limits = job.spec.get("limits") or {}
                 told = {"settings": model.get("settings"), "clip_norm": limits.get("clip_norm")}
                 return {"job": name, **told, "others": given_beside_settings(job.spec)}

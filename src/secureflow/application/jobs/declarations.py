@@ -299,3 +299,14 @@ def bounds_notes(spec: JobSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
 
 def _contradictory(column: str, reason: str, hint: str) -> SecureFlowError:
     return contradiction(Text("columns.{column}", column=column), reason, hint)
+
+
+def code_notes(spec: JobSpec) -> Iterator[str]:
+    """Yield what whoever submits a job with code is told in advance."""
+    if spec.bundle is not None:
+        yield Text(
+            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
+            "an environment of the lock {environment}.",
+            digest=spec.bundle.digest,
+            environment=spec.bundle.environment,
+        )

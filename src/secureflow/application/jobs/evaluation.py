@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
 from secureflow.application.access import missing
-from secureflow.application.jobs.declarations import budget_notes, check_keyed
+from secureflow.application.bundles import named_by_job
+from secureflow.application.jobs.declarations import budget_notes, check_keyed, code_notes
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -33,8 +34,13 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.application.running.aggregation import OpenedSum, SumHandler
 from secureflow.domain.quorum import quorum_of
-from secureflow.domain.specs.base import dump, parse, spec_digest
-from secureflow.domain.specs.evaluation import Baseline, EvaluationSpec, check_evaluation
+from secureflow.domain.specs.base import dump, parse, refuse, spec_digest
+from secureflow.domain.specs.evaluation import (
+    Baseline,
+    EvaluationSpec,
+    check_evaluation,
+    code_problem,
+)
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.run.kind import EngineKind
@@ -108,13 +114,15 @@ async def draft_evaluation(work: UnitOfWork, wanted: Wanted, submitter: str, now
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset, model, job), `contradictory_spec`,
             `charter_mismatch`, `invalid_spec`, those of `check_columns`, `column_not_granted`,
-            `budget_undeclared`, `budget_unit_mismatch`, `no_evaluation`.
+            `budget_undeclared`, `budget_unit_mismatch`, `no_evaluation`; `not_found` for code that
+            the project has no more.
     """
     charter = await adopted_charter(work)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)
     models = await scored_models(work, wanted.project, wanted.parts.get("models"))
     floor = contributors_floor(wanted.datasets, wanted.parts, everybody=len(models) > 1)
     parts = {**wanted.parts, **floor}
+    refuse(code_problem(models, private=parts.get("privacy") is not None))
     baseline = await baseline_of(work, wanted.project, parts.get("baseline"), models)
     spec = parse(
         EvaluationSpec,
@@ -132,7 +140,9 @@ async def draft_evaluation(work: UnitOfWork, wanted: Wanted, submitter: str, now
     if spec.held_out is not None:
         check_keyed(chosen)
     await check_grants(work, spec, chosen, now)
-    notes = (*_notes(spec), *budget_notes(spec, chosen))
+    if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
+        await named_by_job(work, spec.project, spec.bundle.digest)
+    notes = (*code_notes(spec), *_notes(spec), *budget_notes(spec, chosen))
     return Drafted(spec, spec_digest(spec), charter, notes, _details(spec))
 
 

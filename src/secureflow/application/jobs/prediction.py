@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final
 
-from secureflow.application.jobs.declarations import declared_in
+from secureflow.application.bundles import named_by_job
+from secureflow.application.jobs.declarations import code_notes, declared_in
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.rosters import (
     adopted_charter,
@@ -62,7 +63,8 @@ async def draft_prediction(work: UnitOfWork, wanted: Wanted, submitter: str, now
 
     Raises:
         SecureFlowError: `charter_missing`, `not_found` (dataset, model), `contradictory_spec`,
-            `charter_mismatch`, `invalid_spec`, those of `check_columns`, `column_not_granted`.
+            `charter_mismatch`, `invalid_spec`, those of `check_columns`, `column_not_granted`;
+            `not_found` for code that the project has no more.
     """
     parts = {**wanted.parts, **_least(wanted)}
     charter = await adopted_charter(work)
@@ -81,7 +83,10 @@ async def draft_prediction(work: UnitOfWork, wanted: Wanted, submitter: str, now
     check_columns(spec.reads, chosen)
     _check_beside(spec, chosen)
     await check_grants(work, spec, chosen, now)
-    return Drafted(spec, spec_digest(spec), charter, tuple(_notes(spec)), _details(spec))
+    if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
+        await named_by_job(work, spec.project, spec.bundle.digest)
+    notes = (*code_notes(spec), *_notes(spec))
+    return Drafted(spec, spec_digest(spec), charter, notes, _details(spec))
 
 
 def _least(wanted: Wanted) -> dict[str, Any]:

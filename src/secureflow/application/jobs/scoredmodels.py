@@ -71,6 +71,7 @@ async def scored_model(
         contributors=contributors,
         held_out=held_out,
         name=f"{model.name}@{model.version}",
+        seed=None if found.bundle is None else found.plan.seed,
     )
 
 

@@ -15,6 +15,7 @@ from secureflow.application.jobs.declarations import (
     budget_notes,
     category_not_shared,
     check_keyed,
+    code_notes,
     no_column,
 )
 from secureflow.application.jobs.kind import Drafted, Start, Wanted
@@ -341,7 +342,7 @@ def _notes(spec: TrainingSpec, chosen: Mapping[str, Dataset]) -> Iterator[str]:
             "It starts from uploaded weights: whoever chose them could choose ones from which "
             "an update tells more."
         )
-    yield from _code_notes(spec)
+    yield from code_notes(spec)
     yield from _figure_notes(spec)
     yield from budget_notes(spec, chosen)
     yield from bounds_notes(spec, chosen)
@@ -410,16 +411,6 @@ def unscaled_inputs(spec: TrainingSpec) -> list[str]:
         for one in spec.features.numeric
         if max(map(abs, one.bounds)) > _LARGEST_INPUT and one.scale == "none"
     ]
-
-
-def _code_notes(spec: TrainingSpec) -> Iterator[str]:
-    if spec.bundle is not None:
-        yield Text(
-            "It brings code: each owner is shown the bundle {digest}, decides about it, and needs "
-            "an environment of the lock {environment}.",
-            digest=spec.bundle.digest,
-            environment=spec.bundle.environment,
-        )
 
 
 def _details(spec: TrainingSpec) -> dict[str, Any]:

@@ -64,17 +64,54 @@ _GIVEN: Final = (
     "model.bundle.entry", "model.bundle.environment", "initial.model", "resume.model", "plan.seed",
     "plan.rounds",
 )  # fmt: skip
+_APPLIED: Final = {
+    "model.bundle.entry": "model.bundle.entry",
+    "model.bundle.environment": "model.bundle.environment",
+    "plan.seed": "seed",
+    "model.digest": "digest",
+}
+"""The same of a model that a job applies to rows: the name that it is shown by → its path there."""
+
+
+def brought(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the family of a stored job's model that names its code; {} for a job without any.
+
+    A job that trains has it itself; one that applies a model to rows has it in that.
+    """
+    return _family(spec) or _family(_applied(spec))
+
+
+def applies(spec: Mapping[str, Any]) -> bool:
+    """Tell whether a stored job has its code compute a model of another job, and learn nothing."""
+    return not _family(spec) and bool(brought(spec))
+
+
+def _family(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = one.get("model")
+    if isinstance(found, Mapping) and isinstance(found.get("bundle"), Mapping):
+        return found
+    return {}
+
+
+def _applied(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the first model that a stored job applies to rows; {} for another job."""
+    several: Any = spec.get("models")
+    found: Any = several[0] if isinstance(several, list | tuple) and several else spec.get("model")
+    return found if isinstance(found, Mapping) else {}
 
 
 def given_beside_settings(spec: Mapping[str, Any]) -> dict[str, JSON]:
     """Return what else steers a stored job's code: path in the spec → value, where there is one."""
+    paths, whole = {one: one for one in _GIVEN}, spec
+    if applies(spec):
+        paths, whole = _APPLIED, _applied(spec)
     found: dict[str, JSON] = {}
-    for path in _GIVEN:
-        value: Any = spec
-        for name in path.split("."):
-            value = value.get(name) if isinstance(value, Mapping) else None
+    for name, path in paths.items():
+        value: Any = whole
+        for member in path.split("."):
+            value = value.get(member) if isinstance(value, Mapping) else None
         if value is not None:
-            found[path] = value
+            found[name] = value
     return found
 
 

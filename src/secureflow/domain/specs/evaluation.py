@@ -8,7 +8,7 @@ of what every owner approves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Any, Final, Literal
@@ -27,8 +27,9 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
+from secureflow.domain.specs.bundles import BundleRef
 from secureflow.domain.specs.heldout import HeldOut, held_out_problem
-from secureflow.domain.specs.scored import ScoredModel, scored_problem
+from secureflow.domain.specs.scored import ScoredModel, code_facts, scored_problem
 from secureflow.domain.specs.summed import SummedLimits, SummedPrivacy, summed_problem
 from secureflow.domain.specs.targets import NumberLabel
 from secureflow.kit.text import Text
@@ -145,6 +146,16 @@ class EvaluationSpec(SpecBase):
         return self.privacy is not None
 
     @property
+    def bundle(self) -> BundleRef | None:
+        """The code that computes the model, if others brought it."""
+        return None if self._coded is None else self._coded.bundle
+
+    @property
+    def _coded(self) -> ScoredModel | None:
+        """The model that code computes, which is evaluated alone."""
+        return next((one for one in self.models if one.bundle is not None), None)
+
+    @property
     def planned_rounds(self) -> int:
         """One for each model."""
         return len(self.models)
@@ -161,6 +172,7 @@ class EvaluationSpec(SpecBase):
             "families": tuple(sorted({one.model.family for one in self.models})),
             "per_party": int(self.per_party),
             "contributions": self.contributions,
+            **code_facts(self._coded, self.submitter),
         }
 
 
@@ -171,8 +183,8 @@ def check_evaluation(spec: EvaluationSpec) -> None:
         SecureFlowError: `contradictory_spec` naming the field and the reason.
     """
     rules: tuple[Callable[[EvaluationSpec], Problem | None], ...] = (
-        *(_roster_rules, _model_rules, _label_rules, _row_rules, _baseline_rules, _cost_rules),
-        *(_missing_rules, _privacy_rules),
+        *(_roster_rules, _model_rules, _code_rules, _label_rules, _row_rules, _baseline_rules),
+        *(_cost_rules, _missing_rules, _privacy_rules),
     )
     refuse(next((found for rule in rules if (found := rule(spec))), None))
 
@@ -196,6 +208,31 @@ def _model_rules(spec: EvaluationSpec) -> Problem | None:
         if one.classes > MAX_CLASSES:
             reason = Text("it tells more than {most} classes apart", most=MAX_CLASSES)
             return _place(at, "features.label"), reason, "Merge classes that are rare."
+    return None
+
+
+def _code_rules(spec: EvaluationSpec) -> Problem | None:
+    return code_problem(spec.models, private=spec.privacy is not None)
+
+
+def code_problem(models: Sequence[ScoredModel], *, private: bool) -> Problem | None:
+    """Return why code cannot compute models of a job, or None: it is one code, and no noise helps.
+
+    Args:
+        models: of the job.
+        private: whether its numbers are to be noised.
+    """
+    if all(one.bundle is None for one in models):
+        return None
+    if len(models) > 1:
+        reason = "a model of a bundle is evaluated alone: a job brings one code at most"
+        return "models", reason, "Submit a job for each of them."
+    if private:
+        reason = (
+            "what code computes for a row may depend on all the others, so one row moves its sums "
+            "without bound, and no noise hides it"
+        )
+        return "privacy", reason, "Evaluate it without, where the owners allow that."
     return None
 
 

@@ -52,6 +52,7 @@ EVALUATION_SPEC: Final = SpecKind(
     {
         **{"models": "texts", "families": "texts"},
         **{"per_party": "number", "contributions": "number"},
+        **BUNDLE_FACTS,
     },
 )
 PREDICTION_SPEC: Final = SpecKind(
@@ -59,7 +60,11 @@ PREDICTION_SPEC: Final = SpecKind(
     PredictionSpec,
     PredictionRequest,
     check_prediction,
-    {"model": "text", "family": "text", "outputs": "texts", "beside": "texts", "deliver": "text"},
+    {
+        **{"model": "text", "family": "text", "outputs": "texts"},
+        **{"beside": "texts", "deliver": "text"},
+        **BUNDLE_FACTS,
+    },
 )
 SWEEP_SPEC: Final = SpecKind(
     "sweep",

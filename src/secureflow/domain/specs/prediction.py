@@ -26,7 +26,8 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
-from secureflow.domain.specs.scored import ScoredModel, scored_problem
+from secureflow.domain.specs.bundles import BundleRef
+from secureflow.domain.specs.scored import ScoredModel, code_facts, scored_problem
 from secureflow.domain.specs.sklearn_families import has_chances
 from secureflow.domain.specs.targets import PREDICTED, chance_titles, score_titles
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
@@ -142,6 +143,11 @@ class PredictionSpec(SpecBase):
         return self.deliver is None
 
     @property
+    def bundle(self) -> BundleRef | None:
+        """The code that computes the model, if others brought it."""
+        return self.model.bundle
+
+    @property
     def planned_rounds(self) -> int:
         """One: every party works once."""
         return 1
@@ -159,6 +165,7 @@ class PredictionSpec(SpecBase):
             "outputs": tuple(sorted(self.outputs)),
             "beside": tuple(sorted(self.columns)),
             "deliver": "" if self.deliver is None else self.deliver.to,
+            **code_facts(self.model if self.bundle else None, self.submitter),
         }
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Digest, Id, Problem, Slug
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Digest, Id, Problem, Slug, dump
+from secureflow.domain.specs.bundle_family import ROW_NAMES, BundleModel, bundle_problem
+from secureflow.domain.specs.bundles import BundleRef, bundle_facts
 from secureflow.domain.specs.families import LEARNS, FamilyModel
 from secureflow.domain.specs.heldout import HeldOut, held_out_problem
 from secureflow.domain.specs.model_rules import shape_problem
@@ -20,6 +22,7 @@ from secureflow.domain.specs.targets import ClassesLabel, form_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
 from secureflow.domain.specs.training_rules import features_problem
 from secureflow.domain.texts import ONE_LINE
+from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text
 
 MAX_MOMENTS: Final = 1 << 16
@@ -42,6 +45,7 @@ class ScoredModel:
         held_out: the rows of these that none of them learned from, by the owners' keys; None if
             that cannot be told from keys.
         name: its name and version, such as `risk@2`, as the centre says.
+        seed: that the class of its code was made with; None for a family without code.
     """
 
     __pydantic_config__ = STRICT
@@ -54,6 +58,7 @@ class ScoredModel:
     contributors: Annotated[tuple[Slug, ...], Field(max_length=256)] = ()
     held_out: Annotated[HeldOut | None, UNLESS_NONE] = None
     name: Annotated[str, Field(max_length=256), ONE_LINE] = ""
+    seed: Annotated[int | None, Field(ge=0, lt=1 << 53), UNLESS_NONE] = None
 
     @property
     def called(self) -> str:
@@ -61,11 +66,12 @@ class ScoredModel:
         return f"{self.name} ({self.digest})" if self.name else self.digest
 
     @property
-    def told(self) -> dict[str, str]:
-        """Which model it is, for reports."""
+    def told(self) -> dict[str, JSON]:
+        """Which model it is, for reports, and which code computed it."""
         return {
             **{"job": self.job, "name": self.name},
             **{"model": self.digest, "family": self.model.family},
+            **({} if self.bundle is None else {"code": dump(self.bundle)}),
         }
 
     @property
@@ -89,6 +95,11 @@ class ScoredModel:
         return 4 * (self.trained.model_parameters + self.adapts_clipping)
 
     @property
+    def bundle(self) -> BundleRef | None:
+        """The code that computes it, if others brought it."""
+        return self.model.bundle if isinstance(self.model, BundleModel) else None
+
+    @property
     def form(self) -> str:
         """The form of what it predicts: binary, classes, number or none."""
         return form_of(self.features.label)
@@ -103,11 +114,11 @@ class ScoredModel:
 def scored_problem(one: ScoredModel) -> Problem | None:
     """Return a contradiction within a model, or None."""
     family = one.model.family
-    if family not in LEARNS or family == "bundle":
+    if family not in LEARNS:
         reason: str = Text("a model of the family {family!r} cannot be applied here", family=family)
-        hint = "Name a model of a built-in family; code of a bundle measures in its own job."
-        return "model", reason, hint
+        return "model", reason, "Name a model that learned from rows."
     problem = features_problem(one.features) or shape_problem(one.trained, one.features)
+    problem = problem or _code_problem(one)
     if problem is not None:
         return problem
     if (one.moments is None) != (not one.features.federated):
@@ -118,3 +129,33 @@ def scored_problem(one: ScoredModel) -> Problem | None:
         reason = Text("the features need {count} sums", count=wanted)
         return "moments", reason, "Name the model by its id, and have the centre fill them in."
     return held_out_problem(one.held_out)
+
+
+def _code_problem(one: ScoredModel) -> Problem | None:
+    """Return a contradiction of a model that code computes, or None."""
+    if not isinstance(one.model, BundleModel):
+        if one.seed is None:
+            return None
+        return "seed", "only a class of code is made with one", "Leave it out."
+    if one.seed is None:
+        return "seed", "a class of code is made with one", "Name the model by its id."
+    if one.features.label is None:
+        reason = "code that learned from no label predicts nothing that is known here"
+        return "features.label", reason, "Name a model that has a label."
+    taken = next((it.column for it in one.features.beside if it.column in ROW_NAMES), None)
+    if taken is not None:
+        named = Text("the rows of code have something else named {name}", name=taken)
+        return f"features.{taken}", named, "Its owners must give the column another name."
+    return bundle_problem(one.model)
+
+
+def code_facts(one: ScoredModel | None, submitter: str) -> dict[str, Any]:
+    """Return the policy attributes of `BUNDLE_FACTS`; no update of a model leaves an owner.
+
+    Args:
+        one: the model whose code a job brings; None if it brings none.
+        submitter: who the *centre* says it is.
+    """
+    if one is None:
+        return bundle_facts(None, submitter, {}, "", 0.0)
+    return bundle_facts(one.bundle, submitter, dump(one.model).get("settings", {}), one.digest, 0.0)

@@ -34,10 +34,13 @@ from typing import Any, BinaryIO
 
 LINE_BYTES = 1 << 20
 METHODS = ("initial", "prepare", "train", "evaluate")
-KINDS = ("shadows", "syntax", "import", "entry", "raised", "memory", "data", "wrong", "numpy")
+KINDS = (
+    "shadows", "syntax", "import", "entry", "predict", "raised", "memory", "data", "wrong", "numpy",
+)  # fmt: skip
 """Why a request failed: a module shadows another one, does not parse, or cannot be imported; the
-entry point is not there; a method raised, or needs more memory; a file of rows cannot be read; a
-method returned something else than was declared; the environment has no NumPy."""
+entry point is not there; its class has no method that predicts; a method raised, or needs more
+memory; a file of rows cannot be read; a method returned something else than was declared; the
+environment has no NumPy."""
 
 
 class Refused(Exception):  # noqa: N818 - a word for the other side, not an error of its own
@@ -72,25 +75,46 @@ class Host:
             layout = [[name, one.dtype.name, list(one.shape)] for name, one in tensors.items()]
             return {"tensors": layout}, list(tensors.values())
         weights = self._tensors(payload)
+        if verb == "predict":
+            rows = arguments.get("arrays") or _parts_of(arguments["rows"], ("rows",))[0]
+            found = self._model.predict(weights, rows)
+            return {}, [_fitting(_one(found), "predict", "float32", arguments["shape"])]
         if verb == "train":
             trained = _named(self._model.train(weights, int(arguments["round"])))
             return {}, [_fitting(trained, *one) for one in self._checked(trained)]
         return {"sums": _sums(self._model.evaluate(weights))}, []
 
     def load(
-        self, folder: str, entry: str, settings: dict[str, Any], seed: int, tensors: list[Any]
+        self,
+        folder: str,
+        entry: str,
+        settings: dict[str, Any],
+        seed: int,
+        tensors: list[Any],
+        *,
+        predicts: bool = False,
     ) -> dict[str, Any]:
         """Import the bundle's class and make its object."""
-        self.make(imported(folder, entry), settings, seed, tensors)
+        self.make(imported(folder, entry), settings, seed, tensors, predicts=predicts)
         return {}
 
-    def make(self, made: Any, settings: dict[str, Any], seed: int, tensors: list[Any]) -> None:
-        """Make the object of a class."""
+    def make(
+        self,
+        made: Any,
+        settings: dict[str, Any],
+        seed: int,
+        tensors: list[Any],
+        *,
+        predicts: bool = False,
+    ) -> None:
+        """Make the object of a class, which has to predict if that is what is asked of it."""
         self._layout = tensors
         self._model = made(settings, seed)
         missing = [one for one in METHODS if not callable(getattr(self._model, one, None))]
         if missing:
-            raise Refused("entry", "the class has no method {missing}", missing=", ".join(missing))
+            raise Refused("entry", _NO_METHOD, missing=", ".join(missing))
+        if predicts and not callable(getattr(self._model, "predict", None)):
+            raise Refused("predict", _NO_METHOD, _ADD, missing="predict")
 
     def _tensors(self, payload: bytearray) -> dict[str, Any]:
         import numpy as np
@@ -137,6 +161,11 @@ def imported(folder: str, entry: str) -> Any:
     return made
 
 
+_NO_METHOD = "the class has no method {missing}"
+_ADD = (
+    "Add predict(self, weights, rows) to the class, and train with that code; the new job may "
+    "resume this model."
+)
 _NO_MODULE = "the entry point's module {module} is not in the bundle"
 _ENTRY = "Its files: {files}. Name one with `entry: MODULE:CLASS`, such as model:Model."
 _ABSENT = (
@@ -146,6 +175,7 @@ _ABSENT = (
 _ABSOLUTE = "The folder itself is on Python's path: write `import util` or `from util import name`."
 _CAST = "Return it so: .astype({declared!r})."
 _NO_ARRAYS = "it returned {found}, not a dict of names to arrays"
+_NO_ARRAY = "it returned {found}, not an array"
 _NO_NUMBERS = "it returned {found}, not a dict of names to numbers"
 _NO_NUMBER = "{name} is {found}, not a number"
 _PARTS = ("training", "validation")
@@ -176,20 +206,25 @@ def _prepared(arguments: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of both parts: of one file for all arrays, or of one for each."""
     if "rows" not in arguments:
         return [{name: _rows(path) for name, path in arguments[part].items()} for part in _PARTS]
+    return _parts_of(arguments["rows"], _PARTS)
+
+
+def _parts_of(path: str, named: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the parts of a file of rows: its arrays by name, which are mapped."""
     import numpy as np
 
     try:
-        with Path(arguments["rows"]).open("rb") as file:
+        with Path(path).open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        octets = np.memmap(arguments["rows"], np.uint8, "r")
+        octets = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError) as error:
         raise Refused("data", "the file of rows cannot be read") from error
-    parts: list[dict[str, Any]] = [{} for _ in _PARTS]
+    parts: list[dict[str, Any]] = [{} for _ in named]
     for full, (dtype, shape, start) in header.items():
         part, _, name = full.partition("/")
         count = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         array = np.asarray(octets[start : start + count]).view(dtype).reshape(shape)
-        parts[_PARTS.index(part)][name] = array
+        parts[named.index(part)][name] = array
     return parts
 
 
@@ -208,6 +243,15 @@ def _named(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise Refused("wrong", _NO_ARRAYS, found=_described(value))
     return {name: np.ascontiguousarray(one).reshape(np.shape(one)) for name, one in value.items()}
+
+
+def _one(value: Any) -> dict[str, Any]:
+    """Return what `predict` returned as a tensor of its own."""
+    import numpy as np
+
+    if not isinstance(getattr(value, "shape", None), tuple):
+        raise Refused("wrong", _NO_ARRAY, found=_described(value))
+    return {"predict": np.ascontiguousarray(value).reshape(np.shape(value))}
 
 
 def _fitting(tensors: dict[str, Any], name: str, dtype: str, shape: list[int]) -> Any:

@@ -87,6 +87,34 @@ def inspect(bundle: Bundle, entry: str = "", python: Version = sys.version_info[
     return Inspection(python, imports, tuple(problems), tuple(unread))
 
 
+def lacks(bundle: Bundle, entry: str, method: str) -> bool:
+    """Tell whether an entry point's class certainly has no such method.
+
+    False where it may get one elsewhere: from a base class, a decorator, or another name.
+    """
+    module, _, name = entry.partition(":")
+    there = [path for path in _files_of(module) if path in bundle.files]
+    if len(there) != 1 or len(bundle.files[there[0]]) > MAX_PARSED:
+        return False
+    tree = _parsed(there[0], bundle.text(there[0]), sys.version_info[:2])
+    if isinstance(tree, Remark):
+        return False
+    bound = _binding(tree, name)
+    plain = isinstance(bound, ast.ClassDef) and not (
+        bound.bases or bound.keywords or bound.decorator_list
+    )
+    return plain and method not in set(_named(tree))
+
+
+def _named(tree: ast.Module) -> Iterator[str]:
+    """Yield every name, attribute and text of a module: one of them may become a method's."""
+    for node in ast.walk(tree):
+        for one in ("name", "id", "attr", "asname", "value"):
+            found = getattr(node, one, None)
+            if isinstance(found, str):
+                yield found
+
+
 def _parsed(path: str, text: str, python: Version) -> ast.Module | Remark:
     version = f"{python[0]}.{python[1]}"
     try:

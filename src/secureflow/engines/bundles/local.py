@@ -51,19 +51,28 @@ class LocalBundle:
         settings: what it is made with.
         seed: likewise.
         layout: of the model's tensors; empty before they are known.
+        predicts: whether it is asked to predict, and for nothing else.
 
     Raises:
         SecureFlowError: `bundle_unusable`, `bundle_failed`, from every method too.
     """
 
     def __init__(
-        self, made: Any, folder: Path, settings: Mapping[str, Any], seed: int, layout: Layout = ()
+        self,
+        made: Any,
+        folder: Path,
+        settings: Mapping[str, Any],
+        seed: int,
+        layout: Layout = (),
+        *,
+        predicts: bool = False,
     ) -> None:
         self._host, self._folder = Host(), folder
         self._layout = [(name, dtype, list(shape)) for name, dtype, shape in layout]
         plain = {name: list(one) if isinstance(one, tuple) else one
                  for name, one in settings.items()}  # fmt: skip
-        self._told("__init__", lambda: self._host.make(made, plain, seed, self._layout))
+        given = made, plain, seed, self._layout
+        self._told("__init__", lambda: self._host.make(*given, predicts=predicts))
 
     def initial(self) -> dict[str, NDArray[Any]]:
         """Return the tensors that training begins with."""
@@ -97,6 +106,18 @@ class LocalBundle:
             return dict(found["sums"])
 
         return self._told("evaluate", called)
+
+    def predict(
+        self, weights: Tensors, rows: Mapping[str, NDArray[Any]], shape: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Return what it says of rows, by name as at an owner: float32 of this shape."""
+
+        def called() -> NDArray[np.float32]:
+            asked = {"arrays": dict(rows), "shape": list(shape)}
+            _, (found,) = self._host.answer("predict", asked, self._octets(weights))
+            return np.asarray(found, np.float32)
+
+        return self._told("predict", called)
 
     def _told(self, method: str, call: Callable[[], _T]) -> _T:
         return told(call, self._folder, method)
@@ -148,7 +169,13 @@ class LocalModules:
             sys.path[:], sys.dont_write_bytecode = path, bytecode
 
     def make(
-        self, entry: str, settings: Mapping[str, Any], seed: int, layout: Layout = ()
+        self,
+        entry: str,
+        settings: Mapping[str, Any],
+        seed: int,
+        layout: Layout = (),
+        *,
+        predicts: bool = False,
     ) -> LocalBundle:
         """Import the class of an entry point and make its object, in a block of `used`.
 
@@ -156,7 +183,7 @@ class LocalModules:
             SecureFlowError: `bundle_unusable`, `bundle_failed`.
         """
         made = told(lambda: imported(str(self._folder), entry), self._folder)
-        return LocalBundle(made, self._folder, settings, seed, layout)
+        return LocalBundle(made, self._folder, settings, seed, layout, predicts=predicts)
 
 
 def _forget(folder: Path) -> dict[str, ModuleType]:

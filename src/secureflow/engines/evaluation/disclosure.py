@@ -7,6 +7,7 @@ from typing import Final
 
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.engines.run.explaining import (
+    CODE_READ,
     MASKED,
     Row,
     attack_rows,
@@ -62,6 +63,12 @@ def _sights(spec: EvaluationSpec) -> Iterator[Row]:
             "whoever has the report",
             "what noised counts can tell about rows",
             Text("bounded by differential privacy per {unit}", unit=spec.privacy.unit),
+        )
+    if spec.bundle is not None:
+        yield (
+            "whoever has the report",
+            "what the job's code has hidden in the scores that are counted, rows among it",
+            CODE_READ,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from secureflow.engines.run.codesection import COMPUTED, code_section
 from secureflow.kit.canonical import JSON
 from secureflow.kit.text import Text, text_in, with_texts
 
@@ -26,6 +27,8 @@ def sections(evaluation: Mapping[str, Any]) -> list[dict[str, JSON]]:
         rows = [_line(number, line) for number, line in enumerate(one["honest"], 1)]
         if rows:
             found.append({"title": CAVEATS, "rows": rows})
+        if code := one.get("code"):
+            found.append(code_section(COMPUTED, code))
         if shift := one.get("psi"):
             found.append({"title": SHIFT, "rows": _shift(shift)})
     return found

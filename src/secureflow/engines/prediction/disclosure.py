@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from secureflow.domain.specs.prediction import PredictionSpec
-from secureflow.engines.run.explaining import Row, attack_rows, sight_rows
+from secureflow.engines.run.explaining import CODE_READ, Row, attack_rows, sight_rows
 from secureflow.kit.canonical import JSON
 
 _STAYS: Final = "every agent keeps what it predicts in a file of its own, and sends none of it"
@@ -55,6 +55,18 @@ def _sights(spec: PredictionSpec) -> Iterator[Row]:
             spec.deliver.to,
             _ANSWERS,
             "the job hands the files over, and every owner approves that",
+        )
+    if spec.bundle is not None:
+        yield (
+            "operator",
+            "what the job's code tells by failing, or by the time that it takes",
+            CODE_READ,
+        )
+    if spec.bundle is not None and spec.deliver is not None:
+        yield (
+            spec.deliver.to,
+            "what the job's code has hidden in the files, rows among it",
+            CODE_READ,
         )
     yield "network", "sizes and times", "TLS 1.3"
     yield (

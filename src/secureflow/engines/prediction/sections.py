@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from secureflow.engines.run.codesection import COMPUTED, code_section
 from secureflow.kit.canonical import JSON
 
 TITLE: Final = "Predictions, kept by each party"
@@ -24,4 +25,7 @@ def sections(prediction: Mapping[str, Any]) -> list[dict[str, JSON]]:
     rows += [{"label": party, "value": one["commitment"]} for party, one in kept]
     if (delivered := prediction.get("delivered")) is not None:
         rows.append({"label": DELIVERED, "value": delivered["to"]})
-    return [{"title": TITLE, "rows": rows}]
+    told: list[dict[str, JSON]] = [{"title": TITLE, "rows": rows}]
+    if code := prediction.get("code"):
+        told.append(code_section(COMPUTED, code))
+    return told

@@ -13,6 +13,9 @@ from secureflow.kit.text import Text, with_texts
 Row = tuple[str, str, str]
 
 MASKED: Final = "sums are masked: only the total of a certified set can be opened"
+CODE_READ: Final = (
+    "no check of source or output finds that: the owners read the code and approved it"
+)
 
 
 class _Noise(Protocol):

@@ -11,6 +11,7 @@ from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import traits_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.explaining import (
+    CODE_READ,
     Row,
     attack_rows,
     sight_rows,
@@ -104,7 +105,7 @@ _MADE_OF: Final = {
 
 def _code_why(spec: TrainingSpec) -> str:
     if spec.privacy is None:
-        return "no check of source or output finds that: the owners read the code and approved it"
+        return CODE_READ
     return "the agents bound it per party: they clip and noise all that the code returns"
 
 

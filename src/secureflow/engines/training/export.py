@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -206,7 +206,10 @@ class ModelFile:
         found = parse(_Described, asked, "model")
         written = self.card.get("plan")
         rounds = written.get("rounds") if isinstance(written, dict) else 0
+        seed = written.get("seed") if isinstance(written, dict) else None
         plan = TrainingPlan(rounds=rounds if type(rounds) is int else 0)
+        if type(seed) is int:
+            plan = replace(plan, seed=seed)
         return TrainingSpec(
             "", "", "", "", (), features=found.features, model=found.model, plan=plan
         )  # fmt: skip

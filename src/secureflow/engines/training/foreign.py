@@ -100,8 +100,8 @@ def needs_bundle() -> SecureFlowError:
     return SecureFlowError(
         "needs_bundle",
         "What this model computes is in its bundle, not in SecureFlow.",
-        "Load its tensors into the bundle's own class: `Predictor.load(FILE).tensors()` has them "
-        "by name; docs/bundles.md shows how.",
+        "Give the folder of that code, if its class has `predict`: --bundle FOLDER, or "
+        "`Predictor.load(FILE, bundle=FOLDER)`. Its tensors: `Predictor.load(FILE).tensors()`.",
     )
 
 

@@ -7,9 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.bundles import BundleRef
 from secureflow.domain.specs.targets import ClassesLabel
 from secureflow.domain.specs.training import TrainingSpec
+from secureflow.engines.run.codesection import code_section
 from secureflow.engines.training.measures import ClassesMeasure
 from secureflow.kit.canonical import JSON
 
@@ -33,8 +35,7 @@ def sections(spec: TrainingSpec, sums: Sequence[float]) -> list[dict[str, JSON]]
 def _code(bundle: BundleRef | None) -> list[dict[str, JSON]]:
     if bundle is None:
         return []
-    named = {"Bundle": bundle.digest, "Entry": bundle.entry, "Environment": bundle.environment}
-    return [{"title": CODE, "rows": [{"label": one, "value": told} for one, told in named.items()]}]
+    return [code_section(CODE, dump(bundle))]
 
 
 def _confusion(spec: TrainingSpec, sums: Sequence[float]) -> list[dict[str, JSON]]:
