@@ -95,7 +95,7 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
         SecureFlowError: `inbox_item_changed` if the agent showed other bytes.
     """
     from secureflow.agent import api
-    from secureflow.domain.specs.bundles import brought, given_beside_settings
+    from secureflow.domain.specs.bundles import applies, brought, given_beside_settings
 
     request = item.get("request") or {}
     digest, decided = brings_code(item), item.get("state") != "waiting"
@@ -118,8 +118,9 @@ def code_of(config: Path, item: Mapping[str, Any]) -> RequestedCode | None:
     before = None if older is None or job else _unpacked(older)
     entry = str(request.get("bundle_entry") or "")
     here = told.get("environment") or {}
-    view = View.of(bundle, before, entry, str(here.get("python") or ""))
     spec = item.get("spec") or {}
+    more = ("predict",) if applies(spec) else ()
+    view = View.of(bundle, before, entry, str(here.get("python") or ""), more)
     model, limits = brought(spec), spec.get("limits") or {}
     last, privacy = told.get("given"), spec.get("privacy") or {}
     return RequestedCode(

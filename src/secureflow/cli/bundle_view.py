@@ -37,12 +37,19 @@ class View:
 
     @classmethod
     def of(
-        cls, bundle: Bundle, before: Bundle | None = None, entry: str = "", python: str = ""
+        cls,
+        bundle: Bundle,
+        before: Bundle | None = None,
+        entry: str = "",
+        python: str = "",
+        more: tuple[str, ...] = (),
     ) -> View:
-        """Compare and inspect a bundle."""
+        """Compare and inspect a bundle, whose class is called for `more` methods than others."""
         from secureflow.engines.bundles import diff, inspect
+        from secureflow.engines.bundles.inspection import METHODS
 
-        found = inspect(bundle, entry, version(python)) if python else inspect(bundle, entry)
+        of = {"python": version(python)} if python else {}
+        found = inspect(bundle, entry, **of, methods=(*METHODS, *more))
         return cls(bundle, before, diff(before, bundle), found)
 
     def plain(self) -> dict[str, Any]:

@@ -50,24 +50,19 @@ async def asked(folder: Path, of: BundleTask, into: OutputsFile, limit: float = 
 LEAKS = "raise ValueError(f'the first row is {rows[\"inputs\"][0]}')"
 BAD: dict[str, tuple[str, str, str, str]] = {
     "it raises": ("binary", LEAKS, "bundle_failed", "a method raised an exception"),
-    "it exits": ("binary", "sys.exit(3)", "bundle_failed", "raised an exception"),
     "it dies": ("binary", "os._exit(0)", "bundle_died", "ended without an answer"),
     "it hangs": ("binary", "time.sleep(60)", "bundle_silent", "within its limit of time"),
     "nothing": ("binary", "pass", "bundle_output_refused", "than was declared"),
     "a list": ("binary", "return [0.5] * 60", "bundle_output_refused", "than was declared"),
     "labels": ("binary", "return np.ones(60, 'int64')", "bundle_output_refused", "than was"),
-    "texts": ("binary", "return np.full(60, '0.5')", "bundle_output_refused", "than was"),
     "fewer rows": ("binary", "return np.full(59, 0.5)", "bundle_output_refused", "than was"),
     "a column": ("binary", "return np.full((60, 1), 0.5)", "bundle_output_refused", "than was"),
     "huge": ("binary", "return np.full(5_000_000, .5, 'f4')", "bundle_output_refused", "than was"),
     "no room": ("binary", "return np.ones((1 << 50,))", "bundle_failed", "needs more memory"),
     "NaN": ("binary", "return np.full(60, np.nan)", "bundle_output_refused", "is not finite"),
-    "infinite": ("number", "return np.full(60, 1e39)", "bundle_output_refused", "is not finite"),
     "too sure": ("binary", "return np.full(60, 1.01)", "bundle_output_refused", "more than 1"),
     "negative": ("binary", "return np.full(60, -.01)", "bundle_output_refused", "less than 0"),
-    "log-odds": ("classes", "return np.full((60, 3), 3.)", "bundle_output_refused", "more than 1"),
     "no sum": ("classes", "return np.full((60, 3), .5)", "bundle_output_refused", "add up to 1"),
-    "two classes": ("classes", "return np.full((60, 2), .5)", "bundle_output_refused", "than was"),
     "no predict": ("binary", "", "bundle_unusable", "has no method predict"),
 }
 
@@ -78,7 +73,7 @@ async def test_what_code_does_wrong_is_told_in_constant_words(name: str, tmp_pat
     of = task(tmp_path / "b", source(body or None).decode(), tensors=LAYOUT, predicts=True)
     into = made(tmp_path, form)
     with pytest.raises(SecureFlowError) as caught:
-        await asked(tmp_path, of, into, 1.0 if name == "it hangs" else 60.0)
+        await asked(tmp_path, of, into, 0.3 if name == "it hangs" else 60.0)
     assert (caught.value.code, words in caught.value.message) == (code, True)
     assert "first row" not in str(caught.value)
     assert ("first row" in (tmp_path / "log").read_text()) is (body == LEAKS)

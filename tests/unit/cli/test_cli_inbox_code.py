@@ -259,6 +259,7 @@ def test_code_that_applies_a_model_is_shown_as_that(cli: Any, agent: Agent, kind
     _, out, err = cli("agent", "inbox", "show", agent.item["id"])
     lines = [one.strip() for one in (out + err).splitlines()]
     assert "k: 2" in lines
+    assert "PROBLEM model.py:1: Model has no method predict" in lines
     assert "It computes a released model of these rows, and is asked for nothing else." in lines
     assert [one for one in lines if one.startswith("LOOK") and "job_7" in one] == [
         "LOOK: k was 1 in the job job_7",

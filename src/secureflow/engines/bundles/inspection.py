@@ -53,13 +53,19 @@ class Inspection:
         return tuple(sorted({name.partition(".")[0] for name in every} - {""}))
 
 
-def inspect(bundle: Bundle, entry: str = "", python: Version = sys.version_info[:2]) -> Inspection:
+def inspect(
+    bundle: Bundle,
+    entry: str = "",
+    python: Version = sys.version_info[:2],
+    methods: tuple[str, ...] = METHODS,
+) -> Inspection:
     """Parse the bundle's Python files and check its names and entry point.
 
     Args:
         bundle: what is inspected.
         entry: `module:Class`; it is not looked for if it is empty.
         python: version of the environment; a newer one than this interpreter's is taken for it.
+        methods: that the class of the entry point is called for.
     """
     python = min(python, sys.version_info[:2])
     imports: dict[str, tuple[str, ...]] = {}
@@ -83,7 +89,7 @@ def inspect(bundle: Bundle, entry: str = "", python: Version = sys.version_info[
             trees[path] = found
     if entry:
         unsure = {*unread, *(one.file for one in problems)}
-        problems += _entry_problems(bundle, entry, wanted, trees, unsure)
+        problems += _entry_problems(bundle, entry, trees, unsure, methods)
     return Inspection(python, imports, tuple(problems), tuple(unread))
 
 
@@ -163,11 +169,12 @@ def _files_of(module: str) -> tuple[str, str]:
 def _entry_problems(
     bundle: Bundle,
     entry: str,
-    wanted: tuple[str, ...],
     trees: Mapping[str, ast.Module],
     unsure: set[str],
+    methods: tuple[str, ...],
 ) -> Iterator[Remark]:
     module, _, name = entry.partition(":")
+    wanted = _files_of(module)
     there = [path for path in wanted if path in bundle.files]
     name, module = shown(name)[:64], shown(module)[:200]
     if not there:
@@ -182,7 +189,7 @@ def _entry_problems(
             yield Remark(path, 0, reason)
         elif isinstance(bound, ast.ClassDef) and not bound.bases:
             defined = {one.name for one in bound.body if isinstance(one, ast.FunctionDef)}
-            for method in METHODS:
+            for method in methods:
                 if method not in defined:
                     reason = Text("{name} has no method {method}", name=name, method=method)
                     yield Remark(path, bound.lineno, reason)

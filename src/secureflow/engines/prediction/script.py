@@ -23,6 +23,7 @@ from secureflow.engines.run.handing import forget_ciphertexts, hand_over
 from secureflow.engines.run.kept import ask_to_keep
 from secureflow.engines.run.messages import KeepReply, StoredModel
 from secureflow.engines.run.renewing import renewing
+from secureflow.engines.run.rounds import code_hint
 from secureflow.engines.run.run import Course, JobContext, seconds_now
 from secureflow.engines.script import Script, Tell
 from secureflow.kit.canonical import JSON, digest
@@ -125,6 +126,7 @@ def _incomplete(
             least=course.spec.min_contributors,
             reasons=reasons_of(failures),
         ),
-        "Those that have, keep their files. Correct what is named, and submit the job again.",
+        code_hint(course, failures)
+        or "Those that have, keep their files. Correct what is named, and submit the job again.",
         {"parties": sorted(failures), "failures": dict(failures)},
     )

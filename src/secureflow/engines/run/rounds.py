@@ -96,17 +96,32 @@ def too_few_contributors(
 
 def _next_step(course: Course[Any], failures: Mapping[str, Any]) -> str:
     codes = {str(error.get("code")) for error in failures.values()}
-    if codes and codes <= CODE_ERRORS:
-        return _code_hint(course.context.job)
+    if hint := code_hint(course, failures):
+        return hint
     return _ROWS if codes and codes <= ROW_ERRORS else _HINT
 
 
-def _code_hint(job: str) -> str:
+def code_hint(course: Course[Any], failures: Mapping[str, Any]) -> str:
+    """Return what to do where nothing but the job's own code failed; "" where something else did.
+
+    Code that updates no model computes one that is released, and cannot be corrected any more.
+    """
+    codes = {str(error.get("code")) for error in failures.values()}
+    if not codes or not codes <= CODE_ERRORS:
+        return ""
+    if course.spec.parameters:
+        return Text(
+            "The job's own code failed, not an agent: correct it, and try it with `secureflow "
+            "simulate`. What it printed only the named organisations can read; ask them to run: "
+            "secureflow agent bundle log {job}",
+            job=course.context.job,
+        )
     return Text(
-        "The job's own code failed, not an agent: correct it, and try it with `secureflow "
-        "simulate`. What it printed only the named organisations can read; ask them to run: "
-        "secureflow agent bundle log {job}",
-        job=job,
+        "The model's own code failed, not an agent: try it on rows of your own, secureflow model "
+        "predict MODEL ROWS --bundle FOLDER; other code needs a new training, which may resume the "
+        "model. What it printed only the named organisations can read; ask them to run: secureflow "
+        "agent bundle log {job}",
+        job=course.context.job,
     )
 
 

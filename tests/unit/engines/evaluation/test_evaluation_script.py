@@ -140,6 +140,15 @@ def test_too_few_parties_end_it_by_name() -> None:
     assert {"bank-b", "bank-c"} <= set(caught.value.details["parties"])
 
 
+def test_code_of_a_model_that_fails_is_not_tried_in_a_simulation() -> None:
+    world = EvaluationWorld(count=4)
+    failed = SecureFlowError("bundle_output_refused", "it says more than 1")
+    world.refuse["bank-b", "mask"] = world.refuse["bank-c", "mask"] = failed
+    with pytest.raises(SecureFlowError, match="it says more than 1") as caught:
+        drive(world, [])
+    assert "model predict MODEL ROWS --bundle FOLDER" in caught.value.hint
+
+
 def test_noise_is_the_same_for_the_same_model_and_is_in_every_part() -> None:
     reports = [drive(Private(count=4), []) for _ in range(2)]
     noisy, exact = reports[0]["evaluation"], drive(Told(count=4), [])["evaluation"]

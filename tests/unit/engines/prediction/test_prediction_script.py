@@ -15,7 +15,7 @@ from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 from tests.unit.engines.prediction.world import DeliveredWorld, PredictionWorld, specified
-from tests.unit.engines.training.world import Crash, Journal, drive, told_dropouts
+from tests.unit.engines.training.world import JOB, Crash, Journal, drive, told_dropouts
 
 SILENT = SecureFlowError("party_silent", "gone")
 BAD_CELL = SecureFlowError("malformed_cell", "A row of bank-b does not fit in column 'age'.")
@@ -93,6 +93,18 @@ def test_a_row_that_does_not_fit_ends_a_job_of_which_all_must_be_done() -> None:
     # What the others signed for is in the log all the same.
     logged = [one for one in world.log if b'"kind":"kept"' in one.data]
     assert len(logged) == 3
+
+
+def test_whoever_applied_a_model_of_code_that_fails_is_told_what_to_do_with_it() -> None:
+    """It trains nothing: a simulation would not call what failed."""
+    world = All(count=4)
+    world.refuse["bank-b", "keep"] = SecureFlowError("bundle_failed", "bank-b: it failed")
+    with pytest.raises(SecureFlowError, match="bank-b: it failed") as caught:
+        drive(world, [])
+    assert "model predict MODEL ROWS --bundle FOLDER" in caught.value.hint
+    assert f"agent bundle log {JOB}" in caught.value.hint
+    assert "simulate" not in caught.value.hint
+    assert chinese(caught.value.hint)
 
 
 @pytest.mark.parametrize("reply", ["none", "other kind"])
