@@ -145,6 +145,7 @@ async def test_blocks_hold_whole_rows_and_each_is_looked_at(
     with pytest.raises(ZeroDivisionError):
         await _stopped(other, memoryview(values.tobytes()[-36:]))
     assert not other.path.exists()
+    assert not other.path.with_name("other.part").exists()
 
 
 async def _stopped(whole: OutputsFile, block: memoryview) -> None:

@@ -21,6 +21,7 @@ from secureflow.agent.compute import predicted_outputs
 from secureflow.engines.evaluation.plan import party_sums
 from secureflow.engines.training.foreign_outputs import outputs_from
 from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
 
 pytestmark = pytest.mark.slow
 
@@ -166,6 +167,26 @@ async def test_a_repeated_request_gets_what_the_code_said_first(tmp_path: Path) 
         again.file.write_bytes(kept[:-4])  # it was not written whole
         assert await again.ask() != first
         assert again.log.count("asked") == 2
+
+
+@pytest.mark.parametrize("ends", ["raise OSError", "os._exit(0)"])
+async def test_code_that_failed_is_not_asked_again(ends: str, tmp_path: Path) -> None:
+    """The centre may repeat a request: failing by the time of day could tell it every row."""
+    spec = predicted(ROSTER, model=scored())
+    body = f"print('asked', flush=True); {ends}"
+    codes, asked = [], []
+    for _ in range(2):  # as of an agent that was started again
+        async with scored_jobs.place(tmp_path / "agent", source(body), spec) as at:
+            for _ in range(2):
+                with pytest.raises(SecureFlowError) as caught:
+                    await at.ask()
+                codes.append(caught.value.code)
+                asked.append(at.log.splitlines().count("asked"))
+    died = ends != "raise OSError"
+    assert codes == ["bundle_died" if died else "bundle_failed"] * 4
+    assert asked == [1 + died] * 4  # one that died is asked once more
+    assert "failed before" in caught.value.message
+    assert chinese(caught.value.message) is not None
 
 
 KEEPS = """

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import py_compile
+import sys
 from collections.abc import Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 from secureflow import simulate
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.bundles.inspection import lacks
+from secureflow.engines.training.export import ModelFile
 from secureflow.kit.errors import SecureFlowError
 from secureflow.sdk import Client
 from secureflow.sdk.prediction import Predictor
@@ -118,6 +122,38 @@ def test_other_code_is_not_taken_for_it(table: pa.Table, tmp_path: Path) -> None
         Predictor.load(file).predict(table)
     assert caught.value.code == "needs_bundle"
     assert "--bundle FOLDER" in caught.value.hint
+
+
+def test_bytecode_beside_the_code_is_not_run(table: pa.Table, tmp_path: Path) -> None:
+    """It is no part of a bundle: the digest says nothing of it."""
+    file = trained(table, tmp_path)
+    own, other = tmp_path / "own" / "model.py", tmp_path / "other.py"
+    other.write_text(own.read_text().replace("self.scale * (", "0 * ("))
+    py_compile.compile(
+        str(other), cache_from_source(own), str(own),
+        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+    )  # fmt: skip
+    assert (own.parent / "__pycache__").is_dir()
+    hooks = list(sys.path_hooks)
+    found = Predictor.load(file, bundle=own.parent).predict(table)
+    assert sys.path_hooks == hooks
+    assert len(np.unique(found)) > 1
+
+
+def test_an_entry_point_outside_of_the_bundle_is_not_called(
+    table: pa.Table, tmp_path: Path
+) -> None:
+    """A card that names the right code, but `subprocess:Popen` as its class."""
+    file = ModelFile.from_bytes(trained(table, tmp_path).read_bytes())
+    ran = tmp_path / "ran"
+    card = json.loads(json.dumps(file.card))
+    card["model"]["bundle"]["entry"] = "subprocess:Popen"
+    card["model"]["settings"] = {sys.executable: 0, "-c": 0, f"open({str(ran)!r}, 'w')": 0}
+    model = Predictor.load(tmp_path / "model.safetensors", card, tmp_path / "own")
+    with pytest.raises(SecureFlowError, match="subprocess is not in the bundle") as caught:
+        model.predict(table)
+    assert caught.value.code == "bundle_unusable"
+    assert chinese(caught.value.message) is not None
 
 
 @pytest.mark.parametrize(

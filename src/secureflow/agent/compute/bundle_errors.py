@@ -49,6 +49,12 @@ def died() -> SecureFlowError:
     return SecureFlowError("bundle_died", "The bundle's process ended without an answer.", _HINT)
 
 
+def failed_before(code: str) -> SecureFlowError:
+    """Return the error of code that is not called again in a job, by the code of its failure."""
+    told = "The bundle has failed before, and is not called again in this job."
+    return SecureFlowError(code, told, _HINT)
+
+
 def refused(reason: str, hint: str = _DECLARED) -> SecureFlowError:
     """Return the error of an answer that counts for nothing."""
     told = Text("What the bundle returned is refused: {reason}.", reason=reason)

@@ -85,10 +85,14 @@ class OutputsFile:
         with writing(place, self.size):
             part.unlink(missing_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with os.fdopen(os.open(part, flags, 0o600), "wb", 0) as file:
-                yield lambda block: self._take(file, block, place)
-                await asyncio.to_thread(os.fsync, file.fileno())
-            part.replace(self.path)
+            try:
+                with os.fdopen(os.open(part, flags, 0o600), "wb", 0) as file:
+                    yield lambda block: self._take(file, block, place)
+                    await asyncio.to_thread(os.fsync, file.fileno())
+                part.replace(self.path)
+            except BaseException:  # half of it would take the room that may be missing
+                part.unlink(missing_ok=True)
+                raise
             await asyncio.to_thread(flush_directory, self.path.parent)
 
     @property

@@ -8,8 +8,10 @@
 
 A model's code runs once in a job, in a process of its own that is ended after it: nothing that it
 kept of other rows, or of training, is in what it says. What it said stays in a file, so that a
-request that is repeated is answered with the same sums. A failure is told: these kinds of job have
-no differential privacy (`domain.specs.evaluation`), and an owner that demands some takes no part.
+request that is repeated is answered with the same sums. A failure stays, too: the centre may repeat
+a request, and by one failure after another code could tell it as much as it likes. That it failed
+is told: these kinds of job have no differential privacy (`domain.specs.evaluation`), and an owner
+that demands some takes no part.
 """
 
 from __future__ import annotations
@@ -22,13 +24,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from secureflow.agent.compute import evaluation, prediction
+from secureflow.agent.compute.bundle_errors import failed_before
 from secureflow.agent.compute.jobfiles import HANDED
 from secureflow.domain.specs.base import JobSpec, parse
 from secureflow.domain.specs.bundle_family import BundleModel
+from secureflow.domain.specs.bundles import CODE_ERRORS
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.scored import ScoredModel
+from secureflow.kit.atomic import write_atomically
 from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
 
 if TYPE_CHECKING:  # NumPy loads with the first job
     from secureflow.agent.compute.bundle_process import BundleProcess, BundleTask
@@ -36,6 +42,8 @@ if TYPE_CHECKING:  # NumPy loads with the first job
 
 _SUFFIX: Final = ".outputs"
 """Of the file of what code said: it lies beside the parameters, where the worker can read it."""
+_FAILED: Final = ".failed"
+_DIED: Final = "bundle_died"
 
 
 @dataclass(frozen=True)
@@ -108,15 +116,27 @@ class ScoredCode:
         raw = await asyncio.to_thread(Path(asked["model"]).read_bytes)
         weights = NamedTensors(scored.trained.tensors, scored_parameters(scored, raw))
         limit = min(float(_own(scored).seconds), most)
-        await process.predict(weights, HANDED, self._file(spec, rows, asked), limit=limit)
+        file = self._file(spec, rows, asked)
+        try:
+            await process.predict(weights, HANDED, file, limit=limit)
+        except SecureFlowError as error:
+            if error.code in CODE_ERRORS - {_DIED}:  # it is asked once more then
+                await asyncio.to_thread(write_atomically, _failure(file), error.code.encode())
+            raise
         await over()
         return []
 
     def written(self, spec: Any, rows: tuple[int, int], asked: Mapping[str, Any]) -> bool:
-        """Tell whether the code has said it all before; of no rows there is nothing to say."""
+        """Tell whether the code has said it all before; of no rows there is nothing to say.
+
+        Raises:
+            SecureFlowError: one of `CODE_ERRORS`, if it has failed before.
+        """
         file = self._file(spec, rows, asked)
         if not rows[0]:
             file.path.touch(0o600)
+        if not file.whole and (failure := _failure(file)).exists():
+            raise failed_before(failure.read_text())
         return file.whole
 
     def further(self, spec: Any, asked: Mapping[str, Any]) -> tuple[str, dict[str, JSON]]:
@@ -126,8 +146,10 @@ class ScoredCode:
     def instead(
         self, step: str, spec: Any, rows: tuple[int, int], asked: Mapping[str, Any]
     ) -> None:
-        """Return None: a failure is told."""
-        del step, spec, rows, asked
+        """Return None: a failure is told, and stays."""
+        del step
+        if not (failure := _failure(self._file(spec, rows, asked))).exists():
+            write_atomically(failure, _DIED.encode())
 
     def _file(self, spec: Any, rows: tuple[int, int], asked: Mapping[str, Any]) -> OutputsFile:
         from secureflow.agent.compute.predicted_outputs import OutputsFile
@@ -140,6 +162,11 @@ class ScoredCode:
             returned_shape(label, rows[0]),
             partial(returned_problem, label),
         )
+
+
+def _failure(file: OutputsFile) -> Path:
+    """Return the file that holds the code of the error with which the model's code failed."""
+    return file.path.with_suffix(_FAILED)
 
 
 def _own(scored: ScoredModel) -> BundleModel:

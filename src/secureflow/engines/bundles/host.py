@@ -138,8 +138,11 @@ class Host:
 def imported(folder: str, entry: str) -> Any:
     """Return the class of an entry point in a bundle's folder."""
     _refuse_shadows(Path(folder))
-    sys.path.append(folder)  # behind Python's own modules and the environment's
     name, _, attribute = entry.partition(":")
+    own = Path(folder, *name.split("."))
+    if not (own.with_suffix(".py").is_file() or (own / "__init__.py").is_file()):
+        raise _absent(folder, name)  # `subprocess:Popen` is nobody's model
+    sys.path.append(folder)  # behind Python's own modules and the environment's
     try:
         module = importlib.import_module(name)
     except SyntaxError as error:
@@ -147,11 +150,10 @@ def imported(folder: str, entry: str) -> Any:
     except ImportError as error:
         absent = error.name if isinstance(error, ModuleNotFoundError) else None
         if absent and f"{name}.".startswith(f"{absent}."):
-            files = ", ".join(sorted(one.name for one in Path(folder).iterdir()))
-            raise Refused("entry", _NO_MODULE, _ENTRY, module=absent, files=files) from error
+            raise _absent(folder, absent) from error
         if absent:
             raise Refused(
-                "import", "{module} is not installed here", _ABSENT, module=absent
+                "import", "{module} is not installed here", _INSTALL, module=absent
             ) from error
         hint = _ABSOLUTE if "relative import" in str(error) else ""
         raise Refused("import", "{error}", hint, error=error) from error
@@ -161,6 +163,11 @@ def imported(folder: str, entry: str) -> Any:
     return made
 
 
+def _absent(folder: str, module: str) -> Refused:
+    files = ", ".join(sorted(one.name for one in Path(folder).iterdir()))
+    return Refused("entry", _NO_MODULE, _ENTRY, module=module, files=files)
+
+
 _NO_METHOD = "the class has no method {missing}"
 _ADD = (
     "Add predict(self, weights, rows) to the class, and train with that code; the new job may "
@@ -168,7 +175,7 @@ _ADD = (
 )
 _NO_MODULE = "the entry point's module {module} is not in the bundle"
 _ENTRY = "Its files: {files}. Name one with `entry: MODULE:CLASS`, such as model:Model."
-_ABSENT = (
+_INSTALL = (
     "Install it to try the code here, and have it in the lock of the owners' environment; a module "
     "of your own belongs into the folder: {module}.py."
 )

@@ -14,8 +14,10 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.abc import PathEntryFinder
+from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -149,11 +151,14 @@ class LocalModules:
     def used(self) -> Iterator[None]:
         """Have the bundle's modules be these in the block, in which all of its code runs.
 
-        What else was imported of the folder is put aside meanwhile. No bytecode is written into it.
+        What else was imported of the folder is put aside meanwhile. No bytecode is written into it,
+        nor read from it: it is not part of a bundle, and could be that of other code.
         What the code prints goes to stderr, as at an owner: stdout is the caller's.
         """
         path, bytecode = list(sys.path), sys.dont_write_bytecode
+        hook = _from_sources(self._folder)
         aside = _forget(self._folder)
+        sys.path_hooks.insert(0, hook)
         sys.dont_write_bytecode = True
         if self._own:
             sys.modules.update(self._own)
@@ -165,6 +170,7 @@ class LocalModules:
                 yield
         finally:
             self._own = _forget(self._folder)
+            sys.path_hooks.remove(hook)
             sys.modules.update(aside)
             sys.path[:], sys.dont_write_bytecode = path, bytecode
 
@@ -186,9 +192,35 @@ class LocalModules:
         return LocalBundle(made, self._folder, settings, seed, layout, predicts=predicts)
 
 
+class _Sources(SourceFileLoader):
+    """Compiles a module from its source, whatever bytecode lies beside it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
+
+
+def _from_sources(folder: Path) -> Callable[[str], PathEntryFinder]:
+    """Return a hook of imports that finds sources in a folder, and has no say elsewhere."""
+    finder = FileFinder.path_hook((_Sources, [".py"]))
+
+    def hook(path: str) -> PathEntryFinder:
+        if not Path(path).is_relative_to(folder):
+            raise ImportError(path=path)
+        return finder(path)
+
+    return hook
+
+
 def _forget(folder: Path) -> dict[str, ModuleType]:
-    """Remove what was imported of a folder, also packages without a file, and return it."""
+    """Remove what was imported of a folder, also packages without a file, and return it.
+
+    What would find more of it goes as well.
+    """
     found, within = {}, f"{folder}{os.sep}"
+    for place in [one for one in sys.path_importer_cache if f"{one}{os.sep}".startswith(within)]:
+        del sys.path_importer_cache[place]
     for name, module in list(sys.modules.items()):
         own = vars(module)  # some modules warn of every name that is asked for
         places = [own.get("__file__"), *own.get("__path__", ())]
