@@ -130,13 +130,15 @@ async def test_a_policy_that_names_the_code_allows_it(kind: type[Applied], tmp_p
 
 
 async def test_code_whose_predictions_go_to_somebody_needs_both_looked_at(tmp_path: Path) -> None:
-    for at, (when, asks) in enumerate(
-        ((NAMED, True), ('context.deliver == "bank-b"', True),
-         (f'{NAMED} && context.deliver == "bank-b"', False))
-    ):  # fmt: skip
+    goes = 'context.deliver == "bank-b"'
+    one_each = (NAMED, goes)  # neither was written about this code's predictions going to anybody
+    for at, (whens, asks) in enumerate(
+        (((NAMED,), True), ((goes,), True), (one_each, True), ((f"{NAMED} && {goes}",), False))
+    ):
         (tmp_path / str(at)).mkdir()
         delivered = {"deliver": {"to": "bank-b"}}
-        here = place(Predicted, tmp_path / str(at), permit(Predicted, when), spec_changes=delivered)
+        policy = "\n".join(permit(Predicted, when) for when in whens)
+        here = place(Predicted, tmp_path / str(at), policy, spec_changes=delivered)
         asking = asyncio.create_task(here.consent())
         if asks:
             await arrived(here, asking)

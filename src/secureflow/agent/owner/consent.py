@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from secureflow.agent.compute.columns import differing_bounds
 from secureflow.agent.owner.inbox import Inbox
@@ -248,28 +249,48 @@ class Consent:
 
         Policies that would allow the same job without any code, and with any other code, were
         written about data, often before a job could bring code: a person decides then. The same of
-        policies that would allow a job also if it released no figures of this party alone.
+        policies that would allow a job also if it released no figures of this party alone, or
+        handed nothing over. A job that does several of these needs one policy that looks at all of
+        them: two that look at one each were not written about both together.
         """
         decision = self._policies.decide(request)
         if decision.effect != "allow":
             return decision
-        if request.get("bundle_digest"):
-            without = dict.fromkeys(CODE_FACTS, "")
-            others = (without, {"bundle_digest": secrets.token_hex(32)})
-            if not any(self._looked_at(request, decision, one) for one in others):
-                return Decision("ask", ("no policy decides about the code that the job brings",))
-        if request.get("per_party") and not self._looked_at(request, decision, {"per_party": 0}):
-            return Decision("ask", ("no policy decides about figures of this party alone",))
-        if request.get("deliver") and not self._looked_at(request, decision, {"deliver": ""}):
-            return Decision("ask", ("no policy decides about whom predictions go to",))
+        deciding = {*decision.reasons}
+        for name, (others, asked) in _MORE.items():
+            if request.get(name):
+                deciding &= self._looking(request, decision, others())
+                if not deciding:
+                    return Decision("ask", (asked,))
         return decision
 
-    def _looked_at(
-        self, request: Mapping[str, JSON], decision: Decision, changes: Mapping[str, JSON]
-    ) -> bool:
-        """Tell whether policies decide otherwise, or others decide, about a changed request."""
-        found = self._policies.decide({**request, **changes})
-        return found.effect != "allow" or bool({*decision.reasons} - {*found.reasons})
+    def _looking(
+        self, request: Mapping[str, JSON], decision: Decision, others: Iterable[Mapping[str, JSON]]
+    ) -> set[str]:
+        """Return the policies that do not decide alike about each of the changed requests."""
+        looking: set[str] = set()
+        for changes in others:
+            found = self._policies.decide({**request, **changes})
+            looking |= {*decision.reasons} - (
+                {*found.reasons} if found.effect == "allow" else set()
+            )
+        return looking
+
+
+def _other_code() -> tuple[Mapping[str, JSON], ...]:
+    """Return the changes of a request that make it one without code, and one with other code."""
+    return dict.fromkeys(CODE_FACTS, ""), {"bundle_digest": secrets.token_hex(32)}
+
+
+_MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], str]]] = {
+    "bundle_digest": (_other_code, "no policy decides about the code that the job brings"),
+    "per_party": (
+        lambda: ({"per_party": 0},),
+        "no policy decides about figures of this party alone",
+    ),
+    "deliver": (lambda: ({"deliver": ""},), "no policy decides about whom predictions go to"),
+}
+"""What leaves more than the same job without it: the requests without it, and why one asks."""
 
 
 def refused(job: str, reason: str, by: str) -> SecureFlowError:
