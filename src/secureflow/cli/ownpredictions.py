@@ -93,12 +93,12 @@ def export(
     refuse_existing(path, force)
     found = api.prediction_show(config, job)
     if party:
-        found = next((one for one in found["received"] if one["party"] == party), {})
+        found = _handed_over(job, found["received"], party)
     if found.get("state") != "kept":
         raise SecureFlowError(
             "not_found",
             t("The predictions of {job} are not as this agent wrote them: {state}.",
-              job=job, state=t(str(found.get("state", "gone")))),
+              job=job, state=t(str(found["state"]))),
             t("Have the rows predicted again: secureflow model predict-at."),
         )  # fmt: skip
     if parquet:
@@ -116,6 +116,20 @@ def remove(job: Job, yes: Yes = False, config: Config = _CONFIG) -> None:
     confirmed(t("Remove the predictions of {what}? Its job makes them only once.", what=job), yes)
     api.prediction_remove(config, job)
     say(t("{what} is removed.", what=job))
+
+
+def _handed_over(job: str, received: list[dict[str, Any]], party: str) -> dict[str, Any]:
+    """Return what a party handed over; raise `not_found` with those that did, if it is none."""
+    for one in received:
+        if one["party"] == party:
+            return one
+    raise SecureFlowError(
+        "not_found",
+        t("{party} has handed over no predictions of {job} to this agent.", party=party, job=job),
+        t("These have: {names}.", names=", ".join(sorted(one["party"] for one in received)))
+        if received
+        else t("Only the agent of the organisation that a job delivers to has files of others."),
+    )
 
 
 def _told(one: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def show_points(report: Mapping[str, Any]) -> None:
         write(best_line(best))
         if (tied := number(best.get("tied"))) is not None:
             write(t("{count} are equally good: the first of them is named.", count=round(tied)))
+        if noise := _noise_line(points, best):
+            write(noise)
     if choosing := part_of(report, "choosing"):
         write(said(choosing))
 
@@ -92,6 +94,20 @@ def best_line(best: Mapping[str, Any]) -> str:
     model = str(members(best.get("model")).get("id") or "?")
     return t("best: point {point} ({sets}), {metric} {value}, model {model}",
              point=str(best.get("point")), model=model, **facts)  # fmt: skip
+
+
+def _noise_line(points: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> str:
+    """Say by how much noise alone moves the best point's figure, where it was noised."""
+    metric = str(members(best.get("metric")).get("name"))
+    chosen = next((one for one in points if one.get("point") == best.get("point")), {})
+    error = number(members(chosen.get("metrics_errors")).get(metric))
+    if not error:
+        return ""
+    return t(
+        "Noise for differential privacy alone moves this figure by ± {half} in 95 of 100 cases: "
+        "points that differ by less cannot be told apart.",
+        half=_digits(1.96 * error, 2),
+    )
 
 
 def _digits(value: Any, digits: int) -> str:

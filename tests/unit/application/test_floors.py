@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.jobs.rosters import contributors_floor
+from secureflow.kit.errors import SecureFlowError
 
 FIVE = ("a", "b", "c", "d", "e")
 
@@ -30,3 +31,16 @@ def test_sums_of_the_same_rows_are_over_all_parties_unless_they_are_noised(
 
 def test_two_are_both_needed() -> None:
     assert contributors_floor(FIVE[:2], {}) == {"min_contributors": 2}
+
+
+@pytest.mark.parametrize(("count", "asked", "hint"), [
+    (1, None, "Use datasets of at least three organisations."),
+    (3, 2, "Leave min_contributors out, or write 3 at least."),
+])  # fmt: skip
+def test_what_helps_against_too_few_depends_on_what_was_named(
+    count: int, asked: int | None, hint: str
+) -> None:
+    parts = {} if asked is None else {"min_contributors": asked}
+    with pytest.raises(SecureFlowError) as refused:
+        contributors_floor(FIVE[:count], parts)
+    assert (refused.value.code, refused.value.hint) == ("contradictory_spec", hint)

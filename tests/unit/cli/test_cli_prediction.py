@@ -153,7 +153,12 @@ def test_what_others_handed_over_is_shown_and_exported(
     assert cli(*exported, "bank-c")[0] == 0
     assert target.read_text().splitlines() == ['"row"', "1"]
     target.unlink()
-    assert cli(*exported, "bank-x")[0] != 0
+    status, _, err = cli(*exported, "bank-x")
+    assert (status, "bank-x has handed over no predictions" in err) == (4, True)
+    assert "These have: bank-c." in err
+    assert "predicted again" not in err
+    kept["received"] = []
+    assert "the organisation that a job delivers to" in cli(*exported, "bank-c")[2]
     assert not target.exists()
 
 

@@ -263,3 +263,15 @@ def _job() -> dict[str, Any]:
             }
         )
     )  # type: ignore[no-any-return]  # fmt: skip
+
+
+def test_a_noised_best_point_is_shown_with_what_noise_alone_may_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    noised = {**POINTS[0], "metrics_errors": {"auc": 0.0533, "loss": 0.03}}
+    show_points({**REPORT, "points": [noised, POINTS[1]]})
+    assert "moves this figure by ± 0.1 in 95 of 100 cases" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    show_points(REPORT)
+    assert "Noise" not in capsys.readouterr().out

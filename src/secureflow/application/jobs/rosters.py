@@ -65,7 +65,9 @@ def contributors_floor(
                 "{name}: a sum of fewer than three parties shows each party the others' data.",
                 name=name,
             ),
-            "Use datasets of at least three organisations.",
+            "Use datasets of at least three organisations."
+            if count < 3
+            else "Leave min_contributors out, or write 3 at least.",
             {"field": name},
         )
     if asked is None:
