@@ -158,6 +158,15 @@ def test_the_best_model_of_each_party_is_in_bold() -> None:
         assert f"{low:,.4f} – {high:,.4f}" in pictures(told)
 
 
+def test_a_party_s_figure_stands_with_what_noise_alone_moves_it_by() -> None:
+    told = evaluation(BINARY, models=2)
+    assert "± " not in pictures(told)
+    told["models"][0]["parties_noise"] = {"bank-a": {"auc": 0.05}, "bank-b": {"auc": "x"}}
+    (table,) = [one for one in parsed(pictures(told)).iter("table") if one.get("class") == "sites"]
+    cells = ["".join(cell.itertext()) for cell in table.iter("td")]
+    assert [cell.partition("± ")[2] for cell in cells if "± " in cell] == ["0.0980"]
+
+
 def test_models_are_called_by_their_names_beside_their_digests() -> None:
     told = evaluation(BINARY)
     for at, one in enumerate(told["models"]):

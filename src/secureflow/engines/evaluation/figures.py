@@ -18,7 +18,8 @@ define is absent:
 | `honest`       | lines of `line` (English) and `texts`: what so many rows can show            |
 
 In a report stands `evaluation`: {`models`: a list of {`job`, `model`, these members, `parties`:
-{party: `figures`} or null, `psi`: the JSON of `stability` or null}}.
+{party: `figures`} or null, `parties_noise`: {party: `noise`} or null, `psi`: the JSON of
+`stability` or null}}.
 """
 
 from __future__ import annotations
@@ -124,6 +125,14 @@ def evaluate_party(
 ) -> dict[str, float]:
     """Return the figures of one party's rows, as in `figures` of `evaluate`."""
     found = figures_of(form, read(form, totals, unit))
+    return found if chances else _without(found, _OF_CHANCES[form.name])
+
+
+def party_noise(
+    form: AnyForm, totals: Integers, *, unit: int, sigma: float, chances: bool = True
+) -> dict[str, float]:
+    """Return the standard errors of one party's figures, as in `noise` of `evaluate`."""
+    found = _noise(form, totals, unit, sigma)
     return found if chances else _without(found, _OF_CHANCES[form.name])
 
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from secureflow.engines.evaluation.intervals import Z
-from secureflow.kit.text import Text
+from secureflow.kit.text import Joined, Text
 
 FEW_ROWS: Final = 30
 """With fewer rows, or rows of a class, figures hang on single rows."""
 _SEEN: Final = 0.0005
 """A bound of the AUC below this does not show in three digits."""
+_MAIN: Final[Mapping[str, str]] = {"binary": "auc", "classes": "accuracy", "number": "rmse"}
+"""The figure by which models of a form are compared first."""
 _NAMED: Final = 8
 """Most classes that are named."""
 
@@ -51,10 +53,32 @@ def honest_lines(
     return [one for one in told if one is not None]
 
 
+def party_line(form: str, noise: Mapping[str, Mapping[str, float]]) -> Text:
+    """Return by how much noise alone moves the main figure of each party's own rows.
+
+    Args:
+        form: the form of what the model predicts.
+        noise: party → figure → standard error; a figure that noise often leaves undefined lacks.
+    """
+    main = _MAIN[form]
+    each = [
+        Text("{party} ± {half:.2g}", party=party, half=Z * errors[main])
+        if main in errors
+        else Text("{party}: it drowns", party=party)
+        for party, errors in noise.items()
+    ]
+    return Text(
+        "Each party's own figures hold the whole noise, so they are less certain than those of "
+        "all rows. Noise alone moves their {figure} in 95 of 100 cases by: {parties}.",
+        figure=main,
+        parties=Joined(", ", each),
+    )
+
+
 def _compared(evaluated: Mapping[str, Any]) -> Text | None:
     """Say how far models must differ to be told apart by the main figure."""
     figures, rows = evaluated["figures"], int(evaluated["figures"]["rows"])
-    main = {"binary": "auc", "classes": "accuracy", "number": "rmse"}[evaluated["form"]]
+    main = _MAIN[evaluated["form"]]
     if main not in evaluated["intervals"]:
         return None
     value, (low, high) = float(figures[main]), evaluated["intervals"][main]
@@ -163,7 +187,7 @@ def _exactness(evaluated: Mapping[str, Any]) -> list[Text]:
             )
         )
     if noise := evaluated.get("noise"):
-        main = {"binary": "auc", "classes": "accuracy", "number": "rmse"}[evaluated["form"]]
+        main = _MAIN[evaluated["form"]]
         if main in noise:
             told.append(
                 Text(

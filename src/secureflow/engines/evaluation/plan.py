@@ -17,7 +17,8 @@ from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.evaluation import EvaluationSpec
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.sklearn_families import has_chances
-from secureflow.engines.evaluation.figures import evaluate, evaluate_party
+from secureflow.engines.evaluation.figures import evaluate, evaluate_party, party_noise
+from secureflow.engines.evaluation.honest import party_line
 from secureflow.engines.evaluation.layout import AnyForm, ClassesForm, form_for, sigma_of, unit_of
 from secureflow.engines.evaluation.stability import stability
 from secureflow.engines.evaluation.stage import STAGE
@@ -180,24 +181,45 @@ def measured(
         costs=costs,
         chances=chances,
     )
+    present = [part for part in own if part.party in contributors]
     by_party = {
         part.party: evaluate_party(part.form, totals[part.place], unit=part.unit, chances=chances)
-        for part in own
-        if part.party in contributors
+        for part in present
     }
-    if seen := model.seen(contributors, spec.held_out):
-        line = Text(
-            "The model may have learned from rows of {parties} that are measured here: its figures "
-            "are then better than on new rows.",
-            parties=", ".join(seen),
-        )
-        found["honest"] = [*found["honest"], with_texts({"line": line})]
+    noise = _noise_of_parties(present, totals, chances=chances)
+    seen = model.seen(contributors, spec.held_out)
+    more = [party_line(whole.form.name, noise)] if noise else []
+    if seen:
+        more.append(_learned(seen))
     return {
         **model.told,
         **found,
+        "honest": [*found["honest"], *(with_texts({"line": line}) for line in more)],
         "seen": list(seen),
         "psi": _shift(spec, model, whole, every),
         "parties": by_party or None,
+        "parties_noise": noise or None,
+    }
+
+
+def _learned(seen: Sequence[str]) -> Text:
+    return Text(
+        "The model may have learned from rows of {parties} that are measured here: its figures "
+        "are then better than on new rows.",
+        parties=", ".join(seen),
+    )
+
+
+def _noise_of_parties(
+    present: Sequence[Part], totals: Integers, *, chances: bool
+) -> dict[str, dict[str, float]]:
+    """Return the standard errors of each party's own figures; {} without noise."""
+    return {
+        part.party: party_noise(
+            part.form, totals[part.place], unit=part.unit, sigma=part.sigma, chances=chances
+        )
+        for part in present
+        if part.sigma
     }
 
 

@@ -158,6 +158,15 @@ def test_noise_is_the_same_for_the_same_model_and_is_in_every_part() -> None:
         for party in one["parties"]:
             assert one["parties"][party] != other["parties"][party]
         assert 0 <= one["figures"]["auc"] <= 1
+        # A party has fewer rows and as much noise: what that does to its figures is told.
+        assert set(one["parties_noise"]) == set(one["parties"])
+        assert other["parties_noise"] is None
+        for errors in one["parties_noise"].values():
+            assert errors["rows"] > 0
+            assert errors["auc"] > one["noise"]["auc"]
+        (line,) = [told for told in lines_of(one) if "hold the whole noise" in told]
+        assert all(f"{party} ± 0." in line for party in one["parties"])
+        assert not any("hold the whole noise" in told for told in lines_of(other))
 
 
 def test_sums_that_no_rows_have_end_the_job_and_name_who_contributed() -> None:

@@ -33,6 +33,8 @@ _MARKS: Final[Mapping[str, str]] = {
     "f1": "where F1 is greatest",
     "cheapest": "cheapest",
 }
+_Z: Final = 1.96
+"""95 % of noise lies within this many standard errors."""
 _COUNTS: Final = frozenset({"rows", "tp", "fp", "fn", "tn"})
 
 
@@ -111,7 +113,12 @@ def sites(models: Sequence[Mapping[str, Any]]) -> Markup:
     head = [both("Model"), both("All parties"), *map(_escaped, parties), *map(both, beside)]
     body = []
     for at, (model, values) in enumerate(zip(models, grid, strict=True)):
-        cells = [_figure(one, bold=at in best[place]) for place, one in enumerate(values)]
+        errors = members(model.get("parties_noise"))
+        noise = [None, *(numbers(errors.get(name)).get(main) for name in parties)]
+        cells = [
+            _figure(one, bold=at in best[place], error=noise[place])
+            for place, one in enumerate(values)
+        ]
         cells[0] = _whole(values[0], model, main, bold=at in best[0])
         cells += [_figure(found[at].get(name)) for name in beside]
         body.append(Markup("<tr><td>{}</td>{}</tr>").format(_model(model), Markup("").join(cells)))
@@ -185,8 +192,12 @@ def _cell(name: str, value: Any) -> Markup:
     return _figure(known)
 
 
-def _figure(value: float | None, *, bold: bool = False) -> Markup:
-    return Markup('<td class="n">{}</td>').format(_told(value, bold=bold))
+def _figure(value: float | None, *, bold: bool = False, error: float | None = None) -> Markup:
+    """Return the cell of a figure, with what noise alone moves it by in 95 of 100 cases."""
+    told = _told(value, bold=bold)
+    if value is None or error is None:
+        return Markup('<td class="n">{}</td>').format(told)
+    return Markup('<td class="n">{}<small>± {}</small></td>').format(told, figure(_Z * error))
 
 
 def _told(value: float | None, *, bold: bool) -> Markup:
