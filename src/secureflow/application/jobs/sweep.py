@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, epsilon_notes
+from secureflow.application.jobs.scoredmodels import label_notes
 from secureflow.application.jobs.training import TRAINING_JOBS
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -109,7 +110,8 @@ class SweepJobs:
         chosen = part.metric or (parts.get("plan") or {}).get("metric")  # of the rounds, too
         spec = replace(spec, metric=_metric(part, spec.trainings, chosen))
         details = {**drafted.details, **_details(spec)}
-        notes = (*drafted.notes, *_notes(spec))
+        of_folds = await label_notes(work, spec.trainings)  # the first may be the only one unseen
+        notes = (*dict.fromkeys((*drafted.notes, *of_folds)), *_notes(spec))
         if priced is not None:
             if SWEEP_ENGINE.charge(spec) != priced.charge:
                 raise AssertionError(spec.name)  # people would be told another cost

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Digest, Id, Problem, Slug
 from secureflow.domain.specs.families import LEARNS, FamilyModel
-from secureflow.domain.specs.heldout import HeldOut, held_out_problem
+from secureflow.domain.specs.heldout import HeldOut, held_out_problem, is_within
 from secureflow.domain.specs.model_rules import shape_problem
 from secureflow.domain.specs.targets import ClassesLabel, form_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
@@ -79,7 +79,7 @@ class ScoredModel:
 
     def seen(self, parties: Iterable[str], taken: HeldOut | None) -> tuple[str, ...]:
         """Return the parties whose rows it may have been trained on, among rows that are taken."""
-        if taken is not None and self.held_out and taken.places <= self.held_out.places:
+        if is_within(taken, self.held_out):
             return ()
         return tuple(one for one in parties if one in self.contributors)
 
