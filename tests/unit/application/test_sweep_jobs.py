@@ -181,6 +181,34 @@ async def test_a_point_has_nothing_of_another_points_privacy(stage: Stage, sets:
     assert others[0].privacy == parse(TrainingSpec, alone.spec).privacy
 
 
+@pytest.mark.parametrize(
+    ("point", "told", "hint"),
+    [
+        ({"plan.learningrate": 0.1}, "points.2: plan.learningrate", "plan.learning_rate"),
+        ({"privacy.clippingnorm": 1.0}, "points.2: privacy.clippingnorm", "privacy.clipping_norm"),
+        ({"plan.learning_rate": -1}, "points.2: plan.learning_rate", ""),
+        ({"privacy.epsilon": "much"}, "points.2: privacy.epsilon", ""),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+async def test_a_wrong_point_is_told_as_it_is_with_and_without_privacy(
+    stage: Stage, point: dict[str, Any], told: str, hint: str
+) -> None:
+    sweep = {"list": [{"plan.rounds": 2}, point]}
+    private = await refuse(stage, "contradictory_spec", sweep, **PRIVATE)
+    assert told in private.message
+    assert hint in private.hint
+    if not told.endswith("epsilon"):
+        plain = await refuse(stage, "contradictory_spec", sweep)
+        assert (plain.message, plain.hint) == (private.message, private.hint)
+
+
+async def test_a_wrong_part_of_the_training_itself_is_not_a_points(stage: Stage) -> None:
+    wrong = {**PRIVATE["privacy"], "epsilon": "much"}
+    error = await refuse(stage, "invalid_spec", GRID, **{**PRIVATE, "privacy": wrong})
+    assert "points" not in error.message
+
+
 async def test_the_whole_may_have_a_ceiling(stage: Stage) -> None:
     error = await refuse(stage, "contradictory_spec", {**GRID, "epsilon": 2.5}, **PRIVATE)
     assert "together, more than 2.5" in error.message

@@ -14,7 +14,7 @@ from secureflow.application.access import missing
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.models import Model
 from secureflow.domain.specs.base import parse
-from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.heldout import HeldOut, is_within
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.training import TrainingSpec
@@ -75,6 +75,40 @@ async def scored_model(
     )
 
 
+async def label_notes(work: UnitOfWork, trainings: Sequence[TrainingSpec]) -> list[str]:
+    """Return a note if a recipe has learned from the labels of rows that trainings validate on.
+
+    Args:
+        work: a unit of work.
+        trainings: of one recipe, such as the points of a sweep: folds of it hold out other rows.
+    """
+    measured = [one for one in trainings if _validates(one)]
+    recipe = measured[0].features.recipe if measured and measured[0].features else None
+    if recipe is None or recipe.label is None:
+        return []
+    fitted = await _fitted_by(work, recipe.job)
+    held_out = fitted.held_out if fitted else None
+    taken = [HeldOut.of_split(one.plan.split, one.plan.validation) for one in measured]
+    parties = measured[0].parties
+    seen = [one for one in parties if one in fitted.parties] if fitted else list(parties)
+    if not seen or all(is_within(one, held_out) for one in taken):
+        return []
+    return [
+        Text(
+            "The recipe learned from labels (woe) of rows of {parties}, perhaps of those that "
+            "validate: validation figures are then better than on rows that it has never seen. "
+            "Hold rows out by key, in the preparation (held_out) and here (plan.split).",
+            parties=", ".join(seen),
+        )
+    ]
+
+
+def _validates(spec: TrainingSpec) -> bool:
+    """Tell whether figures of rows that are held out are released."""
+    private = spec.privacy
+    return spec.plan.validation > 0 and (private is None or private.metrics_noise is not None)
+
+
 async def _learned_from(
     work: UnitOfWork, spec: TrainingSpec
 ) -> tuple[tuple[str, ...], HeldOut | None]:
@@ -114,11 +148,9 @@ async def _fitted_by(work: UnitOfWork, job: str) -> PreparationSpec | None:
 
 def _both(one: HeldOut | None, other: HeldOut | None) -> HeldOut | None:
     """Return what two jobs both held out, if it is what either did; None otherwise."""
-    if one is None or other is None:
-        return None
-    if one.places <= other.places:
+    if is_within(one, other):
         return one
-    return other if other.places <= one.places else None
+    return other if is_within(other, one) else None
 
 
 def _moments(model: Model, spec: TrainingSpec) -> tuple[float, ...] | None:

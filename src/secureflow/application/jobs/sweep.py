@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, epsilon_notes
+from secureflow.application.jobs.scoredmodels import label_notes
 from secureflow.application.jobs.training import TRAINING_JOBS
 from secureflow.application.ports.accountant import Accountant
 from secureflow.application.ports.artifacts import Artifacts
@@ -15,7 +16,13 @@ from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.specs.base import SpecBase, contradiction, dump, parse, spec_digest
 from secureflow.domain.specs.measured import HIGHER, METRICS
 from secureflow.domain.specs.privacy import Privacy
-from secureflow.domain.specs.sweep import SweepMetric, SweepSpec, check_sweep, with_settings
+from secureflow.domain.specs.sweep import (
+    SweepMetric,
+    SweepSpec,
+    check_points,
+    check_sweep,
+    with_settings,
+)
 from secureflow.domain.specs.sweep_request import SweepPart, points_of
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.engines.run.kind import EngineKind
@@ -82,7 +89,7 @@ class SweepJobs:
             SecureFlowError: those of a training's draft; `contradictory_spec` naming a point.
         """
         part, parts = _asked(wanted)
-        points = points_of(part) if priced is None else priced.points
+        points = _points(part, parts) if priced is None else priced.points
         if priced is not None:
             parts["privacy"] = dict(priced.privacy)
         alone = replace(wanted, kind=TRAINING_ENGINE.spec.name, parts=parts)
@@ -103,7 +110,8 @@ class SweepJobs:
         chosen = part.metric or (parts.get("plan") or {}).get("metric")  # of the rounds, too
         spec = replace(spec, metric=_metric(part, spec.trainings, chosen))
         details = {**drafted.details, **_details(spec)}
-        notes = (*drafted.notes, *_notes(spec))
+        of_folds = await label_notes(work, spec.trainings)  # the first may be the only one unseen
+        notes = (*dict.fromkeys((*drafted.notes, *of_folds)), *_notes(spec))
         if priced is not None:
             if SWEEP_ENGINE.charge(spec) != priced.charge:
                 raise AssertionError(spec.name)  # people would be told another cost
@@ -124,7 +132,7 @@ class SweepJobs:
         part, parts = _asked(wanted)
         if not isinstance(parts.get("privacy"), Mapping):
             return None
-        points = points_of(part)
+        points = _points(part, parts)
         changed = [with_settings(parts, point) for point in points]
         keys = [_costing(one) for one in changed]
         different = {key: changed[at] for at, key in reversed(list(enumerate(keys)))}
@@ -161,6 +169,17 @@ def _asked(wanted: Wanted) -> tuple[SweepPart, dict[str, Any]]:
     if parts.get("privacy") is None and parts.get("min_contributors") is None:
         parts["min_contributors"] = len({*wanted.datasets, *parts.get("parties", ())})
     return part, parts if part.folds is None else {**parts, "plan": _in_folds(part.folds, parts)}
+
+
+def _points(part: SweepPart, parts: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Return the points, checked before the training, which without a price would be refused first.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` for no points, or naming one and its field.
+    """
+    points = points_of(part)
+    check_points(parts, points)
+    return points
 
 
 def _in_folds(folds: int, parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from secureflow.application.jobs.rosters import (
     spec_head,
     two_party_notes,
 )
+from secureflow.application.jobs.scoredmodels import label_notes
 from secureflow.application.jobs.trainingorigins import check_origins
 from secureflow.application.jobs.trainingprice import Price, price, with_noise
 from secureflow.application.ports.accountant import Accountant
@@ -133,7 +134,7 @@ async def draft(
     await check_origins(work, spec)
     if spec.bundle is not None and spec.bundle.digest not in wanted.coming:
         await named_by_job(work, spec.project, spec.bundle.digest)
-    details, notes = _details(spec), tuple(_notes(spec, chosen))
+    details, notes = _details(spec), (*_notes(spec, chosen), *await label_notes(work, [spec]))
     if priced:
         details["privacy"] = priced.facts()
         notes += tuple(epsilon_notes(priced.answer["epsilon"]))

@@ -58,6 +58,13 @@ class HeldOut:
         )
 
 
+def is_within(taken: HeldOut | None, held_out: HeldOut | None) -> bool:
+    """Tell whether rows that are taken are all among those that a job held out, by their keys."""
+    if taken is None or held_out is None:
+        return False
+    return taken.places <= held_out.places
+
+
 def held_out_problem(one: HeldOut | None) -> Problem | None:
     """Return a contradiction in what is held out, or None."""
     if one is None:

@@ -16,7 +16,7 @@ from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Digest, Id, Proble
 from secureflow.domain.specs.bundle_family import ROW_NAMES, BundleModel, bundle_problem
 from secureflow.domain.specs.bundles import BundleRef, bundle_facts
 from secureflow.domain.specs.families import LEARNS, FamilyModel
-from secureflow.domain.specs.heldout import HeldOut, held_out_problem
+from secureflow.domain.specs.heldout import HeldOut, held_out_problem, is_within
 from secureflow.domain.specs.model_rules import shape_problem
 from secureflow.domain.specs.targets import ClassesLabel, form_of
 from secureflow.domain.specs.training import FeatureSpec, TrainingSpec
@@ -85,7 +85,7 @@ class ScoredModel:
 
     def seen(self, parties: Iterable[str], taken: HeldOut | None) -> tuple[str, ...]:
         """Return the parties whose rows it may have been trained on, among rows that are taken."""
-        if taken is not None and self.held_out and taken.places <= self.held_out.places:
+        if is_within(taken, self.held_out):
             return ()
         return tuple(one for one in parties if one in self.contributors)
 

@@ -12,7 +12,7 @@ therefore over all parties.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
@@ -257,24 +257,45 @@ def derived(spec: SweepSpec, number: int) -> TrainingSpec:
     Raises:
         SecureFlowError: `contradictory_spec` naming the point.
     """
-    training, by_section = spec.training, dict[str, dict[str, Any]]()
-    for path, value in spec.points[number - 1].items():
-        section, _, rest = path.partition(".")
-        by_section.setdefault(section, {})[rest] = value
+    training = spec.training
     changed: dict[str, Any] = {}
-    for section, sets in by_section.items():
+    for section, sets in _by_section(spec.points[number - 1]).items():
         made_of = _SECTIONS.get(section, type(training.model) if section == "model" else None)
         if made_of is None:
             raise _at_point(number, Text("{field}: {problem}", field=section, problem=_NOT_SET))
         before = getattr(training, section)
-        try:
-            changed[section] = parse(made_of, with_settings(dump(before) if before else {}, sets))
-        except SecureFlowError as error:
-            wrong = error.details["fields"][0]
-            field = f"{section}.{wrong['field']}"
-            reason = Text("{field}: {problem}", field=field, problem=wrong["problem"])
-            raise _at_point(number, reason, error.hint) from error
+        asked = dump(before) if before else {}
+        changed[section] = _changed(number, section, made_of, asked, sets)
     return replace(training, name=title_of(spec.name, number), **changed)
+
+
+def _by_section(point: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for path, value in point.items():
+        section, _, rest = path.partition(".")
+        found.setdefault(section, {})[rest] = value
+    return found
+
+
+def _changed(
+    number: int,
+    section: str,
+    made_of: type[Any],
+    before: Mapping[str, Any],
+    sets: Mapping[str, Any],
+) -> Any:
+    """Return a section of a spec with what a point sets of it.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the point.
+    """
+    try:
+        return parse(made_of, with_settings(before, sets))
+    except SecureFlowError as error:
+        wrong = error.details["fields"][0]
+        field = f"{section}.{wrong['field']}"
+        reason = Text("{field}: {problem}", field=field, problem=wrong["problem"])
+        raise _at_point(number, reason, error.hint) from error
 
 
 def check_sweep(spec: SweepSpec) -> None:
@@ -285,11 +306,7 @@ def check_sweep(spec: SweepSpec) -> None:
     """
     refuse(roster_problem(spec, 2))
     refuse(next(_problems(spec), None))
-    for number, point in enumerate(spec.points, 1):
-        for name in point:
-            if reason := swept_problem(name) or _set_twice(name, point):
-                told = Text("{field}: {problem}", field=name, problem=reason)
-                raise _at_point(number, told, _meant(name))
+    _check_names(spec.points)
     known: list[TrainingSpec] = []
     for number, training in enumerate(spec.trainings, 1):
         try:
@@ -306,6 +323,46 @@ def check_sweep(spec: SweepSpec) -> None:
             reason = Text("it is the same as point {other}", other=known.index(unnamed) + 1)
             raise _at_point(number, reason, "List each point once.")
         known.append(unnamed)
+
+
+def check_points(training: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse what points set before the training is a spec: fields they may not set, wrong values.
+
+    Values of the model are left to `check_sweep`, and so are those of a section that does not parse
+    even without them: the training itself is refused.
+
+    Args:
+        training: the parts of the training, as they were asked for.
+        points: what each job sets.
+
+    Raises:
+        SecureFlowError: `contradictory_spec` naming the point, the field and the reason.
+    """
+    _check_names(points)
+    parsed = {name: one for name, one in _SECTIONS.items() if _parses(one, training.get(name))}
+    for number, point in enumerate(points, 1):
+        for section, sets in _by_section(point).items():
+            if section in parsed:
+                _changed(number, section, parsed[section], training.get(section) or {}, sets)
+
+
+def _check_names(points: Sequence[Mapping[str, Any]]) -> None:
+    for number, point in enumerate(points, 1):
+        for name in point:
+            if reason := swept_problem(name) or _set_twice(name, point):
+                told = Text("{field}: {problem}", field=name, problem=reason)
+                raise _at_point(number, told, _meant(name))
+
+
+def _parses(made_of: type[Any], asked: Any) -> bool:
+    """Tell whether a section parses as it was asked for; one that was not is for points to make."""
+    if asked is None:
+        return True
+    try:
+        parse(made_of, asked)
+    except SecureFlowError:
+        return False
+    return True
 
 
 def _problems(spec: SweepSpec) -> Iterator[Problem]:
