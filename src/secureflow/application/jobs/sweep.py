@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from secureflow.application.jobs.kind import Drafted, Wanted
 from secureflow.application.jobs.pricing import CEILING, epsilon_notes
+from secureflow.application.jobs.rosters import contributors_floor
 from secureflow.application.jobs.scoredmodels import label_notes
 from secureflow.application.jobs.training import TRAINING_JOBS
 from secureflow.application.ports.accountant import Accountant
@@ -166,8 +167,9 @@ def _asked(wanted: Wanted) -> tuple[SweepPart, dict[str, Any]]:
     """
     parts = dict(wanted.parts)
     part = parse(SweepPart, parts.pop("sweep", None), "spec")
-    if parts.get("privacy") is None and parts.get("min_contributors") is None:
-        parts["min_contributors"] = len({*wanted.datasets, *parts.get("parties", ())})
+    if parts.get("privacy") is None:
+        contributors = [*wanted.datasets, *parts.get("parties", ())]
+        parts |= contributors_floor(contributors, parts, everybody=True)
     return part, parts if part.folds is None else {**parts, "plan": _in_folds(part.folds, parts)}
 
 
