@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -119,10 +120,9 @@ async def test_while_the_database_is_away_the_stream_says_so(
             await anext(events)
 
 
-async def test_watchers_of_a_sweep_are_kept_while_its_part_waits_for_the_database(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs, ada, key, part = stage.services.jobs, stage.scientist("bank-b"), stage.ids["job"], "job_1"
+async def watched(stage: Stage, part: str) -> tuple[Waits, AsyncIterator[Any], InfrastructureError]:
+    """Return what the job's servers wait for, its events, and why its part waits at present."""
+    jobs, ada, key = stage.services.jobs, stage.scientist("bank-b"), stage.ids["job"]
     async with stage.database.begin() as work:
         job = await work.jobs.get(key)
         await work.jobs.save(replace(job, progress={**job.progress, PART: part}))
@@ -133,6 +133,14 @@ async def test_watchers_of_a_sweep_are_kept_while_its_part_waits_for_the_databas
     assert (await anext(events)).kind == "state"
     away = InfrastructureError("database_unavailable", "The database cannot be reached.")
     waits.note(part, "server", away)
+    return waits, events, away
+
+
+async def test_watchers_of_a_sweep_are_kept_while_its_part_waits_for_the_database(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, key, part = stage.services.jobs, stage.ids["job"], "job_1"
+    waits, events, away = await watched(stage, part)
     assert (await anext(events)).data["waiting"][0]["code"] == "database_unavailable"
     begin, left = jobs._begin, [away, away]
 
@@ -161,17 +169,8 @@ async def test_watchers_of_a_sweep_leave_a_server_that_stops_without_its_databas
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its shutdown waits for its streams, as long as it may."""
-    jobs, ada, key, part = stage.services.jobs, stage.scientist("bank-b"), stage.ids["job"], "job_1"
-    async with stage.database.begin() as work:
-        job = await work.jobs.get(key)
-        await work.jobs.save(replace(job, progress={**job.progress, PART: part}))
-        await work.commit()
-    waits = Waits(lambda: 7)
-    jobs._waits = waits.of
-    events = jobs.events(ada, key, 0)
-    assert (await anext(events)).kind == "state"
-    away = InfrastructureError("database_unavailable", "The database cannot be reached.")
-    waits.note(part, "server", away)
+    jobs, key, part = stage.services.jobs, stage.ids["job"], "job_1"
+    _, events, away = await watched(stage, part)
     assert (await anext(events)).kind == "waiting"
     tries: list[str] = []
 
