@@ -13,6 +13,7 @@ from pathlib import Path
 from secureflow.agent.compute.bundle_process import BundleTask
 from secureflow.agent.compute.tensor_layout import TensorLayout
 from secureflow.kit.sourcetree import write_tree
+from tests.peers.running import runs
 
 LAYOUT = (TensorLayout("w", "float32", (2, 3)), TensorLayout("n", "int64", ()))
 
@@ -81,8 +82,7 @@ async def printed(log: Path, text: str) -> None:
 
 async def gone(process: int) -> None:
     """Wait until a process has ended; whoever adopted it reaps it."""
-    stat = Path(f"/proc/{process}/stat")
-    await _until(lambda: not stat.exists() or stat.read_text().split(") ")[1][0] == "Z")
+    await _until(lambda: not runs(process))
 
 
 async def _until(condition: Callable[[], bool]) -> None:

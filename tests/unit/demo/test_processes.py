@@ -16,6 +16,7 @@ import pytest
 
 from secureflow.demo.platform import free_ports
 from secureflow.demo.processes import Process
+from tests.peers.running import runs
 
 READY = "import sys, pathlib; pathlib.Path(sys.argv[1], 'ready.json').write_text('{}')"
 STARTER = """
@@ -23,6 +24,8 @@ import sys, time
 from pathlib import Path
 from secureflow.demo.platform import free_ports
 from secureflow.demo.processes import Process
+
+from tests.peers.running import runs
 here = Path(sys.argv[1])
 child = Process("child", ("-c", "import time; time.sleep(600)"), here, here / "log")
 child.start()
@@ -86,17 +89,9 @@ def test_a_child_ends_with_who_started_it(tmp_path: Path) -> None:
     starter.stdin.close()
     starter.stdout.close()
     deadline = time.monotonic() + 30
-    while _runs(child):
+    while runs(child):
         assert time.monotonic() < deadline, "the child was left behind"
         time.sleep(0.02)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def test_ports_are_none_that_others_get_by_chance() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests import nursery
 from tests.nursery import ALONE, Child
+from tests.peers.running import runs
 
 pytestmark = pytest.mark.slow
 HERE = "tests.unit.law.born"
@@ -64,10 +65,3 @@ def test_its_workers_end_with_it(tmp_path: Path, alone: str) -> None:
     while runs(worker):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def runs(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
