@@ -433,6 +433,7 @@ CATALOGUE: dict[str, Category] = {
     "attempts_exhausted": Category.FAILED,
     "peer_offer_forged": Category.UNTRUSTED,
     "peer_offer_stale": Category.CONFLICT,
+    "peer_result_malformed": Category.UNTRUSTED,
     "intersection_too_small": Category.FORBIDDEN,
     "keys_too_many": Category.TOO_LARGE,
     "keys_missing": Category.INVALID,

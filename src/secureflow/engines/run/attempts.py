@@ -14,9 +14,10 @@ party that gets a result has one, the job has succeeded, whoever was lost after 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from secureflow.engines.ledger.leaves import SignedLeaf, commitment, leaf_from_json, verify
 from secureflow.engines.run.asking import Answers, ask
@@ -36,6 +37,7 @@ from secureflow.kit.text import Text, text_in, with_texts
 
 ATTEMPT: Final = "attempt"
 """The kind of the leaf by which a party enters an attempt."""
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 LOST: Final = "attempt_lost"
 EXHAUSTED: Final = "attempts_exhausted"
 AGAIN: Final = frozenset(
@@ -67,7 +69,7 @@ class Attempted:
 
 
 def attempt_document(
-    number: int, program: str, inputs: str, statements: Mapping[str, JSON]
+    number: int, program: str, inputs: str, count: int, statements: Mapping[str, JSON]
 ) -> dict[str, JSON]:
     """Return what the leaf of an attempt commits to, at the party that enters it.
 
@@ -75,12 +77,14 @@ def attempt_document(
         number: of the attempt.
         program: hex digest of what all run.
         inputs: hex commitment to what this party puts in.
+        count: how much that is, by the kind's measure.
         statements: peer → the signed statement for it.
     """
     return {
         "attempt": number,
         "program": program,
         "inputs": inputs,
+        "count": count,
         "statements": {peer: digest(one) for peer, one in sorted(statements.items())},
     }
 
@@ -92,10 +96,12 @@ class Offer:
     Args:
         leaf: its hex hash.
         inputs: hex commitment to what the peer puts in.
+        count: how much that is, by its own word.
     """
 
     leaf: str
     inputs: str
+    count: int
 
 
 def check_offer(
@@ -141,7 +147,14 @@ def check_offer(
     same = (document.get("attempt"), document.get("program"), told)
     if same != (number, program, digest(statement)):
         raise _forged(party, "is of another attempt, program or channel")
-    return Offer(signed.hash(), str(document.get("inputs"))[:64])
+    inputs, count = document.get("inputs"), document.get("count")
+    if not isinstance(inputs, str) or not _DIGEST.fullmatch(inputs) or not _is_count(count):
+        raise _forged(party, "does not say what it puts in")
+    return Offer(signed.hash(), inputs, count)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < 1 << 53
 
 
 def _is_entry(signed: SignedLeaf, party: str, key: str, job: str, spec: str) -> bool:

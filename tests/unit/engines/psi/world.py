@@ -76,7 +76,7 @@ class PsiWorld(World):
             peer: {"body": {"from": party, "to": peer, "attempt": number}, "signature": "signed"}
             for peer in self.spec.others(party)
         }
-        document = attempt_document(number, body["program"], party.encode().hex(), statements)
+        document = attempt_document(number, body["program"], "ab" * 32, 12, statements)
         self._leaf(party, ATTEMPT, document)
         done = {"done": self.results[party]} if party in self.results else {}
         return {"statements": statements, **self._shown(party), **done}
