@@ -33,6 +33,7 @@ from secureflow.cli import (
     organisations,
     preparation,
     projects,
+    psi,
     server,
     session,
     simulate,
@@ -67,6 +68,7 @@ app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(preparation.app, name="prep")
+app.add_typer(psi.app, name="psi")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(models.app, name="model")
 app.add_typer(weights.app, name="weights")

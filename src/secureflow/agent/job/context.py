@@ -20,6 +20,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.witness import Witness
+from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
@@ -28,6 +29,8 @@ from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class Computing(Protocol):
@@ -97,6 +100,31 @@ class JobLocks:
         return len(self._locks)
 
 
+class Engines(Protocol):
+    """The engines of this agent (`adapters.mpcengines.registry.Engines`)."""
+
+    def ready(self, name: str) -> MpcEngine:
+        """Return an engine that can run here now.
+
+        Raises:
+            SecureFlowError: `engine_unknown`, `engine_absent`, `engine_broken`,
+                `engine_unconfined`.
+        """
+
+
+class NoEngines:
+    """The engines of an agent that has none."""
+
+    def ready(self, name: str) -> MpcEngine:
+        """Refuse: see `Engines`."""
+        raise SecureFlowError(
+            "engine_absent",
+            Text("This agent has no engine {name}.", name=name),
+            Text("Its owner installs it: secureflow engine install {name}.", name=name),
+            {"engine": name},
+        )
+
+
 @dataclass(frozen=True)
 class AgentContext:
     """One party: its name, key, files, record, witness and charter."""
@@ -110,6 +138,7 @@ class AgentContext:
     budgets: Budgets = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
+    engines: Engines = field(default_factory=NoEngines, repr=False)
 
     @property
     def party(self) -> str:
@@ -190,4 +219,12 @@ class AgentContext:
         return {**leaf.sent, "leaves": [one.sent for one in self.store.unproved(leaf.job)]}
 
 
-__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]
+__all__ = [
+    "AgentContext",
+    "Computing",
+    "Engines",
+    "Fetching",
+    "JobLocks",
+    "NoEngines",
+    "Uploading",
+]
