@@ -24,6 +24,7 @@ from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.probing import Probing
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
 from secureflow.agent.record.room import Room
@@ -101,7 +102,10 @@ def assemble(
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     active = ActiveSettings(settings)
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
-    context = AgentContext(active, key, store, charter, witness, clock, budgets, engines=ports.engines)
+    probing = Probing(active, store, witness, budgets.reconcile, clock)
+    context = AgentContext(
+        *(active, key, store, charter, witness, clock, budgets, probing), engines=ports.engines
+    )
     inbox = Inbox(store, clock)
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)

@@ -13,6 +13,7 @@ from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.guards import check_approved, check_cosigned
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.keysecret import key_secret
+from secureflow.agent.owner.probing import Probing
 from secureflow.agent.owner.publications import Publication, published
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
@@ -136,6 +137,7 @@ class AgentContext:
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
+    probing: Probing = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
     engines: Engines = field(default_factory=NoEngines, repr=False)

@@ -434,14 +434,15 @@ class AgentVerbs:
         The job ends anyway: the cause may be permanent, and no end would ever be signed.
         """
         context = self._context
-        try:
-            context.budgets.settle(job)
-        except InfrastructureError:
-            raise
-        except SecureFlowError as error:
-            _log.warning("budget_not_settled", job=job.job, code=error.code, message=error.message)
-            facts = {"code": error.code, "message": error.message}
-            context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
+        for settle in (context.budgets.settle, context.probing.settle):
+            try:
+                settle(job)
+            except InfrastructureError:
+                raise
+            except SecureFlowError as error:
+                facts = {"code": error.code, "message": error.message}
+                _log.warning("budget_not_settled", job=job.job, **facts)
+                context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
 
     async def _forget(self, job: str) -> None:
         """Remove files, sums and questions of a job that is over."""
