@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
     EngineJob,

@@ -22,8 +22,8 @@ from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.script import Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
 from secureflow.kit.errors import SecureFlowError
-from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
+from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
@@ -208,15 +208,15 @@ PINS: dict[str, dict[str, str]] = {
         "delivered, accusation": "79f4a3beb2cea56f576a39d00eb45b43b29eb4ea0a0ca4a9b7fdf060f3d947df",
     },
     "psi/1": {
-        "success": "be10af24908554c5c35c60934cc4d74748d69c5298e195d214f193e17ff297f8",
-        "failure": "e535265c481955bee69046b78464b4a2a390a659a9d8fcd167972115cfb144fc",
-        "cancelled": "01a9a432331712e0f58e58f80d91a06ef527dd23ecea9de2f5873dd94867039d",
-        "dropped": "449eaad295036bb0ba90487cad38cdb535b3d7677fed2796e3bb20097096d3f7",
-        "accusation": "dd725ae814c46a027062452fd020d88fa66d0055eda200a80b62b57fcafdf307",
-        "three parties": "31ebd8332496718ac56f6fbcd521def9ffc5701b7c6962a191d59058e6f55cd0",
-        "a second attempt": "e0e7fb7451bd755fda22c7bd08600d74de355503dc0857d41863875e1e35b28f",
-        "exhausted": "a1fbe6a6a01757fa6ee19981ee2d28aacfd618861074f23efff4c2b2b1f6c7ad",
-        "silent from the start": "f335616c2456c199daafeafe0a6fde023202195f80c56cc756a9cf63d765e8f9",
+        "success": "c96f89bad5c0dedcb189451334d62f7e32d0514537daad9d6a12d3873be59a25",
+        "failure": "7daad359af224025d5507ef7d3589601c2c837a238974a41507069865b8f5509",
+        "cancelled": "8b9b8927df5a4637958e58149d123dc8b819477c411857ef90a961ec694b7a59",
+        "dropped": "e441649a8e9e43ce23cbec4da2af06f0f6ec25481994b30723f9ed9e19dcdf07",
+        "accusation": "d9ac4d432be398c05a949385d98825012f4d1d189d17ca360c0a79e684a14740",
+        "three parties": "6a332c2050e1cad1d7d6dbf05ed53ad9722b768cb14db6888d59d087c83e9a2a",
+        "a second attempt": "13c310d01af7a229e3a980391d253f8c75c6e85d00f76639bc5279bbe027dc55",
+        "exhausted": "3332bf309b9251ff49d1b7587995044865a992ee0365476856c41ba43bd64c0f",
+        "silent from the start": "8cd92a31bc6f8be898934dfb736e62643ebabccdf504aa73121dba4f0b4c65f5",
     },
 }
 
