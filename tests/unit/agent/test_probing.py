@@ -19,7 +19,7 @@ from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.records import BUDGET, WITHHELD, JobRecord
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy, ProbingLimit
 from secureflow.engines.ledger.leaves import leaf_from_json
-from secureflow.engines.psi.probing import Probe
+from secureflow.engines.privacy.probing import Probe
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent import probing_process
 from tests.unit.agent.test_restored import backed_up, logged, put_back, put_raw

@@ -41,9 +41,9 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.summed import LIMIT
+from secureflow.engines.privacy.probing import Probe
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.normalise import check_rules
-from secureflow.engines.psi.probing import Probe
 from secureflow.engines.run.attempts import Offer
 from secureflow.engines.run.kept import KEPT
 from secureflow.engines.run.kind import EngineKind
