@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from secureflow.adapters.link.peerlink import Dialling
 from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uploading
 from secureflow.agent.job.retrying import call_with_retries
@@ -17,6 +18,7 @@ from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
 from secureflow.agent.record.room import Room
@@ -54,6 +56,8 @@ class ExternalPorts:
     clock: Clock
     links: Callable[[], int]
     """Returns how many links the centre has welcomed so far."""
+    dialling: Dialling = field(default_factory=Nowhere)
+    """Reaches the agents of peers."""
     confines: bool = False
     """Whether `computing` runs code of others, in a sandbox that confines it."""
 
@@ -90,7 +94,8 @@ def assemble(
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     active = ActiveSettings(settings)
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
-    context = AgentContext(active, key, store, charter, witness, clock, budgets)
+    channels = PeerChannels(party, key, ports.dialling)
+    context = AgentContext(active, key, store, charter, witness, clock, budgets, channels)
     inbox = Inbox(store, clock)
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
