@@ -460,6 +460,11 @@ CATALOGUE: dict[str, Category] = {
     "bundle_died": Category.FAILED,
     "bundle_silent": Category.FAILED,
     "bundle_output_refused": Category.FAILED,
+    "peer_away": Category.UNAVAILABLE,
+    "peer_closed": Category.CONFLICT,
+    "peer_limit": Category.FAILED,
+    "peer_statement_wrong": Category.UNTRUSTED,
+    "peer_statements_contradict": Category.UNTRUSTED,
 }
 
 INFRASTRUCTURE: Final = frozenset(

@@ -13,6 +13,7 @@ from typing import Protocol
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
+from secureflow.adapters.link.peerlink import Dialling
 from secureflow.adapters.policy import CedarPolicies
 from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.bundle_workers import BundleWorkers
@@ -26,6 +27,7 @@ from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
+from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.edge.recovery import certificate_recovery
@@ -102,12 +104,11 @@ async def serve(
         store = await open_record(settings, stack)
         require_head(store.fact("head"), proved=store.proved_any())
         check_at_start(settings, key, store)
-        for dataset in settings.datasets:
-            check_lineage(store, dataset)
-            check_library(dataset)
+        _check_datasets(settings, store)
         hidden = HiddenPlaces(settings)
         workers = computing or await start_workers(settings, worker, kinds, store, hidden)
-        link, uplink, assembly, workers = _put_together(settings, key, store, workers, kinds)
+        peers = await stack.enter_async_context(peer_links(settings))
+        link, uplink, assembly, workers = _put_together(settings, key, store, workers, kinds, peers)
         hidden.follow(assembly.context.active)
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
@@ -130,8 +131,15 @@ async def serve(
             for task in looking:
                 task.cancel()
             await control.stop()
+            await assembly.context.channels.stop()
             await workers.stop()
             await uplink.close()
+
+
+def _check_datasets(settings: AgentSettings, store: RecordStore) -> None:
+    for dataset in settings.datasets:
+        check_lineage(store, dataset)
+        check_library(dataset)
 
 
 async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> RecordStore:
@@ -156,6 +164,7 @@ def _put_together(
     store: RecordStore,
     workers: LocalComputing,
     kinds: AgentKinds,
+    dialling: Dialling,
 ) -> tuple[Link, Uplink, Assembly, LocalComputing]:
     read = rules(settings, kinds.engines.specs)
     credentials = CredentialFiles(settings.directory)
@@ -190,6 +199,7 @@ def _put_together(
         accounting=ProcessAccountant(),
         clock=system_clock,
         links=lambda: link.welcomes,
+        dialling=dialling,
         confines=confines,
     )
     assembly = assemble(settings, key, store, ports, kinds)

@@ -15,6 +15,7 @@ from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.keysecret import key_secret
 from secureflow.agent.owner.probing import Probing
 from secureflow.agent.owner.publications import Publication, published
+from secureflow.agent.peers.channels import PeerChannels
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
 from secureflow.agent.record.store import RecordStore
@@ -138,6 +139,7 @@ class AgentContext:
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
     probing: Probing = field(repr=False)
+    channels: PeerChannels = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
     engines: Engines = field(default_factory=NoEngines, repr=False)
