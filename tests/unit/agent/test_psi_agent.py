@@ -398,7 +398,7 @@ async def test_rows_without_keys_are_no_list(tmp_path: Path) -> None:
     world.publish("phone,segment,age\n,a,1\nnot a phone,b,2\n")
     await world.consented()
     error = await refused(world.offer())
-    assert error.code == "keys_missing"
+    assert error.code == "empty_dataset"
     assert chinese(error.message)
 
 

@@ -102,7 +102,7 @@ class PsiPart(Peering):
 
         Raises:
             SecureFlowError: `dataset_changed`; those of `check_side` and of the file's rows;
-                `keys_missing`, `keys_too_many`.
+                `empty_dataset`, `keys_too_many`.
         """
         known = self._own.get(job.job)
         if known is None:
@@ -407,7 +407,7 @@ def _emptied(folder: Path) -> None:
 
 def _none(party: str) -> SecureFlowError:
     return SecureFlowError(
-        "keys_missing",
+        "empty_dataset",
         Text("No row of {party} has a key.", party=party),
         Text(
             "{party} sees in `secureflow agent log` how many rows have an empty cell, or one that "
