@@ -1,0 +1,1 @@
+"""Engines for computation among parties (`application.ports.mpcengine`)."""
