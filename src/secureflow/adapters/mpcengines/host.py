@@ -188,7 +188,7 @@ def main() -> int:
     except ImportError:
         traceback.print_exc()
         word = "import"
-    except BaseException:  # an engine's own exit too: whatever it is, the other side is told
+    except BaseException:  # noqa: BLE001 - an engine's own exit too: the other side is told
         traceback.print_exc()
     else:
         word = ""

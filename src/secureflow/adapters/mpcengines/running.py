@@ -35,7 +35,6 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.printedlog import PrintedLog
 from secureflow.kit.shielding import shielded
-from secureflow.kit.text import Text
 
 HOST: Final = Path(host.__file__)
 TICK: Final = 0.5
@@ -168,13 +167,12 @@ class EngineRun:
     async def _in_process(self) -> Mapping[str, JSON]:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        log = PrintedLog(self._place.log, self._flood)
+        log, lines = PrintedLog(self._place.log, self._flood), HostLines(ours)
         try:
             launch = self._launch((theirs.fileno(), log.inherited))
-            self._process = await self._place.sandbox.start(launch)
+            self._process = await self._started(launch)
             theirs.close()
             log.give_away()
-            lines = HostLines(ours)
             await self._told_of_doors(lines, launch, self._process)
             self._phase("inputs", 0.0)
             return await self._computed(lines, self._process)
@@ -183,9 +181,18 @@ class EngineRun:
                 await shielded(self._process.kill())
             await self._forwarder.stop()
             self._doors.close()
+            lines.take_no_more()
             theirs.close()
             ours.close()
             await shielded(log.close(0 if self._process is None else 1))
+
+    async def _started(self, launch: Launch) -> SandboxProcess:
+        """Start the process; who cannot tells its peers."""
+        try:
+            return await self._place.sandbox.start(launch)
+        except SecureFlowError:
+            await self._peers.fail(sure=True)
+            raise
 
     async def _told_of_doors(
         self, lines: HostLines, launch: Launch, process: SandboxProcess
@@ -207,11 +214,8 @@ class EngineRun:
 
     def _launch(self, ends: tuple[int, int]) -> Launch:
         job, plan = self._job, self._plan
-        views = [
-            View(HOST, Path("/engine/host.py")),
-            View(plan.program, Path("/engine/program.py")),
-        ]
-        views += plan.views
+        views = [View(HOST, Path("/engine/host.py")), *plan.views]
+        views.append(View(plan.program, Path("/engine/program.py")))
         views += [View(path, Path("/inputs", name)) for name, path in job.inputs.items()]
         if job.code is not None:
             views.append(View(job.code.folder, Path("/code")))
