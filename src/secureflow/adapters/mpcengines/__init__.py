@@ -1,1 +1,3 @@
-"""Engines for computation among parties (`application.ports.mpcengine`)."""
+"""Engines for computation among parties: `application.ports.mpcengine`."""
+
+from __future__ import annotations
