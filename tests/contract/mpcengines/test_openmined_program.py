@@ -65,7 +65,7 @@ def test_who_learns_ids_and_who_the_size_have_different_labels() -> None:
     ],
 )
 def test_what_does_not_fit_is_refused(program: str, protocol: str, count: int, code: str) -> None:
-    engine = openmined.OpenminedEngine(None, lambda: None)  # type: ignore[arg-type]
+    engine = openmined.OpenminedEngine(None, None)  # type: ignore[arg-type]
     shapes = {f"p{number}": {"keys": (100_001,)} for number in range(count)}
     with pytest.raises(SecureFlowError, match=code):
         engine.estimate(program, protocol, shapes)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secureflow.adapters.mpcengines import spu, spu_catalogue, spu_labels
-from secureflow.adapters.mpcengines.openmined import OpenminedEngine
+from secureflow.adapters.mpcengines import failures, openmined, spu, spu_catalogue, spu_labels
+from secureflow.adapters.mpcengines.registry import LOCKS
 from secureflow.adapters.mpcengines.spu_estimates import PROCESS, estimated
 from secureflow.adapters.mpcengines.spu_programs import compute, psi, work
 from secureflow.adapters.mpcengines.spu_words import UNSURE, WORDS
@@ -34,8 +34,22 @@ class Runs:
         return EngineResult({}, {}, 0.0, 0)
 
 
-def _engine(python: Path | None = Path("/engines/spu/bin/python")) -> spu.SpuEngine:
-    return spu.SpuEngine(Runs(), lambda: python)  # type: ignore[arg-type]
+class Found:
+    """`Interpreter`: of an environment that is there, or not."""
+
+    def __init__(self, *, there: bool = True) -> None:
+        self._there = there
+
+    def find(self) -> Path:
+        if not self._there:
+            raise failures.absent("spu")
+        return Path("/engines/spu/bin/python")
+
+    ready = find
+
+
+def _engine(*, there: bool = True) -> spu.SpuEngine:
+    return spu.SpuEngine(Runs(), Found(there=there))  # type: ignore[arg-type]
 
 
 def _job(tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **given: Any) -> EngineJob:
@@ -45,9 +59,11 @@ def _job(tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **giv
         "parties": THREE,
         "receivers": ("c", "a"),
         "outputs": tmp_path,
-        "channels": {},
+        "channels": {"a": None, "c": None},
     }
-    return EngineJob("job_1", 2, program, "ab" * 32, protocol, "b", **{**own, **given})
+    return EngineJob(
+        "job_1", 2, program, spu_catalogue.digest(), protocol, "b", **{**own, **given}
+    )
 
 
 def test_every_program_names_protocols_that_have_labels() -> None:
@@ -76,7 +92,7 @@ def test_semi2k_is_refused_with_the_reason() -> None:
     with pytest.raises(SecureFlowError, match="protocol_refused") as refused:
         _engine().estimate("ranking", "SEMI2K", dict.fromkeys(THREE, {}))
     assert "triples come from one of the parties" in refused.value.message
-    assert refused.value.hint == "Choose one of: ABY3, CHEETAH."
+    assert refused.value.hint == "Choose one of these: ABY3, CHEETAH."
     assert "SEMI2K" not in spu_labels.LABELS
 
 
@@ -84,10 +100,10 @@ def test_semi2k_is_refused_with_the_reason() -> None:
     ("program", "protocol", "parties", "code", "told"),
     [
         ("ranking", "ABY3", 2, "parties_wrong", "ABY3 is for 3 parties, and the job has 2."),
-        ("ranking", "CHEETAH", 3, "parties_wrong", "Choose one of: ABY3."),
+        ("ranking", "CHEETAH", 3, "parties_wrong", "Choose one of these: ABY3."),
         ("psi", "RR22", 3, "parties_wrong", "RR22 is for 2 parties"),
         ("psi", "ABY3", 3, "protocol_refused", "does not run psi by the protocol ABY3"),
-        ("ranking", "MASCOT", 2, "protocol_refused", "Choose one of: ABY3, CHEETAH."),
+        ("ranking", "MASCOT", 2, "protocol_refused", "Choose one of these: ABY3, CHEETAH."),
         ("sorting", "ABY3", 3, "program_unknown", "SPU has no program sorting"),
     ],
 )
@@ -106,17 +122,17 @@ async def test_what_does_not_fit_is_refused_before_anything_runs(
 
 
 async def test_an_engine_that_is_not_installed_says_how(tmp_path: Path) -> None:
-    problem = _engine(None).available()
+    problem = _engine(there=False).available()
     assert problem is not None
     assert problem.code == "engine_absent"
     assert "secureflow engine install spu" in problem.hint
     with pytest.raises(SecureFlowError, match="engine_absent"):
-        await _engine(None).run(_job(tmp_path), lambda phase, share: None)
+        await _engine(there=False).run(_job(tmp_path), lambda phase, share: None)
 
 
 async def test_a_program_is_told_who_receives_and_its_deadlines(tmp_path: Path) -> None:
     runs = Runs()
-    engine = spu.SpuEngine(runs, lambda: Path("/engines/spu/bin/python"))  # type: ignore[arg-type]
+    engine = spu.SpuEngine(runs, Found())  # type: ignore[arg-type]
     await engine.run(_job(tmp_path), lambda phase, share: None)
     assert runs.seen is not None
     plan, job = runs.seen
@@ -202,16 +218,13 @@ def test_a_program_on_shares_costs_more_with_more_rows() -> None:
 
 @pytest.mark.parametrize("name", ["spu", "openmined"])
 def test_a_lock_pins_what_is_described(name: str) -> None:
-    path = spu.LOCK.with_name(f"{name}.txt")
+    path = LOCKS / f"{name}.txt"
     pins = {one.name: one for one in parse_lock(path.read_bytes()).pins}
-    known = {
-        "spu": ("spu", _engine().describe().version),
-        "openmined": (
-            "openmined-psi",
-            OpenminedEngine(Runs(), lambda: None).describe().version,  # type: ignore[arg-type]
-        ),
+    engines = {
+        "spu": ("spu", spu_catalogue.VERSION),
+        "openmined": ("openmined-psi", openmined.VERSION),
     }
-    package, version = known[name]
+    package, version = engines[name]
     assert pins[package].version == version
     assert all(one.hashes for one in pins.values())
     assert "://" not in path.read_text()

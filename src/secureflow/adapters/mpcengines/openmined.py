@@ -6,17 +6,17 @@ It pins a release of protobuf that is not ours, so it has an environment of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from secureflow.adapters.mpcengines import failures
+from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.openmined_program import MAX_KEYS, SETTINGS
 from secureflow.adapters.mpcengines.running import Plan
-from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_words import UNSURE, WORDS
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
@@ -29,13 +29,11 @@ from secureflow.application.ports.mpcengine import (
     Shapes,
 )
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 NAME: Final = "openmined"
 VERSION: Final = "2.0.6"
 PROGRAM: Final = Path(__file__).with_name("openmined_program.py")
-LOCK: Final = Path(__file__).parent / "locks" / "openmined.txt"
 _PER_KEY: Final = 1.7e-4
 """Seconds of two multiplications on the curve, which each identifier takes at each party."""
 _POINT: Final = 35
@@ -99,10 +97,10 @@ class OpenminedEngine:
 
     Args:
         runs: where it runs.
-        python: returns the interpreter of its environment, None where it is not installed.
+        python: of its environment.
     """
 
-    def __init__(self, runs: EngineRuns, python: Callable[[], Path | None]) -> None:
+    def __init__(self, runs: EngineRuns, python: Interpreter) -> None:
         self._runs = runs
         self._python = python
 
@@ -112,8 +110,10 @@ class OpenminedEngine:
 
     def available(self) -> SecureFlowError | None:
         """See `MpcEngine.available`."""
-        if self._python() is None:
-            return failures.absent(NAME)
+        try:
+            self._python.find()
+        except SecureFlowError as error:
+            return error
         return self._runs.problem(NAME)
 
     def estimate(self, program: str, protocol: str, shapes: Shapes) -> Estimate:
@@ -122,7 +122,7 @@ class OpenminedEngine:
         Both work at once for most of it: seconds = 0.5 + two multiplications for each identifier of
         the longer list, and half as many again; bytes = three points for each.
         """
-        _check(program, protocol, shapes)
+        check_choice(_info(), program, protocol, len(shapes))
         sizes = [one["keys"][0] for one in shapes.values() if "keys" in one]
         if max(sizes, default=0) > MAX_KEYS:
             raise _many(max(sizes))
@@ -135,13 +135,12 @@ class OpenminedEngine:
 
     async def run(self, job: EngineJob, progress: Progress) -> EngineResult:
         """See `MpcEngine.run`."""
-        _check(job.program, job.protocol, {one: {} for one in job.parties})
-        python = self._python()
-        if (problem := self.available()) is not None or python is None:
-            raise problem or failures.absent(NAME)
+        if (problem := self.available()) is not None:
+            raise problem
+        check_job(self.describe(), job)
         plan = Plan(
             info=self.describe(),
-            python=python,
+            python=await asyncio.to_thread(self._python.ready),
             program=PROGRAM,
             words=WORDS,
             unsure=UNSURE,
@@ -155,27 +154,6 @@ def _with_settings(job: EngineJob) -> EngineJob:
     settings = {"receivers": receivers}
     reveal = _REVEALS[job.protocol]
     return replace(job, parameters={**job.parameters, "reveal": reveal, SETTINGS: settings})
-
-
-def _check(program: str, protocol: str, shapes: Shapes) -> None:
-    if program != "psi":
-        raise SecureFlowError(
-            "program_unknown",
-            Text("openmined-psi has no program {name}.", name=shown(program)),
-            "It has: psi.",
-        )
-    if protocol not in LABELS:
-        raise SecureFlowError(
-            "protocol_refused",
-            Text("openmined-psi has no protocol {protocol}.", protocol=shown(protocol)),
-            Text("Choose one of: {names}.", names=", ".join(LABELS)),
-        )
-    if len(shapes) != 2:
-        raise SecureFlowError(
-            "parties_wrong",
-            Text("openmined-psi is for two parties, and the job has {count}.", count=len(shapes)),
-            "Propose it to two parties, or intersect two at a time.",
-        )
 
 
 def _many(size: int) -> SecureFlowError:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from secureflow.adapters.mpcengines import failures, spu_catalogue
+from secureflow.adapters.mpcengines import spu_catalogue
+from secureflow.adapters.mpcengines.checks import check_job
 from secureflow.adapters.mpcengines.running import Plan
-from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
 from secureflow.adapters.mpcengines.spu_estimates import estimated
 from secureflow.adapters.mpcengines.spu_inputs import check_inputs
 from secureflow.adapters.mpcengines.spu_programs import party
@@ -36,9 +37,6 @@ from secureflow.application.ports.mpcengine import (
 from secureflow.application.ports.sandbox import View
 from secureflow.kit.errors import SecureFlowError
 
-LOCK: Final = Path(__file__).parent / "locks" / "spu.txt"
-PYTHON: Final = "3.11"
-"""The only one that SPU's wheels are for, with 3.10."""
 _OUTPUTS: Final = frozenset(
     {"matches", "ranks", "winner", "price", "correlation", "probability", "class"}
 )
@@ -52,10 +50,10 @@ class SpuEngine:
 
     Args:
         runs: where it runs.
-        python: returns the interpreter of its environment, None where it is not installed.
+        python: of its environment.
     """
 
-    def __init__(self, runs: EngineRuns, python: Callable[[], Path | None]) -> None:
+    def __init__(self, runs: EngineRuns, python: Interpreter) -> None:
         self._runs = runs
         self._python = python
 
@@ -65,22 +63,25 @@ class SpuEngine:
 
     def available(self) -> SecureFlowError | None:
         """See `MpcEngine.available`."""
-        if self._python() is None:
-            return failures.absent(spu_catalogue.NAME)
+        try:
+            self._python.find()
+        except SecureFlowError as error:
+            return error
         return self._runs.problem(spu_catalogue.NAME)
 
     def estimate(self, program: str, protocol: str, shapes: Shapes) -> Estimate:
         """See `MpcEngine.estimate`; a party without inputs has {} as its shapes."""
-        spu_catalogue.check(program, protocol, shapes)
+        spu_catalogue.check(program, protocol, len(shapes))
         return estimated(program, protocol, shapes)
 
     async def run(self, job: EngineJob, progress: Progress) -> EngineResult:
         """See `MpcEngine.run`."""
-        spu_catalogue.check(job.program, job.protocol, {one: {} for one in job.parties})
-        python = self._python()
-        if (problem := self.available()) is not None or python is None:
-            raise problem or failures.absent(spu_catalogue.NAME)
+        spu_catalogue.check(job.program, job.protocol, len(job.parties))
+        if (problem := self.available()) is not None:
+            raise problem
+        check_job(self.describe(), job)
         await asyncio.to_thread(check_inputs, job)
+        python = await asyncio.to_thread(self._python.ready)
         return await self._runs.run(self._plan(python, job), _with_settings(job), progress)
 
     def _plan(self, python: Path, job: EngineJob) -> Plan:

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from secureflow.adapters.mpcengines.checks import check_choice
 from secureflow.adapters.mpcengines.spu_labels import LABELS, REFUSED
-from secureflow.application.ports.mpcengine import EngineInfo, EngineProgram, Shapes
+from secureflow.application.ports.mpcengine import EngineInfo, EngineProgram
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
 
 NAME: Final = "spu"
@@ -93,57 +93,45 @@ def _program(name: str) -> EngineProgram:
     )
 
 
-def check(program: str, protocol: str, shapes: Shapes) -> None:
+def check(program: str, protocol: str, parties: int) -> None:
     """See that a program, its protocol and the number of parties fit.
 
     Raises:
         SecureFlowError: `program_unknown`, `protocol_refused`, `parties_wrong`.
     """
-    known = info().programs.get(program)
-    if known is None:
-        names = ", ".join(info().programs)
-        raise SecureFlowError(
-            "program_unknown",
-            Text("SPU has no program {name}.", name=shown(program)),
-            Text("It has: {names}.", names=names),
-        )
-    if protocol not in known.protocols:
-        raise _refused(program, protocol, known)
-    if len(shapes) != PARTIES[protocol]:
+    if protocol in REFUSED:
+        raise _refused(program, protocol)
+    if protocol in PARTIES and parties != PARTIES[protocol] and program in _TITLES:
         raise SecureFlowError(
             "parties_wrong",
             Text(
                 "{protocol} is for {right} parties, and the job has {count}.",
                 protocol=protocol,
                 right=PARTIES[protocol],
-                count=len(shapes),
+                count=parties,
             ),
-            _hint(known, len(shapes)),
+            _hint(info().programs[program], parties),
         )
+    check_choice(info(), program, protocol, parties)
 
 
-def _refused(program: str, protocol: str, known: EngineProgram) -> SecureFlowError:
-    told = (
-        Text(
-            "SPU's protocol {protocol} is not run: {reason}.",
-            protocol=protocol,
-            reason=REFUSED[protocol],
-        )
-        if protocol in REFUSED
-        else Text(
-            "SPU does not run {program} by the protocol {protocol}.",
-            program=program,
-            protocol=shown(protocol),
-        )
+def _refused(program: str, protocol: str) -> SecureFlowError:
+    known = info().programs.get(program)
+    names = ", ".join(info().protocols if known is None else known.protocols)
+    told = Text(
+        "SPU's protocol {protocol} is not run: {reason}.",
+        protocol=protocol,
+        reason=REFUSED[protocol],
     )
-    names = ", ".join(known.protocols)
-    return SecureFlowError("protocol_refused", told, Text("Choose one of: {names}.", names=names))
+    return SecureFlowError(
+        "protocol_refused", told, Text("Choose one of these: {names}.", names=names)
+    )
 
 
 def _hint(known: EngineProgram, count: int) -> str:
     fitting = [name for name in known.protocols if PARTIES[name] == count]
     if fitting:
-        return Text("Choose one of: {names}.", names=", ".join(fitting))
+        return Text("Choose one of these: {names}.", names=", ".join(fitting))
     if count == 2 and "ABY3" in known.protocols:
         return "Name a third party that computes along: the spec has a role for it."
     return "Propose it to as many parties as the protocol takes."
