@@ -7,6 +7,7 @@ It pins a release of protobuf that is not ours, so it has an environment of its 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -71,7 +72,8 @@ LABELS: Final = {
         "or less the two sizes tell whether the other has that one",
     ),
 }
-_REVEALS: Final = {"ECDH": "ids", "ECDH-SIZE": "size"}
+_FIXED: Final[Mapping[str, Mapping[str, str]]] = {"ECDH": {}, "ECDH-SIZE": {"reveal": "size"}}
+"""Parameters that a protocol leaves no choice of."""
 
 
 @cache
@@ -152,8 +154,8 @@ class OpenminedEngine:
 def _with_settings(job: EngineJob) -> EngineJob:
     receivers = sorted(job.parties.index(one) for one in job.receivers)
     settings = {"receivers": receivers}
-    reveal = _REVEALS[job.protocol]
-    return replace(job, parameters={**job.parameters, "reveal": reveal, SETTINGS: settings})
+    given = {"reveal": "ids", **job.parameters, **_FIXED[job.protocol]}
+    return replace(job, parameters={**given, SETTINGS: settings})
 
 
 def _many(size: int) -> SecureFlowError:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from secureflow.adapters.mpcengines import mpyc_engine
+from secureflow.adapters.mpcengines import mpyc_engine, openmined, spu_catalogue
 from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
+from secureflow.adapters.mpcengines.openmined import OpenminedEngine
 from secureflow.adapters.mpcengines.runs import EngineRuns, Interpreter
+from secureflow.adapters.mpcengines.spu import SpuEngine
 from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
@@ -56,6 +58,26 @@ class EngineMake:
 MAKES: Final[Mapping[str, EngineMake]] = {
     one.name: one
     for one in (
+        EngineMake(
+            spu_catalogue.NAME,
+            spu_catalogue.VERSION,
+            "private set intersection, and programs on shares for two or three parties",
+            ("3.11",),
+            (280, 900),
+            60,
+            "spu",
+            SpuEngine,
+        ),
+        EngineMake(
+            openmined.NAME,
+            openmined.VERSION,
+            "private set intersection of up to 100,000 identifiers, and of sizes alone",
+            ("3.11", "3.12", "3.13"),
+            (6, 30),
+            10,
+            "private_set_intersection",
+            OpenminedEngine,
+        ),
         EngineMake(
             mpyc_engine.NAME,
             mpyc_engine.VERSION,

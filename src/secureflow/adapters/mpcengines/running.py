@@ -26,6 +26,7 @@ from secureflow.adapters.mpcengines import failures, host
 from secureflow.adapters.mpcengines.agreement import PHASE, Peers
 from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
 from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
+from secureflow.adapters.mpcengines.keeping import Kept
 from secureflow.adapters.mpcengines.measured import usage
 from secureflow.adapters.mpcengines.outputs import Outputs
 from secureflow.adapters.mpcengines.together import ended
@@ -132,6 +133,7 @@ class EngineRun:
         self._forwarder = Forwarder(self._doors, job.channels, job.deadlines.connect)
         names = plan.outputs if job.party in job.receivers else frozenset()
         self._outputs = Outputs(job.outputs, names, job.limits.scratch)
+        self._kept = Kept(job.kept, job.limits.scratch)
         self._said = time.monotonic()
         self._peak = 0
         self._flooded = False
@@ -217,6 +219,7 @@ class EngineRun:
         views = [View(HOST, Path("/engine/host.py")), *plan.views]
         views.append(View(plan.program, Path("/engine/program.py")))
         views += [View(path, Path("/inputs", name)) for name, path in job.inputs.items()]
+        views += [View(path, Path("/kept", name)) for name, path in self._kept.files.items()]
         if job.code is not None:
             views.append(View(job.code.folder, Path("/code")))
         launch = Launch(
@@ -256,6 +259,9 @@ class EngineRun:
             "protocol": job.protocol,
             "parameters": dict(job.parameters),
             "inputs": {name: self._inside(launch, path) for name, path in job.inputs.items()},
+            "kept": {
+                name: self._inside(launch, path) for name, path in self._kept.files.items()
+            },
             "receives": job.party in job.receivers,
             "folder": WORK if self._place.sandbox.confines else str(self._place.folder),
             "code": None if job.code is None else self._inside(launch, job.code.folder),
@@ -320,6 +326,8 @@ class EngineRun:
                         self._progressed(told)
                     case "output":
                         await self._outputs.take(told, lines, self._sign)
+                    case "keep":
+                        await self._kept.take(told, lines, self._sign)
                     case "done":
                         self._sample(process)
                         return self._figures(told.get("figures"))

@@ -61,10 +61,10 @@ class Bucketing:
     salt: int
 
     @classmethod
-    def of(cls, job: str, sizes: list[int]) -> Bucketing:
-        """Return the buckets of a job over lists of these lengths."""
+    def of(cls, job: str, sizes: list[int], most: int = BUCKET) -> Bucketing:
+        """Return the buckets of a job over lists of these lengths, each of so many keys."""
         salt = sha256(b"secureflow/v1/psi-buckets\0" + job.encode()).digest()
-        return cls(max(1, math.ceil(max(sizes) / BUCKET)), int.from_bytes(salt[:8], "big"))
+        return cls(max(1, math.ceil(max(sizes) / most)), int.from_bytes(salt[:8], "big"))
 
     def room(self, size: int) -> int:
         """Return how many keys each bucket of a list of this length is filled up to."""

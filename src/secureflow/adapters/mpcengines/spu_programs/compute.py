@@ -24,8 +24,8 @@ from .errors import RefusedError
 from .link import exchange
 from .party import Done, Part, Tell
 from .sizes import MAX_ELEMENTS
+from .whole import FRACTION_BITS
 
-FRACTION_BITS: Final = 18
 PROTOCOLS: Final = {"ABY3": 3, "CHEETAH": 2}
 """Protocol → parties."""
 _COUNT: Final = 8

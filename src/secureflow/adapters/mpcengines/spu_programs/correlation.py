@@ -1,15 +1,15 @@
 """Pearson's correlation of columns that lie with different parties.
 
 Input `columns`: shape (n, d); the n-th row is about the same person everywhere. Receivers learn
-`correlation`, all parties' columns in order, and the products of sums that it is made of say no
-more: with `rows` they are the same figures.
+`correlation`, of all parties' columns in order. The sums that come out of the shares are n times
+that, and say no more.
 
 Each party standardises its own columns and multiplies them among themselves in clear, for both
 need its rows alone. Computed on shares is what takes two parties: Z_p^T Z_q, where a column of Z
 has mean 0 and mean square 1. The last step, a division by n, is public.
 
 Error: a number z is rounded to 18 bits, so by 2^-19 at most. Of one coefficient that makes at most
-2^-19 (mean|z| + mean|z'|) + 2^-38 <= 2^-18 + 2^-38, by Cauchy-Schwarz; the truncation adds 2^-17/n.
+2^-19 (mean|z| + mean|z'|) + 2^-38 <= 2^-18 + 2^-38, by Cauchy-Schwarz; truncation adds 2^-18/n.
 Sums stay within n 2^36 < 2^62 for n <= 2^25.
 """
 
@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 
 from .errors import RefusedError
-from .whole import Array, Shapes, at_fault, bringing
+from .whole import Array, Shapes, at_fault, bringing, on_grid
 
 INPUTS: Final = {"columns": 2}
 MAX_ROWS: Final = 1 << 25
@@ -50,7 +50,8 @@ def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[
     if tiny.any():
         raise RefusedError("column_constant", column=int(np.argmax(tiny)) + 1)
     standard = centred / spread
-    return {"columns": standard, "own": standard.T @ standard / len(standard)}
+    own = standard.T @ standard / len(standard)
+    return {"columns": on_grid(standard), "own": on_grid(own)}
 
 
 def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]]:

@@ -12,8 +12,9 @@ intercept. Receivers learn of each row
 
 Who learns probabilities of enough rows that it knows can solve for the weights.
 
-Error of a score: 2^-19 (|x|_1 + |w|_1 + |b|) + d 2^-38 + 2^-17, a quarter of it for a probability. So a class
-can differ from the exact one where the score is within that of the threshold's.
+Error of a score: 2^-19 (|x|_1 + |w|_1 + 1) + d 2^-38 + 2^-18 of d columns, by rounding and one
+truncation; of a probability a quarter of that. A class is the exact one's unless the score is
+within that, and 2^-19 for the threshold, of the threshold's score.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any, Final
 import numpy as np
 
 from .errors import RefusedError
-from .whole import Array, Shapes, at_fault
+from .whole import Array, Shapes, at_fault, on_grid
 
 INPUTS: Final = {"columns": 2, "weights": 1}
 LARGEST: Final = 4096.0
@@ -34,7 +35,7 @@ twice, stays below 2^62."""
 
 
 def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[str, Array]:
-    """Return columns and weights as they are.
+    """Return columns and weights, rounded.
 
     Raises:
         RefusedError: `not_finite`, `ring_overflow`, `parameter_wrong`.
@@ -47,7 +48,7 @@ def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[
         at_fault(np.abs(made["columns"]) > LARGEST, "ring_overflow")
     if "weights" in made and np.abs(made["weights"]).sum() > LARGEST:
         raise RefusedError("weights_large")
-    return made
+    return {name: on_grid(array) for name, array in made.items()}
 
 
 def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
@@ -109,4 +110,4 @@ def _threshold(parameters: Mapping[str, Any]) -> float | None:
         raise RefusedError("parameter_wrong")
     if not 0.0 < bar < 1.0:
         raise RefusedError("parameter_wrong")
-    return None if output == "probability" else math.log(bar / (1.0 - bar))
+    return None if output == "probability" else float(on_grid(math.log(bar / (1.0 - bar))))

@@ -7,6 +7,9 @@ order, so that the n-th row of one belongs to the n-th row of the other.
 Input `keys`: 16 bytes a key, distinct (`buckets`). Output `matches`: a NumPy file of int64, the
 places of the matching keys in the party's own file, from 0.
 
+Parameters: `bucket`, keys of the longest list in one bucket (a million), and `low_communication`:
+RR22 sends a third less and computes a third more.
+
 RR22 (Raghuraman, Rindal 2022: VOLE and an OKVS), KKRT (Kolesnikov, Kumaresan, Rosulek, Trieu 2016:
 OT extension) and ECDH over Curve25519, as SPU runs them.
 """
@@ -18,6 +21,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +32,7 @@ from .buckets import Bucketing, Bytes, Rows, filled, read_csv, read_keys, write_
 from .errors import RefusedError
 from .link import exchange
 from .party import Done, Part, Tell
-from .sizes import MAX_KEYS
+from .sizes import BUCKET, LEAST, MAX_KEYS
 
 PROTOCOLS: Final = ("RR22", "KKRT", "ECDH")
 _INNER: Final = 1 << 22
@@ -42,7 +46,7 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
     tell("inputs", 0.0)
     keys = read_keys(part.inputs["keys"])
     sizes = _sizes(link, len(keys))
-    cut = Bucketing.of(part.job, sizes)
+    cut = Bucketing.of(part.job, sizes, _most(part.parameters))
     rows = cut.sort(keys)
     kept = _Kept(part, sizes, keys, cut.count)
     finished = _finished(link, kept, cut.count)
@@ -58,6 +62,14 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
         np.save(part.folder / "matches.npy", kept.all(cut.count))
         done.outputs["matches"] = part.folder / "matches.npy"
     return done
+
+
+def _most(parameters: Mapping[str, Any]) -> int:
+    """Return how many keys a bucket of the longest list has."""
+    told = parameters.get("bucket", BUCKET)
+    if type(told) is not int or not LEAST <= told <= BUCKET:
+        raise RefusedError("parameter_wrong")
+    return told
 
 
 def _sizes(link: Any, mine: int) -> list[int]:
@@ -107,8 +119,9 @@ class _Kept:
         path = self._part.folder / f"{number}.npy"
         np.save(path, rows)
         self._files[number] = path
-        if self._many:
-            self._part.keep(f"{self._name}{number}", path)
+        name = f"{self._name}{number}"
+        if self._many and name not in self._part.kept:
+            self._part.keep(name, path)
 
     def all(self, count: int) -> Rows:
         """Return the results of all buckets, one after the other."""

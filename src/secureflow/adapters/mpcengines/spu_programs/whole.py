@@ -1,4 +1,8 @@
-"""Numbers that are computed with exactly: whole ones, in the ring modulo 2^64."""
+"""Numbers as the ring modulo 2^64 takes them: whole ones, and multiples of 2^-18.
+
+SPU itself cuts fractions off towards zero, takes NaN for 0 and numbers that are too large for the
+largest, without a word (`libspu/core/encoding.cc`). So what it gets is checked and rounded here.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ Shapes = Sequence[Mapping[str, tuple[int, ...]]]
 MOST: Final = 2.0**53
 """Above it a float64 skips numbers; differences stay far below the ring's 2^63."""
 MAX_DECIMALS: Final = 9
+FRACTION_BITS: Final = 18
 
 
 def decimals(parameters: Mapping[str, Any]) -> int:
@@ -42,6 +47,11 @@ def whole(array: Array, parameters: Mapping[str, Any]) -> Array:
     if array.dtype.kind == "i":
         return np.asarray(array, np.int64) * 10 ** decimals(parameters)
     return np.rint(scaled).astype(np.int64)
+
+
+def on_grid(array: Array) -> Array:
+    """Return the nearest multiples of 2^-18, which float64 and the ring both hold exactly."""
+    return np.ldexp(np.rint(np.ldexp(array, FRACTION_BITS)), -FRACTION_BITS)
 
 
 def at_fault(wrong: NDArray[np.bool_], reason: str) -> None:
