@@ -240,6 +240,18 @@ async def test_a_waiting_request_survives_the_agent_with_its_code(tmp_path: Path
     assert place.store.approved_bundle(CODE.digest) is not None
 
 
+async def test_a_job_whose_engine_is_not_here_is_refused_before_anybody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SpecBase, "engine_needed", ("spu", "0.9.5"))
+    place = world(tmp_path)
+    error = await refusal(place)
+    assert error.code == "engine_absent"
+    assert place.settings.organisation in error.message
+    assert "secureflow engine install spu" in error.hint
+    assert not (place.directory / "bundles").exists()  # nothing was fetched for it
+
+
 async def test_what_cannot_run_here_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:
     policies = ("", LOOKS["it names the code"])
     for at, policy in enumerate(policies):
