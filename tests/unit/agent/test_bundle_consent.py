@@ -14,7 +14,7 @@ from peers.agent_world import ALLOW, JOB, NOW, World
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.owner.bundles import named_code
 from secureflow.agent.owner.environments import FOLDER, Environments
-from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.base import SpecBase, dump, parse, spec_digest
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
@@ -247,7 +247,7 @@ async def test_a_job_whose_engine_is_not_here_is_refused_before_anybody_is_asked
     place = world(tmp_path)
     error = await refusal(place)
     assert error.code == "engine_absent"
-    assert place.settings.organisation in error.message
+    assert error.details["party"] in error.message
     assert "secureflow engine install spu" in error.hint
     assert not (place.directory / "bundles").exists()  # nothing was fetched for it
 

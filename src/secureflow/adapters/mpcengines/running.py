@@ -380,7 +380,7 @@ class EngineRun:
         idle, before = self._job.deadlines.idle, 0.0
         while True:
             await asyncio.sleep(min(TICK, idle / 4))
-            seconds = self._sample(process)
+            seconds = await asyncio.to_thread(self._sample, process)
             if seconds - before > BUSY * TICK:
                 before = seconds
                 self._sign()
