@@ -4,7 +4,7 @@ Kinds on the long-lived stream (`Connect`):
 
 | kind       | from   | id      | body                                                           |
 |------------|--------|---------|----------------------------------------------------------------|
-| `hello`    | party  | empty   | {version, log_size, unproved: [leaf hash], time, address?, key?} |
+| `hello`    | party  | empty   | {version, log_size, unproved: [leaf hash], time, address?, key?, engines?} |
 | `welcome`  | server | empty   | {version, time}                                                |
 | `request`  | server | request | {verb, body, rider?}                                           |
 | `reply`    | party  | request | {body, log_size, unproved}                                     |

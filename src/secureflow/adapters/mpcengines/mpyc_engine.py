@@ -60,6 +60,10 @@ _EACH: Final = (11, 420, 4e-6)
 """Bytes on the wire to each peer, bytes of memory, and seconds of each value that is shared once;
 measured by sums of a million integers among three parties (`python -m benchmarks.mpc`)."""
 _MEMORY: Final = 96 << 20
+_RESERVED: Final = 1 << 30
+"""Address space that NumPy reserves and never touches."""
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""MPyC's own arithmetic has one thread."""
 
 
 class MpycEngine:
@@ -111,6 +115,7 @@ class MpycEngine:
             Path(mpyc_program.__file__),
             words=WORDS,
             outputs=None,
-            addresses=0,
+            environment=_ONE_THREAD,
+            addresses=job.limits.memory + _RESERVED,
         )
         return await self._runs.run(plan, job, progress)

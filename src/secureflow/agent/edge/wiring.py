@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uploading
+from secureflow.agent.job.context import (
+    AgentContext,
+    Computing,
+    Fetching,
+    RunningEngines,
+    Uploading,
+)
 from secureflow.agent.job.retrying import call_with_retries
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
@@ -54,6 +60,8 @@ class ExternalPorts:
     clock: Clock
     links: Callable[[], int]
     """Returns how many links the centre has welcomed so far."""
+    engines: RunningEngines | None = None
+    """For computation among parties."""
     confines: bool = False
     """Whether `computing` runs code of others, in a sandbox that confines it."""
 
@@ -90,7 +98,7 @@ def assemble(
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     active = ActiveSettings(settings)
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
-    context = AgentContext(active, key, store, charter, witness, clock, budgets)
+    context = AgentContext(active, key, store, charter, witness, clock, budgets, ports.engines)
     inbox = Inbox(store, clock)
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)

@@ -20,7 +20,9 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.witness import Witness
+from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace
+from secureflow.domain.partyengines import absent, other_version
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
 from secureflow.engines.run.kind import EngineKinds
@@ -28,6 +30,7 @@ from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
 
 
 class Computing(Protocol):
@@ -82,6 +85,19 @@ class Uploading(Protocol):
         """Upload; return the receipt."""
 
 
+class RunningEngines(Protocol):
+    """This agent's engines (`adapters.mpcengines.registry.Engines`)."""
+
+    def get(self, name: str) -> MpcEngine:
+        """Return an engine, installed or not."""
+
+    def ready(self, name: str) -> MpcEngine:
+        """Return an engine that can run here now."""
+
+    def here(self) -> dict[str, str]:
+        """Return name → version of those that can run here now."""
+
+
 class JobLocks:
     """One lock per job while somebody holds or waits for it: a centre can name any job."""
 
@@ -108,6 +124,7 @@ class AgentContext:
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
+    engines: RunningEngines | None = field(default=None, repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
 
@@ -125,6 +142,26 @@ class AgentContext:
     def settings(self) -> AgentSettings:
         """The settings in force; a reload replaces them as a whole."""
         return self.active.settings
+
+    def check_engine(self, spec: JobSpec) -> None:
+        """Refuse a job that needs an engine which this agent does not have.
+
+        Raises:
+            SecureFlowError: `engine_absent`, `engine_unconfined`, naming party and command.
+        """
+        if spec.engine_needed is None:
+            return
+        name, version = spec.engine_needed
+        if self.engines is None:
+            raise absent(name, self.party)
+        try:
+            found = self.engines.ready(name).describe().version
+        except SecureFlowError as error:
+            if error.code != "engine_absent":
+                raise
+            raise absent(name, self.party) from error
+        if found != version:
+            raise other_version(name, self.party, found, version)
 
     def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
         """Return an approved job and its spec; see `guards.check_approved`."""
@@ -190,4 +227,4 @@ class AgentContext:
         return {**leaf.sent, "leaves": [one.sent for one in self.store.unproved(leaf.job)]}
 
 
-__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]
+__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "RunningEngines", "Uploading"]

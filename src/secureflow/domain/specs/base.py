@@ -25,6 +25,7 @@ from secureflow.domain.fieldfaults import (
     first_of,
     members,
 )
+from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
@@ -234,6 +235,10 @@ class JobSpec(Protocol):
         """The code that it brings, if any."""
 
     @property
+    def engine_needed(self) -> EngineNeeded | None:
+        """The engine that every party must have installed, if any."""
+
+    @property
     def splits_by_key(self) -> bool:
         """Whether rows are held out by the owners' keys, which then are read as well."""
 
@@ -290,6 +295,11 @@ class SpecBase:
     @property
     def bundle(self) -> CodePart | None:
         """No code, unless a kind of job says otherwise."""
+        return None
+
+    @property
+    def engine_needed(self) -> EngineNeeded | None:
+        """No engine, unless a kind of job says otherwise."""
         return None
 
     @property
