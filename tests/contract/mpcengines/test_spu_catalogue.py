@@ -102,9 +102,9 @@ def test_semi2k_is_refused_with_the_reason() -> None:
         ("ranking", "ABY3", 2, "parties_wrong", "ABY3 is for 3 parties, and the job has 2."),
         ("ranking", "CHEETAH", 3, "parties_wrong", "Choose one of these: ABY3."),
         ("psi", "RR22", 3, "parties_wrong", "RR22 is for 2 parties"),
-        ("psi", "ABY3", 3, "protocol_refused", "does not run psi by the protocol ABY3"),
+        ("psi", "ABY3", 3, "protocol_refused", "spu does not run psi by 'ABY3'."),
         ("ranking", "MASCOT", 2, "protocol_refused", "Choose one of these: ABY3, CHEETAH."),
-        ("sorting", "ABY3", 3, "program_unknown", "SPU has no program sorting"),
+        ("sorting", "ABY3", 3, "program_unknown", "spu has no program 'sorting'."),
     ],
 )
 async def test_what_does_not_fit_is_refused_before_anything_runs(

@@ -89,7 +89,7 @@ def test_a_list_with_a_key_twice_is_refused_by_word(tmp_path: Path) -> None:
     lists = _lists(tmp_path, [*OURS, OURS[0]], THEIRS)
     found = run(_what("psi", "RR22", wait=4.0), lists, tmp_path)
     assert found.ended[0].said == {"failed": "keys_repeated"}
-    assert found.ended[1].said["failed"] in {"peer_gone", "peer_silent", "spu_failed"}
+    assert "done" not in found.ended[1].said
 
 
 def test_a_peer_that_never_comes_is_absent(tmp_path: Path) -> None:
