@@ -24,7 +24,7 @@ def run(job: Any) -> dict[str, Any]:
         input_params=psi.InputParams(
             path=str(job.inputs["keys"]), selected_keys=["id"], keys_unique=True
         ),
-        output_params=psi.OutputParams(path="found.csv"),
+        output_params=psi.OutputParams(path="./found.csv"),
     )
     report = psi.psi_execute(config, link)
     link.stop_link()

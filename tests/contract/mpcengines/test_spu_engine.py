@@ -121,16 +121,29 @@ async def test_a_killed_attempt_goes_on_with_the_next_bucket(tmp_path: Path) -> 
         assert not any(one.done() and one.exception() for one in running)
         await asyncio.sleep(0.01)
     running[0].cancel()
+    table.channels["a"]["b"].cut()
     await asyncio.gather(*running, return_exceptions=True)
-    again, _ = _table(tmp_path, "spu", _lists(tmp_path), **job)
+    (tmp_path / "again").mkdir()
+    again, _ = _table(tmp_path / "again", "spu", _lists(tmp_path), **job)
     found = await again.run(**{party: {"kept": kept[party], "attempt": 2} for party in kept})
     for party, (mine, theirs) in {"a": (OURS, THEIRS), "b": (THEIRS, OURS)}.items():
         result = _done(found, party)
         assert result.figures["buckets"] == 3
         assert 1 <= result.figures["kept"] <= 3
         assert set(np.load(result.outputs["matches"])) == matches(mine, theirs)
+
+
+async def test_what_another_list_kept_is_not_taken_up(tmp_path: Path) -> None:
     lists = _lists(tmp_path)
-    lists["a"]["keys"].write_bytes(lists["b"]["keys"].read_bytes())
-    other, _ = _table(tmp_path, "spu", lists, **job)
-    found = await other.run(**{party: {"kept": kept[party], "attempt": 3} for party in kept})
-    assert _done(found, "a").figures["kept"] == 0  # another list: nothing of it is taken up
+    kept = {party: tmp_path / f"kept-{party}" for party in ("a", "b")}
+    for folder in kept.values():
+        folder.mkdir()
+        np.save(folder / "0", np.arange(5))
+        (folder / "0.npy").rename(folder / f"bucket-{'0' * 32}-0")
+    table, _ = _table(tmp_path, "spu", lists, program="psi", protocol="RR22",
+                      parameters={"bucket": 1000})  # fmt: skip
+    found = await table.run(**{party: {"kept": kept[party]} for party in kept})
+    result = _done(found, "a")
+    assert result.figures["kept"] == 0
+    assert len(list(kept["a"].iterdir())) == 4
+    assert set(np.load(result.outputs["matches"])) == matches(OURS, THEIRS)
