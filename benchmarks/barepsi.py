@@ -1,4 +1,4 @@
-"""`spu.psi.psi_execute` as SPU's own tests call it, for `benchmarks.psi`; runs under SPU's Python."""
+"""`spu.psi.psi_execute` as SPU's own tests call it, for `benchmarks.psi`; under SPU's Python."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def main() -> int:
     except Failed as failed:
         job.say({"failed": failed.word})
         return 1
-    except Exception:
+    except Exception:  # noqa: BLE001 - a process's edge: who started it is told
         traceback.print_exc()
         job.say({"failed": "raised"})
         return 1

@@ -81,7 +81,9 @@ def _run(tmp_path: Path, ours: list[str], theirs: list[str], **given: Any) -> Me
 
 
 @pytest.mark.parametrize("receivers", [(0,), (1,), (0, 1)])
-def test_receivers_learn_their_rows_in_one_order(tmp_path: Path, receivers: tuple[int, ...]) -> None:
+def test_receivers_learn_their_rows_in_one_order(
+    tmp_path: Path, receivers: tuple[int, ...]
+) -> None:
     found = _run(tmp_path, OURS, THEIRS, receivers=receivers, parameters={"reveal": "ids"})
     lists = (OURS, THEIRS)
     words = []

@@ -52,7 +52,9 @@ def _engine(*, there: bool = True) -> spu.SpuEngine:
     return spu.SpuEngine(Runs(), Found(there=there))  # type: ignore[arg-type]
 
 
-def _job(tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **given: Any) -> EngineJob:
+def _job(
+    tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **given: Any
+) -> EngineJob:
     np.save(tmp_path / "values.npy", np.array([1, 2]))
     own: dict[str, Any] = {
         "inputs": {"values": tmp_path / "values.npy"},
@@ -61,9 +63,7 @@ def _job(tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **giv
         "outputs": tmp_path,
         "channels": {"a": None, "c": None},
     }
-    return EngineJob(
-        "job_1", 2, program, spu_catalogue.digest(), protocol, "b", **{**own, **given}
-    )
+    return EngineJob("job_1", 2, program, spu_catalogue.digest(), protocol, "b", **{**own, **given})
 
 
 def test_every_program_names_protocols_that_have_labels() -> None:
@@ -90,7 +90,7 @@ def test_what_runs_is_one_digest() -> None:
 
 def test_semi2k_is_refused_with_the_reason() -> None:
     with pytest.raises(SecureFlowError, match="protocol_refused") as refused:
-        _engine().estimate("ranking", "SEMI2K", dict.fromkeys(THREE, {}))
+        _engine().estimate("ranking", "SEMI2K", {party: {} for party in THREE})
     assert "triples come from one of the parties" in refused.value.message
     assert refused.value.hint == "Choose one of these: ABY3, CHEETAH."
     assert "SEMI2K" not in spu_labels.LABELS
@@ -112,7 +112,7 @@ async def test_what_does_not_fit_is_refused_before_anything_runs(
 ) -> None:
     names = THREE[:parties]
     with pytest.raises(SecureFlowError, match=code) as refused:
-        _engine().estimate(program, protocol, dict.fromkeys(names, {}))
+        _engine().estimate(program, protocol, {party: {} for party in names})
     assert told in str(refused.value)
     with pytest.raises(SecureFlowError, match=code):
         await _engine().run(
@@ -170,8 +170,14 @@ def test_every_word_of_the_programs_has_a_reason() -> None:
 @pytest.mark.parametrize(
     ("words", "word"),
     [
-        ("what: \n\t[yacl/link/context.cc:165] connect to mesh failed, failed to setup", "peer_absent"),
-        ("what: \n\t[yacl/link/transport/channel.cc:427] Get data timeout, key=root:1", "peer_silent"),
+        (
+            "what: \n\t[yacl/link/context.cc:165] connect to mesh failed, failed to setup",
+            "peer_absent",
+        ),
+        (
+            "what: \n\t[yacl/link/transport/channel.cc:427] Get data timeout, key=root:1",
+            "peer_silent",
+        ),
         ("what: \n\t[x.cc:1] Throttle window wait timeout", "peer_silent"),
         ("what: \n\t[brpc_link.cc:368] send failed: rpc failed=112, message=", "peer_gone"),
         ("what: \n\t[key.cc:182] failed to execute cmd=tail -n +2", "spu_failed"),

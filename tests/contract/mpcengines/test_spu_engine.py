@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from peers import mpc_references as references
 from peers.engine_environments import demand_engine
 from peers.engines import Table, job_of
 from peers.mpc_references import key_file, matches
-from peers.sandboxes import demand_sandbox, folder_of
+from peers.sandboxes import demand_sandbox
 
 from secureflow.adapters.mpcengines.openmined import OpenminedEngine
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.mpcengines.spu import SpuEngine
 from secureflow.adapters.sandbox import BubblewrapSandbox
-from secureflow.application.ports.mpcengine import EngineJob, EngineLimits, EngineResult, MpcEngine
+from secureflow.application.ports.mpcengine import EngineLimits, EngineResult, MpcEngine
 
 OURS = [f"id{number}" for number in range(3000)]
 THEIRS = [f"id{number}" for number in range(4500, 1500, -1)]
@@ -48,9 +47,7 @@ def _table(
     runs = EngineRuns(BubblewrapSandbox(), folder)
     engine: MpcEngine = SpuEngine(runs, found) if name == "spu" else OpenminedEngine(runs, found)
     program = engine.describe().programs[job["program"]]
-    made = job_of(
-        list(inputs), digest=program.digest, limits=EngineLimits(4 << 30, 1 << 30), **job
-    )
+    made = job_of(list(inputs), digest=program.digest, limits=EngineLimits(4 << 30, 1 << 30), **job)
     return Table(dict.fromkeys(inputs, engine), tmp_path, made, inputs), engine
 
 

@@ -257,9 +257,7 @@ class EngineRun:
             "protocol": job.protocol,
             "parameters": dict(job.parameters),
             "inputs": {name: self._inside(launch, path) for name, path in job.inputs.items()},
-            "kept": {
-                name: self._inside(launch, path) for name, path in self._kept.files.items()
-            },
+            "kept": {name: self._inside(launch, path) for name, path in self._kept.files.items()},
             "receives": job.party in job.receivers,
             "folder": WORK if self._place.sandbox.confines else str(self._place.folder),
             "code": None if job.code is None else self._inside(launch, job.code.folder),

@@ -1,8 +1,8 @@
 """What a run of SPU will cost, from shapes alone.
 
 Measured on the machine that `docs/engines.md` names (2 cores, all parties on it), by
-`python -m benchmarks.psi` and `python -m benchmarks.mpc`; over a real network add the bytes over its
-rate, and the round trips: tens for a comparison, a few for a product.
+`python -m benchmarks.psi` and `python -m benchmarks.mpc`; over a real network add the bytes over
+its rate, and the round trips: tens for a comparison, a few for a product.
 
 **PSI**, n the longer list: bytes = base + each · n, seconds = start + base + each · n, memory =
 process + each · min(n, bucket): lists beyond a million run in buckets, one after the other.

@@ -54,8 +54,8 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
     for number in range(cut.count):
         tell("compute", number / cut.count)
         if number not in finished:
-            bucket = filled(keys, rows[number], cut.room(len(keys)))
-            kept.add(number, _intersect(part, link, *bucket))
+            room = cut.room(len(keys))
+            kept.add(number, _intersect(part, link, keys, rows[number], room))
     tell("outputs", 0.0)
     done = Done({"keys": len(keys), "buckets": cut.count, "kept": len(finished)})
     if part.learns:
@@ -95,7 +95,7 @@ def _finished(link: Any, kept: _Kept, count: int) -> set[int]:
 class _Kept:
     """Results of buckets. The agent keeps those of a job in several buckets for the next attempt.
 
-    What was kept is taken up only for the same lists, parties and protocol: its name says for which.
+    What was kept is taken up for the same lists, parties and protocol alone: its name says which.
     """
 
     def __init__(self, part: Part, sizes: list[int], keys: Bytes, count: int) -> None:
@@ -130,7 +130,7 @@ class _Kept:
         )
 
 
-def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows) -> Rows:
+def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows, room: int) -> Rows:
     """Run the protocol once, over one bucket, in a folder of its own that is removed.
 
     SPU sorts its files by a shell command that names them as they are: by relative names alone.
@@ -140,7 +140,7 @@ def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows) -> Rows:
     before = _traces()
     folder = Path(tempfile.mkdtemp(dir=".")).name
     given, found = Path(folder, "keys.csv"), Path(folder, "found.csv")
-    write_csv(given, keys, rows)
+    write_csv(given, *filled(keys, rows, room))
     os.environ["TMPDIR"] = folder
     try:
         psi.psi_execute(_config(part, psi, str(given), str(found)), link)

@@ -25,13 +25,13 @@ def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[
     return {name: whole(array, parameters) for name, array in inputs.items()}
 
 
-def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
+def slots(shapes: Shapes, _parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
     """Return everybody's numbers."""
     return [(place, "values") for place in bringing(shapes, "values")]
 
 
 def function(
-    xp: Any, shapes: Shapes, parameters: Mapping[str, Any]
+    xp: Any, _shapes: Shapes, _parameters: Mapping[str, Any]
 ) -> Callable[..., tuple[Any, ...]]:
     """Return: how many of the others are larger, plus 1, of each party and measure."""
 
@@ -44,7 +44,7 @@ def function(
 
 
 def finish(
-    results: Sequence[Array], shapes: Shapes, parameters: Mapping[str, Any]
+    results: Sequence[Array], _shapes: Shapes, _parameters: Mapping[str, Any]
 ) -> dict[str, Array]:
     """Return the ranks."""
     return {"ranks": np.asarray(results[0], np.int64)}
