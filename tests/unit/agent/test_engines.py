@@ -1,4 +1,4 @@
-"""Engines that an owner installs: from a lock, beside an agent that runs, and said to the centre."""
+"""Engines that an owner installs: from a lock, while an agent runs, which tells the centre."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ def test_another_lock_is_another_environment(tmp_path: Path) -> None:
     assert [one.state for one in newer.every()] == ["outdated"]
     assert code_of(newer.interpreter("toy").find) == "engine_absent"
     broken = replace(make_of(tmp_path, "2"), given=b"toypackage==3 --hash=sha256:" + b"0" * 64)
-    assert code_of(
-        lambda: OwnEngines(tmp_path, {"toy": broken}).install("toy", None, source)
-    ) == ("environment_failed")
+    assert code_of(lambda: OwnEngines(tmp_path, {"toy": broken}).install("toy", None, source)) == (
+        "environment_failed"
+    )
     assert [one.state for one in newer.every()] == ["outdated"]
     newer.install("toy", None, source)
     assert [one.state for one in newer.every()] == ["installed"]

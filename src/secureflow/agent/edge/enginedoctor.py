@@ -1,4 +1,4 @@
-"""`secureflow engine doctor`: whether each engine of this agent would run, one finding for each step.
+"""`secureflow engine doctor`: whether each engine of this agent would run, step by step.
 
 An engine is started for real: in the agent's sandbox, with a network of its own, where it imports
 its package and leaves.
