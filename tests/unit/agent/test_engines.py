@@ -78,7 +78,7 @@ def test_an_engine_is_installed_verified_and_removed(tmp_path: Path) -> None:
     assert found.python.startswith(HERE)
     assert python.ready() == python.find()
     (package,) = (tmp_path / "engines").glob("toy-*/venv/lib/python3*/site-packages/toypackage.py")
-    package.write_text("VERSION = 'x'\n")
+    package.write_text("VERSION = 'other'\n")
     assert code_of(lambda: own.verify("toy")) == code_of(python.ready) == "engine_broken"
     assert code_of(lambda: own.install("toy", None, source)) == "engine_broken"
     own.remove("toy")

@@ -98,7 +98,7 @@ async def _started(
         await process.kill()
     if code:
         lines = process.printed.decode(errors="replace").splitlines()
-        reason = shown(lines[-1][:200]) if lines else f"exit code {code}"
+        reason = shown(lines[-1][:200]) if lines else Text("exit code {code}", code=code)
         raise failures.failed(name, settings.organisation, "connect", reason)
     return Text("it starts in {seconds:.1f} s", seconds=time.monotonic() - began)
 
