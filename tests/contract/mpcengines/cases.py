@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-import pytest
 from peers.engines import Table, job_of
 from peers.mpycs import demand_mpyc
 from peers.sandboxes import demand_sandbox
@@ -51,7 +50,7 @@ def _toy_job(folder: Path, act: Act) -> EngineJob:
     return job_of(PARTIES, receivers=("a", "c"))
 
 
-MPYC_PROGRAM = '''
+MPYC_PROGRAM = """
 from mpyc.runtime import mpc
 import secureflow_job
 
@@ -65,7 +64,7 @@ mpc.run(mpc.start())
 total = mpc.run(mpc.output(mpc.sum(mpc.input(secint(number)))))
 mpc.run(mpc.shutdown())
 (secureflow_job.outputs / "sum.txt").write_text(str(int(total)))
-'''
+"""
 
 
 def _mpyc_job(folder: Path, act: Act) -> EngineJob:
@@ -128,12 +127,6 @@ def bench_of(name: str) -> Iterator[Bench]:
         yield Bench(CASES[name], folder)
     finally:
         shutil.rmtree(folder)
-
-
-@pytest.fixture(params=CASES)
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with bench_of(request.param) as made:
-        yield made
 
 
 async def soon(what: Callable[[], bool]) -> None:

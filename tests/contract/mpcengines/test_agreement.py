@@ -49,9 +49,7 @@ async def test_all_agree_and_are_done() -> None:
 async def test_each_term_is_compared(field: str) -> None:
     made, _ = parties()
     made["b"]._terms = {**made["b"]._terms, field: "SECRET"}
-    error = await error_of(
-        asyncio.gather(*(one.agree(120.0) for one in made.values()))
-    )
+    error = await error_of(asyncio.gather(*(one.agree(120.0) for one in made.values())))
     assert error.code == "program_mismatch"
     assert TERMS[field] in error.message
     assert "SECRET" not in str(error)

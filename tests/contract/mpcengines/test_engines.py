@@ -7,7 +7,6 @@ import json
 import re
 import socket
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from peers.engines import EngineDeadlines
@@ -19,7 +18,7 @@ from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.mpcengines.cases import PARTIES, Bench, soon
 
-QUICK = EngineDeadlines(connect=120.0, idle=3.0, total=240.0)
+QUICK = EngineDeadlines(connect=120.0, idle=1.0, total=240.0)
 """For what must be noticed by silence; honest parts of the contract have all the time they need."""
 
 
@@ -221,15 +220,14 @@ async def test_inputs_can_only_be_read(bench: Bench) -> None:
     writes = "import glob; [open(one, 'w') for one in glob.glob('/inputs/*')]"
     found = await bench.table(b=writes).run(**bench.acting("b", writes))
     assert failure(found["b"]).code == "engine_failed"
-    assert Path(bench.folder / "b.txt").read_text().endswith("2\n")
+    assert (bench.folder / "b.txt").read_text().endswith("2\n")
 
 
 async def test_a_run_whose_time_is_over_ends(bench: Bench) -> None:
     spins = "exec('while True: pass')"
     more = bench.acting("b", spins)
-    short = {one: {"deadlines": EngineDeadlines(120.0, 120.0, 3.0)} for one in PARTIES}
+    short = {one: {"deadlines": EngineDeadlines(120.0, 120.0, 2.0)} for one in PARTIES}
     short["b"] |= more["b"]
     found = await bench.table(b=spins).run(**short)
     for one in PARTIES:
         assert failure(found[one]).code in {"engine_silent", "peer_broken"}
-

@@ -1,4 +1,4 @@
-"""Engines that an owner installs: from a lock, beside an agent that runs, and said to the centre."""
+"""Engines that an owner installs: from a lock, while an agent runs, which tells the centre."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_engine_is_installed_verified_and_removed(tmp_path: Path) -> None:
     assert found.python.startswith(HERE)
     assert python.ready() == python.find()
     (package,) = (tmp_path / "engines").glob("toy-*/venv/lib/python3*/site-packages/toypackage.py")
-    package.write_text("VERSION = 'x'\n")
+    package.write_text("VERSION = 'other'\n")
     assert code_of(lambda: own.verify("toy")) == code_of(python.ready) == "engine_broken"
     assert code_of(lambda: own.install("toy", None, source)) == "engine_broken"
     own.remove("toy")
@@ -94,9 +94,9 @@ def test_another_lock_is_another_environment(tmp_path: Path) -> None:
     assert [one.state for one in newer.every()] == ["outdated"]
     assert code_of(newer.interpreter("toy").find) == "engine_absent"
     broken = replace(make_of(tmp_path, "2"), given=b"toypackage==3 --hash=sha256:" + b"0" * 64)
-    assert code_of(
-        lambda: OwnEngines(tmp_path, {"toy": broken}).install("toy", None, source)
-    ) == ("environment_failed")
+    assert code_of(lambda: OwnEngines(tmp_path, {"toy": broken}).install("toy", None, source)) == (
+        "environment_failed"
+    )
     assert [one.state for one in newer.every()] == ["outdated"]
     newer.install("toy", None, source)
     assert [one.state for one in newer.every()] == ["installed"]

@@ -79,7 +79,7 @@ class HostLines:
             raise LineRefused(reason)
         return found
 
-    async def bytes(self, most: int) -> bytes:
+    async def raw(self, most: int) -> bytes:
         """Return at most so many raw bytes, at least one.
 
         Raises:

@@ -35,15 +35,16 @@ from secureflow.kit.errors import SecureFlowError
 NAME: Final = "mpyc"
 VERSION: Final = "0.11"
 PROTOCOL: Final = "shamir"
+_PICKLE: Final = (
+    "Every party keeps to the protocol: a message of a peer can run code in this engine's process "
+    "(pickle), which holds this party's inputs to the job. The sandbox keeps such code from the "
+    "agent, its other data and every network."
+)
 LABEL: Final = SecurityLabel(
     "semi-honest",
     threshold="fewer than half of the parties",
     collusion="Half of the parties or more that put together what they see learn every input.",
-    trusted=(
-        "Every party keeps to the protocol: a message of a peer can run code in this engine's "
-        "process (pickle), which holds this party's inputs to the job. The sandbox keeps such code "
-        "from the agent, its other data and every network.",
-    ),
+    trusted=(_PICKLE,),
     leakage=(
         "the sizes of inputs and of what is computed",
         "what the program itself opens to a party: read it before you approve it",

@@ -1,4 +1,4 @@
-"""`secureflow engine doctor`: whether each engine of this agent would run, one finding for each step.
+"""`secureflow engine doctor`: whether each engine of this agent would run, step by step.
 
 An engine is started for real: in the agent's sandbox, with a network of its own, where it imports
 its package and leaves.
@@ -98,7 +98,7 @@ async def _started(
         await process.kill()
     if code:
         lines = process.printed.decode(errors="replace").splitlines()
-        reason = shown(lines[-1][:200]) if lines else f"exit code {code}"
+        reason = shown(lines[-1][:200]) if lines else Text("exit code {code}", code=code)
         raise failures.failed(name, settings.organisation, "connect", reason)
     return Text("it starts in {seconds:.1f} s", seconds=time.monotonic() - began)
 

@@ -124,11 +124,9 @@ async def serve(
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
             await store.reserve.run_async(control.start)
-            facts = {"process": "agent", "party": settings.organisation, "version": __version__}
             if hangup is not None:
                 reload.listen(hangup)
-            facts["socket"] = str(settings.socket)
-            store.reserve.run(lambda: announce_ready(settings.directory, facts))
+            store.reserve.run(lambda: announce_ready(settings.directory, _facts(settings)))
             await link.run()
         finally:
             for task in looking:
@@ -300,6 +298,12 @@ def verifier(settings: AgentSettings) -> TeeVerifier:
             "Correct `attestation.roots` in agent.yaml.",
         ) from error
     return make(root)
+
+
+def _facts(settings: AgentSettings) -> dict[str, str]:
+    """Return what an agent that is ready says of itself."""
+    party, socket = settings.organisation, str(settings.socket)
+    return {"process": "agent", "party": party, "version": __version__, "socket": socket}
 
 
 def engines_of(settings: AgentSettings, sandbox: Sandbox) -> Engines:

@@ -25,7 +25,7 @@ class PartyStatus:
 
     `clock_ahead`: seconds, when it connected; `server`: another server, if it connected there last;
     `replaced`: how often it opened a link while one was open, in the last ten minutes; `engines`:
-    name → version of those for computation among parties that it announced, None if it said nothing.
+    name → version of those for computation among parties that it announced, None if it named none.
     """
 
     party: str
