@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.running import Plan
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.application.ports.mpcengine import (
@@ -49,7 +50,7 @@ def exchange(job, number):
     return found
 
 def run(job):
-    number = int(job.inputs["number"].read_text())
+    number = int(job.inputs["number"].read_text().split()[-1])
     act(job)
     found = exchange(job, number)
     path = job.folder / "sum.txt"
@@ -89,9 +90,13 @@ class ToyEngine:
         return self._runs.problem("toy")
 
     def estimate(self, program: str, protocol: str, shapes: Shapes) -> Estimate:
+        check_choice(self.describe(), program, protocol, len(shapes))
         return Estimate(100 * len(shapes), 32 << 20, 0.1)
 
     async def run(self, job: EngineJob, progress: Progress) -> EngineResult:
+        if (problem := self.available()) is not None:
+            raise problem
+        check_job(self.describe(), job)
         plan = Plan(self.describe(), self._python, self._program, outputs=frozenset({"sum.txt"}))
         return await self._runs.run(plan, job, progress)
 
@@ -101,6 +106,6 @@ def numbers(folder: Path, values: Mapping[str, int]) -> dict[str, dict[str, Any]
     made = {}
     for party, value in values.items():
         path = folder / f"{party}.txt"
-        path.write_text(str(value))
+        path.write_text(f"number\n{value}\n")
         made[party] = {"number": path}
     return made

@@ -27,6 +27,7 @@ from secureflow.application.running.aggregation import Scratch
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.blobs import BlobPlace
+from secureflow.domain.partyengines import announced
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.canonical import JSON
@@ -205,6 +206,7 @@ class PartyDesk:
             "log.resubmit": resubmit,
             "audit.entries": _entries,
             "status": self._status,
+            "engines": _engines,
         }
 
     def open(self, services: Services) -> None:
@@ -376,6 +378,11 @@ async def _uses(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 async def _remove(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     await services.datasets.unpublish(_organisation(peer), _text(body, "name", 64))
+    return {}
+
+
+async def _engines(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    services.courier.note_engines(_organisation(peer), announced(body.get("engines")) or {})
     return {}
 
 

@@ -99,6 +99,17 @@ async def test_an_agent_greets_with_the_key_that_it_enrolled(desk: Desk) -> None
         await desk.desk.hello(desk.peer("bank-a"), {"key": other})
 
 
+async def test_an_agent_says_which_engines_it_has_meanwhile(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[tuple[str, dict[str, str]]] = []
+    courier = desk.stage.services.courier
+    monkeypatch.setattr(courier, "note_engines", lambda *told: noted.append(told))
+    await desk.call("engines", engines={"mpyc": "0.11", "../x": "1"})
+    await desk.call("engines", engines="x")
+    assert noted == [("bank-a", {"mpyc": "0.11"}), ("bank-a", {})]
+
+
 async def test_a_renewed_certificate_has_the_same_name(desk: Desk) -> None:
     answer = await desk.call("certificate.renew", csr=make_csr(new_link_key()))
     certificate = parse_certificate(answer["certificate"])

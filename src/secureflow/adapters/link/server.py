@@ -38,6 +38,7 @@ from secureflow.application.running.waiting import WaitObserver
 from secureflow.application.throttle import Throttle
 from secureflow.domain.clocks import naming
 from secureflow.domain.organisations import shut_out
+from secureflow.domain.partyengines import announced
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news
 from secureflow.kit.disk import WAITED_FOR, exhausted
@@ -233,6 +234,11 @@ class LinkServer:
         known = self._parties.get(party, PartyStatus(party, connected=False, last_progress=0.0))
         return replace(known, replaced=self._replacements.count(party))
 
+    def note_engines(self, party: str, engines: dict[str, str]) -> None:
+        """See `ports.Courier`."""
+        if (known := self._parties.get(party)) is not None:
+            self._parties[party] = replace(known, engines=engines)
+
     @property
     def connected(self) -> int:
         """How many parties have an open link."""
@@ -358,6 +364,7 @@ class LinkServer:
             version=texts["version"][:64], address=address,
             tee=texts["tee"][:16], measurement=texts["measurement"],
             clock_ahead=self._compared(peer.party, hello.body.get("time")),
+            engines=announced(hello.body.get("engines")),
         )  # fmt: skip
         greeting: dict[str, JSON] = {"version": self._version, "time": self._clock()}
         if peer.spiffe.role == "enclave":

@@ -10,9 +10,9 @@ from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.context import (
     AgentContext,
     Computing,
-    Engines,
     Fetching,
     NoEngines,
+    RunningEngines,
     Uploading,
 )
 from secureflow.agent.job.retrying import call_with_retries
@@ -71,7 +71,8 @@ class ExternalPorts:
     """Whether `computing` runs code of others, in a sandbox that confines it."""
     peers: PeerLinks | None = None
     """Other channels than those over `dialling`."""
-    engines: Engines = field(default_factory=NoEngines)
+    engines: RunningEngines = field(default_factory=NoEngines)
+    """For computation among parties."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from secureflow.agent.compute.psi import (
     shown_arguments,
 )
 from secureflow.agent.compute.psi_sums import RESULT_COUNTS
-from secureflow.agent.job.context import AgentContext, Computing, Engines, Fetching
+from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.job.filepassing import pass_files
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcome, PeerSession
@@ -323,7 +323,7 @@ class PsiAgentKind:
         """Refuse columns that do not match the owner's declaration."""
         check_side(spec, dataset, party)
 
-    def check_engines(self, spec: PsiSpec, engines: Engines, party: str) -> None:
+    def check_engines(self, spec: PsiSpec, engines: RunningEngines, party: str) -> None:
         """Refuse a job whose engines are not here."""
         check_engines(spec, engines, party)
 

@@ -60,7 +60,8 @@ class SecurityLabel:
         leakage: what comes out beside the result: sizes, identifiers to the receiver.
         repeats: what a peer may learn from a further attempt on the same inputs.
         numeric: how numbers are kept: ring or field, fraction bits, truncation.
-        statistical_bits: σ where a simulation is only 2^-σ close, None where nothing is statistical.
+        statistical_bits: σ where a simulation is only 2^-σ close; None where it is perfect or
+            computational.
         transport: who authenticates the parties to one another.
     """
 
@@ -209,6 +210,8 @@ class EngineJob:
         deadlines: of its phases.
         limits: of its process.
         code: for programs that the engine does not bring along.
+        kept: a folder of the job at this party: what a program keeps there of parts that are done,
+            further attempts get again; it tells what outputs tell. None: nothing is kept.
     """
 
     job: str
@@ -226,6 +229,7 @@ class EngineJob:
     deadlines: EngineDeadlines = EngineDeadlines()
     limits: EngineLimits = EngineLimits()
     code: EngineCode | None = None
+    kept: Path | None = None
 
     @property
     def peers(self) -> tuple[str, ...]:
