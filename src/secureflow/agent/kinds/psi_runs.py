@@ -25,6 +25,7 @@ from secureflow.application.ports.mpcengine import (
     EngineResult,
     MpcEngine,
 )
+from secureflow.domain.partyengines import other_version
 from secureflow.domain.specs.psi import PROGRAM, VERSIONS, PsiProtocol, PsiSpec
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
@@ -67,23 +68,15 @@ def check_engines(spec: PsiSpec, engines: RunningEngines, party: str) -> None:
     """Refuse a job whose engines are not here in their versions.
 
     Raises:
-        SecureFlowError: `engine_absent`, `engine_unconfined`, `program_mismatch`.
+        SecureFlowError: `engine_absent`, `engine_unconfined`.
     """
     needed = {spec.engine.name: spec.engine.version}
     if spec.size_first:
         needed[_SMALL] = VERSIONS[_SMALL]
     for name, version in needed.items():
-        here = engines.ready(name).describe()
-        if here.version != version:
-            raise SecureFlowError(
-                "program_mismatch",
-                Text(
-                    "{party} has {engine} {here}, and the job needs {version}.",
-                    party=party, engine=name, here=here.version, version=version,
-                ),
-                Text("Its owner installs it: secureflow engine install {engine}.", engine=name),
-                {"party": party, "engine": name},
-            )  # fmt: skip
+        here = engines.ready(name).describe().version
+        if here != version:
+            raise other_version(name, party, here, version)
 
 
 class PsiRuns:
