@@ -26,6 +26,7 @@ from secureflow.cli import (
     demo,
     doctor,
     enclave,
+    engine,
     jobs,
     ledger,
     login,
@@ -33,6 +34,7 @@ from secureflow.cli import (
     organisations,
     preparation,
     projects,
+    psi,
     server,
     session,
     simulate,
@@ -67,6 +69,7 @@ app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(preparation.app, name="prep")
+app.add_typer(psi.app, name="psi")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(models.app, name="model")
 app.add_typer(weights.app, name="weights")
@@ -81,6 +84,7 @@ app.command("doctor", help=t("Check the connection to the server and show which 
 app.add_typer(server.app, name="server")
 app.add_typer(enclave.app, name="enclave")
 app.add_typer(agent.app, name="agent")
+app.add_typer(engine.app, name="engine")
 
 
 def _version(wanted: bool) -> None:

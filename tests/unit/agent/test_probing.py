@@ -26,7 +26,7 @@ from secureflow.domain.schemas import (
     check_dataset,
 )
 from secureflow.engines.ledger.leaves import leaf_from_json
-from secureflow.engines.psi.probing import Probe
+from secureflow.engines.privacy.probing import Probe
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent import probing_process
 from tests.unit.agent.test_restored import backed_up, logged, put_back, put_raw

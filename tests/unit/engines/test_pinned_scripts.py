@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.script import Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
+from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
@@ -110,6 +112,30 @@ SWEEPS: dict[str, Callable[[], Made]] = {
     "cancelled": swept_until_cancelled,
     "noise": swept_in_private,
 }
+
+
+def attempts(verb: str, error: SecureFlowError) -> Callable[[], Made]:
+    """Two parties, one of which always refuses something."""
+
+    def made() -> Made:
+        world = PsiWorld(count=2)
+        world.refuse["bank-b", verb] = error
+        return world, play
+
+    return made
+
+
+def once_lost() -> Made:
+    return OnceLost(count=2), play
+
+
+PSI: dict[str, Callable[[], Made]] = {
+    **{name: course("psi", name) for name in COURSES},
+    "three parties": lambda: (PsiWorld(count=3), play),
+    "a second attempt": once_lost,
+    "exhausted": attempts("peer_run", BROKEN),
+    "silent from the start": attempts("peer_offer", SILENT),
+}
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
@@ -119,6 +145,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
         **{name: course("prediction", name) for name in COURSES},
         **{f"delivered, {name}": course("delivered", name) for name in COURSES},
     },
+    "psi/1": PSI,
     "sweep/1": SWEEPS,
 }
 PINS: dict[str, dict[str, str]] = {
@@ -179,6 +206,17 @@ PINS: dict[str, dict[str, str]] = {
         "delivered, cancelled": "e416e9e8f3c54b0d2d69025129493b91775ee6fb4b4d56b7d762b2b52561d522",
         "delivered, dropped": "c8aa753a10e03c2c31808417e8bec923564dd72a8b36c399e46c9ca083ac3d39",
         "delivered, accusation": "79f4a3beb2cea56f576a39d00eb45b43b29eb4ea0a0ca4a9b7fdf060f3d947df",
+    },
+    "psi/1": {
+        "success": "c96f89bad5c0dedcb189451334d62f7e32d0514537daad9d6a12d3873be59a25",
+        "failure": "7daad359af224025d5507ef7d3589601c2c837a238974a41507069865b8f5509",
+        "cancelled": "8b9b8927df5a4637958e58149d123dc8b819477c411857ef90a961ec694b7a59",
+        "dropped": "e441649a8e9e43ce23cbec4da2af06f0f6ec25481994b30723f9ed9e19dcdf07",
+        "accusation": "d9ac4d432be398c05a949385d98825012f4d1d189d17ca360c0a79e684a14740",
+        "three parties": "6a332c2050e1cad1d7d6dbf05ed53ad9722b768cb14db6888d59d087c83e9a2a",
+        "a second attempt": "13c310d01af7a229e3a980391d253f8c75c6e85d00f76639bc5279bbe027dc55",
+        "exhausted": "3332bf309b9251ff49d1b7587995044865a992ee0365476856c41ba43bd64c0f",
+        "silent from the start": "8cd92a31bc6f8be898934dfb736e62643ebabccdf504aa73121dba4f0b4c65f5",
     },
 }
 

@@ -8,6 +8,7 @@ from secureflow.application.jobs.evaluation import EVALUATION_JOBS
 from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.prediction import PREDICTION_JOBS
 from secureflow.application.jobs.preparation import PREPARATION_JOBS
+from secureflow.application.jobs.psi import PSI_JOBS
 from secureflow.application.jobs.statistics import STATISTICS_JOBS
 from secureflow.application.jobs.sweep import SWEEP_JOBS
 from secureflow.application.jobs.training import TRAINING_JOBS
@@ -19,4 +20,5 @@ JOB_KINDS: Final = JobKinds(
     EVALUATION_JOBS,
     PREDICTION_JOBS,
     SWEEP_JOBS,
+    PSI_JOBS,
 )

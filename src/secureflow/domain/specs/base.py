@@ -1,8 +1,7 @@
 """The common part of all specs: names, the roster, limits, their JSON and its parser.
 
 A spec is plain JSON with a strict schema; its digest (SHA-256 over JCS) is bound by approvals,
-seals, votes and ledger leaves. Everything that determines a result is in it. Unknown keys are
-refused.
+seals, votes and ledger leaves. All that determines a result is in it. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from secureflow.domain.fieldfaults import (
     first_of,
     members,
 )
+from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
@@ -197,6 +197,9 @@ class JobSpec(Protocol):
     def column_names(self) -> tuple[str, ...]:
         """Every column that the job uses; a job that counts rows uses none."""
 
+    def columns_of(self, party: str) -> tuple[str, ...]:
+        """Return every column that the job uses of a party of the roster."""
+
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
         """The number columns and the bounds that their values are clamped to."""
@@ -232,6 +235,10 @@ class JobSpec(Protocol):
     @property
     def bundle(self) -> CodePart | None:
         """The code that it brings, if any."""
+
+    @property
+    def engine_needed(self) -> EngineNeeded | None:
+        """The engine that every party must have installed, if any."""
 
     @property
     def splits_by_key(self) -> bool:
@@ -293,9 +300,24 @@ class SpecBase:
         return None
 
     @property
+    def engine_needed(self) -> EngineNeeded | None:
+        """No engine, unless a kind of job says otherwise."""
+        return None
+
+    @property
     def part_of(self) -> PartOf | None:
         """It is no part, unless a kind of job says otherwise."""
         return None
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """It uses none, unless a kind of job says otherwise."""
+        return ()
+
+    def columns_of(self, party: str) -> tuple[str, ...]:
+        """Return the same columns of every party, unless a kind of job says otherwise."""
+        del party
+        return self.column_names
 
     def parts(self, job: str) -> tuple[JobSpec, ...]:
         """It starts no other job, unless a kind of job says otherwise."""
@@ -345,8 +367,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
     if of not in _VALIDATORS:
         _VALIDATORS[of] = validator(adapter(of))
     try:
-        context = STORED if stored else None
-        return _VALIDATORS[of].validate_python(value, context=context)  # type: ignore[no-any-return]
+        found: _T = _VALIDATORS[of].validate_python(value, context=STORED if stored else None)
     except ValidationError as error:
         fields = [
             {"field": place_of(members(e)) or what, "problem": fault(e)}
@@ -364,6 +385,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
             "Correct the named field; there may be more.",
             {"fields": fields},
         ) from error
+    return found
 
 
 def place_of(path: Iterable[int | str]) -> str:
@@ -375,8 +397,7 @@ def place_of(path: Iterable[int | str]) -> str:
     return ".".join(shown(name) for name in members if not _FORM.fullmatch(name))[:MAX_SHOWN]
 
 
-_WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})
-"""The scripts from before ends were recorded."""
+_WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})  # from before ends were recorded
 
 
 def closes(script: str) -> bool:
