@@ -11,6 +11,8 @@ from peers.engines import Table, job_of
 from peers.mpycs import demand_mpyc
 
 from secureflow.adapters.mpcengines.mpyc_engine import MpycEngine
+from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.sandbox import BubblewrapSandbox
 from secureflow.application.ports.mpcengine import EngineCode, EngineResult
 from secureflow.kit.errors import SecureFlowError
 from tests.contract.mpcengines.cases import PARTIES, Bench, bench_of
@@ -63,7 +65,9 @@ def table(bench: Bench, files: Mapping[str, str], inputs: Mapping[str, str], **m
         path = bench.folder / f"{party}.txt"
         path.write_text(text)
         given[party] = {"vote": path}
-    engines = {one: MpycEngine(bench.runs, demand_mpyc()) for one in PARTIES}
+    places = {one: bench.folder / f"engines-{one}" for one in PARTIES}
+    runs = {one: EngineRuns(BubblewrapSandbox(), place) for one, place in places.items()}
+    engines = {one: MpycEngine(runs[one], demand_mpyc()) for one in PARTIES}
     made = EngineCode(code, "program.py")
     job = job_of(
         PARTIES, **{"receivers": ("a",), "program": "bundle", "protocol": "shamir", "code": made,
@@ -87,7 +91,8 @@ async def test_arguments_files_and_what_it_prints(bench: Bench) -> None:
     assert set(result.outputs) == {"printed.txt"}
     assert result.outputs["printed.txt"].read_text().splitlines()[-1].startswith("no 7 ")
     assert list((bench.folder / "outputs-b").iterdir()) == []
-    assert list((bench.folder / "engines" / "logs").iterdir()) == []
+    logs = [bench.folder / f"engines-{one}" / "logs" for one in PARTIES]
+    assert [one for folder in logs for one in folder.iterdir()] == []  # what it printed, too
 
 
 @pytest.mark.parametrize("option", ["-T0", "--threshold", "--thresh=0", "-M1", "--no-prss", "-I"])
@@ -131,7 +136,7 @@ async def test_a_pickle_of_a_peer_runs_in_the_engines_process_and_nowhere_else(
     error = found["a"]
     assert isinstance(error, SecureFlowError)
     assert error.code in {"engine_failed", "peer_broken", "engine_silent"}
-    (log,) = (bench.folder / "engines" / "logs").iterdir()
+    (log,) = (bench.folder / "engines-a" / "logs").iterdir()
     assert b"EVIL RAN ['vote']" in log.read_bytes()
 
 
