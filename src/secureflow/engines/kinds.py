@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKinds
@@ -19,4 +20,5 @@ ENGINE_KINDS: Final = EngineKinds(
     EVALUATION_ENGINE,
     PREDICTION_ENGINE,
     SWEEP_ENGINE,
+    MPC_ENGINE,
 )

@@ -119,6 +119,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
         **{name: course("prediction", name) for name in COURSES},
         **{f"delivered, {name}": course("delivered", name) for name in COURSES},
     },
+    "mpc/1": {name: course("mpc", name) for name in COURSES},
     "sweep/1": SWEEPS,
 }
 PINS: dict[str, dict[str, str]] = {

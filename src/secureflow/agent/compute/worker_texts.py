@@ -196,6 +196,26 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             {"index": "row", "name": "column", "reason": "reason"},
             (*_ROW, "step"),
         ),
+        Told(
+            "Column {column!r} holds fractions, and the job asks for whole numbers.",
+            "Name it in the program's `decimals`, with as many as are to count.",
+            {"column": "column"},
+            ("column",),
+        ),
+        Told(
+            "Column {column!r} holds fractions, and keys are whole numbers.",
+            "Name another column as keys.",
+            {"column": "column"},
+            ("column",),
+        ),
+    ),
+    "ring_overflow": (
+        Told(
+            "A sum over column {column!r} is greater than 2^50 steps of its last decimal.",
+            "Ask for fewer decimals of it: nothing was masked or sent.",
+            {"column": "column"},
+            ("column",),
+        ),
     ),
     "missing_column": (
         Told(

@@ -8,6 +8,8 @@ from secureflow.domain.specs.bundles import BUNDLE_FACTS
 from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
+from secureflow.domain.specs.mpc import MpcSpec, check_mpc
+from secureflow.domain.specs.mpc_request import MpcRequest
 from secureflow.domain.specs.prediction import PredictionSpec, check_prediction
 from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
@@ -76,6 +78,17 @@ SWEEP_SPEC: Final = SpecKind(
         **{"points": "number", "rounds": "number", "sets": "texts"},
     },
 )
+MPC_SPEC: Final = SpecKind(
+    "mpc",
+    MpcSpec,
+    MpcRequest,
+    check_mpc,
+    {
+        **{"program": "text", "version": "number", "protocol": "text", "engine": "text"},
+        **{"measures": "texts", "receivers": "texts"},
+        **{"attempts": "number", "contributions": "number"},
+    },
+)
 SPEC_KINDS: Final = SpecKinds(
     TRAINING_SPEC,
     STATISTICS_SPEC,
@@ -83,4 +96,5 @@ SPEC_KINDS: Final = SpecKinds(
     EVALUATION_SPEC,
     PREDICTION_SPEC,
     SWEEP_SPEC,
+    MPC_SPEC,
 )
