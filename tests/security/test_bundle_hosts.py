@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from secureflow.agent.compute import bundle_log
 from secureflow.agent.compute.bundle_process import LINE_BYTES, BundleProcess
 from secureflow.agent.compute.tensor_layout import TensorLayout, foreign_layout
+from secureflow.kit import printedlog
 from secureflow.kit.errors import SecureFlowError
 from tests.peers.bundle_hosts import PlainHost, change, gone, lying, plain_starter
 
@@ -158,14 +158,14 @@ async def test_what_it_prints_is_capped(tmp_path: Path) -> None:
         await refused(tmp_path, source)
         shutil.rmtree(tmp_path / "b")
     kept = (tmp_path / "log").read_bytes()
-    assert len(kept) < bundle_log.KEPT + 100
+    assert len(kept) < printedlog.KEPT + 100
     assert kept.endswith(b"thrown away]\n")
 
 
 async def test_printing_without_end_ends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
+    monkeypatch.setattr(printedlog, "FLOOD", 4 << 20)
     error = await refused(tmp_path, "while True: os.write(2, b'x' * 65536)")
     assert error.code == "bundle_output_refused"
     assert "prints without end" in error.message
@@ -174,7 +174,7 @@ async def test_printing_without_end_ends_it(
 async def test_printing_without_end_beside_an_answer_waits_for_the_next_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
+    monkeypatch.setattr(printedlog, "FLOOD", 4 << 20)
     source = "send({'id': asked['id'], 'bytes': size}, good)\nwhile True: os.write(2, b'x' * 65536)"
     made = lying(tmp_path / "b", source)
     process = await BundleProcess.start(plain_starter, made, tmp_path / "log", limit=LIMIT)

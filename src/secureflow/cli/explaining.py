@@ -27,6 +27,7 @@ def show_explanation(explanation: Mapping[str, Any]) -> None:
     )
     _section(t("Who could see what"), explanation.get("disclosure"), ("who", "sees", "why"))
     _section(t("What is stopped"), explanation.get("attacks"), ("attack", "stopped", "why"))
+    _section(t("What the protocol gives"), explanation.get("label"), ("what", "why"))
     if privacy := members(explanation.get("privacy")):
         write(f"\n{t('What it cost')}")
         facts = {n: _spoken(privacy[n]) for n in _COST if privacy.get(n) is not None}

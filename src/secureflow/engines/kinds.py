@@ -7,6 +7,7 @@ from typing import Final
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
+from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
@@ -20,5 +21,6 @@ ENGINE_KINDS: Final = EngineKinds(
     EVALUATION_ENGINE,
     PREDICTION_ENGINE,
     SWEEP_ENGINE,
+    PSI_ENGINE,
     MPC_ENGINE,
 )

@@ -133,6 +133,35 @@ def test_arguments(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_a_loopback_has_streams_of_ip_and_nothing_else(machine: str) -> None:
+    made, known = program(machine, loopback=True), ARCHITECTURES[machine]
+
+    def answer(name: str, *arguments: int) -> int:
+        return run(made, NUMBERS[name][known.column], *arguments, audit=known.audit)
+
+    for kind in (1, 1 | 0o2004000):
+        assert answer("socket", 2, kind) == answer("socket", 2, kind, 6) == ALLOW
+    for family in (0, 1, 10, 16, 17, 38, 40):
+        assert answer("socket", family, 1) == ERRNO | errno.EAFNOSUPPORT
+    for kind in (0, 2, 3, 5, 2 | 0o2004000):
+        assert answer("socket", 2, kind) == ERRNO | errno.ESOCKTNOSUPPORT
+    for protocol in (1, 17, 132, 262):
+        assert answer("socket", 2, 1, protocol) == ERRNO | errno.EPROTONOSUPPORT
+    for name in ("bind", "listen", "connect", "accept4", "accept"):
+        if NUMBERS[name][known.column]:
+            assert answer(name) == ALLOW
+    for option in (1, 2, 9, 13, 15, 20):
+        assert answer("setsockopt", 0, 6, option) == ALLOW
+    for option in (7, 8, 25, 26, 32, 33, 50, 56, 77):
+        assert answer("setsockopt", 0, 1, option) != ALLOW
+    assert answer("getsockopt", 0, 1, 57) == ERRNO | errno.ENOPROTOOPT
+    assert answer("socketpair", 1, 1) == ALLOW
+    assert answer("socketpair", 2, 1) == ERRNO | errno.EAFNOSUPPORT
+    assert answer("ptrace") == ERRNO | errno.ENOSYS
+    assert answer("ioctl", 0, 0x5421) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("devices", [False, True])
 def test_ioctl(machine: str, devices: bool) -> None:
     made, known = program(machine, devices=devices), ARCHITECTURES[machine]

@@ -50,6 +50,27 @@ def connect(port: int) -> bool:
     return False
 
 
+def itself() -> bool:
+    """Talk TCP with itself."""
+    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as listening:
+        with socket.create_connection(listening.getsockname(), 5) as one:
+            other, _ = listening.accept()
+            with other:
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                one.sendall(b"x")
+                return other.recv(1) == b"x"
+    return False
+
+
+def abroad() -> list[str]:
+    """Reach any address but one's own."""
+    reached = []
+    for address in ("8.8.8.8", "10.0.0.1", "169.254.169.254", "172.17.0.1", "224.0.0.1"):
+        with contextlib.suppress(OSError), socket.create_connection((address, 80), 2):
+            reached.append(address)
+    return reached
+
+
 def name(port: int) -> bool:
     """Ask a name server, as `getaddrinfo` would: one datagram there and one back."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
@@ -753,7 +774,7 @@ ATTACKS = {
         call, ring, fault, key, trace, device, set_user_id, foreign, flood, spin,
         lease, share_locks, wakers, watch, datagram, buffers, flags, outlive, secrecy,
         cached, advise, futexes, hints, nodes, names, cookies, autobind, handle, merge, waits,
-        room, counts, mounts, writing, huge,
+        room, counts, mounts, writing, huge, itself, abroad,
     )
 }  # fmt: skip
 

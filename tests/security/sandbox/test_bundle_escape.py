@@ -20,11 +20,11 @@ import pytest
 from peers.bundle_jobs import JOB, code_spec, model_source, place
 
 from secureflow.adapters.sandbox import BubblewrapSandbox
-from secureflow.agent.compute.bundle_log import KEPT
 from secureflow.agent.compute.jobfiles import code_folder
 from secureflow.domain.specs.base import dump
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.kernels import same_kernels
+from secureflow.kit.printedlog import KEPT
 from tests.security.sandbox.conftest import LIMITS, SECRET, SOURCE, World
 
 MEMORY = 512 << 20

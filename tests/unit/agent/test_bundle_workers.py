@@ -21,7 +21,7 @@ from peers.sandboxes import demand_sandbox
 from secureflow.adapters.frameworks import NumpyRunner, runner_of
 from secureflow.adapters.sandbox import BubblewrapSandbox, PlainSandbox
 from secureflow.adapters.sandbox.started import Started
-from secureflow.agent.compute import bundle_log, bundle_workers, code_logs
+from secureflow.agent.compute import bundle_workers, code_logs
 from secureflow.agent.compute.bundle_process import BundleProcess
 from secureflow.agent.compute.bundle_workers import BundleWorkers
 from secureflow.agent.compute.code_logs import Whose
@@ -53,6 +53,7 @@ from secureflow.engines.preparation import (
     weight_vector,
 )
 from secureflow.engines.training.private import norm_cap, private_sums
+from secureflow.kit import printedlog
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent.test_worker import dataset
 
@@ -783,7 +784,7 @@ async def test_under_privacy_nobody_waits_for_a_process_that_does_not_go(
     at: Any, monkeypatch: pytest.MonkeyPatch, go: asyncio.Event, how: str
 ) -> None:
     """One that is killed may still wait for a disk: its end could tell rows by its time."""
-    monkeypatch.setattr(bundle_log, "FLOOD", 4 << 20)
+    monkeypatch.setattr(printedlog, "FLOOD", 4 << 20)
     rounds = (1,) if how == "hangs" else (1, 2)  # a hang lasts as long as the job lets it
     source = model_source(train=LINGERS[how], evaluate="return {}")
     async with at(source, code_spec(privacy=PRIVACY, seconds=8)) as place:

@@ -232,6 +232,8 @@ READ_BY_A_WORKER = (
     "agent/compute/prediction_rows.py",
     "agent/compute/preparation.py",
     "agent/compute/preparation_rows.py",
+    "agent/compute/psi.py",
+    "agent/compute/psi_rows.py",
     "agent/compute/statistics.py",
     "agent/compute/statistics_rows.py",
     "agent/compute/summed.py",

@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.script import Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
+from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
+from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
@@ -110,6 +112,30 @@ SWEEPS: dict[str, Callable[[], Made]] = {
     "cancelled": swept_until_cancelled,
     "noise": swept_in_private,
 }
+
+
+def attempts(verb: str, error: SecureFlowError) -> Callable[[], Made]:
+    """Two parties, one of which always refuses something."""
+
+    def made() -> Made:
+        world = PsiWorld(count=2)
+        world.refuse["bank-b", verb] = error
+        return world, play
+
+    return made
+
+
+def once_lost() -> Made:
+    return OnceLost(count=2), play
+
+
+PSI: dict[str, Callable[[], Made]] = {
+    **{name: course("psi", name) for name in COURSES},
+    "three parties": lambda: (PsiWorld(count=3), play),
+    "a second attempt": once_lost,
+    "exhausted": attempts("peer_run", BROKEN),
+    "silent from the start": attempts("peer_offer", SILENT),
+}
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
@@ -120,6 +146,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
         **{f"delivered, {name}": course("delivered", name) for name in COURSES},
     },
     "mpc/1": {name: course("mpc", name) for name in COURSES},
+    "psi/1": PSI,
     "sweep/1": SWEEPS,
 }
 PINS: dict[str, dict[str, str]] = {
@@ -180,6 +207,17 @@ PINS: dict[str, dict[str, str]] = {
         "delivered, cancelled": "e416e9e8f3c54b0d2d69025129493b91775ee6fb4b4d56b7d762b2b52561d522",
         "delivered, dropped": "c8aa753a10e03c2c31808417e8bec923564dd72a8b36c399e46c9ca083ac3d39",
         "delivered, accusation": "79f4a3beb2cea56f576a39d00eb45b43b29eb4ea0a0ca4a9b7fdf060f3d947df",
+    },
+    "psi/1": {
+        "success": "be10af24908554c5c35c60934cc4d74748d69c5298e195d214f193e17ff297f8",
+        "failure": "e535265c481955bee69046b78464b4a2a390a659a9d8fcd167972115cfb144fc",
+        "cancelled": "01a9a432331712e0f58e58f80d91a06ef527dd23ecea9de2f5873dd94867039d",
+        "dropped": "449eaad295036bb0ba90487cad38cdb535b3d7677fed2796e3bb20097096d3f7",
+        "accusation": "dd725ae814c46a027062452fd020d88fa66d0055eda200a80b62b57fcafdf307",
+        "three parties": "31ebd8332496718ac56f6fbcd521def9ffc5701b7c6962a191d59058e6f55cd0",
+        "a second attempt": "e0e7fb7451bd755fda22c7bd08600d74de355503dc0857d41863875e1e35b28f",
+        "exhausted": "a1fbe6a6a01757fa6ee19981ee2d28aacfd618861074f23efff4c2b2b1f6c7ad",
+        "silent from the start": "f335616c2456c199daafeafe0a6fde023202195f80c56cc756a9cf63d765e8f9",
     },
 }
 

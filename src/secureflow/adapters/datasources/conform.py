@@ -22,8 +22,16 @@ _SHOWN = 200
 """The most characters of a file's name in a message."""
 
 
-def conform(dataset: str, declared: ColumnConfig, column: pa.ChunkedArray) -> NDArray[Any]:
+def conform(
+    dataset: str, declared: ColumnConfig, column: pa.ChunkedArray, before: int = 0
+) -> NDArray[Any]:
     """Return the column as float64 (number) or object array of `str` and None (the rest).
+
+    Args:
+        dataset: its name.
+        declared: the column.
+        column: its cells, or those of a block of rows.
+        before: rows of the file before this block.
 
     Raises:
         SecureFlowError: `schema_mismatch` for the first cell that does not fit.
@@ -32,9 +40,9 @@ def conform(dataset: str, declared: ColumnConfig, column: pa.ChunkedArray) -> ND
     if isinstance(flat, pa.ChunkedArray):  # only beyond 2 GiB of text in one column
         flat = pa.concat_arrays(flat.chunks)
     return (
-        _number(dataset, declared, flat)
+        _number(dataset, declared, flat, before)
         if declared.type == "number"
-        else _text(dataset, declared, flat)
+        else _text(dataset, declared, flat, before)
     )
 
 
@@ -69,12 +77,12 @@ def _place(column: str, row: int | None, file: str) -> Text:
     return Text("row {row}, column {column!r}", row=row, column=column)
 
 
-def _number(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
+def _number(dataset: str, declared: ColumnConfig, column: pa.Array, before: int) -> NDArray[Any]:
     from_text = _is_text(column.type)
     if not from_text and pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    values = _cast(dataset, declared, column, pa.float64(), "it is not a number")
-    _require(dataset, declared, pc.is_finite(values), "it is not a finite number")
+    values = _cast(dataset, declared, column, pa.float64(), "it is not a number", before)
+    _require(dataset, declared, pc.is_finite(values), "it is not a finite number", before)
     if declared.bounds:
         low, high = declared.bounds
         if declared.clip:
@@ -82,18 +90,17 @@ def _number(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[A
                 pc.max_element_wise(values, low, skip_nulls=False), high, skip_nulls=False
             )
         inside = pc.and_(pc.greater_equal(values, low), pc.less_equal(values, high))
-        _require(
-            dataset, declared, inside, Text("it is outside [{low:g}, {high:g}]", low=low, high=high)
-        )
+        reason = Text("it is outside [{low:g}, {high:g}]", low=low, high=high)
+        _require(dataset, declared, inside, reason, before)
     return np.asarray(values.fill_null(np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _text(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any]:
+def _text(dataset: str, declared: ColumnConfig, column: pa.Array, before: int) -> NDArray[Any]:
     if pa.types.is_floating(column.type):
         raise mismatch(
             dataset, declared.name, None, Text("it holds numbers, not {type}", type=declared.type)
         )
-    values = _cast(dataset, declared, column, pa.string(), "it is not UTF-8 text")
+    values = _cast(dataset, declared, column, pa.string(), "it is not UTF-8 text", before)
     if declared.type == "category":
         known = pc.is_in(values, value_set=pa.array(declared.categories, pa.string()))
         _require(
@@ -101,11 +108,12 @@ def _text(dataset: str, declared: ColumnConfig, column: pa.Array) -> NDArray[Any
             declared,
             pc.or_(known, pc.is_null(values)),
             "its category is not among the declared ones",
+            before,
         )
     if declared.length is not None:
         short = pc.less_equal(pc.utf8_length(values), declared.length)
         reason = Text("it has more than {length} characters", length=declared.length)
-        _require(dataset, declared, short, reason)
+        _require(dataset, declared, short, reason, before)
     coded = values.dictionary_encode()
     # Index -1 picks the None at the end; equal cells share one Python string.
     words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
@@ -124,7 +132,12 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _cast(
-    dataset: str, declared: ColumnConfig, column: pa.Array, to: pa.DataType, reason: str
+    dataset: str,
+    declared: ColumnConfig,
+    column: pa.Array,
+    to: pa.DataType,
+    reason: str,
+    before: int,
 ) -> pa.Array:
     """Cast; on failure find the first cell that cannot be cast."""
     try:
@@ -139,7 +152,7 @@ def _cast(
     except pa.ArrowInvalid:
         row = _first_failure(column, to)
         # `from None`: Arrow's message quotes the cell.
-        raise mismatch(dataset, declared.name, row + 1, reason) from None
+        raise mismatch(dataset, declared.name, before + row + 1, reason) from None
 
 
 def _cast_once(column: pa.Array, to: pa.DataType) -> pa.Array:
@@ -167,8 +180,10 @@ def _first_failure(column: pa.Array, to: pa.DataType) -> int:
     return good
 
 
-def _require(dataset: str, declared: ColumnConfig, holds: pa.Array, reason: str) -> None:
+def _require(
+    dataset: str, declared: ColumnConfig, holds: pa.Array, reason: str, before: int
+) -> None:
     """Raise for the first row where `holds` is false (null passes)."""
     at = pc.index(holds, pa.scalar(False)).as_py()
     if at >= 0:
-        raise mismatch(dataset, declared.name, at + 1, reason)
+        raise mismatch(dataset, declared.name, before + at + 1, reason)

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from secureflow.adapters.datasources.conform import conform, mismatch
-from secureflow.adapters.datasources.source import DeclaredSource, too_large
+from secureflow.adapters.datasources.source import BLOCK_ROWS, DeclaredSource, too_large
 from secureflow.adapters.datasources.tolerant import latin_cells, tolerate
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _BOM = b"\xef\xbb\xbf"
 _LARGEST_BLOCK = (1 << 31) - 1
+_STREAMED = 4 << 20
+"""Bytes of the file that are read at once where it is read block by block."""
 
 
 class CsvSource(DeclaredSource):
@@ -56,6 +58,38 @@ class CsvSource(DeclaredSource):
         if self._tolerant:
             return {c.name: tolerate(c, latin_cells(table[c.name])) for c in declared}
         return {c.name: conform(self._config.name, c, table[c.name]) for c in declared}
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """See `DataSource.blocks`."""
+        if self._tolerant:
+            yield self.read(columns)
+            return
+        self.check(columns)
+        declared = [self._config.column(name) for name in columns]
+        start = 0
+        try:
+            for batch in self._streamed(columns):
+                if start + len(batch) > self._limits.max_rows:
+                    raise too_large(self._config.name)
+                yield {
+                    c.name: conform(self._config.name, c, pa.chunked_array([batch[c.name]]), start)
+                    for c in declared
+                }
+                start += len(batch)
+        except (pa.ArrowException, OSError, UnicodeError):
+            raise self._unreadable() from None  # Arrow's message quotes the row
+
+    def _streamed(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        reading = arrow_csv.ReadOptions(use_threads=False, block_size=_STREAMED)
+        parsing = arrow_csv.ParseOptions(newlines_in_values=True)
+        converting = _as_bytes(columns, list(self._config.missing))
+        with (
+            self._opened() as file,
+            arrow_csv.open_csv(file, reading, parsing, converting) as reader,
+        ):
+            for read in reader:
+                for at in range(0, len(read), BLOCK_ROWS):
+                    yield read.slice(at, BLOCK_ROWS)
 
     def _table(self, columns: Sequence[str]) -> pa.Table:
         reading = arrow_csv.ReadOptions(use_threads=False)

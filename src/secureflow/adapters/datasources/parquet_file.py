@@ -8,7 +8,7 @@ each row, and no batch has more rows than may all be as long as their column is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from secureflow.adapters.datasources.parquet_pages import (
     footer_chunks,
 )
 from secureflow.adapters.datasources.source import (
+    BLOCK_ROWS,
     DeclaredSource,
     check_memory,
     row_bytes,
@@ -85,6 +86,49 @@ class ParquetSource(DeclaredSource):
             one.name: tensors[one.name] if one.is_tensor else self._cells(one, table[one.name])
             for one in declared
         }
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """See `DataSource.blocks`."""
+        declared = [self._config.column(name) for name in columns]
+        if self._tolerant or any(one.is_tensor for one in declared):
+            yield self.read(columns)
+            return
+        self.check(columns)
+        start = 0
+        try:
+            for batch in self._streamed(columns):
+                yield {
+                    c.name: conform(self._config.name, c, batch[c.name], start) for c in declared
+                }
+                start += batch.num_rows
+        except (pa.ArrowException, OSError, ValueError):
+            raise self._unreadable() from None  # the library's message may quote the file
+
+    def _streamed(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield the rows in blocks, of which the texts are measured before they are written out.
+
+        Raises:
+            SecureFlowError: `dataset_too_large`; `dataset_unreadable` at the end for another number
+                of rows than the footer says.
+        """
+        with pq.ParquetFile(self._config.path) as file:
+            self._check_counts(file)
+            self._check_footer(file, columns)
+            stored = chunks(self._config.path, file, columns)
+            self._check_stored(file, stored)
+            texts = [one for one in columns if _is_text(file.schema_arrow.field(one).type)]
+        prefixed = {one.column for one in stored if one.prefixed}
+        size = min((BLOCK_ROWS, *(_rows_at_once(stored, one) for one in prefixed)))
+        coded, rows = [one for one in texts if one not in prefixed], 0
+        with pq.ParquetFile(self._config.path, read_dictionary=coded, buffer_size=_BLOCK) as file:
+            for batch in file.iter_batches(size, columns=list(columns), use_threads=False):
+                table = pa.Table.from_batches([batch])
+                if sum(_length(table[one]) for one in texts) > _DECODED:
+                    raise too_large(self._config.name)
+                yield table
+                rows += batch.num_rows
+            if rows != file.metadata.num_rows:
+                raise self._miscounted()
 
     def _table(
         self, file: pq.ParquetFile, names: Sequence[str], stored: Sequence[Chunk]

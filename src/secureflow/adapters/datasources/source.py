@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -15,6 +15,8 @@ from secureflow.domain.schemas import ColumnConfig, DatasetConfig
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
+BLOCK_ROWS: Final = 1 << 16
+"""The most rows of a block (`DataSource.blocks`)."""
 IMAGE_MAGIC: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 """How the two kinds of image file begin that are read: PNG and JPEG."""
 
@@ -76,6 +78,16 @@ class DataSource(Protocol):
                 `dataset_unreadable`; `dataset_too_large`.
         """
 
+    def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield what `read` returns block by block, in the file's order.
+
+        A CSV or Parquet file is never in memory as a whole, however many rows it has. A tolerant
+        source, and a folder, is one block.
+
+        Raises:
+            SecureFlowError: those of `read`; earlier blocks have been yielded by then.
+        """
+
 
 class DeclaredSource(ABC):
     """What every `DataSource` begins with: the declaration, the limits, and how strict it is.
@@ -101,6 +113,10 @@ class DeclaredSource(ABC):
     @abstractmethod
     def read(self, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
         """See `DataSource.read`."""
+
+    def blocks(self, columns: Sequence[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """See `DataSource.blocks`."""
+        yield self.read(columns)
 
 
 def check_memory(config: DatasetConfig, columns: Sequence[str], rows: int, most: int) -> None:

@@ -5,8 +5,9 @@ What holds for code that runs in it, and by what (`docs/sandbox.md` says what do
 - It sees its interpreter, its environment and its inputs, all read-only, a `/tmp` of a fixed size,
   and the files that it is to write; there is no `/proc`: neither other processes nor a way to open
   a descriptor again for writing, nor a switch of the kernel.
-- It has a network namespace without a network, and no sockets; namespaces for users, processes,
-  IPC, host name and cgroups of its own, no capability, and can make no further namespace.
+- It has a network namespace without a network, and no sockets, or with `loopback` those of TCP,
+  which reach only itself; namespaces for users, processes, IPC, host name and cgroups of its own,
+  no capability, and can make no further namespace.
 - It is blocked until it is in its cgroup and its rlimits are set, and then started by one byte. It
   ends with the thread that started it: the first process of its namespace is bubblewrap's own,
   which ends with its parent, takes all others along, and can be reached by none of them. Who reads
@@ -213,7 +214,10 @@ class BubblewrapSandbox:
         few = "pids" in counted or not limits.processes
         small = "memory" in counted or not limits.memory
         program = filter_program(
-            processes=few and small, devices=bool(launch.devices), without=self._without
+            processes=few and small,
+            devices=bool(launch.devices),
+            loopback=launch.loopback,
+            without=self._without,
         )
         if program is None:
             raise OSError(0, "the system calls of this processor are not known")

@@ -20,7 +20,7 @@ def set_limits(pid: int, limits: Limits, *, tasks: int = 0) -> None:
         ProcessLookupError: it has ended.
     """
     wanted = {
-        resource.RLIMIT_AS: limits.memory,
+        resource.RLIMIT_AS: max(limits.memory, limits.addresses) if limits.memory else 0,
         resource.RLIMIT_FSIZE: limits.file_size,
         resource.RLIMIT_NOFILE: limits.open_files,
         resource.RLIMIT_NPROC: tasks,

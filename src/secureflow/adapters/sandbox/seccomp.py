@@ -4,8 +4,8 @@
 its six arguments as numbers (never what they point to), and answers with an action. Calls by
 another architecture's numbers (32 bit, x32) kill the process: their tables are not looked at. What
 is listed in `syscalls.DENIED` ends with an error, what is newer than the tables does not exist, and
-some calls are judged by their arguments: `clone`, `socketpair`, `prctl`, `futex`, `mmap`, `wait4`,
-`waitid`, and those that `syscalls.BY_ARGUMENT` and `ONLY` list. The rest is allowed.
+some calls are judged by their arguments: `clone`, `socket`, `socketpair`, `prctl`, `futex`, `mmap`,
+`wait4`, `waitid`, and those that `syscalls.BY_ARGUMENT` and `ONLY` list. The rest is allowed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from secureflow.adapters.sandbox.numbers import LAST, NUMBERS
-from secureflow.adapters.sandbox.syscalls import BY_ARGUMENT, DENIED, OF_FILES, ONLY
+from secureflow.adapters.sandbox.syscalls import (
+    BY_ARGUMENT,
+    DENIED,
+    OF_FILES,
+    OF_TCP,
+    ONLY,
+)
 
 Instruction = tuple[int, int, int, int]
 """`code`, `jt`, `jf`, `k` of `struct sock_filter`."""
@@ -44,8 +50,11 @@ CLONE_NEW: Final = 0x7E020000
 CLONE_PIDFD: Final = 0x00001000
 """A handle of the child: its inode's number counts the processes and threads of the host."""
 _AF_UNIX: Final = 1
+_AF_INET: Final = 2
 _SOCK_STREAM: Final = 1
 """Two stream sockets are for each other; one of datagrams can send to any path that it sees."""
+_TCP: Final = (0, 6)
+"""The default of a stream, and IPPROTO_TCP; SCTP and MPTCP are others."""
 _TYPE: Final = 0xF
 """What of a type is no flag (`SOCK_TYPE_MASK`)."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -82,6 +91,7 @@ def filter_program(
     *,
     processes: bool,
     devices: bool = False,
+    loopback: bool = False,
     without: Collection[str] = (),
 ) -> bytes | None:
     """Return the program for `bwrap --seccomp`, None for a machine whose numbers are not known.
@@ -90,18 +100,33 @@ def filter_program(
         machine: as `platform.machine`.
         processes: whether it may start processes, not only threads.
         devices: whether it is given devices, whose drivers have calls of their own.
+        loopback: whether it may use TCP; its network must reach nothing.
         without: groups that are left out (`syscalls.DENIED`, and `clone`); tests alone name any.
     """
     known = ARCHITECTURES.get(machine or platform.machine())
     if known is None:
         return None
-    program = list(_program(known, without, processes=processes, devices=devices))
+    judged = _Judged(known, without, devices=devices, loopback=loopback)
+    program = list(_program(judged, processes=processes))
     return b"".join(struct.pack("=HBBI", *one) for one in program)
 
 
-def _program(
-    known: Architecture, without: Collection[str], *, processes: bool, devices: bool
-) -> Iterator[Instruction]:
+@dataclass(frozen=True)
+class _Judged:
+    """What a program is made for."""
+
+    known: Architecture
+    without: Collection[str]
+    devices: bool
+    loopback: bool
+
+    def tcp(self, group: str) -> bool:
+        """Tell whether a group of calls is allowed because it is TCP's."""
+        return self.loopback and group == "sockets"
+
+
+def _program(judged: _Judged, *, processes: bool) -> Iterator[Instruction]:
+    known, without = judged.known, judged.without
     yield _load(_ARCHITECTURE)
     yield from _unless_equal(known.audit, KILL)
     yield _load(_NUMBER)
@@ -109,21 +134,22 @@ def _program(
         yield from ((_GREATER, 0, 1, _X32), _answer(KILL))
     yield from ((_GREATER, 0, 1, LAST), _answer(_error(errno.ENOSYS)))
     for group, (code, names) in DENIED.items():
-        if group not in without:
+        if group not in without and not judged.tcp(group):
             for name in names:
                 yield from _if_called(known, name, [_answer(_error(code))])
     if "clone" not in without:
         yield from _clones(known, processes=processes)
-    yield from _by_arguments(known, without, devices=devices)
+    yield from _by_arguments(judged)
     yield _answer(ALLOW)
 
 
-def _by_arguments(
-    known: Architecture, without: Collection[str], *, devices: bool
-) -> Iterator[Instruction]:
+def _by_arguments(judged: _Judged) -> Iterator[Instruction]:
     """Judge calls by their arguments; each ends with the call's number loaded again."""
+    known, without = judged.known, judged.without
     if "sockets" not in without:
-        yield from _if_called(known, "socketpair", _socket_pairs())
+        yield from _if_called(known, "socketpair", _sockets(_AF_UNIX))
+        if judged.loopback:
+            yield from _if_called(known, "socket", _sockets(_AF_INET, _TCP))
     if "parent's end" not in without:
         yield from _if_called(known, "prctl", _ends_of_parents())
     if "shared futexes" not in without:
@@ -134,8 +160,8 @@ def _by_arguments(
         for call, argument in _USAGE.items():
             yield from _if_called(known, call, _unless_null(argument, _error(errno.EINVAL)))
     for call in dict.fromkeys((*(one.call for one in BY_ARGUMENT.values()), *ONLY)):
-        judged = [*_values(call, without), *_others(call, without, devices=devices)]
-        yield from _if_called(known, call, [*judged, _load(_NUMBER)])
+        then = [*_values(call, without), *_others(call, judged)]
+        yield from _if_called(known, call, [*then, _load(_NUMBER)])
 
 
 def _values(call: str, without: Collection[str]) -> Iterator[Instruction]:
@@ -148,15 +174,16 @@ def _values(call: str, without: Collection[str]) -> Iterator[Instruction]:
                 yield from ((_EQUAL, 0, 1, value), _answer(action))
 
 
-def _others(call: str, without: Collection[str], *, devices: bool) -> Iterator[Instruction]:
+def _others(call: str, judged: _Judged) -> Iterator[Instruction]:
     """Refuse a call with any other value, where a few are enough."""
     only = ONLY.get(call)
-    if only is None or call in without:
+    if only is None or call in judged.without:
         return
     yield _load(_ARGUMENTS + 8 * only.argument)
-    for value in only.values:
+    more = OF_TCP.get(call, ()) if judged.loopback else ()
+    for value in (*only.values, *more):
         yield from ((_EQUAL, 0, 1, value), _answer(ALLOW))
-    if devices and call == "ioctl":
+    if judged.devices and call == "ioctl":
         yield (_AND, 0, 0, 0xFF00)
         for kind in OF_FILES:
             yield from ((_EQUAL, 0, 1, kind), _answer(_error(only.code)))
@@ -164,12 +191,18 @@ def _others(call: str, without: Collection[str], *, devices: bool) -> Iterator[I
         yield _answer(_error(only.code))
 
 
-def _socket_pairs() -> list[Instruction]:
-    """Allow pairs of stream sockets, which are for each other."""
+def _sockets(family: int, protocols: tuple[int, ...] = ()) -> list[Instruction]:
+    """Allow stream sockets: pairs of Unix', which are for each other, or those of TCP."""
     kind = [_load(_ARGUMENTS + 8), (_AND, 0, 0, _TYPE)]
+    judged: list[Instruction] = []
+    if protocols:
+        left = range(len(protocols), 0, -1)
+        known = [(_EQUAL, skip, 0, one) for one, skip in zip(protocols, left, strict=True)]
+        judged = [_load(_ARGUMENTS + 16), *known, _answer(_error(errno.EPROTONOSUPPORT))]
     return [
-        *(_load(_ARGUMENTS), *_unless_equal(_AF_UNIX, _error(errno.EAFNOSUPPORT))),
+        *(_load(_ARGUMENTS), *_unless_equal(family, _error(errno.EAFNOSUPPORT))),
         *(*kind, *_unless_equal(_SOCK_STREAM, _error(errno.ESOCKTNOSUPPORT))),
+        *judged,
         _load(_NUMBER),
     ]
 

@@ -334,5 +334,13 @@ ONLY: Final = {
 }
 """By call: what alone is allowed, beside what a group of `BY_ARGUMENT` that is left out has."""
 
+OF_TCP: Final = {
+    # TCP_NODELAY, SO_REUSEADDR, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, SO_KEEPALIVE,
+    # SO_REUSEPORT, TCP_USER_TIMEOUT; no filter sees the level beside the option (the others by
+    # these numbers are a matter of the socket alone).
+    "setsockopt": (1, 2, 4, 5, 6, 9, 15, 18),
+    "getsockopt": (1, 2, 5, 6, 9, 15, 18),
+}
+"""By call: what else is allowed where TCP is."""
 OF_FILES: Final = (0x5800, 0x6600, 0x7600, 0x9400)
 """Kinds of `ioctl` of file systems ("X", "f", "v", btrfs') where devices have theirs."""

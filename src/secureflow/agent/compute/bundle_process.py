@@ -27,12 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secureflow.agent.compute.bundle_errors import PREDICTED, died, failure, refused
-from secureflow.agent.compute.bundle_log import KEPT, BundleLog
 from secureflow.agent.compute.predicted_outputs import OutputsFile
 from secureflow.agent.compute.tensor_layout import TensorLayout, foreign_layout
 from secureflow.engines.bundles import host as bundle_host
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.printedlog import KEPT, PrintedLog
 from secureflow.kit.text import Text
 
 HOST: Final = Path(bundle_host.__file__)
@@ -114,7 +114,7 @@ class BundleProcess:
     ) -> None:
         self._task = task
         self._left = left
-        self._log = BundleLog(log, self._flooded, kept)
+        self._log = PrintedLog(log, self._flooded, kept)
         self._running: RunningHost | None = None
         self._channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._channel.setblocking(False)

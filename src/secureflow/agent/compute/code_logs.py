@@ -20,7 +20,7 @@ from typing import Final
 FOLDER: Final = Path("bundles") / "logs"
 """Below the agent's folder: what bundles print, a file for each job."""
 MOST: Final = 200
-"""Logs of jobs that are over; each has at most `bundle_log.KEPT` bytes."""
+"""Logs of jobs that are over; each has at most `printedlog.KEPT` bytes."""
 
 
 @dataclass(frozen=True)

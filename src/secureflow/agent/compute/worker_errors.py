@@ -194,6 +194,9 @@ class _Checked:
     def _column(self, value: object) -> object:
         return self._among(value, self._asked.columns)
 
+    def _party(self, value: object) -> object:
+        return self._among(value, frozenset(_values(self._asked.spec.get("roster"), "party")))
+
     def _step(self, value: object) -> object:
         return self._among(value, frozenset(_values(self._asked.spec, "step")))
 

@@ -290,8 +290,26 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             {"job": "job"},
         ),
     ),
+    "engine_output_refused": (
+        Told(
+            "What the engine says of matching keys is no list of places in the list of keys.",
+            "The next attempt runs it again; if this happens again, report it.",
+        ),
+    ),
+    "peer_result_malformed": (
+        Told(
+            "The columns that {peer} handed over are not those that the job names.",
+            "The agent of {peer} is faulty or of another version: ask it.",
+            {"peer": "party"},
+        ),
+    ),
     "dataset_unknown": (
         Told("The job {job} has no dataset.", facts={"job": "job"}),
+        Told(
+            "No party of the job brings dataset {name!r} with its columns.",
+            "Publish the dataset with the columns that the job names.",
+            _NAMED,
+        ),
     ),
     "invalid_spec": (
         Told(

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.record.records import JobRecord, RoundRecord
+from secureflow.application.ports.peers import PeerChannel
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec
+from secureflow.engines.run.attempts import Offer
 from secureflow.engines.run.kept import KEPT
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.run.messages import AdmitRequest, KeepRequest, MaskRequest, TrainRequest
@@ -162,6 +164,100 @@ class Keeping(ABC):
         """
 
 
+@dataclass(frozen=True)
+class Entered:
+    """What a party puts into an attempt.
+
+    Args:
+        inputs: hex commitment to it, the same in every attempt as long as it is the same.
+        count: how much it is, by the kind's measure.
+    """
+
+    inputs: str
+    count: int
+
+
+@dataclass(frozen=True)
+class PeerSession:
+    """An attempt whose channels are open.
+
+    Args:
+        attempt: its number, from 1.
+        channels: peer → the channel to it, of those that the kind names (`Peering.peers`).
+    """
+
+    attempt: int
+    channels: Mapping[str, PeerChannel]
+
+
+@dataclass(frozen=True)
+class PeerOutcome:
+    """What came of a run.
+
+    Args:
+        figures: what the report may tell: counts.
+        kept: what this party keeps, if it gets a result.
+        peak: bytes of memory of the engine; 0 if nobody counted.
+    """
+
+    figures: dict[str, JSON]
+    kept: KeptResult | None = None
+    peak: int = 0
+
+
+class Peering(ABC):
+    """One party's part in all jobs of a kind whose parties compute with each other."""
+
+    @abstractmethod
+    def peers(self, spec: Any) -> tuple[str, ...]:
+        """Return with whom this party needs channels."""
+
+    @abstractmethod
+    def ready(self, spec: Any) -> None:
+        """Refuse what cannot run here, before anybody is asked for anything.
+
+        Raises:
+            SecureFlowError: `engine_absent`, `engine_unconfined`, `program_mismatch`.
+        """
+
+    @abstractmethod
+    async def enter(self, job: JobRecord, spec: Any) -> Entered:
+        """Make ready what this party puts in, the same in every attempt.
+
+        Args:
+            job: approved.
+            spec: its spec, of this kind, checked.
+
+        Raises:
+            SecureFlowError: `dataset_changed`; for rows that do not fit.
+        """
+
+    @abstractmethod
+    async def admit(self, job: JobRecord, spec: Any, offers: Mapping[str, Offer]) -> None:
+        """Accept what the peers put in, before anything is computed; durable when it returns.
+
+        Args:
+            job: approved.
+            spec: its spec.
+            offers: peer → what it entered with.
+
+        Raises:
+            SecureFlowError: for what goes beyond the owner's limits.
+        """
+
+    @abstractmethod
+    async def run(self, job: JobRecord, spec: Any, session: PeerSession) -> PeerOutcome:
+        """Run the protocol; write what this party keeps, whole, before this returns.
+
+        Raises:
+            SecureFlowError: those of the engine; the kind's own.
+        """
+
+    @abstractmethod
+    async def forget(self, job: str, *, recorded: bool) -> None:
+        """Drop everything of a finished job but what is kept; see `Keeping.forget`."""
+
+
 class AgentKind(Protocol):
     """One kind of job."""
 
@@ -179,7 +275,7 @@ class AgentKind(Protocol):
 
     def contributing(
         self, context: AgentContext, computing: Computing, link: Fetching
-    ) -> Contributing | Keeping | None:
+    ) -> Contributing | Keeping | Peering | None:
         """Return a party's part in jobs of this kind; None if it does nothing in them.
 
         Args:
@@ -229,10 +325,13 @@ class Contributions:
         self._store = context.store
         self._each: dict[str, Contributing] = {}
         self._keeping: dict[str, Keeping] = {}
+        self._peering: dict[str, Peering] = {}
         for name, kind in kinds.items():
             part = kind.contributing(context, computing, link)
             if isinstance(part, Keeping):
                 self._keeping[name] = part
+            elif isinstance(part, Peering):
+                self._peering[name] = part
             elif part is not None:
                 self._each[name] = part
 
@@ -254,6 +353,20 @@ class Contributions:
             "The centre must follow the spec that was approved.",
         )
 
+    def peering(self, spec: JobSpec) -> Peering:
+        """Return the part for a spec's kind, whose parties compute with each other.
+
+        Raises:
+            SecureFlowError: `protection_unsupported` for a kind of another sort.
+        """
+        if spec.kind in self._peering:
+            return self._peering[spec.kind]
+        raise SecureFlowError(
+            "protection_unsupported",
+            Text("In a job of kind {kind} parties do not compute with each other.", kind=spec.kind),
+            "The centre must follow the spec that was approved.",
+        )
+
     def check_outcome(self, spec: JobSpec, rounds: Sequence[RoundRecord], model: str | None) -> str:
         """See `Contributing.check_outcome`; "" for a kind that has no part here."""
         if spec.kind not in self._each:
@@ -265,7 +378,8 @@ class Contributions:
         for one in self._each.values():
             await one.forget(job)
         known = self._store.job(job)
-        keeping = None if known is None else self._keeping.get(str(known.spec.get("kind")))
-        if keeping is not None:
+        kind = "" if known is None else str(known.spec.get("kind"))
+        part = self._keeping.get(kind) or self._peering.get(kind)
+        if part is not None:
             recorded = self._store.leaf_of(job, KEPT) is not None
-            await keeping.forget(job, recorded=recorded)
+            await part.forget(job, recorded=recorded)

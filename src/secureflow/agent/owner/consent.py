@@ -85,7 +85,7 @@ def check_request(
     _check_settings(spec, party, settings)
     _check_two(spec, party, settings)
     dataset = settings.dataset(dataset_name(spec, party)) if spec.reads_rows else None
-    columns = spec.column_names
+    columns = spec.columns_of(party)
     if dataset is not None:
         check_columns(spec, dataset)
     return {
@@ -250,8 +250,9 @@ class Consent:
         Policies that would allow the same job without any code, and with any other code, were
         written about data, often before a job could bring code: a person decides then. The same of
         policies that would allow a job also if it released no figures of this party alone, or
-        handed nothing over. A job that does several of these needs one policy that looks at all of
-        them: two that look at one each were not written about both together.
+        handed nothing over, or told nobody which keys match. A job that does several of these needs
+        one policy that looks at all of them: two that look at one each were not written about both
+        together.
         """
         decision = self._policies.decide(request)
         if decision.effect != "allow":
@@ -289,6 +290,8 @@ _MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], st
         "no policy decides about figures of this party alone",
     ),
     "deliver": (lambda: ({"deliver": ""},), "no policy decides about whom predictions go to"),
+    "learns": (lambda: ({"learns": ""},), "no policy decides about who learns which keys match"),
+    "granted": (lambda: ({"granted": ()},), "no policy decides about columns beside the key"),
 }
 """What leaves more than the same job without it: the requests without it, and why one asks."""
 

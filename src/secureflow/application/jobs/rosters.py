@@ -177,8 +177,8 @@ async def check_grants(
     Raises:
         SecureFlowError: `column_not_granted` naming the party.
     """
-    columns = spec.column_names
     for party, dataset in chosen.items():
+        columns = spec.columns_of(party)
         every = await list_readable(work.grants, project=spec.project, dataset=dataset.id)
         held = [grant for grant in every if grant.allows((), spec.purpose, now)]
         covered = {column for grant in held for column in grant.columns}

@@ -29,7 +29,7 @@ from typing import Final, Protocol
 
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.domain import securitylabel
-from secureflow.kit.canonical import JSON, digest
+from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 
 SecurityLabel = securitylabel.SecurityLabel
@@ -189,22 +189,20 @@ class EngineJob:
         """This party's number, from 0."""
         return self.parties.index(self.party)
 
-    def agreement(self, info: EngineInfo) -> str:
-        """Return the hex digest of what all parties must have alike before they start."""
-        return digest(
-            {
-                "engine": info.name,
-                "version": info.version,
-                "job": self.job,
-                "attempt": self.attempt,
-                "program": self.program,
-                "digest": self.digest,
-                "protocol": self.protocol,
-                "parameters": dict(self.parameters),
-                "parties": list(self.parties),
-                "receivers": list(self.receivers),
-            }
-        )
+    def agreement(self, info: EngineInfo) -> dict[str, JSON]:
+        """Return what all parties must have alike before they start."""
+        return {
+            "engine": info.name,
+            "version": info.version,
+            "job": self.job,
+            "attempt": self.attempt,
+            "program": self.program,
+            "digest": self.digest,
+            "protocol": self.protocol,
+            "parameters": dict(self.parameters),
+            "parties": list(self.parties),
+            "receivers": list(self.receivers),
+        }
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,10 @@ side, slowly and up to a bound, so that neither a flood nor its end disturbs any
 A process that `confines` has no network, no `/proc`, no path of the host but those of its launch,
 and no right to anything; `adapters.sandbox.bubblewrap` says how. One that does not is only tidy:
 code that others wrote must not run there.
+
+A launch with a `loopback` may use TCP with itself: on 127.0.0.1 of a network that has nothing else
+in it. It passes sockets of that network out over its channel, so that the caller is who it talks
+to; there is no other way out.
 """
 
 from __future__ import annotations
@@ -31,6 +35,8 @@ class Limits:
 
     Args:
         memory: bytes, of memory where the system can count it, of address space as well.
+        addresses: bytes of address space where these are to be more than `memory`: libraries with
+            many threads reserve much that they never touch.
         processes: threads and processes together, where the system can count them; where it cannot
             count these and `memory`, a confined process may start threads only.
         cpus: processors, 0.5 is half of one; where the system cannot share them out, a confined
@@ -46,6 +52,7 @@ class Limits:
     file_size: int = 0
     scratch: int = 256 << 20
     open_files: int = 256
+    addresses: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,8 @@ class Launch:
         devices: of the host, such as `/dev/nvidia0`.
         ends: two descriptors of the caller's, which become its standard input and output, and where
             it prints; by default they are the sandbox's own.
+        loopback: whether it may use TCP over a loopback of its own; in a sandbox that does not
+            confine that is the host's.
     """
 
     command: tuple[str, ...]
@@ -81,6 +90,7 @@ class Launch:
     limits: Limits = Limits()
     devices: tuple[Path, ...] = ()
     ends: tuple[int, int] | None = None
+    loopback: bool = False
 
 
 class SandboxProcess(Protocol):

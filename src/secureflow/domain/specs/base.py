@@ -197,6 +197,9 @@ class JobSpec(Protocol):
     def column_names(self) -> tuple[str, ...]:
         """Every column that the job uses; a job that counts rows uses none."""
 
+    def columns_of(self, party: str) -> tuple[str, ...]:
+        """Return every column that the job uses of a party of the roster."""
+
     @property
     def bounds(self) -> tuple[tuple[str, Bounds], ...]:
         """The number columns and the bounds that their values are clamped to."""
@@ -296,6 +299,16 @@ class SpecBase:
     def part_of(self) -> PartOf | None:
         """It is no part, unless a kind of job says otherwise."""
         return None
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """It uses none, unless a kind of job says otherwise."""
+        return ()
+
+    def columns_of(self, party: str) -> tuple[str, ...]:
+        """Return the same columns of every party, unless a kind of job says otherwise."""
+        del party
+        return self.column_names
 
     def parts(self, job: str) -> tuple[JobSpec, ...]:
         """It starts no other job, unless a kind of job says otherwise."""

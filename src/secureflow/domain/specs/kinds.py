@@ -14,6 +14,8 @@ from secureflow.domain.specs.prediction import PredictionSpec, check_prediction
 from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
 from secureflow.domain.specs.preparation_request import PreparationRequest
+from secureflow.domain.specs.psi import PsiSpec, check_psi
+from secureflow.domain.specs.psi_request import PsiRequest
 from secureflow.domain.specs.statistics import StatisticsSpec, check_statistics
 from secureflow.domain.specs.statistics_request import StatisticsRequest
 from secureflow.domain.specs.sweep import SweepSpec, check_sweep
@@ -89,6 +91,17 @@ MPC_SPEC: Final = SpecKind(
         **{"attempts": "number", "contributions": "number"},
     },
 )
+PSI_SPEC: Final = SpecKind(
+    "psi",
+    PsiSpec,
+    PsiRequest,
+    check_psi,
+    {
+        **{"learns": "text", "receiver": "text", "join": "text", "protocol": "text"},
+        **{"engine": "text", "rules": "texts", "granted": "texts"},
+        **{"most_rows": "number", "minimum": "number", "attempts": "number"},
+    },
+)
 SPEC_KINDS: Final = SpecKinds(
     TRAINING_SPEC,
     STATISTICS_SPEC,
@@ -96,5 +109,6 @@ SPEC_KINDS: Final = SpecKinds(
     EVALUATION_SPEC,
     PREDICTION_SPEC,
     SWEEP_SPEC,
+    PSI_SPEC,
     MPC_SPEC,
 )

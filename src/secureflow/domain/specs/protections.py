@@ -29,11 +29,13 @@ class Traits:
 
 NONE: Final = Traits("none", enclave=False, masks=False)
 """For kinds of job whose parties contribute nothing readable."""
+PEERS: Final = Traits("peers", enclave=False, masks=False)
+"""For kinds whose parties compute with each other, over channels that end at their agents."""
 SEALED: Final = Traits("sealed", enclave=True, masks=False)
 SECAGG: Final = Traits("secagg", enclave=False, masks=True)
 SEALED_SECAGG: Final = Traits("sealed+secagg", enclave=True, masks=True)
 _BY_NAME: Final[Mapping[str, Traits]] = {
-    one.name: one for one in (NONE, SEALED, SECAGG, SEALED_SECAGG)
+    one.name: one for one in (NONE, PEERS, SEALED, SECAGG, SEALED_SECAGG)
 }
 
 
@@ -51,8 +53,14 @@ def traits_of(spec: Protected) -> Traits:
 
 
 def contributes(spec: Protected) -> bool:
-    """Tell whether parties contribute anything to a job that needs protection."""
-    return traits_of(spec) != NONE
+    """Tell whether parties contribute anything to a sum, which needs protection."""
+    traits = traits_of(spec)
+    return traits.enclave or traits.masks
+
+
+def between_peers(spec: Protected) -> bool:
+    """Tell whether parties compute with each other, over channels that end at their agents."""
+    return traits_of(spec) == PEERS
 
 
 def stored_traits(spec: Mapping[str, Any]) -> Traits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from secureflow.engines.run.peers import Peers
 from secureflow.engines.run.protection import Protection
 from secureflow.engines.run.run import Course
 from secureflow.engines.run.sealed import Sealed
@@ -12,7 +13,9 @@ from secureflow.engines.run.sealed_secagg import SealedSecAgg
 from secureflow.engines.run.secagg import SecAgg
 from secureflow.engines.run.unprotected import Unprotected
 
-_ALL: Final[tuple[Protection, ...]] = (Unprotected(), Sealed(), SecAgg(), SealedSecAgg())
+_ALL: Final[tuple[Protection, ...]] = (
+    *(Unprotected(), Peers(), Sealed(), SecAgg(), SealedSecAgg()),
+)
 PROTECTIONS: Final[Mapping[str, Protection]] = {one.name: one for one in _ALL}
 
 

@@ -19,7 +19,7 @@ from secureflow.texts import Language, error_in, told
 
 _WEIGHT: Final = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 _SENTENCES: Final = frozenset(
-    {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "who", "why"}
+    {"attack", "hint", "mechanism", "number", "reason", "sees", "stopped", "what", "who", "why"}
 )
 """Members of explanations and events whose values are our own texts."""
 _UNTOLD: Final = frozenset({"absent", "details", "members"})

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from secureflow.application.running import recording
-from secureflow.domain.specs.protections import contributes, traits_of
+from secureflow.domain.specs.protections import between_peers, contributes, traits_of
 from secureflow.engines.ledger.accused import Accusation
 from secureflow.engines.ledger.bundle import BundleVerdict, verify_bundle
 from secureflow.engines.ledger.bundle_format import BundleEntry, bundle_json
@@ -29,6 +29,7 @@ from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.evaluation.world import FixedWorld
 from tests.unit.engines.mpc.world import MpcWorld
 from tests.unit.engines.prediction.world import DeliveredWorld, PredictionWorld
+from tests.unit.engines.psi.world import PsiWorld
 from tests.unit.engines.recipes.world import PreparationWorld
 from tests.unit.engines.statistics.test_statistics_script import StatisticsWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
@@ -120,12 +121,14 @@ def world_of(kind: str, count: int = 4) -> World:
         return MpcWorld(count=count)
     if kind == "delivered":
         return DeliveredWorld(count=count)
+    if kind == "psi":
+        return PsiWorld(count=count)
     if kind == "sealed":
         return World(count=count, rounds=1)
     return MaskedWorld(count=count, rounds=1, protection=kind)
 
 
-WORK = ("mask", "train", "keep")
+WORK = ("mask", "train", "keep", "peer_run")
 """The verbs of what a party does in a round."""
 
 
@@ -141,6 +144,8 @@ def without_d(world: World) -> str:
 
 def last_verb(world: Any) -> str:
     """What opens a round's sum, or ends the only one."""
+    if between_peers(world.spec):
+        return "peer_run"
     if not contributes(world.spec):
         return "keep"
     return "answer" if traits_of(world.spec).masks else "close"
@@ -160,7 +165,8 @@ COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
     ),
 }
 KINDS = (
-    *("sealed", "secagg", "statistics", "preparation", "evaluation", "prediction", "delivered", "mpc"),
+    *("sealed", "secagg", "statistics", "preparation", "evaluation", "prediction", "delivered"),
+    *("psi", "mpc"),
 )
 
 
@@ -802,5 +808,6 @@ def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
     entries = [entry.document for entry in world.log if entry.kind == FINISHED]
     outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
     assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
-    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered", "mpc"}
+    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered", "psi",
+                 "mpc"}
     assert (kind in modelless) == (outcome.get("model") is None)

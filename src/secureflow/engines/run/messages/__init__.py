@@ -90,6 +90,15 @@ from secureflow.engines.run.messages.party import (
     TrainReply,
     TrainRequest,
 )
+from secureflow.engines.run.messages.peering import (
+    ChannelBytes,
+    PeerOfferReply,
+    PeerOfferRequest,
+    PeerRunForAll,
+    PeerRunOwn,
+    PeerRunReply,
+    PeerRunRequest,
+)
 
 _ASKED: Final[tuple[type[VerbRequest[Any]], ...]] = (
     ConsentRequest,
@@ -106,6 +115,8 @@ _ASKED: Final[tuple[type[VerbRequest[Any]], ...]] = (
     SealRequest,
     HandOverRequest,
     CollectRequest,
+    PeerOfferRequest,
+    PeerRunRequest,
     CosignRequest,
     FinishRequest,
     OpenRequest,
@@ -133,6 +144,7 @@ __all__ = [
     "AttestReply",
     "AttestRequest",
     "Blob",
+    "ChannelBytes",
     "ChallengeReply",
     "ChallengeRequest",
     "CloseReply",
@@ -163,6 +175,12 @@ __all__ = [
     "MaskRequest",
     "OpenReply",
     "OpenRequest",
+    "PeerOfferReply",
+    "PeerOfferRequest",
+    "PeerRunForAll",
+    "PeerRunOwn",
+    "PeerRunReply",
+    "PeerRunRequest",
     "PublishedStep",
     "ReceiveReply",
     "ReceiveRequest",

@@ -1,7 +1,7 @@
-"""What a bundle prints: kept for the owner alone, up to a size; the rest is thrown away.
+"""What code of others prints: kept for the owner alone, up to a size; the rest is thrown away.
 
-It is a pipe that this process drains, so that a bundle that prints much is not held up, and a file
-that cannot grow beyond its limit whatever the bundle does. A process that follows another one goes
+It is a pipe that this process drains, so that code that prints much is not held up, and a file
+that cannot grow beyond its limit whatever the code does. A process that follows another one goes
 on in the same file: ending it often erases nothing. Bytes are kept as they came: whoever shows them
 escapes them.
 """
@@ -26,7 +26,7 @@ _TURNS: Final = 16
 """Reads in a row; then others have their turn."""
 
 
-class BundleLog:
+class PrintedLog:
     """A pipe into a capped file, mode 0600.
 
     Args:

@@ -1,0 +1,3 @@
+"""Engines for computation among parties: `application.ports.mpcengine`."""
+
+from __future__ import annotations

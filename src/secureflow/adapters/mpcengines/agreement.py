@@ -1,0 +1,189 @@
+"""What the agents of a run say to one another, over the messages of its channels.
+
+    {"say": "hello", "agreement": …}    first; who would run something else is named, none starts
+    {"say": "beat", "phase": …}         every `BEAT` seconds
+    {"say": "done"} or {"say": "failed", "sure": …, "phase": …}     last
+
+A result counts when every party is done: until then each waits for the others. A party whose engine
+failed says so at once, and whether it is *sure* that the failure is its own. When an engine dies
+the others' fail too, since their connections break: so one that is not sure waits a moment for who
+is, and the party where it began is the one that is named. Peers are foreign: a message is small,
+and what it says beyond these words is not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from secureflow.adapters.mpcengines import failures
+from secureflow.adapters.mpcengines.together import ended, together
+from secureflow.application.ports.mpcengine import EngineInfo, EngineJob
+from secureflow.application.ports.peers import PeerChannel
+from secureflow.kit.canonical import JSON, canonical_bytes, parse_json
+from secureflow.kit.errors import SecureFlowError
+
+MESSAGE_BYTES: Final = 1 << 20
+PHASE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+BEAT: Final = 2.0
+GRACE: Final = 3.0
+"""Seconds in which the party where a failure began can say so."""
+GONE: Final = "the channel to it broke"
+CLOSED: Final = "it closed the channel"
+FAILED: Final = "its engine failed"
+SILENT: Final = "nothing came from it any more"
+MALFORMED: Final = "it said something that no agent says"
+
+
+TERMS: Final = {
+    "engine": "engine",
+    "version": "version of the engine",
+    "job": "job",
+    "attempt": "attempt",
+    "program": "program",
+    "digest": "digest of the program",
+    "protocol": "protocol",
+    "parameters": "parameters",
+    "parties": "parties",
+    "receivers": "receivers",
+}
+"""What all must have alike (`EngineJob.agreement`), for people."""
+
+
+class Peers:
+    """The other parties of a run.
+
+    Args:
+        job: this party's part.
+        info: its engine.
+    """
+
+    def __init__(self, job: EngineJob, info: EngineInfo) -> None:
+        self._job = job
+        self._engine = info.name
+        self._terms = job.agreement(info)
+        self._unsure: set[str] = set()
+        self.phase = "connect"
+
+    async def agree(self, seconds: float) -> None:
+        """Exchange what is to run with every peer.
+
+        Raises:
+            SecureFlowError: `peer_absent`, `program_mismatch`, `peer_broken`.
+        """
+        engine, waiting = self._engine, set(self._job.peers)
+
+        async def one(peer: str, channel: PeerChannel) -> None:
+            await self._say(peer, {"say": "hello", "agreement": self._terms})
+            told = await self._heard(peer, channel)
+            if told.get("say") != "hello":
+                raise failures.broken(engine, peer, "connect", MALFORMED)
+            if wrong := self._differs(told.get("agreement")):
+                raise failures.mismatch(engine, peer, wrong)
+            waiting.discard(peer)
+
+        try:
+            async with asyncio.timeout(seconds):
+                await together([one(*each) for each in self._job.channels.items()])
+        except TimeoutError as error:
+            raise failures.away(engine, waiting, seconds) from error
+
+    async def watch(self, peer: str) -> None:
+        """Listen to a peer until it is done.
+
+        Raises:
+            SecureFlowError: `peer_broken`: it failed, went, or fell silent.
+        """
+        channel, idle = self._job.channels[peer], self._job.deadlines.idle
+        while True:
+            try:
+                async with asyncio.timeout(idle):
+                    told = await self._heard(peer, channel)
+            except TimeoutError as error:
+                raise self._broken(peer, SILENT) from error
+            match told.get("say"):
+                case "beat":
+                    pass
+                case "done":
+                    return
+                case "failed":
+                    if told.get("sure") is not True:
+                        self._unsure.add(peer)
+                    raise self._broken(peer, FAILED, told.get("phase"))
+                case _:
+                    raise self._broken(peer, MALFORMED)
+
+    async def beat(self) -> None:
+        """Tell every peer, again and again, that this party goes on."""
+        while True:
+            await asyncio.sleep(BEAT)
+            await self.tell({"say": "beat", "phase": self.phase})
+
+    async def tell(self, message: Mapping[str, JSON]) -> None:
+        """Send a message to every peer.
+
+        Raises:
+            SecureFlowError: `peer_broken`.
+        """
+        await together([self._say(peer, message) for peer in self._job.peers])
+
+    async def fail(self, *, sure: bool) -> None:
+        """Tell every peer that this party's engine failed, as far as that can still be told."""
+        message = {"say": "failed", "sure": sure, "phase": self.phase}
+        ways = (self._say(peer, message) for peer in self._job.peers)
+        tasks = [asyncio.ensure_future(one) for one in ways]
+        await asyncio.wait(tasks, timeout=GRACE)
+        await ended(tasks)
+
+    async def culprit(self, watching: Mapping[str, asyncio.Task[None]]) -> SecureFlowError | None:
+        """Return the error of the peer where a failure began, if one says so in a moment.
+
+        Args:
+            watching: peer → the task that runs `watch`.
+        """
+        left, loop = dict(watching), asyncio.get_running_loop()
+        until = loop.time() + GRACE
+        while left and (patience := until - loop.time()) > 0:
+            await asyncio.wait(left.values(), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            for peer, task in list(left.items()):
+                if task.done():
+                    del left[peer]
+                    found = None if task.cancelled() else task.exception()
+                    if isinstance(found, SecureFlowError) and peer not in self._unsure:
+                        return found
+        return None
+
+    def _differs(self, theirs: JSON) -> list[str]:
+        """Return what a peer has otherwise, for people; its values are not repeated."""
+        has = theirs if isinstance(theirs, dict) else {}
+        return [told for name, told in TERMS.items() if has.get(name) != self._terms[name]]
+
+    async def _say(self, peer: str, message: Mapping[str, JSON]) -> None:
+        try:
+            await self._job.channels[peer].send(canonical_bytes(dict(message)))
+        except SecureFlowError as error:
+            raise self._broken(peer, GONE) from error
+
+    async def _heard(self, peer: str, channel: PeerChannel) -> dict[str, JSON]:
+        try:
+            message = await channel.receive()
+        except SecureFlowError as error:
+            raise self._broken(peer, GONE) from error
+        if message is None:
+            raise self._broken(peer, CLOSED)
+        if len(message) > MESSAGE_BYTES:
+            raise self._broken(peer, MALFORMED)
+        try:
+            told = parse_json(message, MESSAGE_BYTES)
+        except SecureFlowError as error:
+            raise self._broken(peer, MALFORMED) from error
+        if not isinstance(told, dict):
+            raise self._broken(peer, MALFORMED)
+        return told
+
+    def _broken(self, peer: str, reason: str, phase: JSON = "") -> SecureFlowError:
+        """Return the error of a peer: in its own phase if it told it, else in ours."""
+        told = isinstance(phase, str) and PHASE.fullmatch(phase) is not None
+        return failures.broken(self._engine, peer, str(phase) if told else self.phase, reason)

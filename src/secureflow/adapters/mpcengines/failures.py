@@ -1,0 +1,163 @@
+"""Why a run of an engine ended: each error names the party and the phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.plain import shown
+from secureflow.kit.text import Text
+
+_LOG: Final = "Its owner finds what it printed in the agent's folder: engines/logs."
+_AGAIN: Final = "The next attempt starts from the same inputs, if the job allows one."
+WORDS: Final = {
+    "raised": "it raised an exception",
+    "import": "a package of its environment cannot be imported",
+    "died": "its process ended without an answer",
+    "flooded": "it prints without end",
+}
+"""Why any engine may fail; an engine's adapter has further words of its own."""
+
+
+def absent(engine: str, party: str = "") -> SecureFlowError:
+    """Return the error of an engine that is not installed."""
+    told = (
+        Text("The engine {engine} is not installed at {party}.", engine=engine, party=party)
+        if party
+        else Text("The engine {engine} is not installed here.", engine=engine)
+    )
+    hint = Text(
+        "Its owner installs it there: secureflow engine install {engine}. No restart is needed.",
+        engine=engine,
+    )
+    return SecureFlowError("engine_absent", told, hint, {"engine": engine, "party": party})
+
+
+def unconfined(engine: str, *, ever: bool) -> SecureFlowError:
+    """Return the error of an engine that nothing confines.
+
+    Args:
+        engine: its name.
+        ever: whether an owner may run it so.
+    """
+    told = Text(
+        "The engine {engine} runs in a sandbox with a network of its own only, and this agent has "
+        "none.",
+        engine=engine,
+    )
+    hint = (
+        "Install bubblewrap (secureflow agent doctor shows what is missing), or accept in "
+        "agent.yaml that engines reach this machine's network and files (engines: unconfined: "
+        "true)."
+        if ever
+        else "Install bubblewrap: secureflow agent doctor shows what is missing. This engine "
+        "listens on every address of its machine, so no setting lets it run without."
+    )
+    return SecureFlowError("engine_unconfined", told, hint, {"engine": engine})
+
+
+def failed(engine: str, party: str, phase: str, reason: str) -> SecureFlowError:
+    """Return the error of an engine that said why it cannot go on, or ended."""
+    told = Text(
+        "{engine} failed at {party} in the phase {phase}: {reason}.",
+        engine=engine,
+        party=party,
+        phase=phase,
+        reason=reason,
+    )
+    return SecureFlowError("engine_failed", told, _LOG, _where(engine, party, phase))
+
+
+def out_of_memory(engine: str, party: str, phase: str, memory: int) -> SecureFlowError:
+    """Return the error of an engine that needed more memory than it may have."""
+    told = Text(
+        "{engine} needs more memory than the {megabytes} MiB that it may have at {party} (phase "
+        "{phase}).",
+        engine=engine,
+        megabytes=memory >> 20,
+        party=party,
+        phase=phase,
+    )
+    hint = "Raise engines: memory_mb in that agent's agent.yaml, or compute over fewer rows."
+    return SecureFlowError("engine_out_of_memory", told, hint, _where(engine, party, phase))
+
+
+def silent(engine: str, party: str, phase: str, seconds: float) -> SecureFlowError:
+    """Return the error of an engine that neither computes nor talks."""
+    told = Text(
+        "{engine} neither computed nor sent anything for {seconds:.0f} seconds at {party} in the "
+        "phase {phase}.",
+        engine=engine,
+        seconds=seconds,
+        party=party,
+        phase=phase,
+    )
+    return SecureFlowError("engine_silent", told, _AGAIN, _where(engine, party, phase))
+
+
+def too_slow(engine: str, party: str, phase: str, seconds: float) -> SecureFlowError:
+    """Return the error of a run whose whole time is over."""
+    told = Text(
+        "{engine} took longer than {seconds:.0f} seconds at {party}; it was in the phase {phase}.",
+        engine=engine,
+        seconds=seconds,
+        party=party,
+        phase=phase,
+    )
+    hint = "Compare with the job's estimate, and allow it more time or fewer rows."
+    return SecureFlowError("engine_silent", told, hint, _where(engine, party, phase))
+
+
+def refused(engine: str, party: str, reason: str) -> SecureFlowError:
+    """Return the error of an answer that counts for nothing."""
+    told = Text(
+        "What {engine} returned at {party} is refused: {reason}.",
+        engine=engine,
+        party=party,
+        reason=reason,
+    )
+    return SecureFlowError("engine_output_refused", told, _LOG, _where(engine, party, "outputs"))
+
+
+def mismatch(engine: str, peer: str, what: Sequence[str]) -> SecureFlowError:
+    """Return the error of a peer that would run something else."""
+    told = Text(
+        "{peer} would run {engine} with another {what} than this party: nothing was started.",
+        peer=peer,
+        engine=engine,
+        what=", ".join(what),
+    )
+    hint = "Both install the same version (secureflow engine list), and take part in the same job."
+    details = {**_where(engine, peer, "connect"), "what": list(what)}
+    return SecureFlowError("program_mismatch", told, hint, details)
+
+
+def away(engine: str, peers: Iterable[str], seconds: float) -> SecureFlowError:
+    """Return the error of peers that did not come."""
+    named = sorted(peers)
+    told = Text(
+        "{peers} did not start {engine} within {seconds:.0f} seconds.",
+        peers=", ".join(named),
+        engine=engine,
+        seconds=seconds,
+    )
+    hint = "Is that agent running, and linked to the centre? secureflow agent status tells it."
+    details = {**_where(engine, named[0], "connect"), "parties": named}
+    return SecureFlowError("peer_absent", told, hint, details)
+
+
+def broken(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
+    """Return the error of a peer that went in the middle."""
+    told = Text(
+        "{peer} ended {engine} in the phase {phase}: {reason}.",
+        peer=peer,
+        engine=engine,
+        phase=phase,
+        reason=reason,
+    )
+    return SecureFlowError("peer_broken", told, _AGAIN, _where(engine, peer, phase))
+
+
+def _where(engine: str, party: str, phase: str) -> dict[str, object]:
+    return {"engine": shown(engine), "party": shown(party), "phase": shown(phase)}

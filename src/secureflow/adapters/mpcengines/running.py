@@ -1,0 +1,416 @@
+"""One run of an engine: its process, its doors, its peers, its deadlines. See `EngineRuns.run`.
+
+    agree with every peer → start the process → take its doors → forward, watch, read what it says
+    → keep what it returns → tell the peers → wait until all are done → end the process
+
+Nothing of the process is trusted: sizes are bounded, file names are ours, and an answer that is not
+as declared is refused. It shows signs of life or is ended: something said, bytes on a channel, or
+processor time used. It ends with the run, with all it started, however the run ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import math
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from secureflow.adapters.mpcengines import failures, host
+from secureflow.adapters.mpcengines.agreement import PHASE, Peers
+from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
+from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
+from secureflow.adapters.mpcengines.measured import usage
+from secureflow.adapters.mpcengines.outputs import Outputs
+from secureflow.adapters.mpcengines.together import ended
+from secureflow.application.ports.mpcengine import EngineInfo, EngineJob, EngineResult, Progress
+from secureflow.application.ports.sandbox import Launch, Limits, Sandbox, SandboxProcess, View
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.printedlog import PrintedLog
+from secureflow.kit.shielding import shielded
+from secureflow.kit.text import Text
+
+HOST: Final = Path(host.__file__)
+TICK: Final = 0.5
+"""Seconds between two looks at a process."""
+BUSY: Final = 0.05
+"""Share of a processor that is a sign of life; who waits for a peer uses less."""
+MESSAGES: Final = 100_000
+"""Of one process."""
+_TOGETHER: Final = 32
+"""Messages that are read in a row; then others have their turn."""
+WORK: Final = "/tmp/work"  # noqa: S108 - inside the sandbox
+OPEN_FILES: Final = 1024
+_KILLED: Final = 128 + signal.SIGKILL
+LINGER: Final = 5.0
+"""Seconds in which a process that closed its channel ends by itself."""
+
+
+def counts(figures: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """Return figures that are a few finite numbers, by short names.
+
+    Raises:
+        ValueError: they are not.
+    """
+    for name, value in figures.items():
+        number = isinstance(value, int | float) and math.isfinite(value)
+        if not number or len(name) > 64 or len(figures) > 64:
+            raise ValueError(name)
+    return dict(figures)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an engine runs; its adapter says it.
+
+    Args:
+        info: the engine.
+        python: the interpreter of its environment.
+        program: the file that its process runs, with a function `run(job)` (`host`).
+        words: further words by which it says why it failed → the reason, for people.
+        unsure: words of failures that a peer may have caused.
+        outputs: names that it may return; None for any plain name, at most `outputs.MOST`.
+        figures: checks its figures, with `ValueError`; they leave this party.
+        environment: variables.
+        views: further files that it reads, such as modules of its program.
+        processes: threads and processes.
+        addresses: bytes of address space, where that is more than memory.
+    """
+
+    info: EngineInfo
+    python: Path
+    program: Path
+    words: Mapping[str, str] = field(default_factory=dict)
+    unsure: frozenset[str] = frozenset({"raised"})
+    outputs: frozenset[str] | None = frozenset()
+    figures: Callable[[Mapping[str, JSON]], Mapping[str, JSON]] = counts
+    environment: Mapping[str, str] = field(default_factory=dict)
+    views: tuple[View, ...] = ()
+    processes: int = 256
+    addresses: int = 64 << 30
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run happens.
+
+    Args:
+        sandbox: starts the process.
+        folder: an empty one to work in where nothing confines; it is the caller's to wipe.
+        log: the file of what the process prints.
+    """
+
+    sandbox: Sandbox
+    folder: Path
+    log: Path
+
+
+class EngineRun:
+    """One run; `run` is called once.
+
+    Args:
+        place: where.
+        plan: how.
+        job: what.
+        progress: is told of it.
+    """
+
+    def __init__(self, place: Place, plan: Plan, job: EngineJob, progress: Progress) -> None:
+        self._place = place
+        self._plan = plan
+        self._job = job
+        self._progress = progress
+        self._engine = plan.info.name
+        self._peers = Peers(job, plan.info)
+        self._doors = Doors()
+        self._forwarder = Forwarder(self._doors, job.channels, job.deadlines.connect)
+        names = plan.outputs if job.party in job.receivers else frozenset()
+        self._outputs = Outputs(job.outputs, names, job.limits.scratch)
+        self._said = time.monotonic()
+        self._peak = 0
+        self._flooded = False
+        self._unsure: list[SecureFlowError] = []
+        self._process: SandboxProcess | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    async def run(self) -> EngineResult:
+        """Run, and leave nothing behind but the outputs.
+
+        Raises:
+            SecureFlowError: see `MpcEngine.run`.
+        """
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._job.deadlines.total) as whole:
+                self._phase("connect", 0.0)
+                await self._peers.agree(self._job.deadlines.connect)
+                figures = await self._in_process()
+        except BaseException as error:  # cancellation too: half of a result is none
+            self._outputs.remove()
+            if isinstance(error, TimeoutError) and whole.expired():
+                seconds = self._job.deadlines.total
+                raise failures.too_slow(*self._where, seconds) from error
+            raise
+        took = time.monotonic() - began
+        return EngineResult(figures, dict(self._outputs.kept), took, self._peak)
+
+    @property
+    def _where(self) -> tuple[str, str, str]:
+        return self._engine, self._job.party, self._peers.phase
+
+    async def _in_process(self) -> Mapping[str, JSON]:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        log = PrintedLog(self._place.log, self._flood)
+        try:
+            launch = self._launch((theirs.fileno(), log.inherited))
+            self._process = await self._place.sandbox.start(launch)
+            theirs.close()
+            log.give_away()
+            lines = HostLines(ours)
+            await self._told_of_doors(lines, launch, self._process)
+            self._phase("inputs", 0.0)
+            return await self._computed(lines, self._process)
+        finally:
+            if self._process is not None:
+                await shielded(self._process.kill())
+            await self._forwarder.stop()
+            self._doors.close()
+            theirs.close()
+            ours.close()
+            await shielded(log.close(0 if self._process is None else 1))
+
+    async def _told_of_doors(
+        self, lines: HostLines, launch: Launch, process: SandboxProcess
+    ) -> None:
+        """Open the doors; who cannot tells its peers."""
+        try:
+            await self._open_doors(lines, launch)
+        except TimeoutError as error:
+            found = failures.silent(*self._where, self._job.deadlines.connect)
+            cause: Exception = error
+        except Ended as error:
+            found, cause = await self._died(process), error
+        except LineRefused as error:
+            found, cause = failures.refused(self._engine, self._job.party, str(error)), error
+        else:
+            return
+        await self._peers.fail(sure=True)
+        raise found from cause
+
+    def _launch(self, ends: tuple[int, int]) -> Launch:
+        job, plan = self._job, self._plan
+        views = [
+            View(HOST, Path("/engine/host.py")),
+            View(plan.program, Path("/engine/program.py")),
+        ]
+        views += plan.views
+        views += [View(path, Path("/inputs", name)) for name, path in job.inputs.items()]
+        if job.code is not None:
+            views.append(View(job.code.folder, Path("/code")))
+        launch = Launch(
+            (str(plan.python), "-I", "-B"),
+            {"LANG": "C.UTF-8", **plan.environment},
+            tuple(views),
+            limits=Limits(
+                job.limits.memory,
+                plan.processes,
+                file_size=job.limits.scratch,
+                scratch=job.limits.scratch,
+                open_files=OPEN_FILES,
+                addresses=plan.addresses,
+            ),
+            ends=ends,
+            loopback=True,
+        )
+        files = (self._inside(launch, one) for one in (HOST, plan.program))
+        return replace(launch, command=(*launch.command, *files))
+
+    def _inside(self, launch: Launch, path: Path) -> str:
+        return str(self._place.sandbox.inside(launch, path))
+
+    async def _open_doors(self, lines: HostLines, launch: Launch) -> None:
+        """Have the process pass its sockets: before any code of the engine runs.
+
+        Raises:
+            TimeoutError: it did not.
+            Ended, LineRefused: as `HostLines`.
+        """
+        job = self._job
+        spares = max(1, SPARES // len(job.peers))
+        told = {
+            "number": job.number,
+            "parties": len(job.parties),
+            "program": job.program,
+            "protocol": job.protocol,
+            "parameters": dict(job.parameters),
+            "inputs": {name: self._inside(launch, path) for name, path in job.inputs.items()},
+            "receives": job.party in job.receivers,
+            "folder": WORK if self._place.sandbox.confines else str(self._place.folder),
+            "code": None if job.code is None else self._inside(launch, job.code.folder),
+            "entry": "" if job.code is None else job.code.entry,
+            "spares": spares,
+        }
+        async with asyncio.timeout(job.deadlines.connect):
+            await lines.send(json.dumps(told, allow_nan=False).encode() + b"\n")
+            for party in job.parties:
+                door = await lines.message()
+                port = door.get("port")
+                if door.get("say") != "door" or type(port) is not int or not 0 < port < 1 << 16:
+                    raise LineRefused("it did not open its network")
+                if party == job.party:
+                    self._doors.port = port
+                    continue
+                listening, *more = lines.sockets(1 + spares)
+                self._doors.listening[party] = listening
+                self._doors.spares.extend(more)
+        lines.take_no_more()
+
+    async def _computed(self, lines: HostLines, process: SandboxProcess) -> Mapping[str, JSON]:
+        """Have the engine compute; return its figures when every party is done."""
+        watching = {one: asyncio.create_task(self._peers.watch(one)) for one in self._job.peers}
+        reading = asyncio.create_task(self._read(lines, process))
+        alive = asyncio.create_task(self._alive(process))
+        work = [self._peers.beat(), *map(self._forwarder.run, self._job.peers)]
+        beside = [asyncio.create_task(_until_broken(one)) for one in work]
+        try:
+            figures = await _first({reading, alive, *watching.values(), *beside}, reading)
+            alive.cancel()  # what it was started for is done
+            await self._peers.tell({"say": "done"})
+            self._phase("outputs", 1.0)
+            await asyncio.gather(*watching.values())
+        except SecureFlowError as error:
+            raise await self._named(error, watching) from error
+        else:
+            return figures
+        finally:
+            await ended([reading, alive, *beside, *watching.values()])
+
+    async def _named(
+        self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
+    ) -> SecureFlowError:
+        """Tell the peers, and return the error of the party where the failure began."""
+        sure = error.code not in {"peer_broken", "engine_silent"} and error not in self._unsure
+        await self._peers.fail(sure=sure)
+        if sure:
+            return error
+        return await self._peers.culprit(watching) or error
+
+    async def _read(self, lines: HostLines, process: SandboxProcess) -> Mapping[str, JSON]:
+        """Take what the process says until it is done; return its figures."""
+        try:
+            for count in range(MESSAGES):
+                if count % _TOGETHER == _TOGETHER - 1:
+                    await asyncio.sleep(0)  # what has come already waits for nobody
+                told = await lines.message()
+                self._said = time.monotonic()
+                match told.get("say"):
+                    case "progress":
+                        self._progressed(told)
+                    case "output":
+                        await self._outputs.take(told, lines, self._sign)
+                    case "done":
+                        self._sample(process)
+                        return self._figures(told.get("figures"))
+                    case "failed":
+                        raise self._failed(told.get("word"))
+                    case _:
+                        break
+        except Ended as error:
+            raise await self._died(process) from error
+        except LineRefused as error:
+            raise failures.refused(self._engine, self._job.party, str(error)) from error
+        raise failures.refused(self._engine, self._job.party, "it says what no engine says")
+
+    def _progressed(self, told: Mapping[str, Any]) -> None:
+        phase, share = told.get("phase"), told.get("share")
+        if isinstance(phase, str) and PHASE.fullmatch(phase) and isinstance(share, int | float):
+            self._phase(phase, min(max(float(share), 0.0), 1.0))
+
+    def _phase(self, phase: str, share: float) -> None:
+        self._peers.phase = phase
+        self._progress(phase, share)
+
+    def _figures(self, figures: object) -> Mapping[str, JSON]:
+        if isinstance(figures, dict):
+            with contextlib.suppress(ValueError):
+                return self._plan.figures(figures)
+        reason = "its figures are not those of its program"
+        raise failures.refused(self._engine, self._job.party, reason)
+
+    def _failed(self, word: object) -> SecureFlowError:
+        """Return the error for a word of the process; one that is not known is not repeated."""
+        if word == "memory":
+            return failures.out_of_memory(*self._where, self._job.limits.memory)
+        words = {**failures.WORDS, **self._plan.words}
+        if not isinstance(word, str) or word not in words:
+            return failures.refused(self._engine, self._job.party, "it says what no engine says")
+        error = failures.failed(*self._where, words[word])
+        if word in self._plan.unsure:
+            self._unsure.append(error)
+        return error
+
+    async def _died(self, process: SandboxProcess) -> SecureFlowError:
+        """Return why a process closed its channel; it is ended if it goes on."""
+        try:
+            async with asyncio.timeout(LINGER):
+                code = await process.wait()
+        except TimeoutError:
+            code = 0
+        if self._flooded:
+            return failures.failed(*self._where, failures.WORDS["flooded"])
+        if code == _KILLED:
+            return failures.out_of_memory(*self._where, self._job.limits.memory)
+        return failures.failed(*self._where, failures.WORDS["died"])
+
+    async def _alive(self, process: SandboxProcess) -> None:
+        """Measure the process, and end the run where it shows no sign of life."""
+        idle, before = self._job.deadlines.idle, 0.0
+        while True:
+            await asyncio.sleep(min(TICK, idle / 4))
+            seconds = self._sample(process)
+            if seconds - before > BUSY * TICK:
+                before = seconds
+                self._sign()
+            if 0 < self._job.limits.memory < self._peak:  # where no cgroup counts it
+                raise failures.out_of_memory(*self._where, self._job.limits.memory)
+            last = max(self._said, self._forwarder.moved)
+            if time.monotonic() - last > idle:
+                raise failures.silent(*self._where, idle)
+
+    def _sign(self) -> None:
+        self._said = time.monotonic()
+
+    def _sample(self, process: SandboxProcess) -> float:
+        found = usage(process.pid)
+        self._peak = max(self._peak, found.peak)
+        return found.seconds
+
+    def _flood(self) -> None:
+        """It prints without end: end it."""
+        self._flooded = True
+        if self._process is not None:
+            self._ending = asyncio.get_running_loop().create_task(self._process.kill())
+
+
+async def _until_broken(work: Coroutine[Any, Any, None]) -> None:
+    """Do work over the channels until one breaks; `Peers.watch` says which."""
+    with contextlib.suppress(SecureFlowError):
+        await work
+
+
+async def _first(tasks: set[asyncio.Task[Any]], wanted: asyncio.Task[Any]) -> Any:
+    """Return the result of the wanted task, or raise the first error of any of them."""
+    left = tasks
+    while not wanted.done():
+        done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for one in sorted(done, key=lambda task: task is wanted):
+            one.result()
+    return wanted.result()

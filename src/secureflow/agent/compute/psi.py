@@ -1,0 +1,159 @@
+"""Private set intersection: the steps that the agent requests from a job's worker.
+
+A job's worker reads the owner's file; what an engine or another party sent is read here as well, and
+not in the agent. Each step can be repeated: it writes the same again. They find what earlier steps
+read in memory, or read it anew in a process that has replaced the one of these steps.
+
+| step       | reads                      | writes                                              |
+|------------|----------------------------|-----------------------------------------------------|
+| `keys`     | the key columns            | the keys as an engine takes them; a commitment      |
+| `shown`    | matches, granted columns   | this party's columns of rows that match, for a peer |
+| `result`   | matches, columns of a peer | the result                                          |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from secureflow.adapters.datasources import SourceLimits, open_source
+from secureflow.agent.compute.kind import NO_SECRETS, Prepared, Secrets, Step, declared
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import dataset_name
+from secureflow.domain.specs.kind import SpecKind
+from secureflow.domain.specs.kinds import PSI_SPEC
+from secureflow.domain.specs.psi import PsiSpec
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+if TYPE_CHECKING:  # NumPy loads with the first job
+    from numpy.typing import NDArray
+
+KEYS: Final = "psi_keys"
+SHOWN: Final = "psi_shown"
+RESULT: Final = "psi_result"
+COUNTS: Final = ("rows", "keys", "missing", "malformed", "repeated")
+"""What `keys` counts: rows, different keys, and rows that have none of their own."""
+FIRST: Final = 10
+"""Rows that are named of each of the last three, from 1; 0 stands for no further one."""
+COMMITMENT: Final = 32
+"""Bytes of the commitment, one a number."""
+KEYS_SUMS: Final = len(COUNTS) + COMMITMENT + 3 * FIRST
+RESULT_COUNTS: Final = 2
+"""What `result` returns: rows of the file, and how many of them match."""
+MAX_SHOWN: Final = 1 << 34
+"""Most bytes of a peer's columns."""
+
+
+def keys_arguments(party: str, salt: bytes, result: Path) -> dict[str, JSON]:
+    """Return the arguments of step `keys`.
+
+    Args:
+        party: this one.
+        salt: of the commitment.
+        result: where the keys are written: 16 bytes each, in ascending order.
+    """
+    return {"party": party, "salt": salt.hex(), "result": str(result)}
+
+
+def shown_arguments(party: str, peer: str, matches: Path, result: Path) -> dict[str, JSON]:
+    """Return the arguments of step `shown`.
+
+    Args:
+        party: this one.
+        peer: for whom the columns are.
+        matches: a folder with the engine's matches, a NumPy file for each peer.
+        result: where they are written, as Parquet.
+    """
+    return {"party": party, "peer": peer, "matches": str(matches), "result": str(result)}
+
+
+def result_arguments(party: str, matches: Path, theirs: str, result: Path) -> dict[str, JSON]:
+    """Return the arguments of step `result`.
+
+    Args:
+        party: this one.
+        matches: as of `shown`.
+        theirs: the file of a peer's columns; "" for none.
+        result: where the result is written, as Parquet.
+    """
+    return {"party": party, "matches": str(matches), "theirs": theirs, "result": str(result)}
+
+
+class PsiWorker:
+    """`agent.compute.kind.WorkerKind`."""
+
+    spec: Final[SpecKind] = PSI_SPEC
+
+    def __init__(self) -> None:
+        self.steps: Mapping[str, Step] = {KEYS: _keys, SHOWN: _shown, RESULT: _result}
+
+    def check(
+        self, job: str, spec: PsiSpec, config: DatasetConfig | None, limits: SourceLimits
+    ) -> None:
+        """Refuse columns that the file does not have.
+
+        Raises:
+            SecureFlowError: `dataset_unknown`, those of `DataSource.check`.
+        """
+        own = declared(job, config)
+        open_source(own, limits).check(_columns(spec, own))
+
+    def prepare(
+        self,
+        job: str,
+        spec: PsiSpec,
+        config: DatasetConfig | None,
+        limits: SourceLimits,
+        secrets: Secrets = NO_SECRETS,
+    ) -> Prepared:
+        """Check the columns; the rows are read by the steps, block by block."""
+        from secureflow.agent.compute.psi_rows import PsiRows
+
+        del secrets
+        self.check(job, spec, config, limits)
+        own = declared(job, config)
+        return Prepared(PsiRows(job, spec, open_source(own, limits)))
+
+
+def _columns(spec: PsiSpec, config: DatasetConfig) -> tuple[str, ...]:
+    """Return the columns of whoever's dataset this is; the worker does not know its party.
+
+    Raises:
+        SecureFlowError: `dataset_unknown`.
+    """
+    declared_here = {one.name for one in config.columns}
+    for side in spec.sides:
+        named = dataset_name(spec, side.party) == config.name
+        if named and declared_here.issuperset(side.columns):
+            return side.columns
+    raise SecureFlowError(
+        "dataset_unknown",
+        Text("No party of the job brings dataset {name!r} with its columns.", name=config.name),
+        "Publish the dataset with the columns that the job names.",
+    )
+
+
+def _keys(rows: Any, party: str, salt: str, result: str) -> NDArray[Any]:
+    """Write the keys, and return counts, commitment and first rows."""
+    found: NDArray[Any] = rows.write_keys(party, bytes.fromhex(salt), Path(result))
+    return found
+
+
+def _shown(rows: Any, party: str, peer: str, matches: str, result: str) -> NDArray[Any]:
+    """Write the columns for a peer, and return how many rows there are."""
+    found: NDArray[Any] = rows.write_shown(party, peer, Path(matches), Path(result))
+    return found
+
+
+def _result(rows: Any, party: str, matches: str, theirs: str, result: str) -> NDArray[Any]:
+    """Write the result, and return its counts."""
+    found: NDArray[Any] = rows.write_result(
+        party, Path(matches), Path(theirs) if theirs else None, Path(result)
+    )
+    return found
+
+
+PSI_WORKER: Final = PsiWorker()

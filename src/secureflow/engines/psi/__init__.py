@@ -1,0 +1,1 @@
+"""Private set intersection: what both sides do alike with their keys, and what is counted of it."""

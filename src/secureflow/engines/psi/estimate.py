@@ -1,0 +1,66 @@
+"""What an intersection will cost, from how many keys there may be: shown before anybody consents.
+
+Measured with two parties of a million keys each on the reference machine (`python -m
+benchmarks.psi`); time and bytes grow with the keys, memory with them beyond what an engine takes
+anyway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from secureflow.domain.specs.psi import PsiProtocol, PsiSpec
+from secureflow.kit.canonical import JSON
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Of a million keys at each of two sides.
+
+    Args:
+        seconds: that a run takes.
+        mb: over the channel, both ways.
+        memory_mb: of one party's process.
+    """
+
+    seconds: float
+    mb: float
+    memory_mb: float
+
+
+_COSTS: Final[dict[PsiProtocol, _Cost]] = {
+    "rr22": _Cost(4.6, 33.0, 440.0),
+    "kkrt": _Cost(8.7, 117.0, 550.0),
+    "ecdh": _Cost(17.7, 76.0, 280.0),
+    "openmined": _Cost(340.0, 76.0, 400.0),
+}
+_BASE_MB: Final = 200.0
+"""Of an engine's process before it reads a key."""
+_READING: Final = 2.0
+"""Seconds per million rows that their owner reads, normalises and commits to."""
+_START: Final = 2.0
+"""Seconds until channels and engines are up."""
+
+
+def estimate(spec: PsiSpec) -> dict[str, JSON]:
+    """Return the cost of one attempt, if every party brings as many keys as it may.
+
+    `bytes` over all channels, `memory` in bytes at the party that needs most, `seconds`.
+    """
+    seconds, mb, memory = _START, 0.0, 0.0
+    receiver = spec.side(spec.receiver).most_rows
+    for other in spec.others(spec.receiver):
+        millions = (receiver + spec.side(other).most_rows) / 2e6
+        steps: tuple[PsiProtocol, ...] = (spec.protocol,)
+        for one in ("openmined", *steps) if spec.size_first else steps:
+            cost = _COSTS[one]
+            seconds += cost.seconds * millions
+            mb += cost.mb * millions
+            memory = max(memory, _BASE_MB + cost.memory_mb * millions)
+    seconds += _READING * max(one.most_rows for one in spec.sides) / 1e6
+    return {
+        "bytes": round(mb * 1e6),
+        "memory": round(memory * 1e6),
+        "seconds": round(seconds, 1),
+    }

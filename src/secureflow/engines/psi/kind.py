@@ -1,0 +1,85 @@
+"""Private set intersection in the engines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from secureflow.domain.specs.kind import SpecKind
+from secureflow.domain.specs.kinds import PSI_SPEC
+from secureflow.domain.specs.psi import PsiSpec
+from secureflow.engines.psi.stage import STAGE
+from secureflow.engines.run.kind import Rows
+from secureflow.engines.script import Script
+from secureflow.kit.canonical import JSON
+
+if TYPE_CHECKING:
+    from secureflow.engines.privacy.accounting import Charge
+    from secureflow.engines.run.run import JobContext
+    from secureflow.engines.secagg import MaskingPlan
+
+
+class PsiEngineKind:
+    """`engines.run.kind.EngineKind`."""
+
+    spec: Final[SpecKind] = PSI_SPEC
+    scripts: Final = frozenset({"psi/1"})
+    retired: Final[frozenset[str]] = frozenset()
+    stages: Final = (STAGE,)
+    contributing: Final = STAGE
+
+    def script(self, version: str, context: JobContext[PsiSpec]) -> Script[dict[str, JSON]]:
+        """Return a fresh script."""
+        from secureflow.engines.psi.script import intersection
+
+        del version
+        return intersection(context)
+
+    def rounds_of(self, spec: PsiSpec, stage: str) -> range:
+        """Return the numbers of a stage's attempts."""
+        return range(1, spec.planned_rounds + 1) if stage == STAGE else range(0)
+
+    def masked_stages(self, spec: PsiSpec) -> tuple[str, ...]:
+        """Return none: nothing is summed."""
+        del spec
+        return ()
+
+    def masked_plan(
+        self, spec: PsiSpec, job: str, spec_digest: str, stage: str
+    ) -> MaskingPlan:  # fmt: skip
+        """Refuse: nothing is summed."""
+        raise AssertionError(spec, job, spec_digest, stage)
+
+    def session_round(self, stage: str, number: int) -> int:
+        """Refuse: nothing is summed."""
+        raise AssertionError(stage, number)
+
+    def charge(self, spec: PsiSpec, read: Mapping[str, int] | None = None) -> Charge:
+        """Return (): what matches is told exactly; owners limit probing instead."""
+        del spec, read
+        return ()
+
+    def disclosure(self, spec: PsiSpec, tee: str) -> Rows:
+        """Return who sees what; no enclave takes part."""
+        from secureflow.engines.psi.disclosure import disclosure
+
+        del tee
+        return disclosure(spec)
+
+    def explanation(
+        self,
+        spec: PsiSpec,
+        *,
+        tee: str,
+        accounting: Mapping[str, JSON] | None,
+        rounds: Rows,
+        dropouts: Rows,
+    ) -> dict[str, JSON]:
+        """Return who could see what, and which attacks are stopped."""
+        from secureflow.engines.psi.explanation import explanation
+
+        del tee, accounting
+        return explanation(spec, rounds=rounds, dropouts=dropouts)
+
+
+PSI_ENGINE: Final = PsiEngineKind()
