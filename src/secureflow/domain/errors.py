@@ -125,6 +125,7 @@ CATALOGUE: dict[str, Category] = {
     "invalid_recipe": Category.INVALID,
     "no_recipe": Category.NOT_FOUND,
     "no_totals": Category.NOT_FOUND,
+    "inputs_unequal": Category.CONFLICT,
     "no_evaluation": Category.NOT_FOUND,
     "model_length_wrong": Category.UNTRUSTED,
     "too_few_rows": Category.INVALID,

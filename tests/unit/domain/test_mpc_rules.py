@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from unit.engines.mpc.engine_world import asked
 from unit.engines.mpc.world import COLUMNS, QUERIES, specified
 
 from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.engineprograms import input_of, matched_by_place, outputs_of
 from secureflow.domain.specs.jointsums import JointSums
-from secureflow.domain.specs.mpc import MpcSpec
+from secureflow.domain.specs.mpc import MpcSpec, check_mpc
 from secureflow.domain.specs.mpc_programs import PROGRAMS, entry_of
 from secureflow.kit.errors import SecureFlowError
 
@@ -82,8 +84,9 @@ def test_two_parties_sum_only_where_noise_or_their_owners_allow_it() -> None:
 
 def test_its_facts_are_what_policies_decide_on() -> None:
     assert specified(ROSTER).facts() == {
-        "program": "joint-sums", "version": 1, "protocol": "masked-sum",
-        "measures": ("count", "covariance", "sum"), "receivers": (), "contributions": 1,
+        "program": "joint-sums", "version": 1, "protocol": "masked-sum", "engine": "built in",
+        "measures": ("count", "covariance", "sum"),
+        "receivers": ("bank-a", "bank-b", "bank-c"), "attempts": 3, "contributions": 1,
     }  # fmt: skip
 
 
@@ -115,3 +118,72 @@ def test_every_program_of_the_catalogue_says_what_it_is() -> None:
         assert entry.smallest >= 2
         assert all(one.label.threshold for one in entry.protocols.values())
     assert entry_of("joint-sums").parameters is JointSums
+
+
+def engine(**changes: Any) -> dict[str, Any]:
+    return asked([dict(one) for one in changes.pop("roster", ROSTER)], **changes)
+
+
+TWO = [{**ROSTER[0]}, {**ROSTER[1]}]
+COMPUTING = [*TWO, {**ROSTER[2], "dataset": ""}]
+
+
+def sides(*columns: list[str]) -> dict[str, Any]:
+    return {
+        "sides": [
+            {"party": f"bank-{one}", "columns": own} for one, own in zip("abc", columns, strict=False)
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "reason"),
+    [
+        ({"roster": TWO}, "protocol", "aby3 is of 3 parties, and the job has 2"),
+        ({"protocol": "cheetah"}, "protocol", "cheetah is of 2 parties, and the job has 3"),
+        ({"protocol": "masked-sum"}, "protocol", "ranking does not run by masked-sum"),
+        ({"receivers": ["bank-z"]}, "receivers", "bank-z is not on the roster"),
+        ({"receivers": ["bank-a", "bank-a"]}, "receivers", "listed twice"),
+        ({"engine": None}, "engine", "aby3 is run by spu"),
+        ({"protection": "secagg"}, "engine", "aby3 is run by spu"),
+        ({"privacy": PRIVATE}, "privacy", "no noise is added"),
+        (sides(["x"], ["x"]), "inputs", "in the roster's order"),
+        (sides(["x"], ["x"], []), "inputs.bank-c", "no columns are named"),
+        ({"roster": COMPUTING, **sides(["x"], ["x"], ["x"])}, "inputs.bank-c", "has no dataset"),
+        (sides(["x", "y"], ["x"], ["x"]), "inputs.bank-a", "one column to ranking"),
+        ({**sides(["x", "x"], ["x"], ["x"]), "computation": {"name": "correlation"}},
+         "inputs.bank-a", "named twice"),
+        ({"computation": {"name": "logistic", "model": "bank-z"}}, "program.model", "no weights"),
+        ({"computation": {"name": "logistic", "model": "bank-a"}, **sides(["w", "v"], ["x"], ["y"])},
+         "inputs.bank-a", "one column to logistic"),
+    ],
+)  # fmt: skip
+def test_a_contradiction_of_an_engines_program_is_named(
+    changes: dict[str, Any], field: str, reason: str
+) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        check_mpc(parse(MpcSpec, engine(**changes)))
+    assert (caught.value.code, caught.value.details["field"]) == ("contradictory_spec", field)
+    assert reason in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_party_may_compute_along_and_only_receivers_learn() -> None:
+    spec = parse(MpcSpec, engine(roster=COMPUTING))
+    check_mpc(spec)
+    assert [spec.columns_of(party) for party in spec.parties] == [("turnover",), ("turnover",), ()]
+    assert spec.learners == ("bank-a",)
+    assert not spec.all_private
+    assert spec.planned_rounds == 3
+    facts = spec.facts()
+    assert (facts["program"], facts["engine"], facts["receivers"]) == ("ranking", "spu", ("bank-a",))
+    everybody = parse(MpcSpec, engine(roster=COMPUTING, receivers="all"))
+    assert everybody.learners == everybody.parties
+
+
+def test_what_parties_bring_is_named_as_the_engine_does() -> None:
+    spec = parse(MpcSpec, engine(computation={"name": "logistic", "model": "bank-b"}))
+    program = spec.program_of_engine
+    assert [input_of(program, one) for one in spec.sides] == ["columns", "weights", "columns"]
+    assert matched_by_place(program, spec.sides) == ("bank-a", "bank-c")
+    assert outputs_of(program) == ("probability",)

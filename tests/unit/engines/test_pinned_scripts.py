@@ -22,6 +22,8 @@ from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.script import Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.mpc.engine_world import EngineWorld
+from tests.unit.engines.mpc.engine_world import OnceLost as EngineLostOnce
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
@@ -136,6 +138,17 @@ PSI: dict[str, Callable[[], Made]] = {
     "exhausted": attempts("peer_run", BROKEN),
     "silent from the start": attempts("peer_offer", SILENT),
 }
+def lost_every_time() -> Made:
+    world = EngineWorld(count=3)
+    world.refuse["bank-b", "peer_run"] = SecureFlowError("engine_failed", "the engine ended")
+    return world, play
+
+
+ENGINES: dict[str, Callable[[], Made]] = {
+    "engine, success": lambda: (EngineWorld(count=3), play),
+    "engine, second attempt": lambda: (EngineLostOnce(count=3), play),
+    "engine, failure": lost_every_time,
+}
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
@@ -145,7 +158,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
         **{name: course("prediction", name) for name in COURSES},
         **{f"delivered, {name}": course("delivered", name) for name in COURSES},
     },
-    "mpc/1": {name: course("mpc", name) for name in COURSES},
+    "mpc/1": {**{name: course("mpc", name) for name in COURSES}, **ENGINES},
     "psi/1": PSI,
     "sweep/1": SWEEPS,
 }

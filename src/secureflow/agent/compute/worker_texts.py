@@ -208,6 +208,12 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             {"column": "column"},
             ("column",),
         ),
+        Told(
+            "Column {column!r} has empty cells, and the program needs a number in each.",
+            "Fill them, or leave these rows out of the dataset at every party.",
+            {"column": "column"},
+            ("column",),
+        ),
     ),
     "ring_overflow": (
         Told(
@@ -291,6 +297,10 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
         ),
     ),
     "engine_output_refused": (
+        Told(
+            "What the engine says is not what the program gives.",
+            "The next attempt runs it again; if this happens again, report it.",
+        ),
         Told(
             "What the engine says of matching keys is no list of places in the list of keys.",
             "The next attempt runs it again; if this happens again, report it.",
