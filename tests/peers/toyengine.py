@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.mpcengines.checks import check_choice, check_job
 from secureflow.adapters.mpcengines.running import Plan
+from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.application.ports.mpcengine import (
     EngineInfo,
     EngineJob,
@@ -89,9 +90,13 @@ class ToyEngine:
         return self._runs.problem("toy")
 
     def estimate(self, program: str, protocol: str, shapes: Shapes) -> Estimate:
+        check_choice(self.describe(), program, protocol, len(shapes))
         return Estimate(100 * len(shapes), 32 << 20, 0.1)
 
     async def run(self, job: EngineJob, progress: Progress) -> EngineResult:
+        if (problem := self.available()) is not None:
+            raise problem
+        check_job(self.describe(), job)
         plan = Plan(self.describe(), self._python, self._program, outputs=frozenset({"sum.txt"}))
         return await self._runs.run(plan, job, progress)
 

@@ -137,6 +137,20 @@ class WorkerSettings(Section):
         return devices
 
 
+class EngineSettings(Section):
+    """Engines for computation among parties (docs/engines.md).
+
+    `memory_mb` of an engine's process, `scratch_mb` of the files that it works with. `unconfined`
+    runs them without a sandbox where this agent has none: they then see this machine's files and
+    network as the agent does, and other users of this machine can reach their ports. MPyC, which
+    listens on every address, never runs so.
+    """
+
+    memory_mb: Annotated[int, Field(ge=64, le=1 << 24)] = 8192
+    scratch_mb: Annotated[int, Field(ge=1, le=1 << 24)] = 4096
+    unconfined: bool = False
+
+
 class StorageSettings(Section):
     """Disk space: how much is reserved for the record of this agent, 0 for none."""
 
@@ -158,6 +172,7 @@ class AgentSettings(ProcessSettings):
     consent: ConsentSettings = ConsentSettings()
     attestation: AttestationSettings = AttestationSettings()
     worker: WorkerSettings = WorkerSettings()
+    engines: EngineSettings = EngineSettings()
     storage: StorageSettings = StorageSettings()
     log_form: Form = "console"
     log_level: Level = "info"
@@ -249,6 +264,11 @@ class AgentSettings(ProcessSettings):
     def predictions(self) -> Path:
         """What models said of this organisation's rows: a file of each job, for its owner."""
         return self.directory / "predictions"
+
+    @property
+    def engines_folder(self) -> Path:
+        """Environments of engines, and what their runs leave to the owner."""
+        return self.directory / "engines"
 
     @property
     def evidence(self) -> Path:

@@ -26,6 +26,7 @@ from secureflow.cli import (
     demo,
     doctor,
     enclave,
+    engine,
     jobs,
     ledger,
     login,
@@ -83,6 +84,7 @@ app.command("doctor", help=t("Check the connection to the server and show which 
 app.add_typer(server.app, name="server")
 app.add_typer(enclave.app, name="enclave")
 app.add_typer(agent.app, name="agent")
+app.add_typer(engine.app, name="engine")
 
 
 def _version(wanted: bool) -> None:

@@ -28,7 +28,8 @@ class SecurityLabel:
         leakage: what comes out beside the result: sizes, identifiers to the receiver.
         repeats: what a peer may learn from a further attempt on the same inputs.
         numeric: how numbers are kept: ring or field, fraction bits, truncation.
-        statistical_bits: σ where a simulation is only 2^-σ close, None where nothing is statistical.
+        statistical_bits: σ where a simulation is only 2^-σ close; None where it is perfect or
+            computational.
         transport: who authenticates the parties to one another.
     """
 

@@ -5,11 +5,12 @@
 One file without imports of SecureFlow, and nothing but the standard library. Its standard input and
 output are a Unix stream socket to the agent; what the engine prints goes to stderr.
 
-    agent → host   {"number", "parties", "program", "protocol", "parameters", "inputs", "receives",
-                    "folder", "code", "entry", "spares"}                            one line, once
+    agent → host   {"number", "parties", "program", "protocol", "parameters", "inputs", "kept",
+                    "receives", "folder", "code", "entry", "spares"}                            one line, once
     host → agent   {"say": "door", "port"}, of a peer with descriptors         one per party
                    {"say": "progress", "phase", "share"}
                    {"say": "output", "name", "bytes"} and so many raw bytes
+                   {"say": "keep", "name", "bytes"} and so many raw bytes
                    {"say": "done", "figures"}      or      {"say": "failed", "word"}
 
 **Doors.** An engine speaks TCP to addresses. Before any of its code is loaded this process opens
@@ -73,19 +74,22 @@ class Channel:
 
     def say(self, message: dict[str, Any], sockets: tuple[socket.socket, ...] = ()) -> None:
         """Send a message, with sockets where it has some."""
+        with self._lock:
+            self._say(message, sockets)
+
+    def _say(self, message: dict[str, Any], sockets: tuple[socket.socket, ...]) -> None:
         data = json.dumps(message, allow_nan=False).encode() + b"\n"
         handles = array.array("i", [one.fileno() for one in sockets])
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)] if sockets else []
-        with self._lock:
-            sent = self._socket.sendmsg([data], rights)
-            self._socket.sendall(data[sent:])
+        sent = self._socket.sendmsg([data], rights)
+        self._socket.sendall(data[sent:])
 
-    def output(self, name: str, path: Path) -> None:
+    def send(self, kind: str, name: str, path: Path) -> None:
         """Send a file."""
         with path.open("rb") as file:
             left = os.fstat(file.fileno()).st_size
-            self.say({"say": "output", "name": name, "bytes": left})
             with self._lock:
+                self._say({"say": kind, "name": name, "bytes": left}, ())
                 while left:
                     data = file.read(min(left, BLOCK))
                     if not data:  # it was cut meanwhile: the agent waits for the rest in vain
@@ -109,6 +113,7 @@ class Job:
         addresses: `host:port` of each party in order; this party's is where the engine listens.
         program, protocol, parameters: as all parties agreed.
         inputs: name → path of a file that may only be read.
+        kept: name → path of a file that an earlier attempt of the job kept (`keep`).
         receives: whether this party gets outputs.
         folder: an empty one to work in, wiped afterwards.
         code: folder of a program of others, or None; `entry` is its file that runs.
@@ -122,6 +127,7 @@ class Job:
         self.protocol: str = told["protocol"]
         self.parameters: dict[str, Any] = told["parameters"]
         self.inputs = {name: Path(path) for name, path in told["inputs"].items()}
+        self.kept = {name: Path(path) for name, path in told["kept"].items()}
         self.receives: bool = told["receives"]
         self.folder = Path(told["folder"])
         self.code = None if told["code"] is None else Path(told["code"])
@@ -142,6 +148,10 @@ class Job:
         """Name a file that this party receives; where it receives none the file is left alone."""
         if self.receives:
             self.outputs[name] = path
+
+    def keep(self, name: str, path: Path) -> None:
+        """Have a file kept at once for the job's next attempt; under a name that is not kept yet."""
+        self._channel.send("keep", name, path)
 
     @staticmethod
     def failed(word: str) -> Failed:
@@ -178,7 +188,7 @@ def main() -> int:
     try:
         figures = _loaded(sys.argv[1]).run(job)
         for name, path in job.outputs.items():
-            channel.output(name, path)
+            channel.send("output", name, path)
         channel.say({"say": "done", "figures": figures or {}})
     except Failed as error:
         traceback.print_exc()
@@ -188,7 +198,7 @@ def main() -> int:
     except ImportError:
         traceback.print_exc()
         word = "import"
-    except BaseException:  # an engine's own exit too: whatever it is, the other side is told
+    except BaseException:  # noqa: BLE001 - an engine's own exit too: the other side is told
         traceback.print_exc()
     else:
         word = ""

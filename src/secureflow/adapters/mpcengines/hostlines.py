@@ -8,6 +8,7 @@ must be a TCP socket: one of another kind could be a file of anybody's, or block
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -99,14 +100,9 @@ class HostLines:
         if len(self._sockets) < count:
             reason = "its sockets are missing"
             raise LineRefused(reason)
-        made: list[socket.socket] = []
-        try:
-            for _ in range(count):
-                made.append(_tcp(self._sockets.popleft()))
-        except LineRefused:
-            for one in made:
-                one.close()
-            raise
+        with contextlib.ExitStack() as stack:
+            made = [stack.enter_context(_tcp(self._sockets.popleft())) for _ in range(count)]
+            stack.pop_all()
         return made
 
     def take_no_more(self) -> None:

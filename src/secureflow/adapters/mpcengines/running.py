@@ -26,6 +26,7 @@ from secureflow.adapters.mpcengines import failures, host
 from secureflow.adapters.mpcengines.agreement import PHASE, Peers
 from secureflow.adapters.mpcengines.forwarding import SPARES, Doors, Forwarder
 from secureflow.adapters.mpcengines.hostlines import Ended, HostLines, LineRefused
+from secureflow.adapters.mpcengines.keeping import Kept
 from secureflow.adapters.mpcengines.measured import usage
 from secureflow.adapters.mpcengines.outputs import Outputs
 from secureflow.adapters.mpcengines.together import ended
@@ -35,7 +36,6 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.printedlog import PrintedLog
 from secureflow.kit.shielding import shielded
-from secureflow.kit.text import Text
 
 HOST: Final = Path(host.__file__)
 TICK: Final = 0.5
@@ -133,6 +133,7 @@ class EngineRun:
         self._forwarder = Forwarder(self._doors, job.channels, job.deadlines.connect)
         names = plan.outputs if job.party in job.receivers else frozenset()
         self._outputs = Outputs(job.outputs, names, job.limits.scratch)
+        self._kept = Kept(job.kept, job.limits.scratch)
         self._said = time.monotonic()
         self._peak = 0
         self._flooded = False
@@ -168,13 +169,12 @@ class EngineRun:
     async def _in_process(self) -> Mapping[str, JSON]:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        log = PrintedLog(self._place.log, self._flood)
+        log, lines = PrintedLog(self._place.log, self._flood), HostLines(ours)
         try:
             launch = self._launch((theirs.fileno(), log.inherited))
-            self._process = await self._place.sandbox.start(launch)
+            self._process = await self._started(launch)
             theirs.close()
             log.give_away()
-            lines = HostLines(ours)
             await self._told_of_doors(lines, launch, self._process)
             self._phase("inputs", 0.0)
             return await self._computed(lines, self._process)
@@ -183,9 +183,18 @@ class EngineRun:
                 await shielded(self._process.kill())
             await self._forwarder.stop()
             self._doors.close()
+            lines.take_no_more()
             theirs.close()
             ours.close()
             await shielded(log.close(0 if self._process is None else 1))
+
+    async def _started(self, launch: Launch) -> SandboxProcess:
+        """Start the process; who cannot tells its peers."""
+        try:
+            return await self._place.sandbox.start(launch)
+        except SecureFlowError:
+            await self._peers.fail(sure=True)
+            raise
 
     async def _told_of_doors(
         self, lines: HostLines, launch: Launch, process: SandboxProcess
@@ -207,12 +216,10 @@ class EngineRun:
 
     def _launch(self, ends: tuple[int, int]) -> Launch:
         job, plan = self._job, self._plan
-        views = [
-            View(HOST, Path("/engine/host.py")),
-            View(plan.program, Path("/engine/program.py")),
-        ]
-        views += plan.views
+        views = [View(HOST, Path("/engine/host.py")), *plan.views]
+        views.append(View(plan.program, Path("/engine/program.py")))
         views += [View(path, Path("/inputs", name)) for name, path in job.inputs.items()]
+        views += [View(path, Path("/kept", name)) for name, path in self._kept.files.items()]
         if job.code is not None:
             views.append(View(job.code.folder, Path("/code")))
         launch = Launch(
@@ -252,6 +259,9 @@ class EngineRun:
             "protocol": job.protocol,
             "parameters": dict(job.parameters),
             "inputs": {name: self._inside(launch, path) for name, path in job.inputs.items()},
+            "kept": {
+                name: self._inside(launch, path) for name, path in self._kept.files.items()
+            },
             "receives": job.party in job.receivers,
             "folder": WORK if self._place.sandbox.confines else str(self._place.folder),
             "code": None if job.code is None else self._inside(launch, job.code.folder),
@@ -316,6 +326,8 @@ class EngineRun:
                         self._progressed(told)
                     case "output":
                         await self._outputs.take(told, lines, self._sign)
+                    case "keep":
+                        await self._kept.take(told, lines, self._sign)
                     case "done":
                         self._sample(process)
                         return self._figures(told.get("figures"))

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from secureflow.adapters.mpcengines import failures
 from secureflow.adapters.mpcengines.running import EngineRun, Place, Plan
@@ -25,6 +25,24 @@ from secureflow.kit.errors import SecureFlowError
 LOGS: Final = 32
 WORK: Final = "work."
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+
+class Interpreter(Protocol):
+    """The interpreter of an engine's environment on this machine."""
+
+    def find(self) -> Path:
+        """Return its path; nothing is compared.
+
+        Raises:
+            SecureFlowError: `engine_absent`.
+        """
+
+    def ready(self) -> Path:
+        """Return its path, once its environment was compared with what was installed.
+
+        Raises:
+            SecureFlowError: `engine_absent`, `engine_broken`.
+        """
 
 
 class EngineRuns:

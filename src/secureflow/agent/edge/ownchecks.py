@@ -11,6 +11,7 @@ from secureflow.agent.edge.control import call
 from secureflow.agent.edge.diagnosis import PATIENCE, Diagnosis
 from secureflow.agent.edge.main import verifier
 from secureflow.agent.edge.ownidentity import read_signing_key
+from secureflow.agent.owner.engines import OwnEngines
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.publications import Publication, differs
 from secureflow.agent.record.folder import check_present
@@ -210,6 +211,16 @@ def check_environments(so_far: Diagnosis) -> str:
     for name in found:
         own.verify(name, quick=True)
     return Text("{count} environments for code, unchanged", count=len(found))
+
+
+def check_engines(so_far: Diagnosis) -> str:
+    """Compare installed engines with what was installed, by name and size."""
+    own = OwnEngines(so_far.known.directory)
+    found = [one for one in own.every() if one.state == "installed"]
+    for one in found:
+        own.verify(one.name, quick=True)
+    named = ", ".join(f"{one.name} {one.version}" for one in found)
+    return named or "none is installed: secureflow engine list"
 
 
 def check_sandbox(so_far: Diagnosis) -> str:

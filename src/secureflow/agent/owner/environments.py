@@ -80,10 +80,11 @@ class Environments:
 
     Args:
         directory: the agent's.
+        folder: the one in it.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._folder = directory / FOLDER
+    def __init__(self, directory: Path, folder: str = FOLDER) -> None:
+        self._folder = directory / folder
 
     def add(self, name: str, python: Path, lock: bytes, source: Source) -> Environment:
         """Make an environment from a lock.

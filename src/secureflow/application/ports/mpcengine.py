@@ -161,6 +161,8 @@ class EngineJob:
         deadlines: of its phases.
         limits: of its process.
         code: for programs that the engine does not bring along.
+        kept: a folder of the job at this party: what a program keeps there of parts that are done,
+            further attempts get again; it tells what outputs tell. None: nothing is kept.
     """
 
     job: str
@@ -178,6 +180,7 @@ class EngineJob:
     deadlines: EngineDeadlines = EngineDeadlines()
     limits: EngineLimits = EngineLimits()
     code: EngineCode | None = None
+    kept: Path | None = None
 
     @property
     def peers(self) -> tuple[str, ...]:

@@ -1,0 +1,47 @@
+"""Rows of `benchmarks.psi` and `benchmarks.mpc`, and how a run through the platform comes in."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engineparties import Measured, Run
+
+Through = Callable[[Run, Sequence[Mapping[str, Path]], Path], float]
+"""Runs the same program on the same inputs through agents, channels and sandbox; returns seconds."""
+
+
+def interpreter(engine: str) -> Path:
+    """Return the interpreter of an engine's environment."""
+    name = f"SECUREFLOW_{engine.upper()}_PYTHON"
+    said = os.environ.get(name)
+    if not said:
+        raise SystemExit(f"{name} names no interpreter: see .ci/run, or secureflow engine install")
+    return Path(said)
+
+
+def through_of(name: str | None) -> Through | None:
+    """Return the function that `--through MODULE:FUNCTION` names."""
+    if not name:
+        return None
+    module, _, function = name.partition(":")
+    found: Through = getattr(importlib.import_module(module), function)
+    return found
+
+
+def row(name: str, bare: float, seconds: float, measured: Measured) -> dict[str, Any]:
+    """Return a row, and show it."""
+    made = {
+        "name": name,
+        "bare_seconds": round(bare, 3),
+        "seconds": round(seconds, 3),
+        "ratio": round(seconds / bare, 3),
+        "mb": round(measured.bytes / 1e6, 2),
+        "peak_mb": round(measured.peak / 1e6, 1),
+    }
+    sys.stderr.write(f"{made}\n")
+    return made

@@ -1,0 +1,107 @@
+"""Stands in for `adapters.mpcengines.host`: one party of an engine's program as a plain process.
+
+    PYTHON -I -B plainhost.py PROGRAM.py    # one line of JSON on standard input: `PlainJob`
+
+Nothing confines it, no agent is needed. It prints a line of JSON for each step and one at the end:
+`{"done": figures, "outputs": {name: path}, "peak": bytes}` or `{"failed": word}`. Only the standard
+library is imported: an engine's environment has no SecureFlow.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import resource
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+
+class Failed(Exception):  # noqa: N818 - as host's
+    """The run ends with a word."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__(word)
+        self.word = word
+
+
+class PlainJob:
+    """What `host.Job` is to a program."""
+
+    def __init__(self, told: dict[str, Any], out: int) -> None:
+        self.number: int = told["number"]
+        self.parties: int = told["parties"]
+        self.addresses: list[str] = told["addresses"]
+        self.program: str = told["program"]
+        self.protocol: str = told["protocol"]
+        self.parameters: dict[str, Any] = told["parameters"]
+        self.inputs = {name: Path(path) for name, path in told["inputs"].items()}
+        self.receives: bool = told["receives"]
+        self.folder = Path(told["folder"])
+        self.keeping = Path(told["keeping"]) if told.get("keeping") else None
+        self.kept = {one.name: one for one in self.keeping.iterdir()} if self.keeping else {}
+        self.outputs: dict[str, Path] = {}
+        self._out = out
+
+    @property
+    def port(self) -> int:
+        """Where the engine listens."""
+        return int(self.addresses[self.number].rpartition(":")[2])
+
+    def progress(self, phase: str, share: float) -> None:
+        """Say how far it is."""
+        self.say({"phase": phase, "share": share})
+
+    def output(self, name: str, path: Path) -> None:
+        """Name a file that this party receives."""
+        if self.receives:
+            self.outputs[name] = path
+
+    def keep(self, name: str, path: Path) -> None:
+        """Keep a file for the next attempt."""
+        if self.keeping is not None:
+            (self.keeping / f"{name}.part").write_bytes(path.read_bytes())
+            (self.keeping / f"{name}.part").rename(self.keeping / name)
+
+    @staticmethod
+    def failed(word: str) -> Failed:
+        """Return the exception that ends the run."""
+        return Failed(word)
+
+    def say(self, what: dict[str, Any]) -> None:
+        """Print a line."""
+        os.write(self._out, json.dumps(what).encode() + b"\n")
+
+
+def main() -> int:
+    """Run one program."""
+    out = os.dup(1)
+    os.dup2(2, 1)
+    job = PlainJob(json.loads(sys.stdin.readline()), out)
+    os.chdir(job.folder)
+    spec = importlib.util.spec_from_file_location("secureflow_program", sys.argv[1])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    try:
+        figures = module.run(job)
+    except Failed as failed:
+        job.say({"failed": failed.word})
+        return 1
+    except Exception:
+        traceback.print_exc()
+        job.say({"failed": "raised"})
+        return 1
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(kind).ru_maxrss for kind in kinds) * 1024
+    outputs = {name: str(path) for name, path in job.outputs.items()}
+    job.say({"done": figures, "outputs": outputs, "peak": peak})
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    os._exit(code)

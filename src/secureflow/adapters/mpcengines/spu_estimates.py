@@ -1,0 +1,168 @@
+"""What a run of SPU will cost, from shapes alone.
+
+Measured on the machine that `docs/engines.md` names (2 cores, all parties on it), by
+`python -m benchmarks.psi` and `python -m benchmarks.mpc`; over a real network add the bytes over its
+rate, and the round trips: tens for a comparison, a few for a product.
+
+**PSI**, n the longer list: bytes = base + each · n, seconds = start + base + each · n, memory =
+process + each · min(n, bucket): lists beyond a million run in buckets, one after the other.
+
+**On shares**, p parties, N numbers that are put in, R results, r receivers, C comparisons of two
+numbers, M products of a matrix (each of its elements), W multiplications within:
+
+    bytes   = share · N + reveal · R · r + compare · C + product · M + inner · W
+    seconds = start + (bytes above) / rate + seconds for C, M and W
+    memory  = process + 8 · copies · (N + R)
+
+ABY3 gives each party two of three shares: an input number goes to two parties with 16 bytes each, a
+result to a receiver from two with 16. CHEETAH gives each one share: 8 bytes, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+from secureflow.adapters.mpcengines.spu_programs.sizes import BUCKET
+from secureflow.application.ports.mpcengine import Estimate, Shapes
+
+START: Final = 1.5
+"""Seconds until the libraries are loaded and the parties connected."""
+PROCESS: Final = 230 << 20
+"""Bytes of memory of the libraries."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A cost that grows with the lists: `base + each · n`."""
+
+    base: float
+    each: float
+
+    def at(self, size: float) -> float:
+        return self.base + self.each * size
+
+
+@dataclass(frozen=True)
+class _Psi:
+    bytes: _Line
+    seconds: _Line
+    memory: float
+    """Bytes for each identifier of a bucket."""
+
+
+_PSI: Final[Mapping[str, _Psi]] = {
+    "RR22": _Psi(_Line(1.2e6, 33.0), _Line(0.1, 4.7e-6), 480.0),
+    "KKRT": _Psi(_Line(0.3e6, 117.0), _Line(0.1, 8.9e-6), 590.0),
+    "ECDH": _Psi(_Line(0.1e6, 77.0), _Line(0.2, 17.8e-6), 320.0),
+}
+
+
+@dataclass(frozen=True)
+class _Shares:
+    """Bytes and seconds of each operation of a protocol."""
+
+    share: float
+    reveal: float
+    compare: _Line
+    product: float
+    inner: float
+    compare_seconds: _Line
+    product_seconds: float
+    inner_seconds: float
+    rate: float
+    """Bytes a second that inputs and results are shared with."""
+    copies: float
+
+
+_SHARES: Final[Mapping[str, _Shares]] = {
+    "ABY3": _Shares(
+        32.0, 32.0, _Line(0.0, 90.0), 60.0, 0.0, _Line(0.05, 2e-6), 1e-6, 3e-9, 1.6e8, 14.0
+    ),
+    "CHEETAH": _Shares(
+        8.0, 8.0, _Line(4e6, 500.0), 120.0, 2.0, _Line(4.0, 1e-4), 5e-5, 1e-7, 3e7, 16.0
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a program does: numbers in, results out, comparisons, products, multiplications."""
+
+    inputs: float
+    results: float
+    comparisons: float = 0.0
+    products: float = 0.0
+    inner: float = 0.0
+
+
+def _bringing(shapes: Shapes, name: str) -> list[tuple[int, ...]]:
+    return [one[name] for one in shapes.values() if name in one]
+
+
+def _ranking(shapes: Shapes) -> Work:
+    values = _bringing(shapes, "values")
+    count, measures = len(values), max((one[0] for one in values), default=0)
+    return Work(count * measures, count * measures, count * (count - 1) * measures)
+
+
+def _sealed_bid(shapes: Shapes) -> Work:
+    bids = _bringing(shapes, "bids")
+    count, lots = len(bids), max((one[0] for one in bids), default=0)
+    return Work(count * lots, 2 * lots, 4 * max(0, count - 1) * lots)
+
+
+def _correlation(shapes: Shapes) -> Work:
+    columns = _bringing(shapes, "columns")
+    rows, widths = max((one[0] for one in columns), default=0), [one[1] for one in columns]
+    own = sum(width * width for width in widths)
+    crossed = sum(one * other for one, other in combinations(widths, 2))
+    numbers = rows * sum(widths) + own
+    return Work(numbers, own + crossed, 0.0, crossed, float(crossed * rows))
+
+
+def _logistic(shapes: Shapes) -> Work:
+    columns = _bringing(shapes, "columns")
+    rows, width = max((one[0] for one in columns), default=0), sum(one[1] for one in columns)
+    return Work(rows * width + width + 1, rows, rows, rows, float(rows * width))
+
+
+WORKS: Final[Mapping[str, Callable[[Shapes], Work]]] = {
+    "ranking": _ranking,
+    "sealed-bid": _sealed_bid,
+    "correlation": _correlation,
+    "logistic": _logistic,
+}
+"""Program → what it does at most: a logistic regression compares only where classes are asked."""
+
+
+def estimated(program: str, protocol: str, shapes: Shapes) -> Estimate:
+    """Return the estimate of a program and protocol that fit each other."""
+    if program == "psi":
+        return _of_psi(_PSI[protocol], shapes)
+    return _of_shares(_SHARES[protocol], WORKS[program](shapes), len(shapes))
+
+
+def _of_psi(cost: _Psi, shapes: Shapes) -> Estimate:
+    size = max((one[0] for one in _bringing(shapes, "keys")), default=0)
+    held = min(size, BUCKET) * cost.memory + size * 24
+    return Estimate(
+        bytes=round(cost.bytes.at(size)),
+        memory=round(PROCESS + held),
+        seconds=START + cost.seconds.at(size),
+    )
+
+
+def _of_shares(cost: _Shares, work: Work, parties: int) -> Estimate:
+    moved = cost.share * work.inputs + cost.reveal * work.results * parties
+    comparing = cost.compare.at(work.comparisons) if work.comparisons else 0.0
+    slow = cost.compare_seconds.at(work.comparisons) if work.comparisons else 0.0
+    multiplied = cost.product * work.products + cost.inner * work.inner
+    computing = cost.product_seconds * work.products + cost.inner_seconds * work.inner
+    return Estimate(
+        bytes=round(moved + comparing + multiplied),
+        memory=round(PROCESS + 8 * cost.copies * (work.inputs + work.results)),
+        seconds=START + moved / cost.rate + slow + computing,
+    )

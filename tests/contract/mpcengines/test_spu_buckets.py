@@ -1,0 +1,121 @@
+"""Lists of keys in buckets: alike at all parties, and without anything to be read from them."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peers.mpc_references import key, key_file
+
+from secureflow.adapters.mpcengines.spu_programs import buckets, sizes
+from secureflow.adapters.mpcengines.spu_programs.buckets import NO_ROW, Bucketing
+from secureflow.adapters.mpcengines.spu_programs.errors import RefusedError
+
+
+def _keys(*words: str) -> buckets.Bytes:
+    return np.frombuffer(b"".join(map(key, words)), np.uint8).reshape(-1, sizes.KEY)
+
+
+def _many(count: int, prefix: str = "id") -> buckets.Bytes:
+    return _keys(*(f"{prefix}{number}" for number in range(count)))
+
+
+def test_a_bucket_of_the_same_keys_is_another_one_each_time() -> None:
+    """SPU sends the digest of a list of keys in plain: it must tell nothing of the keys."""
+    keys, rows = _keys("alice"), np.arange(1)
+    room = Bucketing.of("job", [1, 1]).room(1)
+    digests = set()
+    for _ in range(8):
+        filled, _ = buckets.filled(keys, rows, room)
+        digests.add(sha256(b"".join(sorted(one.tobytes() for one in filled))).digest())
+    assert len(digests) == 8
+    assert room >= 1 + sizes.KEY // 2
+
+
+def test_what_a_bucket_holds_depends_on_the_length_of_the_list_alone() -> None:
+    cut = Bucketing(7, 12345)
+    for keys in (_many(5000), _many(5000, "other")):
+        held = {len(buckets.filled(keys, rows, cut.room(5000))[0]) for rows in cut.sort(keys)}
+        assert held == {cut.room(5000)}
+
+
+def test_the_order_within_a_bucket_is_drawn() -> None:
+    keys, rows = _many(64), np.arange(64)
+    drawn = [tuple(buckets.filled(keys, rows, 80)[1]) for _ in range(4)]
+    assert len(set(drawn)) == 4
+    assert {tuple(sorted(one)) for one in drawn} == {(*range(64), *([NO_ROW] * 16))}
+
+
+def test_both_parties_put_a_key_into_the_same_bucket() -> None:
+    cut = Bucketing.of("job_1", [3_000_000, 10])
+    ours, theirs = _many(400), np.concatenate([_many(50, "x"), _many(400)])
+    where = {key: number for number, rows in enumerate(cut.sort(ours)) for key in _seen(ours, rows)}
+    for number, rows in enumerate(cut.sort(theirs)):
+        assert all(where.get(one, number) == number for one in _seen(theirs, rows))
+    assert cut.count == 3
+    assert Bucketing.of("job_2", [3_000_000, 10]).salt != cut.salt
+
+
+def _seen(keys: buckets.Bytes, rows: buckets.Rows) -> list[bytes]:
+    return [keys[row].tobytes() for row in rows]
+
+
+def test_every_row_is_in_one_bucket() -> None:
+    rows = Bucketing(5, 99).sort(_many(1000))
+    assert sorted(np.concatenate(rows)) == list(range(1000))
+    assert max(map(len, rows)) - min(map(len, rows)) < 120
+
+
+def test_a_list_that_is_not_spread_is_refused() -> None:
+    cut = Bucketing(4, 7)
+    crowded = np.concatenate([_many(4000)[rows] for rows in cut.sort(_many(4000))[:1]])
+    with pytest.raises(RefusedError, match="bucket_full"):
+        cut.sort(np.concatenate([crowded, _many(10, "y")]))
+
+
+def test_a_key_that_stands_twice_is_named() -> None:
+    keys = _keys("a", "b", "c", "b")
+    with pytest.raises(RefusedError, match="keys_repeated") as refused:
+        buckets.filled(keys, np.arange(4), 20)
+    assert refused.value.facts["row"] in {2, 4}
+
+
+@pytest.mark.parametrize("quote", [b"", b'"'])
+def test_rows_come_back_from_what_spu_writes(tmp_path: Path, quote: bytes) -> None:
+    keys, rows = _many(3000), np.arange(3000) * 1_000_003
+    given = tmp_path / "given.csv"
+    buckets.write_csv(given, keys, rows)
+    head, *lines = given.read_bytes().splitlines()
+    assert head == b"k,r"
+    assert lines[1].split(b",") == [key("id1").hex().encode(), b"r0001000003"]
+    written = [b",".join(quote + cell + quote for cell in line.split(b",")) for line in lines]
+    found = tmp_path / "found.csv"
+    found.write_bytes(b'"k","r"\n' + b"".join(line + b"\n" for line in written))
+    assert (buckets.read_csv(found) == rows).all()
+
+
+@pytest.mark.parametrize("content", [b'"k","r"\n', b""])
+def test_nothing_found_is_no_rows(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "found.csv").write_bytes(content)
+    assert len(buckets.read_csv(tmp_path / "found.csv")) == 0
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [b"ab,r000000000x\n", b"ab,r0000000001\nab,r01\n", b"ab,r%010d\n" % NO_ROW],
+)
+def test_what_is_no_row_is_refused(tmp_path: Path, lines: bytes) -> None:
+    """A random key that matches among them: it cannot be."""
+    (tmp_path / "found.csv").write_bytes(b"k,r\n" + lines)
+    with pytest.raises(RefusedError, match="result_malformed"):
+        buckets.read_csv(tmp_path / "found.csv")
+
+
+def test_a_file_of_keys_is_whole_keys(tmp_path: Path) -> None:
+    assert len(buckets.read_keys(key_file(tmp_path / "keys", ["a", "b"]))) == 2
+    assert len(buckets.read_keys(key_file(tmp_path / "none", []))) == 0
+    (tmp_path / "cut").write_bytes(key("a")[:-1])
+    with pytest.raises(RefusedError, match="keys_malformed"):
+        buckets.read_keys(tmp_path / "cut")
