@@ -75,24 +75,36 @@ def estimate_program(
     program: Program,
     parties: Annotated[int, typer.Option(min=2, max=256, help=t("How many parties."))] = 3,
     numbers: Annotated[
-        int, typer.Option(min=1, max=1 << 22, help=t("How many numbers are added up."))
+        int, typer.Option(min=1, max=1 << 22, help=t("How many numbers joint sums add up."))
     ] = 1000,
+    rows: Annotated[
+        int, typer.Option(min=1, max=1 << 25, help=t("Rows of each party, for an engine."))
+    ] = 1000,
+    columns: Annotated[
+        int, typer.Option(min=1, max=512, help=t("Columns of each party, for an engine."))
+    ] = 1,
     output: Output = Form.TABLE,
 ) -> None:
     """Estimate what a program costs."""
-    from secureflow.domain.specs.mpc_programs import entry_of
+    from secureflow.domain.specs.mpc_programs import BUILT_IN, entry_of
     from secureflow.engines.mpc.estimate import estimate
 
     entry = entry_of(program)
-    if parties < entry.smallest:
+    fitting = {n: one for n, one in entry.protocols.items() if one.takes(parties)}
+    if not fitting:
         raise SecureFlowError(
             "parties_wrong",
-            Text("{program} takes {least} parties at least, not {count}.",
-                 program=entry.name, least=entry.smallest, count=parties),
-            "Name as many datasets of other organisations.",
+            Text("No protocol of {program} takes {count} parties.",
+                 program=entry.name, count=parties),
+            Text("Those that there are: {names}.", names=", ".join(map(_sized, entry.protocols.items()))),
         )  # fmt: skip
-    told = {"program": entry.name, "parties": parties, "numbers": numbers}
-    show({**told, **estimate(numbers, parties)}, output)
+    name, protocol = next(iter(fitting.items()))
+    told: dict[str, Any] = {"program": entry.name, "protocol": name, "parties": parties}
+    if protocol.engine == BUILT_IN:
+        show({**told, "numbers": numbers, **estimate(numbers, parties)}, output)
+        return
+    sized = {"rows": rows, "columns": columns}
+    show({**told, **sized, **_of_engine(entry.name, name, parties, (rows, columns))}, output)
 
 
 @app.command("totals", help=t("Write the totals of a query by keys into a file."))
@@ -119,6 +131,31 @@ def totals(
         )
     _write(found[name], file)
     say(t("{count} totals are in {file}.", count=f"{len(found[name].steps):,}", file=file))
+
+
+def _sized(one: tuple[str, ProtocolEntry]) -> str:
+    """Return a protocol with how many parties it takes."""
+    name, (least, most) = one[0], one[1].parties
+    return f"{name} ({least})" if least == most else f"{name} ({least}-{most})"
+
+
+def _of_engine(
+    program: str, protocol: str, parties: int, shape: tuple[int, int]
+) -> dict[str, Any]:
+    """Return what a run of an engine costs if every party brings as much."""
+    from secureflow.adapters.mpcengines.spu_estimates import estimated
+    from secureflow.domain.specs.engineprograms import COLUMNS, SINGLE, WEIGHTS
+
+    rows, columns = shape
+    named = SINGLE.get(program, COLUMNS)
+    own = (rows,) if named != COLUMNS else (rows, columns)
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {
+        f"party-{number}": {named: own} for number in range(parties)
+    }
+    if program == "logistic":
+        shapes[f"party-{parties - 1}"] = {WEIGHTS: ((parties - 1) * columns + 1,)}
+    found = estimated(program, protocol.upper(), shapes)
+    return {"bytes": found.bytes, "memory": found.memory, "seconds": round(found.seconds, 2)}
 
 
 def _write(totals_of: KeyedTotals, file: Path) -> None:

@@ -8,11 +8,12 @@ import pytest
 from unit.engines.mpc.engine_world import asked
 from unit.engines.mpc.world import COLUMNS, QUERIES, specified
 
+from secureflow.adapters.mpcengines import spu_catalogue
 from secureflow.domain.specs.base import dump, parse, spec_digest
 from secureflow.domain.specs.engineprograms import input_of, matched_by_place, outputs_of
 from secureflow.domain.specs.jointsums import JointSums
 from secureflow.domain.specs.mpc import MpcSpec, check_mpc
-from secureflow.domain.specs.mpc_programs import PROGRAMS, entry_of
+from secureflow.domain.specs.mpc_programs import PROGRAMS, VERSIONS, entry_of
 from secureflow.kit.errors import SecureFlowError
 
 KEYS = [f"{one}" * 44 for one in "abc"]
@@ -187,3 +188,18 @@ def test_what_parties_bring_is_named_as_the_engine_does() -> None:
     assert [input_of(program, one) for one in spec.sides] == ["columns", "weights", "columns"]
     assert matched_by_place(program, spec.sides) == ("bank-a", "bank-c")
     assert outputs_of(program) == ("probability",)
+
+
+def test_the_catalogue_says_of_an_engine_what_the_engine_says_of_itself() -> None:
+    """The domain has it, so that a spec can be checked and explained where no engine is."""
+    here = spu_catalogue.info()
+    assert VERSIONS[here.name] == here.version
+    for name, entry in PROGRAMS.items():
+        for protocol, one in entry.protocols.items():
+            if one.engine != here.name:
+                continue
+            program = here.programs[name]
+            assert protocol.upper() in program.protocols
+            assert one.label == here.protocols[protocol.upper()]
+            assert one.parties == (spu_catalogue.PARTIES[protocol.upper()],) * 2
+            assert program.numeric in {"", entry.numeric}

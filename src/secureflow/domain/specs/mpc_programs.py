@@ -76,6 +76,11 @@ class ProtocolEntry:
     parties: tuple[int, int]
     label: SecurityLabel
 
+    def takes(self, parties: int) -> bool:
+        """Tell whether so many parties can compute by it."""
+        least, most = self.parties
+        return least <= parties <= most
+
 
 @dataclass(frozen=True)
 class ProgramEntry:
