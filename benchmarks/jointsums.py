@@ -5,7 +5,7 @@
 Each party has a row for each of a million keys; the job is a sum by keys, as people ask for it. Its
 `seconds` are those of the round that the report tells: every agent's worker adds its rows up and
 writes the numbers, agents mask, record and send them, the centre adds the vectors up, has the sum
-opened by a vote of all, checks it and stores the file of totals. Rows were read when the job was set
+opened by a vote of all, checks it and stores the file of totals. Rows were read at the job's set-
 up. `bare_seconds` are the same masked sum as calls in one process, of vectors that are there. `mb`
 is what the links to the centre carried during a job, and one download of the totals.
 
@@ -101,7 +101,7 @@ def bare_seconds(own: list[NDArray[np.int64]]) -> float:
 
 
 def through_the_product(own: list[NDArray[np.int64]], jobs: int) -> tuple[float, float, float]:
-    """Return the seconds and the bytes of the median job, and the most that a process held in MB."""
+    """Return seconds and bytes of the median job, and the most that a process held in MB."""
     with tempfile.TemporaryDirectory() as folder:
         datasets = {
             party: _dataset(Path(folder) / f"{party}.parquet", values)
@@ -122,7 +122,9 @@ def through_the_product(own: list[NDArray[np.int64]], jobs: int) -> tuple[float,
 
 def _run(platform: Platform, own: list[NDArray[np.int64]]) -> tuple[float, float]:
     """Run one job, and compare its totals with the sum."""
-    ports = {int(json.loads((platform.server / "ready.json").read_text())["link"].rpartition(":")[2])}
+    ports = {
+        int(json.loads((platform.server / "ready.json").read_text())["link"].rpartition(":")[2])
+    }
     count = len(own[0])
     query = {"name": "spent", "measure": "sum", "columns": ["spent"],
              "keys": {"column": "customer", "first": 0, "count": count}}  # fmt: skip

@@ -91,12 +91,13 @@ def estimate_program(
 
     entry = entry_of(program)
     fitting = {n: one for n, one in entry.protocols.items() if one.takes(parties)}
+    sizes = map(_sized, entry.protocols.items())
     if not fitting:
         raise SecureFlowError(
             "parties_wrong",
             Text("No protocol of {program} takes {count} parties.",
                  program=entry.name, count=parties),
-            Text("Those that there are: {names}.", names=", ".join(map(_sized, entry.protocols.items()))),
+            Text("Those that there are: {names}.", names=", ".join(sizes)),
         )  # fmt: skip
     name, protocol = next(iter(fitting.items()))
     told: dict[str, Any] = {"program": entry.name, "protocol": name, "parties": parties}
@@ -139,9 +140,7 @@ def _sized(one: tuple[str, ProtocolEntry]) -> str:
     return f"{name} ({least})" if least == most else f"{name} ({least}-{most})"
 
 
-def _of_engine(
-    program: str, protocol: str, parties: int, shape: tuple[int, int]
-) -> dict[str, Any]:
+def _of_engine(program: str, protocol: str, parties: int, shape: tuple[int, int]) -> dict[str, Any]:
     """Return what a run of an engine costs if every party brings as much."""
     from secureflow.adapters.mpcengines.spu_estimates import estimated
     from secureflow.domain.specs.engineprograms import COLUMNS, SINGLE, WEIGHTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import dump, parse
@@ -64,6 +64,54 @@ class Mpc(Resource[D_co]):
         request = dump(MpcRequest(project, name, purpose, ids, asked, privacy=privacy))
         body = {name: value for name, value in request.items() if value is not None}
         return verbs.post("/jobs", body, answers.value(Job))
+
+    @operation
+    def compute(
+        self,
+        project: str,
+        datasets: Sequence[Dataset],
+        program: Mapping[str, Any],
+        inputs: Mapping[str, Sequence[str]],
+        *,
+        receivers: Sequence[str] | Literal["all"] = "all",
+        computing: Sequence[str] = (),
+        protocol: str | None = None,
+        attempts: int | None = None,
+        name: str = "computation",
+        purpose: str,
+    ) -> Call[Job]:
+        """Submit a program that an engine runs among parties of different columns.
+
+        The result is a file at each receiver's agent (`secureflow agent results`), never here.
+
+        Args:
+            project: id of the project.
+            datasets: one granted dataset of each party that brings any.
+            program: its name and what it is asked, e.g. `{"name": "ranking", "decimals": 2}`;
+                `programs()` lists them.
+            inputs: party → its columns.
+            receivers: who gets the result.
+            computing: parties without a dataset that compute along.
+            protocol: default: the program's usual one for so many parties.
+            attempts: how often a run may be begun.
+            name: name of the job.
+            purpose: what the result is for, as granted.
+        """
+        body = {
+            "kind": "mpc",
+            "project": project,
+            "name": name,
+            "purpose": purpose,
+            "datasets": [dataset.id for dataset in datasets],
+            "program": dict(program),
+            "inputs": {party: {"columns": list(own)} for party, own in inputs.items()},
+            "receivers": receivers if receivers == "all" else list(receivers),
+            "compute": list(computing),
+            "protocol": protocol,
+            "attempts": attempts,
+        }
+        asked = {name: value for name, value in body.items() if value is not None}
+        return verbs.post("/jobs", asked, answers.value(Job))
 
     @operation
     def totals(self, job: str) -> Generator[Any, Any, JobTotals]:

@@ -118,9 +118,7 @@ class JobTotals(Mapping[str, KeyedTotals]):
         return len(self._found)
 
 
-def _queries(
-    report: Mapping[str, Any], numbers: NDArray[Any]
-) -> Iterator[tuple[str, KeyedTotals]]:
+def _queries(report: Mapping[str, Any], numbers: NDArray[Any]) -> Iterator[tuple[str, KeyedTotals]]:
     for answer in objects(report.get("answers")):
         keys = members(answer.get("keys"))
         if not keys:

@@ -1,4 +1,4 @@
-"""The worker's part of engines' programs: what is brought, and results from whatever engines say."""
+"""The worker's part of engines' programs: what is brought, and what comes of what they say."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def query(**changes: Any) -> dict[str, Any]:
          "program.decimals.age", "scaled to their bounds"),
         ({"queries": [QUERIES[1], QUERIES[1]]}, "program.queries.spent.name", "two queries"),
         (query(measure="covariance"), "program.queries.q.columns", "two columns at least"),
-        (query(columns=[]), "program.queries.q.columns", "of one column"),
+        (query(columns=[], by="sex"), "program.queries.q.columns", "of one column"),
         (query(columns=["age", "spent"]), "program.queries.q.columns", "of one column"),
         (query(measure="correlation", columns=["age", "age"]), "program.queries.q.columns",
          "named twice"),
@@ -132,7 +132,8 @@ COMPUTING = [*TWO, {**ROSTER[2], "dataset": ""}]
 def sides(*columns: list[str]) -> dict[str, Any]:
     return {
         "sides": [
-            {"party": f"bank-{one}", "columns": own} for one, own in zip("abc", columns, strict=False)
+            {"party": f"bank-{one}", "columns": own}
+            for one, own in zip("abc", columns, strict=False)
         ]
     }
 
@@ -155,7 +156,8 @@ def sides(*columns: list[str]) -> dict[str, Any]:
         ({**sides(["x", "x"], ["x"], ["x"]), "computation": {"name": "correlation"}},
          "inputs.bank-a", "named twice"),
         ({"computation": {"name": "logistic", "model": "bank-z"}}, "program.model", "no weights"),
-        ({"computation": {"name": "logistic", "model": "bank-a"}, **sides(["w", "v"], ["x"], ["y"])},
+        ({"computation": {"name": "logistic", "model": "bank-a"},
+          **sides(["w", "v"], ["x"], ["y"])},
          "inputs.bank-a", "one column to logistic"),
     ],
 )  # fmt: skip
@@ -177,7 +179,11 @@ def test_a_party_may_compute_along_and_only_receivers_learn() -> None:
     assert not spec.all_private
     assert spec.planned_rounds == 3
     facts = spec.facts()
-    assert (facts["program"], facts["engine"], facts["receivers"]) == ("ranking", "spu", ("bank-a",))
+    assert (facts["program"], facts["engine"], facts["receivers"]) == (
+        "ranking",
+        "spu",
+        ("bank-a",),
+    )
     everybody = parse(MpcSpec, engine(roster=COMPUTING, receivers="all"))
     assert everybody.learners == everybody.parties
 

@@ -24,8 +24,8 @@ from secureflow.engines.secagg import client
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.mpc.engine_world import EngineWorld
 from tests.unit.engines.mpc.engine_world import OnceLost as EngineLostOnce
-from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
+from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
 from tests.unit.engines.training.masked_world import MaskedWorld
 from tests.unit.engines.training.world import World
@@ -138,6 +138,8 @@ PSI: dict[str, Callable[[], Made]] = {
     "exhausted": attempts("peer_run", BROKEN),
     "silent from the start": attempts("peer_offer", SILENT),
 }
+
+
 def lost_every_time() -> Made:
     world = EngineWorld(count=3)
     world.refuse["bank-b", "peer_run"] = SecureFlowError("engine_failed", "the engine ended")

@@ -1,10 +1,10 @@
-"""Computations among parties: what the agent requests from a job's worker, and what that does.
+"""Computations among parties: what the agent requests from a job's worker, and what it does.
 
-| step         | writes                                                                              |
-|--------------|-------------------------------------------------------------------------------------|
-| `mpc_add`    | the numbers of `joint-sums`, int64: there may be millions; with noise under privacy |
-| `mpc_bring`  | what a party brings to an engine's program, as NumPy's file                         |
-| `mpc_result` | the result, from what the engine says                                               |
+| step         | writes                                                                         |
+|--------------|--------------------------------------------------------------------------------|
+| `mpc_add`    | the numbers of `joint-sums`, int64: there may be millions; noised under privacy |
+| `mpc_bring`  | what a party brings to an engine's program, as NumPy's file                    |
+| `mpc_result` | the result, from what the engine says                                          |
 
 Each can be repeated, and writes the same again.
 """

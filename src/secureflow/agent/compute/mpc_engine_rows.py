@@ -6,7 +6,6 @@ nothing. The result is Parquet, with the parties' and columns' names beside the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -165,7 +164,7 @@ def _read(outputs: Path, name: str, kind: type[Any], dimensions: int) -> Array:
     """
     path, found = outputs / f"{name}.npy", None
     with suppress(OSError, ValueError, EOFError):
-        if os.stat(path).st_size <= _LARGEST + _HEADER:
+        if path.stat().st_size <= _LARGEST + _HEADER:
             found = np.load(path, allow_pickle=False)
     if not isinstance(found, np.ndarray) or found.dtype != kind or found.ndim != dimensions:
         raise _refused()

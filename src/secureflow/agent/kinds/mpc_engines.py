@@ -215,7 +215,7 @@ class EnginePart(Peering):
             parameters={k: v for k, v in dump(program).items() if k not in _NOT_PARAMETERS},
             deadlines=EngineDeadlines(total=spec.limits.seconds),
         )
-        return await engine.run(asked, lambda phase, share: None)
+        return await engine.run(asked, lambda *_: None)
 
     # --- the result ----------------------------------------------------------------------------
 

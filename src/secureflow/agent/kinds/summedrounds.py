@@ -102,6 +102,7 @@ class SummedRounds(ABC):
             job: its id.
             length: how many sums there will be.
         """
+        del job, length
 
     async def taken(self, job: str, answer: Mapping[str, JSON], length: int) -> bytes:
         """Return the sums as little-endian int64: those of the worker's answer.

@@ -202,9 +202,7 @@ async def _with_computing(
     return dict(sorted({**chosen, **dict.fromkeys(computing)}.items()))
 
 
-def _computed(
-    wanted: Wanted, program: Any, roster: Mapping[str, Dataset | None]
-) -> dict[str, Any]:
+def _computed(wanted: Wanted, program: Any, roster: Mapping[str, Dataset | None]) -> dict[str, Any]:
     """Return the parts of an engine's program: the protocol fits the number of parties."""
     if wanted.parts.get("privacy") is not None:
         raise contradiction(
@@ -213,7 +211,9 @@ def _computed(
             "Leave it out, or use joint-sums.",
         )
     known = entry_of(program.name).protocols
-    fitting = [name for name, one in known.items() if one.parties[0] <= len(roster) <= one.parties[1]]
+    fitting = [
+        name for name, one in known.items() if one.parties[0] <= len(roster) <= one.parties[1]
+    ]
     protocol = wanted.parts.get("protocol") or next(iter([*fitting, *known]))
     engine = known[protocol].engine if protocol in known else next(iter(known.values())).engine
     asked = wanted.parts.get("inputs") or {}

@@ -170,9 +170,7 @@ def sides_problem(
     return None
 
 
-def _side_problem(
-    program: EngineProgram, side: MpcSide, *, brings: bool
-) -> tuple[str, str] | None:
+def _side_problem(program: EngineProgram, side: MpcSide, *, brings: bool) -> tuple[str, str] | None:
     if brings != bool(side.columns):
         if brings:
             return "no columns are named", "Name columns of its dataset, or list it in `compute`."

@@ -158,7 +158,7 @@ class MpcSpec(SpecBase):
 
     @property
     def tells_rows(self) -> bool:
-        """Exact totals tell how many rows there are; an engine's parties learn the others' sizes."""
+        """Exact totals tell how many rows there are; to an engine parties tell their sizes."""
         return self.privacy is None
 
     @property

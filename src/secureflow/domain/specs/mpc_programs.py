@@ -120,14 +120,17 @@ class ProgramEntry:
         return adapter(self.parameters).json_schema()
 
 
+_DIFFERENCES: Final = (
+    "without noise, exact totals: two jobs over rosters or queries that differ in little tell what "
+    "they differ by"
+)
 _MASKED_SUM: Final = SecurityLabel(
     adversary="semi-honest",
     threshold="the centre together with fewer than a third of the parties, or with one of three",
     collusion="those that collude learn the sum of the others; if one is left over, that one's",
     leakage=(
         "which parties contributed, and how many numbers are added up",
-        "without noise, exact totals: two jobs over rosters or queries that differ in little tell "
-        "what they differ by",
+        _DIFFERENCES,
     ),
     repeats="nothing: a round is masked once, and a repeated question gets the same bytes",
     numeric="whole numbers in a ring of 2^64, exact up to 2^50 of each party",

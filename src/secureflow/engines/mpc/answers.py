@@ -1,9 +1,9 @@
 """From the opened totals of `joint-sums` to answers: exact ones, or estimates with their noise.
 
 Rows are `{"group", "cell", "quantile", "value", "exact", "standard_error", "low", "high",
-"reason"}`, as those of statistics. A `cell` is a category, `[low, high]`, or two columns. `exact` is
-the number with every digit: a whole number beyond 2^53 has no other place in JSON. An exact value is
-the float64 nearest to the true one, whatever the numbers.
+"reason"}`, as those of statistics. A `cell` is a category, `[low, high]`, or two columns. `exact`
+is the number with every digit: a whole number beyond 2^53 has no other place in JSON. An exact
+value is the float64 nearest to the true one, whatever the numbers.
 
 Totals by keys stay in the file beside the report (`totals`); their answer says where, and what all
 of them add up to. Everything here follows from released numbers: it touches no data.

@@ -26,6 +26,14 @@ _CIPHERTEXT: Final = "the centre carries what agents encrypt for each other"
 _FOLLOWED: Final = "the protocol is proved for parties that follow it"
 _FOLLOWS: Final = "it follows from the result"
 _SIGNED: Final = "every owner has approved that: it stands in the spec"
+_COMMITTED: Final = (
+    "the log holds a salted commitment to them, signed before the run: evidence in a dispute, and "
+    "no more"
+)
+_ATTEMPTS: Final = (
+    "each attempt commits to what every party brings, and at most as many are begun as the spec "
+    "says"
+)
 _REPEATED: Final = "for the same job a party's sums and noise are the same, bit by bit"
 
 
@@ -134,12 +142,10 @@ def _engine_attacks(spec: MpcSpec) -> Iterator[Row]:
     yield (
         "a party brings other numbers than it has",
         "no",
-        "the log holds a salted commitment to them, signed before the run: evidence in a dispute, "
-        "and no more",
+        _COMMITTED,
     )
     yield (
         "a job is made to fail, and begun again with other numbers",
         "partly",
-        "each attempt commits to what every party brings, and at most as many are begun as the "
-        "spec says",
+        _ATTEMPTS,
     )

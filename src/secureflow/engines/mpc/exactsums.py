@@ -2,8 +2,8 @@
 
 NumPy adds int64 without a word when it overflows. So numbers are added in float64 only where every
 partial sum is a whole number that it holds (below 2^53), and otherwise in two halves, each of which
-stays in an int64. Products are added as in schoolbook multiplication: in limbs of 20 bits, by matrix
-products of so few rows that float64 holds them exactly.
+stays in an int64. Products are added as in schoolbook multiplication: in limbs of 20 bits, by
+products of matrices of so few rows that float64 holds them exactly.
 """
 
 from __future__ import annotations

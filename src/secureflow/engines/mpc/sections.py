@@ -43,7 +43,9 @@ def sections(
     spec: MpcSpec, job: str, answers: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, JSON]]:
     """Return the sections of a report: the program, where totals by keys are, what is left out."""
-    found: list[dict[str, JSON]] = [{"title": PROGRAM, "rows": list(map(with_texts, _program(spec)))}]
+    found: list[dict[str, JSON]] = [
+        {"title": PROGRAM, "rows": list(map(with_texts, _program(spec)))}
+    ]
     keyed = [
         with_texts(
             {
@@ -134,4 +136,3 @@ def _program(spec: MpcSpec) -> list[dict[str, JSON]]:
     rows += [{"label": "trusted", "value": one} for one in label.trusted]
     rows += [{"label": "leakage", "value": one} for one in label.leakage]
     return rows
-

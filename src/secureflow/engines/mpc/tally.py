@@ -241,9 +241,7 @@ def _fractions(name: str) -> SecureFlowError:
     """Return the error of a column; no row is told."""
     return SecureFlowError(
         "malformed_cell",
-        Text(
-            "Column {column!r} holds fractions, and the job asks for whole numbers.", column=name
-        ),
+        Text("Column {column!r} holds fractions, and the job asks for whole numbers.", column=name),
         "Name it in the program's `decimals`, with as many as are to count.",
         {"column": name},
     )

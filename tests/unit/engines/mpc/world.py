@@ -120,5 +120,8 @@ class MpcWorld(SummedWorld):
 class PrivateMpc(MpcWorld):
     """The same under differential privacy."""
 
-    accounting = {"noise": 1.0, "epsilon": {"pld": 0.5, "rdp-cks20": 0.6, "rdp-filter": 0.7}}
-    changes = {"privacy": {"delta": 1e-6, "noise_multiplier": 2.0}, "decimals": []}
+    accounting: ClassVar = {
+        "noise": 1.0,
+        "epsilon": {"pld": 0.5, "rdp-cks20": 0.6, "rdp-filter": 0.7},
+    }
+    changes: ClassVar = {"privacy": {"delta": 1e-6, "noise_multiplier": 2.0}, "decimals": []}
