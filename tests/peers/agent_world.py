@@ -195,6 +195,8 @@ class World:
     confines: bool = False
     links: int = 1
     """How many links the centre has welcomed."""
+    more_ports: dict[str, Any] = field(default_factory=dict)
+    """Ports that only some kinds of job need: channels to peers, engines."""
 
     def __post_init__(self) -> None:
         self.now = NOW
@@ -293,6 +295,7 @@ class World:
             clock=lambda: self.now,
             links=lambda: self.links,
             confines=self.confines,
+            **self.more_ports,
         )
         self.assembly = assemble(settings, self.all_keys[ME], self.store, ports, self.kinds)
 

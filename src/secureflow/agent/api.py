@@ -164,6 +164,31 @@ def prediction_remove(config: Path, job: str) -> dict[str, JSON]:
     return dict(control(config, "prediction.remove", job=job))
 
 
+def results_list(config: Path) -> list[dict[str, JSON]]:
+    """Return the results of computations with peers that the agent keeps, the newest first."""
+    return list(control(config, "results.list"))
+
+
+def results_show(config: Path, job: str) -> dict[str, JSON]:
+    """Return a job's result, its file compared with what was committed to."""
+    return dict(control(config, "results.show", READING, job=job))
+
+
+def results_remove(config: Path, job: str) -> dict[str, JSON]:
+    """Remove the file of a job's result."""
+    return dict(control(config, "results.remove", job=job))
+
+
+def probing_list(config: Path) -> list[dict[str, JSON]]:
+    """Return every domain's probing limit, what of it is tested and remains, and the lists."""
+    return list(control(config, "probing.list"))
+
+
+def probing_settle(config: Path, domain: str, tested: int | None = None) -> dict[str, JSON]:
+    """Unlock a restored agent's probing limit; without `tested` only show what is known."""
+    return dict(control(config, "probing.settle", READING, domain=domain, tested=tested))
+
+
 def charter_show(config: Path) -> dict[str, JSON]:
     """Return the pinned charter, the centre's, their fingerprints and differences."""
     return dict(control(config, "charter.show"))

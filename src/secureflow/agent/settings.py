@@ -190,6 +190,11 @@ class AgentSettings(ProcessSettings):
         if any(one.privacy and one.privacy != domains[one.privacy.domain] for one in datasets):
             message = "two datasets declare different budgets for one privacy domain"
             raise ValueError(message)
+        probed = [(one.domain, one.probing) for one in datasets if one.probing]
+        limits = {domain: (one.limit, one.window) for domain, one in probed}
+        if any((one.limit, one.window) != limits[domain] for domain, one in probed):
+            message = "two datasets declare different probing limits for one privacy domain"
+            raise ValueError(message)
         for dataset in datasets:
             try:
                 check_dataset(dataset)
@@ -269,6 +274,11 @@ class AgentSettings(ProcessSettings):
     def engines_folder(self) -> Path:
         """Environments of engines, and what their runs leave to the owner."""
         return self.directory / "engines"
+
+    @property
+    def results(self) -> Path:
+        """What this organisation got by computing with peers: a file of each job, for its owner."""
+        return self.directory / "results"
 
     @property
     def evidence(self) -> Path:

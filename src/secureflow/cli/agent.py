@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from secureflow.cli import inbox, owncode, owndata, ownpredictions
+from secureflow.cli import inbox, owncode, owndata, ownpredictions, ownprobing, ownresults
 from secureflow.cli.backups import (
     Given,
     Into,
@@ -30,6 +30,8 @@ charter = group("The charter that this agent uses.")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(owndata.app, name="data")
 app.add_typer(ownpredictions.app, name="prediction")
+app.add_typer(ownprobing.app, name="probing")
+app.add_typer(ownresults.app, name="results")
 app.add_typer(owncode.bundles, name="bundle")
 app.add_typer(owncode.environments, name="environment")
 app.add_typer(charter, name="charter")
@@ -123,9 +125,23 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
                 new=after["delta"],
             )
         )
+    tested = changes.get("probing") or []  # an agent of an older version knows none
+    for one in tested:
+        say(
+            t(
+                "Probing limit {domain}: {before} → {after}",
+                domain=one["domain"],
+                before=_ids(one["before"]),
+                after=_ids(one["after"]),
+            )
+        )
     if any(one["grows"] for one in changes["budgets"]):
         confirmed(t("A privacy budget grows; what it reveals cannot be taken back. Continue?"), yes)
-    changes = api.reload(config, agreed=changes["budgets"])
+    if any(one["grows"] for one in tested):
+        confirmed(
+            t("Others may test more ids; what they learn cannot be taken back. Continue?"), yes
+        )
+    changes = api.reload(config, agreed=[*changes["budgets"], *tested])
     show(changes, output, ("changed", "restart"))
     if not changes["changed"]:
         say(t("Nothing that can be reloaded was edited."))
@@ -134,6 +150,12 @@ def reload(yes: Yes = False, config: Config = _CONFIG, output: Output = Form.TAB
     for one in api.data_list(config):
         if one["state"] == "edited since":
             say(t("Publish it again: secureflow agent data publish {name}", name=one["name"]))
+
+
+def _ids(rule: dict[str, Any]) -> str:
+    if rule["window"] is None:
+        return t("{limit} ids", limit=rule["limit"])
+    return t("{limit} ids in {window} days", limit=rule["limit"], window=rule["window"])
 
 
 def _job(one: dict[str, Any]) -> str:
@@ -308,6 +330,13 @@ def restore(
             "secureflow agent data settle DOMAIN."
         )
     )
+    if any(one.startswith("probing:") for one in found.domains):
+        say(
+            t(
+                "So are the limits of ids that others may test (probing:DOMAIN): secureflow agent "
+                "probing settle DOMAIN --tested IDS."
+            )
+        )
     if found.keys:
         say(t("Next: secureflow agent start --config {path}", path=found.config))
     else:

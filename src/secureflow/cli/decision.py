@@ -19,7 +19,7 @@ from secureflow.cli.console import moment
 from secureflow.cli.escaping import plain
 from secureflow.cli.texts import language, listed, part_of, said, t
 from secureflow.domain.specs.base import any_contributes, contributing, two_sum
-from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.protections import between_peers, traits_of
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
@@ -220,6 +220,9 @@ def _parties(spec: JobSpec) -> str:
     from secureflow.domain.quorum import threshold_of
 
     parties = len(spec.roster)
+    if between_peers(spec):
+        names = listed(spec.parties)
+        return t("{count}, which compute with each other: {names}", count=parties, names=names)
     if not any_contributes(spec):
         return t("{count}, each by itself: {names}", count=parties, names=listed(spec.parties))
     least = max(threshold_of(parties), spec.min_contributors)
@@ -234,6 +237,8 @@ def _parties(spec: JobSpec) -> str:
 def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
     text = {
         "none": t("nothing is contributed"),
+        "peers": t("what parties send each other is encrypted for the other's agent; the centre "
+                   "carries it"),
         "sealed": t("updates are sealed to an enclave that this agent verifies"),
         "secagg": t("updates are masked (SecAgg); no enclave"),
         "sealed+secagg": t("updates are masked (SecAgg), and sealed to a verified enclave"),

@@ -17,19 +17,24 @@ if TYPE_CHECKING:
     from secureflow.adapters.datasources.drafts import ColumnDraft, TableDraft
 
 
-def block(draft: TableDraft, name: str, path: str) -> list[str]:
+def block(
+    draft: TableDraft, name: str, path: str, origin: dict[str, Any] | None = None
+) -> list[str]:
     """Return the lines of one entry of `datasets:`, not indented.
 
     Args:
         draft: the draft of the file.
         name: the dataset's name.
         path: the file, as named in agent.yaml.
+        origin: the job whose result it is, and the privacy domain of its rows.
 
     Raises:
         SecureFlowError: `dataset_unreadable` when no column can be used.
     """
     draft.dataset(name, Path(path))
     lines = [f"- name: {_yaml(name)}", f"  path: {_yaml(path)}", f"  format: {draft.format}"]
+    if origin is not None:
+        lines.append(f"  result: {_yaml(origin)}")
     if draft.index is not None:
         lines.append(f"  index: {_yaml(draft.index)}")
     if draft.missing != ("",):
@@ -48,7 +53,7 @@ def block(draft: TableDraft, name: str, path: str) -> list[str]:
     lines.append(
         f"  # {t('Without a budget, jobs with differential privacy are refused. Choose one:')}"
     )
-    lines.append(f"  # privacy: {_yaml(_privacy(draft, name))}")
+    lines.append(f"  # privacy: {_yaml(_privacy(draft, origin['domain'] if origin else name))}")
     named = [one.name for one in left if one.left_out == "identifier"]
     if named:
         lines.append(f"  # {t('Jobs can hold out all rows of a person or none, by the column:')}")

@@ -43,7 +43,9 @@ def show_dry_run(answer: DryRun, output: Form) -> None:
 
 def _facts(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in details.items():
-        if name not in {"expected", "privacy", "points"}:
+        if name == "estimate" and isinstance(value, Mapping):
+            yield from ((f"estimated_{one}", figure) for one, figure in value.items())
+        elif name not in {"expected", "privacy", "points", "label"}:
             yield _NAMES.get(name, name), value
     privacy = details.get("privacy")
     if not isinstance(privacy, Mapping):

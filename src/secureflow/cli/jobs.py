@@ -18,6 +18,7 @@ from secureflow.cli.files import write_text
 from secureflow.cli.names import named
 from secureflow.cli.points import show_planned, show_points
 from secureflow.cli.prediction import show_prediction
+from secureflow.cli.psi import show_intersection
 from secureflow.cli.session import client
 from secureflow.cli.starts import requested
 from secureflow.cli.statistics import show_answers, statistics
@@ -234,6 +235,8 @@ def report(
         show_evaluation(answer, output)
     if "prediction" in answer:
         show_prediction(answer, output)
+    if "intersection" in answer:
+        show_intersection(answer, output)
 
 
 @app.command(

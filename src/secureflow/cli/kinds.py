@@ -17,6 +17,7 @@ from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.prediction import PredictionSpec
 from secureflow.domain.specs.preparation import PreparationSpec
 from secureflow.domain.specs.protections import traits_of
+from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.scored import ScoredModel
 from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
@@ -25,6 +26,7 @@ from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
 from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.engines.mpc.places import length_of
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
+from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
 from secureflow.engines.run.kind import EngineKind, EngineKinds
 from secureflow.engines.statistics.kind import STATISTICS_ENGINE
@@ -334,6 +336,46 @@ class SweepText:
         return self.training.leaves(spec.training)
 
 
+class PsiText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = PSI_ENGINE
+
+    def task(self, spec: PsiSpec) -> str:
+        """Return whose keys are compared, by which columns and rules, and by what."""
+        rules = listed(one.rule for one in spec.key.parts)
+        sides = t("; ").join(
+            t("{party} by {columns}", party=one.party, columns=listed(map(plain, one.key)))
+            for one in spec.sides
+        )
+        told = t(
+            "private set intersection ({join}) of keys ({rules}), {protocol} by {engine} "
+            "{version}: {sides}",
+            join=spec.join, rules=rules, protocol=spec.protocol, engine=spec.engine.name,
+            version=plain(spec.engine.version), sides=sides,
+        )  # fmt: skip
+        if spec.minimum:
+            least = t("not shown with fewer than {count} matches", count=spec.minimum)
+            told = t("{told}; {start}", told=told, start=least)
+        return told
+
+    def leaves(self, spec: PsiSpec) -> str:
+        """Return who learns which keys match, and which columns go to whom."""
+        if spec.learns == "size":
+            told = t("how many keys match: {to} LEARNS THE NUMBER, and not which", to=spec.receiver)
+        elif spec.learns == "all":
+            told = t("WHICH KEYS MATCH: EVERY PARTY LEARNS IT")
+        else:
+            told = t("WHICH OF ITS KEYS MATCH: {to} LEARNS IT", to=spec.receiver)
+        for one in spec.sides:
+            if one.granted and spec.hands_over(one.party):
+                columns = listed(map(plain, one.granted))
+                handed = t("{columns} of {party}'s rows go to the other party",
+                           columns=columns, party=one.party)  # fmt: skip
+                told = t("{told}; {start}", told=told, start=handed)
+        return t("{told}; {start}", told=told, start=t("each learns how many keys the others have"))
+
+
 class CliKinds:
     """A table of kinds by their names."""
 
@@ -359,6 +401,7 @@ CLI_KINDS: Final = CliKinds(
     PredictionText(),
     SweepText(),
     MpcText(),
+    PsiText(),
 )
 
 

@@ -35,6 +35,7 @@ from secureflow.cli import (
     organisations,
     preparation,
     projects,
+    psi,
     server,
     session,
     simulate,
@@ -70,6 +71,7 @@ app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(preparation.app, name="prep")
 app.add_typer(mpc.app, name="mpc")
+app.add_typer(psi.app, name="psi")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(models.app, name="model")
 app.add_typer(weights.app, name="weights")

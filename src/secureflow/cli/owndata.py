@@ -25,8 +25,12 @@ _CONFIG = Path("agent.yaml")
 )
 def inspect(
     file: Annotated[
-        Path, typer.Argument(help=t("CSV or Parquet file, or a folder of images or arrays."))
-    ],
+        Path | None,
+        typer.Argument(help=t("CSV or Parquet file, or a folder of images or arrays.")),
+    ] = None,
+    result: Annotated[
+        str, typer.Option(help=t("Instead of a file: the job whose result it is to be."))
+    ] = "",
     name: Annotated[str, typer.Option(help=t("Name of the dataset. Default: the file's."))] = "",
     category: Annotated[
         list[str] | None,
@@ -38,13 +42,14 @@ def inspect(
     yes: Yes = False,
     config: Config = _CONFIG,
 ) -> None:
-    """Draft a declaration; the agent need not run."""
+    """Draft a declaration; the agent need not run, but for a result."""
     from secureflow.adapters.datasources.folderinspection import inspect_data
     from secureflow.cli.drafting import block, remarks, slug
 
+    file, origin = _chosen(file, result, config)
     draft = inspect_data(file, category or ())
     called = name or slug(file.resolve().stem)
-    lines = block(draft, called, _from(file, config))
+    lines = block(draft, called, _from(file, config), origin)
     write("\n".join(lines))
     for one in remarks(draft):
         say(one)
@@ -196,6 +201,36 @@ def settle(
     )
     show(api.data_settle(config, domain, bundles), output)
     say(t("The privacy budget of {domain} is unlocked.", domain=domain))
+
+
+def _chosen(file: Path | None, result: str, config: Path) -> tuple[Path, dict[str, Any] | None]:
+    """Return the file to declare, and its lineage if it is a job's result.
+
+    Raises:
+        SecureFlowError: `invalid_request` for neither or both; those of `check_kept`.
+    """
+    if (file is None) == (not result):
+        raise SecureFlowError(
+            "invalid_request",
+            t("Name either a file or a job's result."),
+            "secureflow agent data inspect FILE",
+        )
+    if file is not None:
+        return file, None
+    from secureflow.agent import api
+    from secureflow.cli.ownresults import check_kept
+
+    found = api.results_show(config, result)
+    check_kept(found)
+    say(
+        t(
+            "Its rows stay in the privacy domain {domain}: give it the same privacy section as "
+            "{dataset}, if that has one.",
+            domain=found["domain"],
+            dataset=found["dataset"],
+        )
+    )
+    return Path(found["path"]), {"job": found["job"], "domain": found["domain"]}
 
 
 def _from(file: Path, config: Path) -> str:

@@ -8,8 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
-from secureflow.cli.csvformulas import plain_classes, plain_texts, say_altered
-from secureflow.cli.files import refuse_existing
+from secureflow.cli.exporting import check_target, write_rows
 from secureflow.cli.texts import listed, t
 from secureflow.kit.errors import SecureFlowError
 
@@ -27,7 +26,6 @@ _LINES: Final = (
 )
 _RECEIVED: Final = ("party", "bytes", "state", "path")
 """Of files that others handed over."""
-_PARQUET: Final = (".parquet", ".pq")
 
 
 @app.command("list", help=t("List the predictions that this agent has made."))
@@ -81,16 +79,8 @@ def export(
 ) -> None:
     """Write a copy of the file, checked against the log's entry, readable by its owner only."""
     from secureflow.agent import api
-    from secureflow.kit.atomic import write_result
 
-    parquet = path.suffix.lower() in _PARQUET
-    if not parquet and path.suffix.lower() != ".csv":
-        raise SecureFlowError(
-            "invalid_request",
-            t("{path} ends neither in .csv nor in .parquet.", path=path),
-            t("Name a file whose ending says what is written."),
-        )
-    refuse_existing(path, force)
+    check_target(path, force)
     found = api.prediction_show(config, job)
     if party:
         found = _handed_over(job, found["received"], party)
@@ -101,11 +91,7 @@ def export(
               job=job, state=t(str(found["state"]))),
             t("Have the rows predicted again: secureflow model predict-at."),
         )  # fmt: skip
-    if parquet:
-        write_result(path, Path(found["path"]).read_bytes(), 0o600)
-    else:
-        say_altered(_write_csv(Path(found["path"]), path, foreign=bool(party)))
-    say(t("Written to {path}.", path=path))
+    write_rows(Path(found["path"]), path, foreign=bool(party))
 
 
 @app.command("remove", help=t("Remove the files of a job's predictions."))
@@ -140,40 +126,3 @@ def _told(one: dict[str, Any]) -> dict[str, Any]:
         "outputs": listed(one.get("outputs") or ()),
         "columns": listed(one.get("columns") or ()),
     }
-
-
-def _write_csv(source: Path, target: Path, *, foreign: bool) -> int:
-    """Write a Parquet file's rows as CSV in UTF-8 with a header line, in blocks.
-
-    Another party may have written the file: a small one may hold more than fits in memory, and its
-    texts may be made for whoever opens them.
-
-    Args:
-        source: the Parquet file.
-        target: where to write.
-        foreign: whether another party wrote it, not this one's own agent.
-
-    Returns:
-        How many texts were altered (`plain_texts`, `plain_classes`).
-
-    Raises:
-        SecureFlowError: `invalid_file`.
-    """
-    import pyarrow as pa
-    from pyarrow.csv import CSVWriter
-
-    from secureflow.cli.predictrows import BLOCK_ROWS, no_parquet, parquet_file
-    from secureflow.kit.atomic import streamed_result
-
-    try:
-        with parquet_file(source) as file, streamed_result(target, 0o600) as fresh:
-            plain = plain_texts if foreign else plain_classes
-            empty, altered = plain(pa.RecordBatch.from_pylist([], file.schema_arrow))
-            with fresh.open("wb") as sink, CSVWriter(sink, empty.schema) as writer:
-                for batch in file.iter_batches(BLOCK_ROWS):
-                    written, count = plain(batch)
-                    writer.write_batch(written)
-                    altered += count
-    except (pa.ArrowException, UnicodeError) as error:
-        raise no_parquet(source) from error
-    return altered

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from secureflow.domain.bounds import bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
-from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Category, Column, Slug
+from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Category, Column, Id, Slug
 from secureflow.domain.specs.elements import CHANNELS, DataType, Shape
 from secureflow.domain.texts import ONE_LINE
 from secureflow.kit.errors import SecureFlowError
@@ -98,6 +98,37 @@ class DatasetPrivacy:
 
 
 @dataclass(frozen=True)
+class ProbingLimit:
+    """How many ids others may test against a dataset, by private set intersections.
+
+    Args:
+        limit: ids, over all partners, projects and jobs together.
+        window: days after which a tested id no longer counts; by default it always does.
+        domain: the privacy domain that they are counted in; by default that of the privacy section,
+            else the dataset's name.
+    """
+
+    __pydantic_config__ = STRICT
+    limit: Annotated[int, Field(ge=0, le=1 << 48)]
+    window: Annotated[int | None, Field(ge=1, le=36_500), UNLESS_NONE] = None
+    domain: Annotated[Slug | None, UNLESS_NONE] = None
+
+
+@dataclass(frozen=True)
+class ResultOrigin:
+    """The job whose result a dataset is (`secureflow agent results`).
+
+    Args:
+        job: its id.
+        domain: the privacy domain of the dataset that this organisation gave to that job.
+    """
+
+    __pydantic_config__ = STRICT
+    job: Id
+    domain: Slug
+
+
+@dataclass(frozen=True)
 class PublicPrivacy:
     """The public part of a dataset's privacy settings; limit and spending stay with the owner."""
 
@@ -123,6 +154,8 @@ class DatasetConfig:
         key: the column of the file that says whose a row is (person, account, patient): a job that
             holds rows out by key holds out all rows of a key, or none. It need not be declared: it
             is read for nothing else. By default it is the `person` of the privacy section.
+        probing: how many ids others may test against it. Without it no job does.
+        result: the job whose result it is; it stays in the privacy domain of that job's data.
     """
 
     __pydantic_config__ = STRICT
@@ -136,6 +169,21 @@ class DatasetConfig:
         Annotated[str, Field(min_length=1, max_length=255), ONE_LINE] | None, UNLESS_NONE
     ] = None
     key: Annotated[Column | None, UNLESS_NONE] = None
+    probing: Annotated[ProbingLimit | None, UNLESS_NONE] = None
+    result: Annotated[ResultOrigin | None, UNLESS_NONE] = None
+
+    @property
+    def domain(self) -> str:
+        """The privacy domain that the dataset belongs to: by default one of its own name."""
+        return next(self._domains(), self.name)
+
+    def _domains(self) -> Iterator[str]:
+        if self.privacy is not None:
+            yield self.privacy.domain
+        if self.probing is not None and self.probing.domain is not None:
+            yield self.probing.domain
+        if self.result is not None:
+            yield self.result.domain
 
     @property
     def key_column(self) -> str | None:
@@ -221,6 +269,8 @@ def _contradictions(config: DatasetConfig) -> Iterator[tuple[str, str]]:
         yield "format", Text("Dataset {name!r}: {problem}.", name=name, problem=problem)
     if problem := _key_problem(config):
         yield "key", Text("Dataset {name!r}, key: {problem}.", name=name, problem=problem)
+    if any(one != config.domain for one in config._domains()):
+        yield "domain", Text("Dataset {name!r}: it names two privacy domains.", name=name)
 
 
 def check_dataset(config: DatasetConfig) -> None:

@@ -11,6 +11,7 @@ from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.privacy import Privacy
 from secureflow.domain.specs.protections import ProtectionName
+from secureflow.domain.specs.psi_request import PsiRequest
 from secureflow.domain.specs.sklearn_families import (
     GaussianNbModel,
     KMeansModel,
@@ -35,6 +36,7 @@ from secureflow.domain.specs.training_request import TrainingRequest
 from secureflow.sdk.client import AsyncClient, Client
 from secureflow.sdk.events import Event
 from secureflow.sdk.features import common_features, recipe_features
+from secureflow.sdk.intersections import psi_request
 from secureflow.sdk.profile import Profile, load_profile, save_profile
 from secureflow.sdk.queries import query
 from secureflow.sdk.reports import Report
@@ -64,6 +66,7 @@ __all__ = [
     "Privacy",
     "Profile",
     "ProtectionName",
+    "PsiRequest",
     "Report",
     "RidgeModel",
     "RunLog",
@@ -78,6 +81,7 @@ __all__ = [
     "TrainingRequest",
     "common_features",
     "load_profile",
+    "psi_request",
     "query",
     "recipe_features",
     "save_profile",

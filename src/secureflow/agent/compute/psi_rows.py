@@ -102,7 +102,7 @@ class PsiRows:
         """
         side, places = self._spec.side(party), self._places(party, matches)
         rows = self._rows_at(places)
-        if self._joins_rows_of(party, peer):
+        if self._spec.shows_others(party, peer):
             rows = np.concatenate([rows, self._rows_at(self._unmatched(places))])
         columns = self._columns(side.granted, rows)
         matched = pa.array(np.arange(len(rows)) < len(places))
@@ -186,15 +186,6 @@ class PsiRows:
 
     # --- columns and rows ----------------------------------------------------------------------
 
-    def _joins_rows_of(self, owner: str, reader: str) -> bool:
-        """Tell whether a reader's result has rows of an owner that do not match."""
-        if owner == reader:
-            return self._spec.join in {"difference", "full", self._place(owner)}
-        return self._spec.join in {"full", self._place(owner)}
-
-    def _place(self, party: str) -> str:
-        return "left" if party == self._spec.receiver else "right"
-
     def _columns(self, names: Sequence[str], rows: NDArray[np.int64]) -> dict[str, pa.Array]:
         """Return columns of rows in this order; one pass over the file, in its order."""
         if not names:
@@ -225,7 +216,7 @@ class PsiRows:
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
         others = np.empty(0, np.int64)
-        if self._joins_rows_of(side.party, side.party):
+        if self._spec.shows_others(side.party, side.party):
             others = np.sort(self._rows_at(self._unmatched(places)))
         if self._spec.join == "difference":
             ascending, order = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -277,8 +268,7 @@ class PsiRows:
         """Tell whether a party's result has rows of several sorts."""
         if self._spec.join in {"inner", "difference"}:
             return False
-        parties = self._spec.parties
-        return any(self._joins_rows_of(one, party) for one in parties)
+        return any(self._spec.shows_others(one, party) for one in self._spec.parties)
 
     def _schema(self, side: PsiSide, peer: _Theirs | None) -> pa.Schema:
         """Return the columns of a party's result, with the types that its own file has."""
@@ -316,7 +306,7 @@ class PsiRows:
         said = flags.to_numpy(zero_copy_only=False)
         if not (said == (np.arange(count) < matched)).all():
             raise _malformed(peer)
-        if count > matched and not self._joins_rows_of(peer, party):
+        if count > matched and not self._spec.shows_others(peer, party):
             raise _malformed(peer)
         return _Theirs(table.drop([MATCHED]), matched)
 

@@ -38,6 +38,7 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
+from secureflow.engines.psi.probing import PREFIX, ProbingLedger, check_tested
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, report
@@ -259,9 +260,8 @@ class RecordCheck:
         for domain, events in sorted(self._events.items()):
             self.domains += 1
             try:
-                ledger = BudgetLedger(_limit(domain, events), events, _refuse)
+                ledger = _ledger(domain, events)
                 ledger.reconcile([one for one in told_by if isinstance(one, dict)])
-                check_sums(events)
             except (SecureFlowError, KeyError, TypeError, ValueError) as error:
                 reason = error.message if isinstance(error, SecureFlowError) else "it is malformed"
                 yield self._bad(
@@ -421,6 +421,14 @@ def _signed(note: str, charter: Charter) -> bool:
         return parse_note(note).verify_log(charter.log_key)
     except SecureFlowError:
         return False
+
+
+def _ledger(domain: str, events: list[dict[str, JSON]]) -> BudgetLedger | ProbingLedger:
+    """Read a chain of events, and verify its sums again."""
+    if domain.startswith(PREFIX):
+        return check_tested(domain, events)
+    check_sums(events)
+    return BudgetLedger(_limit(domain, events), events, _refuse)
 
 
 def _limit(domain: str, events: list[dict[str, JSON]]) -> Limit:

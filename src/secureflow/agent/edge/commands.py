@@ -18,7 +18,7 @@ from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.agent.owner.bundles import code_of
 from secureflow.agent.owner.publications import (
     Publication,
-    check_lineage,
+    check_publishable,
     declaration,
     described,
     differs,
@@ -314,7 +314,7 @@ class Commands:
         context = self.assembly.context
         await self.reloading.check_read(name)
         dataset = context.settings.dataset(name)
-        check_lineage(context.store, dataset)
+        await asyncio.to_thread(check_publishable, context.store, dataset)
         kept = context.store.fact(f"dataset/{name}") or {}
         known = (kept["salt"], kept["commitment"]) if kept else None
         found = await self.describing.describe(dataset, secrets.token_bytes(32), known)

@@ -27,8 +27,10 @@ from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
 from secureflow.agent.edge.predictioncommands import PredictionCommands
+from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
+from secureflow.agent.edge.resultcommands import ResultCommands
 from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
 from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
@@ -36,6 +38,7 @@ from secureflow.agent.kinds.kinds import AGENT_KINDS
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.predictions import KeptPredictions
 from secureflow.agent.owner.publications import check_lineage
+from secureflow.agent.owner.results import KeptOutcomes
 from secureflow.agent.record.damage import require_head
 from secureflow.agent.record.folder import check_present, keep_record, locked_folder
 from secureflow.agent.record.room import reserve_of
@@ -111,7 +114,7 @@ async def serve(
         take_limits(assembly)
         watch = ClockWatch(link)
         commands = Commands(assembly, link, workers, reload, watch)
-        code = await asyncio.to_thread(_more_commands, assembly)
+        code = await asyncio.to_thread(_more_commands, assembly, link)
         control = ControlServer(settings.socket, {**commands.table(), **code})
         watching = (watch, _head_watch(link, assembly), MissedEnds(link, store))
         looking = [asyncio.create_task(one.run()) for one in watching]
@@ -193,8 +196,8 @@ def _put_together(
     return link, uplink, assembly, running
 
 
-def _more_commands(assembly: Assembly) -> Mapping[str, Command]:
-    """Return the owner's commands about code and about predictions.
+def _more_commands(assembly: Assembly, link: Link) -> Mapping[str, Command]:
+    """Return the owner's commands about code, predictions, results and tested ids.
 
     Code that nobody waits for any more is removed.
     """
@@ -205,7 +208,9 @@ def _more_commands(assembly: Assembly) -> Mapping[str, Command]:
     kept = PredictionCommands(
         lambda: KeptPredictions(context.settings, context.store, context.clock)
     )
-    return {**bundles.table(), **kept.table()}
+    tested = ProbingCommands(assembly, link)
+    results = ResultCommands(lambda: KeptOutcomes(context.settings, context.store, context.clock))
+    return {**bundles.table(), **kept.table(), **tested.table(), **results.table()}
 
 
 def _head_watch(link: Link, assembly: Assembly) -> HeadWatch:
@@ -259,11 +264,15 @@ def take_limits(assembly: Assembly) -> None:
     try:
         changes = context.budgets.changes(context.settings.datasets)
         context.budgets.take_limits(changes, context.clock())
+        tested = context.probing.changes(context.settings.datasets)
+        context.probing.take_limits(tested, context.clock())
     except SecureFlowError as error:
         _log.error("budget_refused", message=str(error))
         return
     for one in changes:
         _log.warning("budget_limit_changed", **one)
+    for one in tested:
+        _log.warning("probing_limit_changed", **one)
 
 
 def verifier(settings: AgentSettings) -> TeeVerifier:

@@ -1,4 +1,4 @@
-"""Compares the files of predictions with what this agent committed to when it wrote them."""
+"""Compares files of predictions and results with what this agent committed to in writing them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from secureflow.agent.owner.predictions import prediction_file, received_file
+from secureflow.agent.owner.results import result_file
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.settings import AgentSettings
 from secureflow.engines.run.kept import KEPT, RECEIVED
@@ -16,11 +17,11 @@ from secureflow.kit.findings import Finding
 from secureflow.kit.text import Text
 
 PART: Final = "predictions"
-_HINT: Final = "Have the rows predicted again, or put the file back from a backup of yours."
+_HINT: Final = "Run its job again, or put the file back from a backup of yours."
 
 
 class PredictionsCheck:
-    """One check of the files of predictions; one that its owner removed is no finding.
+    """One check of these files; one that its owner removed is no finding.
 
     Args:
         settings: the agent's.
@@ -52,7 +53,10 @@ class PredictionsCheck:
     def _files(self, leaf: OwnLeaf, document: Mapping[str, Any]) -> Iterator[tuple[Path, object]]:
         """Yield the files that a leaf commits to, with their digests; none of a broken leaf."""
         try:
-            if leaf.kind == KEPT:
+            if leaf.kind == KEPT and document.get("kind") != "prediction":
+                if document.get("file"):
+                    yield result_file(self._settings, leaf.job), document.get("file")
+            elif leaf.kind == KEPT:
                 yield prediction_file(self._settings, leaf.job), document.get("file")
             if leaf.kind == RECEIVED:
                 for party, one in dict(document.get("files") or {}).items():

@@ -4,9 +4,9 @@
 - Datasets, consent (with its policy files) and attestation (with its roots) take effect at once;
   the rest is reported as needing a restart.
 - An approved job keeps using what it was approved under (`publications`).
-- Domain and unit of a known dataset cannot change. A budget's limit may; it grows only if the owner
-  confirms it in `agent reload`, and every change is an event of the budget's chain and a line of
-  the agent's log.
+- Domain and unit of a known dataset cannot change. A budget's limit may, and a probing limit; it
+  grows only if the owner confirms it in `agent reload`, and every change is an event of its chain
+  and a line of the agent's log.
 """
 
 from __future__ import annotations
@@ -123,13 +123,13 @@ class Reload:
             )
 
     async def preview(self) -> dict[str, JSON]:
-        """Return `difference`, and `budgets`: the limits that a reload would change.
+        """Return `difference`, and the limits that a reload would change: `budgets`, `probing`.
 
         Raises:
             SecureFlowError: what is wrong with the file.
         """
         read = await asyncio.to_thread(self._read)
-        return {**self._compare(read), "budgets": self._budget_changes(read.settings)}
+        return {**self._compare(read), **self._limit_changes(read.settings)}
 
     async def apply(self, agreed: Sequence[JSON] = ()) -> dict[str, JSON]:
         """Apply the file.
@@ -144,8 +144,8 @@ class Reload:
         """
         async with self._lock:
             read = await asyncio.to_thread(self._read)
-            changes = {**self._compare(read), "budgets": self._budget_changes(read.settings)}
-            _refuse_growth(changes["budgets"], agreed)
+            changes = {**self._compare(read), **self._limit_changes(read.settings)}
+            _refuse_growth(changes["budgets"], changes["probing"], agreed)
             self._take(read, changes)  # without an await: nobody sees a mixture
             self._assembly.consent.replace_policies(read.rules.policies)
             self._assembly.attestation.replace_policy(read.rules.verifier, read.rules.appraisal)
@@ -172,6 +172,7 @@ class Reload:
         self._active.replace(before.model_copy(update=parts))
         try:
             context.budgets.take_limits(changes["budgets"], context.clock())
+            context.probing.take_limits(changes["probing"], context.clock())
             if changes["changed"]:
                 with context.store.transaction():
                     facts = {name: changes[name] for name in ("changed", "restart")}
@@ -212,19 +213,38 @@ class Reload:
         state = "edited" if changed or restart else "same"
         return {"state": state, "changed": changed, "restart": restart}
 
-    def _budget_changes(self, settings: AgentSettings) -> list[dict[str, JSON]]:
-        return self._assembly.context.budgets.changes(settings.datasets)
+    def _limit_changes(self, settings: AgentSettings) -> dict[str, JSON]:
+        context = self._assembly.context
+        return {
+            "budgets": context.budgets.changes(settings.datasets),
+            "probing": context.probing.changes(settings.datasets),
+        }
 
 
-def _refuse_growth(changes: Sequence[Mapping[str, JSON]], agreed: Sequence[JSON]) -> None:
-    growing = [one["domain"] for one in changes if one["grows"] and one not in agreed]
-    if growing:
+def _refuse_growth(
+    budgets: Sequence[Mapping[str, JSON]],
+    probing: Sequence[Mapping[str, JSON]],
+    agreed: Sequence[JSON],
+) -> None:
+    hint = "What is revealed cannot be taken back: confirm it with secureflow agent reload."
+    if growing := _growing(budgets, agreed):
         raise SecureFlowError(
             "budget_grows",
             Text("The privacy budget of {growing} would grow.", growing=", ".join(growing)),
-            "What is revealed cannot be taken back: confirm it with secureflow agent reload.",
+            hint,
             {"domains": growing},
         )
+    if growing := _growing(probing, agreed):
+        raise SecureFlowError(
+            "budget_grows",
+            Text("The probing limit of {growing} would grow.", growing=", ".join(growing)),
+            hint,
+            {"domains": growing},
+        )
+
+
+def _growing(changes: Sequence[Mapping[str, JSON]], agreed: Sequence[JSON]) -> list[str]:
+    return [str(one["domain"]) for one in changes if one["grows"] and one not in agreed]
 
 
 def named_files(settings: AgentSettings) -> dict[str, str]:

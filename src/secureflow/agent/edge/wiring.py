@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from secureflow.agent.activesettings import ActiveSettings
-from secureflow.agent.job.context import AgentContext, Computing, Fetching, Uploading
+from secureflow.agent.job.context import (
+    AgentContext,
+    Computing,
+    Engines,
+    Fetching,
+    NoEngines,
+    Uploading,
+)
 from secureflow.agent.job.retrying import call_with_retries
 from secureflow.agent.kinds.kind import AgentKinds, Contributions
 from secureflow.agent.kinds.kinds import AGENT_KINDS
@@ -17,6 +24,7 @@ from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.owner.probing import Probing
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
 from secureflow.agent.record.room import Room
@@ -28,6 +36,7 @@ from secureflow.agent.verbs.delivering import Deliveries
 from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
+from secureflow.agent.verbs.peers import NoLinks, PeerAttempts, PeerLinks
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.charter import PinnedCharter
@@ -56,6 +65,9 @@ class ExternalPorts:
     """Returns how many links the centre has welcomed so far."""
     confines: bool = False
     """Whether `computing` runs code of others, in a sandbox that confines it."""
+    peers: PeerLinks = field(default_factory=NoLinks)
+    """Channels to the agents of other parties."""
+    engines: Engines = field(default_factory=NoEngines)
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,10 @@ def assemble(
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     active = ActiveSettings(settings)
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
-    context = AgentContext(active, key, store, charter, witness, clock, budgets)
+    probing = Probing(active, store, witness, budgets.reconcile, clock)
+    context = AgentContext(
+        *(active, key, store, charter, witness, clock, budgets, probing), engines=ports.engines
+    )
     inbox = Inbox(store, clock)
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)
@@ -116,6 +131,7 @@ def assemble(
         Masking(context, contributions, sessions, ports.link, ports.uplink),
         KeptResults(context, contributions),
         Deliveries(context, contributions, ports.link),
+        PeerAttempts(context, contributions, ports.peers),
         sessions,
         room,
         lambda: rollback.check(),  # noqa: PLW0108  made later

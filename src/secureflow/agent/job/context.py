@@ -13,6 +13,7 @@ from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.guards import check_approved, check_cosigned
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.keysecret import key_secret
+from secureflow.agent.owner.probing import Probing
 from secureflow.agent.owner.publications import Publication, published
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
@@ -20,6 +21,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.witness import Witness
+from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, dataset_name
@@ -28,6 +30,8 @@ from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
 
 
 class Computing(Protocol):
@@ -97,6 +101,31 @@ class JobLocks:
         return len(self._locks)
 
 
+class Engines(Protocol):
+    """The engines of this agent (`adapters.mpcengines.registry.Engines`)."""
+
+    def ready(self, name: str) -> MpcEngine:
+        """Return an engine that can run here now.
+
+        Raises:
+            SecureFlowError: `engine_unknown`, `engine_absent`, `engine_broken`,
+                `engine_unconfined`.
+        """
+
+
+class NoEngines:
+    """The engines of an agent that has none."""
+
+    def ready(self, name: str) -> MpcEngine:
+        """Refuse: see `Engines`."""
+        raise SecureFlowError(
+            "engine_absent",
+            Text("This agent has no engine {name}.", name=name),
+            Text("Its owner installs it: secureflow engine install {name}.", name=name),
+            {"engine": name},
+        )
+
+
 @dataclass(frozen=True)
 class AgentContext:
     """One party: its name, key, files, record, witness and charter."""
@@ -108,8 +137,10 @@ class AgentContext:
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
+    probing: Probing = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
+    engines: Engines = field(default_factory=NoEngines, repr=False)
 
     @property
     def party(self) -> str:
@@ -190,4 +221,12 @@ class AgentContext:
         return {**leaf.sent, "leaves": [one.sent for one in self.store.unproved(leaf.job)]}
 
 
-__all__ = ["AgentContext", "Computing", "Fetching", "JobLocks", "Uploading"]
+__all__ = [
+    "AgentContext",
+    "Computing",
+    "Engines",
+    "Fetching",
+    "JobLocks",
+    "NoEngines",
+    "Uploading",
+]

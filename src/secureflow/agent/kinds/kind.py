@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from secureflow.agent.job.context import AgentContext, Computing, Fetching
+from secureflow.agent.job.context import AgentContext, Computing, Engines, Fetching
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.domain.schemas import DatasetConfig
@@ -285,6 +285,27 @@ class AgentKind(Protocol):
         """
 
 
+@runtime_checkable
+class SidedKind(Protocol):
+    """A kind of job whose parties bring different columns; in addition to `AgentKind`."""
+
+    def check_side(self, spec: Any, dataset: DatasetConfig, party: str) -> None:
+        """Refuse what does not match the declaration of this party; see `check_columns`."""
+
+
+@runtime_checkable
+class EnginedKind(Protocol):
+    """A kind of job that needs an engine at every party; in addition to `AgentKind`."""
+
+    def check_engines(self, spec: Any, engines: Engines, party: str) -> None:
+        """Refuse a job whose engine this party does not have, before a person is asked.
+
+        Raises:
+            SecureFlowError: `engine_absent` and the others of `Engines.ready`, naming party and
+                command; `program_mismatch` for another version.
+        """
+
+
 class AgentKinds(Mapping[str, AgentKind]):
     """A table of kinds by their names."""
 
@@ -304,9 +325,18 @@ class AgentKinds(Mapping[str, AgentKind]):
         """Return how many kinds there are."""
         return len(self._kinds)
 
-    def check_columns(self, spec: JobSpec, dataset: DatasetConfig) -> None:
+    def check_columns(self, spec: JobSpec, dataset: DatasetConfig, party: str = "") -> None:
         """Refuse columns that do not match the owner's declaration; see `AgentKind`."""
-        self._kinds[spec.kind].check_columns(spec, dataset)
+        kind = self._kinds[spec.kind]
+        kind.check_columns(spec, dataset)
+        if isinstance(kind, SidedKind):
+            kind.check_side(spec, dataset, party)
+
+    def check_engines(self, spec: JobSpec, engines: Engines, party: str) -> None:
+        """Refuse a job whose engine this party does not have; see `EnginedKind`."""
+        kind = self._kinds[spec.kind]
+        if isinstance(kind, EnginedKind):
+            kind.check_engines(spec, engines, party)
 
 
 class Contributions:

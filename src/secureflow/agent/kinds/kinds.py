@@ -9,6 +9,7 @@ from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.mpc import MPC_AGENT
 from secureflow.agent.kinds.prediction import PREDICTION_AGENT
 from secureflow.agent.kinds.preparation import PREPARATION_AGENT
+from secureflow.agent.kinds.psi import PSI_AGENT
 from secureflow.agent.kinds.statistics import STATISTICS_AGENT
 from secureflow.agent.kinds.sweep import SWEEP_AGENT
 from secureflow.agent.kinds.training.kind import TRAINING_AGENT
@@ -21,4 +22,5 @@ AGENT_KINDS: Final = AgentKinds(
     PREDICTION_AGENT,
     SWEEP_AGENT,
     MPC_AGENT,
+    PSI_AGENT,
 )

@@ -7,16 +7,14 @@ commits to it, so that the owner can prove later what was predicted, with which 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from secureflow.agent.compute.columns import check_no_code, declared
-from secureflow.agent.compute.jobfiles import UPDATE, held_folder, take
+from secureflow.agent.compute.jobfiles import UPDATE, held_folder
 from secureflow.agent.compute.prediction import COUNTS, PREDICT, predict_arguments
 from secureflow.agent.job.context import AgentContext, Computing, Fetching
 from secureflow.agent.job.reading import unnamed_rows
@@ -24,6 +22,7 @@ from secureflow.agent.kinds.blobs import Blob, fetched
 from secureflow.agent.kinds.kind import Keeping, KeptResult
 from secureflow.agent.kinds.training.features import check_features
 from secureflow.agent.kinds.wholesums import whole_sums, wrong_sums
+from secureflow.agent.owner.keptfiles import keep_file, unfinished
 from secureflow.agent.owner.predictions import prediction_file, received_folder
 from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
@@ -35,16 +34,11 @@ from secureflow.engines.run.kept import RECEIVED
 from secureflow.engines.run.kind import EngineKind
 from secureflow.engines.run.messages import KeepRequest
 from secureflow.engines.training.extras import check_extra
-from secureflow.kit.atomic import flush_directory
 from secureflow.kit.canonical import JSON
-from secureflow.kit.disk import Place, remove, writing
+from secureflow.kit.disk import remove
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
 
-_NEXT: Final = ".next"
-_MOST: Final = 1 << 50
-"""Bytes of a file beyond any disk; what a worker may write is limited where it runs."""
 _SCALAR: Final = {"number", "category", "text"}
 
 
@@ -86,7 +80,7 @@ class PredictedRows(Keeping):
             answer = await self._computing.compute(job.job, PREDICT, arguments)
         counted = _counts(answer)
         path = prediction_file(self._context.settings, job.job)
-        size, digest = await asyncio.to_thread(self._take, written, path)
+        size, digest = await asyncio.to_thread(keep_file, written, path, self._context.party)
         return _result(spec, pinned, digest, size, counted)
 
     def goes_to(self, spec: PredictionSpec) -> str:
@@ -104,26 +98,10 @@ class PredictedRows(Keeping):
         path = prediction_file(self._context.settings, job)
         if not recorded:
             await asyncio.to_thread(remove, path)
-        await asyncio.to_thread(remove, path.with_name(path.name + _NEXT))
+        await asyncio.to_thread(remove, unfinished(path))
         if await asyncio.to_thread(folder.exists):
             await self._computing.close(job)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-    def _take(self, written: Path, path: Path) -> tuple[int, str]:
-        """Copy what the worker wrote, which only then cannot change any more; return its size."""
-        place = Place(path.parent, "own files", self._context.party)
-        size = written.stat().st_size
-        place.demand(size)
-        fresh = path.with_name(path.name + _NEXT)
-        with writing(place, size):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not take(written, fresh, None, most=_MOST):
-                raise _unusable(self._context.party)
-            with fresh.open("rb") as file:
-                os.fsync(file.fileno())
-            fresh.replace(path)
-            flush_directory(path.parent)
-        return path.stat().st_size, file_digest(path).hex()
 
 
 class PredictionAgentKind:
@@ -208,11 +186,3 @@ def _result(
         **facts,
     }
     return KeptResult(document, facts)
-
-
-def _unusable(party: str) -> SecureFlowError:
-    return SecureFlowError(
-        "worker_failed",
-        Text("The worker of {party} has not written what it says it wrote.", party=party),
-        "See the agent's log; if it happens again, report it with the job's spec.",
-    )

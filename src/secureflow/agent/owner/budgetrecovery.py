@@ -93,7 +93,7 @@ class BudgetRecovery:
         """
         self._budgets.declared_policy(domain)
         given = {one.job: one for one in map(self._read, bundles)}
-        await asyncio.to_thread(self._take_in, await self._shown())
+        await self.take_in()
         self._check(domain, given)
         mine = _without_parts(
             {job: one for job, one in given.items() if self._budgets.domain_of(one.spec) == domain}
@@ -101,6 +101,18 @@ class BudgetRecovery:
         await self._budgets.precompute_curves(domain, list(mine.values()))
         await asyncio.to_thread(self._charge, domain, given, mine)
         return {"domain": domain, "jobs": sorted(mine)}
+
+    async def take_in(self) -> list[str]:
+        """Add own entries that the log shows and the record lacks.
+
+        Returns:
+            The jobs that may have spent what the record does not know of.
+
+        Raises:
+            SecureFlowError: `server_unreachable`; those of the link.
+        """
+        await asyncio.to_thread(self._take_in, await self._shown())
+        return sorted(self._unknown())
 
     def _read(self, bundle: Mapping[str, JSON]) -> _Given:
         job, spec = bundle.get("job"), bundle.get("spec")

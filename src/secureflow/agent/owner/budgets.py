@@ -125,13 +125,17 @@ class Budgets:
         await self.make_ready(spec, job)
         await asyncio.to_thread(self._reserve, job, spec)
 
+    async def reconcile(self) -> None:
+        """Refuse to spend on a record that lacks own leaves of the log (`budget_rolled_back`)."""
+        await self._reconciliation.ensure()
+
     async def make_ready(self, spec: JobSpec, job: JobRecord | None = None) -> None:
         """Do everything before a reservation that takes time; see `reserve`."""
         policy = self._policy(spec, job)
         if policy is None:
             return
         check_unlocked(self._store, policy.domain)
-        await self._reconciliation.ensure()
+        await self.reconcile()
         await self._learn(policy, self._charge(spec))
 
     def reserve_now(self, job: JobRecord, spec: JobSpec) -> None:

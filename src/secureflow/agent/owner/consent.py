@@ -72,7 +72,7 @@ def check_request(
     key: str,
     charter: Charter,
     settings: AgentSettings,
-    check_columns: Callable[[JobSpec, DatasetConfig], None],
+    check_columns: Callable[[JobSpec, DatasetConfig, str], None],
 ) -> dict[str, JSON]:
     """Refuse what no policy and no person can allow; return the input of the policies.
 
@@ -87,7 +87,7 @@ def check_request(
     dataset = settings.dataset(dataset_name(spec, party)) if spec.reads_rows else None
     columns = spec.columns_of(party)
     if dataset is not None:
-        check_columns(spec, dataset)
+        check_columns(spec, dataset, party)
     return {
         "kind": spec.kind,
         "submitter": spec.submitter,

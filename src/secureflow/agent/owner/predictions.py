@@ -14,8 +14,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from secureflow.agent.owner.keptfiles import ENDING, compared, place_of
+from secureflow.agent.owner.results import kept_kind
 from secureflow.agent.record.records import OwnLeaf
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
@@ -25,10 +27,7 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
-
-_ENDING: Final = ".parquet"
 
 
 def prediction_file(settings: AgentSettings, job: str) -> Path:
@@ -39,7 +38,7 @@ def prediction_file(settings: AgentSettings, job: str) -> Path:
     """
     if not re.fullmatch(ID_PATTERN, job):
         raise _unknown(job)
-    return settings.predictions / f"{job}{_ENDING}"
+    return settings.predictions / f"{job}{ENDING}"
 
 
 def received_folder(settings: AgentSettings, job: str) -> Path:
@@ -55,7 +54,7 @@ def received_file(settings: AgentSettings, job: str, party: str) -> Path:
         job: job id.
         party: of the job's roster.
     """
-    return received_folder(settings, job) / f"{party}{_ENDING}"
+    return received_folder(settings, job) / f"{party}{ENDING}"
 
 
 def kept_digest(leaf: OwnLeaf) -> str:
@@ -82,8 +81,9 @@ class KeptPredictions:
 
         `party` says whose rows it is of; a file's content is not compared.
         """
+        kept = (one for one in self.store.leaves_of(KEPT) if self._predicted(one))
         leaves = sorted(
-            (*self.store.leaves_of(KEPT), *self.store.leaves_of(RECEIVED)),
+            (*kept, *self.store.leaves_of(RECEIVED)),
             key=lambda one: int(one.bundle["leaf"]["leaf"]["at"]),
             reverse=True,
         )
@@ -109,12 +109,7 @@ class KeptPredictions:
             (found,) = self._each(own)
             found |= {"proved": bool(own.proved), "hash": own.hash, "leaf": own.bundle}
         for one in (*([found] if own is not None else []), *arrived):
-            if one["state"] == "kept" and not one["file"]:
-                one["state"] = "unknown"
-            elif one["state"] == "kept":
-                digest = await asyncio.to_thread(_digest, Path(one["path"]))
-                if digest != one["file"]:
-                    one["state"] = "altered" if digest else "gone"
+            await asyncio.to_thread(compared, one)
         return {**found, "received": arrived}
 
     def remove(self, job: str) -> dict[str, JSON]:
@@ -144,7 +139,14 @@ class KeptPredictions:
 
     def _leaves(self, job: str) -> tuple[OwnLeaf | None, OwnLeaf | None]:
         """Return the leaves by which this party committed to its own file, and to others'."""
-        return self.store.leaf_of(job, KEPT), self.store.leaf_of(job, RECEIVED)
+        own = self.store.leaf_of(job, KEPT)
+        if own is not None and not self._predicted(own):
+            own = None
+        return own, self.store.leaf_of(job, RECEIVED)
+
+    def _predicted(self, leaf: OwnLeaf) -> bool:
+        """Tell whether what a leaf commits to are predictions; other kinds keep results, too."""
+        return kept_kind(self.store, leaf) in {"prediction", ""}
 
     def _each(self, leaf: OwnLeaf) -> Iterator[dict[str, JSON]]:
         """Yield what is told of each file that a leaf commits to."""
@@ -161,23 +163,12 @@ class KeptPredictions:
             names = ("model", "dataset", "rows", "unfit", "bytes", "outputs", "columns", "file")
             told = {name: document.get(name) for name in names}
             path = prediction_file(self.settings, leaf.job)
-            yield {**shared, "party": self.settings.organisation, **told, **_place(path)}
+            yield {**shared, "party": self.settings.organisation, **told, **place_of(path)}
             return
         files: Mapping[str, Any] = document.get("files") or {}
         for party, one in files.items():
             path = received_file(self.settings, leaf.job, party)
-            yield {**shared, "party": party, **one, **_place(path)}
-
-
-def _place(path: Path) -> dict[str, JSON]:
-    return {"state": "kept" if path.is_file() else "gone", "path": str(path)}
-
-
-def _digest(path: Path) -> str:
-    try:
-        return file_digest(path).hex()
-    except FileNotFoundError:
-        return ""
+            yield {**shared, "party": party, **one, **place_of(path)}
 
 
 def _unknown(job: str) -> SecureFlowError:

@@ -21,12 +21,16 @@ from secureflow.agent.owner.keysecret import keep_key_secret
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump, parse
+from secureflow.engines.run.kept import KEPT
 from secureflow.kit.canonical import JSON
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.filedigest import file_digest
 from secureflow.kit.text import Text
 
 _TOLD: Final = ("columns", "privacy", "reading")
+_PROBED: Final = "probing"
+"""Begins the names of facts that hold the domain in which a name's tested ids are counted."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,8 @@ def check_lineage(
     Raises:
         SecureFlowError: `privacy_fixed`.
     """
+    _check_domain(store, dataset, before)
+    _check_origin(store, dataset)
     known = store.fact(f"lineage/{dataset.name}") or (before and lineage(before))
     if not known or known == lineage(dataset):
         return
@@ -172,6 +178,96 @@ def check_lineage(
         ),
         "What the data has revealed stays revealed: put domain, unit and person back. Give other "
         "data another name.",
+        {"dataset": dataset.name},
+    )
+
+
+def check_publishable(store: RecordStore, dataset: DatasetConfig) -> None:
+    """Refuse another lineage than the name has had, and a result that is not the job's.
+
+    Reads a whole result, so call it off the event loop.
+
+    Raises:
+        SecureFlowError: those of `check_lineage`; `not_found` for a job without a result here;
+            `dataset_changed`.
+    """
+    check_lineage(store, dataset)
+    if dataset.result is None:
+        return
+    job = dataset.result.job
+    leaf = store.leaf_of(job, KEPT)
+    document = {} if leaf is None else leaf.bundle.get("document") or {}
+    if not document.get("file") or result_data(store, job) is None:
+        raise SecureFlowError(
+            "not_found",
+            Text("This agent keeps no result of a job {job}.", job=job),
+            "secureflow agent results list shows those that it keeps, with the ids of their jobs.",
+        )
+    path = Path(dataset.path)
+    if not path.is_file() or file_digest(path).hex() != document["file"]:
+        raise SecureFlowError(
+            "dataset_changed",
+            Text(
+                "The file of dataset {name!r} is not the result of {job} that this agent kept.",
+                name=dataset.name,
+                job=job,
+            ),
+            "Name the kept file (secureflow agent results show JOB), or leave `result` out for "
+            "other data.",
+            {"dataset": dataset.name},
+        )
+
+
+def result_data(store: RecordStore, job: str) -> DatasetConfig | None:
+    """Return the dataset that this organisation gave to a job; None if that is not on record."""
+    record = store.job(job)
+    if record is None or record.declared is None:
+        return None
+    return Publication.from_json(record.declared).dataset
+
+
+def _check_origin(store: RecordStore, dataset: DatasetConfig) -> None:
+    """Refuse to declare a result outside of the privacy domain of the rows that it is of."""
+    if dataset.result is None or (data := result_data(store, dataset.result.job)) is None:
+        return
+    if data.domain != dataset.domain or (data.privacy is not None and dataset.privacy is None):
+        raise SecureFlowError(
+            "privacy_fixed",
+            Text(
+                "Dataset {name!r} is the result of {job}, whose rows are in the privacy domain "
+                "{domain}.",
+                name=dataset.name,
+                job=dataset.result.job,
+                domain=data.domain,
+            ),
+            Text(
+                "Declare `result: {{job: {job}, domain: {domain}}}`, and the privacy section of "
+                "{source} if that has one.",
+                job=dataset.result.job,
+                domain=data.domain,
+                source=data.name,
+            ),
+            {"dataset": dataset.name},
+        )
+
+
+def _check_domain(store: RecordStore, dataset: DatasetConfig, before: DatasetConfig | None) -> None:
+    """Refuse another domain than the one in which ids tested against the name are counted."""
+    known = store.fact(f"{_PROBED}/{dataset.name}") or (
+        before.domain if before and before.probing else None
+    )
+    if known is None or dataset.probing is None or known == dataset.domain:
+        return
+    raise SecureFlowError(
+        "privacy_fixed",
+        Text(
+            "Ids that are tested against dataset {name!r} are counted in domain {kept}; the "
+            "settings say {domain}.",
+            name=dataset.name,
+            kept=known,
+            domain=dataset.domain,
+        ),
+        "What was tested stays tested: put the domain back. Give other data another name.",
         {"dataset": dataset.name},
     )
 
@@ -192,6 +288,13 @@ def keep_lineage(store: RecordStore, dataset: DatasetConfig) -> None:
     current = lineage(dataset)
     if current is not None:
         store.set_fact(f"lineage/{dataset.name}", current)
+    if dataset.probing is not None:
+        keep_probed(store, dataset.name, dataset.domain)
+
+
+def keep_probed(store: RecordStore, name: str, domain: str) -> None:
+    """Store in which domain ids tested against a name are counted; the caller's transaction."""
+    store.set_fact(f"{_PROBED}/{name}", domain)
 
 
 def _words(lineage: Mapping[str, JSON]) -> str:

@@ -25,7 +25,10 @@ from secureflow.kit.text import Text
 LEAST: Final = 16 << 20
 """Bytes besides the reserve below which the doctor warns: settings, link, a small job."""
 BEGINNING: Final = frozenset(
-    {"admit", "train", "setup", "advance", "mask", "keep", "seal", "collect"}
+    {
+        *("admit", "train", "setup", "advance", "mask"),
+        *("keep", "seal", "collect", "peer_offer", "peer_run"),
+    }
 )
 """Verbs of an approved job that begin something; the others end what was begun."""
 

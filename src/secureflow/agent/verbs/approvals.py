@@ -172,6 +172,7 @@ class Approvals:
             settings=context.settings,
             check_columns=self._kinds.check_columns,
         )
+        self._kinds.check_engines(spec, context.engines, context.party)
         return asked, context.publication(spec)
 
     def _whole(self, job: str, spec: JobSpec) -> JobRecord | None:

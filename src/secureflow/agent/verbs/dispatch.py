@@ -16,6 +16,8 @@
 | `seal`      | seals what this party keeps to that key          | `delivering`   |
 | `hand_over` | sends the ciphertext                             | `delivering`   |
 | `collect`   | fetches the others' files and opens them         | `delivering`   |
+| `peer_offer`| enters an attempt, and commits to its inputs     | `peers`        |
+| `peer_run`  | runs the protocol with the others                | `peers`        |
 | `cosign`    | checks a head of the log and cosigns it          | here           |
 | `finish`    | the same, signs its end and forgets the job      | here           |
 
@@ -43,6 +45,7 @@ from secureflow.agent.verbs.attestation import Attestation
 from secureflow.agent.verbs.delivering import Deliveries, Delivering
 from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
+from secureflow.agent.verbs.peers import PeerAttempts
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.witness import Observed
@@ -63,6 +66,8 @@ from secureflow.engines.run.messages import (
     HandOverRequest,
     KeepRequest,
     MaskRequest,
+    PeerOfferRequest,
+    PeerRunRequest,
     ReceiveRequest,
     SealRequest,
     SetupRequest,
@@ -84,6 +89,8 @@ Guarded = (
     | MaskRequest
     | AnswerRequest
     | KeepRequest
+    | PeerOfferRequest
+    | PeerRunRequest
     | Delivering
 )
 Handler = Callable[[JSON, JSON], Awaitable[dict[str, JSON]]]
@@ -103,6 +110,7 @@ class AgentVerbs:
         masking: masked rounds.
         keeping: results that stay here.
         deliveries: those that go to one of the roster.
+        peers: what the parties compute with each other.
         sessions: their state.
         room: refuses to begin what does not fit on the disk.
         check: checks, once per link, whether the record is an older copy of itself.
@@ -118,6 +126,7 @@ class AgentVerbs:
         masking: Masking,
         keeping: KeptResults,
         deliveries: Deliveries,
+        peers: PeerAttempts,
         sessions: Sessions,
         room: Room,
         check: Callable[[], Awaitable[None]],
@@ -130,6 +139,7 @@ class AgentVerbs:
         self._rounds = rounds
         self._masking = masking
         self._keeping = keeping
+        self._peers = peers
         self._sessions = sessions
         self._room = room
         self._verbs: dict[str, Handler] = {
@@ -147,6 +157,8 @@ class AgentVerbs:
             "seal": partial(self._deliver, SealRequest, deliveries.seal),
             "hand_over": partial(self._deliver, HandOverRequest, deliveries.hand_over),
             "collect": partial(self._deliver, CollectRequest, deliveries.collect),
+            "peer_offer": self._peer_offer,
+            "peer_run": self._peer_run,
             "cosign": self._cosign,
             "finish": self._finish,
         }
@@ -179,6 +191,7 @@ class AgentVerbs:
 
     async def end(self, job: str, outcome: str) -> None:
         """End a job that the centre lost, or ended without this party: nothing follows."""
+        await self._peers.supersede(job)
         async with self._context.locks[job]:
             await asyncio.to_thread(self._end, job, outcome)
             await self._forget(job)
@@ -261,6 +274,18 @@ class AgentVerbs:
         async with self._guarded(request, "keep", body):
             return as_body(await self._keeping.keep(request, log_proofs))
 
+    async def _peer_offer(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        request = read(PeerOfferRequest, body)
+        await self._peers.supersede(request.job, request.attempt)
+        async with self._guarded(request, "peer_offer", body):
+            return as_body(await self._peers.offer(request, log_proofs))
+
+    async def _peer_run(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
+        del log_proofs
+        request = read(PeerRunRequest, body)
+        async with self._guarded(request, "peer_run", body):
+            return as_body(await self._peers.run(request))
+
     async def _deliver(
         self,
         of: type[Delivering],
@@ -317,6 +342,7 @@ class AgentVerbs:
 
     async def _finish(self, body: JSON, log_proofs: JSON) -> dict[str, JSON]:
         request = read(FinishRequest, body)
+        await self._peers.supersede(request.job)
         async with self._context.locks[request.job]:
             self._check_same_spec(request)
             model = await asyncio.to_thread(self._check_outcome, request)
@@ -408,17 +434,19 @@ class AgentVerbs:
         The job ends anyway: the cause may be permanent, and no end would ever be signed.
         """
         context = self._context
-        try:
-            context.budgets.settle(job)
-        except InfrastructureError:
-            raise
-        except SecureFlowError as error:
-            _log.warning("budget_not_settled", job=job.job, code=error.code, message=error.message)
-            facts = {"code": error.code, "message": error.message}
-            context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
+        for settle in (context.budgets.settle, context.probing.settle):
+            try:
+                settle(job)
+            except InfrastructureError:
+                raise
+            except SecureFlowError as error:
+                facts = {"code": error.code, "message": error.message}
+                _log.warning("budget_not_settled", job=job.job, **facts)
+                context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
 
     async def _forget(self, job: str) -> None:
         """Remove files, sums and questions of a job that is over."""
+        await self._peers.forget(job)
         await self._contributions.forget(job)
         self._approvals.withdraw(job)
 

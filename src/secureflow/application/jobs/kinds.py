@@ -9,6 +9,7 @@ from secureflow.application.jobs.kind import JobKinds
 from secureflow.application.jobs.mpc import MPC_JOBS
 from secureflow.application.jobs.prediction import PREDICTION_JOBS
 from secureflow.application.jobs.preparation import PREPARATION_JOBS
+from secureflow.application.jobs.psi import PSI_JOBS
 from secureflow.application.jobs.statistics import STATISTICS_JOBS
 from secureflow.application.jobs.sweep import SWEEP_JOBS
 from secureflow.application.jobs.training import TRAINING_JOBS
@@ -21,4 +22,5 @@ JOB_KINDS: Final = JobKinds(
     PREDICTION_JOBS,
     SWEEP_JOBS,
     MPC_JOBS,
+    PSI_JOBS,
 )

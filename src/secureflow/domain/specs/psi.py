@@ -167,6 +167,22 @@ class PsiSpec(SpecBase):
         """The parties that get a result; with `size` that is a number."""
         return self.parties if self.learns == "all" else (self.receiver,)
 
+    def place(self, party: str) -> str:
+        """Return which side of a join a party is: the receiver is the left one."""
+        return "left" if party == self.receiver else "right"
+
+    def shows_others(self, owner: str, reader: str) -> bool:
+        """Tell whether a reader's result has rows of an owner that do not match."""
+        if owner == reader and self.join == "difference":
+            return True
+        return self.join in {"full", self.place(owner)}
+
+    def hands_over(self, owner: str) -> bool:
+        """Tell whether a party gives the other one columns, or word, of rows beside the keys."""
+        return self.learns == "all" and (
+            bool(self.side(owner).granted) or self.join in {"full", self.place(owner)}
+        )
+
     def probes(self, party: str) -> int:
         """Return how many keys of others are tested, at most, against a party's data.
 

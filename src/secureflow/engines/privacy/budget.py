@@ -6,15 +6,14 @@ limit (ε, δ), both fixed by the owner. The guarantees (docs/privacy.md, "The b
 - a reservation that would exceed the limit is refused before anything runs; the filter composes
   the Rényi curves of everything reserved, committed or unknown (`rdp-filter` in `accounting`, sound
   even if an owner's later jobs depend on earlier answers);
-- an event counts from the moment that its storage is *attempted*: after a failed write, when it is
-  unknown whether it was stored, the object refuses everything until it is loaded again;
+- an event counts from the moment that its storage is *attempted* (`chain`);
 - a void gives back only what this process itself reserved and has not run: after a restart every
   open reservation is spent;
 - a commit may lower the charge to what was really released, never raise it; only the owner's
   decision does (`enter`);
 - a reservation for several jobs is drawn on by each: what a draw moves, the whole has no longer;
-- events form a hash chain; the owner's own ledger leaves name heads of it, and a state that lacks
-  one (a restored backup) is refused.
+- events form a hash chain (`chain`): a state that lacks what the owner's own ledger leaves name (a
+  restored backup) is refused.
 
 Storage is injected: `append` writes one event durably or raises. One ledger object per domain and
 process; the caller serialises the calls.
@@ -22,7 +21,7 @@ process; the caller serialises the calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -34,13 +33,11 @@ from secureflow.engines.privacy.accounting import (
     parse_charge,
     renyi,
 )
+from secureflow.engines.privacy.chain import Append, Event, EventChain
 from secureflow.engines.privacy.covering import covers, without
-from secureflow.kit.canonical import digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
-Event = Mapping[str, Any]
-Append = Callable[[Event], None]
 FILTER: Final = "rdp-filter"
 State = Literal["reserved", "committed", "voided", "unknown"]
 
@@ -84,10 +81,8 @@ class BudgetLedger:
     """
 
     def __init__(self, limit: Limit, events: Sequence[Event], append: Append) -> None:
-        self._append = append
-        self._heads: list[str] = []
+        self._chain = EventChain(limit.domain, append)
         self._reservations: dict[str, _Reservation] = {}
-        self._settled = True
         self.limit = limit
         for event in events:
             self._replay(event)
@@ -95,7 +90,7 @@ class BudgetLedger:
             if reservation.state == "reserved":
                 reservation.state = "unknown"
         if not events:
-            self._store(limit.as_json())
+            self._chain.store(limit.as_json())
         self.change_limit(limit)
 
     def change_limit(self, limit: Limit) -> None:
@@ -108,8 +103,8 @@ class BudgetLedger:
             return
         if self.limit.unit != limit.unit:
             raise unit_fixed(limit.domain, self.limit.unit, limit.unit)
-        self._check_settled()
-        self._store(limit.as_json())
+        self._chain.check_settled()
+        self._chain.store(limit.as_json())
         self.limit = limit
 
     # --- the three steps -----------------------------------------------------------------------
@@ -126,7 +121,7 @@ class BudgetLedger:
             SecureFlowError: `budget_exceeded`, `budget_conflict` for another charge under this
                 name, `budget_unsettled`, and anything that `append` raises: then do not run.
         """
-        self._check_settled()
+        self._chain.check_settled()
         known = self._reservations.get(reservation)
         if known is not None:
             same = (known.job, known.charge, known.state) == (job, charge, "reserved")
@@ -136,7 +131,7 @@ class BudgetLedger:
         after = self.check(job, charge)
         # Spent first, stored second: a write that fails half way is not free.
         self._reservations[reservation] = _Reservation(job, charge, "reserved")
-        self._store(
+        self._chain.store(
             {
                 "kind": "reserve",
                 "id": reservation,
@@ -181,7 +176,7 @@ class BudgetLedger:
         Raises:
             SecureFlowError: `budget_conflict` if it was voided or `released` is more.
         """
-        self._check_settled()
+        self._chain.check_settled()
         known = self._get(reservation)
         charge = known.charge if released is None else released
         if known.state == "committed" and known.charge == charge:
@@ -190,7 +185,8 @@ class BudgetLedger:
             raise _conflict(
                 reservation, Text("it is {state} for another charge", state=known.state)
             )
-        self._store({"kind": "commit", "id": reservation, "charge": [m.as_json() for m in charge]})
+        mechanisms = [m.as_json() for m in charge]
+        self._chain.store({"kind": "commit", "id": reservation, "charge": mechanisms})
         known.charge, known.state = charge, "committed"
 
     def void(self, reservation: str) -> None:
@@ -199,7 +195,7 @@ class BudgetLedger:
         Raises:
             SecureFlowError: `budget_conflict` after a commit or a restart.
         """
-        self._check_settled()
+        self._chain.check_settled()
         known = self._get(reservation)
         if known.state == "voided":
             return
@@ -207,7 +203,7 @@ class BudgetLedger:
             raise _conflict(
                 reservation, Text("it is {state}, and unknown counts as spent", state=known.state)
             )
-        self._store({"kind": "void", "id": reservation})
+        self._chain.store({"kind": "void", "id": reservation})
         known.state = "voided"
 
     def draw(self, part: str, whole: str, charge: Charge) -> None:
@@ -220,7 +216,7 @@ class BudgetLedger:
             SecureFlowError: `budget_conflict` if the whole does not hold exactly this charge, was
                 voided, or the part has run.
         """
-        self._check_settled()
+        self._chain.check_settled()
         known, source = self._reservations.get(part), self._get(whole)
         if known is not None:
             if (known.charge, known.state) != (charge, "reserved"):
@@ -230,7 +226,7 @@ class BudgetLedger:
         if left is None:
             raise _conflict(whole, Text("it holds no charge for {part}", part=part))
         mechanisms = [m.as_json() for m in charge]
-        self._store({"kind": "draw", "id": part, "of": whole, "charge": mechanisms})
+        self._chain.store({"kind": "draw", "id": part, "of": whole, "charge": mechanisms})
         self._drawn(part, whole, charge)
 
     def enter(self, job: str, charge: Charge) -> None:
@@ -241,7 +237,7 @@ class BudgetLedger:
         Raises:
             SecureFlowError: `budget_exceeded`, `budget_unsettled`.
         """
-        self._check_settled()
+        self._chain.check_settled()
         known = self._reservations.get(job)
         if known is not None and known.state == "committed" and covers(known.charge, charge):
             return
@@ -251,7 +247,7 @@ class BudgetLedger:
             raise self._exceeded(job, after)
         self._reservations[job] = _Reservation(job, charge, "reserved")
         mechanisms = [m.as_json() for m in charge]
-        self._store({"kind": "reserve", "id": job, "job": job, "charge": mechanisms})
+        self._chain.store({"kind": "reserve", "id": job, "job": job, "charge": mechanisms})
         self.commit(job)
 
     def covers(self, reservation: str, released: Charge) -> bool:
@@ -315,12 +311,8 @@ class BudgetLedger:
 
     @property
     def head(self) -> dict[str, Any]:
-        """The content of a ledger leaf: domain, number of events, and the chain's last digest."""
-        return {
-            "domain": self.limit.domain,
-            "events": len(self._heads),
-            "digest": self._heads[-1] if self._heads else "",
-        }
+        """The content of a ledger leaf; see `EventChain.head`."""
+        return self._chain.head
 
     def reconcile(self, leaves: Iterable[Mapping[str, Any]]) -> None:
         """Refuse to work on a state that is older than the owner's own ledger leaves.
@@ -331,47 +323,9 @@ class BudgetLedger:
         Raises:
             SecureFlowError: `budget_rolled_back`.
         """
-        for leaf in leaves:
-            if leaf["domain"] != self.limit.domain or not leaf["events"]:
-                continue
-            at = int(leaf["events"])
-            if at > len(self._heads) or self._heads[at - 1] != leaf["digest"]:
-                raise SecureFlowError(
-                    "budget_rolled_back",
-                    Text(
-                        "The budget of {domain} has {count} events and lacks number {at},"
-                        " which this agent has recorded in the ledger.",
-                        domain=self.limit.domain,
-                        count=len(self._heads),
-                        at=at,
-                    ),
-                    "A backup was restored: what was spent since then stays spent. Bring back the "
-                    "newest state, or close the domain.",
-                    {"domain": self.limit.domain, "events": len(self._heads), "recorded": at},
-                )
+        self._chain.reconcile(leaves)
 
     # --- parts ---------------------------------------------------------------------------------
-
-    def _store(self, event: Event) -> None:
-        self._settled = False
-        self._append(event)
-        self._settled = True
-        self._chain(event)
-
-    def _check_settled(self) -> None:
-        if not self._settled:
-            raise SecureFlowError(
-                "budget_unsettled",
-                Text(
-                    "A write to the budget of {domain} failed; whether it is stored is unknown.",
-                    domain=self.limit.domain,
-                ),
-                "Load the budget again; what is open then counts as spent.",
-            )
-
-    def _chain(self, event: Event) -> None:
-        previous = self._heads[-1] if self._heads else ""
-        self._heads.append(digest({"previous": previous, "event": dict(event)}))
 
     def _get(self, reservation: str) -> _Reservation:
         known = self._reservations.get(reservation)
@@ -391,16 +345,8 @@ class BudgetLedger:
         try:
             self._apply(event)
         except (KeyError, TypeError, SecureFlowError) as error:
-            raise SecureFlowError(
-                "budget_corrupt",
-                Text(
-                    "Event {count} of the budget of {domain} is unreadable.",
-                    count=len(self._heads) + 1,
-                    domain=self.limit.domain,
-                ),
-                "Restore the newest copy; the ledger shows which events it must have.",
-            ) from error
-        self._chain(event)
+            raise self._chain.unreadable() from error
+        self._chain.add(event)
 
     def _apply(self, event: Event) -> None:
         kind = event["kind"]

@@ -41,7 +41,7 @@ def sections(spec: PsiSpec, told: Mapping[str, Any]) -> list[dict[str, JSON]]:
 def _result(spec: PsiSpec, told: Mapping[str, Any]) -> Iterator[dict[str, JSON]]:
     yield {"label": "learned by", "value": list(spec.learners)}
     yield {"label": "learned", "value": _LEARNS[spec.learns]}
-    yield {"label": "join", "value": spec.join}
+    yield with_texts({"label": "rows", "value": Text("{join} join", join=spec.join)})
     engine = Text(
         "{protocol} by {engine} {version}",
         protocol=spec.protocol, engine=spec.engine.name, version=spec.engine.version,

@@ -1,0 +1,226 @@
+"""The runs of an intersection's engine: with one peer after the other, and the size first if asked.
+
+An engine takes a file of keys, 16 bytes each in ascending order, and says which of its own places
+match (a NumPy file of int64), or how many do (JSON). Both are foreign here: the first is read by the
+worker, of the second one number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from secureflow.agent.compute.jobfiles import held_folder
+from secureflow.agent.job.context import AgentContext, Engines
+from secureflow.agent.kinds.kind import PeerSession
+from secureflow.agent.record.records import JobRecord
+from secureflow.application.ports.mpcengine import (
+    EngineDeadlines,
+    EngineJob,
+    EngineResult,
+    MpcEngine,
+)
+from secureflow.domain.specs.psi import PROGRAM, VERSIONS, PsiProtocol, PsiSpec
+from secureflow.kit.canonical import JSON
+from secureflow.kit.errors import SecureFlowError
+from secureflow.kit.text import Text
+
+_PROTOCOLS: Final[Mapping[PsiProtocol, str]] = {
+    "rr22": "RR22", "kkrt": "KKRT", "ecdh": "ECDH", "openmined": "ECDH",
+}  # fmt: skip
+"""What engines call the protocols."""
+_MATCHES: Final = "matches"
+_SIZE: Final = "size"
+_SHORT: Final = 1024
+_SMALL: Final = "openmined"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of the runs.
+
+    Args:
+        size: how many keys match, where that alone was asked; else 0.
+        peak: bytes of memory of the largest process.
+    """
+
+    size: int = 0
+    peak: int = 0
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """One run: with whom, by what, and who learns what."""
+
+    peer: str
+    protocol: PsiProtocol
+    receivers: tuple[str, ...]
+    reveal: str = "ids"
+
+
+def check_engines(spec: PsiSpec, engines: Engines, party: str) -> None:
+    """Refuse a job whose engines are not here in their versions.
+
+    Raises:
+        SecureFlowError: `engine_absent`, `engine_unconfined`, `program_mismatch`.
+    """
+    needed = {spec.engine.name: spec.engine.version}
+    if spec.size_first:
+        needed[_SMALL] = VERSIONS[_SMALL]
+    for name, version in needed.items():
+        here = engines.ready(name).describe()
+        if here.version != version:
+            raise SecureFlowError(
+                "program_mismatch",
+                Text(
+                    "{party} has {engine} {here}, and the job needs {version}.",
+                    party=party, engine=name, here=here.version, version=version,
+                ),
+                Text("Its owner installs it: secureflow engine install {engine}.", engine=name),
+                {"party": party, "engine": name},
+            )  # fmt: skip
+
+
+class PsiRuns:
+    """Runs engines for one party.
+
+    Args:
+        context: the party.
+    """
+
+    def __init__(self, context: AgentContext) -> None:
+        self._context = context
+
+    async def run(
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, keys: Path, matches: Path
+    ) -> Found:
+        """Run the protocol with each peer; put what matches into a folder, a file for each.
+
+        Raises:
+            SecureFlowError: those of `MpcEngine.run`; `intersection_too_small`.
+        """
+        peak = size = 0
+        if spec.size_first:
+            peak = await self._size_first(job, spec, session, keys)
+        for peer, _ in sorted(session.channels.items()):
+            reveal = "size" if spec.learns == "size" else "ids"
+            wish = _Wish(peer, spec.protocol, self._receivers(spec, peer), reveal)
+            result = await self._one(job, spec, session, keys, wish)
+            peak = max(peak, result.peak_bytes)
+            if self._context.party not in wish.receivers:
+                continue
+            if reveal == "size":
+                size = await asyncio.to_thread(_size_of, result)
+            else:
+                found = _output(result, _MATCHES)
+                await asyncio.to_thread(shutil.copyfile, found, matches / f"{peer}.npy")
+        return Found(size, peak)
+
+    def _receivers(self, spec: PsiSpec, peer: str) -> tuple[str, ...]:
+        """Return which of this pair learn, in the spec's order."""
+        pair = {self._context.party, peer}
+        return tuple(one for one in spec.parties if one in pair and one in spec.learners)
+
+    async def _size_first(
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, keys: Path
+    ) -> int:
+        """Tell whoever does not receive how many match, before the keys are told to anybody."""
+        (other,) = spec.others(spec.receiver)
+        (peer,) = session.channels
+        wish = _Wish(peer, _SMALL, (other,), "size")
+        result = await self._one(job, spec, session, keys, wish)
+        if self._context.party == other:
+            size = await asyncio.to_thread(_size_of, result)
+            if size < spec.minimum:
+                raise too_small(spec)
+        return result.peak_bytes
+
+    async def _one(
+        self, job: JobRecord, spec: PsiSpec, session: PeerSession, keys: Path, wish: _Wish
+    ) -> EngineResult:
+        engine = self._engine(spec, wish.protocol)
+        party, pair = self._context.party, {self._context.party, wish.peer}
+        outputs = held_folder(self._context.settings.models, job.job) / "engine"
+        await asyncio.to_thread(_emptied, outputs)
+        program = engine.describe().programs[PROGRAM]
+        parameters: dict[str, JSON] = {}
+        if wish.protocol == _SMALL:
+            parameters = {"reveal": wish.reveal}
+        asked = EngineJob(
+            job=job.job,
+            attempt=session.attempt,
+            program=PROGRAM,
+            digest=program.digest,
+            protocol=_PROTOCOLS[wish.protocol],
+            party=party,
+            parties=tuple(one for one in spec.parties if one in pair),
+            receivers=wish.receivers,
+            inputs={"keys": keys},
+            outputs=outputs,
+            channels={wish.peer: session.channels[wish.peer]},
+            parameters=parameters,
+            deadlines=_deadlines(spec),
+        )
+        return await engine.run(asked, lambda phase, share: None)
+
+    def _engine(self, spec: PsiSpec, protocol: PsiProtocol) -> MpcEngine:
+        name = spec.engine.name if protocol == spec.protocol else _SMALL
+        return self._context.engines.ready(name)
+
+
+def _deadlines(spec: PsiSpec) -> EngineDeadlines:
+    """Return the seconds of a run: of several parties some wait while the receiver is with others."""
+    total = spec.limits.seconds
+    if len(spec.roster) > 2:
+        return EngineDeadlines(connect=total, total=total)
+    return EngineDeadlines(total=total)
+
+
+def _emptied(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+
+
+def _output(result: EngineResult, name: str) -> Path:
+    if name not in result.outputs:
+        raise _refused()
+    return result.outputs[name]
+
+
+def _size_of(result: EngineResult) -> int:
+    """Return how many keys match, as the engine says."""
+    path = _output(result, _SIZE)
+    try:
+        if path.stat().st_size > _SHORT:
+            raise _refused()
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        raise _refused() from None
+    size = told.get(_SIZE) if isinstance(told, dict) else None
+    if type(size) is not int or not 0 <= size < 1 << 40:
+        raise _refused()
+    return size
+
+
+def _refused() -> SecureFlowError:
+    return SecureFlowError(
+        "engine_output_refused",
+        "What the engine says of matching keys is no list of places in the list of keys.",
+        "The next attempt runs it again; if this happens again, report it.",
+    )
+
+
+def too_small(spec: PsiSpec) -> SecureFlowError:
+    """Return the error of an intersection below the minimum; how many match is not said."""
+    return SecureFlowError(
+        "intersection_too_small",
+        Text("Fewer than {minimum} keys match, which is the least that may be shown.",
+             minimum=spec.minimum),
+        "Nothing of it is shown. Bring more keys, or agree on another minimum.",
+        {"minimum": spec.minimum},
+    )  # fmt: skip

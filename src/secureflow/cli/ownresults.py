@@ -1,0 +1,113 @@
+"""`secureflow agent results`: what an owner learned in computations with others, in its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from secureflow.cli.console import Form, Output, Yes, confirmed, group, moment, say, show
+from secureflow.cli.escaping import plain
+from secureflow.cli.exporting import check_target, write_rows
+from secureflow.cli.texts import listed, t
+from secureflow.kit import reading
+from secureflow.kit.errors import SecureFlowError
+
+app = group("What this organisation learned in computations with others; the files stay here.")
+
+Config = Annotated[
+    Path, typer.Option(envvar="SECUREFLOW_AGENT_CONFIG", help=t("The agent's YAML file."))
+]
+Job = Annotated[str, typer.Argument(help=t("Id of the job."))]
+_CONFIG = Path("agent.yaml")
+_COLUMNS: Final = ("job", "name", "kind", "with", "rows", "matched", "at", "state")
+_LINES: Final = (
+    *("job", "name", "purpose", "kind", "learns", "join", "dataset", "domain", "with", "rows"),
+    *("matched", "attempt", "bytes", "file", "at", "state", "path", "datasets"),
+)
+
+
+@app.command("list", help=t("List the results that this agent keeps."))
+def list_results(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """List results, the newest first."""
+    from secureflow.agent import api
+
+    found = api.results_list(config)
+    rows = [_told(one) for one in found] if output is Form.TABLE else found
+    show(rows, output, _COLUMNS)
+
+
+@app.command("show", help=t("Show a job's result, and compare its file with the log."))
+def show_result(job: Job, config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
+    """Show a result; JSON has its lineage, and the leaf with its document and salt, as well."""
+    from secureflow.agent import api
+
+    found = api.results_show(config, job)
+    if output is not Form.TABLE:
+        show(found, output)
+        return
+    show(_told(found), output, _LINES)
+    if found.get("state") == "altered":
+        say(t("The file is not the one that this agent wrote and committed to."))
+    elif found.get("state") == "unknown":
+        say(t("This agent was restored without what it committed to: nobody can compare the file."))
+    elif found.get("state") == "kept":
+        say(t("The file is the one that the log's entry {leaf} commits to.", leaf=found["hash"]))
+        say(
+            t("As a dataset of further jobs: secureflow agent data inspect --result {job}", job=job)
+        )
+
+
+@app.command("export", help=t("Write a job's result as CSV or Parquet."))
+def export(
+    job: Job,
+    path: Annotated[Path, typer.Argument(help=t("File to write, FILE.csv or FILE.parquet."))],
+    force: Annotated[bool, typer.Option("--force", help=t("Replace a file that exists."))] = False,
+    config: Config = _CONFIG,
+) -> None:
+    """Write a copy of the file, checked against the log's entry, readable by its owner only."""
+    from secureflow.agent import api
+
+    check_target(path, force)
+    found = api.results_show(config, job)
+    check_kept(found)
+    write_rows(Path(found["path"]), path, foreign=True)
+
+
+@app.command("remove", help=t("Remove the file of a job's result."))
+def remove(job: Job, yes: Yes = False, config: Config = _CONFIG) -> None:
+    """Remove a file; what the log has of it stays."""
+    from secureflow.agent import api
+
+    named = listed(api.results_show(config, job)["datasets"])
+    if named:
+        say(t("It is declared as a dataset, which can be read no more then: {names}.", names=named))
+    confirmed(t("Remove the result of {what}? Its job makes it only once.", what=job), yes)
+    api.results_remove(config, job)
+    say(t("{what} is removed.", what=job))
+
+
+def check_kept(found: dict[str, Any]) -> None:
+    """Refuse a result that has no file, or one that is not as this agent wrote it.
+
+    Raises:
+        SecureFlowError: `not_found`.
+    """
+    if found.get("state") != "kept":
+        raise SecureFlowError(
+            "not_found",
+            t("The result of {job} has no file as this agent wrote it: {state}.",
+              job=found["job"], state=t(str(found["state"]))),
+            t("Submit the job again."),
+        )  # fmt: skip
+
+
+def _told(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **one,
+        "with": listed(map(plain, reading.members(one.get("peers")))),
+        "at": moment(one["at"]),
+        "state": t(str(one["state"])),
+        "datasets": listed(one.get("datasets") or ()) or "-",
+    }
