@@ -123,16 +123,21 @@ def _queries(report: Mapping[str, Any], numbers: NDArray[Any]) -> Iterator[tuple
         keys = members(answer.get("keys"))
         if not keys:
             continue
-        offset, count, first = (keys.get(name) for name in ("offset", "count", "first"))
-        whole = type(offset) is int and type(count) is int and type(first) is int
-        if not whole or not finite(keys.get("step")) or not 0 <= offset <= len(numbers) - count:
+        offset, count, first = (_whole(report, keys.get(n)) for n in ("offset", "count", "first"))
+        step, error = keys.get("step"), keys.get("standard_error")
+        if not finite(step) or not 0 <= offset <= len(numbers) - count:
             raise _unfit(report)
-        name, error = str(answer.get("name")), keys.get("standard_error")
+        name = str(answer.get("name"))
         part = numbers[offset : offset + count]
-        yield name, KeyedTotals(
-            name, str(keys.get("column")), first, part, float(keys["step"]),
-            float(error) if finite(error) else None,
-        )  # fmt: skip
+        told = float(error) if finite(error) else None
+        column = str(keys.get("column"))
+        yield name, KeyedTotals(name, column, first, part, float(step), told)
+
+
+def _whole(report: Mapping[str, Any], value: Any) -> int:
+    if type(value) is not int:
+        raise _unfit(report)
+    return value
 
 
 def _unfit(report: Mapping[str, Any]) -> SecureFlowError:

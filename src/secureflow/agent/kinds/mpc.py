@@ -16,8 +16,9 @@ import numpy as np
 from secureflow.agent.compute.columns import check_asked, check_bounds, check_contributions
 from secureflow.agent.compute.jobfiles import UPDATE, emptied, held_folder, take
 from secureflow.agent.compute.mpc import ADD, add_arguments
-from secureflow.agent.job.context import AgentContext, Computing, Fetching
-from secureflow.agent.kinds.kind import Contributing
+from secureflow.agent.job.context import AgentContext, Computing, Engines, Fetching
+from secureflow.agent.kinds.kind import Contributing, Peering
+from secureflow.agent.kinds.mpc_engines import EnginePart, check_engines, check_side
 from secureflow.agent.kinds.summedrounds import Asked, RoundRequest, SummedRounds
 from secureflow.agent.kinds.wholesums import wrong_sums
 from secureflow.domain.schemas import DatasetConfig
@@ -115,19 +116,33 @@ class JointNumbers(SummedRounds):
 
 
 class MpcAgentKind:
-    """`agent.kinds.kind.AgentKind`."""
+    """`agent.kinds.kind.AgentKind`, `SidedKind`, `EnginedKind` and `PeeredKind`."""
 
     engine: Final[EngineKind] = MPC_ENGINE
 
     def check_columns(self, spec: MpcSpec, dataset: DatasetConfig) -> None:
-        """Refuse columns that do not match the owner's declaration."""
-        check_declared(spec, dataset)
+        """Refuse columns of a masked sum that do not match the owner's declaration."""
+        if spec.masked:
+            check_declared(spec, dataset)
+
+    def check_side(self, spec: MpcSpec, dataset: DatasetConfig, party: str) -> None:
+        """Refuse columns of an engine's program that do not match it."""
+        if not spec.masked:
+            check_side(spec, dataset, party)
+
+    def check_engines(self, spec: MpcSpec, engines: Engines, party: str) -> None:
+        """Refuse a job whose engine is not here."""
+        check_engines(spec, engines, party)
 
     def contributing(
         self, context: AgentContext, computing: Computing, link: Fetching
     ) -> Contributing:
         """Return a party's part in joint sums."""
         return JointNumbers(context, computing, link)
+
+    def peering(self, context: AgentContext, computing: Computing) -> Peering:
+        """Return a party's part in engines' programs."""
+        return EnginePart(context, computing)
 
 
 MPC_AGENT: Final = MpcAgentKind()

@@ -30,6 +30,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import (
     JobSpec,
     any_contributes,
+    brings_rows,
     contributing,
     dataset_name,
     spec_digest,
@@ -84,7 +85,7 @@ def check_request(
     _check_roster(spec, party, key, charter)
     _check_settings(spec, party, settings)
     _check_two(spec, party, settings)
-    dataset = settings.dataset(dataset_name(spec, party)) if spec.reads_rows else None
+    dataset = settings.dataset(dataset_name(spec, party)) if brings_rows(spec, party) else None
     columns = spec.columns_of(party)
     if dataset is not None:
         check_columns(spec, dataset, party)

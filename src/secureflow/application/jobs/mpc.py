@@ -73,7 +73,7 @@ class JointTotals:
         spec, survivors = opened.spec, len(opened.survivors)
         totals = opened_totals(opened.plan, opened.total, survivors)
         answered = await asyncio.to_thread(answers, spec, totals, survivors)
-        whole = memoryview(totals.astype("<i8", copy=False)).cast("B")
+        whole: memoryview = totals.astype("<i8", copy=False).data.cast("B")
         sums_digest = await asyncio.to_thread(lambda: hashlib.sha256(whole).hexdigest())
         told: dict[str, JSON] = {"numbers": len(totals), "sha256": sums_digest, "artifact": None}
         if any(one.keys is not None for one in spec.sums.queries):
