@@ -205,9 +205,7 @@ class PsiAgentWorld(World):
         self.engine, self.links_to, self.worker_here = ToyEngine(), ToyLinks(), InProcess()
         self.spec_of = changes
         self.limit = 1000
-        super().__init__(
-            directory, policy=policy, parties=(ME, PEER), more_ports=self._ports()
-        )
+        super().__init__(directory, policy=policy, parties=(ME, PEER), more_ports=self._ports())
 
     def _ports(self) -> dict[str, Any]:
         small = ToyEngine("openmined", "2.0.6")

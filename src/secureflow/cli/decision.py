@@ -237,8 +237,9 @@ def _parties(spec: JobSpec) -> str:
 def _protection(spec: JobSpec, here: Mapping[str, JSON]) -> str:
     text = {
         "none": t("nothing is contributed"),
-        "peers": t("what parties send each other is encrypted for the other's agent; the centre "
-                   "carries it"),
+        "peers": t(
+            "what parties send each other is encrypted for the other's agent; the centre carries it"
+        ),
         "sealed": t("updates are sealed to an enclave that this agent verifies"),
         "secagg": t("updates are masked (SecAgg); no enclave"),
         "sealed+secagg": t("updates are masked (SecAgg), and sealed to a verified enclave"),

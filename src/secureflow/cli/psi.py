@@ -80,14 +80,14 @@ def run(
     ] = 0,
     size_first: Annotated[
         bool,
-        typer.Option("--size-first", help=t("The party that does not receive sees the size first.")),
+        typer.Option(
+            "--size-first", help=t("The party that does not receive sees the size first.")
+        ),
     ] = False,
     most_rows: Annotated[
         int | None, typer.Option(min=1, help=t("The most keys that a party may bring."))
     ] = None,
-    attempts: Annotated[
-        int, typer.Option(min=1, max=10, help=t("How often it may be begun."))
-    ] = 3,
+    attempts: Annotated[int, typer.Option(min=1, max=10, help=t("How often it may be begun."))] = 3,
     name: Annotated[str, typer.Option(help=t("Name of the job."))] = "intersection",
     dry_run: Annotated[bool, typer.Option(help=t("Only show what it would be."))] = False,
     watch: Annotated[bool, typer.Option(help=t("Wait until it is done."))] = False,

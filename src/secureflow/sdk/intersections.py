@@ -30,8 +30,8 @@ def psi_request(
 ) -> PsiRequest:
     """Return a request: which rows of several owners have equal keys, and who learns it.
 
-    What comes of it stays with whoever learns it: `secureflow agent results`. The report has counts,
-    the bytes of each channel, and the protocol's label.
+    What comes of it stays with whoever learns it: `secureflow agent results`. The report has
+    counts, the bytes of each channel, and the protocol's label.
 
     Args:
         project: id of the project.

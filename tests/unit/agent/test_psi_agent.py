@@ -22,6 +22,11 @@ from secureflow.engines.run.kept import KEPT
 from secureflow.kit.errors import SecureFlowError
 from secureflow.texts import chinese
 
+
+class Died(BaseException):
+    """The process is gone."""
+
+
 SENDER: dict[str, Any] = {"receiver": PEER}
 
 
@@ -122,11 +127,11 @@ async def test_one_that_was_killed_before_it_committed_has_no_result(tmp_path: P
 
     def die(kind: str, *given: Any) -> Any:
         if kind == KEPT:
-            raise SystemExit
+            raise Died
         return keep(kind, *given)
 
     world.assembly.context.witness.leaf = die  # type: ignore[method-assign]
-    with pytest.raises(SystemExit):
+    with pytest.raises(Died):
         await world.run()
     assert world.file.exists()
     world.reopen()
@@ -251,7 +256,7 @@ async def test_a_further_attempt_ends_a_run_that_nobody_waits_for(tmp_path: Path
     await world.offer()
     world.engine.hold = asyncio.Event()
     running = asyncio.ensure_future(world.run())
-    while not world.engine.jobs:
+    while not world.engine.jobs:  # noqa: ASYNC110  it runs in this loop
         await asyncio.sleep(0)
     await world.offer(2)
     assert (await refused(running)).code == "attempt_lost"
@@ -264,7 +269,7 @@ async def test_the_end_of_a_job_ends_its_run(tmp_path: Path) -> None:
     await world.offer()
     world.engine.hold = asyncio.Event()
     running = asyncio.ensure_future(world.run())
-    while not world.engine.jobs:
+    while not world.engine.jobs:  # noqa: ASYNC110  it runs in this loop
         await asyncio.sleep(0)
     await world.finished("cancelled")
     assert (await refused(running)).code == "attempt_lost"
@@ -338,7 +343,7 @@ async def exchanged(world: PsiAgentWorld, table: pa.Table | bytes) -> tuple[Any,
     """Run, with a peer that hands this table over; return the reply, and what it got."""
     await world.offer()
     running = asyncio.ensure_future(world.run())
-    while PEER not in world.links_to.far:
+    while PEER not in world.links_to.far:  # noqa: ASYNC110  it runs in this loop
         await asyncio.sleep(0)
     far, path = world.links_to.far[PEER], world.directory / "theirs.parquet"
     if isinstance(table, bytes):
@@ -422,9 +427,7 @@ async def test_what_the_owner_does_not_allow_is_refused_at_consent(
     tmp_path: Path, change: dict[str, Any], code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = PsiAgentWorld.declared.fget  # type: ignore[attr-defined]
-    monkeypatch.setattr(
-        PsiAgentWorld, "declared", property(lambda self: {**whole(self), **change})
-    )
+    monkeypatch.setattr(PsiAgentWorld, "declared", property(lambda self: {**whole(self), **change}))
     world = PsiAgentWorld(tmp_path / "agent", **SENDER)
     error = await refused(world.consented())
     assert error.code == code

@@ -98,7 +98,10 @@ def test_whoever_learns_of_single_keys_probes_the_others(
 
 def test_each_party_reads_its_own_columns() -> None:
     spec = specified(TWO, **sides({"key": ["mobile"], "granted": ["age"]}, {"key": ["msisdn"]}))
-    assert (spec.columns_of("bank-a"), spec.columns_of("bank-b")) == (("mobile", "age"), ("msisdn",))
+    assert (spec.columns_of("bank-a"), spec.columns_of("bank-b")) == (
+        ("mobile", "age"),
+        ("msisdn",),
+    )
     assert spec.column_names == ("mobile", "age", "msisdn")
     assert (spec.min_contributors, spec.privacy, spec.tells_rows, spec.all_private) == (
         2, None, True, False,

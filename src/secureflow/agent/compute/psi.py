@@ -1,8 +1,8 @@
 """Private set intersection: the steps that the agent requests from a job's worker.
 
-A job's worker reads the owner's file; what an engine or another party sent is read here as well, and
-not in the agent. Each step can be repeated: it writes the same again. They find what earlier steps
-read in memory, or read it anew in a process that has replaced the one of these steps.
+A job's worker reads the owner's file; what an engine or another party sent is read here as well,
+and not in the agent. Each step can be repeated: it writes the same again. They find what earlier
+steps read in memory, or read it anew in a process that has replaced the one of these steps.
 
 | step       | reads                      | writes                                              |
 |------------|----------------------------|-----------------------------------------------------|
@@ -34,15 +34,6 @@ if TYPE_CHECKING:  # NumPy loads with the first job
 KEYS: Final = "psi_keys"
 SHOWN: Final = "psi_shown"
 RESULT: Final = "psi_result"
-COUNTS: Final = ("rows", "keys", "missing", "malformed", "repeated")
-"""What `keys` counts: rows, different keys, and rows that have none of their own."""
-FIRST: Final = 10
-"""Rows that are named of each of the last three, from 1; 0 stands for no further one."""
-COMMITMENT: Final = 32
-"""Bytes of the commitment, one a number."""
-KEYS_SUMS: Final = len(COUNTS) + COMMITMENT + 3 * FIRST
-RESULT_COUNTS: Final = 2
-"""What `result` returns: rows of the file, and how many of them match."""
 MAX_SHOWN: Final = 1 << 34
 """Most bytes of a peer's columns."""
 

@@ -5,16 +5,15 @@ join may add those of its own that do not, and at last those of the other party,
 Columns: the row's number (empty for rows of the other party), the reader's key and granted columns,
 `matched` where a join has other rows too, and the other parties' granted columns.
 
-Rows that have no key of their own (a cell is empty or malformed, or an earlier row has the same key)
-are in no result.
+Rows that have no key of their own (a cell is empty or malformed, or an earlier row has the same
+key) are in no result.
 
 The engine's matches are places in the list of keys, which is in ascending order at both sides: so
-the n-th match of one party is the n-th of the other, and columns of a peer need no keys beside them.
+the n-th match of one party is the n-th of the other, and columns of a peer come without keys.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 
 from secureflow.adapters.datasources import DataSource
 from secureflow.adapters.datasources.keylists import Counted, KeyCounts, KeyList, write_key_list
-from secureflow.agent.compute.psi import COUNTS, FIRST
+from secureflow.agent.compute.psi_sums import COUNTS, FIRST
 from secureflow.domain.specs.base import spec_digest
 from secureflow.domain.specs.psi import MATCHED, ROW, PsiSide, PsiSpec
 from secureflow.engines.psi.commitment import commit_keys
@@ -41,7 +40,7 @@ from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 ENGINE_KEY: Final = 16
-"""Bytes of a key as an engine takes it: two keys of 2^40 are alike in them with a chance of 2^-48."""
+"""Bytes of a key as an engine takes it: two of 2^40 keys are alike with a chance of 2^-48."""
 _GROUP: Final = 1 << 16
 _ABOUT: Final = b"secureflow"
 """The key of the file's metadata: canonical JSON of the job and its spec's digest."""
@@ -329,7 +328,7 @@ def _read_places(path: Path, count: int) -> NDArray[np.int64]:
     """
     found: Any = None
     with suppress(OSError, ValueError, EOFError):
-        if os.stat(path).st_size <= 8 * count + _LEAST:
+        if path.stat().st_size <= 8 * count + _LEAST:
             found = np.load(path, allow_pickle=False)
     sound = isinstance(found, np.ndarray) and found.dtype == np.int64 and found.ndim == 1
     if not sound or len(found) > count:

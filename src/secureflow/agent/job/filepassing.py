@@ -46,7 +46,7 @@ async def pass_files(
 
 
 async def _send(channel: PeerChannel, path: Path) -> None:
-    size = path.stat().st_size
+    size = await asyncio.to_thread(lambda: path.stat().st_size)
     await channel.send(canonical_bytes({"say": "file", "bytes": size}))
     with await asyncio.to_thread(path.open, "rb") as file:
         while piece := await asyncio.to_thread(file.read, _PIECE):

@@ -21,12 +21,12 @@ from secureflow.agent.compute.psi import (
     KEYS,
     MAX_SHOWN,
     RESULT,
-    RESULT_COUNTS,
     SHOWN,
     keys_arguments,
     result_arguments,
     shown_arguments,
 )
+from secureflow.agent.compute.psi_sums import RESULT_COUNTS
 from secureflow.agent.job.context import AgentContext, Computing, Engines, Fetching
 from secureflow.agent.job.filepassing import pass_files
 from secureflow.agent.job.reading import unnamed_rows
@@ -152,7 +152,7 @@ class PsiPart(Peering):
         return PeerOutcome({**figures, **told}, None if recorded else kept, found.peak)
 
     async def forget(self, job: str, *, recorded: bool) -> None:
-        """Drop keys, matches and columns of a finished job; and a result that nobody committed to."""
+        """Drop keys, matches and columns of a finished job; and an uncommitted result."""
         self._own.pop(job, None)
         models = self._context.settings.models
         await asyncio.to_thread(shutil.rmtree, held_folder(models, job), ignore_errors=True)
@@ -214,7 +214,7 @@ class PsiPart(Peering):
             self._context.store.note(self._context.clock(), _OWN_KEYS, job, **keys.facts)
 
     def _probes(self, spec: PsiSpec, offers: Mapping[str, Offer]) -> list[Probe]:
-        """Return whose keys are tested here, so that somebody learns of single ones or their number.
+        """Return whose keys are tested here: somebody learns of single ones, or how many match.
 
         Of the receiver's keys nobody learns anything, unless all learn or the size comes first.
         """

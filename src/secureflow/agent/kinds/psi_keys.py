@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from secureflow.agent.compute.psi import COMMITMENT, COUNTS, FIRST, KEYS_SUMS
+from secureflow.agent.compute.psi_sums import COMMITMENT, COUNTS, FIRST, KEYS_SUMS
 from secureflow.agent.kinds.wholesums import whole_sums, wrong_sums
 from secureflow.domain.specs.summed import LIMIT
 from secureflow.kit.canonical import JSON

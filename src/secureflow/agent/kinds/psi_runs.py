@@ -1,8 +1,8 @@
 """The runs of an intersection's engine: with one peer after the other, and the size first if asked.
 
 An engine takes a file of keys, 16 bytes each in ascending order, and says which of its own places
-match (a NumPy file of int64), or how many do (JSON). Both are foreign here: the first is read by the
-worker, of the second one number.
+match (a NumPy file of int64), or how many do (JSON). Both are foreign here: the first is read by
+the worker, of the second one number.
 """
 
 from __future__ import annotations
@@ -166,15 +166,19 @@ class PsiRuns:
             parameters=parameters,
             deadlines=_deadlines(spec),
         )
-        return await engine.run(asked, lambda phase, share: None)
+        return await engine.run(asked, _untold)
 
     def _engine(self, spec: PsiSpec, protocol: PsiProtocol) -> MpcEngine:
         name = spec.engine.name if protocol == spec.protocol else _SMALL
         return self._context.engines.ready(name)
 
 
+def _untold(phase: str, share: float) -> None:
+    """Tell nobody of an engine's progress: the agent's link says that the request is worked on."""
+
+
 def _deadlines(spec: PsiSpec) -> EngineDeadlines:
-    """Return the seconds of a run: of several parties some wait while the receiver is with others."""
+    """Return the seconds of a run: of several parties some wait while others run."""
     total = spec.limits.seconds
     if len(spec.roster) > 2:
         return EngineDeadlines(connect=total, total=total)

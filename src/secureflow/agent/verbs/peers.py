@@ -6,8 +6,8 @@ Guarantees, whatever the centre asks and whenever the agent is killed:
   nobody sees two inputs under one attempt;
 - nothing is computed before every peer's entry was checked under the keys of the roster, and what
   the peers put in is durable: it may count against a limit of the owner;
-- an attempt runs once. Its keys are in memory only: after a restart it is lost (`attempt_lost`), and
-  the next one begins with fresh keys and randomness, from the same inputs;
+- an attempt runs once. Its keys are in memory only: after a restart it is lost (`attempt_lost`),
+  and the next one begins with fresh keys and randomness, from the same inputs;
 - a result is on the disk, whole, before the leaf that commits to it, and there is one of each job:
   a later attempt is run for the peers' sake, and told with the result that is there.
 """
@@ -322,9 +322,7 @@ class PeerAttempts:
             )  # fmt: skip
         return found
 
-    def _commit_run(
-        self, job: JobRecord, outcome: PeerOutcome, told: PeerRunReply
-    ) -> PeerRunReply:
+    def _commit_run(self, job: JobRecord, outcome: PeerOutcome, told: PeerRunReply) -> PeerRunReply:
         """The only commit of a result: its leaf, the answer and the owner's log, together."""
         context = self._context
         done = context.store.answer(_done(job.job))
@@ -368,7 +366,7 @@ class PeerAttempts:
 
 
 def _scope(job: JobRecord, spec: Any, attempt: int) -> ChannelScope:
-    """Return what the channels of an attempt are for; the keys are the roster's, which is pinned."""
+    """Return what the channels of an attempt are for; the roster's keys are pinned."""
     return ChannelScope(job.job, job.digest, attempt, spec.program, spec.keys)
 
 

@@ -22,7 +22,14 @@ from secureflow.application.ports.artifacts import Artifacts
 from secureflow.application.ports.storage import UnitOfWork
 from secureflow.domain.datasets import Dataset
 from secureflow.domain.specs.base import contradiction, parse, spec_digest
-from secureflow.domain.specs.psi import ENGINES, SMALL, VERSIONS, PsiSpec, check_psi
+from secureflow.domain.specs.psi import (
+    ENGINES,
+    SMALL,
+    VERSIONS,
+    PsiProtocol,
+    PsiSpec,
+    check_psi,
+)
 from secureflow.domain.specs.psi_request import part_of
 from secureflow.engines.psi.estimate import estimate
 from secureflow.engines.psi.kind import PSI_ENGINE
@@ -104,7 +111,8 @@ def _asked(parts: Mapping[str, Any], parties: tuple[str, ...]) -> dict[str, Any]
             "Name the organisations of the datasets, by the names that the charter has.",
         )
     learns, receiver = _learner(parts, parties)
-    protocol = parts.get("protocol") or ("openmined" if learns == "size" else "rr22")
+    usual: PsiProtocol = "openmined" if learns == "size" else "rr22"
+    protocol: PsiProtocol = parts.get("protocol") or usual
     engine = ENGINES[protocol]
     small = protocol == "openmined" or bool(parts.get("size_first"))
     most = parts.get("most_rows") or (SMALL if small else _MOST_ROWS)

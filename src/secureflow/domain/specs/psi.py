@@ -334,8 +334,8 @@ def _receiver_rules(spec: PsiSpec) -> Problem | None:
         return "receiver", reason, "Name a party that takes part."
     if len(spec.roster) > 2 and spec.learns != "one":
         reason = (
-            "with more than two parties the receiver runs the protocol with each of the others, and "
-            "only it can tell what all have"
+            "with more than two parties the receiver runs the protocol with each of the others, "
+            "and only it can tell what all have"
         )
         return "learns", reason, "Name the one party that learns it."
     return None

@@ -61,10 +61,9 @@ def _learns(spec: PsiSpec, party: str) -> str:
     learned: list[str] = ["which of its keys the others have"]
     for other in spec.others(party):
         if granted := spec.side(other).granted:
-            learned.append(
-                Text("of {party}'s rows that match: {columns}", party=other,
-                     columns=", ".join(granted))  # fmt: skip
-            )
+            columns = ", ".join(granted)
+            learned.append(Text("of {party}'s rows that match: {columns}", party=other,
+                                columns=columns))  # fmt: skip
     theirs = "right" if party == spec.receiver else "left"
     if spec.join in {theirs, "full"}:
         learned.append("how many rows of the other party do not match, and their columns")
@@ -103,8 +102,8 @@ def _probing(spec: PsiSpec) -> Iterator[Row]:
         "a receiver makes keys up, to learn whether somebody is a customer of the other",
         "partly",
         Text(
-            "at most {count} keys are tested in this job, and the owner's agent limits how many are "
-            "over all jobs and partners",
+            "at most {count} keys are tested in this job, and the owner's agent limits how many "
+            "are over all jobs and partners",
             count=max(map(spec.probes, spec.parties)),
         ),
     )

@@ -1,8 +1,8 @@
 """A private set intersection, top to bottom: consent → attempts → report.
 
-There are no keys at the centre and no sum. In an attempt each party commits to its keys, then all of
-them run the protocol among themselves (`engines.run.attempts`); whoever learns something writes it
-to a file of its own, and its leaf commits to that. The centre gets counts.
+There are no keys at the centre and no sum. In an attempt each party commits to its keys, then all
+of them run the protocol among themselves (`engines.run.attempts`); whoever learns something writes
+it to a file of its own, and its leaf commits to that. The centre gets counts.
 """
 
 from __future__ import annotations

@@ -3,13 +3,14 @@
 1. `peer_offer`: each party makes fresh keys for its channels of this attempt, signs a statement for
    each peer, and signs a leaf, which commits to what it puts in. Leaves are in the log before
    anybody computes: what a party put in can be shown in a dispute.
-2. `peer_run`: each gets the others' statements and leaves, checks them, opens its channels, and runs
-   the protocol. It answers with counts; results stay with the parties that the spec names.
+2. `peer_run`: each gets the others' statements and leaves, checks them, opens its channels, and
+   runs the protocol. It answers with counts; results stay with the parties that the spec names.
 
-A run cannot be resumed, because randomness is used once. One that died is begun again, with the next
-number, at most as often as the spec allows; which reasons make that sensible is said here (`AGAIN`).
-A party that has its result keeps it, and tells so when it is asked for a further attempt. Once every
-party that gets a result has one, the job has succeeded, whoever was lost after that.
+A run cannot be resumed, because randomness is used once. One that died is begun again, with the
+next number, at most as often as the spec allows; which reasons make that sensible is said here
+(`AGAIN`). A party that has its result keeps it, and tells so when it is asked for a further
+attempt. Once every party that gets a result has one, the job has succeeded, whoever was lost after
+that.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ AGAIN: Final = frozenset(
         *("worker_died", "server_stopping", "unavailable"),
     }
 )
-"""Why an attempt may end so that another one can succeed; any other reason would end that as well."""
+"""Why an attempt may end so that another one can succeed; any other reason would stay."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Computing with each other (`peers`): for kinds whose parties run a protocol among themselves.
 
-Its bytes go from agent to agent (`engines.peers`); the centre relays them and cannot read them. What
-the protocol lets out is the kind's to say.
+Its bytes go from agent to agent (`engines.peers`); the centre relays them and cannot read them.
+What the protocol lets out is the kind's to say.
 """
 
 from __future__ import annotations

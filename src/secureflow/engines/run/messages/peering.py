@@ -1,7 +1,7 @@
 """Requests for an attempt among peers, and their replies: offer channels, then run the protocol.
 
-An attempt is a number from 1. What a party says of its channels it signs (`engines.peers`); its leaf
-binds that to what it puts in (`engines.run.attempts`).
+An attempt is a number from 1. What a party says of its channels it signs (`engines.peers`); its
+leaf binds that to what it puts in (`engines.run.attempts`).
 """
 
 from __future__ import annotations

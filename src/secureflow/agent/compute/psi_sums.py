@@ -1,0 +1,15 @@
+"""What the steps of an intersection return: the layout of their sums, for worker and agent."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COUNTS: Final = ("rows", "keys", "missing", "malformed", "repeated")
+"""What `keys` counts: rows, different keys, and rows that have none of their own."""
+FIRST: Final = 10
+"""Rows that are named of each of the last three, from 1; 0 stands for no further one."""
+COMMITMENT: Final = 32
+"""Bytes of the commitment, one a number."""
+KEYS_SUMS: Final = len(COUNTS) + COMMITMENT + 3 * FIRST
+RESULT_COUNTS: Final = 2
+"""What `result` returns: rows of the file, and how many of them match."""

@@ -1,0 +1,154 @@
+"""`secureflow psi run`, its report, its job file, and what an owner is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from secureflow.agent.record.records import InboxItem
+from secureflow.cli.decision import PendingRequest, screen
+from secureflow.cli.kinds import CLI_KINDS
+from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.psi_request import PsiRequest
+from secureflow.sdk import psi_request
+from tests.unit.engines.psi.world import specified
+
+EXAMPLE = Path(__file__).parents[3] / "examples/psi.yaml"
+REPORT: dict[str, Any] = {
+    "job": "job_11111111", "name": "shared", "state": "succeeded", "protection": "peers",
+    "intersection": {
+        "learners": ["bank-a\u202e"], "keys": {"bank-a\u202e": 12, "bank-b": 9},
+        "matched": {"bank-a\u202e": 7},
+        "attempts": [
+            {"attempt": 1, "state": "failed", "seconds": 2.0, "reasons": [
+                {"party": "bank-b", "code": "attempt_lost", "reason": "it was restarted"}]},
+            {"attempt": 2, "state": "succeeded", "seconds": 3.0, "reasons": []},
+        ],
+    },
+}  # fmt: skip
+ROSTER = [{"party": f"bank-{one}", "key": one * 44, "dataset": "d"} for one in "ab"]
+
+
+@pytest.fixture
+def asked(centre: Any) -> Any:
+    """What is sent to the dry run."""
+    project = {"id": "prj_00000000", "name": "shared", "created": 1, "members": []}
+    centre.answers["GET /projects"] = (200, {"items": [project], "next": ""})
+    centre.answers["GET /projects/prj_00000000"] = (200, project)
+    centre.answers["GET /datasets?project=prj_00000000"] = (200, {"items": [], "next": ""})
+    details = {"estimate": {"bytes": 33, "memory": 44, "seconds": 5.0}, "label": {"x": "unshown"}}
+    centre.answers["POST /jobs/dry-run"] = (
+        200, {"digest": "d" * 64, "spec": {}, "details": details},
+    )  # fmt: skip
+
+    def sent() -> PsiRequest:
+        (body,) = (one for path, _, one in centre.asked if path == "POST /jobs/dry-run")
+        return parse(PsiRequest, body, "request")
+
+    return sent
+
+
+def test_options_become_the_request(cli: Any, asked: Any) -> None:
+    status, out, err = cli(
+        *("psi", "run", "--project", "prj_00000000", "--purpose", "campaign"),
+        *("--key", "phone:DE", "--key", "trim", "--learns", "bank-a", "--minimum", "5"),
+        *("--column", "bank-a:mobile", "--column", "bank-b:msisdn", "--column", "bank-a:name"),
+        *("--column", "bank-b:surname", "--granted", "bank-a:age", "--most-rows", "50"),
+        *("--attempts", "2", "--dry-run"),
+    )
+    assert status == 0, err
+    request = asked()
+    assert [dump(one) if not isinstance(one, str) else one for one in request.key] == [
+        {"rule": "phone", "country": "DE"}, "trim",
+    ]  # fmt: skip
+    assert request.columns["bank-a"].key == ("mobile", "name")
+    assert request.columns["bank-a"].granted == ("age",)
+    assert request.columns["bank-b"].key == ("msisdn", "surname")
+    assert (request.learns, request.minimum, request.most_rows, request.attempts) == (
+        "bank-a", 5, 50, 2,
+    )  # fmt: skip
+    assert "estimated" in out
+    assert "unshown" not in out
+
+
+def test_a_column_without_its_party_is_refused(cli: Any, asked: Any) -> None:
+    status, _, err = cli(
+        *("psi", "run", "--project", "prj_00000000", "--purpose", "p", "--key", "trim"),
+        *("--learns", "bank-a", "--column", "mobile"),
+    )
+    assert status != 0
+    assert "ORG:COLUMN" in err
+    assert asked is not None
+
+
+def test_the_example_is_a_request() -> None:
+    body = yaml.safe_load(EXAMPLE.read_text())
+    request = parse(PsiRequest, body, "request")
+    assert request.columns["telco"].key == ("msisdn",)
+
+
+def test_the_sdks_request_is_the_same() -> None:
+    made = psi_request(
+        "prj_00000000", [], key=["phone", {"rule": "phone", "country": "DE"}], learns="a",
+        columns={"a": ["x", "y"], "b": {"key": ["x", "y"], "granted": ["z"]}}, purpose="p",
+    )  # fmt: skip
+    assert made.columns["b"].granted == ("z",)
+    assert (made.kind, made.minimum, made.attempts) == ("psi", None, 3)
+
+
+def test_a_report_has_counts_and_says_where_the_result_is(cli: Any, centre: Any) -> None:
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, REPORT)
+    status, out, err = cli("job", "report", "job_11111111")
+    assert status == 0, err
+    assert "\u202e" not in out + err
+    assert "it was restarted" in out
+    assert "secureflow agent results show job_11111111" in err
+    status, out, _ = cli("job", "report", "job_11111111", "-o", "json")
+    assert json.loads(out)["intersection"] == REPORT["intersection"]
+
+
+@pytest.mark.parametrize("value", [True, 3, "x\u202e", [], [[]], {}, {"a": 1}, 10**400, None])
+@pytest.mark.parametrize("place", ["intersection", "keys", "matched", "attempts", "learners"])
+def test_no_report_of_a_centre_ends_the_command_line(
+    cli: Any, centre: Any, place: str, value: Any
+) -> None:
+    report = json.loads(json.dumps(REPORT))
+    if place == "intersection":
+        report["intersection"] = value
+    else:
+        report["intersection"][place] = value
+    centre.answers["GET /jobs/job_11111111/report?format=json"] = (200, report)
+    status, out, err = cli("job", "report", "job_11111111")
+    assert status == 0, err
+    assert "\u202e" not in out + err
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "WHICH OF ITS KEYS MATCH: bank-a LEARNS IT"),
+        ({"learns": "all", "sides": [
+            {"party": "bank-a", "key": ["phone"]},
+            {"party": "bank-b", "key": ["phone"], "granted": ["segment"]}]},
+         "segment of bank-b's rows go to the other party"),
+        ({"learns": "size", "protocol": "openmined",
+          "engine": {"name": "openmined", "version": "2.0.6"}}, "LEARNS THE NUMBER"),
+        ({"minimum": 7}, "not shown with fewer than 7"),
+    ],
+)  # fmt: skip
+def test_an_owner_is_shown_who_learns_what(changes: dict[str, Any], told: str) -> None:
+    spec = specified(ROSTER, **changes)
+    request = {"dataset": "customers", "columns": ["phone"], "sensitive": []}
+    item = InboxItem(
+        "ab" * 32, "job_11111111", spec_digest(spec), request, dump(spec), ("no policy",),
+        "waiting", 1, 2,
+    )  # fmt: skip
+    lines = "\n".join(screen(PendingRequest(item, {}), CLI_KINDS, width=2000, lines=80))
+    assert told in lines
+    assert "2, which compute with each other" in lines
+    assert "NONE: what is released may reveal single rows" in lines
+    assert "the other's agent" in lines
