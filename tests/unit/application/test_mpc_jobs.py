@@ -116,3 +116,85 @@ async def test_the_file_of_totals_is_what_numpy_reads(stage: Stage) -> None:
         with pytest.raises(SecureFlowError) as caught:
             await stage.services.totals.of_report("job_x", other)
         assert caught.value.code == "no_totals"
+
+
+RANKING: dict[str, Any] = {"program": {"name": "ranking"}, "receivers": ["bank-b"]}
+AGES = {bank: {"columns": ["age"]} for bank in BANKS}
+
+
+def some(stage: Stage, count: int) -> tuple[str, ...]:
+    return tuple(stage.ids[f"{bank}.dataset"] for bank in BANKS[:count])
+
+
+async def computed(stage: Stage, count: int = 3, **parts: Any) -> tuple[MpcSpec, Any]:
+    inputs = {bank: AGES[bank] for bank in BANKS[:count]}
+    asked = stage.wanted(
+        parts={**RANKING, "inputs": inputs, **parts}, kind="mpc", datasets=some(stage, count)
+    )
+    told = await stage.services.jobs.dry_run(stage.scientist("bank-a"), asked)
+    return parse(MpcSpec, told.spec), told
+
+
+async def contradicted(stage: Stage, field: str, count: int = 3, **parts: Any) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as caught:
+        await computed(stage, count, **parts)
+    assert (caught.value.code, caught.value.details["field"]) == ("contradictory_spec", field)
+    assert caught.value.hint
+    return caught.value
+
+
+@pytest.mark.parametrize(("count", "protocol"), [(2, "cheetah"), (3, "aby3")])
+async def test_the_protocol_of_a_program_fits_the_number_of_parties(
+    stage: Stage, count: int, protocol: str
+) -> None:
+    spec, told = await computed(stage, count)
+    assert (spec.protocol, spec.protection, spec.learners) == (protocol, "peers", ("bank-b",))
+    assert spec.engine is not None
+    assert (spec.engine.name, spec.min_contributors) == ("spu", count)
+    assert told.details["inputs"] == {bank: ["age"] for bank in BANKS[:count]}
+    assert told.details["program"]["label"]["adversary"] == "semi-honest"
+    notes = [str(note) for note in told.notes]
+    assert any("secureflow engine install spu" in note for note in notes)
+
+
+async def test_a_member_without_a_dataset_computes_along(stage: Stage) -> None:
+    spec, told = await computed(stage, 2, compute=["bank-c"])
+    assert (spec.protocol, spec.parties) == ("aby3", BANKS)
+    assert [one.dataset for one in spec.roster][2] == ""
+    assert spec.side("bank-c").columns == ()
+    assert any("must not collude" in str(note) for note in told.notes)
+
+
+async def test_three_parties_are_no_two_party_protocol(stage: Stage) -> None:
+    error = await contradicted(stage, "protocol", protocol="cheetah")
+    assert "3" in error.message
+    error = await contradicted(stage, "protocol", 2, protocol="aby3")
+    assert "2" in error.message
+    await contradicted(stage, "protocol", protocol="masked-sum")
+
+
+async def test_who_takes_part_is_named_and_brings_numbers(stage: Stage) -> None:
+    error = await contradicted(stage, "inputs.nobody", inputs={**AGES, "nobody": AGES["bank-a"]})
+    assert "nobody" in error.message
+    job = {**AGES, "bank-b": {"columns": ["job"]}}
+    assert "bank-b" in (await contradicted(stage, "inputs.bank-b", inputs=job)).message
+    missing = {bank: AGES[bank] for bank in BANKS[:2]}
+    await contradicted(stage, "inputs.bank-c", inputs=missing)
+    await contradicted(stage, "receivers", receivers=["nobody"])
+    await contradicted(stage, "compute", compute=["bank-a"])
+    await contradicted(stage, "privacy", privacy=NOISE)
+    with pytest.raises(SecureFlowError) as caught:
+        await computed(stage, 2, compute=["outsider"])
+    assert (caught.value.code, caught.value.details["party"]) == ("not_a_member", "outsider")
+
+
+async def test_an_unknown_program_is_told_which_there_are(stage: Stage) -> None:
+    with pytest.raises(SecureFlowError) as caught:
+        await computed(stage, program={"name": "median"})
+    assert (caught.value.code, "ranking" in str(caught.value)) == ("program_unknown", True)
+
+
+async def test_what_joint_sums_do_not_take_is_refused(stage: Stage) -> None:
+    for name, value in (("inputs", AGES), ("compute", ["bank-c"])):
+        error = await refused(stage, **{name: value})
+        assert (error.code, error.details["field"]) == ("contradictory_spec", name)

@@ -251,9 +251,9 @@ class Consent:
         Policies that would allow the same job without any code, and with any other code, were
         written about data, often before a job could bring code: a person decides then. The same of
         policies that would allow a job also if it released no figures of this party alone, or
-        handed nothing over, or told nobody which keys match. A job that does several of these needs
-        one policy that looks at all of them: two that look at one each were not written about both
-        together.
+        handed nothing over, told nobody which keys match, or computed on no shares. A job that does
+        several of these needs one policy that looks at all of them: two that look at one each were
+        not written about both together.
         """
         decision = self._policies.decide(request)
         if decision.effect != "allow":
@@ -292,6 +292,10 @@ _MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], st
     ),
     "deliver": (lambda: ({"deliver": ""},), "no policy decides about whom predictions go to"),
     "learns": (lambda: ({"learns": ""},), "no policy decides about who learns which keys match"),
+    "engine_program": (
+        lambda: ({"program": "", "engine_program": ""},),
+        "no policy decides about programs that compute on shares",
+    ),
     "granted": (lambda: ({"granted": ()},), "no policy decides about columns beside the key"),
 }
 """What leaves more than the same job without it: the requests without it, and why one asks."""

@@ -126,11 +126,14 @@ async def draft_mpc(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) 
     """Fill in the roster and the owners' declarations, and check everything that is known here.
 
     Raises:
-        SecureFlowError: `charter_missing`, `not_found` (dataset), `contradictory_spec`,
-            `charter_mismatch`, `invalid_spec`, `not_a_member`, `unknown_column`,
+        SecureFlowError: `program_unknown`, `charter_missing`, `not_found` (dataset),
+            `contradictory_spec`, `charter_mismatch`, `invalid_spec`, `not_a_member`, `unknown_column`,
             `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
     """
-    program = parse(cast("type[Any]", MpcProgram), wanted.parts.get("program"), "spec")
+    asked = wanted.parts.get("program")
+    if isinstance(asked, dict) and "name" in asked:
+        entry_of(str(asked["name"]))  # of an unknown one it says which there are
+    program = parse(cast("type[Any]", MpcProgram), asked, "spec")
     masked = isinstance(program, JointSums)
     charter = await adopted_charter(work)
     chosen = await granted_datasets(work, wanted.project, wanted.datasets)

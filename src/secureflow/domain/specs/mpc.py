@@ -177,10 +177,14 @@ class MpcSpec(SpecBase):
         return 0
 
     def facts(self) -> Mapping[str, Any]:
-        """Return the policy attributes that only computations among parties have."""
+        """Return the policy attributes that only computations among parties have.
+
+        A policy about an engine's program has to look at it: see `agent.owner.consent`.
+        """
         measures = {one.measure for one in self.sums.queries} if self.masked else set()
         return {
             "program": self.computation.name,
+            "engine_program": "" if self.masked else self.computation.name,
             "version": self.computation.version,
             "protocol": self.protocol,
             "engine": BUILT_IN if self.engine is None else self.engine.name,
