@@ -127,8 +127,8 @@ async def draft_mpc(work: UnitOfWork, wanted: Wanted, submitter: str, now: int) 
 
     Raises:
         SecureFlowError: `program_unknown`, `charter_missing`, `not_found` (dataset),
-            `contradictory_spec`, `charter_mismatch`, `invalid_spec`, `not_a_member`, `unknown_column`,
-            `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
+            `contradictory_spec`, `charter_mismatch`, `invalid_spec`, `not_a_member`,
+            `unknown_column`, `column_not_granted`, `budget_undeclared`, `budget_unit_mismatch`.
     """
     asked = wanted.parts.get("program")
     if isinstance(asked, dict) and "name" in asked:
