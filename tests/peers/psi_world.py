@@ -68,7 +68,8 @@ def engine_keys(phones: tuple[str, ...]) -> set[bytes]:
 class InProcess:
     """`Computing`: the worker's own steps, in this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: Any = PSI_WORKER, spec: type[Any] = PsiSpec) -> None:
+        self.worker, self.spec = worker, spec
         self.calls: list[str] = []
         self.prepared: dict[str, Any] = {}
         self.fails: SecureFlowError | None = None
@@ -82,15 +83,15 @@ class InProcess:
         self.calls.append("prepare")
         if self.fails is not None:
             raise self.fails
-        read = parse(PsiSpec, spec, stored=True)
-        self.prepared[job] = PSI_WORKER.prepare(job, read, dataset, SourceLimits()).state
+        read = parse(self.spec, spec, stored=True)
+        self.prepared[job] = self.worker.prepare(job, read, dataset, SourceLimits()).state
         return {"rows": 0, "validation": 0}
 
     async def compute(
         self, job: str, step: str, arguments: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         self.calls.append(step)
-        sums = PSI_WORKER.steps[step](self.prepared[job], **(arguments or {}))
+        sums = self.worker.steps[step](self.prepared[job], **(arguments or {}))
         return {"sums": sums.tolist(), "seconds": 0.1}
 
     async def close(self, job: str) -> None:

@@ -10,6 +10,8 @@ from secureflow.cli.escaping import plain
 from secureflow.cli.texts import listed, t
 from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.evaluation import EvaluationSpec
+from secureflow.domain.specs.jointsums import SumsQuery
+from secureflow.domain.specs.mpc import MpcSpec
 from secureflow.domain.specs.parts import settings_of
 from secureflow.domain.specs.passes import searched
 from secureflow.domain.specs.prediction import PredictionSpec
@@ -21,6 +23,8 @@ from secureflow.domain.specs.statistics import StatisticsSpec
 from secureflow.domain.specs.sweep import SweepSpec
 from secureflow.domain.specs.training import ClassesLabel, NumberLabel, TrainingSpec
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.mpc.kind import MPC_ENGINE
+from secureflow.engines.mpc.places import length_of
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
@@ -252,6 +256,61 @@ class PredictionText:
                  "learn that it is done, and the log gets a salted commitment")  # fmt: skip
 
 
+class MpcText:
+    """`CliKind`."""
+
+    engine: Final[EngineKind] = MPC_ENGINE
+
+    def task(self, spec: MpcSpec) -> str:
+        """Return the program, and what it is asked."""
+        if not spec.masked:
+            return _run_by_engine(spec)
+        asked_for = listed(map(_asked_of, spec.sums.queries))
+        return t(
+            "{program} by {protocol}: {queries}",
+            program=plain(spec.computation.name), protocol=plain(spec.protocol), queries=asked_for,
+        )  # fmt: skip
+
+    def leaves(self, spec: MpcSpec) -> str:
+        """Return that numbers leave masked, whether they hold noise, and how many there are."""
+        if not spec.masked:
+            return t("THE RESULT GOES TO {to}; the others learn how many rows this party brings",
+                     to=listed(spec.learners))  # fmt: skip
+        count = length_of(spec)
+        if spec.privacy is None:
+            return t("{count} exact sums, masked; only their total can be opened",
+                     count=f"{count:,}")  # fmt: skip
+        return t("{count} noised sums, masked; only their total can be opened", count=f"{count:,}")
+
+
+def _run_by_engine(spec: MpcSpec) -> str:
+    """Return an engine's program, what runs it, and what each party brings."""
+    sides = t("; ").join(
+        t("{party} by {columns}", party=one.party, columns=listed(map(plain, one.columns)))
+        if one.columns
+        else t("{party} computes along", party=one.party)
+        for one in spec.sides
+    )
+    engine = "" if spec.engine is None else f"{spec.engine.name} {plain(spec.engine.version)}"
+    return t(
+        "{program} by {protocol} of {engine}: {sides}",
+        program=plain(spec.computation.name), protocol=spec.protocol, engine=engine, sides=sides,
+    )  # fmt: skip
+
+
+def _asked_of(query: SumsQuery) -> str:
+    """Return a query in its own words, with what it is told by."""
+    told = " ".join((query.measure, ", ".join(map(plain, query.columns)))).rstrip()
+    if query.by is not None:
+        told += f" / {plain(query.by)}"
+    if (keys := query.keys) is not None:
+        told += t(
+            " / each of {count} keys of {column} from {first} on",
+            count=f"{keys.count:,}", column=plain(keys.column), first=str(keys.first),
+        )  # fmt: skip
+    return told
+
+
 class SweepText:
     """`CliKind`."""
 
@@ -341,6 +400,7 @@ CLI_KINDS: Final = CliKinds(
     EvaluationText(),
     PredictionText(),
     SweepText(),
+    MpcText(),
     PsiText(),
 )
 

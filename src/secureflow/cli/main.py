@@ -31,6 +31,7 @@ from secureflow.cli import (
     ledger,
     login,
     models,
+    mpc,
     organisations,
     preparation,
     projects,
@@ -69,6 +70,7 @@ app.add_typer(projects.app, name="project")
 app.add_typer(datasets.app, name="data")
 app.add_typer(jobs.app, name="job")
 app.add_typer(preparation.app, name="prep")
+app.add_typer(mpc.app, name="mpc")
 app.add_typer(psi.app, name="psi")
 app.add_typer(bundles.app, name="bundle")
 app.add_typer(models.app, name="model")

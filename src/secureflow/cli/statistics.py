@@ -14,7 +14,10 @@ from secureflow.cli.session import client
 from secureflow.cli.texts import t
 from secureflow.kit.reading import objects
 
-_ANSWER = ("query", "group", "cell", "quantile", "value", "low", "high", "standard_error", "reason")
+_ANSWER = (
+    *("query", "group", "cell", "quantile", "value", "exact", "low", "high", "standard_error"),
+    "reason",
+)
 
 Query = Annotated[
     list[str],
@@ -91,7 +94,13 @@ def show_answers(report: Mapping[str, Any], output: Form) -> None:
         for row in objects(answer.get("rows"))
     ]
     show(rows, output, _filled(rows))
-    write(t("Every value has noise; low and high enclose the value without noise 95 times in 100."))
+    if any(row.get("standard_error") is not None for row in rows):
+        write(
+            t(
+                "Every value has noise; low and high enclose the value without noise 95 times in "
+                "100."
+            )
+        )
 
 
 def _filled(rows: Sequence[Mapping[str, Any]]) -> list[str]:

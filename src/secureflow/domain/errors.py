@@ -124,6 +124,8 @@ CATALOGUE: dict[str, Category] = {
     "totals_malformed": Category.UNTRUSTED,
     "invalid_recipe": Category.INVALID,
     "no_recipe": Category.NOT_FOUND,
+    "no_totals": Category.NOT_FOUND,
+    "inputs_unequal": Category.CONFLICT,
     "no_evaluation": Category.NOT_FOUND,
     "model_length_wrong": Category.UNTRUSTED,
     "too_few_rows": Category.INVALID,

@@ -22,6 +22,12 @@ UNKNOWN_STEP: Final = "there is no step '{step}'. The steps are {steps}"
 """Of a step that is like none."""
 UNNAMED_STEP: Final = "it does not say which step it is: step: NAME"
 """Of a step without its name."""
+MISSPELT_PROGRAM: Final = (
+    "there is no program '{program}': {near} may be meant. The programs are {programs}"
+)
+"""Of a program among parties, that somebody meant another one."""
+UNKNOWN_PROGRAM: Final = "there is no program '{program}'. The programs are {programs}"
+"""Of a program that is like none."""
 FIELD_PATTERN: Final = r"^[a-z]+(\.[a-z0-9_]{1,40}){1,3}$"
 LABEL: Final = (
     "it says nothing of what is learnt: positive: WORD, classes: [A, B, …], or the bounds "
@@ -41,6 +47,8 @@ _TEMPLATES: Final[Mapping[str, str]] = {
     "misspelt_step": MISSPELT_STEP,
     "unknown_step": UNKNOWN_STEP,
     "unnamed_step": UNNAMED_STEP,
+    "misspelt_program": MISSPELT_PROGRAM,
+    "unknown_program": UNKNOWN_PROGRAM,
     DIGEST_PATTERN: "it must be a digest: 64 of the characters 0-9 and a-f",
     ID_PATTERN: "it must be an id, such as job_01jf2k3m",
     FIELD_PATTERN: "it must be the place of a setting in the job file, such as plan.learning_rate "
@@ -52,6 +60,8 @@ _OF_MEMBER: Final[Mapping[str, str]] = {
     "unknown_family": "family",
     "misspelt_step": "step",
     "unknown_step": "step",
+    "misspelt_program": "name",
+    "unknown_program": "name",
 }
 """Faults of a member that pydantic places at the object around it, and which member it is."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from secureflow.engines.evaluation.kind import EVALUATION_ENGINE
+from secureflow.engines.mpc.kind import MPC_ENGINE
 from secureflow.engines.prediction.kind import PREDICTION_ENGINE
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.recipes.kind import PREPARATION_ENGINE
@@ -21,4 +22,5 @@ ENGINE_KINDS: Final = EngineKinds(
     PREDICTION_ENGINE,
     SWEEP_ENGINE,
     PSI_ENGINE,
+    MPC_ENGINE,
 )

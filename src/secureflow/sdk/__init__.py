@@ -5,6 +5,8 @@ from __future__ import annotations
 from secureflow.domain.specs.evaluation import Costs
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.heldout import HeldOut
+from secureflow.domain.specs.jointsums import SumsQuery
+from secureflow.domain.specs.mpc_request import MpcRequest
 from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation_request import PreparationRequest
 from secureflow.domain.specs.privacy import Privacy
@@ -56,6 +58,7 @@ __all__ = [
     "MlpClassifierModel",
     "MlpModel",
     "MlpRegressorModel",
+    "MpcRequest",
     "MultinomialNbModel",
     "NoiseRequest",
     "PredictionRequest",
@@ -72,6 +75,7 @@ __all__ = [
     "SoftmaxModel",
     "StatisticsRequest",
     "SummedNoise",
+    "SumsQuery",
     "Table",
     "TrainingPlan",
     "TrainingRequest",

@@ -18,6 +18,7 @@ from secureflow.sdk.datasets import Datasets, Grants
 from secureflow.sdk.drivers import AwaitingDriver, BlockingDriver
 from secureflow.sdk.jobs import Jobs
 from secureflow.sdk.models import Models
+from secureflow.sdk.mpc import Mpc
 from secureflow.sdk.organisations import Agents, Enrolments, Organisations
 from secureflow.sdk.people import Tokens, Users
 from secureflow.sdk.profile import Profile, load_profile
@@ -44,6 +45,7 @@ class BaseClient(Resource[D_co]):
         self.grants = Grants(driver)
         self.jobs = Jobs(driver)
         self.models = Models(driver)
+        self.mpc = Mpc(driver)
         self.bundles = Bundles(driver)
         self.audit = Audit(driver)
 

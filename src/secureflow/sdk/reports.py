@@ -20,7 +20,7 @@ from secureflow.sdk.tables import Table
 
 _FACTS: Final = ("job", "kind", "state", "purpose", "protection", "tee", "rounds", "kept_round",
                  "spec_digest", "started", "finished")  # fmt: skip
-_ANSWER: Final = ("query", "measure", "group", "cell", "quantile", "value", "low", "high",
+_ANSWER: Final = ("query", "measure", "group", "cell", "quantile", "value", "exact", "low", "high",
                   "standard_error", "reason")  # fmt: skip
 _BESIDE: Final = ("epsilon", "survivors", "seconds")
 """Figures of a round that are shown behind those of its model."""
@@ -49,7 +49,8 @@ class Report(dict[str, Any]):
                 rows.append({**asked, **row})
                 told.append({**asked, **answer_figures(row, str(answer.get("measure")))})
         names = tuple(name for name in _ANSWER if any(row.get(name) is not None for row in rows))
-        note = _NOISED_ANSWERS if rows else ""
+        noised = any(row.get("standard_error") is not None for row in rows)
+        note = _NOISED_ANSWERS if noised else ""
         return Table(tuple(rows), names, "answers", told=tuple(told), note=note)
 
     @property

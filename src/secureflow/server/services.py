@@ -22,6 +22,7 @@ from secureflow.application.renewals import Renewals
 from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
+from secureflow.application.totals import Totals
 from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.kit.errors import SecureFlowError
@@ -47,6 +48,7 @@ class Services:
     overdue: OverdueEnds
     models: Models
     recipes: Recipes
+    totals: Totals
     bundles: Bundles
     uploads: Uploads
     audit: Audit

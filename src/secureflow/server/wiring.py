@@ -40,6 +40,7 @@ from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
 from secureflow.application.transactions import Transactions
+from secureflow.application.totals import Totals
 from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.application.witnessing import Witnessing
@@ -126,6 +127,7 @@ def make_services(
         overdue=OverdueEnds(begin, ledger, asking, recosign),
         models=Models(begin, ports.artifacts),
         recipes=Recipes(ports.artifacts),
+        totals=Totals(ports.artifacts),
         bundles=Bundles(*uploading),
         uploads=Uploads(*uploading),
         audit=Audit(begin, ledger, recosign),

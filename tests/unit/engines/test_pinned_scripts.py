@@ -22,6 +22,8 @@ from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.script import Effect, RunJob, effect_digest
 from secureflow.engines.secagg import client
 from secureflow.kit.errors import SecureFlowError
+from tests.unit.engines.mpc.engine_world import EngineWorld
+from tests.unit.engines.mpc.engine_world import OnceLost as EngineLostOnce
 from tests.unit.engines.psi.world import BROKEN, OnceLost, PsiWorld
 from tests.unit.engines.run.test_ending import COURSES, SILENT, play, world_of
 from tests.unit.engines.sweep.world import PrivateSweep, SweepWorld
@@ -136,6 +138,19 @@ PSI: dict[str, Callable[[], Made]] = {
     "exhausted": attempts("peer_run", BROKEN),
     "silent from the start": attempts("peer_offer", SILENT),
 }
+
+
+def lost_every_time() -> Made:
+    world = EngineWorld(count=3)
+    world.refuse["bank-b", "peer_run"] = SecureFlowError("engine_failed", "the engine ended")
+    return world, play
+
+
+ENGINES: dict[str, Callable[[], Made]] = {
+    "engine, success": lambda: (EngineWorld(count=3), play),
+    "engine, second attempt": lambda: (EngineLostOnce(count=3), play),
+    "engine, failure": lost_every_time,
+}
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
     "training/2": TRAINING,
     "statistics/2": {name: course("statistics", name) for name in COURSES},
@@ -145,6 +160,7 @@ PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
         **{name: course("prediction", name) for name in COURSES},
         **{f"delivered, {name}": course("delivered", name) for name in COURSES},
     },
+    "mpc/1": {**{name: course("mpc", name) for name in COURSES}, **ENGINES},
     "psi/1": PSI,
     "sweep/1": SWEEPS,
 }
@@ -187,6 +203,16 @@ PINS: dict[str, dict[str, str]] = {
         "cancelled": "5767a5c846ca540b3f00ad4031ec44577fd0c8dd42b501d16bc0ef41a26484d4",
         "dropped": "2d7573316a3c3b45741bc8f53b8de32620a859ff60a98c4fbc3b66d7d182b271",
         "accusation": "95665954ab6119e54ed408f185fdb25156e6a97f7d1e1bc4a628a8676bdd2f07",
+    },
+    "mpc/1": {
+        "success": "57cea12f9861fb631376f23a7664e5d503363150c2c64845df2e0b13fb2827b4",
+        "failure": "919989e677d9142b6ca1c4311fc1978633f1e196c973289e2bba7bfb772cd8fd",
+        "cancelled": "3bdbd583274527841cf87ba80b08a45115367c5e11bc2fa935f5fbd34fc997d0",
+        "dropped": "156ce5e5a401fde9d9df2760052a6269e5f6411dfa3649f047a1f2b21ddc7bc3",
+        "accusation": "c3d7e51c3a2e735912d9236c093dd3594e8426887729725c0ea0820d0cb99eaa",
+        "engine, success": "8a26cdf2069d3665b9e8ab099814d1a5e2912b70e42531f4bcfca35fcc4d6f87",
+        "engine, second attempt": "0a0aee3bece017f1db641ada159a7dc3f0f9a481b446f460eb63b7ebc8611c21",
+        "engine, failure": "56f35639c78b455199f754a87002b72cc58c475b08efd9a4ab1765a19a4deff0",
     },
     "sweep/1": {
         "success": "e9f7c0b171792dc118f6afab517e4d959413ba3f63ade867e07311ef7bd123de",

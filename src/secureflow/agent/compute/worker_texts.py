@@ -196,6 +196,32 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
             {"index": "row", "name": "column", "reason": "reason"},
             (*_ROW, "step"),
         ),
+        Told(
+            "Column {column!r} holds fractions, and the job asks for whole numbers.",
+            "Name it in the program's `decimals`, with as many as are to count.",
+            {"column": "column"},
+            ("column",),
+        ),
+        Told(
+            "Column {column!r} holds fractions, and keys are whole numbers.",
+            "Name another column as keys.",
+            {"column": "column"},
+            ("column",),
+        ),
+        Told(
+            "Column {column!r} has empty cells, and the program needs a number in each.",
+            "Fill them, or leave these rows out of the dataset at every party.",
+            {"column": "column"},
+            ("column",),
+        ),
+    ),
+    "ring_overflow": (
+        Told(
+            "A sum over column {column!r} is greater than 2^50 steps of its last decimal.",
+            "Ask for fewer decimals of it: nothing was masked or sent.",
+            {"column": "column"},
+            ("column",),
+        ),
     ),
     "missing_column": (
         Told(
@@ -271,6 +297,10 @@ ERRORS: Final[Mapping[str, tuple[Told, ...]]] = {
         ),
     ),
     "engine_output_refused": (
+        Told(
+            "What the engine says is not what the program gives.",
+            "The next attempt runs it again; if this happens again, report it.",
+        ),
         Told(
             "What the engine says of matching keys is no list of places in the list of keys.",
             "The next attempt runs it again; if this happens again, report it.",

@@ -26,7 +26,7 @@ from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.partyengines import absent, other_version
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.domain.specs.base import JobSpec, brings_rows, dataset_name
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON
@@ -194,7 +194,7 @@ class AgentContext:
         Raises:
             SecureFlowError: `dataset_unknown`, `dataset_not_published`, `declaration_changed`.
         """
-        if not spec.reads_rows:
+        if not brings_rows(spec, self.party):
             return None
         dataset = self.settings.dataset(dataset_name(spec, self.party))
         return published(self.store, self.party, dataset)

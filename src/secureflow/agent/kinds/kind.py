@@ -306,6 +306,14 @@ class EnginedKind(Protocol):
         """
 
 
+@runtime_checkable
+class PeeredKind(Protocol):
+    """A kind of job of which some compute with peers and others do not; see `AgentKind`."""
+
+    def peering(self, context: AgentContext, computing: Computing) -> Peering:
+        """Return a party's part in those whose parties compute with each other."""
+
+
 class AgentKinds(Mapping[str, AgentKind]):
     """A table of kinds by their names."""
 
@@ -358,6 +366,8 @@ class Contributions:
         self._peering: dict[str, Peering] = {}
         for name, kind in kinds.items():
             part = kind.contributing(context, computing, link)
+            if isinstance(kind, PeeredKind):
+                self._peering[name] = kind.peering(context, computing)
             if isinstance(part, Keeping):
                 self._keeping[name] = part
             elif isinstance(part, Peering):

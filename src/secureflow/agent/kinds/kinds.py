@@ -6,6 +6,7 @@ from typing import Final
 
 from secureflow.agent.kinds.evaluation import EVALUATION_AGENT
 from secureflow.agent.kinds.kind import AgentKinds
+from secureflow.agent.kinds.mpc import MPC_AGENT
 from secureflow.agent.kinds.prediction import PREDICTION_AGENT
 from secureflow.agent.kinds.preparation import PREPARATION_AGENT
 from secureflow.agent.kinds.psi import PSI_AGENT
@@ -20,5 +21,6 @@ AGENT_KINDS: Final = AgentKinds(
     EVALUATION_AGENT,
     PREDICTION_AGENT,
     SWEEP_AGENT,
+    MPC_AGENT,
     PSI_AGENT,
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,14 @@ class Asked:
     """What a round's sums are made from.
 
     Args:
+        job: its id.
         number: the round's, from 1.
         blob: the file of what it starts from; None for a round that starts from the spec alone.
         seed: hex, of the noise; it belongs to this round and this blob.
         key: hex, which selects among the rows of a unit that has too many.
     """
 
+    job: str
     number: int
     blob: Path | None
     seed: str
@@ -92,6 +94,29 @@ class SummedRounds(ABC):
     @abstractmethod
     def asked(self, spec: Any, asked: Asked) -> tuple[str, dict[str, JSON], int]:
         """Return the worker's step, its arguments, and how many sums it returns."""
+
+    async def made_ready(self, job: str, length: int) -> None:
+        """Do nothing: the worker's answer has the sums, unless a kind has them written to a file.
+
+        Args:
+            job: its id.
+            length: how many sums there will be.
+        """
+        del job, length
+
+    async def taken(self, job: str, answer: Mapping[str, JSON], length: int) -> bytes:
+        """Return the sums as little-endian int64: those of the worker's answer.
+
+        Args:
+            job: its id.
+            answer: the worker's.
+            length: how many sums there must be.
+
+        Raises:
+            SecureFlowError: `update_length_wrong`.
+        """
+        del job
+        return whole_sums(answer, length, LIMIT)
 
     async def prepare(self, job: JobRecord, spec: Any) -> None:
         """Reserve the budget and check everything that can be checked before a round, once.
@@ -165,10 +190,12 @@ class SummedRounds(ABC):
             await self._private.read(job, spec)
             seed = derive(job.secret, 32, "seed", stage=self.stage, model=start.model).hex()
             key = derive(job.secret, 32, "rows of a unit").hex()
-            step, arguments, length = self.asked(spec, Asked(number, blob, seed, key))
+            asked = Asked(job.job, number, blob, seed, key)
+            step, arguments, length = self.asked(spec, asked)
+            await self.made_ready(job.job, length)
             async with unnamed_rows(self._context, job):
                 answer = await self._computing.compute(job.job, step, arguments)
-            vector = memoryview(whole_sums(answer, length, LIMIT))
+            vector = memoryview(await self.taken(job.job, answer, length))
         content = tensor_digest(vector)
         if record is not None and content != record.content:
             raise SecureFlowError(

@@ -30,7 +30,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import DEFERRED, Witness
 from secureflow.domain.budgets import unit_mismatch
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs.base import JobSpec, any_contributes, dataset_name
+from secureflow.domain.specs.base import JobSpec, any_contributes, brings_rows, dataset_name
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.privacy import (
     BudgetLedger,
@@ -345,7 +345,7 @@ class Budgets:
 
     def _policy(self, spec: JobSpec | None, job: JobRecord | None = None) -> DatasetPrivacy | None:
         """Return the budget that a job is charged to: as declared when it was approved, or now."""
-        if spec is None or not spec.reads_rows:
+        if spec is None or not brings_rows(spec, self._settings.organisation):
             return None
         if spec.all_private and not any_contributes(spec):
             return None  # nothing that depends on rows leaves

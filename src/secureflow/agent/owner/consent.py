@@ -30,6 +30,7 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import (
     JobSpec,
     any_contributes,
+    brings_rows,
     contributing,
     dataset_name,
     spec_digest,
@@ -84,7 +85,7 @@ def check_request(
     _check_roster(spec, party, key, charter)
     _check_settings(spec, party, settings)
     _check_two(spec, party, settings)
-    dataset = settings.dataset(dataset_name(spec, party)) if spec.reads_rows else None
+    dataset = settings.dataset(dataset_name(spec, party)) if brings_rows(spec, party) else None
     columns = spec.columns_of(party)
     if dataset is not None:
         check_columns(spec, dataset, party)
@@ -250,9 +251,9 @@ class Consent:
         Policies that would allow the same job without any code, and with any other code, were
         written about data, often before a job could bring code: a person decides then. The same of
         policies that would allow a job also if it released no figures of this party alone, or
-        handed nothing over, or told nobody which keys match. A job that does several of these needs
-        one policy that looks at all of them: two that look at one each were not written about both
-        together.
+        handed nothing over, told nobody which keys match, or computed on no shares. A job that does
+        several of these needs one policy that looks at all of them: two that look at one each were
+        not written about both together.
         """
         decision = self._policies.decide(request)
         if decision.effect != "allow":
@@ -291,6 +292,10 @@ _MORE: Final[Mapping[str, tuple[Callable[[], tuple[Mapping[str, JSON], ...]], st
     ),
     "deliver": (lambda: ({"deliver": ""},), "no policy decides about whom predictions go to"),
     "learns": (lambda: ({"learns": ""},), "no policy decides about who learns which keys match"),
+    "engine_program": (
+        lambda: ({"program": "", "engine_program": ""},),
+        "no policy decides about programs that compute on shares",
+    ),
     "granted": (lambda: ({"granted": ()},), "no policy decides about columns beside the key"),
 }
 """What leaves more than the same job without it: the requests without it, and why one asks."""

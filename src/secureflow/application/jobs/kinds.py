@@ -6,6 +6,7 @@ from typing import Final
 
 from secureflow.application.jobs.evaluation import EVALUATION_JOBS
 from secureflow.application.jobs.kind import JobKinds
+from secureflow.application.jobs.mpc import MPC_JOBS
 from secureflow.application.jobs.prediction import PREDICTION_JOBS
 from secureflow.application.jobs.preparation import PREPARATION_JOBS
 from secureflow.application.jobs.psi import PSI_JOBS
@@ -20,5 +21,6 @@ JOB_KINDS: Final = JobKinds(
     EVALUATION_JOBS,
     PREDICTION_JOBS,
     SWEEP_JOBS,
+    MPC_JOBS,
     PSI_JOBS,
 )

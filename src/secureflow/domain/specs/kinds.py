@@ -8,6 +8,8 @@ from secureflow.domain.specs.bundles import BUNDLE_FACTS
 from secureflow.domain.specs.evaluation import EvaluationSpec, check_evaluation
 from secureflow.domain.specs.evaluation_request import EvaluationRequest
 from secureflow.domain.specs.kind import SpecKind, SpecKinds
+from secureflow.domain.specs.mpc import MpcSpec, check_mpc
+from secureflow.domain.specs.mpc_request import MpcRequest
 from secureflow.domain.specs.prediction import PredictionSpec, check_prediction
 from secureflow.domain.specs.prediction_request import PredictionRequest
 from secureflow.domain.specs.preparation import PreparationSpec, check_preparation
@@ -78,6 +80,17 @@ SWEEP_SPEC: Final = SpecKind(
         **{"points": "number", "rounds": "number", "sets": "texts"},
     },
 )
+MPC_SPEC: Final = SpecKind(
+    "mpc",
+    MpcSpec,
+    MpcRequest,
+    check_mpc,
+    {
+        **{"program": "text", "version": "number", "protocol": "text", "engine": "text"},
+        **{"measures": "texts", "receivers": "texts"},
+        **{"attempts": "number", "contributions": "number"},
+    },
+)
 PSI_SPEC: Final = SpecKind(
     "psi",
     PsiSpec,
@@ -98,4 +111,5 @@ SPEC_KINDS: Final = SpecKinds(
     PREDICTION_SPEC,
     SWEEP_SPEC,
     PSI_SPEC,
+    MPC_SPEC,
 )

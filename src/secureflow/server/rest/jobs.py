@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from secureflow.domain.jobs import Job, JobState, JobSummary
+from secureflow.server.rest.bodies import BINARY, BYTES
 from secureflow.server.rest.callers import Caller, Use
 from secureflow.server.rest.idempotency import OnceRoute, told_as
 from secureflow.server.rest.languages import SPOKEN, Spoken, spoken
@@ -169,6 +170,24 @@ async def explain_job(key: Key, use: Use, caller: Caller, language: Spoken) -> d
 async def get_job_recipe(key: Key, use: Use, caller: Caller) -> dict[str, Any]:
     """Return the fitted steps; the BLAKE3 of their canonical JSON is the report's digest."""
     return await use.recipes.of_report(key, await use.jobs.report(caller, key))
+
+
+@router.get(
+    "/{key}/totals",
+    summary="Get the totals of a computation",
+    response_class=StreamingResponse,
+    responses={200: BYTES},
+)
+async def get_job_totals(key: Key, use: Use, caller: Caller) -> StreamingResponse:
+    """Return the totals by keys as a .npy file of int64; the report says what stands where."""
+    report = await use.jobs.report(caller, key)
+    digest, size, stream = await use.totals.of_report(key, report)
+    headers = {
+        "Content-Length": str(size),
+        "Content-Disposition": f'attachment; filename="{key}.npy"',
+        "ETag": f'"{digest}"',
+    }
+    return StreamingResponse(stream, media_type=BINARY, headers=headers)
 
 
 @router.get("/{key}/bundle", summary="Get a job's audit bundle")

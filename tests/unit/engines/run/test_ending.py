@@ -27,6 +27,7 @@ from secureflow.engines.ledger.notes import Checkpoint, attach, cosign, sign_che
 from secureflow.engines.script import Effect
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.engines.evaluation.world import FixedWorld
+from tests.unit.engines.mpc.world import MpcWorld
 from tests.unit.engines.prediction.world import DeliveredWorld, PredictionWorld
 from tests.unit.engines.psi.world import PsiWorld
 from tests.unit.engines.recipes.world import PreparationWorld
@@ -116,6 +117,8 @@ def world_of(kind: str, count: int = 4) -> World:
         return FixedWorld(count=count)
     if kind == "prediction":
         return PredictionWorld(count=count)
+    if kind == "mpc":
+        return MpcWorld(count=count)
     if kind == "delivered":
         return DeliveredWorld(count=count)
     if kind == "psi":
@@ -163,7 +166,7 @@ COURSES: dict[str, tuple[str, Callable[[World], str]]] = {
 }
 KINDS = (
     *("sealed", "secagg", "statistics", "preparation", "evaluation", "prediction", "delivered"),
-    "psi",
+    *("psi", "mpc"),
 )
 
 
@@ -805,5 +808,5 @@ def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
     entries = [entry.document for entry in world.log if entry.kind == FINISHED]
     outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
     assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
-    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered"}
+    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered", "psi", "mpc"}
     assert (kind in modelless) == (outcome.get("model") is None)

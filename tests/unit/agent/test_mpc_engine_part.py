@@ -1,0 +1,252 @@
+"""An agent in an engine's program: what it brings, what it keeps, and who is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from peers.agent_world import ALLOW, JOB, ME
+from peers.mpc_world import POLICY, MpcAgentWorld
+
+from secureflow.engines.ledger.leaves import leaf_from_json
+from secureflow.engines.run.attempts import ATTEMPT
+from secureflow.engines.run.kept import KEPT
+from secureflow.kit.errors import SecureFlowError
+from secureflow.texts import chinese
+
+OTHERS: dict[str, Any] = {"receivers": ["bank-b"]}
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+async def ready(tmp_path: Path, **changes: Any) -> MpcAgentWorld:
+    world = MpcAgentWorld(tmp_path / "agent", **changes)
+    await world.consented()
+    return world
+
+
+async def refused(asked: Any, code: str) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as caught:
+        await asked
+    assert caught.value.code == code
+    assert chinese(caught.value.message)
+    return caught.value
+
+
+def leaves(world: MpcAgentWorld, kind: str) -> list[Any]:
+    return [one for one in world.store.leaves(JOB) if one.kind == kind]
+
+
+async def test_an_entry_commits_to_what_is_brought_and_to_its_rows(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    reply = await world.offer()
+    assert set(reply["statements"]) == {"bank-b", "bank-c"}
+    assert (reply["document"]["count"], reply["document"]["program"]) == (2, world.spec.program)
+    world.reopen()
+    again = await world.offer(2)
+    assert again["document"]["inputs"] == reply["document"]["inputs"]
+    assert len(leaves(world, ATTEMPT)) == 2
+
+
+async def test_a_receiver_keeps_the_result_and_tells_only_that_it_has_it(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    reply = await world.run()
+    assert reply["figures"] == {"rows": 2}
+    assert world.engine.read == [{"values": [40.0, 7.0]}]
+    assert pq.read_table(world.file).to_pylist() == [
+        {"measure": 1, "bank-a": 2, "bank-b": 1, "bank-c": 3},
+        {"measure": 2, "bank-a": 1, "bank-b": 3, "bank-c": 2},
+    ]
+    assert stat.S_IMODE(world.file.stat().st_mode) == 0o600
+    (kept,) = leaves(world, KEPT)
+    assert leaf_from_json(reply["leaf"]).hash() == kept.hash
+    document = kept.bundle["document"]
+    assert (document["kind"], document["rows"], document["attempt"]) == ("mpc", 2, 1)
+    assert document["peers"]["bank-c"]["inputs"] == "cd" * 32
+    assert "document" not in reply
+    assert "ranks" not in json.dumps(reply)
+    (job,) = world.engine.jobs
+    assert (job.program, job.protocol, job.receivers) == ("ranking", "ABY3", (ME,))
+    assert (job.digest, job.parameters) == ("ab" * 32, {"decimals": 0})
+
+
+async def test_who_learns_nothing_keeps_nothing(tmp_path: Path) -> None:
+    world = await ready(tmp_path, **OTHERS)
+    await world.offer()
+    reply = await world.run()
+    assert leaf_from_json(reply["leaf"]).leaf.kind == ATTEMPT
+    assert leaves(world, KEPT) == []
+    assert not world.file.exists()
+    assert world.engine.jobs[0].receivers == ("bank-b",)
+
+
+async def test_a_party_without_a_dataset_computes_along(tmp_path: Path) -> None:
+    changes = {"compute": (ME,), "receivers": ["bank-b"]}
+    world = await ready(tmp_path, **changes)
+    reply = await world.offer()
+    assert reply["document"]["count"] == 0
+    await world.run()
+    assert world.engine.read == [{}]
+    assert world.worker_here.calls == []  # no file of the owner was read
+
+
+async def test_one_without_a_dataset_may_learn_as_well(tmp_path: Path) -> None:
+    world = await ready(tmp_path, compute=(ME,))
+    world.engine.says = np.array([[1], [2]])
+    await world.offer()
+    await world.run()
+    assert pq.read_table(world.file).to_pylist() == [{"measure": 1, "bank-b": 1, "bank-c": 2}]
+
+
+async def test_other_numbers_of_rows_are_refused_before_the_engine_runs(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    error = await refused(world.run(rows=3), "inputs_unequal")
+    assert error.details == {"party": "bank-b", "theirs": 3, "own": 2}
+    assert world.engine.jobs == []
+
+
+async def test_a_result_is_made_once_and_a_later_attempt_is_told_with_it(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    first, before = await world.run(), world.file.read_bytes()
+    world.engine.others = {"bank-b": [0.0, 0.0], "bank-c": [0.0, 0.0]}
+    await world.offer(2)
+    again = await world.run(2)
+    assert (again["leaf"], again["figures"]) == (first["leaf"], first["figures"])
+    assert world.file.read_bytes() == before
+    assert len(leaves(world, KEPT)) == 1
+
+
+async def test_an_attempt_is_lost_with_the_process(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    world.reopen()
+    await refused(world.run(), "attempt_lost")
+    await world.offer(2)
+    assert (await world.run(2))["attempt"] == 2
+
+
+async def test_one_that_was_killed_before_it_committed_has_no_result(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    keep = world.assembly.context.witness.leaf
+
+    def die(kind: str, *given: Any) -> Any:
+        if kind == KEPT:
+            raise Died
+        return keep(kind, *given)
+
+    world.assembly.context.witness.leaf = die  # type: ignore[method-assign]
+    with pytest.raises(Died):
+        await world.run()
+    assert world.file.exists()
+    world.reopen()
+    assert leaves(world, KEPT) == []
+    await world.offer(2)
+    await world.run(2)
+    assert len(leaves(world, KEPT)) == 1
+    assert pq.read_table(world.file).num_rows == 2
+
+
+async def test_a_failure_ends_the_attempt_and_the_next_brings_the_same(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    first = await world.offer()
+    world.engine.fails = SecureFlowError("engine_failed", "it ended")
+    with pytest.raises(SecureFlowError, match="it ended"):
+        await world.run()
+    assert world.links_to.forgotten == [1]
+    world.engine.fails = None
+    second = await world.offer(2)
+    assert second["document"]["inputs"] == first["document"]["inputs"]
+    assert (await world.run(2))["attempt"] == 2
+    assert world.worker_here.calls.count("mpc_bring") == 1
+
+
+@pytest.mark.parametrize("outcome", ["failed", "cancelled"])
+async def test_nothing_is_left_of_a_job_without_a_result(tmp_path: Path, outcome: str) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    world.file.parent.mkdir()
+    world.file.write_bytes(b"half of it")
+    await world.finished(outcome)
+    assert not world.file.exists()
+    assert not list((world.directory / "models").glob(f"{JOB}*"))
+
+
+async def test_a_result_outlives_its_job(tmp_path: Path) -> None:
+    world = await ready(tmp_path)
+    await world.offer()
+    await world.run()
+    await world.finished()
+    assert pq.read_table(world.file).num_rows == 2
+    assert not list((world.directory / "models").glob(f"{JOB}*"))
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        np.array([[1], [2]]), np.array([[1], [2], [4]]), np.array([[1.0], [2.0], [3.0]]),
+        np.array([1, 2, 3]), np.array([[0], [1], [2]]),
+    ],
+    ids=["a party less", "no such place", "fractions", "a line", "places from zero"],
+)  # fmt: skip
+async def test_what_an_engine_says_is_looked_at(tmp_path: Path, says: Any) -> None:
+    world = await ready(tmp_path)
+    world.engine.says = says
+    await world.offer()
+    await refused(world.run(), "engine_output_refused")
+    assert not world.file.exists()
+    assert leaves(world, KEPT) == []
+
+
+async def test_an_engine_that_is_not_here_is_said_before_consent(tmp_path: Path) -> None:
+    world = MpcAgentWorld(tmp_path / "agent")
+    world.engine.version = "0.9.4"
+    error = await refused(world.consented(), "program_mismatch")
+    assert error.details["party"] == ME
+    world.more_ports["engines"].engines.clear()
+    with pytest.raises(SecureFlowError) as caught:
+        await world.consented()
+    assert caught.value.code == "engine_absent"
+
+
+async def test_an_owner_who_demands_noise_takes_no_part(tmp_path: Path) -> None:
+    world = MpcAgentWorld(tmp_path / "agent")
+    world.privacy = {"domain": "people", "epsilon": 8.0, "delta": 1e-6, "required": True}
+    world.reopen()
+    await refused(world.consented(), "privacy_required")
+
+
+async def test_a_column_that_is_no_number_is_refused_before_consent(tmp_path: Path) -> None:
+    sides = [{"party": p, "columns": ["town"]} for p in ("bank-a", "bank-b", "bank-c")]
+    world = MpcAgentWorld(tmp_path / "agent", sides=sides)
+    error = await refused(world.consented(), "column_not_granted")
+    assert "town" in str(error.details)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [(POLICY, "no policy permits it"), (ALLOW, "programs that compute on shares")],
+)
+async def test_a_person_decides_what_no_policy_was_written_about(
+    tmp_path: Path, policy: str, reason: str
+) -> None:
+    world = MpcAgentWorld(tmp_path / "agent", policy=policy, receivers=["bank-c"])
+    waiting = asyncio.ensure_future(world.ask("consent", world.consent_body()))
+    while not world.store.inbox(waiting=True):
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+    (item,) = world.store.inbox(waiting=True)
+    assert reason in item.reasons[0]
+    assert chinese(item.reasons[0])
+    waiting.cancel()
