@@ -27,7 +27,7 @@ from secureflow.agent.compute.mpc import (
     bring_arguments,
     result_arguments,
 )
-from secureflow.agent.job.context import AgentContext, Computing, Engines
+from secureflow.agent.job.context import AgentContext, Computing, RunningEngines
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcome, PeerSession
 from secureflow.agent.kinds.wholesums import whole_sums
@@ -273,7 +273,7 @@ class EnginePart(Peering):
         }
 
 
-def check_engines(spec: MpcSpec, engines: Engines, party: str) -> None:
+def check_engines(spec: MpcSpec, engines: RunningEngines, party: str) -> None:
     """Refuse a job whose engine is not here in its version, or lacks the program.
 
     Raises:
