@@ -101,6 +101,7 @@ def measure(folder: Path, mb: int, times: int) -> dict[str, float]:
         control = centre.told()["seconds"]
         for agent in agents:
             agent.tell(do="close")
+        for agent in agents:
             agent.told()
     print(json.dumps({"cpu_seconds": {name: round(one, 2) for name, one in spent.items()}}))
     return {

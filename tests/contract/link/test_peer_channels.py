@@ -104,13 +104,31 @@ async def test_an_aborted_stream_fails_at_the_other_end(pair: Pair) -> None:
 async def test_a_clean_close_is_known_at_both_ends(pair: Pair, centre: Centre) -> None:
     a, b = await pair.open()
     await a.send(b"last")
-    closing = asyncio.create_task(a.close())
+    await a.close()
     assert await b.receive() == b"last"
     assert await b.receive() is None
     assert (await _failure(b.send(b"too late"))).code == "peer_closed"
     await b.close()
-    await closing
     await until(lambda: centre.server._relay.streams == 0)
+
+
+async def test_both_ends_may_close_at_once(pair: Pair, centre: Centre) -> None:
+    a, b = await pair.open()
+    await asyncio.gather(a.close(), b.close())
+    assert [await a.receive(), await b.receive()] == [None, None]
+    await until(lambda: centre.server._relay.streams == 0)
+
+
+async def test_a_close_that_the_peer_does_not_learn_of_is_an_error(
+    centre: Centre, cutter: Cutter
+) -> None:
+    pair = _relayed(centre, second=cutter.address)
+    a, _ = await pair.open(limits=ChannelLimits(cut_seconds=1.0))
+    cutter.refuse(True)
+    cutter.cut()
+    error = await _failure(a.close())
+    assert (error.code, error.details["phase"]) == ("peer_broken", "closing")
+    await pair.stop()
 
 
 async def test_a_cut_link_is_resumed_without_anyone_noticing(

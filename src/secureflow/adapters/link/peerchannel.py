@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -185,22 +186,24 @@ class LinkedChannel:
     async def close(self) -> None:
         """Close cleanly; see `PeerChannel`."""
         connections = self._session.connections
-        connections.close()
-        self._link.wake()
         try:
-            await self._until(lambda: connections.closed_there or None)
-            try:
+            if not connections.closed_there:
+                connections.close()
+                self._link.wake()
+                await self._until(
+                    lambda: connections.seen_there or connections.closed_there or None
+                )
+            with contextlib.suppress(TimeoutError, SecureFlowError):
+                # The peer may still wait for this end's answer; if it is gone, it has it.
                 async with asyncio.timeout(LINGER):
                     await self._until(lambda: self._session.delivered or None)
-            except (TimeoutError, SecureFlowError):
-                pass  # the peer said that it is done: it needs nothing more
         finally:
             await self.hang_up()
 
     async def give_up(self, error: SecureFlowError) -> None:
         """End the channel with an error here; the peer learns that it ended."""
         connections = self._session.connections
-        if not (connections.closed_here and connections.closed_there):
+        if not connections.closed_there and not connections.seen_there:
             self.fail(error)
         await self.hang_up()
 
@@ -311,9 +314,7 @@ class LinkedChannel:
 
     def _cut_seconds(self) -> float | None:
         """Return for how long the peer may be away now; None while that has another limit."""
-        if not self._session.ready or self._session.connections.closed_there:
-            return None
-        return self._limits.cut_seconds
+        return self._limits.cut_seconds if self._session.ready else None
 
     async def _run(self) -> None:
         linking = asyncio.create_task(self._link.run())
@@ -325,7 +326,7 @@ class LinkedChannel:
             if timing.done():
                 reason: str = Text("more than {most:g} seconds", most=self._limits.seconds)
                 self.fail(self._ends.over_limit(reason))
-            elif watching.done():
+            elif watching.done() and not self._session.connections.closed_there:
                 reason = Text(
                     "the peer was away for {seconds:g} seconds", seconds=watching.result()
                 )

@@ -94,7 +94,10 @@ class PeerChannel(Protocol):
         """
 
     async def close(self) -> None:
-        """Close cleanly: what was sent arrives, and both ends know that it was all.
+        """Close cleanly: neither end reads or writes any more, and both know it.
+
+        What was sent before is read at the other end; what comes after that is dropped. Returns
+        once the peer's agent knows, whatever its program does.
 
         Raises:
             SecureFlowError: `peer_broken` if the peer did not learn it.

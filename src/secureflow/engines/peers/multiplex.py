@@ -11,7 +11,8 @@ and after a `DATA` so many bytes as its number says.
 | `CREDIT` | bytes            | so many more may be sent on the connection                     |
 | `END`    | 0                | this end writes no more on the connection                      |
 | `ABORT`  | 0                | this end neither reads nor writes the connection any more      |
-| `CLOSE`  | 0                | this end writes nothing more at all                            |
+| `CLOSE`  | 0                | this end neither reads nor writes anything more                |
+| `SEEN`   | 0                | the answer to a `CLOSE`                                        |
 | `FAIL`   | 0                | this end gives the channel up                                  |
 
 A sender may send what it was given credit for, so a connection that nobody reads holds at most its
@@ -62,6 +63,7 @@ class PieceKind(IntEnum):
     ABORT = 6
     CLOSE = 7
     FAIL = 8
+    SEEN = 9
 
 
 @dataclass
@@ -103,6 +105,8 @@ class Multiplexer:
         self.closed_there = False
         self.failed_there = False
         self.closed_here = False
+        self.seen_there = False
+        """Whether the other end knows that this one has closed."""
         self.sent = 0
         """Bytes of content so far, without headers."""
         self.received = 0
@@ -178,7 +182,7 @@ class Multiplexer:
         self._remove(number)
 
     def close(self) -> None:
-        """Write nothing more at all, and drop what comes until the other end closes as well."""
+        """Neither read nor write anything more; what comes is dropped."""
         if self.closed_here:
             return
         self.closed_here = True
@@ -242,7 +246,7 @@ class Multiplexer:
             kind = PieceKind(code)
         except ValueError as error:
             raise ChannelFaultError("the peer sent an unknown kind of piece") from error
-        if self.closed_there and kind not in {PieceKind.CREDIT, PieceKind.ABORT, PieceKind.FAIL}:
+        if self.closed_there and kind not in _AFTER_CLOSE:
             raise ChannelFaultError("the peer sent something after it had closed")
         if not self.ready and kind is not PieceKind.READY:
             raise ChannelFaultError("the peer did not begin with its version")
@@ -260,6 +264,11 @@ class Multiplexer:
             self.ready = True
         elif kind is PieceKind.CLOSE:
             self.closed_there = True
+            self._say(PieceKind.SEEN, 0)
+        elif kind is PieceKind.SEEN:
+            if not self.closed_here:
+                raise ChannelFaultError("the peer saw a close that was not sent")
+            self.seen_there = True
         else:
             self.failed_there = True
 
@@ -370,7 +379,13 @@ class Multiplexer:
         self._outbox.append(_HEADER.pack(kind, number, value))
 
 
-_ABOUT_CHANNEL: Final = frozenset({PieceKind.READY, PieceKind.CLOSE, PieceKind.FAIL})
+_ABOUT_CHANNEL: Final = frozenset(
+    {PieceKind.READY, PieceKind.CLOSE, PieceKind.FAIL, PieceKind.SEEN}
+)
+_AFTER_CLOSE: Final = frozenset(
+    {PieceKind.CREDIT, PieceKind.ABORT, PieceKind.FAIL, PieceKind.SEEN}
+)
+"""What an end may still say then: nothing of content."""
 
 
 def _taken(connection: _Connection, most: int) -> bytes:

@@ -127,6 +127,7 @@ def test_after_a_close_the_rest_is_read_and_nothing_more_is_sent() -> None:
     assert other.read(MESSAGES, 10) == b""
     assert _write(other, MESSAGES, bytes(100)) == 100
     assert not other.has_output
+    assert one.seen_there
     other.close()
     _exchange(one, other)
     assert one.closed_there
@@ -187,7 +188,8 @@ def test_a_peer_that_gives_up_says_so_before_anything_that_waits() -> None:
 @pytest.mark.parametrize(
     ("why", "pieces"),
     [
-        ("unknown kind", [(9, 0, 0)]),
+        ("unknown kind", [(10, 0, 0)]),
+        ("not sent", [(9, 0, 0)]),
         ("another version", [(1, 0, 1)]),
         ("wrong number", [(2, 2, 0)]),
         ("wrong number", [(2, 3, 0), (2, 1, 0)]),
