@@ -36,12 +36,14 @@ def lists(folder: Path, size: int) -> tuple[list[dict[str, Path]], list[dict[str
     keys, csvs = [], []
     for number in range(2):
         first = number * (size // 2)
-        words = [b"person%023d" % place for place in range(first, first + size)]
-        path = folder / f"{number}.keys"
-        path.write_bytes(b"".join(sha256(word).digest()[:16] for word in words))
+        path, table = folder / f"{number}.keys", folder / f"{number}.csv"
+        with path.open("wb") as hashed, table.open("wb") as plain:
+            plain.write(b"id\n")
+            for place in range(first, first + size):
+                word = b"person%023d" % place
+                hashed.write(sha256(word).digest()[:16])
+                plain.write(word + b"\n")
         keys.append({"keys": path})
-        table = folder / f"{number}.csv"
-        table.write_bytes(b"id\n" + b"\n".join(words) + b"\n")
         csvs.append({"keys": table})
     return keys, csvs
 

@@ -56,7 +56,7 @@ def test_both_parties_put_a_key_into_the_same_bucket() -> None:
     for number, rows in enumerate(cut.sort(theirs)):
         assert all(where.get(one, number) == number for one in _seen(theirs, rows))
     assert cut.count == 3
-    assert Bucketing.of("job_2", [3_000_000, 10]).salt != cut.salt
+    assert Bucketing.of("job_2", [3_000_000, 10]).lot != cut.lot
 
 
 def _seen(keys: buckets.Bytes, rows: buckets.Rows) -> list[bytes]:

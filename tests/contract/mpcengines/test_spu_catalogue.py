@@ -212,6 +212,34 @@ def test_long_lists_cost_no_more_memory_than_a_bucket() -> None:
     assert million.memory < ten.memory < 1.5 * million.memory < 2 << 30
 
 
+def _idle(protocol: str, *shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return shapes of the parties; the third of ABY3 only computes along."""
+    return {
+        str(number): one
+        for number, one in enumerate([*shapes, {}][: 3 if protocol == "ABY3" else 2])
+    }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "program", "shapes", "megabytes", "memory"),
+    [
+        ("ABY3", "sealed-bid", [{"bids": (1000,)}] * 3, 0.58, 284),
+        ("ABY3", "correlation", [{"columns": (100_000, 5)}] * 2, 32.0, 389),
+        ("ABY3", "logistic", [{"columns": (1000, 30)}, {"weights": (31,)}], 1.06, 286),
+        ("CHEETAH", "sealed-bid", [{"bids": (1000,)}] * 2, 2.73, 641),
+        ("CHEETAH", "correlation", [{"columns": (100_000, 5)}] * 2, 53.4, 509),
+        ("CHEETAH", "logistic", [{"columns": (1000, 30)}, {"weights": (31,)}], 22.3, 416),
+    ],
+)
+def test_a_program_on_shares_costs_what_was_measured(
+    protocol: str, program: str, shapes: Any, megabytes: float, memory: float
+) -> None:
+    """Within twice: it is for deciding, and what it took is compared with it."""
+    told = estimated(program, protocol, _idle(protocol, *shapes))
+    assert megabytes / 2 < told.bytes / 1e6 < megabytes * 2
+    assert memory / 2 < told.memory / 1e6 < memory * 4
+
+
 def test_a_program_on_shares_costs_more_with_more_rows() -> None:
     shapes = {"a": {"columns": (1000, 3)}, "b": {"columns": (1000, 2)}, "c": {}}
     more = {"a": {"columns": (9000, 3)}, "b": {"columns": (9000, 2)}, "c": {}}

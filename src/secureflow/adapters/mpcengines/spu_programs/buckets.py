@@ -56,17 +56,17 @@ class Bucketing:
 
     Args:
         count: of buckets.
-        salt: what a key's bucket is drawn with.
+        lot: what a key's bucket is drawn with, known to all.
     """
 
     count: int
-    salt: int
+    lot: int
 
     @classmethod
     def of(cls, job: str, sizes: list[int], most: int = BUCKET) -> Bucketing:
         """Return the buckets of a job over lists of these lengths, each of so many keys."""
-        salt = sha256(b"secureflow/v1/psi-buckets\0" + job.encode()).digest()
-        return cls(max(1, math.ceil(max(sizes) / most)), int.from_bytes(salt[:8], "big"))
+        lot = sha256(b"secureflow/v1/psi-buckets\0" + job.encode()).digest()
+        return cls(max(1, math.ceil(max(sizes) / most)), int.from_bytes(lot[:8], "big"))
 
     def room(self, size: int) -> int:
         """Return how many keys each bucket of a list of this length is filled up to."""
@@ -91,7 +91,7 @@ class Bucketing:
 
     def _drawn(self, keys: Bytes) -> NDArray[np.uint16]:
         """Return each key's bucket (the finaliser of SplitMix64 over its first eight bytes)."""
-        mixed = keys[:, :8].copy().view(">u8")[:, 0].astype(np.uint64) ^ np.uint64(self.salt)
+        mixed = keys[:, :8].copy().view(">u8")[:, 0].astype(np.uint64) ^ np.uint64(self.lot)
         mixed ^= mixed >> np.uint64(30)
         mixed *= np.uint64(0xBF58476D1CE4E5B9)
         mixed ^= mixed >> np.uint64(27)

@@ -128,7 +128,8 @@ def _read(path: Path, axes: int) -> Array:
         raise RefusedError("input_malformed")
     if not 0 < array.size <= MAX_ELEMENTS:
         raise RefusedError("input_size", numbers=int(array.size))
-    return array
+    found: Array = array
+    return found
 
 
 def _agree(link: Any, own: Mapping[str, Array], refused: RefusedError | None) -> Shapes:

@@ -17,6 +17,7 @@ OT extension) and ECDH over Curve25519, as SPU runs them.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -56,6 +57,7 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
         if number not in finished:
             room = cut.room(len(keys))
             kept.add(number, _intersect(part, link, keys, rows[number], room))
+            _give_back()
     tell("outputs", 0.0)
     done = Done({"keys": len(keys), "buckets": cut.count, "kept": len(finished)})
     if part.learns:
@@ -100,7 +102,7 @@ class _Kept:
 
     def __init__(self, part: Part, sizes: list[int], keys: Bytes, count: int) -> None:
         bound = [part.job, part.protocol, part.number, list(part.receivers), sizes]
-        told = json.dumps([bound, sha256(np.ravel(keys)).hexdigest()])
+        told = json.dumps([bound, sha256(np.ravel(keys).data).hexdigest()])
         self._name = f"bucket-{sha256(told.encode()).hexdigest()[:32]}-"
         self._part, self._many = part, count > 1
         self._files = {
@@ -150,6 +152,12 @@ def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows, room: int) -> Row
         for trace in _traces() - before:
             with contextlib.suppress(OSError):
                 trace.unlink()
+
+
+def _give_back() -> None:
+    """Return to the system what a bucket left free: it would add up over many (glibc)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _config(part: Part, psi: Any, given: str, found: str) -> Any:

@@ -10,6 +10,7 @@ Exact: numbers are whole after they are multiplied by 10^`decimals` and rounded,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
 from typing import Any, Final
 
 import numpy as np
@@ -36,9 +37,11 @@ def function(
     """Return: how many of the others are larger, plus 1, of each party and measure."""
 
     def ranks(*values: Any) -> tuple[Any, ...]:
-        everybody = xp.stack(values)
-        larger = everybody[None, :, :] > everybody[:, None, :]
-        return (1 + xp.sum(larger.astype(xp.int64), axis=1),)
+        pairs = list(permutations(range(len(values)), 2))
+        ours = xp.concatenate([values[one] for one, _ in pairs])
+        theirs = xp.concatenate([values[other] for _, other in pairs])
+        larger = (theirs > ours).astype(xp.int64).reshape(len(values), len(values) - 1, -1)
+        return (1 + xp.sum(larger, axis=1),)
 
     return ranks
 
