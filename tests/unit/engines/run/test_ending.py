@@ -805,5 +805,5 @@ def test_an_end_that_names_another_model_than_the_job_s_is_not_taken(
     entries = [entry.document for entry in world.log if entry.kind == FINISHED]
     outcome = next(entry.document for entry in world.log if entry.kind == "job.finished")
     assert [one.get("model") for one in entries] == [outcome.get("model")] * 3
-    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered"}
+    modelless = {"statistics", "preparation", "evaluation", "prediction", "delivered", "psi"}
     assert (kind in modelless) == (outcome.get("model") is None)
