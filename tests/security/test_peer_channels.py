@@ -165,6 +165,29 @@ async def test_silence_ends_it(
     await pair.stop()
 
 
+async def test_a_carrier_cannot_keep_up_the_appearance_of_a_peer(
+    carrier: Carrier, pair: Pair
+) -> None:
+    """Acknowledgements are outside of TLS: they keep a link, but do not show that a peer is there."""
+    a, b = await pair.open(limits=SHORT)
+    carrier.change = lambda _, data: [] if _is_data(data) else [data]
+    await _both_fail(a, b, b"")
+    assert carrier.links == 1
+    await pair.stop()
+
+
+async def test_a_link_that_is_silent_is_given_up_for_another(
+    carrier: Carrier, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peerlink, "SILENCE", 0.3)
+    a, b = await pair.open(limits=ChannelLimits(cut_seconds=60.0))
+    carrier.change = lambda _, data: [] if carrier.links == 1 else [data]
+    await a.send(b"in the end")
+    assert await b.receive() == b"in the end"
+    assert carrier.links > 1
+    await pair.stop()
+
+
 async def test_a_stream_of_another_session_of_the_channel_cannot_be_played_back(
     carrier: Carrier, pair: Pair
 ) -> None:
