@@ -23,7 +23,7 @@ from secureflow.adapters.link.peertls import PeerTls, new_channel_key
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
 from secureflow.engines.peers.faults import ChannelFaultError
-from secureflow.engines.peers.framing import FrameKind, write_frame
+from secureflow.engines.peers.framing import FrameKind, FrameReader, write_frame
 from secureflow.engines.peers.statements import make_statement
 from secureflow.kit.errors import SecureFlowError
 
@@ -168,9 +168,15 @@ async def test_silence_ends_it(
 async def test_a_carrier_cannot_keep_up_the_appearance_of_a_peer(
     carrier: Carrier, pair: Pair
 ) -> None:
-    """Acknowledgements are outside of TLS: they keep a link, but do not show that a peer is there."""
+    """Acknowledgements are outside of TLS: they keep a link, but show no peer."""
     a, b = await pair.open(limits=SHORT)
-    carrier.change = lambda _, data: [] if _is_data(data) else [data]
+
+    def change(_: str, data: bytes) -> list[bytes]:
+        frames = FrameReader().feed(data)
+        kept = [frame for frame in frames if frame.kind is not FrameKind.DATA]
+        return [write_frame(frame.kind, frame.number, bytes(frame.payload)) for frame in kept]
+
+    carrier.change = change
     await _both_fail(a, b, b"")
     assert carrier.links == 1
     await pair.stop()
