@@ -97,7 +97,8 @@ class Peers:
         Raises:
             SecureFlowError: `peer_broken`: it failed, went, or fell silent.
         """
-        channel, idle = self._job.channels[peer], self._job.deadlines.idle
+        channel = self._job.channels[peer]
+        idle = max(self._job.deadlines.idle, 3 * BEAT)
         while True:
             try:
                 async with asyncio.timeout(idle):
