@@ -151,6 +151,17 @@ class EngineSettings(Section):
     unconfined: bool = False
 
 
+class PeerSettings(Section):
+    """Which agents of peers are reached directly, not through the centre's relay.
+
+    `listen` is where they may dial this agent (nowhere if left out), `addresses` where this agent
+    dials them. What the centre says is never dialled.
+    """
+
+    listen: HostPort | None = None
+    addresses: Annotated[dict[Slug, HostPort], Field(max_length=256)] = Field(default_factory=dict)
+
+
 class StorageSettings(Section):
     """Disk space: how much is reserved for the record of this agent, 0 for none."""
 
@@ -174,6 +185,7 @@ class AgentSettings(ProcessSettings):
     worker: WorkerSettings = WorkerSettings()
     engines: EngineSettings = EngineSettings()
     storage: StorageSettings = StorageSettings()
+    peers: PeerSettings = PeerSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 

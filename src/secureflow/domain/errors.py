@@ -441,12 +441,18 @@ CATALOGUE: dict[str, Category] = {
     "program_mismatch": Category.CONFLICT,
     "protocol_refused": Category.INVALID,
     "parties_wrong": Category.INVALID,
-    "peer_absent": Category.UNAVAILABLE,
-    "peer_broken": Category.UNAVAILABLE,
     "bundle_failed": Category.FAILED,
     "bundle_died": Category.FAILED,
     "bundle_silent": Category.FAILED,
     "bundle_output_refused": Category.FAILED,
+    "peer_absent": Category.UNAVAILABLE,
+    "peer_away": Category.UNAVAILABLE,
+    "peer_broken": Category.FAILED,
+    "peer_closed": Category.CONFLICT,
+    "peer_limit": Category.FAILED,
+    "peer_statement_wrong": Category.UNTRUSTED,
+    "peer_statements_contradict": Category.UNTRUSTED,
+    "attempt_lost": Category.FAILED,
 }
 
 INFRASTRUCTURE: Final = frozenset(

@@ -26,6 +26,7 @@ from secureflow.adapters.link.messages import (
     parse_reply,
 )
 from secureflow.adapters.link.refusals import refuse
+from secureflow.adapters.link.relay import MayJoin, PeerPlace, Relay
 from secureflow.adapters.link.replacements import Replacements
 from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
@@ -77,6 +78,10 @@ async def _holds(_party: str) -> str:
     return ""
 
 
+async def _no_channels(peer: PeerIdentity, _place: PeerPlace) -> None:
+    raise SecureFlowError("forbidden", Text("{party} has no channels.", party=peer.party))
+
+
 @dataclass(frozen=True)
 class Callbacks:
     """The application's callbacks for the link."""
@@ -90,6 +95,8 @@ class Callbacks:
     revoked: Callable[[], Awaitable[Sequence[str]]] = _nobody
     certificate_problem: Callable[[str], Awaitable[str]] = _holds
     """Says why a party's newest certificate is not valid by the centre's clock; else empty."""
+    may_join: MayJoin = _no_channels
+    """Raises unless an agent may open this channel to another one."""
 
 
 class LinkServer:
@@ -128,6 +135,7 @@ class LinkServer:
         self._bounds = bounds
         self._gate = Gate(trust_domain, callbacks.authorise, clock)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
+        self._relay = Relay(self._gate, callbacks.may_join)
         self._requests = OpenRequests(self._deliver, on_wait)
         self._streams: dict[str, Stream] = {}
         self._parties: dict[str, PartyStatus] = {}
@@ -156,7 +164,7 @@ class LinkServer:
                 "Call": grpc.unary_unary_rpc_method_handler(self._call, identity, identity),
             },
         )
-        server.add_generic_rpc_handlers((rpc, self._data.rpc()))
+        server.add_generic_rpc_handlers((rpc, self._data.rpc(), self._relay.rpc()))
         port = listen(server, self._bind, self._credentials)
         await server.start()
         self._server = server
@@ -166,6 +174,7 @@ class LinkServer:
         """Close every stream and stop listening."""
         for party in list(self._streams):
             self.disconnect(party, SecureFlowError("server_stopping", "The server is stopping."))
+        self._relay.stop()
         if self._server is not None:
             await self._server.stop(grace)
         for task in self._pushes:
@@ -250,6 +259,7 @@ class LinkServer:
         """Cut off a revoked party, and tell enclaves to refuse it as well."""
         self._expelled[spiffe] = reason  # it may be connecting now; identities are never reused
         self.disconnect(party, reason)
+        self._relay.cut(party, reason)
         self._notify_enclaves({"revoked": [spiffe]})
 
     def shut_out(self, organisations: Iterable[str]) -> None:
@@ -262,6 +272,7 @@ class LinkServer:
         for party in sorted(self._disabled):
             reason = shut_out(party)
             self.disconnect(party, reason)
+            self._relay.cut(party, reason)
             for request in self._requests.of_party(party):
                 self._requests.fail(request.id, party, reason)
         self._notify_enclaves({"disabled": sorted(self._disabled)})

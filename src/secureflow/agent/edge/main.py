@@ -13,6 +13,7 @@ from typing import Protocol
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
+from secureflow.adapters.link.peerlink import Dialling
 from secureflow.adapters.mpcengines.registry import Engines
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.policy import CedarPolicies
@@ -30,6 +31,7 @@ from secureflow.agent.edge.control import Command, ControlServer
 from secureflow.agent.edge.enginewatch import EngineWatch
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
+from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.recovery import certificate_recovery
 from secureflow.agent.edge.reload import Reload, Rules
@@ -105,12 +107,11 @@ async def serve(
         store = await open_record(settings, stack)
         require_head(store.fact("head"), proved=store.proved_any())
         check_at_start(settings, key, store)
-        for dataset in settings.datasets:
-            check_lineage(store, dataset)
-            check_library(dataset)
+        _check_datasets(settings, store)
         hidden = HiddenPlaces(settings)
         workers = computing or await start_workers(settings, worker, kinds, store, hidden)
-        parts = _put_together(settings, key, store, workers, kinds)
+        peers = await stack.enter_async_context(peer_links(settings))
+        parts = _put_together(settings, key, store, workers, kinds, peers)
         link, uplink, assembly, workers, engines = parts
         hidden.follow(assembly.context.active)
         read = partial(rules, kinds=kinds.engines.specs)
@@ -132,8 +133,15 @@ async def serve(
             for task in looking:
                 task.cancel()
             await control.stop()
+            await assembly.context.channels.stop()
             await workers.stop()
             await uplink.close()
+
+
+def _check_datasets(settings: AgentSettings, store: RecordStore) -> None:
+    for dataset in settings.datasets:
+        check_lineage(store, dataset)
+        check_library(dataset)
 
 
 async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> RecordStore:
@@ -158,6 +166,7 @@ def _put_together(
     store: RecordStore,
     workers: LocalComputing,
     kinds: AgentKinds,
+    dialling: Dialling,
 ) -> tuple[Link, Uplink, Assembly, LocalComputing, EngineWatch]:
     read = rules(settings, kinds.engines.specs)
     credentials = CredentialFiles(settings.directory)
@@ -193,6 +202,7 @@ def _put_together(
         accounting=ProcessAccountant(),
         clock=system_clock,
         links=lambda: link.welcomes,
+        dialling=dialling,
         engines=watch.engines,
         confines=sandbox.confines,
     )

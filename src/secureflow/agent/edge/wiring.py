@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from secureflow.adapters.link.peerlink import Dialling
 from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.context import (
     AgentContext,
@@ -23,6 +24,7 @@ from secureflow.agent.owner.code import OwnerCode
 from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
+from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
 from secureflow.agent.record.room import Room
@@ -62,6 +64,8 @@ class ExternalPorts:
     """Returns how many links the centre has welcomed so far."""
     engines: RunningEngines | None = None
     """For computation among parties."""
+    dialling: Dialling = field(default_factory=Nowhere)
+    """Reaches the agents of peers."""
     confines: bool = False
     """Whether `computing` runs code of others, in a sandbox that confines it."""
 
@@ -98,7 +102,10 @@ def assemble(
     witness = Witness(store, party, key, charter.pinned, settings.evidence, clock, call)
     active = ActiveSettings(settings)
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
-    context = AgentContext(active, key, store, charter, witness, clock, budgets, ports.engines)
+    channels = PeerChannels(party, key, ports.dialling)
+    context = AgentContext(
+        active, key, store, charter, witness, clock, budgets, channels, ports.engines
+    )
     inbox = Inbox(store, clock)
     contributions = Contributions(kinds, context, ports.computing, ports.link)
     sessions = Sessions(context)

@@ -14,6 +14,7 @@ from secureflow.agent.job.guards import check_approved, check_cosigned
 from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.keysecret import key_secret
 from secureflow.agent.owner.publications import Publication, published
+from secureflow.agent.peers.channels import PeerChannels
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
 from secureflow.agent.record.store import RecordStore
@@ -124,6 +125,7 @@ class AgentContext:
     witness: Witness = field(repr=False)
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
+    channels: PeerChannels = field(repr=False)
     engines: RunningEngines | None = field(default=None, repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
