@@ -30,7 +30,8 @@ class Pipe:
     """One direction of a byte stream: a bounded queue."""
 
     def __init__(self) -> None:
-        self.parts: asyncio.Queue[bytes | None] = asyncio.Queue(4)
+        self.parts: asyncio.Queue[bytes] = asyncio.Queue(4)
+        self.ended = asyncio.Event()
         self.broken = False
 
 
@@ -43,24 +44,28 @@ class MemoryConnection:
     async def read(self, size: int) -> bytes:
         while not self._rest:
             if self._reading.broken:
-                raise gone()
-            part = await self._reading.parts.get()
-            if self._reading.broken:
-                raise gone()
-            if part is None:
-                await self._reading.parts.put(None)
+                raise ConnectionResetError
+            if self._reading.parts.empty() and self._reading.ended.is_set():
                 return b""
-            self._rest = part
+            getting = asyncio.ensure_future(self._reading.parts.get())
+            ending = asyncio.ensure_future(self._reading.ended.wait())
+            try:
+                await asyncio.wait({getting, ending}, return_when=asyncio.FIRST_COMPLETED)
+                self._rest = getting.result() if getting.done() else b""
+            finally:
+                for one in (getting, ending):
+                    one.cancel()
+                await asyncio.gather(getting, ending, return_exceptions=True)
         found, self._rest = self._rest[:size], self._rest[size:]
         return found
 
     async def write(self, data: bytes) -> None:
         if self._writing.broken:
-            raise gone()
+            raise ConnectionResetError
         await self._writing.parts.put(data)
 
     def close_write(self) -> None:
-        self._closing = asyncio.ensure_future(self._writing.parts.put(None))
+        self._writing.ended.set()
 
     def abort(self) -> None:
         for one in (self._reading, self._writing):

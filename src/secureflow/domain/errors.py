@@ -454,8 +454,6 @@ CATALOGUE: dict[str, Category] = {
     "program_mismatch": Category.CONFLICT,
     "protocol_refused": Category.INVALID,
     "parties_wrong": Category.INVALID,
-    "peer_absent": Category.UNAVAILABLE,
-    "peer_broken": Category.UNAVAILABLE,
     "bundle_failed": Category.FAILED,
     "bundle_died": Category.FAILED,
     "bundle_silent": Category.FAILED,

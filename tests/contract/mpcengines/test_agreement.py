@@ -84,7 +84,8 @@ async def test_who_closes_or_breaks_is_named() -> None:
     assert (await error_of(made["a"].tell({"say": "beat"}))).details["party"] == "c"
 
 
-async def test_silence_is_noticed_and_a_beat_is_a_sign() -> None:
+async def test_silence_is_noticed_and_a_beat_is_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "BEAT", 0.0)
     made, channels = parties("a", deadlines=EngineDeadlines(120.0, 0.2, 120.0))
     watching = asyncio.ensure_future(made["a"].watch("b"))
     for _ in range(8):
@@ -94,6 +95,15 @@ async def test_silence_is_noticed_and_a_beat_is_a_sign() -> None:
     error = await error_of(watching)
     assert error.code == "peer_broken"
     assert "nothing came from it" in error.message
+
+
+async def test_a_peer_may_beat_less_often_than_an_engine_must_move() -> None:
+    made, _ = parties("a", deadlines=EngineDeadlines(120.0, 0.01, 120.0))
+    watching = asyncio.ensure_future(made["a"].watch("b"))
+    await asyncio.sleep(0.2)
+    assert not watching.done()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
 
 
 @pytest.mark.parametrize("phase", ["compute", "SECRET PHASE", 5, None])

@@ -30,6 +30,7 @@ PHASE: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 BEAT: Final = 2.0
 GRACE: Final = 3.0
 """Seconds in which the party where a failure began can say so."""
+_LIMIT: Final = "peer_limit"
 GONE: Final = "the channel to it broke"
 CLOSED: Final = "it closed the channel"
 FAILED: Final = "its engine failed"
@@ -96,7 +97,8 @@ class Peers:
         Raises:
             SecureFlowError: `peer_broken`: it failed, went, or fell silent.
         """
-        channel, idle = self._job.channels[peer], self._job.deadlines.idle
+        channel = self._job.channels[peer]
+        idle = max(self._job.deadlines.idle, 3 * BEAT)
         while True:
             try:
                 async with asyncio.timeout(idle):
@@ -164,13 +166,13 @@ class Peers:
         try:
             await self._job.channels[peer].send(canonical_bytes(dict(message)))
         except SecureFlowError as error:
-            raise self._broken(peer, GONE) from error
+            raise self._gone(peer, error) from error
 
     async def _heard(self, peer: str, channel: PeerChannel) -> dict[str, JSON]:
         try:
             message = await channel.receive()
         except SecureFlowError as error:
-            raise self._broken(peer, GONE) from error
+            raise self._gone(peer, error) from error
         if message is None:
             raise self._broken(peer, CLOSED)
         if len(message) > MESSAGE_BYTES:
@@ -182,6 +184,10 @@ class Peers:
         if not isinstance(told, dict):
             raise self._broken(peer, MALFORMED)
         return told
+
+    def _gone(self, peer: str, error: SecureFlowError) -> SecureFlowError:
+        """Return the error of a channel; that a limit of the job is reached says it itself."""
+        return error if error.code == _LIMIT else self._broken(peer, GONE)
 
     def _broken(self, peer: str, reason: str, phase: JSON = "") -> SecureFlowError:
         """Return the error of a peer: in its own phase if it told it, else in ours."""
