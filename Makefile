@@ -58,6 +58,7 @@ bench: dev ## Print the benchmarks' JSON
 	$(BIN)/python -m benchmarks.round_overhead --mb 25 --clients 3
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.secagg --parties 8 --dim 100000
+	$(BIN)/python -m benchmarks.peers
 
 docs: dev ## Regenerate api/openapi.json and the CLI reference
 	$(BIN)/python -m secureflow.server.rest.export api/openapi.json

@@ -1,4 +1,4 @@
-"""`spu.psi.psi_execute` as SPU's own tests call it, for `benchmarks.psi`; runs under SPU's Python."""
+"""`spu.psi.psi_execute` as SPU's own tests call it, for `benchmarks.psi`; under SPU's Python."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(job: Any) -> dict[str, Any]:
         input_params=psi.InputParams(
             path=str(job.inputs["keys"]), selected_keys=["id"], keys_unique=True
         ),
-        output_params=psi.OutputParams(path="found.csv"),
+        output_params=psi.OutputParams(path="./found.csv"),
     )
     report = psi.psi_execute(config, link)
     link.stop_link()

@@ -21,6 +21,10 @@ HOST: Final = Path(__file__).parent / "plainhost.py"
 LOCAL: Final = "127.0.0.1"
 _BLOCK: Final = 1 << 18
 _LINE: Final = 1 << 20
+LINGER: Final = 6.0
+"""Seconds that parties have to notice that another one failed."""
+_PATIENCE: Final = 20.0
+_RETRY: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,9 @@ class Forwarder:
         assert task is not None
         self._tasks.add(task)
         try:
-            far_reader, far_writer = await asyncio.open_connection(LOCAL, self._target)
-        except OSError:
-            writer.close()
+            far_reader, far_writer = await self._reached()
+        except (TimeoutError, asyncio.CancelledError):
+            writer.transport.abort()
             self._tasks.discard(task)
             return
         try:
@@ -106,6 +110,15 @@ class Forwarder:
             for one in (writer, far_writer):
                 one.transport.abort()
             self._tasks.discard(task)
+
+    async def _reached(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a connection to the port: an engine may not listen yet."""
+        async with asyncio.timeout(_PATIENCE):
+            while True:
+                try:
+                    return await asyncio.open_connection(LOCAL, self._target)
+                except OSError:
+                    await asyncio.sleep(_RETRY)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_BLOCK):
@@ -177,7 +190,7 @@ class Parties:
         try:
             for number in range(count):
                 self.processes.append(await self._start(number, ports))
-            ended = await asyncio.gather(*(self._follow(number) for number in range(count)))
+            ended = await self._all(count)
             took = time.perf_counter() - began
         finally:
             for process in self.processes:
@@ -188,6 +201,19 @@ class Parties:
                 await forwarder.stop()
         carried = sum(one.carried for one in self._forwarders.values())
         return Measured(list(ended), took, carried)
+
+    async def _all(self, count: int) -> list[Ended]:
+        """Return how all ended; when one fails the others have `LINGER` seconds to notice."""
+        following = [asyncio.ensure_future(self._follow(number)) for number in range(count)]
+        left = set(following)
+        while left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            if any("done" not in one.result().said for one in done):
+                await asyncio.wait(left, timeout=LINGER) if left else None
+                for process in self.processes:
+                    with contextlib.suppress(ProcessLookupError):
+                        process.kill()
+        return [one.result() for one in following]
 
     async def _start(self, number: int, ports: Sequence[int]) -> asyncio.subprocess.Process:
         what, own = self._what, self._folder / f"party{number}"

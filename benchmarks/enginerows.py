@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.engineparties import Measured, Run
 
 Through = Callable[[Run, Sequence[Mapping[str, Path]], Path], float]
-"""Runs the same program on the same inputs through agents, channels and sandbox; returns seconds."""
+"""Runs a program on inputs through agents, channels and sandbox; returns seconds."""
 
 
 def interpreter(engine: str) -> Path:

@@ -3,8 +3,8 @@
     python -m benchmarks.mpc [--protocols ABY3 CHEETAH] [--through MODULE:FUNCTION]
 
 Needs SPU's environment: SECUREFLOW_SPU_PYTHON names its interpreter. Each party is a process of its
-own, joined by plain forwarders on this machine; the first receives. What a process takes to start and
-to compile is in every figure.
+own, joined by plain forwarders on this machine; the first receives. What a process takes to start
+and to compile is in every figure.
 
 Rows of operations (`sum 1M`, `compare 10k`, `matmul 256`) are written straight against SPU
 (`baresum.py`) and stand on both sides unless a `--through` runs them. Rows of programs of the
@@ -43,7 +43,10 @@ def operations(parties: int) -> dict[str, tuple[str, Arrays]]:
             "compare",
             [{"values": drawn.integers(0, 1000, 10_000)} for _ in range(parties)],
         ),
-        "matmul 256": ("matmul", [{"values": drawn.normal(size=(256, 256))} for _ in range(parties)]),
+        "matmul 256": (
+            "matmul",
+            [{"values": drawn.normal(size=(256, 256))} for _ in range(parties)],
+        ),
     }
 
 

@@ -6,11 +6,12 @@ Needs the engines' environments: SECUREFLOW_SPU_PYTHON and SECUREFLOW_OPENMINED_
 interpreters. Two parties whose lists share half of their identifiers, each a process of its own,
 joined by plain forwarders on this machine; the first receives.
 
-`bare_seconds` is `spu.psi.psi_execute` on files of identifiers of 29 characters, as its own examples
-call it: keys in, rows out, without random keys and buckets of ours. `seconds` is our program
-(`spu_programs/psi.py`), through the platform where a `--through` module runs it, `mb` and `peak_mb` its
-bytes through the forwarders and the memory of its larger process. What a process takes to start is in
-both. Last line: `{"rows": [{"name", "bare_seconds", "seconds", "ratio", "mb", "peak_mb"}]}`.
+`bare_seconds` is `spu.psi.psi_execute` on files of identifiers of 29 characters, as its own
+examples call it: keys in, rows out, without random keys and buckets of ours. `seconds` is our own
+program (`spu_programs/psi.py`), through the platform where `--through` names what runs it; `mb` and
+`peak_mb` are its bytes through the forwarders and the memory of its larger process. What a process
+takes to start is in both. Last line: `{"rows": [{"name", "bare_seconds", "seconds", "ratio", "mb",
+"peak_mb"}]}`.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ def lists(folder: Path, size: int) -> tuple[list[dict[str, Path]], list[dict[str
     keys, csvs = [], []
     for number in range(2):
         first = number * (size // 2)
-        words = [b"person%023d" % place for place in range(first, first + size)]
-        path = folder / f"{number}.keys"
-        path.write_bytes(b"".join(sha256(word).digest()[:16] for word in words))
+        path, table = folder / f"{number}.keys", folder / f"{number}.csv"
+        with path.open("wb") as hashed, table.open("wb") as plain:
+            plain.write(b"id\n")
+            for place in range(first, first + size):
+                word = b"person%023d" % place
+                hashed.write(sha256(word).digest()[:16])
+                plain.write(word + b"\n")
         keys.append({"keys": path})
-        table = folder / f"{number}.csv"
-        table.write_bytes(b"id\n" + b"\n".join(words) + b"\n")
         csvs.append({"keys": table})
     return keys, csvs
 
@@ -64,7 +67,9 @@ def spu_rows(
             with TemporaryDirectory() as made:
                 folder = Path(made)
                 keys, csvs = lists(folder, size)
-                bare = checked(run(Run(python, BARE, "bare", protocol), csvs, folder / "bare"), name)
+                bare = checked(
+                    run(Run(python, BARE, "bare", protocol), csvs, folder / "bare"), name
+                )
                 what = Run(python, entry, "psi", protocol)
                 ours = checked(run(what, keys, folder / "ours"), name)
                 seconds = through(what, keys, folder) if through else ours.seconds

@@ -459,6 +459,9 @@ class SilentCourier:
     def status(self, party: str) -> PartyStatus:
         return PartyStatus(party, connected=False, last_progress=0.0)
 
+    def note_engines(self, party: str, engines: dict[str, str]) -> None:
+        return
+
     @property
     def connected(self) -> int:
         return 0

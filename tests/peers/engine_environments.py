@@ -1,7 +1,7 @@
 """Whether an engine's environment is there: packages of its own, under an interpreter of its own.
 
-`.ci/run` makes them from the locks in the package. Where one is missing that is said; with
-SECUREFLOW_DEMAND_SPU=1 (`.ci/run`) it is a failure.
+`python -m tests.engines` makes them (`.ci/run` does); or a variable names an interpreter. Where one
+is missing that is said; with SECUREFLOW_DEMAND_SPU=1 (`.ci/run`) it is a failure.
 """
 
 from __future__ import annotations
@@ -12,14 +12,22 @@ from typing import Final
 
 import pytest
 
+from secureflow.agent.owner.engines import OwnEngines
+from secureflow.kit.errors import SecureFlowError
+from tests.engines import place
+
 DEMANDED: Final = "SECUREFLOW_DEMAND_SPU"
-_LOCKS: Final = "src/secureflow/adapters/mpcengines/locks"
+"""For both engines of private set intersection: SPU and openmined-psi."""
 
 
 def python_of(engine: str) -> Path | None:
     """Return the interpreter of an engine's environment."""
-    said = os.environ.get(f"SECUREFLOW_{engine.upper()}_PYTHON")
-    return Path(said) if said and Path(said).exists() else None
+    if said := os.environ.get(f"SECUREFLOW_{engine.upper()}_PYTHON"):
+        return Path(said)
+    try:
+        return OwnEngines(place()).interpreter(engine).find()
+    except SecureFlowError:
+        return None
 
 
 def demand_engine(engine: str) -> Path:
@@ -27,8 +35,7 @@ def demand_engine(engine: str) -> Path:
     found = python_of(engine)
     if found is not None:
         return found
-    name = f"SECUREFLOW_{engine.upper()}_PYTHON"
-    told = f"{engine.upper()} NOT TESTED: {name} names no interpreter with {_LOCKS}/{engine}.txt"
+    told = f"{engine.upper()} NOT TESTED: python -m tests.engines {engine}"
     if os.environ.get(DEMANDED):
-        pytest.fail(f"{told}, and {DEMANDED} is set")
+        pytest.fail(f"{told}; {DEMANDED} is set")
     pytest.skip(f"{told}; {DEMANDED}=1 makes this a failure")

@@ -59,8 +59,8 @@ class MemoryConnection:
             raise gone()
         await self._writing.parts.put(data)
 
-    async def close_write(self) -> None:
-        await self._writing.parts.put(None)
+    def close_write(self) -> None:
+        self._closing = asyncio.ensure_future(self._writing.parts.put(None))
 
     def abort(self) -> None:
         for one in (self._reading, self._writing):

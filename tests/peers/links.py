@@ -19,6 +19,7 @@ from secureflow.adapters.link import (
     LogProgress,
     PeerIdentity,
 )
+from secureflow.adapters.link.relay import PeerPlace
 from secureflow.adapters.link.server import Callbacks, LinkServer
 from secureflow.application.ports.courier import Request
 from secureflow.domain.blobs import BlobPlace
@@ -84,6 +85,8 @@ class Centre:
         self.answer_call: Callable[[str, str, JSON], JSON] = lambda _, __, body: body
         self.readable = True
         self.writable = True
+        self.joined: list[tuple[str, PeerPlace]] = []
+        self.refuse_join: SecureFlowError | None = None
         self.credentials = pki.server()
         self.server = self._make(port)
         self.port = 0
@@ -97,6 +100,7 @@ class Centre:
             may_read=self._may_read,
             may_write=self._may_write,
             revoked=self._revoked,
+            may_join=self._may_join,
         )
         domain = self.pki.authority.trust_domain
         return LinkServer(
@@ -159,6 +163,11 @@ class Centre:
 
     async def _may_read(self, peer: PeerIdentity, digest: str) -> bool:
         return self.readable
+
+    async def _may_join(self, peer: PeerIdentity, place: PeerPlace) -> None:
+        if self.refuse_join is not None:
+            raise self.refuse_join
+        self.joined.append((peer.party, place))
 
     async def _may_write(
         self, peer: PeerIdentity, digest: str, size: int, place: BlobPlace | None = None

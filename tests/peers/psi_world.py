@@ -175,7 +175,7 @@ class ToyEngine:
         theirs = engine_keys(self.theirs)
         places = [at for at, key in enumerate(keys) if key in theirs]
         outputs: dict[str, Path] = {}
-        if job.party in job.receivers and job.parameters.get("reveal") == "size":
+        if job.party in job.receivers and job.protocol == "ECDH-SIZE":
             outputs["size"] = job.outputs / "size.json"
             outputs["size"].write_text(json.dumps({"size": len(places)}))
         elif job.party in job.receivers:
@@ -190,6 +190,12 @@ class Shelf:
 
     def __init__(self, *engines: ToyEngine) -> None:
         self.engines = {one.name: one for one in engines}
+
+    def get(self, name: str) -> ToyEngine:
+        return self.ready(name)
+
+    def here(self) -> dict[str, str]:
+        return {name: one.version for name, one in self.engines.items()}
 
     def ready(self, name: str) -> ToyEngine:
         if name not in self.engines:

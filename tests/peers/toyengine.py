@@ -50,7 +50,7 @@ def exchange(job, number):
     return found
 
 def run(job):
-    number = int(job.inputs["number"].read_text())
+    number = int(job.inputs["number"].read_text().split()[-1])
     act(job)
     found = exchange(job, number)
     path = job.folder / "sum.txt"
@@ -106,6 +106,6 @@ def numbers(folder: Path, values: Mapping[str, int]) -> dict[str, dict[str, Any]
     made = {}
     for party, value in values.items():
         path = folder / f"{party}.txt"
-        path.write_text(str(value))
+        path.write_text(f"number\n{value}\n")
         made[party] = {"number": path}
     return made

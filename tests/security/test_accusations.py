@@ -16,6 +16,7 @@ from peers.agent_world import JOB, ME, World
 from secureflow.agent.verbs.accusations import ACCUSING, accuse, culprits
 from secureflow.domain.specs.base import dump, spec_digest
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json, verify
+from secureflow.engines.peers.statements import contradiction
 from secureflow.kit.canonical import canonical_bytes, sha256
 from secureflow.kit.errors import SecureFlowError
 
@@ -237,3 +238,15 @@ async def test_the_first_vote_needs_the_charters_quorum_in_whatever_round(tmp_pa
     await world.ask("train", third)
     roster = world.cosigned(third["head"], by=list(world.keys))
     assert (await world.ask("close", world.close_body(third, cosigned=roster)))["vote"]
+
+
+async def test_two_statements_about_one_channel_convict_their_signer(world: World) -> None:
+    """The evidence is both statements: the request has only the second."""
+    await world.admitted()
+    statements = [{"body": {"certificate": one}} for one in ("a", "b")]
+    error = contradiction("bank-b", *statements)
+    job = world.store.job(JOB)
+    assert job is not None
+    accuse(world.assembly.context, job, "peer_run", {"job": JOB}, error)
+    document = accusation(world, error, "peer_run", statements)
+    assert document["against"] == ["bank-b"]

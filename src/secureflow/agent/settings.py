@@ -137,6 +137,17 @@ class WorkerSettings(Section):
         return devices
 
 
+class PeerSettings(Section):
+    """Which agents of peers are reached directly, not through the centre's relay.
+
+    `listen` is where they may dial this agent (nowhere if left out), `addresses` where this agent
+    dials them. What the centre says is never dialled.
+    """
+
+    listen: HostPort | None = None
+    addresses: Annotated[dict[Slug, HostPort], Field(max_length=256)] = Field(default_factory=dict)
+
+
 class EngineSettings(Section):
     """Engines for computation among parties (docs/engines.md).
 
@@ -174,6 +185,7 @@ class AgentSettings(ProcessSettings):
     worker: WorkerSettings = WorkerSettings()
     engines: EngineSettings = EngineSettings()
     storage: StorageSettings = StorageSettings()
+    peers: PeerSettings = PeerSettings()
     log_form: Form = "console"
     log_level: Level = "info"
 
@@ -271,14 +283,14 @@ class AgentSettings(ProcessSettings):
         return self.directory / "predictions"
 
     @property
-    def engines_folder(self) -> Path:
-        """Environments of engines, and what their runs leave to the owner."""
-        return self.directory / "engines"
-
-    @property
     def results(self) -> Path:
         """What this organisation got by computing with peers: a file of each job, for its owner."""
         return self.directory / "results"
+
+    @property
+    def engines_folder(self) -> Path:
+        """Environments of engines, and what their runs leave to the owner."""
+        return self.directory / "engines"
 
     @property
     def evidence(self) -> Path:

@@ -27,6 +27,7 @@ Config = Annotated[
 Name = Annotated[str, typer.Argument(help=t("Name of the engine."))]
 _CONFIG = Path("agent.yaml")
 _COLUMNS = ("name", "version", "state", "python", "megabytes", "title")
+_STATES = {"installed": "installed", "outdated": "outdated", "absent": "not installed"}
 _PAUSE = 15.0
 """Seconds between two signs that an installation goes on."""
 
@@ -38,7 +39,9 @@ def list_engines(config: Config = _CONFIG, output: Output = Form.TABLE) -> None:
     if output is not Form.TABLE:
         show(found, output)
         return
-    rows = [{**asdict(one), "state": t(one.state), "title": said(one.title)} for one in found]
+    rows = [
+        {**asdict(one), "state": t(_STATES[one.state]), "title": said(one.title)} for one in found
+    ]
     show(rows, output, _COLUMNS)
     absent = [one.name for one in found if one.state != "installed"]
     if absent:

@@ -438,12 +438,10 @@ CATALOGUE: dict[str, Category] = {
     "malformed_lock": Category.INVALID,
     "attempt_lost": Category.UNAVAILABLE,
     "attempts_exhausted": Category.FAILED,
-    "peer_offer_forged": Category.UNTRUSTED,
+    **dict.fromkeys(("peer_offer_forged", "peer_result_malformed"), Category.UNTRUSTED),
     "peer_offer_stale": Category.CONFLICT,
-    "peer_result_malformed": Category.UNTRUSTED,
     "intersection_too_small": Category.FORBIDDEN,
     "keys_too_many": Category.TOO_LARGE,
-    "keys_missing": Category.INVALID,
     "engine_absent": Category.CONFLICT,
     "engine_unconfined": Category.FAILED,
     "engine_failed": Category.FAILED,
@@ -462,6 +460,11 @@ CATALOGUE: dict[str, Category] = {
     "bundle_died": Category.FAILED,
     "bundle_silent": Category.FAILED,
     "bundle_output_refused": Category.FAILED,
+    "peer_away": Category.UNAVAILABLE,
+    "peer_closed": Category.CONFLICT,
+    "peer_limit": Category.FAILED,
+    "peer_statement_wrong": Category.UNTRUSTED,
+    "peer_statements_contradict": Category.UNTRUSTED,
 }
 
 INFRASTRUCTURE: Final = frozenset(

@@ -59,20 +59,10 @@ def psi_request(
         for party, one in columns.items()
     }
     body = {
-        "kind": "psi",
-        "project": project,
-        "name": name,
-        "purpose": purpose,
-        "datasets": [one.id for one in datasets],
-        "key": list(key),
-        "columns": sides,
-        "learns": learns,
-        "receiver": receiver,
-        "join": join,
-        "protocol": protocol,
-        "minimum": minimum or None,
-        "size_first": size_first or None,
-        "most_rows": most_rows,
-        "attempts": attempts,
-    }
+        "kind": "psi", "project": project, "name": name, "purpose": purpose,
+        "datasets": [one.id for one in datasets], "key": list(key), "columns": sides,
+        "learns": learns, "receiver": receiver, "join": join, "protocol": protocol,
+        "minimum": minimum or None, "size_first": size_first or None,
+        "most_rows": most_rows, "attempts": attempts,
+    }  # fmt: skip
     return parse(PsiRequest, body, "request")

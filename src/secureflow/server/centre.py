@@ -94,7 +94,7 @@ async def open_centre(
     bus, metrics = InProcessBus(), Metrics()
     waits = Waits(clock, changed := _Waker(bus, metrics))
     witnessing = Witnessing(ledger, partial(member_keys, database.begin))
-    desk = _make_desk(settings, witnessing, authority, artifacts, vectors)
+    desk = _make_desk(settings, witnessing, authority, artifacts, vectors, kinds)
     made = settings.link, certificate, authority.trust_domain, desk
     readable = ReadTogether(artifacts, uploads)
     link = _make_link(*made, readable, waits.observe)
@@ -141,10 +141,12 @@ def _make_desk(
     authority: Authority,
     artifacts: FileArtifacts,
     vectors: ScratchFiles,
+    kinds: JobKinds,
 ) -> PartyDesk:
     return PartyDesk(
         *(witnessing, authority.pem, settings.max_artifact_bytes, system_clock, artifacts, vectors),
         Throttle(settings.link.calls_per_second, settings.link.burst, time.monotonic),
+        {name for name, kind in kinds.engines.specs.items() if kind.peers},
     )
 
 

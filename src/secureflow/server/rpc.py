@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from secureflow.adapters.artifacts.several import SeveralArtifacts
 from secureflow.adapters.link import LogProgress, PeerIdentity
+from secureflow.adapters.link.relay import PeerPlace
 from secureflow.adapters.link.server import Callbacks
 from secureflow.application.access import Principal
 from secureflow.application.organisations import ENCLAVE
@@ -26,6 +27,7 @@ from secureflow.application.running.aggregation import Scratch
 from secureflow.application.throttle import Throttle, too_fast
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.blobs import BlobPlace
+from secureflow.domain.partyengines import announced
 from secureflow.domain.users import Role
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.canonical import JSON
@@ -47,6 +49,7 @@ from secureflow.server.logverbs import (
     resubmit,
     show,
 )
+from secureflow.server.peers import check_join
 from secureflow.server.services import Services
 
 Body = Mapping[str, JSON]
@@ -162,6 +165,7 @@ class PartyDesk:
         artifacts: where the enclave stores models.
         vectors: where agents store masked vectors.
         turns: rate limits for the agents of each organisation; not for the operator's enclave.
+        peer_kinds: the kinds of job whose parties open channels to each other.
     """
 
     def __init__(
@@ -173,11 +177,13 @@ class PartyDesk:
         artifacts: Artifacts,
         vectors: Scratch,
         turns: Throttle,
+        peer_kinds: Collection[str] = (),
     ) -> None:
         self._witnessing = witnessing
         self._artifacts = artifacts
         self._vectors = vectors
         self._turns = turns
+        self._peer_kinds = peer_kinds
         self._fingerprint = ca_fingerprint(ca)
         self._max_blob = max_blob
         self._clock = clock
@@ -200,6 +206,7 @@ class PartyDesk:
             "log.resubmit": resubmit,
             "audit.entries": _entries,
             "status": self._status,
+            "engines": _engines,
         }
 
     def open(self, services: Services) -> None:
@@ -217,6 +224,7 @@ class PartyDesk:
             may_write=self.may_write,
             revoked=self.revoked,
             certificate_problem=self.certificate_problem,
+            may_join=self.may_join,
         )
 
     async def authorise(self, spiffe: SpiffeId, serial: str) -> PeerIdentity:
@@ -310,6 +318,11 @@ class PartyDesk:
             return SeveralArtifacts(stores)
         return stores[0] if stores else None
 
+    async def may_join(self, peer: PeerIdentity, place: PeerPlace) -> None:
+        """Refuse a channel that no running job has; see `check_join`."""
+        services = await self._services
+        await check_join(services.begin, self._peer_kinds, peer.party, place)
+
     async def _status(self, services: Services, peer: PeerIdentity, body: Body) -> JSON:
         del body
         charter = await services.charters.current()
@@ -365,6 +378,11 @@ async def _uses(services: Services, peer: PeerIdentity, body: Body) -> JSON:
 
 async def _remove(services: Services, peer: PeerIdentity, body: Body) -> JSON:
     await services.datasets.unpublish(_organisation(peer), _text(body, "name", 64))
+    return {}
+
+
+async def _engines(services: Services, peer: PeerIdentity, body: Body) -> JSON:
+    services.courier.note_engines(_organisation(peer), announced(body.get("engines")) or {})
     return {}
 
 

@@ -4,7 +4,7 @@ Kinds on the long-lived stream (`Connect`):
 
 | kind       | from   | id      | body                                                           |
 |------------|--------|---------|----------------------------------------------------------------|
-| `hello`    | party  | empty   | {version, log_size, unproved: [leaf hash], time, address?, key?} |
+| `hello`    | party  | empty   | {version, log_size, unproved: [leaf hash], time, …}            |
 | `welcome`  | server | empty   | {version, time}                                                |
 | `request`  | server | request | {verb, body, rider?}                                           |
 | `reply`    | party  | request | {body, log_size, unproved}                                     |
@@ -12,6 +12,8 @@ Kinds on the long-lived stream (`Connect`):
 | `progress` | party  | request | {}                                                             |
 | `withdraw` | server | empty   | {job}                                                          |
 | `ping`     | both   | empty   | {}                                                             |
+
+A `hello` may have `address`, `key` and `engines` ({name: version}) as well.
 
 A call's kind is its name (`certificate.renew`, …); its answer is a `reply` {body} or a `failure`
 {error}. A body that is not canonical JSON (RFC 8785) is refused: a value has one encoding, so

@@ -115,7 +115,7 @@ def test_an_engine_reads_a_header_and_a_key_a_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "named",
     [[text("d")], [text("a"), text("a")], ["short"], ["?" * 32], ["é" * 32], ["=" * 32],
-     [text("a")[:-1] + "=", text("b")]],
+     [text("a")[:-1] + "=", text("b")], [text("a")[:-1], text("a")[-1] + text("b")]],
 )  # fmt: skip
 def test_an_engine_names_only_keys_of_the_list_and_each_once(
     tmp_path: Path, named: list[str]

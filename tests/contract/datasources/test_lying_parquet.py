@@ -52,6 +52,17 @@ def refused(config: DatasetConfig, columns: list[str], tolerant: bool) -> Secure
     return caught.value
 
 
+def _lie(footer: footers.Struct, of: str, rows: int) -> None:
+    first = footers.get(footer, footers.GROUPS)[0]
+    if of in {"file", "both"}:
+        footers.put(footer, footers.ROWS, rows if of == "file" else rows + 400)
+    if of in {"group", "both"}:
+        footers.put(first, footers.GROUP_ROWS, rows)
+    if of == "values":
+        for chunk in footers.chunks(footer):
+            footers.put(chunk, footers.VALUES, rows)
+
+
 @pytest.mark.parametrize("tolerant", [False, True])
 @pytest.mark.parametrize(
     ("of", "rows"),
@@ -61,17 +72,7 @@ def refused(config: DatasetConfig, columns: list[str], tolerant: bool) -> Secure
 def test_a_footer_that_lies_about_counts_is_refused_by_name(
     config: DatasetConfig, of: str, rows: int, tolerant: bool
 ) -> None:
-    def lie(footer: footers.Struct) -> None:
-        first = footers.get(footer, footers.GROUPS)[0]
-        if of in {"file", "both"}:
-            footers.put(footer, footers.ROWS, rows if of == "file" else rows + 400)
-        if of in {"group", "both"}:
-            footers.put(first, footers.GROUP_ROWS, rows)
-        if of == "values":
-            for chunk in footers.chunks(footer):
-                footers.put(chunk, footers.VALUES, rows)
-
-    footers.edit(Path(config.path), lie)
+    footers.edit(Path(config.path), lambda footer: _lie(footer, of, rows))
     for columns in ("x", "y", "z", "w", "xyzw"):
         if of == "both" and columns == "x" and tolerant:
             continue  # their pages do not count lists; what is published was read strictly
@@ -79,6 +80,22 @@ def test_a_footer_that_lies_about_counts_is_refused_by_name(
         assert error.code == "dataset_unreadable"
         assert "of dataset 'pets' holds another number of rows than its footer" in error.message
         assert error.hint == "The file is damaged: write it again with the program that made it."
+
+
+@pytest.mark.parametrize(
+    ("of", "rows"),
+    [("file", -1), ("file", 5), ("file", 1001), ("group", 599), ("group", 601), ("both", 599),
+     ("both", 601), ("values", -1), ("values", 0)],
+)  # fmt: skip
+@pytest.mark.parametrize("columns", ["y", "z", "w", "yzw"])
+def test_no_block_hides_that_a_footer_lies(
+    config: DatasetConfig, of: str, rows: int, columns: str
+) -> None:
+    footers.edit(Path(config.path), lambda footer: _lie(footer, of, rows))
+    with pytest.raises(SecureFlowError) as caught:
+        list(open_source(config).blocks(list(columns)))
+    assert caught.value.code == "dataset_unreadable"
+    assert "another number of rows than its footer" in caught.value.message
 
 
 @pytest.mark.parametrize("column", ["x", "y", "z", "w"])

@@ -409,6 +409,22 @@ async def test_a_hello_that_the_centre_refuses_is_told(
     assert not centre.server.status("bank-a").connected
 
 
+async def test_a_party_announces_its_engines(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hello = {"version": "1", "log_size": 0, "unproved": [], "engines": {"mpyc": "0.11", "/": "1"}}
+    assert centre.server.status("bank-a").engines is None
+    async with party(centre):
+        assert centre.server.status("bank-a").engines is None  # an older one says nothing of them
+    monkeypatch.setattr(Party, "_hello", lambda _: hello)
+    async with party(centre):
+        assert centre.server.status("bank-a").engines == {"mpyc": "0.11"}
+        centre.server.note_engines("bank-a", {"mpyc": "0.11", "spu": "0.9.5"})
+        assert set(centre.server.status("bank-a").engines or ()) == {"mpyc", "spu"}
+        centre.server.note_engines("nobody", {"spu": "0.9.5"})
+        assert centre.server.status("nobody").engines is None
+
+
 async def test_status_follows_the_link(centre: Centre) -> None:
     assert not centre.server.status("bank-a").connected
     async with party(centre) as peer:

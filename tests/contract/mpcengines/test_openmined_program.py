@@ -81,12 +81,14 @@ def _run(tmp_path: Path, ours: list[str], theirs: list[str], **given: Any) -> Me
 
 
 @pytest.mark.parametrize("receivers", [(0,), (1,), (0, 1)])
-def test_receivers_learn_their_rows_in_one_order(tmp_path: Path, receivers: tuple[int, ...]) -> None:
+def test_receivers_learn_their_rows_in_one_order(
+    tmp_path: Path, receivers: tuple[int, ...]
+) -> None:
     found = _run(tmp_path, OURS, THEIRS, receivers=receivers, parameters={"reveal": "ids"})
     lists = (OURS, THEIRS)
     words = []
     for number, one in enumerate(found.ended):
-        assert one.said["done"] == {"keys": 60}, one.printed
+        assert one.said.get("done") == {"keys": 60}, (one.said, one.printed)
         assert ("matches" in one.outputs) == (number in receivers)
         if number in receivers:
             rows = np.load(one.outputs["matches"])
@@ -113,7 +115,7 @@ def test_an_empty_intersection_is_a_result(
 def test_lists_that_are_not_taken_are_refused_by_word(tmp_path: Path) -> None:
     found = _run(tmp_path, [*OURS, OURS[0]], THEIRS, wait=5.0, parameters={"reveal": "ids"})
     assert found.ended[0].said == {"failed": "keys_repeated"}
-    assert found.ended[1].said["failed"] in {"peer_gone", "raised"}
+    assert "done" not in found.ended[1].said
 
 
 def test_parties_that_disagree_run_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def test_both_parties_put_a_key_into_the_same_bucket() -> None:
     for number, rows in enumerate(cut.sort(theirs)):
         assert all(where.get(one, number) == number for one in _seen(theirs, rows))
     assert cut.count == 3
-    assert Bucketing.of("job_2", [3_000_000, 10]).salt != cut.salt
+    assert Bucketing.of("job_2", [3_000_000, 10]).lot != cut.lot
 
 
 def _seen(keys: buckets.Bytes, rows: buckets.Rows) -> list[bytes]:
@@ -89,7 +90,7 @@ def test_rows_come_back_from_what_spu_writes(tmp_path: Path, quote: bytes) -> No
     buckets.write_csv(given, keys, rows)
     head, *lines = given.read_bytes().splitlines()
     assert head == b"k,r"
-    assert lines[1].split(b",") == [key("id1").hex().encode(), b"r0001000003"]
+    assert lines[1].split(b",") == [b64encode(key("id1") + bytes(2)), b"r0001000003"]
     written = [b",".join(quote + cell + quote for cell in line.split(b",")) for line in lines]
     found = tmp_path / "found.csv"
     found.write_bytes(b'"k","r"\n' + b"".join(line + b"\n" for line in written))

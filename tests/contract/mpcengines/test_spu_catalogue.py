@@ -52,7 +52,9 @@ def _engine(*, there: bool = True) -> spu.SpuEngine:
     return spu.SpuEngine(Runs(), Found(there=there))  # type: ignore[arg-type]
 
 
-def _job(tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **given: Any) -> EngineJob:
+def _job(
+    tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **given: Any
+) -> EngineJob:
     np.save(tmp_path / "values.npy", np.array([1, 2]))
     own: dict[str, Any] = {
         "inputs": {"values": tmp_path / "values.npy"},
@@ -61,9 +63,7 @@ def _job(tmp_path: Path, program: str = "ranking", protocol: str = "ABY3", **giv
         "outputs": tmp_path,
         "channels": {"a": None, "c": None},
     }
-    return EngineJob(
-        "job_1", 2, program, spu_catalogue.digest(), protocol, "b", **{**own, **given}
-    )
+    return EngineJob("job_1", 2, program, spu_catalogue.digest(), protocol, "b", **{**own, **given})
 
 
 def test_every_program_names_protocols_that_have_labels() -> None:
@@ -90,7 +90,7 @@ def test_what_runs_is_one_digest() -> None:
 
 def test_semi2k_is_refused_with_the_reason() -> None:
     with pytest.raises(SecureFlowError, match="protocol_refused") as refused:
-        _engine().estimate("ranking", "SEMI2K", dict.fromkeys(THREE, {}))
+        _engine().estimate("ranking", "SEMI2K", {party: {} for party in THREE})
     assert "triples come from one of the parties" in refused.value.message
     assert refused.value.hint == "Choose one of these: ABY3, CHEETAH."
     assert "SEMI2K" not in spu_labels.LABELS
@@ -102,9 +102,9 @@ def test_semi2k_is_refused_with_the_reason() -> None:
         ("ranking", "ABY3", 2, "parties_wrong", "ABY3 is for 3 parties, and the job has 2."),
         ("ranking", "CHEETAH", 3, "parties_wrong", "Choose one of these: ABY3."),
         ("psi", "RR22", 3, "parties_wrong", "RR22 is for 2 parties"),
-        ("psi", "ABY3", 3, "protocol_refused", "does not run psi by the protocol ABY3"),
+        ("psi", "ABY3", 3, "protocol_refused", "spu does not run psi by 'ABY3'."),
         ("ranking", "MASCOT", 2, "protocol_refused", "Choose one of these: ABY3, CHEETAH."),
-        ("sorting", "ABY3", 3, "program_unknown", "SPU has no program sorting"),
+        ("sorting", "ABY3", 3, "program_unknown", "spu has no program 'sorting'."),
     ],
 )
 async def test_what_does_not_fit_is_refused_before_anything_runs(
@@ -112,7 +112,7 @@ async def test_what_does_not_fit_is_refused_before_anything_runs(
 ) -> None:
     names = THREE[:parties]
     with pytest.raises(SecureFlowError, match=code) as refused:
-        _engine().estimate(program, protocol, dict.fromkeys(names, {}))
+        _engine().estimate(program, protocol, {party: {} for party in names})
     assert told in str(refused.value)
     with pytest.raises(SecureFlowError, match=code):
         await _engine().run(
@@ -170,8 +170,14 @@ def test_every_word_of_the_programs_has_a_reason() -> None:
 @pytest.mark.parametrize(
     ("words", "word"),
     [
-        ("what: \n\t[yacl/link/context.cc:165] connect to mesh failed, failed to setup", "peer_absent"),
-        ("what: \n\t[yacl/link/transport/channel.cc:427] Get data timeout, key=root:1", "peer_silent"),
+        (
+            "what: \n\t[yacl/link/context.cc:165] connect to mesh failed, failed to setup",
+            "peer_absent",
+        ),
+        (
+            "what: \n\t[yacl/link/transport/channel.cc:427] Get data timeout, key=root:1",
+            "peer_silent",
+        ),
         ("what: \n\t[x.cc:1] Throttle window wait timeout", "peer_silent"),
         ("what: \n\t[brpc_link.cc:368] send failed: rpc failed=112, message=", "peer_gone"),
         ("what: \n\t[key.cc:182] failed to execute cmd=tail -n +2", "spu_failed"),
@@ -204,6 +210,34 @@ def test_an_intersection_costs_what_was_measured(
 def test_long_lists_cost_no_more_memory_than_a_bucket() -> None:
     million, ten = _psi("RR22", 1_000_000), _psi("RR22", 10_000_000)
     assert million.memory < ten.memory < 1.5 * million.memory < 2 << 30
+
+
+def _idle(protocol: str, *shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return shapes of the parties; the third of ABY3 only computes along."""
+    return {
+        str(number): one
+        for number, one in enumerate([*shapes, {}][: 3 if protocol == "ABY3" else 2])
+    }
+
+
+@pytest.mark.parametrize(
+    ("protocol", "program", "shapes", "megabytes", "memory"),
+    [
+        ("ABY3", "sealed-bid", [{"bids": (1000,)}] * 3, 0.58, 284),
+        ("ABY3", "correlation", [{"columns": (100_000, 5)}] * 2, 32.0, 389),
+        ("ABY3", "logistic", [{"columns": (1000, 30)}, {"weights": (31,)}], 1.06, 286),
+        ("CHEETAH", "sealed-bid", [{"bids": (1000,)}] * 2, 2.73, 641),
+        ("CHEETAH", "correlation", [{"columns": (100_000, 5)}] * 2, 53.4, 509),
+        ("CHEETAH", "logistic", [{"columns": (1000, 30)}, {"weights": (31,)}], 22.3, 416),
+    ],
+)
+def test_a_program_on_shares_costs_what_was_measured(
+    protocol: str, program: str, shapes: Any, megabytes: float, memory: float
+) -> None:
+    """Within twice: it is for deciding, and what it took is compared with it."""
+    told = estimated(program, protocol, _idle(protocol, *shapes))
+    assert megabytes / 2 < told.bytes / 1e6 < megabytes * 2
+    assert memory / 2 < told.memory / 1e6 < memory * 4
 
 
 def test_a_program_on_shares_costs_more_with_more_rows() -> None:

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from peers import mpc_references as references
 from peers.engine_environments import demand_engine
 from peers.engines import Table, job_of
 from peers.mpc_references import key_file, matches
-from peers.sandboxes import demand_sandbox, folder_of
+from peers.sandboxes import demand_sandbox
 
 from secureflow.adapters.mpcengines.openmined import OpenminedEngine
 from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.mpcengines.spu import SpuEngine
 from secureflow.adapters.sandbox import BubblewrapSandbox
-from secureflow.application.ports.mpcengine import EngineJob, EngineLimits, EngineResult, MpcEngine
+from secureflow.application.ports.mpcengine import EngineLimits, EngineResult, MpcEngine
 
 OURS = [f"id{number}" for number in range(3000)]
 THEIRS = [f"id{number}" for number in range(4500, 1500, -1)]
@@ -48,9 +47,7 @@ def _table(
     runs = EngineRuns(BubblewrapSandbox(), folder)
     engine: MpcEngine = SpuEngine(runs, found) if name == "spu" else OpenminedEngine(runs, found)
     program = engine.describe().programs[job["program"]]
-    made = job_of(
-        list(inputs), digest=program.digest, limits=EngineLimits(4 << 30, 1 << 30), **job
-    )
+    made = job_of(list(inputs), digest=program.digest, limits=EngineLimits(4 << 30, 1 << 30), **job)
     return Table(dict.fromkeys(inputs, engine), tmp_path, made, inputs), engine
 
 
@@ -121,16 +118,29 @@ async def test_a_killed_attempt_goes_on_with_the_next_bucket(tmp_path: Path) -> 
         assert not any(one.done() and one.exception() for one in running)
         await asyncio.sleep(0.01)
     running[0].cancel()
+    table.channels["a"]["b"].cut()
     await asyncio.gather(*running, return_exceptions=True)
-    again, _ = _table(tmp_path, "spu", _lists(tmp_path), **job)
+    (tmp_path / "again").mkdir()
+    again, _ = _table(tmp_path / "again", "spu", _lists(tmp_path), **job)
     found = await again.run(**{party: {"kept": kept[party], "attempt": 2} for party in kept})
     for party, (mine, theirs) in {"a": (OURS, THEIRS), "b": (THEIRS, OURS)}.items():
         result = _done(found, party)
         assert result.figures["buckets"] == 3
         assert 1 <= result.figures["kept"] <= 3
         assert set(np.load(result.outputs["matches"])) == matches(mine, theirs)
+
+
+async def test_what_another_list_kept_is_not_taken_up(tmp_path: Path) -> None:
     lists = _lists(tmp_path)
-    lists["a"]["keys"].write_bytes(lists["b"]["keys"].read_bytes())
-    other, _ = _table(tmp_path, "spu", lists, **job)
-    found = await other.run(**{party: {"kept": kept[party], "attempt": 3} for party in kept})
-    assert _done(found, "a").figures["kept"] == 0  # another list: nothing of it is taken up
+    kept = {party: tmp_path / f"kept-{party}" for party in ("a", "b")}
+    for folder in kept.values():
+        folder.mkdir()
+        np.save(folder / "0", np.arange(5))
+        (folder / "0.npy").rename(folder / f"bucket-{'0' * 32}-0")
+    table, _ = _table(tmp_path, "spu", lists, program="psi", protocol="RR22",
+                      parameters={"bucket": 1000})  # fmt: skip
+    found = await table.run(**{party: {"kept": kept[party]} for party in kept})
+    result = _done(found, "a")
+    assert result.figures["kept"] == 0
+    assert len(list(kept["a"].iterdir())) == 4
+    assert set(np.load(result.outputs["matches"])) == matches(OURS, THEIRS)

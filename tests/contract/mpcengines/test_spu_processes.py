@@ -49,13 +49,17 @@ def _outputs(ended: Ended) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("protocol", "receivers"),
-    [("RR22", (0,)), ("RR22", (0, 1)), ("KKRT", (1,)), ("ECDH", (0, 1))],
+    [("RR22", (0, 1)), ("KKRT", (1,)), ("ECDH", (0, 1))],
 )
 def test_receivers_learn_their_rows_in_one_order(
     tmp_path: Path, protocol: str, receivers: tuple[int, ...]
 ) -> None:
+    before = set(Path("/tmp").glob("psi_*"))
     what = _what("psi", protocol, receivers=receivers)
     found = run(what, _lists(tmp_path, OURS, THEIRS), tmp_path)
+    left = {one.name for one in (tmp_path / "party1" / "work").iterdir()}
+    assert left == {"0.npy", "matches.npy"}
+    assert set(Path("/tmp").glob("psi_*")) <= before
     words, lists = [], (OURS, THEIRS)
     for number, one in enumerate(found.ended):
         outputs = _outputs(one)
@@ -77,19 +81,11 @@ def test_equal_lists_are_intersected_as_others_are(tmp_path: Path) -> None:
     assert len(_outputs(found.ended[0])["matches"]) == len(OURS)
 
 
-def test_nothing_is_left_in_the_folders(tmp_path: Path) -> None:
-    before = set(Path("/tmp").glob("psi_*"))
-    run(_what("psi", "RR22"), _lists(tmp_path, OURS, THEIRS), tmp_path)
-    left = {one.name for one in (tmp_path / "party0" / "work").iterdir()}
-    assert left == {"0.npy", "matches.npy"}
-    assert set(Path("/tmp").glob("psi_*")) <= before
-
-
 def test_a_list_with_a_key_twice_is_refused_by_word(tmp_path: Path) -> None:
     lists = _lists(tmp_path, [*OURS, OURS[0]], THEIRS)
     found = run(_what("psi", "RR22", wait=4.0), lists, tmp_path)
     assert found.ended[0].said == {"failed": "keys_repeated"}
-    assert found.ended[1].said["failed"] in {"peer_gone", "peer_silent", "spu_failed"}
+    assert "done" not in found.ended[1].said
 
 
 def test_a_peer_that_never_comes_is_absent(tmp_path: Path) -> None:
@@ -121,54 +117,46 @@ def _shared(
     return run(_what(program, protocol, **given), _saved(tmp_path, inputs), tmp_path)
 
 
-@pytest.mark.parametrize("protocol", ["ABY3", "CHEETAH"])
-def test_ranks_are_exact(tmp_path: Path, protocol: str) -> None:
+def test_ranks_are_exact(tmp_path: Path) -> None:
     drawn = np.random.default_rng(3)
-    count = 3 if protocol == "ABY3" else 2
-    values = [drawn.integers(-(2**53), 2**53, 300) for _ in range(count)]
+    values = [drawn.integers(-(2**53), 2**53, 300) for _ in range(3)]
     for one in values:
         one[:40] = drawn.integers(-2, 3, 40)
     inputs = [{"values": one} for one in values]
-    found = _shared(tmp_path, "ranking", protocol, inputs, receivers=(1,))
+    found = _shared(tmp_path, "ranking", "ABY3", inputs, receivers=(1,))
     assert not _outputs(found.ended[0])
     assert (_outputs(found.ended[1])["ranks"] == references.ranks(values)).all()
 
 
-@pytest.mark.parametrize("price", ["first", "second"])
-def test_an_auction_is_exact(tmp_path: Path, price: str) -> None:
+def test_an_auction_is_exact(tmp_path: Path) -> None:
     """Two bid, the third party only computes along."""
     drawn = np.random.default_rng(4)
     bids = [np.round(drawn.uniform(0, 100, 200), 2) for _ in range(2)]
     inputs: list[dict[str, Any]] = [{"bids": bids[0]}, {}, {"bids": bids[1]}]
-    parameters = {"price": price, "decimals": 2}
+    parameters = {"price": "second", "decimals": 2}
     found = _shared(
         tmp_path, "sealed-bid", "ABY3", inputs, receivers=(0, 1, 2), parameters=parameters
     )
-    winner, paid = references.auction(bids, second=price == "second")
+    winner, paid = references.auction(bids, second=True)
     for one in found.ended:
         outputs = _outputs(one)
         assert (outputs["winner"] == np.array([0, 2])[winner]).all()
         assert np.allclose(outputs["price"], paid, atol=1e-9)
 
 
-@pytest.mark.parametrize("protocol", ["ABY3", "CHEETAH"])
-def test_a_correlation_is_within_its_bound(tmp_path: Path, protocol: str) -> None:
+def test_a_correlation_is_within_its_bound(tmp_path: Path) -> None:
     drawn = np.random.default_rng(5)
     rows = 2000
     base = drawn.normal(size=(rows, 1))
     columns = [base + drawn.normal(size=(rows, width)) * 0.3 for width in (2, 3)]
-    inputs: list[dict[str, Any]] = [{"columns": one} for one in columns]
-    inputs += [{}] if protocol == "ABY3" else []
-    found = _shared(tmp_path, "correlation", protocol, inputs)
-    error = np.abs(
-        _outputs(found.ended[0])["correlation"] - references.correlation(columns)
-    ).max()
+    inputs: list[dict[str, Any]] = [*({"columns": one} for one in columns), {}]
+    found = _shared(tmp_path, "correlation", "ABY3", inputs)
+    error = np.abs(_outputs(found.ended[0])["correlation"] - references.correlation(columns)).max()
     assert error <= 2.0**-18 + 1e-5 / rows + 1e-9
     assert correlation.MAX_ROWS * 2**36 <= 2**62
 
 
-@pytest.mark.parametrize("output", ["probability", "class"])
-@pytest.mark.parametrize("protocol", ["ABY3", "CHEETAH"])
+@pytest.mark.parametrize(("protocol", "output"), [("ABY3", "probability"), ("CHEETAH", "class")])
 def test_a_regression_is_within_its_bound(tmp_path: Path, protocol: str, output: str) -> None:
     drawn = np.random.default_rng(6)
     columns = [drawn.normal(size=(500, width)) * 2 for width in (3, 2)]
@@ -189,12 +177,6 @@ def test_a_regression_is_within_its_bound(tmp_path: Path, protocol: str, output:
         clear = np.abs(np.log(exact / (1 - exact))) > bound
         assert (told[clear] == (exact[clear] > 0.5)).all()
         assert clear.mean() > 0.99
-
-
-def test_inputs_that_do_not_fit_end_all_parties_by_word(tmp_path: Path) -> None:
-    inputs = [{"values": [1, 2]}, {"values": [1]}, {"values": [3]}]
-    found = _shared(tmp_path, "ranking", "ABY3", inputs, wait=5.0)
-    assert {one.said["failed"] for one in found.ended} == {"lengths_differ"}
 
 
 def test_a_party_that_refuses_its_input_ends_the_others(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_a_forbid_that_cannot_be_evaluated_never_opens_the_door() -> None:
 
 def test_an_unknown_kind_of_job_is_asked() -> None:
     assert (
-        policies("permit(principal, action, resource);").decide(request(kind="psi")).effect == "ask"
+        policies("permit(principal, action, resource);").decide(request(kind="pie")).effect == "ask"
     )
 
 

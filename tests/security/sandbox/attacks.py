@@ -52,13 +52,13 @@ def connect(port: int) -> bool:
 
 def itself() -> bool:
     """Talk TCP with itself."""
-    with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", 0)) as listening:
-        with socket.create_connection(listening.getsockname(), 5) as one:
-            other, _ = listening.accept()
-            with other:
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                one.sendall(b"x")
-                return other.recv(1) == b"x"
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        one = stack.enter_context(socket.create_connection(listening.getsockname(), 5))
+        other = stack.enter_context(listening.accept()[0])
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        one.sendall(b"x")
+        return other.recv(1) == b"x"
     return False
 
 

@@ -10,7 +10,7 @@ from tests.security.sandbox.conftest import World
 from tests.security.sandbox.test_escapes import NAMES, wanted
 
 ITS_OWN = {"sockets": ["2/1/0"]}
-"""Streams of IPv4, and nothing else: no datagrams, no IPv6, no Unix sockets, no vsock, no netlink."""
+"""Streams of IPv4: no datagrams, no IPv6, no Unix sockets, no vsock, no netlink."""
 COUNTED = "a counted name"
 """`bind` is TCP's too, and no filter sees of which socket; Linux counts no names since 6.0."""
 

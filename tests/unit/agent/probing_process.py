@@ -12,7 +12,7 @@ from secureflow.agent.owner.probing import Probing
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.schemas import ColumnConfig, DatasetConfig, ProbingLimit
-from secureflow.engines.psi.probing import Probe
+from secureflow.engines.privacy.probing import Probe
 
 DATASET = DatasetConfig(
     "customers", "a.csv", "csv", (ColumnConfig("id", "text"),), probing=ProbingLimit(100)

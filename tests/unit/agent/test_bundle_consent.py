@@ -14,7 +14,7 @@ from peers.agent_world import ALLOW, JOB, NOW, World
 from secureflow.agent.edge.bundlecommands import BundleCommands
 from secureflow.agent.owner.bundles import named_code
 from secureflow.agent.owner.environments import FOLDER, Environments
-from secureflow.domain.specs.base import dump, parse, spec_digest
+from secureflow.domain.specs.base import SpecBase, dump, parse, spec_digest
 from secureflow.domain.specs.tensors import TensorSpec, layout_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.specs.training_rules import check
@@ -238,6 +238,18 @@ async def test_a_waiting_request_survives_the_agent_with_its_code(tmp_path: Path
     place.assembly.inbox.decide(item.id, "approved", "")
     assert (await place.consent())["approval"]
     assert place.store.approved_bundle(CODE.digest) is not None
+
+
+async def test_a_job_whose_engine_is_not_here_is_refused_before_anybody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SpecBase, "engine_needed", ("spu", "0.9.5"))
+    place = world(tmp_path)
+    error = await refusal(place)
+    assert error.code == "engine_absent"
+    assert error.details["party"] in error.message
+    assert "secureflow engine install spu" in error.hint
+    assert not (place.directory / "bundles").exists()  # nothing was fetched for it
 
 
 async def test_what_cannot_run_here_is_refused_before_anybody_is_asked(tmp_path: Path) -> None:

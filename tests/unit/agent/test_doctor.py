@@ -132,8 +132,8 @@ async def test_a_healthy_agent(tmp_path: Path) -> None:
         assert list(checks) == [
             "settings", "keys", "name", "connection", "certificate", "TLS", "server",
             "authorisation", "renewals", "clock", "version", "record", "charter", "log",
-            "attestation", "enclave", "running", "data", "environments", "disk", "sandbox",
-            "kernels", "alarm",
+            "attestation", "enclave", "running", "data", "environments", "engines", "disk",
+            "sandbox", "kernels", "alarm",
         ]  # fmt: skip
         assert "hardware only" in checks["attestation"]["message"]
 

@@ -17,9 +17,16 @@ from secureflow.agent.edge.check import check_record
 from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.owner.publications import check_lineage
 from secureflow.agent.record.records import BUDGET, WITHHELD, JobRecord
-from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy, ProbingLimit
+from secureflow.agent.settings import AgentSettings
+from secureflow.domain.schemas import (
+    DatasetConfig,
+    DatasetPrivacy,
+    ProbingLimit,
+    ResultOrigin,
+    check_dataset,
+)
 from secureflow.engines.ledger.leaves import leaf_from_json
-from secureflow.engines.psi.probing import Probe
+from secureflow.engines.privacy.probing import Probe
 from secureflow.kit.errors import SecureFlowError
 from tests.unit.agent import probing_process
 from tests.unit.agent.test_restored import backed_up, logged, put_back, put_raw
@@ -67,6 +74,12 @@ class Owner(World):
 
     async def finish(self) -> None:
         await self.ask("finish", self.body(outcome="failed", model=None, head=self.head()))
+
+
+class Undeclared(Owner):
+    """One whose dataset had no limit when it was published."""
+
+    limit = None
 
 
 async def owner(directory: Path, **changes: Any) -> Owner:
@@ -215,9 +228,7 @@ async def test_a_failed_commit_of_the_record_reserves_nothing_in_memory(tmp_path
 
 
 async def test_without_a_declared_limit_nothing_is_tested(tmp_path: Path) -> None:
-    agent = Owner(tmp_path)
-    agent.limit = None
-    agent.reopen()
+    agent = Undeclared(tmp_path)
     error = await refused("probing_undeclared", agent.probing.check(JOB, agent.dataset, [A_LIST]))
     assert "Ask bank-a to declare" in error.hint
     agent.limit = {"limit": 0}
@@ -226,9 +237,7 @@ async def test_without_a_declared_limit_nothing_is_tested(tmp_path: Path) -> Non
 
 
 async def test_a_limit_that_is_declared_later_counts_for_jobs_before(tmp_path: Path) -> None:
-    agent = Owner(tmp_path)
-    agent.limit = None
-    agent.reopen()
+    agent = Undeclared(tmp_path)
     agent.record(await agent.ask("consent", agent.consent_body()))
     pinned = agent.dataset
     agent.limit = {"limit": 100, "domain": "people"}
@@ -236,6 +245,10 @@ async def test_a_limit_that_is_declared_later_counts_for_jobs_before(tmp_path: P
     await agent.probing.reserve(agent.job, pinned, [A_LIST])
     assert (await agent.row())["domain"] == "people"
     assert await agent.tested() == 60
+    agent.limit = {"limit": 100, "domain": "fresh"}
+    with pytest.raises(SecureFlowError) as caught:
+        check_lineage(agent.store, agent.dataset)
+    assert caught.value.code == "privacy_fixed"
 
 
 @pytest.mark.parametrize("limit", [{"limit": 100, "domain": "fresh"}, {"limit": 5, "domain": "b"}])
@@ -250,11 +263,26 @@ async def test_the_domain_of_a_name_stays(tmp_path: Path, limit: dict[str, Any])
     check_lineage(agent.store, agent.dataset)  # without a limit nothing can be tested
 
 
-def test_datasets_of_one_privacy_domain_share_one_limit() -> None:
+def test_a_dataset_is_in_one_privacy_domain() -> None:
     data = DatasetConfig("a", "a", "csv", (), probing=ProbingLimit(5))
     assert data.domain == "a"
-    assert replace(data, probing=ProbingLimit(5, domain="x")).domain == "x"
+    named = replace(data, probing=ProbingLimit(5, domain="x"))
+    assert named.domain == "x"
     assert replace(data, privacy=DatasetPrivacy("y", 1.0, 1e-6)).domain == "y"
+    for other in (replace(named, privacy=DatasetPrivacy("y", 1.0, 1e-6)),
+                  replace(named, result=ResultOrigin("job_0123456789", "y"))):  # fmt: skip
+        with pytest.raises(SecureFlowError, match="two privacy domains"):
+            check_dataset(other)
+
+
+async def test_datasets_of_one_privacy_domain_share_one_limit(tmp_path: Path) -> None:
+    agent = Owner(tmp_path)
+    named = replace(agent.dataset, name="named", probing=ProbingLimit(100, domain="customers"))
+    other = replace(named, probing=ProbingLimit(99, domain="customers"))
+    values = agent.settings.model_dump()
+    assert AgentSettings(**{**values, "datasets": (agent.dataset, named)}).datasets[1] == named
+    with pytest.raises(ValueError, match="different probing limits"):
+        AgentSettings(**{**values, "datasets": (agent.dataset, other)})
 
 
 # A restored agent, and one whose record is older than the log.
@@ -284,6 +312,7 @@ async def test_a_restored_backup_refills_nothing_until_the_owner_has_spoken(
         {"domain": "customers", "tested": 60, "remaining": 40}
     ]
     await refused("probing_not_locked", commands(agent).settle("customers", 0))
+    await refused("probing_not_locked", commands(agent).settle("customers"))
     await refused("probing_exceeded", agent.probing.check("job_9", agent.dataset, [A_LIST]))
     agent.reopen()
     assert await agent.tested() == 60

@@ -298,7 +298,7 @@ async def test_who_does_not_receive_stops_where_the_size_comes_first(
         await world.run()
         assert [len(small.jobs), len(world.engine.jobs)] == [1, 1]
         assert small.jobs[0].receivers == (ME,)
-        assert small.jobs[0].parameters == {"reveal": "size"}
+        assert small.jobs[0].protocol == "ECDH-SIZE"
         return
     assert (await refused(world.run())).code == "intersection_too_small"
     assert world.engine.jobs == []
@@ -398,7 +398,7 @@ async def test_rows_without_keys_are_no_list(tmp_path: Path) -> None:
     world.publish("phone,segment,age\n,a,1\nnot a phone,b,2\n")
     await world.consented()
     error = await refused(world.offer())
-    assert error.code == "keys_missing"
+    assert error.code == "empty_dataset"
     assert chinese(error.message)
 
 
@@ -406,7 +406,7 @@ async def test_an_engine_that_is_not_here_is_said_before_anybody_is_asked(tmp_pa
     world = PsiAgentWorld(tmp_path / "agent")
     world.engine.version = "0.9.4"
     error = await refused(world.consented())
-    assert (error.code, error.details["party"]) == ("program_mismatch", ME)
+    assert (error.code, error.details["party"]) == ("engine_absent", ME)
     assert chinese(error.message)
     world.engine.name = "other"
     world.more_ports["engines"].engines = {"other": ToyEngine("other")}

@@ -199,6 +199,29 @@ async def test_a_budget_grows_only_with_the_owners_word(tmp_path: Path) -> None:
     assert owner.actions("budget.limit") == [change]
 
 
+async def test_a_probing_limit_grows_only_with_the_owners_word(tmp_path: Path) -> None:
+    owner = Owner(tmp_path)
+    owner.edit(probing={"limit": 100})
+    await owner.reload.apply()  # a first limit allows what nothing allowed
+    assert (await owner.assembly.context.probing.report())[0]["remaining"] == 100
+    for grown in ({"limit": 101}, {"limit": 100, "window": 30}):
+        owner.edit(probing=grown)
+        with pytest.raises(SecureFlowError) as caught:
+            await owner.reload.apply()
+        assert caught.value.code == "budget_grows"
+        assert "probing limit of customers" in caught.value.message
+    preview = await owner.reload.preview()
+    await owner.reload.apply(preview["probing"])
+    assert owner.actions("probing.limit") == preview["probing"]
+    owner.edit(probing={"limit": 10})
+    await owner.reload.apply()
+    assert (await owner.assembly.context.probing.report())[0]["remaining"] == 10
+    owner.edit(probing={"limit": 10, "domain": "fresh"})
+    with pytest.raises(SecureFlowError) as caught:
+        await owner.reload.apply()
+    assert caught.value.code == "privacy_fixed"
+
+
 async def test_a_budget_that_was_never_charged_grows_no_more_silently(tmp_path: Path) -> None:
     owner = Owner(tmp_path, privacy=BUDGET)
     owner.edit(privacy={**BUDGET, "delta": 1e-4})

@@ -150,7 +150,8 @@ async def test_a_restored_record_says_that_it_does_not_know(
     monkeypatch.setattr(receiver.store, "leaf_of", lambda job, kind: bare)
     monkeypatch.setattr(receiver.store, "job", lambda job: of)  # its spec alone says the kind
     assert (await receiver.commands.show(JOB))["state"] == "unknown"
-    assert refused(receiver.derived(), receiver) == "not_found"
+    own = DatasetPrivacy("people", 5.0, 1e-5, required=False)
+    assert refused(receiver.derived(privacy=own), receiver) == "not_found"
 
 
 @pytest.mark.parametrize("job", ["../agent", "job_9999999999"])

@@ -12,7 +12,7 @@ from secureflow.application.ports.courier import PartyStatus
 from secureflow.application.running.recording import pending_leaves
 from secureflow.application.running.scripts import Scripts
 from secureflow.domain.jobs import JobState, JobSummary
-from secureflow.domain.specs.base import parse, spec_digest
+from secureflow.domain.specs.base import SpecBase, parse, spec_digest
 from secureflow.domain.specs.training import TrainingSpec
 from secureflow.domain.users import Role
 from secureflow.engines.kinds import ENGINE_KINDS
@@ -145,6 +145,29 @@ async def test_a_wrong_clock_is_told_at_submission_and_not_by_an_expired_approva
     masked = stage.wanted(parts={"features": FEATURES, "protection": "secagg"})
     assert (await jobs.submit(scientist, masked)).state == "proposed"  # it needs no enclave
     ahead["enclave"] = -300
+    assert (await jobs.submit(scientist, stage.wanted())).state == "proposed"
+
+
+async def test_a_job_that_needs_an_engine_is_refused_where_a_party_lacks_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anybody is asked: the error names the party and the command."""
+    have: dict[str, dict[str, str] | None] = dict.fromkeys(BANKS)
+    monkeypatch.setattr(SpecBase, "engine_needed", ("spu", "0.9.5"))
+    monkeypatch.setattr(
+        stage.services.courier,
+        "status",
+        lambda party: PartyStatus(party, True, 0.0, engines=have.get(party)),
+    )
+    jobs, scientist = stage.services.jobs, stage.scientist("bank-a")
+    await jobs.dry_run(scientist, stage.wanted())  # who says nothing of engines decides itself
+    have |= {"bank-a": {"spu": "0.9.5"}, "bank-b": {}}
+    before = (len(stage.ledger.log), list(stage.driver.started))
+    for attempt in (jobs.dry_run, jobs.submit):
+        with refused("engine_absent", "bank-b"):
+            await attempt(scientist, stage.wanted())
+    assert (len(stage.ledger.log), stage.driver.started) == before
+    have["bank-b"] = {"spu": "0.9.5"}
     assert (await jobs.submit(scientist, stage.wanted())).state == "proposed"
 
 

@@ -222,6 +222,19 @@ def test_a_budget_grows_only_after_a_yes(cli: Any, asked: Any, answers: Any) -> 
     assert ("reload", {"preview": False, "agreed": [GROWS]}) in asked
 
 
+def test_more_ids_are_tested_only_after_a_yes(cli: Any, asked: Any, answers: Any) -> None:
+    tested = {
+        "domain": "customers", "before": {"limit": 5, "window": None},
+        "after": {"limit": 9, "window": 30}, "grows": True,
+    }  # fmt: skip
+    answers["reload"] = {**answers["reload"], "probing": [tested]}
+    code, _, err = cli("agent", "reload")
+    assert code == 2
+    assert "Probing limit customers: 5 ids → 9 ids in 30 days" in err
+    assert cli("agent", "reload", "--yes")[0] == 0
+    assert ("reload", {"preview": False, "agreed": [tested]}) in asked
+
+
 def test_status_says_how_the_file_stands(cli: Any, asked: Any, answers: Any) -> None:
     assert "as in the file" in cli("agent", "status")[1]
     settings = {"changed": ["datasets.a"], "restart": ["link"], "problem": None, "state": "edited"}

@@ -12,16 +12,18 @@ from blake3 import blake3
 
 from secureflow.adapters.artifacts.files import ScratchFiles
 from secureflow.adapters.link import LogProgress, PeerIdentity
+from secureflow.adapters.link.relay import PeerPlace
 from secureflow.application.throttle import Throttle
 from secureflow.application.witnessing import Witnessing
 from secureflow.domain.blobs import BlobPlace
-from secureflow.domain.jobs import JobState
+from secureflow.domain.jobs import Job, JobState
 from secureflow.engines.bundles import Bundle, pack
 from secureflow.engines.ledger.merkle import verify_consistency
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.pki import make_csr, new_link_key, parse_certificate, spiffe_id
 from secureflow.kit.spiffe import SpiffeId
+from secureflow.server.peers import check_join
 from secureflow.server.rpc import PartyDesk, Tickets
 from tests.doubles import MemoryArtifacts
 from tests.stage import COLUMNS, Stage
@@ -95,6 +97,17 @@ async def test_an_agent_greets_with_the_key_that_it_enrolled(desk: Desk) -> None
     await desk.desk.hello(desk.peer("bank-a"), {"key": own})
     with refused("key_mismatch"):
         await desk.desk.hello(desk.peer("bank-a"), {"key": other})
+
+
+async def test_an_agent_says_which_engines_it_has_meanwhile(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[tuple[str, dict[str, str]]] = []
+    courier = desk.stage.services.courier
+    monkeypatch.setattr(courier, "note_engines", lambda *told: noted.append(told))
+    await desk.call("engines", engines={"mpyc": "0.11", "../x": "1"})
+    await desk.call("engines", engines="x")
+    assert noted == [("bank-a", {"mpyc": "0.11"}), ("bank-a", {})]
 
 
 async def test_a_renewed_certificate_has_the_same_name(desk: Desk) -> None:
@@ -361,3 +374,37 @@ async def test_an_enclave_hears_which_of_its_jobs_are_over(desk: Desk) -> None:
     assert await desk.desk.call(enclave, "job.ends", body) == {"over": [job.id, "job_lost"]}
     with refused("invalid_request"):
         await desk.desk.call(enclave, "job.ends", {"jobs": ["../x"]})
+
+
+async def test_channels_are_those_of_running_jobs_with_peers(desk: Desk) -> None:
+    stage, begin = desk.stage, desk.stage.services.begin
+    roster = [{"party": bank} for bank in ("bank-a", "bank-b")]
+    for name, kind, state in (
+        ("job_runs", "psi", JobState.RUNNING),
+        ("job_ended", "psi", JobState.SUCCEEDED),
+        ("job_trains", "training", JobState.RUNNING),
+    ):
+        job = Job(
+            name, "p", "bank-a", name, "u", kind, f"{kind}/1", {"roster": roster}, DIGEST, state,
+            stage.now[0], stage.now[0],
+        )  # fmt: skip
+        async with begin() as work:
+            await work.jobs.add(job)
+            await work.commit()
+
+    async def join(party: str, job: str, peer: str) -> None:
+        await check_join(begin, {"psi"}, party, PeerPlace(job, 1, peer))
+
+    await join("bank-a", "job_runs", "bank-b")
+    await join("bank-b", "job_runs", "bank-a")
+    for party, name, peer in (
+        ("bank-a", "job_runs", "bank-c"),
+        ("bank-c", "job_runs", "bank-a"),
+        ("bank-a", "job_ended", "bank-b"),
+        ("bank-a", "job_trains", "bank-b"),
+        ("bank-a", "job_unknown", "bank-b"),
+    ):
+        with refused("forbidden"):
+            await join(party, name, peer)
+    with refused("forbidden"):  # no kind of job of this desk has channels
+        await desk.desk.may_join(desk.peer("bank-a"), PeerPlace("job_runs", 1, "bank-b"))

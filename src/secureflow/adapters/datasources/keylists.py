@@ -272,8 +272,14 @@ class KeyList:
 
     @cached_property
     def _leads(self) -> Words:
-        """The first 64 bits of each key."""
-        return self._stored[:, 0].astype(np.uint64)
+        """The first 64 bits of each key; a map of the file would count as memory as a whole."""
+        leads = np.empty(self.count, np.uint64)
+        at = 0
+        for data in self.digests():
+            words = _words(data)
+            leads[at : at + len(words)] = words[:, 0]
+            at += len(words)
+        return leads
 
 
 def _words(keys: bytes) -> Words:

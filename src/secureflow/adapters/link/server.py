@@ -26,6 +26,7 @@ from secureflow.adapters.link.messages import (
     parse_reply,
 )
 from secureflow.adapters.link.refusals import refuse
+from secureflow.adapters.link.relay import MayJoin, PeerPlace, Relay
 from secureflow.adapters.link.replacements import Replacements
 from secureflow.adapters.link.requests import OpenRequests, silent
 from secureflow.adapters.link.streams import Stream
@@ -37,6 +38,7 @@ from secureflow.application.running.waiting import WaitObserver
 from secureflow.application.throttle import Throttle
 from secureflow.domain.clocks import naming
 from secureflow.domain.organisations import shut_out
+from secureflow.domain.partyengines import announced
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock, ahead_of, difference, is_news
 from secureflow.kit.disk import WAITED_FOR, exhausted
@@ -76,6 +78,10 @@ async def _holds(_party: str) -> str:
     return ""
 
 
+async def _no_channels(peer: PeerIdentity, _place: PeerPlace) -> None:
+    raise SecureFlowError("forbidden", Text("{party} has no channels.", party=peer.party))
+
+
 @dataclass(frozen=True)
 class Callbacks:
     """The application's callbacks for the link."""
@@ -89,6 +95,8 @@ class Callbacks:
     revoked: Callable[[], Awaitable[Sequence[str]]] = _nobody
     certificate_problem: Callable[[str], Awaitable[str]] = _holds
     """Says why a party's newest certificate is not valid by the centre's clock; else empty."""
+    may_join: MayJoin = _no_channels
+    """Raises unless an agent may open this channel to another one."""
 
 
 class LinkServer:
@@ -127,6 +135,7 @@ class LinkServer:
         self._bounds = bounds
         self._gate = Gate(trust_domain, callbacks.authorise, clock)
         self._data = DataService(self._gate, artifacts, callbacks.may_read, callbacks.may_write)
+        self._relay = Relay(self._gate, callbacks.may_join)
         self._requests = OpenRequests(self._deliver, on_wait)
         self._streams: dict[str, Stream] = {}
         self._parties: dict[str, PartyStatus] = {}
@@ -155,7 +164,7 @@ class LinkServer:
                 "Call": grpc.unary_unary_rpc_method_handler(self._call, identity, identity),
             },
         )
-        server.add_generic_rpc_handlers((rpc, self._data.rpc()))
+        server.add_generic_rpc_handlers((rpc, self._data.rpc(), self._relay.rpc()))
         port = listen(server, self._bind, self._credentials)
         await server.start()
         self._server = server
@@ -165,6 +174,7 @@ class LinkServer:
         """Close every stream and stop listening."""
         for party in list(self._streams):
             self.disconnect(party, SecureFlowError("server_stopping", "The server is stopping."))
+        self._relay.stop()
         if self._server is not None:
             await self._server.stop(grace)
         for task in self._pushes:
@@ -224,6 +234,11 @@ class LinkServer:
         known = self._parties.get(party, PartyStatus(party, connected=False, last_progress=0.0))
         return replace(known, replaced=self._replacements.count(party))
 
+    def note_engines(self, party: str, engines: dict[str, str]) -> None:
+        """See `ports.Courier`."""
+        if (known := self._parties.get(party)) is not None:
+            self._parties[party] = replace(known, engines=engines)
+
     @property
     def connected(self) -> int:
         """How many parties have an open link."""
@@ -244,6 +259,7 @@ class LinkServer:
         """Cut off a revoked party, and tell enclaves to refuse it as well."""
         self._expelled[spiffe] = reason  # it may be connecting now; identities are never reused
         self.disconnect(party, reason)
+        self._relay.cut(party, reason)
         self._notify_enclaves({"revoked": [spiffe]})
 
     def shut_out(self, organisations: Iterable[str]) -> None:
@@ -256,6 +272,7 @@ class LinkServer:
         for party in sorted(self._disabled):
             reason = shut_out(party)
             self.disconnect(party, reason)
+            self._relay.cut(party, reason)
             for request in self._requests.of_party(party):
                 self._requests.fail(request.id, party, reason)
         self._notify_enclaves({"disabled": sorted(self._disabled)})
@@ -347,6 +364,7 @@ class LinkServer:
             version=texts["version"][:64], address=address,
             tee=texts["tee"][:16], measurement=texts["measurement"],
             clock_ahead=self._compared(peer.party, hello.body.get("time")),
+            engines=announced(hello.body.get("engines")),
         )  # fmt: skip
         greeting: dict[str, JSON] = {"version": self._version, "time": self._clock()}
         if peer.spiffe.role == "enclave":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from secureflow.domain.partyengines import absent
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.plain import shown
 from secureflow.kit.text import Text
@@ -18,20 +19,6 @@ WORDS: Final = {
     "flooded": "it prints without end",
 }
 """Why any engine may fail; an engine's adapter has further words of its own."""
-
-
-def absent(engine: str, party: str = "") -> SecureFlowError:
-    """Return the error of an engine that is not installed."""
-    told = (
-        Text("The engine {engine} is not installed at {party}.", engine=engine, party=party)
-        if party
-        else Text("The engine {engine} is not installed here.", engine=engine)
-    )
-    hint = Text(
-        "Its owner installs it there: secureflow engine install {engine}. No restart is needed.",
-        engine=engine,
-    )
-    return SecureFlowError("engine_absent", told, hint, {"engine": engine, "party": party})
 
 
 def unconfined(engine: str, *, ever: bool) -> SecureFlowError:
@@ -161,3 +148,18 @@ def broken(engine: str, peer: str, phase: str, reason: str) -> SecureFlowError:
 
 def _where(engine: str, party: str, phase: str) -> dict[str, object]:
     return {"engine": shown(engine), "party": shown(party), "phase": shown(phase)}
+
+
+__all__ = [
+    "WORDS",
+    "absent",
+    "away",
+    "broken",
+    "failed",
+    "mismatch",
+    "out_of_memory",
+    "refused",
+    "silent",
+    "too_slow",
+    "unconfined",
+]

@@ -187,7 +187,7 @@ class Forwarder:
         while data := await loop.sock_recv(local, BLOCK):
             self.moved = time.monotonic()
             await connection.write(data)
-        await connection.close_write()
+        connection.close_write()
 
     async def _to_engine(self, local: socket.socket, connection: PeerConnection) -> None:
         loop = asyncio.get_running_loop()

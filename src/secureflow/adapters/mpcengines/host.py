@@ -6,7 +6,7 @@ One file without imports of SecureFlow, and nothing but the standard library. It
 output are a Unix stream socket to the agent; what the engine prints goes to stderr.
 
     agent → host   {"number", "parties", "program", "protocol", "parameters", "inputs", "kept",
-                    "receives", "folder", "code", "entry", "spares"}                            one line, once
+                    "receives", "folder", "code", "entry", "spares"}                  one line, once
     host → agent   {"say": "door", "port"}, of a peer with descriptors         one per party
                    {"say": "progress", "phase", "share"}
                    {"say": "output", "name", "bytes"} and so many raw bytes
@@ -150,7 +150,7 @@ class Job:
             self.outputs[name] = path
 
     def keep(self, name: str, path: Path) -> None:
-        """Have a file kept at once for the job's next attempt; under a name that is not kept yet."""
+        """Have a file kept for the job's next attempt, at once; its name must be a new one."""
         self._channel.send("keep", name, path)
 
     @staticmethod

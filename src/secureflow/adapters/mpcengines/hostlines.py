@@ -21,7 +21,7 @@ from secureflow.kit.errors import SecureFlowError
 
 LINE_BYTES: Final = host.LINE_BYTES
 _BLOCK: Final = 1 << 18
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 128
 """Descriptors of one message."""
 
 
@@ -79,7 +79,7 @@ class HostLines:
             raise LineRefused(reason)
         return found
 
-    async def bytes(self, most: int) -> bytes:
+    async def raw(self, most: int) -> bytes:
         """Return at most so many raw bytes, at least one.
 
         Raises:

@@ -48,7 +48,8 @@ class Kept:
             OSError: there is no room.
         """
         name = told.get("name")
-        refused = self._folder is None or name in self.files
+        plain = isinstance(name, str) and name and not name.startswith(_PART)
+        refused = self._folder is None or not plain or name in self.files
         names = frozenset[str]() if refused else None
         taking = Outputs(self._folder or Path(), names, self._most)
         await taking.take({**told, "name": f"{_PART}{name}"}, lines, sign)

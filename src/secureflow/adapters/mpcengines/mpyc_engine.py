@@ -35,15 +35,16 @@ from secureflow.kit.errors import SecureFlowError
 NAME: Final = "mpyc"
 VERSION: Final = "0.11"
 PROTOCOL: Final = "shamir"
+_PICKLE: Final = (
+    "Every party keeps to the protocol: a message of a peer can run code in this engine's process "
+    "(pickle), which holds this party's inputs to the job. The sandbox keeps such code from the "
+    "agent, its other data and every network."
+)
 LABEL: Final = SecurityLabel(
     "semi-honest",
     threshold="fewer than half of the parties",
     collusion="Half of the parties or more that put together what they see learn every input.",
-    trusted=(
-        "Every party keeps to the protocol: a message of a peer can run code in this engine's "
-        "process (pickle), which holds this party's inputs to the job. The sandbox keeps such code "
-        "from the agent, its other data and every network.",
-    ),
+    trusted=(_PICKLE,),
     leakage=(
         "the sizes of inputs and of what is computed",
         "what the program itself opens to a party: read it before you approve it",
@@ -60,6 +61,10 @@ _EACH: Final = (11, 420, 4e-6)
 """Bytes on the wire to each peer, bytes of memory, and seconds of each value that is shared once;
 measured by sums of a million integers among three parties (`python -m benchmarks.mpc`)."""
 _MEMORY: Final = 96 << 20
+_RESERVED: Final = 1 << 30
+"""Address space that NumPy reserves and never touches."""
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""MPyC's own arithmetic has one thread."""
 
 
 class MpycEngine:
@@ -111,6 +116,7 @@ class MpycEngine:
             Path(mpyc_program.__file__),
             words=WORDS,
             outputs=None,
-            addresses=0,
+            environment=_ONE_THREAD,
+            addresses=job.limits.memory + _RESERVED,
         )
         return await self._runs.run(plan, job, progress)

@@ -5,8 +5,9 @@ its arguments. What it has here beside that:
 
     inputs/NAME          its party's own inputs, read-only: CSV with a header, or .npy
     outputs/             what it writes there is returned, to parties that receive outputs
-    secureflow_job       a module: `column(input, name)` of a CSV as a list of strings, `array(input)`
-                         of an .npy, `parameters`, `number`, `outputs`, `progress(share)`
+    secureflow_job       a module: `column(input, name)` of a CSV as a list of strings,
+                         `array(input)` of an .npy, `parameters`, `number`, `outputs`,
+                         `progress(share)`
     @NAME                as an argument: the first line of that input; left out where there is none
 
 What it prints to stdout is returned as `printed.txt`, for MPyC's own demos print their results; its
@@ -85,7 +86,7 @@ def _arguments(job: Any) -> list[str]:
 
 def _refuse_options(job: Any, arguments: list[str]) -> None:
     """Refuse arguments that MPyC would take for its own."""
-    import mpyc  # the engine's environment has it, SecureFlow's has not
+    import mpyc  # type: ignore[import-not-found]  # the engine's environment has it
 
     parser = mpyc._get_arg_parser()
     options, rest = parser.parse_known_args(arguments)

@@ -52,8 +52,10 @@ def _label(learns: str, repeats: str) -> SecurityLabel:
         leakage=(
             "each party learns how many identifiers the other has",
             learns,
-            "a party can put in identifiers that it only guesses: the protocol does not see where "
-            "they come from",
+            (
+                "a party can put in identifiers that it only guesses: the protocol does not see "
+                "where they come from"
+            ),
         ),
         repeats=repeats,
         numeric="identifiers are compared by 128 bits of their digest",

@@ -60,11 +60,11 @@ class Outputs:
         self._left -= left
         path = self._folder / name
         with writing(Place(self._folder, "own files"), left):
-            handle = os.open(path, _FLAGS, 0o600)
+            handle = _made(path)
             self.kept[name] = path
             try:
                 while left:
-                    data = await lines.bytes(min(left, _BLOCK))
+                    data = await lines.raw(min(left, _BLOCK))
                     left -= len(data)
                     sign()
                     await asyncio.to_thread(_write, handle, data)
@@ -82,6 +82,14 @@ class Outputs:
         if name in self.kept or len(self.kept) >= MOST:
             return False
         return name in self._names if self._names is not None else bool(_NAME.fullmatch(name))
+
+
+def _made(path: Path) -> int:
+    try:
+        return os.open(path, _FLAGS, 0o600)
+    except FileExistsError as error:
+        reason = "a file of its name is there already"
+        raise LineRefused(reason) from error
 
 
 def _write(handle: int, data: bytes) -> None:

@@ -167,18 +167,27 @@ class EngineRun:
         return self._engine, self._job.party, self._peers.phase
 
     async def _in_process(self) -> Mapping[str, JSON]:
+        """Compute in a process, which is gone afterwards; the peers are watched from the start."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         log, lines = PrintedLog(self._place.log, self._flood), HostLines(ours)
+        watching = {one: asyncio.create_task(self._peers.watch(one)) for one in self._job.peers}
         try:
             launch = self._launch((theirs.fileno(), log.inherited))
-            self._process = await self._started(launch)
+            self._process = await self._place.sandbox.start(launch)
             theirs.close()
             log.give_away()
-            await self._told_of_doors(lines, launch, self._process)
+            opening = asyncio.create_task(self._opened(lines, launch, self._process))
+            try:
+                await _first({opening, *watching.values()}, opening)
+            finally:
+                await ended([opening])
             self._phase("inputs", 0.0)
-            return await self._computed(lines, self._process)
+            return await self._computed(lines, self._process, watching)
+        except SecureFlowError as error:
+            raise await self._named(error, watching) from error
         finally:
+            await ended(watching.values())
             if self._process is not None:
                 await shielded(self._process.kill())
             await self._forwarder.stop()
@@ -188,31 +197,20 @@ class EngineRun:
             ours.close()
             await shielded(log.close(0 if self._process is None else 1))
 
-    async def _started(self, launch: Launch) -> SandboxProcess:
-        """Start the process; who cannot tells its peers."""
-        try:
-            return await self._place.sandbox.start(launch)
-        except SecureFlowError:
-            await self._peers.fail(sure=True)
-            raise
+    async def _opened(self, lines: HostLines, launch: Launch, process: SandboxProcess) -> None:
+        """Open the doors.
 
-    async def _told_of_doors(
-        self, lines: HostLines, launch: Launch, process: SandboxProcess
-    ) -> None:
-        """Open the doors; who cannot tells its peers."""
+        Raises:
+            SecureFlowError: `engine_silent`, `engine_failed`, `engine_output_refused`.
+        """
         try:
             await self._open_doors(lines, launch)
         except TimeoutError as error:
-            found = failures.silent(*self._where, self._job.deadlines.connect)
-            cause: Exception = error
+            raise failures.silent(*self._where, self._job.deadlines.connect) from error
         except Ended as error:
-            found, cause = await self._died(process), error
+            raise await self._died(process) from error
         except LineRefused as error:
-            found, cause = failures.refused(self._engine, self._job.party, str(error)), error
-        else:
-            return
-        await self._peers.fail(sure=True)
-        raise found from cause
+            raise failures.refused(self._engine, self._job.party, str(error)) from error
 
     def _launch(self, ends: tuple[int, int]) -> Launch:
         job, plan = self._job, self._plan
@@ -259,9 +257,7 @@ class EngineRun:
             "protocol": job.protocol,
             "parameters": dict(job.parameters),
             "inputs": {name: self._inside(launch, path) for name, path in job.inputs.items()},
-            "kept": {
-                name: self._inside(launch, path) for name, path in self._kept.files.items()
-            },
+            "kept": {name: self._inside(launch, path) for name, path in self._kept.files.items()},
             "receives": job.party in job.receivers,
             "folder": WORK if self._place.sandbox.confines else str(self._place.folder),
             "code": None if job.code is None else self._inside(launch, job.code.folder),
@@ -283,25 +279,28 @@ class EngineRun:
                 self._doors.spares.extend(more)
         lines.take_no_more()
 
-    async def _computed(self, lines: HostLines, process: SandboxProcess) -> Mapping[str, JSON]:
+    async def _computed(
+        self,
+        lines: HostLines,
+        process: SandboxProcess,
+        watching: Mapping[str, asyncio.Task[None]],
+    ) -> Mapping[str, JSON]:
         """Have the engine compute; return its figures when every party is done."""
-        watching = {one: asyncio.create_task(self._peers.watch(one)) for one in self._job.peers}
         reading = asyncio.create_task(self._read(lines, process))
         alive = asyncio.create_task(self._alive(process))
         work = [self._peers.beat(), *map(self._forwarder.run, self._job.peers)]
         beside = [asyncio.create_task(_until_broken(one)) for one in work]
         try:
-            figures = await _first({reading, alive, *watching.values(), *beside}, reading)
+            figures: Mapping[str, JSON] = await _first(
+                {reading, alive, *watching.values(), *beside}, reading
+            )
             alive.cancel()  # what it was started for is done
             await self._peers.tell({"say": "done"})
             self._phase("outputs", 1.0)
             await asyncio.gather(*watching.values())
-        except SecureFlowError as error:
-            raise await self._named(error, watching) from error
-        else:
             return figures
         finally:
-            await ended([reading, alive, *beside, *watching.values()])
+            await ended([reading, alive, *beside])
 
     async def _named(
         self, error: SecureFlowError, watching: Mapping[str, asyncio.Task[None]]
@@ -387,7 +386,7 @@ class EngineRun:
         idle, before = self._job.deadlines.idle, 0.0
         while True:
             await asyncio.sleep(min(TICK, idle / 4))
-            seconds = self._sample(process)
+            seconds = await asyncio.to_thread(self._sample, process)
             if seconds - before > BUSY * TICK:
                 before = seconds
                 self._sign()

@@ -42,8 +42,10 @@ _LEARNS: Final[Mapping[str, tuple[str, ...]]] = {
         "with the second price and two bidders the price is the loser's bid",
     ),
     "correlation": (
-        "each receiver learns the correlation of every two columns, of one party's among themselves "
-        "too",
+        (
+            "each receiver learns the correlation of every two columns, of one party's among "
+            "themselves too"
+        ),
     ),
     "logistic": (
         "each receiver learns every row's probability, or its class alone",
@@ -57,8 +59,8 @@ _NUMERIC: Final[Mapping[str, str]] = {
     "sealed-bid": "",
     "correlation": "a coefficient is within 0.000004 + 0.00001/n of the exact one, of n rows",
     "logistic": (
-        "a score is within (sum of the row's and the weights' magnitudes)/524288 + d/2^38 + 0.00001 "
-        "of the exact one, of d columns; a probability within a quarter of that"
+        "a score is within (sum of the row's and the weights' magnitudes)/524288 + d/2^38 + "
+        "0.00001 of the exact one, of d columns; a probability within a quarter of that"
     ),
 }
 

@@ -1,21 +1,23 @@
 """What a run of SPU will cost, from shapes alone.
 
 Measured on the machine that `docs/engines.md` names (2 cores, all parties on it), by
-`python -m benchmarks.psi` and `python -m benchmarks.mpc`; over a real network add the bytes over its
-rate, and the round trips: tens for a comparison, a few for a product.
+`python -m benchmarks.psi` and `python -m benchmarks.mpc`; over a real network add the bytes over
+its rate, and the round trips: tens for a comparison, a few for a product.
 
 **PSI**, n the longer list: bytes = base + each · n, seconds = start + base + each · n, memory =
 process + each · min(n, bucket): lists beyond a million run in buckets, one after the other.
 
 **On shares**, p parties, N numbers that are put in, R results, r receivers, C comparisons of two
-numbers, M products of a matrix (each of its elements), W multiplications within:
+numbers, M elements of products of matrices, W multiplications within these; `base` only where a
+program has any of a kind:
 
-    bytes   = share · N + reveal · R · r + compare · C + product · M + inner · W
-    seconds = start + (bytes above) / rate + seconds for C, M and W
-    memory  = process + 8 · copies · (N + R)
+    bytes   = share · N + reveal · R · r + compare(C) + product(M) + held · N
+    seconds = start + (share · N + reveal · R · r) / rate + compare(C) + product(W)
+    memory  = process + number · (N + R) + compare(0) + product(M)
 
 ABY3 gives each party two of three shares: an input number goes to two parties with 16 bytes each, a
-result to a receiver from two with 16. CHEETAH gives each one share: 8 bytes, once.
+result to a receiver from two with 16. CHEETAH gives each one share, of 8 bytes, and multiplies by
+homomorphic encryption, whose ciphertexts are what costs.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from secureflow.application.ports.mpcengine import Estimate, Shapes
 
 START: Final = 1.5
 """Seconds until the libraries are loaded and the parties connected."""
-PROCESS: Final = 230 << 20
+PROCESS: Final = 290_000_000
 """Bytes of memory of the libraries."""
 
 
@@ -61,30 +63,58 @@ _PSI: Final[Mapping[str, _Psi]] = {
 
 
 @dataclass(frozen=True)
+class _Cost:
+    """What one kind of step costs: `base` where there is any, `each` for each."""
+
+    bytes: _Line
+    seconds: _Line
+    memory: _Line
+
+
+@dataclass(frozen=True)
 class _Shares:
-    """Bytes and seconds of each operation of a protocol."""
+    """A protocol.
+
+    Args:
+        share: bytes of an input number.
+        reveal: bytes of a result to one receiver.
+        held: bytes of an input number where products are computed.
+        rate: bytes a second that inputs and results go with.
+        number: bytes of memory of a number.
+        compare: of a comparison.
+        product: of an element of a product; its seconds are of a multiplication within.
+    """
 
     share: float
     reveal: float
-    compare: _Line
-    product: float
-    inner: float
-    compare_seconds: _Line
-    product_seconds: float
-    inner_seconds: float
+    held: float
     rate: float
-    """Bytes a second that inputs and results are shared with."""
-    copies: float
+    number: float
+    compare: _Cost
+    product: _Cost
 
 
 _SHARES: Final[Mapping[str, _Shares]] = {
     "ABY3": _Shares(
-        32.0, 32.0, _Line(0.0, 90.0), 60.0, 0.0, _Line(0.05, 2e-6), 1e-6, 3e-9, 1.6e8, 14.0
+        share=32.0,
+        reveal=32.0,
+        held=0.0,
+        rate=1.4e8,
+        number=100.0,
+        compare=_Cost(_Line(0.0, 140.0), _Line(0.05, 4e-6), _Line(0.0, 0.0)),
+        product=_Cost(_Line(0.0, 70.0), _Line(0.05, 4e-9), _Line(0.0, 0.0)),
     ),
     "CHEETAH": _Shares(
-        8.0, 8.0, _Line(4e6, 500.0), 120.0, 2.0, _Line(4.0, 1e-4), 5e-5, 1e-7, 3e7, 16.0
+        share=8.0,
+        reveal=8.0,
+        held=40.0,
+        rate=2.6e7,
+        number=130.0,
+        compare=_Cost(_Line(2.5e6, 400.0), _Line(5.0, 1.2e-4), _Line(7.5e8, 0.0)),
+        product=_Cost(_Line(2e7, 100.0), _Line(1.2, 2.8e-7), _Line(2e8, 1.3e4)),
     ),
 }
+"""CHEETAH's first comparison and first product set up its oblivious transfers and keys."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +141,7 @@ def _ranking(shapes: Shapes) -> Work:
 def _sealed_bid(shapes: Shapes) -> Work:
     bids = _bringing(shapes, "bids")
     count, lots = len(bids), max((one[0] for one in bids), default=0)
-    return Work(count * lots, 2 * lots, 4 * max(0, count - 1) * lots)
+    return Work(count * lots, 2 * lots, 2 * max(0, count - 1) * lots)
 
 
 def _correlation(shapes: Shapes) -> Work:
@@ -139,10 +169,10 @@ WORKS: Final[Mapping[str, Callable[[Shapes], Work]]] = {
 
 
 def estimated(program: str, protocol: str, shapes: Shapes) -> Estimate:
-    """Return the estimate of a program and protocol that fit each other."""
+    """Return the estimate of a program and protocol that fit each other, with one receiver."""
     if program == "psi":
         return _of_psi(_PSI[protocol], shapes)
-    return _of_shares(_SHARES[protocol], WORKS[program](shapes), len(shapes))
+    return _of_shares(_SHARES[protocol], WORKS[program](shapes), 1)
 
 
 def _of_psi(cost: _Psi, shapes: Shapes) -> Estimate:
@@ -155,14 +185,16 @@ def _of_psi(cost: _Psi, shapes: Shapes) -> Estimate:
     )
 
 
-def _of_shares(cost: _Shares, work: Work, parties: int) -> Estimate:
-    moved = cost.share * work.inputs + cost.reveal * work.results * parties
-    comparing = cost.compare.at(work.comparisons) if work.comparisons else 0.0
-    slow = cost.compare_seconds.at(work.comparisons) if work.comparisons else 0.0
-    multiplied = cost.product * work.products + cost.inner * work.inner
-    computing = cost.product_seconds * work.products + cost.inner_seconds * work.inner
-    return Estimate(
-        bytes=round(moved + comparing + multiplied),
-        memory=round(PROCESS + 8 * cost.copies * (work.inputs + work.results)),
-        seconds=START + moved / cost.rate + slow + computing,
-    )
+def _of_shares(cost: _Shares, work: Work, receivers: int) -> Estimate:
+    moved = cost.share * work.inputs + cost.reveal * work.results * receivers
+    total, seconds = moved, START + moved / cost.rate
+    memory = PROCESS + cost.number * (work.inputs + work.results)
+    if work.comparisons:
+        total += cost.compare.bytes.at(work.comparisons)
+        seconds += cost.compare.seconds.at(work.comparisons)
+        memory += cost.compare.memory.at(work.comparisons)
+    if work.products:
+        total += cost.product.bytes.at(work.products) + cost.held * work.inputs
+        seconds += cost.product.seconds.at(work.inner)
+        memory += cost.product.memory.at(work.products)
+    return Estimate(bytes=round(total), memory=round(memory), seconds=seconds)

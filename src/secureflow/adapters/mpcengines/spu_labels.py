@@ -30,8 +30,8 @@ _AGAIN: Final = (
     "identifiers"
 )
 _CHOSEN: Final = (
-    "a party can put in identifiers that it only guesses: the protocol does not see where they come "
-    "from"
+    "a party can put in identifiers that it only guesses: the protocol does not see where they "
+    "come from"
 )
 _NOTHING_ROUNDED: Final = "identifiers are compared by 128 bits of their digest"
 _TWO: Final = "neither of the two learns more than it should alone"

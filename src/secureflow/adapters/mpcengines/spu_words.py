@@ -31,7 +31,9 @@ WORDS: Final[Mapping[str, str]] = {
     "too_few_inputs": "fewer parties than the program needs bring an input",
     "column_constant": "a column has the same value everywhere, so it correlates with nothing",
     "weights_large": _OVERFLOW,
-    "weights_wrong": "not one party alone brings weights, or they are not one per column and one more",
+    "weights_wrong": (
+        "not one party alone brings weights, or they are not one per column and one more"
+    ),
 }
 UNSURE: Final = frozenset(
     {

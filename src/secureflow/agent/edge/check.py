@@ -38,7 +38,7 @@ from secureflow.domain.specs.kinds import SPEC_KINDS
 from secureflow.engines.ledger.leaves import commitment, leaf_from_json
 from secureflow.engines.ledger.notes import parse_note
 from secureflow.engines.privacy import BudgetLedger, Limit, check_sums
-from secureflow.engines.psi.probing import PREFIX, ProbingLedger, check_tested
+from secureflow.engines.privacy.probing import PREFIX, ProbingLedger, check_tested
 from secureflow.kit.canonical import JSON, digest
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.findings import Finding, finding, refused, report

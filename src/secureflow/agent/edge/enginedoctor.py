@@ -1,4 +1,4 @@
-"""`secureflow engine doctor`: whether each engine of this agent would run, one finding for each step.
+"""`secureflow engine doctor`: whether each engine of this agent would run, step by step.
 
 An engine is started for real: in the agent's sandbox, with a network of its own, where it imports
 its package and leaves.
@@ -61,11 +61,10 @@ def examine(settings: AgentSettings, name: str = "") -> Iterator[dict[str, JSON]
             yield _finding(make.name, lambda told=told: told)  # type: ignore[misc]
             continue
 
-        def installed(name: str = make.name) -> str:
+        def ready(name: str = make.name, module: str = make.module) -> str:
             own.verify(name)
-            return "every file is as it was installed"
-
-        def starts(name: str = make.name, module: str = make.module) -> str:
+            if not sandbox:
+                return "every file is as it was installed"
             runs = EngineRuns(
                 sandbox[0], settings.engines_folder, unconfined=settings.engines.unconfined
             )
@@ -73,10 +72,7 @@ def examine(settings: AgentSettings, name: str = "") -> Iterator[dict[str, JSON]
             python = str(own.interpreter(name).find())
             return asyncio.run(_started(sandbox[0], python, name, module, settings))
 
-        found = _finding(make.name, installed)
-        yield found
-        if found["ok"] and sandbox:
-            yield _finding(f"{make.name} starts", starts)
+        yield _finding(make.name, ready)
 
 
 async def _started(
@@ -98,9 +94,11 @@ async def _started(
         await process.kill()
     if code:
         lines = process.printed.decode(errors="replace").splitlines()
-        reason = shown(lines[-1][:200]) if lines else f"exit code {code}"
+        reason = shown(lines[-1][:200]) if lines else Text("exit code {code}", code=code)
         raise failures.failed(name, settings.organisation, "connect", reason)
-    return Text("it starts in {seconds:.1f} s", seconds=time.monotonic() - began)
+    return Text(
+        "as it was installed; it starts in {seconds:.1f} s", seconds=time.monotonic() - began
+    )
 
 
 def _finding(check: str, look: Callable[[], str]) -> dict[str, JSON]:

@@ -13,7 +13,11 @@ from typing import Protocol
 from secureflow.adapters.accounting import ProcessAccountant
 from secureflow.adapters.datasources import check_library
 from secureflow.adapters.link import CredentialFiles, Link, Uplink
+from secureflow.adapters.link.peerlink import Dialling
+from secureflow.adapters.mpcengines.registry import Engines
+from secureflow.adapters.mpcengines.runs import EngineRuns
 from secureflow.adapters.policy import CedarPolicies
+from secureflow.adapters.sandbox import PlainSandbox
 from secureflow.adapters.tee.verifiers import TeeVerifier
 from secureflow.agent.compute.bundle_workers import BundleWorkers
 from secureflow.agent.compute.kinds import CODE_KINDS
@@ -24,8 +28,10 @@ from secureflow.agent.edge.clockwatch import ClockWatch
 from secureflow.agent.edge.commands import Commands, Describing
 from secureflow.agent.edge.computing import HiddenPlaces, start_workers
 from secureflow.agent.edge.control import Command, ControlServer
+from secureflow.agent.edge.enginewatch import EngineWatch
 from secureflow.agent.edge.missedends import MissedEnds
 from secureflow.agent.edge.ownidentity import check_at_start, read_signing_key
+from secureflow.agent.edge.peerlinks import peer_links
 from secureflow.agent.edge.predictioncommands import PredictionCommands
 from secureflow.agent.edge.probingcommands import ProbingCommands
 from secureflow.agent.edge.recovery import certificate_recovery
@@ -35,6 +41,7 @@ from secureflow.agent.edge.wiring import Assembly, ExternalPorts, assemble
 from secureflow.agent.job.context import Computing
 from secureflow.agent.kinds.kind import AgentKinds
 from secureflow.agent.kinds.kinds import AGENT_KINDS
+from secureflow.agent.owner.engines import OwnEngines
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.predictions import KeptPredictions
 from secureflow.agent.owner.publications import check_lineage
@@ -46,6 +53,7 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.settings import AgentSettings
 from secureflow.agent.verbs.attestation import appraisal_policy
 from secureflow.agent.witness.headwatch import HeadWatch
+from secureflow.application.ports.sandbox import Sandbox
 from secureflow.domain.exits import exit_code
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.domain.specs.kinds import SPEC_KINDS
@@ -102,12 +110,12 @@ async def serve(
         store = await open_record(settings, stack)
         require_head(store.fact("head"), proved=store.proved_any())
         check_at_start(settings, key, store)
-        for dataset in settings.datasets:
-            check_lineage(store, dataset)
-            check_library(dataset)
+        _check_datasets(settings, store)
         hidden = HiddenPlaces(settings)
         workers = computing or await start_workers(settings, worker, kinds, store, hidden)
-        link, uplink, assembly, workers = _put_together(settings, key, store, workers, kinds)
+        peers = await stack.enter_async_context(peer_links(settings))
+        parts = _put_together(settings, key, store, workers, kinds, peers)
+        link, uplink, assembly, workers, engines = parts
         hidden.follow(assembly.context.active)
         read = partial(rules, kinds=kinds.engines.specs)
         reload = Reload(config or settings.directory / "agent.yaml", assembly, read)
@@ -116,22 +124,27 @@ async def serve(
         commands = Commands(assembly, link, workers, reload, watch)
         code = await asyncio.to_thread(_more_commands, assembly, link)
         control = ControlServer(settings.socket, {**commands.table(), **code})
-        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store))
+        watching = (watch, _head_watch(link, assembly), MissedEnds(link, store), engines)
         looking = [asyncio.create_task(one.run()) for one in watching]
         try:
             await store.reserve.run_async(control.start)
-            facts = {"process": "agent", "party": settings.organisation, "version": __version__}
             if hangup is not None:
                 reload.listen(hangup)
-            facts["socket"] = str(settings.socket)
-            store.reserve.run(lambda: announce_ready(settings.directory, facts))
+            store.reserve.run(lambda: announce_ready(settings.directory, _facts(settings)))
             await link.run()
         finally:
             for task in looking:
                 task.cancel()
             await control.stop()
+            await assembly.context.channels.stop()
             await workers.stop()
             await uplink.close()
+
+
+def _check_datasets(settings: AgentSettings, store: RecordStore) -> None:
+    for dataset in settings.datasets:
+        check_lineage(store, dataset)
+        check_library(dataset)
 
 
 async def open_record(settings: AgentSettings, stack: contextlib.AsyncExitStack) -> RecordStore:
@@ -156,7 +169,8 @@ def _put_together(
     store: RecordStore,
     workers: LocalComputing,
     kinds: AgentKinds,
-) -> tuple[Link, Uplink, Assembly, LocalComputing]:
+    dialling: Dialling,
+) -> tuple[Link, Uplink, Assembly, LocalComputing, EngineWatch]:
     read = rules(settings, kinds.engines.specs)
     credentials = CredentialFiles(settings.directory)
     credentials()  # `not_enrolled` before anything runs
@@ -170,13 +184,14 @@ def _put_together(
     link = Link(
         settings.link,
         credentials,
-        lambda: _hello(assembly),
+        lambda: _hello(assembly, watch.here),
         lambda verb, body, proofs: assembly.agent.handle(verb, body, proofs),  # noqa: PLW0108  made later
         clock=system_clock,
         whose=settings.organisation,
         recover=certificate_recovery(settings, credentials, key, system_clock),
     )
-    confines = isinstance(workers, Workers) and workers.config.sandbox.confines
+    sandbox = workers.config.sandbox if isinstance(workers, Workers) else PlainSandbox()
+    watch = EngineWatch(link, engines_of(settings, sandbox))
     running: LocalComputing = workers
     if isinstance(workers, Workers):
         running = BundleWorkers(workers, lambda: assembly.code, settings.directory, CODE_KINDS)
@@ -190,10 +205,12 @@ def _put_together(
         accounting=ProcessAccountant(),
         clock=system_clock,
         links=lambda: link.welcomes,
-        confines=confines,
+        dialling=dialling,
+        engines=watch.engines,
+        confines=sandbox.confines,
     )
     assembly = assemble(settings, key, store, ports, kinds)
-    return link, uplink, assembly, running
+    return link, uplink, assembly, running, watch
 
 
 def _more_commands(assembly: Assembly, link: Link) -> Mapping[str, Command]:
@@ -302,7 +319,21 @@ def verifier(settings: AgentSettings) -> TeeVerifier:
     return make(root)
 
 
-def _hello(assembly: Assembly) -> dict[str, object]:
+def _facts(settings: AgentSettings) -> dict[str, str]:
+    """Return what an agent that is ready says of itself."""
+    party, socket = settings.organisation, str(settings.socket)
+    return {"process": "agent", "party": party, "version": __version__, "socket": socket}
+
+
+def engines_of(settings: AgentSettings, sandbox: Sandbox) -> Engines:
+    """Return this agent's engines; what runs of a killed agent left behind is removed."""
+    own, wanted = OwnEngines(settings.directory), settings.engines
+    runs = EngineRuns(sandbox, settings.engines_folder, unconfined=wanted.unconfined)
+    runs.sweep()
+    return Engines(runs, own.interpreter)
+
+
+def _hello(assembly: Assembly, engines: Mapping[str, str]) -> dict[str, object]:
     context = assembly.context
     return {
         "version": __version__,
@@ -311,4 +342,5 @@ def _hello(assembly: Assembly) -> dict[str, object]:
         "head": context.witness.newest,
         "charter": context.charter.named(),
         "key": context.key.public,
+        "engines": dict(engines),
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from secureflow.adapters.link.peerlink import Dialling
 from secureflow.agent.activesettings import ActiveSettings
 from secureflow.agent.job.context import (
     AgentContext,
     Computing,
-    Engines,
     Fetching,
     NoEngines,
+    RunningEngines,
     Uploading,
 )
 from secureflow.agent.job.retrying import call_with_retries
@@ -25,6 +26,7 @@ from secureflow.agent.owner.consent import Consent
 from secureflow.agent.owner.environments import Environments
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.owner.probing import Probing
+from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.agent.record.restored import ForgottenJobs
 from secureflow.agent.record.rollback import RollbackCheck
 from secureflow.agent.record.room import Room
@@ -36,7 +38,7 @@ from secureflow.agent.verbs.delivering import Deliveries
 from secureflow.agent.verbs.dispatch import AgentVerbs
 from secureflow.agent.verbs.keeping import KeptResults
 from secureflow.agent.verbs.masking import Masking
-from secureflow.agent.verbs.peers import NoLinks, PeerAttempts, PeerLinks
+from secureflow.agent.verbs.peers import PeerAttempts, PeerLinks
 from secureflow.agent.verbs.rounds import SealedRounds
 from secureflow.agent.verbs.sessions import Sessions
 from secureflow.agent.witness.charter import PinnedCharter
@@ -63,11 +65,14 @@ class ExternalPorts:
     clock: Clock
     links: Callable[[], int]
     """Returns how many links the centre has welcomed so far."""
+    dialling: Dialling = field(default_factory=Nowhere)
+    """Reaches the agents of peers."""
     confines: bool = False
     """Whether `computing` runs code of others, in a sandbox that confines it."""
-    peers: PeerLinks = field(default_factory=NoLinks)
-    """Channels to the agents of other parties."""
-    engines: Engines = field(default_factory=NoEngines)
+    peers: PeerLinks | None = None
+    """Other channels than those over `dialling`."""
+    engines: RunningEngines = field(default_factory=NoEngines)
+    """For computation among parties."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,10 @@ def assemble(
     active = ActiveSettings(settings)
     budgets = Budgets(active, store, witness, key.public, ports.accounting, call, kinds.engines)
     probing = Probing(active, store, witness, budgets.reconcile, clock)
+    channels = PeerChannels(party, key, ports.dialling)
     context = AgentContext(
-        *(active, key, store, charter, witness, clock, budgets, probing), engines=ports.engines
+        *(active, key, store, charter, witness, clock, budgets, probing, channels),
+        engines=ports.engines,
     )
     inbox = Inbox(store, clock)
     contributions = Contributions(kinds, context, ports.computing, ports.link)
@@ -131,7 +138,7 @@ def assemble(
         Masking(context, contributions, sessions, ports.link, ports.uplink),
         KeptResults(context, contributions),
         Deliveries(context, contributions, ports.link),
-        PeerAttempts(context, contributions, ports.peers),
+        PeerAttempts(context, contributions, ports.peers or channels),
         sessions,
         room,
         lambda: rollback.check(),  # noqa: PLW0108  made later

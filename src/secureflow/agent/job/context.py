@@ -15,6 +15,7 @@ from secureflow.agent.owner.budgets import Budgets
 from secureflow.agent.owner.keysecret import key_secret
 from secureflow.agent.owner.probing import Probing
 from secureflow.agent.owner.publications import Publication, published
+from secureflow.agent.peers.channels import PeerChannels
 from secureflow.agent.record.records import JobRecord, OwnLeaf, RoundRecord
 from secureflow.agent.record.restored import check_not_before_restore
 from secureflow.agent.record.store import RecordStore
@@ -23,6 +24,7 @@ from secureflow.agent.witness.charter import PinnedCharter
 from secureflow.agent.witness.witness import Witness
 from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace
+from secureflow.domain.partyengines import absent, other_version
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import JobSpec, brings_rows, dataset_name
 from secureflow.engines.run.kind import EngineKinds
@@ -31,7 +33,6 @@ from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.crypto import SigningKey
 from secureflow.kit.errors import SecureFlowError
-from secureflow.kit.text import Text
 
 
 class Computing(Protocol):
@@ -86,6 +87,19 @@ class Uploading(Protocol):
         """Upload; return the receipt."""
 
 
+class RunningEngines(Protocol):
+    """This agent's engines (`adapters.mpcengines.registry.Engines`)."""
+
+    def get(self, name: str) -> MpcEngine:
+        """Return an engine, installed or not."""
+
+    def ready(self, name: str) -> MpcEngine:
+        """Return an engine that can run here now."""
+
+    def here(self) -> dict[str, str]:
+        """Return name → version of those that can run here now."""
+
+
 class JobLocks:
     """One lock per job while somebody holds or waits for it: a centre can name any job."""
 
@@ -101,29 +115,20 @@ class JobLocks:
         return len(self._locks)
 
 
-class Engines(Protocol):
-    """The engines of this agent (`adapters.mpcengines.registry.Engines`)."""
-
-    def ready(self, name: str) -> MpcEngine:
-        """Return an engine that can run here now.
-
-        Raises:
-            SecureFlowError: `engine_unknown`, `engine_absent`, `engine_broken`,
-                `engine_unconfined`.
-        """
-
-
 class NoEngines:
     """The engines of an agent that has none."""
 
+    def get(self, name: str) -> MpcEngine:
+        """Refuse: see `ready`."""
+        return self.ready(name)
+
     def ready(self, name: str) -> MpcEngine:
-        """Refuse: see `Engines`."""
-        raise SecureFlowError(
-            "engine_absent",
-            Text("This agent has no engine {name}.", name=name),
-            Text("Its owner installs it: secureflow engine install {name}.", name=name),
-            {"engine": name},
-        )
+        """Refuse: it is not installed."""
+        raise absent(name)
+
+    def here(self) -> dict[str, str]:
+        """Return none."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -138,9 +143,10 @@ class AgentContext:
     clock: Clock = field(repr=False)
     budgets: Budgets = field(repr=False)
     probing: Probing = field(repr=False)
+    channels: PeerChannels = field(repr=False)
     locks: JobLocks = field(default_factory=JobLocks, repr=False)
     """A job's requests are handled one after the other."""
-    engines: Engines = field(default_factory=NoEngines, repr=False)
+    engines: RunningEngines = field(default_factory=NoEngines, repr=False)
 
     @property
     def party(self) -> str:
@@ -156,6 +162,24 @@ class AgentContext:
     def settings(self) -> AgentSettings:
         """The settings in force; a reload replaces them as a whole."""
         return self.active.settings
+
+    def check_engine(self, spec: JobSpec) -> None:
+        """Refuse a job that needs an engine which this agent does not have.
+
+        Raises:
+            SecureFlowError: `engine_absent`, `engine_unconfined`, naming party and command.
+        """
+        if spec.engine_needed is None:
+            return
+        name, version = spec.engine_needed
+        try:
+            found = self.engines.ready(name).describe().version
+        except SecureFlowError as error:
+            if error.code != "engine_absent":
+                raise
+            raise absent(name, self.party) from error
+        if found != version:
+            raise other_version(name, self.party, found, version)
 
     def approved(self, job: str, digest: str) -> tuple[JobRecord, JobSpec]:
         """Return an approved job and its spec; see `guards.check_approved`."""
@@ -224,9 +248,9 @@ class AgentContext:
 __all__ = [
     "AgentContext",
     "Computing",
-    "Engines",
     "Fetching",
     "JobLocks",
     "NoEngines",
+    "RunningEngines",
     "Uploading",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from secureflow.agent.job.context import AgentContext, Computing, Engines, Fetching
+from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.record.records import JobRecord, RoundRecord
 from secureflow.application.ports.peers import PeerChannel
 from secureflow.domain.schemas import DatasetConfig
@@ -297,12 +297,12 @@ class SidedKind(Protocol):
 class EnginedKind(Protocol):
     """A kind of job that needs an engine at every party; in addition to `AgentKind`."""
 
-    def check_engines(self, spec: Any, engines: Engines, party: str) -> None:
+    def check_engines(self, spec: Any, engines: RunningEngines, party: str) -> None:
         """Refuse a job whose engine this party does not have, before a person is asked.
 
         Raises:
-            SecureFlowError: `engine_absent` and the others of `Engines.ready`, naming party and
-                command; `program_mismatch` for another version.
+            SecureFlowError: `engine_absent` and the others of `RunningEngines.ready`, naming party
+                and command; `program_mismatch` for another version.
         """
 
 
@@ -340,7 +340,7 @@ class AgentKinds(Mapping[str, AgentKind]):
         if isinstance(kind, SidedKind):
             kind.check_side(spec, dataset, party)
 
-    def check_engines(self, spec: JobSpec, engines: Engines, party: str) -> None:
+    def check_engines(self, spec: JobSpec, engines: RunningEngines, party: str) -> None:
         """Refuse a job whose engine this party does not have; see `EnginedKind`."""
         kind = self._kinds[spec.kind]
         if isinstance(kind, EnginedKind):

@@ -27,7 +27,7 @@ from secureflow.agent.compute.psi import (
     shown_arguments,
 )
 from secureflow.agent.compute.psi_sums import RESULT_COUNTS
-from secureflow.agent.job.context import AgentContext, Computing, Engines, Fetching
+from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.job.filepassing import pass_files
 from secureflow.agent.job.reading import unnamed_rows
 from secureflow.agent.kinds.kind import Entered, KeptResult, Peering, PeerOutcome, PeerSession
@@ -41,9 +41,9 @@ from secureflow.agent.record.records import JobRecord
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.psi import PsiSpec
 from secureflow.domain.specs.summed import LIMIT
+from secureflow.engines.privacy.probing import Probe
 from secureflow.engines.psi.kind import PSI_ENGINE
 from secureflow.engines.psi.normalise import check_rules
-from secureflow.engines.psi.probing import Probe
 from secureflow.engines.run.attempts import Offer
 from secureflow.engines.run.kept import KEPT
 from secureflow.engines.run.kind import EngineKind
@@ -102,7 +102,7 @@ class PsiPart(Peering):
 
         Raises:
             SecureFlowError: `dataset_changed`; those of `check_side` and of the file's rows;
-                `keys_missing`, `keys_too_many`.
+                `empty_dataset`, `keys_too_many`.
         """
         known = self._own.get(job.job)
         if known is None:
@@ -323,7 +323,7 @@ class PsiAgentKind:
         """Refuse columns that do not match the owner's declaration."""
         check_side(spec, dataset, party)
 
-    def check_engines(self, spec: PsiSpec, engines: Engines, party: str) -> None:
+    def check_engines(self, spec: PsiSpec, engines: RunningEngines, party: str) -> None:
         """Refuse a job whose engines are not here."""
         check_engines(spec, engines, party)
 
@@ -407,7 +407,7 @@ def _emptied(folder: Path) -> None:
 
 def _none(party: str) -> SecureFlowError:
     return SecureFlowError(
-        "keys_missing",
+        "empty_dataset",
         Text("No row of {party} has a key.", party=party),
         Text(
             "{party} sees in `secureflow agent log` how many rows have an empty cell, or one that "

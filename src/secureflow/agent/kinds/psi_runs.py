@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from secureflow.agent.compute.jobfiles import held_folder
-from secureflow.agent.job.context import AgentContext, Engines
+from secureflow.agent.job.context import AgentContext, RunningEngines
 from secureflow.agent.kinds.kind import PeerSession
 from secureflow.agent.record.records import JobRecord
 from secureflow.application.ports.mpcengine import (
@@ -25,14 +25,15 @@ from secureflow.application.ports.mpcengine import (
     EngineResult,
     MpcEngine,
 )
+from secureflow.domain.partyengines import other_version
 from secureflow.domain.specs.psi import PROGRAM, VERSIONS, PsiProtocol, PsiSpec
-from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 
 _PROTOCOLS: Final[Mapping[PsiProtocol, str]] = {
     "rr22": "RR22", "kkrt": "KKRT", "ecdh": "ECDH", "openmined": "ECDH",
 }  # fmt: skip
+_SIZE_ALONE: Final = "ECDH-SIZE"
 """What engines call the protocols."""
 _MATCHES: Final = "matches"
 _SIZE: Final = "size"
@@ -63,27 +64,19 @@ class _Wish:
     reveal: str = "ids"
 
 
-def check_engines(spec: PsiSpec, engines: Engines, party: str) -> None:
+def check_engines(spec: PsiSpec, engines: RunningEngines, party: str) -> None:
     """Refuse a job whose engines are not here in their versions.
 
     Raises:
-        SecureFlowError: `engine_absent`, `engine_unconfined`, `program_mismatch`.
+        SecureFlowError: `engine_absent`, `engine_unconfined`.
     """
     needed = {spec.engine.name: spec.engine.version}
     if spec.size_first:
         needed[_SMALL] = VERSIONS[_SMALL]
     for name, version in needed.items():
-        here = engines.ready(name).describe()
-        if here.version != version:
-            raise SecureFlowError(
-                "program_mismatch",
-                Text(
-                    "{party} has {engine} {here}, and the job needs {version}.",
-                    party=party, engine=name, here=here.version, version=version,
-                ),
-                Text("Its owner installs it: secureflow engine install {engine}.", engine=name),
-                {"party": party, "engine": name},
-            )  # fmt: skip
+        here = engines.ready(name).describe().version
+        if here != version:
+            raise other_version(name, party, here, version)
 
 
 class PsiRuns:
@@ -148,22 +141,18 @@ class PsiRuns:
         outputs = held_folder(self._context.settings.models, job.job) / "engine"
         await asyncio.to_thread(_emptied, outputs)
         program = engine.describe().programs[PROGRAM]
-        parameters: dict[str, JSON] = {}
-        if wish.protocol == _SMALL:
-            parameters = {"reveal": wish.reveal}
         asked = EngineJob(
             job=job.job,
             attempt=session.attempt,
             program=PROGRAM,
             digest=program.digest,
-            protocol=_PROTOCOLS[wish.protocol],
+            protocol=_SIZE_ALONE if wish.reveal == "size" else _PROTOCOLS[wish.protocol],
             party=party,
             parties=tuple(one for one in spec.parties if one in pair),
             receivers=wish.receivers,
             inputs={"keys": keys},
             outputs=outputs,
             channels={wish.peer: session.channels[wish.peer]},
-            parameters=parameters,
             deadlines=_deadlines(spec),
         )
         return await engine.run(asked, _untold)

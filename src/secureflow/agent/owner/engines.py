@@ -1,4 +1,4 @@
-"""The engines that an owner installed: each an environment made from the lock that this version has.
+"""The engines that an owner installed: environments made from the locks of this version.
 
     engines/NAME-<lock digest>.json, engines/NAME-<lock digest>.<hex>/    as `environments`
 
@@ -239,7 +239,8 @@ def _broken(name: str, error: SecureFlowError) -> SecureFlowError:
             reason=error.message,
         ),
         Text(
-            "Find out who changed it; then secureflow engine remove {engine}, and install it again.",
+            "Find out who changed it; then secureflow engine remove {engine}, and install it "
+            "again.",
             engine=name,
         ),
     )

@@ -1,7 +1,7 @@
 """How many ids others may test against this organisation's data, over all of them and all projects.
 
 Guarantees, whenever the agent is killed and whatever the centre and the partners ask
-(`engines.psi.probing` counts, docs/psi-keys.md says what it is worth):
+(`engines.privacy.probing` counts, docs/psi-keys.md says what it is worth):
 - lists that would bring a domain above its owner's limit are refused before anything runs;
 - a list is on disk as tested before an engine starts: `begin` is one transaction, and repeating,
   killing or failing an attempt with the same committed lists costs nothing more;
@@ -23,7 +23,7 @@ from secureflow.agent.record.restored import locked
 from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import Witness
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.engines.psi.probing import Probe, ProbingLedger, ProbingRule, chain_name
+from secureflow.engines.privacy.probing import Probe, ProbingLedger, ProbingRule, chain_name
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError

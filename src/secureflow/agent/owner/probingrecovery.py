@@ -13,7 +13,7 @@ from secureflow.agent.owner.budgetrecovery import BudgetRecovery
 from secureflow.agent.owner.probing import Probing
 from secureflow.agent.record.restored import locked, settle
 from secureflow.agent.record.store import RecordStore
-from secureflow.engines.psi.probing import chain_name
+from secureflow.engines.privacy.probing import chain_name
 from secureflow.kit.canonical import JSON
 from secureflow.kit.clock import Clock
 from secureflow.kit.errors import SecureFlowError

@@ -42,6 +42,7 @@ ACCUSING: Final = frozenset(
         "other_job",
         "other_roster",
         "own_key_replaced",
+        "peer_statements_contradict",
         "protection_unsupported",
         "roster_below_threshold",
         "second_context",
@@ -66,7 +67,7 @@ ACCUSING: Final = frozenset(
 MAX_ACCUSATIONS: Final = 64
 """Per job. The centre chooses the rounds that it names and the size of a request: each would leave
 a leaf and a file of evidence, and nobody needs the sixty-fifth."""
-_SIGNED_BY_A_PARTY: Final = frozenset({"setup_changed", "weak_key"})
+_SIGNED_BY_A_PARTY: Final = frozenset({"peer_statements_contradict", "setup_changed", "weak_key"})
 _OWN_RECORD: Final = frozenset({"budget_rolled_back"})
 _CENTRE: Final = "server"
 
@@ -105,7 +106,8 @@ def accuse(
     if known is None:
         if store.count_answers(f"accusation/{job.job}/") >= MAX_ACCUSATIONS:
             return
-        evidence = canonical_bytes(body)
+        # Of two statements that contradict each other the request has only the second.
+        evidence = canonical_bytes(error.details.get("statements", body))
         document = {
             "refused": verb,
             "code": error.code,

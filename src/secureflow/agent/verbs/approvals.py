@@ -79,7 +79,7 @@ class Approvals:
                 `restored_since`; `job_finished` for one that a rolled-back record had lost;
                 `approval_expired`.
             SecureFlowError: `script_retired` for a spec as only an older version drafts them;
-                those of `check_part`.
+                those of `check_part`; `engine_…`: it could not run here, and nobody is asked.
             InfrastructureError: `disk_full` for a job that does not fit; nobody is asked then.
         """
         context = self._context
@@ -97,6 +97,7 @@ class Approvals:
         asked, publication = self._check(spec)
         if whole is not None:
             check_same_data(request.job, whole, publication)
+        await asyncio.to_thread(context.check_engine, spec)
         await self._code.see(spec)
         if lapsed is not None and lapsed.declared != _as_json(publication):
             raise _changed(request.job)

@@ -445,7 +445,7 @@ class AgentVerbs:
                 context.store.note(context.clock(), "budget.not_settled", job.job, **facts)
 
     async def _forget(self, job: str) -> None:
-        """Remove files, sums and questions of a job that is over."""
+        """Remove files, sums, channels and questions of a job that is over."""
         await self._peers.forget(job)
         await self._contributions.forget(job)
         self._approvals.withdraw(job)

@@ -70,37 +70,6 @@ class PeerLinks(Protocol):
         """End the channels of a job, and forget its keys."""
 
 
-class NoLinks:
-    """The channels of an agent that has none."""
-
-    def offer(self, scope: ChannelScope, peers: tuple[str, ...]) -> dict[str, JSON]:
-        """Refuse: see `PeerLinks`."""
-        del peers
-        raise SecureFlowError(
-            "protection_unsupported",
-            Text("This agent opens no channels to others: {job} cannot run here.", job=scope.job),
-            "Start it with a link to the centre.",
-        )
-
-    async def open(
-        self,
-        scope: ChannelScope,
-        theirs: Mapping[str, JSON],
-        *,
-        deadline: float,
-        limits: ChannelLimits,
-    ) -> dict[str, PeerChannel]:
-        """Refuse: nothing was offered."""
-        del theirs, deadline, limits
-        raise _lost("", scope.attempt)
-
-    async def forget_attempt(self, job: str, attempt: int) -> None:
-        """Do nothing: there are no channels."""
-
-    async def forget(self, job: str) -> None:
-        """Do nothing: there are no channels."""
-
-
 class AttemptSpec(Protocol):
     """What the spec of a kind with peers has."""
 

@@ -42,6 +42,7 @@ from secureflow.application.transactions import Transactions
 from secureflow.domain.clocks import wrong_clocks
 from secureflow.domain.ids import new_id
 from secureflow.domain.jobs import Job, JobState, JobSummary
+from secureflow.domain.partyengines import check_engines
 from secureflow.domain.room import centre_bytes
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.kind import SpecKinds
@@ -147,7 +148,7 @@ class Jobs:
             await self._check_coming(work, principal, wanted, drafted)
             spec = dump(drafted.spec)
             absent = await self._reachability.absent(work, parties_of(spec))
-        self._check_clocks(drafted)
+        self._check_parties(drafted)
         self._room(self._bytes(drafted))
         notes = (*drafted.notes, *absence_notes(absent))
         texts = {"notes": [one.as_json() if isinstance(one, Text) else None for one in notes]}
@@ -160,7 +161,7 @@ class Jobs:
             SecureFlowError: `forbidden`, `not_found`, `not_a_member`, `charter_missing`,
                 `charter_mismatch`, `invalid_spec`, `contradictory_spec`, `column_not_granted`,
                 `unknown_column`, `budget_undeclared`, `budget_unit_mismatch`, `too_many_jobs`,
-                `clock_skew` if it would fail because of a clock.
+                `clock_skew` if it would fail because of a clock, `engine_absent` for an engine.
         """
         require(principal, "job.submit")
         wanted = replace(wanted, coming=frozenset())
@@ -179,7 +180,7 @@ class Jobs:
         now = self._clock()
         async with self._transactions() as transaction:
             drafted = await self._draft(transaction.work, principal, wanted, priced)
-            self._check_clocks(drafted)
+            self._check_parties(drafted)
             self._room(self._bytes(drafted))
             if drafted.initial is not None:
                 await uploads.named_by_job(transaction.work, wanted.project, drafted.initial)
@@ -432,8 +433,10 @@ class Jobs:
         sent = self._kinds.engines.sent_vector
         return sum(centre_bytes(one, sent(one, drafted.digest)) for one in specs)
 
-    def _check_clocks(self, drafted: Drafted) -> None:
-        """Report a wrong clock in advance, rather than by an expired approval later."""
+    def _check_parties(self, drafted: Drafted) -> None:
+        """Report in advance what a job would fail for: a missing engine, a wrong clock."""
+        spec, known = drafted.spec, self._reachability.engines_of
+        check_engines(spec.engine_needed, {party: known(party) for party in spec.parties})
         parties = parties_of(dump(drafted.spec))
         wrong = wrong_clocks({party: self._reachability.clock_of(party) for party in parties})
         if wrong is not None:

@@ -173,7 +173,7 @@ def _check_columns(spec: PsiSpec, chosen: Mapping[str, Dataset]) -> None:
         ):
             for column in columns:
                 if declared_in(column, side.party, dataset).type not in types:
-                    raise _wrong_type(f"columns.{side.party}.{name}", column, side.party)
+                    raise _wrong_type(".".join(("columns", side.party, name)), column, side.party)
 
 
 def _wrong_type(place: str, column: str, party: str) -> SecureFlowError:

@@ -42,6 +42,11 @@ class Reachability:
         status = self._courier.status(party)
         return status.clock_ahead if status.connected else None
 
+    def engines_of(self, party: str) -> dict[str, str] | None:
+        """Return what a connected party announced of its engines; None for any other."""
+        status = self._courier.status(party)
+        return status.engines if status.connected else None
+
     async def absent(self, work: UnitOfWork, parties: Iterable[str]) -> dict[str, str]:
         """Return the parties without a link here, with the server that each dialled last, or ""."""
         away = sorted(party for party in parties if not self._courier.status(party).connected)

@@ -24,7 +24,8 @@ class PartyStatus:
     """State of a party's link; an enclave's TEE and code are claims, not evidence.
 
     `clock_ahead`: seconds, when it connected; `server`: another server, if it connected there last;
-    `replaced`: how often it opened a link while one was open, in the last ten minutes.
+    `replaced`: how often it opened a link while one was open, in the last ten minutes; `engines`:
+    name → version of those for computation among parties that it announced, None if it named none.
     """
 
     party: str
@@ -38,6 +39,7 @@ class PartyStatus:
     clock_ahead: int | None = None
     server: str = ""
     replaced: int = 0
+    engines: dict[str, str] | None = None
 
 
 class Courier(Protocol):
@@ -53,6 +55,9 @@ class Courier(Protocol):
 
     def status(self, party: str) -> PartyStatus:
         """Return the party's link status."""
+
+    def note_engines(self, party: str, engines: dict[str, str]) -> None:
+        """Take what a connected party announces of its engines since it connected."""
 
     @property
     def connected(self) -> int:

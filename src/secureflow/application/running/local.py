@@ -92,6 +92,10 @@ class LocalParties:
         """See `ports.Courier`."""
         return self.remote.status(party)
 
+    def note_engines(self, party: str, engines: dict[str, str]) -> None:
+        """See `ports.Courier`."""
+        self.remote.note_engines(party, engines)
+
     @property
     def connected(self) -> int:
         """See `ports.Courier`."""

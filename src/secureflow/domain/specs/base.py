@@ -1,8 +1,7 @@
 """The common part of all specs: names, the roster, limits, their JSON and its parser.
 
 A spec is plain JSON with a strict schema; its digest (SHA-256 over JCS) is bound by approvals,
-seals, votes and ledger leaves. Everything that determines a result is in it. Unknown keys are
-refused.
+seals, votes and ledger leaves. All that determines a result is in it. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from secureflow.domain.fieldfaults import (
     first_of,
     members,
 )
+from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
@@ -237,6 +237,10 @@ class JobSpec(Protocol):
         """The code that it brings, if any."""
 
     @property
+    def engine_needed(self) -> EngineNeeded | None:
+        """The engine that every party must have installed, if any."""
+
+    @property
     def splits_by_key(self) -> bool:
         """Whether rows are held out by the owners' keys, which then are read as well."""
 
@@ -293,6 +297,11 @@ class SpecBase:
     @property
     def bundle(self) -> CodePart | None:
         """No code, unless a kind of job says otherwise."""
+        return None
+
+    @property
+    def engine_needed(self) -> EngineNeeded | None:
+        """No engine, unless a kind of job says otherwise."""
         return None
 
     @property
@@ -358,8 +367,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
     if of not in _VALIDATORS:
         _VALIDATORS[of] = validator(adapter(of))
     try:
-        context = STORED if stored else None
-        return _VALIDATORS[of].validate_python(value, context=context)  # type: ignore[no-any-return]
+        found: _T = _VALIDATORS[of].validate_python(value, context=STORED if stored else None)
     except ValidationError as error:
         fields = [
             {"field": place_of(members(e)) or what, "problem": fault(e)}
@@ -377,6 +385,7 @@ def parse(of: type[_T], value: Any, what: str = "spec", *, stored: bool = False)
             "Correct the named field; there may be more.",
             {"fields": fields},
         ) from error
+    return found
 
 
 def place_of(path: Iterable[int | str]) -> str:
@@ -388,8 +397,7 @@ def place_of(path: Iterable[int | str]) -> str:
     return ".".join(shown(name) for name in members if not _FORM.fullmatch(name))[:MAX_SHOWN]
 
 
-_WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})
-"""The scripts from before ends were recorded."""
+_WITHOUT_ENDS: Final = frozenset({"training/1", "statistics/1"})  # from before ends were recorded
 
 
 def closes(script: str) -> bool:

@@ -28,6 +28,7 @@ class SpecKind:
         request: the class of its requests; its `kind` has the name as its default.
         check: refuses contradictions between fields (`contradictory_spec`).
         facts: the attributes of `JobSpec.facts`: name → form.
+        peers: whether its parties open channels to each other.
     """
 
     name: str
@@ -35,6 +36,7 @@ class SpecKind:
     request: type[JobRequest]
     check: Callable[[Any], None]
     facts: Mapping[str, Fact]
+    peers: bool = False
 
 
 class SpecKinds(Mapping[str, SpecKind]):

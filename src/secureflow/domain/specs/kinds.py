@@ -101,6 +101,7 @@ PSI_SPEC: Final = SpecKind(
         **{"engine": "text", "rules": "texts", "granted": "texts"},
         **{"most_rows": "number", "minimum": "number", "attempts": "number"},
     },
+    peers=True,
 )
 SPEC_KINDS: Final = SpecKinds(
     TRAINING_SPEC,

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from secureflow.domain.bounds import Bounds
+from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.specs.base import (
     STRICT,
     Column,
@@ -208,6 +209,11 @@ class PsiSpec(SpecBase):
                 "size_first": self.size_first,
             }
         )
+
+    @property
+    def engine_needed(self) -> EngineNeeded:
+        """The engine that every party must have, in this version."""
+        return self.engine.name, self.engine.version
 
     @property
     def min_contributors(self) -> int:

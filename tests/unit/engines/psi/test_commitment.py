@@ -31,6 +31,12 @@ def test_it_opens_with_nothing_else() -> None:
     assert not opens("é", SALT, 9, KEYS)
 
 
+def test_nobody_commits_to_another_number_than_the_keys_of_the_list() -> None:
+    for count in (8, 10):
+        with pytest.raises(ValueError, match="9 keys"):
+            commit_keys(SALT, count, KEYS)
+
+
 @pytest.mark.parametrize(
     "keys",
     [[KEYS[0], KEYS[0]], [KEYS[1], KEYS[0]], [KEYS[0] + KEYS[1][:1]], [KEYS[0], b"", KEYS[0]]],

@@ -110,7 +110,7 @@ def test_an_old_resident_id_is_the_new_one() -> None:
 
 
 def test_a_resident_id_is_checked_by_its_digit_and_its_date() -> None:
-    wrong = ("110105194912310021", "11010519491331002X", "110105491331002", "1101051949123100",
+    wrong = ("110105194912310021", "110105194913310021", "110105491331002", "1101051949123100",
              "11010519491231002XX")  # fmt: skip
     assert made("id_card", *wrong) == [None] * len(wrong)
 

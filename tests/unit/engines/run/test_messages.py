@@ -27,6 +27,9 @@ from secureflow.engines.run.messages import (
     KeepRequest,
     MaskRequest,
     OpenRequest,
+    PeerOfferRequest,
+    PeerRunReply,
+    PeerRunRequest,
     ReceiveRequest,
     ReleaseRequest,
     RollRequest,
@@ -52,7 +55,7 @@ REQUESTS = {
         ConsentRequest, ChallengeRequest, AdmitRequest, TrainRequest, CloseRequest, SetupRequest,
         AdvanceRequest, MaskRequest, AnswerRequest, KeepRequest, CosignRequest, FinishRequest,
         ReceiveRequest, SealRequest, HandOverRequest, CollectRequest, OpenRequest, AttestRequest,
-        RollRequest, ReleaseRequest, SumRequest,
+        RollRequest, ReleaseRequest, SumRequest, PeerOfferRequest, PeerRunRequest,
     )
 }  # fmt: skip
 ADDERS = {ENCLAVE, AGGREGATOR}
@@ -107,6 +110,7 @@ def as_sent(verb: str, name: str, value: Any) -> Any:
         ("statistics", "accusation", {"mask", "finish"}),
         ("prediction", "success", {"consent", "keep", "finish"}),
         ("delivered", "success", {"keep", "receive", "seal", "hand_over", "collect"}),
+        ("psi", "success", {"consent", "peer_offer", "peer_run", "finish"}),
     ],
 )  # fmt: skip
 def test_both_ends_read_alike(kind: str, name: str, verbs: set[str]) -> None:
@@ -204,3 +208,38 @@ def test_names_of_others_are_quoted_short_and_visible(
         for one in caught.value.details.get("fields", []):
             assert not hidden(one["field"])
             assert len(one["field"]) <= 128
+
+
+@pytest.mark.parametrize(
+    ("of", "body", "changes"),
+    [
+        (PeerOfferRequest, {"program": "ab" * 32, "head": ""}, {"attempt": 0}),
+        (PeerOfferRequest, {"program": "ab" * 32, "head": ""}, {"program": "ab"}),
+        (PeerRunRequest, {"statements": {}, "offers": {}}, {"attempt": True}),
+        (PeerRunRequest, {"statements": {}, "offers": {}}, {"statements": {"A!": {}}}),
+        (PeerRunRequest, {"statements": {}, "offers": {}},
+         {"offers": {"bank-a": {"x": "y" * (1 << 14)}}}),
+        (PeerRunRequest, {"statements": {}, "offers": {}},
+         {"statements": {f"bank-{n}": {} for n in range(300)}}),
+    ],
+)  # fmt: skip
+def test_what_peers_are_shown_of_each_other_is_bounded(
+    of: type[Any], body: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    whole = {**JOB, "attempt": 1, **body}
+    assert as_body(read(of, whole)) == whole
+    with pytest.raises(SecureFlowError) as caught:
+        read(of, whole | changes)
+    assert caught.value.code == "invalid_request"
+
+
+def test_what_a_party_tells_of_a_run_is_small() -> None:
+    told = {"attempt": 1, "figures": {"keys": 3}, "channels": {}, "seconds": 1.0}
+    assert read_reply(PeerRunReply, "a", "peer_run", told).figures == {"keys": 3}
+    for wrong in (
+        {"figures": {"keys": ["x"] * 70_000}}, {"figures": {"a": "\u202e"}}, {"seconds": -1.0},
+        {"channels": {"bank-b": {"sent": -1, "received": 0}}}, {"attempt": 0},
+    ):  # fmt: skip
+        with pytest.raises(SecureFlowError) as caught:
+            read_reply(PeerRunReply, "a", "peer_run", {**told, **wrong})
+        assert caught.value.code == "malformed_reply"

@@ -36,7 +36,7 @@ def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]
 
 
 def function(
-    xp: Any, shapes: Shapes, parameters: Mapping[str, Any]
+    xp: Any, _shapes: Shapes, parameters: Mapping[str, Any]
 ) -> Callable[..., tuple[Any, ...]]:
     """Return: go through the bids, keeping the highest, whose it is, and the second highest."""
     second = parameters.get("price", "first") == "second"
@@ -47,13 +47,16 @@ def function(
             higher = bid > best
             if second:
                 beaten = xp.where(higher, best, bid)
-                rest = beaten if runner_up is None else xp.where(beaten > runner_up, beaten, runner_up)
-                runner_up = rest
+                runner_up = beaten if runner_up is None else _larger(xp, beaten, runner_up)
             winner = xp.where(higher, place, winner)
             best = xp.where(higher, bid, best)
         return winner, runner_up if second else best
 
     return award
+
+
+def _larger(xp: Any, one: Any, other: Any) -> Any:
+    return xp.where(one > other, one, other)
 
 
 def finish(

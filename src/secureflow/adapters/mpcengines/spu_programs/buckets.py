@@ -1,8 +1,8 @@
 """Lists of keys cut into buckets that say nothing, and back.
 
-A key is 16 bytes: a digest of what the parties join on, so keys are spread evenly. A key's bucket is
-drawn from it and from the job, alike at all parties; a bucket is one run of the protocol, and what
-has run need not run again in the next attempt.
+A key is 16 bytes: a digest of what the parties join on, so keys are spread evenly. A key's bucket
+is drawn from it and from the job, alike at all parties; a bucket is one run of the protocol, and
+what has run need not run again in the next attempt.
 
 Each bucket is filled up with random keys to a size that follows from the length of the list alone:
 
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 import os
+from binascii import b2a_base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -37,11 +38,12 @@ _DEVIATIONS: Final = 8.0
 """A bucket has room for its mean and so many standard deviations: 1e-15 do not fit."""
 _DIGITS: Final = 10
 _HEAD: Final = b"k,r\n"
-_LINE: Final = 2 * KEY + 1 + 1 + _DIGITS + 1
-"""Bytes of a line: the key in hex, a comma, `r` and the row, a line feed."""
+_WORD: Final = 24
+"""Characters of a key in base64, filled up to 18 bytes so that no padding is needed."""
+_LINE: Final = _WORD + 1 + 1 + _DIGITS + 1
+"""Bytes of a line: the key, a comma, `r` and the row, a line feed."""
 _CHUNK: Final = 1 << 18
 """Rows that are spelled at once."""
-_HEX: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 _POWERS: Final = 10 ** np.arange(_DIGITS - 1, -1, -1, dtype=np.int64)
 
 Bytes = NDArray[np.uint8]
@@ -54,17 +56,17 @@ class Bucketing:
 
     Args:
         count: of buckets.
-        salt: what a key's bucket is drawn with.
+        lot: what a key's bucket is drawn with, known to all.
     """
 
     count: int
-    salt: int
+    lot: int
 
     @classmethod
     def of(cls, job: str, sizes: list[int], most: int = BUCKET) -> Bucketing:
         """Return the buckets of a job over lists of these lengths, each of so many keys."""
-        salt = sha256(b"secureflow/v1/psi-buckets\0" + job.encode()).digest()
-        return cls(max(1, math.ceil(max(sizes) / most)), int.from_bytes(salt[:8], "big"))
+        lot = sha256(b"secureflow/v1/psi-buckets\0" + job.encode()).digest()
+        return cls(max(1, math.ceil(max(sizes) / most)), int.from_bytes(lot[:8], "big"))
 
     def room(self, size: int) -> int:
         """Return how many keys each bucket of a list of this length is filled up to."""
@@ -89,7 +91,7 @@ class Bucketing:
 
     def _drawn(self, keys: Bytes) -> NDArray[np.uint16]:
         """Return each key's bucket (the finaliser of SplitMix64 over its first eight bytes)."""
-        mixed = keys[:, :8].copy().view(">u8")[:, 0].astype(np.uint64) ^ np.uint64(self.salt)
+        mixed = keys[:, :8].copy().view(">u8")[:, 0].astype(np.uint64) ^ np.uint64(self.lot)
         mixed ^= mixed >> np.uint64(30)
         mixed *= np.uint64(0xBF58476D1CE4E5B9)
         mixed ^= mixed >> np.uint64(27)
@@ -153,11 +155,13 @@ def write_csv(path: Path, keys: Bytes, rows: Rows) -> None:
 
 def _lines(keys: Bytes, rows: Rows) -> Any:
     lines = np.empty((len(rows), _LINE), np.uint8)
-    lines[:, 0 : 2 * KEY : 2] = _HEX[keys >> 4]
-    lines[:, 1 : 2 * KEY : 2] = _HEX[keys & 15]
-    lines[:, 2 * KEY] = ord(",")
-    lines[:, 2 * KEY + 1] = ord("r")
-    lines[:, 2 * KEY + 2 : -1] = (rows[:, None] // _POWERS) % 10 + ord("0")
+    padded = np.zeros((len(rows), _WORD * 3 // 4), np.uint8)
+    padded[:, :KEY] = keys
+    words = b2a_base64(padded.data, newline=False)
+    lines[:, :_WORD] = np.frombuffer(words, np.uint8).reshape(-1, _WORD)
+    lines[:, _WORD] = ord(",")
+    lines[:, _WORD + 1] = ord("r")
+    lines[:, _WORD + 2 : -1] = (rows[:, None] // _POWERS) % 10 + ord("0")
     lines[:, -1] = ord("\n")
     return lines.data
 

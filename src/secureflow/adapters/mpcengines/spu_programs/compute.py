@@ -42,7 +42,9 @@ class Program(Protocol):
     INPUTS: Mapping[str, int]
     """Name → number of axes. A party may have none of them."""
 
-    def prepare(self, inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[str, Array]:
+    def prepare(
+        self, inputs: Mapping[str, Array], parameters: Mapping[str, Any]
+    ) -> dict[str, Array]:
         """Return what a party shares of its inputs, or refuse them."""
 
     def slots(self, shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
@@ -78,7 +80,7 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
     machine = Machine(part, link)
     compiled = machine.compile(
         program.function(_numpy_of_jax(), shapes, part.parameters),
-        [(shapes[place][name], _kind(program, name)) for place, name in slots],
+        [(shapes[place][name], _kind(program)) for place, name in slots],
     )
     for position, ((place, _), array) in enumerate(zip(slots, kinds, strict=True)):
         tell("inputs", position / len(slots))
@@ -95,12 +97,12 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
     return done
 
 
-def _own(program: Program, part: Part) -> tuple[dict[str, Array], tuple[str, dict[str, int]] | None]:
+def _own(program: Program, part: Part) -> tuple[dict[str, Array], RefusedError | None]:
     """Return what this party shares, or why it cannot, which the others are told."""
     try:
         return prepared(program, part.inputs, part.parameters), None
     except RefusedError as refused:
-        return {}, (refused.reason, refused.facts)
+        return {}, refused
 
 
 def prepared(
@@ -126,15 +128,16 @@ def _read(path: Path, axes: int) -> Array:
         raise RefusedError("input_malformed")
     if not 0 < array.size <= MAX_ELEMENTS:
         raise RefusedError("input_size", numbers=int(array.size))
-    return array
+    found: Array = array
+    return found
 
 
-def _agree(link: Any, own: Mapping[str, Array], refused: Any) -> Shapes:
+def _agree(link: Any, own: Mapping[str, Array], refused: RefusedError | None) -> Shapes:
     """Return the shapes of everybody's inputs; who cannot go on ends it for all."""
     mine = {name: list(array.shape) for name, array in own.items()}
     told = exchange(link, {"shapes": mine, "refused": refused is not None})
     if refused is not None:
-        raise RefusedError(refused[0], **refused[1])
+        raise refused
     for place, one in enumerate(told):
         if one.get("refused"):
             raise RefusedError("peer_refused", peer=place)
@@ -153,7 +156,7 @@ def _shapes(told: Any, place: int) -> dict[str, tuple[int, ...]]:
     return {str(name): tuple(shape) for name, shape in told.items()}
 
 
-def _kind(program: Program, name: str) -> type[np.generic]:
+def _kind(program: Program) -> type[np.generic]:
     return np.int64 if getattr(program, "WHOLE", False) else np.float64
 
 

@@ -29,7 +29,7 @@ MAX_ROWS: Final = 1 << 25
 MAX_COLUMNS: Final = 512
 
 
-def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[str, Array]:
+def prepare(inputs: Mapping[str, Array], _parameters: Mapping[str, Any]) -> dict[str, Array]:
     """Return standardised columns, and their products among themselves, over n.
 
     Raises:
@@ -54,7 +54,7 @@ def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[
     return {"columns": on_grid(standard), "own": on_grid(own)}
 
 
-def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
+def slots(shapes: Shapes, _parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
     """Return everybody's columns, then everybody's own products."""
     places = bringing(shapes, "columns")
     for place in places:
@@ -65,7 +65,7 @@ def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]
 
 
 def function(
-    xp: Any, shapes: Shapes, parameters: Mapping[str, Any]
+    xp: Any, shapes: Shapes, _parameters: Mapping[str, Any]
 ) -> Callable[..., tuple[Any, ...]]:
     """Return: the products of every two parties' columns, and the own ones as they are."""
     count = len(bringing(shapes, "columns"))
@@ -79,7 +79,7 @@ def function(
 
 
 def finish(
-    results: Sequence[Array], shapes: Shapes, parameters: Mapping[str, Any]
+    results: Sequence[Array], shapes: Shapes, _parameters: Mapping[str, Any]
 ) -> dict[str, Array]:
     """Return the whole matrix: symmetric, with ones on its diagonal."""
     places = bringing(shapes, "columns")

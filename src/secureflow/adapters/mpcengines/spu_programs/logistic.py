@@ -51,7 +51,7 @@ def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[
     return {name: on_grid(array) for name, array in made.items()}
 
 
-def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
+def slots(shapes: Shapes, _parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
     """Return the columns in the parties' order, then the weights.
 
     Raises:
@@ -81,7 +81,7 @@ def _owners(shapes: Shapes) -> list[int]:
 
 
 def function(
-    xp: Any, shapes: Shapes, parameters: Mapping[str, Any]
+    xp: Any, _shapes: Shapes, parameters: Mapping[str, Any]
 ) -> Callable[..., tuple[Any, ...]]:
     """Return: the scores, or whether they are above the threshold's."""
     bar = _threshold(parameters)
@@ -95,7 +95,7 @@ def function(
 
 
 def finish(
-    results: Sequence[Array], shapes: Shapes, parameters: Mapping[str, Any]
+    results: Sequence[Array], _shapes: Shapes, parameters: Mapping[str, Any]
 ) -> dict[str, Array]:
     """Return probabilities or classes."""
     if _threshold(parameters) is not None:

@@ -17,6 +17,7 @@ OT extension) and ECDH over Curve25519, as SPU runs them.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -54,8 +55,9 @@ def run(part: Part, link: Any, tell: Tell) -> Done:
     for number in range(cut.count):
         tell("compute", number / cut.count)
         if number not in finished:
-            bucket = filled(keys, rows[number], cut.room(len(keys)))
-            kept.add(number, _intersect(part, link, *bucket))
+            room = cut.room(len(keys))
+            kept.add(number, _intersect(part, link, keys, rows[number], room))
+            _give_back()
     tell("outputs", 0.0)
     done = Done({"keys": len(keys), "buckets": cut.count, "kept": len(finished)})
     if part.learns:
@@ -95,12 +97,12 @@ def _finished(link: Any, kept: _Kept, count: int) -> set[int]:
 class _Kept:
     """Results of buckets. The agent keeps those of a job in several buckets for the next attempt.
 
-    What was kept is taken up only for the same lists, parties and protocol: its name says for which.
+    What was kept is taken up for the same lists, parties and protocol alone: its name says which.
     """
 
     def __init__(self, part: Part, sizes: list[int], keys: Bytes, count: int) -> None:
         bound = [part.job, part.protocol, part.number, list(part.receivers), sizes]
-        told = json.dumps([bound, sha256(np.ravel(keys)).hexdigest()])
+        told = json.dumps([bound, sha256(np.ravel(keys).data).hexdigest()])
         self._name = f"bucket-{sha256(told.encode()).hexdigest()[:32]}-"
         self._part, self._many = part, count > 1
         self._files = {
@@ -130,7 +132,7 @@ class _Kept:
         )
 
 
-def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows) -> Rows:
+def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows, room: int) -> Rows:
     """Run the protocol once, over one bucket, in a folder of its own that is removed.
 
     SPU sorts its files by a shell command that names them as they are: by relative names alone.
@@ -140,7 +142,7 @@ def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows) -> Rows:
     before = _traces()
     folder = Path(tempfile.mkdtemp(dir=".")).name
     given, found = Path(folder, "keys.csv"), Path(folder, "found.csv")
-    write_csv(given, keys, rows)
+    write_csv(given, *filled(keys, rows, room))
     os.environ["TMPDIR"] = folder
     try:
         psi.psi_execute(_config(part, psi, str(given), str(found)), link)
@@ -150,6 +152,12 @@ def _intersect(part: Part, link: Any, keys: Bytes, rows: Rows) -> Rows:
         for trace in _traces() - before:
             with contextlib.suppress(OSError):
                 trace.unlink()
+
+
+def _give_back() -> None:
+    """Return to the system what a bucket left free: it would add up over many (glibc)."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _config(part: Part, psi: Any, given: str, found: str) -> Any:

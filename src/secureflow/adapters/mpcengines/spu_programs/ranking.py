@@ -10,6 +10,7 @@ Exact: numbers are whole after they are multiplied by 10^`decimals` and rounded,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
 from typing import Any, Final
 
 import numpy as np
@@ -25,26 +26,28 @@ def prepare(inputs: Mapping[str, Array], parameters: Mapping[str, Any]) -> dict[
     return {name: whole(array, parameters) for name, array in inputs.items()}
 
 
-def slots(shapes: Shapes, parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
+def slots(shapes: Shapes, _parameters: Mapping[str, Any]) -> list[tuple[int, str]]:
     """Return everybody's numbers."""
     return [(place, "values") for place in bringing(shapes, "values")]
 
 
 def function(
-    xp: Any, shapes: Shapes, parameters: Mapping[str, Any]
+    xp: Any, _shapes: Shapes, _parameters: Mapping[str, Any]
 ) -> Callable[..., tuple[Any, ...]]:
     """Return: how many of the others are larger, plus 1, of each party and measure."""
 
     def ranks(*values: Any) -> tuple[Any, ...]:
-        everybody = xp.stack(values)
-        larger = everybody[None, :, :] > everybody[:, None, :]
-        return (1 + xp.sum(larger.astype(xp.int64), axis=1),)
+        pairs = list(permutations(range(len(values)), 2))
+        ours = xp.concatenate([values[one] for one, _ in pairs])
+        theirs = xp.concatenate([values[other] for _, other in pairs])
+        larger = (theirs > ours).astype(xp.int64).reshape(len(values), len(values) - 1, -1)
+        return (1 + xp.sum(larger, axis=1),)
 
     return ranks
 
 
 def finish(
-    results: Sequence[Array], shapes: Shapes, parameters: Mapping[str, Any]
+    results: Sequence[Array], _shapes: Shapes, _parameters: Mapping[str, Any]
 ) -> dict[str, Array]:
     """Return the ranks."""
     return {"ranks": np.asarray(results[0], np.int64)}

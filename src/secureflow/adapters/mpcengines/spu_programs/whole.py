@@ -44,14 +44,16 @@ def whole(array: Array, parameters: Mapping[str, Any]) -> Array:
     scaled = np.asarray(array, np.float64) * 10.0 ** decimals(parameters)
     at_fault(~np.isfinite(scaled), "not_finite")
     at_fault(np.abs(scaled) > MOST, "ring_overflow")
-    if array.dtype.kind == "i":
-        return np.asarray(array, np.int64) * 10 ** decimals(parameters)
-    return np.rint(scaled).astype(np.int64)
+    exact: Array = np.rint(scaled).astype(np.int64)
+    if array.dtype.kind == "i":  # what float64 had rounded
+        exact = np.asarray(array, np.int64) * 10 ** decimals(parameters)
+    return exact
 
 
-def on_grid(array: Array) -> Array:
+def on_grid(array: Array | float) -> Array:
     """Return the nearest multiples of 2^-18, which float64 and the ring both hold exactly."""
-    return np.ldexp(np.rint(np.ldexp(array, FRACTION_BITS)), -FRACTION_BITS)
+    rounded: Array = np.ldexp(np.rint(np.ldexp(array, FRACTION_BITS)), -FRACTION_BITS)
+    return rounded
 
 
 def at_fault(wrong: NDArray[np.bool_], reason: str) -> None:

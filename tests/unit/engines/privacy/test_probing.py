@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secureflow.engines.psi.probing import (
+from secureflow.engines.privacy.probing import (
     DAY,
     Probe,
     ProbingLedger,

@@ -277,17 +277,26 @@ class ProbingLedger:
 
     def _exceeded(self, job: str, wanted: int, left: int) -> SecureFlowError:
         rule = self.rule
-        facts = {"job": job, "wanted": wanted, "domain": rule.domain, "left": left}
         said = Text(
             "{job} would test {wanted} ids against {domain}; {left} of {limit} are left.",
-            limit=rule.limit, **facts,
-        )  # fmt: skip
+            job=job,
+            wanted=wanted,
+            domain=rule.domain,
+            left=left,
+            limit=rule.limit,
+        )
         if rule.window is not None:
             said = Text(
                 "{job} would test {wanted} ids against {domain}; {left} of {limit} in {window} "
                 "days are left.",
-                limit=rule.limit, window=rule.window, **facts,
-            )  # fmt: skip
+                job=job,
+                wanted=wanted,
+                domain=rule.domain,
+                left=left,
+                limit=rule.limit,
+                window=rule.window,
+            )
+        facts = {"domain": rule.domain, "wanted": wanted, "left": left}
         return SecureFlowError("probing_exceeded", said, _HINT, facts)
 
     def _enter(self, number: int, ids: int, now: int) -> None:

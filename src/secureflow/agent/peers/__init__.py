@@ -1,0 +1,1 @@
+"""Channels from this agent to the agents of its peers."""

@@ -1,0 +1,15 @@
+"""Every engine, each with a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.mpcengines.cases import CASES, Bench, bench_of
+
+
+@pytest.fixture(params=CASES)
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with bench_of(request.param) as made:
+        yield made

@@ -1,0 +1,136 @@
+"""What agents say to one another around a run: who differs, goes, fails, and where it began."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from peers.engines import channels_of, job_of
+
+from secureflow.adapters.mpcengines import agreement
+from secureflow.adapters.mpcengines.agreement import TERMS, Peers
+from secureflow.application.ports.mpcengine import EngineDeadlines, EngineInfo
+from secureflow.kit.errors import SecureFlowError
+
+INFO = EngineInfo("toy", "1", {}, {}, (2, 16))
+NAMES = ("a", "b", "c")
+
+
+def parties(*names: str, **more: Any) -> tuple[dict[str, Peers], dict[str, Any]]:
+    channels = channels_of(NAMES)
+    made = {
+        one: Peers(replace(job_of(NAMES), party=one, channels=channels[one], **more), INFO)
+        for one in names or NAMES
+    }
+    return made, channels
+
+
+async def error_of(work: Any) -> SecureFlowError:
+    with pytest.raises(SecureFlowError) as failed:
+        await work
+    return failed.value
+
+
+async def test_all_agree_and_are_done() -> None:
+    made, _ = parties()
+    await asyncio.gather(*(one.agree(120.0) for one in made.values()))
+    for one in made.values():
+        await one.tell({"say": "beat", "phase": "compute"})
+        await one.tell({"say": "done"})
+    await asyncio.gather(
+        *(made[one].watch(other) for one in NAMES for other in NAMES if one != other)
+    )
+
+
+@pytest.mark.parametrize("field", sorted(TERMS))
+async def test_each_term_is_compared(field: str) -> None:
+    made, _ = parties()
+    made["b"]._terms = {**made["b"]._terms, field: "SECRET"}
+    error = await error_of(asyncio.gather(*(one.agree(120.0) for one in made.values())))
+    assert error.code == "program_mismatch"
+    assert TERMS[field] in error.message
+    assert "SECRET" not in str(error)
+
+
+def test_the_terms_are_those_of_a_job() -> None:
+    assert set(job_of(NAMES).agreement(INFO)) == set(TERMS)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"{", b"[]", b'{"say":"hi"}', b'{"say":"hello"}', b"x" * (2 << 20), b'{"say":["done"]}'],
+)
+async def test_who_says_anything_else_is_named(said: bytes) -> None:
+    made, channels = parties("a")
+    for other in ("b", "c"):
+        await channels[other]["a"].send(said)
+    error = await error_of(made["a"].agree(120.0))
+    assert error.code in {"peer_broken", "program_mismatch"}
+    assert error.details["party"] in {"b", "c"}
+    await channels["b"]["a"].send(said)
+    error = await error_of(made["a"].watch("b"))
+    assert (error.code, error.details["party"]) == ("peer_broken", "b")
+
+
+async def test_who_closes_or_breaks_is_named() -> None:
+    made, channels = parties("a")
+    await channels["b"]["a"].close()
+    assert (await error_of(made["a"].watch("b"))).details["party"] == "b"
+    channels["c"]["a"].cut()
+    assert (await error_of(made["a"].watch("c"))).details["party"] == "c"
+    assert (await error_of(made["a"].tell({"say": "beat"}))).details["party"] == "c"
+
+
+async def test_silence_is_noticed_and_a_beat_is_a_sign() -> None:
+    made, channels = parties("a", deadlines=EngineDeadlines(120.0, 0.2, 120.0))
+    watching = asyncio.ensure_future(made["a"].watch("b"))
+    for _ in range(8):
+        await asyncio.sleep(0.05)
+        await channels["b"]["a"].send(b'{"say":"beat"}')
+    assert not watching.done()
+    error = await error_of(watching)
+    assert error.code == "peer_broken"
+    assert "nothing came from it" in error.message
+
+
+@pytest.mark.parametrize("phase", ["compute", "SECRET PHASE", 5, None])
+async def test_a_failure_tells_its_phase_if_it_is_one(phase: Any) -> None:
+    made, channels = parties("a")
+    message = json.dumps({"say": "failed", "sure": True, "phase": phase}).encode()
+    await channels["b"]["a"].send(message)
+    error = await error_of(made["a"].watch("b"))
+    assert error.details["phase"] == (phase if phase == "compute" else "connect")
+    assert "SECRET" not in str(error)
+
+
+@pytest.mark.parametrize(("sure", "named"), [(True, "c"), (False, None)])
+async def test_the_party_where_it_began_is_found(
+    sure: bool, named: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not sure of its failure waits a moment for one that is."""
+    monkeypatch.setattr(agreement, "GRACE", 0.3)
+    made, _ = parties()
+    await asyncio.gather(*(one.agree(120.0) for one in made.values()))
+    watching = {one: asyncio.create_task(made["a"].watch(one)) for one in ("b", "c")}
+    await made["b"].fail(sure=False)
+    await made["c"].fail(sure=sure)
+    found = await made["a"].culprit(watching)
+    assert (None if found is None else found.details["party"]) == named
+    await asyncio.gather(*watching.values(), return_exceptions=True)
+
+
+async def test_a_failure_is_told_although_one_peer_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agreement, "GRACE", 0.3)
+    made, channels = parties("a")
+
+    async def full(_: bytes) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(channels["a"]["b"], "send", full)
+    await made["a"].fail(sure=True)
+    assert b"failed" in (await channels["c"]["a"].receive() or b"")

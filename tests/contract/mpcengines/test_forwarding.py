@@ -1,0 +1,148 @@
+"""Carrying an engine's connections: both directions, both ends, and no more than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections import deque
+from collections.abc import AsyncIterator
+
+import pytest
+from peers.engines import MemoryChannel, channels_of
+
+from secureflow.adapters.mpcengines import forwarding
+from secureflow.adapters.mpcengines.forwarding import Doors, Forwarder
+from tests.contract.mpcengines.cases import soon
+
+
+class Side:
+    """One party's doors, forwarder and channel; its engine is the test."""
+
+    def __init__(self, channel: MemoryChannel, spares: int = 4) -> None:
+        self.channel = channel
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listening.getsockname()
+        self.listening.setblocking(False)
+        self.own = socket.create_server(("127.0.0.1", 0))
+        made = [socket.socket() for _ in range(spares)]
+        for one in made:
+            one.setblocking(False)
+        port = self.own.getsockname()[1]
+        self.doors = Doors(port, {channel.peer: self.listening}, deque(made))
+        self.forwarder = Forwarder(self.doors, {channel.peer: channel}, 120.0)
+        self.task = asyncio.ensure_future(self.forwarder.run(channel.peer))
+
+    async def stop(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self.forwarder.stop()
+        self.doors.close()
+        self.own.close()
+
+
+@pytest.fixture
+async def sides() -> AsyncIterator[tuple[Side, Side]]:
+    made = channels_of(("a", "b"))
+    one, two = Side(made["a"]["b"]), Side(made["b"]["a"])
+    yield one, two
+    for each in (one, two):
+        await each.stop()
+
+
+async def connected(one: Side, two: Side) -> tuple[socket.socket, socket.socket]:
+    """Return both engines' ends of a connection that the first one opened."""
+    loop = asyncio.get_running_loop()
+    two.own.setblocking(False)
+    near = socket.socket()
+    near.setblocking(False)
+    await loop.sock_connect(near, one.address)
+    far, _ = await loop.sock_accept(two.own)
+    return near, far
+
+
+async def test_bytes_arrive_both_ways_and_each_end_is_told(sides: tuple[Side, Side]) -> None:
+    loop, data = asyncio.get_running_loop(), bytes(range(256)) * 8192
+    near, far = await connected(*sides)
+    with near, far:
+        for sender, receiver in ((near, far), (far, near)):
+            sending = asyncio.ensure_future(loop.sock_sendall(sender, data))
+            got = bytearray()
+            while len(got) < len(data):
+                got += await loop.sock_recv(receiver, 1 << 20)
+            await sending
+            assert got == data
+            sender.shutdown(socket.SHUT_WR)
+            assert await loop.sock_recv(receiver, 1) == b""  # the other direction goes on
+    await soon(lambda: not sides[0].forwarder._pumps and not sides[1].forwarder._pumps)
+
+
+async def test_a_peer_may_come_before_the_engine_listens(sides: tuple[Side, Side]) -> None:
+    loop, (one, two) = asyncio.get_running_loop(), sides
+    port = two.doors.port
+    two.own.close()
+    near = socket.socket()
+    near.setblocking(False)
+    with near:
+        await loop.sock_connect(near, one.address)
+        await loop.sock_sendall(near, b"early")
+        await soon(lambda: len(two.doors.spares) == 3)
+        await asyncio.sleep(3 * forwarding.RETRY)  # it has been refused by then
+        two.own = socket.create_server(("127.0.0.1", port))
+        two.own.setblocking(False)
+        far, _ = await loop.sock_accept(two.own)
+        with far:
+            assert await loop.sock_recv(far, 16) == b"early"
+
+
+async def test_a_break_is_told_as_one(sides: tuple[Side, Side]) -> None:
+    """An engine must not take it for a clean end."""
+    loop = asyncio.get_running_loop()
+    near, far = await connected(*sides)
+    with far:
+        forwarding._reset(near)
+        with pytest.raises(ConnectionResetError):
+            await loop.sock_recv(far, 1)
+    await soon(lambda: not sides[0].forwarder._pumps and not sides[1].forwarder._pumps)
+
+
+async def test_more_connections_than_sockets_are_refused(sides: tuple[Side, Side]) -> None:
+    loop, (one, two) = asyncio.get_running_loop(), sides
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            for each in await connected(one, two):
+                stack.enter_context(each)
+        near = stack.enter_context(socket.socket())
+        near.setblocking(False)
+        await loop.sock_connect(near, one.address)
+        with pytest.raises(ConnectionResetError):
+            await loop.sock_recv(near, 1)
+        assert len(two.forwarder._pumps) == 4
+
+
+async def test_an_engine_has_so_many_connections_open_at_most(
+    sides: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "CONNECTIONS", 2)
+    loop, (one, two) = asyncio.get_running_loop(), sides
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            for each in await connected(one, two):
+                stack.enter_context(each)
+        near = stack.enter_context(socket.socket())
+        near.setblocking(False)
+        await loop.sock_connect(near, one.address)
+        with pytest.raises(ConnectionResetError):
+            await loop.sock_recv(near, 1)
+        assert one.channel.opened == 2
+
+
+async def test_nothing_is_left_open(sides: tuple[Side, Side]) -> None:
+    near, far = await connected(*sides)
+    with near, far:
+        for each in sides:
+            await each.stop()
+        loop = asyncio.get_running_loop()
+        for end in (near, far):
+            with pytest.raises(ConnectionResetError):
+                await loop.sock_recv(end, 1)

@@ -1,0 +1,149 @@
+"""Which customers do two institutions share? A centre and two agents, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from secureflow.agent import api
+from secureflow.demo.platform import Platform
+from secureflow.demo.processes import kill_group
+from secureflow.domain.jobs import Job
+from secureflow.domain.schemas import DatasetConfig
+from secureflow.domain.specs.base import parse
+from secureflow.sdk import psi_request
+from tests.nursery import Born
+from tests.survival.world import ROOT, await_end, bank_names, verified
+
+PATIENCE = 60.0
+POLICY = """permit(principal, action == Action::"psi", resource)
+  when { context.learns == "one" && !context.granted.contains("bank-b/segment") };
+permit(principal, action == Action::"psi", resource)
+  when { context.learns == "all" && context.granted.contains("bank-b/segment") };"""
+TABLES = {
+    "bank-a": "phone,segment\n13800138000,gold\n13900139000,silver\n13700137000,gold\n",
+    "bank-b": "phone,segment\n138 0013 8000,x\n+86 13700137000,y\n13600136000,z\n",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    directory = tmp_path_factory.mktemp("psi")
+    datasets = {party: dataset(directory, party) for party in TABLES}
+    surroundings = {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    entry = {"agent": ("-m", "tests.peers.plain_psi")}
+    with Platform(
+        directory / "p", bank_names(2), datasets, policy=POLICY, child=Born,
+        environment=surroundings, entry=entry,
+    ) as built:  # fmt: skip
+        built.build()
+        yield built
+
+
+def dataset(directory: Path, party: str) -> DatasetConfig:
+    path = directory / f"{party}.csv"
+    path.write_text(TABLES[party])
+    columns = [{"name": "phone", "type": "text"}, {"name": "segment", "type": "text"}]
+    config = {"name": "customers", "path": str(path), "format": "csv", "columns": columns}
+    return parse(DatasetConfig, {**config, "probing": {"limit": 1000}}, "dataset")
+
+
+def submitted(place: Platform, **changes: Any) -> str:
+    with place.client("bank-a") as client:
+        datasets = [client.datasets.get(one.dataset_id) for one in place.parties.values()]
+        asked: dict[str, Any] = {
+            "key": ["phone"], "columns": {party: ["phone"] for party in TABLES},
+            "learns": "bank-a", "purpose": "credit scoring", "most_rows": 50,
+        }  # fmt: skip
+        return client.jobs.submit(psi_request(place.project, datasets, **asked | changes)).id
+
+
+def ended(place: Platform, job: str) -> Job:
+    with place.client("bank-a") as client:
+        return await_end(client, job)
+
+
+def rows(place: Platform, party: str, job: str) -> list[dict[str, Any]]:
+    found = api.results_show(place.parties[party].config, job)
+    assert found["state"] == "kept"
+    table: list[dict[str, Any]] = pq.read_table(found["path"]).to_pylist()
+    return table
+
+
+def test_the_receiver_learns_its_rows_and_the_centre_counts(place: Platform) -> None:
+    before = left(place, "bank-b")
+    job = ended(place, submitted(place))
+    assert job.state == "succeeded", str(job.error)
+    report = job.report or {}
+    assert report["intersection"]["keys"] == {"bank-a": 3, "bank-b": 3}
+    assert report["intersection"]["matched"] == {"bank-a": 2}
+    assert [one["bytes"] > 0 for one in report["intersection"]["channels"]] == [True, True]
+    assert rows(place, "bank-a", job.id) == [
+        {"row": 1, "phone": "13800138000"}, {"row": 3, "phone": "13700137000"},
+    ]  # fmt: skip
+    assert api.results_list(place.parties["bank-b"].config) == []
+    assert "13800138000" not in json.dumps([report, everything(place)])
+    assert verified(place, job.id)
+    assert before - left(place, "bank-b") == 3
+
+
+def left(place: Platform, party: str) -> int:
+    (found,) = api.probing_list(place.parties[party].config)
+    return int(found["remaining"])
+
+
+def everything(place: Platform) -> str:
+    """Return what the centre has on its disk, as text."""
+    files = (one for one in place.server.rglob("*") if one.is_file())
+    return "".join(one.read_bytes().decode("latin-1") for one in files)
+
+
+def test_both_learn_and_get_what_the_other_grants(place: Platform) -> None:
+    columns = {"bank-a": ["phone"], "bank-b": {"key": ["phone"], "granted": ["segment"]}}
+    job = ended(place, submitted(place, learns="all", columns=columns))
+    assert job.state == "succeeded", str(job.error)
+    assert rows(place, "bank-a", job.id) == [
+        {"row": 1, "phone": "13800138000", "segment": "x"},
+        {"row": 3, "phone": "13700137000", "segment": "y"},
+    ]
+    assert [one["row"] for one in rows(place, "bank-b", job.id)] == [1, 2]
+
+
+@pytest.mark.parametrize("who", ["bank-a", "bank-b", "server"])
+def test_whoever_is_killed_in_the_middle_the_next_attempt_has_the_result(
+    place: Platform, who: str
+) -> None:
+    held = [owner.directory for owner in place.parties.values()]
+    for folder in held:
+        (folder / "held").unlink(missing_ok=True)
+        (folder / "hold").touch()
+    job = submitted(place)
+    wait_for(held)
+    kill_group(place.processes[who].pid, signal.SIGKILL)
+    for folder in held:
+        (folder / "hold").unlink()
+    place.start(who)
+    found = ended(place, job)
+    assert found.state == "succeeded", str(found.error)
+    told = (found.report or {})["intersection"]
+    assert told["matched"] == {"bank-a": 2}
+    assert len(rows(place, "bank-a", job)) == 2
+    if who != "server":
+        codes = {reason["code"] for reason in told["attempts"][0]["reasons"]}
+        assert codes & {"attempt_lost", "peer_broken", "peer_absent"}
+        assert told["attempt"] == 2
+    assert verified(place, job)
+
+
+def wait_for(held: list[Path]) -> None:
+    until = time.monotonic() + PATIENCE
+    while not all((folder / "held").exists() for folder in held):
+        assert time.monotonic() < until
+        time.sleep(0.05)

@@ -1,0 +1,176 @@
+"""An engine's process that lies gets a typed refusal that names its party, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from peers.engines import Table, job_of
+from peers.toyengine import ToyEngine, numbers
+
+from secureflow.adapters.mpcengines import running
+from secureflow.adapters.mpcengines.running import HOST
+from secureflow.adapters.mpcengines.runs import EngineRuns
+from secureflow.adapters.sandbox import PlainSandbox
+from secureflow.application.ports.mpcengine import EngineLimits
+from secureflow.kit.errors import SecureFlowError
+
+LIAR = """#!{python}
+import array, importlib.util, json, os, socket, sys
+spec = importlib.util.spec_from_file_location("host", {host!r})
+host = importlib.util.module_from_spec(spec); spec.loader.exec_module(host)
+raw = socket.socket(fileno=os.dup(0))
+channel = host.Channel(raw)
+told = channel.line()
+def say(**message): channel.say(message)
+def passing(message, *handles):
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", handles))]
+    raw.sendmsg([json.dumps(message).encode() + b"\\n"], rights)
+def doors(): return host.doors(channel, told)
+{lie}
+channel.until_closed()
+"""
+OWN = "say(say='door', port=7000); "
+"""Where its own engine would listen; of a peer's the agent wants sockets."""
+OUTPUT = "doors(); say(say='output', name={name!r}, bytes={size}); raw.sendall(b'x' * {sent})"
+LIES: dict[str, tuple[str, str]] = {
+    "no sockets": (OWN + "say(say='door', port=7000)", "sockets are missing"),
+    "too few": (OWN + "passing({'say': 'door', 'port': 1}, 0)", "sockets are missing"),
+    "files for sockets": (
+        OWN + "f = os.open('/etc/passwd', 0); passing({'say': 'door', 'port': 1}, *[f] * 65)",
+        "no socket",
+    ),
+    "sockets of the host": (
+        OWN + "passing({'say': 'door', 'port': 1}, *[0] * 65)",
+        "no socket of TCP",
+    ),
+    "no port": ("say(say='door', port='7000')", "did not open its network"),
+    "a port beyond": ("say(say='door', port=1 << 16)", "did not open its network"),
+    "no door": ("say(say='done', figures={})", "did not open its network"),
+    "no JSON": ("doors(); raw.sendall(b'{\\n')", "no JSON"),
+    "a list": ("doors(); raw.sendall(b'[]\\n')", "no JSON"),
+    "a line without end": (
+        "doors()\nwhile True: raw.sendall(b'x' * (1 << 20))",
+        "message is too long",
+    ),
+    "no such word": ("doors(); say(say='hello')", "no engine says"),
+    "another reason": ("doors(); say(say='failed', word='SECRET')", "no engine says"),
+    "a reason that is no word": ("doors(); say(say='failed', word=['x'])", "no engine says"),
+    "no figures": ("doors(); say(say='done')", "figures"),
+    "figures of text": ("doors(); say(say='done', figures={'rows': 'SECRET'})", "figures"),
+    "many figures": (
+        "doors(); say(say='done', figures={str(i): 1 for i in range(65)})",
+        "figures",
+    ),
+    "another file": (OUTPUT.format(name="other", size=1, sent=1), "not declared"),
+    "a file elsewhere": (OUTPUT.format(name="../sum.txt", size=1, sent=1), "not declared"),
+    "a file twice": (
+        OUTPUT.format(name="sum.txt", size=1, sent=1)
+        + "; say(say='output', name='sum.txt', bytes=1)",
+        "not declared",
+    ),
+    "less than nothing": (OUTPUT.format(name="sum.txt", size=-1, sent=0), "larger"),
+    "too much": (OUTPUT.format(name="sum.txt", size=(1 << 20) + 1, sent=1), "larger"),
+    "no size": (OUTPUT.format(name="sum.txt", size="None", sent=1), "larger"),
+    "a file that ends early": (
+        OUTPUT.format(name="sum.txt", size=9, sent=1) + "; raw.close(); os._exit(0)",
+        "ended without an answer",
+    ),
+}
+
+
+class Liar(ToyEngine):
+    """An engine whose process lies."""
+
+    def __init__(self, runs: EngineRuns, folder: Path, lie: str) -> None:
+        path = folder / "liar"
+        head, tail = LIAR.split("{lie}")
+        filled = head.replace("{python}", sys.executable).replace("{host!r}", repr(str(HOST)))
+        path.write_text(filled + lie + tail)
+        path.chmod(0o700)
+        super().__init__(runs, folder, python=str(path))
+
+
+def descriptors() -> int:
+    """Return how many this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    made = Path(mkdtemp(prefix="sf-liars-", dir="/dev/shm"))
+    yield made
+    shutil.rmtree(made)
+
+
+def table(folder: Path, lie: str, **more: Any) -> Table:
+    runs = EngineRuns(PlainSandbox(), folder / "engines", unconfined=True)
+    engines = {"a": Liar(runs, folder, lie), "b": ToyEngine(runs, folder)}
+    limits = EngineLimits(memory=0, scratch=1 << 20)
+    job = job_of(("a", "b"), limits=limits, **more)
+    return Table(engines, folder, job, numbers(folder, {"a": 1, "b": 2}))
+
+
+@pytest.mark.parametrize("name", LIES)
+async def test_a_lie_is_refused(folder: Path, name: str) -> None:
+    lie, reason = LIES[name]
+    before = descriptors()
+    found = await table(folder, lie).run()
+    error = found["a"]
+    assert isinstance(error, SecureFlowError), error
+    assert error.code in {"engine_output_refused", "engine_failed"}
+    assert reason in error.message
+    assert error.details["party"] == "a"
+    assert "SECRET" not in str(error)
+    other = found["b"]
+    assert isinstance(other, SecureFlowError)
+    assert (other.code, other.details["party"]) == ("peer_broken", "a")
+    assert list((folder / "outputs-a").iterdir()) == []
+    assert not (folder / "sum.txt").exists()
+    assert descriptors() == before
+    assert [one.name for one in (folder / "engines").iterdir()] == ["logs"]
+
+
+async def test_what_it_passes_later_is_closed_unseen(folder: Path) -> None:
+    """The doors are taken before an engine's code runs: a socket that both hold could block us."""
+    lie = (
+        "doors()\nfor _ in range(50):\n"
+        "    passing({'say': 'progress', 'phase': 'x', 'share': 0}, *[0] * 20)\n"
+        "say(say='failed', word='raised')"
+    )
+    before = descriptors()
+    found = await table(folder, lie).run()
+    assert isinstance(found["a"], SecureFlowError)
+    assert found["a"].code == "engine_failed"
+    assert descriptors() == before
+
+
+async def test_messages_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MESSAGES", 500)
+    lie = "doors()\nwhile True: say(say='progress', phase='x', share=0.5)"
+    found = await table(folder, lie).run()
+    assert isinstance(found["a"], SecureFlowError)
+    assert found["a"].code == "engine_output_refused"
+
+
+async def test_a_party_that_receives_nothing_returns_nothing(folder: Path) -> None:
+    lie = OUTPUT.format(name="sum.txt", size=1, sent=1)
+    found = await table(folder, lie, receivers=("b",)).run()
+    assert isinstance(found["a"], SecureFlowError)
+    assert "not declared" in found["a"].message
+
+
+async def test_a_file_that_is_there_already_is_not_replaced(folder: Path) -> None:
+    made = table(folder, OUTPUT.format(name="sum.txt", size=1, sent=1))
+    outputs = folder / "outputs-a"
+    outputs.mkdir()
+    (outputs / "sum.txt").write_text("other")
+    found = await made.run()
+    assert isinstance(found["a"], SecureFlowError)
+    assert "there already" in found["a"].message
+    assert (outputs / "sum.txt").read_text() == "other"
