@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from peers.channels import KEYS, Carrier, Pair, scope
 
 from secureflow.adapters.link import peerlink
-from secureflow.adapters.link.peertls import new_channel_key
+from secureflow.adapters.link.peertls import PeerTls, new_channel_key
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
+from secureflow.engines.peers.faults import ChannelFaultError
 from secureflow.engines.peers.framing import FrameKind, write_frame
 from secureflow.engines.peers.statements import make_statement
 from secureflow.kit.errors import SecureFlowError
@@ -304,3 +307,43 @@ async def test_a_message_that_claims_to_be_huge_is_not_waited_for(pair: Pair) ->
     with pytest.raises(SecureFlowError, match="too long"):
         await b.receive()
     await pair.stop()
+
+
+def _handshake(one: PeerTls, other: PeerTls) -> None:
+    for _ in range(3):
+        for here, there in ((one, other), (other, one)):
+            here.shake()
+            for _plain in there.feed(here.pull()):
+                pass
+
+
+def test_the_certificate_itself_decides_not_only_the_handshake() -> None:
+    """OpenSSL takes several trusted certificates out of one file; the pinned one is one."""
+    own, peer, second = (new_channel_key() for _ in range(3))
+    both = second.certificate + peer.certificate
+    client = PeerTls(own, both, client=True)
+    server = PeerTls(second, own.certificate, client=False)
+    with pytest.raises(ChannelFaultError, match="another certificate"):
+        _handshake(client, server)
+    assert not client.done
+
+
+def test_a_key_is_never_in_a_file_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, peer = new_channel_key(), new_channel_key()
+    made: list[str] = []
+    make = tempfile.mkstemp
+
+    def noted(*arguments: Any) -> tuple[int, str]:
+        descriptor, path = make(*arguments)
+        made.append(path)
+        assert Path(path).stat().st_mode & 0o777 == 0o600
+        return descriptor, path
+
+    monkeypatch.setattr(tempfile, "mkstemp", noted)
+    PeerTls(own, peer.certificate, client=True)
+    assert made == []  # a file in memory
+    monkeypatch.delattr(os, "memfd_create")
+    PeerTls(own, peer.certificate, client=True)
+    assert len(made) == 1
+    assert not Path(made[0]).exists()
+    assert "private" not in repr(own).replace("ChannelKey(certificate=", "")

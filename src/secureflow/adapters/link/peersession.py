@@ -19,7 +19,7 @@ from secureflow.engines.peers.faults import (
 from secureflow.engines.peers.multiplex import Multiplexer
 from secureflow.engines.peers.resuming import ResumableStream, channel_tag
 
-CHUNK: Final = 256 * 1024
+CHUNK: Final = 512 * 1024
 """Plaintext bytes of one frame, about; measured by `python -m benchmarks.peers`."""
 
 
