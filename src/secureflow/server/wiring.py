@@ -39,8 +39,8 @@ from secureflow.application.running.overdue import OverdueEnds
 from secureflow.application.running.recosigning import Recosigning
 from secureflow.application.setback import LogGuard
 from secureflow.application.tokens import Tokens
-from secureflow.application.transactions import Transactions
 from secureflow.application.totals import Totals
+from secureflow.application.transactions import Transactions
 from secureflow.application.uploads import Uploads
 from secureflow.application.users import Users
 from secureflow.application.witnessing import Witnessing

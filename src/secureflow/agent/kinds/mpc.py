@@ -16,7 +16,7 @@ import numpy as np
 from secureflow.agent.compute.columns import check_asked, check_bounds, check_contributions
 from secureflow.agent.compute.jobfiles import UPDATE, emptied, held_folder, take
 from secureflow.agent.compute.mpc import ADD, add_arguments
-from secureflow.agent.job.context import AgentContext, Computing, Engines, Fetching
+from secureflow.agent.job.context import AgentContext, Computing, Fetching, RunningEngines
 from secureflow.agent.kinds.kind import Contributing, Peering
 from secureflow.agent.kinds.mpc_engines import EnginePart, check_engines, check_side
 from secureflow.agent.kinds.summedrounds import Asked, RoundRequest, SummedRounds
@@ -130,7 +130,7 @@ class MpcAgentKind:
         if not spec.masked:
             check_side(spec, dataset, party)
 
-    def check_engines(self, spec: MpcSpec, engines: Engines, party: str) -> None:
+    def check_engines(self, spec: MpcSpec, engines: RunningEngines, party: str) -> None:
         """Refuse a job whose engine is not here."""
         check_engines(spec, engines, party)
 
