@@ -50,13 +50,14 @@ class RankingEngine:
         self.fails: SecureFlowError | None = None
         self.jobs: list[EngineJob] = []
         self.read: list[Any] = []
+        self.programs: tuple[str, ...] = ("ranking",)
         self.says: Any = None
         """What it says, whatever the numbers are."""
 
     def describe(self) -> EngineInfo:
         label = SecurityLabel("semi-honest", "", "")
-        program = EngineProgram("", "ab" * 32, ("ABY3",), (3, 3))
-        return EngineInfo(self.name, self.version, {"ABY3": label}, {"ranking": program}, (3, 3))
+        programs = {name: EngineProgram("", "ab" * 32, ("ABY3",), (3, 3)) for name in self.programs}
+        return EngineInfo(self.name, self.version, {"ABY3": label}, programs, (3, 3))
 
     def available(self) -> SecureFlowError | None:
         return None

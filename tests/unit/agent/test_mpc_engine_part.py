@@ -212,8 +212,11 @@ async def test_what_an_engine_says_is_looked_at(tmp_path: Path, says: Any) -> No
 async def test_an_engine_that_is_not_here_is_said_before_consent(tmp_path: Path) -> None:
     world = MpcAgentWorld(tmp_path / "agent")
     world.engine.version = "0.9.4"
-    error = await refused(world.consented(), "program_mismatch")
+    error = await refused(world.consented(), "engine_absent")
+    assert "0.9.4" in error.message
     assert error.details["party"] == ME
+    world.engine.version, world.engine.programs = "0.9.5", ("sealed-bid",)
+    await refused(world.consented(), "program_mismatch")
     world.more_ports["engines"].engines.clear()
     with pytest.raises(SecureFlowError) as caught:
         await world.consented()

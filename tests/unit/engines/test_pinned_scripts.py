@@ -148,7 +148,7 @@ def lost_every_time() -> Made:
 
 ENGINES: dict[str, Callable[[], Made]] = {
     "engine, success": lambda: (EngineWorld(count=3), play),
-    "engine, again": lambda: (EngineLostOnce(count=3), play),
+    "engine, lost once": lambda: (EngineLostOnce(count=3), play),
     "engine, failure": lost_every_time,
 }
 PLAYED: dict[str, dict[str, Callable[[], Made]]] = {
@@ -211,7 +211,7 @@ PINS: dict[str, dict[str, str]] = {
         "dropped": "156ce5e5a401fde9d9df2760052a6269e5f6411dfa3649f047a1f2b21ddc7bc3",
         "accusation": "c3d7e51c3a2e735912d9236c093dd3594e8426887729725c0ea0820d0cb99eaa",
         "engine, success": "8a26cdf2069d3665b9e8ab099814d1a5e2912b70e42531f4bcfca35fcc4d6f87",
-        "engine, again": "0a0aee3bece017f1db641ada159a7dc3f0f9a481b446f460eb63b7ebc8611c21",
+        "engine, lost once": "0a0aee3bece017f1db641ada159a7dc3f0f9a481b446f460eb63b7ebc8611c21",
         "engine, failure": "56f35639c78b455199f754a87002b72cc58c475b08efd9a4ab1765a19a4deff0",
     },
     "sweep/1": {

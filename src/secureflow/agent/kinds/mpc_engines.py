@@ -34,6 +34,7 @@ from secureflow.agent.kinds.wholesums import whole_sums
 from secureflow.agent.owner.results import result_file
 from secureflow.agent.record.records import JobRecord
 from secureflow.application.ports.mpcengine import EngineDeadlines, EngineJob, EngineResult
+from secureflow.domain.partyengines import other_version
 from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import dump
 from secureflow.domain.specs.engineprograms import input_of, matched_by_place, outputs_of
@@ -281,14 +282,16 @@ def check_engines(spec: MpcSpec, engines: RunningEngines, party: str) -> None:
     """
     if spec.engine is None:
         return
-    name, version = spec.engine.name, spec.engine.version
+    name, version, program = spec.engine.name, spec.engine.version, spec.computation.name
     here = engines.ready(name).describe()
-    if here.version != version or spec.computation.name not in here.programs:
+    if here.version != version:
+        raise other_version(name, party, here.version, version)
+    if program not in here.programs:
         raise SecureFlowError(
             "program_mismatch",
-            Text("{party} has {engine} {here}, and the job needs {version}.",
-                 party=party, engine=name, here=here.version, version=version),
-            Text("Its owner installs it: secureflow engine install {engine}.", engine=name),
+            Text("{engine} of {party} has no program {program}.",
+                 party=party, engine=name, program=program),
+            "All parties install the same version of SecureFlow.",
             {"party": party, "engine": name},
         )  # fmt: skip
 

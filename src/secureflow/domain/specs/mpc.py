@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from secureflow.domain.bounds import Bounds
+from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.specs.base import (
     STRICT,
     UNLESS_NONE,
@@ -118,6 +119,11 @@ class MpcSpec(SpecBase):
         return digest(
             {"program": dump(self.computation), "protocol": self.protocol, "engine": engine}
         )
+
+    @property
+    def engine_needed(self) -> EngineNeeded | None:
+        """The engine that every party must have, in this version; None for a masked sum."""
+        return None if self.engine is None else (self.engine.name, self.engine.version)
 
     @property
     def learners(self) -> tuple[str, ...]:
