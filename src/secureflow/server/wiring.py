@@ -103,8 +103,7 @@ def make_services(
         coming: called with parties that could not dial in, and have a new certificate now.
         readiness, stopping: tells which parts work; set to end long streams.
         ticks: paces login attempts.
-        metrics: metrics that the adapters already report jobs to.
-        quotas: limits per organisation.
+        metrics, quotas: metrics that the adapters already report jobs to; limits per organisation.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
         server, others: the names of this server, and of the other servers of the database.
     """

@@ -41,9 +41,10 @@ from secureflow.agent.compute.worker_process import WorkerConfig
 from secureflow.agent.compute.workers import Workers, not_prepared
 from secureflow.application.ports.sandbox import Launch, Limits, SandboxProcess, View
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import CodePart, JobSpec
+from secureflow.domain.specs.base import JobSpec
 from secureflow.domain.specs.bundle_family import writing_seconds
 from secureflow.domain.specs.bundles import CODE_ERRORS
+from secureflow.domain.specs.partforms import CodePart
 from secureflow.kit.canonical import JSON
 from secureflow.kit.disk import Place, writing
 from secureflow.kit.errors import SecureFlowError

@@ -13,8 +13,9 @@ from secureflow.agent.owner.publications import Publication
 from secureflow.agent.record.records import JobRecord
 from secureflow.agent.record.store import RecordStore
 from secureflow.domain.ids import part_id
-from secureflow.domain.specs.base import JobSpec, PartOf, spec_digest
+from secureflow.domain.specs.base import JobSpec, spec_digest
 from secureflow.domain.specs.kind import SpecKinds
+from secureflow.domain.specs.partforms import PartOf
 from secureflow.kit.errors import SecureFlowError
 from secureflow.kit.text import Text
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from secureflow.application.ports.accountant import Accountant
-from secureflow.domain.specs.base import PrivacyPart
+from secureflow.domain.specs.partforms import PrivacyPart
 from secureflow.engines.privacy import Charge, Mechanism, epsilon
 from secureflow.kit.canonical import JSON
 from secureflow.kit.errors import SecureFlowError

@@ -24,8 +24,8 @@ from secureflow.agent.compute.code_logs import Whose
 from secureflow.agent.owner.inbox import Inbox
 from secureflow.agent.record.records import ApprovedBundle, InboxItem
 from secureflow.agent.record.store import RecordStore
-from secureflow.domain.specs.base import CodePart
 from secureflow.domain.specs.bundles import brought, given_beside_settings
+from secureflow.domain.specs.partforms import CodePart
 from secureflow.engines.bundles import MAX_BYTES, Bundle, unpack
 from secureflow.kit.canonical import JSON, b64encode
 from secureflow.kit.clock import Clock, Ticks

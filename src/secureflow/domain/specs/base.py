@@ -26,6 +26,7 @@ from secureflow.domain.fieldfaults import (
 )
 from secureflow.domain.partyengines import EngineNeeded
 from secureflow.domain.quorum import floor_of
+from secureflow.domain.specs.partforms import CodePart, PartOf, Patience, PrivacyPart
 from secureflow.domain.specs.protections import contributes
 from secureflow.domain.texts import ONE_LINE, STORED
 from secureflow.kit.canonical import digest
@@ -77,62 +78,6 @@ class RosterEntry:
     party: Slug
     key: Key
     dataset: Annotated[str, Field(max_length=64), ONE_LINE] = ""
-
-
-class Patience(Protocol):
-    """The limits that every kind of job has."""
-
-    @property
-    def patience_seconds(self) -> float:
-        """Seconds without progress after which a party counts as silent."""
-
-
-class PrivacyPart(Protocol):
-    """The common part of all kinds' differential-privacy settings."""
-
-    @property
-    def delta(self) -> float:
-        """δ of every figure of the job."""
-
-    @property
-    def epsilon(self) -> float | None:
-        """Upper bound on the cost of the whole job at δ, by `rdp-cks20`."""
-
-    @property
-    def unit(self) -> str:
-        """Whose presence is hidden."""
-
-    @property
-    def noise(self) -> str:
-        """Who adds the noise."""
-
-
-class CodePart(Protocol):
-    """The code that a job brings."""
-
-    @property
-    def digest(self) -> str:
-        """Of the packed bundle."""
-
-    @property
-    def entry(self) -> str:
-        """The class that is called."""
-
-    @property
-    def environment(self) -> str:
-        """Digest of the lock of the environment that runs it."""
-
-
-class PartOf(Protocol):
-    """The job that starts this one."""
-
-    @property
-    def job(self) -> str:
-        """Its id."""
-
-    @property
-    def number(self) -> int:
-        """Which of its parts this one is, from 1."""
 
 
 class JobSpec(Protocol):

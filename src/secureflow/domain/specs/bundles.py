@@ -13,8 +13,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from secureflow.domain.specs.base import STRICT, CodePart, Digest
+from secureflow.domain.specs.base import STRICT, Digest
 from secureflow.domain.specs.kind import Fact
+from secureflow.domain.specs.partforms import CodePart
 from secureflow.kit.canonical import JSON, digest
 
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]{0,63}"

@@ -19,8 +19,8 @@ from secureflow.domain.specs.jointsums import (
     moved_by,
     numbers_of,
 )
+from secureflow.domain.specs.measuredcolumn import MeasuredColumn
 from secureflow.domain.specs.mpc import MpcSpec
-from secureflow.domain.specs.statistics import StatisticsColumn
 from secureflow.domain.specs.summed import noised_unit
 
 SPLIT: Final = 40
@@ -44,7 +44,7 @@ class Place:
     """
 
     query: SumsQuery
-    measured: tuple[StatisticsColumn, ...]
+    measured: tuple[MeasuredColumn, ...]
     decimals: tuple[int, ...]
     groups: tuple[str, ...]
     first: int
