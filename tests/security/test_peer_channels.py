@@ -27,7 +27,7 @@ from secureflow.engines.peers.framing import FrameKind, FrameReader, write_frame
 from secureflow.engines.peers.statements import make_statement
 from secureflow.kit.errors import SecureFlowError
 
-SHORT = ChannelLimits(cut_seconds=1.0)
+SHORT = ChannelLimits(cut_seconds=2.0)
 _HEADER = 13
 
 Change = Callable[[str, bytes], list[bytes]]

@@ -189,8 +189,8 @@ async def test_a_peer_that_never_comes_is_named(pair: Pair) -> None:
 
 
 async def test_an_idle_channel_stays(pair: Pair) -> None:
-    a, b = await pair.open(limits=ChannelLimits(cut_seconds=1.0))
-    await asyncio.sleep(2.5)
+    a, b = await pair.open(limits=ChannelLimits(cut_seconds=2.0))
+    await asyncio.sleep(3.0)
     await a.send(b"still there")
     assert await b.receive() == b"still there"
 
