@@ -471,8 +471,6 @@ INFRASTRUCTURE: Final = frozenset(
     {"database_busy", "database_unavailable", "disk_full", "record_replaced", "too_many_files"}
 )
 """Codes of a server whose database fails temporarily: callers may retry."""
-
-
 ROW_ERRORS: Final = frozenset(
     {
         "malformed_cell", "missing_label", "unknown_category", "unknown_class",

@@ -101,8 +101,7 @@ def make_services(
         expel: cuts the open link of a revoked agent.
         notify_disabled: shuts out exactly the organisations that are disabled now.
         coming: called with parties that could not dial in, and have a new certificate now.
-        readiness, stopping: tells which parts work; set to end long streams.
-        ticks: paces login attempts.
+        readiness, stopping, ticks: tell which parts work; ends long streams; paces logins.
         metrics: metrics that the adapters already report jobs to.
         quotas: limits per organisation.
         room, waits: refuses jobs too large for the disk; tells who waits for what in a job.
@@ -111,7 +110,7 @@ def make_services(
     begin, clock, ledger = ports.begin, ports.clock, ports.ledger
     (transactions, issuing), shut_out = _transactions(ports), (expel, notify_disabled)
     passwords, centre = Passwords(), CentreDescription(link, ledger, server, others)
-    asking, recosign = _asking(ports, ticks)
+    (asking, recosign), files = _asking(ports, ticks), ports.artifacts
     continuing = Continuing(begin, ledger, ports.log_key, ports.driver, clock)
     uploading = begin, transactions, ports.uploads, clock, quotas, Intake()
     return Services(
@@ -125,9 +124,9 @@ def make_services(
         datasets=Datasets(begin, transactions, clock, quotas),
         jobs=_jobs(ports, transactions, quotas, others, stopping, room, waits),
         overdue=OverdueEnds(begin, ledger, asking, recosign),
-        models=Models(begin, ports.artifacts),
-        recipes=Recipes(ports.artifacts),
-        totals=Totals(ports.artifacts),
+        models=Models(begin, files),
+        recipes=Recipes(files),
+        totals=Totals(files),
         bundles=Bundles(*uploading),
         uploads=Uploads(*uploading),
         audit=Audit(begin, ledger, recosign),

@@ -26,7 +26,8 @@ from secureflow.application.ports.mpcengine import MpcEngine
 from secureflow.domain.blobs import BlobPlace
 from secureflow.domain.partyengines import absent, other_version
 from secureflow.domain.schemas import DatasetConfig
-from secureflow.domain.specs.base import JobSpec, brings_rows, dataset_name
+from secureflow.domain.specs.base import JobSpec, dataset_name
+from secureflow.domain.specs.bringing import brings_rows
 from secureflow.engines.run.kind import EngineKinds
 from secureflow.engines.sealing import SealedUpdate
 from secureflow.kit.canonical import JSON

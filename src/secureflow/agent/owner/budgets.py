@@ -30,7 +30,8 @@ from secureflow.agent.record.store import RecordStore
 from secureflow.agent.witness.witness import DEFERRED, Witness
 from secureflow.domain.budgets import unit_mismatch
 from secureflow.domain.schemas import DatasetConfig, DatasetPrivacy
-from secureflow.domain.specs.base import JobSpec, any_contributes, brings_rows, dataset_name
+from secureflow.domain.specs.base import JobSpec, any_contributes, dataset_name
+from secureflow.domain.specs.bringing import brings_rows
 from secureflow.engines.kinds import ENGINE_KINDS
 from secureflow.engines.privacy import (
     BudgetLedger,

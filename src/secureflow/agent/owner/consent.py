@@ -30,12 +30,12 @@ from secureflow.domain.schemas import DatasetConfig
 from secureflow.domain.specs.base import (
     JobSpec,
     any_contributes,
-    brings_rows,
     contributing,
     dataset_name,
     spec_digest,
     two_sum,
 )
+from secureflow.domain.specs.bringing import brings_rows
 from secureflow.domain.specs.bundles import CODE_FACTS
 from secureflow.domain.specs.kind import SpecKinds
 from secureflow.kit.canonical import JSON

@@ -223,7 +223,7 @@ def _computed(wanted: Wanted, program: Any, roster: Mapping[str, Dataset | None]
     strange = next((one for one in asked if one not in roster), None)
     if strange is not None:
         raise contradiction(
-            f"inputs.{strange}",
+            "inputs." + strange,
             Text("{party} is not on the roster", party=strange),
             "Name the columns of each party that takes part.",
         )
@@ -252,7 +252,7 @@ def _check_types(spec: MpcSpec, chosen: Mapping[str, Dataset]) -> None:
             kind = declared_in(name, party, dataset).type
             if kind != "number":
                 raise contradiction(
-                    f"inputs.{party}",
+                    "inputs." + party,
                     Text("{party} declares {column} as {kind}, and a number is needed",
                          party=party, column=name, kind=kind),
                     "Name a column of numbers.",

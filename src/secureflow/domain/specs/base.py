@@ -421,11 +421,6 @@ def dataset_name(spec: JobSpec, party: str) -> str:
     return next(one.dataset for one in spec.roster if one.party == party)
 
 
-def brings_rows(spec: JobSpec, party: str) -> bool:
-    """Tell whether rows of a party are read: one without a dataset only computes along."""
-    return spec.reads_rows and bool(dataset_name(spec, party))
-
-
 def roster_problem(spec: JobSpec, smallest: int) -> Problem | None:
     """Return a contradiction in a roster, or None.
 

@@ -25,8 +25,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from secureflow.domain.specs.base import STRICT, UNLESS_NONE, Column, Problem, Slug
-from secureflow.domain.specs.statistics import StatisticsColumn
-from secureflow.domain.specs.summed import LIMIT
+from secureflow.domain.specs.summed import LIMIT, SummedColumn
 from secureflow.kit.text import Text
 
 MOST: Final = LIMIT
@@ -137,12 +136,12 @@ class JointSums:
 # --- how many numbers are added up -------------------------------------------------------------
 
 
-def groups_of(query: SumsQuery, columns: Sequence[StatisticsColumn]) -> tuple[str, ...]:
+def groups_of(query: SumsQuery, columns: Sequence[SummedColumn]) -> tuple[str, ...]:
     """Return the categories by which a query is told; one empty one without any."""
     return ("",) if query.by is None else _declared(query.by, columns).categories
 
 
-def cells_of(query: SumsQuery, columns: Sequence[StatisticsColumn]) -> int:
+def cells_of(query: SumsQuery, columns: Sequence[SummedColumn]) -> int:
     """Return the cells of a histogram: its bins, or the categories of its column."""
     measured = _declared(query.columns[0], columns)
     return len(measured.categories) if measured.type == "category" else query.bins
@@ -154,7 +153,7 @@ def pairs_of(query: SumsQuery) -> list[tuple[int, int]]:
     return [(i, j) for i in range(count) for j in range(i, count)]
 
 
-def each_of(query: SumsQuery, columns: Sequence[StatisticsColumn], *, private: bool) -> int:
+def each_of(query: SumsQuery, columns: Sequence[SummedColumn], *, private: bool) -> int:
     """Return how many numbers of a query one group, or one key, has.
 
     | measure                 | exact                      | private                           |
@@ -179,13 +178,13 @@ def each_of(query: SumsQuery, columns: Sequence[StatisticsColumn], *, private: b
     return 1 + len(query.columns) + products * (1 if private else 2)
 
 
-def numbers_of(query: SumsQuery, columns: Sequence[StatisticsColumn], *, private: bool) -> int:
+def numbers_of(query: SumsQuery, columns: Sequence[SummedColumn], *, private: bool) -> int:
     """Return how many numbers a query adds up; exact ones have one more: the rows left out."""
     groups = query.keys.count if query.keys else len(groups_of(query, columns))
     return groups * each_of(query, columns, private=private) + (0 if private else 1)
 
 
-def moved_by(query: SumsQuery, columns: Sequence[StatisticsColumn]) -> int:
+def moved_by(query: SumsQuery, columns: Sequence[SummedColumn]) -> int:
     """Return to how many numbers of a private query one row adds, at most 1 to each."""
     return 1 if query.measure == "histogram" else each_of(query, columns, private=True)
 
@@ -194,7 +193,7 @@ def moved_by(query: SumsQuery, columns: Sequence[StatisticsColumn]) -> int:
 
 
 def sums_problem(
-    sums: JointSums, columns: Sequence[StatisticsColumn], *, private: bool
+    sums: JointSums, columns: Sequence[SummedColumn], *, private: bool
 ) -> Problem | None:
     """Return a contradiction among queries, the columns that they name, and noise; or None."""
     return (
@@ -205,11 +204,11 @@ def sums_problem(
     )
 
 
-def _declared(name: str, columns: Sequence[StatisticsColumn]) -> StatisticsColumn:
+def _declared(name: str, columns: Sequence[SummedColumn]) -> SummedColumn:
     return next(one for one in columns if one.column == name)
 
 
-def _column_problem(sums: JointSums, columns: Sequence[StatisticsColumn]) -> Problem | None:
+def _column_problem(sums: JointSums, columns: Sequence[SummedColumn]) -> Problem | None:
     names = [one.column for one in columns]
     for name in sums.column_names:
         if names.count(name) != 1:
@@ -232,7 +231,7 @@ def _column_problem(sums: JointSums, columns: Sequence[StatisticsColumn]) -> Pro
 
 
 def _decimals_problem(
-    sums: JointSums, columns: Sequence[StatisticsColumn], *, private: bool
+    sums: JointSums, columns: Sequence[SummedColumn], *, private: bool
 ) -> Problem | None:
     given = [one.column for one in sums.decimals]
     for name in given:
@@ -247,7 +246,7 @@ def _decimals_problem(
     return None
 
 
-def _queries_problem(sums: JointSums, columns: Sequence[StatisticsColumn]) -> Problem | None:
+def _queries_problem(sums: JointSums, columns: Sequence[SummedColumn]) -> Problem | None:
     names = [one.name for one in sums.queries]
     for query in sums.queries:
         problem: Problem | None = None
@@ -279,7 +278,7 @@ def _shape_problem(query: SumsQuery) -> Problem | None:
     return None
 
 
-def _type_problem(query: SumsQuery, columns: Sequence[StatisticsColumn]) -> Problem | None:
+def _type_problem(query: SumsQuery, columns: Sequence[SummedColumn]) -> Problem | None:
     if query.by is not None and _declared(query.by, columns).type != "category":
         return "by", "groups are formed by a category, not by a number", "Use keys."
     if query.keys is not None and _declared(query.keys.column, columns).type != "number":
@@ -294,7 +293,7 @@ def _type_problem(query: SumsQuery, columns: Sequence[StatisticsColumn]) -> Prob
 
 
 def _size_problem(
-    sums: JointSums, columns: Sequence[StatisticsColumn], *, private: bool
+    sums: JointSums, columns: Sequence[SummedColumn], *, private: bool
 ) -> Problem | None:
     count = sum(numbers_of(query, columns, private=private) for query in sums.queries)
     if count > MAX_NUMBERS:
@@ -310,7 +309,7 @@ def _size_problem(
     return None
 
 
-def _lines(query: SumsQuery, columns: Sequence[StatisticsColumn]) -> int:
+def _lines(query: SumsQuery, columns: Sequence[SummedColumn]) -> int:
     each = 1
     if query.measure == "histogram":
         each = cells_of(query, columns)

@@ -35,8 +35,7 @@ from secureflow.domain.specs.engineprograms import (
 )
 from secureflow.domain.specs.jointsums import JointSums, moved_by, sums_problem
 from secureflow.domain.specs.mpc_programs import BUILT_IN, MpcProgram, Protocol, entry_of
-from secureflow.domain.specs.statistics import StatisticsColumn
-from secureflow.domain.specs.summed import SummedPrivacy, summed_problem
+from secureflow.domain.specs.summed import SummedColumn, SummedPrivacy, summed_problem
 from secureflow.kit.canonical import digest
 from secureflow.kit.text import Text
 
@@ -79,7 +78,7 @@ class MpcSpec(SpecBase):
     __pydantic_config__ = STRICT
     computation: MpcProgram
     protocol: Protocol
-    columns: Annotated[tuple[StatisticsColumn, ...], Field(max_length=4096)] = ()
+    columns: Annotated[tuple[SummedColumn, ...], Field(max_length=4096)] = ()
     sides: Annotated[tuple[MpcSide, ...], Field(max_length=256)] = ()
     engine: Annotated[EngineRef | None, UNLESS_NONE] = None
     receivers: Receivers = "all"

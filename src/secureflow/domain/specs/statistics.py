@@ -26,7 +26,6 @@ from secureflow.domain.bounds import Bounds, bounds_problem
 from secureflow.domain.budgets import PrivacyUnit
 from secureflow.domain.specs.base import (
     STRICT,
-    Category,
     Column,
     Problem,
     Slug,
@@ -35,6 +34,7 @@ from secureflow.domain.specs.base import (
     refuse,
     roster_problem,
 )
+from secureflow.domain.specs.summed import SummedColumn
 from secureflow.kit.text import Text
 
 MAX_SLOTS: Final = 1 << 16
@@ -51,17 +51,6 @@ FLAT: Final = 64
 
 Measure = Literal["count", "sum", "mean", "variance", "quantile", "histogram"]
 Sharing = Literal["shared", "party", "local"]
-
-
-@dataclass(frozen=True)
-class StatisticsColumn:
-    """A column as its owners declared it: the hull of their bounds, all of their categories."""
-
-    __pydantic_config__ = STRICT
-    column: Column
-    type: Literal["number", "category"]
-    bounds: tuple[float, float] | None = None
-    categories: Annotated[tuple[Category, ...], Field(max_length=4096)] = ()
 
 
 @dataclass(frozen=True)
@@ -136,7 +125,7 @@ class StatisticsSpec(SpecBase):
     """A statistics job as every contributor signs it."""
 
     __pydantic_config__ = STRICT
-    columns: Annotated[tuple[StatisticsColumn, ...], Field(max_length=4096)]
+    columns: Annotated[tuple[SummedColumn, ...], Field(max_length=4096)]
     queries: Annotated[tuple[StatisticsQuery, ...], Field(min_length=1, max_length=256)]
     privacy: StatisticsPrivacy
     contributions: Annotated[int, Field(ge=1, le=10_000)] = 1
@@ -147,7 +136,7 @@ class StatisticsSpec(SpecBase):
     script: Literal["statistics/1", "statistics/2"] = "statistics/2"
     v: Literal[1] = 1
 
-    def column(self, name: str) -> StatisticsColumn:
+    def column(self, name: str) -> SummedColumn:
         """Return a column of a checked spec."""
         return next(column for column in self.columns if column.column == name)
 
@@ -283,7 +272,7 @@ def _column_rules(spec: StatisticsSpec) -> Problem | None:
     return None
 
 
-def _column_problem(column: StatisticsColumn) -> tuple[str, str] | None:
+def _column_problem(column: SummedColumn) -> tuple[str, str] | None:
     if column.type == "category":
         if column.bounds is not None:
             return "a category has no bounds", "Remove them."
@@ -294,7 +283,7 @@ def _column_problem(column: StatisticsColumn) -> tuple[str, str] | None:
     return _number_problem(column)
 
 
-def _number_problem(column: StatisticsColumn) -> tuple[str, str] | None:
+def _number_problem(column: SummedColumn) -> tuple[str, str] | None:
     if column.categories:
         return "a number has no categories", "Remove them."
     if column.bounds is None:

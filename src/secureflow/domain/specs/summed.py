@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Protocol
 from pydantic import Field
 
 from secureflow.domain.budgets import PrivacyUnit
-from secureflow.domain.specs.base import STRICT, Problem
+from secureflow.domain.specs.base import STRICT, Category, Column, Problem
 from secureflow.kit.text import Text
 
 LIMIT: Final = 1 << 50
@@ -26,6 +26,17 @@ MAX_NOISE: Final = 1000.0
 """The largest noise multiplier times contributions."""
 MAX_DEVIATION: Final = float(1 << 17)
 """The largest σ that noise can be drawn with (`engines.privacy.gaussian`)."""
+
+
+@dataclass(frozen=True)
+class SummedColumn:
+    """A column as its owners declared it: the hull of their bounds, all of their categories."""
+
+    __pydantic_config__ = STRICT
+    column: Column
+    type: Literal["number", "category"]
+    bounds: tuple[float, float] | None = None
+    categories: Annotated[tuple[Category, ...], Field(max_length=4096)] = ()
 
 
 @dataclass(frozen=True)

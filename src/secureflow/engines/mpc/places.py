@@ -20,8 +20,7 @@ from secureflow.domain.specs.jointsums import (
     numbers_of,
 )
 from secureflow.domain.specs.mpc import MpcSpec
-from secureflow.domain.specs.statistics import StatisticsColumn
-from secureflow.domain.specs.summed import noised_unit
+from secureflow.domain.specs.summed import SummedColumn, noised_unit
 
 SPLIT: Final = 40
 """Bits of the lower part of a sum of products: of 256 parties they add up to 2^48 at most."""
@@ -44,7 +43,7 @@ class Place:
     """
 
     query: SumsQuery
-    measured: tuple[StatisticsColumn, ...]
+    measured: tuple[SummedColumn, ...]
     decimals: tuple[int, ...]
     groups: tuple[str, ...]
     first: int

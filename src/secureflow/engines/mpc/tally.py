@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from secureflow.domain.specs.jointsums import MOST, TOGETHER, halves_of, pairs_of, scale_of
 from secureflow.domain.specs.mpc import MpcSpec
-from secureflow.domain.specs.statistics import StatisticsColumn
+from secureflow.domain.specs.summed import SummedColumn
 from secureflow.engines.mpc.exactsums import TooLargeError, products_of, sums_by
 from secureflow.engines.mpc.places import SPLIT, Place, length_of, places
 from secureflow.engines.preparation.columns import Columns, column
@@ -204,7 +204,7 @@ class _Rows:
         return self._steps[name]
 
 
-def cell_edges(measured: StatisticsColumn, cells: int) -> Floats:
+def cell_edges(measured: SummedColumn, cells: int) -> Floats:
     """Return the edges of equal cells of a number's bounds, (cells + 1,), as answers name them."""
     low, high = measured.bounds or (0.0, 0.0)
     return np.linspace(low, high, cells + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from secureflow.domain.specs.statistics import StatisticsColumn
+from secureflow.domain.specs.summed import SummedColumn
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class OwnBounds:
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rows_per_unit: int = 1
 
-    def range_of(self, column: StatisticsColumn) -> tuple[float, float]:
+    def range_of(self, column: SummedColumn) -> tuple[float, float]:
         """Return the range to which a column's values are clamped, within the spec's bounds."""
         if column.bounds is None:
             raise AssertionError  # `check_statistics` refuses such a spec
@@ -30,7 +30,7 @@ class OwnBounds:
         own_low, own_high = self.bounds.get(column.column, column.bounds)
         return min(max(low, own_low), high), max(min(high, own_high), low)
 
-    def known(self, column: StatisticsColumn) -> frozenset[str]:
+    def known(self, column: SummedColumn) -> frozenset[str]:
         """Return the spec's categories that may occur here."""
         return frozenset(column.categories) & frozenset(
             self.categories.get(column.column, column.categories)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secureflow.domain.specs.statistics import StatisticsColumn, StatisticsSpec
+from secureflow.domain.specs.statistics import StatisticsSpec
+from secureflow.domain.specs.summed import SummedColumn
 from secureflow.engines.preparation.columns import Columns, column, malformed_cell
 from secureflow.engines.preparation.units import kept_rows
 from secureflow.engines.statistics.declared import OwnBounds
@@ -141,7 +142,7 @@ class _Reader:
         return np.fromiter(found, np.int64, self._rows)
 
 
-def _read(declared: StatisticsColumn, raw: NDArray[Any]) -> NDArray[Any]:
+def _read(declared: SummedColumn, raw: NDArray[Any]) -> NDArray[Any]:
     if declared.type == "category":
         # A value that is not text (and perhaps not hashable) is none of the categories.
         texts = [value if isinstance(value, str) else None for value in raw.tolist()]
