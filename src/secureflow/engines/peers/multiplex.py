@@ -382,9 +382,7 @@ class Multiplexer:
 _ABOUT_CHANNEL: Final = frozenset(
     {PieceKind.READY, PieceKind.CLOSE, PieceKind.FAIL, PieceKind.SEEN}
 )
-_AFTER_CLOSE: Final = frozenset(
-    {PieceKind.CREDIT, PieceKind.ABORT, PieceKind.FAIL, PieceKind.SEEN}
-)
+_AFTER_CLOSE: Final = frozenset({PieceKind.CREDIT, PieceKind.ABORT, PieceKind.FAIL, PieceKind.SEEN})
 """What an end may still say then: nothing of content."""
 
 
