@@ -203,8 +203,10 @@ def test_a_receiver_that_commits_to_nothing_has_no_result() -> None:
         return {**given, "leaf": world.made["bank-a"][1]["leaf"], "leaves": []}
 
     world.liar = lie
-    with pytest.raises(SecureFlowError, match="bank-a does not commit to what it keeps"):
+    with pytest.raises(SecureFlowError, match="bank-a does not commit to what it keeps") as caught:
         drive(world, [])
+    assert caught.value.details["parties"] == ["bank-a"]
+    assert world.told[-1][1]["reasons"][0]["party"] == "bank-a"
 
 
 def test_how_many_match_is_told_only_where_the_spec_says_so(
