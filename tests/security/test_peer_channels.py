@@ -23,11 +23,11 @@ from secureflow.adapters.link.peertls import PeerTls, new_channel_key
 from secureflow.agent.peers.channels import Nowhere, PeerChannels
 from secureflow.application.ports.peers import ChannelLimits, PeerChannel
 from secureflow.engines.peers.faults import ChannelFaultError
-from secureflow.engines.peers.framing import FrameKind, write_frame
+from secureflow.engines.peers.framing import FrameKind, FrameReader, write_frame
 from secureflow.engines.peers.statements import make_statement
 from secureflow.kit.errors import SecureFlowError
 
-SHORT = ChannelLimits(cut_seconds=1.0)
+SHORT = ChannelLimits(cut_seconds=2.0)
 _HEADER = 13
 
 Change = Callable[[str, bytes], list[bytes]]
@@ -162,6 +162,35 @@ async def test_silence_ends_it(
     carrier.change = lambda _, data: []
     await a.send(b"into the dark")
     await _both_fail(a, b, b"")
+    await pair.stop()
+
+
+async def test_a_carrier_cannot_keep_up_the_appearance_of_a_peer(
+    carrier: Carrier, pair: Pair
+) -> None:
+    """Acknowledgements are outside of TLS: they keep a link, but show no peer."""
+    a, b = await pair.open(limits=SHORT)
+
+    def change(_: str, data: bytes) -> list[bytes]:
+        frames = FrameReader().feed(data)
+        kept = [frame for frame in frames if frame.kind is not FrameKind.DATA]
+        return [write_frame(frame.kind, frame.number, bytes(frame.payload)) for frame in kept]
+
+    carrier.change = change
+    await _both_fail(a, b, b"")
+    assert carrier.links == 1
+    await pair.stop()
+
+
+async def test_a_link_that_is_silent_is_given_up_for_another(
+    carrier: Carrier, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peerlink, "SILENCE", 0.3)
+    a, b = await pair.open(limits=ChannelLimits(cut_seconds=60.0))
+    carrier.change = lambda _, data: [] if carrier.links == 1 else [data]
+    await a.send(b"in the end")
+    assert await b.receive() == b"in the end"
+    assert carrier.links > 1
     await pair.stop()
 
 

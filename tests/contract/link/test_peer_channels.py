@@ -188,6 +188,13 @@ async def test_a_peer_that_never_comes_is_named(pair: Pair) -> None:
     assert error.details["phase"] == "joining"
 
 
+async def test_an_idle_channel_stays(pair: Pair) -> None:
+    a, b = await pair.open(limits=ChannelLimits(cut_seconds=2.0))
+    await asyncio.sleep(3.0)
+    await a.send(b"still there")
+    assert await b.receive() == b"still there"
+
+
 async def test_a_peer_that_is_away_for_too_long_breaks_the_channel(
     centre: Centre, cutter: Cutter
 ) -> None:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from secureflow.adapters.link.peerlink import LAST_WORD, Dial, ResumingLink
+from secureflow.adapters.link.peerlink import HEARTBEAT, LAST_WORD, Dial, ResumingLink
 from secureflow.adapters.link.peersession import PeerSession
 from secureflow.application.ports.peers import MAX_CONTENT, MAX_MESSAGE, ChannelLimits
 from secureflow.engines.peers.faults import ChannelEnds, ChannelFaultError
@@ -91,7 +91,8 @@ class LinkedChannel:
         self._sending = asyncio.Lock()
         self._receiving = asyncio.Lock()
         self._partial = bytearray()
-        self._link = ResumingLink(session, dial, self._changed)
+        heartbeat = min(HEARTBEAT, limits.cut_seconds / 3)
+        self._link = ResumingLink(session, dial, self._changed, heartbeat)
         self._running = asyncio.create_task(self._run())
 
     @property

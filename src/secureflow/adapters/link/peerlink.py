@@ -26,7 +26,7 @@ from secureflow.kit.logging import get_logger
 
 JOIN: Final = "/secureflow.wire.v1.Peers/Join"
 HEARTBEAT: Final = 5.0
-"""Seconds after which an end that has nothing to write shows that it is there."""
+"""Seconds between two heartbeats, at most; three in the time that a peer may be away."""
 SILENCE: Final = 15.0
 """Seconds without anything from the peer after which a link that once worked counts as cut."""
 LONGEST_PAUSE: Final = 2.0
@@ -62,6 +62,10 @@ class Conversation(Protocol):
     @property
     def met(self) -> bool:
         """Whether the peer answers over the current link."""
+
+    @property
+    def heard(self) -> int:
+        """Grows with everything that the peer itself has sent."""
 
     def begin(self) -> bytes:
         """Begin with a new link; return the first frame for it."""
@@ -135,16 +139,24 @@ class ResumingLink:
         conversation: what is carried.
         dial: opens a link.
         changed: called whenever something was taken.
+        heartbeat: seconds after which an end that has nothing to write shows that it is there.
     """
 
-    def __init__(self, conversation: Conversation, dial: Dial, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        dial: Dial,
+        changed: Callable[[], None],
+        heartbeat: float = HEARTBEAT,
+    ) -> None:
         self._conversation = conversation
         self._dial = dial
         self._changed = changed
+        self._heartbeat = heartbeat
         self._output = asyncio.Event()
         self._backoff = JitteredBackoff(LONGEST_PAUSE)
         self.heard = asyncio.get_running_loop().time()
-        """When something of the peer came, in the loop's seconds."""
+        """When something came that only the peer can send, in the loop's seconds."""
         self.trouble: SecureFlowError | None = None
         """Why there is no link now."""
         self._stopping = False
@@ -223,27 +235,30 @@ class ResumingLink:
                 return
             if not isinstance(data, bytes) or not data:
                 return
+            before = self._conversation.heard
             self._conversation.take(data)
-            self.heard = loop.time()
+            if self._conversation.heard != before:
+                self.heard = loop.time()
             self.trouble = None
             self._backoff.reset()
             self._output.set()
             self._changed()
 
     async def _write(self, pipe: PeerPipe, hello: bytes) -> None:
+        loop = asyncio.get_running_loop()
         await pipe.write(hello)
         self._output.set()
+        beat = loop.time() + self._heartbeat
         while True:
-            beat = False
-            try:
-                async with asyncio.timeout(HEARTBEAT):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(beat):
                     await self._output.wait()
-            except TimeoutError:
-                beat = self._conversation.met
             self._output.clear()
-            frames = self._conversation.outgoing()
-            if beat:
-                frames.append(self._conversation.heartbeat())
+            beats = []
+            if loop.time() >= beat:
+                beat = loop.time() + self._heartbeat
+                beats = [self._conversation.heartbeat()] if self._conversation.met else []
+            frames = [*self._conversation.outgoing(), *beats]
             while frames:
                 for data in _together(frames):
                     await pipe.write(data)

@@ -38,6 +38,8 @@ class PeerSession:
     def __init__(self, own: ChannelKey, pinned: bytes, *, client: bool) -> None:
         self.connections = Multiplexer(client=client)
         self._tls = PeerTls(own, pinned, client=client)
+        self.heard = 0
+        """How many pieces of TLS the peer itself has sent."""
         self.tag = channel_tag(own.certificate, pinned)
         self._stream = ResumableStream(self.tag)
         self._tls.shake()
@@ -72,7 +74,9 @@ class PeerSession:
         return self._stream.begin()
 
     def heartbeat(self) -> bytes:
-        """Return a frame that shows that this end is there."""
+        """Return a frame that shows that this end is there; another one is in `outgoing`."""
+        if self._tls.usable:
+            self.connections.ping()
         return self._stream.heartbeat()
 
     def take(self, data: bytes) -> None:
@@ -84,6 +88,7 @@ class PeerSession:
         try:
             for payload in self._stream.take(data):
                 for plain in self._tls.feed(payload):
+                    self.heard += 1
                     self.connections.feed(plain)
         except ChannelFaultError:
             self.connections.fail()  # so that the peer, if it is not to blame, learns of it

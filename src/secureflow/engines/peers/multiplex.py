@@ -13,6 +13,7 @@ and after a `DATA` so many bytes as its number says.
 | `ABORT`  | 0                | this end neither reads nor writes the connection any more      |
 | `CLOSE`  | 0                | this end neither reads nor writes anything more                |
 | `SEEN`   | 0                | the answer to a `CLOSE`                                        |
+| `PING`   | 0                | this end is there; nobody else can say so                      |
 | `FAIL`   | 0                | this end gives the channel up                                  |
 
 A sender may send what it was given credit for, so a connection that nobody reads holds at most its
@@ -64,6 +65,7 @@ class PieceKind(IntEnum):
     CLOSE = 7
     FAIL = 8
     SEEN = 9
+    PING = 10
 
 
 @dataclass
@@ -198,6 +200,14 @@ class Multiplexer:
         self._waiting = 0
         self._say(PieceKind.FAIL, 0)
 
+    def ping(self) -> None:
+        """Show that this end is there, unless something else is about to show it.
+
+        What was dropped or cut off before it on the way is noticed with it.
+        """
+        if not self._outbox:
+            self._say(PieceKind.PING, 0)
+
     def pull(self, most: int) -> bytes:
         """Return up to about `most` bytes for TLS; empty if there is nothing to send."""
         parts: list[bytes | memoryview] = []
@@ -269,7 +279,7 @@ class Multiplexer:
             if not self.closed_here:
                 raise ChannelFaultError("the peer saw a close that was not sent")
             self.seen_there = True
-        else:
+        elif kind is PieceKind.FAIL:
             self.failed_there = True
 
     def _take_open(self, number: int) -> None:
@@ -380,9 +390,11 @@ class Multiplexer:
 
 
 _ABOUT_CHANNEL: Final = frozenset(
-    {PieceKind.READY, PieceKind.CLOSE, PieceKind.FAIL, PieceKind.SEEN}
+    {PieceKind.READY, PieceKind.CLOSE, PieceKind.FAIL, PieceKind.SEEN, PieceKind.PING}
 )
-_AFTER_CLOSE: Final = frozenset({PieceKind.CREDIT, PieceKind.ABORT, PieceKind.FAIL, PieceKind.SEEN})
+_AFTER_CLOSE: Final = frozenset(
+    {PieceKind.CREDIT, PieceKind.ABORT, PieceKind.FAIL, PieceKind.SEEN, PieceKind.PING}
+)
 """What an end may still say then: nothing of content."""
 
 

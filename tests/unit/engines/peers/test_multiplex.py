@@ -188,7 +188,7 @@ def test_a_peer_that_gives_up_says_so_before_anything_that_waits() -> None:
 @pytest.mark.parametrize(
     ("why", "pieces"),
     [
-        ("unknown kind", [(10, 0, 0)]),
+        ("unknown kind", [(11, 0, 0)]),
         ("not sent", [(9, 0, 0)]),
         ("another version", [(1, 0, 1)]),
         ("wrong number", [(2, 2, 0)]),
