@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 from collections.abc import Iterator
@@ -143,10 +144,15 @@ async def test_what_it_passes_later_is_closed_unseen(folder: Path) -> None:
         "    passing({'say': 'progress', 'phase': 'x', 'share': 0}, *[0] * 20)\n"
         "say(say='failed', word='raised')"
     )
-    before = descriptors()
-    found = await table(folder, lie).run()
-    assert isinstance(found["a"], SecureFlowError)
-    assert found["a"].code == "engine_failed"
+    made, before, seen = table(folder, lie), descriptors(), list[int]()
+    running = made.engines["a"].run(made.of("a"), lambda *_: seen.append(descriptors()))
+    other = made.start("b")
+    with pytest.raises(SecureFlowError) as failed:
+        await running
+    await asyncio.gather(other, return_exceptions=True)
+    assert failed.value.code == "engine_failed"
+    assert len(seen) > 50
+    assert max(seen) < before + 300  # two processes, with 65 doors each, and no thousand more
     assert descriptors() == before
 
 
