@@ -115,6 +115,7 @@ RULES: dict[str, Rule] = {
     "get_job": Rule("job.read", "job"),
     "explain_job": Rule("job.read", "job"),
     "get_job_recipe": Rule("job.read", "job"),
+    "get_job_totals": Rule("job.read", "job"),
     "cancel_job": Rule("job.cancel", "job"),
     "resume_job": Rule("job.resume", "job", also=(409,)),
     "watch_job": Rule("job.read", "job"),
