@@ -85,7 +85,8 @@ def test_two_parties_sum_only_where_noise_or_their_owners_allow_it() -> None:
 
 def test_its_facts_are_what_policies_decide_on() -> None:
     assert specified(ROSTER).facts() == {
-        "program": "joint-sums", "engine_program": "", "version": 1, "protocol": "masked-sum", "engine": "built in",
+        "program": "joint-sums", "engine_program": "",
+        "version": 1, "protocol": "masked-sum", "engine": "built in",
         "measures": ("count", "covariance", "sum"),
         "receivers": ("bank-a", "bank-b", "bank-c"), "attempts": 3, "contributions": 1,
     }  # fmt: skip
