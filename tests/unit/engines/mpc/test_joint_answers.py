@@ -221,6 +221,7 @@ def test_a_column_without_spread_has_no_correlation() -> None:
         ([1.5], [], "malformed_cell", "holds fractions"),
         ([2e13], CENTS, "ring_overflow", "column 'spent'"),
         ([9e12] * 200, CENTS, "ring_overflow", "column 'spent'"),
+        ([1e19, 1e19], [], "ring_overflow", "column 'spent'"),  # as int64 they add up to nothing
     ],
 )
 def test_what_would_not_be_exact_is_refused_by_column(
