@@ -175,8 +175,6 @@ class Peers:
             raise self._gone(peer, error) from error
         if message is None:
             raise self._broken(peer, CLOSED)
-        if len(message) > MESSAGE_BYTES:
-            raise self._broken(peer, MALFORMED)
         try:
             told = parse_json(message, MESSAGE_BYTES)
         except SecureFlowError as error:
