@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from secureflow.cli.console import agreed
 from secureflow.cli.server import EmptyDatabase
 from secureflow.cli.texts import language, t
 
@@ -20,7 +22,11 @@ Directory = Annotated[Path, typer.Option(help=t("Where the demo keeps its files.
 _HERE = Path(".demo")
 # As in domain.specs.base, which loads too much for `--help`; mypy reports a mismatch.
 ProtectionName = Literal["sealed", "secagg", "sealed+secagg"]
-
+ScenarioName = Literal["training", "psi"]
+EngineName = Literal["spu", "openmined"]
+_TRAINING = ("data", "label", "positive", "by", "parties", "rounds", "protection")
+_INTERSECTION = ("engine", "install_engine")
+"""Options of one scenario alone."""
 
 Table = Annotated[
     Path | None, typer.Option(help=t("Your own table instead of UCI Adult: CSV or Parquet."))
@@ -51,17 +57,31 @@ def run(
         ProtectionName,
         typer.Option(help=t("How single updates are hidden.")),
     ] = "sealed+secagg",
+    scenario: Annotated[
+        ScenarioName,
+        typer.Option(help=t("What to play: training, or psi (which customers two share).")),
+    ] = "training",
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(help=t("Engine of psi; it is installed if it is not. Default: spu if it is.")),
+    ] = None,
+    install_engine: Annotated[
+        bool, typer.Option("--install-engine", help=t("Install SPU for psi if it is not."))
+    ] = False,
 ) -> None:
     """Run the demo, unless a subcommand is named."""
     if context.invoked_subcommand is not None:
         return
+    _refuse_others(context, scenario)
     if bool(data) != bool(label):
         raise typer.BadParameter(t("--data and --label must be given together."))
     if positive and not data:
         raise typer.BadParameter(t("--positive needs --data and --label."))
     from secureflow.demo import launcher
     from secureflow.demo.own_table import OwnTable
+    from secureflow.demo.psi.engines import Asked
 
+    asking = agreed if sys.stdin.isatty() else None
     own = OwnTable(data, label, positive, by or None) if data else None
     options = launcher.Options(
         directory=directory,
@@ -74,8 +94,25 @@ def run(
         json=json,
         keep=keep,
         language="zh" if language() == "zh" else "en",
+        scenario=scenario,
+        engines=Asked(engine or "", install=install_engine, agreed=asking),
     )
     raise typer.Exit(launcher.run(options))
+
+
+def _refuse_others(context: typer.Context, scenario: str) -> None:
+    """Refuse options that the scenario does not have.
+
+    Raises:
+        BadParameter: naming one.
+    """
+    for name in _TRAINING if scenario == "psi" else _INTERSECTION:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(
+                t("{option} is not of the scenario {scenario}.", option=option, scenario=scenario)
+            )
 
 
 @app.command("stop", help=t("End a demo that was left running."))

@@ -1,4 +1,4 @@
-"""`secureflow demo`: three owners, one model, one command.
+"""`secureflow demo`: three owners and one model, or two and their customers; one command.
 
 Everything lives below one directory, on free ports; child processes end with the demo unless it is
 told to keep them, and a kept demo is ended before a new one replaces it.
@@ -16,10 +16,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
-from typing import Final, ParamSpec
+from typing import Final, Literal, ParamSpec
 
 from secureflow.adapters.database.emptiness import refuse_password, require_empty
 from secureflow.demo.data import adult_column, adult_study
@@ -27,6 +27,10 @@ from secureflow.demo.own_table import OwnTable, load
 from secureflow.demo.platform import TRUST_DOMAIN, Platform
 from secureflow.demo.play import Outcome, play
 from secureflow.demo.processes import kill_group
+from secureflow.demo.psi import play as psi
+from secureflow.demo.psi.engines import Asked, Shelf, place
+from secureflow.demo.psi.screen import PsiScreen
+from secureflow.demo.psi.staging import Staging
 from secureflow.demo.sandboxing import sandbox_settings
 from secureflow.demo.screen import Screen
 from secureflow.demo.words import Words
@@ -46,6 +50,7 @@ ENCLAVE: Final = b"/secureflow/enclave/__main__.py"
 """The entry point in the command line of an enclave that has isolated itself."""
 
 P = ParamSpec("P")
+Scenario = Literal["training", "psi"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Options:
         json: print one line of JSON on stdout at the end.
         keep: leave the platform running and print how to explore it.
         language: of texts for people.
+        scenario: what is played: a model that is trained, or customers that two share.
+        engines: what was said about the engine of an intersection.
     """
 
     directory: Path
@@ -75,6 +82,8 @@ class Options:
     json: bool = False
     keep: bool = False
     language: Language = "en"
+    scenario: Scenario = "training"
+    engines: Asked = field(default_factory=Asked)
 
 
 def run(options: Options) -> int:
@@ -100,12 +109,45 @@ def _run(options: Options) -> int:
     # Before anything of an earlier demo is removed.
     if options.database:
         _refuse_database(options.database)
-    own = load(options.own, options.parties, say) if options.own else None
-    by = adult_column(options.by, say) if own is None else ""
-    _make_room(directory, say)
+    played = _intersection if options.scenario == "psi" else _training
+    platform, outcome = played(options, say)
+    if options.json:
+        sys.stdout.write(outcome.line() + "\n")
+        sys.stdout.flush()
+    if options.keep:
+        _leave(platform, say)
+    else:
+        platform.stop()
+    return _code(outcome)
+
+
+def _interrupts() -> Interrupts:
     interrupts = Interrupts()
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may have set SIGINT to be ignored
         signal.signal(number, interrupts.come)
+    return interrupts
+
+
+def _intersection(options: Options, say: Words) -> tuple[Platform, psi.Outcome]:
+    screen = PsiScreen(say, json=options.json)
+    shelf = Shelf(place(), say, screen.tell, screen.waiting)
+    engine = shelf.chosen(options.engines)
+    _make_room(options.directory, say)
+    staging = Staging(
+        options.directory, engine, shelf, screen, options.language, options.database,
+        stays=options.keep, guard=_interrupts().before,
+    )  # fmt: skip
+    platform, outcome = staging.run()
+    screen.outcome(outcome)
+    return platform, outcome
+
+
+def _training(options: Options, say: Words) -> tuple[Platform, Outcome]:
+    directory = options.directory
+    own = load(options.own, options.parties, say) if options.own else None
+    by = adult_column(options.by, say) if own is None else ""
+    _make_room(directory, say)
+    interrupts = _interrupts()
     data = directory / "data"
     if own is None:
         study = adult_study(data, options.parties, options.rounds, by)
@@ -134,14 +176,7 @@ def _run(options: Options) -> int:
             platform.stop()
             raise
     screen.outcome(outcome)
-    if options.json:
-        sys.stdout.write(outcome.line() + "\n")
-        sys.stdout.flush()
-    if options.keep:
-        _leave(platform, say)
-    else:
-        platform.stop()
-    return _code(outcome)
+    return platform, outcome
 
 
 def stop(directory: Path, language: Language = "en") -> int:
@@ -314,5 +349,5 @@ class Interrupts:
         return wrapped
 
 
-def _code(outcome: Outcome) -> int:
+def _code(outcome: Outcome | psi.Outcome) -> int:
     return 0 if outcome.ledger["verified"] else 7

@@ -71,6 +71,7 @@ class Platform:
         environment: environment variables of every process.
         own: process → its additional variables (tests set a clock).
         child: how a process is started (tests fork it).
+        sealing: whether there is an enclave; jobs that seal nothing need none.
     """
 
     directory: Path
@@ -86,6 +87,7 @@ class Platform:
     own: dict[str, dict[str, str]] = field(default_factory=dict)
     database: str = ""
     child: type[Process] = Process
+    sealing: bool = True
 
     def __post_init__(self) -> None:
         self.directory = self.directory.resolve()
@@ -112,8 +114,9 @@ class Platform:
         """Set everything up until data is granted; the next step is a job."""
         self.say("server")
         self._make_server()
-        self.say("enclave")
-        self._make_enclave()
+        if self.sealing:
+            self.say("enclave")
+            self._make_enclave()
         self.say("agents")
         self._make_agents()
         for process in self.processes.values():
@@ -220,11 +223,11 @@ class Platform:
         _edit(owner.config, self._agent_settings(owner))
 
     def _agent_settings(self, owner: Owner) -> dict[str, Any]:
-        root = self.enclave / "simulated" / "root.pem"
-        settings: dict[str, Any] = {
-            "attestation": {"allow_simulated": True, "roots": [str(root)]},
-            "datasets": [dump(owner.dataset)] if owner.dataset else [],
-        }
+        datasets = [dump(owner.dataset)] if owner.dataset else []
+        settings: dict[str, Any] = {"datasets": datasets}
+        if self.sealing:
+            root = self.enclave / "simulated" / "root.pem"
+            settings["attestation"] = {"allow_simulated": True, "roots": [str(root)]}
         if self.policy:
             path = owner.directory / "consent.cedar"
             path.write_text(self.policy)

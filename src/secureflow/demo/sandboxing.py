@@ -14,10 +14,18 @@ from secureflow.adapters.sandbox import choose_sandbox
 from secureflow.kit.errors import SecureFlowError
 
 
-def sandbox_settings() -> tuple[dict[str, Any], str]:
-    """Return what the demo's agents have for `worker`, and why; nothing where the sandbox runs."""
+def sandbox_settings(*, engines: bool = False) -> tuple[dict[str, Any], str]:
+    """Return what the demo's agents have in their settings, and why; nothing with a sandbox.
+
+    Args:
+        engines: whether engines run as well, which refuse to without one unless an owner says so.
+    """
     try:
-        asyncio.run(choose_sandbox("auto"))
+        chosen = asyncio.run(choose_sandbox("auto"))
     except SecureFlowError as error:
-        return {"worker": {"sandbox": "off"}}, str(error.message)
-    return {}, ""
+        reason, settings = str(error.message), {"worker": {"sandbox": "off"}}
+    else:
+        if chosen.sandbox.confines or not engines:
+            return {}, ""
+        reason, settings = str(chosen.reason), {}
+    return settings | ({"engines": {"unconfined": True}} if engines else {}), reason

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -22,6 +23,15 @@ from secureflow.kit.plain import shown
 _DIGEST = re.compile(r"\b[0-9a-f]{64,}\b")
 EVERY = 10
 """Without a terminal, only every n-th round after the second gets a line."""
+STEPS: Final = {
+    "server": "Starting the coordination centre",
+    "enclave": "Enrolling the enclave: SIMULATED TEE, a rehearsal without protection",
+    "agents": "Enrolling one agent per owner: keys are made there",
+    "charter": "Signing and pinning the charter (this script plays all owners)",
+    "project": "Creating the project, publishing and granting datasets",
+    "comparing": "Training each owner alone and all rows in one place, to compare",
+}
+"""By the names that the platform has for them."""
 
 
 class Screen:
@@ -61,7 +71,7 @@ class Screen:
             title=study.title,
             source=study.source,
         )
-        self._print(f"[bold]{_visible(told)}[/]")
+        self._print(f"[bold]{visible(told)}[/]")
         for share in study.shares:
             means = "  ".join(
                 f"{say('mean {column}', column=name)} {mean:,.4g}"
@@ -69,44 +79,36 @@ class Screen:
             )
             rows = say("{rows} rows", rows=f"{share.rows:,}")
             positive = say("{share} positive", share=f"{share.positives:6.1%}")
-            self._print(_visible(f"  {self._names[share.party]}  {rows:>12}  {positive}  {means}"))
+            self._print(visible(f"  {self._names[share.party]}  {rows:>12}  {positive}  {means}"))
         if study.by:
-            self._print(_visible(say("  cut by {column}, different on purpose", column=study.by)))
+            self._print(visible(say("  cut by {column}, different on purpose", column=study.by)))
         else:
             self._print(say("  distributed at random; --by COLUMN makes the shares differ"))
         if study.left_out:
             pairs = study.left_out.items()
             left = [say("{name} ({reason})", name=name, reason=say(why)) for name, why in pairs]
             named = say("; ").join(left)
-            self._print(_visible(say("  left out: {columns}", columns=named)))
+            self._print(visible(say("  left out: {columns}", columns=named)))
 
     def without_sandbox(self, reason: str) -> None:
         """Say that agents compute without a sandbox, and why."""
         told = self._say(
             "The agents of the demo compute without a sandbox: {reason}", reason=shown(reason)
         )
-        self._print(f"[yellow]{_visible(told)}[/]")
+        self._print(f"[yellow]{visible(told)}[/]")
 
     def step(self, name: str) -> None:
         """Show the start of a set-up step."""
         say = self._say
-        steps = {
-            "server": say("Starting the coordination centre"),
-            "enclave": say("Enrolling the enclave: SIMULATED TEE, a rehearsal without protection"),
-            "agents": say("Enrolling one agent per owner: keys are made there"),
-            "charter": say("Signing and pinning the charter (this script plays all owners)"),
-            "project": say("Creating the project, publishing and granting datasets"),
-            "comparing": say("Training each owner alone and all rows in one place, to compare"),
-        }
         elapsed = time.monotonic() - self._began
-        self._print(f"[dim]{elapsed:5.1f}s[/]  {_visible(steps.get(name, name))}")
+        self._print(f"[dim]{elapsed:5.1f}s[/]  {visible(say(STEPS.get(name, name)))}")
 
     def event(self, kind: str, data: dict[str, Any]) -> None:
         """Process an event of the job."""
         match kind:
             case "submitted":
                 told = self._say("Job {job} waits for every owner's approval", job=data["job"])
-                self._print(f"        {_visible(told)}")
+                self._print(f"        {visible(told)}")
             case "comparing":
                 self.step(kind)
                 return
@@ -128,26 +130,16 @@ class Screen:
         self._print_result("")
         self._print_result(say("On {rows} test rows that nobody trained on:", rows=rows))
         self._results.print(self._comparison(outcome))
-        self._print_result(f"[bold]{_visible(self._verdict(outcome))}[/]")
+        self._print_result(f"[bold]{visible(self._verdict(outcome))}[/]")
         if outcome.comparison.suspicious:
             doubt = say("Such a high AUC is rare: does a column reveal the label?")
             self._print_result(f"[yellow]{doubt}[/]")
         self._print_result("")
         for line in self._protection(outcome):
             self._print_result(line)
-        if ledger["verified"]:
-            told = say(
-                "Ledger verified: {size} entries, cosigned by {parties} parties, checked against "
-                "the charter.",
-                size=ledger["size"],
-                parties=ledger["cosigners"],
-            )
-            self._print_result(f"[green]{told}[/]")
-        else:
-            self._print_result(f"[red]{say('The ledger is NOT valid:')}[/]")
-            for failure in ledger.get("failures", ()):
-                self._print_result(_visible(f"  {failure}"))
-        self._print_result(_visible(say("Report: {path}", path=outcome.report)))
+        for line in verdict(say, ledger):
+            self._print_result(line)
+        self._print_result(visible(say("Report: {path}", path=outcome.report)))
 
     def _comparison(self, outcome: Outcome) -> Table:
         say, found = self._say, outcome.comparison
@@ -188,7 +180,7 @@ class Screen:
         if outcome.tee:
             named = _DIGEST.sub(lambda found: found[0][:12] + "…", outcome.tee)
             tee = say("Seal: {tee}. It rehearses a TEE and protects nothing here.", tee=named)
-            lines.append(f"[yellow]{_visible(tee)}[/]")
+            lines.append(f"[yellow]{visible(tee)}[/]")
         lines.append(
             "[yellow]"
             + say("One script played the operator and all owners: use no data that matters.")
@@ -239,6 +231,22 @@ def _figures(line: Line) -> tuple[str, str]:
     return f"{line.score.auc:.4f}", f"{line.score.accuracy:.1%}"
 
 
-def _visible(text: str) -> str:
+def verdict(say: Words, ledger: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines about the ledger, in the console's markup."""
+    if ledger["verified"]:
+        told = say(
+            "Ledger verified: {size} entries, cosigned by {parties} parties, checked against "
+            "the charter.",
+            size=ledger["size"],
+            parties=ledger["cosigners"],
+        )
+        yield f"[green]{told}[/]"
+        return
+    yield f"[red]{say('The ledger is NOT valid:')}[/]"
+    for failure in ledger.get("failures", ()):
+        yield visible(f"  {failure}")
+
+
+def visible(text: str) -> str:
     """Escape a text for the console's markup and the terminal."""
     return escape_markup(shown(text))

@@ -7,6 +7,7 @@ import ctypes
 import errno
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -26,12 +27,15 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def write_shared(path: Path, data: bytes) -> None:
-    """Replace a file with mode 0600 that other processes replace as well: the last writer wins.
+    """Replace a file with mode 0600 that others replace as well: the last writer wins.
+
+    Others are processes, and threads of this one.
 
     Raises:
         OSError: it cannot be written; the old file is unchanged.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}{_NEXT}")  # two must not share it
+    writer = f"{os.getpid()}-{threading.get_native_id()}"  # two must not share a file
+    beside = path.with_name(f"{path.name}.{writer}{_NEXT}")
     _write(path, beside, os.O_TRUNC, data, 0o600)
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +206,27 @@ def test_every_byte_is_compared_once_after_each_start_of_the_machine(
     module.write_bytes(bytes(len(content)))
     with pytest.raises(SecureFlowError):  # nothing names the boot: always
         own.ready(digest)
+
+
+def test_jobs_that_begin_at_once_find_an_environment_ready(
+    agent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both compare every byte, and both note it."""
+    boot, met, fsync = tmp_path / "boot_id", threading.Barrier(2, timeout=30), os.fsync
+    boot.write_text("at once\n")
+    monkeypatch.setattr(environments, "_BOOT", boot)
+    own = Environments(agent)
+    digest = own.get("net").digest
+
+    def meet(handle: int) -> None:
+        fsync(handle)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            met.wait()
+
+    monkeypatch.setattr(os, "fsync", meet)
+    with ThreadPoolExecutor(2) as threads:
+        found = [one.name for one in threads.map(own.ready, [digest, digest])]
+    assert found == ["net", "net"]
 
 
 def test_one_broken_description_is_not_every_environments(

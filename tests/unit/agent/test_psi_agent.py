@@ -198,6 +198,19 @@ async def test_ids_beyond_the_owners_limit_are_not_tested(tmp_path: Path) -> Non
     error = await refused(world.run(count=40))
     assert error.code == "probing_exceeded"
     assert world.engine.jobs == []
+    assert PEER in world.links_to.near, "the peer would wait for it until it is absent"
+    assert world.links_to.forgotten == [1], "and learns at once that nothing follows"
+
+
+async def test_a_peer_that_does_not_come_has_tested_nothing(tmp_path: Path) -> None:
+    world = await ready(tmp_path, **SENDER)
+    world.links_to.absent = True
+    context = world.assembly.context
+    probing, dataset = context.probing, context.settings.datasets[0]
+    before = probing.left(dataset)
+    await world.offer()
+    assert (await refused(world.run(count=40))).code == "peer_absent"
+    assert probing.left(dataset) == before
 
 
 async def test_a_peer_that_brings_more_than_the_spec_lets_it_is_refused(tmp_path: Path) -> None:

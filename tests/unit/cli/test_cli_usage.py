@@ -29,6 +29,8 @@ def _chinese(monkeypatch: pytest.MonkeyPatch) -> None:
         (("job", "wait", "x", "--timeout", "y"), "错误：'--timeout' 的值无效：须为数字。"),
         (("demo", "--split", "40"), "的值无效：须不大于 16。"),
         (("demo", "--protection", "none"), "none 不在可选值之中：'sealed'、'secagg'、"),
+        (("demo", "--engine", "spu"), "错误：值无效：--engine 不属于场景 training。"),
+        (("demo", "--scenario", "psi", "--rounds", "3"), "--rounds 不属于场景 psi。"),
         (("demo", "--positive", "x"), "错误：值无效：--positive 需要 --data 和 --label。"),
         (("job", "list", "a", "b"), "错误：多余的参数：a b。"),
         (("job", "list", "--state"), "错误：选项 --state 需要一个值。"),

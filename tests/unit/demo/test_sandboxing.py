@@ -20,8 +20,19 @@ def test_a_sandbox_that_is_there_and_fails_does_not_stop_it(
     settings, reason = sandbox_settings()
     assert settings == {"worker": {"sandbox": "off"}}
     assert "Permission denied" in reason
+    settings, reason = sandbox_settings(engines=True)
+    assert settings == {"worker": {"sandbox": "off"}, "engines": {"unconfined": True}}
 
 
 def test_without_one_nothing_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert sandbox_settings() == ({}, "")
+
+
+def test_engines_need_the_owners_word_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    settings, reason = sandbox_settings(engines=True)
+    assert settings == {"engines": {"unconfined": True}}
+    assert "not installed" in reason

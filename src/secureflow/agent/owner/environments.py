@@ -24,7 +24,7 @@ from typing import Any, Final
 from secureflow.agent.owner import installed, venvs
 from secureflow.agent.owner.venvs import Source
 from secureflow.engines.bundles.lock import MAX_BYTES, Lock, parse_lock
-from secureflow.kit.atomic import flush_filesystem, write_atomically
+from secureflow.kit.atomic import flush_filesystem, write_atomically, write_shared
 from secureflow.kit.canonical import parse_json
 from secureflow.kit.clock import system_clock
 from secureflow.kit.errors import SecureFlowError
@@ -158,7 +158,7 @@ class Environments:
         since = mark.read_bytes() if boot and mark.is_file() else b""
         self.verify(found.name, quick=since == boot and bool(boot))
         if boot and since != boot:
-            write_atomically(mark, boot)
+            write_shared(mark, boot)  # jobs that begin at once, each in a thread
         return found
 
     def python(self, environment: Environment) -> Path:

@@ -242,12 +242,13 @@ class PeerAttempts:
         began = time.monotonic()
         scope = _scope(job, spec, request.attempt)
         offers = self._offers(spec, scope, request)
-        await peering.admit(job, spec, offers)
         theirs = {peer: request.statements[peer] for peer in peering.peers(spec)}
         channels = await self._links.open(
             scope, theirs, deadline=CONNECT, limits=ChannelLimits(seconds=_seconds(spec))
         )
         try:
+            # Only now: a refusal ends the channels, by which the peers learn of it at once.
+            await peering.admit(job, spec, offers)
             outcome = await peering.run(job, spec, PeerSession(request.attempt, channels))
             for channel in channels.values():
                 await channel.close()

@@ -1,0 +1,1 @@
+"""`secureflow demo --scenario psi`: which customers do two institutions share?"""
