@@ -182,12 +182,6 @@ async def test_who_does_not_receive_has_no_result_and_counts_the_ids_that_are_te
     assert not world.file.exists()
     assert world.engine.jobs[0].receivers == (PEER,)
     assert probing.left(dataset) == 960
-    await world.offer(2)
-    await world.run(2, count=40)  # the same list
-    assert probing.left(dataset) == 960
-    await world.offer(3)
-    await world.run(3, count=40, inputs="ef" * 32)
-    assert probing.left(dataset) == 920
 
 
 async def test_ids_beyond_the_owners_limit_are_not_tested(tmp_path: Path) -> None:
@@ -207,52 +201,6 @@ async def test_a_peer_that_brings_more_than_the_spec_lets_it_is_refused(tmp_path
     assert (error.code, error.details["party"]) == ("keys_too_many", PEER)
     assert chinese(error.message)
     assert world.engine.jobs == []
-
-
-async def test_a_list_that_is_longer_in_the_engine_counts_with_its_length(tmp_path: Path) -> None:
-    world = await ready(tmp_path, **SENDER)
-    world.engine.told = 90
-    await world.offer()
-    error = await refused(world.run(count=3))
-    assert (error.code, error.details["party"]) == ("peer_result_malformed", PEER)
-    assert chinese(error.message)
-    assert world.assembly.context.probing.left(world.settings.datasets[0]) == 910
-    assert [one["facts"]["ids"] for one in world.store.actions(job=JOB)
-            if one["action"] == "probing.longer"] == [90]  # fmt: skip
-
-
-async def test_a_list_that_is_shorter_in_the_engine_is_not_what_was_named(tmp_path: Path) -> None:
-    world = await ready(tmp_path)
-    world.engine.told = 2
-    await world.offer()
-    assert (await refused(world.run(count=3))).code == "peer_result_malformed"
-    assert not world.file.exists()
-
-
-@pytest.mark.parametrize("told", [-1, True, "3"])
-async def test_an_engine_says_how_many_keys_the_peer_brought(tmp_path: Path, told: Any) -> None:
-    world = await ready(tmp_path)
-    world.engine.told = told
-    await world.offer()
-    assert (await refused(world.run())).code == "engine_output_refused"
-
-
-@pytest.mark.parametrize("changes", [{}, SENDER])
-async def test_a_peer_brings_a_key_at_least(tmp_path: Path, changes: dict[str, Any]) -> None:
-    world = await ready(tmp_path, **changes)
-    await world.offer()
-    error = await refused(world.run(count=0))
-    assert (error.code, error.details["party"]) == ("empty_dataset", PEER)
-    assert world.engine.jobs == []
-
-
-@pytest.mark.parametrize("learns", ["one", "size"])
-async def test_no_more_match_than_the_shorter_list_has(tmp_path: Path, learns: str) -> None:
-    small = {"engine": {"name": "openmined", "version": "2.0.6"}, "protocol": "openmined"}
-    world = await ready(tmp_path, learns=learns, **(small if learns == "size" else {}))
-    await world.offer()
-    assert (await refused(world.run(count=1))).code == "engine_output_refused"
-    assert not world.file.exists()
 
 
 @pytest.mark.parametrize("fault", ["document", "statement", "key", "program", "nothing"])

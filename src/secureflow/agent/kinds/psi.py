@@ -113,8 +113,8 @@ class PsiPart(Peering):
         """Set aside the ids that others test here, against this owner's limit.
 
         Raises:
-            SecureFlowError: `keys_too_many`, `empty_dataset` naming a peer; `probing_exceeded` and the others of
-                `Probing.reserve`.
+            SecureFlowError: `keys_too_many`, `empty_dataset` naming a peer; `probing_exceeded` and
+                the others of `Probing.reserve`.
         """
         for peer, offer in offers.items():
             if offer.count < 1:
@@ -237,20 +237,27 @@ class PsiPart(Peering):
         counts[self._context.party] = own.keys.keys
 
         async def counted(peer: str, keys: int, learned: bool) -> None:
-            await asyncio.to_thread(self._count, job, spec, peer, keys)
+            await asyncio.to_thread(self._count, job, spec, (peer, keys), learned=learned)
 
         return Lists(self._keys_file(job), counts, matches, counted)
 
-    def _count(self, job: JobRecord, spec: PsiSpec, peer: str, keys: int) -> None:
+    def _count(
+        self, job: JobRecord, spec: PsiSpec, brought: tuple[str, int], *, learned: bool
+    ) -> None:
         """Count the list of a peer with the length that the engine saw.
+
+        Whoever learned of it has tested it to the end: another attempt is charged anew.
 
         Raises:
             SecureFlowError: `peer_result_malformed` for another length than it committed to.
         """
+        (peer, keys), probing = brought, self._context.probing
         offer = self._own[job.job].offers[peer]
         if self._probes(spec, {peer: offer}):
-            dataset = self._pinned(job, spec).dataset
-            self._context.probing.found(job, dataset, Probe(peer, keys, offer.inputs))
+            dataset, probe = self._pinned(job, spec).dataset, Probe(peer, keys, offer.inputs)
+            probing.found(job, dataset, probe)
+            if learned:
+                probing.ended(job, dataset, probe)
         if keys != offer.count:
             raise _other_count(peer, keys, offer.count)
 
@@ -423,12 +430,12 @@ def _told(spec: PsiSpec, matched: int) -> dict[str, JSON]:
 
 
 def _check_minimum(spec: PsiSpec, matched: int) -> None:
-    """Refuse to show an intersection that is smaller than the parties agreed.
+    """Refuse to show an intersection that is smaller than the parties agreed, or its complement.
 
     Raises:
         SecureFlowError: `intersection_too_small`; how many match is not said.
     """
-    if spec.join != "difference" and matched < spec.minimum:
+    if matched < spec.minimum:
         raise too_small(spec)
 
 

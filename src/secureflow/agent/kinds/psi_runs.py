@@ -241,6 +241,7 @@ def _size_of(result: EngineResult, most: int) -> int:
 
 
 def refused() -> SecureFlowError:
+    """Return the error of an engine that says what cannot be."""
     return SecureFlowError(
         "engine_output_refused",
         "What the engine says of matching keys is no list of places in the list of keys.",
